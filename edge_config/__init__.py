@@ -1,0 +1,1 @@
+"""The contract that workshop and device share: errors, settings, bundle, messages."""

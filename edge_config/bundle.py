@@ -1,0 +1,200 @@
+"""The bundle on disk: verified before anything parses it, written so that half of one never exists.
+
+A bundle is a directory NAME.bundle with these files and no others:
+
+    manifest.json    see manifest.py; holds size and sha256 of each of the others
+    model.onnx       uint8 frame [1, H, W, 3] BGR -> patch features [h*w, D] float32
+    bank.npy         float32 [k, D], in greedy order
+    neighbours.npy   int32 [k, b]: for each bank entry the b nearest, itself first
+    index.hnsw       hnswlib, space l2, over bank.npy
+    golden.npz       a few camera frames (frame_0, ...: uint8 [H, W, 3] BGR) and their `scores` float64
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_config import hnsw_header, manifest
+from edge_config.errors import (
+    BundleFileHash,
+    BundleFileMissing,
+    BundleFileSize,
+    BundleFileUnexpected,
+    BundleManifestInvalid,
+    BundleMissing,
+    TargetExists,
+    UsageError,
+)
+from edge_config.manifest import FileEntry, Manifest
+
+MANIFEST = "manifest.json"
+MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN = "model.onnx", "bank.npy", "neighbours.npy", "index.hnsw", "golden.npz"
+PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)
+
+MAX_MANIFEST_BYTES = 1 << 20
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose files have the hashes that its manifest says.
+
+    Attributes:
+        path: its directory.
+        manifest: its manifest.
+        id: sha256 of manifest.json in hex; it names the bundle in every message.
+    """
+
+    path: Path
+    manifest: Manifest
+    id: str
+
+    def file(self, name: str) -> Path:
+        """Give the path of one of its files."""
+        return self.path / name
+
+
+def read(path: str | Path) -> Bundle:
+    """Open a bundle and verify every file of it.
+
+    Raises:
+        BundleError: a subclass for each thing that can be wrong with it; nothing was parsed but the manifest.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise BundleMissing("no bundle here", where=str(path), remedy="make one with `patchedge-export fit`")
+    text = _read_manifest(folder / MANIFEST)
+    found = manifest.decode(text, where=str(folder / MANIFEST))
+    _verify_names(folder, found)
+    for name, entry in found.files.items():
+        _verify_file(folder / name, entry)
+    hnsw_header.verify(folder / INDEX, size=found.coreset.size, dimension=found.features.dimension, m=found.index.M)
+    return Bundle(path=folder, manifest=found, id=hashlib.sha256(text).hexdigest())
+
+
+def file_table(folder: Path) -> dict[str, FileEntry]:
+    """Measure the files of a bundle that is being written."""
+    return {name: FileEntry(size=(folder / name).stat().st_size, sha256=file_sha256(folder / name)) for name in PARTS}
+
+
+def refuse_existing(target: Path) -> None:
+    """Fail early where `staging` would fail late.
+
+    Raises:
+        TargetExists: something is at `target`.
+        UsageError: the folder that `target` would be in does not exist or cannot be written.
+    """
+    if os.path.lexists(target):
+        raise TargetExists("exists already", where=str(target), remedy="choose another name or give --force")
+    refuse_unwritable(target)
+
+
+def refuse_unwritable(target: Path) -> None:
+    """Fail early where the folder of `target` does not exist or cannot be written.
+
+    Raises:
+        UsageError: it is so.
+    """
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise UsageError("no folder that can be written", where=str(target.parent), remedy="create it first")
+
+
+@contextmanager
+def staging(target: Path, *, force: bool = False) -> Iterator[Path]:
+    """Give a folder beside `target` that becomes `target` if the block succeeds and vanishes if it fails.
+
+    Args:
+        target: where the bundle shall be.
+        force: replace what is there; it stays until the new one is complete.
+
+    Raises:
+        TargetExists: something is at `target` and `force` was not given.
+    """
+    refuse_unwritable(target) if force else refuse_existing(target)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    staged, replaced = work / "new", work / "old"
+    staged.mkdir()
+    try:
+        yield staged
+        _sync(staged)
+        _put_in_place(staged, target, replaced, force=force)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file without holding it in memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read_manifest(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise BundleFileMissing("file is missing", where=str(path), remedy="copy the bundle again")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise BundleManifestInvalid(f"larger than {MAX_MANIFEST_BYTES} bytes", where=str(path))
+    return path.read_bytes()
+
+
+def _verify_names(folder: Path, found: Manifest) -> None:
+    """Check that the manifest lists the files of the format, and that the folder holds these and no others."""
+    if set(found.files) != set(PARTS):
+        raise BundleManifestInvalid(
+            f"lists {', '.join(sorted(found.files))} instead of {', '.join(sorted(PARTS))}",
+            where=str(folder / MANIFEST),
+        )
+    present = {entry.name: entry for entry in folder.iterdir()}
+    for name in PARTS:
+        if name not in present:
+            raise BundleFileMissing("file is missing", where=str(folder / name), remedy="copy the bundle again")
+    for name, entry in present.items():
+        if name not in {*PARTS, MANIFEST} or entry.is_symlink() or not entry.is_file():
+            raise BundleFileUnexpected("does not belong to the bundle", where=str(entry), remedy="remove it")
+
+
+def _verify_file(path: Path, entry: FileEntry) -> None:
+    size = path.stat().st_size
+    if size != entry.size:
+        raise BundleFileSize(f"{size} bytes instead of {entry.size}", where=str(path), remedy="copy the bundle again")
+    if file_sha256(path) != entry.sha256:
+        raise BundleFileHash("its content has changed", where=str(path), remedy="copy the bundle again")
+
+
+def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) -> None:
+    """Rename `staged` to `target`; what was there goes to `replaced`, and comes back if that fails."""
+    if not force:
+        refuse_existing(target)
+    elif os.path.lexists(target):
+        target.rename(replaced)
+    try:
+        staged.rename(target)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(target)
+        raise
+    _sync_path(target.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the files of a folder and the folder itself on disk, so that the rename cannot outrun them."""
+    for entry in folder.iterdir():
+        _sync_path(entry)
+    _sync_path(folder)
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

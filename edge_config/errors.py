@@ -1,0 +1,153 @@
+"""Every error that a user can cause: one class per cause, one line of text, one exit code.
+
+PatchedgeError                      1   (never raised itself)
+├── UsageError                      2   arguments or pictures that cannot be used
+│   ├── NoImages                        a folder or video without a picture
+│   ├── UnreadableImage                 a picture that is truncated or no picture
+│   ├── TooFewImages                    not enough pictures to learn and to calibrate
+│   ├── TargetExists                    the file or folder to be written is there already
+│   └── MissingExtra                    an optional part is not installed
+├── BundleError                    65   a bundle that must not be served
+│   ├── BundleMissing                   no bundle at this path
+│   ├── BundleManifestInvalid           manifest.json is not what the format says
+│   ├── BundleVersionUnknown            written in another version of the format
+│   ├── BundleFileMissing               a listed file is absent
+│   ├── BundleFileUnexpected            a file that the manifest does not list
+│   ├── BundleFileSize                  a file has another size than the manifest says
+│   ├── BundleFileHash                  a file has another sha256 than the manifest says
+│   ├── BundleShapeMismatch             files that are whole but do not fit together
+│   ├── BundleIndexInvalid              the header of index.hnsw does not match the bank
+│   ├── BundleGraphInvalid              ONNX Runtime does not take model.onnx
+│   └── BundleParity                    this machine computes other numbers than the exporter
+├── UnavailableError               69   something outside is not there
+│   ├── SourceUnavailable               camera, file or URL does not open
+│   ├── SourceLost                      a camera that was open delivers no more
+│   └── AddressUnavailable              a socket cannot be bound or reached
+├── SettingsError                  78   settings that are wrong
+└── MessageError                    1   bytes from the wire that are not a patchedge message
+"""
+
+from __future__ import annotations
+
+
+class PatchedgeError(Exception):
+    """Base of all errors that a user can cause.
+
+    Args:
+        what: what is wrong, without a full stop.
+        where: the file, key or address that it is about; empty if there is none.
+        remedy: what the user can do about it; empty if nothing but the obvious.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        """Keep the three parts and join them into the one line that is shown."""
+        self.what, self.where, self.remedy = what, where, remedy
+        line = f"{where}: {what}" if where else what
+        line = f"{line}; {remedy}" if remedy else line
+        super().__init__(" ".join(line.split()))
+
+
+class UsageError(PatchedgeError):
+    """Arguments or pictures that cannot be used."""
+
+    exit_code = 2
+
+
+class NoImages(UsageError):
+    """A folder or a video holds no picture."""
+
+
+class UnreadableImage(UsageError):
+    """A picture is truncated, damaged or not a picture."""
+
+
+class TooFewImages(UsageError):
+    """There are not enough pictures to learn from and to calibrate with."""
+
+
+class TargetExists(UsageError):
+    """The file or folder to be written is there already."""
+
+
+class MissingExtra(UsageError):
+    """An optional part of patchedge is not installed."""
+
+
+class BundleError(PatchedgeError):
+    """A bundle that must not be served."""
+
+    exit_code = 65
+
+
+class BundleMissing(BundleError):
+    """There is no bundle at the path."""
+
+
+class BundleManifestInvalid(BundleError):
+    """The manifest is not what the format says."""
+
+
+class BundleVersionUnknown(BundleError):
+    """The bundle is written in a version of the format that this program does not know."""
+
+
+class BundleFileMissing(BundleError):
+    """A file that the manifest lists is absent."""
+
+
+class BundleFileUnexpected(BundleError):
+    """The bundle holds something that its manifest does not list."""
+
+
+class BundleFileSize(BundleError):
+    """A file has another size than the manifest says."""
+
+
+class BundleFileHash(BundleError):
+    """A file has another sha256 than the manifest says."""
+
+
+class BundleShapeMismatch(BundleError):
+    """The files are whole but do not fit together."""
+
+
+class BundleIndexInvalid(BundleError):
+    """The header of the index does not match the bank."""
+
+
+class BundleGraphInvalid(BundleError):
+    """ONNX Runtime does not take the graph."""
+
+
+class BundleParity(BundleError):
+    """This machine computes other numbers than the exporter did."""
+
+
+class UnavailableError(PatchedgeError):
+    """Something outside the program is not there."""
+
+    exit_code = 69
+
+
+class SourceUnavailable(UnavailableError):
+    """A camera, file or URL does not open."""
+
+
+class SourceLost(UnavailableError):
+    """A camera that was open delivers no more pictures."""
+
+
+class AddressUnavailable(UnavailableError):
+    """A socket cannot be bound or reached."""
+
+
+class SettingsError(PatchedgeError):
+    """The settings are wrong."""
+
+    exit_code = 78
+
+
+class MessageError(PatchedgeError):
+    """Bytes from the wire that are not a patchedge message."""

@@ -1,0 +1,64 @@
+"""Check the header of an hnswlib 0.8 index, because `load_index` trusts whatever it reads.
+
+The header is, in native byte order (little endian on every machine that we run on): offset of level 0, room for
+elements, elements, bytes per element, offset of the label, offset of the data (6 x uint64), highest level
+(int32), entry point (uint32), links per element above level 0, on level 0, M (3 x uint64), a multiplier (float64),
+ef_construction (uint64). Then one record per element on level 0: a link count and links (uint32), the vector
+(float32), its label (uint64).
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from edge_config.errors import BundleIndexInvalid
+
+_HEADER = struct.Struct("<6QiI3QdQ")
+_LINK_BYTES, _FLOAT_BYTES, _LABEL_BYTES = 4, 4, 8
+
+
+def verify(path: Path, *, size: int, dimension: int, m: int) -> None:
+    """Check that an index is over `size` vectors of `dimension` float32 with at most `m` links.
+
+    Raises:
+        BundleIndexInvalid: the header is truncated or says something else.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEADER.size)
+    if len(head) < _HEADER.size:
+        raise BundleIndexInvalid("too short for an index", where=str(path), remedy="export the bundle again")
+    (
+        offset_level0,
+        room,
+        elements,
+        per_element,
+        label_offset,
+        data_offset,
+        level,
+        entry,
+        max_m,
+        max_m0,
+        stored_m,
+        _,
+        _,
+    ) = _HEADER.unpack(head)
+    links = _LINK_BYTES * (2 * m + 1)
+    expected = {
+        "offset of level 0": (offset_level0, 0),
+        "elements": (elements, size),
+        "room": (room, size),
+        "offset of the data": (data_offset, links),
+        "offset of the label": (label_offset, links + _FLOAT_BYTES * dimension),
+        "bytes per element": (per_element, links + _FLOAT_BYTES * dimension + _LABEL_BYTES),
+        "links above level 0": (max_m, m),
+        "links on level 0": (max_m0, 2 * m),
+        "M": (stored_m, m),
+    }
+    for name, (found, wanted) in expected.items():
+        if found != wanted:
+            raise BundleIndexInvalid(
+                f"{name} is {found}, the bank needs {wanted}", where=str(path), remedy="export the bundle again"
+            )
+    if entry >= size or level < 0 or path.stat().st_size < _HEADER.size + per_element * size:
+        raise BundleIndexInvalid("damaged header", where=str(path), remedy="export the bundle again")

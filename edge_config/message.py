@@ -1,0 +1,173 @@
+"""The wire: topics, message types, and their bytes.
+
+A message is a ZeroMQ multipart: frame 0 the topic `v1/<kind>/<device>/<camera>/` in ASCII, frame 1 JSON in
+UTF-8 of less than 2 KB. Further frames are binary parts that readers of this version pass over. A topic ends in
+`/` because subscriptions match prefixes: without it `cam1` would match `cam10`. Readers pass over fields that
+they do not know, so that old readers live on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from edge_config.errors import MessageError
+
+WIRE_VERSION = "v1"
+MAX_JSON_BYTES = 2048
+DEFAULT_EVENTS = "tcp://127.0.0.1:5556"
+
+Kind = Literal["score", "alert", "state"]
+Label = Literal["normal", "anomalous", "unknown"]
+State = Literal["starting", "live", "disconnected"]
+Phase = Literal["start", "update", "end"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What every message says.
+
+    Attributes:
+        schema: kind and version, such as "patchedge.score.v1".
+        device: name of the device.
+        camera: name of the camera.
+        epoch: uuid of this start of the runtime; `seq` is comparable only within one epoch.
+        seq: counts the messages of this topic, from 1; a gap is a loss.
+        t_publish_ns: wall clock at publishing, nanoseconds since 1970 UTC.
+        bundle: sha256 of the manifest of the bundle in service, 64 hex digits.
+        state: state of the camera.
+        degraded: level of degradation, 0 is none.
+    """
+
+    schema: str
+    device: str
+    camera: str
+    epoch: str
+    seq: int
+    t_publish_ns: int
+    bundle: str
+    state: State
+    degraded: int = 0
+
+
+class _OfFrame(Message, frozen=True, kw_only=True):
+    """What every message about one frame says.
+
+    Attributes:
+        frame_id: counts the frames that the source gave, from 1; a gap is a frame dropped by a live source.
+        t_capture_ns: wall clock when the frame was grabbed, nanoseconds since 1970 UTC.
+        t_mono_ns: monotonic clock of the device at the same moment, nanoseconds.
+        age_ms: time from grab to publishing, milliseconds.
+        score: anomaly score of the frame, at least 0; null if the frame could not be scored.
+        threshold: a score above it is anomalous.
+        label: normal, anomalous, or unknown where nothing was scored.
+        peak_xy: pixel [x, y] of the camera frame where the score comes from; null without a score.
+    """
+
+    frame_id: int
+    t_capture_ns: int
+    t_mono_ns: int
+    age_ms: float
+    score: float | None
+    threshold: float
+    label: Label
+    peak_xy: tuple[int, int] | None
+
+
+class ScoreMessage(_OfFrame, frozen=True, kw_only=True):
+    """One scored frame."""
+
+
+class AlertMessage(_OfFrame, frozen=True, kw_only=True):
+    """An alert begins, reaches a new peak (update) or ends.
+
+    Attributes:
+        alert_id: uuid, the same in all phases of one alert.
+        phase: start, update or end.
+        peak_score: highest score of the alert so far.
+        peak_frame_id: frame of that score.
+    """
+
+    alert_id: str
+    phase: Phase
+    peak_score: float
+    peak_frame_id: int
+
+
+class StateMessage(Message, frozen=True, kw_only=True):
+    """The state of a camera has changed.
+
+    Attributes:
+        reason: why, in a few words, such as "end of file".
+    """
+
+    reason: str
+
+
+AnyMessage = ScoreMessage | AlertMessage | StateMessage
+
+TYPES: dict[Kind, type[Message]] = {"score": ScoreMessage, "alert": AlertMessage, "state": StateMessage}
+
+_encoder = msgspec.json.Encoder()
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(type_) for kind, type_ in TYPES.items()}
+
+
+def topic(kind: Kind, device: str, camera: str) -> str:
+    """Name the topic of a kind of message of one camera, such as `v1/score/edge/cam1/`."""
+    return f"{WIRE_VERSION}/{kind}/{device}/{camera}/"
+
+
+def topic_prefix(kind: Kind, device: str | None = None, camera: str | None = None) -> str:
+    """Name the subscription that covers a kind, a device or one camera; a camera needs its device.
+
+    Raises:
+        ValueError: a camera without a device has no common prefix.
+    """
+    if camera is not None and device is None:
+        raise ValueError("a camera can be subscribed to only together with its device")
+    names = [name for name in (WIRE_VERSION, kind, device, camera) if name is not None]
+    return "/".join(names) + "/"
+
+
+def schema_name(kind: Kind) -> str:
+    """Name the schema of a kind of message, as its `schema` field says it."""
+    return f"patchedge.{kind}.{WIRE_VERSION}"
+
+
+def encode(topic_: str, message: Message) -> list[bytes]:
+    """Make the frames of a message.
+
+    Raises:
+        MessageError: the JSON would not stay below 2 KB.
+    """
+    body = _encoder.encode(message)
+    if len(body) >= MAX_JSON_BYTES:
+        raise MessageError(f"message of {len(body)} bytes, the wire allows {MAX_JSON_BYTES - 1}", where=topic_)
+    return [topic_.encode("ascii"), body]
+
+
+def decode(frames: Sequence[bytes]) -> tuple[str, AnyMessage]:
+    """Read topic and message from the frames of a multipart.
+
+    Raises:
+        MessageError: not a multipart of this version, or JSON that is not what its kind says.
+    """
+    try:
+        topic_, body = bytes(frames[0]).decode("ascii"), frames[1]
+        version, kind, _device, _camera, end = topic_.split("/")
+        decoder = _decoders[kind] if version == WIRE_VERSION and not end else None
+    except (IndexError, KeyError, ValueError) as error:
+        raise MessageError("not a patchedge message", where=repr(bytes(frames[0])[:80]) if frames else "") from error
+    if decoder is None:
+        raise MessageError("not a message of this version", where=topic_, remedy=f"expected {WIRE_VERSION}/...")
+    try:
+        message: AnyMessage = decoder.decode(body)
+    except msgspec.DecodeError as error:  # ValidationError is one
+        raise MessageError(f"damaged message ({error})", where=topic_) from error
+    return topic_, message
+
+
+def json_schemas() -> dict[str, Any]:
+    """Give the JSON Schema of every kind of message, by its name."""
+    return {schema_name(kind): msgspec.json.schema(type_) for kind, type_ in TYPES.items()}

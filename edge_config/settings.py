@@ -1,0 +1,154 @@
+"""What a user may set on a device: a strict YAML or TOML file, overlaid by the command line."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from edge_config.errors import SettingsError
+from edge_config.message import DEFAULT_EVENTS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NAME_PATTERN = "^[A-Za-z0-9_-]+$"
+"""Names of devices and cameras: they stand between slashes in a topic."""
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A part of the settings; a key that it does not know is an error."""
+
+
+class Camera(Section, frozen=True):
+    """One camera.
+
+    Attributes:
+        source: camera index, /dev/videoN, v4l2:///dev/videoN, rtsp or http URL, video file or folder.
+        pace: for files and folders: `fps` plays at their own rate, `max` as fast as possible.
+        fps: frames a second of a file or folder; by default the file's own, 25 for a folder.
+    """
+
+    source: int | str
+    pace: Literal["fps", "max"] = "fps"
+    fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
+
+
+class Events(Section, frozen=True):
+    """The PUB socket that scores and alerts leave by.
+
+    Attributes:
+        bind: a ZeroMQ endpoint, tcp://ADDRESS:PORT or ipc://PATH.
+        high_water_mark: messages kept for each slow subscriber before new ones are dropped.
+        wait_subscribers: the first frame waits until so many have subscribed.
+        insecure: allow a bind beyond this machine without encryption.
+    """
+
+    bind: Annotated[str, Meta(pattern="^(tcp|ipc)://.+")] = DEFAULT_EVENTS
+    high_water_mark: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+    wait_subscribers: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    insecure: bool = False
+
+
+class Settings(Section, frozen=True):
+    """All settings of `patchedge run`.
+
+    Attributes:
+        bundle: path of the bundle directory, relative to the working directory.
+        cameras: name of the camera -> its section; exactly one in this version.
+        device: name of this device in every topic.
+        threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
+        events: the PUB socket.
+    """
+
+    bundle: str
+    cameras: Annotated[dict[Name, Camera], Meta(min_length=1, max_length=1)]
+    device: Name = "edge"
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    events: Events = msgspec.field(default_factory=Events)
+
+
+def read_file(path: str) -> dict[str, Any]:
+    """Parse a settings file, by its ending: .yaml, .yml or .toml.
+
+    Raises:
+        SettingsError: the file is absent, of another kind, or not valid YAML or TOML.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in {".yaml", ".yml", ".toml"}:
+        raise SettingsError("not a settings file", where=path, remedy="name it .yaml, .yml or .toml")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        tree = tomllib.loads(text) if ending == ".toml" else yaml.safe_load(text)
+    except OSError as error:
+        raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
+    except (yaml.YAMLError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be parsed ({error})", where=path) from error
+    if not isinstance(tree, dict):
+        raise SettingsError("holds no settings", where=path, remedy="write `key: value` lines")
+    return tree
+
+
+def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
+    """Check a tree of plain values against `Settings`.
+
+    Args:
+        tree: what a file or a command line gave.
+        where: named in the errors: the file, or "command line".
+
+    Raises:
+        SettingsError: an unknown key, a value out of bounds, or an open socket that was not asked for.
+    """
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(str(error)), where=where) from error
+    if not settings.events.insecure and not is_local(settings.events.bind):
+        raise SettingsError(
+            f"events.bind {settings.events.bind} is open to the network without encryption",
+            where=where,
+            remedy="bind 127.0.0.1, or set events.insecure: true (--insecure) on a network that you trust",
+        )
+    return settings
+
+
+def is_local(endpoint: str) -> bool:
+    """Tell whether a ZeroMQ endpoint can be reached from this machine only."""
+    if endpoint.startswith("ipc://"):
+        return True
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _explain(problem: str) -> str:
+    """Turn msgspec's words into `key PATH: problem`."""
+    match = re.fullmatch(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", problem, flags=re.DOTALL)
+    what, path = (match["what"], match["path"] or "$") if match else (problem, "$")
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
+    missing = re.fullmatch(r"Object missing required field `(.*)`", what)
+    parent = "" if path in {"$", "key"} else path.removeprefix("$.") + "."
+    if unknown:
+        known = ", ".join(_known_keys(parent))
+        return f"unknown key `{parent}{unknown.group(1)}`; known here: {known}"
+    if missing:
+        return f"key `{parent}{missing.group(1)}` is missing"
+    return f"key `{path.removeprefix('$.')}`: {what}"
+
+
+def _known_keys(parent: str) -> tuple[str, ...]:
+    """List the keys of the section at `parent`, such as "" or "events."."""
+    section: type[Section] = {"events.": Events}.get(parent, Settings if not parent else Camera)
+    return section.__struct_fields__

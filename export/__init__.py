@@ -1,0 +1,1 @@
+"""The workshop: from normal pictures to a bundle. Everything after the graph goes through the runtime's own code."""

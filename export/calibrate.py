@@ -1,0 +1,63 @@
+"""The threshold, from normal pictures that the bank has never seen: split conformal prediction."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.manifest import Calibration
+
+STRETCHES = 4
+"""Held-out pictures come from so many contiguous stretches: neighbours in a video are nearly the same picture, and
+held out one by one they would be scored against their own twins."""
+
+_LEVELS = (0.5, 0.9, 0.95, 0.99, 1.0)
+
+
+def hold_out(count: int, share: float) -> NDArray[np.bool_]:
+    """Choose the pictures to hold out: the end of each of a few equal parts of the sequence.
+
+    Args:
+        count: pictures, at least 2.
+        share: of them to hold out, between 0 and 1; at least one is held out and one is not.
+
+    Returns:
+        bool [count], True for held out.
+    """
+    wanted = min(max(1, round(count * share)), count - 1)
+    held = np.zeros(count, dtype=bool)
+    stretches = min(STRETCHES, wanted)
+    ends = np.linspace(0, count, stretches + 1).round().astype(int)[1:]
+    lengths = np.diff(np.linspace(0, wanted, stretches + 1).round().astype(int))
+    for end, length in zip(ends, lengths, strict=True):
+        held[end - length : end] = True
+    return held
+
+
+def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
+    """Set the threshold so that a new normal picture exceeds it with a probability of at most alpha.
+
+    It is the ceil((n + 1)(1 - alpha))-th smallest of the n scores. Where that is more than n, the largest score is
+    taken, and what it promises is 1 / (n + 1).
+
+    Args:
+        scores: of held-out normal pictures, float64 [n], n at least 1.
+        alpha: wanted false-alarm rate, between 0 and 1.
+    """
+    n = len(scores)
+    rank = min(math.ceil(round((n + 1) * (1 - alpha), 9)), n)  # rounded: 101 * 0.99 must not become 100 again
+    ordered = np.sort(scores)
+    return Calibration(
+        n=n,
+        alpha=alpha,
+        promised_alpha=1 - rank / (n + 1),
+        threshold=float(ordered[rank - 1]),
+        quantiles={str(level): float(np.quantile(ordered, level)) for level in _LEVELS},
+    )
+
+
+def pictures_needed(alpha: float) -> int:
+    """Give the smallest number of held-out pictures that can promise alpha."""
+    return math.ceil(round(1 / alpha, 9)) - 1

@@ -1,0 +1,1 @@
+"""The command `patchedge-export`: one file per verb."""

@@ -1,0 +1,40 @@
+"""patchedge-export demo: a sample camera clip, its normal pictures and its truth."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge_config.errors import TargetExists
+from export.cli.extra import export_extra
+
+NAME = "demo"
+HELP = "make a sample camera clip with its normal pictures and its truth; play it with --run"
+
+MISSED = 1
+"""Exit code where --run missed an object or raised a false alert."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write normal/, camera.avi and truth.csv")
+    parser.add_argument("--run", dest="play", action="store_true", help="then fit, run, watch and judge the whole way")
+    parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the clip, and play it if asked to."""
+    if not args.force and args.folder.exists() and any(args.folder.iterdir()):
+        raise TargetExists("not empty", where=str(args.folder), remedy="choose another folder or give --force")
+    with export_extra():
+        from export.demo.clip import CLIP, NORMAL, TRUTH, make_clip
+        from export.demo.play import PICTURE, play
+    args.folder.mkdir(parents=True, exist_ok=True)
+    make_clip(args.folder)
+    if not args.play:
+        print(*(args.folder / name for name in (NORMAL, CLIP, TRUTH)), sep="\n")
+        return 0
+    verdict = play(args.folder)
+    print(f"picture: {args.folder / PICTURE}")
+    print(verdict.line())
+    return 0 if verdict.good else MISSED

@@ -1,0 +1,18 @@
+"""Entry point of `patchedge-export`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from export.cli import demo, fit
+from runtime.cli.app import run_app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `patchedge-export` and give its exit code."""
+    return run_app("patchedge-export", "Learn from normal pictures and make a bundle.", (fit, demo), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The demo: a belt under a camera, made out of real photographs, with its truth."""

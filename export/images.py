@@ -1,0 +1,112 @@
+"""The normal pictures: a folder walked in a fixed order, or a video sampled evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage
+from runtime import picture
+from runtime.capture import open_video, read_video
+from runtime.frame import Image
+
+DEFAULT_VIDEO_FRAMES = 300
+"""Frames taken from a video unless told otherwise: neighbouring frames teach little that is new."""
+
+
+class Pictures:
+    """The pictures to learn from.
+
+    Attributes:
+        skipped: files that the last walk passed over because they cannot be read.
+    """
+
+    def __init__(self, path: Path, *, limit: int | None = None, skip_bad: bool = False) -> None:
+        """Look what there is.
+
+        Args:
+            path: a folder, a picture or a video file.
+            limit: take so many at most, spread evenly; None takes all of a folder and 300 of a video.
+            skip_bad: pass over pictures that cannot be read.
+
+        Raises:
+            NoImages: there is none.
+        """
+        if not path.exists():
+            raise NoImages("no such file or folder", where=str(path))
+        self.skipped: list[str] = []
+        self._path = path
+        self._skip_bad = skip_bad
+        self._is_video = path.is_file() and not picture.is_picture(path)
+        self._files = list(picture.walk(path)) if path.is_dir() else [path]
+        total = _video_length(path) if self._is_video else len(self._files)
+        if not total:
+            raise NoImages("no pictures here", where=str(path), remedy="give a folder of pictures or a video")
+        self._chosen = evenly(total, limit or (DEFAULT_VIDEO_FRAMES if self._is_video else total))
+        self._readable: list[int] = []
+
+    def __len__(self) -> int:
+        """Give the number of pictures that a walk looks at."""
+        return len(self._chosen)
+
+    def __iter__(self) -> Iterator[tuple[str, Image]]:
+        """Yield name and picture, uint8 [H, W, 3] BGR, in order.
+
+        Raises:
+            UnreadableImage: one is damaged, unless `skip_bad`.
+        """
+        self.skipped.clear()
+        self._readable.clear()
+        for number, name, image in self._walk(self._chosen):
+            self._readable.append(number)
+            yield name, image
+
+    def again(self, positions: Sequence[int]) -> list[Image]:
+        """Give a few of the pictures of the last walk again, by their place in it, in ascending order."""
+        return [image for _, _, image in self._walk([self._readable[position] for position in sorted(positions)])]
+
+    def _walk(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
+        return self._walk_video(set(numbers)) if self._is_video else self._walk_files(numbers)
+
+    def _walk_files(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
+        for number in numbers:
+            name = str(self._files[number])
+            try:
+                image = picture.read_picture(self._files[number])
+            except UnreadableImage as error:
+                if not self._skip_bad:
+                    remedy = "repair or remove it, or give --skip-bad"
+                    raise UnreadableImage(error.what, where=name, remedy=remedy) from error
+                self.skipped.append(name)
+            else:
+                yield number, name, image
+
+    def _walk_video(self, numbers: set[int]) -> Iterator[tuple[int, str, Image]]:
+        for number, image in enumerate(read_video(_open(self._path))):
+            if number in numbers:
+                yield number, f"{self._path}#{number + 1}", image
+
+
+def evenly(total: int, wanted: int) -> list[int]:
+    """Spread `wanted` numbers over range(total), ends included, each at most once."""
+    return sorted({int(number) for number in np.linspace(0, total - 1, min(wanted, total)).round()})
+
+
+def _video_length(path: Path) -> int:
+    """Count the frames that are there; what the header announces need not be."""
+    capture = _open(path)
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    try:
+        return open_video(path)
+    except SourceUnavailable as error:
+        raise NoImages("neither pictures nor a video that OpenCV can read", where=str(path)) from error

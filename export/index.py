@@ -1,0 +1,97 @@
+"""The HNSW index over the bank, and the table of neighbours for the re-weighting."""
+
+from __future__ import annotations
+
+import hnswlib
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.manifest import Index
+from export.progress import bar, progress
+from runtime.frame import Neighbours
+from runtime.search import GraphSearch
+
+M = 32
+"""Links per entry. With 16, whole regions of a greedy coreset (its entries lie far apart) are hard to reach: on real
+pictures the top patch of most frames was missed. 32 costs the search nothing, as fewer steps lead there."""
+
+EF_CONSTRUCTION = 500
+SEED = 100  # hnswlib's own default, written down because the graph depends on it
+
+WANTED_RECALL = 0.995
+"""Recall@1 that ef is chosen for; the promise to users is 0.99."""
+
+EF_STEPS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+SAME_DISTANCE = 1e-4
+"""Relative: an entry no farther than this counts as the nearest, since equal entries have different numbers."""
+
+_ADDED_AT_A_TIME = 500
+_TABLE_ROWS = 512
+
+
+def build_index(bank: NDArray[np.float32]) -> hnswlib.Index:
+    """Build the graph over a bank float32 [k, D]; by one thread, so that the same bank gives the same graph."""
+    size, dimension = bank.shape
+    index = hnswlib.Index(space="l2", dim=dimension)
+    index.init_index(max_elements=size, M=M, ef_construction=EF_CONSTRUCTION, random_seed=SEED)
+    with bar("build index", size, "entry") as moving:
+        for start in range(0, size, _ADDED_AT_A_TIME):
+            part = bank[start : start + _ADDED_AT_A_TIME]
+            index.add_items(part, np.arange(start, start + len(part)), num_threads=1)
+            moving.update(len(part))
+    return index
+
+
+def choose_ef(index: hnswlib.Index, queries: NDArray[np.float32], exact: Neighbours) -> Index:
+    """Find the smallest candidate list with the wanted recall.
+
+    Args:
+        index: the graph.
+        queries: patch features that are not in the bank, float32 [n, D].
+        exact: their true nearest entries.
+
+    Returns:
+        The section of the manifest, with the recall that was measured; the largest step if none suffices.
+    """
+    for ef in EF_STEPS:
+        recall = recall_at_1(GraphSearch(index, ef=ef)(queries), exact)
+        if recall >= WANTED_RECALL:
+            break
+    return Index(space="l2", M=M, ef_construction=EF_CONSTRUCTION, ef=ef, recall_at_1=recall)
+
+
+def recall_at_1(found: Neighbours, exact: Neighbours) -> float:
+    """Give the share of patches whose found entry is as near as the nearest."""
+    # float32 differences of large numbers: an absolute floor for patches that lie on an entry
+    floor = SAME_DISTANCE * float(exact.distance.max(initial=0.0))
+    return float(np.mean(found.distance <= exact.distance * (1 + SAME_DISTANCE) + floor))
+
+
+def neighbour_table(bank: NDArray[np.float32], b: int) -> NDArray[np.int32]:
+    """Find the b nearest entries of each entry, itself first, then by distance and number.
+
+    Args:
+        bank: float32 [k, D].
+        b: at most k.
+
+    Returns:
+        Rows of the bank, int32 [k, b].
+
+    Raises:
+        ValueError: the bank has fewer than b entries.
+    """
+    size = len(bank)
+    if size < b:
+        raise ValueError(f"{b} neighbours asked of a bank of {size}")
+    points = bank.astype(np.float64)
+    norms = np.einsum("kd,kd->k", points, points)
+    table = np.empty((size, b), dtype=np.int32)
+    for start in progress(range(0, size, _TABLE_ROWS), "neighbour table", unit="block"):
+        rows = np.arange(start, min(start + _TABLE_ROWS, size))
+        squares = norms - 2 * points[rows] @ points.T  # without the row's own norm, which does not change the order
+        squares[np.arange(len(rows)), rows] = -np.inf
+        near = np.sort(np.argpartition(squares, b - 1, axis=1)[:, :b], axis=1)
+        order = np.argsort(np.take_along_axis(squares, near, axis=1), axis=1, kind="stable")
+        table[rows] = np.take_along_axis(near, order, axis=1)
+    return table

@@ -1,0 +1,1 @@
+"""What a device runs: capture, preprocess, embed, search, score, decide, publish."""

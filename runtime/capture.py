@@ -1,0 +1,286 @@
+"""From a source to frames.
+
+Two kinds with one face. `Recorded` (video file, folder, picture) loses no frame and keeps a pace. `Live` (camera,
+stream) keeps the newest frame only and counts what it drops: a late answer about an old frame helps nobody.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal, Protocol
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read by cv2 when it loads FFmpeg; -8 is quiet
+
+import cv2
+import numpy as np
+
+from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
+from runtime import picture
+from runtime.frame import Frame, Image
+
+DEFAULT_FPS = 25.0
+"""Pace of a folder, and of a video file that does not tell its own."""
+
+STREAM_TIMEOUT_MS = 5000
+"""FFmpeg gives up opening or reading a stream after this time."""
+
+_STREAMS = {"rtsp", "rtsps", "http", "https"}
+_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+
+
+class Source(Protocol):
+    """Anything that gives frames.
+
+    Attributes:
+        live: True if frames are dropped rather than kept waiting.
+        dropped: frames that were dropped so far.
+    """
+
+    live: bool
+    dropped: int
+
+    def read(self) -> Frame | None:
+        """Wait for the next frame; None after the last one or after `close`."""
+        ...
+
+    def close(self) -> None:
+        """Make `read` return None at once; may be called from any thread, and again."""
+        ...
+
+
+class Grabber(Protocol):
+    """A camera as OpenCV shows it: the seam at which tests put cameras that misbehave."""
+
+    def grab(self) -> bool:
+        """Wait for the next picture; False if there is none any more."""
+        ...
+
+    def retrieve(self) -> Image | None:
+        """Decode the picture that was grabbed; None if that fails."""
+        ...
+
+    def release(self) -> None:
+        """Free the device."""
+        ...
+
+
+class Recorded:
+    """Frames of a recording, every one of them, in order."""
+
+    live = False
+    dropped = 0
+
+    def __init__(self, images: Iterable[Image | None], *, fps: float, pace: Literal["fps", "max"]) -> None:
+        """Play `images` (None for one that cannot be decoded) at `fps` frames a second, or as fast as they are read."""
+        self._images = iter(images)
+        self._interval = 1 / fps if pace == "fps" else 0.0
+        self._due = -math.inf
+        self._ids = itertools.count(1)
+        self._closed = threading.Event()
+
+    def read(self) -> Frame | None:
+        """Wait until the next frame is due; None after the last one or after `close`."""
+        if self._closed.wait(max(0.0, self._due - time.monotonic())):
+            return None
+        try:
+            image = next(self._images)
+        except StopIteration:
+            return None
+        # A reader that is late catches up on the schedule, but not on more than one frame.
+        self._due = max(self._due + self._interval, time.monotonic())
+        return _stamp(image, next(self._ids))
+
+    def close(self) -> None:
+        """Make `read` return None."""
+        self._closed.set()
+
+
+class Live:
+    """The newest frame of a camera, read by a thread of its own."""
+
+    live = True
+
+    def __init__(self, name: str, connect: Callable[[], Grabber]) -> None:
+        """Start to read what `connect` opens; `name` stands for the camera in errors."""
+        self.dropped = 0
+        self._name = name
+        self._connect = connect
+        self._newest: Frame | None = None
+        self._error: PatchedgeError | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        # A driver may never return from grab(), and then this thread cannot be joined: so it is a daemon.
+        self._thread = threading.Thread(target=self._run, name=f"capture {name}", daemon=True)
+        self._thread.start()
+
+    def read(self) -> Frame | None:
+        """Wait for a frame that was not read yet; None after `close`.
+
+        Raises:
+            SourceUnavailable: the camera does not open.
+            SourceLost: it delivers no more.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._newest is not None or self._error is not None)
+            if self._closed:
+                return None
+            frame, self._newest = self._newest, None
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+    def close(self) -> None:
+        """Make `read` return None, and have the thread end after the grab it is in."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to have ended, at most `timeout_s`; False if the driver still holds it."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            camera = self._connect()
+        except PatchedgeError as error:
+            self._fail(error)
+            return
+        try:
+            for frame_id in itertools.count(1):
+                if self._closed:
+                    return
+                if not camera.grab():
+                    break
+                self._keep(_stamp(None, frame_id), camera.retrieve())
+        finally:
+            camera.release()
+        self._fail(SourceLost("delivers no more pictures", where=self._name, remedy="check cable and power"))
+
+    def _keep(self, stamp: Frame, image: Image | None) -> None:
+        with self._changed:
+            self.dropped += self._newest is not None
+            self._newest = Frame(image, stamp.frame_id, stamp.t_capture_ns, stamp.t_mono_ns)
+            self._changed.notify_all()
+
+    def _fail(self, error: PatchedgeError) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+
+def open_source(source: int | str, *, pace: Literal["fps", "max"] = "fps", fps: float | None = None) -> Source:
+    """Open a camera index, /dev/videoN, v4l2:// or stream URL, video file, picture or folder of pictures.
+
+    Args:
+        source: what to open.
+        pace: for recordings: at their own rate, or as fast as possible.
+        fps: rate of a recording, frames a second; by default its own.
+
+    Raises:
+        SourceUnavailable: there is no such thing, or it cannot be opened. A camera may say so only in `read`.
+    """
+    name = str(source)
+    scheme = name.partition("://")[0].lower() if "://" in name else ""
+    if scheme in _STREAMS:
+        return Live(redact(name), lambda: _connect_stream(name))
+    device = name.removeprefix("v4l2://")
+    if device.isdecimal() or device.startswith("/dev/video"):
+        return Live(f"camera {device}", lambda: _connect_camera(device))
+    if scheme:
+        known = "a camera index, /dev/videoN, v4l2://, rtsp://, http://, a file or a folder"
+        raise SourceUnavailable("this kind of source is not known", where=redact(name), remedy=f"give {known}")
+    return _open_recording(Path(name), pace, fps)
+
+
+def read_video(capture: cv2.VideoCapture) -> Iterator[Image]:
+    """Yield the frames of an open video file, and close it."""
+    try:
+        while True:
+            there, image = capture.read()
+            if not there:
+                return
+            yield np.asarray(image, dtype=np.uint8)
+    finally:
+        capture.release()
+
+
+def open_video(path: Path) -> cv2.VideoCapture:
+    """Open a video file.
+
+    Raises:
+        SourceUnavailable: it is not a video, or of a kind that OpenCV cannot decode.
+    """
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise SourceUnavailable("not a video that OpenCV can read", where=str(path))
+    return capture
+
+
+def redact(url: str) -> str:
+    """Hide user and password of a URL."""
+    return _CREDENTIALS.sub("***@", url)
+
+
+def _open_recording(path: Path, pace: Literal["fps", "max"], fps: float | None) -> Recorded:
+    if path.is_dir():
+        files = list(picture.walk(path))
+        if not files:
+            raise SourceUnavailable("no pictures in this folder", where=str(path))
+        return Recorded(map(_read_or_none, files), fps=fps or DEFAULT_FPS, pace=pace)
+    if not path.is_file():
+        raise SourceUnavailable("no such file, folder or camera", where=str(path))
+    if picture.is_picture(path):
+        return Recorded([picture.read_picture(path)], fps=fps or DEFAULT_FPS, pace=pace)
+    video = open_video(path)
+    own = video.get(cv2.CAP_PROP_FPS)
+    return Recorded(read_video(video), fps=fps or (own if 0 < own <= 1000 else DEFAULT_FPS), pace=pace)  # noqa: PLR2004
+
+
+def _read_or_none(path: Path) -> Image | None:
+    try:
+        return picture.read_picture(path)
+    except UnreadableImage:
+        return None
+
+
+def _connect_camera(device: str) -> Grabber:
+    capture = cv2.VideoCapture(int(device) if device.isdecimal() else device, cv2.CAP_V4L2)
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    return _Camera(capture, f"camera {device}")
+
+
+def _connect_stream(url: str) -> Grabber:
+    # The timeouts are heeded only where FFmpeg is asked for by name.
+    timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
+    return _Camera(cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts), redact(url))
+
+
+class _Camera:
+    """A `Grabber` over an OpenCV capture."""
+
+    def __init__(self, capture: cv2.VideoCapture, name: str) -> None:
+        if not capture.isOpened():
+            raise SourceUnavailable("does not open", where=name, remedy="check that it is there and not in use")
+        self._capture = capture
+
+    def grab(self) -> bool:
+        return self._capture.grab()
+
+    def retrieve(self) -> Image | None:
+        there, image = self._capture.retrieve()
+        return np.asarray(image, dtype=np.uint8) if there else None
+
+    def release(self) -> None:
+        self._capture.release()
+
+
+def _stamp(image: Image | None, frame_id: int) -> Frame:
+    return Frame(image, frame_id, time.time_ns(), time.monotonic_ns())

@@ -1,0 +1,58 @@
+"""What every verb shares: arguments, errors as one line, exit codes.
+
+A verb is a module with NAME, HELP, `add_arguments(parser)` and `run(args) -> exit code`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from edge_config.errors import PatchedgeError
+
+INTERRUPTED = 130
+"""Exit code of a one-shot verb that was interrupted: 128 and the number of SIGINT."""
+
+
+class Verb(Protocol):
+    """A module of this folder or of `export.cli`."""
+
+    NAME: str
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it, and give the exit code."""
+        ...
+
+
+def run_app(prog: str, description: str, verbs: Sequence[Verb], argv: Sequence[str] | None) -> int:
+    """Parse the arguments, run the verb, and turn an error that a user can cause into one line."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    choices = parser.add_subparsers(metavar="VERB", required=True)
+    for verb in verbs:
+        sub = choices.add_parser(
+            verb.NAME, help=verb.HELP, description=verb.HELP, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        verb.add_arguments(sub)
+        sub.set_defaults(run=verb.run)
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that both leave through the same clean-up
+    try:
+        return int(args.run(args))
+    except PatchedgeError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

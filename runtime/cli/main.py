@@ -1,0 +1,18 @@
+"""Entry point of `patchedge`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from runtime.cli import bundle, run, schema, watch
+from runtime.cli.app import run_app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `patchedge` and give its exit code."""
+    return run_app("patchedge", "Watch a camera for what it never saw before.", (run, watch, bundle, schema), argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

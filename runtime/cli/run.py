@@ -1,0 +1,74 @@
+"""patchedge run: watch a camera, a video or a folder, and publish scores and alerts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+NAME = "run"
+HELP = "watch a camera, a video or a folder, and publish scores and alerts"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments; those left out keep what the settings file says, or its defaults."""
+    parser.argument_default = None
+    parser.add_argument("--config", metavar="FILE", help="settings, YAML or TOML; the arguments here override it")
+    parser.add_argument("--bundle", metavar="DIR", help="bundle made by patchedge-export")
+    parser.add_argument(
+        "--source",
+        metavar="S",
+        help="camera index, /dev/videoN, rtsp:// or http:// URL, video file, folder of pictures",
+    )
+    parser.add_argument("--pace", choices=("fps", "max"), help="files and folders: at their own rate, or at full speed")
+    parser.add_argument(
+        "--fps", type=float, metavar="N", help="files and folders: frames a second instead of their own"
+    )
+    parser.add_argument("--device", metavar="NAME", help="name of this device in the topics (edge)")
+    parser.add_argument("--camera", metavar="NAME", help="name of the camera in the topics (cam1)")
+    parser.add_argument("--bind", metavar="URL", help="where to publish (tcp://127.0.0.1:5556)")
+    parser.add_argument("--insecure", action="store_const", const=True, help="allow --bind beyond this machine")
+    parser.add_argument(
+        "--wait-subscribers", type=int, metavar="N", help="hold the first frame until N have subscribed"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="bound on all threads together (0: all cores)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until the source ends or a signal comes."""
+    from edge_config import settings as settings_
+
+    tree = settings_.read_file(args.config) if args.config else {}
+    settings = settings_.parse(_overlay(tree, args), where=args.config or "command line")
+
+    from runtime.serve import serve
+
+    code, capture_hangs = serve(settings)
+    if capture_hangs:  # a thread inside a driver cannot be ended; leave without waiting for it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """Lay the arguments that were given over the settings file; what is wrong in it is left for `parse` to say."""
+    events = {"bind": args.bind, "insecure": args.insecure, "wait_subscribers": args.wait_subscribers}
+    camera = {"source": args.source, "pace": args.pace, "fps": args.fps}
+    cameras = tree.get("cameras", {})
+    name, section = next(iter(cameras.items()), ("cam1", {})) if isinstance(cameras, dict) else ("cam1", None)
+    merged: dict[str, Any] = _merge(tree, {"bundle": args.bundle, "device": args.device, "threads": args.threads})
+    if _given(events):
+        merged["events"] = _merge(tree.get("events", {}), events)
+    if section is not None and (_given(camera) or args.camera):
+        merged["cameras"] = {args.camera or name: _merge(section, camera)}
+    return merged
+
+
+def _merge(section: Any, values: dict[str, Any]) -> Any:
+    return {**section, **_given(values)} if isinstance(section, dict) else section
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,22 @@
+"""patchedge schema: print the JSON Schemas of the messages."""
+
+from __future__ import annotations
+
+import argparse
+
+NAME = "schema"
+HELP = "print the JSON Schemas of the messages"
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Take no arguments."""
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Print one JSON object: name of the schema -> schema."""
+    import msgspec
+
+    from edge_config.message import json_schemas
+
+    print(msgspec.json.format(msgspec.json.encode(json_schemas()), indent=2).decode())
+    return 0

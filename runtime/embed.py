@@ -1,0 +1,48 @@
+"""From the input of the graph to patch features, by ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge_config.errors import BundleGraphInvalid
+
+onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
+
+
+class Embed:
+    """Run the graph: backbone, local aggregation and joining of the layers in one."""
+
+    def __init__(self, model: Path, threads: int = 0) -> None:
+        """Load model.onnx for the CPU.
+
+        Args:
+            model: the file.
+            threads: threads of ONNX Runtime; 0 means all cores.
+
+        Raises:
+            BundleGraphInvalid: ONNX Runtime does not take the file, or its input or output is of another form.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads would take the cores that the search needs a moment later.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
+            raise BundleGraphInvalid(f"ONNX Runtime refuses it ({error})", where=str(model)) from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(uint8)":
+            raise BundleGraphInvalid("not a graph with one uint8 input and one output", where=str(model))
+        self._input, self._output = inputs[0].name, outputs[0].name
+        self.input_shape: tuple[int, ...] = tuple(inputs[0].shape)
+        self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)
+
+    def __call__(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Give the patch features, float32 [h*w, D], of an input uint8 [1, H, W, 3] BGR."""
+        (features,) = self._session.run([self._output], {self._input: tensor})
+        return np.asarray(features, dtype=np.float32)

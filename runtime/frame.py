@@ -1,0 +1,77 @@
+"""The frozen values that pass between the stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""A picture, uint8 [H, W, 3], channels in BGR order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame of a camera.
+
+    Attributes:
+        image: uint8 [H, W, 3] BGR; None where the source gave a frame that cannot be decoded.
+        frame_id: counts the frames that the source gave, from 1.
+        t_capture_ns: wall clock after the grab, nanoseconds since 1970 UTC.
+        t_mono_ns: monotonic clock at the same moment, nanoseconds.
+    """
+
+    image: Image | None
+    frame_id: int
+    t_capture_ns: int
+    t_mono_ns: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """For each patch its nearest entry of the bank, as far as the search knows.
+
+    Attributes:
+        distance: float32 [patches], Euclidean (a root, not the square).
+        index: int64 [patches], rows of the bank.
+    """
+
+    distance: NDArray[np.float32]
+    index: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """The anomaly score of one frame.
+
+    Attributes:
+        value: at least 0; larger is stranger.
+        patch: q*, number of the patch with the largest distance, row by row.
+        entry: m*, row of the bank that is nearest to it.
+        distances: float32 [patches], all patch distances.
+    """
+
+    value: float
+    patch: int
+    entry: int
+    distances: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert in one of its phases: `peak_score` and `peak_frame_id` are the highest so far."""
+
+    alert_id: str
+    phase: Literal["start", "update", "end"]
+    peak_score: float
+    peak_frame_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the score of a frame means: its label and, where one begins, peaks or ends, an alert."""
+
+    label: Literal["normal", "anomalous", "unknown"]
+    alert: Alert | None

@@ -1,0 +1,133 @@
+"""The way of a frame: capture -> preprocess -> embed -> search -> score -> decide -> publish."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.errors import SourceLost
+from edge_config.message import State
+from runtime.capture import Source
+from runtime.decide import Decide
+from runtime.frame import Alert, Decision, Frame, Image, Neighbours, Score
+from runtime.preprocess import Preprocess
+from runtime.publish import Publisher
+from runtime.search import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """The stages from a picture to its score: the same four, in the same order, on the device and at export."""
+
+    preprocess: Preprocess
+    embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    search: Search
+    score: Callable[[NDArray[np.float32], Neighbours], Score]
+    grid_hw: tuple[int, int]
+
+    def __call__(self, image: Image) -> Score:
+        """Score a picture uint8 [H, W, 3] BGR."""
+        features = self.embed(self.preprocess(image))
+        return self.score(features, self.search(features))
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did: frames scored, frames that could not be decoded, frames dropped, alerts started."""
+
+    frames: int = 0
+    undecodable: int = 0
+    dropped: int = 0
+    alerts: int = 0
+
+
+class Pipeline:
+    """One camera, from its source to the socket."""
+
+    def __init__(self, camera: str, source: Source, scorer: Scorer, decide: Decide, publisher: Publisher) -> None:
+        """Take the stages; none of them knows another."""
+        self.camera = camera
+        self.summary = Summary()
+        self._source = source
+        self._scorer = scorer
+        self._decide = decide
+        self._publisher = publisher
+        self._state: State = "starting"
+        self._stop = threading.Event()
+
+    def run(self, wait_subscribers: int = 0) -> Summary:
+        """Score frames until the source ends or `stop` is called; the first waits for so many subscribers.
+
+        Raises:
+            SourceUnavailable: the camera does not open.
+            SourceLost: the camera delivers no more; subscribers are told first.
+        """
+        self._publisher.wait_subscribers(wait_subscribers, self._stop)
+        reason = "stopped"
+        try:
+            while not self._stop.is_set() and (frame := self._source.read()) is not None:
+                self._set_state("live", "first frame")
+                self._step(frame)
+            reason = "stopped" if self._stop.is_set() else "end of recording"
+        except SourceLost as error:
+            reason = error.what
+            raise
+        finally:
+            self._end(reason)
+        return self.summary
+
+    def stop(self) -> None:
+        """Make `run` return after the frame in hand; may be called from any thread."""
+        self._stop.set()
+        self._source.close()
+
+    def _step(self, frame: Frame) -> None:
+        score = None if frame.image is None else self._scorer(frame.image)
+        decision = self._decide(frame.frame_id, None if score is None else score.value)
+        self._publish(frame, score, decision)
+
+    def _publish(self, frame: Frame, score: Score | None, decision: Decision) -> None:
+        self._about = {
+            "state": self._state,
+            "frame_id": frame.frame_id,
+            "t_capture_ns": frame.t_capture_ns,
+            "t_mono_ns": frame.t_mono_ns,
+            "score": None if score is None else score.value,
+            "threshold": self._decide.threshold,
+            "label": decision.label,
+            "peak_xy": self._peak_xy(frame, score),
+        }
+        self._publisher.send("score", self.camera, **self._about)
+        if decision.alert is not None:
+            self._publish_alert(decision.alert)
+        self.summary.frames += score is not None
+        self.summary.undecodable += score is None
+        self.summary.dropped = self._source.dropped
+
+    def _publish_alert(self, alert: Alert) -> None:
+        """Publish a phase of an alert, with what is known of the last frame."""
+        self.summary.alerts += alert.phase == "start"
+        fields = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
+        self._publisher.send("alert", self.camera, **self._about, **fields)
+
+    def _peak_xy(self, frame: Frame, score: Score | None) -> tuple[int, int] | None:
+        if frame.image is None or score is None:
+            return None
+        height, width = frame.image.shape[:2]
+        return self._scorer.preprocess.to_camera(score.patch, self._scorer.grid_hw, (height, width))
+
+    def _set_state(self, state: State, reason: str) -> None:
+        if state != self._state:
+            self._state = state
+            self._publisher.send("state", self.camera, state=state, reason=reason)
+
+    def _end(self, reason: str) -> None:
+        """Close what is open, so that no subscriber waits for the end of an alert for ever."""
+        if (alert := self._decide.close()) is not None:
+            self._publish_alert(alert)
+        self._set_state("disconnected", reason)
+        self._source.close()

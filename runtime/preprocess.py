@@ -1,0 +1,48 @@
+"""From a camera frame to the input of the graph."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.manifest import Preprocessing
+from runtime.frame import Image
+
+
+class Preprocess:
+    """Resize and crop as the manifest says. Colours and normalisation are inside the graph."""
+
+    def __init__(self, spec: Preprocessing) -> None:
+        """Take the preprocessing section of the manifest."""
+        self._resize_hw = spec.resize_hw
+        self._crop_hw = spec.crop_hw
+        self._offset = tuple((r - c) // 2 for r, c in zip(spec.resize_hw, spec.crop_hw, strict=True))
+
+    def __call__(self, image: Image) -> NDArray[np.uint8]:
+        """Give the input of the graph, uint8 [1, H, W, 3] BGR, for a picture uint8 [h, w, 3] BGR."""
+        height, width = self._resize_hw
+        if image.shape[:2] != (height, width):
+            shrinks = image.shape[0] >= height and image.shape[1] >= width
+            kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # the area kernel is blocky where it enlarges
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=kernel), dtype=np.uint8)
+        top, left = self._offset
+        crop_height, crop_width = self._crop_hw
+        return np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])[None]
+
+    def to_camera(self, patch: int, grid_hw: tuple[int, int], frame_hw: tuple[int, int]) -> tuple[int, int]:
+        """Give the pixel (x, y) of the camera frame that lies under the centre of a patch.
+
+        Args:
+            patch: number of the patch, row by row.
+            grid_hw: rows and columns of patches.
+            frame_hw: height and width of the camera frame, pixels.
+        """
+        place = divmod(patch, grid_hw[1])
+        y, x = (
+            (offset + (at + 0.5) * crop / cells) * frame / resized
+            for at, cells, offset, crop, resized, frame in zip(
+                place, grid_hw, self._offset, self._crop_hw, self._resize_hw, frame_hw, strict=True
+            )
+        )
+        return int(x), int(y)

@@ -1,0 +1,52 @@
+"""SIGINT and SIGTERM as an ordinary call from an ordinary thread.
+
+A Python signal handler runs between two steps of the main thread: it may not take a lock, and it waits as long as
+the main thread is inside a driver. So the signals are blocked, and a thread waits for them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+GRACE_S = 1.8
+"""From the signal to the end at the latest, seconds; the promise to users is 2."""
+
+
+class Termination:
+    """Calls what it was given when SIGINT or SIGTERM comes; ends the process if that does not within `GRACE_S`."""
+
+    def __init__(self) -> None:
+        """Block the signals; make one before any other thread starts, since threads inherit the mask."""
+        self._actions: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._signalled = False
+        self._done = threading.Event()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        threading.Thread(target=self._wait, name="termination", daemon=True).start()
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Have `action` called on the signal; at once if it has come already."""
+        with self._lock:
+            self._actions.append(action)
+            signalled = self._signalled
+        if signalled:
+            action()
+
+    def done(self) -> None:
+        """Say that the clean-up is over and the process is about to end by itself."""
+        self._done.set()
+
+    def _wait(self) -> None:
+        signal.sigwait(SIGNALS)
+        with self._lock:
+            self._signalled = True
+            actions = list(self._actions)
+        for action in actions:
+            action()
+        if not self._done.wait(GRACE_S):
+            os._exit(0)

@@ -1,0 +1,23 @@
+"""One number bounds the threads of everything: ONNX Runtime, OpenCV, BLAS and hnswlib fight over few cores."""
+
+from __future__ import annotations
+
+import os
+
+import cv2
+from threadpoolctl import threadpool_limits
+
+
+def limit_threads(wanted: int) -> int:
+    """Bound the process-wide pools of OpenCV and BLAS, and give the number for ONNX Runtime and hnswlib.
+
+    Args:
+        wanted: threads; 0 means all cores that this process may use.
+
+    Returns:
+        The number in force, at least 1.
+    """
+    count = wanted or len(os.sched_getaffinity(0))
+    cv2.setNumThreads(count)
+    threadpool_limits(limits=count)
+    return count

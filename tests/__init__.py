@@ -1,0 +1,1 @@
+"""The tests: unit, property, fault, boundary, golden, and the benches."""

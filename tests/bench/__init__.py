@@ -1,0 +1,1 @@
+"""Benches: figures on real pictures, and speed as a ratio within one run."""

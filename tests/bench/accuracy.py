@@ -1,0 +1,67 @@
+"""Accuracy on real pictures, from published scores. Usage: python -m tests.bench.accuracy [DATA_FOLDER]."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from tests.bench.published import fit, link, published_scores
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def office(data: Path, work: Path) -> str:
+    """Fit on frames 1 to 400 of a fixed camera, score the rest in order."""
+    with (data / "office" / "truth.csv").open() as stream:
+        truth = {int(row["frame"]): row["label"] for row in csv.DictReader(stream)}
+    frames = sorted((data / "office" / "frames").iterdir())
+    bundle = work / "office.bundle"
+    fit(link(frames[:400], work / "office-train"), bundle)
+    rest = link(frames[400:], work / "office-test")
+    scored = published_scores(bundle, rest, len(frames) - 400)
+    labels = np.array([truth[400 + message.frame_id] for message in scored])
+    return _figures("office", scored, labels == "anomalous", labels == "normal")
+
+
+def mvtec(data: Path, work: Path, name: str) -> str:
+    """Fit on train/good of a set in MVTec layout, score all test pictures."""
+    bundle = work / f"{name}.bundle"
+    fit(data / name / "train" / "good", bundle)
+    pictures = sorted((data / name / "test").rglob("*.*"))
+    scored = published_scores(bundle, link(pictures, work / f"{name}-test"), len(pictures))
+    good = np.array([pictures[message.frame_id - 1].parent.name == "good" for message in scored])
+    return _figures(name, scored, ~good, good)
+
+
+def _figures(name: str, scored: list, anomalous: np.ndarray, normal: np.ndarray) -> str:
+    scores = np.array([message.score for message in scored])
+    alarms = np.array([message.label == "anomalous" for message in scored])
+    known = anomalous | normal
+    return (
+        f"{name:<8} AUROC {roc_auc_score(anomalous[known], scores[known]):.4f}"
+        f"  false alarms {alarms[normal].sum()} of {normal.sum()}"
+        f"  detected {alarms[anomalous].sum()} of {anomalous.sum()}"
+        f"  age p50 {np.median([message.age_ms for message in scored]):.1f} ms"
+    )
+
+
+def main() -> int:
+    """Print a line for each set that is there."""
+    data = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
+    if not data.is_dir():
+        print(f"accuracy: skipped, {data} is absent")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [office(data, Path(folder))]
+        lines += [mvtec(data, Path(folder), name) for name in ("bottle", "cookie", "pill")]
+    print(*lines, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
