@@ -20,6 +20,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read by cv2 when it loa
 
 import cv2
 import numpy as np
+import structlog
 
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
 from runtime import picture
@@ -89,12 +90,13 @@ class Recorded:
         """Wait until the next frame is due; None after the last one or after `close`."""
         if self._closed.wait(max(0.0, self._due - time.monotonic())):
             return None
+        now = time.monotonic()
+        # Who is late keeps to the schedule, but does not make up for more than one frame.
+        self._due = (self._due if self._due > now - self._interval else now) + self._interval
         try:
             image = next(self._images)
         except StopIteration:
             return None
-        # A reader that is late catches up on the schedule, but not on more than one frame.
-        self._due = max(self._due + self._interval, time.monotonic())
         return _stamp(image, next(self._ids))
 
     def close(self) -> None:
@@ -247,7 +249,8 @@ def _open_recording(path: Path, pace: Literal["fps", "max"], fps: float | None) 
 def _read_or_none(path: Path) -> Image | None:
     try:
         return picture.read_picture(path)
-    except UnreadableImage:
+    except UnreadableImage as error:
+        structlog.get_logger().warning("unreadable picture", file=str(path), problem=error.what)
         return None
 
 

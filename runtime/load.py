@@ -62,7 +62,10 @@ def _make_scorer(bundle: Bundle, threads: int) -> Scorer:
 
 
 def _array(bundle: Bundle, name: str, shape: tuple[int, ...], kind: type[K]) -> NDArray[K]:
-    array: NDArray[K] = np.load(bundle.file(name), allow_pickle=False)
+    try:
+        array: NDArray[K] = np.load(bundle.file(name), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise BundleShapeMismatch(f"not an array ({error})", where=str(bundle.file(name))) from error
     if array.shape != shape or array.dtype != kind:
         raise BundleShapeMismatch(
             f"{array.dtype} {array.shape}, the manifest says {np.dtype(kind)} {shape}", where=str(bundle.file(name))

@@ -17,7 +17,7 @@ from runtime.threads import limit_threads
 _CAPTURE_END_S = 0.5  # a camera's thread that has not ended by then is inside its driver
 
 
-def serve(settings: Settings) -> tuple[int, bool]:
+def serve(settings: Settings, termination: Termination) -> tuple[int, bool]:
     """Run one camera until its source ends or a signal comes.
 
     Returns:
@@ -26,7 +26,6 @@ def serve(settings: Settings) -> tuple[int, bool]:
     Raises:
         BundleError, UnavailableError: see `load`, `Publisher`, `open_source` and `Pipeline.run`.
     """
-    termination = Termination()
     set_up_logging()
     log = structlog.get_logger()
     bundle, scorer = load(settings.bundle, limit_threads(settings.threads))

@@ -42,9 +42,13 @@ def run(args: argparse.Namespace) -> int:
     tree = settings_.read_file(args.config) if args.config else {}
     settings = settings_.parse(_overlay(tree, args), where=args.config or "command line")
 
+    from runtime.termination import Termination
+
+    termination = Termination()  # before the imports below, which start threads of their own
+
     from runtime.serve import serve
 
-    code, capture_hangs = serve(settings)
+    code, capture_hangs = serve(settings, termination)
     if capture_hangs:  # a thread inside a driver cannot be ended; leave without waiting for it
         sys.stdout.flush()
         sys.stderr.flush()

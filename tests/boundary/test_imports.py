@@ -1,0 +1,72 @@
+"""The device side stays light."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import edge_config
+import runtime
+
+WORKSHOP_ONLY = ("torch", "onnx", "onnxscript", "timm", "sklearn", "skimage", "matplotlib", "tqdm")
+HEAVY = ("numpy", "cv2", "onnxruntime", "hnswlib", "zmq", "torch")
+
+BLOCK = f"""
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {WORKSHOP_ONLY!r}:
+            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+sys.meta_path.insert(0, Block())
+"""
+
+VERBS = {
+    "runtime.cli.main": ("run", "watch", "bundle", "schema"),
+    "export.cli.main": ("fit", "demo"),
+}
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_whole_runtime_imports_without_workshop_libraries() -> None:
+    """Every module of the device side imports where torch, onnx and their like cannot be imported."""
+    modules = [
+        module.name
+        for package in (edge_config, runtime)
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    ]
+    assert "runtime.serve" in modules
+    done = python(BLOCK + "\n".join(f"import {name}" for name in modules))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("main", "verb"), [(main, verb) for main, verbs in VERBS.items() for verb in ("", *verbs)])
+def test_help_loads_nothing_heavy(main: str, verb: str) -> None:
+    """`--help` of every verb works without the workshop libraries, and loads none of the large ones."""
+    argv = [verb, "--help"] if verb else ["--help"]
+    code = f"""{BLOCK}
+import {main} as m
+try:
+    m.main({argv!r})
+except SystemExit as end:
+    assert end.code == 0
+print("loaded:", sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+    assert done.stdout.endswith("loaded: []\n")
+
+
+def test_missing_export_extra_names_its_install_line(tmp_path) -> None:
+    """Where the export extra is missing, `fit` says what to install and exits with 2."""
+    argv = ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")]
+    done = python(f"{BLOCK}\nimport export.cli.main as m\nsys.exit(m.main({argv!r}))")
+    assert done.returncode == 2
+    assert "pip install 'patchedge[cpu,export]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,30 @@
+"""What tests share: the tiny bundle, and a look for threads that a test left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import make_bundle
+
+THREAD_END_S = 5.0
+"""A thread that was told to end and has not after so long is a leak."""
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a whole, valid bundle; copy it before changing it."""
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "tiny.bundle")
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves a thread behind."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(THREAD_END_S)
+        assert not thread.is_alive(), f"left behind: {thread.name}"

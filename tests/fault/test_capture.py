@@ -1,0 +1,177 @@
+"""Sources that behave, and sources that do not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_config.errors import SourceLost, SourceUnavailable
+from runtime.capture import Live, Recorded, open_source, redact
+from runtime.frame import Image
+from tests.tiny import normal_picture, write_pictures
+
+WAIT_S = 10.0
+"""For an event that comes at once unless something hangs."""
+
+
+class Camera:
+    """A camera whose pictures come when the test says so."""
+
+    def __init__(self) -> None:
+        self.next = threading.Semaphore(0)
+        self.taken = threading.Semaphore(0)
+        self.ends = False
+        self.released = threading.Event()
+
+    def grab(self) -> bool:
+        self.next.acquire()
+        return not self.ends
+
+    def retrieve(self) -> Image | None:
+        self.taken.release()
+        return normal_picture(1)
+
+    def release(self) -> None:
+        self.released.set()
+
+    def deliver(self, pictures: int) -> None:
+        """Let it take pictures, and wait until it has asked for the one after them."""
+        for _ in range(pictures):
+            self.next.release()
+            assert self.taken.acquire(timeout=WAIT_S)
+
+    def end(self) -> None:
+        """Let it deliver no more."""
+        self.ends = True
+        self.next.release()
+
+
+@pytest.fixture
+def camera() -> Iterator[Camera]:
+    """Give a camera, and end it after the test."""
+    camera = Camera()
+    yield camera
+    camera.end()
+
+
+def read_all(source: Recorded) -> list:
+    return list(iter(source.read, None))
+
+
+def test_live_source_keeps_the_newest_frame_and_counts_the_rest(camera: Camera) -> None:
+    """A reader that comes late gets the newest frame, and the dropped ones are counted and visible in frame_id."""
+    live = Live("fake", lambda: camera)
+    camera.deliver(1)
+    first = live.read()
+    camera.deliver(5)
+    camera.end()  # the capture thread keeps the last picture before it meets the end
+    assert camera.released.wait(WAIT_S)
+    newest = live.read()
+    assert (first.frame_id, newest.frame_id, live.dropped) == (1, 6, 4)
+    assert newest.t_mono_ns > first.t_mono_ns
+    with pytest.raises(SourceLost, match="fake"):
+        live.read()
+    assert live.join(WAIT_S)
+
+
+def test_lost_camera_is_an_error_and_never_an_end(camera: Camera) -> None:
+    """A camera that delivers no more is said to be lost, and its device is released."""
+    live = Live("fake", lambda: camera)
+    camera.end()
+    with pytest.raises(SourceLost, match="fake"):
+        live.read()
+    assert camera.released.wait(WAIT_S)
+
+
+def test_camera_that_does_not_open_is_said_by_read() -> None:
+    """A camera that does not open is reported to the reader."""
+
+    def refuse() -> Camera:
+        raise SourceUnavailable("does not open", where="fake")
+
+    with pytest.raises(SourceUnavailable):
+        Live("fake", refuse).read()
+
+
+def test_close_ends_a_read_from_a_camera_that_hangs(camera: Camera) -> None:
+    """`close` makes `read` return although the driver never does."""
+    live = Live("fake", lambda: camera)
+    result: list = ["nothing yet"]
+    reader = threading.Thread(target=lambda: result.append(live.read()))
+    reader.start()
+    live.close()
+    reader.join(WAIT_S)
+    assert result == ["nothing yet", None]
+    assert not live.join(0)
+
+
+def test_folder_loses_no_picture_and_keeps_the_order(tmp_path: Path) -> None:
+    """A folder gives every picture in sorted order, counted from 1, also one that cannot be decoded."""
+    write_pictures(tmp_path, set(), 12)
+    (tmp_path / "0005.png").write_bytes(b"broken")
+    frames = read_all(open_source(str(tmp_path), pace="max"))
+    assert [frame.frame_id for frame in frames] == list(range(1, 13))
+    assert [frame.frame_id for frame in frames if frame.image is None] == [5]
+    assert np.array_equal(frames[11].image, normal_picture(12))
+
+
+def test_video_loses_no_frame(tmp_path: Path) -> None:
+    """A video file gives every frame in order."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    for level in range(0, 200, 10):
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    frames = read_all(open_source(str(path), pace="max"))
+    assert [frame.frame_id for frame in frames] == list(range(1, 21))
+    assert [round(float(frame.image.mean()), -1) for frame in frames] == list(range(0, 200, 10))
+
+
+def test_recording_at_its_pace_is_not_faster_than_its_rate() -> None:
+    """Frames at a pace are at least the interval apart, and none is lost to a slow reader."""
+    interval_s = 0.02
+    recorded = Recorded([normal_picture(1)] * 4, fps=1 / interval_s, pace="fps")
+    stamps = [frame.t_mono_ns for frame in read_all(recorded)]
+    assert len(stamps) == 4
+    assert min(np.diff(stamps)) >= 0.9 * interval_s * 1e9  # the clocks of sleep and stamp are read one after the other
+
+
+def test_close_ends_a_recording_that_waits_for_its_next_frame() -> None:
+    """`close` does not wait for the pace."""
+    recorded = Recorded([normal_picture(1)] * 2, fps=0.001, pace="fps")
+    assert recorded.read() is not None
+    threading.Timer(0.01, recorded.close).start()
+    assert recorded.read() is None
+
+
+@pytest.mark.parametrize("source", ["/no/such/file.mp4", "gst:videotestsrc", "csi://0", "ftp://host/x", "", "."])
+def test_source_that_is_none_says_so(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is absent, a folder without pictures or an unknown kind is refused in one line."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceUnavailable) as caught:
+        open_source(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_file_that_is_no_video_says_so(tmp_path: Path) -> None:
+    """A file that is neither picture nor video is refused by name."""
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(SourceUnavailable, match=r"notes\.txt"):
+        open_source(str(tmp_path / "notes.txt"))
+
+
+def test_absent_camera_says_so() -> None:
+    """A camera index without a camera is reported, not waited for."""
+    with pytest.raises(SourceUnavailable, match="camera 61"):
+        open_source(61).read()
+
+
+def test_credentials_never_show() -> None:
+    """User and password of a URL are hidden wherever it is named."""
+    assert redact("rtsp://admin:secret@10.0.0.4/stream") == "rtsp://***@10.0.0.4/stream"
+    assert redact("rtsp://10.0.0.4/a@b") == "rtsp://10.0.0.4/a@b"

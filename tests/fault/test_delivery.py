@@ -1,0 +1,163 @@
+"""Publisher and subscriber over real sockets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from edge_config.errors import AddressUnavailable, MessageError
+from runtime.client import Subscriber
+from runtime.publish import Publisher
+
+WAIT_S = 10.0
+"""For a message on this machine: more means that it is lost."""
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> str:
+    """Give an address that nothing else uses."""
+    return f"ipc://{tmp_path}/events"
+
+
+@pytest.fixture
+def publisher(endpoint: str) -> Iterator[Publisher]:
+    """Give a bound publisher."""
+    publisher = Publisher(endpoint, device="edge", bundle="ab" * 32)
+    yield publisher
+    publisher.close()
+
+
+def send_state(publisher: Publisher, camera: str, reason: str) -> None:
+    publisher.send("state", camera, state="live", reason=reason)
+
+
+def test_subscriber_gets_what_was_published_after_it_joined(publisher: Publisher, endpoint: str) -> None:
+    """After the wait for subscribers nothing is lost, and `seq` counts from 1 in each topic."""
+    with Subscriber(endpoint) as subscriber:
+        publisher.wait_subscribers(1, threading.Event())
+        for camera in ("a", "b", "a"):
+            send_state(publisher, camera, "test")
+        received = [subscriber.receive(WAIT_S) for _ in range(3)]
+    assert [(r.message.camera, r.message.seq, r.missed) for r in received] == [("a", 1, 0), ("b", 1, 0), ("a", 2, 0)]
+
+
+def test_wait_counts_subscribers_and_not_subscriptions(publisher: Publisher, endpoint: str) -> None:
+    """A subscriber with three topics is one subscriber: the wait for two goes on until a second has come."""
+    stop, waited = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        publisher.wait_subscribers(2, stop)
+        waited.set()
+
+    with Subscriber(endpoint, kinds=("score", "alert", "state")):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not waited.wait(0.5)
+        with Subscriber(endpoint, kinds=("score", "alert", "state")):
+            assert waited.wait(WAIT_S)
+        thread.join(WAIT_S)
+
+
+def test_wait_for_subscribers_can_be_called_off(publisher: Publisher) -> None:
+    """A wait for subscribers that never come ends when it is called off."""
+    stop = threading.Event()
+    thread = threading.Thread(target=publisher.wait_subscribers, args=(1, stop))
+    thread.start()
+    stop.set()
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+
+
+def test_camera_filter_leaves_out_its_namesakes(publisher: Publisher, endpoint: str) -> None:
+    """A subscription to cam1 does not receive cam10."""
+    with Subscriber(endpoint, device="edge", camera="cam1") as subscriber:
+        publisher.wait_subscribers(1, threading.Event())
+        send_state(publisher, "cam10", "other")
+        send_state(publisher, "cam1", "mine")
+        assert subscriber.receive(WAIT_S).message.reason == "mine"
+
+
+def test_gap_is_noticed(endpoint: str, publisher: Publisher) -> None:
+    """Messages that were dropped on the way are counted at the next that arrives."""
+    with Subscriber(endpoint) as subscriber:
+        publisher.wait_subscribers(1, threading.Event())
+        send_state(publisher, "a", "one")
+        publisher._seq["v1/state/edge/a/"] += 3  # what a full queue does
+        send_state(publisher, "a", "five")
+        assert [subscriber.receive(WAIT_S).missed for _ in range(2)] == [0, 3]
+        assert subscriber.missed == 3
+
+
+def test_late_joiner_has_missed_nothing(endpoint: str, publisher: Publisher) -> None:
+    """What was published before a subscriber came does not count as lost to it."""
+    send_state(publisher, "a", "before")
+    with Subscriber(endpoint) as subscriber:
+        publisher.wait_subscribers(1, threading.Event())
+        send_state(publisher, "a", "after")
+        received = subscriber.receive(WAIT_S)
+    assert (received.message.seq, received.missed) == (2, 0)
+
+
+def test_restart_of_the_device_is_no_gap(endpoint: str) -> None:
+    """A restarted device counts from 1 again under a new epoch, which is no loss."""
+
+    def live_once() -> None:
+        publisher = Publisher(endpoint, device="edge", bundle="ab" * 32)
+        publisher.wait_subscribers(1, threading.Event())
+        send_state(publisher, "a", "hello")
+        publisher.close()
+
+    seen = []
+    with Subscriber(endpoint) as subscriber:
+        for _start in range(2):
+            device = threading.Thread(target=live_once)
+            device.start()
+            seen.append(subscriber.receive(WAIT_S))
+            device.join(WAIT_S)
+    assert [(r.message.seq, r.missed) for r in seen] == [(1, 0), (1, 0)]
+    assert seen[0].message.epoch != seen[1].message.epoch
+
+
+def test_address_in_use_is_one_line() -> None:
+    """A second publisher on the same address is told that it is in use."""
+    first = Publisher("tcp://127.0.0.1:*", device="edge", bundle="")
+    with pytest.raises(AddressUnavailable, match="in use"):
+        Publisher(first.endpoint, device="edge", bundle="")
+    first.close()
+
+
+def test_address_that_is_none_is_refused() -> None:
+    """An address that ZeroMQ cannot connect to is refused."""
+    with pytest.raises(AddressUnavailable):
+        Subscriber("not an address")
+
+
+def test_silence_is_none() -> None:
+    """`receive` with a timeout gives None where nothing comes."""
+    with Subscriber("ipc:///tmp/patchedge-nobody") as subscriber:
+        assert subscriber.receive(0.01) is None
+
+
+def test_foreign_messages_are_counted_and_passed_over(endpoint: str) -> None:
+    """Iterating passes over messages that cannot be read; `receive` raises for them."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as foreign:
+        foreign.bind(endpoint)
+        with Subscriber(endpoint, kinds=["state"]) as subscriber:
+            foreign.recv()
+            foreign.send_multipart([b"v1/state/x/y/", b"garbage"])
+            with pytest.raises(MessageError):
+                subscriber.receive(WAIT_S)
+            foreign.send_multipart([b"v1/state/x/y/", b"garbage"])
+            foreign.send_multipart(
+                [
+                    b"v1/state/x/y/",
+                    b'{"schema":"s","device":"x","camera":"y","epoch":"e","seq":1,"t_publish_ns":1,'
+                    b'"bundle":"","state":"live","reason":"good"}',
+                ]
+            )
+            assert next(iter(subscriber)).message.reason == "good"
+            assert subscriber.damaged == 1

@@ -1,0 +1,270 @@
+"""`patchedge run` as a process: signals, lost cameras, bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edge_config.message import StateMessage
+from runtime.client import Subscriber
+from tests.processes import DEVICE, ENOUGH_S, call, started
+from tests.tiny import normal_picture, strange_picture, write_pictures
+
+END_S = 2.0
+"""A signal ends the runtime within this time: the promise to users."""
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> str:
+    """Give an address that nothing else uses."""
+    return f"ipc://{tmp_path}/events"
+
+
+def wait_for_line(process: subprocess.Popen[str], event: str) -> dict:
+    """Read the log until an event."""
+    for line in process.stderr or ():
+        if json.loads(line)["event"] == event:
+            return json.loads(line)
+    raise AssertionError(f"no {event!r} in the log")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("waits", ["for subscribers", "for its next frame"])
+def test_signal_ends_it_cleanly(
+    tiny_bundle: Path, tmp_path: Path, endpoint: str, number: signal.Signals, waits: str
+) -> None:
+    """SIGINT and SIGTERM end the runtime with exit code 0 within 2 s, whatever it is waiting for."""
+    source = write_pictures(tmp_path / "pictures", set(), 3)
+    options = ["--wait-subscribers", "1"] if waits == "for subscribers" else ["--fps", "0.01"]
+    with started(
+        *DEVICE, "run", "--bundle", tiny_bundle, "--source", source, "--bind", endpoint, *options
+    ) as process:
+        wait_for_line(process, "running")
+        sent = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(ENOUGH_S) == 0
+        assert time.monotonic() - sent < END_S
+
+
+def test_alert_in_progress_is_ended_for_subscribers(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
+    """Messages come in order: state, scores, the alert's start, and at the end of the recording the alert's end."""
+    source = write_pictures(tmp_path / "pictures", {3}, 3)
+    with (
+        started(
+            *DEVICE, "run", "--bundle", tiny_bundle, "--source", source, "--bind", endpoint, "--wait-subscribers", "1"
+        ) as process,
+        Subscriber(endpoint) as subscriber,
+    ):
+        received = []
+        while not received or received[-1].topic != "v1/state/edge/cam1/" or received[-1].message.state == "live":
+            received.append(subscriber.receive(ENOUGH_S))
+        assert process.wait(ENOUGH_S) == 0
+    said = [(r.topic.split("/")[1], getattr(r.message, "phase", getattr(r.message, "label", ""))) for r in received]
+    assert said == [
+        ("state", ""),
+        ("score", "normal"),
+        ("score", "normal"),
+        ("score", "anomalous"),
+        ("alert", "start"),
+        ("alert", "end"),
+        ("state", ""),
+    ]
+    strange = received[3].message
+    assert strange.frame_id == 3
+    assert 40 <= strange.peak_xy[0] < 52
+    assert 12 <= strange.peak_xy[1] < 24
+
+
+def test_picture_that_cannot_be_decoded_is_unknown_and_never_normal(
+    tiny_bundle: Path, tmp_path: Path, endpoint: str
+) -> None:
+    """A damaged picture in a folder keeps its frame_id, is labelled unknown without a score, and the run goes on."""
+    source = write_pictures(tmp_path / "pictures", set(), 3)
+    (source / "0002.png").write_bytes(b"damaged")
+    with (
+        started(
+            *DEVICE, "run", "--bundle", tiny_bundle, "--source", source, "--bind", endpoint, "--wait-subscribers", "1"
+        ) as process,
+        Subscriber(endpoint, kinds=["score"]) as subscriber,
+    ):
+        scores = [subscriber.receive(ENOUGH_S).message for _ in range(3)]
+        log = process.stderr.read()
+        assert process.wait(ENOUGH_S) == 0
+    assert [(s.frame_id, s.label) for s in scores] == [(1, "normal"), (2, "unknown"), (3, "normal")]
+    assert scores[1].score is None
+    assert "0002.png" in log
+
+
+class Stream(BaseHTTPRequestHandler):
+    """A network camera: JPEG pictures over HTTP, until the server's `unplugged` is set."""
+
+    def do_GET(self) -> None:
+        """Send pictures for ever."""
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        number = 0
+        while not self.server.unplugged.wait(0.02):
+            number += 1
+            picture = strange_picture(number) if self.server.strange.is_set() else normal_picture(number)
+            jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+            part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg)
+            try:
+                self.wfile.write(part)
+            except OSError:
+                return
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def network_camera() -> Iterator[ThreadingHTTPServer]:
+    """Give a camera on the loopback network; `unplugged` ends it, `strange` puts an object before it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stream)
+    server.unplugged, server.strange = threading.Event(), threading.Event()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.unplugged.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_live_camera_alerts_and_its_loss_is_said(
+    tiny_bundle: Path, endpoint: str, network_camera: ThreadingHTTPServer
+) -> None:
+    """A network camera is scored live; an object raises an alert; when it is unplugged subscribers hear that it is
+    disconnected, and the runtime ends with 69, naming it without its password."""
+    url = f"http://user:secret@127.0.0.1:{network_camera.server_port}/camera.mjpg"
+    with (
+        started(*DEVICE, "run", "--bundle", tiny_bundle, "--source", url, "--bind", endpoint) as process,
+        Subscriber(endpoint) as subscriber,
+    ):
+        assert subscriber.receive(ENOUGH_S) is not None
+        network_camera.strange.set()
+        topics = iter(subscriber)
+        alert = next(r.message for r in topics if r.topic.startswith("v1/alert/"))
+        assert (alert.phase, alert.label) == ("start", "anomalous")
+        network_camera.unplugged.set()
+        lost = next(
+            r.message for r in topics if isinstance(r.message, StateMessage) and r.message.state == "disconnected"
+        )
+        assert "no more" in lost.reason
+        log = process.stderr.read()
+        assert process.wait(ENOUGH_S) == 69
+    assert "secret" not in log
+    assert "***@127.0.0.1" in log.splitlines()[-1]
+
+
+def run_and_fail(*options: object) -> tuple[int, str]:
+    """Run `patchedge run` and give exit code and the last line; there must be no traceback."""
+    done = call(*DEVICE, "run", *options)
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, done.stderr
+    return done.returncode, lines[0]
+
+
+def test_bad_bundle_is_65(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
+    """A bundle with a byte changed ends the run with 65 and names the file."""
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bad.bundle"))
+    data = bytearray((bundle / "bank.npy").read_bytes())
+    data[200] ^= 1
+    (bundle / "bank.npy").write_bytes(data)
+    code, line = run_and_fail("--bundle", bundle, "--source", tmp_path, "--bind", endpoint)
+    assert code == 65
+    assert "bank.npy" in line
+
+
+@pytest.mark.parametrize("source", ["/no/such/clip.mp4", "/dev/video77", "rtsp://user:secret@127.0.0.1:9/x"])
+def test_source_that_does_not_open_is_69(tiny_bundle: Path, endpoint: str, source: str) -> None:
+    """A source that does not open ends the run with 69 and names it without its password."""
+    code, line = run_and_fail("--bundle", tiny_bundle, "--source", source, "--bind", endpoint)
+    assert code == 69
+    assert source.replace("user:secret", "***") in line
+    assert "secret" not in line
+
+
+def test_address_in_use_is_69(tiny_bundle: Path, tmp_path: Path) -> None:
+    """An address in use ends the run with 69 and names it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        code, line = run_and_fail("--bundle", tiny_bundle, "--source", tmp_path, "--bind", bind)
+    assert code == 69
+    assert bind in line
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("bundle: x\ncameras: {a: {source: 0}}\nspeed: 3\n", "unknown key `speed`"),
+        ("bundle: x\ncameras: {a: {source: 0, colour: red}}\n", "colour"),
+        ("bundle: x\n", "cameras"),
+        ("cameras: {a: {source: 0}}\n", "bundle"),
+        ("bundle: x\ncameras: {a: {source: 0}}\nevents: {bind: 'tcp://0.0.0.0:5556'}\n", "insecure"),
+    ],
+)
+def test_bad_settings_are_78(tmp_path: Path, text: str, said: str) -> None:
+    """Settings that are wrong end the run with 78, and name file and key."""
+    path = tmp_path / "device.yaml"
+    path.write_text(text)
+    code, line = run_and_fail("--config", path)
+    assert code == 78
+    assert str(path) in line
+    assert said in line
+
+
+def test_command_line_overrides_settings_file(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Arguments override the settings file, and the rest of the file holds."""
+    source = write_pictures(tmp_path / "pictures", set(), 2)
+    bind = f"ipc://{tmp_path}/other"
+    (tmp_path / "device.yaml").write_text(
+        f"bundle: /nowhere\ndevice: press-3\ncameras: {{top: {{source: {source}, pace: max}}}}\n"
+        f"events: {{bind: 'ipc://{tmp_path}/events', wait_subscribers: 1}}\n"
+    )
+    with (
+        started(
+            *DEVICE, "run", "--config", tmp_path / "device.yaml", "--bundle", tiny_bundle, "--bind", bind
+        ) as process,
+        Subscriber(bind, kinds=["score"]) as subscriber,
+    ):
+        assert [subscriber.receive(ENOUGH_S).topic for _ in range(2)] == ["v1/score/press-3/top/"] * 2
+        assert process.wait(ENOUGH_S) == 0
+
+
+def test_watch_prints_what_a_device_publishes(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
+    """`patchedge watch` prints a line for each message, and ends after the wanted number."""
+    source = write_pictures(tmp_path / "pictures", {2}, 3)
+    with (
+        started(*DEVICE, "watch", endpoint, "--count", "6", "--timeout", ENOUGH_S) as watch,
+        started(
+            *DEVICE, "run", "--bundle", tiny_bundle, "--source", source, "--bind", endpoint, "--wait-subscribers", "1"
+        ),
+    ):
+        lines = watch.communicate(timeout=ENOUGH_S)[0].splitlines()
+    assert watch.returncode == 0
+    assert len(lines) == 6
+    assert "state live" in lines[0]
+    assert "frame 2" in lines[2]
+    assert "ALERT start" in lines[3]
+    assert "ALERT end" in lines[5]
+
+
+def test_watch_of_nothing_is_69(endpoint: str) -> None:
+    """`patchedge watch --timeout` ends with 69 where nothing is published."""
+    done = call(*DEVICE, "watch", endpoint, "--timeout", "0.1")
+    assert done.returncode == 69
+    assert len(done.stderr.splitlines()) == 1

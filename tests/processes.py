@@ -1,0 +1,33 @@
+"""Run the two commands in processes of their own, as users do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+EXPORT = (sys.executable, "-m", "export.cli.main")
+DEVICE = (sys.executable, "-m", "runtime.cli.main")
+
+ENOUGH_S = 120.0
+"""For anything that a test starts: more means that it hangs."""
+
+
+def call(*command: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    words = [str(word) for word in command]
+    return subprocess.run(words, capture_output=True, text=True, timeout=ENOUGH_S, check=False)
+
+
+@contextmanager
+def started(*command: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a command, and end it when the block ends."""
+    words = [str(word) for word in command]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=ENOUGH_S)

@@ -1,0 +1,145 @@
+"""The wire."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_config import message
+from edge_config.errors import MessageError
+from edge_config.message import AlertMessage, ScoreMessage, StateMessage
+
+COMMON = {
+    "device": "press-3",
+    "camera": "cam1",
+    "epoch": "6f9619ff-8b86-4d11-b42d-00c04fc964ff",
+    "seq": 7,
+    "t_publish_ns": 1_700_000_000_123_456_789,
+    "bundle": "ab" * 32,
+    "state": "live",
+}
+OF_FRAME = {
+    "frame_id": 9,
+    "t_capture_ns": 1_700_000_000_100_000_000,
+    "t_mono_ns": 55_000_000_000,
+    "age_ms": 23.457,
+    "score": 31.25,
+    "threshold": 20.5,
+    "label": "anomalous",
+    "peak_xy": (120, 80),
+}
+SCORE = ScoreMessage(schema="patchedge.score.v1", **COMMON, **OF_FRAME)
+ALERT = AlertMessage(
+    schema="patchedge.alert.v1",
+    **COMMON,
+    **OF_FRAME,
+    alert_id="00000000-0000-4000-8000-000000000001",
+    phase="start",
+    peak_score=31.25,
+    peak_frame_id=9,
+)
+STATE = StateMessage(schema="patchedge.state.v1", **COMMON, reason="first frame")
+
+GOLDEN = {
+    "v1/score/press-3/cam1/": (
+        SCORE,
+        b'{"schema":"patchedge.score.v1","device":"press-3","camera":"cam1",'
+        b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
+        b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
+        b'"frame_id":9,"t_capture_ns":1700000000100000000,"t_mono_ns":55000000000,"age_ms":23.457,"score":31.25,'
+        b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80]}',
+    ),
+    "v1/alert/press-3/cam1/": (
+        ALERT,
+        b'{"schema":"patchedge.alert.v1","device":"press-3","camera":"cam1",'
+        b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
+        b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
+        b'"frame_id":9,"t_capture_ns":1700000000100000000,"t_mono_ns":55000000000,"age_ms":23.457,"score":31.25,'
+        b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80],'
+        b'"alert_id":"00000000-0000-4000-8000-000000000001","phase":"start","peak_score":31.25,"peak_frame_id":9}',
+    ),
+    "v1/state/press-3/cam1/": (
+        STATE,
+        b'{"schema":"patchedge.state.v1","device":"press-3","camera":"cam1",'
+        b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
+        b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
+        b'"reason":"first frame"}',
+    ),
+}
+
+
+@pytest.mark.parametrize("topic", GOLDEN)
+def test_bytes_on_the_wire_never_change(topic: str) -> None:
+    """The bytes of each kind of message are those that subscribers in the field were written for."""
+    body, expected = GOLDEN[topic]
+    kind = topic.split("/")[1]
+    assert message.topic(kind, "press-3", "cam1") == topic
+    assert message.schema_name(kind) == body.schema
+    assert message.encode(topic, body) == [topic.encode(), expected]
+
+
+@pytest.mark.parametrize("topic", GOLDEN)
+def test_message_is_read_as_it_was_written(topic: str) -> None:
+    """What is decoded equals what was encoded, also behind binary parts that this version does not know."""
+    body, expected = GOLDEN[topic]
+    assert message.decode([topic.encode(), expected]) == (topic, body)
+    assert message.decode([topic.encode(), expected, b"\x00\x01"]) == (topic, body)
+
+
+def test_unknown_fields_are_passed_over() -> None:
+    """A reader of this version reads a message that a later version added a field to."""
+    topic, (body, raw) = next(iter(GOLDEN.items()))
+    later = json.dumps({**json.loads(raw), "humidity": 0.4}).encode()
+    assert message.decode([topic.encode(), later]) == (topic, body)
+
+
+def test_subscription_to_cam1_does_not_match_cam10() -> None:
+    """The prefix for one camera covers that camera only."""
+    prefix = message.topic_prefix("score", "edge", "cam1")
+    assert message.topic("score", "edge", "cam1").startswith(prefix)
+    assert not message.topic("score", "edge", "cam10").startswith(prefix)
+
+
+def test_message_over_2_kb_is_refused() -> None:
+    """A message whose JSON reaches 2 KB is refused before it is sent."""
+    with pytest.raises(MessageError, match="2047"):
+        message.encode("v1/state/a/b/", msgspec.structs.replace(STATE, reason="x" * 2048))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [b"v1/score/a/b/"],
+        [b"\xff", b"{}"],
+        [b"v1/other/a/b/", b"{}"],
+        [b"v2/score/a/b/", b"{}"],
+        [b"v1/score/a/b", b"{}"],
+        [b"v1/score/a/b/", b"{}"],
+        [b"v1/score/a/b/", b"\xff\xfe"],
+        [b"v1/score/a/b/", b"[" * 100_000],
+    ],
+)
+def test_other_bytes_are_a_message_error(frames: list[bytes]) -> None:
+    """Whatever is not a message of this version is refused with the one error that clients expect."""
+    with pytest.raises(MessageError):
+        message.decode(frames)
+
+
+@given(st.lists(st.binary(max_size=200), max_size=4))
+def test_random_bytes_never_raise_anything_else(frames: list[bytes]) -> None:
+    """Random multiparts are refused, never crash the reader."""
+    with pytest.raises(MessageError):
+        message.decode(frames)
+
+
+def test_json_schemas_list_every_field() -> None:
+    """The printed JSON Schemas name all fields of each kind."""
+    schemas = message.json_schemas()
+    assert set(schemas) == {"patchedge.score.v1", "patchedge.alert.v1", "patchedge.state.v1"}
+    fields = schemas["patchedge.score.v1"]["$defs"]["ScoreMessage"]["properties"]
+    assert set(fields) == set(ScoreMessage.__struct_fields__)

@@ -1,0 +1,101 @@
+"""Settings files and their mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_config import settings
+from edge_config.errors import SettingsError
+
+MINIMAL: dict[str, Any] = {"bundle": "line.bundle", "cameras": {"top": {"source": 0}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.yaml", "bundle: line.bundle\ncameras:\n  top: {source: 0}\nevents: {high_water_mark: 5}\n"),
+        ("s.toml", 'bundle = "line.bundle"\n[cameras.top]\nsource = 0\n[events]\nhigh_water_mark = 5\n'),
+    ],
+)
+def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> None:
+    """The same settings can be written in YAML and in TOML."""
+    (tmp_path / name).write_text(text)
+    read = settings.parse(settings.read_file(str(tmp_path / name)))
+    assert read.cameras["top"].source == 0
+    assert read.events.high_water_mark == 5
+    assert read.events.bind == "tcp://127.0.0.1:5556"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"colour": 1}, "unknown key `colour`"),
+        ({"events": {"port": 1}}, "unknown key `events.port`"),
+        ({"cameras": {"top": {"source": 0, "rate": 3}}}, "rate"),
+        ({"cameras": {}}, "cameras"),
+        ({"cameras": {"a": {"source": 0}, "b": {"source": 1}}}, "cameras"),
+        ({"cameras": {"a b": {"source": 0}}}, "cameras"),
+        ({"cameras": {"top": {"source": 0, "pace": "slow"}}}, "pace"),
+        ({"cameras": {"top": {"source": 0, "fps": 0}}}, "fps"),
+        ({"cameras": [1]}, "cameras"),
+        ({"threads": -1}, "threads"),
+        ({"threads": "many"}, "threads"),
+        ({"device": "a/b"}, "device"),
+        ({"events": {"bind": "udp://127.0.0.1:1"}}, "events.bind"),
+        ({"events": {"high_water_mark": 0}}, "events.high_water_mark"),
+        ({"events": None}, "events"),
+    ],
+)
+def test_mistake_is_named_by_its_key(change: dict[str, Any], said: str) -> None:
+    """A wrong key or value is refused in one line that names file and key."""
+    with pytest.raises(SettingsError) as caught:
+        settings.parse({**MINIMAL, **change}, where="/etc/patchedge.yaml")
+    assert str(caught.value).startswith("/etc/patchedge.yaml: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_key_is_named() -> None:
+    """A required key that is absent is named."""
+    with pytest.raises(SettingsError, match="key `bundle` is missing"):
+        settings.parse({"cameras": {"top": {"source": 0}}})
+    with pytest.raises(SettingsError, match="source"):
+        settings.parse({**MINIMAL, "cameras": {"top": {}}})
+
+
+@pytest.mark.parametrize("bind", ["tcp://0.0.0.0:5556", "tcp://*:5556", "tcp://192.168.1.4:5556", "tcp://eth0:5556"])
+def test_open_bind_must_be_asked_for(bind: str) -> None:
+    """A bind beyond this machine is refused unless `insecure` is set."""
+    with pytest.raises(SettingsError, match="insecure"):
+        settings.parse({**MINIMAL, "events": {"bind": bind}})
+    assert settings.parse({**MINIMAL, "events": {"bind": bind, "insecure": True}}).events.bind == bind
+
+
+@pytest.mark.parametrize("bind", ["tcp://127.0.0.1:1", "tcp://localhost:1", "tcp://[::1]:1", "ipc:///tmp/x"])
+def test_local_bind_needs_no_permission(bind: str) -> None:
+    """Loopback addresses and ipc are not open to the network."""
+    assert settings.parse({**MINIMAL, "events": {"bind": bind}}).events.bind == bind
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.yaml", "bundle: [unclosed"),
+        ("s.yaml", "just a word"),
+        ("s.yaml", ""),
+        ("s.toml", "bundle = "),
+        ("s.ini", "bundle = 1"),
+        ("s.yaml", b"\xff\xfe\x00bad"),
+        ("absent.yaml", None),
+    ],
+)
+def test_unreadable_file_is_a_settings_error(tmp_path: Path, name: str, text: str | bytes | None) -> None:
+    """A file that is absent, of another kind or not parseable is refused in one line that names it."""
+    if text is not None:
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SettingsError, match=name) as caught:
+        settings.read_file(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
