@@ -68,7 +68,7 @@ def read(path: str | Path) -> Bundle:
         BundleError: a subclass for each thing that can be wrong with it; nothing was parsed but the manifest.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path.is_dir, False for names that no disk can hold
         raise BundleMissing("no bundle here", where=str(path), remedy="make one with `patchedge-export fit`")
     text = _read_manifest(folder / MANIFEST)
     found = manifest.decode(text, where=str(folder / MANIFEST))
@@ -84,24 +84,19 @@ def file_table(folder: Path) -> dict[str, FileEntry]:
     return {name: FileEntry(size=(folder / name).stat().st_size, sha256=file_sha256(folder / name)) for name in PARTS}
 
 
-def refuse_existing(target: Path) -> None:
+def refuse_target(target: Path, *, force: bool) -> None:
     """Fail early where `staging` would fail late.
 
     Raises:
-        TargetExists: something is at `target`.
+        TargetExists: something is at `target` that may not be replaced: with `force`, anything but a bundle.
         UsageError: the folder that `target` would be in does not exist or cannot be written.
     """
+    target = target.absolute()
     if os.path.lexists(target):
-        raise TargetExists("exists already", where=str(target), remedy="choose another name or give --force")
-    refuse_unwritable(target)
-
-
-def refuse_unwritable(target: Path) -> None:
-    """Fail early where the folder of `target` does not exist or cannot be written.
-
-    Raises:
-        UsageError: it is so.
-    """
+        if not force:
+            raise TargetExists("exists already", where=str(target), remedy="choose another name or give --force")
+        if not _holds_a_bundle_at_most(target):
+            raise TargetExists("is not a bundle, and will not be replaced", where=str(target))
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise UsageError("no folder that can be written", where=str(target.parent), remedy="create it first")
 
@@ -112,13 +107,18 @@ def staging(target: Path, *, force: bool = False) -> Iterator[Path]:
 
     Args:
         target: where the bundle shall be.
-        force: replace what is there; it stays until the new one is complete.
+        force: replace the bundle that is there; it stays until the new one is complete.
 
     Raises:
-        TargetExists: something is at `target` and `force` was not given.
+        TargetExists: something is at `target`, and `force` was not given or it is no bundle.
+        UsageError: the folder of `target` cannot be written.
     """
-    refuse_unwritable(target) if force else refuse_existing(target)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    target = Path(os.path.abspath(target))  # noqa: PTH100 - Path.absolute keeps "..", which cannot be renamed
+    refuse_target(target, force=force)
+    try:
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", where=str(target)) from error
     staged, replaced = work / "new", work / "old"
     staged.mkdir()
     try:
@@ -172,17 +172,23 @@ def _verify_file(path: Path, entry: FileEntry) -> None:
 
 def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) -> None:
     """Rename `staged` to `target`; what was there goes to `replaced`, and comes back if that fails."""
-    if not force:
-        refuse_existing(target)
-    elif os.path.lexists(target):
-        target.rename(replaced)
+    refuse_target(target, force=force)
     try:
+        if os.path.lexists(target):
+            target.rename(replaced)
         staged.rename(target)
-    except OSError:
-        if replaced.exists():
+    except BaseException:  # an interrupt too must not cost the old bundle
+        if replaced.exists() and not os.path.lexists(target):
             replaced.rename(target)
         raise
     _sync_path(target.parent)
+
+
+def _holds_a_bundle_at_most(target: Path) -> bool:
+    """Tell whether a folder holds the files of a bundle and no others: what --force may delete."""
+    if target.is_symlink() or not target.is_dir():
+        return False
+    return {entry.name for entry in target.iterdir()} <= {*PARTS, MANIFEST}
 
 
 def _sync(folder: Path) -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from edge_config.errors import BundleManifestInvalid, BundleVersionUnknown
+from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 FORMAT_VERSION = 1
 
-Count = Annotated[int, Meta(ge=1)]
+_ZEROS = b"0" * 64
+
+Count = Annotated[int, Meta(ge=1, le=2**31)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 NonNegative = Annotated[float, Meta(ge=0)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Triple = tuple[float, float, float]
-HeightWidth = tuple[Count, Count]
+Side = Annotated[int, Meta(ge=1, le=16384)]
+HeightWidth = tuple[Side, Side]
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,7 +38,7 @@ class Preprocessing(Part, frozen=True):
     """From a camera frame to the input of the graph.
 
     Attributes:
-        resize: `area` averages the covered pixels where the picture shrinks, bilinear where it grows.
+        resize: `area` averages the covered pixels where the picture shrinks in both directions, else it is bilinear.
         resize_hw: height and width after resizing, pixels; the proportions are not kept.
         crop_hw: height and width of the centre that is kept: the input of the graph.
         color_order: order of the channels that the graph takes.
@@ -95,7 +99,7 @@ class Index(Part, frozen=True):
     space: Literal["l2"]
     M: Count
     ef_construction: Count
-    ef: Count
+    ef: Annotated[int, Meta(ge=1, le=100_000)]
     recall_at_1: Fraction
 
 
@@ -112,7 +116,7 @@ class Calibration(Part, frozen=True):
     Attributes:
         n: held-out pictures.
         alpha: wanted false-alarm rate.
-        promised_alpha: smallest rate not under alpha that n pictures can promise.
+        promised_alpha: the rate that the threshold promises; above alpha where n pictures cannot promise alpha.
         threshold: a score above it is anomalous.
         quantiles: of the n scores, by level such as "0.5".
     """
@@ -133,13 +137,20 @@ class Parity(Part, frozen=True):
     """
 
     features_relative: NonNegative
-    golden_relative: NonNegative
+    golden_relative: Annotated[float, Meta(ge=0, le=0.1)]
 
 
-class Manifest(Part, frozen=True):
-    """The whole of manifest.json."""
+class Manifest(Part, frozen=True, kw_only=True):
+    """The whole of manifest.json.
+
+    Attributes:
+        format_version: of this format.
+        manifest_sha256: hash of manifest.json with 64 zeros in this place; it finds a byte that changed on the way,
+            not somebody who meant to change it.
+    """
 
     format_version: int
+    manifest_sha256: Sha256 = _ZEROS.decode()
     files: dict[str, FileEntry]
     preprocessing: Preprocessing
     features: Features
@@ -153,8 +164,10 @@ class Manifest(Part, frozen=True):
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Write the manifest as indented JSON in UTF-8."""
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    """Write the manifest as indented JSON in UTF-8, its own hash filled in."""
+    blank = msgspec.structs.replace(manifest, manifest_sha256=_ZEROS.decode())
+    text = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
+    return text.replace(_ZEROS, hashlib.sha256(text).hexdigest().encode(), 1)
 
 
 def decode(text: bytes, where: str) -> Manifest:
@@ -163,6 +176,7 @@ def decode(text: bytes, where: str) -> Manifest:
     Raises:
         BundleManifestInvalid: not JSON, or not what this format says.
         BundleVersionUnknown: another format version.
+        BundleFileHash: it is not as it was written.
     """
     try:
         tree: Any = msgspec.json.decode(text)
@@ -175,6 +189,9 @@ def decode(text: bytes, where: str) -> Manifest:
             where=where,
             remedy="export the bundle again with the patchedge version of the device",
         )
+    own = str(tree.get("manifest_sha256")).encode()
+    if hashlib.sha256(text.replace(own, _ZEROS, 1)).hexdigest().encode() != own:
+        raise BundleFileHash("its content has changed", where=where, remedy="copy the bundle again")
     try:
         return msgspec.convert(tree, Manifest)
     except msgspec.ValidationError as error:

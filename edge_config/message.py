@@ -9,7 +9,7 @@ they do not know, so that old readers live on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,6 +23,7 @@ Kind = Literal["score", "alert", "state"]
 Label = Literal["normal", "anomalous", "unknown"]
 State = Literal["starting", "live", "disconnected"]
 Phase = Literal["start", "update", "end"]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     camera: str
     epoch: str
     seq: int
-    t_publish_ns: int
+    t_publish_ns: Nanoseconds
     bundle: str
     state: State
     degraded: int = 0
@@ -66,8 +67,8 @@ class _OfFrame(Message, frozen=True, kw_only=True):
     """
 
     frame_id: int
-    t_capture_ns: int
-    t_mono_ns: int
+    t_capture_ns: Nanoseconds
+    t_mono_ns: Nanoseconds
     age_ms: float
     score: float | None
     threshold: float
@@ -163,7 +164,7 @@ def decode(frames: Sequence[bytes]) -> tuple[str, AnyMessage]:
         raise MessageError("not a message of this version", where=topic_, remedy=f"expected {WIRE_VERSION}/...")
     try:
         message: AnyMessage = decoder.decode(body)
-    except msgspec.DecodeError as error:  # ValidationError is one
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         raise MessageError(f"damaged message ({error})", where=topic_) from error
     return topic_, message
 

@@ -20,8 +20,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-NAME_PATTERN = "^[A-Za-z0-9_-]+$"
+NAME_PATTERN = r"^[A-Za-z0-9_-]+\Z"
 """Names of devices and cameras: they stand between slashes in a topic."""
+
+MAX_PORT = 65535
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
 
@@ -39,7 +41,7 @@ class Camera(Section, frozen=True):
         fps: frames a second of a file or folder; by default the file's own, 25 for a folder.
     """
 
-    source: int | str
+    source: Annotated[int, Meta(ge=0)] | Annotated[str, Meta(min_length=1)]
     pace: Literal["fps", "max"] = "fps"
     fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
 
@@ -54,7 +56,7 @@ class Events(Section, frozen=True):
         insecure: allow a bind beyond this machine without encryption.
     """
 
-    bind: Annotated[str, Meta(pattern="^(tcp|ipc)://.+")] = DEFAULT_EVENTS
+    bind: Annotated[str, Meta(pattern=r"^(ipc://.+|tcp://.+:([0-9]{1,5}|\*))\Z")] = DEFAULT_EVENTS
     high_water_mark: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     wait_subscribers: Annotated[int, Meta(ge=0, le=10_000)] = 0
     insecure: bool = False
@@ -71,7 +73,7 @@ class Settings(Section, frozen=True):
         events: the PUB socket.
     """
 
-    bundle: str
+    bundle: Annotated[str, Meta(min_length=1)]
     cameras: Annotated[dict[Name, Camera], Meta(min_length=1, max_length=1)]
     device: Name = "edge"
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
@@ -92,7 +94,7 @@ def read_file(path: str) -> dict[str, Any]:
         tree = tomllib.loads(text) if ending == ".toml" else yaml.safe_load(text)
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
-    except (yaml.YAMLError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # TOML and Unicode errors are ValueErrors
         raise SettingsError(f"cannot be parsed ({error})", where=path) from error
     if not isinstance(tree, dict):
         raise SettingsError("holds no settings", where=path, remedy="write `key: value` lines")
@@ -112,7 +114,10 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     try:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(_explain(str(error)), where=where) from error
+        raise SettingsError(_explain(str(error), tree), where=where) from error
+    _, _, port = settings.events.bind.removeprefix("ipc://").rpartition(":")
+    if port.isdecimal() and int(port) > MAX_PORT:
+        raise SettingsError(f"key `events.bind`: there is no port {port}", where=where)
     if not settings.events.insecure and not is_local(settings.events.bind):
         raise SettingsError(
             f"events.bind {settings.events.bind} is open to the network without encryption",
@@ -133,22 +138,25 @@ def is_local(endpoint: str) -> bool:
         return host == "localhost"
 
 
-def _explain(problem: str) -> str:
+def _explain(problem: str, tree: dict[str, Any]) -> str:
     """Turn msgspec's words into `key PATH: problem`."""
-    match = re.fullmatch(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", problem, flags=re.DOTALL)
-    what, path = (match["what"], match["path"] or "$") if match else (problem, "$")
-    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what)
+    what, _, place = problem.partition(" - at ")
+    cameras = tree.get("cameras")
+    camera = next(iter(cameras), "") if isinstance(cameras, dict) else ""
+    path = place.replace("`", "").replace("[...]", f".{camera}").removeprefix("$").removeprefix(".")
+    parent = f"{path}." if path else ""
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what, flags=re.DOTALL)
     missing = re.fullmatch(r"Object missing required field `(.*)`", what)
-    parent = "" if path in {"$", "key"} else path.removeprefix("$.") + "."
     if unknown:
-        known = ", ".join(_known_keys(parent))
-        return f"unknown key `{parent}{unknown.group(1)}`; known here: {known}"
+        return f"unknown key `{parent}{unknown.group(1)}`; known here: {', '.join(_known_keys(path))}"
     if missing:
         return f"key `{parent}{missing.group(1)}` is missing"
-    return f"key `{path.removeprefix('$.')}`: {what}"
+    if path.startswith("key in"):
+        return f"name `{camera}` in `cameras`: use letters, digits, _ and - only"
+    return f"key `{path}`: {what}" if path else what
 
 
-def _known_keys(parent: str) -> tuple[str, ...]:
-    """List the keys of the section at `parent`, such as "" or "events."."""
-    section: type[Section] = {"events.": Events}.get(parent, Settings if not parent else Camera)
-    return section.__struct_fields__
+def _known_keys(path: str) -> tuple[str, ...]:
+    """List the keys of the section at `path`, such as "" or "events"."""
+    sections: dict[str, type[Section]] = {"": Settings, "events": Events}
+    return sections.get(path, Camera).__struct_fields__

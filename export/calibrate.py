@@ -29,8 +29,10 @@ def hold_out(count: int, share: float) -> NDArray[np.bool_]:
     wanted = min(max(1, round(count * share)), count - 1)
     held = np.zeros(count, dtype=bool)
     stretches = min(STRETCHES, wanted)
-    ends = np.linspace(0, count, stretches + 1).round().astype(int)[1:]
-    lengths = np.diff(np.linspace(0, wanted, stretches + 1).round().astype(int))
+    gaps, lengths = (
+        np.diff(np.linspace(0, total, stretches + 1).round().astype(int)) for total in (count - wanted, wanted)
+    )
+    ends = np.cumsum(gaps + lengths)
     for end, length in zip(ends, lengths, strict=True):
         held[end - length : end] = True
     return held
@@ -47,7 +49,7 @@ def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
         alpha: wanted false-alarm rate, between 0 and 1.
     """
     n = len(scores)
-    rank = min(math.ceil(round((n + 1) * (1 - alpha), 9)), n)  # rounded: 101 * 0.99 must not become 100 again
+    rank = min(max(1, math.ceil(round((n + 1) * (1 - alpha), 9))), n)  # rounded: 101 * 0.99 must not become 100 again
     ordered = np.sort(scores)
     return Calibration(
         n=n,

@@ -1,7 +1,7 @@
 """Greedy coreset selection (PatchCore section 3.2, algorithm 1): farthest first, in a random projection.
 
 The projected features are rounded to a grid so fine that it lies at the limits of float32, and so coarse that every
-squared distance is an integer below 2^53. Then float64 computes each distance without any rounding, whatever the
+squared distance is an integer of at most 2^53. Then float64 computes each distance without any rounding, whatever the
 order of the sums: the block selection, the plain loop, one thread or many, any BLAS, all see the same numbers.
 """
 
@@ -60,9 +60,9 @@ def project(features: NDArray[np.float32], dimension: int, random: np.random.Gen
 
 
 def to_grid(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Scale and round points to integers, float64 [N, d], whose squared distances float64 computes exactly."""
+    """Scale and round points to integers, float64 [N, d], whose squared distances (at most 2^53) are exact in float64."""
     largest = float(np.abs(points).max(initial=0.0)) or 1.0
-    # |a|^2 + |b|^2 + 2|ab| <= 4 d 2^(2 bits) must stay below 2^53.
+    # |a|^2 + |b|^2 + 2|ab| <= 4 d 2^(2 bits) must not exceed 2^53.
     bits = (_EXACT_BITS - 2 - math.ceil(math.log2(points.shape[1]))) // 2
     scale = 2.0 ** (bits - math.frexp(largest)[1])
     grid = points.astype(np.float64)
@@ -108,6 +108,7 @@ def _next_block(
             break
         new.append(int(candidates[best]))
         np.minimum(nearest, apart[best], out=nearest)
+        nearest[best] = -1
     # Where more points than a block holds are equally far, only a look at all of them finds the lowest row.
     return new or [int(np.argmax(distances))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Pictures:
         Raises:
             NoImages: there is none.
         """
-        if not path.exists():
+        if not os.path.exists(path):  # unlike Path.exists, False for names that no disk can hold
             raise NoImages("no such file or folder", where=str(path))
         self.skipped: list[str] = []
         self._path = path

@@ -43,19 +43,20 @@ def build_index(bank: NDArray[np.float32]) -> hnswlib.Index:
     return index
 
 
-def choose_ef(index: hnswlib.Index, queries: NDArray[np.float32], exact: Neighbours) -> Index:
+def choose_ef(index: hnswlib.Index, queries: NDArray[np.float32], exact: Neighbours, threads: int = 0) -> Index:
     """Find the smallest candidate list with the wanted recall.
 
     Args:
         index: the graph.
         queries: patch features that are not in the bank, float32 [n, D].
         exact: their true nearest entries.
+        threads: of hnswlib; 0 means all cores.
 
     Returns:
         The section of the manifest, with the recall that was measured; the largest step if none suffices.
     """
     for ef in EF_STEPS:
-        recall = recall_at_1(GraphSearch(index, ef=ef)(queries), exact)
+        recall = recall_at_1(GraphSearch(index, ef=ef, threads=threads)(queries), exact)
         if recall >= WANTED_RECALL:
             break
     return Index(space="l2", M=M, ef_construction=EF_CONSTRUCTION, ef=ef, recall_at_1=recall)
@@ -91,7 +92,8 @@ def neighbour_table(bank: NDArray[np.float32], b: int) -> NDArray[np.int32]:
         rows = np.arange(start, min(start + _TABLE_ROWS, size))
         squares = norms - 2 * points[rows] @ points.T  # without the row's own norm, which does not change the order
         squares[np.arange(len(rows)), rows] = -np.inf
-        near = np.sort(np.argpartition(squares, b - 1, axis=1)[:, :b], axis=1)
-        order = np.argsort(np.take_along_axis(squares, near, axis=1), axis=1, kind="stable")
-        table[rows] = np.take_along_axis(near, order, axis=1)
+        limits = np.partition(squares, b - 1, axis=1)[:, b - 1]
+        for row, line, limit in zip(rows, squares, limits, strict=True):
+            near = np.flatnonzero(line <= limit)  # more than b where several are equally far
+            table[row] = near[np.argsort(line[near], kind="stable")][:b]
     return table

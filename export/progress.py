@@ -9,6 +9,8 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
+tqdm.monitor_interval = 0  # no thread of its own
+
 
 def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it") -> Iterable[T]:
     """Show a bar while `items` are walked."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edge_config import bundle as bundles
@@ -26,7 +27,7 @@ from export.coreset import PROJECTION_DIM, covering_radius, select
 from export.graph import PatchFeatures, export_graph, largest_difference
 from export.images import Pictures, evenly
 from export.index import build_index, choose_ef, neighbour_table
-from export.progress import progress
+from export.progress import bar, progress
 from runtime.embed import Embed
 from runtime.frame import Image
 from runtime.load import load
@@ -142,6 +143,7 @@ def fit(options: Options) -> Report:
         UsageError: pictures or target that cannot be used; nothing is left behind.
     """
     threads = limit_threads(options.threads)
+    torch.set_num_threads(threads)
     clock = _Clock()
     with bundles.staging(options.out, force=options.force) as folder:
         with clock("look"):
@@ -191,7 +193,9 @@ def _make_network(options: Options, folder: Path, threads: int) -> _Network:
     resize = options.resize or options.size
     backbone = load_backbone(options.backbone, input_hw)
     module = PatchFeatures(backbone, options.patch_size)
-    export_graph(module, input_hw, folder / bundles.MODEL)
+    with bar("make graph", 1, "graph") as moving:
+        export_graph(module, input_hw, folder / bundles.MODEL)
+        moving.update(1)
     spec = Preprocessing(
         resize="area",
         resize_hw=(resize, resize),
@@ -236,7 +240,7 @@ def _make_memory(
         )
         some = queries[evenly(len(queries), RECALL_QUERIES)]
         exact = ExactSearch(bank)
-        index = choose_ef(graph, some, exact(some))
+        index = choose_ef(graph, some, exact(some), threads)
     search = TopExactSearch(GraphSearch(graph, ef=index.ef, threads=threads), exact)
     return _Memory(coreset, index, search, ScoreFrame(bank, table, options.score), options.b)
 
@@ -284,7 +288,7 @@ def _no_larger(image: Image) -> Image:
     factor = GOLDEN_SIDE / max(image.shape[:2])
     if factor >= 1:
         return image
-    size = round(image.shape[1] * factor), round(image.shape[0] * factor)
+    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

@@ -33,7 +33,7 @@ STREAM_TIMEOUT_MS = 5000
 """FFmpeg gives up opening or reading a stream after this time."""
 
 _STREAMS = {"rtsp", "rtsps", "http", "https"}
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+_CREDENTIALS = re.compile(r"(?<=://).*@", flags=re.DOTALL)  # to the last @: a password may hold anything
 
 
 class Source(Protocol):
@@ -151,20 +151,22 @@ class Live:
 
     def _run(self) -> None:
         try:
-            camera = self._connect()
+            self._fail(self._read_to_the_end())
         except PatchedgeError as error:
             self._fail(error)
-            return
+        except Exception as error:  # noqa: BLE001 - whatever a driver throws, the reader must hear of it
+            self._fail(SourceLost(f"capture failed ({error})", where=self._name))
+
+    def _read_to_the_end(self) -> SourceLost:
+        camera = self._connect()
         try:
             for frame_id in itertools.count(1):
-                if self._closed:
-                    return
-                if not camera.grab():
+                if self._closed or not camera.grab():
                     break
                 self._keep(_stamp(None, frame_id), camera.retrieve())
         finally:
             camera.release()
-        self._fail(SourceLost("delivers no more pictures", where=self._name, remedy="check cable and power"))
+        return SourceLost("delivers no more pictures", where=self._name, remedy="check cable and power")
 
     def _keep(self, stamp: Frame, image: Image | None) -> None:
         with self._changed:
@@ -232,18 +234,25 @@ def redact(url: str) -> str:
 
 
 def _open_recording(path: Path, pace: Literal["fps", "max"], fps: float | None) -> Recorded:
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, False for names that no disk can hold
         files = list(picture.walk(path))
         if not files:
             raise SourceUnavailable("no pictures in this folder", where=str(path))
         return Recorded(map(_read_or_none, files), fps=fps or DEFAULT_FPS, pace=pace)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SourceUnavailable("no such file, folder or camera", where=str(path))
     if picture.is_picture(path):
-        return Recorded([picture.read_picture(path)], fps=fps or DEFAULT_FPS, pace=pace)
+        return Recorded([_read_or_refuse(path)], fps=fps or DEFAULT_FPS, pace=pace)
     video = open_video(path)
     own = video.get(cv2.CAP_PROP_FPS)
     return Recorded(read_video(video), fps=fps or (own if 0 < own <= 1000 else DEFAULT_FPS), pace=pace)  # noqa: PLR2004
+
+
+def _read_or_refuse(path: Path) -> Image:
+    try:
+        return picture.read_picture(path)
+    except UnreadableImage as error:
+        raise SourceUnavailable(error.what, where=error.where) from error
 
 
 def _read_or_none(path: Path) -> Image | None:

@@ -79,7 +79,9 @@ class Subscriber:
         except zmq.ZMQError as error:
             self.close()
             raise AddressUnavailable(
-                f"not an address to connect to ({error.strerror})", where=url, remedy="write tcp://ADDRESS:PORT"
+                f"not an address to connect to ({zmq.strerror(error.errno or 0)})",
+                where=url,
+                remedy="write tcp://ADDRESS:PORT",
             ) from error
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
@@ -90,7 +92,11 @@ class Subscriber:
         """
         if not self._socket.poll(None if timeout_s is None else int(timeout_s * 1000)):
             return None
-        topic, body = message.decode(self._socket.recv_multipart())
+        try:
+            topic, body = message.decode(self._socket.recv_multipart())
+        except MessageError:
+            self.damaged += 1
+            raise
         missed = self._gap(topic, body.epoch, body.seq)
         self.missed += missed
         return Received(topic, body, missed)
@@ -101,7 +107,6 @@ class Subscriber:
             try:
                 received = self.receive()
             except MessageError:
-                self.damaged += 1
                 continue
             if received is not None:
                 yield received

@@ -49,12 +49,12 @@ def read_picture(path: Path) -> Image:
     except OSError as error:
         raise UnreadableImage(f"cannot be read ({error.strerror})", where=str(path)) from error
     image = None
-    cut_png = data.startswith(_PNG_START) and _PNG_END not in data[-16:]  # libpng would print a line of its own
+    cut_png = data.startswith(_PNG_START) and _PNG_END not in data  # libpng would print a line of its own
     if data and not cut_png:
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:  # sizes beyond OpenCV's own limits
             image = None
     if image is None:
-        raise UnreadableImage("truncated, damaged or not a picture", where=str(path))
+        raise UnreadableImage("truncated, damaged or not a picture that OpenCV can read", where=str(path))
     return np.asarray(image, dtype=np.uint8)

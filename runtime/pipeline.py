@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.errors import SourceLost
+from edge_config.errors import PatchedgeError
 from edge_config.message import State
 from runtime.capture import Source
 from runtime.decide import Decide
@@ -67,13 +67,13 @@ class Pipeline:
             SourceLost: the camera delivers no more; subscribers are told first.
         """
         self._publisher.wait_subscribers(wait_subscribers, self._stop)
-        reason = "stopped"
+        reason = "internal error"
         try:
             while not self._stop.is_set() and (frame := self._source.read()) is not None:
                 self._set_state("live", "first frame")
                 self._step(frame)
             reason = "stopped" if self._stop.is_set() else "end of recording"
-        except SourceLost as error:
+        except PatchedgeError as error:
             reason = error.what
             raise
         finally:

@@ -49,15 +49,17 @@ class Publisher:
         self._socket.set(zmq.SNDHWM, high_water_mark)
         self._socket.set(zmq.LINGER, LINGER_MS)
         self._socket.set(zmq.XPUB_VERBOSER, 1)  # tell every subscription, also to a topic that another has already
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
-        self._connections = 0
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._connections: set[int] = set()
         self._subscriptions = 0
         try:
             self._socket.bind(bind)
         except zmq.ZMQError as error:
             self.close()
             raise AddressUnavailable(
-                f"cannot be bound ({error.strerror})", where=bind, remedy="stop what uses it, or bind another address"
+                f"cannot be bound ({zmq.strerror(error.errno or 0)})",
+                where=bind,
+                remedy="stop what uses it, or bind another address",
             ) from error
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
 
@@ -82,8 +84,11 @@ class Publisher:
 
     def wait_subscribers(self, count: int, stop: threading.Event) -> None:
         """Return when `count` subscribers are connected and have subscribed, or when `stop` is set."""
-        while min(self._connections, self._subscriptions) < count and not stop.is_set():
-            self._count_subscribers(timeout_ms=_SUBSCRIBERS_POLL_MS)
+        # A subscription follows its connection at once, but not in one packet: wait until nobody else speaks.
+        while not stop.is_set():
+            quiet = not self._count_subscribers(timeout_ms=_SUBSCRIBERS_POLL_MS)
+            if min(len(self._connections), self._subscriptions) >= count and (quiet or not count):
+                return
 
     def close(self) -> None:
         """Let the last messages leave, at most `LINGER_MS`, and free the address."""
@@ -92,16 +97,24 @@ class Publisher:
         self._socket.close()
         self._context.term()
 
-    def _count_subscribers(self, timeout_ms: int) -> None:
-        """Take in who came and went. A subscriber may hold several subscriptions, so connections count too."""
+    def _count_subscribers(self, timeout_ms: int) -> bool:
+        """Take in who came and went, and tell whether anybody did.
+
+        A subscriber may hold several subscriptions, so connections count too, by their descriptors.
+        """
+        any_news = False
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._monitor, zmq.POLLIN)
         while ready := dict(poller.poll(timeout_ms)):
-            timeout_ms = 0
+            timeout_ms, any_news = 0, True
             if self._socket in ready:
                 joined = self._socket.recv()[:1] == b"\x01"
                 self._subscriptions += 1 if joined else -1
             if self._monitor in ready:
-                joined = recv_monitor_message(self._monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
-                self._connections += 1 if joined else -1
+                told = recv_monitor_message(self._monitor)
+                if told["event"] == zmq.EVENT_ACCEPTED:
+                    self._connections.add(told["value"])
+                else:
+                    self._connections.discard(told["value"])
+        return any_news

@@ -44,7 +44,7 @@ class ScoreFrame:
 
 
 def reweighting(distances: NDArray[np.float64]) -> float:
-    """Give the factor 1 - exp(d[0]) / sum(exp(d)) of equation 7, in [0, 1).
+    """Give the factor 1 - exp(d[0]) / sum(exp(d)) of equation 7, in [0, 1].
 
     Args:
         distances: from q* to N_b(m*), m* first, float64 [b]. The largest is subtracted before the

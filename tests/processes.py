@@ -11,7 +11,7 @@ from typing import Any
 EXPORT = (sys.executable, "-m", "export.cli.main")
 DEVICE = (sys.executable, "-m", "runtime.cli.main")
 
-ENOUGH_S = 120.0
+ENOUGH_S = 60.0
 """For anything that a test starts: more means that it hangs."""
 
 

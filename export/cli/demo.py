@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from edge_config.errors import TargetExists
-from export.cli.extra import export_extra
 
 NAME = "demo"
 HELP = "make a sample camera clip with its normal pictures and its truth; play it with --run"
@@ -24,11 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the clip, and play it if asked to."""
-    if not args.force and args.folder.exists() and any(args.folder.iterdir()):
-        raise TargetExists("not empty", where=str(args.folder), remedy="choose another folder or give --force")
-    with export_extra():
-        from export.demo.clip import CLIP, NORMAL, TRUTH, make_clip
-        from export.demo.play import PICTURE, play
+    if os.path.lexists(args.folder):
+        if not args.folder.is_dir():
+            raise TargetExists("is not a folder", where=str(args.folder), remedy="choose another name")
+        if not args.force and any(args.folder.iterdir()):
+            raise TargetExists("is not empty", where=str(args.folder), remedy="choose another folder or give --force")
+
+    from export.demo.clip import CLIP, NORMAL, TRUTH, make_clip
+    from export.demo.play import PICTURE, play
+
     args.folder.mkdir(parents=True, exist_ok=True)
     make_clip(args.folder)
     if not args.play:

@@ -11,7 +11,8 @@ from runtime.cli.app import run_app
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge-export` and give its exit code."""
-    return run_app("patchedge-export", "Learn from normal pictures and make a bundle.", (fit, demo), argv)
+    description = "Learn from normal pictures and make a bundle."
+    return run_app("patchedge-export", description, "cpu,export", (fit, demo), argv)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,9 @@ def make_clip(folder: Path) -> None:
     for number, image in enumerate(
         progress(_film(belt, NORMAL_PICTURES, _NORMAL_STEP, random), "normal pictures", total=NORMAL_PICTURES), 1
     ):
-        cv2.imwrite(str(folder / NORMAL / f"{number:06d}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        path = folder / NORMAL / f"{number:06d}.jpg"
+        if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]):
+            raise UsageError("cannot be written", where=str(path))
     belt = _make_belt(FRAMES * _STEP, random)
     lefts = [_lay(belt, cutout, number, random) for number, cutout in enumerate(CUTOUTS)]
     _write_video(folder / CLIP, progress(_film(belt, FRAMES, _STEP, random), "camera clip", total=FRAMES))

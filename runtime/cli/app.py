@@ -12,10 +12,13 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from edge_config.errors import PatchedgeError
+from edge_config.errors import MissingExtra, PatchedgeError
 
 INTERRUPTED = 130
 """Exit code of a one-shot verb that was interrupted: 128 and the number of SIGINT."""
+
+
+_OWN = {"edge_config", "runtime", "export"}
 
 
 class Verb(Protocol):
@@ -33,8 +36,19 @@ class Verb(Protocol):
         ...
 
 
-def run_app(prog: str, description: str, verbs: Sequence[Verb], argv: Sequence[str] | None) -> int:
-    """Parse the arguments, run the verb, and turn an error that a user can cause into one line."""
+def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv: Sequence[str] | None) -> int:
+    """Parse the arguments, run the verb, and turn an error that a user can cause into one line.
+
+    Args:
+        prog: name of the command.
+        description: what it is for.
+        extra: the extra of the distribution that its verbs need.
+        verbs: its verbs.
+        argv: the arguments; None takes those of the process.
+
+    Returns:
+        The exit code.
+    """
     parser = argparse.ArgumentParser(prog=prog, description=description)
     choices = parser.add_subparsers(metavar="VERB", required=True)
     for verb in verbs:
@@ -50,9 +64,17 @@ def run_app(prog: str, description: str, verbs: Sequence[Verb], argv: Sequence[s
     except PatchedgeError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in _OWN:
+            raise
+        print(f"{prog}: {error.name} is not installed; pip install 'patchedge[{extra}]'", file=sys.stderr)
+        return MissingExtra.exit_code
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a disk that is full, a path that is too long: nothing that a traceback would explain
+        print(f"{prog}: {error}", file=sys.stderr)
+        return PatchedgeError.exit_code

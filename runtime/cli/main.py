@@ -11,7 +11,8 @@ from runtime.cli.app import run_app
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge` and give its exit code."""
-    return run_app("patchedge", "Watch a camera for what it never saw before.", (run, watch, bundle, schema), argv)
+    verbs = (run, watch, bundle, schema)
+    return run_app("patchedge", "Watch a camera for what it never saw before.", "cpu", verbs, argv)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until the source ends or a signal comes."""
     from edge_config import settings as settings_
+    from edge_config.errors import UsageError
 
+    if not args.config and (args.bundle is None or args.source is None):
+        raise UsageError("nothing to run", remedy="give --bundle and --source, or --config")
     tree = settings_.read_file(args.config) if args.config else {}
     settings = settings_.parse(_overlay(tree, args), where=args.config or "command line")
 

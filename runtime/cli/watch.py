@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edge_config.message import DEFAULT_EVENTS
+from runtime.cli.arguments import between, whole
 
 if TYPE_CHECKING:
     from edge_config.message import Kind
@@ -24,8 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="only this device")
     parser.add_argument("--camera", help="only this camera (with --device)")
     parser.add_argument("--json", action="store_true", help="JSON lines: topic, missed, message")
-    parser.add_argument("--count", type=int, metavar="N", help="end after N messages")
-    parser.add_argument("--timeout", type=float, metavar="S", help="end, with exit code 69, after S silent seconds")
+    parser.add_argument("--count", type=whole(1, 10**18), metavar="N", help="end after N messages")
+    parser.add_argument(
+        "--timeout", type=between(0, 1e6), metavar="S", help="end, with exit code 69, after S silent seconds"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""Accuracy on real pictures, from published scores. Usage: python -m tests.bench.accuracy [DATA_FOLDER]."""
+"""Accuracy and search on real pictures. Usage: python -m tests.bench.accuracy [DATA_FOLDER].
+
+Scores are those that a subscriber received. Searches are compared in this process, on the same bundle and pictures.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from edge_config import bundle as bundles
+from export.index import recall_at_1
+from runtime.load import load
+from runtime.picture import read_picture
+from runtime.search import ExactSearch, GraphSearch
 from tests.bench.published import fit, link, published_scores
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -25,7 +33,8 @@ def office(data: Path, work: Path) -> str:
     rest = link(frames[400:], work / "office-test")
     scored = published_scores(bundle, rest, len(frames) - 400)
     labels = np.array([truth[400 + message.frame_id] for message in scored])
-    return _figures("office", scored, labels == "anomalous", labels == "normal")
+    figures = _figures("office", scored, labels == "anomalous", labels == "normal")
+    return f"{figures}\n{_search(bundle, frames[400::20])}"
 
 
 def mvtec(data: Path, work: Path, name: str) -> str:
@@ -47,6 +56,26 @@ def _figures(name: str, scored: list, anomalous: np.ndarray, normal: np.ndarray)
         f"  false alarms {alarms[normal].sum()} of {normal.sum()}"
         f"  detected {alarms[anomalous].sum()} of {anomalous.sum()}"
         f"  age p50 {np.median([message.age_ms for message in scored]):.1f} ms"
+    )
+
+
+def _search(path: Path, pictures: list[Path]) -> str:
+    """Compare the graph, and what the device makes of it, with the exact search."""
+    bundle, scorer = load(path)
+    manifest = bundle.manifest
+    exact = ExactSearch(np.load(bundle.file(bundles.BANK)))
+    graph = GraphSearch.load(bundle.file(bundles.INDEX), dimension=manifest.features.dimension, ef=manifest.index.ef)
+    recall, above, device = [], [], []
+    for picture in pictures:
+        features = scorer.embed(scorer.preprocess(read_picture(picture)))
+        true = exact(features)
+        true_score = scorer.score(features, true).value
+        recall.append(recall_at_1(graph(features), true))
+        above.append(scorer.score(features, graph(features)).value - true_score)
+        device.append(abs(scorer.score(features, scorer.search(features)).value - true_score))
+    return (
+        f"  search over {len(pictures)} of them at ef {manifest.index.ef}: recall@1 {np.mean(recall):.4f}; frame "
+        f"score of the graph alone {min(above):+.1e} to {max(above):+.2f} against exact, of the device {max(device):.1e}"
     )
 
 

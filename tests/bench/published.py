@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Any
 
 from edge_config.message import ScoreMessage
 from runtime.client import Subscriber
-
-EXPORT = (sys.executable, "-m", "export.cli.main")
-DEVICE = (sys.executable, "-m", "runtime.cli.main")
+from tests.processes import DEVICE, EXPORT
 
 SILENCE_S = 120.0
 """A run that publishes nothing for so long has failed."""

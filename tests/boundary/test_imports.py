@@ -63,6 +63,16 @@ print("loaded:", sorted(set({HEAVY!r}) & set(sys.modules)))
     assert done.stdout.endswith("loaded: []\n")
 
 
+def test_missing_cpu_extra_names_its_install_line(tmp_path) -> None:
+    """Where OpenCV or ONNX Runtime are missing, `run` says what to install and exits with 2."""
+    block = BLOCK.replace(repr(WORKSHOP_ONLY), repr(("cv2", "onnxruntime")))
+    argv = ["run", "--bundle", str(tmp_path), "--source", "0"]
+    done = python(f"{block}\nimport runtime.cli.main as m\nsys.exit(m.main({argv!r}))")
+    assert done.returncode == 2
+    assert "pip install 'patchedge[cpu]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_missing_export_extra_names_its_install_line(tmp_path) -> None:
     """Where the export extra is missing, `fit` says what to install and exits with 2."""
     argv = ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")]

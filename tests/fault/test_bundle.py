@@ -24,9 +24,12 @@ def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
 
 
 def edit_manifest(bundle: Path, change: Callable[[dict], None]) -> None:
+    """Change the manifest and make its own hash right again, as the format says."""
     tree = json.loads((bundle / "manifest.json").read_text())
     change(tree)
-    (bundle / "manifest.json").write_text(json.dumps(tree))
+    text = json.dumps({**tree, "manifest_sha256": "0" * 64})
+    own = hashlib.sha256(text.encode()).hexdigest()
+    (bundle / "manifest.json").write_text(text.replace("0" * 64, own, 1))
 
 
 def flip_byte(path: Path, at: int) -> None:
@@ -47,6 +50,16 @@ def test_changed_byte_is_found(copy: Path, name: str) -> None:
     flip_byte(copy / name, -1)
     with pytest.raises(errors.BundleFileHash, match=name):
         bundles.read(copy)
+
+
+def test_changed_manifest_is_found(copy: Path) -> None:
+    """A threshold that was changed by one digit, or a space that was added, is found."""
+    text = (copy / bundles.MANIFEST).read_text()
+    for changed in (text.replace('"threshold": 6', '"threshold": 9'), text + " "):
+        assert changed != text
+        (copy / bundles.MANIFEST).write_text(changed)
+        with pytest.raises(errors.BundleFileHash, match=r"manifest\.json"):
+            bundles.read(copy)
 
 
 @pytest.mark.parametrize("name", [*bundles.PARTS, bundles.MANIFEST])
@@ -94,7 +107,9 @@ def test_other_version_is_refused(copy: Path, version: object) -> None:
         bundles.read(copy)
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 1}', b" " * (2 << 20)])
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 1}', b" " * (2 << 20)]
+)
 def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
     """A manifest that is not what the format says is refused, whatever it is."""
     (copy / bundles.MANIFEST).write_bytes(text)
@@ -112,6 +127,9 @@ def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
         lambda tree: tree["files"]["bank.npy"].update(sha256="no hash"),
         lambda tree: tree["coreset"].update(size=-1),
         lambda tree: tree["calibration"].update(threshold="high"),
+        lambda tree: tree["index"].update(ef=10**30),
+        lambda tree: tree["preprocessing"].update(resize_hw=[10**9, 10**9]),
+        lambda tree: tree["parity"].update(golden_relative=1e9),
     ],
 )
 def test_manifest_with_other_content_is_refused(copy: Path, change: Callable[[dict], None]) -> None:
@@ -135,6 +153,41 @@ def test_arrays_that_do_not_fit_are_refused(copy: Path, name: str, array: np.nda
     np.save(copy / name, array)
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleShapeMismatch, match=name):
+        load(copy)
+
+
+@pytest.mark.parametrize("name", [bundles.BANK, bundles.NEIGHBOURS, bundles.GOLDEN])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY\x01\x00", b"PK\x03\x04"])
+def test_file_of_another_kind_is_refused(copy: Path, name: str, content: bytes) -> None:
+    """A listed file that is no array, or no golden frames, is refused."""
+    (copy / name).write_bytes(content)
+    write_manifest(copy, len(tiny_bank()))
+    with pytest.raises(errors.BundleShapeMismatch, match=name):
+        load(copy)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {},
+        {"scores": np.zeros(0)},
+        {"scores": np.ones(1)},
+        {"scores": np.ones(1), "frame_0": np.zeros((4, 4), np.uint8)},
+        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.float32)},
+    ],
+)
+def test_golden_frames_must_be_pictures(copy: Path, arrays: dict[str, np.ndarray]) -> None:
+    """A bundle without golden frames, or whose golden frames are no pictures, is refused."""
+    np.savez(copy / bundles.GOLDEN, **arrays)
+    write_manifest(copy, len(tiny_bank()))
+    with pytest.raises(errors.BundleShapeMismatch, match="golden"):
+        load(copy)
+
+
+def test_crop_larger_than_the_picture_is_refused(copy: Path) -> None:
+    """A manifest that crops more than it resizes to is refused."""
+    edit_manifest(copy, lambda tree: tree["preprocessing"].update(resize_hw=[8, 8]))
+    with pytest.raises(errors.BundleShapeMismatch, match="crops"):
         load(copy)
 
 
@@ -185,13 +238,27 @@ def test_existing_target_is_kept(tmp_path: Path) -> None:
     """What is at the target stays, unless the new bundle is complete and was to replace it."""
     target = tmp_path / "old.bundle"
     target.mkdir()
-    (target / "kept").write_text("old")
+    (target / bundles.BANK).write_text("old")
     with pytest.raises(errors.TargetExists), bundles.staging(target):
         pass
     with pytest.raises(ZeroDivisionError), bundles.staging(target, force=True):
         raise ZeroDivisionError
-    assert (target / "kept").read_text() == "old"
+    with pytest.raises(KeyboardInterrupt), bundles.staging(target, force=True):
+        raise KeyboardInterrupt
+    assert (target / bundles.BANK).read_text() == "old"
     with bundles.staging(target, force=True) as folder:
-        (folder / "fresh").write_text("new")
-    assert [entry.name for entry in target.iterdir()] == ["fresh"]
+        (folder / bundles.MODEL).write_text("new")
+    assert [entry.name for entry in target.iterdir()] == [bundles.MODEL]
     assert [entry.name for entry in tmp_path.iterdir()] == ["old.bundle"]
+
+
+@pytest.mark.parametrize("name", ["pictures", "pictures/../pictures/", "file.txt"])
+def test_what_is_no_bundle_is_never_replaced(tmp_path: Path, name: str) -> None:
+    """--force replaces a bundle, and never a folder of pictures or a file that was named by mistake."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "one.png").write_bytes(b"dear")
+    (tmp_path / "file.txt").write_bytes(b"dear")
+    with pytest.raises(errors.TargetExists, match="not a bundle"), bundles.staging(tmp_path / name, force=True):
+        pass
+    assert (tmp_path / "pictures" / "one.png").read_bytes() == b"dear"
+    assert (tmp_path / "file.txt").read_bytes() == b"dear"

@@ -98,6 +98,17 @@ def test_camera_that_does_not_open_is_said_by_read() -> None:
         Live("fake", refuse).read()
 
 
+def test_camera_whose_driver_throws_is_lost(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a driver throws reaches the reader as a lost camera, and never leaves it waiting."""
+
+    def throw() -> bool:
+        raise OverflowError("driver")
+
+    monkeypatch.setattr(camera, "grab", throw)
+    with pytest.raises(SourceLost, match="driver"):
+        Live("fake", lambda: camera).read()
+
+
 def test_close_ends_a_read_from_a_camera_that_hangs(camera: Camera) -> None:
     """`close` makes `read` return although the driver never does."""
     live = Live("fake", lambda: camera)
@@ -174,4 +185,5 @@ def test_absent_camera_says_so() -> None:
 def test_credentials_never_show() -> None:
     """User and password of a URL are hidden wherever it is named."""
     assert redact("rtsp://admin:secret@10.0.0.4/stream") == "rtsp://***@10.0.0.4/stream"
-    assert redact("rtsp://10.0.0.4/a@b") == "rtsp://10.0.0.4/a@b"
+    assert redact("rtsp://admin:p@ss/w@10.0.0.4/stream") == "rtsp://***@10.0.0.4/stream"
+    assert redact("rtsp://10.0.0.4/stream") == "rtsp://10.0.0.4/stream"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,19 @@ def test_wait_for_subscribers_can_be_called_off(publisher: Publisher) -> None:
     stop.set()
     thread.join(WAIT_S)
     assert not thread.is_alive()
+
+
+def test_visitor_that_is_no_subscriber_does_not_disturb_the_count() -> None:
+    """Somebody who connects to the port and leaves does not keep the publisher waiting for a real subscriber."""
+    publisher = Publisher("tcp://127.0.0.1:*", device="edge", bundle="")
+    host, port = publisher.endpoint.removeprefix("tcp://").split(":")
+    socket.create_connection((host, int(port))).close()
+    with Subscriber(publisher.endpoint):
+        waiting = threading.Thread(target=publisher.wait_subscribers, args=(1, threading.Event()))
+        waiting.start()
+        waiting.join(WAIT_S)
+        assert not waiting.is_alive()
+    publisher.close()
 
 
 def test_camera_filter_leaves_out_its_namesakes(publisher: Publisher, endpoint: str) -> None:
@@ -160,4 +174,4 @@ def test_foreign_messages_are_counted_and_passed_over(endpoint: str) -> None:
                 ]
             )
             assert next(iter(subscriber)).message.reason == "good"
-            assert subscriber.damaged == 1
+            assert subscriber.damaged == 2

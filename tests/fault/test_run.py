@@ -47,9 +47,7 @@ def test_signal_ends_it_cleanly(
     """SIGINT and SIGTERM end the runtime with exit code 0 within 2 s, whatever it is waiting for."""
     source = write_pictures(tmp_path / "pictures", set(), 3)
     options = ["--wait-subscribers", "1"] if waits == "for subscribers" else ["--fps", "0.01"]
-    with started(
-        *DEVICE, "run", "--bundle", tiny_bundle, "--source", source, "--bind", endpoint, *options
-    ) as process:
+    with started(*DEVICE, "run", "--bundle", tiny_bundle, "--source", source, "--bind", endpoint, *options) as process:
         wait_for_line(process, "running")
         sent = time.monotonic()
         process.send_signal(number)
@@ -146,8 +144,7 @@ def network_camera() -> Iterator[ThreadingHTTPServer]:
 def test_live_camera_alerts_and_its_loss_is_said(
     tiny_bundle: Path, endpoint: str, network_camera: ThreadingHTTPServer
 ) -> None:
-    """A network camera is scored live; an object raises an alert; when it is unplugged subscribers hear that it is
-    disconnected, and the runtime ends with 69, naming it without its password."""
+    """A network camera's object raises an alert; unplugged, it is said to be disconnected, and the run ends with 69."""
     url = f"http://user:secret@127.0.0.1:{network_camera.server_port}/camera.mjpg"
     with (
         started(*DEVICE, "run", "--bundle", tiny_bundle, "--source", url, "--bind", endpoint) as process,

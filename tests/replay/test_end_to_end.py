@@ -49,7 +49,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fit_is_deterministic(workshop: Path) -> None:
-    """Two fits of the same pictures with the same seed give the same graph, bank, neighbours and index, byte for byte."""
+    """Two fits of the same pictures and seed give the same graph, bank, neighbours and index, byte for byte."""
     for name in ("model.onnx", "bank.npy", "neighbours.npy", "index.hnsw"):
         assert (workshop / "one.bundle" / name).read_bytes() == (workshop / "two.bundle" / name).read_bytes()
 
@@ -106,7 +106,7 @@ def test_object_raises_an_alert_in_another_process(workshop: Path, tmp_path: Pat
 
 
 def test_damaged_picture_is_named_or_skipped(tmp_path: Path) -> None:
-    """A truncated picture ends a fit with 2, named, nothing left behind; with --skip-bad it is counted and passed over."""
+    """A truncated picture ends a fit with 2, named, nothing left behind; with --skip-bad it is passed over."""
     normal = write_normal(tmp_path / "normal")
     bad = normal / "007.png"
     bad.write_bytes(bad.read_bytes()[:900])

@@ -110,10 +110,23 @@ def test_an_index_without_its_last_byte_does_not_load(saved, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("offset", "kind", "value"), [(48, "<i", -1), (52, "<I", SIZE), (24, "<Q", 2**40), (40, "<Q", 0)]
+    ("offset", "kind", "value"),
+    [
+        (0, "<Q", 8),  # offset of level 0
+        (8, "<Q", SIZE + 1),  # room
+        (16, "<Q", SIZE + 1),  # elements
+        (24, "<Q", 2**40),  # bytes per element
+        (32, "<Q", 0),  # offset of the label
+        (40, "<Q", 0),  # offset of the data
+        (48, "<i", -1),  # highest level
+        (52, "<I", SIZE),  # entry point
+        (56, "<Q", 2**20),  # links above level 0
+        (64, "<Q", 2**20),  # links on level 0
+        (72, "<Q", 2**20),  # M
+    ],
 )
 def test_a_forged_header_is_refused(saved, tmp_path, offset: int, kind: str, value: int):
-    """A level, entry point, record size or offset that would lead hnswlib out of its memory is refused."""
+    """A count, size or offset that would lead hnswlib out of its memory is refused."""
     data = bytearray(saved.read_bytes())
     struct.pack_into(kind, data, offset, value)
     forged = tmp_path / "index.hnsw"

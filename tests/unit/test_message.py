@@ -122,6 +122,9 @@ def test_message_over_2_kb_is_refused() -> None:
         [b"v1/score/a/b/", b"{}"],
         [b"v1/score/a/b/", b"\xff\xfe"],
         [b"v1/score/a/b/", b"[" * 100_000],
+        [b"v1/score/a/b/", b'{"schema":"\xff"}'],
+        [b"v1/score/a/b/", b'{"new":' + b"[" * 100_000],
+        [b"v1/state/press-3/cam1/", GOLDEN["v1/state/press-3/cam1/"][1].replace(b"1700000000", b"17000000000000")],
     ],
 )
 def test_other_bytes_are_a_message_error(frames: list[bytes]) -> None:

@@ -111,6 +111,15 @@ def test_a_truncated_file_is_unreadable(tmp_path: Path, ending: str, kept: float
         read_picture(path)
 
 
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_bytes_after_the_end_of_a_picture_do_no_harm(tmp_path: Path, ending: str):
+    """A whole picture is read also if the camera wrote notes of its own behind it."""
+    path = write(tmp_path / f"a{ending}", smooth())
+    alone = read_picture(path)
+    path.write_bytes(path.read_bytes() + b"camera notes " * 10)
+    assert (read_picture(path) == alone).all()
+
+
 @pytest.mark.parametrize("ending", LOSSLESS + LOSSY)
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"this is a list of parts\n" * 20])
 def test_a_file_that_is_no_picture_is_unreadable(tmp_path: Path, ending: str, content: bytes):
@@ -198,8 +207,10 @@ def test_evenly_gives_as_many_as_wanted_with_equal_gaps(total: int, wanted: int)
 
 
 def test_a_single_picture_is_a_walk_of_one(folder: Path):
-    """A path to one picture gives that picture."""
-    assert levels(Pictures(folder / "3.png")) == [60]
+    """A path to one picture gives that picture, under its path."""
+    ((name, image),) = Pictures(folder / "3.png")
+    assert name == str(folder / "3.png")
+    assert (image == 60).all()
 
 
 def test_a_damaged_picture_stops_the_walk_and_says_what_to_do(folder: Path):

@@ -1,0 +1,45 @@
+"""Numbers on the command line, with their bounds."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Give an argparse type: a whole number from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{number} is not between {least} and {most}")
+        return number
+
+    return parse
+
+
+def odd(text: str) -> int:
+    """Parse an odd whole number from 1 to 31."""
+    number = whole(1, 31)(text)
+    if number % 2 == 0:
+        raise argparse.ArgumentTypeError(f"{number} is not odd")
+    return number
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """Give an argparse type: a number above `low` and below `high`."""
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not low < number < high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number between {low:g} and {high:g}")
+        return number
+
+    return parse
