@@ -75,7 +75,7 @@ def _search(path: Path, pictures: list[Path]) -> str:
         device.append(abs(scorer.score(features, scorer.search(features)).value - true_score))
     return (
         f"  search over {len(pictures)} of them at ef {manifest.index.ef}: recall@1 {np.mean(recall):.4f}; frame "
-        f"score of the graph alone {min(above):+.1e} to {max(above):+.2f} against exact, of the device {max(device):.1e}"
+        f"score of the graph alone {min(above):+.1e} to {max(above):+.2f} against exact, on a device {max(device):.0e}"
     )
 
 
