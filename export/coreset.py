@@ -60,7 +60,7 @@ def project(features: NDArray[np.float32], dimension: int, random: np.random.Gen
 
 
 def to_grid(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Scale and round points to integers, float64 [N, d]; their squared distances, at most 2^53, are exact in float64."""
+    """Scale and round points to integers, float64 [N, d]; squared distances, at most 2^53, are exact in float64."""
     largest = float(np.abs(points).max(initial=0.0)) or 1.0
     # |a|^2 + |b|^2 + 2|ab| <= 4 d 2^(2 bits) must not exceed 2^53.
     bits = (_EXACT_BITS - 2 - math.ceil(math.log2(points.shape[1]))) // 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,7 @@ class Pipeline:
         self._decide = decide
         self._publisher = publisher
         self._state: State = "starting"
+        self._last: dict[str, Any] = {}
         self._stop = threading.Event()
 
     def run(self, wait_subscribers: int = 0) -> Summary:
@@ -88,10 +90,17 @@ class Pipeline:
     def _step(self, frame: Frame) -> None:
         score = None if frame.image is None else self._scorer(frame.image)
         decision = self._decide(frame.frame_id, None if score is None else score.value)
-        self._publish(frame, score, decision)
+        self._last = self._describe(frame, score, decision)
+        self._publisher.send("score", self.camera, **self._last)
+        if decision.alert is not None:
+            self._publish_alert(decision.alert)
+        self.summary.frames += score is not None
+        self.summary.undecodable += score is None
+        self.summary.dropped = self._source.dropped
 
-    def _publish(self, frame: Frame, score: Score | None, decision: Decision) -> None:
-        self._about = {
+    def _describe(self, frame: Frame, score: Score | None, decision: Decision) -> dict[str, Any]:
+        """Give the fields that score and alert messages share."""
+        return {
             "state": self._state,
             "frame_id": frame.frame_id,
             "t_capture_ns": frame.t_capture_ns,
@@ -101,18 +110,12 @@ class Pipeline:
             "label": decision.label,
             "peak_xy": self._peak_xy(frame, score),
         }
-        self._publisher.send("score", self.camera, **self._about)
-        if decision.alert is not None:
-            self._publish_alert(decision.alert)
-        self.summary.frames += score is not None
-        self.summary.undecodable += score is None
-        self.summary.dropped = self._source.dropped
 
     def _publish_alert(self, alert: Alert) -> None:
         """Publish a phase of an alert, with what is known of the last frame."""
         self.summary.alerts += alert.phase == "start"
         fields = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
-        self._publisher.send("alert", self.camera, **self._about, **fields)
+        self._publisher.send("alert", self.camera, **self._last, **fields)
 
     def _peak_xy(self, frame: Frame, score: Score | None) -> tuple[int, int] | None:
         if frame.image is None or score is None:

@@ -6,6 +6,9 @@ Scores are those that a subscriber received. Searches are compared in this proce
 from __future__ import annotations
 
 import csv
+import importlib.metadata
+import os
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +22,7 @@ from runtime.load import load
 from runtime.picture import read_picture
 from runtime.search import ExactSearch, GraphSearch
 from tests.bench.published import fit, link, published_scores
+from tests.bench.speed import speed
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -34,7 +38,8 @@ def office(data: Path, work: Path) -> str:
     scored = published_scores(bundle, rest, len(frames) - 400)
     labels = np.array([truth[400 + message.frame_id] for message in scored])
     figures = _figures("office", scored, labels == "anomalous", labels == "normal")
-    return f"{figures}\n{_search(bundle, frames[400::20])}"
+    few = frames[400::20]
+    return "\n".join((figures, _search(bundle, few), speed(bundle, few, 1), speed(bundle, few, 2)))
 
 
 def mvtec(data: Path, work: Path, name: str) -> str:
@@ -79,6 +84,13 @@ def _search(path: Path, pictures: list[Path]) -> str:
     )
 
 
+def _machine() -> str:
+    """Say on what the figures were measured."""
+    tools = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib", "torch")
+    versions = ", ".join(f"{tool} {importlib.metadata.version(tool)}" for tool in tools)
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
+
+
 def main() -> int:
     """Print a line for each set that is there."""
     data = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
@@ -88,7 +100,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         lines = [office(data, Path(folder))]
         lines += [mvtec(data, Path(folder), name) for name in ("bottle", "cookie", "pill")]
-    print(*lines, sep="\n")
+    print(_machine(), *lines, sep="\n")
     return 0
 
 
