@@ -37,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until the source ends or a signal comes."""
+    from runtime.termination import Termination
+
+    termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
+
     from edge_config import settings as settings_
     from edge_config.errors import UsageError
 
@@ -44,10 +48,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("nothing to run", remedy="give --bundle and --source, or --config")
     tree = settings_.read_file(args.config) if args.config else {}
     settings = settings_.parse(_overlay(tree, args), where=args.config or "command line")
-
-    from runtime.termination import Termination
-
-    termination = Termination()  # before the imports below, which start threads of their own
 
     from runtime.serve import serve
 
