@@ -12,6 +12,8 @@ It needs pyzmq and msgspec only: no OpenCV, no ONNX Runtime.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +23,8 @@ import zmq
 from edge_config import message
 from edge_config.errors import AddressUnavailable, MessageError
 from edge_config.message import DEFAULT_EVENTS, AnyMessage, Kind
+
+_TURN_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Subscriber:
         Raises:
             MessageError: something arrived that is not a patchedge message.
         """
-        if not self._socket.poll(None if timeout_s is None else int(timeout_s * 1000)):
+        if not self._wait(math.inf if timeout_s is None else timeout_s):
             return None
         try:
             topic, body = message.decode(self._socket.recv_multipart())
@@ -124,6 +128,18 @@ class Subscriber:
     ) -> None:
         """Disconnect."""
         self.close()
+
+    def _wait(self, timeout_s: float) -> bool:
+        """Wait until a message is there, at most `timeout_s`.
+
+        In short turns: a signal that arrives just before a poll does not interrupt it, and Python calls its handler
+        only between two turns.
+        """
+        end = time.monotonic() + timeout_s
+        while not self._socket.poll(max(0, math.ceil(min(_TURN_MS, (end - time.monotonic()) * 1000)))):
+            if time.monotonic() >= end:
+                return False
+        return True
 
     def _gap(self, topic: str, epoch: str, seq: int) -> int:
         """Count what is missing before `seq`. What went out before the very first message was never ours."""

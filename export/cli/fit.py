@@ -49,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, and print the summary."""
     from edge_config import bundle
+    from edge_config.errors import UsageError
 
+    if args.resize is not None and args.resize < args.size:
+        raise UsageError(f"--resize {args.resize} is smaller than --size {args.size}", remedy="crop from a larger one")
     bundle.refuse_target(args.out, force=args.force)  # before torch is loaded
 
     from export.report import as_text

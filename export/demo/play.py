@@ -133,6 +133,7 @@ def _run_and_watch(folder: Path) -> tuple[list[ScoreMessage], list[AlertMessage]
                     break
             watch.terminate()
             code = device.wait(_END_S)
+            watch.wait(_END_S)
     if code or not scores:
         raise PatchedgeError(f"patchedge run ended with exit code {code} after {len(scores)} frames")
     return scores, alerts

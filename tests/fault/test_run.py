@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import zmq
 
 from edge_config.message import StateMessage
 from runtime.client import Subscriber
@@ -258,6 +259,17 @@ def test_watch_prints_what_a_device_publishes(tiny_bundle: Path, tmp_path: Path,
     assert "frame 2" in lines[2]
     assert "ALERT start" in lines[3]
     assert "ALERT end" in lines[5]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_silent_watch(endpoint: str, number: signal.Signals) -> None:
+    """`patchedge watch` of a device that says nothing ends with 0 on a signal."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as device:
+        device.bind(endpoint)
+        with started(*DEVICE, "watch", endpoint) as watch:
+            device.recv()  # its subscription: it is about to wait, or waits
+            watch.send_signal(number)
+            assert watch.wait(ENOUGH_S) == 0
 
 
 def test_watch_of_nothing_is_69(endpoint: str) -> None:

@@ -128,6 +128,7 @@ def test_damaged_picture_is_named_or_skipped(tmp_path: Path) -> None:
         (["--images", "/nowhere", "--out", "x.bundle"], "/nowhere"),
         (["--images", "EMPTY", "--out", "/nowhere/x.bundle"], "/nowhere"),
         (["--images", "EMPTY", "--out", "EMPTY"], "exists already"),
+        (["--images", "EMPTY", "--out", "x.bundle", "--resize", "100"], "--resize 100"),
     ],
 )
 def test_fit_refuses_bad_input_in_one_line(tmp_path: Path, options: list[str], said: str) -> None:
