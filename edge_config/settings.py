@@ -118,6 +118,9 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     _, _, port = settings.events.bind.removeprefix("ipc://").rpartition(":")
     if port.isdecimal() and int(port) > MAX_PORT:
         raise SettingsError(f"key `events.bind`: there is no port {port}", where=where)
+    for name, camera in settings.cameras.items():
+        if camera.pace == "max" and camera.fps is not None:
+            raise SettingsError(f"key `cameras.{name}.fps` has no effect with pace max", where=where, remedy="drop one")
     if not settings.events.insecure and not is_local(settings.events.bind):
         raise SettingsError(
             f"events.bind {settings.events.bind} is open to the network without encryption",

@@ -175,7 +175,7 @@ def fit(options: Options) -> Report:
             (folder / bundles.MANIFEST).write_bytes(manifests.encode(manifest))
             sealed, _ = load(folder, threads)
     return Report(
-        manifest=manifest,
+        manifest=sealed.manifest,
         bundle_id=sealed.id,
         pictures=len(features),
         skipped=list(pictures.skipped),

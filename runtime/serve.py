@@ -51,6 +51,8 @@ def serve(settings: Settings, termination: Termination) -> tuple[int, bool]:
             threshold=calibration.threshold,
             false_alarm_rate=calibration.promised_alpha,
         )
+        if settings.events.wait_subscribers:
+            log.info("waiting for subscribers", wanted=settings.events.wait_subscribers)
         summary = pipeline.run(settings.events.wait_subscribers)
         log.info("ended", **{field: getattr(summary, field) for field in summary.__dataclass_fields__})
         return 0, isinstance(source, Live) and not source.join(_CAPTURE_END_S)
