@@ -115,8 +115,8 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error), tree), where=where) from error
-    _, _, port = settings.events.bind.removeprefix("ipc://").rpartition(":")
-    if port.isdecimal() and int(port) > MAX_PORT:
+    scheme, _, port = settings.events.bind.rpartition(":")
+    if scheme.startswith("tcp://") and port.isdecimal() and int(port) > MAX_PORT:
         raise SettingsError(f"key `events.bind`: there is no port {port}", where=where)
     for name, camera in settings.cameras.items():
         if camera.pace == "max" and camera.fps is not None:

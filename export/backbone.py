@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from edge_config.bundle import file_sha256
 
 DEFAULT = "efficientnet-lite0"
-NAMES = (DEFAULT,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def load_backbone(name: str, input_hw: tuple[int, int]) -> Backbone:
     """Load a network with its packaged weights.
 
     Args:
-        name: one of `NAMES`.
+        name: `DEFAULT` is the only one in this version.
         input_hw: height and width of its input; its "same" padding depends on them.
     """
     if name != DEFAULT:

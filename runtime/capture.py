@@ -40,11 +40,9 @@ class Source(Protocol):
     """Anything that gives frames.
 
     Attributes:
-        live: True if frames are dropped rather than kept waiting.
         dropped: frames that were dropped so far.
     """
 
-    live: bool
     dropped: int
 
     def read(self) -> Frame | None:
@@ -75,7 +73,6 @@ class Grabber(Protocol):
 class Recorded:
     """Frames of a recording, every one of them, in order."""
 
-    live = False
     dropped = 0
 
     def __init__(self, images: Iterable[Image | None], *, fps: float, pace: Literal["fps", "max"]) -> None:
@@ -106,8 +103,6 @@ class Recorded:
 
 class Live:
     """The newest frame of a camera, read by a thread of its own."""
-
-    live = True
 
     def __init__(self, name: str, connect: Callable[[], Grabber]) -> None:
         """Start to read what `connect` opens; `name` stands for the camera in errors."""

@@ -67,8 +67,9 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in _OWN:
             raise
-        print(f"{prog}: {error.name} is not installed; pip install 'patchedge[{extra}]'", file=sys.stderr)
-        return MissingExtra.exit_code
+        missing = MissingExtra(f"{error.name} is not installed", remedy=f"pip install 'patchedge[{extra}]'")
+        print(f"{prog}: {missing}", file=sys.stderr)
+        return missing.exit_code
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -13,7 +13,6 @@ HELP = "watch a camera, a video or a folder, and publish scores and alerts"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; those left out keep what the settings file says, or its defaults."""
-    parser.argument_default = None
     parser.add_argument("--config", metavar="FILE", help="settings, YAML or TOML; the arguments here override it")
     parser.add_argument("--bundle", metavar="DIR", help="bundle made by patchedge-export")
     parser.add_argument(

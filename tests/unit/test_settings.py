@@ -82,7 +82,9 @@ def test_open_bind_must_be_asked_for(bind: str) -> None:
     assert settings.parse({**MINIMAL, "events": {"bind": bind, "insecure": True}}).events.bind == bind
 
 
-@pytest.mark.parametrize("bind", ["tcp://127.0.0.1:1", "tcp://localhost:1", "tcp://[::1]:1", "ipc:///tmp/x"])
+@pytest.mark.parametrize(
+    "bind", ["tcp://127.0.0.1:1", "tcp://localhost:1", "tcp://[::1]:1", "ipc:///tmp/x", "ipc:///tmp/x:99999"]
+)
 def test_local_bind_needs_no_permission(bind: str) -> None:
     """Loopback addresses and ipc are not open to the network."""
     assert settings.parse({**MINIMAL, "events": {"bind": bind}}).events.bind == bind
