@@ -1,15 +1,16 @@
-# `make` lists what one can do. Every target sets up what it needs in .venv; nothing is installed outside it.
+# `make` lists what one can do. Targets set up what they need in .venv, test-timm in build/timm; nothing goes elsewhere.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
+TIMM ?= build/timm
 DATA ?= ../shared/data
 
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test test-timm lint format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +24,15 @@ demo: setup  ## make a sample camera clip, learn, watch it live, and judge what 
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
+
+$(TIMM)/.installed: pyproject.toml constraints.txt constraints-timm.txt
+	$(PYTHON) -m venv $(TIMM)
+	grep -v '^torch==' constraints.txt | cat - constraints-timm.txt > $(TIMM)/constraints.txt
+	$(TIMM)/bin/pip install --quiet --disable-pip-version-check -c $(TIMM)/constraints.txt -e '.[cpu,export,timm,dev]'
+	@touch $@
+
+test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch that torchvision matches
+	$(TIMM)/bin/python -m pytest tests/networks
 
 lint: setup  ## ruff, mypy (strict) and import-linter
 	$(BIN)/ruff check .

@@ -7,7 +7,8 @@ A bundle is a directory NAME.bundle with these files and no others:
     bank.npy         float32 [k, D], in greedy order
     neighbours.npy   int32 [k, b]: for each bank entry the b nearest, itself first
     index.hnsw       hnswlib, space l2, over bank.npy
-    golden.npz       a few camera frames (frame_0, ...: uint8 [H, W, 3] BGR) and their `scores` float64
+    golden.npz       a few camera frames (frame_0, ...: uint8 [H, W, 3] BGR), their `scores` float64 [n] and their patch
+                     `distances` float32 [n, h*w]
 """
 
 from __future__ import annotations

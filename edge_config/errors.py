@@ -19,10 +19,12 @@ PatchedgeError                      1   (never raised itself)
 │   ├── BundleIndexInvalid              the header of index.hnsw does not match the bank
 │   ├── BundleGraphInvalid              ONNX Runtime does not take model.onnx
 │   └── BundleParity                    this machine computes other numbers than the exporter
+├── ParityRefused                  73   the gate: the graph or index is not what was learnt, no bundle was made
 ├── UnavailableError               69   something outside is not there
 │   ├── SourceUnavailable               camera, file or URL does not open
 │   ├── SourceLost                      a camera that was open delivers no more
-│   └── AddressUnavailable              a socket cannot be bound or reached
+│   ├── AddressUnavailable              a socket cannot be bound or reached
+│   └── WeightsUnavailable              weights of a network that cannot be downloaded
 ├── SettingsError                  78   settings that are wrong
 └── MessageError                    1   bytes from the wire that are not a patchedge message
 """
@@ -125,6 +127,12 @@ class BundleParity(BundleError):
     """This machine computes other numbers than the exporter did."""
 
 
+class ParityRefused(PatchedgeError):
+    """The parity gate found that what was made differs from what it was made from: no bundle is sealed."""
+
+    exit_code = 73
+
+
 class UnavailableError(PatchedgeError):
     """Something outside the program is not there."""
 
@@ -141,6 +149,10 @@ class SourceLost(UnavailableError):
 
 class AddressUnavailable(UnavailableError):
     """A socket cannot be bound or reached."""
+
+
+class WeightsUnavailable(UnavailableError):
+    """The weights of a network cannot be downloaded."""
 
 
 class SettingsError(PatchedgeError):

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _ZEROS = b"0" * 64
 
@@ -59,20 +59,30 @@ class Features(Part, frozen=True):
     Attributes:
         backbone, weights, weights_sha256: which network, where its weights came from, and their hash.
         layers: names of the layers whose maps are joined, the finest first.
-        aggregation: f_agg over a neighbourhood; `mean` is average pooling.
+        aggregation: f_agg over a neighbourhood: `mean` is average pooling of each channel, `adaptive` pools the
+            flattened neighbourhood of each layer to `layer_dim`, and the joined layers to `target_dim`.
+        layer_dim, target_dim: of `adaptive`; null with `mean`.
         patch_size: p, odd.
+        stride: s; every s-th row and column of the first layer's map is a patch.
+        map_hw: height and width of the first layer's map.
         grid_hw: rows and columns of patches.
         dimension: D, length of a patch feature.
+        precision: of the graph's convolutions.
     """
 
     backbone: str
     weights: str
     weights_sha256: Sha256
-    layers: tuple[str, ...]
-    aggregation: Literal["mean"]
+    layers: Annotated[tuple[str, ...], Meta(min_length=1)]
+    aggregation: Literal["mean", "adaptive"]
+    layer_dim: Count | None
+    target_dim: Count | None
     patch_size: Count
+    stride: Count
+    map_hw: HeightWidth
     grid_hw: HeightWidth
     dimension: Count
+    precision: Literal["float32", "int8"]
 
 
 class Coreset(Part, frozen=True):
@@ -80,13 +90,15 @@ class Coreset(Part, frozen=True):
 
     Attributes:
         size: k, entries of the bank.
+        fraction: share of the patches that was asked for; null where a count was.
         patches: patches that it was selected from.
         seed: of the projection and of the first entry.
-        projection_dim: d* of the random projection; null if none was needed.
+        projection_dim: d* of the random projection; null if there was none.
         covering_radius: largest distance of a training patch to the bank, unprojected.
     """
 
     size: Count
+    fraction: Fraction | None
     patches: Count
     seed: int
     projection_dim: Count | None
@@ -104,10 +116,17 @@ class Index(Part, frozen=True):
 
 
 class Scoring(Part, frozen=True):
-    """The score that the threshold belongs to (PatchCore section 3.3): mode and b of the re-weighting."""
+    """The score that the threshold belongs to (PatchCore section 3.3).
 
-    mode: Literal["paper", "max"]
+    Attributes:
+        mode: `paper` is re-weighted, `max` is the largest patch distance, `topk` the mean of the k largest.
+        b: neighbours in the re-weighting of `paper`.
+        k: patches in the mean of `topk`.
+    """
+
+    mode: Literal["paper", "max", "topk"]
     b: Count
+    k: Count
 
 
 class Calibration(Part, frozen=True):
@@ -128,16 +147,54 @@ class Calibration(Part, frozen=True):
     quantiles: dict[str, float]
 
 
-class Parity(Part, frozen=True):
-    """Differences measured at sealing.
+class Difference(Part, frozen=True):
+    """The largest and the mean of some differences."""
+
+    largest: NonNegative
+    mean: NonNegative
+
+
+class Comparison(Part, frozen=True):
+    """How far apart two ways to score the same pictures are.
 
     Attributes:
-        features_relative: largest ||ONNX Runtime - torch|| / ||torch|| over patches of real pictures.
-        golden_relative: largest relative difference of a golden score that a device may show.
+        features: ||a - b|| / ||b|| of each patch.
+        distances: of each patch distance, as a share of the picture's largest one.
+        scores: |a - b| / b of each picture whose nearest entry both agree on.
+        ties: share of the pictures where two entries or two patches are so nearly equal that each way took another.
     """
 
-    features_relative: NonNegative
-    golden_relative: Annotated[float, Meta(ge=0, le=0.1)]
+    features: Difference
+    distances: Difference
+    scores: Difference
+    ties: Fraction
+
+
+class Tolerance(Part, frozen=True):
+    """How far a device may be from the golden scores and from their patch distances, as in `Comparison`."""
+
+    scores: Annotated[float, Meta(ge=0, le=0.5)]
+    distances_mean: Annotated[float, Meta(ge=0, le=0.5)]
+
+
+class Parity(Part, frozen=True):
+    """What the gate measured at sealing, on held-out pictures and synthetic faults.
+
+    Attributes:
+        pictures: that were compared.
+        reference: what computed the features independently, such as "torch 2.13.0 float32".
+        resize_levels: of the pixels, resized by the device's code and by the definition of the kernel, 0 to 255.
+        graph: ONNX Runtime against the reference, both searched exactly.
+        search: the search of the device against the exact one, both on features of ONNX Runtime.
+        tolerances: for the golden frames on a device, by provider of ONNX Runtime.
+    """
+
+    pictures: Count
+    reference: str
+    resize_levels: Difference
+    graph: Comparison
+    search: Comparison
+    tolerances: dict[str, Tolerance]
 
 
 class Manifest(Part, frozen=True, kw_only=True):
@@ -147,6 +204,7 @@ class Manifest(Part, frozen=True, kw_only=True):
         format_version: of this format.
         manifest_sha256: hash of manifest.json with 64 zeros in this place; it finds a byte that changed on the way,
             not somebody who meant to change it.
+        recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
     """
 
     format_version: int
@@ -159,6 +217,7 @@ class Manifest(Part, frozen=True, kw_only=True):
     scoring: Scoring
     calibration: Calibration
     parity: Parity
+    recalibrated_from: Sha256 | None = None
     versions: dict[str, str]
     created: str
 

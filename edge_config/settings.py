@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -114,7 +115,9 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     try:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(_explain(str(error), tree), where=where) from error
+        cameras = tree.get("cameras")
+        camera = next(iter(cameras), "") if isinstance(cameras, dict) else ""
+        raise SettingsError(_explain_device(str(error), str(camera)), where=where) from error
     scheme, _, port = settings.events.bind.rpartition(":")
     if scheme.startswith("tcp://") and port.isdecimal() and int(port) > MAX_PORT:
         raise SettingsError(f"key `events.bind`: there is no port {port}", where=where)
@@ -141,25 +144,30 @@ def is_local(endpoint: str) -> bool:
         return host == "localhost"
 
 
-def _explain(problem: str, tree: dict[str, Any]) -> str:
-    """Turn msgspec's words into `key PATH: problem`."""
+def explain(problem: str, known: Sequence[str]) -> str:
+    """Turn msgspec's words into `key PATH: problem`.
+
+    Args:
+        problem: what a ValidationError says.
+        known: the keys of the section that it is about.
+    """
     what, _, place = problem.partition(" - at ")
-    cameras = tree.get("cameras")
-    camera = next(iter(cameras), "") if isinstance(cameras, dict) else ""
-    path = place.replace("`", "").replace("[...]", f".{camera}").removeprefix("$").removeprefix(".")
+    path = place.replace("`", "").removeprefix("$").removeprefix(".")
     parent = f"{path}." if path else ""
     unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what, flags=re.DOTALL)
     missing = re.fullmatch(r"Object missing required field `(.*)`", what)
     if unknown:
-        return f"unknown key `{parent}{unknown.group(1)}`; known here: {', '.join(_known_keys(path))}"
+        return f"unknown key `{parent}{unknown.group(1)}`; known here: {', '.join(known)}"
     if missing:
         return f"key `{parent}{missing.group(1)}` is missing"
-    if path.startswith("key in"):
-        return f"name `{camera}` in `cameras`: use letters, digits, _ and - only"
     return f"key `{path}`: {what}" if path else what
 
 
-def _known_keys(path: str) -> tuple[str, ...]:
-    """List the keys of the section at `path`, such as "" or "events"."""
-    sections: dict[str, type[Section]] = {"": Settings, "events": Events}
-    return sections.get(path, Camera).__struct_fields__
+def _explain_device(problem: str, camera: str) -> str:
+    """Explain a problem of the device's settings, in which keys of `cameras` are names."""
+    place = problem.partition(" - at ")[2]
+    if "key in" in place:
+        return f"name `{camera}` in `cameras`: use letters, digits, _ and - only"
+    sections: dict[str, type[Section]] = {"": Settings, ".events": Events}
+    section = sections.get(place.strip("`").removeprefix("$"), Camera)
+    return explain(problem.replace("[...]", f".{camera}"), section.__struct_fields__)

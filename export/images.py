@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -65,9 +65,13 @@ class Pictures:
             self._readable.append(number)
             yield name, image
 
-    def again(self, positions: Sequence[int]) -> list[Image]:
-        """Give a few of the pictures of the last walk again, by their place in it, in ascending order."""
-        return [image for _, _, image in self._walk([self._readable[position] for position in sorted(positions)])]
+    def again(self, positions: Iterable[int]) -> Iterator[Image]:
+        """Yield some of the pictures of the last walk again, by their place in it, in ascending order."""
+        return (image for _, _, image in self._walk([self._readable[position] for position in sorted(positions)]))
+
+    def some(self, positions: Iterable[int]) -> Iterator[Image]:
+        """Yield some of the pictures before any walk, by their place among all, in ascending order."""
+        return (image for _, _, image in self._walk([self._chosen[position] for position in sorted(positions)]))
 
     def _walk(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
         return self._walk_video(set(numbers)) if self._is_video else self._walk_files(numbers)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_config.manifest import Calibration, Features, Parity
 from export.calibrate import pictures_needed
+from export.int8_cost import Cost
 from export.seal import Report
 
 
@@ -16,19 +18,46 @@ def as_text(report: Report, out: Path) -> str:
     rows = {
         "bundle": f"{out} ({report.size_bytes / 1e6:.1f} MB, id {report.bundle_id[:12]})",
         "pictures": f"{report.pictures - calibration.n} learnt from, {calibration.n} held out{skipped}",
-        "network": f"{manifest.features.backbone}, {manifest.features.layers}, D {manifest.features.dimension}",
+        "network": _network(manifest.features),
         "coreset": f"{coreset.size} of {coreset.patches} patches, covering radius {coreset.covering_radius:.3f}",
         "index": f"HNSW, recall@1 {index.recall_at_1:.4f} at ef {index.ef}",
-        "features": f"ONNX Runtime within {manifest.parity.features_relative:.1e} of torch",
+        "parity": _parity(manifest.parity),
+        **({"int8": _cost(report.int8_cost)} if report.int8_cost else {}),
         "threshold": f"{calibration.threshold:.4f} on the score `{manifest.scoring.mode}`",
-        "false alarms": _promise(report),
+        "false alarms": promise(calibration),
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()),
     }
     return "\n".join(f"{name:<13} {text}" for name, text in rows.items())
 
 
-def _promise(report: Report) -> str:
-    calibration = report.manifest.calibration
+def _network(features: Features) -> str:
+    rows, columns = features.grid_hw
+    return (
+        f"{features.backbone} in {features.precision}, {' + '.join(features.layers)}, {features.aggregation} over "
+        f"{features.patch_size} x {features.patch_size}, {rows} x {columns} patches of {features.dimension}"
+    )
+
+
+def _parity(parity: Parity) -> str:
+    return (
+        f"{parity.pictures} pictures: features within {parity.graph.features.largest:.1e} of {parity.reference}, "
+        f"scores within {parity.graph.scores.largest:.1e}, and within {parity.search.scores.largest:.1e} of the exact search"
+    )
+
+
+def _cost(cost: Cost) -> str:
+    parts = [f"image AUROC {_figure(cost.faults.int8)} on synthetic faults (float32 {_figure(cost.faults.float32)})"]
+    if cost.test_set:
+        parts.append(f"{_figure(cost.test_set.int8)} on the test set (float32 {_figure(cost.test_set.float32)})")
+    return ", ".join(parts)
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def promise(calibration: Calibration) -> str:
+    """Say what the threshold promises, and what more pictures could."""
     promised = f"at most {calibration.promised_alpha:.2%} of frames like the held-out ones"
     if calibration.promised_alpha <= calibration.alpha:
         return promised

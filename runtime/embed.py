@@ -16,12 +16,13 @@ onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph 
 class Embed:
     """Run the graph: backbone, local aggregation and joining of the layers in one."""
 
-    def __init__(self, model: Path, threads: int = 0) -> None:
+    def __init__(self, model: Path, threads: int = 0, *, optimise: bool = True) -> None:
         """Load model.onnx for the CPU.
 
         Args:
             model: the file.
             threads: threads of ONNX Runtime; 0 means all cores.
+            optimise: False computes operator by operator, as the file says: slow, for comparisons.
 
         Raises:
             BundleGraphInvalid: ONNX Runtime does not take the file, or its input or output is of another form.
@@ -29,6 +30,8 @@ class Embed:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        if not optimise:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         # Spinning threads would take the cores that the search needs a moment later.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -38,6 +41,7 @@ class Embed:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(uint8)":
             raise BundleGraphInvalid("not a graph with one uint8 input and one output", where=str(model))
+        self.provider: str = self._session.get_providers()[0]
         self._input, self._output = inputs[0].name, outputs[0].name
         self.input_shape: tuple[int, ...] = tuple(inputs[0].shape)
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)

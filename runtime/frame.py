@@ -12,6 +12,29 @@ Image = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3], channels in BGR order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where patches lie: every `stride`-th row and column of a map that covers the input of the graph.
+
+    Attributes:
+        map_hw: height and width of the map.
+        stride: s.
+    """
+
+    map_hw: tuple[int, int]
+    stride: int = 1
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return -(-self.map_hw[0] // self.stride), -(-self.map_hw[1] // self.stride)
+
+    def centers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give the centres of rows and of columns, as shares of the height and the width of the input."""
+        rows, columns = ((np.arange(0, cells, self.stride) + 0.5) / cells for cells in self.map_hw)
+        return rows, columns
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One frame of a camera.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from edge_config import bundle as bundles
 from edge_config.bundle import Bundle
-from edge_config.errors import BundleParity, BundleShapeMismatch
+from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
+from edge_config.manifest import Scoring, Tolerance
 from runtime.embed import Embed
-from runtime.frame import Image
+from runtime.frame import Grid, Image
 from runtime.pipeline import Scorer
 from runtime.preprocess import Preprocess
 from runtime.score import ScoreFrame
@@ -22,6 +24,30 @@ from runtime.search import ExactSearch, GraphSearch, TopExactSearch
 K = TypeVar("K", bound=np.generic)
 
 _SMALLEST_SCORE = 1e-6  # of a frame that lies on the bank; relative to less, rounding would look like a difference
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenCheck:
+    """How far this machine is from the exporter on the golden frames.
+
+    Attributes:
+        provider: of ONNX Runtime.
+        frames: golden frames.
+        scores: largest relative difference of a score.
+        distances_mean: largest, over the frames, mean difference of patch distances, as a share of the largest one.
+        tolerance: what the manifest allows this provider.
+    """
+
+    provider: str
+    frames: int
+    scores: float
+    distances_mean: float
+    tolerance: Tolerance
+
+    @property
+    def good(self) -> bool:
+        """Within the tolerance; what cannot be compared (NaN) is not."""
+        return self.scores <= self.tolerance.scores and self.distances_mean <= self.tolerance.distances_mean
 
 
 def load(path: str | Path, threads: int = 0) -> tuple[Bundle, Scorer]:
@@ -34,37 +60,71 @@ def load(path: str | Path, threads: int = 0) -> tuple[Bundle, Scorer]:
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
     """
-    bundle = bundles.read(path)
-    scorer = _make_scorer(bundle, threads)
-    _check_golden(bundle, scorer)
+    bundle, scorer, checked = load_and_check(path, threads)
+    if not checked.good:
+        raise BundleParity(
+            f"golden frames differ on this machine: scores by {checked.scores:.1e} of {checked.tolerance.scores:.0e} "
+            f"allowed, patch distances by {checked.distances_mean:.1e} of {checked.tolerance.distances_mean:.0e}",
+            where=str(bundle.path),
+            remedy="use the package versions of the manifest, or export on this kind of machine",
+        )
     return bundle, scorer
 
 
-def _make_scorer(bundle: Bundle, threads: int) -> Scorer:
+def load_and_check(path: str | Path, threads: int = 0) -> tuple[Bundle, Scorer, GoldenCheck]:
+    """Do what `load` does, but leave the judgement of the golden frames to the caller."""
+    bundle = bundles.read(path)
+    scorer, provider = _make_scorer(bundle, threads)
+    return bundle, scorer, _check_golden(bundle, scorer, provider)
+
+
+def _make_scorer(bundle: Bundle, threads: int) -> tuple[Scorer, str]:
     manifest = bundle.manifest
     size, dimension = manifest.coreset.size, manifest.features.dimension
-    grid_hw = manifest.features.grid_hw
+    grid = Grid(manifest.features.map_hw, manifest.features.stride)
     bank = _array(bundle, bundles.BANK, (size, dimension), np.float32)
     neighbours = _array(bundle, bundles.NEIGHBOURS, (size, manifest.scoring.b), np.int32)
     if neighbours.min() < 0 or neighbours.max() >= size:
         raise BundleShapeMismatch("names entries that the bank does not have", where=bundles.NEIGHBOURS)
+    if grid.hw != manifest.features.grid_hw:
+        raise BundleShapeMismatch(
+            f"grid {manifest.features.grid_hw} is not that of map and stride, {grid.hw}",
+            where=str(bundle.file(bundles.MANIFEST)),
+        )
     spec = manifest.preprocessing
     if any(crop > resize for crop, resize in zip(spec.crop_hw, spec.resize_hw, strict=True)):
         raise BundleShapeMismatch("crops more than it resizes to", where=str(bundle.file(bundles.MANIFEST)))
     embed = Embed(bundle.file(bundles.MODEL), threads)
-    wanted = (1, *spec.crop_hw, 3), (grid_hw[0] * grid_hw[1], dimension)
+    wanted = (1, *spec.crop_hw, 3), (grid.hw[0] * grid.hw[1], dimension)
     if (embed.input_shape, embed.output_shape) != wanted:
         raise BundleShapeMismatch(
             f"graph {embed.input_shape} -> {embed.output_shape}, the manifest says {wanted[0]} -> {wanted[1]}",
             where=str(bundle.file(bundles.MODEL)),
         )
     graph = GraphSearch.load(bundle.file(bundles.INDEX), dimension=dimension, ef=manifest.index.ef, threads=threads)
+    if not np.array_equal(graph.vectors(), bank):
+        raise BundleIndexInvalid("was built over another bank", where=str(bundle.file(bundles.INDEX)))
+    scorer = assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid)
+    return scorer, embed.provider
+
+
+def assemble(
+    preprocess: Preprocess,
+    embed: Embed,
+    graph: GraphSearch,
+    bank: NDArray[np.float32],
+    neighbours: NDArray[np.int32],
+    scoring: Scoring,
+    grid: Grid,
+) -> Scorer:
+    """Put the stages together as a device runs them."""
+    decisive = scoring.k if scoring.mode == "topk" else 1
     return Scorer(
-        preprocess=Preprocess(spec),
+        preprocess=preprocess,
         embed=embed,
-        search=TopExactSearch(graph, ExactSearch(bank)),
-        score=ScoreFrame(bank, neighbours, manifest.scoring.mode),
-        grid_hw=grid_hw,
+        search=TopExactSearch(graph, ExactSearch(bank), decisive),
+        score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
+        grid=grid,
     )
 
 
@@ -81,27 +141,49 @@ def _array(bundle: Bundle, name: str, shape: tuple[int, ...], kind: type[K]) -> 
     return array
 
 
-def _check_golden(bundle: Bundle, scorer: Scorer) -> None:
+def _check_golden(bundle: Bundle, scorer: Scorer, provider: str) -> GoldenCheck:
     """Score the golden frames as the exporter did, and compare."""
-    tolerance = bundle.manifest.parity.golden_relative
-    for number, (frame, expected) in enumerate(_golden(bundle)):
-        here = scorer(frame).value
-        if not abs(here - expected) <= tolerance * max(abs(expected), _SMALLEST_SCORE):
-            raise BundleParity(
-                f"golden frame {number} scores {here:.6g} here and {expected:.6g} at export",
-                where=str(bundle.path),
-                remedy="use the package versions of the manifest, or export on this kind of machine",
-            )
+    tolerances = bundle.manifest.parity.tolerances
+    if provider not in tolerances:
+        raise BundleParity(
+            f"its manifest has no tolerance for {provider}",
+            where=str(bundle.path),
+            remedy=f"use one of {', '.join(tolerances)}",
+        )
+    scores, distances = [], []
+    golden = _golden(bundle, scorer.grid.hw[0] * scorer.grid.hw[1])
+    for frame, score, patches in golden:
+        here = scorer(frame)
+        scores.append(abs(here.value - score) / max(abs(score), _SMALLEST_SCORE))
+        largest = max(float(patches.max()), _SMALLEST_SCORE)
+        distances.append(float(np.abs(here.distances - patches).mean()) / largest)
+    # np.max and not max: a NaN must not get lost
+    return GoldenCheck(provider, len(golden), float(np.max(scores)), float(np.max(distances)), tolerances[provider])
 
 
-def _golden(bundle: Bundle) -> list[tuple[Image, float]]:
-    """Read the golden frames and their scores."""
+def _golden(bundle: Bundle, patches: int) -> list[tuple[Image, float, NDArray[np.float32]]]:
+    """Read the golden frames, their scores and their patch distances."""
     path = bundle.file(bundles.GOLDEN)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as golden:
-            pairs = [(golden[f"frame_{number}"], float(score)) for number, score in enumerate(golden["scores"])]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            distances = golden["distances"]
+            found = [
+                (golden[f"frame_{number}"], float(score), distances[number])
+                for number, score in enumerate(golden["scores"])
+            ]
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
-    if not pairs or any(frame.dtype != np.uint8 or frame.shape[2:] != (3,) for frame, _ in pairs):
+    if not found or any(frame.dtype != np.uint8 or frame.shape[2:] != (3,) for frame, _, _ in found):
         raise BundleShapeMismatch("not golden frames, uint8 [H, W, 3]", where=str(path))
-    return pairs
+    if distances.shape != (len(found), patches) or distances.dtype != np.float32:
+        raise BundleShapeMismatch(f"distances {distances.shape}, not {(len(found), patches)}", where=str(path))
+    return found

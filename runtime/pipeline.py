@@ -14,7 +14,7 @@ from edge_config.errors import PatchedgeError
 from edge_config.message import State
 from runtime.capture import Source
 from runtime.decide import Decide
-from runtime.frame import Alert, Decision, Frame, Image, Neighbours, Score
+from runtime.frame import Alert, Decision, Frame, Grid, Image, Neighbours, Score
 from runtime.preprocess import Preprocess
 from runtime.publish import Publisher
 from runtime.search import Search
@@ -28,7 +28,7 @@ class Scorer:
     embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     search: Search
     score: Callable[[NDArray[np.float32], Neighbours], Score]
-    grid_hw: tuple[int, int]
+    grid: Grid
 
     def __call__(self, image: Image) -> Score:
         """Score a picture uint8 [H, W, 3] BGR."""
@@ -121,7 +121,7 @@ class Pipeline:
         if frame.image is None or score is None:
             return None
         height, width = frame.image.shape[:2]
-        return self._scorer.preprocess.to_camera(score.patch, self._scorer.grid_hw, (height, width))
+        return self._scorer.preprocess.to_camera(score.patch, self._scorer.grid, (height, width))
 
     def _set_state(self, state: State, reason: str) -> None:
         if state != self._state:

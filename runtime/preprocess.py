@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.manifest import Preprocessing
-from runtime.frame import Image
+from runtime.frame import Grid, Image
 
 
 class Preprocess:
@@ -30,19 +30,19 @@ class Preprocess:
         crop_height, crop_width = self._crop_hw
         return np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])[None]
 
-    def to_camera(self, patch: int, grid_hw: tuple[int, int], frame_hw: tuple[int, int]) -> tuple[int, int]:
+    def to_camera(self, patch: int, grid: Grid, frame_hw: tuple[int, int]) -> tuple[int, int]:
         """Give the pixel (x, y) of the camera frame that lies under the centre of a patch.
 
         Args:
             patch: number of the patch, row by row.
-            grid_hw: rows and columns of patches.
+            grid: where patches lie.
             frame_hw: height and width of the camera frame, pixels.
         """
-        place = divmod(patch, grid_hw[1])
+        place = divmod(patch, grid.hw[1])
         y, x = (
-            (offset + (at + 0.5) * crop / cells) * frame / resized
-            for at, cells, offset, crop, resized, frame in zip(
-                place, grid_hw, self._offset, self._crop_hw, self._resize_hw, frame_hw, strict=True
+            (offset + centers[at] * crop) * frame / resized
+            for at, centers, offset, crop, resized, frame in zip(
+                place, grid.centers(), self._offset, self._crop_hw, self._resize_hw, frame_hw, strict=True
             )
         )
         return int(x), int(y)

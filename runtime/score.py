@@ -8,39 +8,47 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.frame import Neighbours, Score
+from runtime.frame import Grid, Neighbours, Score
 
-Mode = Literal["paper", "max"]
+Mode = Literal["paper", "max", "topk"]
 
 MAP_SIGMA = 4.0
 """Gaussian smoothing of the anomaly map, pixels of the graph's input (the paper's value)."""
 
 
 class ScoreFrame:
-    """Score a frame by its strangest patch."""
+    """Score a frame by its strangest patch, or by the few that are strangest."""
 
-    def __init__(self, bank: NDArray[np.float32], neighbours: NDArray[np.int32], mode: Mode) -> None:
+    def __init__(self, bank: NDArray[np.float32], neighbours: NDArray[np.int32], mode: Mode, k: int = 1) -> None:
         """Keep what the score needs.
 
         Args:
             bank: memory bank, float32 [k, D].
             neighbours: for each entry the b nearest entries, itself first, int32 [k, b].
-            mode: `paper` is re-weighted (equation 7), `max` is the largest patch distance (equation 6).
+            mode: `paper` is re-weighted (equation 7), `max` is the largest patch distance (equation 6), `topk` the
+                mean of the k largest.
+            k: of `topk`.
         """
         self._bank = bank
         self._neighbours = neighbours
         self._mode = mode
+        self._k = k
 
     def __call__(self, features: NDArray[np.float32], found: Neighbours) -> Score:
         """Score the patch features float32 [patches, D] with their nearest entries."""
         patch = int(np.argmax(found.distance))
         entry = int(found.index[patch])
-        near = self._bank[self._neighbours[entry]].astype(np.float64)
-        distances = np.linalg.norm(near - features[patch].astype(np.float64), axis=1)
-        value = float(distances[0])
-        if self._mode == "paper":
-            value *= reweighting(distances)
+        if self._mode == "topk":
+            value = self._mean_of_largest(found.distance)
+        else:
+            near = self._bank[self._neighbours[entry]].astype(np.float64)
+            distances = np.linalg.norm(near - features[patch].astype(np.float64), axis=1)
+            value = float(distances[0]) * (reweighting(distances) if self._mode == "paper" else 1.0)
         return Score(value, patch, entry, found.distance)
+
+    def _mean_of_largest(self, distances: NDArray[np.float32]) -> float:
+        k = min(self._k, len(distances))
+        return float(np.partition(distances, len(distances) - k)[-k:].mean(dtype=np.float64))
 
 
 def reweighting(distances: NDArray[np.float64]) -> float:
@@ -54,10 +62,17 @@ def reweighting(distances: NDArray[np.float64]) -> float:
     return float(1 - weights[0] / weights.sum())
 
 
-def anomaly_map(
-    distances: NDArray[np.float32], grid_hw: tuple[int, int], size_hw: tuple[int, int]
-) -> NDArray[np.float32]:
+def anomaly_map(distances: NDArray[np.float32], grid: Grid, size_hw: tuple[int, int]) -> NDArray[np.float32]:
     """Spread patch distances float32 [patches] over the input of the graph, float32 [H, W]: bilinear, then Gaussian."""
-    grid = distances.reshape(grid_hw)
-    large = cv2.resize(grid, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    rows, columns = (_interpolation(centers, size) for centers, size in zip(grid.centers(), size_hw, strict=True))
+    large = rows @ distances.reshape(grid.hw) @ columns.T
     return np.asarray(cv2.GaussianBlur(large, (0, 0), MAP_SIGMA), dtype=np.float32)
+
+
+def _interpolation(centers: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """Give the weights of the patches at `centers` for each of `size` pixels, float32 [size, patches]."""
+    if len(centers) == 1:
+        return np.ones((size, 1), dtype=np.float32)
+    pixels = np.clip((np.arange(size) + 0.5) / size, centers[0], centers[-1])
+    apart = np.abs(pixels[:, None] - centers) / (centers[1] - centers[0])
+    return np.asarray(np.maximum(0, 1 - apart), dtype=np.float32)

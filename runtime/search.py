@@ -52,6 +52,11 @@ class GraphSearch:
             raise BundleIndexInvalid(f"hnswlib refuses it ({error})", where=str(path)) from error
         return cls(index, ef=ef, threads=threads)
 
+    def vectors(self) -> NDArray[np.float32]:
+        """Give the entries that the index was built over, float32 [k, D], by their number."""
+        numbers = np.arange(self._index.get_current_count())
+        return np.asarray(self._index.get_items(numbers, return_type="numpy"), dtype=np.float32)
+
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
         """Find one entry for each patch."""
         labels, squares = self._index.knn_query(features, k=1, num_threads=self._threads)
@@ -81,24 +86,32 @@ class ExactSearch:
 class TopExactSearch:
     """The graph for every patch, and the exact search for those that could decide the score.
 
-    The patch on top is searched exactly until the one on top has been: every other patch's true distance is at most
-    its graph distance, which is at most the top's exact one. So the largest distance, and where it is, equal those of
-    an exact search over every patch. Most frames need one exact search.
+    The patches on top are searched exactly until those on top have been: every other patch's true distance is at most
+    its graph distance, which is at most their exact ones. So the k largest distances, and where they are, equal those
+    of an exact search over every patch. Most frames need hardly more than k exact searches.
     """
 
-    def __init__(self, graph: Search, exact: Search) -> None:
-        """Take a search that never goes below the true distance, and the exact one."""
+    def __init__(self, graph: Search, exact: Search, k: int = 1) -> None:
+        """Take a search that never goes below the true distance, the exact one, and how many distances decide."""
         self._graph = graph
         self._exact = exact
+        self._k = k
 
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
         """Find one entry for each patch."""
         found = self._graph(features)
         distance, index = found.distance.copy(), found.index.copy()
         is_exact = np.zeros(len(features), dtype=bool)
-        while not is_exact[top := int(np.argmax(distance))]:
-            best = self._exact(features[top : top + 1])
+        while not is_exact[top := self._top(distance)].all():
+            loose = top[~is_exact[top]]
+            best = self._exact(features[loose])
             # The two sum in another order: where they mean the same entry, rounding must not lift the distance.
-            distance[top], index[top] = min(distance[top], best.distance[0]), best.index[0]
-            is_exact[top] = True
+            distance[loose], index[loose] = np.minimum(distance[loose], best.distance), best.index
+            is_exact[loose] = True
         return Neighbours(distance, index)
+
+    def _top(self, distance: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Give the patches with the k largest distances; the first of equals, as argmax does."""
+        if self._k == 1:
+            return np.array([np.argmax(distance)])
+        return np.argsort(-distance, kind="stable")[: self._k]

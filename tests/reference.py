@@ -36,12 +36,46 @@ def resize_bilinear(layer: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     return layer
 
 
-def patch_features(layers: list[np.ndarray], patch_size: int) -> np.ndarray:
-    """Aggregate every map, bring the deeper ones to the grid of the first, and join them: [h*w, D], row by row."""
-    maps = [mean_aggregation(layer.astype(np.float64), patch_size) for layer in layers]
-    grid_hw = maps[0].shape[1:]
-    joined = np.concatenate([maps[0], *(resize_bilinear(deeper, grid_hw) for deeper in maps[1:])])
-    return np.array([joined[:, row, column] for row in range(grid_hw[0]) for column in range(grid_hw[1])])
+def unfold(layer: np.ndarray, patch_size: int) -> np.ndarray:
+    """Flatten the p x p window of each position of a map [c, h, w] as (channel, row, column): [c*p*p, h, w]."""
+    channels, height, width = layer.shape
+    reach = patch_size // 2
+    padded = np.zeros((channels, height + 2 * reach, width + 2 * reach))
+    padded[:, reach : reach + height, reach : reach + width] = layer
+    flat = np.empty((channels * patch_size**2, height, width))
+    for row in range(height):
+        for column in range(width):
+            flat[:, row, column] = padded[:, row : row + patch_size, column : column + patch_size].ravel()
+    return flat
+
+
+def adaptive_pool(values: np.ndarray, outputs: int) -> np.ndarray:
+    """Average the first axis to so many cells: cell i takes floor(i*L/out) to ceil((i+1)*L/out) - 1."""
+    cells = []
+    for i in range(outputs):
+        start, end = Fraction(i * len(values), outputs), Fraction((i + 1) * len(values), outputs)
+        cells.append(values[math.floor(start) : math.ceil(end)].mean(axis=0))
+    return np.array(cells)
+
+
+def patch_features(
+    layers: list[np.ndarray], patch_size: int, stride: int = 1, adaptive: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Aggregate every map, bring the deeper ones to the grid of the first, and join them: [patches, D], row by row.
+
+    `adaptive` gives layer_dim and target_dim of the paper's aggregation, in its order: unfold, resize every one of the
+    c*p*p components, average to layer_dim, join, average to target_dim. None averages each channel over the window.
+    """
+    local = unfold if adaptive else mean_aggregation
+    maps = [local(layer.astype(np.float64), patch_size) for layer in layers]
+    height, width = maps[0].shape[1:]
+    maps = [maps[0], *(resize_bilinear(deeper, (height, width)) for deeper in maps[1:])]
+    if adaptive:
+        layer_dim, target_dim = adaptive
+        joined = adaptive_pool(np.concatenate([adaptive_pool(each, layer_dim) for each in maps]), target_dim)
+    else:
+        joined = np.concatenate(maps)
+    return np.array([joined[:, row, column] for row in range(0, height, stride) for column in range(0, width, stride)])
 
 
 def farthest_first(points: np.ndarray, size: int, first: int) -> list[int]:
@@ -89,6 +123,34 @@ def paper_score(features: np.ndarray, bank: np.ndarray, b: int) -> float:
 def max_score(features: np.ndarray, bank: np.ndarray) -> float:
     """Give s* of equation 6."""
     return covering_radius(features, bank)
+
+
+def topk_score(features: np.ndarray, bank: np.ndarray, k: int) -> float:
+    """Give the mean of the k largest patch distances, or of all where there are fewer."""
+    return float(np.mean(sorted(distances(features, bank).min(axis=1))[-k:]))
+
+
+def large_map(distances: np.ndarray, map_hw: tuple[int, int], stride: int, size_hw: tuple[int, int]) -> np.ndarray:
+    """Spread patch distances over a picture: bilinear between the centres of the patches, level outside of them.
+
+    The centre of row r of the map lies at (r + 1/2) / rows of the height; every `stride`-th row and column is a patch.
+    """
+    rows, columns = (np.arange(0, cells, stride) for cells in map_hw)
+    values = distances.astype(np.float64).reshape(len(rows), len(columns))
+    for axis, (places, cells, size) in enumerate(zip((rows, columns), map_hw, size_hw, strict=True)):
+        centres = (places + 0.5) * size / cells
+        pixels = np.arange(size) + 0.5
+        values = np.apply_along_axis(lambda line, at=pixels, known=centres: np.interp(at, known, line), axis, values)
+    return values
+
+
+def gaussian(picture: np.ndarray, sigma: float, reach: int) -> np.ndarray:
+    """Smooth [H, W] with a Gaussian that is cut at `reach` pixels; right from `reach` pixels inside the edge on."""
+    kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        picture = np.apply_along_axis(np.convolve, axis, picture, kernel, "same")
+    return picture
 
 
 def conformal_rank(n: int, alpha: str) -> int:

@@ -13,21 +13,23 @@ from edge_config import bundle as bundles
 from edge_config import manifest as manifests
 from edge_config.manifest import (
     Calibration,
+    Comparison,
     Coreset,
+    Difference,
     Features,
     Index,
     Manifest,
     Parity,
     Preprocessing,
     Scoring,
+    Tolerance,
 )
 from export.index import EF_CONSTRUCTION, M, build_index, neighbour_table
 from runtime.embed import Embed
-from runtime.frame import Image
-from runtime.pipeline import Scorer
+from runtime.frame import Grid, Image
+from runtime.load import assemble
 from runtime.preprocess import Preprocess
-from runtime.score import ScoreFrame
-from runtime.search import ExactSearch, GraphSearch, TopExactSearch
+from runtime.search import GraphSearch
 
 MODEL = Path(__file__).parent / "fixtures" / "tiny.onnx"
 SIZE, GRID, B = 32, (8, 8), 5
@@ -43,6 +45,11 @@ SPEC = Preprocessing(
     mean=(0.0, 0.0, 0.0),
     std=(1.0, 1.0, 1.0),
 )
+
+
+SCORING = Scoring(mode="paper", b=B, k=1)
+NOTHING = Difference(largest=0.0, mean=0.0)
+SAME = Comparison(features=NOTHING, distances=NOTHING, scores=NOTHING, ties=0.0)
 
 
 def normal_picture(seed: int) -> Image:
@@ -78,16 +85,21 @@ def make_bundle(target: Path) -> Path:
     bank = tiny_bank()
     index = build_index(bank)
     table = neighbour_table(bank, B)
-    preprocess, embed, score = Preprocess(SPEC), Embed(MODEL, 1), ScoreFrame(bank, table, "paper")
-    scorer = Scorer(preprocess, embed, TopExactSearch(GraphSearch(index, ef=16), ExactSearch(bank)), score, GRID)
+    graph = GraphSearch(index, ef=16)
+    scorer = assemble(Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table, SCORING, Grid(GRID))
     golden = [normal_picture(1), strange_picture(2)]
     with bundles.staging(target) as folder:
         shutil.copy(MODEL, folder / bundles.MODEL)
         np.save(folder / bundles.BANK, bank)
         np.save(folder / bundles.NEIGHBOURS, table)
         index.save_index(str(folder / bundles.INDEX))
-        scores = np.array([scorer(image).value for image in golden])
-        np.savez(folder / bundles.GOLDEN, scores=scores, **{f"frame_{i}": image for i, image in enumerate(golden)})
+        found = [scorer(image) for image in golden]
+        np.savez(
+            folder / bundles.GOLDEN,
+            scores=np.array([score.value for score in found]),
+            distances=np.array([score.distances for score in found]),
+            **{f"frame_{number}": image for number, image in enumerate(golden)},
+        )
         write_manifest(folder, len(bank))
     return target
 
@@ -104,15 +116,27 @@ def write_manifest(folder: Path, size: int) -> None:
             weights_sha256="0" * 64,
             layers=("means",),
             aggregation="mean",
+            layer_dim=None,
+            target_dim=None,
             patch_size=1,
+            stride=1,
+            map_hw=GRID,
             grid_hw=GRID,
             dimension=3,
+            precision="float32",
         ),
-        coreset=Coreset(size=size, patches=size, seed=0, projection_dim=None, covering_radius=0.0),
+        coreset=Coreset(size=size, fraction=None, patches=size, seed=0, projection_dim=None, covering_radius=0.0),
         index=Index(space="l2", M=M, ef_construction=EF_CONSTRUCTION, ef=16, recall_at_1=1.0),
-        scoring=Scoring(mode="paper", b=B),
+        scoring=SCORING,
         calibration=Calibration(n=99, alpha=0.01, promised_alpha=0.01, threshold=THRESHOLD, quantiles={"0.5": 10.0}),
-        parity=Parity(features_relative=0.0, golden_relative=1e-3),
+        parity=Parity(
+            pictures=2,
+            reference="none",
+            resize_levels=NOTHING,
+            graph=SAME,
+            search=SAME,
+            tolerances={"CPUExecutionProvider": Tolerance(scores=1e-3, distances_mean=1e-3)},
+        ),
         versions={},
         created="2026-11-23T00:00:00+00:00",
     )

@@ -6,64 +6,83 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from runtime.cli.arguments import between, odd, whole
+from export.options import Options, read_options
+from runtime.cli.arguments import between, odd, share_or_count, triple, whole
 
 NAME = "fit"
 HELP = "learn from normal pictures and write a bundle"
 
+_DEFAULTS = dict(
+    zip(Options.__struct_fields__[-len(Options.__struct_defaults__) :], Options.__struct_defaults__, strict=True)
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments; their names are the fields of `export.seal.Options`."""
-    parser.add_argument("--images", type=Path, required=True, metavar="PATH", help="folder of pictures, or a video")
-    parser.add_argument("--out", type=Path, required=True, metavar="NAME.bundle", help="where to write the bundle")
-    parser.add_argument("--backbone", default="efficientnet-lite0", choices=("efficientnet-lite0",), help="network")
-    parser.add_argument("--size", type=whole(32, 2048), default=224, metavar="PX", help="side of the network's input")
+    """Declare the arguments; their names are the fields of `export.options.Options`."""
     parser.add_argument(
-        "--resize", type=whole(32, 4096), metavar="PX", help="resize to this and crop the centre to --size"
+        "--config", type=Path, metavar="FILE", help="these options in YAML or TOML; arguments override it"
     )
-    parser.add_argument("--patch-size", type=odd, default=3, metavar="P", help="side of a neighbourhood, odd")
-    parser.add_argument(
-        "--coreset", type=between(0, 1), default=0.1, metavar="SHARE", help="share of the patches to keep"
+
+    def option(flag: str, text: str, **more: Any) -> None:
+        default = _DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
+        shown = text if default in (None, False) else f"{text} (default: {default})"
+        parser.add_argument(flag, help=shown, default=argparse.SUPPRESS, **more)
+
+    option("--images", "folder of normal pictures, or a video", metavar="PATH")
+    option("--out", "where to write the bundle", metavar="NAME.bundle")
+    option("--backbone", "efficientnet-lite0, -lite1 or -lite2, the name of a timm network, or an ONNX file")
+    option("--weights", "file with the weights of the network", metavar="FILE")
+    option(
+        "--layers", "layers to join, the finest first; for an ONNX file names of tensors", type=_names, metavar="A,B"
     )
-    parser.add_argument(
-        "--projection-dim", type=whole(1, 4096), default=128, metavar="D", help="random projection to select in"
+    option("--mean", "normalisation, RGB from 0 to 255 (default: the network's own)", type=triple, metavar="R,G,B")
+    option("--std", "normalisation, RGB from 0 to 255 (default: the network's own)", type=triple, metavar="R,G,B")
+    option("--size", "side of the network's input", type=whole(32, 2048), metavar="PX")
+    option("--resize", "resize to this and crop the centre to --size", type=whole(32, 4096), metavar="PX")
+    option("--aggregation", "how a neighbourhood becomes one feature", choices=("mean", "adaptive"))
+    option("--patch-size", "side of a neighbourhood, odd", type=odd, metavar="P")
+    option(
+        "--stride", "keep every S-th row and column (default: 2, of other networks 1)", type=whole(1, 16), metavar="S"
     )
-    parser.add_argument("--seed", type=whole(0, 2**32 - 1), default=0, help="of the projection and the first entry")
-    parser.add_argument("--score", choices=("paper", "max"), default="paper", help="re-weighted, or largest distance")
-    parser.add_argument("--b", type=whole(2, 16), default=9, help="neighbours in the re-weighting")
-    parser.add_argument("--alpha", type=between(0, 1), default=0.01, metavar="RATE", help="wanted false-alarm rate")
-    parser.add_argument(
-        "--hold-out", type=between(0, 1), default=0.25, metavar="SHARE", help="pictures kept for calibration"
-    )
-    parser.add_argument("--max-images", type=whole(1, 10**9), metavar="N", help="take N pictures, spread evenly")
-    parser.add_argument(
-        "--skip-bad", action="store_true", help="pass over pictures that cannot be read, and count them"
-    )
-    parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
-    parser.add_argument(
-        "--force", action="store_true", help="replace a bundle that is there, once the new one is whole"
-    )
+    option("--layer-dim", "of `adaptive`: length for each layer", type=whole(1, 8192), metavar="D")
+    option("--target-dim", "of `adaptive`: length of a feature", type=whole(1, 8192), metavar="D")
+    option("--precision", "of the network", choices=("float32", "int8"))
+    option("--coreset", "share of the patches to keep, or from 2 on their number", type=share_or_count, metavar="K")
+    option("--projection-dim", "random projection to select in; 0: none", type=whole(0, 4096), metavar="D")
+    option("--seed", "of the projection, the first entry and the synthetic faults", type=whole(0, 2**32 - 1))
+    option("--score", "re-weighted, largest distance, or mean of the k largest", choices=("paper", "max", "topk"))
+    option("--b", "neighbours in the re-weighting", type=whole(2, 16))
+    option("--k", "distances in the mean of `topk`", type=whole(1, 1000))
+    option("--alpha", "wanted false-alarm rate", type=between(0, 1), metavar="RATE")
+    option("--hold-out", "share of the pictures kept for calibration", type=between(0, 1), metavar="SHARE")
+    option("--max-images", "take N pictures, spread evenly", type=whole(1, 10**9), metavar="N")
+    option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")
+    option("--test-set", "pictures with truth: what --precision int8 costs is measured on them too", metavar="DIR")
+    option("--threads", "bound on all threads; 0: all cores", type=whole(0, 1024), metavar="N")
+    option("--force", "replace a bundle that is there, once the new one is whole", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Fit, and print the summary."""
     from edge_config import bundle
-    from edge_config.errors import UsageError
 
-    if args.resize is not None and args.resize < args.size:
-        raise UsageError(f"--resize {args.resize} is smaller than --size {args.size}", remedy="crop from a larger one")
-    bundle.refuse_target(args.out, force=args.force)  # before torch is loaded
+    given = {name: value for name, value in vars(args).items() if name in Options.__struct_fields__}
+    options = read_options(given, args.config)
+    bundle.refuse_target(Path(options.out), force=options.force)  # before torch is loaded
 
     from export.report import as_text
-    from export.seal import Options, fit
+    from export.seal import fit
 
-    chosen: dict[str, Any] = {name: getattr(args, name) for name in Options.__dataclass_fields__}
-    report = fit(Options(**chosen))
+    report = fit(options)
     if args.json:
         import msgspec
 
         print(msgspec.json.encode(report).decode())
     else:
-        print(as_text(report, args.out))
+        print(as_text(report, Path(options.out)))
     return 0
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from export.cli import demo, fit
+from export.cli import demo, evaluate, fit, recalibrate
 from runtime.cli.app import run_app
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge-export` and give its exit code."""
     description = "Learn from normal pictures and make a bundle."
-    return run_app("patchedge-export", description, "cpu,export", (fit, demo), argv)
+    return run_app("patchedge-export", description, "cpu,export", (fit, evaluate, recalibrate, demo), argv)
 
 
 if __name__ == "__main__":

@@ -43,3 +43,17 @@ def between(low: float, high: float) -> Callable[[str], float]:
         return number
 
     return parse
+
+
+def share_or_count(text: str) -> float | int:
+    """Parse a share between 0 and 1, or a whole number from 2."""
+    return whole(2, 10**9)(text) if text.isdecimal() and int(text) > 1 else between(0, 1)(text)
+
+
+def triple(text: str) -> tuple[float, ...]:
+    """Parse three numbers with commas between them."""
+    try:
+        red, green, blue = (float(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not three numbers such as 123.7,116.3,103.5") from None
+    return red, green, blue

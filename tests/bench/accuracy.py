@@ -6,9 +6,6 @@ Scores are those that a subscriber received. Searches are compared in this proce
 from __future__ import annotations
 
 import csv
-import importlib.metadata
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +18,7 @@ from export.index import recall_at_1
 from runtime.load import load
 from runtime.picture import read_picture
 from runtime.search import ExactSearch, GraphSearch
+from tests.bench.machine import machine
 from tests.bench.published import fit, link, published_scores
 from tests.bench.speed import speed
 
@@ -84,13 +82,6 @@ def _search(path: Path, pictures: list[Path]) -> str:
     )
 
 
-def _machine() -> str:
-    """Say on what the figures were measured."""
-    tools = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib", "torch")
-    versions = ", ".join(f"{tool} {importlib.metadata.version(tool)}" for tool in tools)
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}"
-
-
 def main() -> int:
     """Print a line for each set that is there."""
     data = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
@@ -100,7 +91,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         lines = [office(data, Path(folder))]
         lines += [mvtec(data, Path(folder), name) for name in ("bottle", "cookie", "pill")]
-    print(_machine(), *lines, sep="\n")
+    print(machine(), *lines, sep="\n")
     return 0
 
 

@@ -24,8 +24,8 @@ sys.meta_path.insert(0, Block())
 """
 
 VERBS = {
-    "runtime.cli.main": ("run", "watch", "bundle", "schema"),
-    "export.cli.main": ("fit", "demo"),
+    "runtime.cli.main": ("run", "watch", "check", "bundle", "schema"),
+    "export.cli.main": ("fit", "evaluate", "recalibrate", "demo"),
 }
 
 

@@ -8,13 +8,27 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import msgspec
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
+import runtime.load
 from edge_config import bundle as bundles
 from edge_config import errors
+from edge_config import manifest as manifests
+from export.index import build_index
+from runtime.frame import Image
 from runtime.load import load
+from runtime.preprocess import Preprocess
+from tests.processes import DEVICE, call
+from tests.small import call_device, call_export, small_options
 from tests.tiny import tiny_bank, write_manifest
+
+SAME = 1e-6
+"""Relative: the machine that sealed and the one that checks are the same here."""
 
 
 @pytest.fixture
@@ -99,7 +113,7 @@ def test_absent_bundle_is_said() -> None:
         bundles.read("/nowhere/at.bundle")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_other_version_is_refused(copy: Path, version: object) -> None:
     """A bundle of another format version is refused as such."""
     edit_manifest(copy, lambda tree: tree.update(format_version=version))
@@ -108,7 +122,7 @@ def test_other_version_is_refused(copy: Path, version: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 1}', b" " * (2 << 20)]
+    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 2}', b" " * (2 << 20)]
 )
 def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
     """A manifest that is not what the format says is refused, whatever it is."""
@@ -129,7 +143,13 @@ def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
         lambda tree: tree["calibration"].update(threshold="high"),
         lambda tree: tree["index"].update(ef=10**30),
         lambda tree: tree["preprocessing"].update(resize_hw=[10**9, 10**9]),
-        lambda tree: tree["parity"].update(golden_relative=1e9),
+        lambda tree: tree.pop("parity"),
+        lambda tree: tree["parity"]["tolerances"]["CPUExecutionProvider"].update(scores=1e9),
+        lambda tree: tree["parity"]["tolerances"]["CPUExecutionProvider"].pop("distances_mean"),
+        lambda tree: tree["parity"]["graph"]["features"].update(largest=-1.0),
+        lambda tree: tree["features"].update(precision="int4"),
+        lambda tree: tree["features"].pop("stride"),
+        lambda tree: tree.update(recalibrated_from="another"),
     ],
 )
 def test_manifest_with_other_content_is_refused(copy: Path, change: Callable[[dict], None]) -> None:
@@ -174,13 +194,25 @@ def test_file_of_another_kind_is_refused(copy: Path, name: str, content: bytes) 
         {"scores": np.ones(1)},
         {"scores": np.ones(1), "frame_0": np.zeros((4, 4), np.uint8)},
         {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.float32)},
+        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8)},
+        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.ones((1, 63), np.float32)},
+        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.ones((2, 64), np.float32)},
+        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.ones((1, 64))},
+        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.float32(1)},
     ],
 )
 def test_golden_frames_must_be_pictures(copy: Path, arrays: dict[str, np.ndarray]) -> None:
-    """A bundle without golden frames, or whose golden frames are no pictures, is refused."""
+    """Golden frames that are missing or no pictures, or without a distance for each patch, are refused."""
     np.savez(copy / bundles.GOLDEN, **arrays)
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleShapeMismatch, match="golden"):
+        load(copy)
+
+
+def test_map_and_stride_that_give_another_grid_are_refused(copy: Path) -> None:
+    """A manifest whose grid is not that of its map and stride is refused."""
+    edit_manifest(copy, lambda tree: tree["features"].update(stride=2))
+    with pytest.raises(errors.BundleShapeMismatch, match="grid"):
         load(copy)
 
 
@@ -222,7 +254,7 @@ def test_other_golden_scores_are_refused(copy: Path) -> None:
     arrays["scores"] = arrays["scores"] * 1.01
     np.savez(copy / bundles.GOLDEN, **arrays)
     write_manifest(copy, len(tiny_bank()))
-    with pytest.raises(errors.BundleParity, match="golden frame 0"):
+    with pytest.raises(errors.BundleParity, match="golden frames differ on this machine"):
         load(copy)
 
 
@@ -262,3 +294,144 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path: Path, name: str) -> None:
         pass
     assert (tmp_path / "pictures" / "one.png").read_bytes() == b"dear"
     assert (tmp_path / "file.txt").read_bytes() == b"dear"
+
+
+# A bundle whose files are whole, but not those that were sealed: a device must not serve it.
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a bundle made by `fit` from pictures in colours, larger than the graph's input."""
+    folder = tmp_path_factory.mktemp("colours")
+    done = call_export("fit", *small_options(folder, folder / "sealed.bundle"))
+    assert done.code == 0, done.err
+    return folder / "sealed.bundle"
+
+
+def reseal(bundle: Path, **changed: object) -> None:
+    """Write the manifest for the files that are there now, its hashes right."""
+    manifest = manifests.decode((bundle / bundles.MANIFEST).read_bytes(), "test")
+    changed = {"files": bundles.file_table(bundle), **changed}
+    (bundle / bundles.MANIFEST).write_bytes(manifests.encode(msgspec.structs.replace(manifest, **changed)))
+
+
+def edit_graph(bundle: Path, change: Callable[[onnx.GraphProto], None]) -> None:
+    model = onnx.load(bundle / bundles.MODEL)
+    change(model.graph)
+    onnx.checker.check_model(model)
+    onnx.save(model, bundle / bundles.MODEL)
+
+
+def keep_colours(graph: onnx.GraphProto) -> None:
+    """Leave out the step that turns BGR into RGB."""
+    node = next(node for node in graph.node if node.op_type == "Slice")
+    node.op_type = "Identity"
+    del node.input[1:]
+
+
+def shift_mean(graph: onnx.GraphProto) -> None:
+    """Subtract another mean, by one level of 255."""
+    name = next(node.input[1] for node in graph.node if node.op_type == "Sub")
+    constant = next(tensor for tensor in graph.initializer if tensor.name == name)
+    constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant) + np.float32(1), name))
+
+
+def swap_index(bundle: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Put the index of another bank of the same size in place."""
+    build_index(change(np.load(bundle / bundles.BANK))).save_index(str(bundle / bundles.INDEX))
+
+
+def edit_golden(bundle: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    with np.load(bundle / bundles.GOLDEN) as golden:
+        arrays = dict(golden)
+    np.savez(bundle / bundles.GOLDEN, **{**arrays, name: change(arrays[name])})
+
+
+def crop_elsewhere(bundle: Path) -> None:
+    """Resize to more and crop: pictures are enlarged beside what was learnt."""
+    edit_manifest(bundle, lambda tree: tree["preprocessing"].update(resize_hw=[72, 72]))
+
+
+CHANGED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "colour order": (lambda bundle: edit_graph(bundle, keep_colours), "differ"),
+    "mean": (lambda bundle: edit_graph(bundle, shift_mean), "differ"),
+    "preprocessing": (crop_elsewhere, "differ"),
+    "index of another bank": (lambda bundle: swap_index(bundle, lambda bank: bank * 2), "another bank"),
+    "index in another order": (lambda bundle: swap_index(bundle, lambda bank: bank[::-1]), "another bank"),
+    "golden scores": (lambda bundle: edit_golden(bundle, "scores", lambda it: it * 1.01), "differ"),
+    "golden distances": (lambda bundle: edit_golden(bundle, "distances", lambda it: it * np.float32(1.01)), "differ"),
+    "golden scores of no value": (lambda bundle: edit_golden(bundle, "scores", lambda it: it * np.nan), "differ"),
+    "one golden distance of no value": (
+        lambda bundle: edit_golden(bundle, "distances", lambda it: np.where(it == it.max(), np.float32(np.nan), it)),
+        "differ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_bundle_that_is_not_what_was_sealed_is_not_served(colours: Path, tmp_path: Path, name: str) -> None:
+    """`check` and `run` refuse a bundle whose stages differ from those that scored its golden frames: 65, one line."""
+    bundle = Path(shutil.copytree(colours, tmp_path / "changed.bundle"))
+    change, said = CHANGED[name]
+    change(bundle)
+    reseal(bundle)
+    checked = call_device("check", bundle)
+    ran = call(*DEVICE, "run", "--bundle", bundle, "--source", tmp_path, "--bind", f"ipc://{tmp_path}/events")
+    for code, line in ((checked.code, checked.err), (ran.returncode, ran.stderr)):
+        assert code == 65
+        assert len(line.splitlines()) == 1
+        assert said in line
+
+
+def test_device_with_another_kernel_does_not_serve(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime that resizes by another kernel than the exporter finds it out on the golden frames."""
+    monkeypatch.setattr(runtime.load, "Preprocess", NearestPixel)
+    with pytest.raises(errors.BundleParity, match="differ on this machine"):
+        load(colours)
+
+
+class NearestPixel(Preprocess):
+    """Picks a pixel where it should average."""
+
+    def __call__(self, image: Image) -> np.ndarray:
+        """Resize to the input of the graph."""
+        return super().__call__(cv2.resize(image, (64, 64), interpolation=cv2.INTER_NEAREST))
+
+
+def test_provider_without_a_tolerance_is_named(colours: Path, tmp_path: Path) -> None:
+    """A manifest that does not say how far this provider may differ is refused, and the provider is named."""
+    bundle = Path(shutil.copytree(colours, tmp_path / "changed.bundle"))
+    parity = bundles.read(bundle).manifest.parity
+    others = {name: it for name, it in parity.tolerances.items() if name != "CPUExecutionProvider"}
+    reseal(bundle, parity=msgspec.structs.replace(parity, tolerances=others))
+    done = call_device("check", bundle)
+    assert done.code == 65
+    assert len(done.err.splitlines()) == 1
+    assert "no tolerance for CPUExecutionProvider" in done.err
+    assert "CUDAExecutionProvider" in done.err
+
+
+def test_check_tells_how_near_this_machine_is(colours: Path) -> None:
+    """`check` of a good bundle ends with 0, and gives the figures and what is allowed, for people and for machines."""
+    done = call(*DEVICE, "check", colours)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 golden frames on CPUExecutionProvider" in done.stdout
+    shown = json.loads(call_device("check", colours, "--json").out)
+    assert shown["good"] is True
+    assert shown["bundle"] == bundles.read(colours).id
+    assert (shown["provider"], shown["frames"]) == ("CPUExecutionProvider", 4)
+    assert shown["scores"] <= SAME
+    assert shown["distances_mean"] <= SAME
+    assert shown["tolerance"] == {"scores": 1e-3, "distances_mean": 1e-3}
+
+
+def test_check_gives_the_figures_of_a_bundle_that_it_refuses(colours: Path, tmp_path: Path) -> None:
+    """Where this machine differs too much, the figures are given all the same: they say by how much."""
+    bundle = Path(shutil.copytree(colours, tmp_path / "changed.bundle"))
+    edit_golden(bundle, "scores", lambda scores: scores * 1.01)
+    reseal(bundle)
+    done = call_device("check", bundle, "--json")
+    assert done.code == 65
+    shown = json.loads(done.out)
+    assert shown["good"] is False
+    assert shown["scores"] == pytest.approx(1 - 1 / 1.01, rel=1e-3)

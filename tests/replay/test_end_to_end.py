@@ -13,8 +13,12 @@ from skimage import data
 from runtime.load import load
 from runtime.picture import read_picture
 from tests.processes import DEVICE, ENOUGH_S, EXPORT, call, started
+from tests.small import small_options
 
 PICTURES, SIDE, SIZE = 24, 160, 96
+
+FEATURES = 1e-4
+"""ONNX Runtime against torch, of a patch's length: the promise to users."""
 
 SAME_SCORE = 1e-6
 """Relative: the process that publishes and this one compute the same float64 from the same float32."""
@@ -37,7 +41,7 @@ def write_normal(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fit twice on the same pictures, a third time with a damaged one among them."""
+    """Fit twice on the same pictures."""
     folder = tmp_path_factory.mktemp("workshop")
     normal = write_normal(folder / "normal")
     for name in ("one", "two"):
@@ -57,7 +61,16 @@ def test_fit_is_deterministic(workshop: Path) -> None:
 def test_summary_says_what_a_person_wants_to_know(workshop: Path) -> None:
     """The summary names pictures, coreset, recall, threshold, the promised rate and what the wanted one needs."""
     text = (workshop / "one.txt").read_text()
-    for said in ("18 learnt from, 6 held out", "covering radius", "recall@1", "threshold", "needs 99", "MB", "coreset"):
+    for said in (
+        "18 learnt from, 6 held out",
+        "covering radius",
+        "recall@1",
+        "parity",
+        "threshold",
+        "needs 99",
+        "MB",
+        "coreset",
+    ):
         assert said in text
     assert "14.29%" in text  # 1 / (6 + 1)
 
@@ -66,9 +79,30 @@ def test_bundle_verifies_and_shows_its_manifest(workshop: Path) -> None:
     """`bundle verify` accepts the bundle, and `bundle info` prints its manifest."""
     assert call(*DEVICE, "bundle", "verify", workshop / "one.bundle").returncode == 0
     shown = json.loads(call(*DEVICE, "bundle", "info", workshop / "one.bundle").stdout)
-    assert shown["features"]["dimension"] == 40 + 112
+    assert shown["format_version"] == 2
+    assert shown["features"]["dimension"] == 24 + 40 + 112
+    assert shown["features"]["stride"] == 2
+    assert shown["features"]["map_hw"] == [24, 24]
+    assert shown["features"]["grid_hw"] == [12, 12]
     assert shown["calibration"]["n"] == 6
-    assert shown["parity"]["features_relative"] < 1e-4  # ONNX Runtime against torch, the promise to users
+    assert shown["recalibrated_from"] is None
+    parity = shown["parity"]
+    assert parity["pictures"] == 6 + 6  # held-out pictures, and each with a fault
+    assert parity["reference"].startswith("torch ")
+    assert parity["graph"]["features"]["largest"] < FEATURES
+    assert parity["search"]["scores"]["largest"] < SAME_SCORE
+    assert "CPUExecutionProvider" in parity["tolerances"]
+
+
+def test_golden_frames_hold_what_sealing_saw(workshop: Path) -> None:
+    """Golden frames come with their scores and a distance for each patch, and `check` finds them again here."""
+    with np.load(workshop / "one.bundle" / "golden.npz") as golden:
+        assert sorted(golden) == ["distances", *(f"frame_{number}" for number in range(4)), "scores"]
+        assert golden["distances"].shape == (4, 12 * 12)
+        assert golden["distances"].dtype == np.float32
+    done = call(*DEVICE, "check", workshop / "one.bundle", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["scores"] < SAME_SCORE
 
 
 def test_object_raises_an_alert_in_another_process(workshop: Path, tmp_path: Path) -> None:
@@ -107,15 +141,15 @@ def test_object_raises_an_alert_in_another_process(workshop: Path, tmp_path: Pat
 
 def test_damaged_picture_is_named_or_skipped(tmp_path: Path) -> None:
     """A truncated picture ends a fit with 2, named, nothing left behind; with --skip-bad it is passed over."""
-    normal = write_normal(tmp_path / "normal")
-    bad = normal / "007.png"
+    arguments = small_options(tmp_path, tmp_path / "x.bundle")
+    bad = tmp_path / "images" / "007.png"
     bad.write_bytes(bad.read_bytes()[:900])
-    arguments = ["--images", normal, "--out", tmp_path / "x.bundle", "--size", 64]
+    before = sorted(tmp_path.iterdir())
     done = call(*EXPORT, "fit", *arguments)
     assert done.returncode == 2
     assert "007.png" in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert [entry.name for entry in tmp_path.iterdir()] == ["normal"]
+    assert sorted(tmp_path.iterdir()) == before
     done = call(*EXPORT, "fit", *arguments, "--skip-bad")
     assert done.returncode == 0, done.stderr
     assert "1 skipped" in done.stdout
@@ -128,7 +162,7 @@ def test_damaged_picture_is_named_or_skipped(tmp_path: Path) -> None:
         (["--images", "/nowhere", "--out", "x.bundle"], "/nowhere"),
         (["--images", "EMPTY", "--out", "/nowhere/x.bundle"], "/nowhere"),
         (["--images", "EMPTY", "--out", "EMPTY"], "exists already"),
-        (["--images", "EMPTY", "--out", "x.bundle", "--resize", "100"], "--resize 100"),
+        (["--images", "EMPTY", "--out", "x.bundle", "--resize", "100"], "resize 100"),
     ],
 )
 def test_fit_refuses_bad_input_in_one_line(tmp_path: Path, options: list[str], said: str) -> None:

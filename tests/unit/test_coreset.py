@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from export.coreset import covering_radius, farthest_first, project, select, to_grid
+from runtime.search import ExactSearch
 from tests import reference
 
 EXACT = 2**53  # every integer up to here is a float64
@@ -142,20 +143,24 @@ def test_covering_radius_is_the_largest_distance_to_the_bank():
     """The covering radius is the distance of the feature that the bank represents worst."""
     points = clusters(5000, 20, seed=9)
     bank = points[::50]
-    assert covering_radius(points, bank) == pytest.approx(reference.covering_radius(points, bank), rel=FLOAT32_RELATIVE)
+    assert covering_radius(points, ExactSearch(bank)) == pytest.approx(
+        reference.covering_radius(points, bank), rel=FLOAT32_RELATIVE
+    )
 
 
 def test_covering_radius_finds_a_single_outlier_in_the_last_rows():
     """One feature far away decides the covering radius, also at the very end of the features."""
     points = np.zeros((9000, 3), dtype=np.float32)
     points[-1] = (3, 4, 0)
-    assert covering_radius(points, points[:1]) == 5.0
+    assert covering_radius(points, ExactSearch(points[:1])) == 5.0
 
 
 def test_coreset_covers_better_than_random_rows():
     """The coreset leaves no feature as far from the bank as a random choice of the same size does."""
     points = clusters(4000, 20, seed=10)
     random = np.random.default_rng(0)
-    chosen = covering_radius(points, points[select(points, 200, seed=0, projection_dim=None)])
-    by_chance = [covering_radius(points, points[random.choice(4000, 200, replace=False)]) for _ in range(5)]
+    chosen = covering_radius(points, ExactSearch(points[select(points, 200, seed=0, projection_dim=None)]))
+    by_chance = [
+        covering_radius(points, ExactSearch(points[random.choice(4000, 200, replace=False)])) for _ in range(5)
+    ]
     assert chosen < min(by_chance)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from edge_config.manifest import Preprocessing
+from runtime.frame import Grid
 from runtime.preprocess import Preprocess
 from tests import reference
 
@@ -75,32 +76,61 @@ def test_crop_keeps_the_centre(crop_hw: tuple[int, int], top_left: tuple[int, in
 def test_to_camera_gives_the_centre_of_the_patch():
     """Without a crop, patch (row, column) of the grid lies at (column + 1/2, row + 1/2) cells, given as (x, y)."""
     stage = preprocess((224, 224))
-    assert stage.to_camera(0, (28, 28), (480, 640)) == (11, 8)
-    assert stage.to_camera(27, (28, 28), (480, 640)) == (628, 8)
-    assert stage.to_camera(28 * 27, (28, 28), (480, 640)) == (11, 471)
-    assert stage.to_camera(14, (28, 28), (224, 224)) == (116, 4)
+    assert stage.to_camera(0, Grid((28, 28)), (480, 640)) == (11, 8)
+    assert stage.to_camera(27, Grid((28, 28)), (480, 640)) == (628, 8)
+    assert stage.to_camera(28 * 27, Grid((28, 28)), (480, 640)) == (11, 471)
+    assert stage.to_camera(14, Grid((28, 28)), (224, 224)) == (116, 4)
 
 
 def test_to_camera_adds_what_the_crop_cut_off():
     """With a crop, the first patch lies within the frame by the margin, in camera pixels."""
     stage = preprocess((256, 256), (224, 224))
-    assert stage.to_camera(0, (28, 28), (256, 512)) == (40, 20)
+    assert stage.to_camera(0, Grid((28, 28)), (256, 512)) == (40, 20)
 
 
+@pytest.mark.parametrize(
+    ("grid", "patch", "wanted"),
+    [
+        (Grid((56, 56), 2), 0, (5, 4)),  # the middle of the map's own first cell, 11.4 x 8.6 pixels
+        (Grid((56, 56), 2), 1, (28, 4)),
+        (Grid((56, 56), 2), 27, (622, 4)),  # column 54 of 56
+        (Grid((56, 56), 2), 28, (5, 21)),  # row 2
+        (Grid((25, 33), 3), 11 * 9 - 1, (591, 470)),  # the last of 9 x 11 patches: row 24 of 25, column 30 of 33
+        (Grid((5, 3), 8), 0, (106, 48)),  # the only one
+    ],
+)
+def test_to_camera_passes_over_what_the_stride_leaves_out(grid: Grid, patch: int, wanted: tuple[int, int]):
+    """With a stride, patch (row, column) is position (s row, s column) of the map, whose centre is the patch's."""
+    assert preprocess((224, 224)).to_camera(patch, grid, (480, 640)) == wanted
+
+
+def test_to_camera_knows_stride_and_crop_together():
+    """With a stride and a crop, the place in the map is led through both to camera pixels."""
+    stage = preprocess((256, 320), (224, 160))
+    # row 3 of 7 and column 3 of 5 of the map; margins of 16 and 80 pixels; a camera of twice and three times the size
+    assert stage.to_camera(1 * 2 + 1, Grid((7, 5), 3), (512, 960)) == (3 * (80 + 112), 2 * (16 + 112))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("frame_hw", [(300, 500), (97, 211), (128, 160)])
-def test_to_camera_points_at_what_the_patch_saw(frame_hw: tuple[int, int]):
-    """A bright spot of the camera frame, found again in the tensor, is led back to its place within one patch."""
+def test_to_camera_points_at_what_the_patch_saw(frame_hw: tuple[int, int], stride: int):
+    """A bright spot of the camera frame, found again in the tensor, is led back to its place within one cell."""
     stage = preprocess((128, 160), (96, 128))
+    grid = Grid((12, 16), stride)
     height, width = frame_hw
+    cell_y, cell_x = 8 / 128 * height, 8 / 160 * width
     for y in range(height // 8 + 8, height - height // 8 - 8, 37):
         for x in range(width // 10 + 8, width - width // 10 - 8, 41):
             image = np.zeros((height, width, 3), dtype=np.uint8)
             image[y - 1 : y + 2, x - 1 : x + 2] = 255
             bright = stage(image)[0].sum(axis=2, dtype=int)
             cells = bright.reshape(12, 8, 16, 8).sum(axis=(1, 3))
-            found_x, found_y = stage.to_camera(int(cells.argmax()), (12, 16), frame_hw)
-            assert abs(found_x - x) <= 8 / 160 * width / 2 + SPOT_PX
-            assert abs(found_y - y) <= 8 / 128 * height / 2 + SPOT_PX
+            row, column = np.unravel_index(cells.argmax(), cells.shape)
+            patch = row // stride * grid.hw[1] + column // stride  # kept, and so many cells above and to the left:
+            above, left = row % stride, column % stride
+            found_x, found_y = stage.to_camera(int(patch), grid, frame_hw)
+            assert abs(found_x + left * cell_x - x) <= cell_x / 2 + SPOT_PX
+            assert abs(found_y + above * cell_y - y) <= cell_y / 2 + SPOT_PX
 
 
 @st.composite
@@ -108,16 +138,16 @@ def places(draw: st.DrawFn):
     """Draw sizes that fit together, and a patch."""
     resize_hw = draw(st.tuples(st.integers(8, 512), st.integers(8, 512)))
     crop_hw = tuple(draw(st.integers(1, side)) for side in resize_hw)
-    grid_hw = tuple(draw(st.integers(1, side)) for side in crop_hw)
+    grid = Grid(tuple(draw(st.integers(1, side)) for side in crop_hw), draw(st.integers(1, 16)))
     frame_hw = draw(st.tuples(st.integers(1, 5000), st.integers(1, 5000)))
-    return resize_hw, crop_hw, grid_hw, frame_hw, draw(st.integers(0, grid_hw[0] * grid_hw[1] - 1))
+    return resize_hw, crop_hw, grid, frame_hw, draw(st.integers(0, grid.hw[0] * grid.hw[1] - 1))
 
 
 @given(places())
 @settings(deadline=None, max_examples=300)
 def test_to_camera_stays_inside_the_frame(place):
     """Whatever the sizes, a patch is led to a pixel that the frame has."""
-    resize_hw, crop_hw, grid_hw, frame_hw, patch = place
-    x, y = preprocess(resize_hw, crop_hw).to_camera(patch, grid_hw, frame_hw)
+    resize_hw, crop_hw, grid, frame_hw, patch = place
+    x, y = preprocess(resize_hw, crop_hw).to_camera(patch, grid, frame_hw)
     assert 0 <= x < frame_hw[1]
     assert 0 <= y < frame_hw[0]

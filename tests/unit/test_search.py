@@ -32,6 +32,23 @@ class BadGraph:
         return Neighbours(np.linalg.norm(features - self._bank[index], axis=1), index)
 
 
+class Overshooting:
+    """A search that adds to the true distance: nothing to some patches, up to `most` to the others."""
+
+    def __init__(self, bank: np.ndarray, random: np.random.Generator, most: int) -> None:
+        self._exact = ExactSearch(bank)
+        self._entries = len(bank)
+        self._random = random
+        self._most = most
+
+    def __call__(self, features: np.ndarray) -> Neighbours:
+        """Give for each patch any entry, at a distance that is too large or right."""
+        count = len(features)
+        too_much = self._random.integers(0, self._most + 1, size=count) * self._random.integers(0, 2, size=count)
+        distance = self._exact(features).distance + too_much.astype(np.float32)
+        return Neighbours(distance, self._random.integers(self._entries, size=count))
+
+
 class Counted:
     """A search that counts the patches it is asked for."""
 
@@ -198,7 +215,8 @@ def test_the_top_of_the_real_graph_is_exact(bank, index):
     assert overshot  # otherwise the case is too easy to show anything
 
 
-def test_top_exact_search_ends_after_each_patch_at_most_once(bank):
+@pytest.mark.parametrize("k", [1, 7])
+def test_top_exact_search_ends_after_each_patch_at_most_once(bank, k: int):
     """The search ends, also where every graph distance is infinite: no patch is searched exactly twice."""
     features = clusters(60, 40, seed=7)
     exact = Counted(ExactSearch(bank))
@@ -206,7 +224,7 @@ def test_top_exact_search_ends_after_each_patch_at_most_once(bank):
     def lost(features: np.ndarray) -> Neighbours:
         return Neighbours(np.full(len(features), np.inf, dtype=np.float32), np.zeros(len(features), dtype=np.int64))
 
-    found = TopExactSearch(lost, exact)(features)
+    found = TopExactSearch(lost, exact, k)(features)
     assert exact.patches == 60
     np.testing.assert_allclose(found.distance, reference.distances(features, bank).min(axis=1), rtol=FLOAT32_RELATIVE)
 
@@ -225,3 +243,80 @@ def test_top_exact_search_leaves_what_the_graph_gave(bank):
     TopExactSearch(lambda _: given_by_graph, ExactSearch(bank))(features)
     assert (given_by_graph.distance == before[0]).all()
     assert (given_by_graph.index == before[1]).all()
+
+
+def largest(found: Neighbours, k: int) -> list[tuple[int, float, int]]:
+    """Give patch, distance and entry of the k largest distances, the first of equals."""
+    order = sorted(range(len(found.distance)), key=lambda patch: (-found.distance[patch], patch))[:k]
+    return [(patch, float(found.distance[patch]), int(found.index[patch])) for patch in order]
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 30), st.integers(1, 6)),
+    span=st.sampled_from([1, 3, 100]),
+    most=st.sampled_from([0, 1, 30, 10_000]),
+    k=st.integers(1, 45),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(deadline=None, max_examples=300)
+def test_the_k_on_top_are_exact_whatever_the_graph_overshoots(
+    sizes: tuple[int, int, int], span: int, most: int, k: int, seed: int
+):
+    """The k largest distances, their patches and entries are those of the exact search, also for k beyond all patches.
+
+    Whole numbers keep the comparisons free of rounding; with a span of 1 most distances are ties.
+    """
+    patches, entries, dimension = sizes
+    random = np.random.default_rng(seed)
+    features = random.integers(-span, span + 1, size=(patches, dimension)).astype(np.float32)
+    bank = random.integers(-span, span + 1, size=(entries, dimension)).astype(np.float32)
+    exact = ExactSearch(bank)(features)
+    found = TopExactSearch(Overshooting(bank, random, most), ExactSearch(bank), k)(features)
+    assert largest(found, k) == largest(exact, k)
+    assert (found.distance >= exact.distance).all()
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_the_mean_of_the_largest_is_exact_behind_the_real_graph(bank, index, k: int):
+    """With a graph that is searched too hastily, the k largest distances are still the true ones."""
+    hasty, exact = GraphSearch(index, ef=1), ExactSearch(bank)
+    overshot = 0
+    for seed in range(20):
+        features = clusters(100, 40, seed=200 + seed)
+        true = np.sort(reference.distances(features, bank).min(axis=1))[-k:]
+        found = TopExactSearch(hasty, exact, k)(features)
+        np.testing.assert_allclose(np.sort(found.distance)[-k:], true, rtol=FLOAT32_RELATIVE)
+        overshot += np.sort(hasty(features).distance)[-k:].sum() > true.sum() * (1 + SAME_ENTRY)
+    assert overshot  # otherwise the case is too easy to show anything
+
+
+@pytest.mark.parametrize("k", [60, 61, 1000])
+def test_with_k_beyond_the_patches_every_patch_is_exact(bank, k: int):
+    """Where all patches decide, each is compared with the bank once, and all distances are true."""
+    features = clusters(60, 40, seed=10)
+    exact = Counted(ExactSearch(bank))
+    found = TopExactSearch(BadGraph(bank, np.random.default_rng(0)), exact, k)(features)
+    assert exact.patches == 60
+    np.testing.assert_allclose(found.distance, reference.distances(features, bank).min(axis=1), rtol=FLOAT32_RELATIVE)
+
+
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_no_more_than_k_exact_searches_behind_a_good_graph(bank, k: int):
+    """Where the graph is right, just the k patches that decide are compared with the whole bank."""
+    exact = Counted(ExactSearch(bank))
+    TopExactSearch(ExactSearch(bank), exact, k)(clusters(200, 40, seed=11))
+    assert exact.patches == k
+
+
+@pytest.mark.parametrize("level", [0.0, 2.0])
+@pytest.mark.parametrize("k", [1, 3, 50, 80])
+def test_ties_end_and_the_first_are_taken(k: int, level: float):
+    """Where all patches are equally far, the search ends after the first k, and those are what counts."""
+    bank = np.zeros((5, 4), dtype=np.float32)
+    features = np.full((50, 4), level, dtype=np.float32)
+    exact = Counted(ExactSearch(bank))
+    found = TopExactSearch(ExactSearch(bank), exact, k)(features)
+    assert exact.patches == min(k, 50)
+    assert (found.distance == 2 * level).all()
+    lost = TopExactSearch(Overshooting(bank, np.random.default_rng(0), 1), ExactSearch(bank), k)(features)
+    assert largest(lost, k) == [(patch, 2 * level, 0) for patch in range(min(k, 50))]

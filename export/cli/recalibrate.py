@@ -1,0 +1,52 @@
+"""patchedge-export recalibrate: a new threshold from new normal pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from runtime.cli.arguments import between, whole
+
+NAME = "recalibrate"
+HELP = "make a bundle with a new threshold from new normal pictures; graph and bank stay as they are"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="it is not touched")
+    parser.add_argument("--images", type=Path, required=True, metavar="PATH", help="new normal pictures, or a video")
+    parser.add_argument("--out", type=Path, required=True, metavar="NAME.bundle", help="where to write the new bundle")
+    parser.add_argument("--alpha", type=between(0, 1), metavar="RATE", help="wanted false-alarm rate; else as before")
+    parser.add_argument("--max-images", type=whole(1, 10**9), metavar="N", help="take N pictures, spread evenly")
+    parser.add_argument("--skip-bad", action="store_true", help="pass over pictures that cannot be read")
+    parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
+    parser.add_argument("--force", action="store_true", help="replace a bundle that is there")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recalibrate, and print both thresholds."""
+    from export.recalibrate import recalibrate
+    from export.report import promise
+
+    done = recalibrate(
+        args.bundle,
+        args.images,
+        args.out,
+        alpha=args.alpha,
+        max_images=args.max_images,
+        skip_bad=args.skip_bad,
+        threads=args.threads,
+        force=args.force,
+    )
+    if args.json:
+        import msgspec
+
+        print(msgspec.json.encode(done).decode())
+        return 0
+    skipped = f", {len(done.skipped)} skipped as unreadable" if done.skipped else ""
+    print(f"bundle        {args.out} (id {done.bundle_id[:12]}), from {args.bundle} (id {done.recalibrated_from[:12]})")
+    print(f"pictures      {done.after.n} calibrated with{skipped}")
+    print(f"threshold     {done.after.threshold:.4f}, was {done.before.threshold:.4f}")
+    print(f"false alarms  {promise(done.after)}")
+    return 0

@@ -1,0 +1,83 @@
+"""Synthetic faults: normal pictures with something wrong in one place, where no picture of a real fault exists.
+
+They compare one graph with another on strange patches. They are no test set: what is found here says little about
+what will be found on a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.frame import Image
+
+SMALLEST, LARGEST = 0.04, 0.16
+"""Sides of a fault, as shares of the shorter side of the picture."""
+
+_SCAR_WIDTH = 0.15  # of its length
+_SMEAR_SIGMA = 0.25  # of the side of the fault
+_TINT_LEVELS = 60.0
+
+Fault = Callable[[Image, Image, np.random.Generator], Image]
+"""From the place, the same place in another position of the picture, and randomness, to the damaged place."""
+
+
+def synthetic_faults(pictures: Sequence[Image], seed: int) -> list[Image]:
+    """Damage each picture in one place, by the kinds of faults in turn: the same for the same pictures and seed."""
+    random = np.random.default_rng(seed)
+    return [_damage(picture, _KINDS[number % len(_KINDS)], random) for number, picture in enumerate(pictures)]
+
+
+def _damage(picture: Image, kind: Fault, random: np.random.Generator) -> Image:
+    height, width = picture.shape[:2]
+    side = max(4, round(min(height, width) * random.uniform(SMALLEST, LARGEST)))
+    side = min(side, height, width)
+    tops = random.integers(0, height - side + 1, 2)
+    lefts = random.integers(0, width - side + 1, 2)
+    here, there = (picture[top : top + side, left : left + side] for top, left in zip(tops, lefts, strict=True))
+    damaged = picture.copy()
+    blend = _soft_disc(side)[..., None]
+    mixed = here * (1 - blend) + kind(here, there, random) * blend
+    damaged[tops[0] : tops[0] + side, lefts[0] : lefts[0] + side] = np.rint(mixed).astype(np.uint8)
+    return damaged
+
+
+def _soft_disc(side: int) -> NDArray[np.float32]:
+    """Give 1 in the middle and 0 at the rim of a square."""
+    at = np.linspace(-1, 1, side)
+    return np.asarray(np.clip(3 * (1 - np.hypot(at[:, None], at)), 0, 1), dtype=np.float32)
+
+
+def _cut_paste(_here: Image, there: Image, random: np.random.Generator) -> Image:
+    """Another part of the picture, turned."""
+    return np.rot90(there, int(random.integers(1, 4)))
+
+
+def _scar(here: Image, _there: Image, random: np.random.Generator) -> Image:
+    """A straight line of another brightness."""
+    side = len(here)
+    angle = random.uniform(0, np.pi)
+    reach = np.array([np.cos(angle), np.sin(angle)]) * side / 2
+    start, end = ((side / 2 + sign * reach).round().astype(int).tolist() for sign in (-1, 1))
+    level = 255 if here.mean() < 128 else 0  # noqa: PLR2004 - the middle of the scale
+    scarred = np.ascontiguousarray(here)
+    return np.asarray(cv2.line(scarred.copy(), start, end, (level,) * 3, max(1, round(side * _SCAR_WIDTH))), np.uint8)
+
+
+def _tint(here: Image, _there: Image, random: np.random.Generator) -> Image:
+    """The same place in another colour."""
+    shift = random.uniform(-_TINT_LEVELS, _TINT_LEVELS, 3)
+    return np.clip(here + shift, 0, 255).astype(np.uint8)
+
+
+def _smear(here: Image, _there: Image, _random: np.random.Generator) -> Image:
+    """The same place without its texture."""
+    return np.asarray(
+        cv2.GaussianBlur(np.ascontiguousarray(here), (0, 0), max(1.0, len(here) * _SMEAR_SIGMA)), np.uint8
+    )
+
+
+_KINDS: tuple[Fault, ...] = (_cut_paste, _scar, _tint, _smear)

@@ -1,0 +1,70 @@
+"""What patches are compared with: the coreset of the training patches, its index and its table of neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config import bundle as bundles
+from edge_config.manifest import Coreset, Index
+from export.coreset import covering_radius, select
+from export.index import build_index, choose_ef, neighbour_table
+from export.options import Options
+from runtime.search import ExactSearch, GraphSearch, TopExactSearch
+
+MIN_BANK = 16
+"""Entries of the smallest bank: the re-weighting and the graph need neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The memory bank, and the manifest's words about it.
+
+    Attributes:
+        coreset, index: sections of the manifest.
+        rows: of the training patches that it was selected from, int64 [k].
+        bank: float32 [k, D], in greedy order.
+        neighbours: int32 [k, b].
+        exact: compares with the whole bank.
+        graph: follows the index.
+    """
+
+    coreset: Coreset
+    index: Index
+    rows: NDArray[np.int64]
+    bank: NDArray[np.float32]
+    neighbours: NDArray[np.int32]
+    exact: ExactSearch
+    graph: GraphSearch
+
+
+def make_memory(
+    train: NDArray[np.float32], queries: list[NDArray[np.float32]], options: Options, folder: Path, threads: int
+) -> Memory:
+    """Select and index features float32 [N, D], and measure recall on queries, kinds of float32 [n, D]."""
+    projection_dim = options.projection_dim if 0 < options.projection_dim < train.shape[1] else None
+    share = options.coreset if isinstance(options.coreset, float) else None
+    wanted = options.coreset if share is None else round(share * len(train))
+    size = min(max(MIN_BANK, int(wanted)), len(train))
+    rows = select(train, size, seed=options.seed, projection_dim=projection_dim)
+    bank = train[rows]
+    np.save(folder / bundles.BANK, bank)
+    graph = build_index(bank)
+    graph.save_index(str(folder / bundles.INDEX))
+    neighbours = neighbour_table(bank, min(options.b, size))
+    np.save(folder / bundles.NEIGHBOURS, neighbours)
+    exact = ExactSearch(bank)
+    index = choose_ef(graph, queries, exact, threads)
+    search = GraphSearch(graph, ef=index.ef, threads=threads)
+    coreset = Coreset(
+        size=size,
+        fraction=share,
+        patches=len(train),
+        seed=options.seed,
+        projection_dim=projection_dim,
+        covering_radius=covering_radius(train, TopExactSearch(search, exact)),
+    )
+    return Memory(coreset, index, rows, bank, neighbours, exact, search)

@@ -1,0 +1,152 @@
+"""A network that the user brings as an ONNX file, cut at the tensors that are named. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, compose, external_data_helper, inliner, shape_inference
+from onnx.utils import Extractor
+
+from edge_config.bundle import file_sha256
+from edge_config.errors import UsageError
+from export.backbone import RGB, Backbone, first_line
+
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""On the scale 0 to 255, RGB: what most published networks were trained with."""
+
+_OWN = "network/"
+"""Before all names of the file, so that none meets one of the graph that is written around it."""
+
+_INPUT_AXES = 4
+
+
+_FATAL = 4  # of ONNX Runtime: what is wrong with a graph is said by an exception already
+
+
+class OnnxNetwork:
+    """A cut graph, computed by ONNX Runtime without any of its optimisations."""
+
+    program = f"onnxruntime {onnxruntime.__version__} float32, not optimised"
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Take a graph with one input and the maps as outputs."""
+        self._model = model
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = _FATAL
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def maps(self, pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Compute the maps as the file says, operator by operator."""
+        found: list[NDArray[np.float32]] = self._session.run(None, {self._session.get_inputs()[0].name: pictures})
+        return found
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """Give a copy of the cut graph."""
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self._model)
+        return copy
+
+
+def load_onnx(
+    path: Path,
+    input_hw: tuple[int, int],
+    layers: Sequence[str] | None,
+    mean: RGB | None,
+    std: RGB | None,
+    weights: Path | None,
+) -> Backbone:
+    """Load an ONNX file with one input float32 [N, 3, H, W] RGB. See `export.backbone.load_backbone`.
+
+    Raises:
+        UsageError: the file, its input or one of the named tensors cannot be used.
+    """
+    if weights is not None:
+        raise UsageError("an ONNX file has its weights inside", where=str(path), remedy="drop --weights")
+    try:
+        model, sha256 = _read(path)
+    except Exception as error:  # protobuf's, onnx's and the system's errors have no common base but this
+        raise UsageError(f"not an ONNX graph that can be read ({first_line(error)})", where=str(path)) from error
+    picture = _fix_input(model, input_hw, path)
+    try:
+        inferred = shape_inference.infer_shapes(model)
+    except Exception as error:  # as above
+        raise UsageError(f"is wrong for an input of {input_hw} ({first_line(error)})", where=str(path)) from error
+    if not layers:
+        raise UsageError(
+            "which tensors are the maps?", where=str(path), remedy=f"name them by --layers: {_maps(inferred)}"
+        )
+    known = {name for node in model.graph.node for name in node.output}
+    for number, layer in enumerate(layers):
+        if layer in layers[:number]:
+            raise UsageError(f"--layers names {layer} twice", where=str(path))
+        if layer not in known:
+            raise UsageError(f"has no tensor {layer}", where=str(path), remedy=f"it has {_maps(inferred)}")
+    try:
+        cut = Extractor(inferred).extract_model([picture], list(layers))
+        network = OnnxNetwork(compose.add_prefix(cut, _OWN))
+    except Exception as error:  # as above, and ONNX Runtime's
+        raise UsageError(f"cannot be cut and run ({first_line(error)})", where=str(path)) from error
+    return Backbone(
+        name=path.name,
+        network=network,
+        layers=tuple(layers),
+        mean=mean or IMAGENET_MEAN,
+        std=std or IMAGENET_STD,
+        weights=path.name,
+        weights_sha256=sha256,
+    )
+
+
+def _read(path: Path) -> tuple[onnx.ModelProto, str]:
+    """Give the graph with all its weights, and their hash: of the file, or of the whole if some lie beside it."""
+    model = onnx.load(path, load_external_data=False)
+    inside = not any(external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
+    external_data_helper.load_external_data_for_model(model, str(path.parent))
+    onnx.checker.check_model(model)
+    whole = model.SerializeToString(deterministic=True)
+    sha256 = file_sha256(path) if inside else hashlib.sha256(whole).hexdigest()
+    return inliner.inline_local_functions(model), sha256  # what converts old opsets knows no functions
+
+
+def _fix_input(model: onnx.ModelProto, input_hw: tuple[int, int], path: Path) -> str:
+    """Make the graph one for a single picture of a fixed size, and give the name of its input."""
+    constants = {constant.name for constant in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    kinds = [value.type.tensor_type for value in inputs]
+    if len(kinds) != 1 or len(kinds[0].shape.dim) != _INPUT_AXES or kinds[0].elem_type != TensorProto.FLOAT:
+        raise UsageError("needs one input float32 [N, 3, H, W]", where=str(path))
+    axes = kinds[0].shape.dim
+    sizes = [axis.dim_value for axis in axes]  # 0 where it is a symbol
+    for at, (axis, size) in enumerate(zip(axes, (1, 3, *input_hw), strict=True)):
+        if axis.dim_value not in (0, size):
+            square = sizes[2] == sizes[3] or not all(sizes[2:])
+            remedy = f"give --size {axis.dim_value}" if at > 1 and square else "it must take one square RGB picture"
+            raise UsageError(f"its input is {sizes[at]} along axis {at}, not {size}", where=str(path), remedy=remedy)
+        axis.dim_value = size  # and no longer a symbol
+    del model.graph.value_info[:]  # shapes for another batch or size
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    return str(inputs[0].name)
+
+
+def _maps(inferred: onnx.ModelProto) -> str:
+    """Name the last map of each resolution, the finest first: where the stages of a network end."""
+    ends: dict[tuple[int, int], str] = {}
+    shapes = {
+        value.name: value.type.tensor_type.shape.dim for value in [*inferred.graph.value_info, *inferred.graph.output]
+    }
+    for name in (name for node in inferred.graph.node for name in node.output):
+        axes = shapes.get(name, ())
+        if len(axes) == _INPUT_AXES:
+            ends[axes[2].dim_value, axes[3].dim_value] = name
+    named = sorted(ends.items(), key=lambda end: -end[0][0] * end[0][1])
+    return ", ".join(f"{name} ({rows} x {columns})" for (rows, columns), name in named) or "no maps"

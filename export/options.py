@@ -1,0 +1,119 @@
+"""What a user may choose for `fit`: a strict settings file, overlaid by the command line; the manifest records it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge_config import settings
+from edge_config.errors import SettingsError, UsageError
+
+DEFAULT = "efficientnet-lite0"
+
+Byte = Annotated[float, Meta(ge=0, le=255)]
+Positive = Annotated[float, Meta(gt=0)]
+OpenShare = Annotated[float, Meta(gt=0, lt=1)]
+Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
+
+DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
+"""The packaged networks join a map of stride 4, so that every second position keeps one patch to 8 pixels."""
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The options of `fit`.
+
+    Attributes:
+        images: folder of normal pictures, or a video.
+        out: where the bundle is written.
+        backbone: a packaged network, the path of an ONNX file, or the name of a timm network.
+        weights: file to take the weights from.
+        layers: names of the layers, or of the tensors of an ONNX file.
+        mean, std: normalisation in RGB order, 0 to 255; null takes the network's own.
+        size: side of the graph's input, pixels.
+        resize: pictures are resized to it and `size` is cropped from the centre; null means `size`.
+        aggregation: f_agg.
+        patch_size: p.
+        stride: s; null takes 2 for the packaged networks and 1 for others.
+        layer_dim, target_dim: of `adaptive`.
+        precision: of the graph's convolutions.
+        coreset: share of the patches below 1, or a number of entries from 2.
+        projection_dim: d* of the random projection; 0 selects in the full space.
+        seed: of the projection, of the first entry and of the synthetic faults.
+        score: score mode.
+        b: neighbours in `paper`.
+        k: patches in `topk`.
+        alpha: wanted false-alarm rate.
+        hold_out: share of the pictures that is kept for calibration.
+        max_images: take so many, spread evenly; null takes all of a folder and 300 of a video.
+        skip_bad: pass over pictures that cannot be read.
+        test_set: pictures with truth, in MVTec layout; what int8 costs is then measured on them too.
+        threads: bound on all threads; 0 means all cores.
+        force: replace the bundle that is there.
+    """
+
+    images: Annotated[str, Meta(min_length=1)]
+    out: Annotated[str, Meta(min_length=1)]
+    backbone: Annotated[str, Meta(min_length=1)] = DEFAULT
+    weights: str | None = None
+    layers: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    mean: tuple[Byte, Byte, Byte] | None = None
+    std: tuple[Positive, Positive, Positive] | None = None
+    size: Annotated[int, Meta(ge=32, le=2048)] = 320
+    resize: Annotated[int, Meta(ge=32, le=4096)] | None = None
+    aggregation: Literal["mean", "adaptive"] = "mean"
+    patch_size: Annotated[int, Meta(ge=1, le=31)] = 3
+    stride: Annotated[int, Meta(ge=1, le=16)] | None = None
+    layer_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
+    target_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
+    precision: Literal["float32", "int8"] = "float32"
+    coreset: OpenShare | Entries = 0.1
+    projection_dim: Annotated[int, Meta(ge=0, le=4096)] = 128
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    score: Literal["paper", "max", "topk"] = "paper"
+    b: Annotated[int, Meta(ge=2, le=16)] = 9
+    k: Annotated[int, Meta(ge=1, le=1000)] = 5
+    alpha: OpenShare = 0.01
+    hold_out: OpenShare = 0.25
+    max_images: Annotated[int, Meta(ge=1)] | None = None
+    skip_bad: bool = False
+    test_set: str | None = None
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what goes together."""
+        if self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size {self.patch_size} is not odd")
+        if self.resize is not None and self.resize < self.size:
+            raise ValueError(f"resize {self.resize} is smaller than size {self.size}: crop from a larger one")
+
+    @property
+    def step(self) -> int:
+        """The stride s in force."""
+        return self.stride or DEFAULT_STRIDE.get(self.backbone, 1)
+
+
+def read_options(given: dict[str, Any], file: Path | None) -> Options:
+    """Lay the arguments of the command line over a settings file, and check the whole.
+
+    Args:
+        given: names of fields -> values that stand on the command line.
+        file: settings, YAML or TOML; None if there are none.
+
+    Raises:
+        SettingsError: the file holds an unknown key or a value out of bounds.
+        UsageError: the command line does, or something is missing.
+    """
+    tree = settings.read_file(str(file)) if file else {}
+    try:  # the file by itself first, so that its errors name it
+        msgspec.convert({"images": "-", "out": "-", **tree}, Options)
+    except msgspec.ValidationError as error:
+        raise SettingsError(settings.explain(str(error), Options.__struct_fields__), where=str(file)) from error
+    together = {**tree, **given}
+    try:
+        return msgspec.convert(together, Options)
+    except msgspec.ValidationError as error:
+        raise UsageError(settings.explain(str(error), Options.__struct_fields__)) from error

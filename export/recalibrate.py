@@ -1,0 +1,76 @@
+"""A new threshold for a bundle, from new normal pictures: graph, bank and index stay as they are."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edge_config import bundle as bundles
+from edge_config import manifest as manifests
+from edge_config.errors import NoImages
+from edge_config.manifest import Calibration
+from export.calibrate import calibrate
+from export.images import Pictures
+from export.progress import progress
+from export.seal import now
+from runtime.load import load
+from runtime.threads import limit_threads
+
+
+class Recalibration(msgspec.Struct, frozen=True):
+    """What `recalibrate` did: the two bundles by their ids, the two calibrations, and pictures passed over."""
+
+    bundle_id: str
+    recalibrated_from: str
+    before: Calibration
+    after: Calibration
+    skipped: list[str]
+
+
+def recalibrate(
+    source: Path,
+    images: Path,
+    out: Path,
+    *,
+    alpha: float | None = None,
+    max_images: int | None = None,
+    skip_bad: bool = False,
+    threads: int = 0,
+    force: bool = False,
+) -> Recalibration:
+    """Make a bundle with another threshold.
+
+    Args:
+        source: the bundle; it is not touched.
+        images: normal pictures that its bank has never seen: all of them calibrate.
+        out: where the new bundle is written.
+        alpha: wanted false-alarm rate; None keeps the one of the bundle.
+        max_images: take so many, spread evenly.
+        skip_bad: pass over pictures that cannot be read.
+        threads: of ONNX Runtime and hnswlib; 0 means all cores.
+        force: replace the bundle that is at `out`.
+
+    Raises:
+        BundleError: the source must not be served.
+        UsageError: pictures or target that cannot be used.
+    """
+    threads = limit_threads(threads)
+    bundles.refuse_target(out, force=force)
+    bundle, scorer = load(source, threads)
+    pictures = Pictures(images, limit=max_images, skip_bad=skip_bad)
+    walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
+    scores = np.array([scorer(image).value for _, image in walk])
+    if not len(scores):
+        raise NoImages("no usable pictures", where=str(images))
+    before = bundle.manifest.calibration
+    after = calibrate(scores, before.alpha if alpha is None else alpha)
+    changed = msgspec.structs.replace(bundle.manifest, calibration=after, recalibrated_from=bundle.id, created=now())
+    with bundles.staging(out, force=force) as folder:
+        for name in bundles.PARTS:
+            shutil.copyfile(bundle.file(name), folder / name)
+        (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
+        sealed, _ = load(folder, threads)
+    return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped))
