@@ -160,8 +160,8 @@ class Comparison(Part, frozen=True):
     Attributes:
         features: ||a - b|| / ||b|| of each patch.
         distances: of each patch distance, as a share of the picture's largest one.
-        scores: |a - b| / b of each picture whose nearest entry both agree on.
-        ties: share of the pictures where two entries or two patches are so nearly equal that each way took another.
+        scores: of each picture, as the same share; of the largest distances where the two ways took another entry.
+        ties: share of the pictures where they did: two entries or two patches are nearly equal.
     """
 
     features: Difference

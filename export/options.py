@@ -14,7 +14,7 @@ from edge_config.errors import SettingsError, UsageError
 DEFAULT = "efficientnet-lite0"
 
 Byte = Annotated[float, Meta(ge=0, le=255)]
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e4)]
 OpenShare = Annotated[float, Meta(gt=0, lt=1)]
 Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
 
@@ -72,7 +72,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     coreset: OpenShare | Entries = 0.1
     projection_dim: Annotated[int, Meta(ge=0, le=4096)] = 128
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
-    score: Literal["paper", "max", "topk"] = "paper"
+    score: Literal["paper", "max", "topk"] = "topk"
     b: Annotated[int, Meta(ge=2, le=16)] = 9
     k: Annotated[int, Meta(ge=1, le=1000)] = 5
     alpha: OpenShare = 0.01

@@ -41,7 +41,7 @@ def _network(features: Features) -> str:
 def _parity(parity: Parity) -> str:
     return (
         f"{parity.pictures} pictures: features within {parity.graph.features.largest:.1e} of {parity.reference}, "
-        f"scores within {parity.graph.scores.largest:.1e}, and within {parity.search.scores.largest:.1e} of the exact search"
+        f"scores within {parity.graph.scores.largest:.1e}; {parity.search.scores.largest:.1e} of the exact search's"
     )
 
 

@@ -23,7 +23,7 @@ from edge_config.bundle import file_sha256
 from edge_config.errors import MissingExtra, UsageError, WeightsUnavailable
 from export.backbone import LITE, RGB, Backbone, first_line
 
-OPSET = 18  # Resize with the half-pixel rule, and old enough for ONNX Runtime 1.16 of JetPack
+OPSET = 18  # Resize with the half-pixel rule, and taken by every ONNX Runtime that patchedge installs with
 
 LITE_LAYERS = {
     "efficientnet-lite0": ("blocks.2", "blocks.4", "blocks.8"),

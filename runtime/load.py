@@ -23,7 +23,8 @@ from runtime.search import ExactSearch, GraphSearch, TopExactSearch
 
 K = TypeVar("K", bound=np.generic)
 
-_SMALLEST_SCORE = 1e-6  # of a frame that lies on the bank; relative to less, rounding would look like a difference
+_SMALLEST = 0.01
+"""Share of the largest golden score or distance: relative to less, rounding would look like a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +149,16 @@ def _check_golden(bundle: Bundle, scorer: Scorer, provider: str) -> GoldenCheck:
         raise BundleParity(
             f"its manifest has no tolerance for {provider}",
             where=str(bundle.path),
-            remedy=f"use one of {', '.join(tolerances)}",
+            remedy=f"it has {', '.join(tolerances) or 'none'}",
         )
     scores, distances = [], []
     golden = _golden(bundle, scorer.grid.hw[0] * scorer.grid.hw[1])
+    least_score = _SMALLEST * max(abs(score) for _, score, _ in golden) or 1.0
+    least_distance = _SMALLEST * max(float(patches.max()) for _, _, patches in golden) or 1.0
     for frame, score, patches in golden:
         here = scorer(frame)
-        scores.append(abs(here.value - score) / max(abs(score), _SMALLEST_SCORE))
-        largest = max(float(patches.max()), _SMALLEST_SCORE)
+        scores.append(abs(here.value - score) / max(abs(score), least_score))
+        largest = max(float(patches.max()), least_distance)
         distances.append(float(np.abs(here.distances - patches).mean()) / largest)
     # np.max and not max: a NaN must not get lost
     return GoldenCheck(provider, len(golden), float(np.max(scores)), float(np.max(distances)), tolerances[provider])

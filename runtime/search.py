@@ -18,6 +18,12 @@ from numpy.typing import NDArray
 from edge_config.errors import BundleIndexInvalid
 from runtime.frame import Neighbours
 
+_ROUNDING = 1e-6
+"""Of |q|^2 + |m|^2: what float32 may lose of a squared distance that is taken from the product."""
+
+_LOOSE = 1e3
+"""Squared distances below so many roundings are taken again, from the differences, for all entries that could win."""
+
 _EXACT_ROWS = 256  # patches compared at a time: the products with a large bank stay below some 100 MB
 
 
@@ -70,17 +76,26 @@ class ExactSearch:
         """Keep the bank and the squared norms of its entries."""
         self._bank = bank
         self._norms = np.einsum("kd,kd->k", bank, bank)
+        self._largest = float(self._norms.max())
 
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
         """Find the nearest entry for each patch."""
         index = np.concatenate(
-            [
-                np.argmin(self._norms - 2 * features[row : row + _EXACT_ROWS] @ self._bank.T, axis=1)
-                for row in range(0, len(features), _EXACT_ROWS)
-            ]
+            [self._nearest(features[row : row + _EXACT_ROWS]) for row in range(0, len(features), _EXACT_ROWS)]
         )
-        # The product cancels near zero; the distance itself is taken from the difference.
-        return Neighbours(np.linalg.norm(features - self._bank[index], axis=1), index.astype(np.int64))
+        return Neighbours(np.linalg.norm(features - self._bank[index], axis=1), index)
+
+    def _nearest(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Compare by one matrix product; where it cancels too much, by the differences."""
+        squares = self._norms - 2 * features @ self._bank.T  # but for |q|^2, which is the same for all entries
+        index = np.argmin(squares, axis=1).astype(np.int64)
+        norms = np.einsum("nd,nd->n", features, features)
+        least = squares[np.arange(len(index)), index]
+        rounding = _ROUNDING * (norms + self._largest)
+        for row in np.flatnonzero(least + norms < _LOOSE * rounding):
+            near = np.flatnonzero(squares[row] <= least[row] + 2 * rounding[row])
+            index[row] = near[np.argmin(np.linalg.norm(self._bank[near] - features[row], axis=1))]
+        return np.asarray(index)
 
 
 class TopExactSearch:

@@ -44,12 +44,12 @@ patch to 8 x 8 pixels."""
 
 
 def settings() -> Iterator[dict[str, Any]]:
-    """Yield the rows: every size, coreset and precision with the default layers, then the other layers."""
-    for size in (224, 320):
+    """Yield the rows, the defaults first: every size, coreset and precision, and other layers in float32."""
+    for precision in ("float32", "int8"):
         for coreset in (0.1, 0.01):
-            for precision in ("float32", "int8"):
+            for size in (320, 224):
                 yield {"layers": "2 + 4 + 8", "size": size, "coreset": coreset, "precision": precision}
-    for layers in ("2 + 4 + 10", "4 + 10"):
+    for layers in ("4 + 10", "2 + 4 + 10"):
         for size in (224, 320):
             yield {"layers": layers, "size": size, "coreset": 0.1, "precision": "float32"}
 

@@ -273,7 +273,6 @@ def test_networks_of_older_and_newer_opsets_are_taken(opset: int, tmp_path: Path
     assert largest_difference(found, by_hand(backbone, tensor, aggregation)) <= RUNTIME_RELATIVE
 
 
-@pytest.mark.xfail(strict=True, reason="export_graph: the names of its own input and output meet those of the network")
 @pytest.mark.parametrize("names", [{"picture": "frame"}, {"last": "features"}, {"last": "frame"}])
 def test_a_network_may_use_the_names_of_the_graph(names: dict[str, str], tmp_path: Path):
     """A network whose own tensors are called `frame` or `features` is exported like any other."""

@@ -33,7 +33,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "coreset": (["--coreset", "0.25"], 0.25),
     "projection_dim": (["--projection-dim", "0"], 0),
     "seed": (["--seed", "7"], 7),
-    "score": (["--score", "topk"], "topk"),
+    "score": (["--score", "paper"], "paper"),
     "b": (["--b", "4"], 4),
     "k": (["--k", "3"], 3),
     "alpha": (["--alpha", "0.02"], 0.02),
