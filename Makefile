@@ -6,11 +6,11 @@ DEMO ?= build/demo
 TIMM ?= build/timm
 DATA ?= ../shared/data
 
-.PHONY: help setup demo test test-timm lint format bench clean
+.PHONY: help setup demo test test-timm lint format bench bench-accuracy clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,9 @@ format: setup  ## let ruff format the code
 
 bench: setup  ## accuracy and speed on the real pictures in DATA, from published scores
 	$(BIN)/python -m tests.bench.accuracy $(DATA)
+
+bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; stop and go on as you like
+	$(BIN)/python -m tests.bench.table $(DATA) build/accuracy.jsonl
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

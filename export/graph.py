@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper, version_converter
+from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
 from export.aggregate import Aggregation, Kernel, adaptive_kernels, by_definition
 from export.backbone import Backbone
@@ -24,7 +24,9 @@ LEAST_OPSET = 13
 
 FRAME, FEATURES = "frame", "features"
 OWN = "patchedge/"
-"""Before the names of tensors outside the network, so that none meets one of its own."""
+"""Before the names of tensors outside the network."""
+
+_NETWORK = "network/"  # and before those inside it, so that none of them is called like another, or like FRAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, i
         A graph `frame` uint8 [1, H, W, 3] BGR -> `features` float32 [h*w, D], without the paths and traces of this
         machine.
     """
-    model = _recent(backbone.network.to_onnx())
+    model = compose.add_prefix(_recent(backbone.network.to_onnx()), _NETWORK)
     graph = model.graph
     head, tail = _Nodes("head"), _Nodes("tail")
     _normalise(head, backbone, graph.input[0].name)

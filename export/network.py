@@ -22,6 +22,7 @@ from export.quantise import PICTURES, quantise
 from runtime.embed import Embed
 from runtime.frame import Grid
 from runtime.preprocess import Preprocess
+from runtime.threads import limit_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def make_network(options: Options, pictures: Pictures, folder: Path, threads: in
             mean=options.mean,
             std=options.std,
         )
+        limit_threads(threads)  # torch has brought pools of its own
         aggregation = Aggregation(
             kind=options.aggregation,
             patch_size=options.patch_size,

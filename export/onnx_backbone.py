@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, compose, external_data_helper, inliner, shape_inference
+from onnx import TensorProto, external_data_helper, inliner, shape_inference
 from onnx.utils import Extractor
 
 from edge_config.bundle import file_sha256
@@ -19,9 +19,6 @@ from export.backbone import RGB, Backbone, first_line
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """On the scale 0 to 255, RGB: what most published networks were trained with."""
-
-_OWN = "network/"
-"""Before all names of the file, so that none meets one of the graph that is written around it."""
 
 _INPUT_AXES = 4
 
@@ -92,7 +89,7 @@ def load_onnx(
             raise UsageError(f"has no tensor {layer}", where=str(path), remedy=f"it has {_maps(inferred)}")
     try:
         cut = Extractor(inferred).extract_model([picture], list(layers))
-        network = OnnxNetwork(compose.add_prefix(cut, _OWN))
+        network = OnnxNetwork(cut)
     except Exception as error:  # as above, and ONNX Runtime's
         raise UsageError(f"cannot be cut and run ({first_line(error)})", where=str(path)) from error
     return Backbone(

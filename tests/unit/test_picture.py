@@ -253,7 +253,7 @@ def test_a_video_is_sampled_evenly(video: Path):
     pictures = Pictures(video, limit=5)
     walked = list(pictures)
     assert [name.rpartition("#")[2] for name, _ in walked] == ["1", "7", "13", "19", "25"]
-    again = pictures.again([3, 1])
+    again = list(pictures.again([3, 1]))
     assert (again[0] == walked[1][1]).all()
     assert (again[1] == walked[3][1]).all()
 
