@@ -69,7 +69,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     layer_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
     target_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
     precision: Literal["float32", "int8"] = "float32"
-    coreset: OpenShare | Entries = 0.1
+    coreset: OpenShare | Entries = 0.03
     projection_dim: Annotated[int, Meta(ge=0, le=4096)] = 128
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     score: Literal["paper", "max", "topk"] = "topk"

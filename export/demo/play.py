@@ -26,7 +26,7 @@ _EXPORT = (sys.executable, "-m", "export.cli.main")
 _DEVICE = (sys.executable, "-m", "runtime.cli.main")
 # Gravel looks alike everywhere, so a small share of the patches will do; half of the pictures are held out to promise
 # less than one false alarm in 400 frames.
-_FIT_OPTIONS = ("--coreset", "0.02", "--hold-out", "0.5", "--alpha", "0.0025")
+_FIT_OPTIONS = ("--size", "224", "--coreset", "0.01", "--hold-out", "0.5", "--alpha", "0.0025")
 
 _END_S = 30  # for processes that have nothing left to do
 
