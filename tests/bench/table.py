@@ -1,7 +1,7 @@
 """The accuracy table. Usage: python -m tests.bench.table DATA_FOLDER RESULTS_FILE.
 
-Fits and evaluates every set with truth over input size, coreset, precision, layers and score mode. A finished row is kept in the
-results file (JSON lines), so that a run of hours may be stopped and continued; the table goes to stdout.
+Fits and evaluates every set with truth over input size, coreset, precision, layers and score mode. A finished row is
+kept in the results file (JSON lines), so that a run of hours may be stopped and continued; the table goes to stdout.
 """
 
 from __future__ import annotations
