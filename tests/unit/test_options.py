@@ -89,7 +89,7 @@ def test_argument_that_was_not_given_does_not_override(tmp_path: Path) -> None:
     """Defaults of the command line do not come between the file and what was asked for."""
     assert parse([]) == {}
     options = read_options(parse(["--images", "a"]), write(tmp_path, "out: x.bundle\nskip_bad: true\nsize: 96\n"))
-    assert (options.size, options.skip_bad, options.coreset) == (96, True, 0.1)
+    assert (options.size, options.skip_bad, options.coreset) == (96, True, 0.03)
 
 
 def test_stride_depends_on_the_network_unless_it_is_given() -> None:
