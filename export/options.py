@@ -19,7 +19,7 @@ OpenShare = Annotated[float, Meta(gt=0, lt=1)]
 Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
 
 DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
-"""The packaged networks join a map of stride 4, so that every second position keeps one patch to 8 pixels."""
+"""The usual layers of the packaged networks begin at stride 4: every second position is one patch to 8 pixels."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +36,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         resize: pictures are resized to it and `size` is cropped from the centre; null means `size`.
         aggregation: f_agg.
         patch_size: p.
-        stride: s; null takes 2 for the packaged networks and 1 for others.
+        stride: s; null takes 2 for the usual layers of a packaged network and 1 for others.
         layer_dim, target_dim: of `adaptive`.
         precision: of the graph's convolutions.
         coreset: share of the patches below 1, or a number of entries from 2.
@@ -93,7 +93,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def step(self) -> int:
         """The stride s in force."""
-        return self.stride or DEFAULT_STRIDE.get(self.backbone, 1)
+        return self.stride or (DEFAULT_STRIDE.get(self.backbone, 1) if self.layers is None else 1)
 
 
 def read_options(given: dict[str, Any], file: Path | None) -> Options:

@@ -42,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--aggregation", "how a neighbourhood becomes one feature", choices=("mean", "adaptive"))
     option("--patch-size", "side of a neighbourhood, odd", type=odd, metavar="P")
     option(
-        "--stride", "keep every S-th row and column (default: 2, of other networks 1)", type=whole(1, 16), metavar="S"
+        "--stride",
+        "keep every S-th row and column (default: 2 with the usual layers, else 1)",
+        type=whole(1, 16),
+        metavar="S",
     )
     option("--layer-dim", "of `adaptive`: length for each layer", type=whole(1, 8192), metavar="D")
     option("--target-dim", "of `adaptive`: length of a feature", type=whole(1, 8192), metavar="D")

@@ -36,7 +36,7 @@ EVERY = 5
 
 LAYERS: dict[str, dict[str, Any]] = {
     "2 + 4 + 8": {},
-    "2 + 4 + 10": {"layers": ("blocks.2", "blocks.4", "blocks.10")},
+    "2 + 4 + 10": {"layers": ("blocks.2", "blocks.4", "blocks.10"), "stride": 2},
     "4 + 10": {"layers": ("blocks.4", "blocks.10"), "stride": 1},
 }
 """Blocks of EfficientNet-lite0; the first are the default. With block 2 every second position is kept: all have one

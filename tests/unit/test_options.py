@@ -210,3 +210,11 @@ def test_bad_settings_file_is_78_in_one_line(tmp_path: Path) -> None:
         assert done.code == 78
         assert len(done.err.splitlines()) == 1
         assert str(file) in done.err
+
+
+def test_stride_belongs_to_the_layers() -> None:
+    """The usual layers of a packaged network keep every second position; layers that the user names keep all."""
+    assert Options(**NEEDED).step == 2
+    assert Options(**NEEDED, layers=("blocks.4", "blocks.10")).step == 1
+    assert Options(**NEEDED, layers=("blocks.4", "blocks.10"), stride=3).step == 3
+    assert Options(**NEEDED, backbone="resnet18").step == 1
