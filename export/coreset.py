@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from export.progress import bar, progress
 from runtime.search import Search
 
-PROJECTION_DIM = 128
-"""d* of the Johnson-Lindenstrauss projection, unless told otherwise."""
-
 _BLOCK = 512  # candidates at a time: measured best between 128 and 2048 on 150,000 x 128
 _SLICE_ROWS = 512  # rows of the update at a time: a slice of distances (2 MB) stays in cache
 _RADIUS_ROWS = 4096

@@ -32,7 +32,6 @@ LEVELS = 1.0
 LEVELS_MEAN = 0.25
 """Bilinear weights of 11 bits round some pixels to the other level; another kernel is off by whole levels."""
 
-
 SMALLEST = 1e-3
 """Share of a feature's length below which a distance is rounding: differences are taken relative to no less. A scene
 that stands still has no larger ones."""

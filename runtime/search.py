@@ -3,7 +3,7 @@
 Three searches with one face. `GraphSearch` follows the HNSW graph: fast, and never below the true distance, but one
 patch in some hundreds may end far above it, and a score is a maximum over hundreds. `ExactSearch` compares with the
 whole bank and is the reference. `TopExactSearch` is what a device runs: the graph for every patch, then the whole bank
-for the few on top, until the largest distance is the true one.
+for the few on top, until the distances that decide are the true ones.
 """
 
 from __future__ import annotations
