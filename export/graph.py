@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -34,16 +35,21 @@ class Layout:
     """What a graph gives.
 
     Attributes:
-        map_hw: height and width of the first layer's map.
+        maps_hw: height and width of each layer's map.
         grid_hw: rows and columns of patches, after the stride.
         dimension: D.
         channels: of each layer.
     """
 
-    map_hw: tuple[int, int]
+    maps_hw: tuple[tuple[int, int], ...]
     grid_hw: tuple[int, int]
     dimension: int
     channels: tuple[int, ...]
+
+    @property
+    def map_hw(self) -> tuple[int, int]:
+        """Height and width of the first layer's map, in which patches lie."""
+        return self.maps_hw[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Reference:
         rows, columns = maps[0].shape[2:]
         stride = self.aggregation.stride
         return Layout(
-            map_hw=(rows, columns),
+            maps_hw=tuple((layer.shape[2], layer.shape[3]) for layer in maps),
             grid_hw=(-(-rows // stride), -(-columns // stride)),
             dimension=self.aggregation.dimension(channels),
             channels=channels,
@@ -146,10 +152,9 @@ def _recent(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _normalise(head: _Nodes, backbone: Backbone, picture: str) -> None:
     """From a frame uint8 BGR to what the network takes: float32 RGB, (x - mean) / std, channels first."""
-    last = np.iinfo(np.int64).min
-    rgb = head.add("Slice", [FRAME, *(head.integers(value) for value in (-1, last, 3, -1))])
-    planes = head.add("Transpose", [rgb], perm=[0, 3, 1, 2])
-    numbers = head.add("Cast", [planes], to=TensorProto.FLOAT)
+    planes = head.add("Transpose", [FRAME], perm=[0, 3, 1, 2])
+    rgb = head.add("Gather", [planes, head.integers(2, 1, 0)], axis=1)  # of whole planes: a Slice backwards is slow
+    numbers = head.add("Cast", [rgb], to=TensorProto.FLOAT)
     mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (backbone.mean, backbone.std))
     centred = head.add("Sub", [numbers, head.constant(mean)])
     head.add("Div", [centred, head.constant(std)])
@@ -175,7 +180,8 @@ def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layo
             local = _convolve(tail, layer, kernels[number], stride)
             firsts.append(kernels[number].first)
             channels.append(len(kernels[number].weight))
-        parts.append(local if number == 0 else _to_grid(tail, local, channels[-1], aggregation.stride, layout))
+        have_hw = layout.maps_hw[number]
+        parts.append(local if number == 0 else _to_grid(tail, local, have_hw, aggregation.stride, layout))
     joined = _join(tail, parts, firsts, channels, layout.dimension)
     flat = tail.add("Reshape", [joined, tail.integers(layout.dimension, layout.grid_hw[0] * layout.grid_hw[1])])
     tail.add("Transpose", [flat], perm=[1, 0])
@@ -206,14 +212,20 @@ def _convolve(tail: _Nodes, layer: str, kernel: Kernel, stride: int) -> str:
     )
 
 
-def _to_grid(tail: _Nodes, layer: str, channels: int, stride: int, layout: Layout) -> str:
-    """Bring a deeper map to the first layer's, then keep the positions of the patches."""
-    size = tail.integers(1, channels, *layout.map_hw)
-    large = tail.add("Resize", [layer, "", "", size], mode="linear", coordinate_transformation_mode="half_pixel")
-    if stride == 1:
-        return large
-    ends = tail.integers(*layout.map_hw)
-    return tail.add("Slice", [large, tail.integers(0, 0), ends, tail.integers(2, 3), tail.integers(stride, stride)])
+def _to_grid(tail: _Nodes, layer: str, have_hw: tuple[int, int], stride: int, layout: Layout) -> str:
+    """Bring a deeper map to the positions of the patches.
+
+    Bilinear resizing is one matrix for the rows and one for the columns. Two products cost less than `Resize`, and
+    positions that the stride leaves out are never computed.
+    """
+    rows, columns = (_resizing(*sizes)[::stride] for sizes in zip(have_hw, layout.map_hw, strict=True))
+    across = tail.add("MatMul", [layer, tail.constant(np.ascontiguousarray(columns.T))])
+    return tail.add("MatMul", [tail.constant(np.ascontiguousarray(rows)), across])
+
+
+def _resizing(have: int, want: int) -> NDArray[np.float32]:
+    """Give the matrix of a bilinear resize, half-pixel centres, float32 [want, have], as OpenCV computes it."""
+    return np.asarray(cv2.resize(np.eye(have, dtype=np.float32), (have, want), interpolation=cv2.INTER_LINEAR))
 
 
 def _join(tail: _Nodes, parts: list[str], firsts: list[int], channels: list[int], dimension: int) -> str:

@@ -27,7 +27,7 @@ from tests import reference
 
 INPUT_HW = (96, 128)  # not square, so that rows and columns cannot change places unseen
 MAP_HW, CHANNELS = (24, 32), (24, 40, 112)  # of the default layers, of which the first has stride 4
-ODD_HW, ODD_MAP_HW = (100, 132), (25, 33)  # no multiple of 2 or 3 but one, and 13 x 17 and 7 x 9 below it
+ODD_HW, ODD_MAPS_HW = (100, 132), ((25, 33), (13, 17), (7, 9))  # no multiples of 2 or 3 but one
 MADE_HW = (44, 60)
 MEAN = Aggregation()
 REFERENCE_RELATIVE = 1e-5  # of a patch's norm: the maps are the same, the rest is float64 but for the result
@@ -192,10 +192,10 @@ def test_the_reference_follows_the_definition(backbone, aggregation: Aggregation
 def test_grid_and_dimension_are_those_of_the_features(odd_backbone, stride: int, grid_hw: tuple[int, int]):
     """Map, grid, channels and dimension are known before anything is computed on a picture."""
     mean = Reference(odd_backbone, Aggregation(stride=stride))
-    assert mean.layout(ODD_HW) == Layout(ODD_MAP_HW, grid_hw, sum(CHANNELS), CHANNELS)
+    assert mean.layout(ODD_HW) == Layout(ODD_MAPS_HW, grid_hw, sum(CHANNELS), CHANNELS)
     assert mean(photograph("coffee", ODD_HW)).shape == (grid_hw[0] * grid_hw[1], sum(CHANNELS))
     adaptive = Reference(odd_backbone, Aggregation(kind="adaptive", stride=stride, layer_dim=70, target_dim=50))
-    assert adaptive.layout(ODD_HW) == Layout(ODD_MAP_HW, grid_hw, 50, CHANNELS)
+    assert adaptive.layout(ODD_HW) == Layout(ODD_MAPS_HW, grid_hw, 50, CHANNELS)
 
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
