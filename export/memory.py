@@ -42,15 +42,30 @@ class Memory:
 
 
 def make_memory(
-    train: NDArray[np.float32], queries: list[NDArray[np.float32]], options: Options, folder: Path, threads: int
+    features: NDArray[np.float32],
+    queries: list[NDArray[np.float32]],
+    options: Options,
+    folder: Path,
+    threads: int,
+    train: NDArray[np.int64] | None = None,
 ) -> Memory:
-    """Select and index features float32 [N, D], and measure recall on queries, kinds of float32 [n, D]."""
-    projection_dim = options.projection_dim if 0 < options.projection_dim < train.shape[1] else None
+    """Select and index patches, and measure how well they are found.
+
+    Args:
+        features: float32 [M, D], perhaps too large for memory: they are read in slices only.
+        queries: to measure recall on, kinds of float32 [n, D].
+        options: of the coreset.
+        folder: of the bundle.
+        threads: of hnswlib.
+        train: rows of `features` to select from, int64 [N]; None means all.
+    """
+    train = np.arange(len(features)) if train is None else train
+    projection_dim = options.projection_dim if 0 < options.projection_dim < features.shape[1] else None
     share = options.coreset if isinstance(options.coreset, float) else None
     wanted = options.coreset if share is None else round(share * len(train))
     size = min(max(MIN_BANK, int(wanted)), len(train))
-    rows = select(train, size, seed=options.seed, projection_dim=projection_dim)
-    bank = train[rows]
+    rows = select(features, size, seed=options.seed, projection_dim=projection_dim, rows=train)
+    bank = features[train[rows]]
     np.save(folder / bundles.BANK, bank)
     graph = build_index(bank)
     graph.save_index(str(folder / bundles.INDEX))
@@ -65,6 +80,6 @@ def make_memory(
         patches=len(train),
         seed=options.seed,
         projection_dim=projection_dim,
-        covering_radius=covering_radius(train, TopExactSearch(search, exact)),
+        covering_radius=covering_radius(features, TopExactSearch(search, exact), train),
     )
     return Memory(coreset, index, rows, bank, neighbours, exact, search)

@@ -103,20 +103,22 @@ def fit(options: Options) -> Report:
         with clock("graph"):
             network = make_network(options, pictures, folder, threads)
         with clock("embed"):
-            features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed)
+            # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
+            features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder.parent)
             _require(len(features), options)
         held = hold_out(len(features), options.hold_out)
         with clock("memory"):
-            train = features[~held].reshape(-1, network.layout.dimension)
-            memory = make_memory(train, _queries(pictures, held, network), options, folder, threads)
+            patches = features.reshape(-1, network.layout.dimension)
+            train = np.flatnonzero(np.repeat(~held, features.shape[1]))
+            memory = make_memory(patches, _queries(pictures, held, network), options, folder, threads, train)
         scoring = Scoring(mode=options.score, b=memory.neighbours.shape[1], k=options.k)
         scorer = assemble(
             network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours, scoring, network.grid
         )
         with clock("calibrate"):
             scores = [
-                scorer.score(patches, scorer.search(patches)).value
-                for patches in progress(features[held], "calibrate", unit="picture")
+                scorer.score(features[number], scorer.search(features[number])).value
+                for number in progress(np.flatnonzero(held), "calibrate", unit="picture")
             ]
             calibration = calibrate(np.array(scores), options.alpha)
         with clock("gate"):

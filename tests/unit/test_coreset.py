@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from export.coreset import covering_radius, farthest_first, project, select, to_grid
 from runtime.search import ExactSearch
 from tests import reference
 
 EXACT = 2**53  # every integer up to here is a float64
+FLOAT32_INTEGERS = 2**24  # and every one up to here a float32
 GRID_RELATIVE = 2.0**-20  # half a grid step over the largest value, at D = 1024 the coarsest; float32 has 2^-24
 FLOAT32_RELATIVE = 1e-5  # float32 sums of some hundred squares: 1e-7 each, and two orders of room
 JL_PAIR = 0.35  # a projected distance strays by 1/sqrt(2 d*) = 0.063 as one sigma: 5.5 sigmas over 4,950 pairs
@@ -29,6 +32,19 @@ def clusters(count: int, dimension: int, seed: int) -> np.ndarray:
     centres = random.standard_normal((30, dimension)) * 5
     points = centres[random.integers(30, size=count)] + random.standard_normal((count, dimension))
     return points.astype(np.float32)
+
+
+def far_away(count: int, dimension: int, seed: int) -> np.ndarray:
+    """Give points so far from the origin that a float32 product says nothing about their distances."""
+    return gaussian(count, dimension, seed) + np.float32(3e4)
+
+
+def hubs(count: int, dimension: int, seed: int) -> np.ndarray:
+    """Give tight groups of very different sizes and widths, where most points are out of reach of a new entry."""
+    random = np.random.default_rng(seed)
+    group = random.zipf(1.5, size=count) % 50
+    points = 100 * random.standard_normal((50, dimension))[group]
+    return (points + random.standard_normal((count, dimension)) / (1 + group[:, None])).astype(np.float32)
 
 
 def lattice(*sides: int) -> np.ndarray:
@@ -50,7 +66,7 @@ def test_selection_equals_the_plain_loop(seed: int):
     assert_same_as_plain_loop(points, 400, first=seed * 17)
 
 
-@pytest.mark.parametrize(("make", "dimension"), [(gaussian, 3), (clusters, 24)])
+@pytest.mark.parametrize(("make", "dimension"), [(gaussian, 3), (clusters, 24), (far_away, 8), (hubs, 16)])
 def test_selection_equals_the_plain_loop_over_many_blocks(make, dimension: int):
     """With several thousand points, so that one block of candidates is a small part, the rows are still the same."""
     assert_same_as_plain_loop(make(6000, dimension, seed=11), 900, first=5999)
@@ -95,6 +111,36 @@ def test_select_repeats_itself_for_a_seed():
     assert set(once) != set(other)
 
 
+@pytest.mark.parametrize("projection_dim", [16, None])
+def test_select_among_some_rows_equals_select_on_these_alone(projection_dim: int | None):
+    """The places among the given rows are those that a copy of these rows gives; features are only read."""
+    points = clusters(9000, 40, seed=6)
+    points.flags.writeable = False
+    rows = np.flatnonzero(np.random.default_rng(6).random(9000) < 0.7)
+    chosen = select(points, 200, seed=1, projection_dim=projection_dim, rows=rows)
+    assert (chosen == select(points[rows], 200, seed=1, projection_dim=projection_dim)).all()
+
+
+@pytest.mark.parametrize("projection_dim", [16, None])
+def test_select_does_not_depend_on_the_number_of_threads(projection_dim: int | None):
+    """With one thread and with four the same rows are chosen, in the same order."""
+    points = clusters(9000, 40, seed=12)
+    chosen = []
+    for threads in (1, 4):
+        with threadpool_limits(threads):
+            chosen.append(select(points, 300, seed=2, projection_dim=projection_dim).tolist())
+    assert chosen[0] == chosen[1]
+
+
+def test_select_reads_a_mapped_file(tmp_path: Path):
+    """Features in a file that is mapped for reading give the rows that they give in memory."""
+    points = clusters(6000, 40, seed=13)
+    np.save(tmp_path / "features.npy", points)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    chosen = select(mapped, 100, seed=3, projection_dim=16)
+    assert chosen.tolist() == select(points, 100, seed=3, projection_dim=16).tolist()
+
+
 def test_select_without_projection_is_greedy_in_the_full_space():
     """Without a projection the rows are those of plain greedy on the features, from the first row on."""
     points = clusters(800, 12, seed=1)
@@ -102,15 +148,17 @@ def test_select_without_projection_is_greedy_in_the_full_space():
     assert rows.tolist() == reference.farthest_first(to_grid(points), 80, int(rows[0]))
 
 
-@pytest.mark.parametrize("dimension", [1, 40, 128, 152, 1024])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 40, 128, 152, 1024])
 def test_squared_distances_on_the_grid_are_exact(dimension: int):
     """Grid values are integers so small that float64 computes every squared distance without rounding."""
     points = gaussian(60, dimension, seed=dimension)
     points /= np.abs(points).max()
     points[0], points[1] = np.nextafter(np.float32(1), np.float32(0)), -np.nextafter(np.float32(1), np.float32(0))
     grid = to_grid(points)
-    assert grid.dtype == np.float64
+    assert grid.dtype == np.float32
     assert (grid == np.rint(grid)).all()
+    assert np.abs(grid).max() <= FLOAT32_INTEGERS
+    grid = grid.astype(np.float64)
     whole = grid.astype(np.int64)
     true = ((whole[:, None] - whole) ** 2).sum(axis=2)
     norms = (grid**2).sum(axis=1)
@@ -122,7 +170,7 @@ def test_squared_distances_on_the_grid_are_exact(dimension: int):
 def test_the_grid_is_about_as_fine_as_float32(scale: float):
     """Rounding to the grid moves no value by more than some 1e-6 of the largest, whatever the scale of the features."""
     points = gaussian(200, 1024, seed=0) * np.float32(scale)
-    grid = to_grid(points)
+    grid = to_grid(points.copy()).astype(np.float64)
     largest = float(np.abs(points).max())
     step = 2.0 ** np.round(np.log2(largest / np.abs(grid).max()))
     assert np.abs(grid * step - points.astype(np.float64)).max() <= GRID_RELATIVE * largest
@@ -131,7 +179,7 @@ def test_the_grid_is_about_as_fine_as_float32(scale: float):
 def test_projection_keeps_distances_roughly():
     """The random projection changes a distance by some percent, and distances on the whole not at all."""
     points = gaussian(100, 1024, seed=5)
-    projected = project(points, 128, np.random.default_rng(6))
+    projected = project(points, np.arange(100), 128, np.random.default_rng(6))
     pairs = np.triu_indices(100, k=1)
     ratio = reference.distances(projected, projected)[pairs] / reference.distances(points, points)[pairs]
     assert projected.shape == (100, 128)
@@ -153,6 +201,16 @@ def test_covering_radius_finds_a_single_outlier_in_the_last_rows():
     points = np.zeros((9000, 3), dtype=np.float32)
     points[-1] = (3, 4, 0)
     assert covering_radius(points, ExactSearch(points[:1])) == 5.0
+
+
+def test_covering_radius_of_some_rows_ignores_the_others():
+    """Features that are not among the given rows do not count."""
+    points = clusters(6000, 20, seed=14)
+    rows = np.arange(0, 6000, 3)
+    points[1] = 1e3
+    assert covering_radius(points, ExactSearch(points[:60]), rows) == pytest.approx(
+        reference.covering_radius(points[rows], points[:60]), rel=FLOAT32_RELATIVE
+    )
 
 
 def test_coreset_covers_better_than_random_rows():
