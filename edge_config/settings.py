@@ -26,6 +26,13 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]+\Z"
 
 MAX_PORT = 65535
 
+SearchKind = Literal["lazy", "graph", "exact"]
+"""How far patches are searched; the score is the same.
+
+`lazy`: as far as the decision needs, with what was near in the camera's last frames. `graph`: every patch through the
+graph, and those that decide exactly. `exact`: every patch against the whole bank, the reference.
+"""
+
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
 
 
@@ -71,6 +78,7 @@ class Settings(Section, frozen=True):
         cameras: name of the camera -> its section; exactly one in this version.
         device: name of this device in every topic.
         threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
+        search: how far patches are searched: the score is the same, the time is not.
         events: the PUB socket.
     """
 
@@ -78,6 +86,7 @@ class Settings(Section, frozen=True):
     cameras: Annotated[dict[Name, Camera], Meta(min_length=1, max_length=1)]
     device: Name = "edge"
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
+    search: SearchKind = "lazy"
     events: Events = msgspec.field(default_factory=Events)
 
 

@@ -178,19 +178,19 @@ def _walk(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> _Walk:
     scores, times, maps, masks, without_region = [], [], [], [], 0
     for number, image in progress(dataset.pictures(), "evaluate", total=len(dataset.samples), unit="picture"):
         sample = dataset.samples[number]
-        score, spent = _score(scorer, image)
+        score, features, spent = _score(scorer, image)
         scores.append(score.value)
         times.append(spent)
         if has_masks and _counts_in_pixels(sample):
             mask = _mask_of(sample, bundle, (image.shape[0], image.shape[1]))
             without_region += sample.anomalous and not mask.any()
-            maps.append(_map_of(scorer, bundle, score))
+            maps.append(_map_of(scorer, bundle, features))
             masks.append(mask)
     return _Walk(np.array(scores), np.array(times), maps, masks, without_region)
 
 
-def _score(scorer: Scorer, image: Image) -> tuple[Score, NDArray[np.float64]]:
-    """Score a picture as `Scorer` does, and take the time of the stages, milliseconds."""
+def _score(scorer: Scorer, image: Image) -> tuple[Score, NDArray[np.float32], NDArray[np.float64]]:
+    """Score a picture as `Scorer` does; give its features too, and the time of the stages, milliseconds."""
     clock = [time.perf_counter()]
     tensor = scorer.preprocess(image)
     clock.append(time.perf_counter())
@@ -200,12 +200,12 @@ def _score(scorer: Scorer, image: Image) -> tuple[Score, NDArray[np.float64]]:
     clock.append(time.perf_counter())
     score = scorer.score(features, found)
     clock.append(time.perf_counter())
-    return score, np.diff(clock) * 1e3
+    return score, features, np.diff(clock) * 1e3
 
 
-def _map_of(scorer: Scorer, bundle: Bundle, score: Score) -> NDArray[np.float32]:
-    """Give the anomaly map over the input of the graph, float32 [H, W]."""
-    return anomaly_map(score.distances, scorer.grid, bundle.manifest.preprocessing.crop_hw)
+def _map_of(scorer: Scorer, bundle: Bundle, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the anomaly map over the input of the graph, float32 [H, W], from every patch."""
+    return anomaly_map(scorer.whole(features).distance, scorer.grid, bundle.manifest.preprocessing.crop_hw)
 
 
 def _mask_of(sample: Sample, bundle: Bundle, picture_hw: tuple[int, int]) -> NDArray[np.bool_]:
@@ -321,7 +321,7 @@ def _show(
     shown = {}
     for number, image in dataset.pictures(numbers):
         sample, picture_hw = dataset.samples[number], (image.shape[0], image.shape[1])
-        heat = _map_of(scorer, bundle, scorer(image))
+        heat = _map_of(scorer, bundle, scorer.embed(scorer.preprocess(image)))
         size = _shown_size(picture_hw, spec.resize_hw, spec.crop_hw)
         mask = _mask_of(sample, bundle, picture_hw).astype(np.uint8) if sample.mask else None
         shown[number] = Shown(

@@ -108,10 +108,12 @@ def _float_twin(
         entries = np.flatnonzero(of_picture == place)
         bank[entries] = embed(network.preprocess(image))[memory.rows[entries] % patches]
     neighbours = neighbour_table(bank, memory.neighbours.shape[1])
+    exact = ExactSearch(bank)
     return Scorer(
         preprocess=network.preprocess,
         embed=embed,
-        search=ExactSearch(bank),
+        search=exact,
+        whole=exact,
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=network.grid,
     )

@@ -86,11 +86,18 @@ class _Differences:
     scores: list[float] = field(default_factory=list)
     ties: list[bool] = field(default_factory=list)
 
-    def add(self, found: Score, true: Score, features: NDArray[np.float32], wanted: NDArray[np.float32]) -> None:
-        """Compare one picture, features and scores."""
+    def add(
+        self,
+        found: Score,
+        whole: Neighbours,
+        true: Score,
+        features: NDArray[np.float32],
+        wanted: NDArray[np.float32],
+    ) -> None:
+        """Compare one picture: features, scores, and the distances of the whole, since a decision knows but a few."""
         self.features.append(relative(features, wanted))
         largest = unit(true.distances, wanted)
-        self.distances.append(np.abs(found.distances.astype(np.float64) - true.distances) / largest)
+        self.distances.append(np.abs(whole.distance.astype(np.float64) - true.distances) / largest)
         tie = (found.patch, found.entry) != (true.patch, true.entry)
         self.ties.append(tie)
         # Of two entries that are equally near, the neighbours, and so the re-weighting, may differ: only the largest
@@ -126,10 +133,12 @@ def measure_parity(pictures: Sequence[Image], network: Network, scorer: Scorer, 
         tensor = scorer.preprocess(picture)
         levels.append(np.abs(resize_by_definition(picture, network.spec) - tensor[0]))
         wanted, features = network.reference(tensor), scorer.embed(tensor)
-        true, middle, device = exact(wanted), exact(features), scorer.search(features)
-        graph.add(scorer.score(features, middle), scorer.score(wanted, true), features, wanted)
-        search.add(scorer.score(features, device), scorer.score(features, middle), features, features)
-        _refuse_below(device, middle, features)
+        true, middle = exact(wanted), exact(features)
+        decision, whole = scorer.score(features, scorer.search(features)), scorer.whole(features)
+        by_exact = scorer.score(features, middle)
+        graph.add(by_exact, middle, scorer.score(wanted, true), features, wanted)
+        search.add(decision, whole, by_exact, features, features)
+        _refuse_below(whole, middle, features)
     parity = Parity(
         pictures=len(pictures),
         reference=network.program,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal
 
 import numpy as np
@@ -52,6 +53,19 @@ class Frame:
     t_mono_ns: int
 
 
+class Tier(IntEnum):
+    """How far the search went for a patch; its distance is never below the true one."""
+
+    KNOWN = 0
+    """An entry that was near in a frame before."""
+    LISTED = 1
+    """The nearest of several such entries."""
+    GRAPH = 2
+    """What the HNSW graph found."""
+    EXACT = 3
+    """The nearest entry of the whole bank."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
     """For each patch its nearest entry of the bank, as far as the search knows.
@@ -59,10 +73,17 @@ class Neighbours:
     Attributes:
         distance: float32 [patches], Euclidean (a root, not the square).
         index: int64 [patches], rows of the bank.
+        tier: uint8 [patches], the `Tier` of each.
     """
 
     distance: NDArray[np.float32]
     index: NDArray[np.int64]
+    tier: NDArray[np.uint8]
+
+    @property
+    def searched(self) -> float:
+        """Share of the patches that were looked up in the graph or the bank, 0 to 1."""
+        return float(np.mean(self.tier >= Tier.GRAPH))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,13 +94,18 @@ class Score:
         value: at least 0; larger is stranger.
         patch: q*, number of the patch with the largest distance, row by row.
         entry: m*, row of the bank that is nearest to it.
-        distances: float32 [patches], all patch distances.
+        found: what the search knows of all patches; only the distances that decide need to be exact.
     """
 
     value: float
     patch: int
     entry: int
-    distances: NDArray[np.float32]
+    found: Neighbours
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """Patch distances, float32 [patches], as far as they are known: none is below the true one."""
+        return self.found.distance
 
 
 @dataclass(frozen=True, slots=True)

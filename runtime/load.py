@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,14 +15,20 @@ from edge_config import bundle as bundles
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.manifest import Scoring, Tolerance
+from edge_config.settings import SearchKind
 from runtime.embed import Embed
 from runtime.frame import Grid, Image
+from runtime.history import History
+from runtime.lazy import LazySearch
 from runtime.pipeline import Scorer
 from runtime.preprocess import Preprocess
+from runtime.prune import PrunedSearch
 from runtime.score import ScoreFrame
-from runtime.search import ExactSearch, GraphSearch, TopExactSearch
+from runtime.search import Deciding, ExactSearch, GraphSearch, Search
 
 K = TypeVar("K", bound=np.generic)
+
+_ENTRIES = 1024  # of the index that are compared with the bank at a time
 
 _SMALLEST = 0.01
 """Share of the largest golden score or distance: relative to less, rounding would look like a difference."""
@@ -51,17 +58,18 @@ class GoldenCheck:
         return self.scores <= self.tolerance.scores and self.distances_mean <= self.tolerance.distances_mean
 
 
-def load(path: str | Path, threads: int = 0) -> tuple[Bundle, Scorer]:
+def load(path: str | Path, threads: int = 0, search: SearchKind = "lazy") -> tuple[Bundle, Scorer]:
     """Verify a bundle, load it, and score its golden frames.
 
     Args:
         path: the bundle directory.
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
+        search: how far patches are searched.
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
     """
-    bundle, scorer, checked = load_and_check(path, threads)
+    bundle, scorer, checked = load_and_check(path, threads, search)
     if not checked.good:
         raise BundleParity(
             f"golden frames differ on this machine: scores by {checked.scores:.1e} of {checked.tolerance.scores:.0e} "
@@ -72,14 +80,16 @@ def load(path: str | Path, threads: int = 0) -> tuple[Bundle, Scorer]:
     return bundle, scorer
 
 
-def load_and_check(path: str | Path, threads: int = 0) -> tuple[Bundle, Scorer, GoldenCheck]:
+def load_and_check(
+    path: str | Path, threads: int = 0, search: SearchKind = "lazy"
+) -> tuple[Bundle, Scorer, GoldenCheck]:
     """Do what `load` does, but leave the judgement of the golden frames to the caller."""
     bundle = bundles.read(path)
-    scorer, provider = _make_scorer(bundle, threads)
+    scorer, provider = _make_scorer(bundle, threads, search)
     return bundle, scorer, _check_golden(bundle, scorer, provider)
 
 
-def _make_scorer(bundle: Bundle, threads: int) -> tuple[Scorer, str]:
+def _make_scorer(bundle: Bundle, threads: int, search: SearchKind) -> tuple[Scorer, str]:
     manifest = bundle.manifest
     size, dimension = manifest.coreset.size, manifest.features.dimension
     grid = Grid(manifest.features.map_hw, manifest.features.stride)
@@ -103,27 +113,42 @@ def _make_scorer(bundle: Bundle, threads: int) -> tuple[Scorer, str]:
             where=str(bundle.file(bundles.MODEL)),
         )
     graph = GraphSearch.load(bundle.file(bundles.INDEX), dimension=dimension, ef=manifest.index.ef, threads=threads)
-    if not np.array_equal(graph.vectors(), bank):
+    if not _is_over(graph, bank):
         raise BundleIndexInvalid("was built over another bank", where=str(bundle.file(bundles.INDEX)))
-    scorer = assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid)
+    scorer = assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid, search)
     return scorer, embed.provider
+
+
+def _is_over(graph: GraphSearch, bank: NDArray[np.float32]) -> bool:
+    """Tell whether the index holds the very entries of the bank, without a second copy of all."""
+    parts = (slice(start, min(start + _ENTRIES, len(bank))) for start in range(0, len(bank), _ENTRIES))
+    return all(np.array_equal(graph.vectors(part.start, part.stop), bank[part]) for part in parts)
 
 
 def assemble(
     preprocess: Preprocess,
     embed: Embed,
-    graph: GraphSearch,
+    graph: Search,
     bank: NDArray[np.float32],
     neighbours: NDArray[np.int32],
     scoring: Scoring,
     grid: Grid,
+    search: SearchKind,
 ) -> Scorer:
     """Put the stages together as a device runs them."""
     decisive = scoring.k if scoring.mode == "topk" else 1
+    pruned = PrunedSearch(bank)
+    whole = LazySearch(graph, bank, pruned, decisive)
+    kinds: dict[SearchKind, Callable[[], Deciding]] = {
+        "lazy": lambda: LazySearch(graph, bank, pruned, decisive, History(bank, grid.hw)),
+        "graph": lambda: whole,
+        "exact": lambda: ExactSearch(bank),
+    }
     return Scorer(
         preprocess=preprocess,
         embed=embed,
-        search=TopExactSearch(graph, ExactSearch(bank), decisive),
+        search=kinds[search](),
+        whole=whole,
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=grid,
     )
@@ -156,10 +181,11 @@ def _check_golden(bundle: Bundle, scorer: Scorer, provider: str) -> GoldenCheck:
     least_score = _SMALLEST * max(abs(score) for _, score, _ in golden) or 1.0
     least_distance = _SMALLEST * max(float(patches.max()) for _, _, patches in golden) or 1.0
     for frame, score, patches in golden:
-        here = scorer(frame)
+        features = scorer.embed(scorer.preprocess(frame))
+        here = scorer.score(features, scorer.search(features))
         scores.append(abs(here.value - score) / max(abs(score), least_score))
         largest = max(float(patches.max()), least_distance)
-        distances.append(float(np.abs(here.distances - patches).mean()) / largest)
+        distances.append(float(np.abs(scorer.whole(features).distance - patches).mean()) / largest)
     # np.max and not max: a NaN must not get lost
     return GoldenCheck(provider, len(golden), float(np.max(scores)), float(np.max(distances)), tolerances[provider])
 

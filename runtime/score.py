@@ -44,7 +44,7 @@ class ScoreFrame:
             near = self._bank[self._neighbours[entry]].astype(np.float64)
             distances = np.linalg.norm(near - features[patch].astype(np.float64), axis=1)
             value = float(distances[0]) * (reweighting(distances) if self._mode == "paper" else 1.0)
-        return Score(value, patch, entry, found.distance)
+        return Score(value, patch, entry, found)
 
     def _mean_of_largest(self, distances: NDArray[np.float32]) -> float:
         k = min(self._k, len(distances))

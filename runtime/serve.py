@@ -28,7 +28,7 @@ def serve(settings: Settings, termination: Termination) -> tuple[int, bool]:
     """
     set_up_logging()
     log = structlog.get_logger()
-    bundle, scorer = load(settings.bundle, limit_threads(settings.threads))
+    bundle, scorer = load(settings.bundle, limit_threads(settings.threads), settings.search)
     publisher = Publisher(
         settings.events.bind,
         device=settings.device,

@@ -86,7 +86,7 @@ def make_bundle(target: Path) -> Path:
     index = build_index(bank)
     table = neighbour_table(bank, B)
     graph = GraphSearch(index, ef=16)
-    scorer = assemble(Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table, SCORING, Grid(GRID))
+    scorer = assemble(Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table, SCORING, Grid(GRID), search="graph")
     golden = [normal_picture(1), strange_picture(2)]
     with bundles.staging(target) as folder:
         shutil.copy(MODEL, folder / bundles.MODEL)

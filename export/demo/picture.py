@@ -27,7 +27,8 @@ def draw(path: Path, clip: Path, bundle: Path, scores: list[ScoreMessage], truth
     for column, (number, place) in enumerate(shown.items()):
         axes = figure.add_subplot(grid[0, column])
         image = frames[number]
-        heat = anomaly_map(scorer(image).distances, scorer.grid, image.shape[:2])
+        distances = scorer.whole(scorer.embed(scorer.preprocess(image))).distance
+        heat = anomaly_map(distances, scorer.grid, image.shape[:2])
         axes.imshow(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         axes.imshow(heat, cmap="inferno", alpha=0.55, vmin=0.3 * threshold, vmax=1.5 * threshold)
         axes.add_patch(Rectangle((place.x, place.y), place.width, place.height, fill=False, edgecolor="white"))

@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait-subscribers", type=int, metavar="N", help="hold the first frame until N have subscribed"
     )
+    parser.add_argument(
+        "--search",
+        choices=("lazy", "graph", "exact"),
+        help="how far patches are searched (lazy); the others are references: the same scores, slower",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="bound on all threads together (0: all cores)")
 
 
@@ -64,7 +69,8 @@ def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     camera = {"source": args.source, "pace": args.pace, "fps": args.fps}
     cameras = tree.get("cameras", {})
     name, section = next(iter(cameras.items()), ("cam1", {})) if isinstance(cameras, dict) else ("cam1", None)
-    merged: dict[str, Any] = _merge(tree, {"bundle": args.bundle, "device": args.device, "threads": args.threads})
+    plain = {name: getattr(args, name) for name in ("bundle", "device", "threads", "search")}
+    merged: dict[str, Any] = _merge(tree, plain)
     if _given(events):
         merged["events"] = _merge(tree.get("events", {}), events)
     if section is not None and (_given(camera) or args.camera):

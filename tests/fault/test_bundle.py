@@ -324,9 +324,9 @@ def edit_graph(bundle: Path, change: Callable[[onnx.GraphProto], None]) -> None:
 
 def keep_colours(graph: onnx.GraphProto) -> None:
     """Leave out the step that turns BGR into RGB."""
-    node = next(node for node in graph.node if node.op_type == "Slice")
+    node = next(node for node in graph.node if node.op_type == "Gather")
     node.op_type = "Identity"
-    del node.input[1:]
+    del node.input[1:], node.attribute[:]
 
 
 def shift_mean(graph: onnx.GraphProto) -> None:

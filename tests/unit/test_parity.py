@@ -118,11 +118,14 @@ def test_frame_with_a_near_tie_is_not_clear() -> None:
     bank = np.float32([[0, 0], [10, 0], [0, 30]])
     features = np.float32([[2, 0], [0, 1]])
     found = ExactSearch(bank)(features)
-    score = Score(2.0, 0, 0, found.distance)
-    assert is_clear(features, score, bank)
-    assert not is_clear(features, replace(score, distances=np.float32([2, 1.9999])), bank)
-    assert not is_clear(features, score, np.float32([[0, 0], [4.0001, 0], [0, 30]]))
-    assert is_clear(features[:1], replace(score, distances=np.float32([2])), bank)
+
+    def at(*distances: float) -> Score:
+        return Score(2.0, 0, 0, replace(found, distance=np.float32(distances)))
+
+    assert is_clear(features, at(2, 1), bank)
+    assert not is_clear(features, at(2, 1.9999), bank)
+    assert not is_clear(features, at(2, 1), np.float32([[0, 0], [4.0001, 0], [0, 30]]))
+    assert is_clear(features[:1], at(2), bank)
 
 
 # The gate itself, around the tiny graph: what the reference and the stages compute is changed by known amounts.
@@ -135,14 +138,20 @@ def gate(
     *,
     precision: str = "float32",
     search: Callable[[Neighbours], Neighbours] = lambda found: found,
+    whole: Callable[[Neighbours], Neighbours] = lambda found: found,
 ):
-    """Run the gate with features of the device changed by `change` and what it finds by `search`."""
+    """Run the gate with features of the device changed by `change`, and what it finds for the decision and for all."""
     bank, embed = tiny_bank(), Embed(MODEL, 1)
     graph = GraphSearch(build_index(bank), ef=64, threads=1)
-    scorer: Scorer = assemble(Preprocess(SPEC), embed, graph, bank, neighbour_table(bank, B), SCORING, Grid(GRID))
+    table = neighbour_table(bank, B)
+    scorer: Scorer = assemble(Preprocess(SPEC), embed, graph, bank, table, SCORING, Grid(GRID), "lazy")
     network = SimpleNamespace(spec=SPEC, reference=embed, program="the same graph", precision=precision)
-    found = scorer.search
-    changed = replace(scorer, embed=lambda tensor: change(embed(tensor)), search=lambda it: search(found(it)))
+    changed = replace(
+        scorer,
+        embed=lambda tensor: change(embed(tensor)),
+        search=lambda features: search(scorer.search(features)),
+        whole=lambda features: whole(scorer.whole(features)),
+    )
     return measure_parity(PICTURES, network, changed, ExactSearch(bank))
 
 
@@ -185,7 +194,7 @@ def test_what_is_no_number_is_refused(precision: str) -> None:
 def test_distance_below_the_true_one_is_refused() -> None:
     """A search that finds nearer entries than there are searches another bank."""
     with pytest.raises(ParityRefused, match="not of this bank"):
-        gate(search=lambda found: replace(found, distance=found.distance * np.float32(0.99)))
+        gate(whole=lambda found: replace(found, distance=found.distance * np.float32(0.99)))
 
 
 def farthest(found: Neighbours) -> Neighbours:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
-from runtime.frame import Grid, Neighbours
+from runtime.frame import Grid, Neighbours, Tier
 from runtime.score import ScoreFrame, anomaly_map, reweighting
+from runtime.search import all_of
 from tests import reference
 
 SCORE_RELATIVE = 1e-5  # float32 features, float64 sums
@@ -33,7 +34,7 @@ def case(distance: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def search(features: np.ndarray, bank: np.ndarray) -> Neighbours:
     """Find the nearest entries by the reference."""
     apart = reference.distances(features, bank)
-    return Neighbours(apart.min(axis=1).astype(np.float32), apart.argmin(axis=1))
+    return all_of(Tier.EXACT, apart.min(axis=1).astype(np.float32), apart.argmin(axis=1))
 
 
 @pytest.mark.parametrize("distance", [5, 50, 500])
