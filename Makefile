@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 TIMM ?= build/timm
+PEERS ?= build/peers
 DATA ?= ../shared/data
 
-.PHONY: help setup demo test test-timm lint format bench bench-accuracy clean
+.PHONY: help setup demo test test-timm lint format bench bench-accuracy bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +49,15 @@ bench: setup  ## accuracy and speed on the real pictures in DATA, from published
 
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; stop and go on as you like
 	$(BIN)/python -m tests.bench.table $(DATA) build/accuracy.jsonl
+
+$(PEERS)/.installed: pyproject.toml constraints.txt constraints-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-peers.txt -e '.[cpu,export,timm]' \
+		anomalib openvino
+	@touch $@
+
+bench-peers: $(PEERS)/.installed  ## anomalib beside ours in one run, in an environment of its own (2.2 GB); PEERS_OPTIONS=--help
+	$(PEERS)/bin/python -m tests.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
