@@ -35,6 +35,9 @@ from edge_config.errors import (
 )
 from edge_config.manifest import FileEntry, Manifest
 
+AGGREGATION = "patchedge/tail/"
+"""Before the names of what model.onnx computes after the network itself."""
+
 MANIFEST = "manifest.json"
 MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN = "model.onnx", "bank.npy", "neighbours.npy", "index.hnsw", "golden.npz"
 PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)

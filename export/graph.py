@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
+from edge_config.bundle import AGGREGATION
 from export.aggregate import Aggregation, Kernel, adaptive_kernels, by_definition
 from export.backbone import Backbone
 
@@ -25,7 +26,9 @@ LEAST_OPSET = 13
 
 FRAME, FEATURES = "frame", "features"
 OWN = "patchedge/"
-"""Before the names of tensors outside the network."""
+"""Before the names of tensors outside the network: those of AGGREGATION, and of what comes before the network."""
+
+_HEAD = f"{OWN}head/"
 
 _NETWORK = "network/"  # and before those inside it, so that none of them is called like another, or like FRAME
 
@@ -93,13 +96,13 @@ class _Nodes:
 
     def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add an operator and give the name of its output."""
-        output = f"{OWN}{self._place}/{kind}_{len(self.nodes)}"
+        output = f"{self._place}{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def constant(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
         """Add a constant and give its name."""
-        name = f"{OWN}{self._place}/constant_{len(self.constants)}"
+        name = f"{self._place}constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
@@ -117,7 +120,7 @@ def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, i
     """
     model = compose.add_prefix(_recent(backbone.network.to_onnx()), _NETWORK)
     graph = model.graph
-    head, tail = _Nodes("head"), _Nodes("tail")
+    head, tail = _Nodes(_HEAD), _Nodes(AGGREGATION)
     _normalise(head, backbone, graph.input[0].name)
     maps = [output.name for output in graph.output]
     _aggregate(tail, maps, aggregation, layout)

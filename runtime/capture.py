@@ -1,7 +1,8 @@
 """From a source to frames.
 
 Two kinds with one face. `Recorded` (video file, folder, picture) loses no frame and keeps a pace. `Live` (camera,
-stream) keeps the newest frame only and counts what it drops: a late answer about an old frame helps nobody.
+stream) keeps the newest frame only and counts what it drops: a late answer about an old frame helps nobody. Both decode
+in a thread of their own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import structlog
 
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
 from runtime import picture
+from runtime.ahead import Ahead
 from runtime.frame import Frame, Image
 
 DEFAULT_FPS = 25.0
@@ -77,7 +79,7 @@ class Recorded:
 
     def __init__(self, images: Iterable[Image | None], *, fps: float, pace: Literal["fps", "max"]) -> None:
         """Play `images` (None for one that cannot be decoded) at `fps` frames a second, or as fast as they are read."""
-        self._images = iter(images)
+        self._images = Ahead(images, "decode")
         self._interval = 1 / fps if pace == "fps" else 0.0
         self._due = -math.inf
         self._ids = itertools.count(1)
@@ -99,6 +101,7 @@ class Recorded:
     def close(self) -> None:
         """Make `read` return None."""
         self._closed.set()
+        self._images.close()
 
 
 class Live:

@@ -13,6 +13,16 @@ from edge_config.errors import BundleGraphInvalid
 onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
 
 
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Give the options of a session with so many threads; 0 means all cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads would take the cores that the search needs a moment later.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 class Embed:
     """Run the graph: backbone, local aggregation and joining of the layers in one."""
 
@@ -27,13 +37,9 @@ class Embed:
         Raises:
             BundleGraphInvalid: ONNX Runtime does not take the file, or its input or output is of another form.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
+        options = session_options(threads)
         if not optimise:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # Spinning threads would take the cores that the search needs a moment later.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
@@ -46,7 +52,11 @@ class Embed:
         self.input_shape: tuple[int, ...] = tuple(inputs[0].shape)
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)
 
-    def __call__(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Give the patch features, float32 [h*w, D], of an input uint8 [1, H, W, 3] BGR."""
-        (features,) = self._session.run([self._output], {self._input: tensor})
-        return np.asarray(features, dtype=np.float32)
+    def __call__(self, tensor: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Give the patch features, float32 [h*w, D], of an input uint8 [1, H, W, 3] BGR, in `out` if it is given."""
+        features = np.empty(self.output_shape, dtype=np.float32) if out is None else out
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))
+        binding.bind_output(self._output, "cpu", 0, np.float32, features.shape, features.ctypes.data)
+        self._session.run_with_iobinding(binding)
+        return features

@@ -60,9 +60,11 @@ class Tier(IntEnum):
     """An entry that was near in a frame before."""
     LISTED = 1
     """The nearest of several such entries."""
-    GRAPH = 2
+    BESIDE = 2
+    """The nearest of the entries beside that one in the bank."""
+    GRAPH = 3
     """What the HNSW graph found."""
-    EXACT = 3
+    EXACT = 4
     """The nearest entry of the whole bank."""
 
 

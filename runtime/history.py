@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.search import distances
+from runtime.search import distances, nearest_of
 
 LENGTH = 8
 """Entries that a patch remembers. Measured on a fixed camera, noise alone: with 4, 9 % of the patches are searched,
@@ -34,6 +34,7 @@ class History:
         self._entries: NDArray[np.int64] | None = None  # [patches, LENGTH]
         self._around = _neighbours(grid_hw)
         self._near = np.empty((patches, bank.shape[1]), dtype=np.float32)  # the newest entries themselves
+        self._room = np.empty_like(self._near)
 
     @property
     def empty(self) -> bool:
@@ -42,19 +43,15 @@ class History:
 
     def newest(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Give distance and number of the newest entry of every patch float32 [patches, D]."""
-        return distances(features, self._near), self._known()[:, 0].copy()
+        return distances(features, self._near, out=self._room), self._known()[:, 0].copy()
 
     def nearest(
         self, features: NDArray[np.float32], rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Give distance and number of the nearest remembered entry, there and around, of the patches `rows`."""
         entries = self._known()
-        candidates = np.concatenate((entries[rows], entries[self._around[rows], 0]), axis=1)
-        count = candidates.shape[1]
-        near = self._bank[candidates.ravel()]
-        apart = distances(np.repeat(features[rows], count, axis=0), near).reshape(-1, count)
-        best = np.argmin(apart, axis=1)[:, None]
-        return np.take_along_axis(apart, best, 1)[:, 0], np.take_along_axis(candidates, best, 1)[:, 0]
+        candidates = np.concatenate((entries[rows, 1:], entries[self._around[rows], 0]), axis=1)
+        return nearest_of(features[rows], candidates, self._bank)
 
     def learn(self, rows: NDArray[np.int64], index: NDArray[np.int64]) -> None:
         """Put the entries `index` in front for the patches `rows`; at first for all of them."""

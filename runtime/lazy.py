@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runtime.frame import Neighbours, Tier
 from runtime.history import History
 from runtime.prune import PrunedSearch
-from runtime.search import Search, all_of, distances
+from runtime.search import Search, all_of, distances, nearest_of
 
 _FIRST_BATCH = 8
 """Times k patches are compared with their list first; cheap, so more than just the k on top."""
@@ -29,7 +29,13 @@ class LazySearch:
     """Nearest entries for the frames of one camera, exact where they decide."""
 
     def __init__(
-        self, graph: Search, bank: NDArray[np.float32], exact: PrunedSearch, k: int = 1, history: History | None = None
+        self,
+        graph: Search,
+        bank: NDArray[np.float32],
+        exact: PrunedSearch,
+        k: int = 1,
+        history: History | None = None,
+        neighbours: NDArray[np.int32] | None = None,
     ) -> None:
         """Take the tiers.
 
@@ -39,12 +45,14 @@ class LazySearch:
             exact: over the same bank.
             k: how many of the largest distances decide.
             history: of the camera; without one every patch goes through the graph.
+            neighbours: for each entry those beside it, int32 [entries, b]; with a history only.
         """
         self._graph = graph
         self._bank = bank
         self._exact = exact
         self._k = k
         self._history = history
+        self._neighbours = neighbours
         self._rest = 0  # frames that the history sits out
         self._last_rest = 0
 
@@ -76,7 +84,7 @@ class LazySearch:
 
     def _settle(self, features: NDArray[np.float32], found: Neighbours) -> None:
         """Refine, best first, until the k largest distances are exact."""
-        batch = {Tier.KNOWN: _FIRST_BATCH * self._k, Tier.LISTED: self._k}
+        batch = {Tier.KNOWN: _FIRST_BATCH * self._k, Tier.LISTED: _FIRST_BATCH * self._k, Tier.BESIDE: self._k}
         while len(loose := self._loose_on_top(found)):
             tier = Tier(found.tier[loose].min())
             if tier == Tier.GRAPH:
@@ -108,6 +116,8 @@ class LazySearch:
         rows = rows[found.tier[rows] == tier]
         if tier == Tier.KNOWN and self._history is not None:
             distance, index = self._history.nearest(features, rows)
+        elif tier == Tier.LISTED and self._neighbours is not None:
+            distance, index = nearest_of(features[rows], self._neighbours[found.index[rows]], self._bank)
         elif tier < Tier.GRAPH:
             index = self._graph(features[rows]).index
             distance = distances(features[rows], self._bank[index])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_config.errors import PatchedgeError
 from edge_config.message import State
+from runtime.ahead import Ahead
 from runtime.capture import Source
 from runtime.decide import Decide
 from runtime.frame import Alert, Decision, Frame, Grid, Image, Neighbours, Score
@@ -19,6 +21,8 @@ from runtime.preprocess import Preprocess
 from runtime.publish import Publisher
 from runtime.score import anomaly_map
 from runtime.search import Deciding
+
+_BUFFERS = 2  # of features: one is filled while the other is searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Scorer:
     """
 
     preprocess: Preprocess
-    embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    embed: Callable[..., NDArray[np.float32]]
     search: Deciding
     whole: Deciding
     score: Callable[[NDArray[np.float32], Neighbours], Score]
@@ -38,7 +42,10 @@ class Scorer:
 
     def __call__(self, image: Image) -> Score:
         """Score a picture uint8 [H, W, 3] BGR."""
-        features = self.embed(self.preprocess(image))
+        return self.judge(self.embed(self.preprocess(image)))
+
+    def judge(self, features: NDArray[np.float32]) -> Score:
+        """Score the patch features of a picture, float32 [patches, D]."""
         return self.score(features, self.search(features))
 
     def alert_map(
@@ -69,14 +76,34 @@ class Summary:
 class Pipeline:
     """One camera, from its source to the socket."""
 
-    def __init__(self, camera: str, source: Source, scorer: Scorer, decide: Decide, publisher: Publisher) -> None:
-        """Take the stages; none of them knows another."""
+    def __init__(
+        self,
+        camera: str,
+        source: Source,
+        scorer: Scorer,
+        decide: Decide,
+        publisher: Publisher,
+        *,
+        overlap: bool = False,
+    ) -> None:
+        """Take the stages; none of them knows another.
+
+        Args:
+            camera: its name in topics.
+            source: of frames.
+            scorer: from a frame to its score.
+            decide: from scores to labels and alerts.
+            publisher: to subscribers.
+            overlap: embed the next frame while this one is searched and published: worth it from two cores on.
+        """
         self.camera = camera
+        self.threshold = decide.threshold
         self.summary = Summary()
         self._source = source
         self._scorer = scorer
         self._decide = decide
         self._publisher = publisher
+        self._overlap = overlap
         self._state: State = "starting"
         self._last: dict[str, Any] = {}
         self._stop = threading.Event()
@@ -90,16 +117,18 @@ class Pipeline:
         """
         self._publisher.wait_subscribers(wait_subscribers, self._stop)
         reason = "internal error"
+        frames = Ahead(self._frames(), "embed") if self._overlap else self._frames()
         try:
-            while not self._stop.is_set() and (frame := self._source.read()) is not None:
+            for frame, features in frames:
                 self._set_state("live", "first frame")
-                self._step(frame)
+                self.publish(frame, None if features is None else self._scorer.judge(features))
             reason = "stopped" if self._stop.is_set() else "end of recording"
         except PatchedgeError as error:
             reason = error.what
             raise
         finally:
             self._end(reason)
+            frames.close()
         return self.summary
 
     def stop(self) -> None:
@@ -107,8 +136,19 @@ class Pipeline:
         self._stop.set()
         self._source.close()
 
-    def _step(self, frame: Frame) -> None:
-        score = None if frame.image is None else self._scorer(frame.image)
+    def _frames(self) -> Generator[tuple[Frame, NDArray[np.float32] | None]]:
+        """Read and embed frames; None where one could not be decoded."""
+        buffers: deque[NDArray[np.float32] | None] = deque([None] * _BUFFERS)
+        while not self._stop.is_set() and (frame := self._source.read()) is not None:
+            if frame.image is None:
+                yield frame, None
+                continue
+            features = self._scorer.embed(self._scorer.preprocess(frame.image), buffers.popleft())
+            buffers.append(features)
+            yield frame, features
+
+    def publish(self, frame: Frame, score: Score | None) -> None:
+        """Decide on a frame and tell subscribers; None where nothing could be scored."""
         decision = self._decide(frame.frame_id, None if score is None else score.value)
         self._last = self._describe(frame, score, decision)
         self._publisher.send("score", self.camera, **self._last)
@@ -126,7 +166,7 @@ class Pipeline:
             "t_capture_ns": frame.t_capture_ns,
             "t_mono_ns": frame.t_mono_ns,
             "score": None if score is None else score.value,
-            "threshold": self._decide.threshold,
+            "threshold": self.threshold,
             "label": decision.label,
             "peak_xy": self._peak_xy(frame, score),
         }

@@ -20,6 +20,8 @@ from runtime.frame import Neighbours, Tier
 ROUNDING = 2.0**-24
 """Relative error of one float32 operation; a sum of n products is off by at most n of them."""
 
+_CANDIDATE_ROWS = 64  # patches whose candidates are compared at a time: what is gathered stays in the cache
+
 _EXACT_ROWS = 256  # patches compared at a time: the products with a large bank stay below some 100 MB
 
 
@@ -39,13 +41,42 @@ class Deciding(Search, Protocol):
         ...
 
 
-def distances(features: NDArray[np.float32], entries: NDArray[np.float32]) -> NDArray[np.float32]:
+def distances(
+    features: NDArray[np.float32], entries: NDArray[np.float32], out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Give the distances, row by row, of features float32 [n, D] (or [D]) and entries float32 [n, D].
 
     Every distance that is compared comes from here, so that the same two vectors always give the same number.
+
+    Args:
+        features: one for each entry, or one for all.
+        entries: of the bank.
+        out: float32 [n, D], room for the differences: a fresh array of a megabyte costs more than the sums.
     """
-    apart = features - entries
+    apart = np.subtract(features, entries, out=out)
     return np.asarray(np.sqrt(np.einsum("nd,nd->n", apart, apart)))
+
+
+def nearest_of(
+    features: NDArray[np.float32], candidates: NDArray[np.integer], bank: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Give distance and number of the nearest of some entries for each patch.
+
+    Args:
+        features: float32 [n, D].
+        candidates: rows of the bank for each patch, [n, c].
+        bank: float32 [k, D].
+    """
+    count, each = candidates.shape
+    apart = np.empty((count, each), dtype=np.float32)
+    for start in range(0, count, _CANDIDATE_ROWS):
+        part = slice(start, start + _CANDIDATE_ROWS)
+        entries = bank.take(candidates[part].ravel(), axis=0)
+        repeated = np.repeat(features[part], each, axis=0)
+        apart[part] = distances(repeated, entries, out=entries).reshape(-1, each)
+    best = np.argmin(apart, axis=1)[:, None]
+    index = np.take_along_axis(candidates, best, 1)[:, 0].astype(np.int64)
+    return np.take_along_axis(apart, best, 1)[:, 0], index
 
 
 class GraphSearch:
@@ -54,8 +85,8 @@ class GraphSearch:
     def __init__(self, index: hnswlib.Index, *, ef: int, threads: int = 0) -> None:
         """Search `index`, space l2, with a candidate list of `ef`; 0 threads means all cores."""
         self._index = index
+        self._ef = ef
         self._threads = threads or -1
-        self._index.set_ef(ef)  # not saved in the file
 
     @classmethod
     def load(cls, path: Path, *, dimension: int, ef: int, threads: int = 0) -> GraphSearch:
@@ -71,12 +102,17 @@ class GraphSearch:
             raise BundleIndexInvalid(f"hnswlib refuses it ({error})", where=str(path)) from error
         return cls(index, ef=ef, threads=threads)
 
+    def with_ef(self, ef: int) -> GraphSearch:
+        """Give a search of the same index with another candidate list."""
+        return GraphSearch(self._index, ef=ef, threads=max(self._threads, 0))
+
     def vectors(self, start: int, stop: int) -> NDArray[np.float32]:
         """Give some of the entries that the index was built over, by their numbers: float32 [stop - start, D]."""
         return np.asarray(self._index.get_items(np.arange(start, stop), return_type="numpy"), dtype=np.float32)
 
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
         """Find one entry for each patch."""
+        self._index.set_ef(self._ef)  # not saved in the file, and shared with those of another ef
         labels, squares = self._index.knn_query(features, k=1, num_threads=self._threads)
         return all_of(Tier.GRAPH, np.sqrt(squares[:, 0]), labels[:, 0].astype(np.int64))
 

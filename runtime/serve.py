@@ -28,7 +28,8 @@ def serve(settings: Settings, termination: Termination) -> tuple[int, bool]:
     """
     set_up_logging()
     log = structlog.get_logger()
-    bundle, scorer = load(settings.bundle, limit_threads(settings.threads), settings.search)
+    threads = limit_threads(settings.threads)
+    bundle, scorer = load(settings.bundle, threads, settings.search)
     publisher = Publisher(
         settings.events.bind,
         device=settings.device,
@@ -39,7 +40,7 @@ def serve(settings: Settings, termination: Termination) -> tuple[int, bool]:
         ((name, camera),) = settings.cameras.items()
         source = open_source(camera.source, pace=camera.pace, fps=camera.fps)
         calibration = bundle.manifest.calibration
-        pipeline = Pipeline(name, source, scorer, Decide(calibration.threshold), publisher)
+        pipeline = Pipeline(name, source, scorer, Decide(calibration.threshold), publisher, overlap=threads > 1)
         termination.call(pipeline.stop)
         log.info(
             "running",

@@ -24,7 +24,7 @@ sys.meta_path.insert(0, Block())
 """
 
 VERBS = {
-    "runtime.cli.main": ("run", "watch", "check", "bundle", "schema"),
+    "runtime.cli.main": ("run", "watch", "check", "bench", "bundle", "schema"),
     "export.cli.main": ("fit", "evaluate", "recalibrate", "demo"),
 }
 

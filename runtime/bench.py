@@ -1,0 +1,289 @@
+"""What a frame costs on this machine: every stage, beside the bare network in the same run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from subprocess import PIPE, Popen
+from tempfile import TemporaryDirectory
+from typing import TypeVar, cast
+
+import msgspec
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge_config import bundle as bundles
+from edge_config.bundle import Bundle
+from edge_config.errors import SourceUnavailable
+from edge_config.settings import SearchKind
+from runtime.bare import cut_before_aggregation
+from runtime.capture import Source, open_source
+from runtime.client import Subscriber
+from runtime.decide import Decide
+from runtime.embed import session_options
+from runtime.frame import Frame, Image
+from runtime.load import load
+from runtime.pipeline import Pipeline, Scorer
+from runtime.publish import Publisher
+from runtime.threads import limit_threads
+
+T = TypeVar("T")
+
+STAGES = ("preprocess", "graph", "search", "score", "publish")
+"""What a frame is made of, from the decoded picture to the message on the socket, in order."""
+
+WARM_UP = 5
+"""Frames at the start that do not count: nothing is known of the scene yet, and no page was touched."""
+
+COLD_STARTS = 3
+"""Processes that are started to measure the cold start; the median counts."""
+
+PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib", "pyzmq")
+
+_AT_A_TIME = 16  # frames that are decoded before they are measured: decoding must not run beside the measurement
+_COMPARED_EVERY = 5  # frames of which one is also searched in full and mapped: that takes longer than all the rest
+_START_TIMEOUT_S = 60.0
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Times of one stage over the frames, milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class Bench(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured.
+
+    Attributes:
+        bundle: its id.
+        entries: of its bank.
+        search: the kind.
+        frames: that count.
+        threads: in force.
+        stages: `decode`; those of a frame (preprocess, graph, search, score, publish) and the whole `frame`, from the
+            decoded picture to the message on the socket; for comparison `network` (the graph without its aggregation)
+            and `whole_search` (every patch through the graph); `map`, what an alert adds.
+        p50_ms, p95_ms, p99_ms: of a whole frame.
+        ratio_to_network: p50 of the whole frame by p50 of the network.
+        ratio_with_decode: the same, decoding included.
+        ratio_to_whole_search: p50 of the whole frame by what it would be with `whole_search` in place of `search`.
+        searched_share_p50, searched_share_p95: of the patches that were looked up in graph or bank, 0 to 1.
+        peak_rss_mb: of a process of `patchedge run` over these frames, MB; null where the system does not tell.
+        cold_start_s: from the start of that process to its first score, median; the files are in the system's cache.
+        machine, versions: on what.
+    """
+
+    bundle: str
+    entries: int
+    search: str
+    frames: int
+    threads: int
+    stages: dict[str, Spread]
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    ratio_to_network: float
+    ratio_with_decode: float
+    ratio_to_whole_search: float
+    searched_share_p50: float
+    searched_share_p95: float
+    peak_rss_mb: float | None
+    cold_start_s: float
+    machine: str
+    versions: dict[str, str]
+
+
+def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchKind) -> Bench:
+    """Measure a bundle on the frames of a source.
+
+    Args:
+        path: the bundle.
+        source: as of `patchedge run`; a recording is played once, at full speed.
+        threads: bound on all threads; 0 means all cores.
+        frames: at most so many.
+        search: how far patches are searched.
+
+    Raises:
+        BundleError: it must not be served.
+        SourceUnavailable: there is no such source, or it has too few frames.
+    """
+    first = [_start(path, source, threads, search, 1) for _ in range(COLD_STARTS - 1)]
+    starts = [*first, _start(path, source, threads, search, frames)]  # the last one plays on, for its memory
+    threads = limit_threads(threads)
+    bundle, scorer = load(path, threads, search)
+    clock = _Clock()
+    camera = open_source(source, pace="max")
+    with _pipeline(bundle, scorer, camera) as pipeline:
+        network = _load_network(bundle, threads)
+        walk = enumerate(_decoded(camera, frames, clock))
+        shares = [_measure(number, frame, scorer, network, pipeline, clock) for number, frame in walk]
+    if len(shares) <= WARM_UP:
+        raise SourceUnavailable(f"{len(shares)} readable frames, more than {WARM_UP} are needed", where=source)
+    return _summary(bundle, search, threads, clock, shares[WARM_UP:], starts)
+
+
+class _Clock:
+    """Collects times by stage, milliseconds."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, list[float]] = {}
+
+    def __call__(self, stage: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        result = work()
+        self.times.setdefault(stage, []).append((time.perf_counter() - start) * 1e3)
+        return result
+
+    def spread(self, stage: str, skip: int) -> Spread:
+        return _spread(np.array(self.times[stage][skip:]))
+
+
+@contextmanager
+def _pipeline(bundle: Bundle, scorer: Scorer, camera: Source) -> Iterator[Pipeline]:
+    """Give a pipeline whose messages somebody subscribes to."""
+    with TemporaryDirectory() as folder:
+        publisher = Publisher(f"ipc://{folder}/events", device="bench", bundle=bundle.id)
+        try:
+            with Subscriber(publisher.endpoint):
+                publisher.wait_subscribers(1, threading.Event())
+                yield Pipeline("bench", camera, scorer, Decide(bundle.manifest.calibration.threshold), publisher)
+        finally:
+            camera.close()
+            publisher.close()
+
+
+def _load_network(bundle: Bundle, threads: int) -> Callable[[NDArray[np.uint8]], object]:
+    """Load the graph without its aggregation."""
+    cut = cut_before_aggregation(bundle.file(bundles.MODEL))
+    session = onnxruntime.InferenceSession(cut, session_options(threads), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda tensor: session.run(None, {name: tensor})
+
+
+def _decoded(camera: Source, most: int, clock: _Clock) -> Iterator[Frame]:
+    """Read frames, some at a time: decoding must not run beside what is measured."""
+    while most > 0:
+        some: list[Frame] = []
+        while len(some) < min(most, _AT_A_TIME) and (frame := clock("decode", camera.read)) is not None:
+            some.append(frame)
+        most -= len(some)
+        yield from (frame for frame in some if frame.image is not None)
+        if not some:
+            return
+
+
+def _measure(
+    number: int,
+    frame: Frame,
+    scorer: Scorer,
+    network: Callable[[NDArray[np.uint8]], object],
+    pipeline: Pipeline,
+    clock: _Clock,
+) -> float:
+    """Take one frame through its stages, and the network in turn before or after; give the searched share."""
+    tensor = clock("preprocess", lambda: scorer.preprocess(cast("Image", frame.image)))
+    if number % 2:
+        clock("network", lambda: network(tensor))
+    features = clock("graph", lambda: scorer.embed(tensor))
+    found = clock("search", lambda: scorer.search(features))
+    share = found.searched
+    score = clock("score", lambda: scorer.score(features, found))
+    clock("publish", lambda: pipeline.publish(frame, score))
+    if not number % 2:
+        clock("network", lambda: network(tensor))
+    if number % _COMPARED_EVERY == 0:
+        clock("whole_search", lambda: scorer.whole(features))
+        threshold, size_hw = pipeline.threshold, (tensor.shape[1], tensor.shape[2])
+        clock("map", lambda: scorer.alert_map(features, score, threshold, size_hw))
+    return share
+
+
+def _start(path: Path, source: str, threads: int, search: SearchKind, frames: int) -> tuple[float, float | None]:
+    """Run `patchedge run` until so many scores came: seconds to the first, and its peak memory, MB."""
+    with TemporaryDirectory() as folder:
+        endpoint = f"ipc://{folder}/events"
+        words = ["--bundle", str(path), "--source", source, "--pace", "max", "--threads", str(threads)]
+        words += ["--search", search, "--bind", endpoint, "--wait-subscribers", "1"]
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "runtime.cli.main", "run", *words]
+        with Popen(command, stderr=PIPE, text=True) as process, Subscriber(endpoint, kinds=["score"]) as subscriber:
+            try:
+                if subscriber.receive(_START_TIMEOUT_S) is None:
+                    raise SourceUnavailable("`patchedge run` published no score", where=source)
+                seconds = time.perf_counter() - start
+                peak = _peak_rss_mb(process.pid)
+                for _ in range(frames - 1):
+                    if process.poll() is not None or subscriber.receive(_START_TIMEOUT_S) is None:
+                        break
+                    peak = _peak_rss_mb(process.pid) or peak
+            finally:
+                process.terminate()
+                process.communicate()
+    return seconds, peak
+
+
+def _peak_rss_mb(pid: int) -> float | None:
+    """Read the peak memory of a process, MB; None where Linux does not tell, or it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, flags=re.MULTILINE)
+    return int(found.group(1)) * 1024 / 1e6 if found else None
+
+
+def _summary(
+    bundle: Bundle,
+    search: SearchKind,
+    threads: int,
+    clock: _Clock,
+    shares: list[float],
+    starts: list[tuple[float, float | None]],
+) -> Bench:
+    stages = {stage: clock.spread(stage, WARM_UP) for stage in ("decode", *STAGES, "network")}
+    stages |= {stage: clock.spread(stage, skip) for stage, skip in (("whole_search", 1), ("map", 1))}
+    stages["frame"] = frame = _spread(np.sum([clock.times[stage][WARM_UP:] for stage in STAGES], axis=0))
+    with_whole_search = frame.p50 - stages["search"].p50 + stages["whole_search"].p50
+    return Bench(
+        bundle=bundle.id,
+        entries=bundle.manifest.coreset.size,
+        search=search,
+        frames=len(shares),
+        threads=threads,
+        stages=stages,
+        p50_ms=frame.p50,
+        p95_ms=frame.p95,
+        p99_ms=frame.p99,
+        ratio_to_network=frame.p50 / stages["network"].p50,
+        ratio_with_decode=(frame.p50 + stages["decode"].p50) / stages["network"].p50,
+        ratio_to_whole_search=frame.p50 / with_whole_search,
+        searched_share_p50=float(np.percentile(shares, 50)),
+        searched_share_p95=float(np.percentile(shares, 95)),
+        peak_rss_mb=starts[-1][1],
+        cold_start_s=median(seconds for seconds, _ in starts),
+        machine=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        versions={name: _version(name) for name in PACKAGES},
+    )
+
+
+def _spread(times: NDArray[np.float64]) -> Spread:
+    return Spread(*(float(value) for value in np.percentile(times, (50, 95, 99))))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # such as the OpenCV of the system
+        return "unknown"

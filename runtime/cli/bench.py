@@ -1,0 +1,62 @@
+"""patchedge bench: measure what a frame costs on this machine, beside the bare network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.cli.arguments import whole
+
+if TYPE_CHECKING:
+    from runtime.bench import Bench
+
+NAME = "bench"
+HELP = "measure every stage of a frame on this machine, beside the bare network"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("bundle", type=Path, metavar="DIR")
+    parser.add_argument("--source", required=True, metavar="S", help="as of `run`: camera, URL, video file, folder")
+    parser.add_argument("--frames", type=whole(10, 10**6), default=300, metavar="N", help="measure at most so many")
+    parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
+    parser.add_argument(
+        "--search", choices=("lazy", "graph", "exact"), default="lazy", help="how far patches are searched"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print the figures."""
+    from runtime.bench import bench
+
+    found = bench(args.bundle, args.source, threads=args.threads, frames=args.frames, search=args.search)
+    if args.json:
+        import msgspec
+
+        print(msgspec.json.encode(found).decode())
+    else:
+        print("\n".join(_lines(found)))
+    return 0
+
+
+def _lines(found: Bench) -> list[str]:
+    """Give the table for people."""
+    lines = [f"{'milliseconds':<14}{'p50':>9}{'p95':>9}{'p99':>9}"]
+    lines += [f"{name:<14}{row.p50:9.2f}{row.p95:9.2f}{row.p99:9.2f}" for name, row in found.stages.items()]
+    peak = "unknown" if found.peak_rss_mb is None else f"{found.peak_rss_mb:.0f} MB"
+    versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    return [
+        *lines,
+        "frame: preprocess to publish. Not part of it: decode; network, the graph without its aggregation;",
+        "whole_search, every patch through the graph; map, what an alert adds.",
+        f"frame / network        {found.ratio_to_network:.2f}   with decoding {found.ratio_with_decode:.2f}",
+        f"frame / whole search   {found.ratio_to_whole_search:.2f}",
+        f"patches searched       {found.searched_share_p50:.1%} at the median, {found.searched_share_p95:.1%} at p95",
+        f"peak memory            {peak}",
+        f"cold start             {found.cold_start_s:.2f} s to the first score",
+        f"measured               {found.frames} frames, bank of {found.entries}, search {found.search}",
+        f"threads                {found.threads}",
+        f"on                     {found.machine}, {versions}",
+    ]
