@@ -9,7 +9,8 @@ the triangle inequality, which is exact on the grid, and most others by a produc
 Only what is left, a tenth or so, is computed in float64.
 
 Cost: O(N k d*) at worst. Memory: 4 N d* bytes of grid and some 50 N bytes of distances, beside the features: these are
-only read, in slices, and may lie in a file.
+only read, in slices, and may lie in a file. On two shared cores, 16,384 of 163,840 patches of real pictures took 6 s,
+and 10,000 of 1,000,000 took 35 s and 1.4 GiB with features of 176 numbers in memory, 0.6 GiB with them in a file.
 """
 
 from __future__ import annotations

@@ -3,14 +3,14 @@
 Usage: python -m tests.bench.coreset [--quick] [--features FILE.npy]
 
 Features are float32 [N, D] of a file, such as real ones, or else made up. Times are of the wall clock; what is compared
-is interleaved in one run, with one thread and with all.
+is interleaved in one run, with one thread and with all. The last part runs in processes whose private memory the
+system limits (RLIMIT_DATA).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -124,7 +124,7 @@ def bounded(file: Path, size: int, *, mapped: bool) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
     limit_threads(0)
     peak, done = [0], threading.Event()
-    watcher = threading.Thread(target=_watch, args=(peak, done))
+    watcher = threading.Thread(target=_watch, args=(peak, done), daemon=True)  # an error must not wait for it
     watcher.start()
     features = np.load(file, mmap_mode="r" if mapped else None)
     rows, seconds = timed_select(features, size)
@@ -151,13 +151,12 @@ def in_bounds(file: Path, size: int) -> list[str]:
     lines = []
     for place in ("memory", "file"):
         command = [sys.executable, "-m", "tests.bench.coreset", "--child", place, str(size), "--features", str(file)]
-        # BLAS takes its buffers by the number of cores, not of what it may use
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ})
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(done.stdout)
         gib = {name: f"{found[name] / 2**30:.2f} GiB" for name in ("resident", "anonymous")}
         lines.append(
             f"  features in {place:<7} {as_line(found['seconds'])}; "
-            f"peak resident {gib['resident']}, of it no file's {gib['anonymous']}"
+            f"peak resident {gib['resident']}, without files {gib['anonymous']}"
         )
     return lines
 
