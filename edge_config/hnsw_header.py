@@ -1,4 +1,4 @@
-"""Check the header of an hnswlib 0.8 index, because `load_index` trusts whatever it reads.
+"""Check an hnswlib 0.8 index without hnswlib, because `load_index` trusts whatever it reads.
 
 The header is, in native byte order (little endian on every machine that we run on): offset of level 0, room for
 elements, elements, bytes per element, offset of the label, offset of the data (6 x uint64), highest level
@@ -12,9 +12,13 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_config.errors import BundleIndexInvalid
 
 _HEADER = struct.Struct("<6QiI3QdQ")
+_RECORDS = 1024  # read at a time: no second copy of the bank in memory
 _LINK_BYTES, _FLOAT_BYTES, _LABEL_BYTES = 4, 4, 8
 
 
@@ -62,3 +66,26 @@ def verify(path: Path, *, size: int, dimension: int, m: int) -> None:
             )
     if entry >= size or level < 0 or path.stat().st_size < _HEADER.size + per_element * size:
         raise BundleIndexInvalid("damaged header", where=str(path), remedy="export the bundle again")
+
+
+def is_over(path: Path, bank: NDArray[np.float32], *, m: int) -> bool:
+    """Tell whether an index whose header was verified holds the entries of a bank float32 [k, D], in their order."""
+    size, dimension = bank.shape
+    links, vector = _LINK_BYTES * (2 * m + 1), _FLOAT_BYTES * dimension
+    record = np.dtype(
+        {
+            "names": ["vector", "label"],
+            "formats": [("<f4", (dimension,)), "<u8"],
+            "offsets": [links, links + vector],
+            "itemsize": links + vector + _LABEL_BYTES,
+        }
+    )
+    with path.open("rb") as stream:
+        stream.seek(_HEADER.size)
+        for start in range(0, size, _RECORDS):
+            rows = bank[start : start + _RECORDS]
+            found = np.fromfile(stream, dtype=record, count=len(rows))
+            numbers = np.arange(start, start + len(rows))
+            if not (np.array_equal(found["vector"], rows) and np.array_equal(found["label"], numbers)):
+                return False
+    return True

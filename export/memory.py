@@ -13,7 +13,9 @@ from edge_config.manifest import Coreset, Index
 from export.coreset import covering_radius, select
 from export.index import build_index, choose_ef, neighbour_table
 from export.options import Options
-from runtime.search import ExactSearch, GraphSearch, TopExactSearch
+from runtime.lazy import LazySearch
+from runtime.prune import PrunedSearch
+from runtime.search import ExactSearch, GraphSearch
 
 MIN_BANK = 16
 """Entries of the smallest bank: the re-weighting and the graph need neighbours."""
@@ -80,6 +82,6 @@ def make_memory(
         patches=len(train),
         seed=options.seed,
         projection_dim=projection_dim,
-        covering_radius=covering_radius(features, TopExactSearch(search, exact), train),
+        covering_radius=covering_radius(features, LazySearch(search, bank, PrunedSearch(bank)), train),
     )
     return Memory(coreset, index, rows, bank, neighbours, exact, search)

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -113,7 +113,14 @@ def fit(options: Options) -> Report:
             memory = make_memory(patches, _queries(pictures, held, network), options, folder, threads, train)
         scoring = Scoring(mode=options.score, b=memory.neighbours.shape[1], k=options.k)
         scorer = assemble(
-            network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours, scoring, network.grid
+            network.preprocess,
+            network.embed,
+            memory.graph,
+            memory.bank,
+            memory.neighbours,
+            scoring,
+            network.grid,
+            search="lazy",
         )
         with clock("calibrate"):
             scores = [
@@ -126,7 +133,7 @@ def fit(options: Options) -> Report:
             faults = synthetic_faults(normal, options.seed)
             parity = measure_parity([*normal, *faults], network, scorer, memory.exact)
         with clock("seal"):
-            _save_golden(folder / bundles.GOLDEN, normal, faults, memory.bank, scorer)
+            _save_golden(folder / bundles.GOLDEN, normal, faults, memory.bank, replace(scorer, search=scorer.whole))
             manifest = Manifest(
                 format_version=manifests.FORMAT_VERSION,
                 files=bundles.file_table(folder),

@@ -48,7 +48,7 @@ class History:
     def nearest(
         self, features: NDArray[np.float32], rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Give distance and number of the nearest remembered entry, there and around, of the patches `rows`."""
+        """Give distance and number of the nearest other entry remembered, there and around, for the patches `rows`."""
         entries = self._known()
         candidates = np.concatenate((entries[rows, 1:], entries[self._around[rows], 0]), axis=1)
         return nearest_of(features[rows], candidates, self._bank)

@@ -79,7 +79,7 @@ class LazySearch:
 
     def _searched(self, features: NDArray[np.float32]) -> Neighbours:
         """Bound every distance by the graph."""
-        index = self._graph(features).index
+        index = self._graph(features).index.copy()  # it will be refined in place
         return all_of(Tier.GRAPH, distances(features, self._bank[index]), index)
 
     def _settle(self, features: NDArray[np.float32], found: Neighbours) -> None:
@@ -111,24 +111,25 @@ class LazySearch:
         return top[found.tier[top] < Tier.EXACT]
 
     def _refine(self, features: NDArray[np.float32], found: Neighbours, rows: NDArray[np.int64]) -> None:
-        """Take the patches `rows`, all of one tier or not, at least one tier further."""
-        tier = int(found.tier[rows].min())
+        """Take those of the patches `rows` that are at the lowest tier among them at least one tier further."""
+        tier = Tier(found.tier[rows].min())
         rows = rows[found.tier[rows] == tier]
-        if tier == Tier.KNOWN and self._history is not None:
-            distance, index = self._history.nearest(features, rows)
-        elif tier == Tier.LISTED and self._neighbours is not None:
-            distance, index = nearest_of(features[rows], self._neighbours[found.index[rows]], self._bank)
-        elif tier < Tier.GRAPH:
-            index = self._graph(features[rows]).index
-            distance = distances(features[rows], self._bank[index])
-        else:
+        if tier == Tier.GRAPH:
             best = [self._exact(features[row], float(found.distance[row]), int(found.index[row])) for row in rows]
             found.distance[rows], found.index[rows] = zip(*best, strict=True)
             found.tier[rows] = Tier.EXACT
             return
+        if tier == Tier.KNOWN and self._history is not None:
+            (distance, index), reached = self._history.nearest(features, rows), Tier.LISTED
+        elif tier == Tier.LISTED and self._neighbours is not None:
+            beside = self._neighbours[found.index[rows]]
+            (distance, index), reached = nearest_of(features[rows], beside, self._bank), Tier.BESIDE
+        else:
+            index, reached = self._graph(features[rows]).index, Tier.GRAPH
+            distance = distances(features[rows], self._bank[index])
         nearer = distance < found.distance[rows]
         found.distance[rows[nearer]], found.index[rows[nearer]] = distance[nearer], index[nearer]
-        found.tier[rows] = tier + 1
+        found.tier[rows] = reached
 
     def _learn(self, found: Neighbours, trusted: bool) -> None:  # noqa: FBT001 - private
         """Remember what was found, and judge whether remembering pays."""

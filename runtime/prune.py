@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.search import ROUNDING, distances
+from runtime.search import ROUNDING, TINY, distances
 
 SHARE = 0.95
 """Of the bank's variance that the axes explain. Measured on 48,000 x 176: 0.95 (62 axes) leaves some 200 entries to
@@ -55,7 +55,7 @@ class PrunedSearch:
         norm = float(centred @ centred)
         outside = np.sqrt(max(norm - float(inside @ inside), 0.0))
         bounds = np.concatenate((inside, (outside, 1.0))).astype(np.float32) @ self._table  # but for |q|^2
-        rounding = self._terms * ROUNDING * (distance**2 + norm + (np.sqrt(norm) + self._largest) ** 2)
+        rounding = self._terms * (ROUNDING * (distance**2 + norm + (np.sqrt(norm) + self._largest) ** 2) + TINY)
         return np.flatnonzero(bounds <= distance**2 - norm + rounding)
 
     def _make_table(self) -> tuple[NDArray[np.float32], float]:

@@ -48,7 +48,7 @@ class ScoreFrame:
 
     def _mean_of_largest(self, distances: NDArray[np.float32]) -> float:
         k = min(self._k, len(distances))
-        return float(np.partition(distances, len(distances) - k)[-k:].mean(dtype=np.float64))
+        return float(np.sort(distances)[-k:].mean(dtype=np.float64))
 
 
 def reweighting(distances: NDArray[np.float64]) -> float:

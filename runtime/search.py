@@ -20,6 +20,9 @@ from runtime.frame import Neighbours, Tier
 ROUNDING = 2.0**-24
 """Relative error of one float32 operation; a sum of n products is off by at most n of them."""
 
+TINY = float(np.finfo(np.float32).tiny)
+"""Squares below it lose digits, or become zero."""
+
 _CANDIDATE_ROWS = 64  # patches whose candidates are compared at a time: what is gathered stays in the cache
 
 _EXACT_ROWS = 256  # patches compared at a time: the products with a large bank stay below some 100 MB
@@ -46,7 +49,8 @@ def distances(
 ) -> NDArray[np.float32]:
     """Give the distances, row by row, of features float32 [n, D] (or [D]) and entries float32 [n, D].
 
-    Every distance that is compared comes from here, so that the same two vectors always give the same number.
+    Every distance that is compared comes from here, so that the same two vectors (C order, D to 8,192) always
+    give the same number.
 
     Args:
         features: one for each entry, or one for all.
@@ -106,10 +110,6 @@ class GraphSearch:
         """Give a search of the same index with another candidate list."""
         return GraphSearch(self._index, ef=ef, threads=max(self._threads, 0))
 
-    def vectors(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Give some of the entries that the index was built over, by their numbers: float32 [stop - start, D]."""
-        return np.asarray(self._index.get_items(np.arange(start, stop), return_type="numpy"), dtype=np.float32)
-
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
         """Find one entry for each patch."""
         self._index.set_ef(self._ef)  # not saved in the file, and shared with those of another ef
@@ -150,7 +150,7 @@ class ExactSearch:
     def _rounding(self, norms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bound how far two squared distances may change places, for patches with squared norms float32 [n]."""
         terms = self._bank.shape[1] + 8  # the product, the norms, the sums and, at the end, the distances
-        return np.asarray(4 * terms * ROUNDING * (norms + self._largest), dtype=np.float32)
+        return np.asarray(4 * terms * (ROUNDING * (norms + self._largest) + TINY), dtype=np.float32)
 
 
 def all_of(tier: Tier, distance: NDArray[np.float32], index: NDArray[np.int64]) -> Neighbours:

@@ -432,7 +432,6 @@ def test_refining_takes_no_patch_below_the_threshold(bank):
     assert len(exact.patches) == 30
 
 
-@pytest.mark.xfail(strict=True, reason="`LazySearch._searched` keeps the graph's own index array and refines into it")
 def test_what_the_graph_gave_is_left_as_it_was(bank):
     """The neighbours that the graph returned stay as they were; refining works on a copy."""
     features = clusters(50, 40, seed=9)
@@ -581,9 +580,6 @@ def test_without_a_history_every_patch_goes_through_the_graph_once(bank):
     assert first.distance.tobytes() == second.distance.tobytes()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="`LazySearch._refine` leaves a patch at BESIDE after the graph, which is then asked again"
-)
 def test_without_a_table_the_graph_is_asked_of_no_patch_twice():
     """Without the table of entries beside each other, patches go to the graph at once, once, and count as searched."""
     bank, features = unlike(1)
