@@ -13,13 +13,22 @@ from edge_config.errors import BundleGraphInvalid
 onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
 
 
+_SPIN_US = "100"  # after an operator: longer than from one to the next, far shorter than a frame
+_CAN_SPIN_SHORTLY = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (
+    1,
+    32,
+)  # where the duration was first seen
+
+
 def session_options(threads: int) -> onnxruntime.SessionOptions:
     """Give the options of a session with so many threads; 0 means all cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads would take the cores that the search needs a moment later.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Spinning threads would take the cores that the search needs a moment later. But where none spins at all, each
+    # operator waits until a sleeping thread is up: measured on two threads, 7.2 ms in place of 6.2.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if _CAN_SPIN_SHORTLY else "0")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
     return options
 
 

@@ -115,8 +115,8 @@ class LazySearch:
         tier = Tier(found.tier[rows].min())
         rows = rows[found.tier[rows] == tier]
         if tier == Tier.GRAPH:
-            best = [self._exact(features[row], float(found.distance[row]), int(found.index[row])) for row in rows]
-            found.distance[rows], found.index[rows] = zip(*best, strict=True)
+            nearest = self._exact(features[rows], found.distance[rows], found.index[rows])
+            found.distance[rows], found.index[rows] = nearest
             found.tier[rows] = Tier.EXACT
             return
         if tier == Tier.KNOWN and self._history is not None:

@@ -1,4 +1,4 @@
-"""The exact nearest entry of one patch, without the product with the whole bank.
+"""The exact nearest entries of a few patches, without the product with the whole bank.
 
 Along its principal axes a bank differs much, along the others little. For q and m, split into a part p along those
 axes and a rest of length r, |q - m|^2 >= |q|^2 + |m|^2 - 2 (p_q . p_m + r_q r_m) (Cauchy-Schwarz). One product with a
@@ -17,11 +17,12 @@ SHARE = 0.95
 compare; fewer axes leave thousands, more make the table wider than they save."""
 
 _SAMPLE = 4096  # entries that the axes are computed from: any axes are right, these are good
-_ROWS = 4096  # of the bank at a time, in float64
+_PATCHES = 32  # at a time: what is possible is marked for each of them and every entry
+_ROWS = 2048  # of the bank at a time: they stay in the cache
 
 
 class PrunedSearch:
-    """Compare one patch with every entry of the bank, float32 [k, D], that could be nearer than a known one."""
+    """Compare patches with every entry of the bank, float32 [k, D], that could be nearer than a known one."""
 
     def __init__(self, bank: NDArray[np.float32]) -> None:
         """Compute the axes and the table."""
@@ -29,50 +30,59 @@ class PrunedSearch:
         sample = bank[:: -(-len(bank) // _SAMPLE)].astype(np.float64)
         self._centre = sample.mean(axis=0)
         self._axes = _principal_axes(sample - self._centre)
-        self._table, largest = self._make_table()
-        self._largest = largest
+        self._table, self._largest = self._make_table()
         self._terms = bank.shape[1] + 8  # at most so many roundings in any of the sums
 
-    def __call__(self, feature: NDArray[np.float32], distance: float, entry: int) -> tuple[float, int]:
-        """Give distance and number of the nearest entry of a patch float32 [D]; the first of equals.
+    def __call__(
+        self, features: NDArray[np.float32], distance: NDArray[np.float32], index: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Give distance and number of the nearest entry of each patch float32 [n, D]; the first of equals.
 
         Args:
-            feature: the patch.
-            distance: to a known entry, from `distances`.
-            entry: its number.
+            features: few patches: all go through the table at once, which is read from memory only once.
+            distance: to a known entry of each, from `distances`, float32 [n].
+            index: the numbers of these, int64 [n].
         """
-        near = self._could_be_nearer(feature, distance)
-        if len(near) == 0:  # the rounding bound keeps the known entry itself in; this is for NaN
-            return distance, entry
-        apart = distances(feature, self._bank[near])
-        best = int(np.argmin(apart))
-        return float(apart[best]), int(near[best])
+        distance, index = distance.copy(), index.copy()
+        for start in range(0, len(features), _PATCHES):
+            part = slice(start, start + _PATCHES)
+            for patch, possible in enumerate(self._could_be_nearer(features[part], distance[part]), start):
+                near = np.flatnonzero(possible)
+                if len(near):  # the rounding bound keeps the known entry itself in; none are left of NaN
+                    apart = distances(features[patch], self._bank[near])
+                    best = np.argmin(apart)
+                    distance[patch], index[patch] = apart[best], near[best]
+        return distance, index
 
-    def _could_be_nearer(self, feature: NDArray[np.float32], distance: float) -> NDArray[np.int64]:
-        """Give the entries, in order, whose lower bound is no more than `distance`."""
-        centred = feature - self._centre
+    def _could_be_nearer(self, features: NDArray[np.float32], distance: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell for each patch which entries have a lower bound of no more than its `distance`: bool [n, k]."""
+        centred = features - self._centre
         inside = centred @ self._axes
-        norm = float(centred @ centred)
-        outside = np.sqrt(max(norm - float(inside @ inside), 0.0))
-        bounds = np.concatenate((inside, (outside, 1.0))).astype(np.float32) @ self._table  # but for |q|^2
-        rounding = self._terms * (ROUNDING * (distance**2 + norm + (np.sqrt(norm) + self._largest) ** 2) + TINY)
-        return np.flatnonzero(bounds <= distance**2 - norm + rounding)
+        norms = np.einsum("nd,nd->n", centred, centred)
+        outside = np.sqrt(np.maximum(norms - np.einsum("nd,nd->n", inside, inside), 0))
+        columns = np.vstack((inside.T, outside, np.ones(len(features)))).astype(np.float32)
+        squares = distance.astype(np.float64) ** 2
+        rounding = self._terms * (ROUNDING * (squares + norms + (np.sqrt(norms) + self._largest) ** 2) + TINY)
+        limits = np.nextafter((squares - norms + rounding).astype(np.float32), np.float32(np.inf))
+        possible = np.empty((len(features), len(self._bank)), dtype=bool)
+        for start in range(0, len(self._bank), _ROWS):
+            rows = slice(start, start + _ROWS)
+            possible[:, rows] = (self._table[rows] @ columns <= limits).T  # but for |q|^2, on both sides
+        return possible
 
     def _make_table(self) -> tuple[NDArray[np.float32], float]:
-        """Give -2 p_m, -2 r_m and |m|^2 of all entries, float32 [axes + 2, k], and the largest |m|."""
+        """Give -2 p_m, -2 r_m and |m|^2 of all entries, float32 [k, axes + 2], and the largest |m|."""
         axes = self._axes.shape[1]
-        table = np.empty((axes + 2, len(self._bank)), dtype=np.float32)
-        largest = 0.0
+        table = np.empty((len(self._bank), axes + 2), dtype=np.float32)
         for start in range(0, len(self._bank), _ROWS):
             rows = slice(start, start + _ROWS)
             centred = self._bank[rows] - self._centre
             inside = centred @ self._axes
             norms = np.einsum("nd,nd->n", centred, centred)
-            table[:axes, rows] = -2 * inside.T
-            table[axes, rows] = -2 * np.sqrt(np.maximum(norms - np.einsum("nd,nd->n", inside, inside), 0))
-            table[axes + 1, rows] = norms
-            largest = max(largest, float(np.sqrt(norms.max())))
-        return table, largest
+            table[rows, :axes] = -2 * inside
+            table[rows, axes] = -2 * np.sqrt(np.maximum(norms - np.einsum("nd,nd->n", inside, inside), 0))
+            table[rows, axes + 1] = norms
+        return table, float(np.sqrt(table[:, axes + 1].max()))
 
 
 def _principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:

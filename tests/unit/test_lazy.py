@@ -67,16 +67,16 @@ class CountedGraph:
 
 
 class CountedExact:
-    """The exact search of a patch; it notes which patches it is asked for."""
+    """The exact search of patches; it notes which patches it is asked for."""
 
     def __init__(self, bank: np.ndarray) -> None:
         self._search = PrunedSearch(bank)
         self.patches: list[bytes] = []
 
-    def __call__(self, feature: np.ndarray, distance: float, entry: int) -> tuple[float, int]:
-        """Note and pass on; what is already known of the patch must be true."""
-        self.patches.append(feature.tobytes())
-        return self._search(feature, distance, entry)
+    def __call__(self, features: np.ndarray, distance: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Note and pass on."""
+        self.patches += [feature.tobytes() for feature in features]
+        return self._search(features, distance, index)
 
 
 class WatchedHistory(History):

@@ -22,16 +22,20 @@ def whole_bank(feature: np.ndarray, bank: np.ndarray) -> tuple[float, int]:
 
 
 def check(features: np.ndarray, bank: np.ndarray, starts: np.ndarray) -> None:
-    """Search every patch from each of the entries `starts`, and from the second nearest."""
+    """Search every patch from each of the entries `starts`, and from the second nearest, alone and together."""
     search = PrunedSearch(bank)
     true = reference.distances(features, bank).min(axis=1)
     for feature, nearest in zip(features, true, strict=True):
         wanted = whole_bank(feature, bank)
         assert wanted[0] == pytest.approx(nearest, rel=FLOAT32_RELATIVE, abs=0)
-        second = int(np.argsort(distances(feature, bank), kind="stable")[:2][-1])
-        for start in (*starts, second):
-            known = float(distances(feature, bank[start : start + 1])[0])
-            assert search(feature, known, int(start)) == wanted
+        second = np.argsort(distances(feature, bank), kind="stable")[:2][-1]
+        index = np.array([*starts, second])
+        patches = np.repeat(feature[None], len(index), axis=0)
+        known = distances(patches, bank[index])
+        together = search(patches, known, index)
+        assert set(zip(*(found.tolist() for found in together), strict=True)) == {wanted}
+        alone = search(patches[:1], known[:1], index[:1])
+        assert (float(alone[0][0]), int(alone[1][0])) == wanted
 
 
 @given(
@@ -110,15 +114,25 @@ def test_few_entries_are_compared_where_the_bank_lies_along_few_axes():
         for count in (3000, 20)
     )
     search = PrunedSearch(bank)
-    for feature in features:
-        start = int(np.argsort(distances(feature, bank))[3])
-        near = search._could_be_nearer(feature, float(distances(feature, bank[start : start + 1])[0]))
-        assert 4 <= len(near) <= FEW * len(bank)
+    starts = np.array([np.argsort(distances(feature, bank))[3] for feature in features])
+    possible = search._could_be_nearer(features, distances(features, bank[starts]))
+    left = np.count_nonzero(possible, axis=1)
+    assert (left >= 4).all()
+    assert (left <= FEW * len(bank)).all()
 
 
 def test_what_is_not_a_number_stays_what_it_was():
     """A patch that holds no numbers keeps the neighbour that was known, and the search ends."""
-    feature = np.full(3, np.nan, dtype=np.float32)
-    distance, entry = PrunedSearch(np.eye(3, dtype=np.float32))(feature, float("nan"), 2)
-    assert np.isnan(distance)
-    assert entry == 2
+    features = np.float32([[np.nan] * 3, [0, 1, 0]])
+    bank = np.eye(3, dtype=np.float32)
+    distance, index = PrunedSearch(bank)(features, np.float32([np.nan, 1.5]), np.array([2, 0]))
+    assert np.isnan(distance[0])
+    assert distance[1] == 0
+    assert index.tolist() == [2, 1]
+
+
+def test_squares_that_are_too_small_for_float32_hide_nothing():
+    """Where squares vanish, the first of the entries that seem equally near is found, as everywhere."""
+    bank = np.float32([[0.0], [1e-25]])
+    distance, index = PrunedSearch(bank)(np.float32([[2e-25]]), np.float32([0.0]), np.array([1]))
+    assert (distance[0], index[0]) == (0.0, 0)
