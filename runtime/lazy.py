@@ -16,8 +16,8 @@ from runtime.history import History
 from runtime.prune import PrunedSearch
 from runtime.search import Search, all_of, distances, nearest_of
 
-_FIRST_BATCH = 8
-"""Times k patches are compared with their list first; cheap, so more than just the k on top."""
+_GROWTH = {Tier.KNOWN: 4, Tier.LISTED: 4, Tier.BESIDE: 2}
+"""Each time that patches of a tier are refined, so many times more come along; fewer where that costs more."""
 
 _POINTLESS = 0.5
 """Where more than this share of the patches had to be searched, the history did not pay: do without for some frames."""
@@ -84,7 +84,7 @@ class LazySearch:
 
     def _settle(self, features: NDArray[np.float32], found: Neighbours) -> None:
         """Refine, best first, until the k largest distances are exact."""
-        batch = {Tier.KNOWN: _FIRST_BATCH * self._k, Tier.LISTED: _FIRST_BATCH * self._k, Tier.BESIDE: self._k}
+        batch = {Tier.KNOWN: 2 * self._k, Tier.LISTED: 2 * self._k, Tier.BESIDE: self._k}
         while len(loose := self._loose_on_top(found)):
             tier = Tier(found.tier[loose].min())
             if tier == Tier.GRAPH:
@@ -93,7 +93,7 @@ class LazySearch:
                 # The next highest of this tier come along: one at a time would cost more in steps than in searches.
                 rows = np.flatnonzero((found.tier == tier) & (found.distance >= self._least(found)))
                 rows = rows[np.argsort(-found.distance[rows], kind="stable")[: batch[tier]]]
-                batch[tier] *= 2
+                batch[tier] *= _GROWTH[tier]
             self._refine(features, found, rows)
 
     def _least(self, found: Neighbours) -> float:

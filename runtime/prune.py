@@ -46,34 +46,37 @@ class PrunedSearch:
         distance, index = distance.copy(), index.copy()
         for start in range(0, len(features), _PATCHES):
             part = slice(start, start + _PATCHES)
-            for patch, possible in enumerate(self._could_be_nearer(features[part], distance[part]), start):
-                near = np.flatnonzero(possible)
+            entries, patches = self._could_be_nearer(features[part], distance[part])
+            for patch in range(start, min(start + _PATCHES, len(features))):
+                near = entries[patches == patch - start]
                 if len(near):  # the rounding bound keeps the known entry itself in; none are left of NaN
                     apart = distances(features[patch], self._bank[near])
                     best = np.argmin(apart)
                     distance[patch], index[patch] = apart[best], near[best]
         return distance, index
 
-    def _could_be_nearer(self, features: NDArray[np.float32], distance: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Tell for each patch which entries have a lower bound of no more than its `distance`: bool [n, k]."""
+    def _could_be_nearer(
+        self, features: NDArray[np.float32], distance: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give all entries, in order, and patches of which the lower bound is no more than the patch's `distance`."""
         centred = features - self._centre
         inside = centred @ self._axes
         norms = np.einsum("nd,nd->n", centred, centred)
         outside = np.sqrt(np.maximum(norms - np.einsum("nd,nd->n", inside, inside), 0))
-        columns = np.vstack((inside.T, outside, np.ones(len(features)))).astype(np.float32)
         squares = distance.astype(np.float64) ** 2
         rounding = self._terms * (ROUNDING * (squares + norms + (np.sqrt(norms) + self._largest) ** 2) + TINY)
-        limits = np.nextafter((squares - norms + rounding).astype(np.float32), np.float32(np.inf))
-        possible = np.empty((len(features), len(self._bank)), dtype=bool)
+        # |q|^2 and the limit go into the product: to compare with one number is faster than with one for each patch.
+        columns = np.vstack((inside.T, outside, np.ones(len(features)), norms - squares - rounding)).astype(np.float32)
+        possible = np.empty((len(self._bank), len(features)), dtype=bool)
         for start in range(0, len(self._bank), _ROWS):
             rows = slice(start, start + _ROWS)
-            possible[:, rows] = (self._table[rows] @ columns <= limits).T  # but for |q|^2, on both sides
-        return possible
+            np.less_equal(self._table[rows] @ columns, 0, out=possible[rows])
+        return np.divmod(np.flatnonzero(possible), len(features))
 
     def _make_table(self) -> tuple[NDArray[np.float32], float]:
-        """Give -2 p_m, -2 r_m and |m|^2 of all entries, float32 [k, axes + 2], and the largest |m|."""
+        """Give -2 p_m, -2 r_m, |m|^2 and 1 of all entries, float32 [k, axes + 3], and the largest |m|."""
         axes = self._axes.shape[1]
-        table = np.empty((len(self._bank), axes + 2), dtype=np.float32)
+        table = np.ones((len(self._bank), axes + 3), dtype=np.float32)
         for start in range(0, len(self._bank), _ROWS):
             rows = slice(start, start + _ROWS)
             centred = self._bank[rows] - self._centre

@@ -28,7 +28,7 @@ def serve(settings: Settings, termination: Termination) -> tuple[int, bool]:
     """
     set_up_logging()
     log = structlog.get_logger()
-    threads = limit_threads(settings.threads)
+    threads = limit_threads(settings.threads, blas=1)
     bundle, scorer = load(settings.bundle, threads, settings.search)
     publisher = Publisher(
         settings.events.bind,

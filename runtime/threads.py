@@ -8,16 +8,18 @@ import cv2
 from threadpoolctl import threadpool_limits
 
 
-def limit_threads(wanted: int) -> int:
+def limit_threads(wanted: int, *, blas: int | None = None) -> int:
     """Bound the process-wide pools of OpenCV and BLAS, and give the number for ONNX Runtime and hnswlib.
 
     Args:
         wanted: threads; 0 means all cores that this process may use.
+        blas: threads of BLAS, if fewer. A device takes one: its products are small, and OpenBLAS's idle threads spin
+            for longer than a frame takes, on the cores that ONNX Runtime needs.
 
     Returns:
         The number in force, at least 1.
     """
     count = wanted or len(os.sched_getaffinity(0))
     cv2.setNumThreads(count)
-    threadpool_limits(limits=count)
+    threadpool_limits(limits=blas or count)
     return count
