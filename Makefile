@@ -1,4 +1,5 @@
-# `make` lists what one can do. Targets set up what they need in .venv, test-timm in build/timm; nothing goes elsewhere.
+# `make` lists what one can do. Targets set up what they need in .venv, test-timm and bench-peers in build; nothing goes
+# elsewhere.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ TIMM ?= build/timm
 PEERS ?= build/peers
 DATA ?= ../shared/data
 
-.PHONY: help setup demo test test-timm lint format bench bench-accuracy bench-peers clean
+.PHONY: help setup demo test test-timm lint format bench bench-accuracy bench-frame bench-coreset bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -46,6 +47,12 @@ format: setup  ## let ruff format the code
 
 bench: setup  ## accuracy and speed on the real pictures in DATA, from published scores
 	$(BIN)/python -m tests.bench.accuracy $(DATA)
+
+bench-frame: setup  ## what a frame costs beside the bare network: fixed camera, pictures in random order, belt (20 minutes)
+	$(BIN)/python -m tests.bench.frame $(DATA) build/frame
+
+bench-coreset: setup  ## coreset selection against the plain loop, and a million patches within 4 GiB
+	$(BIN)/python -m tests.bench.coreset
 
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; stop and go on as you like
 	$(BIN)/python -m tests.bench.table $(DATA) build/accuracy.jsonl

@@ -20,7 +20,6 @@ from runtime.picture import read_picture
 from runtime.search import ExactSearch, GraphSearch
 from tests.bench.machine import machine
 from tests.bench.published import fit, link, published_scores
-from tests.bench.speed import speed
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -37,7 +36,7 @@ def office(data: Path, work: Path) -> str:
     labels = np.array([truth[400 + message.frame_id] for message in scored])
     figures = _figures("office", scored, labels == "anomalous", labels == "normal")
     few = frames[400::20]
-    return "\n".join((figures, _search(bundle, few), speed(bundle, few, 1), speed(bundle, few, 2)))
+    return "\n".join((figures, _search(bundle, few)))
 
 
 def mvtec(data: Path, work: Path, name: str) -> str:
