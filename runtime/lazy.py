@@ -16,9 +16,6 @@ from runtime.history import History
 from runtime.prune import PrunedSearch
 from runtime.search import Search, all_of, distances, nearest_of
 
-_GROWTH = {Tier.KNOWN: 4, Tier.LISTED: 4, Tier.BESIDE: 2}
-"""Each time that patches of a tier are refined, so many times more come along; fewer where that costs more."""
-
 _POINTLESS = 0.5
 """Where more than this share of the patches had to be searched, the history did not pay: do without for some frames."""
 
@@ -53,6 +50,7 @@ class LazySearch:
         self._k = k
         self._history = history
         self._neighbours = neighbours
+        self._expected = np.inf  # the k-th largest distance of the last frame: this one's will be about the same
         self._rest = 0  # frames that the history sits out
         self._last_rest = 0
 
@@ -92,9 +90,11 @@ class LazySearch:
             else:
                 # The next highest of this tier come along: one at a time would cost more in steps than in searches.
                 rows = np.flatnonzero((found.tier == tier) & (found.distance >= self._least(found)))
-                rows = rows[np.argsort(-found.distance[rows], kind="stable")[: batch[tier]]]
-                batch[tier] *= _GROWTH[tier]
+                likely = np.count_nonzero(found.distance[rows] >= self._expected) if tier < Tier.BESIDE else 0
+                rows = rows[np.argsort(-found.distance[rows], kind="stable")[: max(batch[tier], likely)]]
+                batch[tier] *= 2
             self._refine(features, found, rows)
+        self._expected = self._least(found)
 
     def _least(self, found: Neighbours) -> float:
         """Give the k-th largest of the exact distances: what is below cannot decide any more."""
