@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from subprocess import PIPE, Popen
-from tempfile import TemporaryDirectory
+from subprocess import Popen
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TypeVar, cast
 
 import msgspec
@@ -33,6 +33,7 @@ from runtime.decide import Decide
 from runtime.embed import session_options
 from runtime.frame import Frame, Image
 from runtime.load import load
+from runtime.log import set_up_logging
 from runtime.pipeline import Pipeline, Scorer
 from runtime.publish import Publisher
 from runtime.threads import limit_threads
@@ -53,7 +54,7 @@ PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib", "pyzmq"
 _BLACK: Image = np.zeros((64, 64, 3), dtype=np.uint8)
 _AT_A_TIME = 16  # frames that are decoded before they are measured: decoding must not run beside the measurement
 _COMPARED_EVERY = 5  # frames of which one is also searched in full and mapped: that takes longer than all the rest
-_START_TIMEOUT_S = 60.0
+_TURN_S = 0.2  # a wait for messages looks so often whether there is anybody left to send them
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -120,6 +121,8 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
         BundleError: it must not be served.
         SourceUnavailable: there is no such source, or it has too few frames.
     """
+    set_up_logging()
+    bundles.read(path)  # what must not be served is said here, not by a process that ends
     first = [_start(path, source, threads, search, 1) for _ in range(COLD_STARTS - 1)]
     starts = [*first, _start(path, source, threads, search, frames)]  # the last one plays on, for its memory
     threads = limit_threads(threads, blas=1)
@@ -214,27 +217,35 @@ def _measure(
 
 
 def _start(path: Path, source: str, threads: int, search: SearchKind, frames: int) -> tuple[float, float | None]:
-    """Run `patchedge run` until so many scores came: seconds to the first, and its peak memory, MB."""
-    with TemporaryDirectory() as folder:
+    """Run `patchedge run` until so many scores came, or it ends: seconds to the first, and its peak memory, MB."""
+    with TemporaryDirectory() as folder, TemporaryFile("w+") as log:
         endpoint = f"ipc://{folder}/events"
         words = ["--bundle", str(path), "--source", source, "--pace", "max", "--threads", str(threads)]
         words += ["--search", search, "--bind", endpoint, "--wait-subscribers", "1"]
         start = time.perf_counter()
         command = [sys.executable, "-m", "runtime.cli.main", "run", *words]
-        with Popen(command, stderr=PIPE, text=True) as process, Subscriber(endpoint, kinds=["score"]) as subscriber:
+        with Popen(command, stderr=log, text=True) as process, Subscriber(endpoint, kinds=["score"]) as subscriber:
             try:
-                if subscriber.receive(_START_TIMEOUT_S) is None:
-                    raise SourceUnavailable("`patchedge run` published no score", where=source)
-                seconds = time.perf_counter() - start
-                peak = _peak_rss_mb(process.pid)
+                if not _scored(process, subscriber):
+                    log.seek(0)
+                    said = (log.read().splitlines() or ["no score"])[-1].removeprefix("patchedge: ")
+                    raise SourceUnavailable(f"`patchedge run` published nothing ({said})", where=source)
+                seconds, peak = time.perf_counter() - start, _peak_rss_mb(process.pid)
                 for _ in range(frames - 1):
-                    if process.poll() is not None or subscriber.receive(_START_TIMEOUT_S) is None:
+                    if not _scored(process, subscriber):
                         break
                     peak = _peak_rss_mb(process.pid) or peak
             finally:
                 process.terminate()
-                process.communicate()
     return seconds, peak
+
+
+def _scored(process: Popen[str], subscriber: Subscriber) -> bool:
+    """Wait for a score of a process; False if it ended without another."""
+    while subscriber.receive(_TURN_S) is None:
+        if process.poll() is not None:
+            return False
+    return True
 
 
 def _peak_rss_mb(pid: int) -> float | None:

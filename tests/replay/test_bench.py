@@ -23,8 +23,6 @@ SAME = 1e-9
 AT_ONCE_S = 20
 """Three processes start and end in a few seconds; who waits in vain for a message of theirs waits a minute."""
 
-waits = pytest.mark.xfail(strict=True, reason="bench waits a minute for messages of a process that has ended")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def threads() -> Iterator[None]:
@@ -150,7 +148,6 @@ def test_too_few_frames_are_refused(bundle: Path, tmp_path: Path) -> None:
     assert str(source) in refusal[0]
 
 
-@waits
 @pytest.mark.timeout(AT_ONCE_S)
 def test_no_bundle_is_refused_at_once(source: Path, tmp_path: Path) -> None:
     """A bundle that is not there is named in one line, with exit code 65."""
@@ -158,14 +155,12 @@ def test_no_bundle_is_refused_at_once(source: Path, tmp_path: Path) -> None:
     check_refused(done, 65, "none.bundle", "no bundle here")
 
 
-@waits
 @pytest.mark.timeout(AT_ONCE_S)
 def test_no_source_is_refused_at_once(bundle: Path, tmp_path: Path) -> None:
     """A source that is not there is named in one line, with exit code 69."""
     check_refused(call_device("bench", bundle, "--source", tmp_path / "none", "--json"), 69, str(tmp_path / "none"))
 
 
-@waits
 @pytest.mark.timeout(AT_ONCE_S)
 def test_source_shorter_than_frames_is_measured_to_its_end(bundle: Path, source: Path) -> None:
     """`--frames` is a bound: what a shorter source has is measured, and nothing waits for more."""
@@ -174,7 +169,6 @@ def test_source_shorter_than_frames_is_measured_to_its_end(bundle: Path, source:
     assert json.loads(done.out)["frames"] == PICTURES - WARM_UP
 
 
-@pytest.mark.xfail(strict=True, reason="bench writes warnings to stdout, before the object")
 def test_unreadable_picture_is_passed_over(bundle: Path, tmp_path: Path) -> None:
     """A picture that cannot be read does not count, and what is said of it stays out of the JSON on stdout."""
     source = write_colours(tmp_path / "some", 10)
