@@ -1,7 +1,7 @@
 """What a frame costs, and whether its score is exact. Usage: python -m tests.bench.frame [DATA_FOLDER] [WORK_FOLDER].
 
-Three scenes, with banks of 10 % but for the defaults: a fixed camera (office), pictures of which no two are alike (bottle in random order), a
-moving belt (the demo clip). Bundles stay in the work folder, so that a second run measures only.
+Three scenes, with banks of 10 % but for the defaults: a fixed camera (office), pictures of which no two are alike
+(bottle in random order), a moving belt (the demo clip). Bundles stay in the work folder: a second run measures only.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tests.bench.published import fit, link
 from tests.processes import DEVICE, EXPORT
 
 SEED = 0
-FRAMES = 800
-COMPARED = 60
+FRAMES = 400
+COMPARED = 25
 """Frames, spread over the source, whose score is compared with that of the exact search: each takes half a second."""
 
 TENTH = ("--coreset", "0.1")
