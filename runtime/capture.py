@@ -87,15 +87,15 @@ class Recorded:
 
     def read(self) -> Frame | None:
         """Wait until the next frame is due; None after the last one or after `close`."""
+        try:
+            image = next(self._images)
+        except StopIteration:
+            return None
         if self._closed.wait(max(0.0, self._due - time.monotonic())):
             return None
         now = time.monotonic()
         # Who is late keeps to the schedule, but does not make up for more than one frame.
         self._due = (self._due if self._due > now - self._interval else now) + self._interval
-        try:
-            image = next(self._images)
-        except StopIteration:
-            return None
         return _stamp(image, next(self._ids))
 
     def close(self) -> None:
