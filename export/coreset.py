@@ -10,7 +10,7 @@ Only what is left, a tenth or so, is computed in float64.
 
 Cost: O(N k d*) at worst. Memory: 4 N d* bytes of grid and some 50 N bytes of distances, beside the features: these are
 only read, in slices, and may lie in a file. On two shared cores, 16,384 of 163,840 patches of real pictures took 6 s,
-and 10,000 of 1,000,000 took 35 s and 1.4 GiB with features of 176 numbers in memory, 0.6 GiB with them in a file.
+and 10,000 of 1,000,000 took 35 s and 1.4 GiB; with the features, of 176 numbers, in a file 0.6 GiB of it are private.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from runtime.search import Search
 
 T = TypeVar("T")
 
-_BLOCK = 512  # candidates at a time: measured best between 256 and 2048, on 160,000 and on 1,000,000 x 128
+_BLOCK = 512  # candidates at a time: measured best between 256 and 1024 on 160,000 x 128
 _COARSE_ROWS = 2048  # rows compared in float32 at a time: with some hundred new entries 2 MB, which stay in cache
 _EXACT_ROWS = 512  # the same in float64
 _READ_ROWS = 4096  # features read at a time, a few MB

@@ -134,7 +134,7 @@ def measure_parity(pictures: Sequence[Image], network: Network, scorer: Scorer, 
         levels.append(np.abs(resize_by_definition(picture, network.spec) - tensor[0]))
         wanted, features = network.reference(tensor), scorer.embed(tensor)
         true, middle = exact(wanted), exact(features)
-        decision, whole = scorer.score(features, scorer.search(features)), scorer.whole(features)
+        decision, whole = scorer.judge(features), scorer.whole(features)
         by_exact = scorer.score(features, middle)
         graph.add(by_exact, middle, scorer.score(wanted, true), features, wanted)
         search.add(decision, whole, by_exact, features, features)

@@ -124,7 +124,7 @@ def fit(options: Options) -> Report:
         )
         with clock("calibrate"):
             scores = [
-                scorer.score(features[number], scorer.search(features[number])).value
+                scorer.judge(features[number]).value
                 for number in progress(np.flatnonzero(held), "calibrate", unit="picture")
             ]
             calibration = calibrate(np.array(scores), options.alpha)
@@ -214,7 +214,7 @@ def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scor
     others: list[Image] = []
     for frame in candidates:
         features = scorer.embed(scorer.preprocess(frame))
-        score = scorer.score(features, scorer.search(features))
+        score = scorer.judge(features)
         (clear if is_clear(features, score, bank) else others).append(frame)
         if len(clear) == wanted:
             break

@@ -183,8 +183,7 @@ def _check_golden(bundle: Bundle, scorer: Scorer, provider: str) -> GoldenCheck:
     least_distance = _SMALLEST * max(float(patches.max()) for _, _, patches in golden) or 1.0
     for frame, score, patches in golden:
         features = scorer.embed(scorer.preprocess(frame))
-        here = scorer.score(features, scorer.search(features))
-        scores.append(abs(here.value - score) / max(abs(score), least_score))
+        scores.append(abs(scorer.judge(features).value - score) / max(abs(score), least_score))
         largest = max(float(patches.max()), least_distance)
         some = scorer.whole(features[::_EVERY]).distance
         distances.append(float(np.abs(some - patches[::_EVERY]).mean()) / largest)

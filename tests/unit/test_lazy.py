@@ -18,6 +18,7 @@ from runtime.prune import PrunedSearch
 from runtime.score import ScoreFrame
 from runtime.search import ExactSearch, GraphSearch, all_of, distances
 from tests import reference
+from tests.clusters import clusters
 
 FLOAT32_RELATIVE = 1e-5  # float32 sums of some dozen squares: 1e-7 each, and two orders of room
 SMALLEST = 1e-12  # of a hypothesis' numbers; below some 1e-19 their squares are no float32 any more
@@ -189,13 +190,6 @@ def largest(found: Neighbours, k: int) -> list[tuple[int, float, int]]:
     """Give patch, distance and entry of the k largest distances, the first of equals."""
     order = np.argsort(-found.distance, kind="stable")[:k]
     return [(int(patch), float(found.distance[patch]), int(found.index[patch])) for patch in order]
-
-
-def clusters(count: int, dimension: int, seed: int) -> np.ndarray:
-    """Give points in 40 clusters, the same clusters for every seed."""
-    random = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).standard_normal((40, dimension)) * 4
-    return (centres[random.integers(40, size=count)] + random.standard_normal((count, dimension))).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

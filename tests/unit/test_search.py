@@ -12,19 +12,13 @@ from export.index import EF_STEPS, WANTED_RECALL, build_index, choose_ef, recall
 from runtime.frame import Tier
 from runtime.search import ExactSearch, GraphSearch, distances, nearest_of
 from tests import reference
+from tests.clusters import clusters
 
 FLOAT32_RELATIVE = 1e-5  # float32 sums of some dozen squares: 1e-7 each, and two orders of room
 SAME_ENTRY = 1e-4  # relative: two entries this close in distance may change places by rounding
 PROMISED_RECALL = 0.99
 DIMENSIONS = [1, 3, 16, 176, 384]
 PATCHES = 1600  # a grid of 40 x 40; many times numpy's buffer of 8192 numbers, which might split a row
-
-
-def clusters(count: int, dimension: int, seed: int) -> np.ndarray:
-    """Give points in 40 clusters, the same clusters for every seed."""
-    random = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).standard_normal((40, dimension)) * 4
-    return (centres[random.integers(40, size=count)] + random.standard_normal((count, dimension))).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
