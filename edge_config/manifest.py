@@ -197,6 +197,23 @@ class Parity(Part, frozen=True):
     tolerances: dict[str, Tolerance]
 
 
+class Scene(Part, frozen=True):
+    """What the normal pictures look like as pictures: outside of it a camera is not trusted.
+
+    All are measured on the thumbnail `scene` of golden.npz's size, see runtime/scene.py.
+
+    Attributes:
+        luminance: smallest and largest mean grey level of a picture that can be judged, 0 to 255.
+        sharpness: smallest sharpness of a picture that can be judged.
+        shift: largest shift against the reference of a picture that can be judged, as a share of the thumbnail's
+            width; null where the scene itself moves, so that a moved camera cannot be told from it.
+    """
+
+    luminance: tuple[NonNegative, NonNegative]
+    sharpness: NonNegative
+    shift: NonNegative | None
+
+
 class Manifest(Part, frozen=True, kw_only=True):
     """The whole of manifest.json.
 
@@ -204,6 +221,7 @@ class Manifest(Part, frozen=True, kw_only=True):
         format_version: of this format.
         manifest_sha256: hash of manifest.json with 64 zeros in this place; it finds a byte that changed on the way,
             not somebody who meant to change it.
+        scene: null in bundles that were made before there was one: then only frozen and dark are noticed.
         recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
     """
 
@@ -218,6 +236,7 @@ class Manifest(Part, frozen=True, kw_only=True):
     calibration: Calibration
     parity: Parity
     recalibrated_from: Sha256 | None = None
+    scene: Scene | None = None
     versions: dict[str, str]
     created: str
 

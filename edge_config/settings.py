@@ -47,11 +47,21 @@ class Camera(Section, frozen=True):
         source: camera index, /dev/videoN, v4l2:///dev/videoN, rtsp or http URL, video file or folder.
         pace: for files and folders: `fps` plays at their own rate, `max` as fast as possible.
         fps: frames a second of a file or folder; by default the file's own, 25 for a folder.
+        bundle: path of the camera's own bundle; by default that of all.
+        max_age_ms: a frame that is older when its turn comes is not scored.
+        stall_ms: a camera that delivers nothing for so long is stalled, and opened anew.
+        reconnect_min_s: first wait before a camera is opened anew; it doubles from try to try.
+        reconnect_max_s: longest wait.
     """
 
     source: Annotated[int, Meta(ge=0)] | Annotated[str, Meta(min_length=1)]
     pace: Literal["fps", "max"] = "fps"
     fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    bundle: Annotated[str, Meta(min_length=1)] | None = None
+    max_age_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 2000
+    stall_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 5000
+    reconnect_min_s: Annotated[float, Meta(ge=0.01, le=3600)] = 0.5
+    reconnect_max_s: Annotated[float, Meta(ge=0.01, le=3600)] = 30.0
 
 
 class Events(Section, frozen=True):

@@ -53,6 +53,25 @@ class Frame:
     t_mono_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class SharedFrame:
+    """One frame of a camera that lies in memory shared with the process that captured it.
+
+    Attributes:
+        memory: number of the shared memory; the same number is never used twice by a runtime.
+        slot: place in it.
+        hw: height and width, pixels; None where the source gave a frame that cannot be decoded.
+        frame_id, t_capture_ns, t_mono_ns: as of `Frame`.
+    """
+
+    memory: int
+    slot: int
+    hw: tuple[int, int] | None
+    frame_id: int
+    t_capture_ns: int
+    t_mono_ns: int
+
+
 class Tier(IntEnum):
     """How far the search went for a patch; its distance is never below the true one."""
 
