@@ -141,7 +141,7 @@ def assemble(
     whole = LazySearch(graph, bank, pruned, decisive)
     hasty = graph.with_ef(HASTY_EF)
     kinds: dict[SearchKind, Callable[[], Deciding]] = {
-        "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(bank, grid.hw), neighbours),
+        "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(grid.hw), neighbours),
         "graph": lambda: whole,
         "exact": lambda: ExactSearch(bank),
     }

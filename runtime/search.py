@@ -8,14 +8,17 @@ A device uses neither alone, but `runtime.lazy`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.errors import BundleIndexInvalid
+from runtime import _kernels
 from runtime.frame import Neighbours, Tier
+
+K = TypeVar("K", bound=np.generic)
 
 ROUNDING = 2.0**-24
 """Relative error of one float32 operation; a sum of n products is off by at most n of them."""
@@ -23,7 +26,7 @@ ROUNDING = 2.0**-24
 TINY = float(np.finfo(np.float32).tiny)
 """Squares below it lose digits, or become zero."""
 
-_CANDIDATE_ROWS = 64  # patches whose candidates are compared at a time: what is gathered stays in the cache
+_ALL = np.empty(0, dtype=np.int64)  # for no rows in particular
 
 _EXACT_ROWS = 256  # patches compared at a time: the products with a large bank stay below some 100 MB
 
@@ -45,42 +48,26 @@ class Deciding(Search, Protocol):
 
 
 def distances(
-    features: NDArray[np.float32], entries: NDArray[np.float32], out: NDArray[np.float32] | None = None
+    features: NDArray[np.float32], entries: NDArray[np.float32], rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float32]:
-    """Give the distances, row by row, of features float32 [n, D] (or [D]) and entries float32 [n, D].
+    """Give the distances, row by row, of features float32 [n, D] (or [D]) and entries, float32 [n].
 
-    Every distance that is compared comes from here, so that the same two vectors (C order, D to 8,192) always
-    give the same number.
+    Every distance that is compared comes from the same loop, so that the same two vectors always give the same number.
 
     Args:
         features: one for each entry, or one for all.
-        entries: of the bank.
-        out: float32 [n, D], room for the differences: a fresh array of a megabyte costs more than the sums.
+        entries: float32 [n, D], or with `rows` the bank, float32 [k, D].
+        rows: int64 [n], of the bank.
     """
-    apart = np.subtract(features, entries, out=out)
-    return np.asarray(np.sqrt(np.einsum("nd,nd->n", apart, apart)))
+    apart = np.empty(len(entries) if rows is None else len(rows), dtype=np.float32)
+    rows = _ALL if rows is None else _plain(rows, np.int64)
+    _kernels.distances(features.shape[-1], _plain(features, np.float32), _plain(entries, np.float32), rows, apart)
+    return apart
 
 
-def nearest_of(
-    features: NDArray[np.float32], candidates: NDArray[np.integer], bank: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Give distance and number of the nearest of some entries for each patch.
-
-    Args:
-        features: float32 [n, D].
-        candidates: rows of the bank for each patch, [n, c].
-        bank: float32 [k, D].
-    """
-    count, each = candidates.shape
-    apart = np.empty((count, each), dtype=np.float32)
-    for start in range(0, count, _CANDIDATE_ROWS):
-        part = slice(start, start + _CANDIDATE_ROWS)
-        entries = bank.take(candidates[part].ravel(), axis=0)
-        repeated = np.repeat(features[part], each, axis=0)
-        apart[part] = distances(repeated, entries, out=entries).reshape(-1, each)
-    best = np.argmin(apart, axis=1)[:, None]
-    index = np.take_along_axis(candidates, best, 1)[:, 0].astype(np.int64)
-    return np.take_along_axis(apart, best, 1)[:, 0], index
+def _plain(array: NDArray[np.generic], kind: type[K]) -> NDArray[K]:
+    """Give an array as the loops take it: in C order, of this type."""
+    return np.ascontiguousarray(array, dtype=kind)
 
 
 class GraphSearch:
@@ -130,7 +117,7 @@ class ExactSearch:
         """Find the nearest entry for each patch."""
         parts = [self._nearest(features[row : row + _EXACT_ROWS]) for row in range(0, len(features), _EXACT_ROWS)]
         index = np.concatenate(parts)
-        return all_of(Tier.EXACT, distances(features, self._bank[index]), index)
+        return all_of(Tier.EXACT, distances(features, self._bank, index), index)
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Leave all as they are: exact."""
@@ -144,7 +131,7 @@ class ExactSearch:
         near = squares <= limits[:, None]
         for row in np.flatnonzero(np.count_nonzero(near, axis=1) > 1):
             entries = np.flatnonzero(near[row])
-            index[row] = entries[np.argmin(distances(features[row], self._bank[entries]))]
+            index[row] = entries[np.argmin(distances(features[row], self._bank, entries))]
         return np.asarray(index)
 
     def _rounding(self, norms: NDArray[np.float32]) -> NDArray[np.float32]:
