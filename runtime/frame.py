@@ -80,10 +80,12 @@ class Tier(IntEnum):
     LISTED = 1
     """The nearest of several such entries."""
     BESIDE = 2
-    """The nearest of the entries beside that one in the bank."""
-    GRAPH = 3
+    """The nearest that a short walk found, from that one to the entries beside it in the bank."""
+    WALKED = 3
+    """What a long walk found."""
+    GRAPH = 4
     """What the HNSW graph found."""
-    EXACT = 4
+    EXACT = 5
     """The nearest entry of the whole bank."""
 
 
@@ -103,8 +105,8 @@ class Neighbours:
 
     @property
     def searched(self) -> float:
-        """Share of the patches that were looked up in the graph or the bank, 0 to 1."""
-        return float(np.mean(self.tier >= Tier.GRAPH))
+        """Share of the patches that were searched, by a long walk, in the graph or in the bank, 0 to 1."""
+        return float(np.mean(self.tier >= Tier.WALKED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

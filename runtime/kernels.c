@@ -18,10 +18,11 @@
 #define WIDTH 8
 #define BLOCK (2 * WIDTH)  /* rows of the bank whose bounds are computed together */
 #define STEP (8 * WIDTH)   /* elements after which a sum that is too large already is given up */
-#define BEAM 8             /* entries that a walk keeps to go on from */
-#define SEEN 512           /* places for entries that a walk compared, a power of two; when half are taken it ends */
+#define BEAM 4             /* entries that a short walk keeps to go on from */
+#define WIDE_BEAM 32       /* and a long one */
+#define SEEN 1024
 #define TOGETHER 32        /* patches that are compared with the bank at a time: its tables are read once for all */
-#define AHEAD 4            /* rows that are fetched before they are needed: they lie anywhere in a large bank */
+#define AHEAD 4            /* rows from the one that is fetched to the one in hand */
 #define CACHE_LINE 16      /* elements */
 #define SAFELY 0.9f        /* of the distance that will decide: below, a bound is low enough */
 
@@ -58,6 +59,13 @@ static void choose_loops(void)
 static void choose_loops(void) {}
 #endif
 
+/* Have a row on its way from memory before it is needed: it may lie anywhere in a large bank. */
+INLINE void fetch(const float *row, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 0; i < size; i += CACHE_LINE)
+        __builtin_prefetch(row + i);
+}
+
 /* Above the square of every distance that rounds to this one. */
 INLINE float enough_for(float distance)
 {
@@ -66,7 +74,7 @@ INLINE float enough_for(float distance)
 
 /* ---- the state of a search ---- */
 
-enum Tier { KNOWN, LISTED, BESIDE, GRAPH, EXACT };  /* as in runtime/frame.py */
+enum Tier { KNOWN, LISTED, BESIDE, WALKED, GRAPH, EXACT };  /* as in runtime/frame.py */
 
 struct Search {
     Py_ssize_t count, size, stored, k;
@@ -110,6 +118,8 @@ static void look_at_list(struct Search *in, Py_ssize_t patch)
 {
     float enough = SAFELY * in->expected;
     const int64_t *own = in->history + patch * in->length, *places = in->around + patch * in->neighbours;
+    for (Py_ssize_t i = 1; i < in->length; i++)
+        fetch(in->bank + own[i] * in->size, in->size);
     for (Py_ssize_t i = 1; i < in->length && !(in->distance[patch] < enough); i++)
         offer(in, patch, own[i]);
     for (Py_ssize_t i = 0; i < in->neighbours && !(in->distance[patch] < enough); i++)
@@ -119,10 +129,10 @@ static void look_at_list(struct Search *in, Py_ssize_t patch)
 /* ---- from entry to entry ---- */
 
 struct Walk {
-    float distance[BEAM];
-    int64_t entry[BEAM];
-    int gone_from[BEAM];
-    int kept, compared;
+    float distance[WIDE_BEAM];
+    int64_t entry[WIDE_BEAM];
+    int gone_from[WIDE_BEAM];
+    int beam, kept, compared;
     int64_t seen[SEEN];
 };
 
@@ -140,7 +150,7 @@ static int is_new(struct Walk *walk, int64_t entry)
 /* Keep an entry among the nearest, in their order. */
 static void keep(struct Walk *walk, float distance, int64_t entry)
 {
-    int place = walk->kept < BEAM ? walk->kept++ : BEAM - 1;
+    int place = walk->kept < walk->beam ? walk->kept++ : walk->beam - 1;
     for (; place > 0 && walk->distance[place - 1] > distance; place--) {
         walk->distance[place] = walk->distance[place - 1];
         walk->entry[place] = walk->entry[place - 1];
@@ -154,11 +164,13 @@ static void keep(struct Walk *walk, float distance, int64_t entry)
 static void go_on_from(struct Walk *walk, const struct Search *in, Py_ssize_t patch, int64_t entry)
 {
     const int32_t *next = in->beside + entry * in->each;
+    for (Py_ssize_t i = 0; i < in->each; i++)
+        fetch(in->bank + next[i] * in->size, in->size);
     for (Py_ssize_t i = 0; i < in->each && walk->compared < SEEN / 2; i++) {
         if (!is_new(walk, next[i]))
             continue;
         walk->compared++;
-        float farthest = walk->kept < BEAM ? INFINITY : walk->distance[BEAM - 1];
+        float farthest = walk->kept < walk->beam ? INFINITY : walk->distance[walk->beam - 1];
         float distance = apart(in, patch, next[i], enough_for(farthest));
         if (distance < farthest)
             keep(walk, distance, next[i]);
@@ -166,9 +178,10 @@ static void go_on_from(struct Walk *walk, const struct Search *in, Py_ssize_t pa
 }
 
 /* From the known entry to those beside it in the bank, and on from the nearest of these. */
-static void walk_on(struct Search *in, Py_ssize_t patch)
+static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
 {
     struct Walk walk;
+    walk.beam = beam;
     memset(walk.seen, -1, sizeof walk.seen);
     walk.kept = walk.compared = 0;
     is_new(&walk, in->index[patch]);
@@ -236,6 +249,9 @@ static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *ask
     const float *entries = in->entries + group * in->columns * BLOCK;
     if (!bound(entries, asked->vector, in->columns, asked->limit, possible))
         return;
+    for (Py_ssize_t lane = 0; lane < BLOCK; lane++)
+        if (possible[lane] && in->order[group * BLOCK + lane] >= 0)
+            fetch(in->bank + in->order[group * BLOCK + lane] * in->size, in->size);
     for (Py_ssize_t lane = 0; lane < BLOCK; lane++) {
         int64_t entry = in->order[group * BLOCK + lane];
         if (!possible[lane] || entry < 0)
@@ -295,13 +311,11 @@ static void sift(const struct Search *in, int64_t *heap, Py_ssize_t count, Py_ss
 
 static void refine(struct Search *in, Py_ssize_t patch)
 {
-    if (in->tier[patch] == KNOWN) {
+    if (in->tier[patch] == KNOWN)
         look_at_list(in, patch);
-        in->tier[patch] = LISTED;
-    } else {
-        walk_on(in, patch);
-        in->tier[patch] = BESIDE;
-    }
+    else
+        walk_on(in, patch, in->tier[patch] == LISTED ? BEAM : WIDE_BEAM);
+    in->tier[patch]++;
 }
 
 /* Refine what is on top until the k largest distances, and all from `at_least` on, are exact.
@@ -310,7 +324,7 @@ static void refine(struct Search *in, Py_ssize_t patch)
  * that want a better bound first in the heap, and gives their number. */
 static Py_ssize_t settle(struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, float *vectors, double *room)
 {
-    enum Tier enough = in->beside ? BESIDE : LISTED;
+    enum Tier enough = in->beside ? WALKED : LISTED;
     struct Asked asked[TOGETHER];
     for (;;) {
         Py_ssize_t left = in->count, ready = 0, rough = 0;
@@ -389,8 +403,8 @@ static PyObject *distances(PyObject *self, PyObject *args)
     if (good) {
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < count; i++) {
-            for (Py_ssize_t next = 0; asked && i + AHEAD < count && next < size; next += CACHE_LINE)
-                __builtin_prefetch(entries + rows[i + AHEAD] * size + next);
+            if (asked && i + AHEAD < count)
+                fetch(entries + rows[i + AHEAD] * size, size);
             out[i] = sqrtf(square(features + (each ? i * size : 0), entries + (asked ? rows[i] : i) * size, size, INFINITY));
         }
         Py_END_ALLOW_THREADS
