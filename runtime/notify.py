@@ -31,7 +31,7 @@ class Notifier:
             self._address = "\0" + self._address[1:]
         self._interval_s = _watchdog_s(environment) / 3
         self._clock = clock
-        self._fed_s = -math.inf
+        self._due_s = -math.inf if self._interval_s < math.inf else math.inf
         self._status = ""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
@@ -55,8 +55,8 @@ class Notifier:
         camera is known to be away; never by a timer.
         """
         now_s = self._clock()
-        if now_s - self._fed_s >= self._interval_s:
-            self._fed_s = now_s
+        if now_s >= self._due_s:
+            self._due_s = now_s + self._interval_s
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:

@@ -27,6 +27,7 @@ MAX_REQUEST_BYTES = 8192
 
 _TURN_S = 0.5  # how often clients that are too slow are looked for
 _SHORT_S = 0.1
+_BACKLOG = 128
 _CHUNK = 65536
 
 
@@ -85,6 +86,9 @@ class Web:
         host, port = self._listener.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._thread.start()
 
@@ -98,14 +102,12 @@ class Web:
         os.close(self._wake)
 
     def _run(self) -> None:
-        with selectors.DefaultSelector() as self._selector:
-            self._selector.register(self._listener, selectors.EVENT_READ)
-            self._selector.register(self._wake, selectors.EVENT_READ)
-            while not self._closing:
-                self._turn()
-            for client in list(self._clients.values()):
-                self._drop(client)
-            self._listener.close()
+        while not self._closing:
+            self._turn()
+        for client in list(self._clients.values()):
+            self._drop(client)
+        self._selector.close()
+        self._listener.close()
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(_TURN_S if self._clients else None):
@@ -196,7 +198,7 @@ def _listen(bind: str) -> socket.socket:
     host, _, port = bind.rpartition(":")
     try:
         family, *_, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=MAX_CLIENTS)
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:  # gaierror is one
         raise AddressUnavailable(
             f"cannot be bound ({(error.strerror or '').partition(' (while')[0]})",
