@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from runtime.notify import Notifier
+
+UNIT = resources.files("edge_config") / "systemd/patchedge.service"
 
 
 class Manager:
@@ -109,9 +114,23 @@ def test_manager_that_does_not_read_is_not_waited_for(manager: Manager) -> None:
     assert 0 < len(manager.heard()) < 5000
 
 
-def test_unit_file_is_shipped_and_feeds_what_the_runtime_tells() -> None:
+def test_unit_file_is_shipped_and_goes_with_what_the_runtime_tells() -> None:
     """The unit in the package has the type, reload and restart that the runtime is made for."""
-    unit = (resources.files("edge_config") / "systemd/patchedge.service").read_text()
-    lines = unit.splitlines()
+    lines = UNIT.read_text().splitlines()
     for line in ("Type=notify", "ExecReload=kill -HUP $MAINPID", "WatchdogSec=30", "Restart=on-failure"):
         assert line in lines
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_takes_the_unit_file(tmp_path: Path) -> None:
+    """The unit holds nothing that systemd complains about."""
+    unit = re.sub("ExecStart=[^ ]+", f"ExecStart={sys.executable}", UNIT.read_text())
+    (tmp_path / UNIT.name).write_text(unit)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(tmp_path / UNIT.name)],  # noqa: S607 - wherever it is installed
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
