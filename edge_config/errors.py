@@ -26,7 +26,8 @@ PatchedgeError                      1   (never raised itself)
 │   ├── AddressUnavailable              a socket cannot be bound or reached
 │   └── WeightsUnavailable              weights of a network that cannot be downloaded
 ├── SettingsError                  78   settings that are wrong
-└── MessageError                    1   bytes from the wire that are not a patchedge message
+├── MessageError                    1   bytes from the wire that are not a patchedge message
+└── RequestError                    1   a request to a running device that is not understood
 """
 
 from __future__ import annotations
@@ -163,3 +164,7 @@ class SettingsError(PatchedgeError):
 
 class MessageError(PatchedgeError):
     """Bytes from the wire that are not a patchedge message."""
+
+
+class RequestError(PatchedgeError):
+    """A request to a running device is not understood."""

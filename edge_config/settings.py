@@ -13,6 +13,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from edge_config.control import DEFAULT_CONTROL
 from edge_config.errors import SettingsError
 from edge_config.message import DEFAULT_EVENTS
 
@@ -34,6 +35,8 @@ graph, and those that decide exactly. `exact`: every patch against the whole ban
 """
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
+Endpoint = Annotated[str, Meta(pattern=r"^(ipc://.+|tcp://.+:([0-9]{1,5}|\*))\Z")]
+"""Of ZeroMQ, to bind."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,10 +77,52 @@ class Events(Section, frozen=True):
         insecure: allow a bind beyond this machine without encryption.
     """
 
-    bind: Annotated[str, Meta(pattern=r"^(ipc://.+|tcp://.+:([0-9]{1,5}|\*))\Z")] = DEFAULT_EVENTS
+    bind: Endpoint = DEFAULT_EVENTS
     high_water_mark: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
     wait_subscribers: Annotated[int, Meta(ge=0, le=10_000)] = 0
     insecure: bool = False
+
+
+class Control(Section, frozen=True):
+    """The socket that answers requests, such as for a reload.
+
+    Attributes:
+        bind: a ZeroMQ endpoint, tcp://ADDRESS:PORT or ipc://PATH.
+        insecure: allow a bind beyond this machine: whoever reaches it may give orders.
+    """
+
+    bind: Endpoint = DEFAULT_CONTROL
+    insecure: bool = False
+
+
+class Metrics(Section, frozen=True):
+    """Figures and health over HTTP.
+
+    Attributes:
+        enabled: serve them at all.
+        bind: ADDRESS:PORT; port 0 takes a free one.
+        insecure: allow a bind beyond this machine: there is no encryption.
+    """
+
+    enabled: bool = True
+    bind: Annotated[str, Meta(pattern=r"^[^\s/]+:[0-9]{1,5}\Z")] = "127.0.0.1:9456"
+    insecure: bool = False
+
+
+class Degrade(Section, frozen=True):
+    """When to do less, and when to do all again.
+
+    Attributes:
+        hot_c: from this temperature of the hottest thermal zone on the device does less, degrees Celsius.
+        cool_c: below this one it may do more again.
+        least_memory_mb: with less memory than this left (MiB) the device does less; 0 turns this off.
+        thermal_root: folder of the thermal zones.
+    """
+
+    hot_c: Annotated[float, Meta(ge=0, le=150)] = 85.0
+    cool_c: Annotated[float, Meta(ge=0, le=150)] = 75.0
+    least_memory_mb: Annotated[int, Meta(ge=0, le=1_048_576)] = 64
+    thermal_root: Annotated[str, Meta(min_length=1)] = "/sys/class/thermal"
 
 
 class Settings(Section, frozen=True):
@@ -85,19 +130,25 @@ class Settings(Section, frozen=True):
 
     Attributes:
         bundle: path of the bundle directory, relative to the working directory.
-        cameras: name of the camera -> its section; exactly one in this version.
+        cameras: name of the camera -> its section, 1 to 64 of them.
         device: name of this device in every topic.
         threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
         search: how far patches are searched: the score is the same, the time is not.
         events: the PUB socket.
+        control: the socket that answers requests.
+        metrics: figures and health over HTTP.
+        degrade: when to do less.
     """
 
     bundle: Annotated[str, Meta(min_length=1)]
-    cameras: Annotated[dict[Name, Camera], Meta(min_length=1, max_length=1)]
+    cameras: Annotated[dict[Name, Camera], Meta(min_length=1, max_length=64)]
     device: Name = "edge"
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     search: SearchKind = "lazy"
     events: Events = msgspec.field(default_factory=Events)
+    control: Control = msgspec.field(default_factory=Control)
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
+    degrade: Degrade = msgspec.field(default_factory=Degrade)
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -134,26 +185,38 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     try:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        cameras = tree.get("cameras")
-        camera = next(iter(cameras), "") if isinstance(cameras, dict) else ""
-        raise SettingsError(_explain_device(str(error), str(camera)), where=where) from error
-    scheme, _, port = settings.events.bind.rpartition(":")
-    if scheme.startswith("tcp://") and port.isdecimal() and int(port) > MAX_PORT:
-        raise SettingsError(f"key `events.bind`: there is no port {port}", where=where)
+        raise SettingsError(_explain_device(str(error), tree), where=where) from error
+    for name, section in (("events", settings.events), ("control", settings.control), ("metrics", settings.metrics)):
+        _check_bind(name, section.bind, where, insecure=section.insecure)
     for name, camera in settings.cameras.items():
-        if camera.pace == "max" and camera.fps is not None:
-            raise SettingsError(f"key `cameras.{name}.fps` has no effect with pace max", where=where, remedy="drop one")
-    if not settings.events.insecure and not is_local(settings.events.bind):
-        raise SettingsError(
-            f"events.bind {settings.events.bind} is open to the network without encryption",
-            where=where,
-            remedy="bind 127.0.0.1, or set events.insecure: true (--insecure) on a network that you trust",
-        )
+        _check_camera(name, camera, where)
+    if settings.degrade.cool_c >= settings.degrade.hot_c:
+        raise SettingsError("key `degrade.cool_c` is not below `degrade.hot_c`", where=where)
     return settings
 
 
+def _check_bind(section: str, bind: str, where: str, *, insecure: bool) -> None:
+    port = bind.rpartition(":")[2]
+    if not bind.startswith("ipc://") and port.isdecimal() and int(port) > MAX_PORT:
+        raise SettingsError(f"key `{section}.bind`: there is no port {port}", where=where)
+    if not insecure and not is_local(bind):
+        flag = " (--insecure)" if section == "events" else ""
+        raise SettingsError(
+            f"{section}.bind {bind} is open to the network without encryption",
+            where=where,
+            remedy=f"bind 127.0.0.1, or set {section}.insecure: true{flag} on a network that you trust",
+        )
+
+
+def _check_camera(name: str, camera: Camera, where: str) -> None:
+    if camera.pace == "max" and camera.fps is not None:
+        raise SettingsError(f"key `cameras.{name}.fps` has no effect with pace max", where=where, remedy="drop one")
+    if camera.reconnect_min_s > camera.reconnect_max_s:
+        raise SettingsError(f"key `cameras.{name}.reconnect_min_s` is above its `reconnect_max_s`", where=where)
+
+
 def is_local(endpoint: str) -> bool:
-    """Tell whether a ZeroMQ endpoint can be reached from this machine only."""
+    """Tell whether a ZeroMQ endpoint or ADDRESS:PORT can be reached from this machine only."""
     if endpoint.startswith("ipc://"):
         return True
     host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
@@ -182,11 +245,35 @@ def explain(problem: str, known: Sequence[str]) -> str:
     return f"key `{path}`: {what}" if path else what
 
 
-def _explain_device(problem: str, camera: str) -> str:
+def _explain_device(problem: str, tree: dict[str, Any]) -> str:
     """Explain a problem of the device's settings, in which keys of `cameras` are names."""
     place = problem.partition(" - at ")[2]
-    if "key in" in place:
-        return f"name `{camera}` in `cameras`: use letters, digits, _ and - only"
-    sections: dict[str, type[Section]] = {"": Settings, ".events": Events}
-    section = sections.get(place.strip("`").removeprefix("$"), Camera)
-    return explain(problem.replace("[...]", f".{camera}"), section.__struct_fields__)
+    if place.startswith("`key` in") or "[...]" in place:
+        return _explain_camera(problem, tree["cameras"])
+    sections: dict[str, type[Section]] = {
+        "": Settings,
+        ".events": Events,
+        ".control": Control,
+        ".metrics": Metrics,
+        ".degrade": Degrade,
+    }
+    section = sections.get(place.strip("`").removeprefix("$"), Section)
+    return explain(problem, section.__struct_fields__)
+
+
+def _explain_camera(problem: str, cameras: dict[Any, Any]) -> str:
+    """Explain a problem of one of the cameras: msgspec does not say of which."""
+    problems = ((name, _problem_of({name: section})) for name, section in cameras.items())
+    name, problem = next(((name, found) for name, found in problems if found), ("", problem))
+    if "`key` in" in problem:
+        return f"name `{name}` in `cameras`: use letters, digits, _ and - only"
+    return explain(problem.replace("$[...]", f"$.cameras.{name}"), Camera.__struct_fields__)
+
+
+def _problem_of(cameras: dict[Any, Any]) -> str:
+    """Say what msgspec finds wrong with a camera; empty if nothing."""
+    try:
+        msgspec.convert(cameras, dict[Name, Camera])
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""

@@ -43,8 +43,14 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> Non
         ({"events": {"bind": "tcp://127.0.0.1:99999"}}, "no port 99999"),
         ({"events": {"bind": "tcp://127.0.0.1:abc"}}, "events.bind"),
         ({"cameras": {}}, "cameras"),
-        ({"cameras": {"a": {"source": 0}, "b": {"source": 1}}}, "cameras"),
-        ({"cameras": {"a b": {"source": 0}}}, "cameras"),
+        ({"cameras": {f"c{number}": {"source": number} for number in range(65)}}, "cameras"),
+        ({"cameras": {"a b": {"source": 0}}}, "name `a b` in `cameras`"),
+        ({"cameras": {"a": {"source": 0}, "b c": {"source": 0}}}, "name `b c` in `cameras`"),
+        ({"cameras": {"a": {"source": 0}, 1: {"source": 0}}}, "name `1` in `cameras`"),
+        ({"cameras": {"a": {"source": 0}, "b": {"source": -1}}}, "cameras.b.source"),
+        ({"cameras": {"a": {"source": 0}, "b": {"rate": 1, "source": 0}}}, "unknown key `cameras.b.rate`"),
+        ({"cameras": {"a": {"source": 0}, "b": None}}, "cameras.b"),
+        ({"cameras": {"top": {"source": 0, "reconnect_min_s": 40}}}, "cameras.top.reconnect_min_s"),
         ({"cameras": {"top": {"source": 0, "pace": "slow"}}}, "pace"),
         ({"cameras": {"top": {"source": 0, "fps": 0}}}, "fps"),
         ({"cameras": {"top": {"source": "x", "pace": "max", "fps": 5}}}, "cameras.top.fps"),
@@ -55,6 +61,17 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> Non
         ({"events": {"bind": "udp://127.0.0.1:1"}}, "events.bind"),
         ({"events": {"high_water_mark": 0}}, "events.high_water_mark"),
         ({"events": None}, "events"),
+        ({"control": {"port": 1}}, "unknown key `control.port`; known here: bind, insecure"),
+        ({"control": {"bind": "tcp://127.0.0.1:70000"}}, "key `control.bind`: there is no port 70000"),
+        ({"metrics": {"port": 1}}, "unknown key `metrics.port`"),
+        ({"metrics": {"bind": "9456"}}, "metrics.bind"),
+        ({"metrics": {"bind": "127.0.0.1:70000"}}, "key `metrics.bind`: there is no port 70000"),
+        ({"metrics": {"enabled": "yes"}}, "metrics.enabled"),
+        ({"degrade": {"hot": 1}}, "unknown key `degrade.hot`"),
+        ({"degrade": {"hot_c": 151}}, "degrade.hot_c"),
+        ({"degrade": {"cool_c": 85}}, "degrade.cool_c"),
+        ({"degrade": {"least_memory_mb": -1}}, "degrade.least_memory_mb"),
+        ({"degrade": {"thermal_root": ""}}, "degrade.thermal_root"),
     ],
 )
 def test_mistake_is_named_by_its_key(change: dict[str, Any], said: str) -> None:
@@ -74,12 +91,27 @@ def test_missing_key_is_named() -> None:
         settings.parse({**MINIMAL, "cameras": {"top": {}}})
 
 
+@pytest.mark.parametrize("section", ["events", "control"])
 @pytest.mark.parametrize("bind", ["tcp://0.0.0.0:5556", "tcp://*:5556", "tcp://192.168.1.4:5556", "tcp://eth0:5556"])
-def test_open_bind_must_be_asked_for(bind: str) -> None:
+def test_open_bind_must_be_asked_for(section: str, bind: str) -> None:
     """A bind beyond this machine is refused unless `insecure` is set."""
-    with pytest.raises(SettingsError, match="insecure"):
-        settings.parse({**MINIMAL, "events": {"bind": bind}})
-    assert settings.parse({**MINIMAL, "events": {"bind": bind, "insecure": True}}).events.bind == bind
+    with pytest.raises(SettingsError, match=rf"{section}\.bind .*set {section}\.insecure"):
+        settings.parse({**MINIMAL, section: {"bind": bind}})
+    assert getattr(settings.parse({**MINIMAL, section: {"bind": bind, "insecure": True}}), section).bind == bind
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:9456", "192.168.1.4:9456", "eth0:9456", "[::]:9456"])
+def test_open_metrics_must_be_asked_for(bind: str) -> None:
+    """Figures beyond this machine are refused unless `insecure` is set."""
+    with pytest.raises(SettingsError, match=r"set metrics\.insecure"):
+        settings.parse({**MINIMAL, "metrics": {"bind": bind}})
+    assert settings.parse({**MINIMAL, "metrics": {"bind": bind, "insecure": True}}).metrics.bind == bind
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "localhost:9456", "[::1]:9456"])
+def test_local_metrics_need_no_permission(bind: str) -> None:
+    """Figures on a loopback address are not open to the network."""
+    assert settings.parse({**MINIMAL, "metrics": {"bind": bind}}).metrics.bind == bind
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""What Prometheus may know of the runtime: one plain verb for everything that happens.
+
+Verbs cost some microseconds and wait for nothing but each other; `text` may be called from another thread meanwhile.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Mapping
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+from edge_config.message import State
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+STATES: tuple[State, ...] = get_args(State)
+
+_AGE_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0)
+_STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Metrics:
+    """All figures, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, and say nothing that a device needs
+        self._registry = CollectorRegistry()
+        self._totals: dict[tuple[Counter, str, str], int] = {}
+        self._bundles: dict[str, str] = {}
+        self._states: dict[str, State] = {}
+
+        self._captured = self._counter("frames_captured", "Frames that a camera gave.", "camera")
+        self._dropped = self._counter("frames_dropped", "Frames that were not scored.", "camera", "reason")
+        self._reconnects = self._counter("reconnects", "Cameras opened anew.", "camera", "reason")
+        self._alerts = self._counter("alerts", "Alerts that began.", "camera")
+        self._messages = self._counter("messages", "Messages published.", "kind")
+        self._restarts = self._counter("worker_restarts", "Inference workers that were started anew.", "reason")
+        self._reloads = self._counter("reloads", "Bundles put into service, or refused.", "result")
+
+        self._age = self._histogram("frame_age_seconds", "From grab to publishing.", "camera", buckets=_AGE_S)
+        self._stage = self._histogram("stage_seconds", "What a stage took of a frame.", "stage", buckets=_STAGE_S)
+
+        self._last_frame = self._gauge("last_frame_timestamp_seconds", "Wall clock of the last frame.", "camera")
+        self._state = self._gauge("camera_state", "1 for the state that a camera is in.", "camera", "state")
+        self._score = self._gauge("score", "Anomaly score of the last frame; NaN: not scored.", "camera")
+        self._temperature = self._gauge("temperature_celsius", "Of the hottest thermal zone; NaN: none is known.")
+        self._memory = self._gauge("memory_available_bytes", "Memory that is left; NaN: not known.")
+        self._level = self._gauge("degradation_level", "0: all is done; 3: least is done.")
+        self._bundle = self._gauge("bundle_info", "1 for the bundle in service.", "camera", "id")
+        self._build = self._gauge("build_info", "1 for the version that runs.", "version")
+        self.machine(None, None)
+        self._build.labels(_version()).set(1)
+
+    def captured(self, camera: str, t_capture_ns: int) -> None:
+        """Count a frame that a camera gave; `t_capture_ns` is its wall clock."""
+        self._captured.labels(camera).inc()
+        self._last_frame.labels(camera).set(t_capture_ns / 1e9)
+
+    def dropped(self, camera: str, reason: str, count: int = 1) -> None:
+        """Count frames that were not scored."""
+        self._dropped.labels(camera, reason).inc(count)
+
+    def dropped_in_all(self, camera: str, by_reason: Mapping[str, int]) -> None:
+        """Take over the counts that a `Feed` keeps, of all frames since it began."""
+        self._up_to(self._dropped, camera, by_reason)
+
+    def reconnected_in_all(self, camera: str, by_reason: Mapping[str, int]) -> None:
+        """Take over the counts that a `Feed` keeps, of all its reconnects since it began."""
+        self._up_to(self._reconnects, camera, by_reason)
+
+    def scored(self, camera: str, score: float | None, age_s: float) -> None:
+        """Keep the score of a frame, None where it has none, and its age when it was published."""
+        self._score.labels(camera).set(math.nan if score is None else score)
+        self._age.labels(camera).observe(age_s)
+
+    def stages(self, seconds: Mapping[str, float]) -> None:
+        """Count what each stage took of a frame."""
+        for stage, took_s in seconds.items():
+            self._stage.labels(stage).observe(took_s)
+
+    def state(self, camera: str, state: State) -> None:
+        """Show the state that a camera is in now; the first call shows the others as 0."""
+        before = self._states.get(camera)
+        for name in STATES if before is None else (before, state):
+            self._state.labels(camera, name).set(name == state)
+        self._states[camera] = state
+
+    def alerted(self, camera: str) -> None:
+        """Count an alert that began."""
+        self._alerts.labels(camera).inc()
+
+    def published(self, kind: str) -> None:
+        """Count a message."""
+        self._messages.labels(kind).inc()
+
+    def machine(self, temperature_c: float | None, available_bytes: int | None) -> None:
+        """Show what `Machine.read` found."""
+        self._temperature.set(math.nan if temperature_c is None else temperature_c)
+        self._memory.set(math.nan if available_bytes is None else available_bytes)
+
+    def degraded(self, level: int) -> None:
+        """Show the level of degradation."""
+        self._level.set(level)
+
+    def bundle(self, camera: str, bundle_id: str) -> None:
+        """Show the bundle that is in service for a camera now, in place of the one before."""
+        before = self._bundles.get(camera)
+        if before is not None:
+            self._bundle.remove(camera, before)
+        self._bundles[camera] = bundle_id
+        self._bundle.labels(camera, bundle_id).set(1)
+
+    def worker_restarted(self, reason: str) -> None:
+        """Count an inference worker that was started anew; `reason` is one of a few words, never free text."""
+        self._restarts.labels(reason).inc()
+
+    def reloaded(self, *, taken: bool) -> None:
+        """Count a reload that was taken or refused."""
+        self._reloads.labels("taken" if taken else "refused").inc()
+
+    def text(self) -> bytes:
+        """Give everything in the text format of Prometheus."""
+        return generate_latest(self._registry)
+
+    def _up_to(self, counter: Counter, camera: str, by_reason: Mapping[str, int]) -> None:
+        for reason, total in dict(by_reason).items():  # a copy: its owner goes on counting
+            key = (counter, camera, reason)
+            counter.labels(camera, reason).inc(max(0, total - self._totals.get(key, 0)))
+            self._totals[key] = total
+
+    def _counter(self, name: str, said: str, *labels: str) -> Counter:
+        return Counter(f"patchedge_{name}", said, labels, registry=self._registry)
+
+    def _histogram(self, name: str, said: str, *labels: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"patchedge_{name}", said, labels, registry=self._registry, buckets=buckets)
+
+    def _gauge(self, name: str, said: str, *labels: str) -> Gauge:
+        return Gauge(f"patchedge_{name}", said, labels, registry=self._registry)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("patchedge")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder of sources
+        return "not installed"
