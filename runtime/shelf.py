@@ -36,7 +36,7 @@ class Shelf:
         self._gone = gone
         self._lock = threading.Lock()
         self._waiting: deque[SharedFrame] = deque()
-        self._out: dict[int, Callable[[], None]] = {}  # frame_id -> frees its slot
+        self._out: dict[int, tuple[int, Callable[[], None]]] = {}  # frame_id -> its memory, and what frees its slot
         self._memories: dict[int, _Memory] = {}
 
     @property
@@ -67,7 +67,7 @@ class Shelf:
         with self._lock:
             replaced = [] if self._keep_all else list(self._waiting)
             self._waiting.append(frame)
-            self._out[frame.frame_id] = free
+            self._out[frame.frame_id] = frame.memory, free
             if frame.memory in self._memories:
                 self._memories[frame.memory].frames += 1
             for _ in replaced:
@@ -85,14 +85,15 @@ class Shelf:
     def give_back(self, frame: SharedFrame) -> None:
         """Free the slot of a frame; again, or after its capture process has ended: nothing."""
         with self._lock:
-            free = self._out.pop(frame.frame_id, None)
-            if free is not None and frame.memory in self._memories:
-                self._memories[frame.memory].frames -= 1
-            gone = self._is_gone(frame.memory)
-        if free is not None:
-            free()
+            if frame.frame_id not in self._out:
+                return
+            memory, free = self._out.pop(frame.frame_id)
+            if memory in self._memories:
+                self._memories[memory].frames -= 1
+            gone = self._is_gone(memory)
+        free()
         if gone:
-            self._gone(frame.memory)
+            self._gone(memory)
 
     def _is_gone(self, memory: int) -> bool:
         """Forget a memory if it is not needed any more, and tell so once."""
