@@ -20,7 +20,6 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read by cv2 when it loa
 
 import cv2
 import numpy as np
-import structlog
 
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
 from runtime import address, picture
@@ -277,6 +276,8 @@ def _read_or_none(path: Path) -> Image | None:
     try:
         return picture.read_picture(path)
     except UnreadableImage as error:
+        import structlog  # slow to load, and seldom needed
+
         structlog.get_logger().warning("unreadable picture", file=str(path), problem=error.what)
         return None
 

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -23,7 +24,10 @@ from runtime.link import Link, LinkClosed, from_parent
 from runtime.shared import SLOTS, Memory
 
 if TYPE_CHECKING:
-    from runtime.capture import Grabber
+    from runtime.capture import Grabber, Recorded
+
+ON_ITS_WAY_S = 0.005
+"""A live source waits so long for a slot that may be on its way back."""
 
 Pace = Literal["fps", "max"]
 
@@ -127,14 +131,13 @@ class _Grab:
                     self._free.append(heard[0].slot)
                     self._freed.notify()
 
-    def slot(self, *, wait: bool) -> int | None:
-        """Take a free slot; None if there is none and it is not waited for."""
+    def _slot(self, wait_s: float | None) -> int | None:
+        """Take a free slot; None if there is none in time."""
         with self._freed:
-            if wait:
-                self._freed.wait_for(lambda: self._free)
+            self._freed.wait_for(lambda: self._free, wait_s)
             return self._free.pop() if self._free else None
 
-    def put(self, slot: int, frame: Frame) -> None:
+    def _put(self, slot: int, frame: Frame) -> None:
         """Write a frame into a slot and say so."""
         hw = None
         if frame.image is not None and _is_picture(frame.image):
@@ -156,52 +159,70 @@ class _Grab:
             if not camera.grab():
                 return
             t_capture_ns, t_mono_ns = time.time_ns(), time.monotonic_ns()
-            slot = self.slot(wait=False)
+            slot = self._slot(ON_ITS_WAY_S)
             if slot is None:
                 self._link.send(Missed(frame_id))
             else:
-                self.put(slot, Frame(camera.retrieve(), frame_id, t_capture_ns, t_mono_ns))
+                self._put(slot, Frame(camera.retrieve(), frame_id, t_capture_ns, t_mono_ns))
 
-    def recorded(self, read: Callable[[], Frame | None]) -> None:
+    def recorded(self, recorded: Recorded) -> None:
         """Read only when there is a slot: no frame is lost, and none grows old."""
-        while (slot := self.slot(wait=True)) is not None and (frame := read()) is not None:
-            self.put(slot, frame)
+        while (slot := self._slot(None)) is not None and (frame := recorded.read()) is not None:
+            self._put(slot, frame)
+
+    def opened(self, interval_s: float) -> None:
+        """Say that the source is open."""
+        self._link.send(Opened(interval_s))
 
 
 def _obey(link: Link[Order], connect: Callable[[int | str], Grabber] | None) -> None:
-    # Loaded only now: the parent is bound first, and imports this module for its messages without OpenCV.
-    from runtime import capture
-    from runtime.log import set_up_logging
-
-    set_up_logging()
-    capture.use_one_thread()
+    order = link.receive(None)
+    if order is None or not isinstance(order[0], Open):
+        return
+    play = _load(order[0], connect)
     link.send(Started())
-    heard = link.receive(None)
-    order: Any = heard[0] if heard else None
     grab = _Grab(link)
     threading.Thread(target=grab.listen, name="listen", daemon=True).start()
-    camera = None
     try:
-        if order.live:
-            camera = (connect or capture.open_camera)(order.source)
-            link.send(Opened(0.0))
-            grab.live(camera, order.first_id)
-            ended = Ended("lost", "delivers no more pictures", "delivers no more pictures")
-        else:
-            recorded = capture.open_recording(str(order.source), order.pace, order.fps)
-            link.send(Opened(recorded.interval_s))
-            grab.recorded(recorded.read)
-            ended = Ended("end", "end of recording", "end of recording")
-    except PatchedgeError as error:
-        ended = Ended("absent" if isinstance(error, SourceUnavailable) else "lost", error.what, str(error))
+        ended = play(grab)
     except LinkClosed:
         raise
+    except PatchedgeError as error:
+        ended = Ended("absent" if isinstance(error, SourceUnavailable) else "lost", error.what, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a driver throws, the runtime must hear of it
         what = address.redact(f"capture failed ({type(error).__name__}: {error})")
         ended = Ended("lost", what, what)
     link.send(ended)
-    if camera is not None:
-        camera.release()
+
+
+def _load(order: Open, connect: Callable[[int | str], Grabber] | None) -> Callable[[_Grab], Ended]:
+    """Load the libraries that a source needs, which takes its time; give what opens it and plays it to its end."""
+    if order.live and connect is not None:
+        return partial(_play_live, order, connect)
+    # Here and not above, so that the parent, which imports this module for its messages, stays light.
+    from runtime import capture
+
+    capture.use_one_thread()
+    if order.live:
+        return partial(_play_live, order, capture.open_camera)
+    from runtime.log import set_up_logging  # only a recording logs, and the library is half of what there is to load
+
+    set_up_logging()
+    return partial(_play_recording, order, capture.open_recording)
+
+
+def _play_live(order: Open, connect: Callable[[int | str], Grabber], grab: _Grab) -> Ended:
+    camera = connect(order.source)  # never released: that may hang, and the end of the process does it
+    grab.opened(0.0)
+    grab.live(camera, order.first_id)
+    return Ended("lost", "delivers no more pictures", "delivers no more pictures")
+
+
+def _play_recording(order: Open, connect: Callable[[str, Pace, float | None], Recorded], grab: _Grab) -> Ended:
+    recorded = connect(str(order.source), order.pace, order.fps)
+    grab.opened(recorded.interval_s)
+    grab.recorded(recorded)
+    return Ended("end", "end of recording", "end of recording")
 
 
 def _is_picture(image: Image) -> bool:
