@@ -1,8 +1,8 @@
 """From a source to frames.
 
-Two kinds with one face. `Recorded` (video file, folder, picture) loses no frame and keeps a pace. `Live` (camera,
-stream) keeps the newest frame only and counts what it drops: a late answer about an old frame helps nobody. Both decode
-in a thread of their own.
+Two kinds. `Recorded` (video file, folder, picture) loses no frame and keeps a pace. A `Grabber` (camera, stream) gives
+what is there at the moment; `Live` reads one in a thread and keeps the newest frame only, and counts what it drops: a
+late answer about an old frame helps nobody.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +20,9 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read by cv2 when it loa
 
 import cv2
 import numpy as np
-import structlog
 
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
-from runtime import picture
+from runtime import address, picture
 from runtime.ahead import Ahead
 from runtime.frame import Frame, Image
 
@@ -34,8 +32,7 @@ DEFAULT_FPS = 25.0
 STREAM_TIMEOUT_MS = 5000
 """FFmpeg gives up opening or reading a stream after this time."""
 
-_STREAMS = {"rtsp", "rtsps", "http", "https"}
-_CREDENTIALS = re.compile(r"(?<=://).*@", flags=re.DOTALL)  # to the last @: a password may hold anything
+redact = address.redact
 
 
 class Source(Protocol):
@@ -73,14 +70,18 @@ class Grabber(Protocol):
 
 
 class Recorded:
-    """Frames of a recording, every one of them, in order."""
+    """Frames of a recording, every one of them, in order.
+
+    Attributes:
+        interval_s: time from frame to frame, 0 for as fast as they are read.
+    """
 
     dropped = 0
 
     def __init__(self, images: Iterable[Image | None], *, fps: float, pace: Literal["fps", "max"]) -> None:
         """Play `images` (None for one that cannot be decoded) at `fps` frames a second, or as fast as they are read."""
+        self.interval_s = 1 / fps if pace == "fps" else 0.0
         self._images = Ahead(images, "decode")
-        self._interval = 1 / fps if pace == "fps" else 0.0
         self._due = -math.inf
         self._ids = itertools.count(1)
         self._closed = threading.Event()
@@ -95,7 +96,7 @@ class Recorded:
             return None
         now = time.monotonic()
         # Who is late keeps to the schedule, but does not make up for more than one frame.
-        self._due = (self._due if self._due > now - self._interval else now) + self._interval
+        self._due = (self._due if self._due > now - self.interval_s else now) + self.interval_s
         return _stamp(image, next(self._ids))
 
     def close(self) -> None:
@@ -189,17 +190,55 @@ def open_source(source: int | str, *, pace: Literal["fps", "max"] = "fps", fps: 
     Raises:
         SourceUnavailable: there is no such thing, or it cannot be opened. A camera may say so only in `read`.
     """
-    name = str(source)
-    scheme = name.partition("://")[0].lower() if "://" in name else ""
-    if scheme in _STREAMS:
-        return Live(redact(name), lambda: _connect_stream(name))
-    device = name.removeprefix("v4l2://")
-    if device.isdecimal() or device.startswith("/dev/video"):
-        return Live(f"camera {device}", lambda: _connect_camera(device))
-    if scheme:
-        known = "a camera index, /dev/videoN, v4l2://, rtsp://, http://, a file or a folder"
-        raise SourceUnavailable("this kind of source is not known", where=redact(name), remedy=f"give {known}")
-    return _open_recording(Path(name), pace, fps)
+    if address.kind(source) == "recording":
+        return open_recording(str(source), pace, fps)
+    return Live(redact(str(source)), lambda: open_camera(source))
+
+
+def open_camera(source: int | str) -> Grabber:
+    """Open a camera or stream. Of several devices that a pattern names, the first that opens.
+
+    Raises:
+        SourceUnavailable: there is none, or it does not open.
+    """
+    if address.kind(source) == "stream":
+        return _open_stream(str(source))
+    name = f"camera {source}"
+    nodes = address.devices(source)
+    if not nodes:
+        raise SourceUnavailable("no such device", where=name, remedy="check that it is plugged in")
+    for node in nodes:
+        capture = cv2.VideoCapture(node, cv2.CAP_V4L2)
+        if capture.isOpened():
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+            return _Camera(capture)
+    raise SourceUnavailable("does not open", where=name, remedy="check that it is not in use")
+
+
+def open_recording(name: str, pace: Literal["fps", "max"] = "fps", fps: float | None = None) -> Recorded:
+    """Open a video file, a picture or a folder of pictures; arguments as of `open_source`.
+
+    Raises:
+        SourceUnavailable: there is no such thing, or it cannot be read.
+    """
+    path = Path(name)
+    if os.path.isdir(path):  # unlike Path.is_dir, False for names that no disk can hold
+        files = list(picture.walk(path))
+        if not files:
+            raise SourceUnavailable("no pictures in this folder", where=str(path))
+        return Recorded(map(_read_or_none, files), fps=fps or DEFAULT_FPS, pace=pace)
+    if not os.path.isfile(path):
+        raise SourceUnavailable("no such file, folder or camera", where=str(path))
+    if picture.is_picture(path):
+        return Recorded([_read_or_refuse(path)], fps=fps or DEFAULT_FPS, pace=pace)
+    video = open_video(path)
+    own = video.get(cv2.CAP_PROP_FPS)
+    return Recorded(read_video(video), fps=fps or (own if 0 < own <= 1000 else DEFAULT_FPS), pace=pace)  # noqa: PLR2004
+
+
+def use_one_thread() -> None:
+    """Have OpenCV convert pictures in the calling thread: there is one process for each camera."""
+    cv2.setNumThreads(1)
 
 
 def read_video(capture: cv2.VideoCapture) -> Iterator[Image]:
@@ -226,26 +265,6 @@ def open_video(path: Path) -> cv2.VideoCapture:
     return capture
 
 
-def redact(url: str) -> str:
-    """Hide user and password of a URL."""
-    return _CREDENTIALS.sub("***@", url)
-
-
-def _open_recording(path: Path, pace: Literal["fps", "max"], fps: float | None) -> Recorded:
-    if os.path.isdir(path):  # unlike Path.is_dir, False for names that no disk can hold
-        files = list(picture.walk(path))
-        if not files:
-            raise SourceUnavailable("no pictures in this folder", where=str(path))
-        return Recorded(map(_read_or_none, files), fps=fps or DEFAULT_FPS, pace=pace)
-    if not os.path.isfile(path):
-        raise SourceUnavailable("no such file, folder or camera", where=str(path))
-    if picture.is_picture(path):
-        return Recorded([_read_or_refuse(path)], fps=fps or DEFAULT_FPS, pace=pace)
-    video = open_video(path)
-    own = video.get(cv2.CAP_PROP_FPS)
-    return Recorded(read_video(video), fps=fps or (own if 0 < own <= 1000 else DEFAULT_FPS), pace=pace)  # noqa: PLR2004
-
-
 def _read_or_refuse(path: Path) -> Image:
     try:
         return picture.read_picture(path)
@@ -257,28 +276,25 @@ def _read_or_none(path: Path) -> Image | None:
     try:
         return picture.read_picture(path)
     except UnreadableImage as error:
+        import structlog  # slow to load, and seldom needed
+
         structlog.get_logger().warning("unreadable picture", file=str(path), problem=error.what)
         return None
 
 
-def _connect_camera(device: str) -> Grabber:
-    capture = cv2.VideoCapture(int(device) if device.isdecimal() else device, cv2.CAP_V4L2)
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    return _Camera(capture, f"camera {device}")
-
-
-def _connect_stream(url: str) -> Grabber:
+def _open_stream(url: str) -> Grabber:
     # The timeouts are heeded only where FFmpeg is asked for by name.
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
-    return _Camera(cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts), redact(url))
+    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
+    if not capture.isOpened():
+        raise SourceUnavailable("does not open", where=redact(url), remedy="check that it is there and not in use")
+    return _Camera(capture)
 
 
 class _Camera:
     """A `Grabber` over an OpenCV capture."""
 
-    def __init__(self, capture: cv2.VideoCapture, name: str) -> None:
-        if not capture.isOpened():
-            raise SourceUnavailable("does not open", where=name, remedy="check that it is there and not in use")
+    def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
 
     def grab(self) -> bool:

@@ -1,0 +1,52 @@
+"""What the name of a source means, before anything is opened. Loads nothing heavy."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from typing import Literal
+
+from edge_config.errors import SourceUnavailable
+
+Kind = Literal["stream", "device", "recording"]
+
+STREAMS = {"rtsp", "rtsps", "http", "https"}
+
+_CREDENTIALS = re.compile(r"(?<=://).*@", flags=re.DOTALL)  # to the last @: a password may hold anything
+
+
+def kind(source: int | str) -> Kind:
+    """Tell what kind of source this is: streams and devices are live, a recording is a file or a folder.
+
+    Raises:
+        SourceUnavailable: a URL of a kind that is not known.
+    """
+    name = str(source)
+    scheme = name.partition("://")[0].lower() if "://" in name else ""
+    if scheme in STREAMS:
+        return "stream"
+    if scheme == "v4l2" or name.isdecimal():
+        return "device"
+    if scheme:
+        known = "a camera index, /dev/videoN, v4l2://, rtsp://, http://, a file or a folder"
+        raise SourceUnavailable("this kind of source is not known", where=redact(name), remedy=f"give {known}")
+    return "device" if name.startswith("/dev/") and not name.startswith("/dev/shm/") else "recording"  # noqa: S108
+
+
+def devices(source: int | str) -> list[str]:
+    """Give the device nodes that a device's name stands for at this moment, the preferred one first.
+
+    A stable name, such as those in /dev/v4l/by-id, is followed to its node; a pattern such as /dev/video* gives all
+    that match.
+    """
+    name = str(source).removeprefix("v4l2://")
+    if name.isdecimal():
+        name = f"/dev/video{name}"
+    found = [name] if os.path.exists(name) else filter(os.path.exists, glob.glob(name))  # noqa: PTH207 - no Path
+    return sorted((os.path.realpath(path) for path in found), key=lambda path: (len(path), path))
+
+
+def redact(url: str) -> str:
+    """Hide user and password of a URL."""
+    return _CREDENTIALS.sub("***@", url)

@@ -1,0 +1,290 @@
+"""One camera, for as long as the runtime runs: a capture process is kept alive, and its frames are handed out."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from typing import Literal
+
+from edge_config.settings import Camera
+from runtime import address
+from runtime.backoff import Backoff
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
+from runtime.frame import SharedFrame
+from runtime.grab import Free, Grabbed, MemoryReady, Missed, Open, Opened, Started, Word
+from runtime.link import Link, LinkClosed, end, module, spawn
+from runtime.shared import SLOTS
+from runtime.shelf import NO_MEMORY, Shelf
+
+START_S = 20.0
+"""A capture process has loaded its libraries after this time, on a slow and busy device too."""
+
+OPENING_S = 5.0
+"""The first frame of a connection may take so much longer than any other."""
+
+CLOSE_S = 0.5
+"""`close` returns after this time at the latest."""
+
+_numbers = itertools.count(1)
+
+
+class _Over(Exception):
+    """A connection is over.
+
+    Args:
+        cause: for counting.
+        what: what is wrong, as in a state.
+        line: the same in a whole line; by default as `what`.
+    """
+
+    def __init__(self, cause: str, what: str, line: str = "") -> None:
+        super().__init__(what)
+        self.cause, self.what, self.line = cause, what, line or what
+
+
+class _Connection:
+    """One capture process, from its start to its end."""
+
+    def __init__(self, link: Link[Word]) -> None:
+        self.link = link
+        self.memory = NO_MEMORY
+        self.since: float | None = None  # monotonic time of its first frame
+        self.interval_s = 0.0  # between frames that are on time
+        self.opened = False
+        self.patience_s: float | None = START_S  # for the next word
+
+    def delivered_s(self) -> float:
+        """Give the time since the first frame."""
+        return 0.0 if self.since is None else time.monotonic() - self.since
+
+
+class Feed:
+    """Keeps a capture process alive for one camera, and gives its frames.
+
+    A live source is opened again for ever; a recording is played once. `tell` is called from several threads and must
+    not block; who gets a `MemoryMade` closes its descriptor.
+
+    Attributes:
+        live: the source is a camera or a stream: the newest frame is kept only. A recording loses no frame.
+        reconnects: connections that ended, by reason: `stalled` (no frame for `stall_ms`), `lost` (it delivers no
+            more), `absent` (it does not open), `crashed` (the capture process died), `asked` (by `reconnect`).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        camera: Camera,
+        tell: Callable[[FeedEvent], None],
+        command: Sequence[str] = module("runtime.grab"),
+        new_memory_id: Callable[[], int] = _numbers.__next__,
+        random: Random | None = None,
+    ) -> None:
+        """Take a camera; nothing is opened before `start`.
+
+        Args:
+            name: of the camera, in events.
+            camera: its settings.
+            tell: takes events.
+            command: starts a capture process.
+            new_memory_id: gives a number that no shared memory of this runtime has had.
+            random: for the jitter of reconnects.
+
+        Raises:
+            SourceUnavailable: a URL of a kind that is not known.
+        """
+        self.live = address.kind(camera.source) != "recording"
+        self.reconnects = {"stalled": 0, "lost": 0, "absent": 0, "crashed": 0, "asked": 0}
+        self._name = name
+        self._camera = camera
+        self._stall_s = camera.stall_ms / 1000
+        self._tell = tell
+        self._command = command
+        self._new_memory_id = new_memory_id
+        self._shelf = Shelf(keep_all=not self.live, gone=lambda memory: tell(MemoryGone(name, memory)))
+        self._backoff = Backoff(camera.reconnect_min_s, camera.reconnect_max_s, random)
+        self._every = 1
+        self._next_id = 1
+        self._state = ("", "")
+        self._stopping = threading.Event()
+        self._asked = False
+        self._connection: _Connection | None = None
+        self._lock = threading.Lock()  # over the three above
+        self._undead: list[subprocess.Popen[bytes]] = []
+        # The kernel may hold a capture process inside a driver for ever: nothing waits for its thread at exit.
+        self._thread = threading.Thread(target=self._run, name=f"feed {name}", daemon=True)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames that were grabbed and never taken, by reason, as of `Shelf`."""
+        return self._shelf.dropped
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def take(self) -> SharedFrame | None:
+        """Take the newest frame of a live source, the next of a recording; None if there is none now.
+
+        The frame's slot is the caller's until `give_back`. Never hold more than two: with three the camera must wait.
+        """
+        return self._shelf.take()
+
+    def give_back(self, frame: SharedFrame) -> None:
+        """Free the slot of a frame; again, or after its connection is over: nothing."""
+        self._shelf.give_back(frame)
+
+    def reconnect(self) -> None:
+        """Throw the connection of a live source away, and open it anew."""
+        with self._lock:
+            if self.live and self._connection is not None:
+                self._asked = True
+                self._connection.link.hang_up()
+
+    def slow_down(self, every: int) -> None:
+        """Give every n-th frame of a live source only."""
+        self._every = every
+
+    def stop(self) -> None:
+        """Begin to end; returns at once."""
+        with self._lock:
+            self._stopping.set()
+            if self._connection is not None:
+                self._connection.link.hang_up()
+
+    def close(self) -> None:
+        """End, and kill the capture process if it hangs."""
+        self.stop()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_S)
+        while (frame := self.take()) is not None:
+            self.give_back(frame)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            over, delivered_s = self._connect()
+            if self._stopping.is_set():
+                return
+            if not self.live:
+                self._tell(FeedEnded(self._name, over.line, failed=over.cause != "end"))
+                return
+            self.reconnects[over.cause] += 1
+            self._change("stalled" if over.cause == "stalled" else "disconnected", over.what)
+            self._stopping.wait(self._backoff.after(delivered_s))
+
+    def _connect(self) -> tuple[_Over, float]:
+        """Run one capture process to its end; say why it ended, and for how long it delivered frames."""
+        self._undead = [process for process in self._undead if process.poll() is None]
+        try:
+            process, sock = spawn(self._command)
+        except OSError as error:
+            return _Over("crashed", f"no capture process can be started ({error.strerror})"), 0.0
+        connection = _Connection(Link(sock, Word))
+        with self._lock:
+            self._asked = False
+            self._connection = connection
+            if self._stopping.is_set():
+                connection.link.hang_up()
+        try:
+            self._listen(connection)
+        except _Over as reason:
+            over = reason
+        except LinkClosed as closed:
+            over = _Over("crashed", str(closed))
+        except Exception as error:  # noqa: BLE001 - a camera is never given up, whatever happens
+            over = _Over("crashed", address.redact(f"internal error ({error!r})"))
+        delivered_s = connection.delivered_s()
+        self._end(connection, process)
+        if self._asked:
+            over = _Over("asked", "a new connection was asked for")
+        elif over.cause == "crashed" and process.returncode:
+            over = _Over("crashed", _describe_death(process.returncode))
+        return over, delivered_s
+
+    def _end(self, connection: _Connection, process: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._connection = None
+        connection.link.close()
+        if not end(process):
+            self._undead.append(process)
+        self._shelf.retire(connection.memory)
+
+    def _listen(self, connection: _Connection) -> None:
+        """Hear a capture process out.
+
+        Raises:
+            _Over: it says that it ends, or it says nothing for too long.
+            LinkClosed: it died, or is not wanted any more.
+        """
+        camera = self._camera
+        connection.link.send(Open(camera.source, self.live, camera.pace, camera.fps, self._next_id))
+        while True:
+            heard = connection.link.receive(connection.patience_s)
+            if heard is None:
+                self._lose_patience(connection)
+            else:
+                self._hear(connection, *heard)
+
+    def _hear(self, connection: _Connection, word: Word, descriptors: list[int]) -> None:
+        if isinstance(word, Started):
+            connection.patience_s = self._stall_s + OPENING_S
+        elif isinstance(word, Opened):
+            connection.opened = True
+            connection.interval_s = word.interval_s
+            connection.patience_s = self._stall_s + OPENING_S + word.interval_s
+        elif isinstance(word, MemoryReady):
+            self._shelf.retire(connection.memory)
+            connection.memory = self._new_memory_id()
+            self._shelf.add(connection.memory)
+            self._tell(MemoryMade(self._name, connection.memory, descriptors[0], word.size))
+        elif isinstance(word, Grabbed):
+            self._arrive(connection, word)
+        elif isinstance(word, Missed):
+            self._next_id = word.frame_id + 1
+            self.dropped["no slot"] += 1
+        else:
+            raise _Over(word.cause, word.what, word.line)
+
+    def _arrive(self, connection: _Connection, word: Grabbed) -> None:
+        self._next_id = word.frame_id + 1
+        connection.since = connection.since or time.monotonic()
+        connection.patience_s = self._stall_s + connection.interval_s
+        self._change("live", "delivers pictures")
+        free = partial(_free, connection.link, word.slot)
+        if self.live and word.frame_id % self._every:
+            self.dropped["degraded"] += 1
+            free()
+            return
+        memory = NO_MEMORY if word.hw is None else connection.memory
+        frame = SharedFrame(memory, word.slot, word.hw, word.frame_id, word.t_capture_ns, word.t_mono_ns)
+        if self._shelf.put(frame, free):
+            self._tell(FrameArrived(self._name))
+
+    def _lose_patience(self, connection: _Connection) -> None:
+        """Take note that nothing was heard for long; a live source is given up."""
+        what = f"no frame for {connection.patience_s:g} s" if connection.opened else "does not open in time"
+        if self.live:
+            self._change("stalled", what)  # now, as the end of the process may take a while
+            raise _Over("stalled", what)
+        if self._shelf.out < SLOTS:  # else it may not go on before a frame is given back
+            self._change("stalled", what)
+            connection.patience_s = None
+
+    def _change(self, state: Literal["live", "stalled", "disconnected"], reason: str) -> None:
+        if self._state != (state, reason):
+            self._state = (state, reason)
+            self._tell(FeedChanged(self._name, state, reason))
+
+
+def _free(link: Link[Word], slot: int) -> None:
+    with contextlib.suppress(LinkClosed):
+        link.send(Free(slot))
+
+
+def _describe_death(code: int) -> str:
+    return f"capture process killed by signal {-code}" if code < 0 else f"capture process ended with code {code}"

@@ -1,0 +1,233 @@
+"""The process that holds a camera: it grabs frames into shared memory, and may hang or die without harm to others.
+
+The runtime's `Feed` starts it, kills it when it hangs, and starts another: a reconnect is a new process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from edge_config.errors import PatchedgeError, SourceUnavailable
+from runtime import address
+from runtime.frame import Frame, Image
+from runtime.link import Link, LinkClosed, from_parent
+from runtime.shared import SLOTS, Memory
+
+if TYPE_CHECKING:
+    from runtime.capture import Grabber, Recorded
+
+ON_ITS_WAY_S = 0.005
+"""A live source waits so long for a slot that may be on its way back."""
+
+Pace = Literal["fps", "max"]
+
+
+class Open(msgspec.Struct, tag=True, frozen=True):
+    """Order: give the frames of this source, counted from `first_id`. The rest is as in the settings of a camera."""
+
+    source: int | str
+    live: bool
+    pace: Pace
+    fps: float | None
+    first_id: int
+
+
+class Free(msgspec.Struct, tag=True, frozen=True):
+    """Order: this slot may be written again."""
+
+    slot: int
+
+
+class Started(msgspec.Struct, tag=True, frozen=True):
+    """Word: the process runs, and opens the source now."""
+
+
+class Opened(msgspec.Struct, tag=True, frozen=True):
+    """Word: the source is open; its frames are due so many seconds apart, 0 where that is not known."""
+
+    interval_s: float
+
+
+class MemoryReady(msgspec.Struct, tag=True, frozen=True):
+    """Word: frames lie in this memory from now on; its descriptor comes with the word."""
+
+    size: int
+
+
+class Grabbed(msgspec.Struct, tag=True, frozen=True):
+    """Word: a frame lies in this slot of the newest memory; `hw` is None, and the slot empty, if it was undecodable."""
+
+    slot: int
+    hw: tuple[int, int] | None
+    frame_id: int
+    t_capture_ns: int
+    t_mono_ns: int
+
+
+class Missed(msgspec.Struct, tag=True, frozen=True):
+    """Word: a frame of a live source came while no slot was free."""
+
+    frame_id: int
+
+
+class Ended(msgspec.Struct, tag=True, frozen=True):
+    """Word, the last one: no more frames.
+
+    Attributes:
+        cause: `end` of a recording, `absent` if it did not open, `lost` if it delivers no more.
+        what: what is wrong.
+        line: the same in a whole line, with place and remedy.
+    """
+
+    cause: Literal["end", "absent", "lost"]
+    what: str
+    line: str
+
+
+Order = Open | Free
+Word = Started | Opened | MemoryReady | Grabbed | Missed | Ended
+
+
+def main(connect: Callable[[int | str], Grabber] | None = None) -> None:
+    """Obey the runtime that started this process, until it hangs up or the source ends.
+
+    Args:
+        connect: opens a live source; by default `capture.open_camera`.
+    """
+    link: Link[Order] = from_parent(sys.argv, Order)
+    with contextlib.suppress(LinkClosed):
+        _obey(link, connect)
+    os._exit(0)  # at once: a driver's thread may hang
+
+
+class _Grab:
+    """Frames of one source, on their way into slots."""
+
+    def __init__(self, link: Link[Order]) -> None:
+        self._link = link
+        self._memory: Memory | None = None
+        self._free = list(range(SLOTS))
+        self._freed = threading.Condition()
+
+    def listen(self) -> None:
+        """Hear which slots are free again; end this process when the runtime hangs up."""
+        while True:
+            try:
+                heard = self._link.receive(None)
+            except LinkClosed:
+                os._exit(0)
+            if heard is not None and isinstance(heard[0], Free):
+                with self._freed:
+                    self._free.append(heard[0].slot)
+                    self._freed.notify()
+
+    def _slot(self, wait_s: float | None) -> int | None:
+        """Take a free slot; None if there is none in time."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._free, wait_s)
+            return self._free.pop() if self._free else None
+
+    def _put(self, slot: int, frame: Frame) -> None:
+        """Write a frame into a slot and say so."""
+        hw = None
+        if frame.image is not None and _is_picture(frame.image):
+            hw = (frame.image.shape[0], frame.image.shape[1])
+            self._memory_for(hw).write(slot, frame.image)
+        self._link.send(Grabbed(slot, hw, frame.frame_id, frame.t_capture_ns, frame.t_mono_ns))
+
+    def _memory_for(self, hw: tuple[int, int]) -> Memory:
+        if self._memory is None or self._memory.hw != hw:
+            if self._memory is not None:
+                self._memory.close()
+            self._memory = Memory(hw)
+            self._link.send(MemoryReady(self._memory.size), [self._memory.descriptor])
+        return self._memory
+
+    def live(self, camera: Grabber, first_id: int) -> None:
+        """Grab without a pause, so that no buffer fills with old pictures; decode where there is a slot."""
+        for frame_id in itertools.count(first_id):
+            if not camera.grab():
+                return
+            t_capture_ns, t_mono_ns = time.time_ns(), time.monotonic_ns()
+            slot = self._slot(ON_ITS_WAY_S)
+            if slot is None:
+                self._link.send(Missed(frame_id))
+            else:
+                self._put(slot, Frame(camera.retrieve(), frame_id, t_capture_ns, t_mono_ns))
+
+    def recorded(self, recorded: Recorded) -> None:
+        """Read only when there is a slot: no frame is lost, and none grows old."""
+        while (slot := self._slot(None)) is not None and (frame := recorded.read()) is not None:
+            self._put(slot, frame)
+
+    def opened(self, interval_s: float) -> None:
+        """Say that the source is open."""
+        self._link.send(Opened(interval_s))
+
+
+def _obey(link: Link[Order], connect: Callable[[int | str], Grabber] | None) -> None:
+    order = link.receive(None)
+    if order is None or not isinstance(order[0], Open):
+        return
+    play = _load(order[0], connect)
+    link.send(Started())
+    grab = _Grab(link)
+    threading.Thread(target=grab.listen, name="listen", daemon=True).start()
+    try:
+        ended = play(grab)
+    except LinkClosed:
+        raise
+    except PatchedgeError as error:
+        ended = Ended("absent" if isinstance(error, SourceUnavailable) else "lost", error.what, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a driver throws, the runtime must hear of it
+        what = address.redact(f"capture failed ({type(error).__name__}: {error})")
+        ended = Ended("lost", what, what)
+    link.send(ended)
+
+
+def _load(order: Open, connect: Callable[[int | str], Grabber] | None) -> Callable[[_Grab], Ended]:
+    """Load the libraries that a source needs, which takes its time; give what opens it and plays it to its end."""
+    if order.live and connect is not None:
+        return partial(_play_live, order, connect)
+    # Here and not above, so that the parent, which imports this module for its messages, stays light.
+    from runtime import capture
+
+    capture.use_one_thread()
+    if order.live:
+        return partial(_play_live, order, capture.open_camera)
+    from runtime.log import set_up_logging  # only a recording logs, and the library is half of what there is to load
+
+    set_up_logging()
+    return partial(_play_recording, order, capture.open_recording)
+
+
+def _play_live(order: Open, connect: Callable[[int | str], Grabber], grab: _Grab) -> Ended:
+    camera = connect(order.source)  # never released: that may hang, and the end of the process does it
+    grab.opened(0.0)
+    grab.live(camera, order.first_id)
+    return Ended("lost", "delivers no more pictures", "delivers no more pictures")
+
+
+def _play_recording(order: Open, connect: Callable[[str, Pace, float | None], Recorded], grab: _Grab) -> Ended:
+    recorded = connect(str(order.source), order.pace, order.fps)
+    grab.opened(recorded.interval_s)
+    grab.recorded(recorded)
+    return Ended("end", "end of recording", "end of recording")
+
+
+def _is_picture(image: Image) -> bool:
+    return image.dtype == "uint8" and image.ndim == 3 and image.shape[2] == 3 and image.size > 0  # noqa: PLR2004
+
+
+if __name__ == "__main__":
+    main()

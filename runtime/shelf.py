@@ -1,0 +1,104 @@
+"""The frames of a camera between those who capture and those who take them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runtime.frame import SharedFrame
+
+NO_MEMORY = 0
+"""The memory of a frame that could not be decoded."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """A shared memory: frames outside the capture process that lie in it, and whether more may come."""
+
+    frames: int = 0
+    in_use: bool = True
+
+
+class Shelf:
+    """Frames that wait to be taken, and those that were taken and not given back. Any thread may call.
+
+    Attributes:
+        dropped: frames that were never taken, by reason: `newer` came before it was taken, `no slot` was free because
+            all were taken, `degraded`: left out to save time.
+    """
+
+    def __init__(self, *, keep_all: bool, gone: Callable[[int], None]) -> None:
+        """Keep all frames, or the newest only; `gone` is told when no frame lies in a memory and none will."""
+        self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
+        self._keep_all = keep_all
+        self._gone = gone
+        self._lock = threading.Lock()
+        self._waiting: deque[SharedFrame] = deque()
+        self._out: dict[int, tuple[int, Callable[[], None]]] = {}  # frame_id -> its memory, and what frees its slot
+        self._memories: dict[int, _Memory] = {}
+
+    @property
+    def out(self) -> int:
+        """Frames that wait or were taken: so many slots are not free."""
+        return len(self._out)
+
+    def add(self, memory: int) -> None:
+        """Expect frames in a memory."""
+        with self._lock:
+            self._memories[memory] = _Memory()
+
+    def retire(self, memory: int) -> None:
+        """Expect no more frames in a memory; of one that is not known: nothing."""
+        with self._lock:
+            if memory in self._memories:
+                self._memories[memory].in_use = False
+            gone = self._is_gone(memory)
+        if gone:
+            self._gone(memory)
+
+    def put(self, frame: SharedFrame, free: Callable[[], None]) -> bool:
+        """Let a frame wait; `free` frees its slot.
+
+        Returns:
+            Whether it waits beside those before it, and not in their place.
+        """
+        with self._lock:
+            replaced = [] if self._keep_all else list(self._waiting)
+            self._waiting.append(frame)
+            self._out[frame.frame_id] = frame.memory, free
+            if frame.memory in self._memories:
+                self._memories[frame.memory].frames += 1
+            for _ in replaced:
+                self._waiting.popleft()
+        for old in replaced:
+            self.dropped["newer"] += 1
+            self.give_back(old)
+        return not replaced
+
+    def take(self) -> SharedFrame | None:
+        """Take the next frame; None if there is none."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def give_back(self, frame: SharedFrame) -> None:
+        """Free the slot of a frame; again, or after its capture process has ended: nothing."""
+        with self._lock:
+            if frame.frame_id not in self._out:
+                return
+            memory, free = self._out.pop(frame.frame_id)
+            if memory in self._memories:
+                self._memories[memory].frames -= 1
+            gone = self._is_gone(memory)
+        free()
+        if gone:
+            self._gone(memory)
+
+    def _is_gone(self, memory: int) -> bool:
+        """Forget a memory if it is not needed any more, and tell so once."""
+        state = self._memories.get(memory)
+        if state is None or state.in_use or state.frames:
+            return False
+        del self._memories[memory]
+        return True

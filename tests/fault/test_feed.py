@@ -1,0 +1,533 @@
+"""Cameras that hang, freeze, die, go and come back, in processes that are killed for it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_config.errors import SourceUnavailable
+from edge_config.settings import Camera
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
+from runtime.feed import CLOSE_S, Feed
+from runtime.frame import Image, SharedFrame
+from runtime.link import module
+from runtime.shared import SLOTS, picture
+from tests.fakes.camera import (
+    BROKEN,
+    COMMAND,
+    GREY,
+    HANG,
+    HANG_HARD,
+    HANGS_IN_OPEN,
+    KILL,
+    LOST,
+    PICTURE,
+    SEGFAULT,
+    THROW,
+    WIDE,
+    Remote,
+    pixels,
+    plugged,
+)
+from tests.tiny import normal_picture, write_pictures
+
+ENOUGH_S = 20.0
+"""For an event that comes soon unless something hangs."""
+
+REAL = module("runtime.grab")
+
+SOON = {"stall_ms": 500, "reconnect_min_s": 0.01, "reconnect_max_s": 0.05}
+PATIENT = {**SOON, "stall_ms": 60_000}
+
+E = TypeVar("E")
+
+
+class Reader:
+    """What the main thread does with a feed: it hears events, maps memories and takes frames."""
+
+    def __init__(self, source: int | str, command: tuple[str, ...] = COMMAND, **settings: Any) -> None:
+        self.inbox: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
+        self.feed = Feed("front", Camera(source=source, **settings), self.inbox.put, command, random=Random(0))  # noqa: S311
+        self.maps: dict[int, mmap.mmap] = {}
+        self.past: list[FeedEvent] = []
+        self.shots = 0
+
+    def hear(self, kind: type[E], fits: Callable[[E], bool] = lambda _: True) -> E:
+        """Give the next event of a kind, and let all before it pass."""
+        while True:
+            try:
+                event = self.inbox.get(timeout=ENOUGH_S)
+            except queue.Empty:
+                pytest.fail(f"no {kind.__name__} came after {self.past}")
+            self.past.append(event)
+            if isinstance(event, MemoryMade):
+                self.maps[event.memory] = mmap.mmap(event.descriptor, event.size, access=mmap.ACCESS_READ)
+                os.close(event.descriptor)
+            if isinstance(event, MemoryGone):
+                self.maps.pop(event.memory).close()
+            if isinstance(event, kind) and fits(event):
+                return event
+
+    def state(self, state: str) -> str:
+        """Wait for a state; give its reason."""
+        return self.hear(FeedChanged, lambda event: event.state == state).reason
+
+    def next(self) -> SharedFrame:
+        """Wait for a frame and take it."""
+        self.hear(FrameArrived)
+        frame = self.feed.take()
+        assert frame is not None
+        return frame
+
+    def shoot(self, remote: Remote) -> SharedFrame:
+        """Have a camera take pictures until one arrives: a slot that was just given back may not be free yet."""
+        while True:
+            missed = self.feed.dropped["no slot"]
+            self.shots += 1
+            remote.do(PICTURE)
+            wait_until(lambda seen=missed: not self.inbox.empty() or self.feed.dropped["no slot"] > seen)
+            if not self.inbox.empty():
+                return self.next()
+
+    def look(self, frame: SharedFrame) -> Image:
+        """Copy the picture of a frame, and give the frame back."""
+        assert frame.hw is not None
+        image = picture(self.maps[frame.memory], frame.slot, frame.hw).copy()
+        self.feed.give_back(frame)
+        return image
+
+    def close(self) -> None:
+        """End the feed, and hear what is left."""
+        began = time.monotonic()
+        self.feed.close()
+        assert time.monotonic() - began < CLOSE_S + 0.2
+        self.inbox.put(FeedEnded("", "", failed=False))
+        self.hear(FeedEnded, lambda event: not event.camera)
+
+
+@contextmanager
+def reading(source: int | str, command: tuple[str, ...] = COMMAND, **settings: Any) -> Iterator[Reader]:
+    reader = Reader(source, command, **settings)
+    reader.feed.start()
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[Remote]:
+    """Give a camera that is plugged in."""
+    with plugged(tmp_path / "camera") as remote:
+        yield remote
+
+
+def children() -> list[int]:
+    """Give the processes that this one has started and not reaped."""
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(pid) for task in tasks for pid in read_of_process(os.getpid(), f"task/{task.name}/children").split()]
+
+
+def wait_until(fits: Callable[[], bool]) -> None:
+    """Wait for what no event tells."""
+    late = time.monotonic() + ENOUGH_S
+    while not fits():
+        assert time.monotonic() < late
+        time.sleep(0.002)
+
+
+def assert_ends(process: int) -> None:
+    """Wait for the end of a process, given by its pidfd."""
+    ended, _, _ = select.select([process], [], [], ENOUGH_S)
+    assert ended
+
+
+def read_of_process(pid: int, name: str) -> str:
+    """Give a file of a process in /proc; empty if the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_frames_arrive_as_they_were_grabbed(remote: Remote) -> None:
+    """Every frame has the pixels of the camera, its number, and stamps of both clocks."""
+    with reading(remote.source, **PATIENT) as reader:
+        stamps = [time.time_ns()]
+        for _ in range(20):
+            frame = reader.shoot(remote)
+            assert 0 <= time.monotonic_ns() - frame.t_mono_ns < ENOUGH_S * 1e9
+            assert np.array_equal(reader.look(frame), pixels(frame.frame_id))
+            assert frame.frame_id == reader.shots
+            stamps.append(frame.t_capture_ns)
+        assert stamps == sorted(stamps)
+        assert reader.feed.live
+        assert reader.feed.dropped["newer"] == 0
+
+
+def test_who_comes_late_gets_the_newest_frame(remote: Remote) -> None:
+    """Frames that nobody takes make way for newer ones, are counted, and are visible in the numbers."""
+    with reading(remote.source, **PATIENT) as reader:
+        remote.do(PICTURE)
+        reader.hear(FrameArrived)
+        for dropped in range(1, SLOTS):
+            remote.do(PICTURE)
+            wait_until(lambda n=dropped: reader.feed.dropped["newer"] == n)
+        frame = reader.feed.take()
+        assert frame is not None
+        assert frame.frame_id == SLOTS
+        assert np.array_equal(reader.look(frame), pixels(SLOTS))
+        assert reader.feed.take() is None
+
+
+def test_who_holds_all_slots_stops_no_camera(remote: Remote) -> None:
+    """While all slots are taken the camera is drained, its frames are counted, and it is not called stalled."""
+    with reading(remote.source, **SOON) as reader:
+        held = [reader.shoot(remote) for _ in range(SLOTS)]
+        began = time.monotonic()
+        while time.monotonic() - began < 2 * SOON["stall_ms"] / 1000:
+            before = reader.feed.dropped["no slot"]
+            remote.do(PICTURE)
+            wait_until(lambda seen=before: reader.feed.dropped["no slot"] > seen)
+        reader.shots += reader.feed.dropped["no slot"]
+        for frame in held:
+            assert np.array_equal(reader.look(frame), pixels(frame.frame_id))
+        assert reader.shoot(remote).frame_id == reader.shots
+        assert not any(isinstance(event, FeedChanged) and event.state != "live" for event in reader.past)
+
+
+def test_read_that_never_returns_costs_one_process(remote: Remote) -> None:
+    """A camera that delivers nothing for stall_ms is stalled, its process is killed, and another goes on counting."""
+    with reading(remote.source, **SOON) as reader:
+        for number, hang in enumerate([HANG, HANG_HARD], start=1):
+            remote.do(PICTURE, hang)
+            assert reader.next().frame_id == number
+            assert reader.state("stalled") == "no frame for 0.5 s"
+        remote.do(PICTURE)
+        frame = reader.next()
+        assert np.array_equal(reader.look(frame), pixels(1))
+        assert frame.frame_id == 3
+        assert reader.feed.reconnects["stalled"] == 2
+        assert len(children()) == 1
+
+
+def test_open_that_never_returns_is_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that hangs while it is opened is given up after a while, and opened anew."""
+    monkeypatch.setattr("runtime.feed.OPENING_S", 0.1)
+    with plugged(tmp_path / HANGS_IN_OPEN) as remote, reading(remote.source, **SOON) as reader:
+        assert reader.state("stalled") == "does not open in time"
+        wait_until(lambda: reader.feed.reconnects["stalled"] >= 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "reason", "count"),
+    [
+        (LOST, "disconnected", "delivers no more pictures", "lost"),
+        (THROW, "disconnected", "capture failed (OverflowError: driver of rtsp://***@host/)", "lost"),
+        (KILL, "disconnected", "capture process killed by signal 9", "crashed"),
+        (SEGFAULT, "disconnected", "capture process killed by signal 11", "crashed"),
+    ],
+)
+def test_camera_that_breaks_is_opened_anew(remote: Remote, fault: bytes, state: str, reason: str, count: str) -> None:
+    """However a connection ends, its end is told and counted, and the next one delivers."""
+    with reading(remote.source, **PATIENT) as reader:
+        remote.do(PICTURE, fault)
+        reader.feed.give_back(reader.next())
+        assert reader.state(state) == reason
+        remote.do(PICTURE)
+        assert reader.state("live") == "delivers pictures"
+        assert reader.next().frame_id == 2
+        assert reader.feed.reconnects == {**dict.fromkeys(reader.feed.reconnects, 0), count: 1}
+
+
+def test_capture_process_may_be_killed_at_any_time(remote: Remote) -> None:
+    """Kill -9 of the process is survived; frames that were taken stay whole until they are given back."""
+    with reading(remote.source, **PATIENT) as reader:
+        remote.do(PICTURE)
+        frame = reader.next()
+        (child,) = children()
+        os.kill(child, signal.SIGKILL)
+        assert reader.state("disconnected") == "capture process killed by signal 9"
+        remote.do(PICTURE)
+        assert reader.next().frame_id == 2
+        assert not any(isinstance(event, MemoryGone) for event in reader.past)
+        assert np.array_equal(reader.look(frame), pixels(1))
+        assert reader.hear(MemoryGone).memory == frame.memory
+
+
+def test_camera_that_is_absent_is_waited_for(tmp_path: Path) -> None:
+    """A camera that is not there at the start is an ordinary state; it is live when it comes, also after it went."""
+    path = tmp_path / "camera"
+    with reading(f"v4l2://{path}", **PATIENT) as reader:
+        assert reader.state("disconnected") == "no such device"
+        wait_until(lambda: reader.feed.reconnects["absent"] >= 3)
+        for frame_id in (1, 2):
+            with plugged(path) as remote:
+                remote.do(PICTURE)
+                assert reader.next().frame_id == frame_id
+            reader.state("disconnected")
+        told = [event.reason for event in reader.past if isinstance(event, FeedChanged) and event.state != "live"]
+        assert len(told) <= 5, "a state is told when it changes, and not at each try"
+
+
+def test_size_may_change_at_any_time(remote: Remote) -> None:
+    """Pictures of another size come in another memory, and the old one goes when its frames are given back."""
+    with reading(remote.source, **PATIENT) as reader:
+        held = []
+        for what in (PICTURE, WIDE, PICTURE):
+            remote.do(what)
+            held.append(reader.next())
+        assert [frame.hw for frame in held] == [(48, 64), (90, 122), (48, 64)]
+        assert len({frame.memory for frame in held}) == 3
+        for number, frame in enumerate(held, start=1):
+            assert np.array_equal(reader.look(frame), pixels(number, WIDE if number == 2 else PICTURE))
+        assert reader.hear(MemoryGone).memory == held[0].memory
+        assert reader.hear(MemoryGone).memory == held[1].memory
+
+
+def test_undecodable_frames_are_frames(remote: Remote) -> None:
+    """A frame that cannot be decoded, or is no colour picture, comes without a picture."""
+    with reading(remote.source, **PATIENT) as reader:
+        for what in (BROKEN, GREY, PICTURE):
+            remote.do(what)
+            frame = reader.next()
+            assert (frame.hw is None) == (what != PICTURE)
+            reader.feed.give_back(frame)
+        assert frame.frame_id == 3
+
+
+def test_reconnect_throws_the_connection_away(remote: Remote) -> None:
+    """`reconnect` starts another process although the camera delivers."""
+    with reading(remote.source, **PATIENT) as reader:
+        remote.do(PICTURE)
+        reader.feed.give_back(reader.next())
+        (before,) = children()
+        reader.feed.reconnect()
+        reader.state("disconnected")
+        remote.do(PICTURE)
+        assert reader.next().frame_id == 2
+        assert reader.feed.reconnects["asked"] == 1
+        assert children() != [before]
+
+
+def test_slowed_feed_gives_every_nth_frame(remote: Remote) -> None:
+    """`slow_down` leaves frames out, counts them, and is taken back by 1."""
+    with reading(remote.source, **PATIENT) as reader:
+        reader.feed.slow_down(2)
+        for dropped, frame_id in ((1, 2), (2, 4)):
+            remote.do(PICTURE)
+            wait_until(lambda n=dropped: reader.feed.dropped["degraded"] == n)
+            remote.do(PICTURE)
+            assert reader.next().frame_id == frame_id
+    with reading(remote.source, **PATIENT) as reader:
+        reader.feed.slow_down(2)
+        reader.feed.slow_down(1)
+        remote.do(PICTURE)
+        assert reader.next().frame_id == 1
+
+
+def test_nothing_is_left_after_many_reconnects(remote: Remote) -> None:
+    """Fifty reconnects leave no descriptor, no process, no thread and no memory, and neither does the end."""
+    threads, files = threading.active_count(), descriptors()
+    with reading(remote.source, **PATIENT) as reader:
+        for number in range(1, 51):
+            remote.do(PICTURE, (LOST, KILL, THROW)[number % 3])
+            frame = reader.next()
+            assert frame.frame_id == number
+            reader.feed.give_back(frame)
+            reader.state("disconnected")
+        remote.do(PICTURE)
+        reader.look(reader.next())
+        assert threading.active_count() == threads + 1
+        assert len(children()) == 1
+        assert len(reader.maps) == 1
+    assert (threading.active_count(), descriptors(), children(), reader.maps) == (threads, files, [], {})
+
+
+@pytest.mark.parametrize("doing", [PICTURE, HANG, HANG_HARD])
+def test_close_is_quick_whatever_the_camera_does(remote: Remote, doing: bytes) -> None:
+    """`close` returns within half a second and leaves no process, also where the driver hangs."""
+    with reading(remote.source, **PATIENT) as reader:
+        remote.do(PICTURE, doing)
+        reader.next()
+        (child,) = children()
+    assert not Path(f"/proc/{child}").exists()
+
+
+def test_close_is_quick_while_nothing_is_connected(tmp_path: Path) -> None:
+    """`close` does not wait for the next try."""
+    with reading(f"v4l2://{tmp_path}/none", reconnect_min_s=3600, reconnect_max_s=3600) as reader:
+        reader.state("disconnected")
+    Feed("front", Camera(source=0), reader.inbox.put).close()  # not even started
+
+
+def test_death_of_the_runtime_takes_the_capture_process_along(remote: Remote) -> None:
+    """Kill -9 of the parent leaves no child, also none whose driver lets nothing run."""
+    program = f"""
+import queue, sys
+from edge_config.settings import Camera
+from runtime.feed import Feed
+inbox = queue.SimpleQueue()
+feed = Feed("front", Camera(source={remote.source!r}, stall_ms=60000), inbox.put, {COMMAND!r})
+feed.start()
+while feed.take() is None:
+    inbox.get()
+print("live", flush=True)
+sys.stdin.read()
+"""
+    remote.do(PICTURE, HANG_HARD)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "live\n"
+        tasks = Path(f"/proc/{parent.pid}/task").iterdir()
+        (child,) = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+        watch = os.pidfd_open(child)
+        parent.kill()
+        parent.wait()
+    try:
+        assert_ends(watch)
+    finally:
+        os.close(watch)
+
+
+def test_folder_loses_no_picture(tmp_path: Path) -> None:
+    """A folder gives every picture once and in order, however slowly they are taken, and then it ends."""
+    write_pictures(tmp_path, set(), 12)
+    (tmp_path / "0005.png").write_bytes(b"broken")
+    with reading(str(tmp_path), REAL, pace="max") as reader:
+        for number in range(1, 13):
+            frame = reader.next()
+            assert frame.frame_id == number
+            if number == 5:
+                assert frame.hw is None
+                reader.feed.give_back(frame)
+            else:
+                assert np.array_equal(reader.look(frame), normal_picture(number))
+        assert reader.hear(FeedEnded) == FeedEnded("front", "end of recording", failed=False)
+        assert not reader.feed.live
+        assert sum(reader.feed.dropped.values()) == 0
+
+
+def test_last_frames_of_a_recording_can_be_taken_after_its_end(tmp_path: Path) -> None:
+    """The end of the capture process takes no frame away."""
+    write_pictures(tmp_path, set(), SLOTS - 1)  # with one more, the last look for a picture would wait for a slot
+    with reading(str(tmp_path), REAL, pace="max") as reader:
+        reader.hear(FeedEnded)
+        for number in range(1, SLOTS):
+            frame = reader.feed.take()
+            assert frame is not None
+            assert np.array_equal(reader.look(frame), normal_picture(number))
+        assert reader.feed.take() is None
+        reader.hear(MemoryGone)
+
+
+def test_video_loses_no_frame(tmp_path: Path) -> None:
+    """A video file gives every frame in order at its pace."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), 100, (64, 48))
+    for level in range(0, 200, 10):
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    levels, stamps = [], []
+    with reading(str(path), REAL) as reader:
+        for _ in range(20):
+            frame = reader.next()
+            stamps.append(frame.t_mono_ns)
+            levels.append(round(float(reader.look(frame).mean()), -1))
+    assert levels == list(range(0, 200, 10))
+    assert stamps[-1] - stamps[0] >= 18e9 / 100  # a frame that is late does not put off those after it
+
+
+def test_recording_that_is_taken_slowly_is_not_stalled(tmp_path: Path) -> None:
+    """A recording waits for who takes its frames, and for its own pace; neither is a stall."""
+    write_pictures(tmp_path, set(), SLOTS + 2)
+    with reading(str(tmp_path), REAL, pace="fps", fps=4, stall_ms=100) as reader:
+        held = [reader.next() for _ in range(SLOTS)]
+        with pytest.raises(queue.Empty):
+            reader.inbox.get(timeout=0.5)  # more than the stall and the pace together
+        for frame in held:
+            reader.feed.give_back(frame)
+        assert reader.next().frame_id == SLOTS + 1
+        assert [event.state for event in reader.past if isinstance(event, FeedChanged)] == ["live"]
+
+
+def test_recording_that_is_none_ends_with_its_reason(tmp_path: Path) -> None:
+    """A file that is absent is not waited for: the end says what is wrong in one line."""
+    with reading(str(tmp_path / "clip.mp4"), REAL) as reader:
+        ended = reader.hear(FeedEnded)
+    assert ended.failed
+    assert ended.reason == f"{tmp_path}/clip.mp4: no such file, folder or camera"
+
+
+def test_recording_whose_process_dies_ends_and_says_so(tmp_path: Path) -> None:
+    """A recording is not played again from its start after a crash."""
+    write_pictures(tmp_path, set(), 3)
+    with reading(str(tmp_path), REAL, fps=0.01) as reader:
+        reader.next()
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)
+        os.kill(child, signal.SIGKILL)
+        assert reader.hear(FeedEnded) == FeedEnded("front", "capture process killed by signal 9", failed=True)
+
+
+def test_stream_that_refuses_hides_its_credentials(capfd: pytest.CaptureFixture[str]) -> None:
+    """User and password of a URL show in no event, no command line, no environment and no output."""
+    with reading("http://admin:s3cret@127.0.0.1:9/video", REAL, **PATIENT) as reader:
+        wait_until(lambda: children() != [])
+        for child in children():
+            for name in ("cmdline", "environ"):
+                assert "s3cret" not in read_of_process(child, name)
+        assert reader.state("disconnected") == "does not open"
+    assert "s3cret" not in repr(reader.past)
+    assert "s3cret" not in "".join(capfd.readouterr())
+
+
+def test_absent_camera_of_the_machine_is_a_state() -> None:
+    """The real capture process says that a camera is not there."""
+    with reading(61, REAL, **PATIENT) as reader:
+        assert reader.state("disconnected") == "no such device"
+
+
+def test_unknown_kind_of_source_is_refused_at_once() -> None:
+    """What can never open is not tried for ever."""
+    with pytest.raises(SourceUnavailable, match="not known"):
+        Feed("front", Camera(source="ftp://host/clip"), print)
+
+
+def test_program_that_cannot_start_is_a_state(tmp_path: Path) -> None:
+    """Where no process can be started, that is the reason of the state, and it is tried again."""
+    with reading(0, (str(tmp_path / "no-such-program"),), **SOON) as reader:
+        assert "No such file" in reader.state("disconnected")
+        wait_until(lambda: reader.feed.reconnects["crashed"] >= 3)
+
+
+def test_capture_process_of_a_foreign_folder_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in the working directory, the capture process is the one of this runtime."""
+    for name in ("runtime", "json", "cv2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    with reading(61, REAL, **PATIENT) as reader:
+        assert reader.state("disconnected") == "no such device"
