@@ -21,8 +21,8 @@ from export.options import Options
 from export.progress import progress
 from runtime.embed import Embed
 from runtime.frame import Image
-from runtime.pipeline import Scorer
 from runtime.score import ScoreFrame
+from runtime.scorer import Scorer
 from runtime.search import ExactSearch
 
 

@@ -21,10 +21,10 @@ from runtime.embed import Embed
 from runtime.frame import Grid, Image
 from runtime.history import History
 from runtime.lazy import LazySearch
-from runtime.pipeline import Scorer
 from runtime.preprocess import Preprocess
 from runtime.prune import PrunedSearch
 from runtime.score import ScoreFrame
+from runtime.scorer import Scorer
 from runtime.search import Deciding, ExactSearch, GraphSearch
 
 K = TypeVar("K", bound=np.generic)
