@@ -113,6 +113,7 @@ def _float_twin(
         preprocess=network.preprocess,
         embed=embed,
         search=exact,
+        new_search=lambda: exact,
         whole=exact,
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=network.grid,

@@ -75,7 +75,14 @@ def load(path: str | Path, threads: int = 0, search: SearchKind = "lazy") -> tup
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
     """
-    bundle, scorer, checked = load_and_check(path, threads, search)
+    bundle = bundles.read(path)
+    return bundle, prepare(bundle, threads, search)
+
+
+def prepare(bundle: Bundle, threads: int, search: SearchKind) -> Scorer:
+    """Do what `load` does with a bundle that was read."""
+    scorer, provider = _make_scorer(bundle, threads, search)
+    checked = _check_golden(bundle, scorer, provider)
     if not checked.good:
         raise BundleParity(
             f"golden frames differ on this machine: scores by {checked.scores:.1e} of {checked.tolerance.scores:.0e} "
@@ -83,7 +90,7 @@ def load(path: str | Path, threads: int = 0, search: SearchKind = "lazy") -> tup
             where=str(bundle.path),
             remedy="use the package versions of the manifest, or export on this kind of machine",
         )
-    return bundle, scorer
+    return scorer
 
 
 def load_and_check(
@@ -149,6 +156,7 @@ def assemble(
         preprocess=preprocess,
         embed=embed,
         search=kinds[search](),
+        new_search=kinds[search],
         whole=whole,
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=grid,

@@ -1,0 +1,53 @@
+"""Pictures in memory that processes share.
+
+A memory is anonymous, so that nothing of it is left when the last process that knows it ends. It has `SLOTS` places for
+pictures of one size. Which of them may be written is agreed elsewhere.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+
+import numpy as np
+
+from runtime.frame import Image
+
+SLOTS = 4
+"""One is written, one waits, and two are in work."""
+
+_CHANNELS = 3
+_SIZE_STAYS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+class Memory:
+    """The side that writes."""
+
+    def __init__(self, hw: tuple[int, int]) -> None:
+        """Make a memory for pictures of this height and width."""
+        self.hw = hw
+        self.size = SLOTS * _slot_bytes(hw)
+        self.descriptor = os.memfd_create("patchedge frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.descriptor, self.size)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SIZE_STAYS)  # who has mapped it cannot be hurt by its end
+        self._mapping = mmap.mmap(self.descriptor, self.size)
+
+    def write(self, slot: int, image: Image) -> None:
+        """Copy a picture into a slot."""
+        np.copyto(picture(self._mapping, slot, self.hw), image)
+
+    def close(self) -> None:
+        """Forget it here."""
+        self._mapping.close()
+        os.close(self.descriptor)
+
+
+def picture(mapping: mmap.mmap, slot: int, hw: tuple[int, int]) -> Image:
+    """Give the picture in a slot of a mapped memory, without a copy: uint8 [H, W, 3] BGR."""
+    flat = np.frombuffer(mapping, np.uint8, hw[0] * hw[1] * _CHANNELS, slot * _slot_bytes(hw))
+    return flat.reshape(*hw, _CHANNELS)
+
+
+def _slot_bytes(hw: tuple[int, int]) -> int:
+    return -(-hw[0] * hw[1] * _CHANNELS // mmap.PAGESIZE) * mmap.PAGESIZE
