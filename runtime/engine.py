@@ -140,10 +140,10 @@ class Engine:
         with self._lock:
             if frame.hw is None:
                 return "cannot be decoded"
-            if frame.memory not in self._memories:
-                return "its memory is gone"
             if self._life is None or not self._life.ready:
                 return "no inference worker"
+            if frame.memory not in self._memories:
+                return "its memory is gone"
             self._life.submit(self._number(), camera, frame, frame.hw)
             return ""
 

@@ -1,0 +1,1 @@
+"""Programs that stand in for parts of the runtime that misbehave."""
