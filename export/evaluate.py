@@ -17,8 +17,8 @@ from export import metrics
 from export.dataset import Dataset, Sample, printable, read_mask
 from export.progress import bar, progress
 from runtime.frame import Image, Score
-from runtime.pipeline import Scorer
 from runtime.score import anomaly_map
+from runtime.scorer import Scorer
 
 STAGES = ("preprocess", "embed", "search", "score")
 

@@ -21,8 +21,8 @@ from export.options import Options
 from export.progress import progress
 from runtime.embed import Embed
 from runtime.frame import Image
-from runtime.pipeline import Scorer
 from runtime.score import ScoreFrame
+from runtime.scorer import Scorer
 from runtime.search import ExactSearch
 
 
@@ -113,6 +113,7 @@ def _float_twin(
         preprocess=network.preprocess,
         embed=embed,
         search=exact,
+        new_search=lambda: exact,
         whole=exact,
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=network.grid,

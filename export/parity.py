@@ -19,7 +19,7 @@ from export.aggregate import bilinear_matrix
 from export.network import Network
 from export.progress import progress
 from runtime.frame import Image, Neighbours, Score
-from runtime.pipeline import Scorer
+from runtime.scorer import Scorer
 from runtime.search import Search
 
 MOST_PICTURES = 50

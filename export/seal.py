@@ -31,7 +31,7 @@ from export.parity import MOST_PICTURES, is_clear, measure_parity
 from export.progress import progress
 from runtime.frame import Image
 from runtime.load import assemble, load
-from runtime.pipeline import Scorer
+from runtime.scorer import Scorer
 from runtime.threads import limit_threads
 
 MIN_PICTURES = 4

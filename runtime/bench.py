@@ -34,8 +34,9 @@ from runtime.embed import session_options
 from runtime.frame import Frame, Image
 from runtime.load import load
 from runtime.log import set_up_logging
-from runtime.pipeline import Pipeline, Scorer
+from runtime.pipeline import Pipeline
 from runtime.publish import Publisher
+from runtime.scorer import Scorer
 from runtime.threads import limit_threads
 
 T = TypeVar("T")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from edge_config.errors import PatchedgeError
+from runtime.frame import BundleInfo, Result, SharedFrame
+
 
 @dataclass(frozen=True, slots=True)
 class FrameArrived:
@@ -60,3 +63,78 @@ class FeedEnded:
 
 
 FeedEvent = FrameArrived | MemoryMade | MemoryGone | FeedChanged | FeedEnded
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """The inference worker runs and takes frames, for the first time or again after an `EngineLost`.
+
+    Attributes:
+        bundles: camera -> the bundle in service. After a restart some cameras may have none: see `ReloadRefused`.
+    """
+
+    bundles: dict[str, BundleInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A frame that was submitted has its answer; every one gets exactly one.
+
+    A `Reloaded` comes between the last frame scored with the old bundle and the first one scored with the new.
+
+    Attributes:
+        result: None if it was not scored; then nothing is known of the frame, and `reason` says why.
+    """
+
+    camera: str
+    frame: SharedFrame
+    result: Result | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """The inference worker is gone, and another one is started. The frames it had are answered next.
+
+    Attributes:
+        cause: it ended by itself or was killed; it did not answer for too long and was killed; or it does not start.
+        reason: more of it, in a few words.
+    """
+
+    cause: Literal["crashed", "hung", "start"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRefused:
+    """At the first start a bundle cannot be served: the engine has ended, and so should the program."""
+
+    error: PatchedgeError
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """These cameras are scored with this bundle from the next frame on; it may be the one that they had."""
+
+    cameras: tuple[str, ...]
+    info: BundleInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused:
+    """A bundle was not taken into service.
+
+    Attributes:
+        path: of the bundle.
+        error: the one line that says why.
+        kept: the cameras go on with the bundle that they have; False after a restart of the worker, when they have
+            none until a reload brings them one.
+    """
+
+    cameras: tuple[str, ...]
+    path: str
+    error: str
+    kept: bool = True
+
+
+EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | ReloadRefused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3], channels in BGR order."""
+
+SceneFault = Literal["frozen", "dark", "blurred", "moved"]
+"""State of a camera whose pictures cannot be judged, as they themselves show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,47 @@ class Score:
     def distances(self) -> NDArray[np.float32]:
         """Patch distances, float32 [patches], as far as they are known: none is below the true one."""
         return self.found.distance
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the inference worker knows of one frame.
+
+    Attributes:
+        value: the score; None where the picture cannot be judged: `scene` says why.
+        patch, entry: as of `Score`.
+        peak_xy: pixel (x, y) of the frame under the centre of that patch.
+        searched: share of the patches that were looked up in the graph or the bank, 0 to 1.
+        scene: state that the picture shows the camera to be in; None if it can be judged.
+        scene_reason: what was seen, in a few words.
+        stage_seconds: time of each stage that the frame went through.
+    """
+
+    value: float | None = None
+    patch: int | None = None
+    entry: int | None = None
+    peak_xy: tuple[int, int] | None = None
+    searched: float | None = None
+    scene: SceneFault | None = None
+    scene_reason: str = ""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleInfo:
+    """A bundle in service.
+
+    Attributes:
+        id: sha256 of its manifest in hex.
+        path: where it was loaded from.
+        threshold: a score above it is anomalous.
+        promised_alpha: false-alarm rate that the threshold promises.
+    """
+
+    id: str
+    path: str
+    threshold: float
+    promised_alpha: float
 
 
 @dataclass(frozen=True, slots=True)

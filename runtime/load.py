@@ -21,10 +21,10 @@ from runtime.embed import Embed
 from runtime.frame import Grid, Image
 from runtime.history import History
 from runtime.lazy import LazySearch
-from runtime.pipeline import Scorer
 from runtime.preprocess import Preprocess
 from runtime.prune import PrunedSearch
 from runtime.score import ScoreFrame
+from runtime.scorer import Scorer
 from runtime.search import Deciding, ExactSearch, GraphSearch
 
 K = TypeVar("K", bound=np.generic)
@@ -75,7 +75,14 @@ def load(path: str | Path, threads: int = 0, search: SearchKind = "lazy") -> tup
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
     """
-    bundle, scorer, checked = load_and_check(path, threads, search)
+    bundle = bundles.read(path)
+    return bundle, prepare(bundle, threads, search)
+
+
+def prepare(bundle: Bundle, threads: int, search: SearchKind) -> Scorer:
+    """Do what `load` does with a bundle that was read."""
+    scorer, provider = _make_scorer(bundle, threads, search)
+    checked = _check_golden(bundle, scorer, provider)
     if not checked.good:
         raise BundleParity(
             f"golden frames differ on this machine: scores by {checked.scores:.1e} of {checked.tolerance.scores:.0e} "
@@ -83,7 +90,7 @@ def load(path: str | Path, threads: int = 0, search: SearchKind = "lazy") -> tup
             where=str(bundle.path),
             remedy="use the package versions of the manifest, or export on this kind of machine",
         )
-    return bundle, scorer
+    return scorer
 
 
 def load_and_check(
@@ -149,6 +156,7 @@ def assemble(
         preprocess=preprocess,
         embed=embed,
         search=kinds[search](),
+        new_search=kinds[search],
         whole=whole,
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=grid,

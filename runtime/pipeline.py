@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,51 +16,11 @@ from edge_config.message import State
 from runtime.ahead import Ahead
 from runtime.capture import Source
 from runtime.decide import Decide
-from runtime.frame import Alert, Decision, Frame, Grid, Image, Neighbours, Score
-from runtime.preprocess import Preprocess
+from runtime.frame import Alert, Decision, Frame, Score
 from runtime.publish import Publisher
-from runtime.score import anomaly_map
-from runtime.search import Deciding
+from runtime.scorer import Scorer
 
 _BUFFERS = 2  # of features: one is filled while the other is searched
-
-
-@dataclass(frozen=True, slots=True)
-class Scorer:
-    """The stages from a picture to its score: the same four, in the same order, on the device and at export.
-
-    `search` looks at patches as far as the score needs; `whole` looks every patch up and remembers nothing, for maps
-    that are judged and for comparisons.
-    """
-
-    preprocess: Preprocess
-    embed: Callable[..., NDArray[np.float32]]
-    search: Deciding
-    whole: Deciding
-    score: Callable[[NDArray[np.float32], Neighbours], Score]
-    grid: Grid
-
-    def __call__(self, image: Image) -> Score:
-        """Score a picture uint8 [H, W, 3] BGR."""
-        return self.judge(self.embed(self.preprocess(image)))
-
-    def judge(self, features: NDArray[np.float32]) -> Score:
-        """Score the patch features of a picture, float32 [patches, D]."""
-        return self.score(features, self.search(features))
-
-    def alert_map(
-        self, features: NDArray[np.float32], score: Score, threshold: float, size_hw: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """Give the anomaly map of an alert, float32 [H, W]: where patches do not reach the threshold, bounds below it.
-
-        Args:
-            features: of the frame, float32 [patches, D].
-            score: its score; what was not known of it until now is found.
-            threshold: on patch distances.
-            size_hw: of the map, such as that of the input of the graph.
-        """
-        self.search.refine(features, score.found, threshold)
-        return anomaly_map(score.distances, self.grid, size_hw)
 
 
 @dataclass(slots=True)

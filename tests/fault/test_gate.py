@@ -29,9 +29,9 @@ from runtime.embed import Embed
 from runtime.frame import Image
 from runtime.lazy import LazySearch
 from runtime.load import assemble
-from runtime.pipeline import Scorer
 from runtime.preprocess import Preprocess
 from runtime.prune import PrunedSearch
+from runtime.scorer import Scorer
 from runtime.search import GraphSearch
 from runtime.threads import limit_threads
 from tests.small import call_export, colour_picture, small_options, write_colours

@@ -10,8 +10,8 @@ import pytest
 from edge_config.settings import SearchKind
 from runtime.frame import Image, Tier
 from runtime.load import load
-from runtime.pipeline import Scorer
 from runtime.score import anomaly_map
+from runtime.scorer import Scorer
 from runtime.search import ExactSearch
 from tests.tiny import SIZE, THRESHOLD, normal_picture, strange_picture
 

@@ -18,8 +18,8 @@ from export.parity import is_clear, measure_parity, relative, resize_by_definiti
 from runtime.embed import Embed
 from runtime.frame import Grid, Image, Neighbours, Score
 from runtime.load import assemble
-from runtime.pipeline import Scorer
 from runtime.preprocess import Preprocess
+from runtime.scorer import Scorer
 from runtime.search import ExactSearch, GraphSearch
 from tests import reference
 from tests.tiny import GRID, MODEL, SCORING, SPEC, B, strange_picture, tiny_bank

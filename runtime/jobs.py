@@ -1,0 +1,103 @@
+"""What the runtime and its inference worker say to each other.
+
+The parent begins with `Begin` and one `Load` for each bundle; then come `Attach` (with a descriptor), `Detach`, `Job`,
+and `Load` again for a reload, in any order. The worker answers every `Load` with `Loaded` and every `Job` with `Done`,
+those in the order of the jobs.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from edge_config.errors import BundleError, PatchedgeError
+from edge_config.settings import SearchKind
+from runtime.frame import BundleInfo, Result
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """How to score: threads of all libraries together (0 means all cores), and how far to search."""
+
+    threads: int
+    search: SearchKind
+
+
+class Attach(msgspec.Struct, frozen=True, tag=True):
+    """Frames will lie in this memory of so many bytes; its descriptor comes along."""
+
+    memory: int
+    size: int
+
+
+class Detach(msgspec.Struct, frozen=True, tag=True):
+    """No further job names this memory."""
+
+    memory: int
+
+
+class Job(msgspec.Struct, frozen=True, tag=True):
+    """Score the frame of `hw` pixels in a slot of a memory."""
+
+    number: int
+    camera: str
+    memory: int
+    slot: int
+    hw: tuple[int, int]
+    t_mono_ns: int
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Put the bundle at `path` into service for these cameras; if it is bad, leave what they have."""
+
+    number: int
+    cameras: tuple[str, ...]
+    path: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An error that crosses from process to process.
+
+    Attributes:
+        kind: name of the class in `edge_config.errors`; empty for what no bundle is to blame for.
+        what, where, remedy: its parts.
+    """
+
+    kind: str
+    what: str
+    where: str = ""
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, error: Exception, path: str = "") -> Refusal:
+        """Take an error apart that came up while the bundle at `path` was loaded."""
+        if isinstance(error, PatchedgeError):
+            return cls(type(error).__name__, error.what, error.where, error.remedy)
+        return cls("", f"cannot be loaded ({type(error).__name__}: {error})", path)
+
+    def error(self) -> PatchedgeError:
+        """Put the error together again."""
+        kinds = {kind.__name__: kind for kind in _all_below(PatchedgeError)}
+        return kinds.get(self.kind, BundleError)(self.what, where=self.where, remedy=self.remedy)
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `Load`: exactly one of the two is given."""
+
+    number: int
+    info: BundleInfo | None = None
+    refusal: Refusal | None = None
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `Job`: the result, or why there is none."""
+
+    number: int
+    result: Result | None = None
+    problem: str = ""
+
+
+ToWorker = Begin | Attach | Detach | Job | Load
+FromWorker = Loaded | Done
+
+
+def _all_below(kind: type[PatchedgeError]) -> list[type[PatchedgeError]]:
+    return [kind, *(deeper for below in kind.__subclasses__() for deeper in _all_below(below))]

@@ -1,0 +1,57 @@
+"""The stages from a picture to its score, put together: the same on the device and at export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.frame import Grid, Image, Neighbours, Score
+from runtime.preprocess import Preprocess
+from runtime.score import anomaly_map
+from runtime.search import Deciding
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """The stages from a picture to its score: the same four, in the same order, on the device and at export.
+
+    `search` looks at patches as far as the score needs; `whole` looks every patch up and remembers nothing, for maps
+    that are judged and for comparisons. `new_search` makes another `search`, which remembers nothing yet.
+    """
+
+    preprocess: Preprocess
+    embed: Callable[..., NDArray[np.float32]]
+    search: Deciding
+    whole: Deciding
+    score: Callable[[NDArray[np.float32], Neighbours], Score]
+    grid: Grid
+    new_search: Callable[[], Deciding]
+
+    def another(self) -> Scorer:
+        """Give the same stages, on the same parts, for another camera."""
+        return replace(self, search=self.new_search())
+
+    def __call__(self, image: Image) -> Score:
+        """Score a picture uint8 [H, W, 3] BGR."""
+        return self.judge(self.embed(self.preprocess(image)))
+
+    def judge(self, features: NDArray[np.float32]) -> Score:
+        """Score the patch features of a picture, float32 [patches, D]."""
+        return self.score(features, self.search(features))
+
+    def alert_map(
+        self, features: NDArray[np.float32], score: Score, threshold: float, size_hw: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Give the anomaly map of an alert, float32 [H, W]: where patches do not reach the threshold, bounds below it.
+
+        Args:
+            features: of the frame, float32 [patches, D].
+            score: its score; what was not known of it until now is found.
+            threshold: on patch distances.
+            size_hw: of the map, such as that of the input of the graph.
+        """
+        self.search.refine(features, score.found, threshold)
+        return anomaly_map(score.distances, self.grid, size_hw)

@@ -1,0 +1,204 @@
+"""Bundles in service: what each camera's frames are scored with, shared where two cameras have the same bundle."""
+
+from __future__ import annotations
+
+import math
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config import bundle as bundles
+from edge_config.bundle import Bundle
+from edge_config.errors import BundleError
+from edge_config.settings import SearchKind
+from runtime.frame import BundleInfo, Image, Result, SceneFault
+from runtime.load import prepare
+from runtime.scorer import Scorer
+from runtime.threads import limit_threads
+
+_BUFFERS = 2  # of features: one is filled while the other is searched
+
+_TRIES = 3  # to read a bundle that is replaced meanwhile
+
+
+class Finding(Protocol):
+    """What makes a picture one that cannot be judged."""
+
+    @property
+    def state(self) -> SceneFault:
+        """Of the camera."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What was seen, in a few words."""
+        ...
+
+
+Inspection = Callable[[Image, int], Finding | None]
+"""Looks at the pictures of one camera, and the monotonic time of each, before anything is computed from them."""
+
+Buffers = queue.SimpleQueue[NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class Half:
+    """A frame between its two halves: it is inspected and embedded, and not yet searched and scored."""
+
+    stages: Stages
+    frame_hw: tuple[int, int]
+    finding: Finding | None = None
+    features: NDArray[np.float32] | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What the frames of one camera go through, in two halves that may run side by side on two frames.
+
+    Attributes:
+        info: the bundle.
+        scorer: its `search` is the camera's own; all else is shared by all cameras with this bundle.
+        inspect: the camera's own.
+        buffers: for features, shared too.
+    """
+
+    info: BundleInfo
+    scorer: Scorer
+    inspect: Inspection
+    buffers: Buffers
+
+    def embed(self, image: Image, t_mono_ns: int) -> Half:
+        """Do the first half, on one frame at a time."""
+        half = Half(self, (image.shape[0], image.shape[1]))
+        with _timed(half, "inspect"):
+            half.finding = self.inspect(image, t_mono_ns)
+        if half.finding is not None:
+            return half
+        with _timed(half, "preprocess"):
+            tensor = self.scorer.preprocess(image)
+        room = self.buffers.get()
+        try:
+            with _timed(half, "embed"):
+                half.features = self.scorer.embed(tensor, room)
+        finally:
+            if half.features is None:
+                self.buffers.put(room)
+        return half
+
+    def score(self, half: Half) -> Result:
+        """Do the second half, on one frame at a time, in the order of the first."""
+        if half.finding is not None:
+            return Result(scene=half.finding.state, scene_reason=half.finding.reason, stage_seconds=half.seconds)
+        assert half.features is not None  # noqa: S101 - where nothing was found, it was embedded
+        try:
+            with _timed(half, "search"):
+                found = self.scorer.search(half.features)
+            with _timed(half, "score"):
+                score = self.scorer.score(half.features, found)
+        finally:
+            self.buffers.put(half.features)
+        if not math.isfinite(score.value):
+            raise ValueError(f"the score is {score.value}")
+        return Result(
+            value=score.value,
+            patch=score.patch,
+            entry=score.entry,
+            peak_xy=self.scorer.preprocess.to_camera(score.patch, self.scorer.grid, half.frame_hw),
+            searched=found.searched,
+            stage_seconds=half.seconds,
+        )
+
+
+class Service:
+    """Loads bundles for cameras; each bundle once, for as long as any camera has it."""
+
+    def __init__(self, threads: int, search: SearchKind, inspection: Callable[[Bundle], Inspection]) -> None:
+        """Serve nothing yet.
+
+        Args:
+            threads: of all libraries together; 0 means all cores.
+            search: how far patches are searched.
+            inspection: makes the first stage of a camera.
+        """
+        self._threads = limit_threads(threads, blas=1)
+        self._search = search
+        self._inspection = inspection
+        self._serving: dict[str, Stages] = {}
+
+    def load(self, cameras: Iterable[str], path: str) -> tuple[BundleInfo, dict[str, Stages]]:
+        """Load and check a bundle, beside those in service, and give the stages of these cameras on it.
+
+        A camera that has the very bundle already keeps what its stages remember.
+
+        Raises:
+            BundleError: a subclass for each thing that can be wrong with it; nothing has changed then.
+        """
+        bundle, scorer, shared = self._read(path)
+        calibration = bundle.manifest.calibration
+        info = BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha)
+        buffers = shared.buffers if shared else _make_buffers(bundle)
+        stages = {
+            camera: self._serving[camera]
+            if camera in self._serving and self._serving[camera].info.id == bundle.id
+            else Stages(info, scorer.another(), self._inspection(bundle), buffers)
+            for camera in cameras
+        }
+        self._serving.update(stages)
+        return info, stages
+
+    def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
+        """Read a bundle as a whole, and none half of which was replaced meanwhile.
+
+        Returns:
+            The bundle, its scorer, and the stages of a camera that has it already.
+        """
+        for _ in range(_TRIES):
+            directory = _identity(path)
+            try:
+                bundle = bundles.read(path)
+                shared = next((stages for stages in self._serving.values() if stages.info.id == bundle.id), None)
+                scorer = shared.scorer if shared else prepare(bundle, self._threads, self._search)
+            except Exception:
+                if _identity(path) == directory:
+                    raise
+            else:
+                if _identity(path) == directory:
+                    return bundle, scorer, shared
+        raise BundleError("is replaced faster than it can be read", where=path)
+
+
+def sees_nothing(_: Bundle) -> Inspection:
+    """Take every picture for one that can be judged."""
+    return lambda _image, _t_mono_ns: None
+
+
+def _make_buffers(bundle: Bundle) -> Buffers:
+    features = bundle.manifest.features
+    buffers: Buffers = queue.SimpleQueue()
+    for _ in range(_BUFFERS):
+        buffers.put(np.empty((features.grid_hw[0] * features.grid_hw[1], features.dimension), dtype=np.float32))
+    return buffers
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Tell which directory lies at a path: while it is the same, no file of it comes from another bundle."""
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None  # to read it will say why
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _timed(half: Half, stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    half.seconds[stage] = time.perf_counter() - start

@@ -1,0 +1,172 @@
+"""The inference worker, a process of its own: it scores the frames that lie in shared memory.
+
+Four threads: the main one reads what the parent says, one loads bundles, and two do a half of each frame's stages, so
+that a frame is embedded while the one before it is searched. A new bundle travels the same way as the frames, so that
+it takes over exactly between two of them. Whatever goes wrong beyond a single frame ends the process; the parent
+starts another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import mmap
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_config.bundle import Bundle
+from edge_config.errors import MissingExtra
+from runtime.frame import BundleInfo, Image
+from runtime.jobs import Attach, Begin, Detach, Done, FromWorker, Job, Load, Loaded, Refusal, ToWorker
+from runtime.link import Link, LinkClosed, from_parent
+from runtime.shared import picture
+
+if TYPE_CHECKING:  # OpenCV and ONNX Runtime come while the parent is heard already
+    from runtime.service import Half, Inspection, Stages
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """A bundle that is loaded and takes over with the next frame."""
+
+    number: int
+    info: BundleInfo
+    stages: dict[str, Stages]
+
+
+class Worker:
+    """Scores what the parent sends."""
+
+    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Inspection] | None) -> None:
+        """Take the end of the socket, and what makes the first stage of a camera; None inspects nothing."""
+        self._link = link
+        self._inspection = inspection
+        self._memories: dict[int, mmap.mmap] = {}
+        self._stages: dict[str, Stages] = {}
+        self._begin: queue.SimpleQueue[Begin] = queue.SimpleQueue()
+        self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
+        self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
+        self._second: queue.SimpleQueue[tuple[Job, Half | str] | _Swap] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Obey until the parent is gone."""
+        for loop in (self._load, self._embed, self._score):
+            threading.Thread(target=_or_die, args=(loop,), name=loop.__name__, daemon=True).start()
+        while True:
+            self._obey(*self._link.receive(None) or (None, []))
+
+    def _obey(self, message: Any, descriptors: list[int]) -> None:
+        match message:
+            case Job():
+                self._first.put((message, self._image(message)))
+            case Attach():
+                with contextlib.suppress(OSError, ValueError):  # its frames are answered one by one
+                    self._memories[message.memory] = mmap.mmap(descriptors[0], message.size, prot=mmap.PROT_READ)
+            case Detach():
+                self._memories.pop(message.memory, None)  # unmapped with the last frame in it that is looked at
+            case Begin():
+                self._begin.put(message)
+            case Load():
+                self._loads.put(message)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _image(self, job: Job) -> Image | str:
+        """Look at a frame where it lies; text says why that cannot be."""
+        try:
+            return picture(self._memories[job.memory], job.slot, job.hw)
+        except (KeyError, ValueError):
+            return "no such place in shared memory"
+
+    def _load(self) -> None:
+        try:
+            from runtime import service
+        except ModuleNotFoundError as error:
+            refusal = Refusal.of(MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[cpu]'"))
+            while True:
+                self._answer(Loaded(self._loads.get().number, refusal=refusal))
+        begin = self._begin.get()
+        serving = service.Service(begin.threads, begin.search, self._inspection or service.sees_nothing)
+        while True:
+            load = self._loads.get()
+            try:
+                self._first.put(_Swap(load.number, *serving.load(load.cameras, load.path)))
+            except Exception as error:  # noqa: BLE001 - a bundle that can be read by halves breaks anything
+                self._answer(Loaded(load.number, refusal=Refusal.of(error, load.path)))
+
+    def _embed(self) -> None:
+        while True:
+            match self._first.get():
+                case _Swap() as swap:
+                    self._stages.update(swap.stages)
+                    self._second.put(swap)
+                case job, image:
+                    self._second.put((job, self._half(job, image)))
+
+    def _half(self, job: Job, image: Image | str) -> Half | str:
+        stages = self._stages.get(job.camera)
+        if isinstance(image, str):
+            return image
+        if stages is None:
+            return "no bundle in service"
+        try:
+            return stages.embed(image, job.t_mono_ns)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one frame that cannot be scored is no reason to score no others
+            return _in_words(error)
+
+    def _score(self) -> None:
+        while True:
+            match self._second.get():
+                case _Swap() as swap:
+                    self._answer(Loaded(swap.number, info=swap.info))
+                case job, half:
+                    self._answer(self._done(job, half))
+
+    def _done(self, job: Job, half: Half | str) -> Done:
+        if isinstance(half, str):
+            return Done(job.number, problem=half)
+        try:
+            return Done(job.number, result=half.stages.score(half))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            return Done(job.number, problem=_in_words(error))
+
+    def _answer(self, message: FromWorker) -> None:
+        self._link.send(message)
+
+
+def main(inspection: Callable[[Bundle], Inspection] | None = None) -> None:
+    """Be the worker of the process that started this one."""
+    link = from_parent(sys.argv, ToWorker)
+    faulthandler.enable()
+    _or_die(Worker(link, inspection).run)
+
+
+def _or_die(loop: Callable[[], None]) -> None:
+    """Run what never ends, and end the process with it."""
+    code = 1
+    try:
+        loop()
+    except LinkClosed:
+        code = 0
+    except BaseException:  # noqa: BLE001 - it ends here
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _in_words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""An inference worker whose first stage misbehaves where the blue of a picture's first pixel says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from edge_config.bundle import Bundle
+from runtime import worker
+
+HANG, CRASH, FAIL, SEEN, STARVE = range(1, 6)
+SLOW = "slow"
+"""In the name of a bundle: it is never loaded."""
+
+_NEVER = threading.Event()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """That a picture cannot be judged."""
+
+    state: Literal["dark"] = "dark"
+    reason: str = "marked"
+
+
+def marked(picture: np.ndarray, mark: int) -> np.ndarray:
+    """Give a copy of a picture that makes the worker misbehave."""
+    copy = picture.copy()
+    copy[0, 0, 0] = mark
+    return copy
+
+
+def inspection(bundle: Bundle) -> Callable[[np.ndarray, int], Finding | None]:
+    """Make the first stage."""
+    if SLOW in bundle.path.name:
+        _NEVER.wait()
+    return lambda picture, _: _ACTIONS[int(picture[0, 0, 0])]() if picture[0, 0, 0] in _ACTIONS else None
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    _NEVER.wait()
+
+
+def _fail() -> None:
+    raise ValueError("marked to fail")
+
+
+def _starve() -> None:
+    raise MemoryError
+
+
+_ACTIONS = MappingProxyType({HANG: _NEVER.wait, CRASH: _crash, FAIL: _fail, SEEN: Finding, STARVE: _starve})
+
+
+def bare() -> None:
+    """Be a worker where ONNX Runtime is not installed."""
+    sys.modules["onnxruntime"] = None  # type: ignore[assignment]
+    worker.main()
+
+
+def main() -> None:
+    """Be a worker that misbehaves when it is told to."""
+    worker.main(inspection)
+
+
+if __name__ == "__main__":
+    main()
