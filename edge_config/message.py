@@ -40,7 +40,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         epoch: uuid of this start of the runtime; `seq` is comparable only within one epoch.
         seq: counts the messages of this topic, from 1; a gap is a loss.
         t_publish_ns: wall clock at publishing, nanoseconds since 1970 UTC.
-        bundle: sha256 of the manifest of the bundle in service, 64 hex digits.
+        bundle: sha256 of the manifest of the bundle in service, 64 hex digits; empty before there is one.
         state: state of the camera.
         degraded: level of degradation, 0 is none.
     """

@@ -29,15 +29,14 @@ from edge_config.settings import SearchKind
 from runtime.bare import cut_before_aggregation
 from runtime.capture import Source, open_source
 from runtime.client import Subscriber
-from runtime.decide import Decide
 from runtime.embed import session_options
-from runtime.frame import Frame, Image
+from runtime.frame import BundleInfo, Frame, Image, Result, Score
 from runtime.load import load
 from runtime.log import set_up_logging
-from runtime.pipeline import Pipeline
 from runtime.publish import Publisher
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
+from runtime.watched import Watched
 
 T = TypeVar("T")
 
@@ -130,11 +129,11 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
     bundle, scorer = load(path, threads, search)
     clock = _Clock()
     camera = open_source(source, pace="max")
-    with _pipeline(bundle, scorer, camera) as pipeline:
+    with _watched(bundle, camera) as watched:
         network = _load_network(bundle, threads)
         walk = enumerate(_decoded(camera, frames, clock))
         room = np.empty(scorer.embed(scorer.preprocess(_BLACK)).shape, dtype=np.float32)
-        shares = [_measure(number, frame, scorer, network, pipeline, room, clock) for number, frame in walk]
+        shares = [_measure(number, frame, scorer, network, watched, room, clock) for number, frame in walk]
     if len(shares) <= WARM_UP:
         raise SourceUnavailable(f"{len(shares)} readable frames, more than {WARM_UP} are needed", where=source)
     return _summary(bundle, search, threads, clock, shares[WARM_UP:], starts)
@@ -157,14 +156,18 @@ class _Clock:
 
 
 @contextmanager
-def _pipeline(bundle: Bundle, scorer: Scorer, camera: Source) -> Iterator[Pipeline]:
-    """Give a pipeline whose messages somebody subscribes to."""
+def _watched(bundle: Bundle, camera: Source) -> Iterator[Watched]:
+    """Give a camera whose messages somebody subscribes to."""
     with TemporaryDirectory() as folder:
-        publisher = Publisher(f"ipc://{folder}/events", device="bench", bundle=bundle.id)
+        publisher = Publisher(f"ipc://{folder}/events", device="bench")
         try:
             with Subscriber(publisher.endpoint):
                 publisher.wait_subscribers(1, threading.Event())
-                yield Pipeline("bench", camera, scorer, Decide(bundle.manifest.calibration.threshold), publisher)
+                watched = Watched("bench", publisher)
+                calibration = bundle.manifest.calibration
+                path = str(bundle.path)
+                watched.serve(BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha))
+                yield watched
         finally:
             camera.close()
             publisher.close()
@@ -195,7 +198,7 @@ def _measure(
     frame: Frame,
     scorer: Scorer,
     network: Callable[[NDArray[np.uint8]], object],
-    pipeline: Pipeline,
+    watched: Watched,
     room: NDArray[np.float32],
     clock: _Clock,
 ) -> float:
@@ -207,14 +210,21 @@ def _measure(
     found = clock("search", lambda: scorer.search(features))
     share = found.searched
     score = clock("score", lambda: scorer.score(features, found))
-    clock("publish", lambda: pipeline.publish(frame, score))
+    clock("publish", lambda: watched.publish(frame, _result(scorer, frame, score)))
     if not number % 2:
         clock("network", lambda: network(tensor))
     if number % _COMPARED_EVERY == 0:
         clock("whole_search", lambda: scorer.whole(features))
-        threshold, size_hw = pipeline.threshold, (tensor.shape[1], tensor.shape[2])
+        threshold, size_hw = watched.bundle.threshold, (tensor.shape[1], tensor.shape[2])
         clock("map", lambda: scorer.alert_map(features, score, threshold, size_hw))
     return share
+
+
+def _result(scorer: Scorer, frame: Frame, score: Score) -> Result:
+    """Give what the worker would answer."""
+    height, width = cast("Image", frame.image).shape[:2]
+    peak_xy = scorer.preprocess.to_camera(score.patch, scorer.grid, (height, width))
+    return Result(score.value, score.patch, score.entry, peak_xy)
 
 
 def _start(path: Path, source: str, threads: int, search: SearchKind, frames: int) -> tuple[float, float | None]:
@@ -250,13 +260,20 @@ def _scored(process: Popen[str], subscriber: Subscriber) -> bool:
 
 
 def _peak_rss_mb(pid: int) -> float | None:
-    """Read the peak memory of a process, MB; None where Linux does not tell, or it has ended."""
+    """Read the peak memory of a process and those that it started, MB; None where Linux does not tell.
+
+    Each one's own peak, what all share counted in each: more than the machine ever gave, never less.
+    """
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        children = Path(f"/proc/{pid}/task").glob("*/children")
+        started = [int(child) for file in children for child in file.read_text(encoding="ascii").split()]
     except OSError:
         return None
     found = re.search(r"^VmHWM:\s+(\d+) kB", status, flags=re.MULTILINE)
-    return int(found.group(1)) * 1024 / 1e6 if found else None
+    if found is None:
+        return None
+    return int(found.group(1)) * 1024 / 1e6 + sum(_peak_rss_mb(child) or 0.0 for child in started)
 
 
 def _summary(

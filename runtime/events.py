@@ -138,3 +138,19 @@ class ReloadRefused:
 
 
 EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | ReloadRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The runtime shall end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Bundles shall be read anew from where they lie.
+
+    Attributes:
+        why: in a few words.
+    """
+
+    why: str

@@ -135,6 +135,10 @@ class Feed:
         """
         return self._shelf.take()
 
+    def peek(self) -> SharedFrame | None:
+        """Give the frame that `take` would take now; it may be another in a moment, where the source is live."""
+        return self._shelf.peek()
+
     def give_back(self, frame: SharedFrame) -> None:
         """Free the slot of a frame; again, or after its connection is over: nothing."""
         self._shelf.give_back(frame)

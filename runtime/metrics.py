@@ -54,9 +54,9 @@ class Metrics:
         self.machine(None, None)
         self._build.labels(_version()).set(1)
 
-    def captured(self, camera: str, t_capture_ns: int) -> None:
-        """Count a frame that a camera gave; `t_capture_ns` is its wall clock."""
-        self._captured.labels(camera).inc()
+    def captured(self, camera: str, t_capture_ns: int, count: int = 1) -> None:
+        """Count frames that a camera gave; `t_capture_ns` is the wall clock of the last of them."""
+        self._captured.labels(camera).inc(count)
         self._last_frame.labels(camera).set(t_capture_ns / 1e9)
 
     def dropped(self, camera: str, reason: str, count: int = 1) -> None:

@@ -1,156 +1,167 @@
-"""The way of a frame: capture -> preprocess -> embed -> search -> score -> decide -> publish."""
+"""The way of a frame: capture process -> shared memory -> inference worker -> decide -> publish.
+
+The threads of feeds, engine and control put events into one inbox; the loop here handles them one at a time, and alone
+decides and publishes. The stages inside the worker are in service.py.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Generator
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from edge_config.errors import SourceUnavailable
+from runtime.engine import Engine
+from runtime.events import (
+    EngineLost,
+    EngineReady,
+    EngineRefused,
+    FeedChanged,
+    FeedEnded,
+    FrameArrived,
+    MemoryGone,
+    MemoryMade,
+    Scored,
+    Stop,
+)
+from runtime.feed import Feed
+from runtime.frame import SharedFrame
+from runtime.oversight import Oversight
+from runtime.watched import Watched
 
-from edge_config.errors import PatchedgeError
-from edge_config.message import State
-from runtime.ahead import Ahead
-from runtime.capture import Source
-from runtime.decide import Decide
-from runtime.frame import Alert, Decision, Frame, Score
-from runtime.publish import Publisher
-from runtime.scorer import Scorer
-
-_BUFFERS = 2  # of features: one is filled while the other is searched
+TURN_S = 0.25
+"""The loop turns at least so often, so that what is due once a second comes in time."""
 
 
 @dataclass(slots=True)
-class Summary:
-    """What a run did: frames scored, frames that could not be decoded, frames dropped, alerts started."""
+class Camera:
+    """What belongs to one camera: where its frames come from, and where they go."""
 
-    frames: int = 0
-    undecodable: int = 0
-    dropped: int = 0
-    alerts: int = 0
+    feed: Feed
+    watched: Watched
+    max_age_ns: int
+    in_worker: int = 0
+    ended: FeedEnded | None = None
 
 
 class Pipeline:
-    """One camera, from its source to the socket."""
+    """The main loop."""
 
     def __init__(
-        self,
-        camera: str,
-        source: Source,
-        scorer: Scorer,
-        decide: Decide,
-        publisher: Publisher,
-        *,
-        overlap: bool = False,
+        self, cameras: Mapping[str, Camera], engine: Engine, inbox: SimpleQueue[Any], oversight: Oversight
     ) -> None:
-        """Take the stages; none of them knows another.
+        """Take the parts; feeds and engine tell the inbox, and are started and closed by the caller."""
+        self._cameras = cameras
+        self._engine = engine
+        self._inbox = inbox
+        self._oversight = oversight
+        self._stopping = False
 
-        Args:
-            camera: its name in topics.
-            source: of frames.
-            scorer: from a frame to its score.
-            decide: from scores to labels and alerts.
-            publisher: to subscribers.
-            overlap: embed the next frame while this one is searched and published: worth it from two cores on.
-        """
-        self.camera = camera
-        self.threshold = decide.threshold
-        self.summary = Summary()
-        self._source = source
-        self._scorer = scorer
-        self._decide = decide
-        self._publisher = publisher
-        self._overlap = overlap
-        self._state: State = "starting"
-        self._last: dict[str, Any] = {}
-        self._stop = threading.Event()
-
-    def run(self, wait_subscribers: int = 0) -> Summary:
-        """Score frames until the source ends or `stop` is called; the first waits for so many subscribers.
+    def run(self) -> None:
+        """Score frames until all recordings are over, where there is nothing else, or `Stop` comes.
 
         Raises:
-            SourceUnavailable: the camera does not open.
-            SourceLost: the camera delivers no more; subscribers are told first.
+            BundleError: a bundle must not be served, at the first start.
+            SourceUnavailable: a recording cannot be read, and there is nothing else.
         """
-        self._publisher.wait_subscribers(wait_subscribers, self._stop)
-        reason = "internal error"
-        frames = Ahead(self._frames(), "embed") if self._overlap else self._frames()
+        while not self._is_over():
+            self._handle(self._next_event())
+            self._submit()
+            self._end_recordings()
+            self._oversight.turn()
+
+    def _next_event(self) -> Any:
         try:
-            for frame, features in frames:
-                self._set_state("live", "first frame")
-                self.publish(frame, None if features is None else self._scorer.judge(features))
-            reason = "stopped" if self._stop.is_set() else "end of recording"
-        except PatchedgeError as error:
-            reason = error.what
-            raise
-        finally:
-            self._end(reason)
-            frames.close()
-        return self.summary
-
-    def stop(self) -> None:
-        """Make `run` return after the frame in hand; may be called from any thread."""
-        self._stop.set()
-        self._source.close()
-
-    def _frames(self) -> Generator[tuple[Frame, NDArray[np.float32] | None]]:
-        """Read and embed frames; None where one could not be decoded."""
-        buffers: deque[NDArray[np.float32] | None] = deque([None] * _BUFFERS)
-        while not self._stop.is_set() and (frame := self._source.read()) is not None:
-            if frame.image is None:
-                yield frame, None
-                continue
-            features = self._scorer.embed(self._scorer.preprocess(frame.image), buffers.popleft())
-            buffers.append(features)
-            yield frame, features
-
-    def publish(self, frame: Frame, score: Score | None) -> None:
-        """Decide on a frame and tell subscribers; None where nothing could be scored."""
-        decision = self._decide(frame.frame_id, None if score is None else score.value)
-        self._last = self._describe(frame, score, decision)
-        self._publisher.send("score", self.camera, **self._last)
-        if decision.alert is not None:
-            self._publish_alert(decision.alert)
-        self.summary.frames += score is not None
-        self.summary.undecodable += score is None
-        self.summary.dropped = self._source.dropped
-
-    def _describe(self, frame: Frame, score: Score | None, decision: Decision) -> dict[str, Any]:
-        """Give the fields that score and alert messages share."""
-        return {
-            "state": self._state,
-            "frame_id": frame.frame_id,
-            "t_capture_ns": frame.t_capture_ns,
-            "t_mono_ns": frame.t_mono_ns,
-            "score": None if score is None else score.value,
-            "threshold": self.threshold,
-            "label": decision.label,
-            "peak_xy": self._peak_xy(frame, score),
-        }
-
-    def _publish_alert(self, alert: Alert) -> None:
-        """Publish a phase of an alert, with what is known of the last frame."""
-        self.summary.alerts += alert.phase == "start"
-        fields = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
-        self._publisher.send("alert", self.camera, **self._last, **fields)
-
-    def _peak_xy(self, frame: Frame, score: Score | None) -> tuple[int, int] | None:
-        if frame.image is None or score is None:
+            return self._inbox.get(timeout=TURN_S)
+        except Empty:
             return None
-        height, width = frame.image.shape[:2]
-        return self._scorer.preprocess.to_camera(score.patch, self._scorer.grid, (height, width))
 
-    def _set_state(self, state: State, reason: str) -> None:
-        if state != self._state:
-            self._state = state
-            self._publisher.send("state", self.camera, state=state, reason=reason)
+    def _handle(self, event: Any) -> None:
+        match event:
+            case None | FrameArrived():
+                pass
+            case Scored():
+                self._publish(event)
+            case MemoryMade():
+                self._engine.attach(event.memory, event.descriptor, event.size)
+                os.close(event.descriptor)
+            case MemoryGone():
+                self._engine.detach(event.memory)
+            case FeedChanged():
+                self._cameras[event.camera].watched.connect(event.state, event.reason)
+            case FeedEnded():
+                self._cameras[event.camera].ended = event
+            case EngineReady():
+                for name, bundle in event.bundles.items():
+                    self._cameras[name].watched.serve(bundle)
+                self._oversight.ready(event)
+            case EngineLost():
+                for camera in self._cameras.values():
+                    camera.watched.starve(f"inference worker lost: {event.reason}")
+                self._oversight.lost(event)
+            case EngineRefused():
+                raise event.error
+            case Stop():
+                self._stopping = True
+            case _:
+                self._oversight.handle(event)
 
-    def _end(self, reason: str) -> None:
-        """Close what is open, so that no subscriber waits for the end of an alert for ever."""
-        if (alert := self._decide.close()) is not None:
-            self._publish_alert(alert)
-        self._set_state("disconnected", reason)
-        self._source.close()
+    def _submit(self) -> None:
+        """Give the worker frames for as long as it takes any, the one that is due first at first."""
+        while self._engine.room and (camera := self._most_urgent()) is not None:
+            frame = camera.feed.take()
+            if frame is None:  # replaced by a newer one this very moment: there will be an event
+                return
+            self._oversight.taken(camera.watched.name, frame)
+            if frame.hw is None:
+                self._finish(camera, Scored(camera.watched.name, frame, None, "cannot be decoded"))
+            elif camera.feed.live and self._oversight.is_older(frame, camera.max_age_ns):
+                camera.feed.give_back(frame)
+            else:
+                camera.in_worker += 1
+                self._engine.submit(camera.watched.name, frame)
+
+    def _most_urgent(self) -> Camera | None:
+        """Give the camera whose frame has the earliest deadline."""
+        waiting = [(frame, camera) for camera in self._cameras.values() if (frame := camera.feed.peek()) is not None]
+        # One that cannot be decoded waits for those before it: messages come in the order of the frames.
+        due = [(frame.t_mono_ns + camera.max_age_ns, camera) for frame, camera in waiting if self._may_go(frame, camera)]
+        return min(due, key=lambda one: one[0])[1] if due else None
+
+    def _may_go(self, frame: SharedFrame, camera: Camera) -> bool:
+        return frame.hw is not None or not camera.in_worker
+
+    def _publish(self, scored: Scored) -> None:
+        camera = self._cameras[scored.camera]
+        camera.in_worker -= 1
+        self._finish(camera, scored)
+
+    def _finish(self, camera: Camera, scored: Scored) -> None:
+        camera.feed.give_back(scored.frame)
+        decision = camera.watched.publish(scored.frame, scored.result)
+        self._oversight.published(camera.watched, scored, decision)
+
+    def _end_recordings(self) -> None:
+        for camera in self._cameras.values():
+            over = camera.ended is not None and not camera.in_worker and camera.feed.peek() is None
+            if over and camera.ended is not None and camera.watched.state != "disconnected":
+                camera.watched.end(camera.ended.reason)
+
+    def _is_over(self) -> bool:
+        """Tell whether there is nothing to wait for.
+
+        Raises:
+            SourceUnavailable: there never was.
+        """
+        if self._stopping:
+            return True
+        for camera in self._cameras.values():
+            if camera.ended is None or camera.in_worker or camera.feed.peek() is not None:
+                return False
+        failed = [camera.ended.reason for camera in self._cameras.values() if camera.ended and camera.ended.failed]
+        if failed:
+            raise SourceUnavailable(failed[0])
+        return True
+

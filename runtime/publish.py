@@ -28,13 +28,12 @@ class Publisher:
     gap in `seq`.
     """
 
-    def __init__(self, bind: str, *, device: str, bundle: str, high_water_mark: int = 1000) -> None:
+    def __init__(self, bind: str, *, device: str, high_water_mark: int = 1000) -> None:
         """Bind the socket.
 
         Args:
             bind: endpoint, such as tcp://127.0.0.1:5556; port * or 0 takes a free one.
             device: name of the device in every topic.
-            bundle: id of the bundle in service.
             high_water_mark: messages kept for each slow subscriber.
 
         Raises:
@@ -42,7 +41,6 @@ class Publisher:
         """
         self.epoch = str(uuid.uuid4())
         self.device = device
-        self._bundle = bundle
         self._seq: Counter[str] = Counter()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
@@ -76,7 +74,6 @@ class Publisher:
             epoch=self.epoch,
             seq=self._seq[topic],
             t_publish_ns=time.time_ns(),
-            bundle=self._bundle,
             **fields,
         )
         self._count_subscribers(timeout_ms=0)

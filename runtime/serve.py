@@ -2,61 +2,165 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
 import structlog
 
+from edge_config import settings as settings_
+from edge_config.errors import AddressUnavailable
 from edge_config.settings import Settings
-from runtime.capture import Live, open_source, redact
-from runtime.decide import Decide
-from runtime.load import load
+from runtime.address import redact
+from runtime.control import Control
+from runtime.engine import Engine
+from runtime.events import Renew, Stop
+from runtime.feed import Feed
+from runtime.health import Health
+from runtime.link import module
 from runtime.log import set_up_logging
-from runtime.pipeline import Pipeline
 from runtime.publish import Publisher
 from runtime.termination import Termination
-from runtime.threads import limit_threads
+from runtime.watched import Watched
 
-_CAPTURE_END_S = 0.5  # a camera's thread that has not ended by then is inside its driver
+GRAB = module("runtime.grab")
+"""Starts a capture process."""
+
+T = TypeVar("T")
 
 
-def serve(settings: Settings, termination: Termination) -> tuple[int, bool]:
-    """Run one camera until its source ends or a signal comes.
+def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GRAB) -> int:
+    """Run the cameras until a signal comes, or all are recordings and over.
+
+    Args:
+        settings: of the device.
+        termination: tells of signals.
+        grab: starts a capture process.
 
     Returns:
-        The exit code, and whether a capture thread hangs in its driver.
+        The exit code.
 
     Raises:
-        BundleError, UnavailableError: see `load`, `Publisher`, `open_source` and `Pipeline.run`.
+        PatchedgeError: a bundle that must not be served, an address that cannot be bound, a recording that is not there.
     """
     set_up_logging()
     log = structlog.get_logger()
-    threads = limit_threads(settings.threads, blas=1)
-    bundle, scorer = load(settings.bundle, threads, settings.search)
-    publisher = Publisher(
-        settings.events.bind,
-        device=settings.device,
-        bundle=bundle.id,
-        high_water_mark=settings.events.high_water_mark,
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    stop = threading.Event()
+    with ExitStack() as stack:
+        stack.callback(termination.done)
+        feeds = {name: Feed(name, camera, inbox.put, grab) for name, camera in settings.cameras.items()}
+        engine = Engine(_bundles(settings), tell=inbox.put, threads=settings.threads, search=settings.search)
+        engine.start()  # first of all, as loading takes longest
+        stack.callback(engine.close)
+        events = settings.events
+        publisher = Publisher(events.bind, device=settings.device, high_water_mark=events.high_water_mark)
+        stack.callback(publisher.close)
+        watched = {name: Watched(name, publisher) for name in settings.cameras}
+        stack.callback(_log_end, log, watched, feeds)
+        stack.callback(_end, watched, stop)
+        stack.callback(_close_feeds, feeds)
+        run = _assemble(settings, stack, engine, feeds, watched, inbox, log)
+        termination.call(lambda: _stop(stop, inbox))
+        termination.call_on_hup(lambda: inbox.put(Renew("SIGHUP")))
+        log.info("running", events=publisher.endpoint, device=settings.device, cameras=_sources(settings))
+        if events.wait_subscribers:
+            log.info("waiting for subscribers", wanted=events.wait_subscribers)
+        publisher.wait_subscribers(events.wait_subscribers, stop)
+        if not stop.is_set():
+            for feed in feeds.values():
+                feed.start()
+            run()
+    return 0
+
+
+def _assemble(
+    settings: Settings,
+    stack: ExitStack,
+    engine: Engine,
+    feeds: Mapping[str, Feed],
+    watched: Mapping[str, Watched],
+    inbox: SimpleQueue[Any],
+    log: Any,
+) -> Callable[[], None]:
+    """Put the main loop and what stands beside it together; what needs closing goes on the stack."""
+    from runtime.metrics import Metrics  # while the worker loads: prometheus-client takes its time
+    from runtime.oversight import Oversight
+    from runtime.pipeline import Camera, Pipeline
+    from runtime.web import Page, Web
+
+    metrics, health = Metrics(), Health()
+    control = _bind(settings.control, settings_.Control(), "tcp://127.0.0.1:*", lambda at: Control(at, inbox.put), log)
+    stack.callback(control.close)
+    if settings.metrics.enabled:
+        pages = {
+            "/metrics": lambda: Page(metrics.text(), "text/plain; version=0.0.4; charset=utf-8"),
+            "/healthz": health.alive_page,
+            "/readyz": health.ready_page,
+        }
+        web = _bind(settings.metrics, settings_.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages), log)
+        stack.callback(web.close)
+    stall_s = {name: camera.stall_ms / 1000 for name, camera in settings.cameras.items()}
+    oversight = Oversight(
+        watched, feeds, stall_s, engine, control, settings.degrade, metrics=metrics, health=health
     )
+    stack.callback(oversight.close)
+    cameras = {
+        name: Camera(feeds[name], watched[name], camera.max_age_ms * 1_000_000)
+        for name, camera in settings.cameras.items()
+    }
+    return Pipeline(cameras, engine, inbox, oversight).run
+
+
+def _bind(chosen: Any, default: Any, free: str, make: Callable[[str], T], log: Any) -> T:
+    """Bind an address; where nobody chose it and it is taken, a free one: two runtimes on a machine are no mistake."""
     try:
-        ((name, camera),) = settings.cameras.items()
-        source = open_source(camera.source, pace=camera.pace, fps=camera.fps)
-        calibration = bundle.manifest.calibration
-        pipeline = Pipeline(name, source, scorer, Decide(calibration.threshold), publisher, overlap=threads > 1)
-        termination.call(pipeline.stop)
+        return make(chosen.bind)
+    except AddressUnavailable as error:
+        if chosen.bind != default.bind:
+            raise
+        made = make(free)
+        log.warning("default address is taken", problem=str(error), instead=getattr(made, "endpoint", None) or made.address)  # type: ignore[attr-defined]
+        return made
+
+
+def _bundles(settings: Settings) -> dict[str, str]:
+    return {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
+
+
+def _sources(settings: Settings) -> dict[str, str]:
+    return {name: redact(str(camera.source)) for name, camera in settings.cameras.items()}
+
+
+def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:
+    stop.set()
+    inbox.put(Stop())
+
+
+def _close_feeds(feeds: Mapping[str, Feed]) -> None:
+    """Tell all at first, so that none waits for another."""
+    for feed in feeds.values():
+        feed.stop()
+    for feed in feeds.values():
+        feed.close()
+
+
+def _end(watched: Mapping[str, Watched], stop: threading.Event) -> None:
+    """Tell subscribers that nothing more comes."""
+    for camera in watched.values():
+        if camera.state not in ("starting", "disconnected"):
+            camera.end("stopped" if stop.is_set() else "internal error")
+
+
+def _log_end(log: Any, watched: Mapping[str, Watched], feeds: Mapping[str, Feed]) -> None:
+    for name, camera in watched.items():
         log.info(
-            "running",
-            events=publisher.endpoint,
-            device=settings.device,
+            "ended",
             camera=name,
-            source=redact(str(camera.source)),
-            bundle=bundle.id[:12],
-            threshold=calibration.threshold,
-            false_alarm_rate=calibration.promised_alpha,
+            frames=camera.frames,
+            not_scored=camera.undecodable,
+            dropped=sum(feeds[name].dropped.values()),
+            alerts=camera.alerts,
         )
-        if settings.events.wait_subscribers:
-            log.info("waiting for subscribers", wanted=settings.events.wait_subscribers)
-        summary = pipeline.run(settings.events.wait_subscribers)
-        log.info("ended", **{field: getattr(summary, field) for field in summary.__dataclass_fields__})
-        return 0, isinstance(source, Live) and not source.join(_CAPTURE_END_S)
-    finally:
-        publisher.close()
-        termination.done()

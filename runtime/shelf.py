@@ -82,6 +82,11 @@ class Shelf:
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
 
+    def peek(self) -> SharedFrame | None:
+        """Give the frame that `take` would take."""
+        with self._lock:
+            return self._waiting[0] if self._waiting else None
+
     def give_back(self, frame: SharedFrame) -> None:
         """Free the slot of a frame; again, or after its capture process has ended: nothing."""
         with self._lock:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an ordinary call from an ordinary thread.
+"""SIGINT, SIGTERM and SIGHUP as an ordinary call from an ordinary thread.
 
 A Python signal handler runs between two steps of the main thread: it may not take a lock, and it waits as long as
 the main thread is inside a driver. So the signals are blocked, and a thread waits for them.
@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANG_UP = signal.SIGHUP
 
 GRACE_S = 1.8
 """From the signal to the end at the latest, seconds; the promise to users is 2."""
@@ -26,7 +27,9 @@ class Termination:
         self._lock = threading.Lock()
         self._signalled = False
         self._done = threading.Event()
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._on_hup: Callable[[], None] | None = None
+        self._hung_up = False
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*SIGNALS, HANG_UP))
         threading.Thread(target=self._wait, name="termination", daemon=True).start()
 
     def call(self, action: Callable[[], None]) -> None:
@@ -37,12 +40,24 @@ class Termination:
         if signalled:
             action()
 
+    def call_on_hup(self, action: Callable[[], None]) -> None:
+        """Have `action` called on each SIGHUP; at once if one has come already."""
+        with self._lock:
+            self._on_hup = action
+            hung_up, self._hung_up = self._hung_up, False
+        if hung_up:
+            action()
+
     def done(self) -> None:
         """Say that the clean-up is over and the process is about to end by itself."""
         self._done.set()
 
     def _wait(self) -> None:
-        signal.sigwait(SIGNALS)
+        while signal.sigwait((*SIGNALS, HANG_UP)) == HANG_UP:
+            with self._lock:
+                action, self._hung_up = self._on_hup, self._on_hup is None
+            if action is not None:
+                action()
         with self._lock:
             self._signalled = True
             actions = list(self._actions)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from typing import Any
 
 NAME = "run"
@@ -55,27 +53,32 @@ def run(args: argparse.Namespace) -> int:
 
     from runtime.serve import serve
 
-    code, capture_hangs = serve(settings, termination)
-    if capture_hangs:  # a thread inside a driver cannot be ended; leave without waiting for it
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    return serve(settings, termination)
 
 
 def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     """Lay the arguments that were given over the settings file; what is wrong in it is left for `parse` to say."""
     events = {"bind": args.bind, "insecure": args.insecure, "wait_subscribers": args.wait_subscribers}
     camera = {"source": args.source, "pace": args.pace, "fps": args.fps}
-    cameras = tree.get("cameras", {})
-    name, section = next(iter(cameras.items()), ("cam1", {})) if isinstance(cameras, dict) else ("cam1", None)
     plain = {name: getattr(args, name) for name in ("bundle", "device", "threads", "search")}
     merged: dict[str, Any] = _merge(tree, plain)
     if _given(events):
         merged["events"] = _merge(tree.get("events", {}), events)
-    if section is not None and (_given(camera) or args.camera):
-        merged["cameras"] = {args.camera or name: _merge(section, camera)}
+    cameras = tree.get("cameras", {})
+    if isinstance(cameras, dict) and (_given(camera) or args.camera):
+        merged["cameras"] = _overlay_camera(cameras, args.camera, camera)
     return merged
+
+
+def _overlay_camera(cameras: dict[str, Any], name: str | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Lay arguments over the camera that is named, or over the only one, which may be renamed."""
+    if name not in cameras and len(cameras) > 1:
+        from edge_config.errors import UsageError
+
+        raise UsageError("which of the cameras is meant", remedy=f"give --camera and one of {', '.join(cameras)}")
+    old = name if name in cameras else next(iter(cameras), name or "cam1")
+    others = {key: section for key, section in cameras.items() if key != old}
+    return {**others, name or old: _merge(cameras.get(old, {}), values)}
 
 
 def _merge(section: Any, values: dict[str, Any]) -> Any:

@@ -1,0 +1,252 @@
+"""What the main loop does beside the frames: figures, watchdog, degradation, and bundles that change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from edge_config import control as requests
+from edge_config.settings import Degrade as Limits
+from runtime.control import Asked, Control
+from runtime.degrade import Degrade, Load, Strain
+from runtime.engine import Engine
+from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
+from runtime.frame import Decision, SharedFrame
+from runtime.health import Health
+from runtime.machine import Machine
+from runtime.metrics import Metrics
+from runtime.notify import Notifier
+from runtime.reloads import Reloads
+from runtime.watched import Watched
+
+EVERY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+class Counted(Protocol):
+    """What is known of a feed from outside."""
+
+    live: bool
+    reconnects: dict[str, int]
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames that were never taken, by reason."""
+        ...
+
+    def slow_down(self, every: int) -> None:
+        """Give every n-th frame only."""
+        ...
+
+
+class Oversight:
+    """Keeps an eye on everything, once a second and at each event. Use it from the main loop's thread."""
+
+    def __init__(
+        self,
+        watched: Mapping[str, Watched],
+        feeds: Mapping[str, Counted],
+        stall_s: Mapping[str, float],
+        engine: Engine,
+        control: Control,
+        limits: Limits,
+        *,
+        metrics: Metrics,
+        health: Health,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            watched: the cameras.
+            feeds: where their frames come from.
+            stall_s: a live camera of which no frame is scored for so long is stalled.
+            engine: the inference worker.
+            control: whose requests are answered.
+            limits: when to do less.
+            metrics: figures.
+            health: what the health pages say.
+        """
+        self._watched = watched
+        self._feeds = feeds
+        self._stall_s = stall_s
+        self._control = control
+        self._metrics = metrics
+        self._health = health
+        self._notifier = Notifier()
+        self._machine = Machine(limits.thermal_root)
+        self._degrade = Degrade(limits)
+        self._load = Load()
+        self._reloads = Reloads(engine, control)
+        self._missed: dict[str, int] = {}
+        self._frame_ids: dict[str, int] = {}
+        self._scored_s: dict[str, float] = {}
+        self._next_s = 0.0
+
+    def ready(self, event: EngineReady) -> None:
+        """Take note that the worker scores frames."""
+        for name, bundle in event.bundles.items():
+            self._metrics.bundle(name, bundle.id)
+        self._reloads.serving({bundle.path for bundle in event.bundles.values()})
+        self._health.engine(ready=True)
+        self._notifier.ready("ready")
+
+    def lost(self, event: EngineLost) -> None:
+        """Take note that the worker is started anew."""
+        _log.warning("inference worker lost", cause=event.cause, reason=event.reason)
+        self._metrics.worker_restarted(event.cause)
+        self._health.engine(ready=False)
+
+    def handle(self, event: Any) -> None:
+        """Handle what is about bundles: requests, signals, and what came of them."""
+        match event:
+            case Renew():
+                self._renew(event.why)
+            case Asked(request=requests.Status()):
+                self._control.reply(event, self._status())
+            case Asked(request=requests.Reload()):
+                self._ask_reload(event)
+            case Reloaded():
+                self._reloaded(event)
+            case ReloadRefused():
+                self._refused(event)
+
+    def taken(self, camera: str, frame: SharedFrame) -> None:
+        """Count a frame, and those before it that were never taken."""
+        grabbed = frame.frame_id - self._frame_ids.get(camera, 0)
+        self._frame_ids[camera] = frame.frame_id
+        self._metrics.captured(camera, frame.t_capture_ns, grabbed)
+        if self._feeds[camera].live:
+            self._load.count(1)
+
+    def is_older(self, frame: SharedFrame, max_age_ns: int) -> bool:
+        """Tell whether a frame is too old to be scored, and count it then."""
+        if time.monotonic_ns() - frame.t_mono_ns <= max_age_ns:
+            return False
+        self._load.count(0, 1)
+        return True
+
+    def published(self, watched: Watched, scored: Scored, decision: Decision) -> None:
+        """Take note of a frame that subscribers know of."""
+        name = watched.name
+        age_s = (time.monotonic_ns() - scored.frame.t_mono_ns) / 1e9
+        self._metrics.scored(name, watched.score, age_s)
+        self._metrics.published("score")
+        if decision.alert is not None:
+            self._metrics.published("alert")
+            if decision.alert.phase == "start":
+                self._metrics.alerted(name)
+        if scored.result is None:
+            self._metrics.dropped(name, "not scored")
+            _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
+            return
+        self._metrics.stages(scored.result.stage_seconds)
+        self._scored_s[name] = time.monotonic()
+        self._notifier.progress()
+
+    def turn(self) -> None:
+        """Do what is due: hardly anything in most turns of the loop, all else once a second."""
+        self._health.progress()
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + EVERY_S
+        self._starve(now_s)
+        self._measure(now_s)
+        if self._reloads.changed():
+            self._renew("another bundle lies at its path")
+        live = sum(watched.state == "live" for watched in self._watched.values())
+        self._health.cameras(live)
+        if not any(watched.connected for watched in self._watched.values()):
+            self._notifier.progress()  # no frame can come, and all is done that can be
+        self._notifier.status(f"{live} of {len(self._watched)} cameras live, {self._degrade.level.title}")
+
+    def close(self) -> None:
+        """Say that the runtime ends."""
+        self._notifier.stopping()
+        self._notifier.close()
+
+    def _starve(self, now_s: float) -> None:
+        """Call a camera stalled that delivers, while nothing of it is scored."""
+        for name, watched in self._watched.items():
+            since_s = now_s - max(self._scored_s.get(name, 0.0), watched.connected_s)
+            if self._feeds[name].live and watched.connected and since_s > self._stall_s[name]:
+                watched.starve(f"no frame scored for {since_s:.0f} s")
+
+    def _measure(self, now_s: float) -> None:
+        """Take over what the feeds count, and do less or more."""
+        for name, feed in self._feeds.items():
+            self._metrics.dropped_in_all(name, feed.dropped)
+            self._metrics.reconnected_in_all(name, feed.reconnects)
+            self._metrics.state(name, self._watched[name].state)
+            missed = feed.dropped["newer"] + feed.dropped["no slot"]
+            if feed.live:
+                new = missed - self._missed.get(name, 0)
+                self._load.count(new, new)
+            self._missed[name] = missed
+        reading = self._machine.read()
+        self._metrics.machine(reading.temperature_c, reading.available_bytes)
+        if self._degrade.update(now_s, Strain(self._load.take(), reading.temperature_c, reading.available_mb)):
+            self._step()
+
+    def _step(self) -> None:
+        level = self._degrade.level
+        _log.warning("degradation", level=int(level), does=level.title, reason=self._degrade.reason)
+        self._metrics.degraded(level)
+        for name, feed in self._feeds.items():
+            feed.slow_down(level.every)
+            self._watched[name].degraded = int(level)
+
+    def _status(self) -> dict[str, Any]:
+        cameras = {
+            name: {
+                "state": watched.state,
+                "reason": watched.reason,
+                "bundle": watched.bundle.id,
+                "threshold": watched.bundle.threshold,
+                "score": watched.score,
+                "frames": watched.frames,
+            }
+            for name, watched in self._watched.items()
+        }
+        return {"cameras": cameras, "degraded": int(self._degrade.level), "does": self._degrade.level.title}
+
+    def _renew(self, why: str) -> None:
+        _log.info("reading bundles anew", why=why)
+        self._notifier.reloading()
+        self._reloads.renew()
+
+    def _ask_reload(self, asked: Asked) -> None:
+        request = asked.request
+        assert isinstance(request, requests.Reload)  # noqa: S101 - `handle` looked
+        if request.camera is not None and request.camera not in self._watched:
+            self._control.refuse(asked, f"no camera `{request.camera}`; known: {', '.join(self._watched)}")
+            return
+        self._notifier.reloading()
+        self._reloads.ask(asked, request.camera, request.path, {w.bundle.path for w in self._of(request.camera)})
+
+    def _of(self, camera: str | None) -> list[Watched]:
+        return list(self._watched.values()) if camera is None else [self._watched[camera]]
+
+    def _reloaded(self, event: Reloaded) -> None:
+        _log.info("bundle in service", cameras=list(event.cameras), bundle=event.info.id[:12], path=event.info.path)
+        for name in event.cameras:
+            self._watched[name].serve(event.info)
+            self._metrics.bundle(name, event.info.id)
+        self._metrics.reloaded(taken=True)
+        self._reloads.serving({watched.bundle.path for watched in self._watched.values()})
+        self._reloads.answered(event.info.path, "")
+        self._notifier.ready()
+
+    def _refused(self, event: ReloadRefused) -> None:
+        _log.error("bundle refused", cameras=list(event.cameras), problem=event.error, old_one_goes_on=event.kept)
+        if not event.kept:
+            for name in event.cameras:
+                self._watched[name].fail(event.error)
+        self._metrics.reloaded(taken=False)
+        self._reloads.answered(event.path, event.error)
+        self._notifier.ready()
+

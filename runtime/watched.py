@@ -1,0 +1,130 @@
+"""One camera as the runtime's main loop knows it: its state, what its scores mean, and what subscribers are told."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from edge_config.message import State
+from runtime.decide import Decide
+from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame
+from runtime.publish import Publisher
+
+_FIRST = BundleInfo(id="", path="", threshold=0.0, promised_alpha=1.0)
+
+
+class Watched:
+    """Publishes the frames and the state of one camera. Use it from one thread.
+
+    A state has four causes, and the first that is not at rest counts: whether anything can be scored at all, the
+    connection, whether its frames are scored in time, and what the pictures look like.
+
+    Attributes:
+        state: what was published last.
+        reason: why.
+        bundle: in service; its id is empty before there is one.
+        frames, undecodable, alerts: published so far; alerts that started.
+        score: of the last frame; None if it has none.
+        connected_s: monotonic time since when it delivers pictures, seconds; infinite while it does not.
+    """
+
+    def __init__(self, name: str, publisher: Publisher) -> None:
+        """Know nothing yet of the camera `name`."""
+        self.name = name
+        self.state: State = "starting"
+        self.reason = "no frame yet"
+        self.bundle = _FIRST
+        self.degraded = 0
+        self.frames = self.undecodable = self.alerts = 0
+        self.score: float | None = None
+        self.connected_s = math.inf
+        self._publisher = publisher
+        self._decide = Decide(0.0)
+        self._failed = ""
+        self._connection: tuple[State, str] = ("starting", "no frame yet")
+        self._unscored = ""
+        self._scene: tuple[State, str] | None = None
+        self._last: dict[str, Any] = {}
+
+    @property
+    def connected(self) -> bool:
+        """It delivers pictures, whatever they are worth."""
+        return self.connected_s < math.inf
+
+    def serve(self, bundle: BundleInfo) -> None:
+        """Take note of the bundle that scores come from now; an open alert stays open."""
+        self.bundle = bundle
+        self._decide.threshold = bundle.threshold
+        self.fail("")
+
+    def fail(self, reason: str) -> None:
+        """Say what nobody but a person can mend; empty if nothing."""
+        self._failed = reason
+        self._update()
+
+    def connect(self, state: State, reason: str) -> None:
+        """Take note of the state of the connection."""
+        if state != "live":
+            self._scene = None  # of pictures that are gone
+        self.connected_s = time.monotonic() if state == "live" else math.inf
+        self._connection = state, reason
+        self._update()
+
+    def starve(self, reason: str) -> None:
+        """Say why no frame is scored, though the camera delivers; empty if they are."""
+        self._unscored = reason
+        self._update()
+
+    def publish(self, frame: Frame | SharedFrame, result: Result | None) -> Decision:
+        """Decide on a frame and tell subscribers; None where nothing could be scored."""
+        value = None if result is None else result.value
+        if result is not None:
+            self._scene = (result.scene, result.scene_reason) if result.scene else None
+            self.starve("")
+        decision = self._decide(frame.frame_id, value)
+        self.score = value
+        self._last = {
+            "frame_id": frame.frame_id,
+            "t_capture_ns": frame.t_capture_ns,
+            "t_mono_ns": frame.t_mono_ns,
+            "score": value,
+            "threshold": self.bundle.threshold,
+            "label": decision.label,
+            "peak_xy": None if result is None else result.peak_xy,
+        }
+        self._send("score", **self._last)
+        self.frames += value is not None
+        self.undecodable += value is None
+        if decision.alert is not None:
+            self._send_alert(decision.alert)
+        return decision
+
+    def end(self, reason: str) -> None:
+        """Close what is open, so that no subscriber waits for the end of an alert for ever."""
+        if (alert := self._decide.close()) is not None:
+            self._send_alert(alert)
+        self.connect("disconnected", reason)
+
+    def _send_alert(self, alert: Alert) -> None:
+        """Publish a phase of an alert, with what is known of the last frame."""
+        self.alerts += alert.phase == "start"
+        self._send("alert", **self._last, **{name: getattr(alert, name) for name in alert.__dataclass_fields__})
+
+    def _update(self) -> None:
+        state, reason = self._connection
+        if self._failed and state != "disconnected":
+            state, reason = "failed", self._failed
+        elif state == "live" and self._unscored:
+            state, reason = "stalled", self._unscored
+        elif state == "live" and self._scene:
+            state, reason = self._scene
+        if state == self.state or not (self.bundle.id or self._failed or self._unscored):
+            return  # nothing is said before there is anything to judge by
+        self.state, self.reason = state, reason
+        self._send("state", reason=reason)
+
+    def _send(self, kind: Any, **fields: Any) -> None:
+        self._publisher.send(
+            kind, self.name, bundle=self.bundle.id, state=self.state, degraded=self.degraded, **fields
+        )
