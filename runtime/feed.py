@@ -262,8 +262,8 @@ class Feed:
             return
         memory = NO_MEMORY if word.hw is None else connection.memory
         frame = SharedFrame(memory, word.slot, word.hw, word.frame_id, word.t_capture_ns, word.t_mono_ns)
-        if self._shelf.put(frame, free):
-            self._tell(FrameArrived(self._name))
+        self._shelf.put(frame, free)
+        self._tell(FrameArrived(self._name))
 
     def _lose_patience(self, connection: _Connection) -> None:
         """Take note that nothing was heard for long; a live source is given up."""
