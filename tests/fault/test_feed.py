@@ -24,7 +24,7 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.settings import Camera
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
-from runtime.feed import CLOSE_S, Feed
+from runtime.feed import CLOSE_S, UNDEAD, Feed
 from runtime.frame import Image, SharedFrame
 from runtime.link import module
 from runtime.shared import SLOTS, picture
@@ -290,6 +290,33 @@ def test_camera_that_is_absent_is_waited_for(tmp_path: Path) -> None:
             reader.state("disconnected")
         told = [event.reason for event in reader.past if isinstance(event, FeedChanged) and event.state != "live"]
         assert len(told) <= 5, "a state is told when it changes, and not at each try"
+
+
+def test_device_that_is_plugged_in_is_opened_at_once(tmp_path: Path) -> None:
+    """However long the next try is away, a device that appears is not waited out."""
+    path = tmp_path / "camera"
+    with reading(f"v4l2://{path}", stall_ms=60_000, reconnect_min_s=3600, reconnect_max_s=3600) as reader:
+        reader.state("disconnected")
+        with plugged(path) as remote:
+            remote.do(PICTURE)
+            reader.next()
+
+
+def test_driver_that_lets_no_process_end_gets_no_more_of_them(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that cannot even be killed do not pile up; when they end, the camera is opened anew."""
+    monkeypatch.setattr("runtime.feed.end", lambda _: False)
+    with reading(remote.source, **SOON) as reader:
+        for _ in range(UNDEAD):
+            remote.do(PICTURE, HANG_HARD)
+            reader.state("stalled")
+        assert reader.state("stalled") == "the driver does not let capture processes end"
+        remote.do(PICTURE)
+        stuck = children()
+        assert len(stuck) == UNDEAD
+        for child in stuck:
+            os.kill(child, signal.SIGKILL)
+        reader.state("live")
+        monkeypatch.undo()
 
 
 def test_size_may_change_at_any_time(remote: Remote) -> None:
