@@ -47,7 +47,8 @@ class Camera(Section, frozen=True):
     """One camera.
 
     Attributes:
-        source: camera index, /dev/videoN, v4l2:///dev/videoN, rtsp or http URL, video file or folder.
+        source: camera index, /dev/videoN, a stable name such as /dev/v4l/by-id/NAME, a pattern such as /dev/video* (the
+            first that opens), v4l2://PATH, rtsp or http URL, video file or folder.
         pace: for files and folders: `fps` plays at their own rate, `max` as fast as possible.
         fps: frames a second of a file or folder; by default the file's own, 25 for a folder.
         bundle: path of the camera's own bundle; by default that of all.

@@ -21,6 +21,10 @@ class Backoff:
     def after(self, worked_s: float) -> float:
         """Give the next wait in seconds, after a try that worked for `worked_s`; 0 if it did not."""
         if worked_s >= STEADY_S:
-            self._ceiling = self._shortest
+            self.reset()
         self._ceiling = min(2 * self._ceiling, self._longest)
         return self._random.uniform(self._shortest, self._ceiling)
+
+    def reset(self) -> None:
+        """Begin anew with short waits."""
+        self._ceiling = self._shortest

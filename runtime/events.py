@@ -11,7 +11,7 @@ from runtime.frame import BundleInfo, Result, SharedFrame
 
 @dataclass(frozen=True, slots=True)
 class FrameArrived:
-    """A camera has a frame to be taken."""
+    """A camera has given one more frame. When its turn comes, a newer one may have taken its place already."""
 
     camera: str
 

@@ -28,6 +28,12 @@ START_S = 20.0
 OPENING_S = 5.0
 """The first frame of a connection may take so much longer than any other."""
 
+LOOK_S = 0.5
+"""So often it is looked whether an absent device has come."""
+
+UNDEAD = 2
+"""So many capture processes may be held by the kernel inside a driver; then no other is started to share their fate."""
+
 CLOSE_S = 0.5
 """`close` returns after this time at the latest."""
 
@@ -98,7 +104,8 @@ class Feed:
         Raises:
             SourceUnavailable: a URL of a kind that is not known.
         """
-        self.live = address.kind(camera.source) != "recording"
+        self._kind = address.kind(camera.source)
+        self.live = self._kind != "recording"
         self.reconnects = {"stalled": 0, "lost": 0, "absent": 0, "crashed": 0, "asked": 0}
         self._name = name
         self._camera = camera
@@ -171,6 +178,7 @@ class Feed:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            devices = self._devices()
             over, delivered_s = self._connect()
             if self._stopping.is_set():
                 return
@@ -179,11 +187,24 @@ class Feed:
                 return
             self.reconnects[over.cause] += 1
             self._change("stalled" if over.cause == "stalled" else "disconnected", over.what)
-            self._stopping.wait(self._backoff.after(delivered_s))
+            self._pause(self._backoff.after(delivered_s), devices)
+
+    def _pause(self, seconds: float, devices: list[str]) -> None:
+        """Wait before the next try, but not when there are other devices than before the last one."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(left, LOOK_S)):
+            if self._devices() != devices:
+                self._backoff.reset()  # its node may be there a little before it can be opened
+                return
+
+    def _devices(self) -> list[str]:
+        return address.devices(self._camera.source) if self._kind == "device" else []
 
     def _connect(self) -> tuple[_Over, float]:
         """Run one capture process to its end; say why it ended, and for how long it delivered frames."""
         self._undead = [process for process in self._undead if process.poll() is None]
+        if len(self._undead) >= UNDEAD:
+            return _Over("stalled", "the driver does not let capture processes end"), 0.0
         try:
             process, sock = spawn(self._command)
         except OSError as error:
@@ -199,7 +220,7 @@ class Feed:
         except _Over as reason:
             over = reason
         except LinkClosed as closed:
-            over = _Over("crashed", str(closed))
+            over = _Over("crashed", f"capture process ended ({closed})")
         except Exception as error:  # noqa: BLE001 - a camera is never given up, whatever happens
             over = _Over("crashed", address.redact(f"internal error ({error!r})"))
         delivered_s = connection.delivered_s()
@@ -266,8 +287,8 @@ class Feed:
             return
         memory = NO_MEMORY if word.hw is None else connection.memory
         frame = SharedFrame(memory, word.slot, word.hw, word.frame_id, word.t_capture_ns, word.t_mono_ns)
-        if self._shelf.put(frame, free):
-            self._tell(FrameArrived(self._name))
+        self._shelf.put(frame, free)
+        self._tell(FrameArrived(self._name))
 
     def _lose_patience(self, connection: _Connection) -> None:
         """Take note that nothing was heard for long; a live source is given up."""

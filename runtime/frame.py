@@ -61,7 +61,7 @@ class SharedFrame:
     """One frame of a camera that lies in memory shared with the process that captured it.
 
     Attributes:
-        memory: number of the shared memory; the same number is never used twice by a runtime.
+        memory: number of the shared memory; the same number is never used twice by a runtime. 0 where `hw` is None.
         slot: place in it.
         hw: height and width, pixels; None where the source gave a frame that cannot be decoded.
         frame_id, t_capture_ns, t_mono_ns: as of `Frame`.

@@ -58,12 +58,8 @@ class Shelf:
         if gone:
             self._gone(memory)
 
-    def put(self, frame: SharedFrame, free: Callable[[], None]) -> bool:
-        """Let a frame wait; `free` frees its slot.
-
-        Returns:
-            Whether it waits beside those before it, and not in their place.
-        """
+    def put(self, frame: SharedFrame, free: Callable[[], None]) -> None:
+        """Let a frame wait; `free` frees its slot."""
         with self._lock:
             replaced = [] if self._keep_all else list(self._waiting)
             self._waiting.append(frame)
@@ -75,7 +71,6 @@ class Shelf:
         for old in replaced:
             self.dropped["newer"] += 1
             self.give_back(old)
-        return not replaced
 
     def take(self) -> SharedFrame | None:
         """Take the next frame; None if there is none."""

@@ -63,6 +63,13 @@ print("loaded:", sorted(set({HEAVY!r}) & set(sys.modules)))
     assert done.stdout.endswith("loaded: []\n")
 
 
+def test_parent_of_capture_processes_loads_no_library_of_theirs() -> None:
+    """What keeps cameras alive must not be what hangs or crashes: it works without OpenCV and ONNX Runtime."""
+    heavy = ("cv2", "onnxruntime", "hnswlib")
+    done = python(f"{BLOCK.replace(repr(WORKSHOP_ONLY), repr(heavy))}\nimport runtime.feed")
+    assert done.returncode == 0, done.stderr
+
+
 def test_missing_cpu_extra_names_its_install_line(tmp_path) -> None:
     """Where OpenCV or ONNX Runtime are missing, `run` says what to install and exits with 2."""
     block = BLOCK.replace(repr(WORKSHOP_ONLY), repr(("cv2", "onnxruntime")))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_config.errors import SourceLost, SourceUnavailable
-from runtime.capture import Live, Recorded, open_source, redact
+from runtime.capture import Live, Recorded, open_camera, open_source, redact
 from runtime.frame import Image
 from tests.tiny import normal_picture, write_pictures
 
@@ -149,7 +149,7 @@ def test_recording_at_its_pace_is_not_faster_than_its_rate() -> None:
     recorded = Recorded([normal_picture(1)] * 4, fps=1 / interval_s, pace="fps")
     stamps = [frame.t_mono_ns for frame in read_all(recorded)]
     assert len(stamps) == 4
-    assert min(np.diff(stamps)) >= 0.9 * interval_s * 1e9  # the clocks of sleep and stamp are read one after the other
+    assert stamps[-1] - stamps[0] >= 2 * interval_s * 1e9  # one frame that is late does not put off those after it
 
 
 def test_close_ends_a_recording_that_waits_for_its_next_frame() -> None:
@@ -180,6 +180,15 @@ def test_absent_camera_says_so() -> None:
     """A camera index without a camera is reported, not waited for."""
     with pytest.raises(SourceUnavailable, match="camera 61"):
         open_source(61).read()
+
+
+def test_stable_name_without_a_device_says_so(tmp_path: Path) -> None:
+    """A name under which nothing is plugged in is told from a device that does not open."""
+    (tmp_path / "video0").write_text("no device")
+    with pytest.raises(SourceUnavailable, match="no such device"):
+        open_camera(f"v4l2://{tmp_path}/by-id/camera")
+    with pytest.raises(SourceUnavailable, match="does not open"):
+        open_camera(f"v4l2://{tmp_path}/video*")
 
 
 def test_credentials_never_show() -> None:

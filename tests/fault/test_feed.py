@@ -24,7 +24,7 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.settings import Camera
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
-from runtime.feed import CLOSE_S, Feed
+from runtime.feed import CLOSE_S, UNDEAD, Feed
 from runtime.frame import Image, SharedFrame
 from runtime.link import module
 from runtime.shared import SLOTS, picture
@@ -45,6 +45,7 @@ from tests.fakes.camera import (
     pixels,
     plugged,
 )
+from tests.fakes.mjpeg import streaming
 from tests.tiny import normal_picture, write_pictures
 
 ENOUGH_S = 20.0
@@ -90,10 +91,11 @@ class Reader:
 
     def next(self) -> SharedFrame:
         """Wait for a frame and take it."""
-        self.hear(FrameArrived)
-        frame = self.feed.take()
-        assert frame is not None
-        return frame
+        while True:
+            self.hear(FrameArrived)
+            frame = self.feed.take()
+            if frame is not None:  # else it was taken in the place of one before it
+                return frame
 
     def shoot(self, remote: Remote) -> SharedFrame:
         """Have a camera take pictures until one arrives: a slot that was just given back may not be free yet."""
@@ -288,6 +290,33 @@ def test_camera_that_is_absent_is_waited_for(tmp_path: Path) -> None:
             reader.state("disconnected")
         told = [event.reason for event in reader.past if isinstance(event, FeedChanged) and event.state != "live"]
         assert len(told) <= 5, "a state is told when it changes, and not at each try"
+
+
+def test_device_that_is_plugged_in_is_opened_at_once(tmp_path: Path) -> None:
+    """However long the next try is away, a device that appears is not waited out."""
+    path = tmp_path / "camera"
+    with reading(f"v4l2://{path}", stall_ms=60_000, reconnect_min_s=3600, reconnect_max_s=3600) as reader:
+        reader.state("disconnected")
+        with plugged(path) as remote:
+            remote.do(PICTURE)
+            reader.next()
+
+
+def test_driver_that_lets_no_process_end_gets_no_more_of_them(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that cannot even be killed do not pile up; when they end, the camera is opened anew."""
+    monkeypatch.setattr("runtime.feed.end", lambda _: False)
+    with reading(remote.source, **SOON) as reader:
+        for _ in range(UNDEAD):
+            remote.do(PICTURE, HANG_HARD)
+            reader.state("stalled")
+        assert reader.state("stalled") == "the driver does not let capture processes end"
+        remote.do(PICTURE)
+        stuck = children()
+        assert len(stuck) == UNDEAD
+        for child in stuck:
+            os.kill(child, signal.SIGKILL)
+        reader.state("live")
+        monkeypatch.undo()
 
 
 def test_size_may_change_at_any_time(remote: Remote) -> None:
@@ -502,6 +531,39 @@ def test_stream_that_refuses_hides_its_credentials(capfd: pytest.CaptureFixture[
         assert reader.state("disconnected") == "does not open"
     assert "s3cret" not in repr(reader.past)
     assert "s3cret" not in "".join(capfd.readouterr())
+
+
+def test_stream_goes_silent_changes_and_comes_back() -> None:
+    """A real stream that goes silent is stalled, one that is cut is lost, and both are live again by themselves."""
+    with streaming() as stream, reading(stream.url, REAL, **{**SOON, "stall_ms": 1000}) as reader:
+        assert abs(int(reader.look(reader.next()).mean()) - 100) <= 2
+        stream.silent.set()
+        reader.state("stalled")
+        stream.level, stream.hw = 200, (96, 128)
+        stream.silent.clear()
+        reader.state("live")
+        frame = reader.next()
+        assert frame.hw == (96, 128)
+        assert abs(int(reader.look(frame).mean()) - 200) <= 2
+        stream.cut.set()
+        reader.state("disconnected")
+        stream.cut.clear()
+        reader.state("live")
+        assert "s3cret" not in repr(reader.past)
+
+
+def test_recording_whose_process_stops_is_stalled_and_goes_on(tmp_path: Path) -> None:
+    """A recording that gives nothing, though it could, is stalled; it is not killed, as no frame may be lost."""
+    write_pictures(tmp_path, set(), 4)
+    with reading(str(tmp_path), REAL, fps=2, stall_ms=100) as reader:
+        reader.look(reader.next())
+        (child,) = children()
+        os.kill(child, signal.SIGSTOP)
+        assert reader.state("stalled") == "no frame for 0.6 s"
+        os.kill(child, signal.SIGCONT)
+        reader.state("live")
+        assert [reader.next().frame_id for _ in range(3)] == [2, 3, 4]
+        assert not reader.hear(FeedEnded).failed
 
 
 def test_absent_camera_of_the_machine_is_a_state() -> None:
