@@ -25,14 +25,14 @@ OVERLAY_SHARE = 0.05
 BUFFERS = 8
 """Pictures that a stuck ring of buffers may show in turn."""
 
-_ROWS, _COLUMNS = 48, 16  # tiles; of each, one row of pixels is compared
+_ROWS, _COLUMNS = 32, 16  # tiles; of each, one row of pixels is compared
 
 
 class Frozen:
     """Tells for each frame whether its camera is frozen.
 
-    Real sensors have noise: two pictures of the same scene are never the same in every pixel. Compared are 48 rows of
-    the frame, byte by byte, and the thumbnail, to which the other rows contribute.
+    Real sensors have noise: two pictures of the same scene are never the same in every pixel. Compared are some 32
+    rows of the frame, byte by byte, and the thumbnail, to which the other rows contribute.
     """
 
     def __init__(self) -> None:
