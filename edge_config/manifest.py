@@ -200,17 +200,19 @@ class Parity(Part, frozen=True):
 class Scene(Part, frozen=True):
     """What the normal pictures look like as pictures: outside of it a camera is not trusted.
 
-    All are measured on the thumbnail `scene` of golden.npz's size, see runtime/scene.py.
+    All are measured on a thumbnail of the size of `scene_reference` in golden.npz, see runtime/thumbnail.py.
 
     Attributes:
         luminance: smallest and largest mean grey level of a picture that can be judged, 0 to 255.
-        sharpness: smallest sharpness of a picture that can be judged.
+        sharpness: smallest sharpness of a picture that can be judged: below it is defocused.
+        detail: smallest detail of a picture that can be judged: below it is covered.
         shift: largest shift against the reference of a picture that can be judged, as a share of the thumbnail's
             width; null where the scene itself moves, so that a moved camera cannot be told from it.
     """
 
     luminance: tuple[NonNegative, NonNegative]
     sharpness: NonNegative
+    detail: NonNegative
     shift: NonNegative | None
 
 

@@ -1,4 +1,7 @@
-"""A new threshold for a bundle, from new normal pictures: graph, bank and index stay as they are."""
+"""A new threshold for a bundle, from new normal pictures: graph, bank and index stay as they are.
+
+What the scene may look like is widened by them, against the reference that the bundle has.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ import numpy as np
 
 from edge_config import bundle as bundles
 from edge_config import manifest as manifests
+from edge_config.bundle import Bundle
 from edge_config.errors import NoImages
-from edge_config.manifest import Calibration
+from edge_config.manifest import Calibration, Scene
 from export.calibrate import calibrate
-from export.images import Pictures
+from export.images import Pictures, evenly
 from export.progress import progress
+from export.scene import MOST_PICTURES, learn, widened
 from export.seal import now
-from runtime.load import load
+from runtime.load import load, scene_reference
 from runtime.threads import limit_threads
 
 
@@ -67,10 +72,25 @@ def recalibrate(
         raise NoImages("no usable pictures", where=str(images))
     before = bundle.manifest.calibration
     after = calibrate(scores, before.alpha if alpha is None else alpha)
-    changed = msgspec.structs.replace(bundle.manifest, calibration=after, recalibrated_from=bundle.id, created=now())
+    changed = msgspec.structs.replace(
+        bundle.manifest,
+        calibration=after,
+        scene=_widened_scene(bundle, pictures, len(scores)),
+        recalibrated_from=bundle.id,
+        created=now(),
+    )
     with bundles.staging(out, force=force) as folder:
         for name in bundles.PARTS:
             shutil.copyfile(bundle.file(name), folder / name)
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
     return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped))
+
+
+def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene | None:
+    """Let the scene look as the new pictures do, too; None for a bundle that never learnt what it looks like."""
+    reference = scene_reference(bundle)
+    if bundle.manifest.scene is None or reference is None:
+        return None
+    new, _ = learn(pictures.again(evenly(count, MOST_PICTURES)), reference)
+    return widened(bundle.manifest.scene, new)

@@ -29,10 +29,13 @@ from export.network import Network, make_network
 from export.options import Options
 from export.parity import MOST_PICTURES, is_clear, measure_parity
 from export.progress import progress
+from export.scene import MOST_PICTURES as MOST_SCENE_PICTURES
+from export.scene import learn
 from runtime.frame import Image
 from runtime.load import assemble, load
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
+from runtime.thumbnail import Thumbnail
 
 MIN_PICTURES = 4
 
@@ -132,8 +135,11 @@ def fit(options: Options) -> Report:
             normal = list(pictures.again(_spread(held, MOST_PICTURES)))
             faults = synthetic_faults(normal, options.seed)
             parity = measure_parity([*normal, *faults], network, scorer, memory.exact)
+        with clock("scene"):
+            scene, reference = learn(pictures.again(evenly(len(features), MOST_SCENE_PICTURES)))
         with clock("seal"):
-            _save_golden(folder / bundles.GOLDEN, normal, faults, memory.bank, replace(scorer, search=scorer.whole))
+            whole = replace(scorer, search=scorer.whole)
+            _save_golden(folder / bundles.GOLDEN, normal, faults, memory.bank, whole, reference)
             manifest = Manifest(
                 format_version=manifests.FORMAT_VERSION,
                 files=bundles.file_table(folder),
@@ -144,6 +150,7 @@ def fit(options: Options) -> Report:
                 scoring=scoring,
                 calibration=calibration,
                 parity=parity,
+                scene=scene,
                 versions=_versions(),
                 created=now(),
             )
@@ -193,9 +200,17 @@ def _queries(pictures: Pictures, held: NDArray[np.bool_], network: Network) -> l
 
 
 def _save_golden(
-    path: Path, normal: Sequence[Image], faults: Sequence[Image], bank: NDArray[np.float32], scorer: Scorer
+    path: Path,
+    normal: Sequence[Image],
+    faults: Sequence[Image],
+    bank: NDArray[np.float32],
+    scorer: Scorer,
+    reference: Thumbnail,
 ) -> None:
-    """Choose frames whose scores no rounding on another machine can turn, and write them with what they score."""
+    """Choose frames whose scores no rounding on another machine can turn, and write them with what they score.
+
+    Beside them goes the reference of the scene.
+    """
     frames = [*_clear(normal, GOLDEN_NORMAL, bank, scorer), *_clear(faults, GOLDEN_FAULTS, bank, scorer)]
     scores = [scorer(frame) for frame in frames]
     np.savez_compressed(
@@ -203,6 +218,7 @@ def _save_golden(
         allow_pickle=False,
         scores=np.array([score.value for score in scores]),
         distances=np.array([score.distances for score in scores], dtype=np.float32),
+        scene_reference=reference,
         **{f"frame_{number}": frame for number, frame in enumerate(frames)},
     )
 

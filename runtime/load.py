@@ -26,6 +26,7 @@ from runtime.prune import PrunedSearch
 from runtime.score import ScoreFrame
 from runtime.scorer import Scorer
 from runtime.search import Deciding, ExactSearch, GraphSearch
+from runtime.thumbnail import SMALLEST_SIDE, Thumbnail
 
 K = TypeVar("K", bound=np.generic)
 
@@ -38,6 +39,9 @@ _EVERY = 8
 
 _SMALLEST = 0.01
 """Share of the largest golden score or distance: relative to less, rounding would look like a difference."""
+
+_NOT_ARRAYS = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile)
+"""What reading golden.npz can raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,26 @@ def load_and_check(
 ) -> tuple[Bundle, Scorer, GoldenCheck]:
     """Do what `load` does, but leave the judgement of the golden frames to the caller."""
     bundle = bundles.read(path)
+    scene_reference(bundle)
     scorer, provider = _make_scorer(bundle, threads, search)
     return bundle, scorer, _check_golden(bundle, scorer, provider)
+
+
+def scene_reference(bundle: Bundle) -> Thumbnail | None:
+    """Give the thumbnail that the camera's place is told from; None in a bundle that was made before there was one.
+
+    Raises:
+        BundleShapeMismatch: it is no thumbnail.
+    """
+    path = bundle.file(bundles.GOLDEN)
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as golden:
+            found: Thumbnail | None = golden.get("scene_reference")
+    except _NOT_ARRAYS as error:
+        raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
+    if found is not None and (found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < SMALLEST_SIDE):  # noqa: PLR2004 - rows, columns
+        raise BundleShapeMismatch(f"scene_reference {found.dtype} {found.shape} is no thumbnail", where=str(path))
+    return found
 
 
 def _make_scorer(bundle: Bundle, threads: int, search: SearchKind) -> tuple[Scorer, str]:
@@ -209,16 +231,7 @@ def _golden(bundle: Bundle, patches: int) -> list[tuple[Image, float, NDArray[np
                 (golden[f"frame_{number}"], float(score), distances[number])
                 for number, score in enumerate(golden["scores"])
             ]
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _NOT_ARRAYS as error:
         raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
     if not found or any(frame.dtype != np.uint8 or frame.shape[2:] != (3,) for frame, _, _ in found):
         raise BundleShapeMismatch("not golden frames, uint8 [H, W, 3]", where=str(path))

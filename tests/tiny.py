@@ -21,10 +21,12 @@ from edge_config.manifest import (
     Manifest,
     Parity,
     Preprocessing,
+    Scene,
     Scoring,
     Tolerance,
 )
 from export.index import EF_CONSTRUCTION, M, build_index, neighbour_table
+from export.scene import learn
 from runtime.embed import Embed
 from runtime.frame import Grid, Image
 from runtime.load import assemble
@@ -88,6 +90,7 @@ def make_bundle(target: Path) -> Path:
     graph = GraphSearch(index, ef=16)
     scorer = assemble(Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table, SCORING, Grid(GRID), search="graph")
     golden = [normal_picture(1), strange_picture(2)]
+    scene, reference = learn(normal_picture(seed) for seed in range(1000, 1004))
     with bundles.staging(target) as folder:
         shutil.copy(MODEL, folder / bundles.MODEL)
         np.save(folder / bundles.BANK, bank)
@@ -98,13 +101,14 @@ def make_bundle(target: Path) -> Path:
             folder / bundles.GOLDEN,
             scores=np.array([score.value for score in found]),
             distances=np.array([score.distances for score in found]),
+            scene_reference=reference,
             **{f"frame_{number}": image for number, image in enumerate(golden)},
         )
-        write_manifest(folder, len(bank))
+        write_manifest(folder, len(bank), scene)
     return target
 
 
-def write_manifest(folder: Path, size: int) -> None:
+def write_manifest(folder: Path, size: int, scene: Scene | None = None) -> None:
     """Write a manifest for the files that are in `folder`, whatever they are."""
     manifest = Manifest(
         format_version=manifests.FORMAT_VERSION,
@@ -137,6 +141,7 @@ def write_manifest(folder: Path, size: int) -> None:
             search=SAME,
             tolerances={"CPUExecutionProvider": Tolerance(scores=1e-3, distances_mean=1e-3)},
         ),
+        scene=scene,
         versions={},
         created="2026-11-23T00:00:00+00:00",
     )

@@ -21,7 +21,7 @@ from edge_config import errors
 from edge_config import manifest as manifests
 from export.index import build_index
 from runtime.frame import Image
-from runtime.load import load
+from runtime.load import load, scene_reference
 from runtime.preprocess import Preprocess
 from tests.processes import DEVICE, call
 from tests.small import call_device, call_export, small_options
@@ -207,6 +207,28 @@ def test_golden_frames_must_be_pictures(copy: Path, arrays: dict[str, np.ndarray
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleShapeMismatch, match="golden"):
         load(copy)
+
+
+@pytest.mark.parametrize(
+    "reference", [np.zeros((90, 160, 3), np.uint8), np.zeros((90, 160)), np.zeros((8, 160), np.uint8), np.uint8(7)]
+)
+def test_scene_reference_must_be_a_thumbnail(copy: Path, reference: np.ndarray) -> None:
+    """A reference of the scene that is no small grey picture is refused."""
+    edit_golden(copy, "scene_reference", lambda _: reference)
+    write_manifest(copy, len(tiny_bank()))
+    with pytest.raises(errors.BundleShapeMismatch, match="scene_reference"):
+        load(copy)
+
+
+def test_bundle_without_a_scene_is_served(copy: Path) -> None:
+    """A bundle from before there was a scene is served, and has no reference."""
+    with np.load(copy / bundles.GOLDEN) as golden:
+        arrays = {name: array for name, array in golden.items() if name != "scene_reference"}
+    np.savez(copy / bundles.GOLDEN, **arrays)
+    write_manifest(copy, len(tiny_bank()))
+    bundle, _ = load(copy)
+    assert bundle.manifest.scene is None
+    assert scene_reference(bundle) is None
 
 
 def test_map_and_stride_that_give_another_grid_are_refused(copy: Path) -> None:

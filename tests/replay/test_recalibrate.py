@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge_config import bundle as bundles
+from export.scene import widened
 from runtime.load import load
 from tests import reference
 from tests.processes import DEVICE, EXPORT, call
@@ -41,7 +42,7 @@ def scores(bundle: Path) -> list[float]:
 
 
 def test_only_the_threshold_is_new(tiny_bundle: Path, pictures: Path, tmp_path: Path) -> None:
-    """The new bundle has the files of the old one and another calibration, and names it; both are served."""
+    """The new bundle has the files of the old one, another calibration and a wider scene; both are served."""
     before, out = content(tiny_bundle), tmp_path / "new.bundle"
     done = call(*EXPORT, "recalibrate", tiny_bundle, "--images", pictures, "--out", out, "--alpha", ALPHA, "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,9 +53,10 @@ def test_only_the_threshold_is_new(tiny_bundle: Path, pictures: Path, tmp_path: 
     old, new = bundles.read(tiny_bundle), bundles.read(out)
     shown, other = (json.loads(folder.joinpath(bundles.MANIFEST).read_text()) for folder in (out, tiny_bundle))
     assert {key for key in shown if shown[key] != other[key]} == {
-        *("manifest_sha256", "calibration", "recalibrated_from", "created"),
+        *("manifest_sha256", "calibration", "scene", "recalibrated_from", "created"),
     }
     assert new.manifest.recalibrated_from == old.id != new.id
+    assert new.manifest.scene == widened(old.manifest.scene, new.manifest.scene)
     said = json.loads(done.stdout)
     assert (said["bundle_id"], said["recalibrated_from"]) == (new.id, old.id)
     assert (said["before"], said["after"]) == (other["calibration"], shown["calibration"])

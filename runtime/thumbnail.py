@@ -1,0 +1,120 @@
+"""A small grey picture of a frame, and what can be measured on it: light, sharpness, detail, and its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.frame import Image
+
+LONG_SIDE = 160
+"""Pixels. Defocus of one percent of the width still blurs it, and sensor noise is averaged away."""
+
+SMALLEST_SIDE = 16
+"""Pixels, for frames that are nearly a line."""
+
+Thumbnail = NDArray[np.uint8]
+"""Grey, uint8 [h, w]."""
+
+_FLOOR = 3.0  # grey levels: what differs less from its surroundings is noise, and says nothing about the place
+_AROUND, _LOCAL = (7, 7), (13, 13)  # boxes on the halved thumbnail: surroundings of a pixel, and of its contrast
+
+
+class Look(NamedTuple):
+    """How a thumbnail looks.
+
+    Attributes:
+        luminance: mean grey level, 0 to 255.
+        contrast: standard deviation, grey levels.
+        sharpness: root mean square of the Laplacian over the luminance: sharp edges decide, so defocus brings it
+            down, and it is the same under any exposure.
+        detail: mean absolute Laplacian of the smoothed thumbnail over the luminance: the share of the picture that
+            shows anything decides, so a cover brings it down, and noise does not hold it up.
+    """
+
+    luminance: float
+    contrast: float
+    sharpness: float
+    detail: float
+
+
+class Shift(NamedTuple):
+    """Where a thumbnail lies against the reference.
+
+    Attributes:
+        share: length of the shift that fits best, as a share of the width.
+        here: correlation with the reference as it is, -1 to 1.
+        there: correlation with the reference after the shift; 0 where hardly anything is left to compare.
+    """
+
+    share: float
+    here: float
+    there: float
+
+
+def size_for(height: int, width: int) -> tuple[int, int]:
+    """Give height and width of the thumbnail for a frame: even numbers, its proportions kept."""
+    factor = LONG_SIDE / max(height, width)
+    return max(SMALLEST_SIDE, round(height * factor / 2) * 2), max(SMALLEST_SIDE, round(width * factor / 2) * 2)
+
+
+def shrink(image: Image, size_hw: tuple[int, int]) -> Thumbnail:
+    """Make a thumbnail of a picture uint8 [H, W, 3] BGR: from at least 16 pixels for each of its own, not from all."""
+    height, width = size_hw
+    double = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(double, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def look(thumbnail: Thumbnail) -> Look:
+    """Measure a thumbnail."""
+    exact = thumbnail.astype(np.float32)
+    mean, deviation = cv2.meanStdDev(exact)
+    edges = cv2.Laplacian(exact, cv2.CV_32F)
+    smooth = cv2.Laplacian(cv2.GaussianBlur(exact, (3, 3), 0), cv2.CV_32F)
+    luminance = float(mean[0, 0])
+    unit = luminance + 1  # a black picture has no light to divide by
+    return Look(
+        luminance=luminance,
+        contrast=float(deviation[0, 0]),
+        sharpness=cv2.norm(edges, cv2.NORM_L2) / np.sqrt(exact.size) / unit,
+        detail=cv2.norm(smooth, cv2.NORM_L1) / exact.size / unit,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """A thumbnail reduced to where its edges are: light, exposure and shading are gone, float32 [h / 2, w / 2]."""
+
+    edges: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, thumbnail: Thumbnail) -> Placed:
+        """Take a thumbnail."""
+        height, width = thumbnail.shape
+        half = cv2.resize(thumbnail, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
+        raised = half - cv2.blur(half, _AROUND)
+        local = cv2.sqrt(cv2.blur(raised * raised, _LOCAL))
+        return cls(np.asarray(raised / (local + _FLOOR), dtype=np.float32))
+
+    def shift_of(self, other: Placed) -> Shift:
+        """Find how far `other` lies from this one, by phase correlation, and how sure that is."""
+        height, width = self.edges.shape
+        window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+        (right, down), _ = cv2.phaseCorrelate(self.edges, other.edges, window)
+        share = float(np.hypot(right, down)) / width
+        here = _correlation(self.edges, other.edges)
+        if max(abs(right) / width, abs(down) / height) > 0.5:  # noqa: PLR2004 - half of the picture
+            return Shift(share, here, 0.0)
+        x, y = round(right), round(down)
+        mine = self.edges[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)]
+        theirs = other.edges[max(0, y) : height + min(0, y), max(0, x) : width + min(0, x)]
+        return Shift(share, here, _correlation(mine, theirs))
+
+
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(cv2.matchTemplate(np.ascontiguousarray(a), np.ascontiguousarray(b), cv2.TM_CCOEFF_NORMED)[0, 0])
