@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -35,6 +36,7 @@ GRACE_S = 0.3
 KILLED_S = 0.2
 """A killed process is gone after this time, unless the kernel holds it inside a driver."""
 
+_RIGHTS_BYTES = socket.CMSG_LEN(DESCRIPTORS * array("i").itemsize)
 _PR_SET_PDEATHSIG = 1
 
 T = TypeVar("T")
@@ -106,23 +108,25 @@ class Link(Generic[T]):
             self._socket.close()
 
     def _send(self, packet: bytes, descriptors: Sequence[int]) -> None:
+        # socket.send_fds and recv_fds of Python 3.10 and 3.11 take flags, and pass over them.
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
         try:
-            socket.send_fds(self._socket, [packet], descriptors, socket.MSG_DONTWAIT)
+            self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
         except BlockingIOError:
             writable = select.poll()
             writable.register(self._socket, select.POLLOUT)
             writable.poll(SEND_S * 1000)
-            socket.send_fds(self._socket, [packet], descriptors, socket.MSG_DONTWAIT)
+            self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
 
     def _read_packet(self) -> tuple[bytes, list[int]]:
-        flags = socket.MSG_CMSG_CLOEXEC
         while True:
             try:
-                packet, descriptors, marks, _ = socket.recv_fds(self._socket, PACKET_BYTES, DESCRIPTORS, flags)
+                packet, rights, marks, _ = self._socket.recvmsg(PACKET_BYTES, _RIGHTS_BYTES, socket.MSG_CMSG_CLOEXEC)
             except ConnectionResetError:
                 continue  # said once, of a peer that went without having read all; what it said before is still there
             except OSError as error:
                 raise LinkClosed("the peer is gone") from error
+            descriptors = array("i", b"".join(data for _, _, data in rights)).tolist()
             if marks & socket.MSG_CTRUNC:
                 _close(descriptors)
                 raise LinkClosed("too many open files")

@@ -28,7 +28,7 @@ from runtime.link import Link, LinkClosed, from_parent
 from runtime.shared import picture
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime come while the parent is heard already
-    from runtime.service import Half, Inspection, Stages
+    from runtime.service import Half, Stages, Succession
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class _Swap:
 class Worker:
     """Scores what the parent sends."""
 
-    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Inspection] | None) -> None:
-        """Take the end of the socket, and what makes the first stage of a camera; None inspects nothing."""
+    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Succession] | None) -> None:
+        """Take the end of the socket, and what says how a bundle inspects; None inspects nothing."""
         self._link = link
         self._inspection = inspection
         self._memories: dict[int, mmap.mmap] = {}
@@ -104,7 +104,8 @@ class Worker:
         while True:
             match self._first.get():
                 case _Swap() as swap:
-                    self._stages.update(swap.stages)
+                    for camera, stages in swap.stages.items():
+                        self._stages[camera] = stages.take_over(self._stages.get(camera))
                     self._second.put(swap)
                 case job, image:
                     self._second.put((job, self._half(job, image)))
@@ -144,7 +145,7 @@ class Worker:
         self._link.send(message)
 
 
-def main(inspection: Callable[[Bundle], Inspection] | None = None) -> None:
+def main(inspection: Callable[[Bundle], Succession] | None = None) -> None:
     """Be the worker of the process that started this one."""
     link = from_parent(sys.argv, ToWorker)
     faulthandler.enable()
