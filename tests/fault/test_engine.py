@@ -213,7 +213,7 @@ def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: P
 def test_inspection_goes_on_over_a_swap(bundle: Path, tmp_path: Path) -> None:
     """What the first stage of a camera has found is handed on to the next bundle, and to no other camera."""
 
-    def inspection(bundle: bundles.Bundle) -> Succession:
+    def inspection(_: bundles.Bundle) -> Succession:
         return lambda before: lambda picture, t_mono_ns: Finding(reason=f"{before and before(picture, t_mono_ns)}")
 
     service = Service(1, "lazy", inspection)
