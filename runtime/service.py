@@ -7,7 +7,7 @@ import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +45,9 @@ class Finding(Protocol):
 Inspection = Callable[[Image, int], Finding | None]
 """Looks at the pictures of one camera, and the monotonic time of each, before anything is computed from them."""
 
+Succession = Callable[[Inspection | None], Inspection]
+"""Gives the inspection with a new bundle; it takes that of the camera until now, whose findings should not be lost."""
+
 Buffers = queue.SimpleQueue[NDArray[np.float32]]
 
 
@@ -66,20 +69,26 @@ class Stages:
     Attributes:
         info: the bundle.
         scorer: its `search` is the camera's own; all else is shared by all cameras with this bundle.
-        inspect: the camera's own.
         buffers: for features, shared too.
+        succession: from the inspection of the camera before.
+        inspect: the camera's own, once the stages have taken over.
     """
 
     info: BundleInfo
     scorer: Scorer
-    inspect: Inspection
     buffers: Buffers
+    succession: Succession
+    inspect: Inspection | None = None
+
+    def take_over(self, before: Stages | None) -> Stages:
+        """Give the stages as they go on where others end; between two frames."""
+        return replace(self, inspect=self.succession(before.inspect if before else None))
 
     def embed(self, image: Image, t_mono_ns: int) -> Half:
         """Do the first half, on one frame at a time."""
         half = Half(self, (image.shape[0], image.shape[1]))
         with _timed(half, "inspect"):
-            half.finding = self.inspect(image, t_mono_ns)
+            half.finding = self.inspect(image, t_mono_ns) if self.inspect else None
         if half.finding is not None:
             return half
         with _timed(half, "preprocess"):
@@ -120,13 +129,13 @@ class Stages:
 class Service:
     """Loads bundles for cameras; each bundle once, for as long as any camera has it."""
 
-    def __init__(self, threads: int, search: SearchKind, inspection: Callable[[Bundle], Inspection]) -> None:
+    def __init__(self, threads: int, search: SearchKind, inspection: Callable[[Bundle], Succession]) -> None:
         """Serve nothing yet.
 
         Args:
             threads: of all libraries together; 0 means all cores.
             search: how far patches are searched.
-            inspection: makes the first stage of a camera.
+            inspection: says how a bundle inspects.
         """
         self._threads = limit_threads(threads, blas=1)
         self._search = search
@@ -148,7 +157,7 @@ class Service:
         stages = {
             camera: self._serving[camera]
             if camera in self._serving and self._serving[camera].info.id == bundle.id
-            else Stages(info, scorer.another(), self._inspection(bundle), buffers)
+            else Stages(info, scorer.another(), buffers, self._inspection(bundle))
             for camera in cameras
         }
         self._serving.update(stages)
@@ -175,9 +184,9 @@ class Service:
         raise BundleError("is replaced faster than it can be read", where=path)
 
 
-def sees_nothing(_: Bundle) -> Inspection:
+def sees_nothing(_: Bundle) -> Succession:
     """Take every picture for one that can be judged."""
-    return lambda _image, _t_mono_ns: None
+    return lambda _before: lambda _image, _t_mono_ns: None
 
 
 def _make_buffers(bundle: Bundle) -> Buffers:

@@ -9,6 +9,7 @@ starts another.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import mmap
 import os
@@ -28,7 +29,7 @@ from runtime.link import Link, LinkClosed, from_parent
 from runtime.shared import picture
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime come while the parent is heard already
-    from runtime.service import Half, Inspection, Stages
+    from runtime.service import Half, Stages, Succession
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class _Swap:
 class Worker:
     """Scores what the parent sends."""
 
-    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Inspection] | None) -> None:
-        """Take the end of the socket, and what makes the first stage of a camera; None inspects nothing."""
+    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Succession] | None) -> None:
+        """Take the end of the socket, and what says how a bundle inspects; None inspects nothing."""
         self._link = link
         self._inspection = inspection
         self._memories: dict[int, mmap.mmap] = {}
@@ -101,13 +102,18 @@ class Worker:
                 self._answer(Loaded(load.number, refusal=Refusal.of(error, load.path)))
 
     def _embed(self) -> None:
-        while True:
-            match self._first.get():
-                case _Swap() as swap:
-                    self._stages.update(swap.stages)
-                    self._second.put(swap)
-                case job, image:
-                    self._second.put((job, self._half(job, image)))
+        while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
+            self._second.put(self._first_of(self._first.get()))
+
+    def _first_of(self, item: tuple[Job, Image | str] | _Swap) -> tuple[Job, Half | str] | _Swap:
+        """Do the first half of a job, or put a bundle into service."""
+        match item:
+            case _Swap() as swap:
+                for camera, stages in swap.stages.items():
+                    self._stages[camera] = stages.take_over(self._stages.get(camera))
+                return swap
+            case job, image:
+                return job, self._half(job, image)
 
     def _half(self, job: Job, image: Image | str) -> Half | str:
         stages = self._stages.get(job.camera)
@@ -124,11 +130,16 @@ class Worker:
 
     def _score(self) -> None:
         while True:
-            match self._second.get():
-                case _Swap() as swap:
-                    self._answer(Loaded(swap.number, info=swap.info))
-                case job, half:
-                    self._answer(self._done(job, half))
+            self._answer(self._second_of(self._second.get()))
+
+    def _second_of(self, item: tuple[Job, Half | str] | _Swap) -> FromWorker:
+        """Do the second half of a job; or say that a bundle is in service, and no frame of the one before is left."""
+        match item:
+            case _Swap() as swap:
+                _give_back()
+                return Loaded(swap.number, info=swap.info)
+            case job, half:
+                return self._done(job, half)
 
     def _done(self, job: Job, half: Half | str) -> Done:
         if isinstance(half, str):
@@ -144,7 +155,7 @@ class Worker:
         self._link.send(message)
 
 
-def main(inspection: Callable[[Bundle], Inspection] | None = None) -> None:
+def main(inspection: Callable[[Bundle], Succession] | None = None) -> None:
     """Be the worker of the process that started this one."""
     link = from_parent(sys.argv, ToWorker)
     faulthandler.enable()
@@ -162,6 +173,12 @@ def _or_die(loop: Callable[[], None]) -> None:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _give_back() -> None:
+    """Have the system get back what a bundle held: the allocator would keep much of it, in pieces."""
+    with contextlib.suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _in_words(error: Exception) -> str:

@@ -31,9 +31,9 @@ from runtime.frame import Image, SharedFrame
 from runtime.link import module
 from runtime.load import load
 from runtime.scorer import Scorer
-from runtime.service import Service, sees_nothing
+from runtime.service import Service, Succession, sees_nothing
 from runtime.shared import SLOTS, Memory
-from tests.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, marked
+from tests.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Finding, marked
 from tests.processes import ENOUGH_S
 from tests.tiny import HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
 
@@ -168,13 +168,24 @@ def test_ready_says_what_is_in_service(tiny_bundle: Path) -> None:
 
 @pytest.mark.parametrize(("threads", "most"), [(1, 1), (2, 2)])
 def test_as_many_frames_are_in_work_as_there_are_halves_to_overlap(tiny_bundle: Path, threads: int, most: int) -> None:
-    """One thread works on one frame, two on two; what is submitted is answered in order."""
+    """One thread works on one frame, two on two."""
     with serving(tiny_bundle, threads=threads) as harness:
         assert harness.engine.room == most
-        frames = [harness.submit(normal_picture(seed)) for seed in range(most)]
+        for _ in range(most):
+            harness.submit(marked(normal_picture(1), HANG))
         assert harness.engine.room == 0
-        assert [harness.next(Scored).frame for _ in frames] == frames
-        assert harness.engine.room == most
+
+
+def test_frames_are_answered_in_order(tiny_bundle: Path) -> None:
+    """Whether a frame is scored, is found to be faulty or fails, its answer does not overtake that of another one."""
+    with serving(tiny_bundle) as harness:
+        pictures = [marked(normal_picture(1), mark) for mark in (0, FAIL, 0, SEEN, 0, FAIL, SEEN, 0)]
+        frames = []
+        for picture in pictures:
+            frames.append(harness.submit(picture))
+            if len(frames) > 1:
+                assert harness.next(Scored).frame == frames[-2]
+        assert harness.next(Scored).frame == frames[-1]
 
 
 def test_picture_that_cannot_be_judged_has_no_score(tiny_bundle: Path) -> None:
@@ -197,6 +208,19 @@ def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: P
     assert len({id(scorer.embed) for scorer in scorers}) == 1
     assert len({id(scorer.whole) for scorer in scorers}) == 1
     assert len({id(scorer.search) for scorer in scorers}) == 3
+
+
+def test_inspection_goes_on_over_a_swap(bundle: Path, tmp_path: Path) -> None:
+    """What the first stage of a camera has found is handed on to the next bundle, and to no other camera."""
+
+    def inspection(_: bundles.Bundle) -> Succession:
+        return lambda before: lambda picture, t_mono_ns: Finding(reason=f"{before and before(picture, t_mono_ns)}")
+
+    service = Service(1, "lazy", inspection)
+    old = service.load(["cam1"], str(bundle))[1]["cam1"].take_over(None)
+    new = service.load(["cam1"], str(with_threshold(bundle, tmp_path / "new.bundle", 70.0)))[1]["cam1"].take_over(old)
+    assert old.score(old.embed(normal_picture(1), 0)).scene_reason == "None"
+    assert new.score(new.embed(normal_picture(1), 0)).scene_reason == str(Finding(reason="None"))
 
 
 # What happens to it
