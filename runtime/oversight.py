@@ -14,7 +14,7 @@ from runtime.control import Asked, Control
 from runtime.degrade import Degrade, Load, Strain
 from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
-from runtime.frame import Decision, SharedFrame
+from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.health import Health
 from runtime.machine import Machine
 from runtime.metrics import Metrics
@@ -57,6 +57,7 @@ class Oversight:
         *,
         metrics: Metrics,
         health: Health,
+        running: Mapping[str, Any],
     ) -> None:
         """Take the parts.
 
@@ -69,7 +70,9 @@ class Oversight:
             limits: when to do less.
             metrics: figures.
             health: what the health pages say.
+            running: what the log says when the worker is ready.
         """
+        self._running = running
         self._watched = watched
         self._feeds = feeds
         self._stall_s = stall_s
@@ -88,6 +91,7 @@ class Oversight:
 
     def ready(self, event: EngineReady) -> None:
         """Take note that the worker scores frames."""
+        _log.info("running", **self._running, bundles={name: _describe(one) for name, one in event.bundles.items()})
         for name, bundle in event.bundles.items():
             self._metrics.bundle(name, bundle.id)
         self._reloads.serving({bundle.path for bundle in event.bundles.values()})
@@ -250,3 +254,6 @@ class Oversight:
         self._reloads.answered(event.path, event.error)
         self._notifier.ready()
 
+
+def _describe(bundle: BundleInfo) -> dict[str, Any]:
+    return {"bundle": bundle.id[:12], "threshold": bundle.threshold, "false_alarm_rate": bundle.promised_alpha}

@@ -7,7 +7,7 @@ decides and publishes. The stages inside the worker are in service.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -34,6 +34,8 @@ from runtime.watched import Watched
 TURN_S = 0.25
 """The loop turns at least so often, so that what is due once a second comes in time."""
 
+_WAITING_TURN_S = 0.05  # while subscribers are awaited
+
 
 @dataclass(slots=True)
 class Camera:
@@ -50,13 +52,28 @@ class Pipeline:
     """The main loop."""
 
     def __init__(
-        self, cameras: Mapping[str, Camera], engine: Engine, inbox: SimpleQueue[Any], oversight: Oversight
+        self,
+        cameras: Mapping[str, Camera],
+        engine: Engine,
+        inbox: SimpleQueue[Any],
+        oversight: Oversight,
+        may_start: Callable[[], bool],
     ) -> None:
-        """Take the parts; feeds and engine tell the inbox, and are started and closed by the caller."""
+        """Take the parts; feeds and engine tell the inbox, and are closed by the caller.
+
+        Args:
+            cameras: by name.
+            engine: started.
+            inbox: of all events.
+            oversight: of all that is not the way of a frame.
+            may_start: whether the cameras may be opened: it is asked until it says so.
+        """
         self._cameras = cameras
         self._engine = engine
         self._inbox = inbox
         self._oversight = oversight
+        self._may_start = may_start
+        self._started = False
         self._stopping = False
 
     def run(self) -> None:
@@ -67,14 +84,22 @@ class Pipeline:
             SourceUnavailable: a recording cannot be read, and there is nothing else.
         """
         while not self._is_over():
+            self._start()
             self._handle(self._next_event())
             self._submit()
             self._end_recordings()
             self._oversight.turn()
 
+    def _start(self) -> None:
+        """Open the cameras, once they may be."""
+        if not self._started and self._may_start():
+            self._started = True
+            for camera in self._cameras.values():
+                camera.feed.start()
+
     def _next_event(self) -> Any:
         try:
-            return self._inbox.get(timeout=TURN_S)
+            return self._inbox.get(timeout=TURN_S if self._started else _WAITING_TURN_S)
         except Empty:
             return None
 

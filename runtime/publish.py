@@ -82,10 +82,13 @@ class Publisher:
     def wait_subscribers(self, count: int, stop: threading.Event) -> None:
         """Return when `count` subscribers are connected and have subscribed, or when `stop` is set."""
         # A subscription follows its connection at once, but not in one packet: wait until nobody else speaks.
-        while not stop.is_set():
-            quiet = not self._count_subscribers(timeout_ms=_SUBSCRIBERS_POLL_MS)
-            if min(len(self._connections), self._subscriptions) >= count and (quiet or not count):
-                return
+        while not stop.is_set() and not self.has_subscribers(count, _SUBSCRIBERS_POLL_MS):
+            pass
+
+    def has_subscribers(self, count: int, timeout_ms: int = 0) -> bool:
+        """Tell whether so many are connected and have subscribed, and none has come since this was asked last."""
+        quiet = not self._count_subscribers(timeout_ms)
+        return min(len(self._connections), self._subscriptions) >= count and (quiet or not count)
 
     def close(self) -> None:
         """Let the last messages leave, at most `LINGER_MS`, and free the address."""

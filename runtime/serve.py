@@ -46,7 +46,6 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
         PatchedgeError: a bundle that must not be served, an address that cannot be bound, a recording that is not there.
     """
     set_up_logging()
-    log = structlog.get_logger()
     inbox: SimpleQueue[Any] = SimpleQueue()
     stop = threading.Event()
     with ExitStack() as stack:
@@ -59,20 +58,13 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
         publisher = Publisher(events.bind, device=settings.device, high_water_mark=events.high_water_mark)
         stack.callback(publisher.close)
         watched = {name: Watched(name, publisher) for name in settings.cameras}
-        stack.callback(_log_end, log, watched, feeds)
+        stack.callback(_log_end, watched, feeds)
         stack.callback(_end, watched, stop)
         stack.callback(_close_feeds, feeds)
-        run = _assemble(settings, stack, engine, feeds, watched, inbox, log)
+        run = _assemble(settings, stack, engine, feeds, watched, inbox, publisher)
         termination.call(lambda: _stop(stop, inbox))
         termination.call_on_hup(lambda: inbox.put(Renew("SIGHUP")))
-        log.info("running", events=publisher.endpoint, device=settings.device, cameras=_sources(settings))
-        if events.wait_subscribers:
-            log.info("waiting for subscribers", wanted=events.wait_subscribers)
-        publisher.wait_subscribers(events.wait_subscribers, stop)
-        if not stop.is_set():
-            for feed in feeds.values():
-                feed.start()
-            run()
+        run()
     return 0
 
 
@@ -83,7 +75,7 @@ def _assemble(
     feeds: Mapping[str, Feed],
     watched: Mapping[str, Watched],
     inbox: SimpleQueue[Any],
-    log: Any,
+    publisher: Publisher,
 ) -> Callable[[], None]:
     """Put the main loop and what stands beside it together; what needs closing goes on the stack."""
     from runtime.metrics import Metrics  # while the worker loads: prometheus-client takes its time
@@ -92,46 +84,46 @@ def _assemble(
     from runtime.web import Page, Web
 
     metrics, health = Metrics(), Health()
-    control = _bind(settings.control, settings_.Control(), "tcp://127.0.0.1:*", lambda at: Control(at, inbox.put), log)
+    control = _bind(settings.control, settings_.Control(), "tcp://127.0.0.1:*", lambda at: Control(at, inbox.put))
     stack.callback(control.close)
+    at = {"device": settings.device}
     if settings.metrics.enabled:
         pages = {
             "/metrics": lambda: Page(metrics.text(), "text/plain; version=0.0.4; charset=utf-8"),
             "/healthz": health.alive_page,
             "/readyz": health.ready_page,
         }
-        web = _bind(settings.metrics, settings_.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages), log)
+        web = _bind(settings.metrics, settings_.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages))
         stack.callback(web.close)
+        at["metrics"] = web.address
     stall_s = {name: camera.stall_ms / 1000 for name, camera in settings.cameras.items()}
+    sources = {name: redact(str(camera.source)) for name, camera in settings.cameras.items()}
+    running = {"events": publisher.endpoint, "control": control.endpoint, **at, "cameras": sources}
     oversight = Oversight(
-        watched, feeds, stall_s, engine, control, settings.degrade, metrics=metrics, health=health
+        watched, feeds, stall_s, engine, control, settings.degrade, metrics=metrics, health=health, running=running
     )
     stack.callback(oversight.close)
     cameras = {
         name: Camera(feeds[name], watched[name], camera.max_age_ms * 1_000_000)
         for name, camera in settings.cameras.items()
     }
-    return Pipeline(cameras, engine, inbox, oversight).run
+    wanted = settings.events.wait_subscribers
+    return Pipeline(cameras, engine, inbox, oversight, lambda: publisher.has_subscribers(wanted)).run
 
 
-def _bind(chosen: Any, default: Any, free: str, make: Callable[[str], T], log: Any) -> T:
+def _bind(chosen: Any, default: Any, free: str, make: Callable[[str], T]) -> T:
     """Bind an address; where nobody chose it and it is taken, a free one: two runtimes on a machine are no mistake."""
     try:
         return make(chosen.bind)
     except AddressUnavailable as error:
         if chosen.bind != default.bind:
             raise
-        made = make(free)
-        log.warning("default address is taken", problem=str(error), instead=getattr(made, "endpoint", None) or made.address)  # type: ignore[attr-defined]
-        return made
+        structlog.get_logger().warning("default address is taken", problem=str(error), instead="a free one")
+        return make(free)
 
 
 def _bundles(settings: Settings) -> dict[str, str]:
     return {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
-
-
-def _sources(settings: Settings) -> dict[str, str]:
-    return {name: redact(str(camera.source)) for name, camera in settings.cameras.items()}
 
 
 def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:
@@ -154,9 +146,11 @@ def _end(watched: Mapping[str, Watched], stop: threading.Event) -> None:
             camera.end("stopped" if stop.is_set() else "internal error")
 
 
-def _log_end(log: Any, watched: Mapping[str, Watched], feeds: Mapping[str, Feed]) -> None:
+def _log_end(watched: Mapping[str, Watched], feeds: Mapping[str, Feed]) -> None:
     for name, camera in watched.items():
-        log.info(
+        if camera.state == "starting":
+            continue  # nothing was ever said of it
+        structlog.get_logger().info(
             "ended",
             camera=name,
             frames=camera.frames,

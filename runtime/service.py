@@ -19,7 +19,8 @@ from edge_config.bundle import Bundle
 from edge_config.errors import BundleError
 from edge_config.settings import SearchKind
 from runtime.frame import BundleInfo, Image, Result, SceneFault
-from runtime.load import prepare
+from runtime.load import prepare, scene_reference
+from runtime.scene import Inspect
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
 
@@ -184,9 +185,17 @@ class Service:
         raise BundleError("is replaced faster than it can be read", where=path)
 
 
-def sees_nothing(_: Bundle) -> Succession:
-    """Take every picture for one that can be judged."""
-    return lambda _before: lambda _image, _t_mono_ns: None
+def inspects(bundle: Bundle) -> Succession:
+    """Say how the pictures of a camera are judged that this bundle was made for."""
+    scene, reference = bundle.manifest.scene, scene_reference(bundle)
+
+    def succeed(before: Inspection | None) -> Inspection:
+        if not isinstance(before, Inspect):
+            return Inspect(scene, reference)
+        before.learnt(scene, reference)  # what is at fault stays so until its pictures are better
+        return before
+
+    return succeed
 
 
 def _make_buffers(bundle: Bundle) -> Buffers:

@@ -45,7 +45,7 @@ class Worker:
     """Scores what the parent sends."""
 
     def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Succession] | None) -> None:
-        """Take the end of the socket, and what says how a bundle inspects; None inspects nothing."""
+        """Take the end of the socket, and what says how a bundle inspects; by default `service.inspects`."""
         self._link = link
         self._inspection = inspection
         self._memories: dict[int, mmap.mmap] = {}
@@ -93,7 +93,7 @@ class Worker:
             while True:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
         begin = self._begin.get()
-        serving = service.Service(begin.threads, begin.search, self._inspection or service.sees_nothing)
+        serving = service.Service(begin.threads, begin.search, self._inspection or service.inspects)
         while True:
             load = self._loads.get()
             try:

@@ -27,7 +27,7 @@ def endpoint(tmp_path: Path) -> str:
 @pytest.fixture
 def publisher(endpoint: str) -> Iterator[Publisher]:
     """Give a bound publisher."""
-    publisher = Publisher(endpoint, device="edge", bundle="ab" * 32)
+    publisher = Publisher(endpoint, device="edge" * 32)
     yield publisher
     publisher.close()
 
@@ -75,7 +75,7 @@ def test_wait_for_subscribers_can_be_called_off(publisher: Publisher) -> None:
 
 def test_visitor_that_is_no_subscriber_does_not_disturb_the_count() -> None:
     """Somebody who connects to the port and leaves does not keep the publisher waiting for a real subscriber."""
-    publisher = Publisher("tcp://127.0.0.1:*", device="edge", bundle="")
+    publisher = Publisher("tcp://127.0.0.1:*", device="edge")
     host, port = publisher.endpoint.removeprefix("tcp://").split(":")
     socket.create_connection((host, int(port))).close()
     with Subscriber(publisher.endpoint):
@@ -120,7 +120,7 @@ def test_restart_of_the_device_is_no_gap(endpoint: str) -> None:
     """A restarted device counts from 1 again under a new epoch, which is no loss."""
 
     def live_once() -> None:
-        publisher = Publisher(endpoint, device="edge", bundle="ab" * 32)
+        publisher = Publisher(endpoint, device="edge" * 32)
         publisher.wait_subscribers(1, threading.Event())
         send_state(publisher, "a", "hello")
         publisher.close()
@@ -138,9 +138,9 @@ def test_restart_of_the_device_is_no_gap(endpoint: str) -> None:
 
 def test_address_in_use_is_one_line() -> None:
     """A second publisher on the same address is told that it is in use."""
-    first = Publisher("tcp://127.0.0.1:*", device="edge", bundle="")
+    first = Publisher("tcp://127.0.0.1:*", device="edge")
     with pytest.raises(AddressUnavailable, match="in use"):
-        Publisher(first.endpoint, device="edge", bundle="")
+        Publisher(first.endpoint, device="edge")
     first.close()
 
 
