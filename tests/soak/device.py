@@ -1,0 +1,24 @@
+"""The runtime as `patchedge run --config FILE` starts it, but with a capture process that knows `usb.Driver`.
+
+python -m tests.soak.device FILE
+"""
+
+from __future__ import annotations
+
+import sys
+
+from edge_config import settings
+from runtime.serve import serve
+from runtime.termination import Termination
+
+GRAB = (sys.executable, "-m", "tests.soak.grab")
+
+
+def main(path: str) -> int:
+    """Run until a signal comes."""
+    termination = Termination()
+    return serve(settings.parse(settings.read_file(path), path), termination, grab=GRAB)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
