@@ -190,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_open(self) -> bool:
         """Tell whether the client is still there."""
         try:
-            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+            return bool(self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:
             return True
         except OSError:

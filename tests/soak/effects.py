@@ -277,6 +277,17 @@ def put(what: str) -> Effect:
     return effect
 
 
+def put_good(strike: Strike) -> None:
+    """Put a good bundle into service, and wait until it is.
+
+    Raises:
+        TimeoutError: it is not.
+    """
+    put("good")(strike)
+    if not strike.rig.watch.wait(lambda: taken(strike), PATIENCE_S):
+        raise TimeoutError("the new bundle is not in service")
+
+
 def refused(strike: Strike) -> str:
     """Say that the bundle was refused, while the old one goes on."""
     if _refused(strike) <= strike.kept["refused"]:
@@ -299,10 +310,7 @@ def taken(strike: Strike) -> str:
 def swap(strike: Strike) -> None:
     """Swap good bundles under load, each after the one before is in service."""
     for _ in range(strike.rig.swaps):
-        strike.kept["id"] = strike.rig.site.put_good()
-        strike.rig.runtime.send(signal.SIGHUP)
-        if not strike.rig.watch.wait(lambda: taken(strike), PATIENCE_S):
-            raise TimeoutError("the new bundle is not in service")
+        put_good(strike)
 
 
 # Processes and the machine

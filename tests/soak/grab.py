@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
-from runtime import capture, grab
+from edge_config.errors import SourceUnavailable
+from runtime import address, capture, grab
 from tests.soak import usb
 
 
-def connect(source: int | str, **how: Any) -> capture.Source:
-    """Open what the runtime would open, or a `usb.Driver`."""
-    path = str(source)
-    if usb.MARK in path:
-        return capture.Live(path, lambda: usb.Driver(path))
-    return capture.open_source(source, **how)
+def connect(source: int | str) -> capture.Grabber:
+    """Open what the runtime would open, or a `usb.Driver`.
+
+    Raises:
+        SourceUnavailable: it is not there.
+    """
+    if usb.MARK not in str(source):
+        return capture.open_camera(source)
+    nodes = address.devices(source)
+    if not nodes:
+        raise SourceUnavailable("no such device", where=str(source))
+    return usb.Driver(nodes[0])
 
 
 if __name__ == "__main__":
-    sys.exit(grab.main(connect=connect))
+    grab.main(connect=connect)

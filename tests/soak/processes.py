@@ -19,6 +19,9 @@ MEMORY_NOISE_MB = 8.0
 MEMORY_NOISE_SHARE = 0.03
 """Memory may seem to have grown by so much over a soak: allocators keep what they once had."""
 
+MEMORY_LEAST_S = 180.0
+"""Over less time memory is not judged: what is used for the first time looks like growth."""
+
 COUNT_NOISE = 2
 """Descriptors and threads may be counted while a connection comes or goes."""
 
@@ -86,6 +89,8 @@ def growth(samples: Sequence[Usage]) -> list[str]:
         values = [getattr(sample, field.name) for sample in samples]
         first, last = float(np.median(values[:ends])), float(np.median(values[-ends:]))
         noise = max(MEMORY_NOISE_MB, MEMORY_NOISE_SHARE * first) if field.name == "memory_mb" else COUNT_NOISE
+        if field.name == "memory_mb" and samples[-1].at_s - samples[0].at_s < MEMORY_LEAST_S:
+            continue
         if last - first > (0 if field.name in {"processes", "shared"} else noise):
             complaints.append(f"{field.name} grew from {first:.0f} to {last:.0f}")
     return complaints

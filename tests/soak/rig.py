@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,7 +59,9 @@ class Runtime:
         file = folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump({**settings, **own}))
         environment = {**os.environ, **clock.environment}
-        self._process = subprocess.Popen([*PROGRAM, str(file)], stderr=log, stdout=subprocess.DEVNULL, env=environment)
+        self._process = subprocess.Popen(
+            [*PROGRAM, str(file), str(os.getpid())], stderr=log, stdout=subprocess.DEVNULL, env=environment
+        )
         self.pid = self._process.pid
 
     def children(self, module: str) -> list[int]:
@@ -116,6 +119,8 @@ class Rig:
         http: the network cameras by name.
         usb: the camera at a device node; its name is "usb".
         spare: a camera for the runtimes that are started beside the first.
+        runtime: the one that is struck, once it was started.
+        watch: what its subscriber hears.
         swaps, breaks: how often a bundle is swapped, and a connection broken, in one fault of that kind.
     """
 
@@ -132,16 +137,18 @@ class Rig:
         self.heat(COOL_C)
         self.log = folder / "runtime.log"
         self._clip = _make_clip(folder / "clip.avi")
+        self._started = False
 
     def start(self) -> None:
         """Start the runtime and listen to it."""
         sources = {name: camera.url for name, camera in self.http.items()}
         cameras = {name: {"source": url, **TIMES} for name, url in sources.items()}
-        cameras["usb"] = {"source": str(self.usb.path), **TIMES}
+        cameras["usb"] = {"source": self.usb.source, **TIMES}
         cameras[CLIP] = {"source": str(self._clip)}
         with self.log.open("wb") as log:
             self.runtime = Runtime("main", self.folder, self._settings(cameras), self.clock, log)
         self.watch = Watch(self.runtime.events, whole=CLIP)
+        self._started = True
 
     def start_beside(self, name: str, log: IO[Any] | int) -> Runtime:
         """Start another runtime that watches the spare camera."""
@@ -153,10 +160,10 @@ class Rig:
         """Names of the cameras that deliver for ever."""
         return [*self.http, "usb"]
 
-    def restless(self, since_s: float) -> list[str]:
-        """Say what is not as it should be: every camera live, its frames judged, nothing degraded."""
+    def restless(self, since_s: float, cameras: Iterable[str]) -> list[str]:
+        """Say what is not as it should be: cameras live, their frames since then judged, nothing degraded."""
         complaints = []
-        for name in self.live:
+        for name in cameras:
             last = self.watch.last.get(name)
             if self.watch.state.get(name) != "live":
                 complaints.append(f"{name} is {self.watch.state.get(name, 'silent')}")
@@ -181,8 +188,10 @@ class Rig:
         """Take everything down."""
         for camera in (*self.http.values(), self.spare):
             camera.vanish()
-        if hasattr(self, "watch"):
+        if self._started:
             self.watch.close()
+            if self.runtime.is_running():  # only if something went wrong in the soak itself
+                self.runtime.end(signal.SIGKILL)
 
     def _settings(self, cameras: dict[str, Any]) -> dict[str, Any]:
         degrade = {"thermal_root": str(self._zone.parents[1])}

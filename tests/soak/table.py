@@ -31,7 +31,7 @@ class Row:
         return cls(
             fault,
             len(outcomes),
-            f"{detected} {ways}".strip() if ways else "in its stride",
+            f"{detected} {ways}" if ways else "never" if fault.must_show else "in its stride",
             _longest([outcome.recovered_s for outcome in outcomes]),
             verdict or "good",
             bad=bool(complaints),

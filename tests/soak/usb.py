@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from edge_config.errors import SourceUnavailable
 from runtime.frame import Image
 from tests.soak import views
 
@@ -29,10 +28,15 @@ class UsbCamera:
         """Plug it in."""
         self._folder = folder / MARK.strip("/")
         (self._folder / "by-id").mkdir(parents=True)
-        self.path = self._folder / "by-id" / "camera"
+        self._path = self._folder / "by-id" / "camera"
         self._number = 0
         self._doing: Doing = "pictures"
         self.plug()
+
+    @property
+    def source(self) -> str:
+        """Its stable path, as settings name it."""
+        return f"v4l2://{self._path}"
 
     def do(self, doing: Doing) -> None:
         """Have the driver do this from now on."""
@@ -42,16 +46,16 @@ class UsbCamera:
 
     def unplug(self) -> None:
         """Take it out: node and stable path vanish."""
-        self.path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
         self._node.unlink(missing_ok=True)
 
     def plug(self, *, elsewhere: bool = False) -> None:
         """Plug it in, under the next name if `elsewhere`."""
         self._number += elsewhere
         self._write()
-        link = self.path.with_name("new")
+        link = self._path.with_name("new")
         link.symlink_to(self._node)
-        link.replace(self.path)
+        link.replace(self._path)
 
     @property
     def _node(self) -> Path:
@@ -66,17 +70,11 @@ class UsbCamera:
 class Driver:
     """A `Grabber` over such a node."""
 
-    def __init__(self, path: str) -> None:
-        """Open it.
-
-        Raises:
-            SourceUnavailable: it is not there.
-        """
-        self._node = Path(path).resolve()
+    def __init__(self, node: str) -> None:
+        """Open it."""
+        self._node = Path(node)
         self._number = 0
         self._due = time.monotonic()
-        if self._doing() is None:
-            raise SourceUnavailable("no such device", where=path)
         self._hang_while("hang in open")
 
     def grab(self) -> bool:

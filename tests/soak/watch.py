@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import threading
 import time
 from collections.abc import Callable
@@ -78,8 +79,8 @@ class Watch:
     def since(self, begin_s: float, camera: str | None = None) -> list[Seen]:
         """Give what arrived from then on, about one camera or all."""
         with self._news:
-            seen = list(self._seen)
-        return [one for one in seen if one.at_s >= begin_s and camera in {None, one.camera}]
+            seen = self._seen[bisect.bisect_left(self._seen, begin_s, key=lambda one: one.at_s) :]
+        return [one for one in seen if camera in {None, one.camera}]
 
     def forget(self) -> None:
         """Forget all that was heard."""
