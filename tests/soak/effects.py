@@ -140,9 +140,13 @@ def plug_elsewhere(strike: Strike) -> None:
 
 
 def not_normal(strike: Strike) -> str:
-    """Say what the camera's frames are called, if not normal."""
-    seen = strike.rig.watch.since(strike.begin_s, strike.camera)
-    return next((one.label or one.message.state for one in seen if one.label not in {"", "normal"}), "")
+    """Say the state of the camera if it is not live, or else what its frames are called if not normal."""
+    for seen in strike.rig.watch.since(strike.begin_s, strike.camera):
+        if seen.message.state != "live":
+            return str(seen.message.state)
+        if seen.label in {"anomalous", "unknown"}:
+            return seen.label
+    return ""
 
 
 # The clock

@@ -22,8 +22,11 @@ SCENE_S, FROZEN_S, FROZEN_BUT_FOR_CLOCK_S = 3.5, 7.0, 34.0
 SILENCE_S = 3.0
 """A camera that delivers nothing is noticed within this time: `stall_ms` and the start of a process."""
 
-DEVICE: Final = ""
+DEVICE: Final = "device"
 """In place of a camera: the whole device is struck."""
+
+BESIDE: Final = "beside"
+"""In place of a camera: something beside the device, which no camera may notice."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Fault:
     Attributes:
         number: in README.md's list.
         name: in the table.
-        strikes: a network camera (one of them), the camera at a device node, or the whole device.
+        strikes: a network camera (one of them), the camera at a device node, the device, or something beside it.
         inject, undo: do it, and put it right.
         states: published for the camera, one of them; with none and no `sign` the camera stays live.
         sign: says what else shows that it was noticed; empty until then.
@@ -47,7 +50,7 @@ class Fault:
 
     number: int
     name: str
-    strikes: Literal["http", "usb", ""]
+    strikes: Literal["http", "usb", "device", "beside"]
     inject: Callable[[Strike], Any]
     undo: Callable[[Strike], Any] = effects.nothing
     states: tuple[str, ...] = ()
@@ -128,14 +131,14 @@ FAULTS = (
         sign=effects.clock_is_off(-3600),
         needs=effects.no_compiler,
     ),
-    Fault(8, "subscriber stops", DEVICE, effects.stop_subscriber, effects.continue_subscriber, check=effects.goes_on),
-    Fault(8, "subscriber killed", DEVICE, effects.kill_subscriber),
-    Fault(8, "subscriber late", DEVICE, effects.nothing, check=effects.late_subscriber_hears),
+    Fault(8, "subscriber stops", BESIDE, effects.stop_subscriber, effects.continue_subscriber, check=effects.goes_on),
+    Fault(8, "subscriber killed", BESIDE, effects.kill_subscriber),
+    Fault(8, "subscriber late", BESIDE, effects.nothing, check=effects.late_subscriber_hears),
     Fault(9, "half-open connection", "http", effects.set_camera(sending="nothing"), effects.reset_camera, GONE),
     Fault(9, "jitter", "http", effects.set_camera(sending="jittering"), effects.reset_camera, hold_s=3),
     Fault(9, "connection breaks", "http", effects.break_connections, states=GONE),
-    Fault(10, "log disk full", DEVICE, effects.run_beside("/dev/full", "w"), check=effects.ended_well),
-    Fault(10, "log read-only", DEVICE, effects.run_beside("/dev/null", "r"), check=effects.ended_well),
+    Fault(10, "log disk full", BESIDE, effects.run_beside("/dev/full", "w"), check=effects.ended_well),
+    Fault(10, "log read-only", BESIDE, effects.run_beside("/dev/null", "r"), check=effects.ended_well),
     Fault(11, "bundle truncated", DEVICE, effects.put("truncated"), effects.put_good, sign=effects.refused),
     Fault(11, "bundle bit-flipped", DEVICE, effects.put("flipped"), effects.put_good, sign=effects.refused),
     Fault(11, "bundle of mixed dimensions", DEVICE, effects.put("mixed"), effects.put_good, sign=effects.refused),
@@ -192,6 +195,6 @@ FAULTS = (
         within_s=6,
         all_suffer=True,
     ),
-    Fault(12, "runtime killed", DEVICE, effects.run_beside("/dev/null", "w", signal.SIGKILL), check=effects.ended_well),
-    Fault(12, "SIGTERM while cameras hang", DEVICE, effects.run_hanging, check=effects.ended_well),
+    Fault(12, "runtime killed", BESIDE, effects.run_beside("/dev/null", "w", signal.SIGKILL), check=effects.ended_well),
+    Fault(12, "SIGTERM while cameras hang", BESIDE, effects.run_hanging, check=effects.ended_well),
 )

@@ -23,7 +23,7 @@ from queue import Empty, SimpleQueue
 
 from tests.soak import faults, judge, processes, usb
 from tests.soak.effects import Effect, Strike
-from tests.soak.faults import Fault
+from tests.soak.faults import BESIDE, DEVICE, Fault
 from tests.soak.judge import Outcome
 from tests.soak.rig import CLIP, CLIP_FRAMES, READY_S, Rig
 from tests.soak.table import Row, table
@@ -51,7 +51,7 @@ class Soak:
         if complaints := self._await_rest(0.0, rig.live):
             return complaints + self._end()
         for fault in chosen:
-            camera = self._random.choice(list(rig.http)) if fault.strikes == "http" else fault.strikes
+            camera = {"http": self._random.choice(list(rig.http)), "usb": "usb"}.get(fault.strikes, "")
             rig.watch.forget()
             others = [name for name in rig.live if name != camera]
             if not self._strike(fault, camera, others, rig.live):
@@ -60,34 +60,36 @@ class Soak:
         return complaints + self._end()
 
     def run_in_lanes(self, chosen: Sequence[Fault]) -> list[str]:
-        """Do what `run` does in less time: the cameras but one are struck side by side, and the device after them."""
+        """Do what `run` does in less time: all cameras but one are struck side by side, and the device after them."""
         rig = self._rig
         rig.start()
         if complaints := self._await_rest(0.0, rig.live):
             return complaints + self._end()
         witness, *struck = rig.live
-        queues: dict[str, SimpleQueue[Fault]] = {kind: SimpleQueue() for kind in ("http", "usb")}
+        queues: dict[str, SimpleQueue[Fault]] = {kind: SimpleQueue() for kind in ("http", "usb", BESIDE, DEVICE)}
         for fault in chosen:
-            if fault.strikes:
-                queues[fault.strikes].put(fault)
+            queues[fault.strikes].put(fault)
+        kinds = {name: "http" if name in rig.http else "usb" for name in struck} | {"": BESIDE}
         lanes = [
-            threading.Thread(target=self._lane, args=(queues["http" if name in rig.http else "usb"], name, witness))
-            for name in struck
+            threading.Thread(target=self._lane, args=(queues[kind], name, [witness], [name] if name else []))
+            for name, kind in kinds.items()
         ]
         for lane in lanes:
             lane.start()
         for lane in lanes:
             lane.join()
         complaints = self._await_rest(time.monotonic(), rig.live)
-        for fault in (fault for fault in chosen if not fault.strikes and not complaints):
+        if not complaints:
             rig.watch.forget()
-            if not self._strike(fault, "", rig.live, rig.live):
-                complaints.append(f"ended early, after: {fault.name}")
+            self._lane(queues[DEVICE], "", rig.live, rig.live)
+        if any(not queue.empty() for queue in queues.values()):
+            complaints.append("ended early")
         return complaints + self._end()
 
-    def _lane(self, queue: SimpleQueue[Fault], camera: str, witness: str) -> None:
+    def _lane(self, queue: SimpleQueue[Fault], camera: str, others: Sequence[str], resting: Sequence[str]) -> None:
+        """Inject one fault after the other, until one is not recovered from; arguments as of `_strike`."""
         with contextlib.suppress(Empty):
-            while self._strike(queue.get_nowait(), camera, [witness], [camera]):
+            while self._strike(queue.get_nowait(), camera, others, resting):
                 pass
 
     def _strike(self, fault: Fault, camera: str, others: Sequence[str], resting: Sequence[str]) -> bool:
