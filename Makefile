@@ -7,8 +7,9 @@ DEMO ?= build/demo
 TIMM ?= build/timm
 PEERS ?= build/peers
 DATA ?= ../shared/data
+MINUTES ?= 10
 
-.PHONY: help setup demo test test-timm lint format bench bench-accuracy bench-frame bench-coreset bench-peers clean
+.PHONY: help setup demo test test-timm lint format soak bench bench-accuracy bench-frame bench-coreset bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -44,6 +45,9 @@ lint: setup  ## ruff, mypy (strict) and import-linter
 
 format: setup  ## let ruff format the code
 	$(BIN)/ruff format .
+
+soak: setup  ## faults of all kinds against the real runtime, and a table of them; MINUTES=10, SOAK_OPTIONS=--help
+	$(BIN)/python -m tests.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)
 
 bench: setup  ## accuracy and speed on the real pictures in DATA, from published scores
 	$(BIN)/python -m tests.bench.accuracy $(DATA)

@@ -1,0 +1,28 @@
+"""The runtime as `patchedge run --config FILE` starts it, but with a capture process that knows `usb.Driver`.
+
+    python -m tests.soak.device FILE PARENT
+
+PARENT is the id of the process that starts it: the runtime does not outlive a soak that is killed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from edge_config import settings
+from runtime.link import die_with_parent
+from runtime.serve import serve
+from runtime.termination import Termination
+
+GRAB = (sys.executable, "-m", "tests.soak.grab")
+
+
+def main(path: str, parent: str) -> int:
+    """Run until a signal comes."""
+    die_with_parent(int(parent))
+    termination = Termination()
+    return serve(settings.parse(settings.read_file(path), path), termination, grab=GRAB)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
