@@ -22,8 +22,8 @@ DEFAULT_EVENTS = "tcp://127.0.0.1:5556"
 Kind = Literal["score", "alert", "state"]
 Label = Literal["normal", "anomalous", "unknown"]
 State = Literal["starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed"]
-"""Of a camera. `starting`: nothing was heard of it yet. `live`: it delivers pictures that can be judged. `stalled`: it is
-open, but delivers nothing, or nothing is scored. `frozen`, `dark` (or blinding), `blurred` (or covered), `moved`: it
+"""Of a camera. `starting`: nothing was heard of it yet. `live`: it delivers pictures that can be judged. `stalled`: it
+is open, but delivers nothing, or nothing is scored. `frozen`, `dark` (or blinding), `blurred` (or covered), `moved`: it
 delivers pictures, but none that can be judged. `disconnected`: it is not there, or a recording is over. `failed`: what
 nobody but a person can mend."""
 Phase = Literal["start", "update", "end"]

@@ -102,7 +102,6 @@ def load_and_check(
 ) -> tuple[Bundle, Scorer, GoldenCheck]:
     """Do what `load` does, but leave the judgement of the golden frames to the caller."""
     bundle = bundles.read(path)
-    scene_reference(bundle)
     scorer, provider = _make_scorer(bundle, threads, search)
     return bundle, scorer, _check_golden(bundle, scorer, provider)
 
@@ -126,6 +125,7 @@ def scene_reference(bundle: Bundle) -> Thumbnail | None:
 
 def _make_scorer(bundle: Bundle, threads: int, search: SearchKind) -> tuple[Scorer, str]:
     manifest = bundle.manifest
+    scene_reference(bundle)  # a bad one is said now, not when a camera is opened
     size, dimension = manifest.coreset.size, manifest.features.dimension
     grid = Grid(manifest.features.map_hw, manifest.features.stride)
     bank = _array(bundle, bundles.BANK, (size, dimension), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import itertools
 import os
 import queue
@@ -89,8 +91,11 @@ class Harness:
 
 
 def children(parent: int | str = "self") -> list[int]:
-    tasks = Path(f"/proc/{parent}/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    found = []
+    for task in Path(f"/proc/{parent}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that ends meanwhile
+            found += [int(pid) for pid in (task / "children").read_text().split()]
+    return found
 
 
 @contextmanager
