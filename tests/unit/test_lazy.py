@@ -467,14 +467,17 @@ def test_for_a_map_the_graph_is_asked_where_walks_are_useless():
 
 @pytest.mark.parametrize("beside", ["near", "any", "none"])
 @pytest.mark.parametrize("values", [np.nan, np.inf, -np.inf, 1e30])
-def test_what_is_not_a_number_ends_and_harms_no_other(bank, index, values: float, beside: str):
+@pytest.mark.parametrize("graph", ["any", "hasty"])
+def test_what_is_not_a_number_ends_and_harms_no_other(bank, graph: str, values: float, beside: str):
     """Patches without numbers end the search of no other patch, and are forgotten in the next frames."""
     random = np.random.default_rng(0)
     table = make_neighbours(beside, bank, random)
-    search = LazySearch(GraphSearch(index, ef=16), bank, PrunedSearch(bank), 2, History((10, 10)), table)
+    search = LazySearch(make_graph(graph, bank, random), bank, PrunedSearch(bank), 2, History((10, 10)), table)
     good, lost = clusters(100, 40, seed=3), np.r_[0:30, 57]
     bad = good.copy()
     bad[lost, ::3] = values
+    finite = np.isfinite(distances(bad, bank[:1].repeat(100, axis=0)))
+    assert finite.tolist() == [patch not in lost for patch in range(100)]
     rest = np.delete(np.arange(100), lost)
     for features in (bad, good, bad, bad, good, good):
         found = search(features)
@@ -482,7 +485,6 @@ def test_what_is_not_a_number_ends_and_harms_no_other(bank, index, values: float
         search.refine(features, found, at_least)
         others = Neighbours(found.distance[rest], found.index[rest], found.tier[rest])
         check_refined(features[rest], bank, others, at_least)
-        assert np.isfinite(found.distance[lost]).all() == (features is good)
     check_equals_exact(good, bank, found, 2)
 
 
