@@ -389,12 +389,13 @@ static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t size)
     return size > 0 && floats(buffer) % size == 0 ? floats(buffer) / size : -1;
 }
 
+/* Tell whether all are from 0 to below `end`; without comparisons, which SSE2 has none of for 64 bits. */
 static int all_below(int64_t end, const int64_t *some, Py_ssize_t count)
 {
-    int outside = 0;
+    uint64_t signs = 0;
     for (Py_ssize_t i = 0; i < count; i++)
-        outside |= some[i] < 0 || some[i] >= end;
-    return outside ? refuse("a number out of range") : 1;
+        signs |= (uint64_t)some[i] | ((uint64_t)(end - 1) - (uint64_t)some[i]);
+    return signs >> 63 ? refuse("a number out of range") : 1;
 }
 
 static void release(Py_buffer *buffers, int count)
