@@ -1,8 +1,8 @@
 /* The inner loops of the search: distances between rows of float32 arrays, and from these to the patches that decide.
  *
- * Vectors of eight floats, which the compiler lowers to what there is: AVX2 where an x86 has it, else SSE2; NEON on ARM.
- * A distance is always computed by one function, in one order of operations, so that the same two rows give the same
- * number wherever it is asked for.
+ * Vectors of eight floats, which the compiler lowers to what there is: AVX2 where an x86 has it, else SSE2; NEON on
+ * ARM. A distance is always computed by one function, in one order of operations, so that the same two rows give the
+ * same number wherever it is asked for.
  *
  * All functions take C-contiguous buffers. Sizes are checked here; what numbers mean is said in runtime/search.py and
  * runtime/prune.py, which call them.
@@ -20,7 +20,7 @@
 #define STEP (8 * WIDTH)   /* elements after which a sum that is too large already is given up */
 #define BEAM 4             /* entries that a short walk keeps to go on from */
 #define WIDE_BEAM 32       /* and a long one */
-#define SEEN 1024
+#define SEEN 1024          /* places for what a walk saw: when half are taken it ends, so one is always free */
 #define TOGETHER 32        /* patches that are compared with the bank at a time: its tables are read once for all */
 #define AHEAD 4            /* rows from the one that is fetched to the one in hand */
 #define CACHE_LINE 16      /* elements */
@@ -284,7 +284,7 @@ static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t
 
 /* ---- best first ---- */
 
-/* Tell whether a patch comes before another: the larger distance, the first of equals; what is no number comes first. */
+/* Tell whether a patch comes before another: the larger distance, the first of equals; what is no number first. */
 INLINE int before(const struct Search *in, int64_t one, int64_t other)
 {
     float a = in->distance[one], b = in->distance[other];
@@ -320,9 +320,10 @@ static void refine(struct Search *in, Py_ssize_t patch)
 
 /* Refine what is on top until the k largest distances, and all from `at_least` on, are exact.
  *
- * Patches that only know what is beside go to the bank as long as they are no more than `most`; then it returns, the patches
- * that want a better bound first in the heap, and gives their number. */
-static Py_ssize_t settle(struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, float *vectors, double *room)
+ * Patches that only know what is beside go to the bank as long as they are no more than `most`; then it returns, the
+ * patches that want a better bound first in the heap, and gives their number. */
+static Py_ssize_t settle(
+    struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, float *vectors, double *room)
 {
     enum Tier enough = in->beside ? WALKED : LISTED;
     struct Asked asked[TOGETHER];
@@ -333,8 +334,10 @@ static Py_ssize_t settle(struct Search *in, float at_least, Py_ssize_t most, int
         for (Py_ssize_t place = in->count / 2; place-- > 0;)
             sift(in, heap, in->count, place);
         /* What was taken from the heap stands behind it. */
-        while (left && ready < TOGETHER && (in->count - left < in->k || in->distance[heap[0]] >= at_least)) {
+        while (left && ready < TOGETHER && (in->count - left < in->k || !(in->distance[heap[0]] < at_least))) {
             int64_t top = heap[0];
+            if (isnan(in->distance[top]))
+                in->tier[top] = EXACT;  /* no entry is nearer to it */
             if (in->tier[top] < enough) {
                 refine(in, top);
             } else {
@@ -375,6 +378,26 @@ static Py_ssize_t floats(const Py_buffer *buffer)
     return buffer->len / (Py_ssize_t)sizeof(float);
 }
 
+static Py_ssize_t numbers(const Py_buffer *buffer)
+{
+    return buffer->len / (Py_ssize_t)sizeof(int64_t);
+}
+
+/* Give the number of rows of so many floats, -1 where they are no whole rows. */
+static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t size)
+{
+    return size > 0 && floats(buffer) % size == 0 ? floats(buffer) / size : -1;
+}
+
+/* Tell whether all are from 0 to below `end`; without comparisons, which SSE2 has none of for 64 bits. */
+static int all_below(int64_t end, const int64_t *some, Py_ssize_t count)
+{
+    uint64_t signs = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        signs |= (uint64_t)some[i] | ((uint64_t)(end - 1) - (uint64_t)some[i]);
+    return signs >> 63 ? refuse("a number out of range") : 1;
+}
+
 static void release(Py_buffer *buffers, int count)
 {
     for (int i = 0; i < count; i++)
@@ -386,7 +409,8 @@ PyDoc_STRVAR(distances_doc, "distances(size, features, entries, rows, out): row 
 static PyObject *distances(PyObject *self, PyObject *args)
 {
     (void)self;
-    /* features float32 [n or 1, size], entries float32 [k, size], rows of these int64 [n] or empty: 0 to n - 1, out float32 [n] */
+    /* features float32 [n or 1, size], entries float32 [k, size], rows of these int64 [n] or empty: 0 to n - 1,
+     * out float32 [n] */
     Py_buffer in[4];
     Py_ssize_t size;
     if (!PyArg_ParseTuple(args, "ny*y*y*w*", &size, &in[0], &in[1], &in[2], &in[3]))
@@ -394,18 +418,18 @@ static PyObject *distances(PyObject *self, PyObject *args)
     const float *features = in[0].buf, *entries = in[1].buf;
     const int64_t *rows = in[2].buf;
     float *out = in[3].buf;
-    Py_ssize_t count = floats(&in[3]), asked = in[2].len / (Py_ssize_t)sizeof(int64_t);
-    Py_ssize_t stored = size > 0 ? floats(&in[1]) / size : 0;
-    int each = size > 0 && floats(&in[0]) == count * size, one = size > 0 && floats(&in[0]) == size;
-    int good = !count || ((each || one) && (asked ? asked == count : stored == count)) ? 1 : refuse("arrays of other shapes");
-    for (Py_ssize_t i = 0; good && i < asked; i++)
-        good = rows[i] >= 0 && rows[i] < stored ? 1 : refuse("a row that the bank does not have");
+    Py_ssize_t count = floats(&in[3]), asked = numbers(&in[2]);
+    Py_ssize_t patches = rows_of(&in[0], size), stored = rows_of(&in[1], size);
+    int each = patches == count;
+    int fits = (each || patches == 1) && stored >= 0 && (asked ? asked == count : stored == count || !count);
+    int good = fits ? all_below(stored, rows, asked) : refuse("arrays of other shapes");
     if (good) {
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < count; i++) {
             if (asked && i + AHEAD < count)
                 fetch(entries + rows[i + AHEAD] * size, size);
-            out[i] = sqrtf(square(features + (each ? i * size : 0), entries + (asked ? rows[i] : i) * size, size, INFINITY));
+            const float *feature = features + (each ? i * size : 0), *entry = entries + (asked ? rows[i] : i) * size;
+            out[i] = sqrtf(square(feature, entry, size, INFINITY));
         }
         Py_END_ALLOW_THREADS
     }
@@ -426,12 +450,10 @@ static PyObject *learn(PyObject *self, PyObject *args)
         return NULL;
     int64_t *history = in[0].buf;
     const int64_t *rows = in[1].buf, *index = in[2].buf;
-    Py_ssize_t count = in[1].len / (Py_ssize_t)sizeof(int64_t);
-    int good = length > 0 && in[2].len == in[1].len ? 1 : refuse("arrays of other shapes");
+    Py_ssize_t count = numbers(&in[1]);
+    int fits = length > 0 && in[2].len == in[1].len;
+    int good = fits ? all_below(numbers(&in[0]) / length, rows, count) : refuse("arrays of other shapes");
     for (Py_ssize_t i = 0; good && i < count; i++) {
-        good = rows[i] >= 0 && (rows[i] + 1) * length * (Py_ssize_t)sizeof(int64_t) <= in[0].len ? 1 : refuse("no such patch");
-        if (!good)
-            break;
         int64_t *own = history + rows[i] * length;
         Py_ssize_t place = 0;  /* of the entry, if it is known; else of the oldest */
         while (place < length - 1 && own[place] != index[i])
@@ -445,7 +467,7 @@ static PyObject *learn(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(settle_doc, "settle(...): refine, best first, until what decides is exact; see runtime/prune.py and runtime/lazy.py.");
+PyDoc_STRVAR(settle_doc, "settle(...): refine, best first, until what decides is exact; see runtime/prune.py.");
 
 static PyObject *settle_from_python(PyObject *self, PyObject *args)
 {
@@ -454,36 +476,45 @@ static PyObject *settle_from_python(PyObject *self, PyObject *args)
      * history int64 [n, length] or empty, around int64 [n, a], beside int32 [k, b] or empty; middles float32
      * [blocks, c + 1, BLOCK], entries float32 [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D],
      * axes float64 [D, c - 2]; out: rows int64 [n]. */
-    enum { FEATURES, BANK, DISTANCE, INDEX, TIER, HISTORY, AROUND, BESIDE_EACH, MIDDLES, ENTRIES, ORDER, CENTRE, AXES, ROWS, ALL };
+    enum {
+        FEATURES, BANK, DISTANCE, INDEX, TIER, HISTORY, AROUND, BESIDE_EACH, MIDDLES, ENTRIES, ORDER, CENTRE, AXES,
+        ROWS, ALL
+    };
     Py_buffer in[ALL];
     Py_ssize_t k, most;
     float at_least, expected;
     double largest;
-    if (!PyArg_ParseTuple(args, "nnffdy*y*w*w*w*y*y*y*y*y*y*y*y*w*", &k, &most, &at_least, &expected, &largest, &in[0], &in[1],
-                          &in[2], &in[3], &in[4], &in[5], &in[6], &in[7], &in[8], &in[9], &in[10], &in[11], &in[12], &in[13]))
+    if (!PyArg_ParseTuple(
+            args, "nnffdy*y*w*w*w*y*y*y*y*y*y*y*y*w*", &k, &most, &at_least, &expected, &largest, &in[FEATURES],
+            &in[BANK], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY], &in[AROUND], &in[BESIDE_EACH], &in[MIDDLES],
+            &in[ENTRIES], &in[ORDER], &in[CENTRE], &in[AXES], &in[ROWS]))
         return NULL;
-    const Py_ssize_t number = sizeof(int64_t), count = floats(&in[DISTANCE]), size = in[CENTRE].len / (Py_ssize_t)sizeof(double);
-    const Py_ssize_t groups = in[ORDER].len / number / BLOCK, stored = size ? floats(&in[BANK]) / size : 0;
+    const Py_ssize_t count = floats(&in[DISTANCE]), size = in[CENTRE].len / (Py_ssize_t)sizeof(double);
+    const Py_ssize_t groups = numbers(&in[ORDER]) / BLOCK, stored = rows_of(&in[BANK], size);
     struct Search search = {
-        .count = count, .size = size, .stored = stored, .k = k, .features = in[FEATURES].buf, .bank = in[BANK].buf,
+        .count = count, .size = size, .stored = stored, .k = k,
+        .features = in[FEATURES].buf, .bank = in[BANK].buf,
         .distance = in[DISTANCE].buf, .index = in[INDEX].buf, .tier = in[TIER].buf, .expected = expected,
         .history = in[HISTORY].len ? in[HISTORY].buf : NULL, .around = in[AROUND].buf,
-        .length = count ? in[HISTORY].len / number / count : 0, .neighbours = count ? in[AROUND].len / number / count : 0,
+        .length = count ? numbers(&in[HISTORY]) / count : 0, .neighbours = count ? numbers(&in[AROUND]) / count : 0,
         .beside = in[BESIDE_EACH].len ? in[BESIDE_EACH].buf : NULL,
-        .each = stored ? in[BESIDE_EACH].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
-        .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf, .centre = in[CENTRE].buf,
-        .axes = in[AXES].buf, .groups = groups, .columns = groups ? floats(&in[ENTRIES]) / groups / BLOCK : 0, .largest = largest,
+        .each = stored > 0 ? in[BESIDE_EACH].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
+        .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf,
+        .centre = in[CENTRE].buf, .axes = in[AXES].buf,
+        .groups = groups, .columns = groups ? floats(&in[ENTRIES]) / groups / BLOCK : 0, .largest = largest,
     };
     const Py_ssize_t across = (groups + BLOCK - 1) / BLOCK * BLOCK, columns = search.columns;
-    int good = k > 0 && size > 0 && stored > 0 && columns >= 2 && floats(&in[FEATURES]) == count * size
-        && in[INDEX].len == count * number && in[TIER].len == count && in[ROWS].len == count * number
-        && in[HISTORY].len == count * search.length * number && in[AROUND].len == count * search.neighbours * number
+    int fits = k > 0 && most >= 0 && stored > 0 && columns >= 2
+        && rows_of(&in[FEATURES], size) == count && numbers(&in[INDEX]) == count && in[TIER].len == count
+        && numbers(&in[ROWS]) == count && numbers(&in[HISTORY]) == count * search.length
+        && numbers(&in[AROUND]) == count * search.neighbours && (search.history || !search.neighbours)
         && in[BESIDE_EACH].len == stored * search.each * (Py_ssize_t)sizeof(int32_t)
-        && in[ORDER].len == groups * BLOCK * number && floats(&in[ENTRIES]) == groups * columns * BLOCK
-        && floats(&in[MIDDLES]) == across * (columns + 1) && in[AXES].len == size * (columns - 2) * (Py_ssize_t)sizeof(double)
-        ? 1 : refuse("arrays of other shapes");
-    for (Py_ssize_t i = 0; good && i < count; i++)
-        good = search.index[i] >= 0 && search.index[i] < stored ? 1 : refuse("an entry that the bank does not have");
+        && numbers(&in[ORDER]) == groups * BLOCK && floats(&in[ENTRIES]) == groups * columns * BLOCK
+        && floats(&in[MIDDLES]) == across * (columns + 1)
+        && in[AXES].len == size * (columns - 2) * (Py_ssize_t)sizeof(double);
+    /* `beside` and `order` are as large as the bank: LazySearch and PrunedSearch see to them once. */
+    int good = fits ? all_below(stored, search.index, count) && all_below(stored, search.history, count * search.length)
+        && all_below(count, search.around, count * search.neighbours) : refuse("arrays of other shapes");
     float *vectors = good ? PyMem_Malloc((size_t)(TOGETHER * (columns + 1)) * sizeof(float)) : NULL;
     double *room = good ? PyMem_Malloc((size_t)columns * sizeof(double)) : NULL;
     Py_ssize_t wanting = 0;

@@ -22,8 +22,8 @@ _POINTLESS = 0.5
 _LONGEST_REST = 32  # frames, until it is tried again
 
 _HOPEFUL = 8
-"""Times k: so many patches are compared with the whole bank on the word of a long walk alone; behind bounds that are as bad
-as that must mean, the graph is asked first. On no scene that was measured were more than three times k needed."""
+"""Times k: so many patches are compared with the whole bank on the word of a long walk alone; behind bounds that are as
+bad as that must mean, the graph is asked first. On no scene that was measured were more than three times k needed."""
 
 _NO_TABLE = np.empty(0, dtype=np.int32)
 
@@ -51,10 +51,13 @@ class LazySearch:
             neighbours: for each entry those beside it, int32 [entries, b]; with a history only.
 
         Raises:
-            ValueError: `neighbours` names entries that the bank does not have.
+            ValueError: `neighbours` is of another bank: of another length, or with entries that this one does not have.
         """
-        if neighbours is not None and (neighbours.min() < 0 or neighbours.max() >= len(bank)):
-            raise ValueError("neighbours that the bank does not have")
+        if neighbours is not None:
+            if len(neighbours) != len(bank):
+                raise ValueError(f"neighbours of {len(neighbours)} entries, the bank has {len(bank)}")
+            if neighbours.min() < 0 or neighbours.max() >= len(bank):
+                raise ValueError("neighbours that the bank does not have")
         self._graph = graph
         self._bank = bank
         self._exact = exact

@@ -1,5 +1,5 @@
-/* Included by kernels.c once for each kind of processor, with NAMED to tell the instances apart: GCC lowers vectors to what the
- * function they stand in may use, so inline functions of another kind would undo it.
+/* Included by kernels.c once for each kind of processor, with NAMED to tell the instances apart: GCC lowers vectors to
+ * what the function they stand in may use, so inline functions of another kind would undo it.
  */
 
 INLINE Vector NAMED(load)(const float *from)
@@ -63,9 +63,10 @@ INLINE void NAMED(add)(Vector *one, Vector *other, float times, const float *col
     *other += NAMED(all_lanes)(times) * NAMED(load)(column + WIDTH);
 }
 
+/* A bound that overflowed to no number says nothing, and is possible. */
 INLINE int NAMED(possible)(Vector one, Vector other, float limit, int32_t *possible)
 {
-    Mask first = one <= NAMED(all_lanes)(limit), second = other <= NAMED(all_lanes)(limit);
+    Mask first = ~(one > NAMED(all_lanes)(limit)), second = ~(other > NAMED(all_lanes)(limit));
     if (!NAMED(any_of)(first | second))
         return 0;
     memcpy(possible, &first, sizeof first);
@@ -73,12 +74,13 @@ INLINE int NAMED(possible)(Vector one, Vector other, float limit, int32_t *possi
     return 1;
 }
 
-/* Tell of which of BLOCK rows the bound is no more than the limit of a patch, and whether of any. A table holds column after
- * column, BLOCK rows side by side; the first column counts once, the others as often as the patch says. */
+/* Tell of which of BLOCK rows the bound is no more than the limit of a patch, and whether of any. A table holds column
+ * after column, BLOCK rows side by side; the first column counts once, the others as often as the patch says. */
 static __attribute__((noinline)) int NAMED(bound)(
     const float *table, const float *patch, Py_ssize_t columns, float limit, int32_t *possible)
 {
-    Vector one = NAMED(load)(table), other = NAMED(load)(table + WIDTH), next_one = {0}, next_other = {0};  /* none waits */
+    /* Two sums each, so that none waits for the one before. */
+    Vector one = NAMED(load)(table), other = NAMED(load)(table + WIDTH), next_one = {0}, next_other = {0};
     Py_ssize_t column = 1;
     for (; column + 1 < columns; column += 2) {
         NAMED(add)(&one, &other, patch[column], table + column * BLOCK);

@@ -1,10 +1,10 @@
 """The exact nearest entries of a few patches, without the product with the whole bank.
 
-Along its principal axes a bank differs much, along the others little. Split a vector v into a part p along some axes and a
-rest of length r: then |q - m| is at least the distance of (p_q, r_q) and (p_m, r_m) (Cauchy-Schwarz). These shorter vectors
-are put into groups that lie close together, so that one comparison with the middle of a group, less its radius, passes
-over all of it. In the groups that are left these vectors bound each entry, and only those that could be nearer
-are compared in full.
+Along its principal axes a bank differs much, along the others little. Split a vector v into a part p along some axes
+and a rest of length r: then |q - m| is at least the distance of (p_q, r_q) and (p_m, r_m) (Cauchy-Schwarz). These
+shorter vectors are put into groups that lie close together, so that one comparison with the middle of a group, less its
+radius, passes over all of it. In the groups that are left these vectors bound each entry, and only those that could be
+nearer are compared in full.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from runtime.frame import Neighbours, Tier
 from runtime.search import all_of
 
 SHARE = 0.95
-"""Of the bank's variance that the axes explain: on 48,000 x 176 they are 58, and some 400 entries are left to compare."""
+"""Of the bank's variance that the axes explain: on 48,000 x 176 they are 58, and some 400 entries are left to compare.
+"""
 
 _GROUPED_AXES = 16  # that the groups are made by
 _SAMPLE = 4096  # entries that the axes are computed from: any axes are right, these are good
@@ -144,7 +145,9 @@ class PrunedSearch:
             The largest |m|.
         """
         starts = range(0, len(self._bank), _ROWS)
-        vectors = np.concatenate([self._split(self._bank[start : start + _ROWS]).astype(np.float32) for start in starts])
+        vectors = np.concatenate(
+            [self._split(self._bank[start : start + _ROWS]).astype(np.float32) for start in starts]
+        )
         largest = float(np.sqrt(vectors[:, 0].max()))
         order = _order(vectors[:, 1 : 1 + _GROUPED_AXES])
         vectors = vectors[order]

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from runtime.frame import Neighbours, Tier
 from runtime.history import LENGTH, History
-from runtime.search import distances
+from runtime.prune import Known, PrunedSearch
+from runtime.search import all_of, distances
 
 ENTRIES = 24
 GRIDS = [(1, 1), (1, 5), (4, 1), (2, 2), (3, 4)]
@@ -43,15 +45,25 @@ class Model:
         return set(self._lists[patch]) | {self.newest(r * width + c) for r, c in around}
 
 
+def listed(history: History, features: np.ndarray, bank: np.ndarray, search: PrunedSearch) -> Neighbours:
+    """Have all patches look at what they remember, and at nothing else."""
+    index = history.newest
+    found = all_of(Tier.KNOWN, distances(features, bank, index), index)
+    known = Known(history.entries, history.around, np.empty(0, dtype=np.int32), 0.0)
+    search.settle(features, found, k=len(features), known=known, most=0)
+    assert (found.tier == Tier.LISTED).all()
+    return found
+
+
 def remembered(history: History, bank: np.ndarray, patches: int) -> list[set[int]]:
     """Find out what each patch remembers: an entry is remembered where it is found at a distance of zero."""
     sets: list[set[int]] = [set() for _ in range(patches)]
+    search = PrunedSearch(bank)
     for entry in range(len(bank)):
-        features = np.repeat(bank[entry : entry + 1], patches, axis=0)
-        for distance, index in (history.newest(features), history.nearest(features, np.arange(patches))):
-            for patch in np.flatnonzero(distance == 0):
-                assert index[patch] == entry
-                sets[patch].add(entry)
+        found = listed(history, np.repeat(bank[entry : entry + 1], patches, axis=0), bank, search)
+        for patch in np.flatnonzero(found.distance == 0):
+            assert found.index[patch] == entry
+            sets[patch].add(entry)
     return sets
 
 
@@ -61,16 +73,16 @@ def bank() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((ENTRIES, 5)).astype(np.float32)
 
 
-def learnt(bank: np.ndarray, grid_hw: tuple[int, int], first: list[int]) -> History:
+def learnt(grid_hw: tuple[int, int], first: list[int]) -> History:
     """Give a history after its first frame."""
-    history = History(bank, grid_hw)
+    history = History(grid_hw)
     history.learn(np.arange(len(first)), np.array(first, dtype=np.int64))
     return history
 
 
-def test_it_is_empty_until_it_has_learnt(bank):
+def test_it_is_empty_until_it_has_learnt():
     """Before the first frame there is nothing to look at, and afterwards there is."""
-    history = History(bank, (1, 2))
+    history = History((1, 2))
     assert history.empty
     history.learn(np.arange(2), np.array([3, 4]))
     assert not history.empty
@@ -84,23 +96,19 @@ def test_it_remembers_what_plain_lists_would(data: st.DataObject, grid_hw: tuple
     patches = grid_hw[0] * grid_hw[1]
     entry = st.integers(0, ENTRIES - 1)
     first = data.draw(st.lists(entry, min_size=patches, max_size=patches))
-    history, model = learnt(bank, grid_hw, first), Model(grid_hw, first)
+    history, model = learnt(grid_hw, first), Model(grid_hw, first)
     learning = st.dictionaries(st.integers(0, patches - 1), entry, max_size=patches)
     for step in data.draw(st.lists(learning, max_size=20)):
         history.learn(np.array(sorted(step), dtype=np.int64), np.array([step[patch] for patch in sorted(step)], int))
         for patch in sorted(step):
             model.learn(patch, step[patch])
-    newest = [model.newest(patch) for patch in range(patches)]
-    features = np.random.default_rng(1).standard_normal((patches, 5)).astype(np.float32)
-    distance, index = history.newest(features)
-    assert index.tolist() == newest
-    assert distance.tobytes() == distances(features, bank[newest]).tobytes()
+    assert history.newest.tolist() == [model.newest(patch) for patch in range(patches)]
     assert remembered(history, bank, patches) == [model.remembered(patch) for patch in range(patches)]
 
 
 def test_the_oldest_entry_goes_first(bank):
     """A patch remembers its last entries, as many as it has room for, and forgets the oldest for the newest."""
-    history = learnt(bank, (1, 1), [0])
+    history = learnt((1, 1), [0])
     for entry in range(1, LENGTH + 3):
         history.learn(np.array([0]), np.array([entry]))
         assert remembered(history, bank, 1) == [set(range(max(0, entry - LENGTH + 1), entry + 1))]
@@ -108,12 +116,12 @@ def test_the_oldest_entry_goes_first(bank):
 
 def test_an_entry_that_comes_again_pushes_nothing_out(bank):
     """Where a scene goes back and forth between a few looks, all of them stay remembered, the newest in front."""
-    history = learnt(bank, (1, 1), [0])
+    history = learnt((1, 1), [0])
     for entry in range(1, LENGTH):
         history.learn(np.array([0]), np.array([entry]))
     for entry in [*range(LENGTH), *reversed(range(LENGTH))]:
         history.learn(np.array([0]), np.array([entry]))
-        assert history.newest(bank[:1])[1] == [entry]
+        assert history.newest == [entry]
         assert remembered(history, bank, 1) == [set(range(LENGTH))]
     history.learn(np.array([0]), np.array([LENGTH]))
     assert remembered(history, bank, 1) == [set(range(LENGTH + 1)) - {LENGTH - 1}]  # 7 came first on the way back
@@ -133,12 +141,12 @@ def test_an_entry_that_comes_again_pushes_nothing_out(bank):
 )
 def test_a_patch_looks_at_those_around_it(bank, patch: int, around: set[int]):
     """On a grid of 3 x 4, each patch looks at its eight neighbours, and at the edge at those that exist."""
-    assert remembered(learnt(bank, (3, 4), list(range(12))), bank, 12)[patch] == around
+    assert remembered(learnt((3, 4), list(range(12))), bank, 12)[patch] == around
 
 
 def test_of_the_patches_around_only_the_newest_entry_counts(bank):
     """What a neighbour saw before its last frame is not looked at, so the work for a patch stays small."""
-    history = learnt(bank, (1, 2), [0, 1])
+    history = learnt((1, 2), [0, 1])
     history.learn(np.array([1]), np.array([2]))
     assert remembered(history, bank, 2) == [{0, 2}, {0, 1, 2}]
 
@@ -146,28 +154,26 @@ def test_of_the_patches_around_only_the_newest_entry_counts(bank):
 @given(seed=st.integers(0, 2**32 - 1), grid_hw=st.sampled_from(GRIDS), frames=st.integers(1, 12))
 @settings(deadline=None, max_examples=50)
 def test_the_nearest_is_the_smallest_of_what_is_remembered(seed: int, grid_hw: tuple[int, int], frames: int):
-    """The newest entry and the nearest of the others together give the smallest distance of all that is remembered."""
+    """A patch that looks at what it remembers ends at the smallest distance of it all."""
     random = np.random.default_rng(seed)
     bank = random.standard_normal((ENTRIES, 5)).astype(np.float32)
     patches = grid_hw[0] * grid_hw[1]
-    history = learnt(bank, grid_hw, random.integers(ENTRIES, size=patches).tolist())
+    history = learnt(grid_hw, random.integers(ENTRIES, size=patches).tolist())
     for _ in range(frames):
         rows = np.flatnonzero(random.integers(2, size=patches))
         history.learn(rows, random.integers(ENTRIES, size=len(rows)))
     known = remembered(history, bank, patches)
     features = random.standard_normal((patches, 5)).astype(np.float32)
-    rows = random.permutation(patches)[: int(random.integers(1, patches + 1))]
-    distance, index = history.nearest(features, rows)
-    assert distance.tobytes() == distances(features[rows], bank[index]).tobytes()
-    assert index.dtype == np.int64
-    distance = np.minimum(distance, history.newest(features)[0][rows])
-    assert distance.tolist() == [distances(features[row], bank[sorted(known[row])]).min() for row in rows]
+    found = listed(history, features, bank, PrunedSearch(bank))
+    assert found.distance.tobytes() == distances(features, bank, found.index).tobytes()
+    for feature, distance, entries in zip(features, found.distance, known, strict=True):
+        assert distance == distances(feature, bank[sorted(entries)]).min()
 
 
 def test_what_it_gives_is_the_callers_own(bank):
     """The search writes into what it got; the history must not change with it."""
-    history = learnt(bank, (1, 2), [3, 4])
-    for array in (*history.newest(bank[:2]), *history.nearest(bank[:2], np.arange(2))):
-        array[:] = 0
-    assert history.newest(bank[:2])[1].tolist() == [3, 4]
+    history = learnt((1, 2), [3, 4])
+    history.newest[:] = 0
+    listed(history, bank[:2], bank, PrunedSearch(bank)).index[:] = 0
+    assert history.newest.tolist() == [3, 4]
     assert remembered(history, bank, 2) == [{3, 4}, {3, 4}]

@@ -134,3 +134,12 @@ def test_squares_that_are_too_small_for_float32_hide_nothing():
     bank = np.float32([[0.0], [1e-25]])
     distance, index = PrunedSearch(bank)(np.float32([[2e-25]]), np.float32([0.0]), np.array([1]))
     assert (distance[0], index[0]) == (0.0, 0)
+
+
+def test_squares_that_are_too_large_for_float32_hide_nothing():
+    """Where squares overflow, all entries seem equally far, and the first of them is found, as everywhere."""
+    bank = np.eye(40, dtype=np.float32)
+    features = np.float32([[1e25] * 40, [-1e25, 1e25] * 20, [3e38, -3e38] * 20])
+    distance, index = PrunedSearch(bank)(features, np.float32([np.inf] * 3), np.array([2, 17, 39]))
+    assert np.isinf(distance).all()
+    assert index.tolist() == [0, 0, 0]

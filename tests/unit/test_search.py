@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from edge_config.errors import BundleIndexInvalid
 from export.index import EF_STEPS, WANTED_RECALL, build_index, choose_ef, recall_at_1
 from runtime.frame import Tier
-from runtime.search import ExactSearch, GraphSearch, distances, nearest_of
+from runtime.search import ExactSearch, GraphSearch, distances
 from tests import reference
 from tests.clusters import clusters
 
@@ -18,7 +18,7 @@ FLOAT32_RELATIVE = 1e-5  # float32 sums of some dozen squares: 1e-7 each, and tw
 SAME_ENTRY = 1e-4  # relative: two entries this close in distance may change places by rounding
 PROMISED_RECALL = 0.99
 DIMENSIONS = [1, 3, 16, 176, 384]
-PATCHES = 1600  # a grid of 40 x 40; many times numpy's buffer of 8192 numbers, which might split a row
+PATCHES = 1600  # a grid of 40 x 40
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_refining_what_is_exact_changes_nothing(bank):
 @pytest.mark.parametrize("offset", [0, 1, 3])
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_a_distance_does_not_depend_on_what_is_computed_beside_it(dimension: int, offset: int):
-    """Two vectors have one distance, bit for bit: alone, among a frame's rows, broadcast, or anywhere in memory.
+    """Two vectors have one distance, bit for bit: alone, among others, broadcast, by number, or anywhere in memory.
 
     Scores are compared for equality between the searches, which call it in different ways.
     """
@@ -117,6 +117,8 @@ def test_a_distance_does_not_depend_on_what_is_computed_beside_it(dimension: int
     whole = distances(features[0], entries)
     assert distances(np.repeat(features[:1], PATCHES, axis=0), entries).tobytes() == whole.tobytes()
     assert distances(features[0], entries[some]).tobytes() == whole[some].tobytes()
+    assert distances(features[0], entries, some).tobytes() == whole[some].tobytes()
+    assert distances(features[some], entries, some).tobytes() == together[some].tobytes()
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
@@ -127,33 +129,6 @@ def test_a_distance_is_euclidean(dimension: int):
     features, entries = features.astype(np.float32), entries.astype(np.float32)
     true = reference.distances(features, entries).diagonal()
     np.testing.assert_allclose(distances(features, entries), true, rtol=FLOAT32_RELATIVE)
-
-
-@given(
-    sizes=st.tuples(st.integers(0, 150), st.integers(1, 12), st.integers(1, 30)),
-    span=st.sampled_from([1, 100]),
-    kind=st.sampled_from([np.int32, np.int64]),
-    seed=st.integers(0, 2**32 - 1),
-)
-@settings(deadline=None, max_examples=60)
-def test_the_nearest_of_some_entries_is_the_first_of_the_smallest(
-    sizes: tuple[int, int, int], span: int, kind: type, seed: int
-):
-    """Of a few entries for each patch, the nearest is given with its distance, and nothing is written into the bank."""
-    patches, each, entries = sizes
-    random = np.random.default_rng(seed)
-    features, bank = (
-        random.integers(-span, span + 1, size=(count, 3)).astype(np.float32) for count in (patches, entries)
-    )
-    candidates = random.integers(entries, size=(patches, each)).astype(kind)
-    before = bank.tobytes(), features.tobytes()
-    distance, index = nearest_of(features, candidates, bank)
-    assert (bank.tobytes(), features.tobytes()) == before
-    assert (distance.dtype, index.dtype) == (np.float32, np.int64)
-    assert (distance.shape, index.shape) == ((patches,), (patches,))
-    for feature, some, apart, entry in zip(features, candidates, distance, index, strict=True):
-        all_apart = distances(feature, bank[some])
-        assert (apart, entry) == (all_apart.min(), some[np.argmin(all_apart)])
 
 
 @pytest.mark.parametrize("ef", [1, 4, 64])

@@ -1,0 +1,172 @@
+"""The loops in C, called as nothing in the package calls them: what does not fit is refused, and memory stays whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from runtime import _kernels
+from runtime.frame import Tier
+from runtime.history import History
+from runtime.prune import PrunedSearch
+from runtime.search import distances
+
+PATCHES, DIMENSION, ENTRIES, B = 12, 5, 40, 3
+COUNTS = ["k", "most", "at_least", "expected", "largest"]
+FRAME = ["features", "bank", "distance", "index", "tier", "history", "around", "beside"]
+TABLES = ["middles", "entries", "order", "centre", "axes"]
+ARRAYS = [*FRAME, *TABLES, "rows"]
+
+
+def in_order(features: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """Give the distances in float32, with the operations of kernels.c in their order."""
+    squares = np.square(features - entries)
+    even, odd = (np.zeros((len(squares), 8), dtype=np.float32) for _ in range(2))
+    whole = squares.shape[1] // 64 * 64
+    for start in range(0, whole, 16):
+        even += squares[:, start : start + 8]
+        odd += squares[:, start + 8 : start + 16]
+    start = whole
+    for start in range(whole, squares.shape[1] - 7, 8):
+        even += squares[:, start : start + 8]
+    last = squares[:, whole + (squares.shape[1] - whole) // 8 * 8 :]
+    odd[:, : last.shape[1]] += last
+    lanes = even + odd
+    halves = lanes[:, :4] + lanes[:, 4:]
+    pairs = halves[:, :2] + halves[:, 2:]
+    return np.sqrt(pairs[:, 0] + pairs[:, 1])
+
+
+@pytest.mark.parametrize("dimension", [1, 7, 8, 9, 63, 64, 65, 79, 80, 128, 150, 176, 384, 1024])
+def test_a_distance_is_the_same_on_every_processor(dimension: int):
+    """A distance is bit for bit what one order of float32 operations gives, whatever vectors a processor has."""
+    random = np.random.default_rng(dimension)
+    features, entries = (
+        (random.standard_normal((200, dimension)) * 10.0 ** random.uniform(-3, 3, (200, 1))).astype(np.float32)
+        for _ in range(2)
+    )
+    assert distances(features, entries).tobytes() == in_order(features, entries).tobytes()
+
+
+@pytest.fixture
+def settling() -> dict[str, object]:
+    """Give arguments that fit, with everything that is known."""
+    random = np.random.default_rng(0)
+    features, bank = (random.standard_normal((count, DIMENSION)).astype(np.float32) for count in (PATCHES, ENTRIES))
+    exact = PrunedSearch(bank)
+    history = History((3, 4))
+    history.learn(np.arange(PATCHES), random.integers(ENTRIES, size=PATCHES))
+    index = history.newest
+    values = (PATCHES, 1000, np.inf, 0.0, exact._largest, features, bank, distances(features, bank, index), index)
+    values += (np.zeros(PATCHES, dtype=np.uint8), history.entries, history.around)
+    values += (random.integers(ENTRIES, size=(ENTRIES, B)).astype(np.int32), exact._middles, exact._entries)
+    values += (exact._order, exact._centre, exact._axes, np.empty(PATCHES, dtype=np.int64))
+    return dict(zip(COUNTS + ARRAYS, values, strict=True))
+
+
+def test_what_fits_is_settled(settling):
+    """With arguments that fit, all patches become exact: what is refused below is refused for its fault alone."""
+    assert _kernels.settle(*settling.values())[0] == 0
+    assert (settling["tier"] == Tier.EXACT).all()
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("change", ["longer", "shorter", "empty"])
+def test_settle_refuses_arrays_of_other_shapes(settling, name: str, change: str):
+    """An array that does not go with the others is refused, and nothing is written."""
+    if (name, change) in {("beside", "empty"), ("around", "empty")}:
+        pytest.skip("may be missing")
+    array = settling[name].ravel()
+    changed = {"longer": np.append(array, array[:1]), "shorter": array[:-1].copy(), "empty": array[:0].copy()}
+    settling[name] = changed[change]
+    before = {name: np.array(value).tobytes() for name, value in settling.items()}
+    with pytest.raises(ValueError, match="arrays of other shapes"):
+        _kernels.settle(*settling.values())
+    assert {name: np.array(value).tobytes() for name, value in settling.items()} == before
+
+
+@pytest.mark.parametrize(("name", "end"), [("index", ENTRIES), ("history", ENTRIES), ("around", PATCHES)])
+@pytest.mark.parametrize("place", [0, -1])
+def test_settle_refuses_numbers_out_of_range(settling, name: str, end: int, place: int):
+    """Entries that the bank does not have, and patches that the frame does not have, are refused."""
+    for wrong in (-1, end, 2**62, -(2**63)):
+        settling[name] = settling[name].copy()
+        settling[name].ravel()[place] = wrong
+        with pytest.raises(ValueError, match="out of range"):
+            _kernels.settle(*settling.values())
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("k", 0), ("k", -1), ("most", -1)])
+def test_settle_refuses_counts_that_mean_nothing(settling, name: str, wrong: int):
+    """At least one patch decides, and no fewer than none may be compared."""
+    settling[name] = wrong
+    with pytest.raises(ValueError, match="other shapes"):
+        _kernels.settle(*settling.values())
+
+
+def test_settle_of_no_patches_is_nothing(settling):
+    """A frame without patches is settled."""
+    for name in ("features", "distance", "index", "tier", "history", "around", "rows"):
+        settling[name] = settling[name][:0].copy()
+    assert _kernels.settle(*settling.values()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("features", "entries", "rows"),
+    [
+        ((3, 5), (2, 5), None),
+        ((2, 5), (3, 5), None),
+        ((3, 4), (3, 5), None),
+        ((3, 5), (3, 4), None),
+        ((4,), (3, 5), None),
+        ((3, 5), (9, 5), 2),
+        ((3, 5), (9, 4), 3),
+        ((3, 0), (3, 0), None),
+        ((0, 5), (3, 5), None),
+    ],
+)
+def test_distances_refuse_arrays_of_other_shapes(features: tuple[int, ...], entries: tuple[int, ...], rows: int | None):
+    """Features and entries of other counts or dimensions are refused."""
+    index = None if rows is None else np.zeros(rows, dtype=np.int64)
+    with pytest.raises(ValueError, match="arrays of other shapes"):
+        distances(np.zeros(features, dtype=np.float32), np.zeros(entries, dtype=np.float32), index)
+
+
+@pytest.mark.parametrize("size", [0, -1, -(2**62), 2**62, 2**63 - 1])
+def test_distances_refuse_sizes_that_no_row_has(size: int):
+    """A size that is no count, or larger than all there is, is refused."""
+    rows, none = np.zeros((4, 4), dtype=np.float32), np.empty(0, dtype=np.int64)
+    with pytest.raises(ValueError, match="arrays of other shapes"):
+        _kernels.distances(size, rows, rows, none, np.empty(4, dtype=np.float32))
+
+
+@pytest.mark.parametrize("wrong", [-1, 7, 2**62, -(2**63)])
+def test_distances_refuse_rows_out_of_range(wrong: int):
+    """Rows that the bank does not have are refused."""
+    features, bank = np.zeros((3, 5), dtype=np.float32), np.zeros((7, 5), dtype=np.float32)
+    with pytest.raises(ValueError, match="out of range"):
+        distances(features, bank, np.array([0, 6, wrong]))
+
+
+def test_distances_of_nothing_are_none():
+    """For no rows there are no distances."""
+    nothing = np.zeros((0, 5), dtype=np.float32)
+    assert distances(nothing, nothing).shape == (0,)
+    assert distances(nothing, np.ones((7, 5), dtype=np.float32), np.empty(0, dtype=np.int64)).shape == (0,)
+    assert distances(np.ones(5, dtype=np.float32), nothing).shape == (0,)
+
+
+@pytest.mark.parametrize("wrong", [-1, 4, 2**62, 2**63 - 1, -(2**63)])
+def test_learn_refuses_patches_out_of_range(wrong: int):
+    """A patch that the camera does not have is refused, and nothing is learnt."""
+    history = np.zeros((4, 3), dtype=np.int64)
+    with pytest.raises(ValueError, match="out of range"):
+        _kernels.learn(3, history, np.array([0, wrong]), np.array([1, 2]))
+    assert not history.any()
+
+
+@pytest.mark.parametrize(("length", "entries"), [(0, 1), (-1, 1), (3, 2)])
+def test_learn_refuses_arrays_of_other_shapes(length: int, entries: int):
+    """One entry is learnt for each patch, into lists of one entry or more."""
+    with pytest.raises(ValueError, match="arrays of other shapes"):
+        _kernels.learn(length, np.zeros((4, 3), dtype=np.int64), np.array([0]), np.zeros(entries, dtype=np.int64))
