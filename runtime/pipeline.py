@@ -109,6 +109,17 @@ class Pipeline:
                 pass
             case Scored():
                 self._publish(event)
+            case MemoryMade() | MemoryGone() | FeedChanged() | FeedEnded():
+                self._hear_feed(event)
+            case EngineReady() | EngineLost() | EngineRefused():
+                self._hear_engine(event)
+            case Stop():
+                self._stopping = True
+            case _:
+                self._oversight.handle(event)
+
+    def _hear_feed(self, event: MemoryMade | MemoryGone | FeedChanged | FeedEnded) -> None:
+        match event:
             case MemoryMade():
                 self._engine.attach(event.memory, event.descriptor, event.size)
                 os.close(event.descriptor)
@@ -118,6 +129,9 @@ class Pipeline:
                 self._cameras[event.camera].watched.connect(event.state, event.reason)
             case FeedEnded():
                 self._cameras[event.camera].ended = event
+
+    def _hear_engine(self, event: EngineReady | EngineLost | EngineRefused) -> None:
+        match event:
             case EngineReady():
                 for name, bundle in event.bundles.items():
                     self._cameras[name].watched.serve(bundle)
@@ -128,10 +142,6 @@ class Pipeline:
                 self._oversight.lost(event)
             case EngineRefused():
                 raise event.error
-            case Stop():
-                self._stopping = True
-            case _:
-                self._oversight.handle(event)
 
     def _submit(self) -> None:
         """Give the worker frames for as long as it takes any, the one that is due first at first."""
@@ -152,7 +162,9 @@ class Pipeline:
         """Give the camera whose frame has the earliest deadline."""
         waiting = [(frame, camera) for camera in self._cameras.values() if (frame := camera.feed.peek()) is not None]
         # One that cannot be decoded waits for those before it: messages come in the order of the frames.
-        due = [(frame.t_mono_ns + camera.max_age_ns, camera) for frame, camera in waiting if self._may_go(frame, camera)]
+        due = [
+            (frame.t_mono_ns + camera.max_age_ns, camera) for frame, camera in waiting if self._may_go(frame, camera)
+        ]
         return min(due, key=lambda one: one[0])[1] if due else None
 
     def _may_go(self, frame: SharedFrame, camera: Camera) -> bool:
@@ -189,4 +201,3 @@ class Pipeline:
         if failed:
             raise SourceUnavailable(failed[0])
         return True
-

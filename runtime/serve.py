@@ -43,7 +43,7 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
         The exit code.
 
     Raises:
-        PatchedgeError: a bundle that must not be served, an address that cannot be bound, a recording that is not there.
+        PatchedgeError: a bundle must not be served, an address cannot be bound, or a recording is not there.
     """
     set_up_logging()
     inbox: SimpleQueue[Any] = SimpleQueue()

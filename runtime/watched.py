@@ -125,6 +125,4 @@ class Watched:
         self._send("state", reason=reason)
 
     def _send(self, kind: Any, **fields: Any) -> None:
-        self._publisher.send(
-            kind, self.name, bundle=self.bundle.id, state=self.state, degraded=self.degraded, **fields
-        )
+        self._publisher.send(kind, self.name, bundle=self.bundle.id, state=self.state, degraded=self.degraded, **fields)

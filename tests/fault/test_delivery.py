@@ -27,13 +27,13 @@ def endpoint(tmp_path: Path) -> str:
 @pytest.fixture
 def publisher(endpoint: str) -> Iterator[Publisher]:
     """Give a bound publisher."""
-    publisher = Publisher(endpoint, device="edge" * 32)
+    publisher = Publisher(endpoint, device="edge")
     yield publisher
     publisher.close()
 
 
 def send_state(publisher: Publisher, camera: str, reason: str) -> None:
-    publisher.send("state", camera, state="live", reason=reason)
+    publisher.send("state", camera, bundle="0" * 64, state="live", reason=reason)
 
 
 def test_subscriber_gets_what_was_published_after_it_joined(publisher: Publisher, endpoint: str) -> None:
@@ -120,7 +120,7 @@ def test_restart_of_the_device_is_no_gap(endpoint: str) -> None:
     """A restarted device counts from 1 again under a new epoch, which is no loss."""
 
     def live_once() -> None:
-        publisher = Publisher(endpoint, device="edge" * 32)
+        publisher = Publisher(endpoint, device="edge")
         publisher.wait_subscribers(1, threading.Event())
         send_state(publisher, "a", "hello")
         publisher.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-
 import itertools
 import os
 import queue
@@ -33,7 +32,7 @@ from runtime.frame import Image, SharedFrame
 from runtime.link import module
 from runtime.load import load
 from runtime.scorer import Scorer
-from runtime.service import Service, Succession, sees_nothing
+from runtime.service import Service, Succession, inspects
 from runtime.shared import SLOTS, Memory
 from tests.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Finding, marked
 from tests.processes import ENOUGH_S
@@ -205,7 +204,7 @@ def test_picture_that_cannot_be_judged_has_no_score(tiny_bundle: Path) -> None:
 
 def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: Path, tmp_path: Path) -> None:
     """One session and one bank serve two cameras, at once or one after the other; each has its own search."""
-    service = Service(1, "lazy", sees_nothing)
+    service = Service(1, "lazy", inspects)
     _, stages = service.load(["cam1", "cam2"], str(bundle))
     elsewhere = shutil.copytree(bundle, tmp_path / "same.bundle")
     stages |= service.load(["cam3"], str(elsewhere))[1]
@@ -488,7 +487,7 @@ def test_bundle_that_is_replaced_while_it_is_read_is_read_again(
         return found
 
     monkeypatch.setattr(bundles, "read", read_and_replace)
-    info, _ = Service(1, "lazy", sees_nothing).load(["cam1"], str(bundle))
+    info, _ = Service(1, "lazy", inspects).load(["cam1"], str(bundle))
     assert info.threshold == 70.0
     assert info.id == read(bundle).id
 
@@ -496,7 +495,7 @@ def test_bundle_that_is_replaced_while_it_is_read_is_read_again(
 def test_no_bundle_at_all_is_said(tmp_path: Path) -> None:
     """The service passes on what is wrong with a path."""
     with pytest.raises(BundleMissing):
-        Service(1, "lazy", sees_nothing).load(["cam1"], str(tmp_path / "none"))
+        Service(1, "lazy", inspects).load(["cam1"], str(tmp_path / "none"))
     assert issubclass(BundleMissing, BundleError)
 
 
