@@ -31,16 +31,17 @@ from runtime.capture import Source, open_source
 from runtime.client import Subscriber
 from runtime.embed import session_options
 from runtime.frame import BundleInfo, Frame, Image, Result, Score
-from runtime.load import load
+from runtime.load import load, scene_reference
 from runtime.log import set_up_logging
 from runtime.publish import Publisher
+from runtime.scene import Inspect
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
 from runtime.watched import Watched
 
 T = TypeVar("T")
 
-STAGES = ("preprocess", "graph", "search", "score", "publish")
+STAGES = ("inspect", "preprocess", "graph", "search", "score", "publish")
 """What a frame is made of, from the decoded picture to the message on the socket, in order."""
 
 WARM_UP = 5
@@ -74,7 +75,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         search: the kind.
         frames: that count.
         threads: in force.
-        stages: `decode`; those of a frame (preprocess, graph, search, score, publish) and the whole `frame`, from the
+        stages: `decode`; those of a frame (inspect, preprocess, graph, search, score, publish) and the whole `frame`, from the
             decoded picture to the message on the socket; for comparison `network` (the graph without its aggregation)
             and `whole_search` (every patch through the graph); `map`, what an alert adds.
         p50_ms, p95_ms, p99_ms: of a whole frame.
@@ -82,7 +83,8 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         ratio_with_decode: the same, decoding included.
         ratio_to_whole_search: p50 of the whole frame by what it would be with `whole_search` in place of `search`.
         searched_share_p50, searched_share_p95: of the patches that were looked up in graph or bank, 0 to 1.
-        peak_rss_mb: of a process of `patchedge run` over these frames, MB; null where the system does not tell.
+        peak_rss_mb: of the processes of `patchedge run` over these frames, what they share counted once, MB; null where
+            the system does not tell.
         cold_start_s: from the start of that process to its first score, median; the files are in the system's cache.
         machine, versions: on what.
     """
@@ -131,9 +133,10 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
     camera = open_source(source, pace="max")
     with _watched(bundle, camera) as watched:
         network = _load_network(bundle, threads)
+        inspect = Inspect(bundle.manifest.scene, scene_reference(bundle))
         walk = enumerate(_decoded(camera, frames, clock))
         room = np.empty(scorer.embed(scorer.preprocess(_BLACK)).shape, dtype=np.float32)
-        shares = [_measure(number, frame, scorer, network, watched, room, clock) for number, frame in walk]
+        shares = [_measure(number, frame, inspect, scorer, network, watched, room, clock) for number, frame in walk]
     if len(shares) <= WARM_UP:
         raise SourceUnavailable(f"{len(shares)} readable frames, more than {WARM_UP} are needed", where=source)
     return _summary(bundle, search, threads, clock, shares[WARM_UP:], starts)
@@ -196,6 +199,7 @@ def _decoded(camera: Source, most: int, clock: _Clock) -> Iterator[Frame]:
 def _measure(
     number: int,
     frame: Frame,
+    inspect: Inspect,
     scorer: Scorer,
     network: Callable[[NDArray[np.uint8]], object],
     watched: Watched,
@@ -203,6 +207,7 @@ def _measure(
     clock: _Clock,
 ) -> float:
     """Take one frame through its stages, and the network in turn before or after; give the searched share."""
+    clock("inspect", lambda: inspect(cast("Image", frame.image), frame.t_mono_ns))
     tensor = clock("preprocess", lambda: scorer.preprocess(cast("Image", frame.image)))
     if number % 2:
         clock("network", lambda: network(tensor))
@@ -241,11 +246,11 @@ def _start(path: Path, source: str, threads: int, search: SearchKind, frames: in
                     log.seek(0)
                     said = (log.read().splitlines() or ["no score"])[-1].removeprefix("patchedge: ")
                     raise SourceUnavailable(f"`patchedge run` published nothing ({said})", where=source)
-                seconds, peak = time.perf_counter() - start, _peak_rss_mb(process.pid)
+                seconds, peak = time.perf_counter() - start, _memory_mb(process.pid)
                 for _ in range(frames - 1):
                     if not _scored(process, subscriber):
                         break
-                    peak = _peak_rss_mb(process.pid) or peak
+                    peak = max(peak or 0.0, _memory_mb(process.pid) or 0.0) or None
             finally:
                 process.terminate()
     return seconds, peak
@@ -259,21 +264,21 @@ def _scored(process: Popen[str], subscriber: Subscriber) -> bool:
     return True
 
 
-def _peak_rss_mb(pid: int) -> float | None:
-    """Read the peak memory of a process and those that it started, MB; None where Linux does not tell.
+def _memory_mb(pid: int) -> float | None:
+    """Read the memory of a process and those that it started, MB: what several share counts in parts.
 
-    Each one's own peak, what all share counted in each: more than the machine ever gave, never less.
+    None where Linux does not tell, or it has ended.
     """
     try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
         children = Path(f"/proc/{pid}/task").glob("*/children")
         started = [int(child) for file in children for child in file.read_text(encoding="ascii").split()]
     except OSError:
         return None
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, flags=re.MULTILINE)
+    found = re.search(r"^Pss:\s+(\d+) kB", text, flags=re.MULTILINE)
     if found is None:
         return None
-    return int(found.group(1)) * 1024 / 1e6 + sum(_peak_rss_mb(child) or 0.0 for child in started)
+    return int(found.group(1)) * 1024 / 1e6 + sum(_memory_mb(child) or 0.0 for child in started)
 
 
 def _summary(

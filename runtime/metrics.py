@@ -29,6 +29,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, and say nothing that a device needs
         self._registry = CollectorRegistry()
         self._totals: dict[tuple[Counter, str, str], int] = {}
+        self._published: dict[str, int] = {}
         self._bundles: dict[str, str] = {}
         self._states: dict[str, State] = {}
 
@@ -92,9 +93,11 @@ class Metrics:
         """Count an alert that began."""
         self._alerts.labels(camera).inc()
 
-    def published(self, kind: str) -> None:
-        """Count a message."""
-        self._messages.labels(kind).inc()
+    def published_in_all(self, by_kind: Mapping[str, int]) -> None:
+        """Take over the counts that the `Publisher` keeps."""
+        for kind, total in dict(by_kind).items():
+            self._messages.labels(kind).inc(total - self._published.get(kind, 0))
+            self._published[kind] = total
 
     def machine(self, temperature_c: float | None, available_bytes: int | None) -> None:
         """Show what `Machine.read` found."""

@@ -57,6 +57,7 @@ class Oversight:
         *,
         metrics: Metrics,
         health: Health,
+        sent: Mapping[str, int],
         running: Mapping[str, Any],
     ) -> None:
         """Take the parts.
@@ -70,8 +71,10 @@ class Oversight:
             limits: when to do less.
             metrics: figures.
             health: what the health pages say.
+            sent: messages by kind, as the publisher counts them.
             running: what the log says when the worker is ready.
         """
+        self._sent = sent
         self._running = running
         self._watched = watched
         self._feeds = feeds
@@ -138,11 +141,8 @@ class Oversight:
         name = watched.name
         age_s = (time.monotonic_ns() - scored.frame.t_mono_ns) / 1e9
         self._metrics.scored(name, watched.score, age_s)
-        self._metrics.published("score")
-        if decision.alert is not None:
-            self._metrics.published("alert")
-            if decision.alert.phase == "start":
-                self._metrics.alerted(name)
+        if decision.alert is not None and decision.alert.phase == "start":
+            self._metrics.alerted(name)
         if scored.result is None:
             self._metrics.dropped(name, "not scored")
             _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
@@ -181,7 +181,8 @@ class Oversight:
                 watched.starve(f"no frame scored for {since_s:.0f} s")
 
     def _measure(self, now_s: float) -> None:
-        """Take over what the feeds count, and do less or more."""
+        """Take over what feeds and publisher count, and do less or more."""
+        self._metrics.published_in_all(self._sent)
         for name, feed in self._feeds.items():
             self._metrics.dropped_in_all(name, feed.dropped)
             self._metrics.reconnected_in_all(name, feed.reconnects)

@@ -41,6 +41,8 @@ class Publisher:
         """
         self.epoch = str(uuid.uuid4())
         self.device = device
+        self.sent: Counter[str] = Counter()
+        """Messages by kind."""
         self._seq: Counter[str] = Counter()
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
@@ -78,6 +80,7 @@ class Publisher:
         )
         self._count_subscribers(timeout_ms=0)
         self._socket.send_multipart(message.encode(topic, body))
+        self.sent[kind] += 1
 
     def wait_subscribers(self, count: int, stop: threading.Event) -> None:
         """Return when `count` subscribers are connected and have subscribed, or when `stop` is set."""

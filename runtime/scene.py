@@ -17,6 +17,10 @@ LEFT_S = 0.5
 FRAMES = 3
 """One odd frame changes nothing."""
 
+LOOK_EVERY_S = 0.1
+"""A picture is looked at so often, and those between count as the one before: the states take longer anyway, and so the
+cost does not grow with the rate of a camera."""
+
 MOVED_EVERY_S = 0.25
 """The place is looked for so often: a camera that was moved stays moved, and this is the dearest measurement."""
 MORE_LIKE, LEAST_LIKE = 0.2, 0.45
@@ -81,6 +85,7 @@ class Inspect:
         self._is_blurred = _Latch("blurred", BLURRED_S)
         self._is_frozen = _Latch("frozen", 0.0)
         self._is_moved = _Latch("moved", MOVED_S)
+        self._looked_ns: int | None = None
         self._placed_ns: int | None = None
         self.learnt(scene, reference)
 
@@ -99,6 +104,12 @@ class Inspect:
             image: uint8 [H, W, 3] BGR.
             t_mono_ns: monotonic clock at its capture, nanoseconds.
         """
+        if self._looked_ns is None or not 0 <= t_mono_ns - self._looked_ns < LOOK_EVERY_S * 1e9:
+            self._looked_ns = t_mono_ns
+            self._look_at(image, t_mono_ns)
+        return self._is_dark.finding or self._is_blurred.finding or self._is_frozen.finding or self._is_moved.finding
+
+    def _look_at(self, image: Image, t_mono_ns: int) -> None:
         thumbnail = shrink(image, self._size or size_for(*image.shape[:2]))
         seen = look(thumbnail)
         dark, blurred = self._dark(seen), self._blurred(seen)
@@ -107,7 +118,6 @@ class Inspect:
         self._is_frozen(t_mono_ns, self._frozen(image, thumbnail, t_mono_ns))
         if dark is None and blurred is None:  # else there is nothing to tell the place from
             self._look_for_place(thumbnail, t_mono_ns)
-        return self._is_dark.finding or self._is_blurred.finding or self._is_frozen.finding or self._is_moved.finding
 
     def _dark(self, seen: Look) -> str | None:
         least, most = self._scene.luminance

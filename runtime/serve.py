@@ -78,7 +78,7 @@ def _assemble(
     publisher: Publisher,
 ) -> Callable[[], None]:
     """Put the main loop and what stands beside it together; what needs closing goes on the stack."""
-    from runtime.metrics import Metrics  # while the worker loads: prometheus-client takes its time
+    from runtime.metrics import CONTENT_TYPE, Metrics  # while the worker loads: prometheus-client takes its time
     from runtime.oversight import Oversight
     from runtime.pipeline import Camera, Pipeline
     from runtime.web import Page, Web
@@ -89,7 +89,7 @@ def _assemble(
     at = {"device": settings.device}
     if settings.metrics.enabled:
         pages = {
-            "/metrics": lambda: Page(metrics.text(), "text/plain; version=0.0.4; charset=utf-8"),
+            "/metrics": lambda: Page(metrics.text(), CONTENT_TYPE),
             "/healthz": health.alive_page,
             "/readyz": health.ready_page,
         }
@@ -100,7 +100,16 @@ def _assemble(
     sources = {name: redact(str(camera.source)) for name, camera in settings.cameras.items()}
     running = {"events": publisher.endpoint, "control": control.endpoint, **at, "cameras": sources}
     oversight = Oversight(
-        watched, feeds, stall_s, engine, control, settings.degrade, metrics=metrics, health=health, running=running
+        watched,
+        feeds,
+        stall_s,
+        engine,
+        control,
+        settings.degrade,
+        metrics=metrics,
+        health=health,
+        sent=publisher.sent,
+        running=running,
     )
     stack.callback(oversight.close)
     cameras = {

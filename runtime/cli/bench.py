@@ -49,7 +49,7 @@ def _lines(found: Bench) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return [
         *lines,
-        "frame: preprocess to publish. Not part of it: decode; network, the graph without its aggregation;",
+        "frame: inspect to publish. Not part of it: decode; network, the graph without its aggregation;",
         "whole_search, every patch through the graph; map, what an alert adds.",
         f"frame / network        {found.ratio_to_network:.2f}   with decoding {found.ratio_with_decode:.2f}",
         f"frame / whole search   {found.ratio_to_whole_search:.2f}",

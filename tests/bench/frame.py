@@ -71,7 +71,7 @@ def measure(name: str, bundle: Path, source: Path, threads: int) -> str:
     ]
     found = msgspec.json.decode(subprocess.run([*DEVICE, *words], check=True, stdout=subprocess.PIPE).stdout)
     stages = " / ".join(
-        f"{found['stages'][stage]['p50']:.2f}" for stage in ("preprocess", "graph", "search", "publish")
+        f"{found['stages'][stage]['p50']:.2f}" for stage in ("inspect", "preprocess", "graph", "search", "publish")
     )
     return (
         f"| {name} | {threads} | {found['entries']:,} | {found['stages']['network']['p50']:.1f} | {stages} "
@@ -113,7 +113,7 @@ def main() -> int:
         checks.append(compare(name, bundle, source))
     print(machine())
     print(
-        "| scene | threads | bank | network ms | preprocess / graph / search / publish ms | frame p50 / p95 ms | ",
+        "| scene | threads | bank | network ms | inspect / preprocess / graph / search / publish ms | frame p50 / p95 ms | ",
         end="",
     )
     print("frame / network | searched p50 / p95 | frame / full search | peak MB | cold start s |")

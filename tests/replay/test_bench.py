@@ -14,7 +14,7 @@ from tests.small import Done, call_device, call_export, small_options, write_col
 
 PICTURES, WARM_UP = 20, 5
 
-STAGES = ("preprocess", "graph", "search", "score", "publish")
+STAGES = ("inspect", "preprocess", "graph", "search", "score", "publish")
 BESIDE = ("decode", "frame", "network", "whole_search", "map")
 
 SAME = 1e-9

@@ -36,7 +36,7 @@ def test_every_verb_shows_under_its_documented_name() -> None:
     metrics.stages({"embed": 0.004, "search": 0.001})
     metrics.state("top", "live")
     metrics.alerted("top")
-    metrics.published("score")
+    metrics.published_in_all({"score": 1})
     metrics.machine(61.5, 1 << 30)
     metrics.degraded(2)
     metrics.bundle("top", "ab12")
