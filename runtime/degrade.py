@@ -61,11 +61,16 @@ class Level(IntEnum):
 
 
 class Load:
-    """Counts the frames that were due, and those that were missed: dropped, or scored after their time."""
+    """Counts the frames that were due, and those that were missed: dropped, or scored after their time.
+
+    Where all are missed, time and again, the worker hangs or is gone. That is no overload: to do less is no help.
+    """
 
     def __init__(self) -> None:
         self._due = 0
         self._missed = 0
+        self._share = 0.0
+        self._idle = False
 
     def count(self, due: int = 1, missed: int = 0) -> None:
         """Count frames; those missed are among the due ones."""
@@ -73,10 +78,17 @@ class Load:
         self._missed += missed
 
     def take(self) -> float:
-        """Give the share that was missed since the last call, 0 to 1; 0 where no frame was due."""
-        share = min(1.0, self._missed / self._due) if self._due else 0.0
+        """Give the share that was missed since the last call, 0 to 1; 0 where no frame was due.
+
+        Where all were missed, it is the share of before, as one frame may take that long; and 0 the next time.
+        """
+        was_idle, self._idle = self._idle, 0 < self._due <= self._missed
+        if not self._idle:
+            self._share = self._missed / self._due if self._due else 0.0
+        elif was_idle:
+            self._share = 0.0
         self._due = self._missed = 0
-        return share
+        return self._share
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,8 @@ class Placed:
         """Find how far `other` lies from this one, by phase correlation, and how sure that is."""
         height, width = self.edges.shape
         window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-        (right, down), _ = cv2.phaseCorrelate(self.edges, other.edges, window)
+        # Given the window, phaseCorrelate would multiply its arguments in place wherever their size needs no padding.
+        (right, down), _ = cv2.phaseCorrelate(self.edges * window, other.edges * window)
         share = float(np.hypot(right, down)) / width
         here = _correlation(self.edges, other.edges)
         if max(abs(right) / width, abs(down) / height) > 0.5:  # noqa: PLR2004 - half of the picture

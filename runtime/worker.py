@@ -49,6 +49,7 @@ class Worker:
         self._link = link
         self._inspection = inspection
         self._memories: dict[int, mmap.mmap] = {}
+        self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._stages: dict[str, Stages] = {}
         self._begin: queue.SimpleQueue[Begin] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
@@ -67,10 +68,11 @@ class Worker:
             case Job():
                 self._first.put((message, self._image(message)))
             case Attach():
-                with contextlib.suppress(OSError, ValueError):  # its frames are answered one by one
-                    self._memories[message.memory] = mmap.mmap(descriptors[0], message.size, prot=mmap.PROT_READ)
+                self._unmapped[message.memory] = descriptors.pop(), message.size
             case Detach():
                 self._memories.pop(message.memory, None)  # unmapped with the last frame in it that is looked at
+                if message.memory in self._unmapped:
+                    os.close(self._unmapped.pop(message.memory)[0])
             case Begin():
                 self._begin.put(message)
             case Load():
@@ -81,9 +83,20 @@ class Worker:
     def _image(self, job: Job) -> Image | str:
         """Look at a frame where it lies; text says why that cannot be."""
         try:
+            self._map(job.memory)
             return picture(self._memories[job.memory], job.slot, job.hw)
+        except OSError as error:
+            return f"shared memory cannot be mapped ({error.strerror})"
         except (KeyError, ValueError):
             return "no such place in shared memory"
+
+    def _map(self, memory: int) -> None:
+        """Map a memory with the first frame in it; where there is no room for it, with a later one."""
+        if memory in self._unmapped:
+            descriptor, size = self._unmapped[memory]
+            self._memories[memory] = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+            del self._unmapped[memory]
+            os.close(descriptor)
 
     def _load(self) -> None:
         try:

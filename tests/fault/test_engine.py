@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import queue
+import resource
 import select
 import shutil
 import signal
@@ -311,6 +312,24 @@ def test_frames_that_nobody_can_score_are_answered_at_once(tiny_bundle: Path) ->
         harness.engine.close()
         harness.submit(normal_picture(1))
         assert harness.next(Scored).reason == "no inference worker"
+
+
+def test_memory_that_there_is_no_room_for_is_mapped_when_there_is(tiny_bundle: Path) -> None:
+    """Its frames are not scored, those in another memory are; once there is room, they are scored as well."""
+    with serving(tiny_bundle) as harness:
+        pid = harness.worker()
+        harness.score(normal_picture(1))
+        used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(pid, resource.RLIMIT_AS, (used + (32 << 20), resource.RLIM_INFINITY))
+        large = Memory((4000, 4000))
+        harness.engine.attach(2, large.descriptor, large.size)
+        harness.engine.submit("cam1", SharedFrame(2, 0, large.hw, 1, 0, 0))
+        assert harness.next(Scored).reason == "shared memory cannot be mapped (Cannot allocate memory)"
+        harness.score(normal_picture(1))
+        resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        harness.engine.submit("cam1", SharedFrame(2, 0, large.hw, 2, 0, 0))
+        assert harness.next(Scored).result is not None
+        large.close()
 
 
 def test_worker_that_never_starts_is_tried_again(tiny_bundle: Path) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from edge_config import settings
 from runtime.link import die_with_parent
-from runtime.serve import serve
 from runtime.termination import Termination
 
 GRAB = (sys.executable, "-m", "tests.soak.grab")
@@ -20,7 +18,11 @@ GRAB = (sys.executable, "-m", "tests.soak.grab")
 def main(path: str, parent: str) -> int:
     """Run until a signal comes."""
     die_with_parent(int(parent))
-    termination = Termination()
+    termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
+
+    from edge_config import settings
+    from runtime.serve import serve
+
     return serve(settings.parse(settings.read_file(path), path), termination, grab=GRAB)
 
 

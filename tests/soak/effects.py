@@ -8,10 +8,11 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edge_config.message import StateMessage
 from runtime.client import Subscriber
 from tests.processes import DEVICE
 from tests.soak import processes
@@ -25,8 +26,11 @@ PATIENCE_S = 20.0
 """For what comes in a moment; more means that it does not come."""
 
 HOUR_NOISE_S = 60.0
+POLLED = 4
+"""Of so many bundles that are put into service the runtime has to find one by itself."""
 LOADED_FPS = 25.0
 SIZES = ((WIDTH, HEIGHT), (WIDTH * 2, HEIGHT * 2))
+LARGE = (WIDTH * 4, HEIGHT * 4)
 
 Effect = Callable[["Strike"], Any]
 Sign = Callable[["Strike"], str]
@@ -90,23 +94,37 @@ def silent_server(strike: Strike) -> None:
 def change_size(strike: Strike) -> None:
     """Let the camera come back with another resolution, as after a change of its settings."""
     strike.http.size = SIZES[strike.http.size == SIZES[0]]
-    strike.http.hang_up()
+    _hang_up(strike.rig, [strike.camera])
 
 
-def break_connections(strike: Strike) -> None:
+def break_connection(strike: Strike) -> None:
     """Break the connection again and again, whenever the camera is live."""
-    watch = strike.rig.watch
-    for _ in range(strike.rig.breaks - 1):
-        broken_s = time.monotonic()
-        strike.http.hang_up()
-        if not watch.wait(lambda: _was_gone_and_is_live(strike, broken_s), PATIENCE_S):  # noqa: B023
+    _break([strike.camera], strike)
+
+
+def break_network(strike: Strike) -> None:
+    """Break the connections of all network cameras again and again, whenever all are live."""
+    _break(list(strike.rig.http), strike)
+
+
+def _break(cameras: Sequence[str], strike: Strike) -> None:
+    for _ in range(strike.rig.breaks):
+        if not _hang_up(strike.rig, cameras):
             return  # and is found not to be live by who asks
-    strike.http.hang_up()
 
 
-def _was_gone_and_is_live(strike: Strike, since_s: float) -> bool:
-    states = [seen.message.state for seen in strike.rig.watch.since(since_s, strike.camera)]
-    return "live" in states and any(state != "live" for state in states) and states[-1] == "live"
+def _hang_up(rig: Rig, cameras: Sequence[str]) -> bool:
+    """Break the connections of cameras, and tell whether they came back."""
+    broken_s = time.monotonic()
+    for camera in cameras:
+        rig.http[camera].hang_up()
+    return rig.watch.wait(lambda: all(_came_back(rig, one, broken_s) for one in cameras), PATIENCE_S)
+
+
+def _came_back(rig: Rig, camera: str, since_s: float) -> bool:
+    """Tell whether a camera was gone since then, and is live."""
+    states = [seen.message.state for seen in rig.watch.since(since_s, camera)]
+    return any(state != "live" for state in states) and states[-1] == "live"
 
 
 def vanish(strike: Strike) -> None:
@@ -137,16 +155,6 @@ def plug(strike: Strike) -> None:
 def plug_elsewhere(strike: Strike) -> None:
     """Plug it in, so that it gets another name."""
     strike.rig.usb.plug(elsewhere=True)
-
-
-def not_normal(strike: Strike) -> str:
-    """Say the state of the camera if it is not live, or else what its frames are called if not normal."""
-    for seen in strike.rig.watch.since(strike.begin_s, strike.camera):
-        if seen.message.state != "live":
-            return str(seen.message.state)
-        if seen.label in {"anomalous", "unknown"}:
-            return seen.label
-    return ""
 
 
 # The clock
@@ -269,13 +277,13 @@ def ended_well(strike: Strike) -> str:
 
 
 def put(what: str) -> Effect:
-    """Put a bundle into service by renaming it over the one there, half of the time with a SIGHUP."""
+    """Put a bundle into service by renaming it over the one there, mostly with a SIGHUP, as that is faster."""
 
     def effect(strike: Strike) -> None:
         strike.kept["refused"] = _refused(strike)
         strike.kept["before"] = {name: seen.message.bundle for name, seen in strike.rig.watch.last.items()}
         strike.kept["id"] = getattr(strike.rig.site, f"put_{what}")()
-        if int(strike.begin_s * 1000) % 2:
+        if strike.rig.site.puts % POLLED:
             strike.rig.runtime.send(signal.SIGHUP)
 
     return effect
@@ -337,35 +345,38 @@ def kill_capture(strike: Strike) -> None:
 
 
 def limit_memory(strike: Strike) -> None:
-    """Allow the worker no more memory than it has, and have a camera come back with another resolution."""
+    """Allow the worker no more memory than it has, and have a camera come back with larger pictures."""
     (worker,) = strike.rig.runtime.children("runtime.worker")
     strike.kept["worker"] = worker
     _limit(worker, processes.address_space(worker))
-    strike.camera = "yard"
-    change_size(strike)
-    strike.camera = ""
+    strike.rig.http["yard"].size = LARGE
+    _hang_up(strike.rig, ["yard"])
 
 
 def unlimit_memory(strike: Strike) -> None:
     """Lift the limit, if the worker has survived it."""
     with contextlib.suppress(ProcessLookupError):
         _limit(strike.kept["worker"], resource.RLIM_INFINITY)
+    now_s = time.monotonic()
+    if not strike.rig.watch.wait(lambda: not strike.rig.restless(now_s, ["yard"]), PATIENCE_S):
+        return  # and is found not to be scored by who asks
+    strike.rig.http["yard"].size = SIZES[0]
+    _hang_up(strike.rig, ["yard"])
 
 
 def _limit(pid: int, size: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
 
 
-def shows_strain(strike: Strike) -> str:
-    """Say what is published of a device that does not keep up: a state, frames that are not judged, or its level."""
-    for seen in strike.rig.watch.since(strike.begin_s):
-        if seen.camera in strike.rig.live and seen.message.state != "live":
-            return str(seen.message.state)
-        if seen.message.degraded:
-            return f"degraded {seen.message.degraded}"
-        if seen.label == "unknown":
-            return "unknown"
-    return ""
+def all_published(state: str) -> Sign:
+    """Say that this state was published for all cameras."""
+
+    def sign(strike: Strike) -> str:
+        seen = strike.rig.watch.since(strike.begin_s)
+        saying = {one.camera for one in seen if isinstance(one.message, StateMessage) and one.message.state == state}
+        return state if saying.issuperset(strike.rig.live) else ""
+
+    return sign
 
 
 def is_degraded(strike: Strike) -> str:

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from runtime.degrade import BAD_S
+from runtime.frozen import FROZEN_S, OVERLAY_S
+from runtime.scene import BLURRED_S, DARK_S, MOVED_EVERY_S, MOVED_S
 from tests.soak import effects, views
 from tests.soak.effects import Strike
 from tests.soak.rig import COOL_C, HOT_C
 
-SCENE_S, FROZEN_S, FROZEN_BUT_FOR_CLOCK_S = 3.5, 7.0, 34.0
-"""A picture that cannot be judged is noticed within these times: README.md says so."""
+WAY_S = 1.5
+"""A state is heard of within this time after the one that is documented: `scene.FRAMES` frames, and their way here."""
 
 SILENCE_S = 3.0
 """A camera that delivers nothing is noticed within this time: `stall_ms` and the start of a process."""
@@ -38,7 +41,8 @@ class Fault:
         name: in the table.
         strikes: a network camera (one of them), the camera at a device node, the device, or something beside it.
         inject, undo: do it, and put it right.
-        states: published for the camera, one of them; with none and no `sign` the camera stays live.
+        states: published for the camera, or any where the device is struck, one of them; with none and no `sign` the
+            camera stays live.
         sign: says what else shows that it was noticed; empty until then.
         within_s: from the injection to its being noticed, at most.
         hold_s: how long it lasts from then on.
@@ -68,8 +72,8 @@ class Fault:
         return bool(self.states or self.sign)
 
 
-def _view(view: views.View, name: str, *states: str, within_s: float = SCENE_S) -> Fault:
-    """Make a fault of what the camera sees."""
+def _view(view: views.View, name: str, *states: str, found_s: float = 0.0) -> Fault:
+    """Make a fault of what the camera sees, which is found after a documented time."""
     number = 4 if "frozen" in states else 5
     return Fault(
         number,
@@ -78,9 +82,15 @@ def _view(view: views.View, name: str, *states: str, within_s: float = SCENE_S) 
         effects.set_camera(view=view),
         effects.reset_camera,
         states,
-        within_s=within_s,
+        within_s=found_s + WAY_S,
         never_normal=bool(states),
     )
+
+
+def _worker_fault(name: str, number: signal.Signals) -> Fault:
+    """Make a fault of the inference worker: nothing is scored, and all cameras say so."""
+    sign = effects.all_published("stalled")
+    return Fault(12, name, DEVICE, effects.signal_worker(number), sign=sign, all_suffer=True)
 
 
 GONE = ("stalled", "disconnected")
@@ -92,14 +102,14 @@ FAULTS = (
     Fault(2, "camera absent", "usb", effects.unplug, effects.plug, ("disconnected",)),
     Fault(2, "camera absent, network", "http", effects.vanish, effects.appear, GONE),
     Fault(3, "replugged under another name", "usb", effects.unplug, effects.plug_elsewhere, ("disconnected",)),
-    _view(views.frozen, "frozen picture", "frozen", within_s=FROZEN_S),
-    _view(views.frozen_but_for_its_clock, "frozen, clock burnt in", "frozen", within_s=FROZEN_BUT_FOR_CLOCK_S),
-    _view(views.black, "black", "dark", "blurred"),
-    _view(views.blinding, "exposure step, blinding", "dark", "blurred"),
+    _view(views.frozen, "frozen picture", "frozen", found_s=FROZEN_S),
+    _view(views.frozen_but_for_its_clock, "frozen, clock burnt in", "frozen", found_s=OVERLAY_S),
+    _view(views.black, "black", "dark", found_s=DARK_S),
+    _view(views.blinding, "exposure step, blinding", "dark", "blurred", found_s=BLURRED_S),
     _view(views.brighter, "exposure step, a quarter"),
-    _view(views.defocused, "defocused", "blurred"),
-    _view(views.covered, "covered", "blurred", "dark"),
-    _view(views.shifted, "view shifted", "moved"),
+    _view(views.defocused, "defocused", "blurred", found_s=BLURRED_S),
+    _view(views.covered, "covered", "blurred", found_s=BLURRED_S),
+    _view(views.shifted, "view shifted", "moved", found_s=MOVED_S + 2 * MOVED_EVERY_S),
     Fault(6, "resolution changes", "http", effects.change_size, states=GONE),
     Fault(6, "format changes in the stream", "http", effects.set_camera(grey=True), effects.reset_camera, hold_s=2),
     Fault(6, "rate changes", "http", effects.set_camera(fps=25.0), effects.reset_camera, hold_s=2),
@@ -109,7 +119,7 @@ FAULTS = (
         "http",
         effects.set_camera(sending="damaged"),
         effects.reset_camera,
-        sign=effects.not_normal,
+        GONE,
         never_normal=True,
     ),
     Fault(6, "rubbish for pictures", "http", effects.set_camera(sending="rubbish"), effects.reset_camera, GONE),
@@ -136,7 +146,8 @@ FAULTS = (
     Fault(8, "subscriber late", BESIDE, effects.nothing, check=effects.late_subscriber_hears),
     Fault(9, "half-open connection", "http", effects.set_camera(sending="nothing"), effects.reset_camera, GONE),
     Fault(9, "jitter", "http", effects.set_camera(sending="jittering"), effects.reset_camera, hold_s=3),
-    Fault(9, "connection breaks", "http", effects.break_connections, states=GONE),
+    Fault(9, "connection breaks", "http", effects.break_connection, states=GONE),
+    Fault(9, "network breaks down", DEVICE, effects.break_network, states=GONE, all_suffer=True),
     Fault(10, "log disk full", BESIDE, effects.run_beside("/dev/full", "w"), check=effects.ended_well),
     Fault(10, "log read-only", BESIDE, effects.run_beside("/dev/null", "r"), check=effects.ended_well),
     Fault(11, "bundle truncated", DEVICE, effects.put("truncated"), effects.put_good, sign=effects.refused),
@@ -152,39 +163,23 @@ FAULTS = (
         DEVICE,
         effects.throttle,
         effects.unthrottle,
-        sign=effects.shows_strain,
-        within_s=15,
-        all_suffer=True,
-    ),
-    Fault(
-        12, "memory limit on worker", DEVICE, effects.limit_memory, effects.unlimit_memory, hold_s=3, all_suffer=True
-    ),
-    Fault(
-        12,
-        "worker hangs",
-        DEVICE,
-        effects.signal_worker(signal.SIGSTOP),
-        sign=effects.shows_strain,
+        sign=effects.is_degraded,
         within_s=15,
         all_suffer=True,
     ),
     Fault(
         12,
-        "worker killed",
+        "memory limit on worker",
         DEVICE,
-        effects.signal_worker(signal.SIGKILL),
-        sign=effects.shows_strain,
+        effects.limit_memory,
+        effects.unlimit_memory,
+        states=("stalled",),
         all_suffer=True,
     ),
-    Fault(
-        12,
-        "worker segfaults",
-        DEVICE,
-        effects.signal_worker(signal.SIGSEGV),
-        sign=effects.shows_strain,
-        all_suffer=True,
-    ),
-    Fault(12, "capture killed", DEVICE, effects.kill_capture, sign=effects.shows_strain, all_suffer=True),
+    _worker_fault("worker hangs", signal.SIGSTOP),
+    _worker_fault("worker killed", signal.SIGKILL),
+    _worker_fault("worker segfaults", signal.SIGSEGV),
+    Fault(12, "capture killed", DEVICE, effects.kill_capture, states=GONE, all_suffer=True),
     Fault(
         12,
         "thermal zone at 95 degrees",
@@ -192,7 +187,7 @@ FAULTS = (
         effects.heat(HOT_C),
         effects.heat(COOL_C),
         sign=effects.is_degraded,
-        within_s=6,
+        within_s=BAD_S + SILENCE_S,
         all_suffer=True,
     ),
     Fault(12, "runtime killed", BESIDE, effects.run_beside("/dev/null", "w", signal.SIGKILL), check=effects.ended_well),

@@ -35,9 +35,10 @@ class Outcome:
     complaints: Sequence[str]
 
 
-def shown(seen: Iterable[Seen], states: Sequence[str]) -> str:
-    """Give the first of the states that was published; empty if none was."""
-    return next((one.message.state for one in seen if one.message.state in states), "")
+def first(seen: Iterable[Seen], cameras: Sequence[str], states: Sequence[str]) -> Seen | None:
+    """Give the first message on the topic `state` that says one of the states of one of the cameras."""
+    told = (one for one in seen if isinstance(one.message, StateMessage) and one.camera in cameras)
+    return next((one for one in told if one.message.state in states), None)
 
 
 def left_live(seen: Iterable[Seen], cameras: Sequence[str]) -> list[str]:

@@ -46,6 +46,7 @@ class Site:
 
     Attributes:
         path: of the bundle in service.
+        puts: bundles that were put there so far.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,7 +54,7 @@ class Site:
         self._folder = folder
         self._goods = [fit(folder, "a.bundle"), fit(folder, "b.bundle", seed=1)]
         self._other = fit(folder, "other.bundle", layers=LAYERS[:1])
-        self._turn = 0
+        self._turn = self.puts = 0
         self.path = folder / "site.bundle"
         self.put_good()
 
@@ -80,6 +81,7 @@ class Site:
 
     def _put(self, good: Path, spoil: Callable[[Path], None] = lambda _folder: None) -> str:
         """Rename a copy of `good`, spoilt, over the path in service, and give its id."""
+        self.puts += 1
         with bundles.staging(self.path, force=True) as folder:
             shutil.copytree(good, folder, dirs_exist_ok=True)
             spoil(folder)

@@ -78,9 +78,14 @@ def usage(pid: int, at_s: float) -> Usage:
     )
 
 
+def warm(samples: Sequence[Usage]) -> Sequence[Usage]:
+    """Give the samples after the warm-up."""
+    return samples[int(len(samples) * WARM_UP) :]
+
+
 def growth(samples: Sequence[Usage]) -> list[str]:
     """Say what grew from sample to sample by more than noise; nothing if all is flat, or too short to tell."""
-    samples = samples[int(len(samples) * WARM_UP) :]
+    samples = warm(samples)
     if len(samples) < 4:  # two for each end
         return []
     complaints = []
@@ -96,11 +101,11 @@ def growth(samples: Sequence[Usage]) -> list[str]:
     return complaints
 
 
-def slope_mb_an_hour(samples: Sequence[Usage]) -> float:
-    """Fit a line to the memory after the warm-up."""
-    samples = samples[int(len(samples) * WARM_UP) :]
-    if len(samples) < 2:
-        return 0.0
+def slope_mb_an_hour(samples: Sequence[Usage]) -> float | None:
+    """Fit a line to the memory after the warm-up; None if that is too short to tell."""
+    samples = warm(samples)
+    if len(samples) < 2 or samples[-1].at_s - samples[0].at_s < MEMORY_LEAST_S:
+        return None
     slope = np.polyfit([sample.at_s for sample in samples], [sample.memory_mb for sample in samples], 1)[0]
     return float(slope * 3600)
 

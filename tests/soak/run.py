@@ -28,6 +28,9 @@ from tests.soak.judge import Outcome
 from tests.soak.rig import CLIP, CLIP_FRAMES, READY_S, Rig
 from tests.soak.table import Row, table
 
+LONG_S = 10.0
+"""A fault that takes so long to be noticed is long."""
+
 
 class Soak:
     """One soak over one rig.
@@ -43,6 +46,7 @@ class Soak:
         self._rig = rig
         self._random = random.Random(seed)  # noqa: S311 - for a soak that can be repeated
         self._usage: list[processes.Usage] = []
+        self._begin_s = time.monotonic()
 
     def run(self, chosen: Iterable[Fault]) -> list[str]:
         """Inject faults one after the other, then end the runtime, and say what was wrong beside the faults."""
@@ -67,7 +71,7 @@ class Soak:
             return complaints + self._end()
         witness, *struck = rig.live
         queues: dict[str, SimpleQueue[Fault]] = {kind: SimpleQueue() for kind in ("http", "usb", BESIDE, DEVICE)}
-        for fault in chosen:
+        for fault in sorted(chosen, key=lambda one: one.within_s < LONG_S):  # else one lane ends long after the others
             queues[fault.strikes].put(fault)
         kinds = {name: "http" if name in rig.http else "usb" for name in struck} | {"": BESIDE}
         lanes = [
@@ -127,19 +131,19 @@ class Soak:
         outcome = Outcome(detected_s, detected_as, recovered_s, complaints)
         self.outcomes.setdefault(fault, []).append(outcome)
         print(
-            f"({fault.number}) {fault.name} {camera}: {detected_as or '-'}; {'; '.join(complaints) or 'good'}",
+            f"{time.monotonic() - self._begin_s:5.0f} s  ({fault.number}) {fault.name}, {camera or fault.strikes}:"
+            f" {detected_as or 'in its stride'}; {'; '.join(complaints) or 'good'}",
             flush=True,
         )
         return not unrest
 
     def _detect(self, fault: Fault, strike: Strike) -> tuple[str, float | None]:
         """Wait until the fault shows, and say how and when after its beginning; nothing if it has not to."""
-        watch = self._rig.watch
+        rig, watch = self._rig, self._rig.watch
+        struck = [strike.camera] if strike.camera else rig.live
         left_s = strike.begin_s + fault.within_s - time.monotonic()
         if fault.states:
-            watch.wait(lambda: judge.shown(watch.since(strike.begin_s, strike.camera), fault.states), left_s)
-            seen = watch.since(strike.begin_s, strike.camera)
-            first = next((one for one in seen if one.message.state in fault.states), None)
+            first = watch.wait(lambda: judge.first(watch.since(strike.begin_s), struck, fault.states), left_s)
             return (first.message.state, first.at_s - strike.begin_s) if first else ("", None)
         if sign := fault.sign:
             said = watch.wait(lambda: sign(strike), left_s)
@@ -172,19 +176,26 @@ class Soak:
     def _end(self) -> list[str]:
         """End the runtime, and say what was wrong with it as a whole."""
         rig = self._rig
-        complaints = rig.leaks() + rig.runtime.end()
-        complaints += processes.growth(self._usage)
-        slope = processes.slope_mb_an_hour(self._usage)
-        last = self._usage[-1] if self._usage else None
-        print(f"at the last rest: {last}; memory by {slope:+.0f} MB an hour", flush=True)
+        clip_is_over = rig.watch.state.get(CLIP) == "disconnected"
+        complaints = rig.leaks()
+        self._print_usage()
+        complaints += rig.runtime.end() + processes.growth(self._usage)
         heard = rig.watch.frames
-        if heard != list(range(1, len(heard) + 1)) or (
-            rig.watch.state.get(CLIP) != "live" and len(heard) < CLIP_FRAMES
-        ):
+        if heard != list(range(1, len(heard) + 1)) or (clip_is_over and len(heard) < CLIP_FRAMES):
             complaints.append(f"of the recording {len(heard)} frames were published, not each of {CLIP_FRAMES} once")
         if rig.watch.missed:
             complaints.append(f"{rig.watch.missed} messages were lost")
         return complaints
+
+    def _print_usage(self) -> None:
+        """Print what the runtime uses, and after how much."""
+        runtime, used = self._rig.runtime, self._usage
+        reconnects, swaps = (runtime.figure(f"patchedge_{name}_total") for name in ("reconnects", "reloads"))
+        print(f"{reconnects:.0f} reconnects, {swaps:.0f} bundles read anew; the runtime at rest:")
+        for when, samples in (("first", used), ("warmed up", processes.warm(used)), ("last", used[-1:])):
+            print(f"    {when}: {samples[0] if samples else None}")
+        slope = processes.slope_mb_an_hour(used)
+        print("    too short for a slope of the memory" if slope is None else f"    memory by {slope:+.1f} MB an hour")
 
 
 def _attempt(effect: Effect, strike: Strike) -> list[str]:
@@ -220,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=int, default=secrets.randbelow(10**6), help="of the order and the cameras struck"
     )
     parser.add_argument("--each-once", action="store_true", help="every fault once, however long that takes")
-    parser.add_argument("--swaps", type=int, default=5, help="bundle swaps in one fault of that kind (5)")
+    parser.add_argument("--swaps", type=int, default=50, help="bundle swaps in one fault of that kind (50)")
     parser.add_argument("--breaks", type=int, default=3, help="broken connections in one fault of that kind (3)")
     parser.add_argument("--only", default="", metavar="PATTERN", help="only faults in whose name this is found")
     args = parser.parse_args(argv)

@@ -171,3 +171,24 @@ def test_load_is_a_share_since_it_was_taken() -> None:
     load.count(due=1, missed=1)
     assert load.take() == 0.25
     assert load.take() == 0.0
+
+
+def test_worker_that_takes_no_frame_is_not_overloaded() -> None:
+    """One turn without a frame in time may be a slow frame, and counts as before; the second is no overload."""
+    load = Load()
+    shares = []
+    for in_time in (1, 0, 1, 0, 0, 0, 1):
+        load.count(due=in_time)
+        load.count(due=3, missed=3)
+        shares.append(load.take())
+    assert shares == [0.75, 0.75, 0.75, 0.75, 0.0, 0.0, 0.75]
+
+
+def test_worker_that_hangs_costs_no_step() -> None:
+    """From a worker that hangs in the midst of a turn until one that starts in the midst of another, all stays full."""
+    load, degrade = Load(), Degrade(LIMITS)
+    for second, in_time in enumerate((10, 3, *[0] * 12, 3, 10, 10)):
+        load.count(due=in_time)
+        load.count(due=10 - in_time, missed=10 - in_time)
+        degrade.update(second, Strain(load.take(), 50.0, 1000.0))
+    assert degrade.level == Level.FULL

@@ -63,10 +63,14 @@ def test_camera_that_leaves_live_is_found() -> None:
     assert judge.left_live(seen, ["yard"]) == []
 
 
-def test_state_counts_whoever_says_it() -> None:
-    """A state is published by a state message or a score message; one that is not expected is none."""
-    assert judge.shown([scored(1.0, "unknown", "dark")], ["dark", "blurred"]) == "dark"
-    assert not judge.shown([changed(1.0, "moved")], ["dark", "blurred"])
+def test_state_is_seen_where_it_is_published() -> None:
+    """A state counts once it is told on its own topic, of a camera that is asked about, and is one that is expected."""
+    seen = [scored(1.0, "unknown", "dark"), changed(2.0, "moved"), changed(3.0, "dark")]
+    found = judge.first(seen, ["gate"], ["dark", "blurred"])
+    assert found is not None
+    assert found.at_s == 3.0
+    assert judge.first(seen[:2], ["gate"], ["dark", "blurred"]) is None
+    assert judge.first(seen, ["yard"], ["dark", "blurred"]) is None
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,15 @@ def test_shift_is_measured(right: float, down: float) -> None:
     assert (shift.there > shift.here + 0.2) == bool(right or down)
 
 
+@pytest.mark.parametrize("size", [(80, 160), (106, 160), (120, 160), (160, 160)])
+def test_looking_for_a_shift_changes_nothing(size: tuple[int, int]) -> None:
+    """A reference serves every frame: the hundredth comparison says what the first did, at any size."""
+    place, other = Placed.of(shrink(scene(), size)), Placed.of(shrink(moved(scene(), 0.1, 0), size))
+    before, shift = place.edges.copy(), place.shift_of(other)
+    assert place.shift_of(other) == shift
+    np.testing.assert_array_equal(place.edges, before)
+
+
 def test_pictures_that_have_nothing_in_common_are_not_moved() -> None:
     """Another scene is no shift of this one, nor is a flat picture."""
     place = Placed.of(shrink(scene(), SIZE))
