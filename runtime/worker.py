@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class Worker:
         self._memories: dict[int, mmap.mmap] = {}
         self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._stages: dict[str, Stages] = {}
+        self._turn: AbstractContextManager[Any] = contextlib.nullcontext()
+        """With one thread the two halves take turns; a frame waits all the same, so that no time is lost between two."""
         self._begin: queue.SimpleQueue[Begin] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
@@ -106,6 +109,8 @@ class Worker:
             while True:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
         begin = self._begin.get()
+        if begin.threads == 1:
+            self._turn = threading.Lock()
         serving = service.Service(begin.threads, begin.search, self._inspection or service.inspects)
         while True:
             load = self._loads.get()
@@ -135,7 +140,8 @@ class Worker:
         if stages is None:
             return "no bundle in service"
         try:
-            return stages.embed(image, job.t_mono_ns)
+            with self._turn:
+                return stages.embed(image, job.t_mono_ns)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one frame that cannot be scored is no reason to score no others
@@ -158,7 +164,8 @@ class Worker:
         if isinstance(half, str):
             return Done(job.number, problem=half)
         try:
-            return Done(job.number, result=half.stages.score(half))
+            with self._turn:
+                return Done(job.number, result=half.stages.score(half))
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
