@@ -73,8 +73,7 @@ class Pipeline:
         self._inbox = inbox
         self._oversight = oversight
         self._may_start = may_start
-        self._started = False
-        self._stopping = False
+        self._started = self._ready = self._stopping = False
 
     def run(self) -> None:
         """Score frames until all recordings are over, where there is nothing else, or `Stop` comes.
@@ -133,6 +132,7 @@ class Pipeline:
     def _hear_engine(self, event: EngineReady | EngineLost | EngineRefused) -> None:
         match event:
             case EngineReady():
+                self._ready = True
                 for name, bundle in event.bundles.items():
                     self._cameras[name].watched.serve(bundle)
                 self._oversight.ready(event)
@@ -152,7 +152,7 @@ class Pipeline:
             self._oversight.taken(camera.watched.name, frame)
             if frame.hw is None:
                 self._finish(camera, Scored(camera.watched.name, frame, None, "cannot be decoded"))
-            elif camera.feed.live and self._oversight.is_older(frame, camera.max_age_ns):
+            elif camera.feed.live and self._oversight.is_older(camera.watched.name, frame, camera.max_age_ns):
                 camera.feed.give_back(frame)
             else:
                 camera.in_worker += 1
@@ -194,6 +194,8 @@ class Pipeline:
         """
         if self._stopping:
             return True
+        if not self._ready:  # a bundle that must not be served is said before a source that is not there
+            return False
         for camera in self._cameras.values():
             if camera.ended is None or camera.in_worker or camera.feed.peek() is not None:
                 return False

@@ -53,7 +53,7 @@ class Worker:
         self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._stages: dict[str, Stages] = {}
         self._turn: AbstractContextManager[Any] = contextlib.nullcontext()
-        """With one thread the two halves take turns; a frame waits all the same, so that no time is lost between two."""
+        """With one thread the halves take turns; a frame waits all the same, so that no time is lost between two."""
         self._begin: queue.SimpleQueue[Begin] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
