@@ -83,7 +83,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         ratio_to_network: p50 of the whole frame by p50 of the network.
         ratio_with_decode: the same, decoding included.
         ratio_to_whole_search: p50 of the whole frame by what it would be with `whole_search` in place of `search`.
-        searched_share_p50, searched_share_p95: of the patches that were searched (a long walk, the graph or the bank), 0 to 1.
+        searched_share_p50, searched_share_p95: of the patches that were searched, as of `Neighbours`, 0 to 1.
         peak_rss_mb: of the processes of `patchedge run` over these frames, what they share counted once, MB; null where
             the system does not tell.
         cold_start_s: from the start of that process to its first score, median; the files are in the system's cache.
