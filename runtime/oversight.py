@@ -129,11 +129,12 @@ class Oversight:
         if self._feeds[camera].live:
             self._load.count(1)
 
-    def is_older(self, frame: SharedFrame, max_age_ns: int) -> bool:
+    def is_older(self, camera: str, frame: SharedFrame, max_age_ns: int) -> bool:
         """Tell whether a frame is too old to be scored, and count it then."""
         if time.monotonic_ns() - frame.t_mono_ns <= max_age_ns:
             return False
         self._load.count(0, 1)
+        self._metrics.dropped(camera, "too old")
         return True
 
     def published(self, watched: Watched, scored: Scored, decision: Decision) -> None:

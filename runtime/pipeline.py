@@ -152,7 +152,7 @@ class Pipeline:
             self._oversight.taken(camera.watched.name, frame)
             if frame.hw is None:
                 self._finish(camera, Scored(camera.watched.name, frame, None, "cannot be decoded"))
-            elif camera.feed.live and self._oversight.is_older(frame, camera.max_age_ns):
+            elif camera.feed.live and self._oversight.is_older(camera.watched.name, frame, camera.max_age_ns):
                 camera.feed.give_back(frame)
             else:
                 camera.in_worker += 1
