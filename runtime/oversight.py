@@ -97,7 +97,7 @@ class Oversight:
         _log.info("running", **self._running, bundles={name: _describe(one) for name, one in event.bundles.items()})
         for name, bundle in event.bundles.items():
             self._metrics.bundle(name, bundle.id)
-        self._reloads.serving({bundle.path for bundle in event.bundles.values()})
+        self._reloads.serving({watched.bundle.path for watched in self._watched.values()})
         self._health.engine(ready=True)
         self._notifier.ready("ready")
 
