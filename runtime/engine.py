@@ -103,13 +103,16 @@ class Engine:
         if problem:
             self._tell(Scored(camera, frame, None, problem))
 
-    def reload(self, camera: str | None = None, path: str | None = None) -> None:
+    def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
         """Have a bundle put into service in place of the one there: `Reloaded` or `ReloadRefused` comes of it.
 
         Args:
             camera: which; None means all.
             path: of the bundle; None means where the one in service came from, and then for all cameras that have it
                 from there. Where that makes several bundles, each gets an answer of its own.
+
+        Returns:
+            The paths of the bundles that there will be an answer for.
 
         Raises:
             KeyError: there is no such camera.
@@ -121,6 +124,7 @@ class Engine:
             self._waiting += [one for one in wanted if one not in self._waiting]
             self._send_waiting()
         self._wake.set()
+        return {path for _, path in wanted}
 
     def close(self) -> None:
         """End the worker, and wait for that. What it has not scored is told to be so, and after that nothing."""

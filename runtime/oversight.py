@@ -232,10 +232,7 @@ class Oversight:
             self._control.refuse(asked, f"no camera `{request.camera}`; known: {', '.join(self._watched)}")
             return
         self._notifier.reloading()
-        self._reloads.ask(asked, request.camera, request.path, {w.bundle.path for w in self._of(request.camera)})
-
-    def _of(self, camera: str | None) -> list[Watched]:
-        return list(self._watched.values()) if camera is None else [self._watched[camera]]
+        self._reloads.ask(asked, request.camera, request.path)
 
     def _reloaded(self, event: Reloaded) -> None:
         _log.info("bundle in service", cameras=list(event.cameras), bundle=event.info.id[:12], path=event.info.path)

@@ -39,12 +39,18 @@ _WAITING_TURN_S = 0.05  # while subscribers are awaited
 
 @dataclass(slots=True)
 class Camera:
-    """What belongs to one camera: where its frames come from, and where they go."""
+    """What belongs to one camera: where its frames come from, and where they go.
+
+    Attributes:
+        waits_since_ns: monotonic time of the frame that was there first since one was taken last, newer ones may have
+            replaced it; None if none was seen since.
+    """
 
     feed: Feed
     watched: Watched
     max_age_ns: int
     in_worker: int = 0
+    waits_since_ns: int | None = None
     ended: FeedEnded | None = None
 
 
@@ -147,6 +153,7 @@ class Pipeline:
         """Give the worker frames for as long as it takes any, the one that is due first at first."""
         while self._engine.room and (camera := self._most_urgent()) is not None:
             frame = camera.feed.take()
+            camera.waits_since_ns = None
             if frame is None:  # replaced by a newer one this very moment: there will be an event
                 return
             self._oversight.taken(camera.watched.name, frame)
@@ -159,16 +166,21 @@ class Pipeline:
                 self._engine.submit(camera.watched.name, frame)
 
     def _most_urgent(self) -> Camera | None:
-        """Give the camera whose frame has the earliest deadline."""
-        waiting = [(frame, camera) for camera in self._cameras.values() if (frame := camera.feed.peek()) is not None]
-        # One that cannot be decoded waits for those before it: messages come in the order of the frames.
-        due = [
-            (frame.t_mono_ns + camera.max_age_ns, camera) for frame, camera in waiting if self._may_go(frame, camera)
-        ]
-        return min(due, key=lambda one: one[0])[1] if due else None
+        """Give the camera that has the earliest deadline.
 
-    def _may_go(self, frame: SharedFrame, camera: Camera) -> bool:
-        return frame.hw is not None or not camera.in_worker
+        It is that of the frame that was there first since one was taken: a newer one in its place must not put it off,
+        or a camera that is always a little later than another would never have its turn.
+        """
+        due = []
+        for camera in self._cameras.values():
+            if (frame := camera.feed.peek()) is None:
+                continue
+            if camera.waits_since_ns is None:
+                camera.waits_since_ns = frame.t_mono_ns
+            # One that cannot be decoded waits for those before it: messages come in the order of the frames.
+            if frame.hw is not None or not camera.in_worker:
+                due.append((camera.waits_since_ns + camera.max_age_ns, camera))
+        return min(due, key=lambda one: one[0])[1] if due else None
 
     def _publish(self, scored: Scored) -> None:
         camera = self._cameras[scored.camera]

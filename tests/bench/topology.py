@@ -1,7 +1,7 @@
 """What the processes cost. Usage: python -m tests.bench.topology BUNDLE SOURCE [FRAMES].
 
-One healthy camera through `patchedge run` (capture process, shared memory, worker, main loop), beside the same stages in the
-threads of one process: frames a second at full speed, and age of a frame at its publishing at 25 frames a second.
+One healthy camera through `patchedge run` (capture process, shared memory, worker, main loop), beside the same stages
+in the threads of one process: frames a second at full speed, and age of a frame at its publishing at 25 frames a second.
 Both are run in turn, `ROUNDS` times; medians count.
 """
 
