@@ -27,7 +27,6 @@ from runtime.events import (
     Stop,
 )
 from runtime.feed import Feed
-from runtime.frame import SharedFrame
 from runtime.oversight import Oversight
 from runtime.watched import Watched
 

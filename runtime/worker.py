@@ -18,7 +18,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +51,7 @@ class Worker:
         self._memories: dict[int, mmap.mmap] = {}
         self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._stages: dict[str, Stages] = {}
-        self._turn: AbstractContextManager[Any] = contextlib.nullcontext()
-        """With one thread the halves take turns; a frame waits all the same, so that no time is lost between two."""
+        self._overlap = True
         self._begin: queue.SimpleQueue[Begin] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
@@ -109,8 +107,7 @@ class Worker:
             while True:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
         begin = self._begin.get()
-        if begin.threads == 1:
-            self._turn = threading.Lock()
+        self._overlap = begin.threads != 1
         serving = service.Service(begin.threads, begin.search, self._inspection or service.inspects)
         while True:
             load = self._loads.get()
@@ -121,7 +118,14 @@ class Worker:
 
     def _embed(self) -> None:
         while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
-            self._second.put(self._first_of(self._first.get()))
+            self._hand_on(self._first_of(self._first.get()))
+
+    def _hand_on(self, item: tuple[Job, Half | str] | _Swap) -> None:
+        """Have the second half done while this thread begins the next first one; or do it, if there is but one thread."""
+        if self._overlap:
+            self._second.put(item)
+        else:
+            self._answer(self._second_of(item))
 
     def _first_of(self, item: tuple[Job, Image | str] | _Swap) -> tuple[Job, Half | str] | _Swap:
         """Do the first half of a job, or put a bundle into service."""
@@ -140,8 +144,7 @@ class Worker:
         if stages is None:
             return "no bundle in service"
         try:
-            with self._turn:
-                return stages.embed(image, job.t_mono_ns)
+            return stages.embed(image, job.t_mono_ns)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one frame that cannot be scored is no reason to score no others
@@ -164,8 +167,7 @@ class Worker:
         if isinstance(half, str):
             return Done(job.number, problem=half)
         try:
-            with self._turn:
-                return Done(job.number, result=half.stages.score(half))
+            return Done(job.number, result=half.stages.score(half))
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
