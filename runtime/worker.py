@@ -121,7 +121,7 @@ class Worker:
             self._hand_on(self._first_of(self._first.get()))
 
     def _hand_on(self, item: tuple[Job, Half | str] | _Swap) -> None:
-        """Have the second half done while this thread begins the next first one; or do it, if there is but one thread."""
+        """Have the second half done while this thread begins the next first one; with one thread, do it."""
         if self._overlap:
             self._second.put(item)
         else:
