@@ -1,8 +1,8 @@
 """What the processes cost. Usage: python -m tests.bench.topology BUNDLE SOURCE [FRAMES].
 
 One healthy camera through `patchedge run` (capture process, shared memory, worker, main loop), beside the same stages
-in the threads of one process: frames a second at full speed, and age of a frame at its publishing at 25 frames a second.
-Both are run in turn, `ROUNDS` times; medians count.
+in the threads of one process: frames a second at full speed, and the age of a frame at its publishing at 25 frames a
+second. Both are run in turn, `ROUNDS` times; medians count.
 """
 
 from __future__ import annotations
