@@ -71,9 +71,7 @@ def main() -> int:
     bundle, source = Path(sys.argv[1]), Path(sys.argv[2])
     frames = int(sys.argv[3]) if len(sys.argv) > 3 else 200
     print(machine())
-    print(
-        "| threads | in threads, frames/s | processes, frames/s | ratio | in threads, age ms | processes, age ms | ratio |"
-    )
+    print("| threads | frames/s in threads | in processes | ratio | age ms in threads | in processes | ratio |")
     print("|" + "---|" * 7)
     for threads in ("1", "2"):
         words = ["--bundle", str(bundle), "--source", str(source), "--threads", threads]
