@@ -104,7 +104,7 @@ class StateMessage(Message, frozen=True, kw_only=True):
     """The state of a camera has changed.
 
     Attributes:
-        reason: why, in a few words, such as "end of file".
+        reason: why, in a few words, such as "end of recording".
     """
 
     reason: str

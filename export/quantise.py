@@ -63,6 +63,7 @@ def quantise(graph: bytes, tensors: Iterable[NDArray[np.uint8]]) -> bytes:
                 op_types_to_quantize=list(_QUANTISED),
                 nodes_to_exclude=[*convolutions[:FLOAT_CONVOLUTIONS], *own],
                 per_channel=True,
+                reduce_range=True,  # without VNNI, x86 adds two products in 16 bits: 8-bit weights would saturate there
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,

@@ -55,6 +55,7 @@ PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib", "pyzmq"
 _BLACK: Image = np.zeros((64, 64, 3), dtype=np.uint8)
 _AT_A_TIME = 16  # frames that are decoded before they are measured: decoding must not run beside the measurement
 _COMPARED_EVERY = 5  # frames of which one is also searched in full and mapped: that takes longer than all the rest
+_INTERVAL_NS = 40_000_000  # between frames, as the inspection sees it, which does not look at each: 25 a second
 _TURN_S = 0.2  # a wait for messages looks so often whether there is anybody left to send them
 
 
@@ -76,13 +77,13 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         frames: that count.
         threads: in force.
         stages: `decode`; those of a frame (inspect, preprocess, graph, search, score, publish) and the whole `frame`,
-            from the decoded picture to the message on the socket; for comparison `network` (the graph without its aggregation)
-            and `whole_search` (every patch through the graph); `map`, what an alert adds.
+            from the decoded picture to the message on the socket; for comparison `network` (the graph without its
+            aggregation) and `whole_search` (every patch through the graph); `map`, what an alert adds.
         p50_ms, p95_ms, p99_ms: of a whole frame.
         ratio_to_network: p50 of the whole frame by p50 of the network.
         ratio_with_decode: the same, decoding included.
         ratio_to_whole_search: p50 of the whole frame by what it would be with `whole_search` in place of `search`.
-        searched_share_p50, searched_share_p95: of the patches that were looked up in graph or bank, 0 to 1.
+        searched_share_p50, searched_share_p95: of the patches that were searched, as of `Neighbours`, 0 to 1.
         peak_rss_mb: of the processes of `patchedge run` over these frames, what they share counted once, MB; null where
             the system does not tell.
         cold_start_s: from the start of that process to its first score, median; the files are in the system's cache.
@@ -207,7 +208,7 @@ def _measure(
     clock: _Clock,
 ) -> float:
     """Take one frame through its stages, and the network in turn before or after; give the searched share."""
-    clock("inspect", lambda: inspect(cast("Image", frame.image), frame.t_mono_ns))
+    clock("inspect", lambda: inspect(cast("Image", frame.image), number * _INTERVAL_NS))
     tensor = clock("preprocess", lambda: scorer.preprocess(cast("Image", frame.image)))
     if number % 2:
         clock("network", lambda: network(tensor))

@@ -16,6 +16,9 @@ from runtime.jobs import Attach, Begin, Detach, Done, Load, Loaded, Refusal
 from runtime.life import Life, Lost, lost
 from runtime.link import LinkClosed, module
 
+_MOST = 2
+"""Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
+
 _TICK_S = 0.25
 """The watch looks so often whether an answer is overdue."""
 
@@ -56,8 +59,6 @@ class Engine:
         self._tell = tell
         self._new_life = partial(Life, command, job_timeout_s, load_timeout_s)
         self._backoff = backoff or Backoff(0.5, 30.0)
-        # From two threads on, one frame is embedded while the one before it is searched.
-        self._most = 2 if (threads or len(os.sched_getaffinity(0))) > 1 else 1
         self._lock = threading.Lock()
         self._life: Life | None = None
         self._memories: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
@@ -77,7 +78,7 @@ class Engine:
     def room(self) -> int:
         """How many frames may be submitted now."""
         with self._lock:
-            return max(0, self._most - len(self._life.jobs)) if self._life and self._life.ready else 0
+            return max(0, _MOST - len(self._life.jobs)) if self._life and self._life.ready else 0
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         """Know a memory that frames will lie in; the descriptor stays the caller's."""
@@ -102,13 +103,16 @@ class Engine:
         if problem:
             self._tell(Scored(camera, frame, None, problem))
 
-    def reload(self, camera: str | None = None, path: str | None = None) -> None:
+    def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
         """Have a bundle put into service in place of the one there: `Reloaded` or `ReloadRefused` comes of it.
 
         Args:
             camera: which; None means all.
             path: of the bundle; None means where the one in service came from, and then for all cameras that have it
                 from there. Where that makes several bundles, each gets an answer of its own.
+
+        Returns:
+            The paths of the bundles that there will be an answer for.
 
         Raises:
             KeyError: there is no such camera.
@@ -120,6 +124,7 @@ class Engine:
             self._waiting += [one for one in wanted if one not in self._waiting]
             self._send_waiting()
         self._wake.set()
+        return {path for _, path in wanted}
 
     def close(self) -> None:
         """End the worker, and wait for that. What it has not scored is told to be so, and after that nothing."""

@@ -142,7 +142,7 @@ class Result:
         value: the score; None where the picture cannot be judged: `scene` says why.
         patch, entry: as of `Score`.
         peak_xy: pixel (x, y) of the frame under the centre of that patch.
-        searched: share of the patches that were looked up in the graph or the bank, 0 to 1.
+        searched: share of the patches that were searched, as of `Neighbours`, 0 to 1.
         scene: state that the picture shows the camera to be in; None if it can be judged.
         scene_reason: what was seen, in a few words.
         stage_seconds: time of each stage that the frame went through.

@@ -179,7 +179,11 @@ def _obey(link: Link[Order], connect: Callable[[int | str], Grabber] | None) -> 
     order = link.receive(None)
     if order is None or not isinstance(order[0], Open):
         return
-    play = _load(order[0], connect)
+    try:
+        play = _load(order[0], connect)
+    except ModuleNotFoundError as error:
+        link.send(Ended("absent", f"{error.name} is not installed", f"{error.name} is not installed"))
+        return
     link.send(Started())
     grab = _Grab(link)
     threading.Thread(target=grab.listen, name="listen", daemon=True).start()

@@ -97,7 +97,7 @@ class Oversight:
         _log.info("running", **self._running, bundles={name: _describe(one) for name, one in event.bundles.items()})
         for name, bundle in event.bundles.items():
             self._metrics.bundle(name, bundle.id)
-        self._reloads.serving({bundle.path for bundle in event.bundles.values()})
+        self._watch_paths()
         self._health.engine(ready=True)
         self._notifier.ready("ready")
 
@@ -129,10 +129,11 @@ class Oversight:
         if self._feeds[camera].live:
             self._load.count(1)
 
-    def is_older(self, frame: SharedFrame, max_age_ns: int) -> bool:
+    def is_older(self, camera: str, frame: SharedFrame, max_age_ns: int) -> bool:
         """Tell whether a frame is too old to be scored, and count it then."""
         if time.monotonic_ns() - frame.t_mono_ns <= max_age_ns:
             return False
+        self._metrics.dropped(camera, "too old")
         self._load.count(0, 1)
         return True
 
@@ -231,10 +232,7 @@ class Oversight:
             self._control.refuse(asked, f"no camera `{request.camera}`; known: {', '.join(self._watched)}")
             return
         self._notifier.reloading()
-        self._reloads.ask(asked, request.camera, request.path, {w.bundle.path for w in self._of(request.camera)})
-
-    def _of(self, camera: str | None) -> list[Watched]:
-        return list(self._watched.values()) if camera is None else [self._watched[camera]]
+        self._reloads.ask(asked, request.camera, request.path)
 
     def _reloaded(self, event: Reloaded) -> None:
         _log.info("bundle in service", cameras=list(event.cameras), bundle=event.info.id[:12], path=event.info.path)
@@ -242,9 +240,13 @@ class Oversight:
             self._watched[name].serve(event.info)
             self._metrics.bundle(name, event.info.id)
         self._metrics.reloaded(taken=True)
-        self._reloads.serving({watched.bundle.path for watched in self._watched.values()})
+        self._watch_paths()
         self._reloads.answered(event.info.path, "")
         self._notifier.ready()
+
+    def _watch_paths(self) -> None:
+        """Notice where another bundle is put in place; also of a camera that has none since its own was refused."""
+        self._reloads.serving({watched.bundle.path for watched in self._watched.values() if watched.bundle.path})
 
     def _refused(self, event: ReloadRefused) -> None:
         _log.error("bundle refused", cameras=list(event.cameras), problem=event.error, old_one_goes_on=event.kept)

@@ -27,7 +27,6 @@ from runtime.events import (
     Stop,
 )
 from runtime.feed import Feed
-from runtime.frame import SharedFrame
 from runtime.oversight import Oversight
 from runtime.watched import Watched
 
@@ -39,12 +38,18 @@ _WAITING_TURN_S = 0.05  # while subscribers are awaited
 
 @dataclass(slots=True)
 class Camera:
-    """What belongs to one camera: where its frames come from, and where they go."""
+    """What belongs to one camera: where its frames come from, and where they go.
+
+    Attributes:
+        waits_since_ns: monotonic time of the frame that was there first since one was taken last, newer ones may have
+            replaced it; None if none was seen since.
+    """
 
     feed: Feed
     watched: Watched
     max_age_ns: int
     in_worker: int = 0
+    waits_since_ns: int | None = None
     ended: FeedEnded | None = None
 
 
@@ -73,8 +78,7 @@ class Pipeline:
         self._inbox = inbox
         self._oversight = oversight
         self._may_start = may_start
-        self._started = False
-        self._stopping = False
+        self._started = self._ready = self._stopping = False
 
     def run(self) -> None:
         """Score frames until all recordings are over, where there is nothing else, or `Stop` comes.
@@ -133,6 +137,7 @@ class Pipeline:
     def _hear_engine(self, event: EngineReady | EngineLost | EngineRefused) -> None:
         match event:
             case EngineReady():
+                self._ready = True
                 for name, bundle in event.bundles.items():
                     self._cameras[name].watched.serve(bundle)
                 self._oversight.ready(event)
@@ -147,28 +152,34 @@ class Pipeline:
         """Give the worker frames for as long as it takes any, the one that is due first at first."""
         while self._engine.room and (camera := self._most_urgent()) is not None:
             frame = camera.feed.take()
+            camera.waits_since_ns = None
             if frame is None:  # replaced by a newer one this very moment: there will be an event
                 return
             self._oversight.taken(camera.watched.name, frame)
             if frame.hw is None:
                 self._finish(camera, Scored(camera.watched.name, frame, None, "cannot be decoded"))
-            elif camera.feed.live and self._oversight.is_older(frame, camera.max_age_ns):
+            elif camera.feed.live and self._oversight.is_older(camera.watched.name, frame, camera.max_age_ns):
                 camera.feed.give_back(frame)
             else:
                 camera.in_worker += 1
                 self._engine.submit(camera.watched.name, frame)
 
     def _most_urgent(self) -> Camera | None:
-        """Give the camera whose frame has the earliest deadline."""
-        waiting = [(frame, camera) for camera in self._cameras.values() if (frame := camera.feed.peek()) is not None]
-        # One that cannot be decoded waits for those before it: messages come in the order of the frames.
-        due = [
-            (frame.t_mono_ns + camera.max_age_ns, camera) for frame, camera in waiting if self._may_go(frame, camera)
-        ]
-        return min(due, key=lambda one: one[0])[1] if due else None
+        """Give the camera that has the earliest deadline.
 
-    def _may_go(self, frame: SharedFrame, camera: Camera) -> bool:
-        return frame.hw is not None or not camera.in_worker
+        It is that of the frame that was there first since one was taken: a newer one in its place must not put it off,
+        or a camera that is always a little later than another would never have its turn.
+        """
+        due = []
+        for camera in self._cameras.values():
+            if (frame := camera.feed.peek()) is None:
+                continue
+            if camera.waits_since_ns is None:
+                camera.waits_since_ns = frame.t_mono_ns
+            # One that cannot be decoded waits for those before it: messages come in the order of the frames.
+            if frame.hw is not None or not camera.in_worker:
+                due.append((camera.waits_since_ns + camera.max_age_ns, camera))
+        return min(due, key=lambda one: one[0])[1] if due else None
 
     def _publish(self, scored: Scored) -> None:
         camera = self._cameras[scored.camera]
@@ -194,6 +205,8 @@ class Pipeline:
         """
         if self._stopping:
             return True
+        if not self._ready:  # a bundle that must not be served is said before a source that is not there
+            return False
         for camera in self._cameras.values():
             if camera.ended is None or camera.in_worker or camera.feed.peek() is not None:
                 return False

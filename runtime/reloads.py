@@ -45,10 +45,9 @@ class Reloads:
         self.changed()
         self._engine.reload()
 
-    def ask(self, asked: Asked, camera: str | None, path: str | None, old: set[str]) -> None:
-        """Have bundles read because of a request; `old` are the paths of those in service."""
-        self._waiting.append(_Waiting(asked, {path} if path is not None else old, []))
-        self._engine.reload(camera, path)
+    def ask(self, asked: Asked, camera: str | None, path: str | None) -> None:
+        """Have bundles read because of a request."""
+        self._waiting.append(_Waiting(asked, self._engine.reload(camera, path), []))
 
     def answered(self, path: str, error: str) -> None:
         """Take note of what came of a bundle: an error, or empty."""

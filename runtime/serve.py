@@ -151,7 +151,7 @@ def _close_feeds(feeds: Mapping[str, Feed]) -> None:
 def _end(watched: Mapping[str, Watched], stop: threading.Event) -> None:
     """Tell subscribers that nothing more comes."""
     for camera in watched.values():
-        if camera.state not in ("starting", "disconnected"):
+        if camera.state != "starting":
             camera.end("stopped" if stop.is_set() else "internal error")
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HANG_UP = signal.SIGHUP
 
-GRACE_S = 1.8
-"""From the signal to the end at the latest, seconds; the promise to users is 2."""
+GRACE_S = 2.5
+"""From the signal to the end at the latest, seconds; the promise to users is 3."""
 
 
 class Termination:

@@ -65,8 +65,7 @@ class Watched:
 
     def connect(self, state: State, reason: str) -> None:
         """Take note of the state of the connection."""
-        if state != "live":
-            self._scene = None  # of pictures that are gone
+        self._scene = None  # of pictures that are gone
         self.connected_s = time.monotonic() if state == "live" else math.inf
         self._connection = state, reason
         self._update()

@@ -51,6 +51,7 @@ class Worker:
         self._memories: dict[int, mmap.mmap] = {}
         self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._stages: dict[str, Stages] = {}
+        self._overlap = True
         self._begin: queue.SimpleQueue[Begin] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
@@ -106,6 +107,7 @@ class Worker:
             while True:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
         begin = self._begin.get()
+        self._overlap = begin.threads != 1
         serving = service.Service(begin.threads, begin.search, self._inspection or service.inspects)
         while True:
             load = self._loads.get()
@@ -116,7 +118,14 @@ class Worker:
 
     def _embed(self) -> None:
         while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
-            self._second.put(self._first_of(self._first.get()))
+            self._hand_on(self._first_of(self._first.get()))
+
+    def _hand_on(self, item: tuple[Job, Half | str] | _Swap) -> None:
+        """Have the second half done while this thread begins the next first one; with one thread, do it."""
+        if self._overlap:
+            self._second.put(item)
+        else:
+            self._answer(self._second_of(item))
 
     def _first_of(self, item: tuple[Job, Image | str] | _Swap) -> tuple[Job, Half | str] | _Swap:
         """Do the first half of a job, or put a bundle into service."""

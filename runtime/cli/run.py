@@ -75,7 +75,9 @@ def _overlay_camera(cameras: dict[str, Any], name: str | None, values: dict[str,
     if name not in cameras and len(cameras) > 1:
         from edge_config.errors import UsageError
 
-        raise UsageError("which of the cameras is meant", remedy=f"give --camera and one of {', '.join(cameras)}")
+        raise UsageError(
+            "which of the cameras is meant", remedy=f"give --camera and one of {', '.join(map(str, cameras))}"
+        )
     old = name if name in cameras else next(iter(cameras), name or "cam1")
     others = {key: section for key, section in cameras.items() if key != old}
     return {**others, name or old: _merge(cameras.get(old, {}), values)}

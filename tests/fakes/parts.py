@@ -1,0 +1,196 @@
+"""The parts of the runtime that its main loop talks to, as plain objects that a test looks into."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_config.settings import Degrade
+from runtime.control import Asked
+from runtime.events import Scored
+from runtime.frame import BundleInfo, Result, SharedFrame
+from runtime.health import Health
+from runtime.metrics import Metrics
+from runtime.oversight import Oversight
+from runtime.watched import Watched
+
+NORMAL, STRANGE, THRESHOLD = 1.0, 9.0, 5.0
+OLD = BundleInfo("a" * 64, "/bundles/old", THRESHOLD, 0.01)
+NEW = BundleInfo("b" * 64, "/bundles/new", 2 * THRESHOLD, 0.01)
+
+_slots = itertools.count()
+
+
+def frame(frame_id: int, t_mono_ns: int | None = None, *, decoded: bool = True) -> SharedFrame:
+    """Make a frame; by default it was grabbed now."""
+    at_ns = time.monotonic_ns() if t_mono_ns is None else t_mono_ns
+    return SharedFrame(1 if decoded else 0, next(_slots), (48, 64) if decoded else None, frame_id, 0, at_ns)
+
+
+class Publisher:
+    """Keeps what is sent: kind, camera and fields in one dictionary each."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def send(self, kind: str, camera: str, **fields: Any) -> None:
+        self.messages.append({"kind": kind, "camera": camera, **fields})
+
+    def of(self, kind: str, *names: str, camera: str | None = None) -> list[Any]:
+        """Give these fields of the messages of a kind; of one field the bare values."""
+        chosen = [m for m in self.messages if m["kind"] == kind and camera in {None, m["camera"]}]
+        return [tuple(m[name] for name in names) if len(names) > 1 else m[names[0]] for m in chosen]
+
+
+class Feed:
+    """Gives the frames that a test puts into it; of a live source the newest only.
+
+    Attributes:
+        out: frames that were taken and not given back.
+        returned: frames that were given back.
+        every: as `slow_down` said.
+    """
+
+    def __init__(self, *frames: SharedFrame, live: bool = False) -> None:
+        self.live = live
+        self.started = False
+        self.every = 1
+        self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
+        self.reconnects: dict[str, int] = {}
+        self.waiting: list[SharedFrame] = []
+        self.out: list[SharedFrame] = []
+        self.returned: list[SharedFrame] = []
+        for one in frames:
+            self.put(one)
+
+    def put(self, one: SharedFrame) -> None:
+        if self.live and self.waiting:
+            self.waiting.clear()
+            self.dropped["newer"] += 1
+        self.waiting.append(one)
+
+    def start(self) -> None:
+        assert not self.started
+        self.started = True
+
+    def peek(self) -> SharedFrame | None:
+        return self.waiting[0] if self.waiting else None
+
+    def take(self) -> SharedFrame | None:
+        if not self.waiting:
+            return None
+        self.out.append(self.waiting.pop(0))
+        return self.out[-1]
+
+    def give_back(self, one: SharedFrame) -> None:
+        self.out.remove(one)
+        self.returned.append(one)
+
+    def slow_down(self, every: int) -> None:
+        self.every = every
+
+
+class Engine:
+    """Answers every frame at once, with what `judge` says of it; it has room until `most` frames are out.
+
+    Attributes:
+        submitted: camera and frame_id.
+        reloads: camera and path, as they were asked for.
+        serving: camera -> path.
+    """
+
+    def __init__(self, tell: Callable[[Any], None], feeds: Mapping[str, Feed], most: int = 1) -> None:
+        self.submitted: list[tuple[str, int]] = []
+        self.reloads: list[tuple[str | None, str | None]] = []
+        self.attached: list[tuple[int, int]] = []
+        self.detached: list[int] = []
+        self.serving = dict.fromkeys(feeds, OLD.path)
+        self.judge: Callable[[SharedFrame], Result | None] = lambda _frame: Result(value=NORMAL, peak_xy=(3, 4))
+        self.after_submit: Callable[[], None] = lambda: None
+        self._tell = tell
+        self._feeds = feeds
+        self._most = most
+
+    @property
+    def room(self) -> int:
+        return self._most - sum(len(feed.out) for feed in self._feeds.values())
+
+    def attach(self, memory: int, descriptor: int, size: int) -> None:
+        assert np.memmap(f"/proc/self/fd/{descriptor}", np.uint8, "r").size == size  # open it is
+        self.attached.append((memory, size))
+
+    def detach(self, memory: int) -> None:
+        self.detached.append(memory)
+
+    def submit(self, camera: str, one: SharedFrame) -> None:
+        assert one.hw is not None
+        self.submitted.append((camera, one.frame_id))
+        self._tell(Scored(camera, one, self.judge(one), "as the test wants it"))
+        self.after_submit()
+
+    def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
+        self.reloads.append((camera, path))
+        return {path} if path else {self.serving[name] for name in ([camera] if camera else self.serving)}
+
+
+class Control:
+    """Keeps the answers: number of the request, whether it was done, and what was said."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, bool, Any]] = []
+
+    def reply(self, asked: Asked, payload: Any) -> None:
+        self.answers.append((asked.number, True, payload))
+
+    def refuse(self, asked: Asked, error: str) -> None:
+        self.answers.append((asked.number, False, error))
+
+
+class Clock:
+    """Stands in a module's place of `time`, and goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def monotonic_ns(self) -> int:
+        return round(self.now_s * 1e9)
+
+
+class Parts:
+    """Cameras, and the real oversight over them, with fakes around."""
+
+    def __init__(self, folder: Path, tell: Callable[[Any], None], feeds: Mapping[str, Feed], most: int = 1) -> None:
+        self.feeds = feeds
+        self.publisher = Publisher()
+        self.engine = Engine(tell, feeds, most)
+        self.control = Control()
+        self.metrics = Metrics()
+        self.health = Health()
+        self.sent: dict[str, int] = {}
+        self.watched = {name: Watched(name, self.publisher) for name in feeds}
+        self.thermal = folder / "thermal_zone0" / "temp"
+        self.thermal.parent.mkdir(parents=True)
+        self.oversight = Oversight(
+            self.watched,
+            feeds,
+            dict.fromkeys(feeds, 5.0),
+            self.engine,
+            self.control,
+            Degrade(thermal_root=str(folder), least_memory_mb=0),
+            metrics=self.metrics,
+            health=self.health,
+            sent=self.sent,
+            running={},
+        )
+
+    def figure(self, line: str) -> bool:
+        """Tell whether the metrics hold this line."""
+        return f"patchedge_{line}" in self.metrics.text().decode().splitlines()
