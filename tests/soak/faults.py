@@ -174,6 +174,7 @@ FAULTS = (
         effects.limit_memory,
         effects.unlimit_memory,
         states=("stalled",),
+        within_s=2 * SILENCE_S,  # it has to come back first
         all_suffer=True,
     ),
     _worker_fault("worker hangs", signal.SIGSTOP),

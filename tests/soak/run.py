@@ -126,7 +126,7 @@ class Soak:
             complaints.append("not detected")
         complaints += self._judge(fault, strike, others, (begin_s, begin_s + (detected_s or 0.0), end_s))
         complaints += [complaint for complaint in [fault.check(strike)] if complaint]
-        if not rig.restless(end_s, rig.live):
+        if self._clip_is_over() and not rig.restless(end_s, rig.live):
             self._usage.append(processes.usage(rig.runtime.pid, time.monotonic()))
         outcome = Outcome(detected_s, detected_as, recovered_s, complaints)
         self.outcomes.setdefault(fault, []).append(outcome)
@@ -176,7 +176,7 @@ class Soak:
     def _end(self) -> list[str]:
         """End the runtime, and say what was wrong with it as a whole."""
         rig = self._rig
-        clip_is_over = rig.watch.state.get(CLIP) == "disconnected"
+        clip_is_over = self._clip_is_over()
         complaints = rig.leaks()
         self._print_usage()
         complaints += rig.runtime.end() + processes.growth(self._usage)
@@ -186,6 +186,10 @@ class Soak:
         if rig.watch.missed:
             complaints.append(f"{rig.watch.missed} messages were lost")
         return complaints
+
+    def _clip_is_over(self) -> bool:
+        """Tell whether the recording was played; what it took is free then."""
+        return self._rig.watch.state.get(CLIP) == "disconnected"
 
     def _print_usage(self) -> None:
         """Print what the runtime uses, and after how much."""
