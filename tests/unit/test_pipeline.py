@@ -227,7 +227,7 @@ def test_live_camera_keeps_it_running(make: Make) -> None:
 def test_recording_that_failed_is_an_error_when_all_are_over(make: Make) -> None:
     """Where a recording cannot be read the others are played to their end, and then its line is raised."""
     loop = make({"broken": Feed(), "clip": Feed(frame(1), frame(2))})
-    with pytest.raises(SourceUnavailable, match="clip.mp4: no such file"):
+    with pytest.raises(SourceUnavailable, match=r"clip\.mp4: no such file"):
         loop.run(FeedEnded("broken", "clip.mp4: no such file", failed=True), FeedEnded("clip", END, failed=False))
     assert loop.publisher.of("score", "frame_id", camera="clip") == [1, 2]
 
