@@ -249,7 +249,7 @@ def test_cameras_are_opened_once_and_not_before_they_may_be(make: Make) -> None:
 
 
 def test_lost_worker_stalls_every_camera_until_a_frame_is_scored(make: Make) -> None:
-    """With the worker lost all cameras are stalled; what it had is unknown, and the first scored frame is live again."""
+    """With the worker lost all cameras are stalled; what it had is unknown; the first scored frame is live again."""
     feeds = {"a": Feed(live=True), "b": Feed(live=True)}
     loop = make(feeds)
     loop.run(EngineLost("crashed", "ended by SIGKILL"), Stop())
