@@ -7,20 +7,18 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import cv2
 import pytest
 import zmq
 
 from edge_config.message import StateMessage
 from runtime.client import Subscriber
+from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, call, started
-from tests.tiny import normal_picture, strange_picture, write_pictures
+from tests.tiny import write_pictures
 
 END_S = 2.0
 """A signal ends the runtime within this time: the promise to users."""
@@ -105,58 +103,25 @@ def test_picture_that_cannot_be_decoded_is_unknown_and_never_normal(
     assert "0002.png" in log
 
 
-class Stream(BaseHTTPRequestHandler):
-    """A network camera: JPEG pictures over HTTP, until the server's `unplugged` is set."""
-
-    def do_GET(self) -> None:
-        """Send pictures for ever."""
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        number = 0
-        while not self.server.unplugged.wait(0.02):
-            number += 1
-            picture = strange_picture(number) if self.server.strange.is_set() else normal_picture(number)
-            jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
-            part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg)
-            try:
-                self.wfile.write(part)
-            except OSError:
-                return
-
-    def log_message(self, *_args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def network_camera() -> Iterator[ThreadingHTTPServer]:
-    """Give a camera on the loopback network; `unplugged` ends it, `strange` puts an object before it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stream)
-    server.unplugged, server.strange = threading.Event(), threading.Event()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.unplugged.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def camera() -> Iterator[NetworkCamera]:
+    """Give a network camera."""
+    with network_camera() as camera:
+        yield camera
 
 
-def test_live_camera_alerts_and_its_loss_is_said(
-    tiny_bundle: Path, endpoint: str, network_camera: ThreadingHTTPServer
-) -> None:
+def test_live_camera_alerts_and_its_loss_is_said(tiny_bundle: Path, endpoint: str, camera: NetworkCamera) -> None:
     """A network camera's object raises an alert; unplugged, it is said to be disconnected, and the run goes on."""
-    url = f"http://user:secret@127.0.0.1:{network_camera.server_port}/camera.mjpg"
     with (
-        started(*DEVICE, "run", "--bundle", tiny_bundle, "--source", url, "--bind", endpoint) as process,
+        started(*DEVICE, "run", "--bundle", tiny_bundle, "--source", camera.url, "--bind", endpoint) as process,
         Subscriber(endpoint) as subscriber,
     ):
         assert subscriber.receive(ENOUGH_S) is not None
-        network_camera.strange.set()
+        camera.strange.set()
         topics = iter(subscriber)
         alert = next(r.message for r in topics if r.topic.startswith("v1/alert/"))
         assert (alert.phase, alert.label) == ("start", "anomalous")
-        network_camera.unplugged.set()
+        camera.unplugged.set()
         lost = next(
             r.message for r in topics if isinstance(r.message, StateMessage) and r.message.state == "disconnected"
         )
