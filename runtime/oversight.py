@@ -89,7 +89,7 @@ class Oversight:
         self._reloads = Reloads(engine, control)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}
-        self._scored_s: dict[str, float] = {}
+        self._owed_s: dict[str, float] = {}  # when a camera gave the first frame since one of it was scored
         self._next_s = 0.0
 
     def ready(self, event: EngineReady) -> None:
@@ -121,6 +121,10 @@ class Oversight:
             case ReloadRefused():
                 self._refused(event)
 
+    def arrived(self, camera: str) -> None:
+        """Take note that a camera has given a frame that should be scored."""
+        self._owed_s.setdefault(camera, time.monotonic())
+
     def taken(self, camera: str, frame: SharedFrame) -> None:
         """Count a frame, and those before it that were never taken."""
         grabbed = frame.frame_id - self._frame_ids.get(camera, 0)
@@ -149,7 +153,7 @@ class Oversight:
             _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
             return
         self._metrics.stages(scored.result.stage_seconds)
-        self._scored_s[name] = time.monotonic()
+        self._owed_s.pop(name, None)
         self._notifier.progress()
 
     def turn(self) -> None:
@@ -177,8 +181,10 @@ class Oversight:
     def _starve(self, now_s: float) -> None:
         """Call a camera stalled that delivers, while nothing of it is scored."""
         for name, watched in self._watched.items():
-            since_s = now_s - max(self._scored_s.get(name, 0.0), watched.connected_s)
-            if self._feeds[name].live and watched.connected and since_s > self._stall_s[name]:
+            if not watched.connected:
+                self._owed_s.pop(name, None)
+            since_s = now_s - self._owed_s.get(name, now_s)
+            if self._feeds[name].live and since_s > self._stall_s[name]:
                 watched.starve(f"no frame scored for {since_s:.0f} s")
 
     def _measure(self, now_s: float) -> None:

@@ -109,8 +109,10 @@ class Pipeline:
 
     def _handle(self, event: Any) -> None:
         match event:
-            case None | FrameArrived():
+            case None:
                 pass
+            case FrameArrived():
+                self._oversight.arrived(event.camera)
             case Scored():
                 self._publish(event)
             case MemoryMade() | MemoryGone() | FeedChanged() | FeedEnded():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from typing import Any
 
 from edge_config.message import State
@@ -26,7 +24,7 @@ class Watched:
         bundle: in service; its id is empty before there is one.
         frames, undecodable, alerts: published so far; alerts that started.
         score: of the last frame; None if it has none.
-        connected_s: monotonic time since when it delivers pictures, seconds; infinite while it does not.
+        connected: it delivers pictures, whatever they are worth.
     """
 
     def __init__(self, name: str, publisher: Publisher) -> None:
@@ -38,7 +36,7 @@ class Watched:
         self.degraded = 0
         self.frames = self.undecodable = self.alerts = 0
         self.score: float | None = None
-        self.connected_s = math.inf
+        self.connected = False
         self._publisher = publisher
         self._decide = Decide(0.0)
         self._failed = ""
@@ -46,11 +44,6 @@ class Watched:
         self._unscored = ""
         self._scene: tuple[State, str] | None = None
         self._last: dict[str, Any] = {}
-
-    @property
-    def connected(self) -> bool:
-        """It delivers pictures, whatever they are worth."""
-        return self.connected_s < math.inf
 
     def serve(self, bundle: BundleInfo) -> None:
         """Take note of the bundle that scores come from now; an open alert stays open."""
@@ -66,7 +59,7 @@ class Watched:
     def connect(self, state: State, reason: str) -> None:
         """Take note of the state of the connection."""
         self._scene = None  # of pictures that are gone
-        self.connected_s = time.monotonic() if state == "live" else math.inf
+        self.connected = state == "live"
         self._connection = state, reason
         self._update()
 
