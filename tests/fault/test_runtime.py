@@ -301,6 +301,24 @@ def test_damaged_bundle_is_refused_and_the_old_one_goes_on(run: Run, camera: Net
     assert runtime.until(lambda message: message.bundle != old)[-1].bundle == new
 
 
+def test_camera_that_has_no_bundle_any_more_fails_until_there_is_one(run: Run, camera: NetworkCamera) -> None:
+    """A worker that finds a damaged bundle when it starts anew scores nothing, and a good one at the path mends it."""
+    runtime = run(top=camera.url)
+    runtime.until_scored()
+    good = Path(shutil.copytree(runtime.bundle, runtime.bundle.with_name("good.bundle")))
+    assert runtime.addresses
+    flip_a_bit(runtime.bundle)
+    os.kill(runtime.child("runtime.worker"), signal.SIGKILL)
+    runtime.until_state("stalled")
+    failed = runtime.until_state("failed")
+    assert "bank.npy" in failed[-1].reason
+    runtime.logged("running")  # again, as far as it can
+    new = put(runtime.bundle, good)
+    outage = runtime.until_state("live")
+    assert not any(is_normal(message) for message in failed + outage)
+    assert runtime.until_scored()[-1].bundle == new
+
+
 def test_request_that_the_worker_takes_with_it_is_refused(run: Run, camera: NetworkCamera) -> None:
     """A worker that dies over a reload leaves its request with a refusal, and the old bundle is served again."""
     runtime = run(top=camera.url)
