@@ -1,4 +1,4 @@
-"""What subscribers are told of one camera: its state by the gravest cause, and no frame `normal` that was not scored."""
+"""What subscribers are told of one camera: a state by its gravest cause, and no frame `normal` that was not scored."""
 
 from __future__ import annotations
 
