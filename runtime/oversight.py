@@ -89,6 +89,7 @@ class Oversight:
         self._reloads = Reloads(engine, control)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}
+        self._unscored: set[str] = set()  # cameras whose last frame was not
         self._owed_s: dict[str, float] = {}  # when a camera gave the first frame since one of it was scored
         self._next_s = 0.0
 
@@ -150,8 +151,11 @@ class Oversight:
             self._metrics.alerted(name)
         if scored.result is None:
             self._metrics.dropped(name, "not scored")
-            _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
+            if name not in self._unscored:  # once, and not for each of what may be thousands
+                self._unscored.add(name)
+                _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
             return
+        self._unscored.discard(name)
         self._metrics.stages(scored.result.stage_seconds)
         self._owed_s.pop(name, None)
         self._notifier.progress()
