@@ -28,7 +28,7 @@ PATIENCE_S = 20.0
 HOUR_NOISE_S = 60.0
 POLLED = 4
 """Of so many bundles that are put into service the runtime has to find one by itself."""
-LOADED_FPS = 25.0
+LOADED_FPS = 60.0
 SIZES = ((WIDTH, HEIGHT), (WIDTH * 2, HEIGHT * 2))
 LARGE = (WIDTH * 4, HEIGHT * 4)
 

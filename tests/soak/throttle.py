@@ -9,7 +9,7 @@ import threading
 
 from tests.soak import processes
 
-TURN_S = 0.1
+TURN_S = 0.2
 SHARE = 0.25
 
 
