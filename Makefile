@@ -74,4 +74,4 @@ bench-peers: $(PEERS)/.installed  ## anomalib beside ours in one run, in an envi
 	$(PEERS)/bin/python -m tests.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build runtime/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
