@@ -23,7 +23,8 @@ _LONGEST_REST = 32  # frames, until it is tried again
 
 _HOPEFUL = 8
 """Times k: so many patches are compared with the whole bank on the word of a long walk alone; behind bounds that are as
-bad as that must mean, the graph is asked first. On no scene that was measured were more than three times k needed."""
+bad as that must mean, the graph is asked first. A fixed camera and a belt need a few times k and stay below it at the
+median; pictures of which no two are alike reach it now and then."""
 
 _NO_TABLE = np.empty(0, dtype=np.int32)
 
