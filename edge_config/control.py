@@ -16,10 +16,13 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.errors import RequestError
+from edge_config.message import NAME_PATTERN, AlertMessage, StateMessage
 
 SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
+
+SubscriberName = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="request"):
@@ -50,7 +53,138 @@ class Reload(Request, frozen=True, tag="reload"):
     path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
 
 
-AnyRequest = Status | Reload
+class Snapshot(Request, frozen=True, tag="snapshot"):
+    """What is the case now? For those who join late.
+
+    Attributes:
+        camera: of which camera; by default of all.
+    """
+
+    camera: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
+    """What subscribers of a camera have been told.
+
+    Attributes:
+        state: the last state message; null before the first.
+        alert: the last message of the open alert; null if none is open.
+        alert_seq, state_seq: `seq` of the last message in each topic, 0 before the first.
+    """
+
+    state: StateMessage | None
+    alert: AlertMessage | None
+    alert_seq: int
+    state_seq: int
+
+
+class Now(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Snapshot`: `cameras` by name; `epoch` is of the runtime that answers."""
+
+    device: str
+    epoch: str
+    cameras: dict[str, CameraNow]
+
+
+class Replay(Request, frozen=True, tag="replay"):
+    """Say again what was said in a topic: from `from_seq` of `epoch` on, and all that came later, in its order.
+
+    Attributes:
+        topic: of alerts or states, v1/alert/DEVICE/CAMERA/.
+        epoch: start of the runtime that `from_seq` was counted in; empty: from the first message that is left.
+        from_seq: first message that is wanted.
+        limit: most messages of one reply.
+    """
+
+    topic: Annotated[str, Meta(min_length=1, max_length=256)]
+    epoch: Annotated[str, Meta(max_length=64)] = ""
+    from_seq: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class Pending(Request, frozen=True, tag="pending"):
+    """Give the alert messages that a subscriber has not acknowledged. Who asks is known from then on.
+
+    Attributes:
+        subscriber: its name.
+        after: only what follows this place of the journal: `next` of the last reply, 0 at first.
+        limit: most messages of one reply.
+    """
+
+    subscriber: SubscriberName
+    after: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A message out of the journal: the bytes are those that were published.
+
+    Attributes:
+        topic: as published.
+        message: as published.
+        parts: so many further frames of the reply belong to it.
+    """
+
+    topic: str
+    message: msgspec.Raw
+    parts: int = 0
+
+
+class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Replay` and `Pending`; the binary parts of all messages, in order, are further frames of the reply.
+
+    Attributes:
+        messages: in the order of publishing.
+        more: there are more than one reply may hold: ask again, from behind the last one.
+        next: `after` of the next `Pending`.
+        complete: nothing before these was thrown away that was asked for.
+    """
+
+    messages: tuple[Kept, ...]
+    more: bool
+    next: int = 0
+    complete: bool = True
+
+
+class Ack(Request, frozen=True, tag="ack"):
+    """Acknowledge an alert, up to one of its messages; without `epoch` and `seq` all that was published of it so far.
+
+    Attributes:
+        subscriber: who has it safe.
+        alert_id: of the alert.
+        epoch, seq: of the message.
+    """
+
+    subscriber: SubscriberName
+    alert_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    epoch: Annotated[str, Meta(max_length=64)] = ""
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Ack`: `known` tells whether the journal has such an alert (it may be too old)."""
+
+    known: bool
+
+
+class ReportGap(Request, frozen=True, tag="report_gap"):
+    """Tell the device that messages did not arrive: it counts them.
+
+    Attributes:
+        topic: of the messages.
+        missed: how many.
+        subscriber: who misses them, if it has a name.
+    """
+
+    topic: Annotated[str, Meta(min_length=1, max_length=256)]
+    missed: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    subscriber: SubscriberName | None = None
+
+
+AnyRequest = Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap
+
+OfJournal = Replay | Pending | Ack
+"""What the journal answers; all else is the main loop's."""
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))
 """What can be asked, by name."""

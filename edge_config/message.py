@@ -1,7 +1,7 @@
 """The wire: topics, message types, and their bytes.
 
 A message is a ZeroMQ multipart: frame 0 the topic `v1/<kind>/<device>/<camera>/` in ASCII, frame 1 JSON in
-UTF-8 of less than 2 KB. Further frames are binary parts that readers of this version pass over. A topic ends in
+UTF-8 of less than 2 KB. Further frames are binary parts, which an alert lists in `parts`. A topic ends in
 `/` because subscriptions match prefixes: without it `cam1` would match `cam10`. Readers pass over fields that
 they do not know, so that old readers live on.
 """
@@ -19,7 +19,10 @@ WIRE_VERSION = "v1"
 MAX_JSON_BYTES = 2048
 DEFAULT_EVENTS = "tcp://127.0.0.1:5556"
 
-Kind = Literal["score", "alert", "state"]
+NAME_PATTERN = r"^[A-Za-z0-9_-]+\Z"
+"""Names of devices and cameras: they stand between slashes in a topic."""
+
+Kind = Literal["score", "alert", "state", "health"]
 Label = Literal["normal", "anomalous", "unknown"]
 State = Literal["starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed"]
 """Of a camera. `starting`: nothing was heard of it yet. `live`: it delivers pictures that can be judged. `stalled`: it
@@ -27,6 +30,7 @@ is open, but delivers nothing, or nothing is scored. `frozen`, `dark` (or blindi
 delivers pictures, but none that can be judged. `disconnected`: it is not there, or a recording is over. `failed`: what
 nobody but a person can mend."""
 Phase = Literal["start", "update", "end"]
+JournalState = Literal["on", "memory", "off"]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -84,20 +88,56 @@ class ScoreMessage(_OfFrame, frozen=True, kw_only=True):
     """One scored frame."""
 
 
+Box = tuple[int, int, int, int]
+"""x and y of the upper left corner, width and height: pixels of the camera frame."""
+
+MAX_BOXES = 16
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A binary part that comes with a message; the parts are further frames, in this order.
+
+    Attributes:
+        name: `jpeg`, a picture of the peak frame; `heat_map`, patch distances of the peak frame, smoothed.
+        media_type: image/jpeg; application/octet-stream for numbers, little-endian, row by row.
+        dtype: of the numbers, such as float32.
+        shape: of the numbers, rows and columns.
+        area: of the camera frame that the numbers lie over; null: all of it.
+    """
+
+    name: str
+    media_type: str
+    dtype: str | None = None
+    shape: tuple[int, ...] | None = None
+    area: Box | None = None
+
+
 class AlertMessage(_OfFrame, frozen=True, kw_only=True):
-    """An alert begins, reaches a new peak (update) or ends.
+    """An alert begins, reaches a new peak (update) or ends. What it says of a frame is of the last one.
 
     Attributes:
         alert_id: uuid, the same in all phases of one alert.
         phase: start, update or end.
         peak_score: highest score of the alert so far.
         peak_frame_id: frame of that score.
+        peak_frame_xy: pixel [x, y] of that frame where the score comes from.
+        boxes: regions of that frame that are over the threshold, largest distance first, at most 16.
+        t_start_ns: wall clock when the first frame of the alert was grabbed, nanoseconds since 1970 UTC.
+        reason: why it ended, such as "normal again"; empty before.
+        clip: name of the file on the device that will show it; empty if there is none.
+        parts: what comes along as further frames.
     """
 
     alert_id: str
     phase: Phase
     peak_score: float
     peak_frame_id: int
+    peak_frame_xy: tuple[int, int] | None = None
+    boxes: tuple[Box, ...] = ()
+    t_start_ns: Nanoseconds = 0
+    reason: str = ""
+    clip: str = ""
+    parts: tuple[Part, ...] = ()
 
 
 class StateMessage(Message, frozen=True, kw_only=True):
@@ -110,9 +150,36 @@ class StateMessage(Message, frozen=True, kw_only=True):
     reason: str
 
 
-AnyMessage = ScoreMessage | AlertMessage | StateMessage
+class HealthMessage(Message, frozen=True, kw_only=True):
+    """The device is alive, and this is the last that it has said of the camera: who has less has lost something.
 
-TYPES: dict[Kind, type[Message]] = {"score": ScoreMessage, "alert": AlertMessage, "state": StateMessage}
+    Attributes:
+        heartbeat_s: the next one comes after so many seconds at the latest.
+        alert_seq: `seq` of the last message in the camera's alert topic, 0 before the first.
+        state_seq: the same of its state topic.
+        journal: `on`: alerts and states are on the disk before they are published. `memory`: they cannot be, and are
+            kept in memory until they can; they are lost if the device ends meanwhile. `off`: as the settings want it.
+        journal_reason: why, in a few words, such as "database or disk is full".
+    """
+
+    heartbeat_s: float
+    alert_seq: int
+    state_seq: int
+    journal: JournalState
+    journal_reason: str = ""
+
+
+AnyMessage = ScoreMessage | AlertMessage | StateMessage | HealthMessage
+
+TYPES: dict[Kind, type[Message]] = {
+    "score": ScoreMessage,
+    "alert": AlertMessage,
+    "state": StateMessage,
+    "health": HealthMessage,
+}
+
+JOURNALED: tuple[Kind, ...] = ("alert", "state")
+"""What is written down before it is published, and can be had again."""
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(type_) for kind, type_ in TYPES.items()}
@@ -140,8 +207,8 @@ def schema_name(kind: Kind) -> str:
     return f"patchedge.{kind}.{WIRE_VERSION}"
 
 
-def encode(topic_: str, message: Message) -> list[bytes]:
-    """Make the frames of a message.
+def encode(topic_: str, message: Message, parts: Sequence[bytes] = ()) -> list[bytes]:
+    """Make the frames of a message; `parts` are those that it lists.
 
     Raises:
         MessageError: the JSON would not stay below 2 KB.
@@ -149,7 +216,7 @@ def encode(topic_: str, message: Message) -> list[bytes]:
     body = _encoder.encode(message)
     if len(body) >= MAX_JSON_BYTES:
         raise MessageError(f"message of {len(body)} bytes, the wire allows {MAX_JSON_BYTES - 1}", where=topic_)
-    return [topic_.encode("ascii"), body]
+    return [topic_.encode("ascii"), body, *parts]
 
 
 def decode(frames: Sequence[bytes]) -> tuple[str, AnyMessage]:

@@ -7,123 +7,34 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import yaml
 from msgspec import Meta
 
-from edge_config.control import DEFAULT_CONTROL
 from edge_config.errors import SettingsError
-from edge_config.message import DEFAULT_EVENTS
+from edge_config.sections import (
+    Alerts,
+    Camera,
+    Clips,
+    Control,
+    Degrade,
+    Events,
+    Journal,
+    Metrics,
+    Name,
+    SearchKind,
+    Section,
+    Security,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-NAME_PATTERN = r"^[A-Za-z0-9_-]+\Z"
-"""Names of devices and cameras: they stand between slashes in a topic."""
-
 MAX_PORT = 65535
-
-SearchKind = Literal["lazy", "graph", "exact"]
-"""How far patches are searched; the score is the same.
-
-`lazy`: as far as the decision needs, with what was near in the camera's last frames. `graph`: every patch through the
-graph, and those that decide exactly. `exact`: every patch against the whole bank, the reference.
-"""
-
-Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
-Endpoint = Annotated[str, Meta(pattern=r"^(ipc://.+|tcp://.+:([0-9]{1,5}|\*))\Z")]
-"""Of ZeroMQ, to bind."""
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the settings; a key that it does not know is an error."""
-
-
-class Camera(Section, frozen=True):
-    """One camera.
-
-    Attributes:
-        source: camera index, /dev/videoN, a stable name such as /dev/v4l/by-id/NAME, a pattern such as /dev/video* (the
-            first that opens), v4l2://PATH, rtsp or http URL, video file or folder.
-        pace: for files and folders: `fps` plays at their own rate, `max` as fast as possible.
-        fps: frames a second of a file or folder; by default the file's own, 25 for a folder.
-        bundle: path of the camera's own bundle; by default that of all.
-        max_age_ms: a frame that is older when its turn comes is not scored.
-        stall_ms: a camera that delivers nothing for so long is stalled, and opened anew.
-        reconnect_min_s: first wait before a camera is opened anew; it doubles from try to try.
-        reconnect_max_s: longest wait.
-    """
-
-    source: Annotated[int, Meta(ge=0)] | Annotated[str, Meta(min_length=1)]
-    pace: Literal["fps", "max"] = "fps"
-    fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
-    bundle: Annotated[str, Meta(min_length=1)] | None = None
-    max_age_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 2000
-    stall_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 5000
-    reconnect_min_s: Annotated[float, Meta(ge=0.01, le=3600)] = 0.5
-    reconnect_max_s: Annotated[float, Meta(ge=0.01, le=3600)] = 30.0
-
-
-class Events(Section, frozen=True):
-    """The PUB socket that scores and alerts leave by.
-
-    Attributes:
-        bind: a ZeroMQ endpoint, tcp://ADDRESS:PORT or ipc://PATH.
-        high_water_mark: messages kept for each slow subscriber before new ones are dropped.
-        wait_subscribers: the first frame waits until so many have subscribed.
-        insecure: allow a bind beyond this machine without encryption.
-    """
-
-    bind: Endpoint = DEFAULT_EVENTS
-    high_water_mark: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
-    wait_subscribers: Annotated[int, Meta(ge=0, le=10_000)] = 0
-    insecure: bool = False
-
-
-class Control(Section, frozen=True):
-    """The socket that answers requests, such as for a reload.
-
-    Attributes:
-        bind: a ZeroMQ endpoint, tcp://ADDRESS:PORT or ipc://PATH.
-        insecure: allow a bind beyond this machine: whoever reaches it may give orders.
-    """
-
-    bind: Endpoint = DEFAULT_CONTROL
-    insecure: bool = False
-
-
-class Metrics(Section, frozen=True):
-    """Figures and health over HTTP.
-
-    Attributes:
-        enabled: serve them at all.
-        bind: ADDRESS:PORT; port 0 takes a free one.
-        insecure: allow a bind beyond this machine: there is no encryption.
-    """
-
-    enabled: bool = True
-    bind: Annotated[str, Meta(pattern=r"^[^\s/]+:[0-9]{1,5}\Z")] = "127.0.0.1:9456"
-    insecure: bool = False
-
-
-class Degrade(Section, frozen=True):
-    """When to do less, and when to do all again.
-
-    Attributes:
-        hot_c: from this temperature of the hottest thermal zone on the device does less, degrees Celsius.
-        cool_c: below this one it may do more again.
-        least_memory_mb: with less memory than this left (MiB) the device does less; 0 turns this off.
-        thermal_root: folder of the thermal zones.
-    """
-
-    hot_c: Annotated[float, Meta(ge=0, le=150)] = 85.0
-    cool_c: Annotated[float, Meta(ge=0, le=150)] = 75.0
-    least_memory_mb: Annotated[int, Meta(ge=0, le=1_048_576)] = 64
-    thermal_root: Annotated[str, Meta(min_length=1)] = "/sys/class/thermal"
 
 
 class Settings(Section, frozen=True):
@@ -139,6 +50,9 @@ class Settings(Section, frozen=True):
         control: the socket that answers requests.
         metrics: figures and health over HTTP.
         degrade: when to do less.
+        journal: the file that alerts and states are written to.
+        clips: films of alerts.
+        security: encryption, and who may connect.
     """
 
     bundle: Annotated[str, Meta(min_length=1)]
@@ -150,6 +64,9 @@ class Settings(Section, frozen=True):
     control: Control = msgspec.field(default_factory=Control)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
     degrade: Degrade = msgspec.field(default_factory=Degrade)
+    journal: Journal = msgspec.field(default_factory=Journal)
+    clips: Clips = msgspec.field(default_factory=Clips)
+    security: Security = msgspec.field(default_factory=Security)
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -257,6 +174,9 @@ def _explain_device(problem: str, tree: dict[str, Any]) -> str:
         ".control": Control,
         ".metrics": Metrics,
         ".degrade": Degrade,
+        ".journal": Journal,
+        ".clips": Clips,
+        ".security": Security,
     }
     section = sections.get(place.strip("`").removeprefix("$"), Section)
     return explain(problem, section.__struct_fields__)
@@ -268,7 +188,8 @@ def _explain_camera(problem: str, cameras: dict[Any, Any]) -> str:
     name, problem = next(((name, found) for name, found in problems if found), ("", problem))
     if "`key` in" in problem:
         return f"name `{name}` in `cameras`: use letters, digits, _ and - only"
-    return explain(problem.replace("$[...]", f"$.cameras.{name}"), Camera.__struct_fields__)
+    section = Alerts if "[...].alerts" in problem else Camera
+    return explain(problem.replace("$[...]", f"$.cameras.{name}"), section.__struct_fields__)
 
 
 def _problem_of(cameras: dict[Any, Any]) -> str:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from edge_config import bundle as bundles
 from edge_config.bundle import Bundle
 from edge_config.errors import SourceUnavailable
-from edge_config.settings import SearchKind
+from edge_config.sections import SearchKind
 from runtime.bare import cut_before_aggregation
 from runtime.capture import Source, open_source
 from runtime.client import Subscriber

@@ -33,7 +33,7 @@ class Decide:
     def _raise(self, frame_id: int, score: float) -> Alert | None:
         """Open an alert, or move the peak of the open one; None if neither."""
         if self._open is None:
-            self._open = Alert(str(uuid.uuid4()), "start", score, frame_id)
+            self._open = Alert(str(uuid.uuid4()), "start", 0, score, frame_id)
             return self._open
         if score > self._open.peak_score:
             self._open = replace(self._open, phase="update", peak_score=score, peak_frame_id=frame_id)

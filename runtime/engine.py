@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from edge_config.settings import SearchKind
+from edge_config.sections import SearchKind
 from runtime.backoff import Backoff
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import SharedFrame

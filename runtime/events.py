@@ -84,12 +84,14 @@ class Scored:
 
     Attributes:
         result: None if it was not scored; then nothing is known of the frame, and `reason` says why.
+        attached: the bytes of each of `result.parts`.
     """
 
     camera: str
     frame: SharedFrame
     result: Result | None
     reason: str = ""
+    attached: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Literal
 
-from edge_config.settings import Camera
+from edge_config.sections import Camera
 from runtime import address
 from runtime.backoff import Backoff
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade

@@ -9,6 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.message import Box, Part
+from edge_config.sections import Attachable
+
 Image = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3], channels in BGR order."""
 
@@ -146,6 +149,9 @@ class Result:
         scene: state that the picture shows the camera to be in; None if it can be judged.
         scene_reason: what was seen, in a few words.
         stage_seconds: time of each stage that the frame went through.
+        boxes: regions of the frame that are over the threshold, strangest first; all of them where that was wanted,
+            otherwise those that are known. Empty if the score is not above it.
+        parts: what was made of the frame for an alert, if that was wanted: the bytes of each come beside the result.
     """
 
     value: float | None = None
@@ -156,6 +162,23 @@ class Result:
     scene: SceneFault | None = None
     scene_reason: str = ""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the main loop wants to know of a frame beside its score.
+
+    Attributes:
+        threshold: above it a score is anomalous.
+        detail_above: with a score above this one, all boxes and parts are wanted: an alert may begin or rise.
+        attach: names of the parts.
+    """
+
+    threshold: float
+    detail_above: float
+    attach: frozenset[Attachable] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +200,24 @@ class BundleInfo:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert in one of its phases: `peak_score` and `peak_frame_id` are the highest so far."""
+    """An alert in one of its phases.
+
+    Attributes:
+        alert_id: uuid.
+        phase: start, update (of the peak) or end.
+        t_start_ns: wall clock of its first frame, nanoseconds since 1970 UTC.
+        peak_score, peak_frame_id, peak_frame_xy, boxes: of the frame with the highest score so far.
+        reason: why it ended; empty before.
+    """
 
     alert_id: str
     phase: Literal["start", "update", "end"]
+    t_start_ns: int
     peak_score: float
     peak_frame_id: int
+    peak_frame_xy: tuple[int, int] | None = None
+    boxes: tuple[Box, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

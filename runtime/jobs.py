@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.settings import SearchKind
+from edge_config.sections import SearchKind
 from runtime.frame import BundleInfo, Result
 
 

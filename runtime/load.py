@@ -16,7 +16,7 @@ from edge_config import hnsw_header
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.manifest import Scoring, Tolerance
-from edge_config.settings import SearchKind
+from edge_config.sections import SearchKind
 from runtime.embed import Embed
 from runtime.frame import Grid, Image
 from runtime.history import History

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from edge_config import control as requests
-from edge_config.settings import Degrade as Limits
+from edge_config.sections import Degrade as Limits
 from runtime.control import Asked, Control
 from runtime.degrade import Degrade, Load, Strain
 from runtime.engine import Engine

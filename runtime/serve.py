@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from edge_config import settings as settings_
+from edge_config import sections
 from edge_config.errors import AddressUnavailable
 from edge_config.settings import Settings
 from runtime.address import redact
@@ -84,7 +84,7 @@ def _assemble(
     from runtime.web import Page, Web
 
     metrics, health = Metrics(), Health()
-    control = _bind(settings.control, settings_.Control(), "tcp://127.0.0.1:*", lambda at: Control(at, inbox.put))
+    control = _bind(settings.control, sections.Control(), "tcp://127.0.0.1:*", lambda at: Control(at, inbox.put))
     stack.callback(control.close)
     at = {"device": settings.device}
     if settings.metrics.enabled:
@@ -93,7 +93,7 @@ def _assemble(
             "/healthz": health.alive_page,
             "/readyz": health.ready_page,
         }
-        web = _bind(settings.metrics, settings_.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages))
+        web = _bind(settings.metrics, sections.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages))
         stack.callback(web.close)
         at["metrics"] = web.address
     stall_s = {name: camera.stall_ms / 1000 for name, camera in settings.cameras.items()}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_config import bundle as bundles
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleError
-from edge_config.settings import SearchKind
+from edge_config.sections import SearchKind
 from runtime.frame import BundleInfo, Image, Result, SceneFault
 from runtime.load import prepare, scene_reference
 from runtime.scene import Inspect

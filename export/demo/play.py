@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from edge_config.errors import PatchedgeError
-from edge_config.message import AlertMessage, ScoreMessage, StateMessage, decode
+from edge_config.message import AlertMessage, AnyMessage, ScoreMessage, decode
 from export.demo import clip
 from export.demo.clip import Place
 from export.demo.picture import draw
@@ -139,7 +139,7 @@ def _run_and_watch(folder: Path) -> tuple[list[ScoreMessage], list[AlertMessage]
     return scores, alerts
 
 
-def _message(line: bytes) -> ScoreMessage | AlertMessage | StateMessage:
+def _message(line: bytes) -> AnyMessage:
     shown = msgspec.json.decode(line)
     return decode([shown["topic"].encode(), msgspec.json.encode(shown["message"])])[1]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_config.settings import Degrade
+from edge_config.sections import Degrade
 from runtime.control import Asked
 from runtime.events import Scored
 from runtime.frame import BundleInfo, Result, SharedFrame

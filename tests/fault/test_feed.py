@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from edge_config.errors import SourceUnavailable
-from edge_config.settings import Camera
+from edge_config.sections import Camera
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
 from runtime.feed import CLOSE_S, UNDEAD, Feed
 from runtime.frame import Image, SharedFrame
@@ -414,7 +414,7 @@ def test_death_of_the_runtime_takes_the_capture_process_along(remote: Remote) ->
     """Kill -9 of the parent leaves no child, also none whose driver lets nothing run."""
     program = f"""
 import queue, sys
-from edge_config.settings import Camera
+from edge_config.sections import Camera
 from runtime.feed import Feed
 inbox = queue.SimpleQueue()
 feed = Feed("front", Camera(source={remote.source!r}, stall_ms=60000), inbox.put, {COMMAND!r})

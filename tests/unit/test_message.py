@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_config import message
 from edge_config.errors import MessageError
-from edge_config.message import AlertMessage, ScoreMessage, StateMessage
+from edge_config.message import AlertMessage, HealthMessage, Part, ScoreMessage, StateMessage
 
 COMMON = {
     "device": "press-3",
@@ -41,8 +41,21 @@ ALERT = AlertMessage(
     phase="start",
     peak_score=31.25,
     peak_frame_id=9,
+    peak_frame_xy=(120, 80),
+    boxes=((96, 64, 48, 32),),
+    t_start_ns=1700000000100000000,
+    parts=(Part(name="jpeg", media_type="image/jpeg"),),
 )
 STATE = StateMessage(schema="patchedge.state.v1", **COMMON, reason="first frame")
+HEALTH = HealthMessage(
+    schema="patchedge.health.v1",
+    **COMMON,
+    heartbeat_s=5.0,
+    alert_seq=3,
+    state_seq=2,
+    journal="memory",
+    journal_reason="full",
+)
 
 GOLDEN = {
     "v1/score/press-3/cam1/": (
@@ -60,7 +73,9 @@ GOLDEN = {
         b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
         b'"frame_id":9,"t_capture_ns":1700000000100000000,"t_mono_ns":55000000000,"age_ms":23.457,"score":31.25,'
         b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80],'
-        b'"alert_id":"00000000-0000-4000-8000-000000000001","phase":"start","peak_score":31.25,"peak_frame_id":9}',
+        b'"alert_id":"00000000-0000-4000-8000-000000000001","phase":"start","peak_score":31.25,"peak_frame_id":9,'
+        b'"peak_frame_xy":[120,80],"boxes":[[96,64,48,32]],"t_start_ns":1700000000100000000,"reason":"","clip":"",'
+        b'"parts":[{"name":"jpeg","media_type":"image/jpeg"}]}',
     ),
     "v1/state/press-3/cam1/": (
         STATE,
@@ -68,6 +83,13 @@ GOLDEN = {
         b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
         b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
         b'"reason":"first frame"}',
+    ),
+    "v1/health/press-3/cam1/": (
+        HEALTH,
+        b'{"schema":"patchedge.health.v1","device":"press-3","camera":"cam1",'
+        b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
+        b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
+        b'"heartbeat_s":5.0,"alert_seq":3,"state_seq":2,"journal":"memory","journal_reason":"full"}',
     ),
 }
 
@@ -143,6 +165,6 @@ def test_random_bytes_never_raise_anything_else(frames: list[bytes]) -> None:
 def test_json_schemas_list_every_field() -> None:
     """The printed JSON Schemas name all fields of each kind."""
     schemas = message.json_schemas()
-    assert set(schemas) == {"patchedge.score.v1", "patchedge.alert.v1", "patchedge.state.v1"}
+    assert set(schemas) == {f"patchedge.{kind}.v1" for kind in ("score", "alert", "state", "health")}
     fields = schemas["patchedge.score.v1"]["$defs"]["ScoreMessage"]["properties"]
     assert set(fields) == set(ScoreMessage.__struct_fields__)
