@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ from runtime.events import FeedChanged, FeedEnded
 from runtime.feed import Feed
 from runtime.filming import MOST_AT_ONCE
 from runtime.frame import Image
+from runtime.link import Link
 from tests.fakes.camera import COMMAND, HANG, HANG_HARD, KILL, LOST, PICTURE, THROW, Remote, pixels, plugged
 from tests.fakes.disk import hanging
 from tests.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, children, reading, wait_until
@@ -339,17 +340,22 @@ def test_orders_never_block(remote: Remote, tmp_path: Path) -> None:
         reader.look(reader.shoot(remote))
 
 
-@pytest.mark.parametrize("more", [{}, {"folder": ""}])
-def test_orders_without_a_camera_or_a_folder_do_nothing(remote: Remote, tmp_path: Path, more: dict[str, Any]) -> None:
-    """Before a start, before a connection and after the end; and always, where no clips are wanted."""
-    clips = settings(tmp_path, **more)
-    Feed("front", Camera(source=0), print, COMMAND, clips=clips).begin_clip(name())
-    with reading(remote.source, clips=clips, **PATIENT) as reader:
-        reader.feed.begin_clip(name())
-        reader.feed.end_clip(name())
+def test_orders_without_a_connection_do_nothing(remote: Remote, tmp_path: Path) -> None:
+    """Before the start and after the end of a feed there is nobody to film."""
+    Feed("front", Camera(source=0), print, COMMAND, clips=settings(tmp_path)).begin_clip(name())
+    with reading(remote.source, clips=settings(tmp_path), **PATIENT) as reader:
         reader.look(reader.shoot(remote))
-        if more:
-            reader.feed.begin_clip(name())
-            reader.look(reader.shoot(remote))
     reader.feed.begin_clip(name())
+    reader.feed.end_clip(name())
     assert held(tmp_path) == set()
+
+
+@pytest.mark.parametrize(("opened", "folder", "orders"), [(True, "clips", 2), (False, "clips", 0), (True, "", 0)])
+def test_orders_are_for_open_cameras_and_wanted_clips(*, opened: bool, folder: str, orders: int) -> None:
+    """Nothing is sent where clips are off, nor before a source is open: the first order must be the one to open it."""
+    feed = Feed("front", Camera(source=0), print, COMMAND, clips=Clips(folder=folder))
+    link = Mock(spec=Link)
+    feed._connection = Mock(link=link, opened=opened)
+    feed.begin_clip(name())
+    feed.end_clip(name())
+    assert link.send.call_count == orders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -51,3 +52,24 @@ def test_film_can_be_sought_through(tmp_path: Path) -> None:
     for number, level in reversed(list(enumerate(LEVELS))):
         capture.set(cv2.CAP_PROP_POS_FRAMES, number)
         assert abs(capture.read()[1].mean() - level) <= ROUNDING
+
+
+def test_chunks_lie_at_even_places(tmp_path: Path) -> None:
+    """Every chunk is padded, as the format wants it, and its size is without the padding."""
+    path = tmp_path / "film.avi"
+    jpegs = [bytes([size]) * size for size in (1, 2, 3, 4, 5)]
+    with path.open("wb+") as file:
+        film = Avi(file, 5.0)
+        for jpeg in jpegs:
+            film.add(jpeg)
+        film.finish((48, 64))
+    content = path.read_bytes()
+    assert struct.unpack("<4sI", content[:8]) == (b"RIFF", len(content) - 8)
+    at, found = content.index(b"movi") + 4, []
+    while content[at : at + 4] == b"00dc":
+        (size,) = struct.unpack("<I", content[at + 4 : at + 8])
+        found.append(content[at + 8 : at + 8 + size])
+        at += 8 + size + size % 2
+    assert found == jpegs
+    assert content[at : at + 4] == b"idx1"
+    assert len(content) == at + 8 + 16 * len(jpegs)
