@@ -174,7 +174,7 @@ class Clips(Section, frozen=True):
 
     Attributes:
         folder: where they are kept; empty: there are none.
-        before_s: seconds before the alert began.
+        before_s: seconds before the alert began, at most half of `longest_s`.
         after_s: seconds after it ended.
         longest_s: a clip of an alert that goes on is cut off here.
         fps: pictures a second.
