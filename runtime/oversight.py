@@ -89,7 +89,7 @@ class Oversight:
         self._reloads = Reloads(engine, control)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}
-        self._unscored: set[str] = set()  # cameras whose last frame was not
+        self._unscored: dict[str, str] = {}  # cameras whose last frame was not scored, and why
         self._owed_s: dict[str, float] = {}  # when a camera gave the first frame since one of it was scored
         self._next_s = 0.0
 
@@ -152,10 +152,10 @@ class Oversight:
         if scored.result is None:
             self._metrics.dropped(name, "not scored")
             if name not in self._unscored:  # once, and not for each of what may be thousands
-                self._unscored.add(name)
                 _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
+            self._unscored[name] = scored.reason
             return
-        self._unscored.discard(name)
+        self._unscored.pop(name, None)
         self._metrics.stages(scored.result.stage_seconds)
         self._owed_s.pop(name, None)
         self._notifier.progress()
@@ -189,7 +189,8 @@ class Oversight:
                 self._owed_s.pop(name, None)
             since_s = now_s - self._owed_s.get(name, now_s)
             if self._feeds[name].live and since_s > self._stall_s[name]:
-                watched.starve(f"no frame scored for {since_s:.0f} s")
+                why = f": {self._unscored[name]}" if self._unscored.get(name) else ""
+                watched.starve(f"no frame scored for {since_s:.0f} s{why}")
 
     def _measure(self, now_s: float) -> None:
         """Take over what feeds and publisher count, and do less or more."""
@@ -215,6 +216,7 @@ class Oversight:
         for name, feed in self._feeds.items():
             feed.slow_down(level.every)
             self._watched[name].degraded = int(level)
+            self._watched[name].maps = level.maps
 
     def _status(self) -> dict[str, Any]:
         cameras = {
@@ -222,7 +224,7 @@ class Oversight:
                 "state": watched.state,
                 "reason": watched.reason,
                 "bundle": watched.bundle.id,
-                "threshold": watched.bundle.threshold,
+                "threshold": watched.threshold,
                 "score": watched.score,
                 "frames": watched.frames,
             }

@@ -19,6 +19,7 @@ from runtime.engine import Engine
 from runtime.events import Renew, Stop
 from runtime.feed import Feed
 from runtime.health import Health
+from runtime.jobs import View
 from runtime.link import module
 from runtime.log import set_up_logging
 from runtime.publish import Publisher
@@ -51,13 +52,15 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
     with ExitStack() as stack:
         stack.callback(termination.done)
         feeds = {name: Feed(name, camera, inbox.put, grab) for name, camera in settings.cameras.items()}
-        engine = Engine(_bundles(settings), tell=inbox.put, threads=settings.threads, search=settings.search)
+        engine = Engine(
+            _bundles(settings), tell=inbox.put, threads=settings.threads, search=settings.search, views=_views(settings)
+        )
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
         events = settings.events
         publisher = Publisher(events.bind, device=settings.device, high_water_mark=events.high_water_mark)
         stack.callback(publisher.close)
-        watched = {name: Watched(name, publisher) for name in settings.cameras}
+        watched = {name: Watched(name, publisher, camera.alerts) for name, camera in settings.cameras.items()}
         stack.callback(_log_end, watched, feeds)
         stack.callback(_end, watched, stop)
         stack.callback(_close_feeds, feeds)
@@ -133,6 +136,10 @@ def _bind(chosen: Any, default: Any, free: str, make: Callable[[str], T]) -> T:
 
 def _bundles(settings: Settings) -> dict[str, str]:
     return {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
+
+
+def _views(settings: Settings) -> dict[str, View]:
+    return {name: View.of(camera) for name, camera in settings.cameras.items()}
 
 
 def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:
