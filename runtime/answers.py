@@ -63,7 +63,7 @@ class Answers:
                 "state": watched.state,
                 "reason": watched.reason,
                 "bundle": watched.bundle.id,
-                "threshold": watched.bundle.threshold,
+                "threshold": watched.threshold,
                 "score": watched.score,
                 "frames": watched.frames,
             }

@@ -90,7 +90,7 @@ class Oversight:
         self._answer = Answers(watched, wire.control, wire.outbox, metrics, self._reload, self._device)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}
-        self._unscored: set[str] = set()  # cameras whose last frame was not
+        self._unscored: dict[str, str] = {}  # cameras whose last frame was not scored, and why
         self._owed_s: dict[str, float] = {}  # when a camera gave the first frame since one of it was scored
         self._next_s = self._next_beat_s = 0.0
 
@@ -155,10 +155,10 @@ class Oversight:
         if scored.result is None:
             self._metrics.dropped(name, "not scored")
             if name not in self._unscored:  # once, and not for each of what may be thousands
-                self._unscored.add(name)
                 _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
+            self._unscored[name] = scored.reason
             return
-        self._unscored.discard(name)
+        self._unscored.pop(name, None)
         self._metrics.stages(scored.result.stage_seconds)
         self._owed_s.pop(name, None)
         self._notifier.progress()
@@ -211,7 +211,8 @@ class Oversight:
                 self._owed_s.pop(name, None)
             since_s = now_s - self._owed_s.get(name, now_s)
             if self._feeds[name].live and since_s > self._stall_s[name]:
-                watched.starve(f"no frame scored for {since_s:.0f} s")
+                why = f": {self._unscored[name]}" if self._unscored.get(name) else ""
+                watched.starve(f"no frame scored for {since_s:.0f} s{why}")
 
     def _measure(self, now_s: float) -> None:
         """Take over what feeds and publisher count, and do less or more."""

@@ -164,7 +164,7 @@ class Pipeline:
                 camera.feed.give_back(frame)
             else:
                 camera.in_worker += 1
-                self._engine.submit(camera.watched.name, frame)
+                self._engine.submit(camera.watched.name, frame, camera.watched.wanted())
 
     def _most_urgent(self) -> Camera | None:
         """Give the camera that has the earliest deadline.
@@ -190,7 +190,7 @@ class Pipeline:
 
     def _finish(self, camera: Camera, scored: Scored) -> None:
         camera.feed.give_back(scored.frame)
-        decision = camera.watched.publish(scored.frame, scored.result)
+        decision = camera.watched.publish(scored.frame, scored.result, scored.attached)
         self._oversight.published(camera.watched, scored, decision)
 
     def _end_recordings(self) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
@@ -63,8 +64,15 @@ class Publisher:
             ) from error
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
 
-    def send(self, kind: Kind, camera: str, **fields: Any) -> None:
-        """Publish one message; `fields` are those of its type, without what the publisher knows itself."""
+    def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
+        """Publish one message; `fields` are those of its type, without what the publisher knows itself.
+
+        Args:
+            kind: of message.
+            camera: name.
+            attached: the bytes of each of its parts.
+            fields: of the message.
+        """
         topic = message.topic(kind, self.device, camera)
         self._seq[topic] += 1
         if "t_mono_ns" in fields:
@@ -79,7 +87,7 @@ class Publisher:
             **fields,
         )
         self._count_subscribers(timeout_ms=0)
-        self._socket.send_multipart(message.encode(topic, body))
+        self._socket.send_multipart(message.encode(topic, body, attached))
         self.sent[kind] += 1
 
     def wait_subscribers(self, count: int, stop: threading.Event) -> None:

@@ -17,6 +17,7 @@ from runtime.engine import Engine
 from runtime.events import Renew, Stop
 from runtime.feed import Feed
 from runtime.health import Health
+from runtime.jobs import View
 from runtime.link import module
 from runtime.log import set_up_logging
 from runtime.termination import Termination
@@ -46,8 +47,11 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
     stop = threading.Event()
     with ExitStack() as stack:
         stack.callback(termination.done)
-        feeds = {name: Feed(name, camera, inbox.put, grab) for name, camera in settings.cameras.items()}
-        engine = Engine(_bundles(settings), tell=inbox.put, threads=settings.threads, search=settings.search)
+        clips = settings.clips
+        feeds = {name: Feed(name, one, inbox.put, grab, clips=clips) for name, one in settings.cameras.items()}
+        engine = Engine(
+            _bundles(settings), tell=inbox.put, threads=settings.threads, search=settings.search, views=_views(settings)
+        )
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
         wire = open_wire(settings, inbox.put, stack)
@@ -113,6 +117,10 @@ def _assemble(
 
 def _bundles(settings: Settings) -> dict[str, str]:
     return {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
+
+
+def _views(settings: Settings) -> dict[str, View]:
+    return {name: View.of(camera) for name, camera in settings.cameras.items()}
 
 
 def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:

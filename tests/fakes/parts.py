@@ -12,7 +12,7 @@ from typing import Any
 from edge_config.sections import Degrade
 from runtime.control import Asked
 from runtime.events import Scored
-from runtime.frame import BundleInfo, Result, SharedFrame
+from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
 from runtime.health import Health
 from runtime.metrics import Metrics
 from runtime.oversight import Oversight
@@ -99,14 +99,18 @@ class Engine:
 
     Attributes:
         submitted: camera and frame_id.
+        wanted: of each of them.
+        attached: what comes with every answer.
         reloads: camera and path, as they were asked for.
         serving: camera -> path.
     """
 
     def __init__(self, tell: Callable[[Any], None], feeds: Mapping[str, Feed], most: int = 1) -> None:
         self.submitted: list[tuple[str, int]] = []
+        self.wanted: list[Wanted] = []
+        self.attached: tuple[bytes, ...] = ()
         self.reloads: list[tuple[str | None, str | None]] = []
-        self.attached: list[tuple[int, int]] = []
+        self.memories: list[tuple[int, int]] = []
         self.detached: list[int] = []
         self.serving = dict.fromkeys(feeds, OLD.path)
         self.judge: Callable[[SharedFrame], Result | None] = lambda _frame: Result(value=NORMAL, peak_xy=(3, 4))
@@ -121,15 +125,16 @@ class Engine:
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         assert os.fstat(descriptor).st_size == size  # open it is
-        self.attached.append((memory, size))
+        self.memories.append((memory, size))
 
     def detach(self, memory: int) -> None:
         self.detached.append(memory)
 
-    def submit(self, camera: str, one: SharedFrame) -> None:
+    def submit(self, camera: str, one: SharedFrame, wanted: Wanted) -> None:
         assert one.hw is not None
         self.submitted.append((camera, one.frame_id))
-        self._tell(Scored(camera, one, self.judge(one), "as the test wants it"))
+        self.wanted.append(wanted)
+        self._tell(Scored(camera, one, self.judge(one), "as the test wants it", self.attached))
         self.after_submit()
 
     def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
