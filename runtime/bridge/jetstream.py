@@ -19,7 +19,6 @@ from typing import Any
 
 import structlog
 from nats.aio.client import Client
-from nats.errors import Error
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
@@ -42,7 +41,7 @@ MAX_PENDING = 64 * 1024
 
 _PING_S = 10
 _CONNECT_S = 3
-_ERRORS = (Error, OSError, asyncio.TimeoutError, ValueError)  # ValueError: a reply that is no JSON
+_LOOK_S = 0.5
 
 
 class _Session:
@@ -53,12 +52,20 @@ class _Session:
         self.lost = lost
         self.stream: JetStreamContext = client.jetstream(timeout=CONFIRM_S)
 
+    async def until_lost(self) -> None:
+        """Wait for the end. nats-py does not tell where closing the connection fails too: so look at it as well."""
+        while not self.client.is_closed:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.lost.wait(), _LOOK_S)
+                return
+        self.lost.set()
+
     async def publish(self, subject: str, payload: bytes, key: str, stream: str) -> None:
         """Publish, and wait for the confirmation.
 
         Raises:
             ConnectionResetError: the connection was lost meanwhile.
-            Exception: one of `_ERRORS`.
+            Exception: what nats-py raises.
         """
         headers = {"Nats-Msg-Id": key}
         sending = asyncio.create_task(self.stream.publish(subject, payload, CONFIRM_S, stream, headers))
@@ -116,7 +123,7 @@ class NatsSink:
             return False
         try:
             await self._session.client.publish(self._subject("score", said), body(said))
-        except _ERRORS:
+        except Exception:  # noqa: BLE001 - as below
             return False
         return True
 
@@ -144,7 +151,7 @@ class NatsSink:
                 await self._connected.wait()
             try:
                 await self._session.publish(subject, payload, key, self._settings.stream)
-            except _ERRORS as error:
+            except Exception as error:  # noqa: BLE001 - as below
                 self._trouble(f"not confirmed: {_explain(error)}")
                 await asyncio.sleep(backoff.after(0))
             else:
@@ -158,7 +165,7 @@ class NatsSink:
             try:
                 await self._connect_once()
                 self._trouble("connection lost")
-            except _ERRORS as error:
+            except Exception as error:  # noqa: BLE001 - whatever nats-py makes of a server that dies: it must go on
                 self._trouble(_explain(error))
             await asyncio.sleep(backoff.after(asyncio.get_running_loop().time() - began_s))
 
@@ -190,11 +197,11 @@ class NatsSink:
             self._troubled = ""
             self._session = session
             self._connected.set()
-            await lost.wait()
+            await session.until_lost()
         finally:
             self._session = None
             self._connected.clear()
-            with contextlib.suppress(*_ERRORS):
+            with contextlib.suppress(Exception):
                 await client.close()
 
     async def _make_stream(self, session: _Session) -> None:

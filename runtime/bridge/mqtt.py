@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from edge_config.bridge import Mqtt
 from edge_config.message import AlertMessage, HealthMessage, ScoreMessage, StateMessage
@@ -33,7 +33,7 @@ class MqttSink:
         self._discovery = settings.discovery
         self._entities: tuple[Entity, ...] = ("anomaly", "state", "score") if scores else ("anomaly", "state")
         self._retained: dict[str, bytes] = {}
-        self._latest: Latest[bytes] = Latest(lambda topic, payload: self._link.publish(topic, payload, retain=True))
+        self._latest: Latest[None] = Latest(lambda topic, _: self._publish_retained(topic))
         self._newest = Newest()
         self._devices: set[str] = set()
 
@@ -46,17 +46,19 @@ class MqttSink:
         """Publish an alert message, and whether the camera shows an anomaly now; return when all is confirmed."""
         device, camera = said.device, said.camera
         self._discover(device, camera, *self._entities)
-        retained = []
+        publishing: list[Awaitable[None]] = [
+            self._link.publish(self._topics.of(device, camera, "alert"), lambda: body(said), retain=False)
+        ]
         if self._newest.take(device, camera, Moment.of(said)):
-            anomaly = OFF if said.phase == "end" else ON
-            retained.append(self._retain(self._topics.of(device, camera, "anomaly"), anomaly))
-            names = [part.name for part in said.parts]
-            if "jpeg" in names and len(parts) == len(names):
+            topic, anomaly = self._topics.of(device, camera, "anomaly"), OFF if said.phase == "end" else ON
+            self._retained[topic] = anomaly
+            # One by one: between two alerts it is OFF, however slow the broker is.
+            publishing.append(self._link.publish(topic, lambda: anomaly, retain=True))
+            if (picture := _picture(said, parts)) is not None:
                 self._discover(device, camera, "picture")
-                picture = parts[names.index("jpeg")]
-                retained.append(self._retain(self._topics.of(device, camera, "picture"), picture))
-        published = self._link.publish(self._topics.of(device, camera, "alert"), body(said), retain=False)
-        await asyncio.gather(published, *(asyncio.shield(arrival) for arrival in retained))
+                arrival = self._retain(self._topics.of(device, camera, "picture"), picture)
+                publishing.append(asyncio.shield(arrival))
+        await asyncio.gather(*publishing)
 
     def state(self, said: StateMessage, _key: str) -> None:
         """Retain the state of a camera."""
@@ -99,8 +101,15 @@ class MqttSink:
 
     def _retain(self, topic: str, payload: bytes) -> asyncio.Future[None]:
         self._retained[topic] = payload
-        return self._latest.put(topic, payload)
+        return self._latest.put(topic, None)
+
+    async def _publish_retained(self, topic: str) -> None:
+        await self._link.publish(topic, lambda: self._retained[topic], retain=True)
 
     def _tell_again(self) -> None:
-        for topic, payload in self._retained.items():
-            self._latest.put(topic, payload)
+        for topic in self._retained:
+            self._latest.put(topic, None)
+
+
+def _picture(said: AlertMessage, parts: Sequence[bytes]) -> bytes | None:
+    return next((part for about, part in zip(said.parts, parts, strict=False) if about.name == "jpeg"), None)

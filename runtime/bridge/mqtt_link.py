@@ -70,6 +70,7 @@ class MqttLink:
         self._client.on_publish = lambda _client, _data, mid, *_: self._tell(self._published, mid)
         self._settings = settings
         self._online = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._on_online: Callable[[], None] = lambda: None
         self._unconfirmed: dict[int, _Sent] = {}
         self._scores: set[int] = set()
@@ -90,11 +91,19 @@ class MqttLink:
         self._client.connect_async(self._settings.host, self._settings.port, KEEPALIVE_S)
         self._client.loop_start()
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
-        """Publish when the broker is there, and return when it has confirmed that."""
-        while not self._online.is_set():
-            await self._online.wait()
-        await self._send(topic, payload, retain=retain)
+    async def publish(self, topic: str, payload: Callable[[], bytes], *, retain: bool) -> None:
+        """Publish when the broker is there, in the order of the calls; return when it has confirmed that.
+
+        Args:
+            topic: where to.
+            payload: gives what, at the moment when it is sent.
+            retain: the broker keeps it for those who come later.
+        """
+        async with self._turn:  # whoever waits first is first
+            while not self._online.is_set():
+                await self._online.wait()
+            confirmed = self._send(topic, payload(), retain=retain)
+        await confirmed
 
     def publish_now(self, topic: str, payload: bytes) -> bool:
         """Publish with QoS 0, or tell that the broker is not there or not fast enough.

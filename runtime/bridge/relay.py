@@ -63,7 +63,9 @@ class Relay:
         self._acknowledging = asyncio.create_task(self._acknowledge_in_order())
         readers = [asyncio.create_task(self._read_alerts()), asyncio.create_task(self._read_news())]
         try:
-            await asyncio.gather(*readers)
+            done, _ = await asyncio.wait([*readers, self._acknowledging], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
             for timer in self._lost.values():
                 timer.cancel()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
+from typing import Final
 
 import structlog
 
@@ -14,8 +15,13 @@ from edge_config.errors import MissingExtra
 from edge_config.message import Kind
 from runtime.bridge.relay import Relay
 from runtime.bridge.sink import Counts, Sink
-from runtime.bridge.source import Connect
+from runtime.bridge.source import Connect, Source
 from runtime.notify import Notifier
+
+NEWS: Final[tuple[Kind, ...]] = ("state", "health")
+"""What is read beside the alerts."""
+
+SCORED: Final[tuple[Kind, ...]] = (*NEWS, "score")
 
 CONFIRM_S = 3.0
 """At the end confirmations are awaited for so long."""
@@ -47,41 +53,46 @@ def make_sinks(settings: Bridge) -> list[Sink]:
     return sinks
 
 
-async def forward(settings: Bridge, sinks: Sequence[Sink], connect: Connect) -> None:
-    """Forward until SIGTERM or SIGINT comes.
+async def forward_until_signal(settings: Bridge, sinks: Sequence[Sink], connect: Connect) -> None:
+    """Forward until SIGTERM or SIGINT comes; arguments and errors are those of `forward`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await forward(settings, sinks, connect, stop)
+
+
+async def forward(settings: Bridge, sinks: Sequence[Sink], connect: Connect, stop: asyncio.Event) -> None:
+    """Forward until `stop` is set, and a few seconds longer where confirmations are missing.
 
     Args:
         settings: of the bridge.
         sinks: where to.
         connect: makes the subscribers of a device.
+        stop: ends it.
 
     Raises:
         PatchedgeError: an address cannot be connected to, or a key cannot be used.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     counts = Counts()
-    news: list[Kind] = ["state", "health", *(["score"] if settings.scores else [])]  # type: ignore[list-item]
-    async with AsyncExitStack() as stack:
-        notifier = stack.enter_context(closing(Notifier()))
-        relays = []
-        for device in settings.devices:
-            alerts = await stack.enter_async_context(connect(device, ["alert"], settings.name))
-            others = await stack.enter_async_context(connect(device, news, None))
-            relays.append(Relay(alerts, others, sinks, counts))
-        for sink in sinks:
-            stack.push_async_callback(sink.close, FAREWELL_S)
-            await sink.start()
-        brokers = [sink.name for sink in sinks]
-        structlog.get_logger().info("running", name=settings.name, devices=len(relays), brokers=brokers)
-        notifier.ready(f"{len(relays)} devices to {', '.join(brokers)}")
+    sources: list[Source] = []
+    relays: list[Relay] = []
+    for sink in sinks:
+        await sink.start()
+    with closing(Notifier()) as notifier:
         try:
+            for device in settings.devices:
+                sources.append(alerts := connect(device, ("alert",), settings.name))
+                sources.append(news := connect(device, SCORED if settings.scores else NEWS, None))
+                relays.append(Relay(alerts, news, sinks, counts))
+            brokers = ", ".join(sink.name for sink in sinks)
+            structlog.get_logger().info("running", name=settings.name, devices=len(relays), brokers=brokers)
+            notifier.ready(f"{len(relays)} devices to {brokers}")
             await _until(stop, relays)
         finally:
             notifier.stopping()
             await asyncio.gather(*(relay.drain(CONFIRM_S) for relay in relays))
+            await asyncio.gather(*(sink.close(FAREWELL_S) for sink in sinks), *(source.close() for source in sources))
             unconfirmed = sum(relay.in_flight for relay in relays)
             structlog.get_logger().info("ended", **counts.all(), unconfirmed=unconfirmed)
 

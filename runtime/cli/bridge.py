@@ -17,20 +17,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Forward until a signal comes."""
     import asyncio
+    from contextlib import closing
 
     from edge_config import bridge
     from edge_config.settings import read_file
 
     settings = bridge.parse(read_file(args.config), where=args.config)
 
-    from runtime.bridge.serve import forward, make_sinks
-    from runtime.bridge.source import connector
+    from runtime.bridge.serve import forward_until_signal, make_sinks
+    from runtime.bridge.source import Devices
     from runtime.log import set_up_logging
 
     set_up_logging()
-    sinks, connect = make_sinks(settings), connector(settings)
-    if args.check:
-        print(f"{args.config}: good: {len(settings.devices)} devices to {', '.join(sink.name for sink in sinks)}")
-        return 0
-    asyncio.run(forward(settings, sinks, connect))
+    sinks = make_sinks(settings)
+    with closing(Devices(settings)) as devices:
+        if args.check:
+            brokers = ", ".join(sink.name for sink in sinks)
+            print(f"{args.config}: good: {len(settings.devices)} devices to {brokers}")
+        else:
+            asyncio.run(forward_until_signal(settings, sinks, devices.connect))
     return 0
