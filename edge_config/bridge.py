@@ -14,9 +14,10 @@ from edge_config.settings import MAX_PORT, explain
 Address = Annotated[str, Meta(pattern=r"^(ipc://.+|tcp://.+:[0-9]{1,5})\Z")]
 """Of ZeroMQ, to connect to."""
 
-Path = Annotated[str, Meta(min_length=1, max_length=4096)]
+File = Annotated[str, Meta(min_length=1, max_length=4096)]
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,253}\Z")]
 Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z", max_length=256)]
+TopicOrNone = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?\Z", max_length=256)]
 Subject = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z", max_length=256)]
 NatsServer = Annotated[str, Meta(pattern=r"^(nats|tls)://[^\s@/]+\Z", max_length=256)]
 
@@ -32,7 +33,7 @@ class Device(Section, frozen=True):
 
     events: Address
     control: Address
-    server_key: Path | None = None
+    server_key: File | None = None
 
 
 class Mqtt(Section, frozen=True):
@@ -52,11 +53,11 @@ class Mqtt(Section, frozen=True):
     host: Host
     port: Annotated[int, Meta(ge=1, le=MAX_PORT)] = 1883
     username: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
-    password_file: Path | None = None
+    password_file: File | None = None
     tls: bool = False
-    ca_file: Path | None = None
+    ca_file: File | None = None
     prefix: Topic = "patchedge"
-    discovery: Topic | Annotated[str, Meta(max_length=0)] = "homeassistant"
+    discovery: TopicOrNone = "homeassistant"
 
 
 class Nats(Section, frozen=True):
@@ -72,7 +73,7 @@ class Nats(Section, frozen=True):
     servers: Annotated[tuple[NatsServer, ...], Meta(min_length=1, max_length=16)]
     stream: Name = "PATCHEDGE"
     prefix: Subject = "patchedge"
-    credentials_file: Path | None = None
+    credentials_file: File | None = None
 
 
 class Bridge(Section, frozen=True):
@@ -89,7 +90,7 @@ class Bridge(Section, frozen=True):
 
     devices: Annotated[tuple[Device, ...], Meta(min_length=1, max_length=256)]
     name: Name = "bridge"
-    secret_key: Path | None = None
+    secret_key: File | None = None
     scores: bool = False
     mqtt: Mqtt | None = None
     nats: Nats | None = None

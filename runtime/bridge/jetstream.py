@@ -5,7 +5,7 @@
     PREFIX.score.DEVICE.CAMERA    scores, JSON: plain NATS, stored by no stream of ours
 
 Alerts and states have a `Nats-Msg-Id`, so that the stream leaves out what is published again within its window (two
-minutes by default). Pictures and heat maps are left out: they are at the device.
+minutes by default). Alert messages of a camera are stored in their order. Pictures and heat maps are left out.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class NatsSink:
         self._settings = settings
         self._options: dict[str, Any] = {"name": f"patchedge-{bridge}", **_access(settings)}
         self._latest: Latest[tuple[bytes, str]] = Latest(lambda subject, said: self._publish(subject, *said))
+        self._turns: dict[str, asyncio.Lock] = {}
         self._session: _Session | None = None
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -110,8 +111,10 @@ class NatsSink:
         self._task = asyncio.create_task(self._keep_connected())
 
     async def alert(self, said: AlertMessage, _parts: Sequence[bytes], key: str) -> None:
-        """Publish an alert message; return when the stream has it."""
-        await self._publish(self._subject("alert", said), body(said), key)
+        """Publish an alert message, after those of the camera before it; return when the stream has it."""
+        subject = self._subject("alert", said)
+        async with self._turns.setdefault(subject, asyncio.Lock()):
+            await self._publish(subject, body(said), key)
 
     def state(self, said: StateMessage, key: str) -> None:
         """Publish the state of a camera in time."""
@@ -172,7 +175,7 @@ class NatsSink:
     async def _connect_once(self) -> None:
         """Connect, and return when the connection is lost.
 
-        Connecting again is our business: then what is not confirmed is published again at once, and in its order.
+        Connecting again is our business: then what is not confirmed is published again at once.
         """
         client, lost = Client(), asyncio.Event()
 

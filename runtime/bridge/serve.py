@@ -53,6 +53,12 @@ def make_sinks(settings: Bridge) -> list[Sink]:
     return sinks
 
 
+def summary(settings: Bridge, sinks: Sequence[Sink]) -> str:
+    """Say in a few words what is forwarded where."""
+    count = len(settings.devices)
+    return f"{count} device{'' if count == 1 else 's'} to {', '.join(sink.name for sink in sinks)}"
+
+
 async def forward_until_signal(settings: Bridge, sinks: Sequence[Sink], connect: Connect) -> None:
     """Forward until SIGTERM or SIGINT comes; arguments and errors are those of `forward`."""
     stop = asyncio.Event()
@@ -85,9 +91,9 @@ async def forward(settings: Bridge, sinks: Sequence[Sink], connect: Connect, sto
                 sources.append(alerts := connect(device, ("alert",), settings.name))
                 sources.append(news := connect(device, SCORED if settings.scores else NEWS, None))
                 relays.append(Relay(alerts, news, sinks, counts))
-            brokers = ", ".join(sink.name for sink in sinks)
+            brokers = [sink.name for sink in sinks]
             structlog.get_logger().info("running", name=settings.name, devices=len(relays), brokers=brokers)
-            notifier.ready(f"{len(relays)} devices to {brokers}")
+            notifier.ready(summary(settings, sinks))
             await _until(stop, relays)
         finally:
             notifier.stopping()

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = bridge.parse(read_file(args.config), where=args.config)
 
-    from runtime.bridge.serve import forward_until_signal, make_sinks
+    from runtime.bridge.serve import forward_until_signal, make_sinks, summary
     from runtime.bridge.source import Devices
     from runtime.log import set_up_logging
 
@@ -32,8 +32,7 @@ def run(args: argparse.Namespace) -> int:
     sinks = make_sinks(settings)
     with closing(Devices(settings)) as devices:
         if args.check:
-            brokers = ", ".join(sink.name for sink in sinks)
-            print(f"{args.config}: good: {len(settings.devices)} devices to {brokers}")
+            print(f"{args.config}: good: {summary(settings, sinks)}")
         else:
             asyncio.run(forward_until_signal(settings, sinks, devices.connect))
     return 0
