@@ -18,7 +18,7 @@ from edge_config import bridge
 from edge_config.bridge import Bridge
 from runtime.bridge.relay import IN_FLIGHT
 from tests.brokers import Mosquitto, needs_mosquitto
-from tests.fakes.device import FakeDevice, bridged
+from tests.fakes.bridged_device import FakeDevice, bridged
 from tests.mqtt_listener import Listener
 from tests.processes import ENOUGH_S, started
 
@@ -378,7 +378,7 @@ def running(broker: Mosquitto, folder: Path) -> Any:
     """Start the bridge in a process of its own."""
     path = folder / "bridge.yaml"
     path.write_text(yaml.safe_dump(tree(broker)))
-    return started(sys.executable, "-m", "tests.fakes.device", path)
+    return started(sys.executable, "-m", "tests.fakes.bridged_device", path)
 
 
 assert END_S < ENOUGH_S

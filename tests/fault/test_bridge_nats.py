@@ -19,7 +19,7 @@ from edge_config import bridge
 from edge_config.bridge import Bridge
 from runtime.bridge.relay import IN_FLIGHT
 from tests.brokers import NatsServer, needs_nats
-from tests.fakes.device import FakeDevice, bridged
+from tests.fakes.bridged_device import FakeDevice, bridged
 from tests.processes import ENOUGH_S
 
 pytestmark = needs_nats

@@ -11,7 +11,7 @@ from runtime.bridge.latest import Latest
 from runtime.bridge.order import Moment, Newest
 from runtime.bridge.relay import Relay
 from runtime.bridge.sink import Counts, Sink
-from tests.fakes.device import FakeDevice, FakeSource, Given
+from tests.fakes.bridged_device import FakeDevice, FakeSource, Given
 from tests.processes import ENOUGH_S
 
 BOUND = 4
