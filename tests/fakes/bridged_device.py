@@ -1,7 +1,7 @@
 """A device as the bridge sees it: a subscriber that gives what a test tells it, and remembers what is acknowledged.
 
-As a program (`python -m tests.fakes.bridged_device SETTINGS`) it is `patchedge bridge` with such a device: one camera that is
-live, and has an alert.
+As a program (`python -m tests.fakes.bridged_device SETTINGS`) it is `patchedge bridge` with such a device: one camera
+that is live, and has an alert.
 """
 
 from __future__ import annotations
