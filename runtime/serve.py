@@ -55,7 +55,10 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
         wire = open_wire(settings, inbox.put, stack)
-        watched = {name: Watched(name, wire.outbox, camera.alerts) for name, camera in settings.cameras.items()}
+        watched = {
+            name: Watched(name, wire.outbox, camera.alerts, filmed=bool(clips.folder))
+            for name, camera in settings.cameras.items()
+        }
         stack.callback(_log_end, watched, feeds)
         stack.callback(_end, watched, stop)
         stack.callback(_close_feeds, feeds)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edge_config.message import Kind, Part, State
 from edge_config.sections import Alerts
+from runtime.clips import clip_name
 from runtime.decide import Decide
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
 
@@ -49,13 +50,14 @@ class Watched:
         maps: alerts may bring along pictures and maps; not so where the device must do less.
     """
 
-    def __init__(self, name: str, publisher: Sender, alerts: Alerts | None = None) -> None:
+    def __init__(self, name: str, publisher: Sender, alerts: Alerts | None = None, *, filmed: bool = False) -> None:
         """Know nothing yet of the camera `name`.
 
         Args:
             name: of the camera.
             publisher: takes what there is to tell.
             alerts: when its scores make an alert, and what it brings along; by default as the settings' defaults.
+            filmed: its alerts have clips.
         """
         self.name = name
         self.state: State = "starting"
@@ -68,6 +70,7 @@ class Watched:
         self.maps = True
         self._publisher = publisher
         self._alerts = alerts or Alerts()
+        self._filmed = filmed
         self._decide = Decide(self._alerts, 0.0)
         self._attached = _NOTHING
         self._failed = ""
@@ -141,6 +144,14 @@ class Watched:
             self._send_alert(decision.alert)
         return decision
 
+    def clip(self, alert: Alert) -> str:
+        """Name the clip of an alert; empty if there is none."""
+        return clip_name(self.name, alert.t_start_ns, alert.alert_id) if self._filmed else ""
+
+    def beat(self) -> None:
+        """Tell subscribers that the device is alive, and how the camera is."""
+        self._send("health")
+
     def end(self, reason: str) -> None:
         """Close what is open, so that no subscriber waits for the end of an alert for ever."""
         if (alert := self._decide.close(reason)) is not None:
@@ -156,7 +167,8 @@ class Watched:
         along = self._attached if self._attached.frame_id == alert.peak_frame_id else _NOTHING
         self._attached = _NOTHING
         told = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
-        self._send("alert", attached=along.bytes, parts=along.parts, **self._last, **told)
+        more = {"parts": along.parts, "clip": self.clip(alert)}
+        self._send("alert", attached=along.bytes, **more, **self._last, **told)
 
     def _update(self) -> None:
         state, reason = self._connection
