@@ -109,8 +109,9 @@ class Access:
 class _Zap(ThreadAuthenticator):
     """The thread that ZeroMQ asks who may connect (ZAP, RFC 27): those whose key is allowed, and nobody else.
 
-    It says 300 where its base class would say 400: after that ZeroMQ's clients never try again, and would be deaf for
-    ever because their key came a moment late. And it answers everything once, or it could answer nothing more.
+    It says 300 (later, perhaps) where its base class would say 400: after that ZeroMQ's clients never try again, and
+    would be deaf for ever because their key came a moment late. So they try every `HANDSHAKE_IVL`. And it answers
+    everything once, or it could answer nothing more.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:

@@ -35,7 +35,7 @@ OPTIONS: dict[int, int] = {
     zmq.HEARTBEAT_IVL: 5_000,  # ms: a peer that is gone without a word is noticed
     zmq.HEARTBEAT_TIMEOUT: 15_000,
     zmq.HEARTBEAT_TTL: 15_000,
-    zmq.HANDSHAKE_IVL: 10_000,  # ms: who has not shaken hands by then is no peer
+    zmq.HANDSHAKE_IVL: 5_000,  # ms: who has not shaken hands by then is cut off; and it may try again
 }
 """Of every socket of the device."""
 

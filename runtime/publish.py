@@ -26,9 +26,10 @@ topics of each of 64 cameras are less."""
 _OPTIONS: dict[int, int] = {
     zmq.LINGER: LINGER_MS,
     zmq.XPUB_VERBOSE: 1,  # tell every subscription, also to a topic that another has already
-    zmq.MAXMSGSIZE: 1024,  # a topic has 140 bytes, a handshake some hundreds
-    zmq.RCVHWM: 64,
-    zmq.RCVBUF: 8192,  # bytes: who subscribes without end is held up by TCP
+    zmq.MAXMSGSIZE: 640,  # bytes: a topic has 140, a handshake up to 600
+    # A `send` reads subscriptions until none is left: who sends them without end must not be faster than we are.
+    zmq.RCVHWM: 1,
+    zmq.RCVBUF: 4096,  # bytes
 }
 _SUBSCRIBERS_POLL_MS = 100  # how often a wait for subscribers looks whether it was called off
 _TAKE_IN_S = 0.1  # how often what subscribers say is read while messages are sent
