@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
 import time
@@ -199,7 +200,7 @@ class Control:
         if wait_s := self._rates.ask(route[0], now_s):
             self._over += 1
             self.refused["rate"] += 1
-            if wait_s < ANSWER_S:
+            if not math.isinf(wait_s):
                 self._refuse(route, parts, f"too many requests, ask again in {wait_s * 1000:.0f} ms")
             return
         try:

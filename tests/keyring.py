@@ -87,6 +87,7 @@ class Client:
     def __init__(self, kind: int, endpoint: str, client_keys: Keys | None = None) -> None:
         self._context = zmq.Context()
         self.socket = self._context.socket(kind)
+        self.socket.set(zmq.RCVHWM, 0)  # it notices that it was cut off, however much it has not read
         if client_keys is not None:
             keys.apply_client_keys(self.socket, client_keys)
         if kind == zmq.SUB:

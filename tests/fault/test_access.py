@@ -22,7 +22,7 @@ from tests.fakes.tap import Tap
 from tests.keyring import WAIT_S, Client, Device
 
 TURNED_AWAY_TWICE = 2
-"""A client whose key is not known tries again: the second time is later than all that it could have been sent at first."""
+"""A client whose key is not known tries again: by then it would have got what it was sent."""
 
 HANDSHAKE_MS = 500
 """More than a handshake takes on a busy machine."""
