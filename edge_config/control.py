@@ -22,6 +22,8 @@ SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
 
+_MOST_SAID = 300  # characters of what is wrong with a request
+
 SubscriberName = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
 
 
@@ -194,7 +196,7 @@ class _Header(msgspec.Struct):
     """What is read first, to tell another version from a mistake."""
 
     schema: str
-    id: str = ""
+    id: Annotated[str, Meta(max_length=128)] = ""
 
 
 _requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
@@ -217,7 +219,13 @@ def decode_request(body: bytes) -> AnyRequest:
         return _requests.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         known = f"known here: {', '.join(REQUESTS)}"
-        raise RequestError(f"not a request that is understood ({error})", remedy=known) from error
+        raise RequestError(f"not a request that is understood ({_short(error)})", remedy=known) from error
+
+
+def _short(error: Exception) -> str:
+    """Say what is wrong, without all that a stranger wrote."""
+    text = str(error)
+    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID // 2]}...{text[-_MOST_SAID // 2 :]}"
 
 
 def request_id(body: bytes) -> str:

@@ -26,6 +26,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── AddressUnavailable              a socket cannot be bound or reached
 │   └── WeightsUnavailable              weights of a network that cannot be downloaded
 ├── SettingsError                  78   settings that are wrong
+│   └── KeysInvalid                     a key file that is missing, is none, or that others can read
 ├── MessageError                    1   bytes from the wire that are not a patchedge message
 └── RequestError                    1   a request to a running device that is not understood
 """
@@ -160,6 +161,10 @@ class SettingsError(PatchedgeError):
     """The settings are wrong."""
 
     exit_code = 78
+
+
+class KeysInvalid(SettingsError):
+    """A key file is missing, is no key, or can be read by others."""
 
 
 class MessageError(PatchedgeError):
