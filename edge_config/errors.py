@@ -24,6 +24,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── SourceUnavailable               camera, file or URL does not open
 │   ├── SourceLost                      a camera that was open delivers no more
 │   ├── AddressUnavailable              a socket cannot be bound or reached
+│   ├── JournalUnavailable              the journal's file is another's
 │   └── WeightsUnavailable              weights of a network that cannot be downloaded
 ├── SettingsError                  78   settings that are wrong
 │   └── KeysInvalid                     a key file that is missing, is none, or that others can read
@@ -151,6 +152,10 @@ class SourceLost(UnavailableError):
 
 class AddressUnavailable(UnavailableError):
     """A socket cannot be bound or reached."""
+
+
+class JournalUnavailable(UnavailableError):
+    """The file of the journal is in use by another runtime, or is another program's database."""
 
 
 class WeightsUnavailable(UnavailableError):
