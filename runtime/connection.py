@@ -62,10 +62,10 @@ class Connection:
         try:
             for prefix in prefixes:
                 self.events.subscribe(prefix)
-            self._connect(self.events, url)
+            connect(self.events, url, keys)
             if control is not None:
                 self.control = self._context.socket(zmq.DEALER)
-                self._connect(self.control, control)
+                connect(self.control, control, keys)
         except BaseException:
             self.close()
             raise
@@ -95,7 +95,7 @@ class Connection:
             self.before_renewal()
             self.control.close(linger=0)
             self.control = self._context.socket(zmq.DEALER)
-            self._connect(self.control, self._control_url)
+            connect(self.control, self._control_url, self._keys)
 
     def is_ready(self) -> bool:
         """Tell whether something has arrived."""
@@ -113,26 +113,32 @@ class Connection:
         if self._own:
             self._context.term()
 
-    def _connect(self, socket: zmq.Socket[bytes], url: str) -> None:
-        for option, value in (
-            (zmq.LINGER, 0),
-            (zmq.RCVHWM, HIGH_WATER_MARK),
-            (zmq.SNDHWM, HIGH_WATER_MARK),
-            (zmq.MAXMSGSIZE, MOST_BYTES),
-            (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
-            (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS),
-        ):
-            socket.set(option, value)
-        if self._keys is not None:
-            apply_client_keys(socket, self._keys)
-        try:
-            socket.connect(url)
-        except zmq.ZMQError as error:
-            raise AddressUnavailable(
-                f"not an address to connect to ({zmq.strerror(error.errno or 0)})",
-                where=url,
-                remedy="write tcp://ADDRESS:PORT",
-            ) from error
+
+def connect(socket: zmq.Socket[bytes], url: str, keys: Keys | None) -> None:
+    """Connect a socket, bounded in all that it holds.
+
+    Raises:
+        AddressUnavailable: `url` is not a ZeroMQ address.
+    """
+    for option, value in (
+        (zmq.LINGER, 0),
+        (zmq.RCVHWM, HIGH_WATER_MARK),
+        (zmq.SNDHWM, HIGH_WATER_MARK),
+        (zmq.MAXMSGSIZE, MOST_BYTES),
+        (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
+        (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS),
+    ):
+        socket.set(option, value)
+    if keys is not None:
+        apply_client_keys(socket, keys)
+    try:
+        socket.connect(url)
+    except zmq.ZMQError as error:
+        raise AddressUnavailable(
+            f"not an address to connect to ({zmq.strerror(error.errno or 0)})",
+            where=url,
+            remedy="write tcp://ADDRESS:PORT",
+        ) from error
 
 
 def _take(socket: zmq.Socket[bytes]) -> list[bytes] | None:

@@ -12,6 +12,7 @@ is to be sent. Of a device with a control socket
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -37,11 +38,15 @@ REPORT_EVERY_S = 1.0
 ENOUGH = 100
 """With so many messages that the user has not taken, no more are asked for."""
 
+MAX_NAME = 64
+"""Characters of a subscriber's name."""
+
 SILENT_BEATS = 3
 """A device of which nothing is heard for so many heartbeats is not alive."""
 
 _MOST_EPOCHS = 64
 _MOST_JOINING = 2000
+_NEVER_NS = 2**63 - 1
 
 
 class Follower:
@@ -74,8 +79,10 @@ class Follower:
             handled: keys of messages that are acknowledged at once, and not given.
 
         Raises:
-            ValueError: a camera without its device; a name without `control` or without alerts.
+            ValueError: a camera without its device; a name without `control` or without alerts, or that is none.
         """
+        if name is not None and (len(name) > MAX_NAME or not re.match(message.NAME_PATTERN, name)):
+            raise ValueError(f"a name is letters, digits, - and _, {MAX_NAME} of them at most")
         if name is not None and not (control and "alert" in kinds):
             raise ValueError("a name is for a subscriber of alerts that knows the control socket")
         self.missed = 0
@@ -93,7 +100,7 @@ class Follower:
         self._given: deque[Received] = deque()
         self._last: dict[str, Place] = {}  # of topics that are not journaled
         self._lines: dict[str, Resequencer] = {}
-        self._epochs: deque[str] = deque(maxlen=_MOST_EPOCHS)
+        self._epochs: dict[str, int] = {}  # those heard of, and the earliest time heard in each, by the device's clock
         self._waiting: list[Received] | None = [] if control else None  # for the snapshot
         self._heads: dict[str, Place] = {}  # that alerts go on from when what is pending was given
         self._join_until_s: float | None = None
@@ -127,7 +134,7 @@ class Follower:
             self._plain(received)
             return
         self._heard_s, self.alive = now_s, True
-        self._note_epoch(received.message.epoch)
+        self._note_epoch(received.message.epoch, received.message.t_publish_ns)
         if received.kind not in JOURNALED:
             if isinstance(received.message, HealthMessage):
                 self._beat(received.message)
@@ -208,12 +215,17 @@ class Follower:
         except (RequestError, MessageError):
             now = None
         if now is not None:
-            self._note_epoch(now.epoch)
+            self._note_now(now)
             self._adopt(now)
         if self._pending_over:
             self._go_on()
         else:
             self._start_pending()
+
+    def _note_now(self, now: Now) -> None:
+        said = [one for latest in now.cameras.values() for one in (latest.state, latest.alert) if one is not None]
+        times_ns = [one.t_publish_ns for one in said if one.epoch == now.epoch]
+        self._note_epoch(now.epoch, min(times_ns, default=_NEVER_NS))
 
     def _adopt(self, now: Now) -> None:
         """Begin topics that are not followed yet with what the device says; the others may see that they lost some."""
@@ -265,9 +277,11 @@ class Follower:
 
     def _when_pending(self, name: str, after: int, answer: Answer, parts: Sequence[bytes]) -> None:
         kept, messages = self._read_kept(answer, parts)
+        lost = kept is not None and not kept.complete and not self._pending_over
         for received in messages:
             if self._wants(received.topic):
-                is_new = self._line(received.topic).pending(received)
+                is_new = self._line(received.topic).pending(received, missed=int(lost))
+                lost = lost and not is_new
                 if not is_new and self.acks is not None and received.key in self.acks:
                     self.acks.put(received)  # the device has forgotten it, as after a loss of power
         behind = after if kept is None else max(after, kept.next)
@@ -294,22 +308,39 @@ class Follower:
     def _ask_replay(self, topic: str, after: Place, missing: int) -> None:
         if missing:
             self._gaps[topic] += missing
-        request = Replay(topic=topic, epoch=after.epoch, from_seq=after.seq + 1)
-        self.asking.put(request, lambda answer, parts: self._when_replay(topic, answer, parts))
+        self._ask_page(topic, after, after)
 
-    def _when_replay(self, topic: str, answer: Answer, parts: Sequence[bytes]) -> None:
+    def _ask_page(self, topic: str, begin: Place, after: Place) -> None:
+        def done(answer: Answer, parts: Sequence[bytes]) -> None:
+            self._when_replay(topic, begin, answer, parts)
+
+        self.asking.put(Replay(topic=topic, epoch=after.epoch, from_seq=after.seq + 1), done)
+
+    def _when_replay(self, topic: str, begin: Place, answer: Answer, parts: Sequence[bytes]) -> None:
         line = self._line(topic)
         kept, messages = self._read_kept(answer, parts)
         if kept is None:
             line.barren = True
         else:
-            line.replayed(messages, complete=kept.complete)
-        if kept is not None and kept.more and messages and line.at is not None:
-            self._later.append(lambda: self._ask_replay(topic, line.at or Place("", 0), 0))
+            line.replayed(self._since(begin, messages), complete=kept.complete or not begin.seq)
+        if kept is not None and kept.more and messages:
+            last = messages[-1].place
+            self._later.append(lambda: self._ask_page(topic, begin, last))
             return
         line.finish()
         if line.barren:
             self._ask_snapshot()
+
+    def _since(self, begin: Place, messages: Sequence[Received]) -> Sequence[Received]:
+        """Leave out what is older than an epoch in which nothing was said before.
+
+        The journal knows nothing of such an epoch in this topic, and begins with the first that it has. Which of two
+        epochs is older only the clock of the device tells; those that were heard of are never left out.
+        """
+        begin_ns = self._epochs.get(begin.epoch, _NEVER_NS)
+        if begin.seq or begin_ns == _NEVER_NS:
+            return messages
+        return [one for one in messages if one.place.epoch in self._epochs or one.message.t_publish_ns >= begin_ns]
 
     def _read_kept(self, answer: Answer, parts: Sequence[bytes]) -> tuple[KeptMessages | None, list[Received]]:
         """Read a page; None if the device refused. A message that is damaged is counted and passed over."""
@@ -351,12 +382,15 @@ class Follower:
             if self._wants(topic):
                 self._line(topic).told(Place(health.epoch, seq), answering=not self.asking.is_down)
 
-    def _note_epoch(self, epoch: str) -> None:
-        """Ask anew after a restart of the device."""
+    def _note_epoch(self, epoch: str, t_publish_ns: int) -> None:
+        """Note an epoch, and ask anew after a restart of the device."""
         if epoch in self._epochs:
+            self._epochs[epoch] = min(self._epochs[epoch], t_publish_ns)
             return
         is_first = not self._epochs
-        self._epochs.append(epoch)
+        self._epochs[epoch] = t_publish_ns
+        if len(self._epochs) > _MOST_EPOCHS:
+            del self._epochs[next(iter(self._epochs))]
         if not is_first:
             self._ask_snapshot()
             self._start_pending()

@@ -107,12 +107,12 @@ class Resequencer:
         if not answering:
             self.loose, self._target = True, self._last
 
-    def pending(self, received: Received) -> bool:
+    def pending(self, received: Received, missed: int = 0) -> bool:
         """Take in a message that was not acknowledged, and tell whether it is new; they come in their order."""
         if received.place in self.seen:
             return False
         self.seen.add(received.place)
-        self._pass(received)
+        self._pass(received, missed)
         self._follow()
         return True
 
@@ -143,8 +143,8 @@ class Resequencer:
         if self.loose:
             self._finish_loose()
             return
-        if self._told is not None and not self._told.seq and not self._has(self._told):
-            self._move(self._told)
+        if self._told is not None and not self._told.seq and len(self._passed) == 1 and not self._has(self._told):
+            self._move(self._told)  # nothing came of any later epoch
         for received in self._take_held():
             if received is cause and received.place not in self.seen:
                 self._lost = max(self._lost, self._missing(self.at, received.place))

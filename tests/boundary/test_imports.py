@@ -26,7 +26,7 @@ sys.meta_path.insert(0, Block())
 """
 
 VERBS = {
-    "runtime.cli.main": ("run", "watch", "check", "bench", "bundle", "schema"),
+    "runtime.cli.main": ("run", "watch", "replay", "check", "bench", "bundle", "schema"),
     "export.cli.main": ("fit", "evaluate", "recalibrate", "demo"),
 }
 

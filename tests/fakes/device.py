@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -217,20 +218,18 @@ class Telling:
         return [control.encode_reply(request.id, reply), *parts]
 
     def _replay(self, request: Replay) -> tuple[list[tuple[int, Entry]], bool]:
-        """Find what follows; an epoch begins with its first message of any topic."""
-        if request.epoch and request.epoch not in {entry.message.epoch for entry in self.journal}:
-            after, complete = self.epochs.index(request.epoch), False
-        else:
-            after, complete = self.epochs.index(request.epoch) if request.epoch else 0, True
+        """Find what follows; where nothing of the epoch is in the topic, give all, as the real journal does."""
+        of_topic = [(number, entry) for number, entry in enumerate(self.journal, 1) if entry.topic == request.topic]
+        of_epoch = [entry.message.seq for _, entry in of_topic if entry.message.epoch == request.epoch]
+        if not of_epoch:
+            return of_topic, not request.epoch
+        begin = self.epochs.index(request.epoch), request.from_seq
         wanted = [
             (number, entry)
-            for number, entry in enumerate(self.journal, 1)
-            if entry.topic == request.topic
-            and (self.epochs.index(entry.message.epoch), entry.message.seq) >= (after, request.from_seq)
+            for number, entry in of_topic
+            if (self.epochs.index(entry.message.epoch), entry.message.seq) >= begin
         ]
-        if wanted and wanted[0][1].message.epoch == request.epoch:
-            complete = complete and wanted[0][1].message.seq == request.from_seq
-        return wanted, complete
+        return wanted, min(of_epoch) <= request.from_seq
 
     def _acknowledge(self, ack: Ack) -> bool:
         self.acks.append(ack)
@@ -261,6 +260,7 @@ class Device(Telling):
         self.events, self.control = f"ipc://{folder}/events", f"ipc://{folder}/control"
         self._context = zmq.Context()
         self._publisher = self._context.socket(zmq.XPUB)
+        self._publisher.set(zmq.XPUB_VERBOSE, 1)  # tell every subscription, also one that another has already
         self._publisher.bind(self.events)
         self._router = self._context.socket(zmq.ROUTER)
         self._router.set(zmq.LINGER, 0)
@@ -269,12 +269,12 @@ class Device(Telling):
         self._thread = threading.Thread(target=self._run, name="fake device", daemon=True)
         self._thread.start()
 
-    def wait_subscribed(self, prefix: str, timeout_s: float = 10.0) -> None:
-        """Return when somebody has subscribed to a prefix."""
-        while True:
-            assert self._publisher.poll(timeout_s * 1000), f"nobody subscribes to {prefix}"
-            if self._publisher.recv() == b"\x01" + prefix.encode():
-                return
+    def wait_subscribed(self, prefixes: Sequence[str], timeout_s: float = 10.0) -> None:
+        """Return when somebody has subscribed to all of them."""
+        awaited = {b"\x01" + prefix.encode() for prefix in prefixes}
+        while awaited:
+            assert self._publisher.poll(timeout_s * 1000), f"nobody subscribes to {awaited}"
+            awaited.discard(self._publisher.recv())
 
     def say(self, frames: list[bytes], times: int = 1) -> None:
         """Send what was made; what is made and not said is lost on the way."""

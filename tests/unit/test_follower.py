@@ -6,16 +6,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_config import control, message
 from edge_config.message import JOURNALED, Phase
-from runtime.follower import PENDING_EVERY_S, Follower
+from runtime.follower import Follower
 from runtime.received import Received
-from tests.fakes.device import Entry, Telling
+from tests.fakes.device import Telling
 
 TOPICS = [message.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]
 ALERT_A, STATE_A = "v1/alert/edge/a/", "v1/state/edge/a/"
@@ -167,6 +165,7 @@ def joined(**options: Any) -> World:
     return world
 
 
+NAME = st.sampled_from([None, "hall"])
 CAMERA = st.sampled_from("ab")
 LOST = st.booleans()
 PUBLISH = st.one_of(
@@ -220,19 +219,19 @@ FEW = settings(max_examples=300, deadline=None, suppress_health_check=[HealthChe
 
 
 @FEW
-@given(st.lists(STEP, max_size=60), st.booleans())
-def test_all_that_was_journaled_is_given_in_order(steps: list[tuple[Any, ...]], named: bool) -> None:
+@given(st.lists(STEP, max_size=60), NAME)
+def test_all_that_was_journaled_is_given_in_order(steps: list[tuple[Any, ...]], name: str | None) -> None:
     """While the device answers, whatever is lost, repeated or restarted: each topic is given as the journal has it,
     from the moment of joining on; for a named subscriber, alerts from the beginning.
     """
-    world = World(name="hall" if named else None)
+    world = World(name=name)
     world.device.state("a")
     play(world, steps)
     assert world.renewed == 0
     for topic in TOPICS:
         all_keys, keys = journal(world, topic), world.keys(topic)
         assert keys == all_keys[len(all_keys) - len(keys) :]
-        if named and "/alert/" in topic:
+        if name and "/alert/" in topic:
             assert keys == all_keys
 
 
@@ -248,19 +247,19 @@ def test_all_that_comes_after_the_snapshot_is_given(steps: list[tuple[Any, ...]]
 
 
 @FEW
-@given(st.lists(ILL_STEP, max_size=60), st.booleans())
-def test_device_that_does_not_answer_delays_and_loses_nothing(steps: list[tuple[Any, ...]], named: bool) -> None:
+@given(st.lists(ILL_STEP, max_size=60), NAME)
+def test_device_that_does_not_answer_delays_and_loses_nothing(steps: list[tuple[Any, ...]], name: str | None) -> None:
     """With a control socket that falls silent, and refuses: in the end all is given, nothing twice, though some late;
     and an alert is never acknowledged of which an earlier message was not given.
     """
-    world = World(name="hall" if named else None)
+    world = World(name=name)
     world.device.state("a")
     play(world, steps)
     for topic in TOPICS:
         all_keys, keys = journal(world, topic), world.keys(topic)
         assert len(set(keys)) == len(keys)
-        first = min(map(all_keys.index, keys)) if keys and not (named and "/alert/" in topic) else 0
-        if keys or named:
+        first = min(map(all_keys.index, keys)) if keys and not (name and "/alert/" in topic) else 0
+        if keys or name:
             assert set(keys) == set(all_keys[first:])
 
 
@@ -272,8 +271,7 @@ def test_named_subscriber_gets_all_alerts_over_its_restarts(steps: list[tuple[An
     handled: list[str] = []
 
     def handle() -> None:
-        for received in world.given[len(handled) :]:
-            handled.append(received.key)
+        handled.extend(received.key for received in world.given[len(handled) :])
 
     for step in steps:
         if step[0] == "kill":
