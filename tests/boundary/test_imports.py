@@ -26,7 +26,7 @@ sys.meta_path.insert(0, Block())
 """
 
 VERBS = {
-    "runtime.cli.main": ("run", "watch", "bridge", "check", "bench", "bundle", "schema"),
+    "runtime.cli.main": ("run", "watch", "replay", "bridge", "check", "bench", "bundle", "keygen", "schema"),
     "export.cli.main": ("fit", "evaluate", "recalibrate", "demo"),
 }
 

@@ -46,7 +46,7 @@ class Attacked:
     """The process of the device, seen from outside."""
 
     def __init__(self, folder: Path, *, encrypted: bool) -> None:
-        command = [sys.executable, "-m", "tests.fakes.device", str(folder), "keys" if encrypted else "none"]
+        command = [sys.executable, "-m", "tests.fakes.attacked", str(folder), "keys" if encrypted else "none"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         while not (line := self._process.stdout.readline()).startswith("{"):  # the log comes before it
