@@ -145,7 +145,7 @@ class Metrics:
     def _take_over(self, counter: Counter, by_label: Mapping[str, int], *labels: str) -> None:
         """Bring a counter up to the totals that are kept elsewhere."""
         for label, total in dict(by_label).items():  # a copy: its owner goes on counting
-            key = (counter, *labels, label)
+            key: tuple[Counter | str, ...] = (counter, *labels, label)
             counter.labels(*labels, label).inc(max(0, total - self._totals.get(key, 0)))
             self._totals[key] = total
 

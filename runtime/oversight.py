@@ -23,7 +23,7 @@ from runtime.notify import Notifier
 from runtime.recorder import JournalChanged, Written
 from runtime.reloads import Reloads
 from runtime.watched import Watched
-from runtime.wire import Wire
+from runtime.wire import RESTARTED, Wire
 
 EVERY_S = 1.0
 
@@ -202,6 +202,7 @@ class Oversight:
         else:
             _log.info("alerts and states are written down")
         self._metrics.journal(event.state)
+        self._wire.outbox.finish(event.unfinished, RESTARTED)
         self._beat(time.monotonic())
 
     def _starve(self, now_s: float) -> None:

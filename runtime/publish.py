@@ -128,9 +128,9 @@ class Publisher:
             **fields,
         )
 
-    def send(self, kind: Kind, camera: str, **fields: Any) -> None:
-        """Make a message and publish it."""
-        self.send_frames(kind, message.encode(*self.make(kind, camera, **fields)))
+    def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
+        """Make a message and publish it; `attached` are the bytes of the parts that it lists."""
+        self.send_frames(kind, message.encode(*self.make(kind, camera, **fields), attached))
 
     def send_frames(self, kind: Kind, frames: Sequence[bytes]) -> None:
         """Publish a message that was made and encoded before."""

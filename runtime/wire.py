@@ -79,6 +79,9 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
     )
     stack.callback(publisher.close)
 
+    recorder: Recorder
+    control: Control
+
     def route(asked: Asked) -> None:
         (recorder.ask if isinstance(asked.request, OfJournal) else tell)(asked)
 

@@ -1,4 +1,4 @@
-"""A subscriber as a process: writes down what it is given, then acknowledges it, and may be killed between any two steps.
+"""A subscriber as a process: writes down what it is given, then acknowledges it, and may be killed at any moment.
 
     python -m tests.bench.consumer EVENTS CONTROL NAME FILE
 

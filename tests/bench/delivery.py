@@ -2,8 +2,8 @@
 
     python -m tests.bench.delivery [--alerts 1000] [--restarts 10] [--instants 200] [--seconds 15] [--seed 1]
 
-1. The real runtime over network cameras before which objects come and go; it is killed with -9 and restarted. A subscriber
-   that acknowledges is killed, stopped and restarted at random (storm.py).
+1. The real runtime over network cameras before which objects come and go; it is killed with -9 and restarted. A
+   subscriber that acknowledges is killed, stopped and restarted at random (storm.py).
 2. Ten subscribers of 1,000 messages a second, one of them stopped for a while (crowd.py).
 3. A process that writes a journal is killed with -9 at random instants (journal_kill.py).
 
@@ -34,14 +34,14 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        one = storm(folder, args.alerts, args.restarts, Random(args.seed))
+        one = storm(folder, args.alerts, args.restarts, Random(args.seed))  # noqa: S311 - no secret
         print(f"storm: {one}", file=sys.stderr, flush=True)
         two = crowd(folder, args.seconds)
         print(f"crowd: {two}", file=sys.stderr, flush=True)
         three = kill_writer(args.instants, args.seed)
         print(f"journal: {three}", file=sys.stderr, flush=True)
     print(
-        f"delivery: {one.alerts} alerts in the journal, {one.missing} missing, {one.doubled} twice, {one.unended} never "
+        f"delivery: {one.alerts} alerts in the journal, {one.missing} missing, {one.doubled} twice, {one.unended} not "
         f"ended (runtime killed {one.restarts} times, subscriber killed {one.killed} and stopped {one.stopped} times); "
         f"{two.subscribers} subscribers: {two.lost} messages lost by the healthy ones, {two.gap} by the one that was "
         f"stopped, of its {two.alerts} alerts {two.missing} missing, {two.doubled} twice; "

@@ -68,7 +68,7 @@ def storm(folder: Path, alerts: int, restarts: int, chance: Random) -> Storm:
     with ExitStack() as stack:
         cameras = [stack.enter_context(network_camera()) for _ in range(CAMERAS)]
         config = write_settings(folder, journal, cameras)
-        consumer = stack.enter_context(tormented(folder, got, Random(chance.random())))
+        consumer = stack.enter_context(tormented(folder, got, Random(chance.random())))  # noqa: S311 - no secret
         with blinking(cameras):
             for number in range(1, restarts + 1):
                 with running(config) as device:
@@ -164,7 +164,7 @@ class Tormented:
 
     def _torment(self) -> None:
         while not self._enough.wait(self._chance.uniform(*CALM_S)):
-            if self._chance.random() < 0.5:  # noqa: PLR2004 - one of two
+            if self._chance.random() < 0.5:
                 self.told["killed"] += 1
                 self._process.kill()
                 self._process.wait()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from edge_config.sections import Degrade
@@ -36,6 +37,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
+        self.sent: dict[str, int] = {}
 
     def send(self, kind: str, camera: str, **fields: Any) -> None:
         self.messages.append({"kind": kind, "camera": camera, **fields})
@@ -61,6 +63,7 @@ class Feed:
         self.every = 1
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
         self.reconnects: dict[str, int] = {}
+        self.clips: list[tuple[str, str, int | None]] = []
         self.waiting: list[SharedFrame] = []
         self.out: list[SharedFrame] = []
         self.returned: list[SharedFrame] = []
@@ -92,6 +95,12 @@ class Feed:
 
     def slow_down(self, every: int) -> None:
         self.every = every
+
+    def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
+        self.clips.append(("begin", name, t_mono_ns))
+
+    def end_clip(self, name: str) -> None:
+        self.clips.append(("end", name, None))
 
 
 class Engine:
@@ -147,12 +156,48 @@ class Control:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bool, Any]] = []
+        self.refused: dict[str, int] = {}
 
     def reply(self, asked: Asked, payload: Any) -> None:
         self.answers.append((asked.number, True, payload))
 
     def refuse(self, asked: Asked, error: str) -> None:
         self.answers.append((asked.number, False, error))
+
+
+class Outbox:
+    """Keeps what was written down and finished."""
+
+    def __init__(self) -> None:
+        self.heartbeat_s = 5.0
+        self.entries: list[Any] = []
+        self.finished: list[Any] = []
+
+    def turn(self) -> None:
+        pass
+
+    def written(self, entries: Iterable[Any]) -> None:
+        self.entries += entries
+
+    def finish(self, entries: Iterable[Any], reason: str) -> None:
+        self.finished += [(entry, reason) for entry in entries]
+
+    def now(self, cameras: Iterable[str]) -> dict[str, Any]:
+        return {"now": list(cameras)}
+
+
+class Wire:
+    """Sockets and journal; `admit` cuts everybody off once `gone` is set."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.control = Control()
+        self.outbox = Outbox()
+        self.recorder = SimpleNamespace(state="on", reason="")
+        self.gone = False
+
+    def admit(self) -> bool:
+        return self.gone
 
 
 class Clock:
@@ -175,10 +220,11 @@ class Parts:
         self.feeds = feeds
         self.publisher = Publisher()
         self.engine = Engine(tell, feeds, most)
-        self.control = Control()
+        self.wire = Wire(self.publisher)
+        self.control = self.wire.control
+        self.sent = self.publisher.sent
         self.metrics = Metrics()
         self.health = Health()
-        self.sent: dict[str, int] = {}
         self.watched = {name: Watched(name, self.publisher) for name in feeds}
         self.thermal = folder / "thermal_zone0" / "temp"
         self.thermal.parent.mkdir(parents=True)
@@ -187,11 +233,10 @@ class Parts:
             feeds,
             dict.fromkeys(feeds, 5.0),
             self.engine,
-            self.control,
+            self.wire,
             Degrade(thermal_root=str(folder), least_memory_mb=0),
             metrics=self.metrics,
             health=self.health,
-            sent=self.sent,
             running={},
         )
 

@@ -9,7 +9,7 @@ import pytest
 from edge_config import message
 from edge_config.message import AlertMessage, JournalState, StateMessage
 from runtime import outbox as outbox_
-from runtime.journal import Entry
+from runtime.journal_read import Entry
 from runtime.outbox import PATIENCE_S, Outbox
 from runtime.publish import Publisher
 from tests.fakes.parts import Clock
@@ -108,7 +108,7 @@ def test_alerts_and_states_are_written_down_before_they_are_published(rig: Rig, 
 
 
 def test_disk_that_hangs_holds_no_alert(rig: Rig) -> None:
-    """What is not written in time is published all the same, once, in order; when it is written later nothing more goes out."""
+    """What is not written in time is published all the same, in order; when it is written, nothing goes out again."""
     rig.alert("a", "start")
     rig.alert("a", "end")
     rig.clock.now_s += PATIENCE_S / 2
@@ -156,7 +156,7 @@ def test_health_says_what_subscribers_should_have(rig: Rig) -> None:
 
 
 def test_alert_that_a_dead_runtime_left_open_is_ended(rig: Rig) -> None:
-    """What was open when the runtime was killed ends with the next start, by its own id, with all that was known of it."""
+    """What was open when the runtime was killed is ended by the next start, with all that was known of it."""
     rig.alert("a", "update", b"picture", boxes=((1, 2, 3, 4),), peak_score=33.0)
     entries = rig.recorder.entries
     after = Rig(rig.clock)
