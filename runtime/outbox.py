@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -49,27 +50,40 @@ class Recorder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
+    """An alert or a state, until it is written down."""
+
     entry: Entry
     said: Message
     since_s: float
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """Another message of the same camera, which must not overtake it."""
+
+    kind: Kind
+    fields: dict[str, Any]
 
 
 class Outbox:
-    """Publishes in the order in which it is told, topic by topic. Use it from one thread."""
+    """Publishes what is told of a camera in the order in which it is told. Use it from one thread."""
 
     def __init__(self, publisher: Publisher, recorder: Recorder, heartbeat_s: float) -> None:
         """Take the socket, what writes alerts and states down, and the time between two health messages."""
         self.heartbeat_s = heartbeat_s
         self._publisher = publisher
         self._recorder = recorder
+        self._lines: dict[str, deque[_Waiting | _Behind]] = {}  # camera -> what waits, the first of it for the disk
         self._waiting: dict[tuple[str, int], _Waiting] = {}  # (topic, seq) -> what is not written yet
+        self._hangs = False  # the disk does, so nothing waits for it
         self._latest: dict[tuple[Kind, str], Any] = {}  # kind and camera -> the last message that was published
         self._open: dict[str, dict[str, AlertMessage]] = {}  # camera -> id -> the last message of an open alert
 
     def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
-        """Publish a message; an alert or a state once it is written down.
+        """Publish a message; an alert or a state once it is written down, and what follows it then.
 
         Args:
             kind: of the message.
@@ -77,13 +91,12 @@ class Outbox:
             attached: bytes of the parts that it lists.
             fields: those of its type that nobody else knows.
         """
-        if kind == "health":
-            fields |= self._of_health(camera)
-        if kind not in JOURNALED:
-            self._publisher.send(kind, camera, **fields)
-            return
-        topic, said = self._publisher.make(kind, camera, **fields)
-        self._put(kind, topic, said, attached)
+        if kind in JOURNALED:
+            self._put(kind, *self._publisher.make(kind, camera, **fields), attached)
+        elif line := self._lines.get(camera):
+            line.append(_Behind(kind, fields))
+        else:
+            self._send(kind, camera, fields)
 
     def finish(self, unfinished: Iterable[Entry], reason: str) -> None:
         """End the alerts that an earlier runtime left open, or nobody ever would."""
@@ -100,19 +113,20 @@ class Outbox:
             self._put("alert", topic, msgspec.structs.replace(said, age_ms=getattr(last, "age_ms", 0.0)), ())
 
     def written(self, entries: Iterable[Entry]) -> None:
-        """Publish what is written down now."""
+        """Publish what is written down now, and what waited behind it."""
+        self._hangs = False
         for entry in entries:
             if (waiting := self._waiting.pop((entry.topic, entry.seq), None)) is not None:
-                self._publish(waiting)
+                waiting.written = True
+                self._advance(waiting.said.camera)
 
     def turn(self) -> None:
         """Publish what has waited for too long."""
         due_s = time.monotonic() - PATIENCE_S
-        late = [key for key, waiting in self._waiting.items() if waiting.since_s < due_s]
-        if late:
-            _log.warning("journal does not answer: published before it is written", messages=len(late))
-        for key in late:
-            self._publish(self._waiting.pop(key))
+        if any(waiting.since_s < due_s for waiting in self._waiting.values()):
+            _log.warning("journal does not answer: published before it is written", messages=len(self._waiting))
+            self._hangs = True
+            self._let_go()
 
     def now(self, cameras: Iterable[str]) -> Now:
         """Say what subscribers of these cameras have been told."""
@@ -122,19 +136,46 @@ class Outbox:
     def close(self) -> None:
         """Write and publish what is left."""
         self._recorder.close(_CLOSE_S)
-        for waiting in self._waiting.values():
-            self._publish(waiting)
-        self._waiting.clear()
+        self._let_go()
 
     def _put(self, kind: Kind, topic: str, said: Message, attached: Sequence[bytes]) -> None:
         body = message.encode(topic, said)[1]
         alert = (said.alert_id, said.phase) if isinstance(said, AlertMessage) else ("", None)
         entry = Entry(kind, topic, said.epoch, said.seq, said.t_publish_ns, body, tuple(attached), *alert)
-        self._waiting[topic, said.seq] = _Waiting(entry, said, time.monotonic())
+        waiting = _Waiting(entry, said, time.monotonic())
+        self._lines.setdefault(said.camera, deque()).append(waiting)
+        self._waiting[topic, said.seq] = waiting
         self._recorder.put(entry)
+        if self._hangs:
+            self._let_go()
 
-    def _publish(self, waiting: _Waiting) -> None:
-        entry, said = waiting.entry, waiting.said
+    def _let_go(self) -> None:
+        """Publish all that waits, written or not."""
+        for waiting in self._waiting.values():
+            waiting.written = True
+        self._waiting.clear()
+        for camera in list(self._lines):
+            self._advance(camera)
+
+    def _advance(self, camera: str) -> None:
+        """Publish what is first in the line of a camera, for as long as it need not wait."""
+        line = self._lines.get(camera, deque())
+        while line and (isinstance(line[0], _Behind) or line[0].written):
+            match line.popleft():
+                case _Behind() as behind:
+                    self._send(behind.kind, camera, behind.fields)
+                case _Waiting() as waiting:
+                    self._publish(waiting.entry, waiting.said)
+        if not line:
+            self._lines.pop(camera, None)
+
+    def _send(self, kind: Kind, camera: str, fields: dict[str, Any]) -> None:
+        """Publish what is not written down."""
+        more = self._of_health(camera) if kind == "health" else {}
+        self._publisher.send(kind, camera, **fields, **more)
+
+    def _publish(self, entry: Entry, said: Message) -> None:
+        """Publish what is written down: the very same bytes."""
         self._publisher.send_frames(entry.kind, [entry.topic.encode("ascii"), entry.body, *entry.parts])
         self._latest[entry.kind, said.camera] = said
         if isinstance(said, AlertMessage):

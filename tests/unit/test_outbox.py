@@ -121,6 +121,33 @@ def test_disk_that_hangs_holds_no_alert(rig: Rig) -> None:
     assert len(rig.sent) == 2
 
 
+def test_nothing_of_a_camera_overtakes_its_alert_or_state(rig: Rig) -> None:
+    """What is told after a state comes after it, though the state waits for the disk; other cameras do not."""
+    rig.outbox.send("score", "cam1", **OF_FRAME)
+    rig.outbox.send("state", "cam1", reason="because", **COMMON)
+    rig.outbox.send("score", "cam1", **(OF_FRAME | {"frame_id": 8}))
+    rig.alert("a", "start")
+    rig.outbox.send("health", "cam1", **COMMON)
+    rig.outbox.send("score", "cam2", **OF_FRAME)
+    assert [topic for topic, *_ in rig.sent] == ["v1/score/edge/cam1/", "v1/score/edge/cam2/"]
+    rig.write()
+    kinds = [topic.split("/")[1] for topic, *_ in rig.sent[2:]]
+    assert kinds == ["state", "score", "alert", "health"]
+    assert (rig.said("score")[-1].frame_id, rig.said("health")[0].alert_seq) == (8, 1)
+
+
+def test_while_the_disk_hangs_nothing_more_waits_for_it(rig: Rig) -> None:
+    """Once a message has waited in vain the next ones go out at once, until the disk answers again."""
+    rig.alert("a", "start")
+    rig.clock.now_s += PATIENCE_S + 0.1
+    rig.outbox.turn()
+    rig.alert("a", "end")
+    assert [said.phase for said in rig.said("alert")] == ["start", "end"]
+    rig.write()
+    rig.alert("b", "start")
+    assert len(rig.sent) == 2
+
+
 def test_late_joiner_is_told_what_was_published_and_no_more(rig: Rig) -> None:
     """A snapshot has the last state, the open alert and their numbers, as far as they are published."""
     rig.outbox.send("state", "cam1", reason="delivers pictures", **COMMON)
@@ -145,8 +172,8 @@ def test_late_joiner_is_told_what_was_published_and_no_more(rig: Rig) -> None:
 
 def test_health_says_what_subscribers_should_have(rig: Rig) -> None:
     """A health message has the numbers of the last published messages, and how the journal is."""
-    rig.alert("a", "start")
     rig.outbox.send("health", "cam1", **COMMON)
+    rig.alert("a", "start")
     rig.write()
     rig.recorder.state, rig.recorder.reason = "memory", "disk is full"
     rig.outbox.send("health", "cam1", **COMMON)
