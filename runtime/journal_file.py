@@ -33,6 +33,8 @@ _SETTINGS = (
     "secure_delete = OFF",  # pruned pages are not overwritten
     "temp_store = MEMORY",
     "trusted_schema = OFF",
+    "journal_mode = WAL",
+    "synchronous = FULL",
 )
 
 _TABLES = (
@@ -178,8 +180,6 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = _connect(str(path))
     try:
         _check(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         _lay_out(connection)
         _sync_folder(path.parent)
     except BaseException:
@@ -191,12 +191,6 @@ def _open(path: Path) -> sqlite3.Connection:
 def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     connection.text_factory = lambda text: text.decode(errors="replace")
-    try:
-        for setting in _SETTINGS:
-            connection.execute(f"PRAGMA {setting}")
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -220,6 +214,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 def _lay_out(connection: sqlite3.Connection) -> None:
     """Make the tables. It writes in any case, so that a disk that takes nothing is found at once."""
+    for setting in _SETTINGS:
+        connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN IMMEDIATE")
     for table in _TABLES:
         connection.execute(table)

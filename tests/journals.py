@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from edge_config.control import Kept, KeptMessages
+from edge_config.control import Kept, KeptMessages, Replay
 from edge_config.message import Phase, topic
+from runtime.journal import Journal
 from runtime.journal_read import Entry
 
 DAY_NS = 86_400 * 10**9
@@ -54,6 +55,18 @@ def place(kept: Kept) -> tuple[str, int]:
     """Give epoch and `seq` of a message."""
     fields = msgspec.json.decode(kept.message)
     return fields["epoch"], fields["seq"]
+
+
+def read_all(journal: Journal, topic_: str = "v1/alert/edge/cam/") -> list[tuple[str, int]]:
+    """Give epoch and `seq` of all messages of a topic, as a client asks for them."""
+    found: list[tuple[str, int]] = []
+    epoch, seq, more = "", 0, True
+    while more:
+        kept, _ = journal.replay(Replay(topic=topic_, epoch=epoch, from_seq=seq + 1, limit=1000))
+        found += places(kept)
+        more = kept.more
+        epoch, seq = found[-1] if found else ("", 0)
+    return found
 
 
 def size_on_disk(path: Path) -> int:
