@@ -38,16 +38,16 @@ def main() -> int:
         print(f"storm: {one}", file=sys.stderr, flush=True)
         two = crowd(folder, args.seconds)
         print(f"crowd: {two}", file=sys.stderr, flush=True)
-        three = kill_writer(args.instants, args.seed)
+        three = kill_writer(args.instants, args.seed, folder / "kills")
         print(f"journal: {three}", file=sys.stderr, flush=True)
     print(
         f"delivery: {one.alerts} alerts in the journal, {one.missing} missing, {one.doubled} twice, {one.unended} not "
         f"ended (runtime killed {one.restarts} times, subscriber killed {one.killed} and stopped {one.stopped} times); "
         f"{two.subscribers} subscribers: {two.lost} messages lost by the healthy ones, {two.gap} by the one that was "
         f"stopped, of its {two.alerts} alerts {two.missing} missing, {two.doubled} twice; "
-        f"journal killed {three.instants} times: {three.lost} lost of {three.published}"
+        f"journal killed {three.killed} times: {three.lost} lost of {three.published}"
     )
-    lost_or_twice = one.missing + one.doubled + one.unended + two.missing + two.doubled + two.lost + three.lost
+    lost_or_twice = one.missing + one.doubled + one.unended + two.missing + two.doubled + two.lost + three.lost + three.unopened
     return 1 if lost_or_twice else 0
 
 

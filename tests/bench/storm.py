@@ -245,7 +245,9 @@ def _rows(journal: Path) -> list[tuple[str, str]]:
 
 
 def _ask(journal: Path, question: str) -> list[tuple[str, ...]]:
+    """Ask the journal of a device that has it open; it may be so new that there is nothing in it."""
     if not journal.exists():
         return []
     with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
-        return db.execute(question).fetchall()
+        there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'entries'").fetchone()
+        return db.execute(question).fetchall() if there else []
