@@ -507,6 +507,36 @@ def test_disk_that_hangs_holds_up_nobody_and_memory_is_bounded(
     rig.recorder.close(ENOUGH_S)
 
 
+def test_disk_that_hangs_at_the_start_holds_up_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start goes on in memory after a while; what an earlier run left open is told when the file is there."""
+    with started(path) as rig:
+        rig.put(alert("a", "start", 1))
+    go_on = threading.Event()
+    monkeypatch.setattr(recorders, "OPEN_S", 0.05)
+    monkeypatch.setattr("runtime.journal_file._sync_folder", lambda _: go_on.wait(ENOUGH_S))
+    with started(path) as rig:
+        assert (rig.recorder.state, rig.recorder.reason) == ("memory", "the file is not open yet")
+        assert rig.recorder.unfinished == ()
+        rig.recorder.put(alert("b", "start", 1, epoch="two"))
+        go_on.set()
+        changed = rig.changed()
+        assert changed.state == "on"
+        assert [entry.alert_id for entry in changed.unfinished] == ["a"]
+        assert len(rig.written(1)) == 1
+
+
+def test_reply_that_cannot_be_sent_does_not_end_the_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours in an answer costs that answer."""
+    with started(path) as rig:
+        reply, failed = rig.recorder._reply, threading.Event()
+        monkeypatch.setattr(rig.recorder, "_reply", lambda *_: failed.set() or 1 / 0)
+        rig.recorder.ask(Asked(1, Replay(topic=TOPIC)))
+        assert failed.wait(ENOUGH_S)
+        monkeypatch.setattr(rig.recorder, "_reply", reply)
+        rig.put(alert("a", "start", 1))
+        assert seqs(rig.replay()) == [1]
+
+
 def test_entry_that_cannot_be_written_at_all_is_published_all_the_same(path: Path) -> None:
     """A mistake of ours in one message ends neither the thread nor what comes after."""
     with started(path) as rig:
