@@ -108,7 +108,13 @@ class Database:
         Raises:
             OSError: they were removed or replaced, and what was written to them is gone with them.
         """
-        if self._path is not None and self._identify(self._path) != self._files:
+        if self._path is None:
+            return
+        try:
+            there = self._identify(self._path) == self._files
+        except FileNotFoundError:
+            there = False
+        if not there:
             raise OSError(errno.ESTALE, "the file was removed or replaced", str(self._path))
 
     def close(self) -> None:

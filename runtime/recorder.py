@@ -189,7 +189,10 @@ class Recorder:
         try:
             going_on = self._begin()
             while going_on:
-                going_on = self._turn()
+                try:
+                    going_on = self._turn()
+                except Exception as error:  # noqa: BLE001, PERF203 - a mistake of ours costs a request, not the journal
+                    _log.error("internal error of the journal", problem=repr(error))
         finally:
             with self._news:
                 self._ended = self._opened = True

@@ -100,11 +100,10 @@ class Store:
         if self.state == "memory":
             try:
                 self._open()
-            except TROUBLE as error:
+            except Exception as error:
                 self._rest(error)
-            except JournalUnavailable as error:
-                self._rest(error)
-                raise
+                if isinstance(error, JournalUnavailable):
+                    raise
             else:
                 self._change("on", "")
 

@@ -77,7 +77,7 @@ def kill_writer(instants: int, seed: int, folder: Path) -> Counts:
 def _run_writer(path: Path, epoch: str, delay_s: float, *, early: bool) -> list[int]:
     """Start a writer, kill it, and give what it said was published."""
     command = [*module("tests.bench.journal_kill"), "write", str(path), epoch]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
         first = "" if early else child.stdout.readline()  # early: it is killed while it starts, or opens the file
         assert early or first, "the writer does not write"
