@@ -190,8 +190,8 @@ class Outbox:
             "heartbeat_s": self.heartbeat_s,
             "alert_seq": self._last_seq("alert", camera),
             "state_seq": self._last_seq("state", camera),
-            "journal": self._recorder.state,
-            "journal_reason": self._recorder.reason,
+            "journal": "memory" if self._hangs else self._recorder.state,
+            "journal_reason": "the disk does not answer" if self._hangs else self._recorder.reason,
         }
 
     def _camera(self, name: str) -> CameraNow:

@@ -87,6 +87,7 @@ class Oversight:
         self._degrade = Degrade(limits)
         self._load = Load()
         self._reloads = Reloads(engine, wire.control)
+        metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
         self._answer = Answers(watched, wire.control, wire.outbox, metrics, self._reload, self._device)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}

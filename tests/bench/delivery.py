@@ -47,7 +47,9 @@ def main() -> int:
         f"stopped, of its {two.alerts} alerts {two.missing} missing, {two.doubled} twice; "
         f"journal killed {three.killed} times: {three.lost} lost of {three.published}"
     )
-    lost_or_twice = one.missing + one.doubled + one.unended + two.missing + two.doubled + two.lost + three.lost + three.unopened
+    lost_or_twice = (
+        one.missing + one.doubled + one.unended + two.missing + two.doubled + two.lost + three.lost + three.unopened
+    )
     return 1 if lost_or_twice else 0
 
 

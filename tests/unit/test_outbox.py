@@ -143,9 +143,14 @@ def test_while_the_disk_hangs_nothing_more_waits_for_it(rig: Rig) -> None:
     rig.outbox.turn()
     rig.alert("a", "end")
     assert [said.phase for said in rig.said("alert")] == ["start", "end"]
+    rig.outbox.send("health", "cam1", **COMMON)
+    assert (rig.said("health")[0].journal, rig.said("health")[0].journal_reason) == (
+        "memory",
+        "the disk does not answer",
+    )
     rig.write()
     rig.alert("b", "start")
-    assert len(rig.sent) == 2
+    assert len(rig.said("alert")) == 2
 
 
 def test_late_joiner_is_told_what_was_published_and_no_more(rig: Rig) -> None:
