@@ -26,8 +26,7 @@ _Found = dict[Path, tuple[int, int, int]]
 class Access:
     """Lets in whose public key lies in the folder, and nobody else; without keys in the settings it does nothing.
 
-    Attributes:
-        encrypted: there are keys.
+    Use it from one thread. Close it after the sockets that it guards, and before the context.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], security: Security) -> None:
@@ -76,7 +75,8 @@ class Access:
         """Read the folder anew if it has changed.
 
         Returns:
-            Whether a key has gone. Who is connected with it stays so until the sockets are bound anew.
+            Whether a key has gone. Who is connected with it stays so until the sockets are bound anew. Who waits with a
+            new key gets in at the next try, within some seconds.
         """
         if self._zap is None or (found := _files(self._clients)) == self._found:
             return False

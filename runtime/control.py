@@ -129,7 +129,7 @@ class Control:
             self._rouse()
 
     def close(self) -> None:
-        """Free the address and end the thread; who still waits for an answer is refused. From one thread."""
+        """End the thread and free the address, with a shared context a moment later; who still waits is refused."""
         with self._lock:
             if self._closing:
                 return

@@ -105,9 +105,9 @@ class Listener:
                 told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
                 news = True
                 if told["event"] == zmq.EVENT_ACCEPTED:
-                    self._accepted(told["value"])
+                    self._accepted(int(told["value"]))
                 elif told["event"] == zmq.EVENT_DISCONNECTED:
-                    self.connections.pop(told["value"], None)
+                    self.connections.pop(int(told["value"]), None)
                 else:
                     self.refused["handshake"] += 1
         return news
