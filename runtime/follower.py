@@ -334,13 +334,19 @@ class Follower:
     def _since(self, begin: Place, messages: Sequence[Received]) -> Sequence[Received]:
         """Leave out what is older than an epoch in which nothing was said before.
 
-        The journal knows nothing of such an epoch in this topic, and begins with the first that it has. Which of two
-        epochs is older only the clock of the device tells; those that were heard of are never left out.
+        The journal knows nothing of such an epoch in this topic, and begins with the first that it has. Of epochs that
+        were not heard of only the clock of the device tells which is older.
         """
         begin_ns = self._epochs.get(begin.epoch, _NEVER_NS)
         if begin.seq or begin_ns == _NEVER_NS:
             return messages
-        return [one for one in messages if one.place.epoch in self._epochs or one.message.t_publish_ns >= begin_ns]
+        heard = list(self._epochs)
+        older = heard[: heard.index(begin.epoch)]
+        return [
+            one
+            for one in messages
+            if one.place.epoch not in older and (one.place.epoch in heard or one.message.t_publish_ns >= begin_ns)
+        ]
 
     def _read_kept(self, answer: Answer, parts: Sequence[bytes]) -> tuple[KeptMessages | None, list[Received]]:
         """Read a page; None if the device refused. A message that is damaged is counted and passed over."""
@@ -403,7 +409,8 @@ class Follower:
         self._was_failing = failing
 
     def _report(self, now_s: float) -> None:
-        if self._gaps and now_s >= self._reported_s + REPORT_EVERY_S and self.asking.room and not self.asking.failures:
+        may_ask = self.asking.room and (not self.asking.failures or self.asking.is_idle)
+        if self._gaps and may_ask and now_s >= self._reported_s + REPORT_EVERY_S:
             self._reported_s = now_s
             topic, missed = self._gaps.popitem()
             self.asking.put(ReportGap(topic=topic, missed=missed, subscriber=self._name))

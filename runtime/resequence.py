@@ -230,10 +230,8 @@ class Resequencer:
         return place.epoch in self._past
 
     def _is_past(self, place: Place) -> bool:
-        """Tell whether the replay came to this place."""
-        if self.at is not None and place.epoch == self.at.epoch:
-            return place.seq <= self.at.seq
-        return place.epoch in self._passed
+        """Tell whether the replay came to this place, or an earlier one did."""
+        return self._is_of_old(place) or (self.at is not None and place.epoch in self._passed - {self.at.epoch})
 
     def _has(self, head: Place) -> bool:
         return head in self.seen or self._is_of_old(head)
