@@ -14,7 +14,7 @@ from edge_config.message import JOURNALED, Phase
 from runtime.follower import JOIN_S, PENDING_EVERY_S, Follower
 from runtime.received import Received
 from runtime.resequence import MOST_HELD
-from tests.fakes.device import Telling
+from tests.fakes.answering import Telling
 
 TOPICS = [message.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]
 ALERT_A, STATE_A = "v1/alert/edge/a/", "v1/state/edge/a/"
