@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from edge_config import control, message
 from edge_config.message import JOURNALED, Phase
-from runtime.follower import JOIN_S, PENDING_EVERY_S, Follower
+from runtime.follower import JOIN_S, Follower
 from runtime.received import Received
 from runtime.resequence import MOST_HELD
+from runtime.unacknowledged import EVERY_S
 from tests.fakes.answering import Telling
 
 TOPICS = [message.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]
@@ -379,7 +380,7 @@ def test_named_subscriber_asks_now_and_then() -> None:
     """An alert that was lost, with every heartbeat after it, is found within a minute."""
     world = joined(name="hall")
     world.alert("a", lost=True)
-    world.wait(PENDING_EVERY_S + 0.1)
+    world.wait(EVERY_S + 0.1)
     world.settle()
     assert len(world.keys(ALERT_A)) == 1
 
