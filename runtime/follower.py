@@ -105,6 +105,7 @@ class Follower:
             name, self.asking, take=self._take_pending, later=self._later.append, ended=self._begin_alerts
         )
         self._snapshot_asked = False
+        self._has_snapshot = False
         self._heard_s = 0.0
         self._beat_s: float | None = None
         self._was_failing = False
@@ -178,7 +179,8 @@ class Follower:
             for line in self._lines.values():
                 line.give_up()
         self._notice_recovery()
-        self._pending.tick(now_s)
+        if self._has_snapshot:
+            self._pending.tick(now_s)
         while self._later and len(self._given) < ENOUGH:
             self._later.popleft()()
         self._gaps.report(now_s)
@@ -198,7 +200,7 @@ class Follower:
             self.asking.put(Snapshot(camera=self._camera), self._when_snapshot)
 
     def _when_snapshot(self, answer: Answer, _parts: Sequence[bytes]) -> None:
-        self._snapshot_asked = False
+        self._snapshot_asked, self._has_snapshot = False, True
         try:
             now = read_reply(answer, Now)
         except (RequestError, MessageError):
@@ -235,6 +237,8 @@ class Follower:
             self._heads.setdefault(topic, head)  # of before it was asked what is pending
         elif line.at is not None and not (line.barren and kind == "state"):
             line.told(head, answering=not self.asking.is_down)
+        elif kind == "alert" and self._name is not None:
+            line.begin(head, forget=False)
         elif first is not None and (first.epoch != head.epoch or first.seq <= head.seq):
             line.begin(Place(first.epoch, first.seq - 1))  # it came by itself: all the more is not thrown away
         else:
@@ -247,6 +251,11 @@ class Follower:
             self._line(received.topic).arrived(received, answering=not self.asking.is_down)
 
     # What was not acknowledged.
+
+    def _start_pending(self) -> None:
+        """Ask what is pending, but not before the first snapshot: alerts go on from there."""
+        if self._has_snapshot:
+            self._pending.start()
 
     def _take_pending(self, answer: Answer, parts: Sequence[bytes]) -> KeptMessages | None:
         kept, messages = self._read_kept(answer, parts)
@@ -263,7 +272,7 @@ class Follower:
         """Go on from the snapshot, now that what is pending was given."""
         for topic, head in self._heads.items():
             if self._line(topic).at is None:
-                self._line(topic).adopt(head, None)
+                self._line(topic).begin(head, forget=False)
         self._heads.clear()
         self._go_on()
 
@@ -359,13 +368,13 @@ class Follower:
             del self._epochs[next(iter(self._epochs))]
         if not is_first:
             self._ask_snapshot()
-            self._pending.start()
+            self._start_pending()
 
     def _notice_recovery(self) -> None:
         """Ask anew after the device did not answer."""
         failing = self.asking.failures > 0
         if self._was_failing and not failing:
-            self._pending.start()
+            self._start_pending()
         self._was_failing = failing
 
     def _line(self, topic: str) -> Resequencer:

@@ -267,8 +267,19 @@ def test_all_that_comes_after_the_snapshot_is_given(steps: list[tuple[Any, ...]]
         assert world.keys(topic) == journal(world, topic)[before[topic] - ("/state/" in topic) :]
 
 
+SNAPSHOT_REFUSED = [
+    ("health", "a", False),
+    ("restart",),
+    ("deliver",),
+    ("refuse", 1),
+    ("answer",),
+    ("alert", "a", True, False),
+]
+
+
 @FEW
 @given(st.lists(ILL_STEP, max_size=60), NAME)
+@example(SNAPSHOT_REFUSED, "hall")
 def test_device_that_does_not_answer_delays_and_loses_nothing(steps: list[tuple[Any, ...]], name: str | None) -> None:
     """With a control socket that falls silent, and refuses: in the end all is given, nothing twice, though some late;
     and an alert is never acknowledged of which an earlier message was not given.
