@@ -13,27 +13,23 @@ is to be sent. Of a device with a control socket
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from edge_config import message
-from edge_config.control import Answer, KeptMessages, Now, Pending, Replay, ReportGap, Snapshot, kept_frames, read_reply
+from edge_config.control import Answer, KeptMessages, Now, Replay, Snapshot, kept_frames, read_reply
 from edge_config.errors import MessageError, RequestError
 from edge_config.message import JOURNALED, AlertMessage, HealthMessage, Kind, StateMessage
 from runtime.acks import Acks
 from runtime.asking import Asking
+from runtime.gaps import Gaps
 from runtime.received import Place, Received, read
 from runtime.resequence import Resequencer
+from runtime.unacknowledged import Unacknowledged
 
 JOIN_S = 5.0
 """Live alerts and states wait so long for the snapshot, and for what is pending; then they go on without."""
-
-PENDING_EVERY_S = 60.0
-"""A named subscriber asks so often whether there is something that did not arrive."""
-
-REPORT_EVERY_S = 1.0
-"""At most one report of lost messages in so many seconds."""
 
 ENOUGH = 100
 """With so many messages that the user has not taken, no more are asked for."""
@@ -98,21 +94,18 @@ class Follower:
         self._name = name
         self._handled = set(handled)
         self._given: deque[Received] = deque()
-        self._last: dict[str, Place] = {}  # of topics that are not journaled
+        self._gaps = Gaps(self.asking, name)
         self._lines: dict[str, Resequencer] = {}
         self._epochs: dict[str, int] = {}  # those heard of, and the earliest time heard in each, by the device's clock
         self._waiting: list[Received] | None = [] if control else None  # for the snapshot
         self._heads: dict[str, Place] = {}  # that alerts go on from when what is pending was given
         self._join_until_s: float | None = None
         self._later: deque[Callable[[], None]] = deque()  # pages to ask for when the user has taken what there is
+        self._pending = Unacknowledged(
+            name, self.asking, take=self._take_pending, later=self._later.append, ended=self._begin_alerts
+        )
         self._snapshot_asked = False
-        self._pending_runs = False
-        self._pending_again = False
-        self._pending_over = name is None
-        self._pending_next = 0
-        self._pending_at_s = 0.0
-        self._gaps: Counter[str] = Counter()
-        self._reported_s = 0.0
+        self._has_snapshot = False
         self._heard_s = 0.0
         self._beat_s: float | None = None
         self._was_failing = False
@@ -175,7 +168,6 @@ class Follower:
             return False
         if self._join_until_s is None:
             self._join_until_s = now_s + JOIN_S
-            self._pending_at_s = now_s + PENDING_EVERY_S
             self._heard_s = now_s
             self._ask_snapshot()
         if quiet and self._beat_s is not None and now_s > self._heard_s + SILENT_BEATS * self._beat_s:
@@ -187,12 +179,11 @@ class Follower:
             for line in self._lines.values():
                 line.give_up()
         self._notice_recovery()
-        if self._name is not None and now_s >= self._pending_at_s:
-            self._pending_at_s = now_s + PENDING_EVERY_S
-            self._start_pending(self._pending_next)
+        if self._has_snapshot:
+            self._pending.tick(now_s)
         while self._later and len(self._given) < ENOUGH:
             self._later.popleft()()
-        self._report(now_s)
+        self._gaps.report(now_s)
         if self.acks is not None:
             self.acks.send()
         return overdue
@@ -209,7 +200,7 @@ class Follower:
             self.asking.put(Snapshot(camera=self._camera), self._when_snapshot)
 
     def _when_snapshot(self, answer: Answer, _parts: Sequence[bytes]) -> None:
-        self._snapshot_asked = False
+        self._snapshot_asked, self._has_snapshot = False, True
         try:
             now = read_reply(answer, Now)
         except (RequestError, MessageError):
@@ -217,10 +208,10 @@ class Follower:
         if now is not None:
             self._note_now(now)
             self._adopt(now)
-        if self._pending_over:
+        if self._pending.over:
             self._go_on()
         else:
-            self._start_pending()
+            self._pending.start()
 
     def _note_now(self, now: Now) -> None:
         said = [one for latest in now.cameras.values() for one in (latest.state, latest.alert) if one is not None]
@@ -242,10 +233,12 @@ class Follower:
             return
         line, head = self._line(topic), Place(now.epoch, seq)
         first = next((one.place for one in self._waiting or () if one.topic == topic), None)
-        if kind == "alert" and not self._pending_over:
+        if kind == "alert" and not self._pending.over:
             self._heads.setdefault(topic, head)  # of before it was asked what is pending
         elif line.at is not None and not (line.barren and kind == "state"):
             line.told(head, answering=not self.asking.is_down)
+        elif kind == "alert" and self._name is not None:
+            line.begin(head, forget=False)
         elif first is not None and (first.epoch != head.epoch or first.seq <= head.seq):
             line.begin(Place(first.epoch, first.seq - 1))  # it came by itself: all the more is not thrown away
         else:
@@ -259,55 +252,34 @@ class Follower:
 
     # What was not acknowledged.
 
-    def _start_pending(self, after: int = 0) -> None:
-        """Ask for all that is pending: from the beginning of the journal, which may be another one, or from a place."""
-        if self._name is None:
-            return
-        if self._pending_runs:
-            self._pending_again = self._pending_again or after == 0
-            return
-        self._pending_runs, self._pending_again = True, False
-        self._ask_pending(self._name, after)
+    def _start_pending(self) -> None:
+        """Ask what is pending, but not before the first snapshot: alerts go on from there."""
+        if self._has_snapshot:
+            self._pending.start()
 
-    def _ask_pending(self, name: str, after: int) -> None:
-        def done(answer: Answer, parts: Sequence[bytes]) -> None:
-            self._when_pending(name, after, answer, parts)
-
-        self.asking.put(Pending(subscriber=name, after=after), done)
-
-    def _when_pending(self, name: str, after: int, answer: Answer, parts: Sequence[bytes]) -> None:
+    def _take_pending(self, answer: Answer, parts: Sequence[bytes]) -> KeptMessages | None:
         kept, messages = self._read_kept(answer, parts)
-        lost = kept is not None and not kept.complete and not self._pending_over
+        lost = kept is not None and not kept.complete and not self._pending.over
         for received in messages:
             if self._wants(received.topic):
                 is_new = self._line(received.topic).pending(received, missed=int(lost))
                 lost = lost and not is_new
                 if not is_new and self.acks is not None and received.key in self.acks:
                     self.acks.put(received)  # the device has forgotten it, as after a loss of power
-        behind = after if kept is None else max(after, kept.next)
-        if kept is not None and kept.more and behind > after:
-            self._later.append(lambda: self._ask_pending(name, behind))
-            return
-        self._pending_runs, self._pending_next = False, behind
-        if not self._pending_over:
-            self._pending_over = True
-            self._begin_alerts()
-        if self._pending_again:
-            self._start_pending()
+        return kept
 
     def _begin_alerts(self) -> None:
         """Go on from the snapshot, now that what is pending was given."""
         for topic, head in self._heads.items():
             if self._line(topic).at is None:
-                self._line(topic).adopt(head, None)
+                self._line(topic).begin(head, forget=False)
         self._heads.clear()
         self._go_on()
 
     # Replays.
 
     def _ask_replay(self, topic: str, after: Place, missing: int) -> None:
-        if missing:
-            self._gaps[topic] += missing
+        self._gaps.add(topic, missing)
         self._ask_page(topic, after, after)
 
     def _ask_page(self, topic: str, begin: Place, after: Place) -> None:
@@ -334,13 +306,19 @@ class Follower:
     def _since(self, begin: Place, messages: Sequence[Received]) -> Sequence[Received]:
         """Leave out what is older than an epoch in which nothing was said before.
 
-        The journal knows nothing of such an epoch in this topic, and begins with the first that it has. Which of two
-        epochs is older only the clock of the device tells; those that were heard of are never left out.
+        The journal knows nothing of such an epoch in this topic, and begins with the first that it has. Of epochs that
+        were not heard of only the clock of the device tells which is older.
         """
         begin_ns = self._epochs.get(begin.epoch, _NEVER_NS)
         if begin.seq or begin_ns == _NEVER_NS:
             return messages
-        return [one for one in messages if one.place.epoch in self._epochs or one.message.t_publish_ns >= begin_ns]
+        heard = list(self._epochs)
+        older = heard[: heard.index(begin.epoch)]
+        return [
+            one
+            for one in messages
+            if one.place.epoch not in older and (one.place.epoch in heard or one.message.t_publish_ns >= begin_ns)
+        ]
 
     def _read_kept(self, answer: Answer, parts: Sequence[bytes]) -> tuple[KeptMessages | None, list[Received]]:
         """Read a page; None if the device refused. A message that is damaged is counted and passed over."""
@@ -361,14 +339,11 @@ class Follower:
     # All else.
 
     def _plain(self, received: Received) -> None:
-        """Give a message that cannot be had again. What went out before the very first one was never ours."""
-        place = received.place
-        last = self._last.get(received.topic, Place(place.epoch, place.seq - 1))
-        self._last[received.topic] = place
-        missed = max(0, place.seq - 1 - (last.seq if last.epoch == place.epoch else 0))
+        """Give a message that cannot be had again."""
+        missed = self._gaps.before(received)
         if received.kind in self._kinds:
-            if missed and self._control and received.kind == "score":
-                self._gaps[received.topic] += missed
+            if self._control and received.kind == "score":
+                self._gaps.add(received.topic, missed)
             self._give(replace(received, missed=missed))
 
     def _beat(self, health: HealthMessage) -> None:
@@ -402,12 +377,6 @@ class Follower:
             self._start_pending()
         self._was_failing = failing
 
-    def _report(self, now_s: float) -> None:
-        if self._gaps and now_s >= self._reported_s + REPORT_EVERY_S and self.asking.room and not self.asking.failures:
-            self._reported_s = now_s
-            topic, missed = self._gaps.popitem()
-            self.asking.put(ReportGap(topic=topic, missed=missed, subscriber=self._name))
-
     def _line(self, topic: str) -> Resequencer:
         if topic not in self._lines:
             self._lines[topic] = Resequencer(topic, self._give, self._ask_replay)
@@ -419,7 +388,7 @@ class Follower:
 
     def _is_whole(self, topic: str) -> bool:
         """Tell whether no earlier message of a topic may still come."""
-        return self._pending_over and not self._line(topic).loose
+        return self._pending.over and not self._line(topic).loose
 
     def _give(self, received: Received) -> None:
         self.missed += received.missed

@@ -59,12 +59,13 @@ class Resequencer:
         self._told: Place | None = None  # asked for because the device said so, once
         self._lost = 0  # to be told with the next message
 
-    def begin(self, place: Place) -> None:
-        """Begin behind `place`: what is before is not wanted."""
+    def begin(self, place: Place, *, forget: bool = True) -> None:
+        """Begin behind `place`. What is before is not wanted, unless it comes as pending: then do not `forget` it."""
         self._move(place)
         self._last = place
-        self.seen.fill(place)
         self.barren = False
+        if forget:
+            self.seen.fill(place)
 
     def adopt(self, head: Place, newest: Received | None) -> None:
         """Begin with a snapshot: `newest` is given, and what follows `head` comes next."""
@@ -179,9 +180,7 @@ class Resequencer:
     def _take(self, received: Received) -> None:
         """Give a live message with what is known to be missing before it."""
         place = received.place
-        missed = 0
-        if self.loose:
-            missed = max(0, place.seq - self.seen.top(place.epoch) - 1)
+        missed = self._missing(self.at, place) if self.loose else 0
         old = self._is_of_old(place)
         self.seen.add(place)
         if not old:
@@ -230,10 +229,8 @@ class Resequencer:
         return place.epoch in self._past
 
     def _is_past(self, place: Place) -> bool:
-        """Tell whether the replay came to this place."""
-        if self.at is not None and place.epoch == self.at.epoch:
-            return place.seq <= self.at.seq
-        return place.epoch in self._passed
+        """Tell whether the replay came to this place, or an earlier one did."""
+        return self._is_of_old(place) or (self.at is not None and place.epoch in self._passed - {self.at.epoch})
 
     def _has(self, head: Place) -> bool:
         return head in self.seen or self._is_of_old(head)

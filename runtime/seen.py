@@ -26,10 +26,6 @@ class Seen:
         index = bisect_right(ranges, (place.seq, 1 << 63)) - 1
         return index >= 0 and ranges[index][0] <= place.seq <= ranges[index][1]
 
-    def knows(self, epoch: str) -> bool:
-        """Tell whether it has anything of this epoch."""
-        return epoch in self._epochs
-
     def top(self, epoch: str) -> int:
         """Give the highest number of an epoch, 0 if it has none."""
         ranges = self._epochs.get(epoch)

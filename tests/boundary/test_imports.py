@@ -72,6 +72,22 @@ def test_parent_of_capture_processes_loads_no_library_of_theirs() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", ["runtime.client", "runtime.async_client", "runtime.control_client"])
+def test_client_needs_pyzmq_and_msgspec_only(module: str) -> None:
+    """A user of the client installs two libraries; numpy, the readers of settings and the logger are none of them."""
+    code = f"""import sys
+class Only:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in {{"runtime", "edge_config", "zmq", "msgspec", *sys.stdlib_module_names}}:
+            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+sys.meta_path.insert(0, Only())
+import {module}
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: Path) -> None:
     """Where OpenCV or ONNX Runtime are missing, `run` says what to install and exits with 2."""
     for name in ("cv2", "onnxruntime"):  # found before the real ones, in the processes that it starts too

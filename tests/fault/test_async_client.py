@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from runtime import asking
 from runtime.async_client import AsyncSubscriber
 from runtime.client import Received
-from tests.fakes.device import Device
+from tests.fakes.answering import Device
 
 WAIT_S = 20.0
 """For a message on this machine: more means that it is lost."""

@@ -13,7 +13,7 @@ from edge_config.errors import AddressUnavailable
 from runtime import asking
 from runtime.acks import MOST_WAITING
 from runtime.client import Received, Subscriber
-from tests.fakes.device import Device
+from tests.fakes.answering import Device
 
 WAIT_S = 20.0
 """For a message on this machine, with two time-outs of 3 s within: more means that it is lost."""

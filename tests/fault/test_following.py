@@ -14,7 +14,7 @@ import pytest
 from edge_config import message
 from edge_config.message import Part
 from runtime.cli.replay import since
-from tests.fakes.device import Device
+from tests.fakes.answering import Device
 from tests.processes import DEVICE, ENOUGH_S, call, started
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"

@@ -6,20 +6,22 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edge_config import control, message
 from edge_config.message import JOURNALED, Phase
-from runtime.follower import Follower
+from runtime.follower import JOIN_S, Follower
 from runtime.received import Received
-from tests.fakes.device import Telling
+from runtime.resequence import MOST_HELD
+from runtime.unacknowledged import EVERY_S
+from tests.fakes.answering import Telling
 
 TOPICS = [message.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]
 ALERT_A, STATE_A = "v1/alert/edge/a/", "v1/state/edge/a/"
 
-HEAL_STEPS = 400
-"""Of 0.25 s: a hundred seconds, longer than any wait of a client that has work to do."""
+HEAL_STEPS = 200
+"""Of 0.5 s: a hundred seconds, longer than any wait of a client that has work to do."""
 
 
 class World:
@@ -104,12 +106,12 @@ class World:
         """Let the device answer again, and say all its heartbeats for a while."""
         self.silent, self.device.refusals = False, 0
         for step in range(HEAL_STEPS):
-            if step % 40 == 0:
+            if step % 20 == 0:
                 for camera in self.device.cameras:
                     self.health(camera)
             self.deliver()
             self.answer()
-            self.now_s += 0.25
+            self.now_s += 0.5
 
     def new_process(self, handled: Sequence[str] = ()) -> None:
         """Kill the client and start another; what was on its way to the old one is lost."""
@@ -119,6 +121,9 @@ class World:
 
     def keys(self, topic: str) -> list[str]:
         return [received.key for received in self.given if received.topic == topic]
+
+    def alerts(self) -> list[Received]:
+        return [received for received in self.given if "/alert/" in received.topic]
 
     def acknowledge(self, received: Received) -> None:
         self.acknowledged.add(received.key)
@@ -215,11 +220,27 @@ def play(world: World, steps: Sequence[tuple[Any, ...]]) -> None:
     world.heal()
 
 
-FEW = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+HEARD_BEFORE_JOINING = [
+    ("health", "a", False),
+    ("alert", "a", True, False),
+    ("restart",),
+    ("deliver",),
+    ("alert", "a", False, False),
+    ("alert", "a", False, False),
+    ("answer",),
+    ("alert", "a", False, False),
+    ("restart",),
+    ("health", "a", False),
+    ("restart",),
+]
 
 
 @FEW
 @given(st.lists(STEP, max_size=60), NAME)
+@example(HEARD_BEFORE_JOINING, None)
 def test_all_that_was_journaled_is_given_in_order(steps: list[tuple[Any, ...]], name: str | None) -> None:
     """While the device answers, whatever is lost, repeated or restarted: each topic is given as the journal has it,
     from the moment of joining on; for a named subscriber, alerts from the beginning.
@@ -246,8 +267,19 @@ def test_all_that_comes_after_the_snapshot_is_given(steps: list[tuple[Any, ...]]
         assert world.keys(topic) == journal(world, topic)[before[topic] - ("/state/" in topic) :]
 
 
+SNAPSHOT_REFUSED = [
+    ("health", "a", False),
+    ("restart",),
+    ("deliver",),
+    ("refuse", 1),
+    ("answer",),
+    ("alert", "a", True, False),
+]
+
+
 @FEW
 @given(st.lists(ILL_STEP, max_size=60), NAME)
+@example(SNAPSHOT_REFUSED, "hall")
 def test_device_that_does_not_answer_delays_and_loses_nothing(steps: list[tuple[Any, ...]], name: str | None) -> None:
     """With a control socket that falls silent, and refuses: in the end all is given, nothing twice, though some late;
     and an alert is never acknowledged of which an earlier message was not given.
@@ -294,3 +326,185 @@ def test_named_subscriber_gets_all_alerts_over_its_restarts(steps: list[tuple[An
     alerts = [entry.key for entry in world.device.journal if "/alert/" in entry.topic]
     assert len(set(handled)) == len(handled)
     assert set(handled) == set(alerts)
+
+
+def down(**options: Any) -> World:
+    """Give a world that has joined, and whose device has not answered for two time-outs."""
+    world = joined(**options)
+    world.silent = True
+    world.state("a", lost=True)
+    world.state("a")
+    for _ in range(30):
+        world.deliver()
+        world.answer()
+        world.wait(0.25)
+    assert world.follower.asking.is_down
+    return world
+
+
+def test_live_messages_wait_for_the_snapshot_and_not_for_ever() -> None:
+    """A device that does not answer delays the first messages by the time to join, and no longer."""
+    world = World()
+    world.silent = True
+    world.state("a")
+    world.deliver()
+    world.wait(JOIN_S - 0.1)
+    assert world.given == []
+    world.wait(0.2)
+    assert len(world.given) == 1
+
+
+def test_acknowledgement_waits_for_what_came_late() -> None:
+    """An alert whose end was given before its lost start is acknowledged when both are."""
+    world = down(name="hall")
+    world.alert("a", lost=True)
+    world.alert("a")
+    world.deliver()
+    (update,) = world.alerts()
+    world.acknowledge(update)
+    world.heal()
+    update, start = world.alerts()
+    assert (update.message.phase, update.missed, start.message.phase, start.origin) == ("update", 1, "start", "replay")
+    assert world.device.acks == []
+    world.acknowledge(start)
+    world.heal()
+    assert [ack.seq for ack in world.device.acks] == [2]
+
+
+def test_what_the_device_has_forgotten_is_acknowledged_again() -> None:
+    """An acknowledgement that a loss of power took back is sent again when the device starts."""
+    world = joined(name="hall")
+    world.alert("a")
+    world.deliver()
+    world.acknowledge(world.given[-1])
+    world.settle()
+    assert len(world.device.acks) == 1
+    world.device._acknowledged.clear()
+    world.device.restart()
+    world.health("a")
+    world.settle()
+    assert len(world.device.acks) == 2
+    assert len(world.keys(ALERT_A)) == 1
+
+
+def test_named_subscriber_asks_now_and_then() -> None:
+    """An alert that was lost, with every heartbeat after it, is found within a minute."""
+    world = joined(name="hall")
+    world.alert("a", lost=True)
+    world.wait(EVERY_S + 0.1)
+    world.settle()
+    assert len(world.keys(ALERT_A)) == 1
+
+
+def test_old_alerts_are_not_given_after_a_restart() -> None:
+    """A late joiner gets nothing of what was before, also if the journal cannot tell where its time began."""
+    world = World()
+    for _ in range(3):
+        world.alert("a", lost=True)
+    world.device.restart()
+    for camera in "ab":
+        world.device.state(camera)
+    world.settle()
+    world.device.restart()
+    world.alert("a")
+    world.heal()
+    assert world.keys(ALERT_A) == [f"{ALERT_A}epoch-3/1"]
+
+
+def test_heartbeat_while_the_device_is_silent_takes_nothing_back() -> None:
+    """What a replay brought of a new start stays known while the device does not answer, and later gaps are seen."""
+    world = joined()
+    world.device.restart()
+    world.state("a", lost=True)
+    world.health("a")
+    world.settle()
+    world.silent = True
+    world.state("a", lost=True)
+    world.health("a")
+    for _ in range(40):
+        world.deliver()
+        world.answer()
+        world.wait(0.25)
+    world.state("a", lost=True)
+    world.health("a")
+    world.heal()
+    world.state("a", lost=True)
+    world.state("a")
+    world.heal()
+    assert world.keys(STATE_A) == journal(world, STATE_A)
+
+
+def test_what_came_after_the_replay_was_read_is_given_with_it() -> None:
+    """A live message that is newer than the reply waits for nothing more."""
+    world = joined()
+    world.state("a", lost=True)
+    world.state("a")
+    world.deliver()
+    replies = [world.device.answer(body) for body in world.requests]
+    world.requests.clear()
+    world.state("a")
+    world.deliver()
+    for frames in replies:
+        world.follower.answered(frames, world.now_s)
+    world.deliver()
+    assert [received.origin for received in world.given[-3:]] == ["replay", "replay", "live"]
+    assert world.keys(STATE_A) == journal(world, STATE_A)
+
+
+def test_what_waits_is_bounded() -> None:
+    """Of very many messages that wait for a lost one, those beyond a bound are let go, and fetched with it."""
+    world = joined()
+    world.state("a", lost=True)
+    for _ in range(MOST_HELD + 500):
+        world.state("a")
+    world.deliver()
+    assert len(world.follower._lines[STATE_A]._held) == MOST_HELD
+    world.heal()
+    assert world.keys(STATE_A) == journal(world, STATE_A)
+
+
+def test_large_replies_are_asked_for_in_smaller_pages() -> None:
+    """A reply that takes longer than a time-out is asked for again with fewer messages."""
+    world = joined()
+    world.state("a", lost=True)
+    world.state("a")
+    world.deliver()
+    limits = []
+    for _ in range(60):
+        requests = [control.decode_request(body) for body in world.requests]
+        limits += [request.limit for request in requests if isinstance(request, control.Replay)]
+        world.requests.clear()
+        world.wait(0.25)
+    assert limits[:3] == [100, 25, 6]
+
+
+def test_gaps_are_reported_once_a_second() -> None:
+    """Many gaps are summed: a subscriber that loses much does not burden the device with it."""
+    world = joined(kinds=("score",))
+    for _ in range(50):
+        world.send(world.device.score("a"))
+        world.device.score("a")
+    world.deliver()
+    world.settle()
+    assert (world.device.asked["report_gap"], world.device.gaps["v1/score/edge/a/"]) == (1, 49)
+    for _ in range(2):
+        world.device.score("a")
+        world.send(world.device.score("a"))
+        world.settle()
+    assert world.device.asked["report_gap"] == 1
+    world.wait(1.1)
+    world.settle()
+    assert world.device.gaps["v1/score/edge/a/"] == 49 + 3
+
+
+def test_other_cameras_stay_pending() -> None:
+    """A named subscriber of one camera neither gives nor acknowledges the alerts of the others."""
+    world = World(kinds=("alert",), name="hall", device="edge", camera="b")
+    world.alert("a", lost=True)
+    world.alert("b", lost=True)
+    world.heal()
+    assert [received.message.camera for received in world.given] == ["b"]
+    for received in world.given:
+        world.acknowledge(received)
+    world.heal()
+    assert {ack.alert_id for ack in world.device.acks} == {"alert-2"}
