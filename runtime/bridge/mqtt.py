@@ -14,7 +14,7 @@ from runtime.bridge.topics import OFF, OFFLINE, ON, ONLINE, Entity, Topics, body
 
 
 class MqttSink:
-    """An MQTT broker. What is retained there is published again at each connection: it may have forgotten it."""
+    """An MQTT broker. What is retained there is published again when it was away: it may have forgotten it."""
 
     def __init__(self, settings: Mqtt, bridge: str, *, scores: bool) -> None:
         """Set it up; nothing connects before `start`.

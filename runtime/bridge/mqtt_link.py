@@ -71,7 +71,8 @@ class MqttLink:
         self._settings = settings
         self._online = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._on_online: Callable[[], None] = lambda: None
+        self._on_back: Callable[[], None] = lambda: None
+        self._was_online = False
         self._unconfirmed: dict[int, _Sent] = {}
         self._scores: set[int] = set()
         self._number = 0
@@ -84,10 +85,10 @@ class MqttLink:
         """Whether the broker is there."""
         return self._online.is_set()
 
-    def start(self, on_online: Callable[[], None]) -> None:
-        """Begin to connect; `on_online` is called after each time that it succeeds."""
+    def start(self, on_back: Callable[[], None]) -> None:
+        """Begin to connect; `on_back` is called each time that the broker is there again."""
         self._loop = asyncio.get_running_loop()
-        self._on_online = on_online
+        self._on_back = on_back
         self._client.connect_async(self._settings.host, self._settings.port, KEEPALIVE_S)
         self._client.loop_start()
 
@@ -158,7 +159,9 @@ class MqttLink:
         self._troubled = False
         self._scores.clear()  # what was not written when the last connection broke never will be
         self._online.set()
-        self._on_online()
+        if self._was_online:
+            self._on_back()
+        self._was_online = True
 
     def _disconnected(self, reason: str) -> None:
         if self._online.is_set() and not self._closing:
