@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -45,9 +46,12 @@ class Listener:
         self._client.loop_stop()
 
     def until(self, met: Callable[[], bool]) -> None:
-        """Wait for a condition that changes with what is heard."""
+        """Wait for a condition: it is looked at whenever something is heard, and ten times a second."""
+        end_s = time.monotonic() + ENOUGH_S
         with self._changed:
-            assert self._changed.wait_for(met, ENOUGH_S), [one.topic for one in self.heard]
+            while not met():
+                assert time.monotonic() < end_s, [one.topic for one in self.heard]
+                self._changed.wait(0.1)
 
     def last(self, topic: str) -> paho.MQTTMessage:
         """Wait for a topic, and give the last that was heard in it."""

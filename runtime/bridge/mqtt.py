@@ -14,7 +14,7 @@ from runtime.bridge.topics import OFF, OFFLINE, ON, ONLINE, Entity, Topics, body
 
 
 class MqttSink:
-    """An MQTT broker. What is retained there is published again at each connection: it may have forgotten it."""
+    """An MQTT broker. What is retained there is published again when it was away: it may have forgotten it."""
 
     def __init__(self, settings: Mqtt, bridge: str, *, scores: bool) -> None:
         """Set it up; nothing connects before `start`.
@@ -36,6 +36,7 @@ class MqttSink:
         self._latest: Latest[None] = Latest(lambda topic, _: self._publish_retained(topic))
         self._newest = Newest()
         self._devices: set[str] = set()
+        self._discovered: set[tuple[str, str, Entity]] = set()
 
     async def start(self) -> None:
         """Begin to connect."""
@@ -92,8 +93,11 @@ class MqttSink:
         await self._link.close(self._topics.bridge_status, timeout_s / 2)
 
     def _discover(self, device: str, camera: str, *entities: Entity) -> None:
+        """Tell Home Assistant of what it does not know yet."""
         for entity in entities if self._discovery else ():
-            self._say_once(*discovery(self._topics, self._discovery, device, camera, entity))
+            if (device, camera, entity) not in self._discovered:
+                self._discovered.add((device, camera, entity))
+                self._retain(*discovery(self._topics, self._discovery, device, camera, entity))
 
     def _say_once(self, topic: str, payload: bytes) -> None:
         if self._retained.get(topic) != payload:

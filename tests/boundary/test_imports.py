@@ -106,6 +106,20 @@ def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: P
     assert len([line for line in done.stderr.splitlines() if not line.startswith("{")]) == 1
 
 
+@pytest.mark.parametrize(
+    ("package", "extra", "broker"),
+    [("paho", "mqtt", "mqtt: {host: 127.0.0.1}"), ("nats", "nats", "nats: {servers: ['nats://127.0.0.1:1']}")],
+)
+def test_missing_broker_extra_names_its_install_line(package: str, extra: str, broker: str, tmp_path: Path) -> None:
+    """Where the package for a broker is missing, `bridge` says what to install and exits with 2."""
+    path = tmp_path / "bridge.yaml"
+    path.write_text(f"devices: [{{events: 'tcp://127.0.0.1:1', control: 'tcp://127.0.0.1:1'}}]\n{broker}\n")
+    block = BLOCK.replace(repr(WORKSHOP_ONLY), repr((package,)))
+    done = python(f"{block}\nimport runtime.cli.main as m\nsys.exit(m.main(['bridge', '--config', {str(path)!r}]))")
+    assert done.returncode == 2
+    assert done.stderr == f"patchedge: {package} is not installed; pip install 'patchedge[{extra}]'\n"
+
+
 def test_missing_export_extra_names_its_install_line(tmp_path) -> None:
     """Where the export extra is missing, `fit` says what to install and exits with 2."""
     argv = ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from tests.mqtt_listener import Listener
 from tests.processes import DEVICE, ENOUGH_S, started
 
 pytest.importorskip("runtime.async_client", reason="the client of this version cannot acknowledge")
-fakes = pytest.importorskip("tests.fakes.device")
+answering = importlib.import_module("tests.fakes.answering")
 
 pytestmark = needs_mosquitto
 
@@ -40,7 +41,7 @@ def configured(device: Any, broker: Mosquitto, folder: Path) -> Path:
 
 def test_alerts_arrive_though_the_bridge_was_killed(broker: Mosquitto, tmp_path: Path) -> None:
     """What the device journaled before the bridge came, and while it was away, arrives; what was acknowledged rests."""
-    with fakes.Device(tmp_path) as device, Listener(broker.port) as listener:
+    with answering.Device(tmp_path) as device, Listener(broker.port) as listener:
         config = configured(device, broker, tmp_path)
         device.state("a", "covered")
         for alert_id in ("one", "two"):
