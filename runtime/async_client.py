@@ -22,10 +22,10 @@ import zmq
 from edge_config.errors import MessageError
 from edge_config.message import DEFAULT_EVENTS, Kind
 from runtime.client import CLOSE_S, TURN_S, ask, is_owing, turn
-from runtime.connection import Connection
-from runtime.follower import Follower
+from runtime.following.connection import Connection
+from runtime.following.follower import Follower
+from runtime.following.received import Received
 from runtime.keys import Keys
-from runtime.received import Received
 
 __all__ = ["AsyncSubscriber", "Keys", "Received"]
 

@@ -26,10 +26,10 @@ import zmq
 
 from edge_config.errors import MessageError
 from edge_config.message import DEFAULT_EVENTS, Kind
-from runtime.connection import Connection
-from runtime.follower import Follower
+from runtime.following.connection import Connection
+from runtime.following.follower import Follower
+from runtime.following.received import Origin, Received
 from runtime.keys import Keys
-from runtime.received import Origin, Received
 
 __all__ = ["Keys", "Origin", "Received", "Subscriber"]
 
@@ -48,7 +48,7 @@ class Subscriber:
     """Receives messages and notices what was lost. Use it from one thread; iterate over it, or call `receive`.
 
     What is lost is fetched, and acknowledgements leave, while one of its methods runs. The order that messages are
-    given in is described in `runtime.follower`.
+    given in is described in `runtime.following.follower`.
     """
 
     def __init__(

@@ -25,9 +25,9 @@ from edge_config.control import (
     read_reply,
 )
 from edge_config.errors import AddressUnavailable
-from runtime.connection import connect
+from runtime.following.connection import connect
+from runtime.following.received import Received, read
 from runtime.keys import Keys
-from runtime.received import Received, read
 
 TIMEOUT_S = 5.0
 

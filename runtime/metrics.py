@@ -41,7 +41,7 @@ class Metrics:
         self._reloads = self._counter("reloads", "Bundles put into service, or refused.", "result")
 
         self._gaps = self._counter("gaps_reported", "Messages that subscribers said they missed.", "kind")
-        self._refused = self._counter("requests_refused", "Requests that were not done.", "reason")
+        self._refused = self._counter("refused", "Requests and connections that were refused.", "socket", "reason")
 
         self._age = self._histogram("frame_age_seconds", "From grab to publishing.", "camera", buckets=_AGE_S)
         self._stage = self._histogram("stage_seconds", "What a stage took of a frame.", "stage", buckets=_STAGE_S)
@@ -101,9 +101,9 @@ class Metrics:
         """Take over the counts that the `Publisher` keeps."""
         self._take_over(self._messages, by_kind)
 
-    def refused_in_all(self, by_reason: Mapping[str, int]) -> None:
-        """Take over the counts that `Control` keeps."""
-        self._take_over(self._refused, by_reason)
+    def refused_in_all(self, socket: str, by_reason: Mapping[str, int]) -> None:
+        """Take over the counts that a socket keeps, `events` or `control`, or `access` for both."""
+        self._take_over(self._refused, by_reason, socket)
 
     def gap(self, kind: str, missed: int) -> None:
         """Count messages that a subscriber missed; `kind` is one of a few words, never free text."""

@@ -15,7 +15,7 @@ from edge_config import message
 from edge_config.control import CameraNow, Now
 from edge_config.errors import MessageError
 from edge_config.message import JOURNALED, AlertMessage, Kind, Message, StateMessage
-from runtime.journal_read import Entry
+from runtime.journal.read import Entry
 from runtime.publish import Publisher
 
 PATIENCE_S = 2.0

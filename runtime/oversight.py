@@ -17,10 +17,10 @@ from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
 from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.health import Health
+from runtime.journal.recorder import JournalChanged, Written
 from runtime.machine import Machine
 from runtime.metrics import Metrics
 from runtime.notify import Notifier
-from runtime.recorder import JournalChanged, Written
 from runtime.reloads import Reloads
 from runtime.watched import Watched
 from runtime.wire import RESTARTED, Wire
@@ -219,7 +219,8 @@ class Oversight:
     def _measure(self, now_s: float) -> None:
         """Take over what feeds and publisher count, and do less or more."""
         self._metrics.published_in_all(self._wire.publisher.sent)
-        self._metrics.refused_in_all(self._wire.control.refused)
+        for socket, refused in self._wire.refused().items():
+            self._metrics.refused_in_all(socket, refused)
         for name, feed in self._feeds.items():
             self._metrics.dropped_in_all(name, feed.dropped)
             self._metrics.reconnected_in_all(name, feed.reconnects)

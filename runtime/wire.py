@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,17 +16,19 @@ from edge_config.errors import AddressUnavailable
 from edge_config.settings import Settings
 from runtime.access import Access
 from runtime.control import Asked, Control
+from runtime.journal.recorder import Recorder
 from runtime.outbox import Outbox
 from runtime.publish import Publisher
-from runtime.recorder import Recorder
 
 RESTARTED = "the runtime ended before the alert did"
 """Why an alert ends that an earlier start of the runtime left open."""
 
 T = TypeVar("T")
 
+_log = structlog.get_logger()
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Wire:
     """What is open.
 
@@ -43,14 +45,26 @@ class Wire:
     recorder: Recorder
     outbox: Outbox
     access: Access
+    _to_cut: bool = False
 
     def admit(self) -> bool:
         """Take note of keys that came or went; tell whether everybody was cut off, since one of them is gone."""
-        if not self.access.refresh():
+        self._to_cut |= self.access.refresh()
+        if not self._to_cut:
             return False
-        self.publisher.rebind()  # who is still allowed connects again by itself
         self.control.rebind()
+        try:
+            self.publisher.rebind()  # who is still allowed connects again by itself
+        except AddressUnavailable as error:
+            _log.warning("events are not served", problem=str(error), next="it is tried again")
+            return False
+        self._to_cut = False
         return True
+
+    def refused(self) -> dict[str, Mapping[str, int]]:
+        """Count what was refused so far, by socket and reason."""
+        denied = {"key": self.access.denied}
+        return {"events": self.publisher.refused, "control": self.control.refused, "access": denied}
 
 
 def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStack) -> Wire:
@@ -112,5 +126,5 @@ def bind(chosen: Any, default: Any, free: str, make: Callable[[str], T]) -> T:
     except AddressUnavailable as error:
         if chosen.bind != default.bind:
             raise
-        structlog.get_logger().warning("default address is taken", problem=str(error), instead="a free one")
+        _log.warning("default address is taken", problem=str(error), instead="a free one")
         return make(free)

@@ -9,8 +9,8 @@ import msgspec
 
 from edge_config.control import Kept, KeptMessages, Replay
 from edge_config.message import Phase, topic
-from runtime.journal import Journal
-from runtime.journal_read import Entry
+from runtime.journal.journal import Journal
+from runtime.journal.read import Entry
 
 DAY_NS = 86_400 * 10**9
 NOW_NS = 1_800_000_000 * 10**9  # in 2027

@@ -12,8 +12,8 @@ from edge_config.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_config.message import Part
+    from runtime.following.received import Received
     from runtime.keys import Keys
-    from runtime.received import Received
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _NUMBERS = ("uint8", "int16", "int32", "float16", "float32", "float64")

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from edge_config.errors import JournalUnavailable
 from edge_config.sections import Journal as Settings
-from runtime.journal import Journal
+from runtime.journal.journal import Journal
+from runtime.journal.recorder import Recorder
 from runtime.link import module
 from runtime.log import set_up_logging
-from runtime.recorder import Recorder
 from tests.journals import alert, read_all
 
 MOST_MB = 1024  # nothing is pruned

@@ -19,8 +19,8 @@ from edge_config import settings
 from runtime.answers import Answers
 from runtime.control import Asked
 from runtime.frame import BundleInfo, Frame, Result
+from runtime.journal.recorder import Written
 from runtime.metrics import Metrics
-from runtime.recorder import Written
 from runtime.watched import Watched
 from runtime.wire import open_wire
 

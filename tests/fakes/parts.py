@@ -199,6 +199,9 @@ class Wire:
     def admit(self) -> bool:
         return self.gone
 
+    def refused(self) -> dict[str, dict[str, int]]:
+        return {"control": self.control.refused}
+
 
 class Clock:
     """Stands in a module's place of `time`, and goes on when a test says so."""

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import asking
 from runtime.async_client import AsyncSubscriber
 from runtime.client import Received
+from runtime.following import asking
 from tests.fakes.answering import Device
 
 WAIT_S = 20.0

@@ -10,9 +10,9 @@ import pytest
 import zmq
 
 from edge_config.errors import AddressUnavailable
-from runtime import asking
-from runtime.acks import MOST_WAITING
 from runtime.client import Received, Subscriber
+from runtime.following import asking
+from runtime.following.acks import MOST_WAITING
 from tests.fakes.answering import Device
 
 WAIT_S = 20.0

@@ -15,8 +15,8 @@ import pytest
 
 from edge_config.control import Pending
 from edge_config.errors import JournalUnavailable
-from runtime.journal import Journal
-from runtime.journal_file import KEPT_ASIDE
+from runtime.journal.file import KEPT_ASIDE
+from runtime.journal.journal import Journal
 from tests.bench.journal_kill import kill_writer
 from tests.journals import MOST_BYTES, MOST_DAYS, alert, read_all, seqs
 

@@ -23,12 +23,12 @@ from edge_config import control
 from edge_config.control import Ack, Acknowledged, KeptMessages, Pending, Replay
 from edge_config.errors import JournalUnavailable
 from edge_config.sections import Journal as Settings
-from runtime import recorder as recorders
 from runtime.backoff import Backoff
 from runtime.control import Asked
-from runtime.journal import Journal
-from runtime.journal_read import Entry
-from runtime.recorder import MOST_ASKED, JournalChanged, Recorder, Written
+from runtime.journal import recorder as recorders
+from runtime.journal.journal import Journal
+from runtime.journal.read import Entry
+from runtime.journal.recorder import MOST_ASKED, JournalChanged, Recorder, Written
 from tests.journals import MOST_BYTES, MOST_DAYS, alert, read_all, seqs, state
 from tests.processes import ENOUGH_S
 
@@ -328,7 +328,7 @@ def test_file_that_is_taken_away_is_begun_anew(path: Path, loss: str) -> None:
 
 def test_locked_file_is_a_state(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program that writes to the file holds up nothing for long."""
-    monkeypatch.setattr("runtime.journal_file.BUSY_S", 0.05)
+    monkeypatch.setattr("runtime.journal.file.BUSY_S", 0.05)
     with started(path) as rig, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         rig.put(alert("a", "start", 1))
@@ -513,7 +513,7 @@ def test_disk_that_hangs_at_the_start_holds_up_nobody(path: Path, monkeypatch: p
         rig.put(alert("a", "start", 1))
     go_on = threading.Event()
     monkeypatch.setattr(recorders, "OPEN_S", 0.05)
-    monkeypatch.setattr("runtime.journal_file._sync_folder", lambda _: go_on.wait(ENOUGH_S))
+    monkeypatch.setattr("runtime.journal.file._sync_folder", lambda _: go_on.wait(ENOUGH_S))
     with started(path) as rig:
         assert (rig.recorder.state, rig.recorder.reason) == ("memory", "the file is not open yet")
         assert rig.recorder.unfinished == ()

@@ -10,7 +10,7 @@ import pytest
 
 from edge_config.control import Ack, ReportGap, Snapshot, Status
 from runtime.control import Asked
-from runtime.recorder import JournalChanged, Written
+from runtime.journal.recorder import JournalChanged, Written
 from tests.fakes.parts import Feed, Parts
 
 

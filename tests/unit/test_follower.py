@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from edge_config import control, message
 from edge_config.message import JOURNALED, Phase
-from runtime.follower import JOIN_S, Follower
-from runtime.received import Received
-from runtime.resequence import MOST_HELD
-from runtime.unacknowledged import EVERY_S
+from runtime.following.follower import JOIN_S, Follower
+from runtime.following.received import Received
+from runtime.following.resequence import MOST_HELD
+from runtime.following.unacknowledged import EVERY_S
 from tests.fakes.answering import Telling
 
 TOPICS = [message.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from edge_config.control import Ack, KeptMessages, Pending, Replay
 from edge_config.message import Phase
-from runtime import recall
-from runtime.journal import LARGE, MOST_SUBSCRIBERS, Journal
-from runtime.journal_file import default_path
-from runtime.journal_move import move
-from runtime.journal_read import Entry
-from runtime.recall import REPLY_BYTES
+from runtime.journal import recall
+from runtime.journal.file import default_path
+from runtime.journal.journal import LARGE, MOST_SUBSCRIBERS, Journal
+from runtime.journal.move import move
+from runtime.journal.read import Entry
+from runtime.journal.recall import REPLY_BYTES
 from tests.journals import DAY_NS, MOST_BYTES, MOST_DAYS, NOW_NS, alert, place, places, seqs, size_on_disk, state
 
 TOPIC = "v1/alert/edge/cam/"

@@ -9,7 +9,7 @@ import pytest
 from edge_config import message
 from edge_config.message import AlertMessage, JournalState, StateMessage
 from runtime import outbox as outbox_
-from runtime.journal_read import Entry
+from runtime.journal.read import Entry
 from runtime.outbox import PATIENCE_S, Outbox
 from runtime.publish import Publisher
 from tests.fakes.parts import Clock

@@ -18,9 +18,9 @@ from edge_config.message import JournalState
 from edge_config.sections import Journal as Settings
 from runtime.backoff import Backoff
 from runtime.control import Asked
-from runtime.journal_file import default_path
-from runtime.journal_read import GROUP, Entry
-from runtime.store import Store
+from runtime.journal.file import default_path
+from runtime.journal.read import GROUP, Entry
+from runtime.journal.store import Store
 
 MOST_WAITING = 10_000
 """So many entries wait for a disk that does not answer, at most; then the oldest states go, and then the oldest."""

@@ -21,12 +21,12 @@ from edge_config import message
 from edge_config.control import Answer, KeptMessages, Now, Replay, Snapshot, kept_frames, read_reply
 from edge_config.errors import MessageError, RequestError
 from edge_config.message import JOURNALED, AlertMessage, HealthMessage, Kind, StateMessage
-from runtime.acks import Acks
-from runtime.asking import Asking
-from runtime.gaps import Gaps
-from runtime.received import Place, Received, read
-from runtime.resequence import Resequencer
-from runtime.unacknowledged import Unacknowledged
+from runtime.following.acks import Acks
+from runtime.following.asking import Asking
+from runtime.following.gaps import Gaps
+from runtime.following.received import Place, Received, read
+from runtime.following.resequence import Resequencer
+from runtime.following.unacknowledged import Unacknowledged
 
 JOIN_S = 5.0
 """Live alerts and states wait so long for the snapshot, and for what is pending; then they go on without."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from edge_config.control import Answer, KeptMessages, Pending
-from runtime.asking import Asking
+from runtime.following.asking import Asking
 
 EVERY_S = 60.0
 """It is asked so often whether there is something that did not arrive."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from edge_config.control import Ack, Answer
 from edge_config.message import AlertMessage
-from runtime.asking import Asking
-from runtime.received import Place, Received
+from runtime.following.asking import Asking
+from runtime.following.received import Place, Received
 
 MOST_WAITING = 256
 """With so many alerts acknowledged that the device does not know of yet, the next acknowledgement waits."""

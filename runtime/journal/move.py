@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the journal takes its notes from here
-    from runtime.journal import Journal
+    from runtime.journal.journal import Journal
 
 _ACK = """INSERT INTO acks (alert_id, subscriber, row) VALUES (?, ?, ?)
     ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row)"""

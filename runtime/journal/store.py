@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from edge_config.control import Ack, KeptMessages, Pending, Replay
 from edge_config.errors import JournalUnavailable
 from edge_config.message import JournalState
-from runtime import recall
 from runtime.backoff import Backoff
-from runtime.journal import Journal
-from runtime.journal_move import move
-from runtime.journal_read import Entry
+from runtime.journal import recall
+from runtime.journal.journal import Journal
+from runtime.journal.move import move
+from runtime.journal.read import Entry
 
 MEMORY_BYTES = 8 << 20
 """What cannot be written is kept in memory up to this size; then the oldest goes, as in the file."""

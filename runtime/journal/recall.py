@@ -9,7 +9,7 @@ import msgspec
 
 from edge_config.control import Ack, Kept, KeptMessages, Pending, Replay
 from edge_config.message import JOURNALED, WIRE_VERSION
-from runtime.journal_read import Entry, Reader
+from runtime.journal.read import Entry, Reader
 
 REPLY_BYTES = 1 << 20
 """A reply holds no more bytes of messages and parts than this, or one message."""

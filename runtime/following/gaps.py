@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from edge_config.control import ReportGap
-from runtime.asking import Asking
-from runtime.received import Place, Received
+from runtime.following.asking import Asking
+from runtime.following.received import Place, Received
 
 REPORT_EVERY_S = 1.0
 """At most one report of lost messages in so many seconds."""

@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 from edge_config.control import Ack, KeptMessages, Pending, Replay
-from runtime import recall
-from runtime.journal_file import PAGE_BYTES, Database
-from runtime.journal_move import Notes
-from runtime.journal_read import COLUMNS, Entry, Reader
-from runtime.journal_room import Room
+from runtime.journal import recall
+from runtime.journal.file import PAGE_BYTES, Database
+from runtime.journal.move import Notes
+from runtime.journal.read import COLUMNS, Entry, Reader
+from runtime.journal.room import Room
 
 GROUP_BYTES = 1 << 20
 """So much is written in one transaction, or one entry; less where the journal must stay small."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from runtime.received import Place
+from runtime.following.received import Place
 
 MOST_EPOCHS = 64
 MOST_RANGES = 1000

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from runtime.received import Place, Received
-from runtime.seen import MOST_EPOCHS, Seen
+from runtime.following.received import Place, Received
+from runtime.following.seen import MOST_EPOCHS, Seen
 
 MOST_HELD = 2000
 """So many messages wait for those before them; more are let go, as the journal has them too."""
