@@ -49,7 +49,7 @@ def test_alerts_arrive_though_the_bridge_was_killed(broker: Mosquitto, tmp_path:
         with started(*DEVICE, "bridge", "--config", config) as process:
             listener.until(lambda: ids(listener) == ["one", "two"])
             assert json.loads(listener.last("patchedge/edge/a/state").payload)["reason"] == "covered"
-            device.wait_subscribed("v1/alert/")
+            device.wait_subscribed(["v1/alert/"])
             device.say(device.alert("b", "three", "start", (b"\xff\xd8picture",)))
             assert listener.last("patchedge/edge/b/picture").payload == b"\xff\xd8picture"
             listener.until(lambda: len(acknowledged(device)) == 3)
