@@ -7,7 +7,6 @@ device's journal keeps meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +14,9 @@ import zmq
 
 from edge_config.bridge import Bridge, Device
 from edge_config.message import AnyMessage, Kind
+from runtime import keys
+from runtime.async_client import AsyncSubscriber
+from runtime.keys import Keys
 
 
 class Given(Protocol):
@@ -74,7 +76,6 @@ class Devices:
         """
         self._secret_key = None if settings.secret_key is None else Path(settings.secret_key)
         if self._secret_key is not None:
-            keys: Any = import_module("runtime.keys")
             keys.load_secret(self._secret_key)
             for device in settings.devices:
                 if device.server_key is not None:
@@ -88,14 +89,12 @@ class Devices:
         Raises:
             AddressUnavailable: an address of the device is not one of ZeroMQ.
         """
-        client: Any = import_module("runtime.async_client")
-        keys = None
+        its = None
         if device.server_key is not None and self._secret_key is not None:
-            keys = client.Keys(secret_key=self._secret_key, server_key=Path(device.server_key))
-        source: Source = client.AsyncSubscriber(
-            device.events, kinds=kinds, control=device.control, name=name, keys=keys, context=self._context
+            its = Keys(secret_key=self._secret_key, server_key=Path(device.server_key))
+        return AsyncSubscriber(
+            device.events, kinds=kinds, control=device.control, name=name, keys=its, context=self._context
         )
-        return source
 
     def close(self) -> None:
         """Free what is shared; the subscribers are closed."""

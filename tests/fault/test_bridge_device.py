@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import signal
 from collections.abc import Iterator
@@ -13,11 +12,9 @@ import pytest
 import yaml
 
 from tests.brokers import Mosquitto, needs_mosquitto
+from tests.fakes import answering
 from tests.mqtt_listener import Listener
 from tests.processes import DEVICE, ENOUGH_S, started
-
-pytest.importorskip("runtime.async_client", reason="the client of this version cannot acknowledge")
-answering = importlib.import_module("tests.fakes.answering")
 
 pytestmark = needs_mosquitto
 
