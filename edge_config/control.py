@@ -248,6 +248,12 @@ def encode_refusal(request_id_: str, error: str) -> bytes:
     return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": False, "error": error})
 
 
+def json_schemas() -> dict[str, Any]:
+    """Give the JSON Schemas of requests, of the envelope of replies, and of what the envelope holds, by name."""
+    kinds = {"request": AnyRequest, "reply": Answer, "snapshot": Now, "messages": KeptMessages, "ack": Acknowledged}
+    return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}
+
+
 # What follows is for those who ask.
 
 _BUSY = ("too many requests", "wait for an answer", "is stopping")
@@ -267,7 +273,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     schema: Literal["patchedge.control.v1"]
     ok: bool
     id: str = ""
-    reply: msgspec.Raw = msgspec.Raw(b"null")
+    reply: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     error: str = ""
 
     @property

@@ -1,11 +1,11 @@
-"""patchedge schema: print the JSON Schemas of the messages."""
+"""patchedge schema: print the JSON Schemas of messages, requests and replies."""
 
 from __future__ import annotations
 
 import argparse
 
 NAME = "schema"
-HELP = "print the JSON Schemas of the messages"
+HELP = "print the JSON Schemas of messages, requests and replies"
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,8 @@ def run(_args: argparse.Namespace) -> int:
     """Print one JSON object: name of the schema -> schema."""
     import msgspec
 
-    from edge_config.message import json_schemas
+    from edge_config import control, message
 
-    print(msgspec.json.format(msgspec.json.encode(json_schemas()), indent=2).decode())
+    schemas = message.json_schemas() | control.json_schemas()
+    print(msgspec.json.format(msgspec.json.encode(schemas), indent=2).decode())
     return 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_config import message
+from edge_config import control, message
 from edge_config.errors import MessageError
 from edge_config.message import AlertMessage, HealthMessage, Part, ScoreMessage, StateMessage
 
@@ -168,3 +168,14 @@ def test_json_schemas_list_every_field() -> None:
     assert set(schemas) == {f"patchedge.{kind}.v1" for kind in ("score", "alert", "state", "health")}
     fields = schemas["patchedge.score.v1"]["$defs"]["ScoreMessage"]["properties"]
     assert set(fields) == set(ScoreMessage.__struct_fields__)
+
+
+def test_json_schemas_of_requests_name_every_request() -> None:
+    """The printed JSON Schemas have each request that can be made, and what it is answered by."""
+    schemas = control.json_schemas()
+    requests = schemas["patchedge.control.v1 request"]["$defs"]
+    tags = {
+        one["properties"]["request"]["enum"][0] for one in requests.values() if "request" in one.get("properties", {})
+    }
+    assert tags == {"status", "reload", "snapshot", "replay", "pending", "ack", "report_gap"}
+    assert {"patchedge.control.v1 reply", "patchedge.control.v1 snapshot"} < set(schemas)
