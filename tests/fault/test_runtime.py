@@ -325,7 +325,7 @@ def test_request_that_the_worker_takes_with_it_is_refused(run: Run, camera: Netw
     runtime.until_scored()
     worker = runtime.child("runtime.worker")
     os.kill(worker, signal.SIGSTOP)
-    with runtime.following.asking(request="reload") as answer:
+    with runtime.asking(request="reload") as answer:
         assert runtime.ask(request="status")["ok"]  # so the reload was handled before
         os.kill(worker, signal.SIGKILL)
         said = answer()
