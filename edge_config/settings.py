@@ -13,6 +13,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from edge_config import signature
 from edge_config.errors import SettingsError
 from edge_config.sections import (
     Alerts,
@@ -27,6 +28,7 @@ from edge_config.sections import (
     SearchKind,
     Section,
     Security,
+    Trust,
 )
 
 if sys.version_info >= (3, 11):
@@ -53,6 +55,7 @@ class Settings(Section, frozen=True):
         journal: the file that alerts and states are written to.
         clips: films of alerts.
         security: encryption, and who may connect.
+        trust: whose bundles are served.
     """
 
     bundle: Annotated[str, Meta(min_length=1)]
@@ -67,6 +70,7 @@ class Settings(Section, frozen=True):
     journal: Journal = msgspec.field(default_factory=Journal)
     clips: Clips = msgspec.field(default_factory=Clips)
     security: Security = msgspec.field(default_factory=Security)
+    trust: Trust = msgspec.field(default_factory=Trust)
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -108,6 +112,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
         _check_bind(name, section.bind, where, insecure=section.insecure)
     for name, camera in settings.cameras.items():
         _check_camera(name, camera, where)
+    _check_trust(settings.trust, where)
     if settings.degrade.cool_c >= settings.degrade.hot_c:
         raise SettingsError("key `degrade.cool_c` is not below `degrade.hot_c`", where=where)
     return settings
@@ -124,6 +129,18 @@ def _check_bind(section: str, bind: str, where: str, *, insecure: bool) -> None:
             where=where,
             remedy=f"bind 127.0.0.1, or set {section}.insecure: true{flag} on a network that you trust",
         )
+
+
+def _check_trust(trust: Trust, where: str) -> None:
+    if trust.unsigned == "refuse" and not trust.keys:
+        raise SettingsError(
+            "key `trust.unsigned` refuses every bundle without `trust.keys`", where=where, remedy="name a public key"
+        )
+    for text in trust.keys:
+        if not signature.is_key_or_path(text):
+            raise SettingsError(
+                f"key `trust.keys`: `{text}` is no key", where=where, remedy="ed25519: and 64 hex digits, or a file"
+            )
 
 
 def _check_camera(name: str, camera: Camera, where: str) -> None:
@@ -177,6 +194,7 @@ def _explain_device(problem: str, tree: dict[str, Any]) -> str:
         ".journal": Journal,
         ".clips": Clips,
         ".security": Security,
+        ".trust": Trust,
     }
     section = sections.get(place.strip("`").removeprefix("$"), Section)
     return explain(problem, section.__struct_fields__)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from edge_config.sections import SearchKind
+from edge_config.sections import SearchKind, Trust
 from runtime.backoff import Backoff
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import SharedFrame
@@ -18,6 +18,9 @@ from runtime.link import LinkClosed, module
 
 _MOST = 2
 """Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
+
+_BUILDS = 10
+"""Times as long as loading it, a bundle may take whose index is built on the device."""
 
 _TICK_S = 0.25
 """The watch looks so often whether an answer is overdue."""
@@ -37,6 +40,7 @@ class Engine:
         tell: Callable[[EngineEvent], None],
         threads: int = 0,
         search: SearchKind = "lazy",
+        trust: Trust | None = None,
         command: Sequence[str] = module("runtime.worker"),
         job_timeout_s: float = 10.0,
         load_timeout_s: float = 120.0,
@@ -49,13 +53,15 @@ class Engine:
             tell: takes the events, from any thread, and returns at once.
             threads: of all libraries of the worker together; 0 means all cores.
             search: how far patches are searched.
+            trust: whose bundles are served; by default everybody's.
             command: starts the worker.
             job_timeout_s: a worker that owes an answer to a frame for so long is hung.
-            load_timeout_s: a worker that loads a bundle for so long is hung.
+            load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds indices.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
         """
         self._paths = dict(bundles)
-        self._begin = Begin(threads, search)
+        self._begin = Begin(threads, search, trust or Trust())
+        load_timeout_s *= _BUILDS if self._begin.trust.rebuild_index else 1
         self._tell = tell
         self._new_life = partial(Life, command, job_timeout_s, load_timeout_s)
         self._backoff = backoff or Backoff(0.5, 30.0)

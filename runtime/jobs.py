@@ -10,15 +10,16 @@ from __future__ import annotations
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.sections import SearchKind
+from edge_config.sections import SearchKind, Trust
 from runtime.frame import BundleInfo, Result
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """How to score: threads of all libraries together (0 means all cores), and how far to search."""
+    """How to score: threads of all libraries together (0 means all cores), how far to search, and whose bundles."""
 
     threads: int
     search: SearchKind
+    trust: Trust = msgspec.field(default_factory=Trust)
 
 
 class Attach(msgspec.Struct, frozen=True, tag=True):

@@ -51,7 +51,13 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
     with ExitStack() as stack:
         stack.callback(termination.done)
         feeds = {name: Feed(name, camera, inbox.put, grab) for name, camera in settings.cameras.items()}
-        engine = Engine(_bundles(settings), tell=inbox.put, threads=settings.threads, search=settings.search)
+        engine = Engine(
+            _bundles(settings),
+            tell=inbox.put,
+            threads=settings.threads,
+            search=settings.search,
+            trust=settings.trust,
+        )
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
         events = settings.events
