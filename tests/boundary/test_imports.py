@@ -27,7 +27,7 @@ sys.meta_path.insert(0, Block())
 
 VERBS = {
     "runtime.cli.main": ("run", "watch", "check", "bench", "bundle", "schema"),
-    "export.cli.main": ("fit", "evaluate", "recalibrate", "demo"),
+    "export.cli.main": ("fit", "evaluate", "recalibrate", "demo", "signing-key", "sign"),
 }
 
 
