@@ -108,6 +108,8 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain_device(str(error), tree), where=where) from error
+    except UnicodeError as error:  # half a character, as "\ud800" in YAML
+        raise SettingsError("holds text that is no text", where=where) from error
     for name, section in (("events", settings.events), ("control", settings.control), ("metrics", settings.metrics)):
         _check_bind(name, section.bind, where, insecure=section.insecure)
     for name, camera in settings.cameras.items():
