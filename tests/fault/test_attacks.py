@@ -25,6 +25,7 @@ import msgspec
 import numpy as np
 import pytest
 from nacl.signing import SigningKey
+from onnx import TensorProto, helper
 
 from edge_config import bundle as bundles
 from edge_config import errors, hnsw_header, pack
@@ -252,6 +253,26 @@ def golden_of(make: Callable[[], bytes]) -> Callable[[Case], Path]:
     return attack
 
 
+def graph_that_reads(location: str) -> Callable[[Case], Path]:
+    """Have the graph take its numbers from a file that it names."""
+
+    def attack(case: Case) -> Path:
+        (case.folder / "secret").write_bytes(bytes(16))
+        weight = TensorProto(name="weight", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+        for key, value in (("location", location.format(case.folder)), ("offset", "0"), ("length", "16")):
+            weight.external_data.add(key=key, value=value)
+        taken = helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 32, 32, 3])
+        given = helper.make_tensor_value_info("weight", TensorProto.FLOAT, [4])
+        graph = helper.make_graph([], "reader", [taken], [given], [weight])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+        model.ir_version = 10
+        case.file(bundles.MODEL).write_bytes(model.SerializeToString())
+        case.resign()
+        return case.bundle
+
+    return attack
+
+
 def more_golden(case: Case) -> Path:
     with np.load(case.file(bundles.GOLDEN)) as golden:
         arrays = dict(golden)
@@ -463,6 +484,8 @@ ATTACKS: dict[str, tuple[Callable[[Case], Path], type[errors.PatchedgeError]]] =
     "golden frames of ten billion numbers": (golden_of(_huge_shape), errors.BundleShapeMismatch),
     "golden frames with a hundred arrays more": (more_golden, errors.BundleShapeMismatch),
     "golden frames with a directory longer than said": (golden_of(_huge_directory), errors.BundleShapeMismatch),
+    "graph that reads a file beside the bundle": (graph_that_reads("../secret"), errors.BundleGraphInvalid),
+    "graph that reads a file by its whole path": (graph_that_reads("{}/secret"), errors.BundleGraphInvalid),
     # the packed file
     "pack: byte flipped": (packed(flipped(bundles.BANK)), errors.BundleFileHash),
     "pack: signature stripped": (packed(stripped), errors.BundleUnsigned),
