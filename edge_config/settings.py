@@ -39,6 +39,12 @@ else:
 MAX_PORT = 65535
 
 
+MAX_BYTES = 128 << 10
+"""Of a settings file: the parser of YAML is slow, and 64 cameras need a tenth of that."""
+
+_MOST_MERGED = 256
+
+
 class Settings(Section, frozen=True):
     """All settings of `patchedge run`.
 
@@ -83,15 +89,30 @@ def read_file(path: str) -> dict[str, Any]:
     if ending not in {".yaml", ".yml", ".toml"}:
         raise SettingsError("not a settings file", where=path, remedy="name it .yaml, .yml or .toml")
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        tree = tomllib.loads(text) if ending == ".toml" else yaml.safe_load(text)
+        with Path(path).open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1).decode("utf-8")
+        if len(text) > MAX_BYTES:
+            raise SettingsError(f"longer than {MAX_BYTES} bytes", where=path)
+        tree = tomllib.loads(text) if ending == ".toml" else yaml.load(text, _Loader)  # noqa: S506 - is a SafeLoader
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # TOML and Unicode errors are ValueErrors
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
         raise SettingsError(f"cannot be parsed ({error})", where=path) from error
     if not isinstance(tree, dict):
         raise SettingsError("holds no settings", where=path, remedy="write `key: value` lines")
     return tree
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, and no more of it than is written: what `<<` merges may merge in turn, and grow tenfold each time.
+
+    Not the loader in C, which deeply nested brackets crash.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_MERGED:
+            raise yaml.constructor.ConstructorError(problem="too many keys", problem_mark=node.start_mark)
 
 
 def parse(tree: dict[str, Any], where: str = "settings") -> Settings:

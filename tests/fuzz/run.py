@@ -77,7 +77,8 @@ def fuzz(name: str, minutes: float) -> None:
         changed = reader.mutate(data, seed) if seed % 2 and hasattr(reader, "mutate") else atheris.Mutate(data, most)
         return changed[:most]
 
-    options = [f"-max_total_time={minutes * 60:.0f}", f"-rss_limit_mb={MOST_MB}", f"-max_len={MOST_INPUT}"]
+    longest = getattr(reader, "LONGEST", MOST_INPUT)
+    options = [f"-max_total_time={minutes * 60:.0f}", f"-rss_limit_mb={MOST_MB}", f"-max_len={longest}"]
     options += ["-timeout=60", "-print_final_stats=1", f"-artifact_prefix={WORK}/{name}-"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], check, custom_mutator=mutate)
     atheris.Fuzz()

@@ -11,7 +11,14 @@ from tests.fuzz.mutate import mutate_json
 
 FOUND: tuple[bytes, ...] = (
     b'\0{"bundle": "\\ud800", "cameras": {"top": {"source": 0}}}',  # half a character was a traceback
+    b"\0a: " + b"9:" * 400 + b"9.5",  # so was a number that overflows
+    b"\0a0: &a0 {k: v, l: v}\n"  # and this took minutes and all memory
+    + b"".join(b"a%d: &a%d {<<: [%b]}\n" % (at + 1, at + 1, b",".join([b"*a%d" % at] * 10)) for at in range(12)),
+    b"\0" + b"[" * 30_000,
+    b"\0" + b'"' + b"x" * 300_000,
 )
+
+LONGEST = 16_000  # YAML is read slowly, and a quarter as fast under atheris
 
 
 def seeds() -> list[bytes]:
