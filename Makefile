@@ -10,7 +10,7 @@ DATA ?= ../shared/data
 MINUTES ?= 10
 READER ?= all
 
-.PHONY: help setup demo test test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-coreset bench-peers clean
+.PHONY: help setup demo test test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -62,6 +62,9 @@ bench-frame: setup  ## what a frame costs beside the bare network: fixed camera,
 
 bench-topology: setup  ## what the processes cost beside threads of one process: after bench-frame, on its bundle
 	$(BIN)/python -m tests.bench.topology build/frame/office.bundle build/frame/sources/office
+
+bench-delivery: setup  ## do alerts arrive? everything is killed while they are counted (6 minutes); DELIVERY_OPTIONS=--help
+	$(BIN)/python -m tests.bench.delivery $(DELIVERY_OPTIONS)
 
 bench-coreset: setup  ## coreset selection against the plain loop, and a million patches within 4 GiB
 	$(BIN)/python -m tests.bench.coreset

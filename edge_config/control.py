@@ -10,17 +10,21 @@ To add a request: a struct here, its place in `AnyRequest`, and an answer in the
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+from collections.abc import Sequence
+from itertools import islice
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
 
-from edge_config.errors import RequestError
+from edge_config.errors import MessageError, RequestError
 from edge_config.message import NAME_PATTERN, AlertMessage, StateMessage
 
 SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
+
+_MOST_SAID = 300  # characters of what is wrong with a request
 
 SubscriberName = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
 
@@ -194,7 +198,7 @@ class _Header(msgspec.Struct):
     """What is read first, to tell another version from a mistake."""
 
     schema: str
-    id: str = ""
+    id: Annotated[str, Meta(max_length=128)] = ""
 
 
 _requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
@@ -217,7 +221,13 @@ def decode_request(body: bytes) -> AnyRequest:
         return _requests.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         known = f"known here: {', '.join(REQUESTS)}"
-        raise RequestError(f"not a request that is understood ({error})", remedy=known) from error
+        raise RequestError(f"not a request that is understood ({_short(error)})", remedy=known) from error
+
+
+def _short(error: Exception) -> str:
+    """Say what is wrong, without all that a stranger wrote."""
+    text = str(error)
+    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID // 2]}...{text[-_MOST_SAID // 2 :]}"
 
 
 def request_id(body: bytes) -> str:
@@ -236,3 +246,85 @@ def encode_reply(request_id_: str, payload: Any) -> bytes:
 def encode_refusal(request_id_: str, error: str) -> bytes:
     """Make the reply to a request that was not done; `error` is one line."""
     return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": False, "error": error})
+
+
+# What follows is for those who ask.
+
+_BUSY = ("too many requests", "wait for an answer", "is stopping")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope of every reply.
+
+    Attributes:
+        schema: "patchedge.control.v1".
+        id: that of the request.
+        ok: it was done.
+        reply: what it asked for, as JSON; null if it was not done.
+        error: why it was not done, one line; empty if it was.
+    """
+
+    schema: Literal["patchedge.control.v1"]
+    ok: bool
+    id: str = ""
+    reply: msgspec.Raw = msgspec.Raw(b"null")
+    error: str = ""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the same request may well be answered a moment later."""
+        return not self.ok and any(words in self.error for words in _BUSY)
+
+
+_answers = msgspec.json.Decoder(Answer)
+_Payload = TypeVar("_Payload")
+
+
+def encode_request(request: Request) -> bytes:
+    """Make the bytes of a request."""
+    return _encoder.encode(request)
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Read the envelope of a reply.
+
+    Raises:
+        MessageError: not JSON, of another version, or with a wrong field.
+    """
+    try:
+        return _answers.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"not a reply that is understood ({error})", remedy=f"expected {SCHEMA}") from error
+
+
+def read_reply(answer: Answer, kind: type[_Payload]) -> _Payload:
+    """Read what was asked for, such as a `Now`.
+
+    Raises:
+        RequestError: the device did not do it.
+        MessageError: it is not what such a request is answered by.
+    """
+    if not answer.ok:
+        raise RequestError(answer.error)
+    try:
+        return msgspec.json.decode(answer.reply, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"damaged reply ({error})") from error
+
+
+def kept_frames(kept: KeptMessages, parts: Sequence[bytes]) -> list[list[bytes]]:
+    """Give the frames of each message as they were published.
+
+    Args:
+        kept: the reply.
+        parts: the further frames that it came with.
+
+    Raises:
+        MessageError: there are not as many parts as the reply says.
+    """
+    if sum(max(0, one.parts) for one in kept.messages) != len(parts):
+        raise MessageError(f"a reply with {len(parts)} binary parts, it lists others")
+    rest = iter(parts)
+    return [
+        [one.topic.encode("ascii", "replace"), bytes(one.message), *islice(rest, one.parts)] for one in kept.messages
+    ]

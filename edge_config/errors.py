@@ -34,8 +34,10 @@ PatchedgeError                      1   (never raised itself)
 │   ├── SourceUnavailable               camera, file or URL does not open
 │   ├── SourceLost                      a camera that was open delivers no more
 │   ├── AddressUnavailable              a socket cannot be bound or reached
+│   ├── JournalUnavailable              the journal's file is another's
 │   └── WeightsUnavailable              weights of a network that cannot be downloaded
 ├── SettingsError                  78   settings that are wrong
+│   └── KeysInvalid                     a key file that is missing, is none, or that others can read
 ├── MessageError                    1   bytes from the wire that are not a patchedge message
 └── RequestError                    1   a request to a running device that is not understood
 """
@@ -202,6 +204,10 @@ class AddressUnavailable(UnavailableError):
     """A socket cannot be bound or reached."""
 
 
+class JournalUnavailable(UnavailableError):
+    """The file of the journal is in use by another runtime, or is another program's database."""
+
+
 class WeightsUnavailable(UnavailableError):
     """The weights of a network cannot be downloaded."""
 
@@ -210,6 +216,10 @@ class SettingsError(PatchedgeError):
     """The settings are wrong."""
 
     exit_code = 78
+
+
+class KeysInvalid(SettingsError):
+    """A key file is missing, is no key, or can be read by others."""
 
 
 class MessageError(PatchedgeError):

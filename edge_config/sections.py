@@ -174,7 +174,7 @@ class Clips(Section, frozen=True):
 
     Attributes:
         folder: where they are kept; empty: there are none.
-        before_s: seconds before the alert began.
+        before_s: seconds before the alert began, at most half of `longest_s`.
         after_s: seconds after it ended.
         longest_s: a clip of an alert that goes on is cut off here.
         fps: pictures a second.
@@ -205,7 +205,7 @@ class Security(Section, frozen=True):
     clients: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
 
 
-KeyText = Annotated[str, Meta(min_length=1, max_length=4096)]
+KeyText = Annotated[str, Meta(min_length=1, max_length=512)]
 """`ed25519:` and 64 hex digits, or the path of a file that holds this."""
 
 
@@ -219,6 +219,6 @@ class Trust(Section, frozen=True):
         rebuild_index: never open the index of a bundle, but build it anew from the bank; that takes its time.
     """
 
-    keys: Annotated[tuple[KeyText, ...], Meta(max_length=64)] = ()
+    keys: Annotated[tuple[KeyText, ...], Meta(max_length=16)] = ()  # all fit in one message to the worker
     unsigned: Literal["allow", "refuse"] | None = None
     rebuild_index: bool = False

@@ -131,8 +131,11 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
         raise SettingsError(_explain_device(str(error), tree), where=where) from error
     except UnicodeError as error:  # half a character, as "\ud800" in YAML
         raise SettingsError("holds text that is no text", where=where) from error
-    for name, section in (("events", settings.events), ("control", settings.control), ("metrics", settings.metrics)):
-        _check_bind(name, section.bind, where, insecure=section.insecure)
+    _check_security(settings.security, where)
+    keys = settings.security.secret_key is not None
+    _check_bind("events", settings.events.bind, where, insecure=settings.events.insecure, keys=keys)
+    _check_bind("control", settings.control.bind, where, insecure=settings.control.insecure, keys=keys)
+    _check_bind("metrics", settings.metrics.bind, where, insecure=settings.metrics.insecure)
     for name, camera in settings.cameras.items():
         _check_camera(name, camera, where)
     _check_trust(settings.trust, where)
@@ -141,16 +144,26 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     return settings
 
 
-def _check_bind(section: str, bind: str, where: str, *, insecure: bool) -> None:
+def _check_security(security: Security, where: str) -> None:
+    pair = {"secret_key": security.secret_key, "clients": security.clients}
+    missing = [name for name, value in pair.items() if value is None]
+    if len(missing) == 1:
+        remedy = "set both, or none; `patchedge keygen` makes keys"
+        raise SettingsError(f"key `security.{missing[0]}` is missing", where=where, remedy=remedy)
+
+
+def _check_bind(section: str, bind: str, where: str, *, insecure: bool, keys: bool = False) -> None:
+    """Refuse what is open to the network by mistake; `keys`: the socket encrypts, and lets in whom it knows."""
     port = bind.rpartition(":")[2]
     if not bind.startswith("ipc://") and port.isdecimal() and int(port) > MAX_PORT:
         raise SettingsError(f"key `{section}.bind`: there is no port {port}", where=where)
-    if not insecure and not is_local(bind):
+    if not (insecure or keys or is_local(bind)):
         flag = " (--insecure)" if section == "events" else ""
+        encrypt = "" if section == "metrics" else ", make keys with `patchedge keygen` and set security.secret_key"
         raise SettingsError(
             f"{section}.bind {bind} is open to the network without encryption",
             where=where,
-            remedy=f"bind 127.0.0.1, or set {section}.insecure: true{flag} on a network that you trust",
+            remedy=f"bind 127.0.0.1{encrypt}, or set {section}.insecure: true{flag} on a network that you trust",
         )
 
 

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
+import structlog
 import zmq
 
 from edge_config.control import AnyRequest, decode_request, encode_refusal, encode_reply, request_id
 from edge_config.errors import AddressUnavailable, RequestError
+from runtime.listener import Guard, Listener
+from runtime.rates import Rates
 
 ANSWER_S = 180.0
-"""A request that the main loop has not answered by then is refused; loading a bundle may take two minutes."""
+"""A request that has not been answered by then is refused; loading a bundle may take two minutes."""
 
 MAX_WAITING = 16
-"""So many requests may wait for an answer at once; another is refused."""
+"""So many requests of one peer may wait for an answer at once; another is refused."""
 
-_MAX_BYTES = 1 << 20  # ZeroMQ throws out who sends more, before it is in memory
-_LINGER_MS = 200  # for the last reply
+MAX_WAITING_ALL = 256
+"""So many requests of all peers."""
+
+_OPTIONS: dict[int, int] = {
+    zmq.LINGER: 200,  # ms, for the last reply
+    zmq.MAXMSGSIZE: 1 << 17,  # bytes of a part: ZeroMQ throws out who sends more, before it is in memory
+    zmq.RCVHWM: MAX_WAITING,  # requests of one peer that ZeroMQ keeps
+    zmq.SNDHWM: 2 * MAX_WAITING,  # replies to one peer: what goes to one that does not read is dropped
+}
 _TURN_MS = 1000  # how often overdue answers are looked for
+_MOST_PARTS = 4  # of a message that are kept: whose it is, an empty one, the request, and one too many
+_BRAKE = 5  # so many requests over the rate are read, then none for a millisecond
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, as the main loop gets it: it answers each by `Control.reply` or `Control.refuse`, once."""
+    """A request, as those get it who answer it: each by `Control.reply` or `Control.refuse`, once."""
 
     number: int
     request: AnyRequest
@@ -45,119 +59,207 @@ class _Waiting:
 
 
 class Control:
-    """A ROUTER socket in a thread of its own, which alone touches it. Answer and close from one thread."""
+    """A ROUTER socket in a thread of its own, which alone touches it. Answer from any thread.
 
-    def __init__(self, bind: str, tell: Callable[[Asked], object], *, answer_s: float = ANSWER_S) -> None:
+    Attributes:
+        endpoint: where it is bound, with its port.
+        refused: requests that were not done, and connections that came to nothing, by reason.
+    """
+
+    def __init__(
+        self,
+        bind: str,
+        tell: Callable[[Asked], object],
+        *,
+        answer_s: float = ANSWER_S,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        guard: Guard | None = None,
+        rates: Rates | None = None,
+    ) -> None:
         """Bind the socket and start to listen.
 
         Args:
             bind: endpoint, such as tcp://127.0.0.1:5557; port * or 0 takes a free one.
             tell: gets every good request, in the socket's thread; it must not wait.
             answer_s: how long an answer is awaited.
+            context: to share; by default one of its own, which ends with it.
+            guard: prepares each socket before it is bound, such as `Access.guard`.
+            rates: how often may be asked.
 
         Raises:
             AddressUnavailable: the address is in use, or is not one of this machine.
         """
         self._tell = tell
         self._answer_s = answer_s
+        self._rates = rates or Rates()
+        self._over = 0
         self._numbers = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
-        self._answers: SimpleQueue[tuple[int, bytes]] = SimpleQueue()
-        self._closing = False
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.ROUTER)
-        self._socket.set(zmq.LINGER, _LINGER_MS)
-        self._socket.set(zmq.MAXMSGSIZE, _MAX_BYTES)
+        self._answers: SimpleQueue[tuple[int, list[bytes]]] = SimpleQueue()
+        self._own: zmq.Context[zmq.Socket[bytes]] | None = None
+        if context is None:
+            context = self._own = zmq.Context()
         try:
-            self._socket.bind(bind)
-        except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
-            raise AddressUnavailable(
-                f"cannot be bound ({zmq.strerror(error.errno or 0)})",
-                where=bind,
-                remedy="stop what uses it, or set another control.bind",
-            ) from error
-        self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
+            self._listener = Listener(context, zmq.ROUTER, bind, _OPTIONS, key="control.bind", guard=guard)
+        except AddressUnavailable:
+            if self._own:
+                self._own.term()
+            raise
+        self.endpoint = self._listener.endpoint
+        self.refused: Counter[str] = self._listener.refused
+        self._lock = threading.Lock()  # of the two that follow, and of the waking
+        self._closing = False
+        self._rebind = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()
 
-    def reply(self, asked: Asked, payload: Any) -> None:
-        """Answer a request that was done; `payload` is a struct or what JSON can hold."""
-        self._answer(asked.number, encode_reply(asked.request.id, payload))
+    def reply(self, asked: Asked, payload: Any, parts: Sequence[bytes] = ()) -> None:
+        """Answer a request that was done; `payload` is a struct or what JSON can hold, `parts` are further frames."""
+        self._answer(asked.number, [encode_reply(asked.request.id, payload), *parts])
 
     def refuse(self, asked: Asked, error: str) -> None:
         """Answer a request that was not done; `error` is one line that says why."""
-        self._answer(asked.number, encode_refusal(asked.request.id, error))
+        self._answer(asked.number, [encode_refusal(asked.request.id, error)])
+
+    def rebind(self) -> None:
+        """Have everybody cut off, who connect again by themselves if they may; answers that are awaited are lost."""
+        with self._lock:
+            self._rebind = True
+            self._rouse()
 
     def close(self) -> None:
-        """Free the address and end the thread; who still waits for an answer is refused."""
-        if self._closing:
-            return
-        self._closing = True
-        os.eventfd_write(self._wake, 1)
+        """End the thread and free the address, with a shared context a moment later; who still waits is refused."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            self._rouse()
         self._thread.join()
-        self._context.term()
+        if self._own:
+            self._own.term()
         os.close(self._wake)
 
-    def _answer(self, number: int, body: bytes) -> None:
-        if not self._closing:
-            self._answers.put((number, body))
+    def _answer(self, number: int, frames: list[bytes]) -> None:
+        with self._lock:
+            if not self._closing:
+                self._answers.put((number, frames))
+                self._rouse()
+
+    def _rouse(self) -> None:
+        if not self._closing or self._thread.is_alive():
             os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._wake, zmq.POLLIN)
+        wake = zmq.Poller()
+        wake.register(self._wake, zmq.POLLIN)
         while not self._closing:
-            ready = dict(poller.poll(_TURN_MS))
-            if self._wake in ready:
-                os.eventfd_read(self._wake)
-            self._send_answers()
-            self._refuse_overdue()
-            if self._socket in ready:
-                self._take(self._socket.recv_multipart())
+            if self._over >= _BRAKE:  # to read all that somebody floods us with would take the time of the others
+                self._over = 0
+                wake.poll(1)
+            try:
+                self._turn()
+            except zmq.ContextTerminated:
+                break
+            except Exception:  # noqa: BLE001 - whatever one request does, others are answered
+                self.refused["internal"] += 1
+                structlog.get_logger().exception("request failed")
         self._send_answers()
         for waiting in self._waiting.values():
-            self._send(waiting.route, encode_refusal(waiting.id, "the device is stopping"))
-        self._socket.close()
+            self._send(waiting.route, [encode_refusal(waiting.id, "the device is stopping")])
+        self._listener.close()
 
-    def _take(self, frames: list[bytes]) -> None:
+    def _turn(self) -> None:
+        if self._listener.wait(_TURN_MS, self._wake):
+            os.eventfd_read(self._wake)
+        self._listener.watch()
+        self._send_answers()
+        self._refuse_overdue()
+        if self._rebind:
+            self._cut_off()
+        self._take()
+
+    def _cut_off(self) -> None:
+        self._rebind = False
+        self._waiting.clear()
+        try:
+            self._listener.rebind()
+        except AddressUnavailable as error:
+            self._rebind = True  # until it is free again
+            structlog.get_logger().error("no requests are taken", problem=str(error))
+
+    def _take(self) -> None:
         """Hand a request on, or refuse it; a REQ socket puts an empty frame before it, and wants it back."""
+        try:
+            frames, count = self._receive()
+        except zmq.Again:
+            return
         head = 2 if frames[1:2] == [b""] else 1
         route, parts = frames[:head], frames[head:]
+        now_s = time.monotonic()
+        if wait_s := self._rates.ask(route[0], now_s):
+            self._over += 1
+            self.refused["rate"] += 1
+            if not math.isinf(wait_s):
+                self._refuse(route, parts, f"too many requests, ask again in {wait_s * 1000:.0f} ms")
+            return
         try:
-            request = self._read(parts)
+            request = self._read(route[0], parts, count - head)
         except RequestError as error:
-            self._send(route, encode_refusal(request_id(parts[0]) if parts else "", str(error)))
+            self._refuse(route, parts, str(error))
             return
         number = next(self._numbers)
-        self._waiting[number] = _Waiting(route, request.id, time.monotonic() + self._answer_s)
+        self._waiting[number] = _Waiting(route, request.id, now_s + self._answer_s)
         self._tell(Asked(number, request))
 
-    def _read(self, parts: list[bytes]) -> AnyRequest:
-        if len(parts) != 1:
-            raise RequestError(f"a message of {len(parts)} parts, a request is one")
-        request = decode_request(parts[0])
-        if len(self._waiting) >= MAX_WAITING:
-            raise RequestError(f"{MAX_WAITING} requests wait for an answer", remedy="ask later")
+    def _receive(self) -> tuple[list[bytes], int]:
+        """Receive a message; give its first parts, and tell how many it has."""
+        frames: list[bytes] = []
+        for count in itertools.count(1):
+            frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
+            if count == 1:
+                self._listener.heard(frame)
+            if count <= _MOST_PARTS:
+                frames.append(frame.bytes)
+            if not frame.more:
+                break
+        return frames, count
+
+    def _read(self, peer: bytes, parts: list[bytes], count: int) -> AnyRequest:
+        if count != 1:
+            self.refused["malformed"] += 1
+            raise RequestError(f"a message of {count} parts, a request is one")
+        try:
+            request = decode_request(parts[0])
+        except RequestError:
+            self.refused["malformed"] += 1
+            raise
+        own = sum(waiting.route[0] == peer for waiting in self._waiting.values())
+        if own >= MAX_WAITING or len(self._waiting) >= MAX_WAITING_ALL:
+            self.refused["busy"] += 1
+            wait = MAX_WAITING if own >= MAX_WAITING else MAX_WAITING_ALL
+            raise RequestError(f"{wait} requests wait for an answer", remedy="ask later")
         return request
 
     def _send_answers(self) -> None:
         while True:
             try:
-                number, body = self._answers.get_nowait()
+                number, frames = self._answers.get_nowait()
             except Empty:
                 return
             if (waiting := self._waiting.pop(number, None)) is not None:
-                self._send(waiting.route, body)
+                self._send(waiting.route, frames)
 
     def _refuse_overdue(self) -> None:
         now_s = time.monotonic()
         for number in [number for number, waiting in self._waiting.items() if waiting.until_s <= now_s]:
             waiting = self._waiting.pop(number)
-            self._send(waiting.route, encode_refusal(waiting.id, f"no answer within {self._answer_s:g} s"))
+            self.refused["unanswered"] += 1
+            self._send(waiting.route, [encode_refusal(waiting.id, f"no answer within {self._answer_s:g} s")])
 
-    def _send(self, route: list[bytes], body: bytes) -> None:
-        """Send to whom it came from; ROUTER drops what goes to somebody who has left."""
-        self._socket.send_multipart([*route, body])
+    def _refuse(self, route: list[bytes], parts: list[bytes], error: str) -> None:
+        self._send(route, [encode_refusal(request_id(parts[0]) if parts else "", error)])
+
+    def _send(self, route: list[bytes], frames: list[bytes]) -> None:
+        """Send to whom it came from; ROUTER drops what goes to somebody who has left or does not read."""
+        self._listener.socket.send_multipart([*route, *frames], zmq.NOBLOCK)

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import msgspec
+
 from edge_config.sections import SearchKind, Trust
 from runtime.backoff import Backoff
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import SharedFrame
-from runtime.jobs import Attach, Begin, Detach, Done, Load, Loaded, Refusal
+from runtime.frame import SharedFrame, Wanted
+from runtime.jobs import Attach, Begin, Detach, Done, Load, Loaded, Refusal, View
 from runtime.life import Life, Lost, lost
 from runtime.link import LinkClosed, module
+from runtime.parcel import pack
 
 _MOST = 2
 """Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
@@ -41,6 +44,7 @@ class Engine:
         threads: int = 0,
         search: SearchKind = "lazy",
         trust: Trust | None = None,
+        views: Mapping[str, View] | None = None,
         command: Sequence[str] = module("runtime.worker"),
         job_timeout_s: float = 10.0,
         load_timeout_s: float = 120.0,
@@ -54,13 +58,15 @@ class Engine:
             threads: of all libraries of the worker together; 0 means all cores.
             search: how far patches are searched.
             trust: whose bundles are served; by default everybody's.
+            views: camera -> how its frames are looked at; by default all of them.
             command: starts the worker.
             job_timeout_s: a worker that owes an answer to a frame for so long is hung.
             load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds indices.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
         """
         self._paths = dict(bundles)
-        self._begin = Begin(threads, search, trust or Trust())
+        self._views = msgspec.json.encode(dict(views or {}))
+        self._begin = Begin(threads, search, len(self._views), trust or Trust())
         load_timeout_s *= _BUILDS if self._begin.trust.rebuild_index else 1
         self._tell = tell
         self._new_life = partial(Life, command, job_timeout_s, load_timeout_s)
@@ -103,9 +109,15 @@ class Engine:
                 if self._life:
                     self._life.send(Detach(memory))
 
-    def submit(self, camera: str, frame: SharedFrame) -> None:
-        """Have a frame scored. A `Scored` comes of it in any case; at once where it cannot be done."""
-        problem = self._submit(camera, frame)
+    def submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> None:
+        """Have a frame scored. A `Scored` comes of it in any case; at once where it cannot be done.
+
+        Args:
+            camera: that it is of.
+            frame: its slot must stay as it is until there is an answer.
+            wanted: of it, beside the score.
+        """
+        problem = self._submit(camera, frame, wanted)
         if problem:
             self._tell(Scored(camera, frame, None, problem))
 
@@ -146,7 +158,7 @@ class Engine:
                 os.close(descriptor)
             self._memories.clear()
 
-    def _submit(self, camera: str, frame: SharedFrame) -> str:
+    def _submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> str:
         """Send a frame; or say why not."""
         with self._lock:
             if frame.hw is None:
@@ -155,7 +167,7 @@ class Engine:
                 return "no inference worker"
             if frame.memory not in self._memories:
                 return "its memory is gone"
-            self._life.submit(self._number(), camera, frame, frame.hw)
+            self._life.submit(self._number(), camera, frame, frame.hw, wanted)
             return ""
 
     def _run(self) -> None:
@@ -199,22 +211,30 @@ class Engine:
         with self._lock:
             if self._closed:
                 raise LinkClosed
-            life.send(self._begin)
+            self._send_begin(life)
             for path in dict.fromkeys(self._paths.values()):
                 life.starting.add(self._load(life, self._cameras_of(path), path))
             for memory, (descriptor, size) in self._memories.items():
                 life.send(Attach(memory, size), [descriptor])
             self._life = life
 
+    def _send_begin(self, life: Life) -> None:
+        try:
+            views = pack([self._views])
+        except OSError as error:
+            raise lost("start", f"no shared memory ({error.strerror})") from error
+        life.send(self._begin, [views])
+        os.close(views)
+
     def _listen(self, life: Life) -> None:
         """Pass on what a worker says, for as long as it does."""
         while True:
             match life.receive(_TICK_S):
-                case Done() as done:
+                case Done() as done, attached:
                     with self._lock:
                         camera, frame = life.done(done)
-                    self._tell(Scored(camera, frame, done.result, done.problem))
-                case Loaded() as loaded:
+                    self._tell(Scored(camera, frame, done.result, done.problem, attached))
+                case Loaded() as loaded, _:
                     self._loaded(life, loaded)
             with self._lock:
                 life.watch()

@@ -12,12 +12,27 @@ from functools import partial
 from random import Random
 from typing import Literal
 
-from edge_config.sections import Camera
+import structlog
+
+from edge_config.sections import Camera, Clips
 from runtime import address
 from runtime.backoff import Backoff
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
 from runtime.frame import SharedFrame
-from runtime.grab import Free, Grabbed, MemoryReady, Missed, Open, Opened, Started, Word
+from runtime.grab import (
+    BeginClip,
+    ClipOver,
+    EndClip,
+    Ended,
+    Free,
+    Grabbed,
+    MemoryReady,
+    Missed,
+    Open,
+    Opened,
+    Started,
+    Word,
+)
 from runtime.link import Link, LinkClosed, end, module, spawn
 from runtime.shared import SLOTS
 from runtime.shelf import NO_MEMORY, Shelf
@@ -36,6 +51,9 @@ UNDEAD = 2
 
 CLOSE_S = 0.5
 """`close` returns after this time at the latest."""
+
+NO_CLIPS = Clips()
+"""Alerts are not filmed."""
 
 _numbers = itertools.count(1)
 
@@ -63,7 +81,12 @@ class _Connection:
         self.since: float | None = None  # monotonic time of its first frame
         self.interval_s = 0.0  # between frames that are on time
         self.opened = False
-        self.patience_s: float | None = START_S  # for the next word
+        self.patience_s: float | None = START_S  # for the next word,
+        self.heard_s = time.monotonic()  # since the last one
+
+    def left_s(self) -> float | None:
+        """Give what is left of the patience; None if it has no end."""
+        return None if self.patience_s is None else self.heard_s + self.patience_s - time.monotonic()
 
     def delivered_s(self) -> float:
         """Give the time since the first frame."""
@@ -90,6 +113,7 @@ class Feed:
         command: Sequence[str] = module("runtime.grab"),
         new_memory_id: Callable[[], int] = _numbers.__next__,
         random: Random | None = None,
+        clips: Clips = NO_CLIPS,
     ) -> None:
         """Take a camera; nothing is opened before `start`.
 
@@ -100,6 +124,7 @@ class Feed:
             command: starts a capture process.
             new_memory_id: gives a number that no shared memory of this runtime has had.
             random: for the jitter of reconnects.
+            clips: how alerts are filmed, if at all.
 
         Raises:
             SourceUnavailable: a URL of a kind that is not known.
@@ -122,6 +147,8 @@ class Feed:
         self._asked = False
         self._connection: _Connection | None = None
         self._lock = threading.Lock()  # over the three above
+        self._clips = clips
+        self._clip_problems: set[str] = set()
         self._undead: list[subprocess.Popen[bytes]] = []
         # The kernel may hold a capture process inside a driver for ever: nothing waits for its thread at exit.
         self._thread = threading.Thread(target=self._run, name=f"feed {name}", daemon=True)
@@ -160,6 +187,27 @@ class Feed:
     def slow_down(self, every: int) -> None:
         """Give every n-th frame of a live source only."""
         self._every = every
+
+    def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
+        """Begin to film an alert; nothing where clips are off or the source is not open. Never blocks; any thread may.
+
+        When the connection ends, so does the clip. A clip that fails is logged, once per cause.
+
+        Args:
+            name: of the file, as of `clips.clip_name`.
+            t_mono_ns: when the alert began, monotonic clock; by default now.
+        """
+        self._order_clip(BeginClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns))
+
+    def end_clip(self, name: str) -> None:
+        """Tell that the alert of a clip is over, which ends `after_s` later; otherwise as `begin_clip`."""
+        self._order_clip(EndClip(name, time.monotonic_ns()))
+
+    def _order_clip(self, order: BeginClip | EndClip) -> None:
+        connection = self._connection  # it may end at any time
+        if self._clips.folder and connection is not None and connection.opened:
+            with contextlib.suppress(LinkClosed):
+                connection.link.send(order, wait_s=0.0)
 
     def stop(self) -> None:
         """Begin to end; returns at once."""
@@ -247,13 +295,25 @@ class Feed:
             LinkClosed: it died, or is not wanted any more.
         """
         camera = self._camera
-        connection.link.send(Open(camera.source, self.live, camera.pace, camera.fps, self._next_id))
+        connection.link.send(Open(camera.source, self.live, camera.pace, camera.fps, self._next_id, self._clips))
         while True:
-            heard = connection.link.receive(connection.patience_s)
+            heard = connection.link.receive(connection.left_s())
+            if heard is not None and isinstance(heard[0], ClipOver):
+                self._note(heard[0])
+                continue  # it is no sign of life of the camera
+            connection.heard_s = time.monotonic()
             if heard is None:
                 self._lose_patience(connection)
             else:
                 self._hear(connection, *heard)
+
+    def _note(self, over: ClipOver) -> None:
+        """Log why there is no clip, if that is new since the last one that there is."""
+        if not over.problem:
+            self._clip_problems.clear()
+        elif over.problem not in self._clip_problems:
+            self._clip_problems.add(over.problem)
+            structlog.get_logger().warning("no clip", camera=self._name, clip=over.name, problem=over.problem)
 
     def _hear(self, connection: _Connection, word: Word, descriptors: list[int]) -> None:
         if isinstance(word, Started):
@@ -272,7 +332,7 @@ class Feed:
         elif isinstance(word, Missed):
             self._next_id = word.frame_id + 1
             self.dropped["no slot"] += 1
-        else:
+        elif isinstance(word, Ended):
             raise _Over(word.cause, word.what, word.line)
 
     def _arrive(self, connection: _Connection, word: Grabbed) -> None:

@@ -41,6 +41,11 @@ class Grid:
         rows, columns = ((np.arange(0, cells, self.stride) + 0.5) / cells for cells in self.map_hw)
         return rows, columns
 
+    def edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give where rows and columns of patches meet, from 0 to 1, as shares like the centres: one more than these."""
+        rows, columns = (np.r_[0.0, (at[1:] + at[:-1]) / 2, 1.0] for at in self.centers())
+        return rows, columns
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -103,16 +108,19 @@ class Neighbours:
         distance: float32 [patches], Euclidean (a root, not the square).
         index: int64 [patches], rows of the bank.
         tier: uint8 [patches], the `Tier` of each.
+        active: bool [patches], those that are judged; None: all are. The others are at distance 0, and settled.
     """
 
     distance: NDArray[np.float32]
     index: NDArray[np.int64]
     tier: NDArray[np.uint8]
+    active: NDArray[np.bool_] | None = None
 
     @property
     def searched(self) -> float:
-        """Share of the patches that were searched, by a long walk, in the graph or in the bank, 0 to 1."""
-        return float(np.mean(self.tier >= Tier.WALKED))
+        """Share of the judged patches that were searched, by a long walk, in the graph or in the bank, 0 to 1."""
+        judged = self.tier if self.active is None else self.tier[self.active]
+        return float(np.mean(judged >= Tier.WALKED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

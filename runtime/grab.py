@@ -18,34 +18,54 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from edge_config.errors import PatchedgeError, SourceUnavailable
+from edge_config.sections import Clips
 from runtime import address
 from runtime.frame import Frame, Image
-from runtime.link import Link, LinkClosed, from_parent
+from runtime.link import GRACE_S, Link, LinkClosed, from_parent
 from runtime.shared import SLOTS, Memory
 
 if TYPE_CHECKING:
     from runtime.capture import Grabber, Recorded
+    from runtime.filming import Filming
 
 ON_ITS_WAY_S = 0.005
 """A live source waits so long for a slot that may be on its way back."""
+
+FLUSH_S = 0.7 * GRACE_S
+"""At the end of the process clips are ended, and given so long to become whole."""
 
 Pace = Literal["fps", "max"]
 
 
 class Open(msgspec.Struct, tag=True, frozen=True):
-    """Order: give the frames of this source, counted from `first_id`. The rest is as in the settings of a camera."""
+    """Order, the first one: give the frames of this source, counted from `first_id`. The rest is as in the settings."""
 
     source: int | str
     live: bool
     pace: Pace
     fps: float | None
     first_id: int
+    clips: Clips
 
 
 class Free(msgspec.Struct, tag=True, frozen=True):
     """Order: this slot may be written again."""
 
     slot: int
+
+
+class BeginClip(msgspec.Struct, tag=True, frozen=True):
+    """Order: film an alert that began at this moment into this file of the folder of clips."""
+
+    name: str
+    t_mono_ns: int
+
+
+class EndClip(msgspec.Struct, tag=True, frozen=True):
+    """Order: the alert of this clip ended at this moment."""
+
+    name: str
+    t_mono_ns: int
 
 
 class Started(msgspec.Struct, tag=True, frozen=True):
@@ -80,6 +100,13 @@ class Missed(msgspec.Struct, tag=True, frozen=True):
     frame_id: int
 
 
+class ClipOver(msgspec.Struct, tag=True, frozen=True):
+    """Word: a clip is whole, or there is none for this reason. Without a name it is about the folder of clips."""
+
+    name: str
+    problem: str
+
+
 class Ended(msgspec.Struct, tag=True, frozen=True):
     """Word, the last one: no more frames.
 
@@ -94,8 +121,8 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     line: str
 
 
-Order = Open | Free
-Word = Started | Opened | MemoryReady | Grabbed | Missed | Ended
+Order = Open | Free | BeginClip | EndClip
+Word = Started | Opened | MemoryReady | Grabbed | Missed | ClipOver | Ended
 
 
 def main(connect: Callable[[int | str], Grabber] | None = None) -> None:
@@ -113,23 +140,38 @@ def main(connect: Callable[[int | str], Grabber] | None = None) -> None:
 class _Grab:
     """Frames of one source, on their way into slots."""
 
-    def __init__(self, link: Link[Order]) -> None:
+    def __init__(self, link: Link[Order], filming: Filming | None) -> None:
         self._link = link
+        self._filming = filming
         self._memory: Memory | None = None
         self._free = list(range(SLOTS))
         self._freed = threading.Condition()
 
     def listen(self) -> None:
-        """Hear which slots are free again; end this process when the runtime hangs up."""
+        """Obey what comes after the first order; end this process when the runtime hangs up."""
         while True:
             try:
                 heard = self._link.receive(None)
             except LinkClosed:
+                self.close()
                 os._exit(0)
-            if heard is not None and isinstance(heard[0], Free):
-                with self._freed:
-                    self._free.append(heard[0].slot)
-                    self._freed.notify()
+            if heard is not None:
+                self._hear(heard[0])
+
+    def _hear(self, order: Order) -> None:
+        if isinstance(order, Free):
+            with self._freed:
+                self._free.append(order.slot)
+                self._freed.notify()
+        elif isinstance(order, BeginClip) and self._filming is not None:
+            self._filming.begin(order.name, order.t_mono_ns)
+        elif isinstance(order, EndClip) and self._filming is not None:
+            self._filming.end(order.name, order.t_mono_ns)
+
+    def close(self) -> None:
+        """Make the clips whole; the camera may hang."""
+        if self._filming is not None:
+            self._filming.close(FLUSH_S)
 
     def _slot(self, wait_s: float | None) -> int | None:
         """Take a free slot; None if there is none in time."""
@@ -138,12 +180,15 @@ class _Grab:
             return self._free.pop() if self._free else None
 
     def _put(self, slot: int, frame: Frame) -> None:
-        """Write a frame into a slot and say so."""
+        """Write a frame into a slot and say so; film it after that."""
+        image = frame.image if frame.image is not None and _is_picture(frame.image) else None
         hw = None
-        if frame.image is not None and _is_picture(frame.image):
-            hw = (frame.image.shape[0], frame.image.shape[1])
-            self._memory_for(hw).write(slot, frame.image)
+        if image is not None:
+            hw = (image.shape[0], image.shape[1])
+            self._memory_for(hw).write(slot, image)
         self._link.send(Grabbed(slot, hw, frame.frame_id, frame.t_capture_ns, frame.t_mono_ns))
+        if image is not None and self._filming is not None:
+            self._filming.show(image, frame.t_mono_ns)
 
     def _memory_for(self, hw: tuple[int, int]) -> Memory:
         if self._memory is None or self._memory.hw != hw:
@@ -185,18 +230,43 @@ def _obey(link: Link[Order], connect: Callable[[int | str], Grabber] | None) -> 
         link.send(Ended("absent", f"{error.name} is not installed", f"{error.name} is not installed"))
         return
     link.send(Started())
-    grab = _Grab(link)
+    grab = _Grab(link, _film(order[0].clips, link))
     threading.Thread(target=grab.listen, name="listen", daemon=True).start()
     try:
-        ended = play(grab)
+        link.send(_play(play, grab))
+    finally:
+        grab.close()
+
+
+def _play(play: Callable[[_Grab], Ended], grab: _Grab) -> Ended:
+    """Play a source to its end, whatever that is.
+
+    Raises:
+        LinkClosed: the runtime has hung up.
+    """
+    try:
+        return play(grab)
     except LinkClosed:
         raise
     except PatchedgeError as error:
-        ended = Ended("absent" if isinstance(error, SourceUnavailable) else "lost", error.what, str(error))
+        return Ended("absent" if isinstance(error, SourceUnavailable) else "lost", error.what, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a driver throws, the runtime must hear of it
         what = address.redact(f"capture failed ({type(error).__name__}: {error})")
-        ended = Ended("lost", what, what)
-    link.send(ended)
+        return Ended("lost", what, what)
+
+
+def _film(clips: Clips, link: Link[Order]) -> Filming | None:
+    """Begin to film, if clips are wanted."""
+    if not clips.folder:
+        return None
+    from runtime.filming import Filming  # not above, as of `capture`
+
+    return Filming(clips, partial(_tell_of_clip, link))
+
+
+def _tell_of_clip(link: Link[Order], name: str, problem: str) -> None:
+    with contextlib.suppress(LinkClosed):
+        link.send(ClipOver(name, problem))
 
 
 def _load(order: Open, connect: Callable[[int | str], Grabber] | None) -> Callable[[_Grab], Ended]:

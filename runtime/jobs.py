@@ -1,24 +1,44 @@
 """What the runtime and its inference worker say to each other.
 
-The parent begins with `Begin` and one `Load` for each bundle; then come `Attach` (with a descriptor), `Detach`, `Job`,
-and `Load` again for a reload, in any order. The worker answers every `Load` with `Loaded` and every `Job` with `Done`,
-those in the order of the jobs.
+The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
+descriptor), `Detach`, `Job`, and `Load` again for a reload, in any order. The worker answers every `Load` with `Loaded`
+and every `Job` with `Done`, those in the order of the jobs. Bytes too long for a message come along as a parcel, see
+runtime/parcel.py.
 """
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.sections import SearchKind, Trust
-from runtime.frame import BundleInfo, Result
+from edge_config.sections import Attachable, Camera, Polygon, SearchKind, Trust
+from runtime.frame import BundleInfo, Result, Wanted
+
+
+class View(msgspec.Struct, frozen=True):
+    """How the frames of one camera are looked at; see `sections.Camera` and `sections.Alerts`."""
+
+    regions: tuple[Polygon, ...] = ()
+    ignore: tuple[Polygon, ...] = ()
+    jpeg_quality: int = 85
+
+    @classmethod
+    def of(cls, camera: Camera) -> View:
+        """Take it from the settings of a camera."""
+        return cls(camera.regions, camera.ignore, camera.alerts.jpeg_quality)
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """How to score: threads of all libraries together (0 means all cores), how far to search, and whose bundles."""
+    """How to score: threads of all libraries together (0 means all cores), how far to search, and whose bundles.
+
+    A parcel comes along with one item of `size` bytes: the `View` of each camera, a dictionary in JSON.
+    """
 
     threads: int
     search: SearchKind
+    size: int
     trust: Trust = msgspec.field(default_factory=Trust)
 
 
@@ -36,7 +56,10 @@ class Detach(msgspec.Struct, frozen=True, tag=True):
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):
-    """Score the frame of `hw` pixels in a slot of a memory."""
+    """Score the frame of `hw` pixels in a slot of a memory.
+
+    What is wanted beside the score is as in `Wanted`; no `detail_above` stands for infinity, which JSON does not have.
+    """
 
     number: int
     camera: str
@@ -44,6 +67,14 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     slot: int
     hw: tuple[int, int]
     t_mono_ns: int
+    threshold: float
+    detail_above: float | None
+    attach: frozenset[Attachable]
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is wanted beside the score."""
+        return Wanted(self.threshold, math.inf if self.detail_above is None else self.detail_above, self.attach)
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
@@ -89,11 +120,15 @@ class Loaded(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """What became of a `Job`: the result, or why there is none."""
+    """What became of a `Job`: the result, or why there is none.
+
+    Where there are `sizes`, a parcel comes along with the bytes of each part of the result.
+    """
 
     number: int
     result: Result | None = None
     problem: str = ""
+    sizes: tuple[int, ...] = ()
 
 
 ToWorker = Begin | Attach | Detach | Job | Load

@@ -83,6 +83,7 @@ struct Search {
     int64_t *index;
     uint8_t *tier;
     float expected;  /* the distance that decided in the last frame */
+    float radius;    /* nothing is looked for that is farther: infinite, or all there is to know is whether it is */
     /* What was near lately, see runtime/history.py; null without. */
     const int64_t *history, *around;
     Py_ssize_t length, neighbours;
@@ -97,6 +98,12 @@ struct Search {
     double largest;  /* |m| */
     Py_ssize_t compared;
 };
+
+/* What is nearer than this is looked for. */
+INLINE float radius_of(const struct Search *in, Py_ssize_t patch)
+{
+    return in->distance[patch] < in->radius ? in->distance[patch] : in->radius;
+}
 
 INLINE float apart(const struct Search *in, Py_ssize_t patch, int64_t entry, float enough)
 {
@@ -211,9 +218,9 @@ struct Asked {
 
 static void set_limit(const struct Search *in, struct Asked *asked)
 {
-    double distance = in->distance[asked->patch];
-    asked->vector[in->columns] = in->distance[asked->patch];
-    asked->limit = (float)(distance * distance + asked->slack);
+    float radius = radius_of(in, asked->patch);
+    asked->vector[in->columns] = radius;
+    asked->limit = (float)((double)radius * radius + asked->slack);
 }
 
 /* Prepare a patch as runtime/prune.py prepares entries; its largest possible rounding goes into the limit. */
@@ -235,7 +242,7 @@ static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, 
     }
     vector[0] = 1;
     vector[1 + axes] = (float)sqrt(norm > inside ? norm - inside : 0);
-    double distance = in->distance[patch], most = sqrt(norm) + in->largest;
+    double distance = radius_of(in, patch), most = sqrt(norm) + in->largest;
     double roundings = 4.0 * (double)(in->size + 8);  /* of the largest squares: a radius is at most twice a length */
     asked->patch = patch;
     asked->vector = vector;
@@ -257,7 +264,7 @@ static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *ask
         if (!possible[lane] || entry < 0)
             continue;
         in->compared++;
-        float best = in->distance[asked->patch], distance = apart(in, asked->patch, entry, enough_for(best));
+        float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, enough_for(best));
         if (distance < best || (distance == best && entry < in->index[asked->patch])) {
             in->distance[asked->patch] = distance;
             in->index[asked->patch] = entry;
@@ -272,14 +279,14 @@ static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t
         for (Py_ssize_t i = 0; i < count; i++) {
             int32_t possible[BLOCK];
             const float *middles = in->middles + start * (in->columns + 1);
+            if (in->radius < INFINITY && in->distance[asked[i].patch] < in->radius)
+                continue;  /* one that is nearer is enough */
             if (!bound(middles, asked[i].vector, in->columns + 1, asked[i].limit, possible))
                 continue;
             for (Py_ssize_t lane = 0; lane < BLOCK && start + lane < in->groups; lane++)
                 if (possible[lane])
                     compare_group(in, start + lane, &asked[i]);
         }
-    for (Py_ssize_t i = 0; i < count; i++)
-        in->tier[asked[i].patch] = EXACT;
 }
 
 /* ---- best first ---- */
@@ -362,7 +369,30 @@ static Py_ssize_t settle(
         }
         most -= rough;
         compare_with_bank(in, asked, ready);
+        for (Py_ssize_t i = 0; i < ready; i++)
+            in->tier[asked[i].patch] = EXACT;
     }
+}
+
+/* Find an entry that is nearer than `at_least` for every patch that has one; what there is else to know is left open. */
+static void tell_apart(struct Search *in, float at_least, float *vectors, double *room)
+{
+    struct Asked asked[TOGETHER];
+    Py_ssize_t ready = 0;
+    in->radius = at_least;
+    in->expected = at_least / SAFELY;  /* whoever is below is left alone */
+    for (Py_ssize_t patch = 0; patch < in->count; patch++) {
+        while (in->tier[patch] < LISTED && in->distance[patch] >= at_least)
+            refine(in, patch);
+        if (in->tier[patch] == EXACT || !(in->distance[patch] >= at_least))
+            continue;
+        ask(in, &asked[ready], patch, vectors + ready * (in->columns + 1), room);
+        if (++ready == TOGETHER) {
+            compare_with_bank(in, asked, ready);
+            ready = 0;
+        }
+    }
+    compare_with_bank(in, asked, ready);
 }
 
 /* ---- what Python calls ---- */
@@ -467,11 +497,11 @@ static PyObject *learn(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(settle_doc, "settle(...): refine, best first, until what decides is exact; see runtime/prune.py.");
+/* What a search is asked for; where that is to tell patches apart, `k`, `most` and `rows` mean nothing. */
+enum Aim { SETTLE, TELL_APART };
 
-static PyObject *settle_from_python(PyObject *self, PyObject *args)
+static PyObject *search_from_python(PyObject *args, enum Aim aim)
 {
-    (void)self;
     /* features float32 [n, D], bank float32 [k, D]; in and out: distance float32 [n], index int64 [n], tier uint8 [n];
      * history int64 [n, length] or empty, around int64 [n, a], beside int32 [k, b] or empty; middles float32
      * [blocks, c + 1, BLOCK], entries float32 [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D],
@@ -494,7 +524,7 @@ static PyObject *settle_from_python(PyObject *self, PyObject *args)
     struct Search search = {
         .count = count, .size = size, .stored = stored, .k = k,
         .features = in[FEATURES].buf, .bank = in[BANK].buf,
-        .distance = in[DISTANCE].buf, .index = in[INDEX].buf, .tier = in[TIER].buf, .expected = expected,
+        .distance = in[DISTANCE].buf, .index = in[INDEX].buf, .tier = in[TIER].buf, .expected = expected, .radius = INFINITY,
         .history = in[HISTORY].len ? in[HISTORY].buf : NULL, .around = in[AROUND].buf,
         .length = count ? numbers(&in[HISTORY]) / count : 0, .neighbours = count ? numbers(&in[AROUND]) / count : 0,
         .beside = in[BESIDE_EACH].len ? in[BESIDE_EACH].buf : NULL,
@@ -520,7 +550,10 @@ static PyObject *settle_from_python(PyObject *self, PyObject *args)
     Py_ssize_t wanting = 0;
     if (vectors && room) {
         Py_BEGIN_ALLOW_THREADS
-        wanting = settle(&search, at_least, most, in[ROWS].buf, vectors, room);
+        if (aim == SETTLE)
+            wanting = settle(&search, at_least, most, in[ROWS].buf, vectors, room);
+        else
+            tell_apart(&search, at_least, vectors, room);
         Py_END_ALLOW_THREADS
     } else if (good) {
         PyErr_NoMemory();
@@ -532,10 +565,27 @@ static PyObject *settle_from_python(PyObject *self, PyObject *args)
     return failed ? NULL : Py_BuildValue("nn", wanting, search.compared);
 }
 
+PyDoc_STRVAR(settle_doc, "settle(...): refine, best first, until what decides is exact; see runtime/prune.py.");
+
+static PyObject *settle_from_python(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return search_from_python(args, SETTLE);
+}
+
+PyDoc_STRVAR(tell_apart_doc, "tell_apart(...): find which patches are nearer than a distance; as settle.");
+
+static PyObject *tell_apart_from_python(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return search_from_python(args, TELL_APART);
+}
+
 static PyMethodDef methods[] = {
     {"distances", distances, METH_VARARGS, distances_doc},
     {"learn", learn, METH_VARARGS, learn_doc},
     {"settle", settle_from_python, METH_VARARGS, settle_doc},
+    {"tell_apart", tell_apart_from_python, METH_VARARGS, tell_apart_doc},
     {NULL, NULL, 0, NULL},
 };
 

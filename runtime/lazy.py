@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runtime.frame import Neighbours, Tier
 from runtime.history import History
 from runtime.prune import Known, PrunedSearch
-from runtime.search import Search, all_of, distances
+from runtime.search import Search, all_of, distances, spread
 
 _POINTLESS = 0.5
 """Where more than this share of the patches had to be searched, the history did not pay: do without for some frames."""
@@ -69,10 +69,17 @@ class LazySearch:
         self._rest = 0  # frames that the history sits out
         self._last_rest = 0
 
-    def __call__(self, features: NDArray[np.float32]) -> Neighbours:
-        """Find one entry for each patch float32 [patches, D]; the k largest distances equal those of `ExactSearch`."""
+    def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
+        """Find one entry for each patch float32 [patches, D]; the k largest distances equal those of `ExactSearch`.
+
+        Args:
+            features: of all patches.
+            active: bool [patches], at least one: the patches that are searched; by default all.
+        """
         trusts_history = self._history is not None and not self._history.empty and not self._rest
-        found = self._known(features) if trusts_history else self._searched(features)
+        judged = features if active is None else features[active]
+        found = self._known(judged, active) if trusts_history else self._searched(judged)
+        found = found if active is None else spread(found, active)
         self._settle(features, found, np.inf)
         self._expected = self._least_that_decides(found)
         self._learn(found, trusts_history)
@@ -85,10 +92,17 @@ class LazySearch:
         """
         self._settle(features, found, at_least)
 
-    def _known(self, features: NDArray[np.float32]) -> Neighbours:
-        """Bound every distance by the newest known entry."""
+    def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Bring every distance whose true value is below `at_least` below it, in place.
+
+        So the patches at or over a threshold are those of the exact search, though their distances remain bounds.
+        """
+        self._exact.tell_apart(features, found, at_least=at_least, known=self._what_is_known())
+
+    def _known(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None) -> Neighbours:
+        """Bound the distances of the active patches, whose features these are, by the newest known entry."""
         assert self._history is not None  # noqa: S101 - asked for only where there is one
-        index = self._history.newest
+        index = self._history.newest if active is None else self._history.newest[active]
         return all_of(Tier.KNOWN, distances(features, self._bank, index), index)
 
     def _searched(self, features: NDArray[np.float32]) -> Neighbours:
@@ -98,13 +112,17 @@ class LazySearch:
 
     def _settle(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Refine, best first, until the k largest distances, and those from `at_least` on, are exact."""
-        known = None
-        if self._history is not None and not self._history.empty:
-            known = Known(self._history.entries, self._history.around, self._beside, self._expected)
+        known = self._what_is_known()
         most = _HOPEFUL * self._k
         while len(self._exact.settle(features, found, k=self._k, at_least=at_least, known=known, most=most)):
             likely = found.distance >= min(at_least, self._least_that_decides(found))
             self._ask_graph(features, found, np.flatnonzero(likely & (found.tier < Tier.GRAPH)))
+
+    def _what_is_known(self) -> Known | None:
+        """Give what patches can look at before they are searched."""
+        if self._history is None or self._history.empty:
+            return None
+        return Known(self._history.entries, self._history.around, self._beside, self._expected)
 
     def _ask_graph(self, features: NDArray[np.float32], found: Neighbours, rows: NDArray[np.int64]) -> None:
         """Take the patches `rows` through the graph."""
@@ -123,7 +141,10 @@ class LazySearch:
         """Remember what was found, and judge whether remembering pays."""
         if self._history is None:
             return
-        rows = np.flatnonzero(found.tier > Tier.KNOWN)
+        learnt = found.tier > Tier.KNOWN
+        if found.active is not None and not self._history.empty:  # at first it learns something of every patch
+            learnt &= found.active
+        rows = np.flatnonzero(learnt)
         self._history.learn(rows, found.index[rows])
         if not trusted:
             self._rest = max(0, self._rest - 1)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from typing import Literal
 
+from edge_config.message import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused
-from runtime.frame import BundleInfo, SharedFrame
+from runtime.frame import BundleInfo, SharedFrame, Wanted
 from runtime.jobs import Done, FromWorker, Job, Load, Loaded, ToWorker
 from runtime.link import Link, LinkClosed, end, spawn
+from runtime.parcel import unpack
 
 Cause = Literal["crashed", "hung", "start"]
 
@@ -67,10 +71,12 @@ class Life:
         except LinkClosed:
             self._link.hang_up()
 
-    def submit(self, number: int, camera: str, frame: SharedFrame, hw: tuple[int, int]) -> None:
-        """Send a frame of the height and width `hw`."""
+    def submit(self, number: int, camera: str, frame: SharedFrame, hw: tuple[int, int], wanted: Wanted) -> None:
+        """Send a frame of the height and width `hw`, and what is wanted of it."""
         self.jobs[number] = camera, frame, time.monotonic()
-        self.send(Job(number, camera, frame.memory, frame.slot, hw, frame.t_mono_ns))
+        above = wanted.detail_above if math.isfinite(wanted.detail_above) else None
+        place = (frame.memory, frame.slot, hw)
+        self.send(Job(number, camera, *place, frame.t_mono_ns, wanted.threshold, above, wanted.attach))
 
     def load(self, number: int, cameras: tuple[str, ...], path: str) -> None:
         """Send a bundle."""
@@ -79,13 +85,25 @@ class Life:
         self.send(load)
 
     def done(self, done: Done) -> tuple[str, SharedFrame]:
-        """Take a frame off the list; give it and its camera."""
+        """Take a frame off the list; give it and its camera.
+
+        Raises:
+            Lost: it is not on the list.
+        """
+        if done.number not in self.jobs:
+            raise _senseless("an answer to no frame")
         self._answered_s[Job] = time.monotonic()
         camera, frame, _ = self.jobs.pop(done.number)
         return camera, frame
 
     def loaded(self, loaded: Loaded) -> tuple[Load, bool]:
-        """Take a bundle off the list; give what was sent, and whether the worker started with it."""
+        """Take a bundle off the list; give what was sent, and whether the worker started with it.
+
+        Raises:
+            Lost: it is not on the list.
+        """
+        if loaded.number not in self.loads:
+            raise _senseless("an answer to no bundle")
         self._answered_s[Load] = time.monotonic()
         load, _ = self.loads.pop(loaded.number)
         starts = loaded.number in self.starting
@@ -94,14 +112,24 @@ class Life:
             self.bundles.update(dict.fromkeys(load.cameras, loaded.info))
         return load, starts
 
-    def receive(self, timeout_s: float) -> Done | Loaded | None:
-        """Wait for an answer.
+    def receive(self, timeout_s: float) -> tuple[Done | Loaded, tuple[bytes, ...]] | None:
+        """Wait for an answer, and the bytes of the parts of its result.
 
         Raises:
             LinkClosed: there will be none.
+            Lost: it makes no sense.
         """
         heard = self._link.receive(timeout_s)
-        return heard and heard[0]
+        if heard is None:
+            return None
+        message, descriptors = heard
+        try:
+            return message, unpack(descriptors, _sizes(message))
+        except (OSError, ValueError) as error:
+            raise _senseless(str(error)) from error
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def watch(self) -> None:
         """Look whether an answer is overdue.
@@ -130,6 +158,25 @@ class Life:
         self._link.close()
         end(self._process)
         return _how(self._process)
+
+
+def _sizes(message: Done | Loaded) -> tuple[int, ...]:
+    """Give the sizes of the parts that come with an answer.
+
+    Raises:
+        ValueError: they are not those of its result.
+    """
+    if isinstance(message, Loaded):
+        return ()
+    parts, boxes = (message.result.parts, message.result.boxes) if message.result else ((), ())
+    if len(parts) != len(message.sizes) or len(boxes) > MAX_BOXES:
+        raise ValueError(f"{len(parts)} parts of {len(message.sizes)} sizes, {len(boxes)} boxes")
+    return message.sizes
+
+
+def _senseless(what: str) -> Lost:
+    """Make the error of a worker that says what makes no sense."""
+    return lost("crashed", f"it says what makes no sense: {what}")
 
 
 def _how(process: subprocess.Popen[bytes]) -> str:

@@ -58,8 +58,8 @@ class Link(Generic[T]):
         self._readable = select.poll()
         self._readable.register(sock, select.POLLIN)
 
-    def send(self, message: msgspec.Struct, descriptors: Sequence[int] = ()) -> None:
-        """Send a message, and copies of some descriptors.
+    def send(self, message: msgspec.Struct, descriptors: Sequence[int] = (), *, wait_s: float = SEND_S) -> None:
+        """Send a message, and copies of some descriptors; a full queue is waited for, at most `wait_s`.
 
         Raises:
             LinkClosed: the peer is gone, or has not read for long.
@@ -70,7 +70,7 @@ class Link(Generic[T]):
             raise ValueError(f"a message of {len(packet)} bytes does not fit in a packet")
         with self._sending:
             try:
-                self._send(packet, descriptors)
+                self._send(packet, descriptors, wait_s)
             except OSError as error:
                 raise LinkClosed(f"the peer does not read ({error.strerror or error})") from error
 
@@ -107,7 +107,7 @@ class Link(Generic[T]):
         with self._sending, self._closing:
             self._socket.close()
 
-    def _send(self, packet: bytes, descriptors: Sequence[int]) -> None:
+    def _send(self, packet: bytes, descriptors: Sequence[int], wait_s: float) -> None:
         # socket.send_fds and recv_fds of Python 3.10 and 3.11 take flags, and pass over them.
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
         try:
@@ -115,7 +115,7 @@ class Link(Generic[T]):
         except BlockingIOError:
             writable = select.poll()
             writable.register(self._socket, select.POLLOUT)
-            writable.poll(SEND_S * 1000)
+            writable.poll(wait_s * 1000)
             self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
 
     def _read_packet(self) -> tuple[bytes, list[int]]:

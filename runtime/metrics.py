@@ -12,7 +12,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from edge_config.message import State
+from edge_config.message import JournalState, State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,8 +28,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, and say nothing that a device needs
         self._registry = CollectorRegistry()
-        self._totals: dict[tuple[Counter, str, str], int] = {}
-        self._published: dict[str, int] = {}
+        self._totals: dict[tuple[Counter | str, ...], int] = {}
         self._bundles: dict[str, str] = {}
         self._states: dict[str, State] = {}
 
@@ -41,6 +40,9 @@ class Metrics:
         self._restarts = self._counter("worker_restarts", "Inference workers that were started anew.", "reason")
         self._reloads = self._counter("reloads", "Bundles put into service, or refused.", "result")
 
+        self._gaps = self._counter("gaps_reported", "Messages that subscribers said they missed.", "kind")
+        self._refused = self._counter("requests_refused", "Requests that were not done.", "reason")
+
         self._age = self._histogram("frame_age_seconds", "From grab to publishing.", "camera", buckets=_AGE_S)
         self._stage = self._histogram("stage_seconds", "What a stage took of a frame.", "stage", buckets=_STAGE_S)
 
@@ -50,9 +52,11 @@ class Metrics:
         self._temperature = self._gauge("temperature_celsius", "Of the hottest thermal zone; NaN: none is known.")
         self._memory = self._gauge("memory_available_bytes", "Memory that is left; NaN: not known.")
         self._level = self._gauge("degradation_level", "0: all is done; 3: least is done.")
+        self._journal = self._gauge("journal_writable", "1: alerts are written down; 0: they are kept in memory.")
         self._bundle = self._gauge("bundle_info", "1 for the bundle in service.", "camera", "id")
         self._build = self._gauge("build_info", "1 for the version that runs.", "version")
         self.machine(None, None)
+        self._journal.set(1)
         self._build.labels(_version()).set(1)
 
     def captured(self, camera: str, t_capture_ns: int, count: int = 1) -> None:
@@ -66,11 +70,11 @@ class Metrics:
 
     def dropped_in_all(self, camera: str, by_reason: Mapping[str, int]) -> None:
         """Take over the counts that a `Feed` keeps, of all frames since it began."""
-        self._up_to(self._dropped, camera, by_reason)
+        self._take_over(self._dropped, by_reason, camera)
 
     def reconnected_in_all(self, camera: str, by_reason: Mapping[str, int]) -> None:
         """Take over the counts that a `Feed` keeps, of all its reconnects since it began."""
-        self._up_to(self._reconnects, camera, by_reason)
+        self._take_over(self._reconnects, by_reason, camera)
 
     def scored(self, camera: str, score: float | None, age_s: float) -> None:
         """Keep the score of a frame, None where it has none, and its age when it was published."""
@@ -95,9 +99,19 @@ class Metrics:
 
     def published_in_all(self, by_kind: Mapping[str, int]) -> None:
         """Take over the counts that the `Publisher` keeps."""
-        for kind, total in dict(by_kind).items():
-            self._messages.labels(kind).inc(total - self._published.get(kind, 0))
-            self._published[kind] = total
+        self._take_over(self._messages, by_kind)
+
+    def refused_in_all(self, by_reason: Mapping[str, int]) -> None:
+        """Take over the counts that `Control` keeps."""
+        self._take_over(self._refused, by_reason)
+
+    def gap(self, kind: str, missed: int) -> None:
+        """Count messages that a subscriber missed; `kind` is one of a few words, never free text."""
+        self._gaps.labels(kind).inc(missed)
+
+    def journal(self, state: JournalState) -> None:
+        """Show whether alerts and states are written down."""
+        self._journal.set(state == "on")
 
     def machine(self, temperature_c: float | None, available_bytes: int | None) -> None:
         """Show what `Machine.read` found."""
@@ -128,10 +142,11 @@ class Metrics:
         """Give everything in the text format of Prometheus."""
         return generate_latest(self._registry)
 
-    def _up_to(self, counter: Counter, camera: str, by_reason: Mapping[str, int]) -> None:
-        for reason, total in dict(by_reason).items():  # a copy: its owner goes on counting
-            key = (counter, camera, reason)
-            counter.labels(camera, reason).inc(max(0, total - self._totals.get(key, 0)))
+    def _take_over(self, counter: Counter, by_label: Mapping[str, int], *labels: str) -> None:
+        """Bring a counter up to the totals that are kept elsewhere."""
+        for label, total in dict(by_label).items():  # a copy: its owner goes on counting
+            key: tuple[Counter | str, ...] = (counter, *labels, label)
+            counter.labels(*labels, label).inc(max(0, total - self._totals.get(key, 0)))
             self._totals[key] = total
 
     def _counter(self, name: str, said: str, *labels: str) -> Counter:

@@ -1,4 +1,4 @@
-"""What the main loop does beside the frames: figures, watchdog, degradation, and bundles that change."""
+"""What the main loop does beside the frames: figures, heart-beats, watchdog, degradation, and bundles that change."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from edge_config import control as requests
+from edge_config.control import Reload
 from edge_config.sections import Degrade as Limits
-from runtime.control import Asked, Control
+from runtime.answers import Answers
+from runtime.control import Asked
 from runtime.degrade import Degrade, Load, Strain
 from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
@@ -19,8 +20,10 @@ from runtime.health import Health
 from runtime.machine import Machine
 from runtime.metrics import Metrics
 from runtime.notify import Notifier
+from runtime.recorder import JournalChanged, Written
 from runtime.reloads import Reloads
 from runtime.watched import Watched
+from runtime.wire import RESTARTED, Wire
 
 EVERY_S = 1.0
 
@@ -52,12 +55,11 @@ class Oversight:
         feeds: Mapping[str, Counted],
         stall_s: Mapping[str, float],
         engine: Engine,
-        control: Control,
+        wire: Wire,
         limits: Limits,
         *,
         metrics: Metrics,
         health: Health,
-        sent: Mapping[str, int],
         running: Mapping[str, Any],
     ) -> None:
         """Take the parts.
@@ -67,31 +69,31 @@ class Oversight:
             feeds: where their frames come from.
             stall_s: a live camera of which no frame is scored for so long is stalled.
             engine: the inference worker.
-            control: whose requests are answered.
+            wire: what messages, requests and keys come and go by.
             limits: when to do less.
             metrics: figures.
             health: what the health pages say.
-            sent: messages by kind, as the publisher counts them.
             running: what the log says when the worker is ready.
         """
-        self._sent = sent
         self._running = running
         self._watched = watched
         self._feeds = feeds
         self._stall_s = stall_s
-        self._control = control
+        self._wire = wire
         self._metrics = metrics
         self._health = health
         self._notifier = Notifier()
         self._machine = Machine(limits.thermal_root)
         self._degrade = Degrade(limits)
         self._load = Load()
-        self._reloads = Reloads(engine, control)
+        self._reloads = Reloads(engine, wire.control)
+        metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
+        self._answer = Answers(watched, wire.control, wire.outbox, metrics, self._reload, self._device)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}
-        self._unscored: set[str] = set()  # cameras whose last frame was not
+        self._unscored: dict[str, str] = {}  # cameras whose last frame was not scored, and why
         self._owed_s: dict[str, float] = {}  # when a camera gave the first frame since one of it was scored
-        self._next_s = 0.0
+        self._next_s = self._next_beat_s = 0.0
 
     def ready(self, event: EngineReady) -> None:
         """Take note that the worker scores frames."""
@@ -109,14 +111,16 @@ class Oversight:
         self._health.engine(ready=False)
 
     def handle(self, event: Any) -> None:
-        """Handle what is about bundles: requests, signals, and what came of them."""
+        """Handle what is not about frames: requests, signals, the journal, and what came of bundles."""
         match event:
+            case Written():
+                self._wire.outbox.written(event.entries)
+            case JournalChanged():
+                self._journal_changed(event)
             case Renew():
                 self._renew(event.why)
-            case Asked(request=requests.Status()):
-                self._control.reply(event, self._status())
-            case Asked(request=requests.Reload()):
-                self._ask_reload(event)
+            case Asked():
+                self._answer(event)
             case Reloaded():
                 self._reloaded(event)
             case ReloadRefused():
@@ -152,10 +156,10 @@ class Oversight:
         if scored.result is None:
             self._metrics.dropped(name, "not scored")
             if name not in self._unscored:  # once, and not for each of what may be thousands
-                self._unscored.add(name)
                 _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
+            self._unscored[name] = scored.reason
             return
-        self._unscored.discard(name)
+        self._unscored.pop(name, None)
         self._metrics.stages(scored.result.stage_seconds)
         self._owed_s.pop(name, None)
         self._notifier.progress()
@@ -163,12 +167,17 @@ class Oversight:
     def turn(self) -> None:
         """Do what is due: hardly anything in most turns of the loop, all else once a second."""
         self._health.progress()
+        self._wire.outbox.turn()
         now_s = time.monotonic()
+        if now_s >= self._next_beat_s:
+            self._beat(now_s)
         if now_s < self._next_s:
             return
         self._next_s = now_s + EVERY_S
         self._starve(now_s)
         self._measure(now_s)
+        if self._wire.admit():
+            _log.warning("a client's key is gone: all connections were cut, who may connects again")
         if self._reloads.changed():
             self._renew("another bundle lies at its path")
         live = sum(watched.state == "live" for watched in self._watched.values())
@@ -182,6 +191,21 @@ class Oversight:
         self._notifier.stopping()
         self._notifier.close()
 
+    def _beat(self, now_s: float) -> None:
+        """Let subscribers know that the device is alive, and what they should have by now."""
+        self._next_beat_s = now_s + self._wire.outbox.heartbeat_s
+        for watched in self._watched.values():
+            watched.beat()
+
+    def _journal_changed(self, event: JournalChanged) -> None:
+        if event.state == "memory":
+            _log.error("alerts and states cannot be written down, and are kept in memory", reason=event.reason)
+        else:
+            _log.info("alerts and states are written down")
+        self._metrics.journal(event.state)
+        self._wire.outbox.finish(event.unfinished, RESTARTED)
+        self._beat(time.monotonic())
+
     def _starve(self, now_s: float) -> None:
         """Call a camera stalled that delivers, while nothing of it is scored."""
         for name, watched in self._watched.items():
@@ -189,11 +213,13 @@ class Oversight:
                 self._owed_s.pop(name, None)
             since_s = now_s - self._owed_s.get(name, now_s)
             if self._feeds[name].live and since_s > self._stall_s[name]:
-                watched.starve(f"no frame scored for {since_s:.0f} s")
+                why = f": {self._unscored[name]}" if self._unscored.get(name) else ""
+                watched.starve(f"no frame scored for {since_s:.0f} s{why}")
 
     def _measure(self, now_s: float) -> None:
         """Take over what feeds and publisher count, and do less or more."""
-        self._metrics.published_in_all(self._sent)
+        self._metrics.published_in_all(self._wire.publisher.sent)
+        self._metrics.refused_in_all(self._wire.control.refused)
         for name, feed in self._feeds.items():
             self._metrics.dropped_in_all(name, feed.dropped)
             self._metrics.reconnected_in_all(name, feed.reconnects)
@@ -215,34 +241,22 @@ class Oversight:
         for name, feed in self._feeds.items():
             feed.slow_down(level.every)
             self._watched[name].degraded = int(level)
+            self._watched[name].maps = level.maps
 
-    def _status(self) -> dict[str, Any]:
-        cameras = {
-            name: {
-                "state": watched.state,
-                "reason": watched.reason,
-                "bundle": watched.bundle.id,
-                "threshold": watched.bundle.threshold,
-                "score": watched.score,
-                "frames": watched.frames,
-            }
-            for name, watched in self._watched.items()
-        }
-        return {"cameras": cameras, "degraded": int(self._degrade.level), "does": self._degrade.level.title}
+    def _device(self) -> dict[str, Any]:
+        """Say how the device is, for those who ask for its status."""
+        level, recorder = self._degrade.level, self._wire.recorder
+        journal = {"journal": recorder.state, "journal_reason": recorder.reason}
+        return {"degraded": int(level), "does": level.title, **journal}
+
+    def _reload(self, asked: Asked, request: Reload) -> None:
+        self._notifier.reloading()
+        self._reloads.ask(asked, request.camera, request.path)
 
     def _renew(self, why: str) -> None:
         _log.info("reading bundles anew", why=why)
         self._notifier.reloading()
         self._reloads.renew()
-
-    def _ask_reload(self, asked: Asked) -> None:
-        request = asked.request
-        assert isinstance(request, requests.Reload)  # noqa: S101 - `handle` looked
-        if request.camera is not None and request.camera not in self._watched:
-            self._control.refuse(asked, f"no camera `{request.camera}`; known: {', '.join(self._watched)}")
-            return
-        self._notifier.reloading()
-        self._reloads.ask(asked, request.camera, request.path)
 
     def _reloaded(self, event: Reloaded) -> None:
         _log.info("bundle in service", cameras=list(event.cameras), bundle=event.info.id[:12], path=event.info.path)

@@ -27,6 +27,7 @@ from runtime.events import (
     Stop,
 )
 from runtime.feed import Feed
+from runtime.frame import Alert, SharedFrame
 from runtime.oversight import Oversight
 from runtime.watched import Watched
 
@@ -164,7 +165,7 @@ class Pipeline:
                 camera.feed.give_back(frame)
             else:
                 camera.in_worker += 1
-                self._engine.submit(camera.watched.name, frame)
+                self._engine.submit(camera.watched.name, frame, camera.watched.wanted())
 
     def _most_urgent(self) -> Camera | None:
         """Give the camera that has the earliest deadline.
@@ -190,8 +191,18 @@ class Pipeline:
 
     def _finish(self, camera: Camera, scored: Scored) -> None:
         camera.feed.give_back(scored.frame)
-        decision = camera.watched.publish(scored.frame, scored.result)
+        decision = camera.watched.publish(scored.frame, scored.result, scored.attached)
+        if decision.alert is not None:
+            self._film(camera, scored.frame, decision.alert)
         self._oversight.published(camera.watched, scored, decision)
+
+    def _film(self, camera: Camera, frame: SharedFrame, alert: Alert) -> None:
+        """Begin or end the clip of an alert, if it has one."""
+        if name := camera.watched.clip(alert):
+            if alert.phase == "start":
+                camera.feed.begin_clip(name, frame.t_mono_ns - (frame.t_capture_ns - alert.t_start_ns))
+            elif alert.phase == "end":
+                camera.feed.end_clip(name)
 
     def _end_recordings(self) -> None:
         for camera in self._cameras.values():

@@ -38,11 +38,31 @@ class Preprocess:
             grid: where patches lie.
             frame_hw: height and width of the camera frame, pixels.
         """
-        place = divmod(patch, grid.hw[1])
-        y, x = (
-            (offset + centers[at] * crop) * frame / resized
-            for at, centers, offset, crop, resized, frame in zip(
-                place, grid.centers(), self._offset, self._crop_hw, self._resize_hw, frame_hw, strict=True
+        row, column = divmod(patch, grid.hw[1])
+        rows, columns = self.on_camera(grid.centers(), frame_hw)
+        return int(columns[column]), int(rows[row])
+
+    def on_camera(
+        self, shares: tuple[NDArray[np.float64], NDArray[np.float64]], frame_hw: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give where rows and columns of the graph's input lie on the camera frame.
+
+        Args:
+            shares: of the height and of the width of the input, float64 [n] each.
+            frame_hw: height and width of the camera frame, pixels.
+
+        Returns:
+            y and x in pixels of the frame, not rounded: pixel i reaches from i to i + 1.
+        """
+        rows, columns = (
+            (offset + share * crop) * frame / resized
+            for share, offset, crop, resized, frame in zip(
+                shares, self._offset, self._crop_hw, self._resize_hw, frame_hw, strict=True
             )
         )
-        return int(x), int(y)
+        return rows, columns
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the input of the graph, pixels."""
+        return self._crop_hw

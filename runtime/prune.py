@@ -10,6 +10,7 @@ nearer are compared in full.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -101,9 +102,37 @@ class PrunedSearch:
         Returns:
             Patches that should go through the graph first, int64 [m]; none if all is settled.
         """
+        return self._run(_kernels.settle, k, most, at_least, features, found, known)
+
+    def tell_apart(
+        self, features: NDArray[np.float32], found: Neighbours, *, at_least: float, known: Known | None = None
+    ) -> None:
+        """Bring every distance whose true value is below `at_least` below it, in place.
+
+        That no entry is nearer is shown sooner than which one is the nearest, the more so the farther away a patch is.
+
+        Args:
+            features: float32 [n, D].
+            found: distances to some entries, from `distances`.
+            at_least: as a float32; what is not below it is left as it is.
+            known: what patches of the tier `KNOWN` can look at first.
+        """
+        self._run(_kernels.tell_apart, 1, 0, at_least, features, found, known)
+
+    def _run(
+        self,
+        loop: Callable[..., tuple[int, int]],
+        k: int,
+        most: int,
+        at_least: float,
+        features: NDArray[np.float32],
+        found: Neighbours,
+        known: Known | None,
+    ) -> NDArray[np.int64]:
+        """Run a loop of kernels.c, and give the patches that it names."""
         known = known or NOTHING_KNOWN
         rows = np.empty(len(features), dtype=np.int64)
-        wanting, compared = _kernels.settle(
+        named, compared = loop(
             k,
             most,
             at_least,
@@ -125,7 +154,7 @@ class PrunedSearch:
             rows,
         )
         self.compared += compared
-        return rows[:wanting]
+        return rows[:named]
 
     def _split(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """Give |v|^2 of the centred vectors float32 [n, D], the part along the axes, and the length of the rest."""

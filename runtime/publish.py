@@ -6,19 +6,34 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from edge_config import message
 from edge_config.errors import AddressUnavailable
-from edge_config.message import Kind
+from edge_config.message import Kind, Message
+from runtime.listener import Guard, Listener
 
 LINGER_MS = 1000
 """At the end the last messages may take this long to leave; a dead subscriber cannot hold us longer."""
 
+MOST_SUBSCRIBED_BYTES = 32768
+"""A connection that subscribes to more is cut off: ZeroMQ keeps some 50 bytes for each byte of a subscription. Four
+topics of each of 64 cameras are less."""
+
+_OPTIONS: dict[int, int] = {
+    zmq.LINGER: LINGER_MS,
+    zmq.XPUB_VERBOSE: 1,  # tell every subscription, also to a topic that another has already
+    zmq.MAXMSGSIZE: 640,  # bytes: a topic has 140, a handshake up to 600
+    # A `send` reads subscriptions until none is left: who sends them without end must not be faster than we are.
+    zmq.RCVHWM: 1,
+    zmq.RCVBUF: 4096,  # bytes
+}
 _SUBSCRIBERS_POLL_MS = 100  # how often a wait for subscribers looks whether it was called off
+_TAKE_IN_S = 0.1  # how often what subscribers say is read while messages are sent
+_MOST_WORDS = 1000  # of them that are read in one go
 
 
 class Publisher:
@@ -26,15 +41,31 @@ class Publisher:
 
     Best effort, as PUB is: what a slow subscriber does not take is dropped at the high-water mark, and shows as a
     gap in `seq`.
+
+    Attributes:
+        epoch: uuid of this start.
+        endpoint: where it is bound, with its port.
+        sent: messages by kind.
+        refused: what others tried in vain, by reason.
     """
 
-    def __init__(self, bind: str, *, device: str, high_water_mark: int = 1000) -> None:
+    def __init__(
+        self,
+        bind: str,
+        *,
+        device: str,
+        high_water_mark: int = 1000,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        guard: Guard | None = None,
+    ) -> None:
         """Bind the socket.
 
         Args:
             bind: endpoint, such as tcp://127.0.0.1:5556; port * or 0 takes a free one.
             device: name of the device in every topic.
             high_water_mark: messages kept for each slow subscriber.
+            context: to share; by default one of its own, which ends with it.
+            guard: prepares each socket before it is bound, such as `Access.guard`.
 
         Raises:
             AddressUnavailable: the address is in use, or is not one of this machine.
@@ -42,34 +73,52 @@ class Publisher:
         self.epoch = str(uuid.uuid4())
         self.device = device
         self.sent: Counter[str] = Counter()
-        """Messages by kind."""
         self._seq: Counter[str] = Counter()
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.XPUB)
-        self._socket.set(zmq.SNDHWM, high_water_mark)
-        self._socket.set(zmq.LINGER, LINGER_MS)
-        self._socket.set(zmq.XPUB_VERBOSER, 1)  # tell every subscription, also to a topic that another has already
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
-        self._connections: set[int] = set()
-        self._subscriptions = 0
+        self._topics: dict[tuple[Kind, str], str] = {}
+        self._take_in_at_s = 0.0
+        self._own: zmq.Context[zmq.Socket[bytes]] | None = None
+        if context is None:
+            context = self._own = zmq.Context()
+        options = {**_OPTIONS, zmq.SNDHWM: high_water_mark}
         try:
-            self._socket.bind(bind)
-        except zmq.ZMQError as error:
-            self.close()
-            raise AddressUnavailable(
-                f"cannot be bound ({zmq.strerror(error.errno or 0)})",
-                where=bind,
-                remedy="stop what uses it, or bind another address",
-            ) from error
-        self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
+            self._listener = Listener(
+                context,
+                zmq.XPUB,
+                bind,
+                options,
+                key="events.bind",
+                guard=guard,
+                most_bytes=MOST_SUBSCRIBED_BYTES,
+            )
+        except AddressUnavailable:
+            if self._own:
+                self._own.term()
+            raise
+        self.endpoint = self._listener.endpoint
+        self.refused = self._listener.refused
 
-    def send(self, kind: Kind, camera: str, **fields: Any) -> None:
-        """Publish one message; `fields` are those of its type, without what the publisher knows itself."""
-        topic = message.topic(kind, self.device, camera)
+    def seq(self, kind: Kind, camera: str) -> int:
+        """Give the last `seq` in a topic, 0 before the first."""
+        return self._seq[message.topic(kind, self.device, camera)]
+
+    def make(self, kind: Kind, camera: str, **fields: Any) -> tuple[str, Message]:
+        """Make the next message of a topic, which must then be sent, in the order of making.
+
+        Args:
+            kind: of the message.
+            camera: that it is about.
+            fields: those of its type, without what the publisher knows itself.
+
+        Returns:
+            The topic and the message.
+        """
+        topic = self._topics.get((kind, camera)) or self._topics.setdefault(
+            (kind, camera), message.topic(kind, self.device, camera)
+        )
         self._seq[topic] += 1
         if "t_mono_ns" in fields:
             fields["age_ms"] = round((time.monotonic_ns() - fields["t_mono_ns"]) / 1e6, 3)
-        body = message.TYPES[kind](
+        return topic, message.TYPES[kind](
             schema=message.schema_name(kind),
             device=self.device,
             camera=camera,
@@ -78,8 +127,21 @@ class Publisher:
             t_publish_ns=time.time_ns(),
             **fields,
         )
-        self._count_subscribers(timeout_ms=0)
-        self._socket.send_multipart(message.encode(topic, body))
+
+    def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
+        """Make a message and publish it; `attached` are the bytes of the parts that it lists."""
+        self.send_frames(kind, message.encode(*self.make(kind, camera, **fields), attached))
+
+    def send_frames(self, kind: Kind, frames: Sequence[bytes]) -> None:
+        """Publish a message that was made and encoded before."""
+        now_s = time.monotonic()
+        if now_s >= self._take_in_at_s:
+            self._take_in_at_s = now_s + _TAKE_IN_S
+            self._take_in()
+        send = self._listener.socket.send
+        for frame in frames[:-1]:
+            send(frame, zmq.SNDMORE)
+        send(frames[-1])
         self.sent[kind] += 1
 
     def wait_subscribers(self, count: int, stop: threading.Event) -> None:
@@ -90,34 +152,35 @@ class Publisher:
 
     def has_subscribers(self, count: int, timeout_ms: int = 0) -> bool:
         """Tell whether so many are connected and have subscribed, and none has come since this was asked last."""
-        quiet = not self._count_subscribers(timeout_ms)
-        return min(len(self._connections), self._subscriptions) >= count and (quiet or not count)
+        self._listener.wait(timeout_ms)
+        quiet = not self._take_in()
+        subscribed = sum(1 for said in self._listener.connections.values() if said)
+        return subscribed >= count and (quiet or not count)
+
+    def rebind(self) -> None:
+        """Cut off all subscribers, who connect again by themselves if they may; epoch and `seq` go on.
+
+        Raises:
+            AddressUnavailable: somebody else has taken the address meanwhile; this may be tried again.
+        """
+        self._listener.rebind()
 
     def close(self) -> None:
-        """Let the last messages leave, at most `LINGER_MS`, and free the address."""
-        self._socket.disable_monitor()
-        self._monitor.close(linger=0)
-        self._socket.close()
-        self._context.term()
+        """Let the last messages leave, at most `LINGER_MS`, and free the address: with a shared context, as it ends."""
+        self._listener.close()
+        if self._own:
+            self._own.term()
 
-    def _count_subscribers(self, timeout_ms: int) -> bool:
-        """Take in who came and went, and tell whether anybody did.
-
-        A subscriber may hold several subscriptions, so connections count too, by their descriptors.
-        """
-        any_news = False
-        poller = zmq.Poller()
-        poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._monitor, zmq.POLLIN)
-        while ready := dict(poller.poll(timeout_ms)):
-            timeout_ms, any_news = 0, True
-            if self._socket in ready:
-                joined = self._socket.recv()[:1] == b"\x01"
-                self._subscriptions += 1 if joined else -1
-            if self._monitor in ready:
-                told = recv_monitor_message(self._monitor)
-                if told["event"] == zmq.EVENT_ACCEPTED:
-                    self._connections.add(told["value"])
-                else:
-                    self._connections.discard(told["value"])
-        return any_news
+    def _take_in(self) -> bool:
+        """Take in who came, went and subscribed, and tell whether anybody did."""
+        news = self._listener.watch()
+        for _ in range(_MOST_WORDS):
+            try:
+                frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return news
+            news = True
+            if bytes(frame.buffer[:1]) not in {b"\x00", b"\x01"}:
+                self.refused["no subscription"] += 1
+            self._listener.heard(frame)
+        return news

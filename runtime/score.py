@@ -35,11 +35,19 @@ class ScoreFrame:
         self._k = k
 
     def __call__(self, features: NDArray[np.float32], found: Neighbours) -> Score:
-        """Score the patch features float32 [patches, D] with their nearest entries."""
-        patch = int(np.argmax(found.distance))
+        """Score the patch features float32 [patches, D] with their nearest entries; only the active ones count.
+
+        A threshold that was found on whole frames keeps its promise where some patches are not judged: the largest
+        distances of fewer patches are no larger. Not so with `paper`, whose factor depends on the patch that decides;
+        and with `topk` only while at least k patches are judged.
+        """
+        judged, patch = found.distance, int(np.argmax(found.distance))
+        if found.active is not None:
+            judged = found.distance[found.active]
+            patch = int(np.flatnonzero(found.active)[np.argmax(judged)])
         entry = int(found.index[patch])
         if self._mode == "topk":
-            value = self._mean_of_largest(found.distance)
+            value = self._mean_of_largest(judged)
         else:
             near = self._bank[self._neighbours[entry]].astype(np.float64)
             distances = np.linalg.norm(near - features[patch].astype(np.float64), axis=1)

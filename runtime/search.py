@@ -39,11 +39,19 @@ class Search(Protocol):
         ...
 
 
-class Deciding(Search, Protocol):
+class Deciding(Protocol):
     """A search whose largest distances are exact, and others on request."""
+
+    def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
+        """Find one entry for each patch; with `active`, bool [patches], at least one, for those only."""
+        ...
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Make every distance exact, in place, that is `at_least` or more."""
+        ...
+
+    def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Bring every distance whose true value is below `at_least` below it, in place; others may stay bounds."""
         ...
 
 
@@ -113,13 +121,18 @@ class ExactSearch:
         self._norms = np.einsum("kd,kd->k", bank, bank)
         self._largest = float(self._norms.max())
 
-    def __call__(self, features: NDArray[np.float32]) -> Neighbours:
+    def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
         """Find the nearest entry for each patch."""
+        if active is not None:
+            return spread(self(features[active]), active)
         parts = [self._nearest(features[row : row + _EXACT_ROWS]) for row in range(0, len(features), _EXACT_ROWS)]
         index = np.concatenate(parts)
         return all_of(Tier.EXACT, distances(features, self._bank, index), index)
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Leave all as they are: exact."""
+
+    def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Leave all as they are: exact."""
 
     def _nearest(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -143,3 +156,11 @@ class ExactSearch:
 def all_of(tier: Tier, distance: NDArray[np.float32], index: NDArray[np.int64]) -> Neighbours:
     """Give neighbours that are all of one tier."""
     return Neighbours(distance, index, np.full(len(index), tier, dtype=np.uint8))
+
+
+def spread(found: Neighbours, active: NDArray[np.bool_]) -> Neighbours:
+    """Put what was found of the active patches, bool [patches], in their places; the others are settled, at 0."""
+    distance, index = np.zeros(len(active), dtype=np.float32), np.zeros(len(active), dtype=np.int64)
+    tier = np.full(len(active), Tier.EXACT, dtype=np.uint8)
+    distance[active], index[active], tier[active] = found.distance, found.index, found.tier
+    return Neighbours(distance, index, tier, active)

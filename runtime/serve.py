@@ -6,29 +6,26 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
 from edge_config import sections
-from edge_config.errors import AddressUnavailable
 from edge_config.settings import Settings
 from runtime.address import redact
-from runtime.control import Control
 from runtime.engine import Engine
 from runtime.events import Renew, Stop
 from runtime.feed import Feed
 from runtime.health import Health
+from runtime.jobs import View
 from runtime.link import module
 from runtime.log import set_up_logging
-from runtime.publish import Publisher
 from runtime.termination import Termination
 from runtime.watched import Watched
+from runtime.wire import Wire, bind, open_wire
 
 GRAB = module("runtime.grab")
 """Starts a capture process."""
-
-T = TypeVar("T")
 
 
 def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GRAB) -> int:
@@ -50,24 +47,27 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
     stop = threading.Event()
     with ExitStack() as stack:
         stack.callback(termination.done)
-        feeds = {name: Feed(name, camera, inbox.put, grab) for name, camera in settings.cameras.items()}
+        clips = settings.clips
+        feeds = {name: Feed(name, one, inbox.put, grab, clips=clips) for name, one in settings.cameras.items()}
         engine = Engine(
             _bundles(settings),
             tell=inbox.put,
             threads=settings.threads,
             search=settings.search,
             trust=settings.trust,
+            views=_views(settings),
         )
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
-        events = settings.events
-        publisher = Publisher(events.bind, device=settings.device, high_water_mark=events.high_water_mark)
-        stack.callback(publisher.close)
-        watched = {name: Watched(name, publisher) for name in settings.cameras}
+        wire = open_wire(settings, inbox.put, stack)
+        watched = {
+            name: Watched(name, wire.outbox, camera.alerts, filmed=bool(clips.folder))
+            for name, camera in settings.cameras.items()
+        }
         stack.callback(_log_end, watched, feeds)
         stack.callback(_end, watched, stop)
         stack.callback(_close_feeds, feeds)
-        run = _assemble(settings, stack, engine, feeds, watched, inbox, publisher)
+        run = _assemble(settings, stack, engine, feeds, watched, inbox, wire)
         termination.call(lambda: _stop(stop, inbox))
         termination.call_on_hup(lambda: inbox.put(Renew("SIGHUP")))
         run()
@@ -81,7 +81,7 @@ def _assemble(
     feeds: Mapping[str, Feed],
     watched: Mapping[str, Watched],
     inbox: SimpleQueue[Any],
-    publisher: Publisher,
+    wire: Wire,
 ) -> Callable[[], None]:
     """Put the main loop and what stands beside it together; what needs closing goes on the stack."""
     from runtime.metrics import CONTENT_TYPE, Metrics  # while the worker loads: prometheus-client takes its time
@@ -90,8 +90,6 @@ def _assemble(
     from runtime.web import Page, Web
 
     metrics, health = Metrics(), Health()
-    control = _bind(settings.control, sections.Control(), "tcp://127.0.0.1:*", lambda at: Control(at, inbox.put))
-    stack.callback(control.close)
     at = {"device": settings.device}
     if settings.metrics.enabled:
         pages = {
@@ -99,22 +97,21 @@ def _assemble(
             "/healthz": health.alive_page,
             "/readyz": health.ready_page,
         }
-        web = _bind(settings.metrics, sections.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages))
+        web = bind(settings.metrics, sections.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages))
         stack.callback(web.close)
         at["metrics"] = web.address
     stall_s = {name: camera.stall_ms / 1000 for name, camera in settings.cameras.items()}
     sources = {name: redact(str(camera.source)) for name, camera in settings.cameras.items()}
-    running = {"events": publisher.endpoint, "control": control.endpoint, **at, "cameras": sources}
+    running = {"events": wire.publisher.endpoint, "control": wire.control.endpoint, **at, "cameras": sources}
     oversight = Oversight(
         watched,
         feeds,
         stall_s,
         engine,
-        control,
+        wire,
         settings.degrade,
         metrics=metrics,
         health=health,
-        sent=publisher.sent,
         running=running,
     )
     stack.callback(oversight.close)
@@ -123,22 +120,15 @@ def _assemble(
         for name, camera in settings.cameras.items()
     }
     wanted = settings.events.wait_subscribers
-    return Pipeline(cameras, engine, inbox, oversight, lambda: publisher.has_subscribers(wanted)).run
-
-
-def _bind(chosen: Any, default: Any, free: str, make: Callable[[str], T]) -> T:
-    """Bind an address; where nobody chose it and it is taken, a free one: two runtimes on a machine are no mistake."""
-    try:
-        return make(chosen.bind)
-    except AddressUnavailable as error:
-        if chosen.bind != default.bind:
-            raise
-        structlog.get_logger().warning("default address is taken", problem=str(error), instead="a free one")
-        return make(free)
+    return Pipeline(cameras, engine, inbox, oversight, lambda: wire.publisher.has_subscribers(wanted)).run
 
 
 def _bundles(settings: Settings) -> dict[str, str]:
     return {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
+
+
+def _views(settings: Settings) -> dict[str, View]:
+    return {name: View.of(camera) for name, camera in settings.cameras.items()}
 
 
 def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:

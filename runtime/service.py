@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleError
 from edge_config.sections import SearchKind, Trust
-from runtime.frame import BundleInfo, Image, Result, SceneFault
+from runtime.detail import Detail, detail
+from runtime.frame import BundleInfo, Image, Result, SceneFault, Score, Wanted
+from runtime.jobs import View
 from runtime.load import prepare, scene_reference
+from runtime.regions import Regions
 from runtime.scene import Inspect
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
@@ -54,10 +57,20 @@ Buffers = queue.SimpleQueue[NDArray[np.float32]]
 
 @dataclass(slots=True)
 class Half:
-    """A frame between its two halves: it is inspected and embedded, and not yet searched and scored."""
+    """A frame between its two halves: it is inspected and embedded, and not yet searched and scored.
+
+    Attributes:
+        stages: that it goes through.
+        image: the frame itself.
+        active: patches that are judged, bool [patches]; None: all are.
+        finding: why it cannot be judged.
+        features: of all patches, where it can.
+        seconds: what each stage took.
+    """
 
     stages: Stages
-    frame_hw: tuple[int, int]
+    image: Image
+    active: NDArray[np.bool_] | None
     finding: Finding | None = None
     features: NDArray[np.float32] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -71,6 +84,8 @@ class Stages:
         info: the bundle.
         scorer: its `search` is the camera's own; all else is shared by all cameras with this bundle.
         buffers: for features, shared too.
+        regions: that are judged, the camera's own.
+        jpeg_quality: of the pictures that go with its alerts.
         succession: from the inspection of the camera before.
         inspect: the camera's own, once the stages have taken over.
     """
@@ -78,6 +93,8 @@ class Stages:
     info: BundleInfo
     scorer: Scorer
     buffers: Buffers
+    regions: Regions
+    jpeg_quality: int
     succession: Succession
     inspect: Inspection | None = None
 
@@ -85,9 +102,12 @@ class Stages:
         """Give the stages as they go on where others end; between two frames."""
         return replace(self, inspect=self.succession(before.inspect if before else None))
 
-    def embed(self, image: Image, t_mono_ns: int) -> Half:
-        """Do the first half, on one frame at a time."""
-        half = Half(self, (image.shape[0], image.shape[1]))
+    def embed(self, image: Image, t_mono_ns: int) -> Half | str:
+        """Do the first half, on one frame at a time; text says why that cannot be."""
+        active = self.regions.active((image.shape[0], image.shape[1]))
+        if active is not None and not active.any():
+            return f"the camera's regions hold no patch of a frame of {image.shape[1]} x {image.shape[0]} pixels"
+        half = Half(self, image, active)
         with _timed(half, "inspect"):
             half.finding = self.inspect(image, t_mono_ns) if self.inspect else None
         if half.finding is not None:
@@ -103,28 +123,43 @@ class Stages:
                 self.buffers.put(room)
         return half
 
-    def score(self, half: Half) -> Result:
-        """Do the second half, on one frame at a time, in the order of the first."""
+    def score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
+        """Do the second half, on one frame at a time, in the order of the first.
+
+        Returns:
+            The result, and the bytes of each of its parts.
+        """
         if half.finding is not None:
-            return Result(scene=half.finding.state, scene_reason=half.finding.reason, stage_seconds=half.seconds)
+            scene, reason = half.finding.state, half.finding.reason
+            return Result(scene=scene, scene_reason=reason, stage_seconds=half.seconds), ()
         assert half.features is not None  # noqa: S101 - where nothing was found, it was embedded
         try:
             with _timed(half, "search"):
-                found = self.scorer.search(half.features)
+                found = self.scorer.search(half.features, half.active)
             with _timed(half, "score"):
                 score = self.scorer.score(half.features, found)
+            if not math.isfinite(score.value):
+                raise ValueError(f"the score is {score.value}")
+            share = found.searched
+            more = self._detail(half, score, wanted) if score.value > wanted.threshold else Detail()
         finally:
             self.buffers.put(half.features)
-        if not math.isfinite(score.value):
-            raise ValueError(f"the score is {score.value}")
-        return Result(
+        result = Result(
             value=score.value,
             patch=score.patch,
             entry=score.entry,
-            peak_xy=self.scorer.preprocess.to_camera(score.patch, self.scorer.grid, half.frame_hw),
-            searched=found.searched,
+            peak_xy=self.scorer.preprocess.to_camera(score.patch, self.scorer.grid, half.image.shape[:2]),
+            searched=share,
             stage_seconds=half.seconds,
+            boxes=more.boxes,
+            parts=more.parts,
         )
+        return result, more.attached
+
+    def _detail(self, half: Half, score: Score, wanted: Wanted) -> Detail:
+        assert half.features is not None  # noqa: S101 - it was scored
+        with _timed(half, "detail"):
+            return detail(self.scorer, half.features, score, half.image, wanted, self.jpeg_quality)
 
 
 class Service:
@@ -135,6 +170,7 @@ class Service:
         threads: int,
         search: SearchKind,
         inspection: Callable[[Bundle], Succession],
+        views: Mapping[str, View] | None = None,
         trust: Trust | None = None,
     ) -> None:
         """Serve nothing yet.
@@ -143,11 +179,13 @@ class Service:
             threads: of all libraries together; 0 means all cores.
             search: how far patches are searched.
             inspection: says how a bundle inspects.
+            views: camera -> how its frames are looked at; by default all of them.
             trust: whose bundles are served; by default everybody's.
         """
         self._threads = limit_threads(threads, blas=1)
         self._search = search
         self._inspection = inspection
+        self._views = views or {}
         self._trust = trust or Trust()
         self._serving: dict[str, Stages] = {}
 
@@ -166,11 +204,18 @@ class Service:
         stages = {
             camera: self._serving[camera]
             if camera in self._serving and self._serving[camera].info.id == bundle.id
-            else Stages(info, scorer.another(), buffers, self._inspection(bundle))
+            else self._stages(camera, info, scorer, buffers, self._inspection(bundle))
             for camera in cameras
         }
         self._serving.update(stages)
         return info, stages
+
+    def _stages(
+        self, camera: str, info: BundleInfo, scorer: Scorer, buffers: Buffers, succession: Succession
+    ) -> Stages:
+        view = self._views.get(camera) or View()
+        regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid)
+        return Stages(info, scorer.another(), buffers, regions, view.jpeg_quality, succession)
 
     def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
         """Read a bundle as a whole, and none half of which was replaced meanwhile.

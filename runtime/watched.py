@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
-from edge_config.message import State
+from edge_config.message import Kind, Part, State
+from edge_config.sections import Alerts
+from runtime.clips import clip_name
 from runtime.decide import Decide
-from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame
-from runtime.publish import Publisher
+from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
 
 _FIRST = BundleInfo(id="", path="", threshold=0.0, promised_alpha=1.0)
+
+
+class Sender(Protocol):
+    """What messages leave by."""
+
+    def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
+        """Send a message; `attached` are the bytes of the parts that it lists."""
+        ...
+
+
+class _Attached(NamedTuple):
+    """What was made of a frame for an alert, until it is sent."""
+
+    frame_id: int
+    parts: tuple[Part, ...]
+    bytes: tuple[bytes, ...]
+
+
+_NOTHING = _Attached(0, (), ())
 
 
 class Watched:
@@ -25,10 +47,18 @@ class Watched:
         frames, undecodable, alerts: published so far; alerts that started.
         score: of the last frame; None if it has none.
         connected: it delivers pictures, whatever they are worth.
+        maps: alerts may bring along pictures and maps; not so where the device must do less.
     """
 
-    def __init__(self, name: str, publisher: Publisher) -> None:
-        """Know nothing yet of the camera `name`."""
+    def __init__(self, name: str, publisher: Sender, alerts: Alerts | None = None, *, filmed: bool = False) -> None:
+        """Know nothing yet of the camera `name`.
+
+        Args:
+            name: of the camera.
+            publisher: takes what there is to tell.
+            alerts: when its scores make an alert, and what it brings along; by default as the settings' defaults.
+            filmed: its alerts have clips.
+        """
         self.name = name
         self.state: State = "starting"
         self.reason = "no frame yet"
@@ -37,13 +67,27 @@ class Watched:
         self.frames = self.undecodable = self.alerts = 0
         self.score: float | None = None
         self.connected = False
+        self.maps = True
         self._publisher = publisher
-        self._decide = Decide(0.0)
+        self._alerts = alerts or Alerts()
+        self._filmed = filmed
+        self._decide = Decide(self._alerts, 0.0)
+        self._attached = _NOTHING
         self._failed = ""
         self._connection: tuple[State, str] = ("starting", "no frame yet")
         self._unscored = ""
         self._scene: tuple[State, str] | None = None
         self._last: dict[str, Any] = {}
+
+    @property
+    def threshold(self) -> float:
+        """A score above it is anomalous: that of the settings, or else of the bundle in service."""
+        return self._decide.threshold
+
+    def wanted(self) -> Wanted:
+        """Give what should be known of the next frame that is scored."""
+        above = self._decide.wanted_above if self.bundle.id else math.inf
+        return Wanted(self.threshold, above, self._alerts.attach if self.maps else frozenset())
 
     def serve(self, bundle: BundleInfo) -> None:
         """Take note of the bundle that scores come from now; an open alert stays open."""
@@ -68,20 +112,28 @@ class Watched:
         self._unscored = reason
         self._update()
 
-    def publish(self, frame: Frame | SharedFrame, result: Result | None) -> Decision:
-        """Decide on a frame and tell subscribers; None where nothing could be scored."""
+    def publish(self, frame: Frame | SharedFrame, result: Result | None, attached: tuple[bytes, ...] = ()) -> Decision:
+        """Decide on a frame and tell subscribers.
+
+        Args:
+            frame: what was scored.
+            result: None where nothing could be scored.
+            attached: the bytes of each of its parts.
+        """
         value = None if result is None else result.value
         if result is not None:
             self._scene = (result.scene, result.scene_reason) if result.scene else None
             self.starve("")
-        decision = self._decide(frame.frame_id, value)
+        decision = self._decide(frame, result)
+        if result is not None and self._decide.peak_frame_id == frame.frame_id:
+            self._attached = _Attached(frame.frame_id, result.parts, attached)
         self.score = value
         self._last = {
             "frame_id": frame.frame_id,
             "t_capture_ns": frame.t_capture_ns,
             "t_mono_ns": frame.t_mono_ns,
             "score": value,
-            "threshold": self.bundle.threshold,
+            "threshold": self.threshold,
             "label": decision.label,
             "peak_xy": None if result is None else result.peak_xy,
         }
@@ -92,16 +144,31 @@ class Watched:
             self._send_alert(decision.alert)
         return decision
 
+    def clip(self, alert: Alert) -> str:
+        """Name the clip of an alert; empty if there is none."""
+        return clip_name(self.name, alert.t_start_ns, alert.alert_id) if self._filmed else ""
+
+    def beat(self) -> None:
+        """Tell subscribers that the device is alive, and how the camera is."""
+        self._send("health")
+
     def end(self, reason: str) -> None:
         """Close what is open, so that no subscriber waits for the end of an alert for ever."""
-        if (alert := self._decide.close()) is not None:
+        if (alert := self._decide.close(reason)) is not None:
             self._send_alert(alert)
         self.connect("disconnected", reason)
 
     def _send_alert(self, alert: Alert) -> None:
-        """Publish a phase of an alert, with what is known of the last frame."""
+        """Publish a phase of an alert, with what is known of the last frame.
+
+        What was made of the peak frame goes along with the first message that tells of it, and only then.
+        """
         self.alerts += alert.phase == "start"
-        self._send("alert", **self._last, **{name: getattr(alert, name) for name in alert.__dataclass_fields__})
+        along = self._attached if self._attached.frame_id == alert.peak_frame_id else _NOTHING
+        self._attached = _NOTHING
+        told = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
+        more = {"parts": along.parts, "clip": self.clip(alert)}
+        self._send("alert", attached=along.bytes, **more, **self._last, **told)
 
     def _update(self) -> None:
         state, reason = self._connection
@@ -116,5 +183,5 @@ class Watched:
         self.state, self.reason = state, reason
         self._send("state", reason=reason)
 
-    def _send(self, kind: Any, **fields: Any) -> None:
+    def _send(self, kind: Kind, **fields: Any) -> None:
         self._publisher.send(kind, self.name, bundle=self.bundle.id, state=self.state, degraded=self.degraded, **fields)

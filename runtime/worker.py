@@ -17,15 +17,18 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from edge_config.bundle import Bundle
 from edge_config.errors import MissingExtra
 from runtime.frame import BundleInfo, Image
-from runtime.jobs import Attach, Begin, Detach, Done, FromWorker, Job, Load, Loaded, Refusal, ToWorker
+from runtime.jobs import Attach, Begin, Detach, Done, FromWorker, Job, Load, Loaded, Refusal, ToWorker, View
 from runtime.link import Link, LinkClosed, from_parent
+from runtime.parcel import pack, unpack
 from runtime.shared import picture
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime come while the parent is heard already
@@ -52,7 +55,7 @@ class Worker:
         self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._stages: dict[str, Stages] = {}
         self._overlap = True
-        self._begin: queue.SimpleQueue[Begin] = queue.SimpleQueue()
+        self._begin: queue.SimpleQueue[tuple[Begin, dict[str, View]]] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
         self._second: queue.SimpleQueue[tuple[Job, Half | str] | _Swap] = queue.SimpleQueue()
@@ -75,7 +78,8 @@ class Worker:
                 if message.memory in self._unmapped:
                     os.close(self._unmapped.pop(message.memory)[0])
             case Begin():
-                self._begin.put(message)
+                (views,) = unpack(descriptors, [message.size])
+                self._begin.put((message, msgspec.json.decode(views, type=dict[str, View])))
             case Load():
                 self._loads.put(message)
         for descriptor in descriptors:
@@ -106,9 +110,10 @@ class Worker:
             refusal = Refusal.of(MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[cpu]'"))
             while True:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
-        begin = self._begin.get()
+        begin, views = self._begin.get()
         self._overlap = begin.threads != 1
-        serving = service.Service(begin.threads, begin.search, self._inspection or service.inspects, begin.trust)
+        inspection = self._inspection or service.inspects
+        serving = service.Service(begin.threads, begin.search, inspection, views, begin.trust)
         while True:
             load = self._loads.get()
             try:
@@ -125,7 +130,7 @@ class Worker:
         if self._overlap:
             self._second.put(item)
         else:
-            self._answer(self._second_of(item))
+            self._answer(*self._second_of(item))
 
     def _first_of(self, item: tuple[Job, Image | str] | _Swap) -> tuple[Job, Half | str] | _Swap:
         """Do the first half of a job, or put a bundle into service."""
@@ -152,29 +157,41 @@ class Worker:
 
     def _score(self) -> None:
         while True:
-            self._answer(self._second_of(self._second.get()))
+            self._answer(*self._second_of(self._second.get()))
 
-    def _second_of(self, item: tuple[Job, Half | str] | _Swap) -> FromWorker:
-        """Do the second half of a job; or say that a bundle is in service, and no frame of the one before is left."""
+    def _second_of(self, item: tuple[Job, Half | str] | _Swap) -> tuple[FromWorker, Sequence[bytes]]:
+        """Do the second half of a job; or say that a bundle is in service, and no frame of the one before is left.
+
+        Returns:
+            The answer, and what goes with it.
+        """
         match item:
             case _Swap() as swap:
                 _give_back()
-                return Loaded(swap.number, info=swap.info)
+                return Loaded(swap.number, info=swap.info), ()
             case job, half:
                 return self._done(job, half)
 
-    def _done(self, job: Job, half: Half | str) -> Done:
+    def _done(self, job: Job, half: Half | str) -> tuple[Done, Sequence[bytes]]:
         if isinstance(half, str):
-            return Done(job.number, problem=half)
+            return Done(job.number, problem=half), ()
         try:
-            return Done(job.number, result=half.stages.score(half))
+            result, attached = half.stages.score(half, job.wanted)
+            return Done(job.number, result, sizes=tuple(map(len, attached))), attached
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as above
-            return Done(job.number, problem=_in_words(error))
+            return Done(job.number, problem=_in_words(error)), ()
 
-    def _answer(self, message: FromWorker) -> None:
-        self._link.send(message)
+    def _answer(self, message: FromWorker, attached: Sequence[bytes] = ()) -> None:
+        if not attached:
+            self._link.send(message)
+            return
+        parcel = pack(attached)
+        try:
+            self._link.send(message, [parcel])
+        finally:
+            os.close(parcel)
 
 
 def main(inspection: Callable[[Bundle], Succession] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import make_bundle
+
+_states = itertools.count()
 
 THREAD_END_S = 5.0
 """A thread that was told to end and has not after so long is a leak."""
@@ -18,6 +21,13 @@ THREAD_END_S = 5.0
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a whole, valid bundle; copy it before changing it."""
     return make_bundle(tmp_path_factory.mktemp("bundle") / "tiny.bundle")
+
+
+@pytest.fixture(autouse=True)
+def no_journal_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the runtimes of a test write their journals where only that test finds them."""
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{next(_states)}"))
 
 
 @pytest.fixture(autouse=True)

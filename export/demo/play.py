@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -117,7 +118,7 @@ def _run_and_watch(folder: Path) -> tuple[list[ScoreMessage], list[AlertMessage]
         run += ["--camera", "belt", "--bind", endpoint, "--wait-subscribers", "1"]
         with (
             _start([*_DEVICE, "watch", endpoint, "--json"], stdout=subprocess.PIPE) as watch,
-            _start(run) as device,
+            _start(run, state=sockets) as device,
             (folder / MESSAGES).open("wb") as log,
             bar("watch the belt", clip.FRAMES, "frame") as moving,
         ):
@@ -151,6 +152,8 @@ def _call(command: list[str]) -> None:
         raise PatchedgeError(f"`{shlex.join(command)}` ended with exit code {code}")
 
 
-def _start(command: list[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
+def _start(command: list[str], stdout: int | None = None, state: str = "") -> subprocess.Popen[bytes]:
+    """Start a command; it keeps what outlives it in the folder `state`, if there is one."""
     print(f"$ {shlex.join(command)}", file=sys.stderr)
-    return subprocess.Popen(command, stdout=stdout)
+    kept = {"STATE_DIRECTORY": state} if state else {}
+    return subprocess.Popen(command, stdout=stdout, env=os.environ | kept)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edge_config.message import DEFAULT_EVENTS
 from runtime.cli.arguments import between, whole
+from runtime.cli.following import add_following, as_json, as_line, keys_of, save_parts
 
 if TYPE_CHECKING:
-    from edge_config.message import Kind
-    from runtime.client import Received
+    from runtime.client import Received, Subscriber
 
 NAME = "watch"
 HELP = "print the messages of a device, one line each"
@@ -21,10 +20,18 @@ HELP = "print the messages of a device, one line each"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("url", nargs="?", default=DEFAULT_EVENTS, help="where the device publishes")
-    parser.add_argument("--kind", action="append", choices=("score", "alert", "state"), help="only these; repeatable")
+    parser.add_argument(
+        "--control", metavar="URL", help="where it takes requests: begin with what is the case, fetch what is lost"
+    )
+    parser.add_argument(
+        "--name", help="print every alert once for this name, over restarts: what is printed is acknowledged"
+    )
+    parser.add_argument(
+        "--kind", action="append", choices=("score", "alert", "state", "health"), help="only these; repeatable"
+    )
     parser.add_argument("--device", help="only this device")
     parser.add_argument("--camera", help="only this camera (with --device)")
-    parser.add_argument("--json", action="store_true", help="JSON lines: topic, missed, message")
+    add_following(parser)
     parser.add_argument("--count", type=whole(1, 10**18), metavar="N", help="end after N messages")
     parser.add_argument(
         "--timeout", type=between(0, 1e6), metavar="S", help="end, with exit code 69, after S silent seconds"
@@ -33,53 +40,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print until interrupted."""
-    from edge_config.errors import AddressUnavailable, MessageError, UsageError
-    from runtime.client import Subscriber
+    from edge_config.errors import AddressUnavailable
 
-    if args.camera and not args.device:
-        raise UsageError("--camera needs --device", remedy="name both, as in the topic")
-    show = _as_json if args.json else _as_line
-    kinds: Sequence[Kind] = args.kind or ("score", "alert", "state")
     shown = 0
     try:
-        with Subscriber(args.url, kinds=kinds, device=args.device, camera=args.camera) as subscriber:
+        with _subscriber(args) as subscriber:
             while args.count is None or shown < args.count:
-                try:
-                    received = subscriber.receive(args.timeout)
-                except MessageError as error:
-                    print(f"patchedge: {error}", file=sys.stderr)
-                    continue
+                received = _receive(subscriber, args.timeout)
                 if received is None:
                     raise AddressUnavailable(f"no message for {args.timeout:g} s", where=args.url)
-                print(show(received), flush=True)
+                if args.save is not None:
+                    save_parts(received, args.save)
+                print(
+                    as_json(received, origin=args.control is not None) if args.json else as_line(received), flush=True
+                )
+                subscriber.acknowledge(received)
                 shown += 1
     except KeyboardInterrupt:
         pass
     return 0
 
 
-def _as_json(received: Received) -> str:
-    import msgspec
+def _subscriber(args: argparse.Namespace) -> Subscriber:
+    from edge_config.errors import UsageError
+    from runtime.client import Subscriber
 
-    line = {"topic": received.topic, "missed": received.missed, "message": received.message}
-    return msgspec.json.encode(line).decode()
+    if args.camera and not args.device:
+        raise UsageError("--camera needs --device", remedy="name both, as in the topic")
+    if args.name and not args.control:
+        raise UsageError("--name needs --control", remedy="name where the device takes requests")
+    try:
+        return Subscriber(
+            args.url,
+            kinds=args.kind or ("score", "alert", "state"),
+            device=args.device,
+            camera=args.camera,
+            control=args.control,
+            name=args.name,
+            keys=keys_of(args),
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
-def _as_line(received: Received) -> str:
-    from datetime import datetime, timezone
+def _receive(subscriber: Subscriber, timeout_s: float | None) -> Received | None:
+    from edge_config.errors import MessageError
 
-    from edge_config.message import AlertMessage, ScoreMessage, StateMessage
-
-    said = received.message
-    at = datetime.fromtimestamp(said.t_publish_ns / 1e9, tz=timezone.utc).astimezone()
-    text = f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} {said.device}/{said.camera} "
-    if isinstance(said, StateMessage):
-        text += f"state {said.state}: {said.reason}"
-    elif isinstance(said, (ScoreMessage, AlertMessage)):
-        score = "-" if said.score is None else f"{said.score:.3f}"
-        text += f"frame {said.frame_id} score {score} of {said.threshold:.3f} {said.label}"
-        text += "" if said.peak_xy is None else f" at {said.peak_xy[0]},{said.peak_xy[1]}"
-        text += f" age {said.age_ms:.0f} ms"
-    if isinstance(said, AlertMessage):
-        text = f"{text}  ALERT {said.phase} {said.alert_id} peak {said.peak_score:.3f} in frame {said.peak_frame_id}"
-    return f"! {received.missed} messages lost before this one\n{text}" if received.missed else text
+    while True:
+        try:
+            return subscriber.receive(timeout_s)
+        except MessageError as error:  # noqa: PERF203 - it is rare
+            print(f"patchedge: {error}", file=sys.stderr)

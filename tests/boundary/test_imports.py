@@ -26,7 +26,7 @@ sys.meta_path.insert(0, Block())
 """
 
 VERBS = {
-    "runtime.cli.main": ("run", "watch", "check", "bench", "bundle", "schema"),
+    "runtime.cli.main": ("run", "watch", "replay", "bridge", "check", "bench", "bundle", "keygen", "schema"),
     "export.cli.main": ("fit", "evaluate", "recalibrate", "demo", "signing-key", "sign"),
 }
 
@@ -72,6 +72,22 @@ def test_parent_of_capture_processes_loads_no_library_of_theirs() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", ["runtime.client", "runtime.async_client", "runtime.control_client"])
+def test_client_needs_pyzmq_and_msgspec_only(module: str) -> None:
+    """A user of the client installs two libraries; numpy, the readers of settings and the logger are none of them."""
+    code = f"""import sys
+class Only:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in {{"runtime", "edge_config", "zmq", "msgspec", *sys.stdlib_module_names}}:
+            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+sys.meta_path.insert(0, Only())
+import {module}
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: Path) -> None:
     """Where OpenCV or ONNX Runtime are missing, `run` says what to install and exits with 2."""
     for name in ("cv2", "onnxruntime"):  # found before the real ones, in the processes that it starts too
@@ -88,6 +104,20 @@ def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: P
     assert done.returncode == 2
     assert "pip install 'patchedge[cpu]'" in done.stderr
     assert len([line for line in done.stderr.splitlines() if not line.startswith("{")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "broker"),
+    [("paho", "mqtt", "mqtt: {host: 127.0.0.1}"), ("nats", "nats", "nats: {servers: ['nats://127.0.0.1:1']}")],
+)
+def test_missing_broker_extra_names_its_install_line(package: str, extra: str, broker: str, tmp_path: Path) -> None:
+    """Where the package for a broker is missing, `bridge` says what to install and exits with 2."""
+    path = tmp_path / "bridge.yaml"
+    path.write_text(f"devices: [{{events: 'tcp://127.0.0.1:1', control: 'tcp://127.0.0.1:1'}}]\n{broker}\n")
+    block = BLOCK.replace(repr(WORKSHOP_ONLY), repr((package,)))
+    done = python(f"{block}\nimport runtime.cli.main as m\nsys.exit(m.main(['bridge', '--config', {str(path)!r}]))")
+    assert done.returncode == 2
+    assert done.stderr == f"patchedge: {package} is not installed; pip install 'patchedge[{extra}]'\n"
 
 
 def test_missing_export_extra_names_its_install_line(tmp_path) -> None:

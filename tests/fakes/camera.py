@@ -104,5 +104,10 @@ class _Camera:
         os.close(self._device)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Be the capture process."""
     grab.main(connect=lambda source: _Camera(str(source).removeprefix("v4l2://")))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from edge_config.sections import Degrade
 from runtime.control import Asked
 from runtime.events import Scored
-from runtime.frame import BundleInfo, Result, SharedFrame
+from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
 from runtime.health import Health
 from runtime.metrics import Metrics
 from runtime.oversight import Oversight
@@ -36,6 +37,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
+        self.sent: dict[str, int] = {}
 
     def send(self, kind: str, camera: str, **fields: Any) -> None:
         self.messages.append({"kind": kind, "camera": camera, **fields})
@@ -61,6 +63,7 @@ class Feed:
         self.every = 1
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
         self.reconnects: dict[str, int] = {}
+        self.clips: list[tuple[str, str, int | None]] = []
         self.waiting: list[SharedFrame] = []
         self.out: list[SharedFrame] = []
         self.returned: list[SharedFrame] = []
@@ -93,20 +96,30 @@ class Feed:
     def slow_down(self, every: int) -> None:
         self.every = every
 
+    def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
+        self.clips.append(("begin", name, t_mono_ns))
+
+    def end_clip(self, name: str) -> None:
+        self.clips.append(("end", name, None))
+
 
 class Engine:
     """Answers every frame at once, with what `judge` says of it; it has room until `most` frames are out.
 
     Attributes:
         submitted: camera and frame_id.
+        wanted: of each of them.
+        attached: what comes with every answer.
         reloads: camera and path, as they were asked for.
         serving: camera -> path.
     """
 
     def __init__(self, tell: Callable[[Any], None], feeds: Mapping[str, Feed], most: int = 1) -> None:
         self.submitted: list[tuple[str, int]] = []
+        self.wanted: list[Wanted] = []
+        self.attached: tuple[bytes, ...] = ()
         self.reloads: list[tuple[str | None, str | None]] = []
-        self.attached: list[tuple[int, int]] = []
+        self.memories: list[tuple[int, int]] = []
         self.detached: list[int] = []
         self.serving = dict.fromkeys(feeds, OLD.path)
         self.judge: Callable[[SharedFrame], Result | None] = lambda _frame: Result(value=NORMAL, peak_xy=(3, 4))
@@ -121,15 +134,16 @@ class Engine:
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         assert os.fstat(descriptor).st_size == size  # open it is
-        self.attached.append((memory, size))
+        self.memories.append((memory, size))
 
     def detach(self, memory: int) -> None:
         self.detached.append(memory)
 
-    def submit(self, camera: str, one: SharedFrame) -> None:
+    def submit(self, camera: str, one: SharedFrame, wanted: Wanted) -> None:
         assert one.hw is not None
         self.submitted.append((camera, one.frame_id))
-        self._tell(Scored(camera, one, self.judge(one), "as the test wants it"))
+        self.wanted.append(wanted)
+        self._tell(Scored(camera, one, self.judge(one), "as the test wants it", self.attached))
         self.after_submit()
 
     def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
@@ -142,12 +156,48 @@ class Control:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bool, Any]] = []
+        self.refused: dict[str, int] = {}
 
     def reply(self, asked: Asked, payload: Any) -> None:
         self.answers.append((asked.number, True, payload))
 
     def refuse(self, asked: Asked, error: str) -> None:
         self.answers.append((asked.number, False, error))
+
+
+class Outbox:
+    """Keeps what was written down and finished."""
+
+    def __init__(self) -> None:
+        self.heartbeat_s = 5.0
+        self.entries: list[Any] = []
+        self.finished: list[Any] = []
+
+    def turn(self) -> None:
+        pass
+
+    def written(self, entries: Iterable[Any]) -> None:
+        self.entries += entries
+
+    def finish(self, entries: Iterable[Any], reason: str) -> None:
+        self.finished += [(entry, reason) for entry in entries]
+
+    def now(self, cameras: Iterable[str]) -> dict[str, Any]:
+        return {"now": list(cameras)}
+
+
+class Wire:
+    """Sockets and journal; `admit` cuts everybody off once `gone` is set."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.control = Control()
+        self.outbox = Outbox()
+        self.recorder = SimpleNamespace(state="on", reason="")
+        self.gone = False
+
+    def admit(self) -> bool:
+        return self.gone
 
 
 class Clock:
@@ -170,10 +220,11 @@ class Parts:
         self.feeds = feeds
         self.publisher = Publisher()
         self.engine = Engine(tell, feeds, most)
-        self.control = Control()
+        self.wire = Wire(self.publisher)
+        self.control = self.wire.control
+        self.sent = self.publisher.sent
         self.metrics = Metrics()
         self.health = Health()
-        self.sent: dict[str, int] = {}
         self.watched = {name: Watched(name, self.publisher) for name in feeds}
         self.thermal = folder / "thermal_zone0" / "temp"
         self.thermal.parent.mkdir(parents=True)
@@ -182,11 +233,10 @@ class Parts:
             feeds,
             dict.fromkeys(feeds, 5.0),
             self.engine,
-            self.control,
+            self.wire,
             Degrade(thermal_root=str(folder), least_memory_mb=0),
             metrics=self.metrics,
             health=self.health,
-            sent=self.sent,
             running={},
         )
 

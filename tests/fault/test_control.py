@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,10 +13,16 @@ from typing import Any
 
 import pytest
 import zmq
+from structlog.testing import capture_logs
 
 from edge_config.control import MAX_REQUEST_BYTES, SCHEMA, Reload, Status
 from edge_config.errors import AddressUnavailable
-from runtime.control import MAX_WAITING, Asked, Control
+from runtime.control import MAX_WAITING, MAX_WAITING_ALL, Asked, Control
+from runtime.rates import Rate, Rates
+
+BIG = b"x" * (1 << 20)
+KEPT_MB = 64
+"""Of replies to one that does not read: 32 of 1 MiB, and as much again on their way and in the reader."""
 
 WAIT_S = 10.0
 """For a reply of this machine: more means that there is none."""
@@ -23,6 +30,10 @@ WAIT_S = 10.0
 
 def descriptors_open() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def megabytes() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / (1 << 20)
 
 
 class Client:
@@ -44,6 +55,10 @@ class Client:
         reply = json.loads(self._socket.recv_multipart()[-1])
         assert reply["schema"] == SCHEMA
         return reply
+
+    def receive_parts(self) -> list[bytes]:
+        assert self._socket.poll(WAIT_S * 1000), "no reply"
+        return self._socket.recv_multipart()
 
     def close(self) -> None:
         self._context.destroy(linger=0)
@@ -225,3 +240,185 @@ def test_address_that_is_taken(control: Control, inbox: SimpleQueue[Asked]) -> N
     """An address in use is refused in one line that names it and its key."""
     with pytest.raises(AddressUnavailable, match=f"^{control.endpoint}: cannot be bound .* another control.bind"):
         Control(control.endpoint, inbox.put)
+
+
+def test_parts_of_a_reply_are_further_frames(control: Control, inbox: SimpleQueue[Asked], client: Client) -> None:
+    """A reply with binary parts arrives as one message: JSON, then the parts."""
+    client.ask(request="status", id="p")
+    control.reply(inbox.get(timeout=WAIT_S), [1, 2], [b"\xff\xd8", b"", b"\x00" * 1000])
+    body, *parts = client.receive_parts()
+    assert json.loads(body)["reply"] == [1, 2]
+    assert parts == [b"\xff\xd8", b"", b"\x00" * 1000]
+
+
+def test_answers_of_many_threads_and_the_end(inbox: SimpleQueue[Asked]) -> None:
+    """Whatever threads answer while the socket is closed, none fails, and nothing is written to what is closed."""
+    for _ in range(20):
+        control = Control("tcp://127.0.0.1:*", inbox.put)
+        going, failed = threading.Event(), []
+
+        def answer(control: Control = control, going: threading.Event = going, failed: list[Any] = failed) -> None:
+            try:
+                for number in range(300):
+                    control.reply(Asked(number, Status()), None)
+                    control.refuse(Asked(number, Status()), "no")
+                    going.set()
+            except Exception as error:  # noqa: BLE001 - told by the main thread
+                failed.append(error)
+
+        threads = [threading.Thread(target=answer) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert going.wait(WAIT_S)
+        control.close()
+        for thread in threads:
+            thread.join(WAIT_S)
+        assert failed == []
+
+
+def test_peer_that_asks_too_often_is_told_when_to_come_back(inbox: SimpleQueue[Asked]) -> None:
+    """Over its rate a peer gets one refusal for each request, which says when; others are answered meanwhile."""
+    rates = Rates(Rate(0.1, 3), Rate(1000, 1000))
+    with (
+        closing(Control("tcp://127.0.0.1:*", inbox.put, rates=rates)) as control,
+        closing(Client(control.endpoint, zmq.DEALER)) as often,
+        closing(Client(control.endpoint)) as other,
+    ):
+        for number in range(5):
+            often.ask(request="status", id=str(number))
+        told = [often.receive() for _ in range(2)]
+        assert [one["id"] for one in told] == ["3", "4"]
+        for one in told:
+            in_ms = int(one["error"].removeprefix("too many requests, ask again in ").removesuffix(" ms"))
+            assert 0 < in_ms <= 10_000
+        for _ in range(3):
+            control.reply(inbox.get(timeout=WAIT_S), None)
+            assert often.receive()["ok"]
+        other.ask(request="status", id="other")
+        control.reply(inbox.get(timeout=WAIT_S), None)
+        assert other.receive()["id"] == "other"
+        assert control.refused == {"rate": 2}
+
+
+def test_peer_that_goes_on_hears_nothing_more(inbox: SimpleQueue[Asked]) -> None:
+    """Who asks on and on is not even refused: its requests are counted, and others are answered."""
+    rates = Rates(Rate(0.001, 3), Rate(1000, 1000))
+    with (
+        closing(Control("tcp://127.0.0.1:*", inbox.put, rates=rates)) as control,
+        closing(Client(control.endpoint, zmq.DEALER)) as flood,
+    ):
+        for _ in range(100):
+            flood.send(b"nothing")
+        while control.refused["malformed"] + control.refused["rate"] < 100:
+            with closing(Client(control.endpoint)) as other:
+                other.ask(request="status")
+                control.reply(inbox.get(timeout=WAIT_S), None)
+                assert other.receive()["ok"]
+        heard = [flood.receive()["error"] for _ in range(6)]
+        assert [("too many" in one) for one in heard] == [False] * 3 + [True] * 3
+        assert not flood._socket.poll(0)
+
+
+def test_one_peer_cannot_take_all_places(control: Control, inbox: SimpleQueue[Asked], busy_client: Client) -> None:
+    """A peer whose requests are not answered yet does not keep others from theirs."""
+    for _ in range(2 * MAX_WAITING):
+        busy_client.ask(request="reload")
+    for _ in range(MAX_WAITING):
+        assert "16 requests wait" in busy_client.receive()["error"]
+    with closing(Client(control.endpoint)) as other:
+        other.ask(request="status", id="other")
+        asked = [inbox.get(timeout=WAIT_S) for _ in range(MAX_WAITING + 1)]
+        control.reply(asked[-1], None)
+        assert other.receive()["id"] == "other"
+
+
+def test_all_places_are_bounded(control: Control, inbox: SimpleQueue[Asked]) -> None:
+    """Many peers together cannot have more requests wait than the bound."""
+    peers = [Client(control.endpoint, zmq.DEALER) for _ in range(MAX_WAITING_ALL // MAX_WAITING)]
+    for peer in peers:
+        for _ in range(MAX_WAITING):
+            peer.ask(request="status")
+    for _ in range(MAX_WAITING_ALL):
+        inbox.get(timeout=WAIT_S)
+    with closing(Client(control.endpoint)) as late:
+        late.ask(request="status")
+        assert f"{MAX_WAITING_ALL} requests wait" in late.receive()["error"]
+    for peer in peers:
+        peer.close()
+
+
+def test_peer_that_does_not_read_costs_little(control: Control, inbox: SimpleQueue[Asked], client: Client) -> None:
+    """Replies to somebody who does not read are dropped beyond a bound, and others get theirs."""
+    before = megabytes()
+    with closing(Client(control.endpoint, zmq.DEALER)) as deaf:
+        deaf._socket.set(zmq.RCVHWM, 1)
+        for _ in range(200):
+            deaf.ask(request="status")
+            control.reply(inbox.get(timeout=WAIT_S), None, [BIG])
+        client.ask(request="status", id="other")
+        control.reply(inbox.get(timeout=WAIT_S), None)
+        assert client.receive()["id"] == "other"
+        assert megabytes() - before < 32 + KEPT_MB
+
+
+def test_request_that_breaks_what_takes_it_is_logged_and_the_next_one_taken() -> None:
+    """A mistake of ours in handing on a request costs that request only."""
+    inbox: SimpleQueue[Asked] = SimpleQueue()
+
+    def tell(asked: Asked) -> None:
+        if asked.request.id == "bad":
+            raise ArithmeticError
+        inbox.put(asked)
+
+    with (
+        capture_logs() as told,
+        closing(Control("tcp://127.0.0.1:*", tell)) as control,
+        closing(Client(control.endpoint, zmq.DEALER)) as client,
+    ):
+        client.ask(request="status", id="bad")
+        client.ask(request="status", id="good")
+        control.reply(inbox.get(timeout=WAIT_S), None)
+        assert client.receive()["id"] == "good"
+        assert control.refused == {"internal": 1}
+    assert [line["event"] for line in told] == ["request failed"]
+
+
+def test_rebind_cuts_off_and_takes_requests_again(
+    control: Control, inbox: SimpleQueue[Asked], busy_client: Client
+) -> None:
+    """After a rebind clients come back by themselves, at the same address; what was asked before is not answered."""
+    endpoint = control.endpoint
+    busy_client.ask(request="status", id="before")
+    before = inbox.get(timeout=WAIT_S)
+    control.rebind()
+    with closing(Client(endpoint, zmq.DEALER)) as other:
+        while True:  # what is sent while the old socket closes is lost
+            other.ask(request="status", id="after")
+            if other._socket.poll(0) or not inbox.empty():
+                break
+        control.reply(inbox.get(timeout=WAIT_S), None)
+        assert other.receive()["id"] == "after"
+        control.reply(before, "too late")
+    busy_client.ask(request="status", id="again")
+    while (asked := inbox.get(timeout=WAIT_S)).request.id != "again":
+        pass
+    control.reply(asked, None)
+    assert busy_client.receive()["id"] == "again"
+
+
+def test_context_that_is_shared_stays(inbox: SimpleQueue[Asked]) -> None:
+    """In a context of somebody else a socket is guarded before it is bound, and closing it leaves the context."""
+    with zmq.Context() as context:
+        guarded: list[bytes] = []
+        control = Control(
+            "tcp://127.0.0.1:*",
+            inbox.put,
+            context=context,
+            guard=lambda one: guarded.append(one.get(zmq.LAST_ENDPOINT)),
+        )
+        control.close()
+        assert guarded == [b""]
+        assert not context.closed
+        with pytest.raises(AddressUnavailable):
+            Control("tcp://192.0.2.1:5557", inbox.put, context=context)
+        assert not context.closed

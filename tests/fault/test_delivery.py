@@ -5,14 +5,23 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 import zmq
 
+from edge_config import message
 from edge_config.errors import AddressUnavailable, MessageError
 from runtime.client import Subscriber
+from runtime.listener import MAX_CONNECTIONS
 from runtime.publish import Publisher
+
+CONNECTIONS = 3000
+"""More than events of connections that ZeroMQ keeps for who does not ask for them."""
+
+UNBOUND = b""
+"""What ZeroMQ says of the address of a socket that was not bound."""
 
 WAIT_S = 10.0
 """For a message on this machine: more means that it is lost."""
@@ -175,3 +184,123 @@ def test_foreign_messages_are_counted_and_passed_over(endpoint: str) -> None:
             )
             assert next(iter(subscriber)).message.reason == "good"
             assert subscriber.damaged == 2
+
+
+def connect(publisher: Publisher) -> socket.socket:
+    host, port = publisher.endpoint.removeprefix("tcp://").split(":")
+    return socket.create_connection((host, int(port)), timeout=WAIT_S)
+
+
+@pytest.fixture
+def open_publisher() -> Iterator[Publisher]:
+    """Give a publisher that others can connect to over TCP."""
+    publisher = Publisher("tcp://127.0.0.1:*", device="edge")
+    yield publisher
+    publisher.close()
+
+
+def test_message_can_be_made_before_it_is_sent(publisher: Publisher, endpoint: str) -> None:
+    """What was made, encoded and kept arrives byte for byte, and its number is known before."""
+    with Subscriber(endpoint) as subscriber:
+        publisher.wait_subscribers(1, threading.Event())
+        assert publisher.seq("state", "a") == 0
+        made = [publisher.make("state", "a", bundle="", state="live", reason=why) for why in ("one", "two")]
+        assert publisher.seq("state", "a") == 2
+        assert [one.seq for _, one in made] == [1, 2]
+        for one in made:
+            publisher.send_frames("state", message.encode(*one, parts=[b"a part"]))
+        assert [subscriber.receive(WAIT_S).message for _ in made] == [one for _, one in made]
+    assert publisher.sent == {"state": 2}
+
+
+def test_rebind_is_a_gap_at_most(open_publisher: Publisher) -> None:
+    """After a rebind a subscriber comes back by itself, at the same address; epoch and numbers go on."""
+    with Subscriber(open_publisher.endpoint) as subscriber:
+        open_publisher.wait_subscribers(1, threading.Event())
+        send_state(open_publisher, "a", "before")
+        before = subscriber.receive(WAIT_S).message
+        open_publisher.rebind()
+        assert not open_publisher.has_subscribers(1)
+        send_state(open_publisher, "a", "meanwhile")
+        while not open_publisher.has_subscribers(1, timeout_ms=20):
+            assert subscriber.receive(0.02) is None  # it subscribes again while it receives
+        send_state(open_publisher, "a", "after")
+        received = subscriber.receive(WAIT_S)
+    assert (received.message.reason, received.message.seq, received.missed) == ("after", 3, 1)
+    assert received.message.epoch == before.epoch
+
+
+def test_rebind_where_the_address_was_taken() -> None:
+    """Should another program have taken the address, that is an error, and a later try may succeed."""
+    with zmq.Context() as context, context.socket(zmq.REP) as thief:
+        publisher = Publisher("tcp://127.0.0.1:*", device="edge")
+        publisher._listener.close(linger_ms=0)  # what a rebind does at first
+        while True:
+            with suppress(zmq.ZMQError):
+                thief.bind(publisher.endpoint)
+                break
+        with pytest.raises(AddressUnavailable, match=r"in use.*another events\.bind"):
+            publisher.rebind()
+        send_state(publisher, "a", "to nobody")
+        thief.unbind(publisher.endpoint)
+        publisher.rebind()
+        with Subscriber(publisher.endpoint):
+            publisher.wait_subscribers(1, threading.Event())
+        publisher.close()
+
+
+def test_connections_that_nobody_looks_at_do_not_stop_zeromq(open_publisher: Publisher) -> None:
+    """Thousands come and go while nothing is published: after that a subscriber is served as ever."""
+    for _ in range(CONNECTIONS):
+        connect(open_publisher).close()
+    with Subscriber(open_publisher.endpoint) as subscriber:
+        open_publisher.wait_subscribers(1, threading.Event())
+        send_state(open_publisher, "a", "hello")
+        assert subscriber.receive(WAIT_S).message.reason == "hello"
+
+
+def test_connections_are_bounded_and_who_has_subscribed_stays(open_publisher: Publisher) -> None:
+    """Who opens more connections than are allowed loses the oldest of them; a subscriber loses nothing."""
+    with Subscriber(open_publisher.endpoint) as subscriber, ExitStack() as stack:
+        open_publisher.wait_subscribers(1, threading.Event())
+        silent = [stack.enter_context(connect(open_publisher)) for _ in range(MAX_CONNECTIONS + 10)]
+        while open_publisher.refused["too many connections"] < 11:  # the subscriber is one, too
+            open_publisher.has_subscribers(1, timeout_ms=100)
+        for one in silent[:11]:
+            while one.recv(100):  # ZeroMQ's greeting, and then the end
+                pass
+        silent[11].setblocking(False)  # noqa: FBT003 - the standard library's
+        silent[11].recv(100)
+        with pytest.raises(BlockingIOError):
+            silent[11].recv(100)
+        send_state(open_publisher, "a", "hello")
+        received = subscriber.receive(WAIT_S)
+    assert (received.message.reason, received.missed) == ("hello", 0)
+
+
+def test_words_that_are_no_subscriptions_are_counted(open_publisher: Publisher) -> None:
+    """What a subscriber says beside its subscriptions is counted, and makes it no subscriber twice."""
+    with zmq.Context() as context, context.socket(zmq.XSUB) as peer:
+        peer.connect(open_publisher.endpoint)
+        for words in (b"\x01v1/", b"\x02v1/", b"hello", b"", b"\x00v1/"):
+            peer.send(words)
+        while open_publisher.refused["no subscription"] < 3:
+            open_publisher.has_subscribers(1, timeout_ms=100)
+        assert open_publisher.refused == {"no subscription": 3}
+
+
+def test_context_that_is_shared_stays() -> None:
+    """In a context of somebody else each socket is guarded before it is bound, and closing leaves the context."""
+    with zmq.Context() as context:
+        guarded: list[bytes] = []
+        publisher = Publisher(
+            "tcp://127.0.0.1:*",
+            device="edge",
+            context=context,
+            guard=lambda one: guarded.append(one.get(zmq.LAST_ENDPOINT)),
+        )
+        publisher.rebind()
+        publisher.close()
+        assert len(guarded) >= 2
+        assert set(guarded) == {UNBOUND}
+        assert not context.closed

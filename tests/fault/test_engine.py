@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import queue
 import resource
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -29,18 +31,24 @@ from edge_config.errors import BundleError, BundleFileHash, BundleMissing, Missi
 from runtime.backoff import Backoff
 from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import Image, SharedFrame
+from runtime.frame import Image, SharedFrame, Wanted
+from runtime.jobs import View
 from runtime.link import module
 from runtime.load import load
+from runtime.score import anomaly_map
 from runtime.scorer import Scorer
+from runtime.search import ExactSearch
 from runtime.service import Service, Succession, inspects
 from runtime.shared import SLOTS, Memory
+from tests.fakes.senseless import ANSWERS
 from tests.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Finding, marked
 from tests.processes import ENOUGH_S
-from tests.tiny import HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
+from tests.tiny import GRID, HEIGHT, SIZE, THRESHOLD, WIDTH, normal_picture, strange_picture
 
 FAKE = module("tests.fakes.worker")
 HW = (HEIGHT, WIDTH)
+PLAIN = Wanted(THRESHOLD, math.inf)
+"""Of a frame: its score, and what is known anyway."""
 SWAPS = 50
 E_ = TypeVar("E_")
 
@@ -69,12 +77,12 @@ class Harness:
             events.append(self.events.get(timeout=ENOUGH_S))
         return events
 
-    def submit(self, picture: Image, camera: str = "cam1") -> SharedFrame:
+    def submit(self, picture: Image, camera: str = "cam1", wanted: Wanted = PLAIN) -> SharedFrame:
         """Write a picture into the memory, and have it scored."""
         frame_id = next(self._frame_ids)
         frame = SharedFrame(1, frame_id % SLOTS, HW, frame_id, 0, frame_id)
         self.memory.write(frame.slot, picture)
-        self.engine.submit(camera, frame)
+        self.engine.submit(camera, frame, wanted)
         return frame
 
     def score(self, picture: Image, camera: str = "cam1") -> float | None:
@@ -159,7 +167,8 @@ def test_scores_are_those_of_the_same_stages_in_one_process(tiny_bundle: Path, s
             assert (result.value, result.patch, result.entry) == (expected.value, expected.patch, expected.entry)
             assert result.searched == expected.found.searched
             assert result.peak_xy == scorer.preprocess.to_camera(expected.patch, scorer.grid, HW)
-            assert set(result.stage_seconds) == {"inspect", "preprocess", "embed", "search", "score"}
+            assert set(result.stage_seconds) - {"detail"} == {"inspect", "preprocess", "embed", "search", "score"}
+            assert ("detail" in result.stage_seconds) == (expected.value > THRESHOLD)
 
 
 def test_ready_says_what_is_in_service(tiny_bundle: Path) -> None:
@@ -224,8 +233,8 @@ def test_inspection_goes_on_over_a_swap(bundle: Path, tmp_path: Path) -> None:
     service = Service(1, "lazy", inspection)
     old = service.load(["cam1"], str(bundle))[1]["cam1"].take_over(None)
     new = service.load(["cam1"], str(with_threshold(bundle, tmp_path / "new.bundle", 70.0)))[1]["cam1"].take_over(old)
-    assert old.score(old.embed(normal_picture(1), 0)).scene_reason == "None"
-    assert new.score(new.embed(normal_picture(1), 0)).scene_reason == str(Finding(reason="None"))
+    assert old.score(old.embed(normal_picture(1), 0), PLAIN)[0].scene_reason == "None"
+    assert new.score(new.embed(normal_picture(1), 0), PLAIN)[0].scene_reason == str(Finding(reason="None"))
 
 
 # What happens to it
@@ -301,13 +310,13 @@ def test_frame_that_cannot_be_scored_costs_nothing_but_itself(tiny_bundle: Path,
 def test_frames_that_nobody_can_score_are_answered_at_once(tiny_bundle: Path) -> None:
     """An undecodable frame, one in a memory that is gone or too small, and one without a worker get no result."""
     with serving(tiny_bundle) as harness:
-        harness.engine.submit("cam1", SharedFrame(1, 0, None, 1, 0, 0))
+        harness.engine.submit("cam1", SharedFrame(1, 0, None, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "cannot be decoded"
-        harness.engine.submit("cam1", SharedFrame(99, 0, HW, 1, 0, 0))
+        harness.engine.submit("cam1", SharedFrame(99, 0, HW, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "its memory is gone"
-        harness.engine.submit("cam1", SharedFrame(1, SLOTS, HW, 1, 0, 0))
+        harness.engine.submit("cam1", SharedFrame(1, SLOTS, HW, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "no such place in shared memory"
-        harness.engine.submit("cam9", SharedFrame(1, 0, HW, 1, 0, 0))
+        harness.engine.submit("cam9", SharedFrame(1, 0, HW, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "no bundle in service"
         harness.engine.close()
         harness.submit(normal_picture(1))
@@ -323,11 +332,11 @@ def test_memory_that_there_is_no_room_for_is_mapped_when_there_is(tiny_bundle: P
         resource.prlimit(pid, resource.RLIMIT_AS, (used + (32 << 20), resource.RLIM_INFINITY))
         large = Memory((4000, 4000))
         harness.engine.attach(2, large.descriptor, large.size)
-        harness.engine.submit("cam1", SharedFrame(2, 0, large.hw, 1, 0, 0))
+        harness.engine.submit("cam1", SharedFrame(2, 0, large.hw, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "shared memory cannot be mapped (Cannot allocate memory)"
         harness.score(normal_picture(1))
         resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        harness.engine.submit("cam1", SharedFrame(2, 0, large.hw, 2, 0, 0))
+        harness.engine.submit("cam1", SharedFrame(2, 0, large.hw, 2, 0, 0), PLAIN)
         assert harness.next(Scored).result is not None
         large.close()
 
@@ -558,7 +567,7 @@ def test_memory_is_unmapped_when_it_is_detached(tiny_bundle: Path) -> None:
             harness.engine.attach(number, memory.descriptor, memory.size)
             memory.write(0, normal_picture(1))
             memory.close()
-            harness.engine.submit("cam1", SharedFrame(number, 0, HW, number, 0, 0))
+            harness.engine.submit("cam1", SharedFrame(number, 0, HW, number, 0, 0), PLAIN)
             assert harness.next(Scored).result is not None
             harness.engine.detach(number)
         harness.score(normal_picture(1))
@@ -640,3 +649,162 @@ def test_engine_is_light() -> None:
         (sys.executable, "-c", check), cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+# What it tells of a frame beside its score
+
+AN_ALERT = Wanted(THRESHOLD, THRESHOLD, frozenset({"jpeg", "heat_map"}))
+QUALITY = 90
+SQUARE_BOX = (40, 12, 16, 12)
+"""The patches, 8 x 6 pixels each, that the red square of a strange picture lies on."""
+NEAR = 12.0  # mean grey levels: a JPEG of noise at this quality is no further from it
+
+
+def told_of(harness: Harness, picture: Image, wanted: Wanted = AN_ALERT) -> Scored:
+    """Have a picture scored, and wait for what is told of it."""
+    harness.submit(picture, wanted=wanted)
+    scored = harness.next(Scored)
+    assert scored.result is not None, scored.reason
+    return scored
+
+
+def half_of(picture: Image, left: Image) -> Image:
+    """Give a picture whose left half is another's."""
+    return np.concatenate((left[:, : WIDTH // 2], picture[:, WIDTH // 2 :]), axis=1)
+
+
+@pytest.mark.parametrize("search", ["lazy", "graph", "exact"])
+def test_alert_brings_boxes_a_picture_and_a_map(tiny_bundle: Path, search: str) -> None:
+    """Of a frame over `detail_above`: the box of the red square, the frame as a JPEG, and a map that peaks there."""
+    with serving(tiny_bundle, search=search, views={"cam1": View(jpeg_quality=QUALITY)}) as harness:
+        for seed in range(3):
+            harness.score(normal_picture(seed))
+        picture = strange_picture(7)
+        scored = told_of(harness, picture)
+        assert scored.result is not None
+        assert scored.result.boxes == (SQUARE_BOX,)
+        told = {part.name: (part, data) for part, data in zip(scored.result.parts, scored.attached, strict=True)}
+        assert set(told) == {"jpeg", "heat_map"}
+        part, data = told["jpeg"]
+        assert part.media_type == "image/jpeg"
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded.shape == picture.shape
+        assert np.abs(decoded.astype(float) - picture).mean() < NEAR
+        part, data = told["heat_map"]
+        assert (part.media_type, part.dtype, part.shape) == ("application/octet-stream", "float32", (SIZE, SIZE))
+        assert part.area == (0, 0, WIDTH, HEIGHT)
+        heat = np.frombuffer(data, "<f4").reshape(SIZE, SIZE)
+        y, x = np.unravel_index(np.argmax(heat), heat.shape)
+        left, top, width, height = SQUARE_BOX
+        assert left <= x * WIDTH / SIZE < left + width
+        assert top <= y * HEIGHT / SIZE < top + height
+
+
+def test_quality_of_the_picture_is_that_of_the_camera(tiny_bundle: Path) -> None:
+    """Each camera's JPEG has the quality of its settings: the better one takes more bytes."""
+    views = {"cam1": View(jpeg_quality=20), "cam2": View(jpeg_quality=95)}
+    with serving(dict.fromkeys(views, tiny_bundle), views=views) as harness:
+        sizes = {}
+        for camera in views:
+            harness.submit(strange_picture(7), camera, Wanted(THRESHOLD, THRESHOLD, frozenset({"jpeg"})))
+            (data,) = harness.next(Scored).attached
+            sizes[camera] = len(data)
+        assert sizes["cam2"] > 2 * sizes["cam1"]
+
+
+def test_nothing_is_brought_that_is_not_wanted(tiny_bundle: Path) -> None:
+    """A frame below the threshold has no boxes, one below `detail_above` has what is known, and parts only by name."""
+    with serving(tiny_bundle) as harness:
+        below = told_of(harness, normal_picture(1))
+        assert below.result is not None
+        assert (below.result.boxes, below.result.parts, below.attached) == ((), (), ())
+        known = told_of(harness, strange_picture(2), Wanted(THRESHOLD, 1e6, AN_ALERT.attach))
+        assert known.result is not None
+        (box,) = known.result.boxes
+        left, top, width, height = SQUARE_BOX
+        assert left <= box[0] < left + width
+        assert top <= box[1] < top + height
+        assert (known.result.parts, known.attached) == ((), ())
+        named = told_of(harness, strange_picture(2), Wanted(THRESHOLD, THRESHOLD, frozenset({"jpeg"})))
+        assert named.result is not None
+        assert [part.name for part in named.result.parts] == ["jpeg"]
+
+
+def test_only_the_regions_of_a_camera_are_judged(tiny_bundle: Path) -> None:
+    """With the red square outside of a camera's regions it scores as if it were not there; another camera sees it."""
+    left = ((0, 0), (31, 0), (31, HEIGHT), (0, HEIGHT))
+    right = ((32, 0), (WIDTH, 0), (WIDTH, HEIGHT), (32, HEIGHT))
+    views = {"left": View(regions=(left,)), "rest": View(ignore=(right,)), "right": View(regions=(right,))}
+    bundles_of = dict.fromkeys([*views, "all"], tiny_bundle)
+    with serving(bundles_of, views=views) as harness:
+        for seed in range(5):
+            strange, normal = strange_picture(seed), normal_picture(seed)
+            scores = {name: harness.score(strange, name) for name in bundles_of}
+            assert scores["left"] == scores["rest"] == harness.score(normal, "left")
+            assert scores["left"] < THRESHOLD < scores["right"] == scores["all"]  # type: ignore[operator]
+            other = half_of(normal, left=strange_picture(seed)[:, ::-1])  # a red square on the left
+            assert harness.score(other, "right") < THRESHOLD < harness.score(other, "left")  # type: ignore[operator]
+
+
+def test_what_is_not_judged_is_in_no_box_and_no_map(tiny_bundle: Path, scorer: Scorer) -> None:
+    """Boxes hold patches of the regions only, and the map is that of distances that are zero in all others."""
+    columns = ((0, 0), (47, 0), (47, HEIGHT), (0, HEIGHT))  # all patches but those of the last two columns
+    with serving(tiny_bundle, search="exact", views={"cam1": View(regions=(columns,))}) as harness:
+        scored = told_of(harness, strange_picture(3))
+        assert scored.result is not None
+        assert scored.result.boxes == ((40, 12, 8, 12),)
+        (heat,) = (
+            np.frombuffer(data, "<f4").reshape(SIZE, SIZE)
+            for part, data in zip(scored.result.parts, scored.attached, strict=True)
+            if part.name == "heat_map"
+        )
+        features = scorer.embed(scorer.preprocess(strange_picture(3)))
+        distances = ExactSearch(np.load(tiny_bundle / bundles.BANK))(features).distance.reshape(GRID)
+        distances[:, 6:] = 0
+        assert heat.tobytes() == anomaly_map(distances.ravel(), scorer.grid, (SIZE, SIZE)).tobytes()
+
+
+def test_regions_without_a_patch_are_said(tiny_bundle: Path) -> None:
+    """Where no patch lies in the regions, frames have no score and the reason says so; other cameras go on."""
+    corner = ((0, 0), (1, 0), (0, 1))
+    with serving({"cam1": tiny_bundle, "cam2": tiny_bundle}, views={"cam1": View(regions=(corner,))}) as harness:
+        harness.submit(normal_picture(1))
+        scored = harness.next(Scored)
+        assert (scored.result, scored.reason) == (
+            None,
+            "the camera's regions hold no patch of a frame of 64 x 48 pixels",
+        )
+        assert harness.score(normal_picture(1), "cam2") is not None
+
+
+def test_many_regions_reach_the_worker(tiny_bundle: Path) -> None:
+    """Settings with as many corners as are allowed reach the worker, though they are longer than a message may be."""
+    far = tuple((60_000 + corner, 60_000 + corner % 7) for corner in range(256))
+    view = View(regions=(((0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)), *[far] * 63), ignore=(far,) * 64)
+    with serving(tiny_bundle, views={"cam1": view}) as harness:
+        assert harness.score(strange_picture(1)) > THRESHOLD  # type: ignore[operator]
+
+
+def test_parts_leave_nothing(tiny_bundle: Path) -> None:
+    """Descriptors of runtime and worker are after many parts what they were before."""
+    with serving(tiny_bundle) as harness:
+        told_of(harness, strange_picture(0))
+        harness.score(normal_picture(0))  # when it is answered, the worker is done with the frame before
+        before = descriptors(os.getpid()), descriptors(harness.worker())
+        for seed in range(20):
+            assert len(told_of(harness, strange_picture(seed)).attached) == 2
+        harness.score(normal_picture(0))
+        assert (descriptors(os.getpid()), descriptors(harness.worker())) == before
+
+
+def test_answers_that_make_no_sense_end_the_worker_alone(tiny_bundle: Path) -> None:
+    """Whatever nonsense a worker answers, it is replaced, the frame is answered, and no descriptor is left open."""
+    with serving(tiny_bundle, command=module("tests.fakes.senseless")) as harness:
+        before = descriptors(os.getpid())
+        for kind, name in enumerate(ANSWERS):
+            frame = harness.submit(normal_picture(1), wanted=Wanted(kind, math.inf))
+            lost, scored = harness.next(EngineLost), harness.next(Scored)
+            assert (lost.cause, lost.reason.partition(":")[0]) == ("crashed", "it says what makes no sense"), name
+            assert (scored.frame, scored.result, scored.attached) == (frame, None, ()), name
+            harness.next(EngineReady)
+            assert descriptors(os.getpid()) == before, name

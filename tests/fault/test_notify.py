@@ -19,7 +19,8 @@ import pytest
 
 from runtime.notify import Notifier
 
-UNIT = resources.files("edge_config") / "systemd/patchedge.service"
+UNITS = resources.files("edge_config") / "systemd"
+UNIT = UNITS / "patchedge.service"
 
 
 class Manager:
@@ -122,12 +123,13 @@ def test_unit_file_is_shipped_and_goes_with_what_the_runtime_tells() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_takes_the_unit_file(tmp_path: Path) -> None:
-    """The unit holds nothing that systemd complains about."""
-    unit = re.sub("ExecStart=[^ ]+", f"ExecStart={sys.executable}", UNIT.read_text())
-    (tmp_path / UNIT.name).write_text(unit)
+@pytest.mark.parametrize("name", ["patchedge.service", "patchedge-bridge.service"])
+def test_systemd_takes_the_unit_file(tmp_path: Path, name: str) -> None:
+    """The units hold nothing that systemd complains about."""
+    unit = re.sub("ExecStart=[^ ]+", f"ExecStart={sys.executable}", (UNITS / name).read_text())
+    (tmp_path / name).write_text(unit)
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(tmp_path / UNIT.name)],  # noqa: S607 - wherever it is installed
+        ["systemd-analyze", "verify", str(tmp_path / name)],  # noqa: S607 - wherever it is installed
         capture_output=True,
         text=True,
         check=False,

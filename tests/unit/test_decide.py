@@ -3,40 +3,74 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
+from edge_config.sections import Alerts
 from runtime.decide import Decide
+from runtime.frame import Alert, Decision, Result, SharedFrame
 
 THRESHOLD = 10.0
+STEP_MS = 100
+"""Between two frames."""
+
+QUICK = Alerts(update_ms=0)
+"""Every new peak is told."""
+
+
+class Camera:
+    """A camera that gives a frame every `STEP_MS`, and the decisions on them."""
+
+    def __init__(self, alerts: Alerts = QUICK) -> None:
+        self.decide = Decide(alerts, THRESHOLD)
+        self.frames = 0
+
+    def see(self, score: float | None, **result: Any) -> Decision:
+        """Decide on the next frame."""
+        self.frames += 1
+        ns = self.frames * STEP_MS * 1_000_000
+        return self.decide(SharedFrame(1, 0, None, self.frames, 7 * ns, ns), Result(value=score, **result))
+
+    def alerts(self, scores: Iterable[float | None]) -> list[tuple[int, str, float, int]]:
+        """Give frame, phase, peak and peak frame of what comes of these scores."""
+        seen = [(self.see(score).alert, self.frames) for score in scores]
+        return [(at, alert.phase, alert.peak_score, alert.peak_frame_id) for alert, at in seen if alert]
+
+
+def alert_of(decision: Decision) -> Alert:
+    assert decision.alert is not None
+    return decision.alert
 
 
 @pytest.fixture
-def decide() -> Decide:
+def camera() -> Camera:
     """Give a fresh camera with a threshold of 10."""
-    return Decide(THRESHOLD)
+    return Camera()
 
 
-def test_scores_up_to_the_threshold_are_normal(decide: Decide):
+def test_scores_up_to_the_threshold_are_normal(camera: Camera):
     """Zero, a small score and the threshold itself are normal, and no alert is raised."""
-    for frame_id, score in enumerate((0.0, 3.0, THRESHOLD), start=1):
-        decision = decide(frame_id, score)
-        assert decision.label == "normal"
-        assert decision.alert is None
+    for score in (0.0, 3.0, THRESHOLD):
+        assert camera.see(score) == Decision("normal", None)
 
 
-def test_the_next_number_above_the_threshold_is_anomalous(decide: Decide):
+def test_the_next_number_above_the_threshold_is_anomalous(camera: Camera):
     """The smallest score above the threshold is anomalous and starts an alert, with itself as the peak."""
     score = math.nextafter(THRESHOLD, math.inf)
-    decision = decide(4, score)
+    decision = camera.see(score, peak_xy=(3, 4), boxes=((1, 2, 3, 4),))
+    alert = alert_of(decision)
     assert decision.label == "anomalous"
-    assert (decision.alert.phase, decision.alert.peak_score, decision.alert.peak_frame_id) == ("start", score, 4)
-    assert decision.alert.alert_id
+    assert (alert.phase, alert.peak_score, alert.peak_frame_id) == ("start", score, 1)
+    assert (alert.peak_frame_xy, alert.boxes, alert.reason) == ((3, 4), ((1, 2, 3, 4),), "")
+    assert alert.t_start_ns == 7 * STEP_MS * 1_000_000
+    assert alert.alert_id
 
 
-def test_an_alert_starts_is_updated_at_new_peaks_and_ends(decide: Decide):
+def test_an_alert_starts_is_updated_at_new_peaks_and_ends(camera: Camera):
     """One alert keeps its id from start to end; only a higher score is an update, an equal or lower one is silent."""
-    decisions = [decide(frame_id, score) for frame_id, score in enumerate((11.0, 11.0, 10.5, 15.0, 12.0, 9.0), start=1)]
+    decisions = [camera.see(score) for score in (11.0, 11.0, 10.5, 15.0, 12.0, 9.0)]
     alerts = [decision.alert for decision in decisions]
     assert [decision.label for decision in decisions] == ["anomalous"] * 5 + ["normal"]
     assert [alert and (alert.phase, alert.peak_score, alert.peak_frame_id) for alert in alerts] == [
@@ -48,46 +82,118 @@ def test_an_alert_starts_is_updated_at_new_peaks_and_ends(decide: Decide):
         ("end", 15.0, 4),
     ]
     assert len({alert.alert_id for alert in alerts if alert}) == 1
+    assert alert_of(decisions[-1]).reason == "normal again"
 
 
-def test_an_alert_ends_once_and_the_next_one_is_another(decide: Decide):
+def test_an_alert_ends_once_and_the_next_one_is_another(camera: Camera):
     """After the end, normal frames are silent, and the next anomaly has an alert, id and peak of its own."""
-    first = decide(1, 50.0).alert
-    assert decide(2, 1.0).alert.phase == "end"
-    assert decide(3, 1.0).alert is None
-    second = decide(4, 20.0).alert
+    first = alert_of(camera.see(50.0))
+    assert alert_of(camera.see(1.0)).phase == "end"
+    assert camera.see(1.0).alert is None
+    second = alert_of(camera.see(20.0))
     assert (second.phase, second.peak_score, second.peak_frame_id) == ("start", 20.0, 4)
     assert second.alert_id != first.alert_id
 
 
 @pytest.mark.parametrize("score", [None, math.nan])
-def test_a_frame_without_a_score_is_unknown_and_keeps_an_alert_open(decide: Decide, score: float | None):
+def test_a_frame_without_a_score_is_unknown_and_keeps_an_alert_open(camera: Camera, score: float | None):
     """A frame that could not be scored is neither normal nor anomalous: it starts, moves and ends nothing."""
-    assert decide(1, score).label == "unknown"
-    assert decide(1, score).alert is None
-    opened = decide(2, 11.0).alert
-    unknown = decide(3, score)
-    assert (unknown.label, unknown.alert) == ("unknown", None)
-    ended = decide(4, 0.0).alert
+    assert camera.see(score) == Decision("unknown", None)
+    opened = alert_of(camera.see(11.0))
+    assert camera.see(score) == Decision("unknown", None)
+    assert camera.decide(SharedFrame(1, 0, None, 9, 0, 0), None) == Decision("unknown", None)
+    ended = alert_of(camera.see(0.0))
     assert (ended.phase, ended.alert_id, ended.peak_frame_id) == ("end", opened.alert_id, 2)
 
 
-def test_an_infinite_score_is_anomalous(decide: Decide):
+def test_an_infinite_score_is_anomalous(camera: Camera):
     """A score beyond all numbers raises an alert."""
-    assert decide(1, math.inf).label == "anomalous"
+    assert camera.see(math.inf).label == "anomalous"
 
 
-def test_close_ends_the_open_alert_with_its_peak(decide: Decide):
-    """Closing gives the end of the open alert with its peak so far."""
-    opened = decide(1, 11.0).alert
-    decide(2, 30.0)
-    ended = decide.close()
+def test_close_ends_the_open_alert_with_its_peak_and_a_reason(camera: Camera):
+    """Closing gives the end of the open alert with its peak so far, and why; where none is open it gives None."""
+    assert camera.decide.close("stopped") is None
+    opened = alert_of(camera.see(11.0))
+    camera.see(30.0)
+    ended = camera.decide.close("stopped")
+    assert ended is not None
     assert (ended.alert_id, ended.phase, ended.peak_score, ended.peak_frame_id) == (opened.alert_id, "end", 30.0, 2)
+    assert ended.reason == "stopped"
+    assert camera.decide.close("stopped") is None
 
 
-def test_close_without_an_alert_gives_nothing(decide: Decide):
-    """Where no alert is open, before the first and after the last, closing gives None."""
-    assert decide.close() is None
-    decide(1, 11.0)
-    decide.close()
-    assert decide.close() is None
+def test_hysteresis_lets_scores_just_below_the_threshold_go_on():
+    """Between the threshold and 80 % of it frames are labelled normal, end no alert and begin none."""
+    camera = Camera(Alerts(hysteresis=0.2, update_ms=0))
+    assert camera.alerts([9.0, 11.0, 9.0, 8.5, 8.0]) == [(2, "start", 11.0, 2), (5, "end", 11.0, 2)]
+    assert camera.see(9.0).label == "normal"
+
+
+def test_an_alert_needs_so_many_frames_and_tells_of_the_first():
+    """Three anomalous frames make an alert where three are asked for; it began with the first of them."""
+    camera = Camera(Alerts(min_frames=3, hysteresis=0.2, update_ms=0))
+    assert camera.alerts([11.0, 12.0, 0.0]) == []
+    assert camera.alerts([15.0, None, 9.0, 12.0]) == []  # unknown, and below the threshold but not quiet
+    alert = alert_of(camera.see(11.0))
+    assert (alert.phase, alert.peak_score, alert.peak_frame_id) == ("start", 15.0, 4)
+    assert alert.t_start_ns == 7 * 4 * STEP_MS * 1_000_000
+
+
+def test_an_alert_needs_to_last():
+    """Frames over the threshold for 300 ms make an alert where 300 ms are asked for, and one less does not."""
+    camera = Camera(Alerts(min_ms=3 * STEP_MS, update_ms=0))
+    assert camera.alerts([11.0, 11.0, 11.0, 0.0]) == []
+    assert camera.alerts([11.0, 11.0, 11.0, 12.0]) == [(8, "start", 12.0, 8)]
+
+
+def test_a_gap_shorter_than_the_merge_window_belongs_to_the_alert():
+    """Quiet for 200 ms is no end where 300 ms are; the end comes with the frame that makes it 300 ms."""
+    camera = Camera(Alerts(merge_ms=3 * STEP_MS, update_ms=0))
+    scores = [11.0, 0.0, 0.0, 12.0, 0.0, 0.0, 0.0, 0.0]
+    assert camera.alerts(scores) == [(1, "start", 11.0, 1), (4, "update", 12.0, 4), (7, "end", 12.0, 4)]
+
+
+def test_no_alert_begins_while_it_cools_down():
+    """After an end nothing begins for 300 ms; what goes on over that begins then, with its own first frame."""
+    camera = Camera(Alerts(cooldown_ms=3 * STEP_MS, update_ms=0))
+    found = camera.alerts([11.0, 0.0, 20.0, 12.0])
+    assert found == [(1, "start", 11.0, 1), (2, "end", 11.0, 1)]
+    alert = alert_of(camera.see(13.0))
+    assert (alert.phase, alert.peak_score, alert.peak_frame_id) == ("start", 20.0, 3)
+
+
+def test_peaks_are_told_so_often_and_none_is_lost():
+    """Of peaks that come faster than every 300 ms the last is told when it is time, by a lower frame or by the end."""
+    camera = Camera(Alerts(update_ms=3 * STEP_MS, hysteresis=0.2))
+    found = camera.alerts([11.0, 12.0, 13.0, 9.0, 14.0, 15.0, 0.0])
+    assert found == [(1, "start", 11.0, 1), (4, "update", 13.0, 3), (7, "end", 15.0, 6)]
+
+
+def test_threshold_of_the_settings_comes_before_that_of_a_bundle():
+    """A threshold in the settings stays in force when another bundle is served; without one the bundle's is."""
+    camera = Camera(Alerts(threshold=5.0))
+    camera.decide.threshold = 50.0
+    assert camera.decide.threshold == 5.0
+    assert camera.see(6.0).label == "anomalous"
+    camera = Camera()
+    camera.decide.threshold = 50.0
+    assert camera.see(49.0).label == "normal"
+
+
+def test_detail_is_wanted_above_what_is_the_peak(camera: Camera):
+    """All is wanted of a frame over the threshold, while an alert is open of one over its peak, and never below."""
+    assert camera.decide.wanted_above == THRESHOLD
+    camera.see(30.0)
+    assert camera.decide.wanted_above == 30.0
+    camera.decide.threshold = 40.0
+    assert camera.decide.wanted_above == 40.0
+    camera.see(1.0)
+    assert camera.decide.wanted_above == 40.0
+
+
+def test_peak_frame_is_that_of_the_alert_or_of_what_may_become_one():
+    """The frame of the highest score is known from the first anomalous one on, and forgotten with the last."""
+    camera = Camera(Alerts(min_frames=3))
+    known = [(camera.see(score), camera.decide.peak_frame_id)[1] for score in (1.0, 11.0, 15.0, 12.0, 1.0)]
+    assert known == [None, 2, 3, 3, None]

@@ -70,6 +70,18 @@ def test_what_fits_is_settled(settling):
     assert (settling["tier"] == Tier.EXACT).all()
 
 
+def test_telling_apart_takes_what_settling_takes(settling):
+    """With arguments that fit patches are told apart, and with others it is refused before anything is written."""
+    settling["at_least"] = 1e9
+    assert _kernels.tell_apart(*settling.values()) == (0, 0)  # all is nearer than that
+    settling["at_least"] = 1e-9
+    assert _kernels.tell_apart(*settling.values())[0] == 0
+    assert (settling["tier"] == Tier.LISTED).all()
+    settling["tier"] = settling["tier"][:-1].copy()
+    with pytest.raises(ValueError, match="arrays of other shapes"):
+        _kernels.tell_apart(*settling.values())
+
+
 @pytest.mark.parametrize("name", ARRAYS)
 @pytest.mark.parametrize("change", ["longer", "shorter", "empty"])
 def test_settle_refuses_arrays_of_other_shapes(settling, name: str, change: str):

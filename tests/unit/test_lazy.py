@@ -186,6 +186,20 @@ def check_refined(features: np.ndarray, bank: np.ndarray, found: Neighbours, at_
     assert found.index[over].tolist() == exact.index[over].tolist()
 
 
+def check_told_apart(
+    search: LazySearch, features: np.ndarray, bank: np.ndarray, found: Neighbours, at_least: float
+) -> None:
+    """Hold against the exact search which patches are said to be `at_least` so far away; `found` stays as it is."""
+    told = Neighbours(found.distance.copy(), found.index.copy(), found.tier.copy())
+    search.tell_apart(features, told, at_least)
+    exact = ExactSearch(bank)(features)
+    assert (told.distance >= np.float32(at_least)).tolist() == (exact.distance >= np.float32(at_least)).tolist()
+    assert told.distance.tobytes() == distances(features, bank[told.index]).tobytes()
+    assert (told.distance <= found.distance).all()
+    assert (told.tier >= found.tier).all()
+    assert (told.distance == found.distance)[found.tier == Tier.EXACT].all()
+
+
 def check_scores(features: np.ndarray, bank: np.ndarray, found: Neighbours, k: int) -> None:
     """Hold the scores of all modes against those that an exact search gives."""
     exact = ExactSearch(bank)(features)
@@ -270,6 +284,7 @@ def test_whatever_was_seen_before_what_decides_is_exact(
                 "zero": 0.0,
                 "beyond": float("inf"),
             }[threshold]
+            check_told_apart(search, features, bank, found, at_least)
             search.refine(features, found, at_least)
             check_equals_exact(features, bank, found, k)
             check_scores(features, bank, found, k)
@@ -482,6 +497,10 @@ def test_what_is_not_a_number_ends_and_harms_no_other(bank, graph: str, values: 
     for features in (bad, good, bad, bad, good, good):
         found = search(features)
         at_least = float(np.median(found.distance[rest]))
+        told = Neighbours(found.distance.copy(), found.index.copy(), found.tier.copy())
+        search.tell_apart(features, told, at_least)
+        true = ExactSearch(bank)(features[rest]).distance
+        assert ((told.distance[rest] >= at_least) == (true >= at_least)).all()
         search.refine(features, found, at_least)
         others = Neighbours(found.distance[rest], found.index[rest], found.tier[rest])
         check_refined(features[rest], bank, others, at_least)
@@ -529,6 +548,21 @@ def test_refining_takes_no_patch_below_the_threshold(bank):
     check_refined(features, bank, found, at_least)
     search.refine(features, found, at_least)
     assert len(exact.patches) == 30
+
+
+def test_telling_apart_takes_less_than_refining(bank):
+    """That a far patch is over a threshold is known after few comparisons, where its nearest entry takes many."""
+    features = clusters(100, 40, seed=5) + np.float32(2)
+    index = np.random.default_rng(0).integers(len(bank), size=100)
+    at_least = float(ExactSearch(bank)(features).distance.min()) / 2
+    compared = []
+    for way in (PrunedSearch.tell_apart, lambda *frame, at_least: PrunedSearch.settle(*frame, k=1, at_least=at_least)):
+        exact = PrunedSearch(bank)
+        found = all_of(Tier.GRAPH, distances(features, bank, index), index.copy())
+        way(exact, features, found, at_least=at_least)
+        compared.append(exact.compared)
+        assert (found.distance >= at_least).all()
+    assert 20 * compared[0] < compared[1]
 
 
 def test_what_the_graph_gave_is_left_as_it_was(bank):

@@ -86,6 +86,15 @@ def test_camera_that_delivers_in_vain_is_stalled_until_a_frame_is_scored(rig: Ri
     assert rig.states()["side"] == "live"
 
 
+def test_reason_that_nothing_is_scored_is_said(rig: Rig) -> None:
+    """A camera that is stalled because each of its frames has no score for a reason says that reason."""
+    scored = Scored("side", frame(1, rig.clock.monotonic_ns()), None, "the camera's regions hold no patch")
+    rig.oversight.published(rig.watched["side"], scored, rig.watched["side"].publish(scored.frame, None))
+    rig.pass_by(2 + STALL_S, scored=("top",))
+    assert rig.states()["side"] == "stalled"
+    assert rig.watched["side"].reason.endswith("s: the camera's regions hold no patch")
+
+
 def test_connection_gets_its_own_time_to_be_scored(rig: Rig) -> None:
     """The time without a score begins with the first frame of a connection, and a camera that is away is not hungry."""
     rig.pass_by(STALL_S)
@@ -130,10 +139,12 @@ def test_heat_lowers_the_rate_of_cameras_and_messages_say_so(rig: Rig) -> None:
     assert rig.publisher.of("score", "degraded")[-1] == 3
     assert rig.publisher.of("alert", "degraded") == [3]
     assert rig.figure("degradation_level 3.0")
+    assert not any(watched.maps for watched in rig.watched.values())
     rig.thermal.write_text(COOL)
     rig.pass_by(30, scored=live)
     assert [rig.feeds[name].every for name in live] == [1, 1]
     rig.score("side", Result(value=NORMAL, peak_xy=(1, 1)))
+    assert all(watched.maps for watched in rig.watched.values())
     assert rig.publisher.of("score", "degraded")[-1] == 0
     seen = list(dict.fromkeys(rig.publisher.of("score", "degraded", camera="side")))
     assert seen == [0, 1, 2, 3]

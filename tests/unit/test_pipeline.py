@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from edge_config.errors import BundleFileHash, SourceUnavailable
+from edge_config.message import Part
 from runtime.events import (
     EngineLost,
     EngineReady,
@@ -24,8 +25,9 @@ from runtime.events import (
     MemoryMade,
     Stop,
 )
+from runtime.frame import Result
 from runtime.pipeline import Camera, Pipeline
-from tests.fakes.parts import OLD, Feed, Parts, frame
+from tests.fakes.parts import OLD, STRANGE, THRESHOLD, Feed, Parts, frame
 
 HOUR_NS = 3600 * 1_000_000_000
 END = "end of recording"
@@ -175,13 +177,24 @@ def test_every_slot_is_given_back(make: Make) -> None:
     assert loop.publisher.of("score", "label") == ["normal", "unknown", "unknown", "normal"]
 
 
+def test_worker_is_told_what_is_wanted_and_parts_reach_subscribers(make: Make) -> None:
+    """Each frame goes with what its camera wants of it at that moment, and what comes of it goes with the alert."""
+    loop = make({"clip": Feed(frame(1), frame(2), frame(3))})
+    part = Part(name="jpeg", media_type="image/jpeg")
+    loop.engine.judge = lambda one: Result(value=STRANGE + one.frame_id, parts=(part,))
+    loop.engine.attached = (b"picture",)
+    loop.run(FeedEnded("clip", END, failed=False))
+    assert [one.detail_above for one in loop.engine.wanted] == [THRESHOLD, STRANGE + 1, STRANGE + 2]
+    assert loop.publisher.of("alert", "phase", "attached")[0] == ("start", (b"picture",))
+
+
 def test_memory_is_handed_on_and_its_descriptor_closed(make: Make) -> None:
     """The engine learns of a shared memory and of its end, and the main loop keeps no descriptor of it."""
     descriptor = os.memfd_create("frames")
     os.ftruncate(descriptor, 4096)
     loop = make({"top": Feed(live=True)})
     loop.run(MemoryMade("top", 7, descriptor, 4096), MemoryGone("top", 7), Stop())
-    assert (loop.engine.attached, loop.engine.detached) == ([(7, 4096)], [7])
+    assert (loop.engine.memories, loop.engine.detached) == ([(7, 4096)], [7])
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
 
@@ -190,7 +203,8 @@ def test_end_of_a_recording_is_said_after_its_last_frame(make: Make) -> None:
     """`disconnected` comes after the last score, although the recording was over before that was there."""
     loop = make({"clip": Feed(frame(1), frame(2), frame(3))})
     loop.run(FeedEnded("clip", END, failed=False))
-    assert [message["kind"] for message in loop.publisher.messages] == ["state", "score", "score", "score", "state"]
+    kinds = [message["kind"] for message in loop.publisher.messages if message["kind"] != "health"]
+    assert kinds == ["state", "score", "score", "score", "state"]
     assert loop.publisher.of("state", "state", "reason")[-1] == ("disconnected", END)
 
 
@@ -265,7 +279,8 @@ def test_lost_worker_stalls_every_camera_until_a_frame_is_scored(make: Make) -> 
 
     again.engine.judge = lose_the_first
     again.run(FeedEnded("clip", END, failed=False))
-    said = [(m["kind"], m["state"], m.get("label")) for m in again.publisher.messages]
+    told = [m for m in again.publisher.messages if m["kind"] != "health"]
+    said = [(m["kind"], m["state"], m.get("label")) for m in told]
     assert said == [
         ("state", "live", None),
         ("state", "stalled", None),

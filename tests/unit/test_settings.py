@@ -100,6 +100,37 @@ def test_open_bind_must_be_asked_for(section: str, bind: str) -> None:
     assert getattr(settings.parse({**MINIMAL, section: {"bind": bind, "insecure": True}}), section).bind == bind
 
 
+KEYS = {"secret_key": "device.key_secret", "clients": "clients"}
+
+
+@pytest.mark.parametrize("section", ["events", "control"])
+def test_open_bind_is_allowed_with_keys(section: str) -> None:
+    """With keys a bind beyond this machine needs no permission; without, the refusal says how to make them."""
+    opened = {section: {"bind": "tcp://0.0.0.0:5556"}}
+    with pytest.raises(SettingsError, match=r"make keys with `patchedge keygen` and set security\.secret_key"):
+        settings.parse({**MINIMAL, **opened})
+    read = settings.parse({**MINIMAL, **opened, "security": KEYS})
+    assert getattr(read, section).bind == "tcp://0.0.0.0:5556"
+    assert not getattr(read, section).insecure
+    by_path = settings.parse({**MINIMAL, "events": {"bind": "ipc:///run/x"}, "security": KEYS})
+    assert by_path.security.clients == "clients"
+
+
+def test_keys_do_not_open_the_metrics() -> None:
+    """Figures go over plain HTTP: keys change nothing for them."""
+    with pytest.raises(SettingsError, match=r"metrics\.bind") as caught:
+        settings.parse({**MINIMAL, "metrics": {"bind": "0.0.0.0:9456"}, "security": KEYS})
+    assert "keygen" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["secret_key", "clients"])
+def test_keys_come_together(missing: str) -> None:
+    """Half of the keys is a mistake that is named."""
+    half = {name: path for name, path in KEYS.items() if name != missing}
+    with pytest.raises(SettingsError, match=rf"key `security\.{missing}` is missing; set both"):
+        settings.parse({**MINIMAL, "security": half})
+
+
 @pytest.mark.parametrize("bind", ["0.0.0.0:9456", "192.168.1.4:9456", "eth0:9456", "[::]:9456"])
 def test_open_metrics_must_be_asked_for(bind: str) -> None:
     """Figures beyond this machine are refused unless `insecure` is set."""

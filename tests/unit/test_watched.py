@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
-from runtime.frame import Result
+from edge_config.message import Part
+from edge_config.sections import Alerts
+from runtime.frame import Result, SharedFrame, Wanted
 from runtime.watched import Watched
-from tests.fakes.parts import NEW, NORMAL, OLD, STRANGE, Publisher, frame
+from tests.fakes.parts import NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
 
 GOOD = Result(value=NORMAL, peak_xy=(3, 4))
 BAD = Result(value=STRANGE, peak_xy=(3, 4))
@@ -124,7 +127,7 @@ def test_end_closes_the_alert_and_the_camera(publisher: Publisher, camera: Watch
     camera.publish(frame(1), BAD)
     camera.end("stopped")
     assert [m["kind"] for m in publisher.messages][-2:] == ["alert", "state"]
-    assert publisher.of("alert", "phase") == ["start", "end"]
+    assert publisher.of("alert", "phase", "reason") == [("start", ""), ("end", "stopped")]
     assert publisher.of("state", "state", "reason")[-1] == ("disconnected", "stopped")
     assert not camera.connected
 
@@ -153,3 +156,95 @@ def test_frames_are_counted_by_what_became_of_them(camera: Watched) -> None:
     camera.publish(frame(1), GOOD)
     camera.publish(frame(2), None)
     assert (camera.frames, camera.undecodable, camera.score) == (1, 1, None)
+
+
+# Alerts as the settings want them
+
+
+JPEG = Part(name="jpeg", media_type="image/jpeg")
+ATTACH = frozenset({"jpeg", "heat_map"})
+
+
+def at_ms(ms: int) -> SharedFrame:
+    """Give a frame of that time, and with that number."""
+    return frame(ms, ms * 1_000_000)
+
+
+def strange(score: float, **more: Any) -> Result:
+    """Give a result with boxes of its own."""
+    return Result(value=score, peak_xy=(3, 4), boxes=((1, 2, int(score), 4),), **more)
+
+
+def served(publisher: Publisher, **alerts: Any) -> Watched:
+    """Give a camera with these settings, and a bundle."""
+    watched = Watched("top", publisher, Alerts(**alerts))
+    watched.serve(OLD)
+    watched.connect("live", "delivers pictures")
+    return watched
+
+
+def test_alert_says_all_of_its_peak(publisher: Publisher) -> None:
+    """Boxes, place and score of the peak stay in every phase, beside what is said of the last frame."""
+    camera = served(publisher)
+    camera.publish(at_ms(1), strange(9.0))
+    camera.publish(at_ms(2), GOOD)
+    names = ("phase", "frame_id", "score", "peak_score", "peak_frame_id", "peak_frame_xy", "boxes", "t_start_ns")
+    assert publisher.of("alert", *names) == [
+        ("start", 1, 9.0, 9.0, 1, (3, 4), ((1, 2, 9, 4),), 0),
+        ("end", 2, NORMAL, 9.0, 1, (3, 4), ((1, 2, 9, 4),), 0),
+    ]
+
+
+def test_parts_come_once_with_the_first_message_of_their_frame(publisher: Publisher) -> None:
+    """A picture goes with the start and with each update that it is the peak of, and not again with the end."""
+    camera = served(publisher, attach=ATTACH, update_ms=0)
+    for ms, score in ((1, 9.0), (2, 8.0), (3, 12.0), (4, NORMAL)):
+        camera.publish(at_ms(ms), strange(score, parts=(JPEG,)), (b"%d" % ms,))
+    assert publisher.of("alert", "phase", "attached", "parts") == [
+        ("start", (b"1",), (JPEG,)),
+        ("update", (b"3",), (JPEG,)),
+        ("end", (), ()),
+    ]
+    assert all("attached" not in m for m in publisher.messages if m["kind"] != "alert")
+
+
+def test_parts_of_a_peak_that_is_told_later_come_with_it(publisher: Publisher) -> None:
+    """The picture is that of the peak, though the alert begins, is updated or ends with a later frame."""
+    camera = served(publisher, attach=ATTACH, min_frames=2, update_ms=10)
+    for ms, score in ((1, 12.0), (2, 9.0), (3, 15.0), (13, 9.0), (14, 20.0), (15, NORMAL)):
+        camera.publish(at_ms(ms), strange(score, parts=(JPEG,)), (b"%d" % ms,))
+    assert publisher.of("alert", "phase", "frame_id", "peak_frame_id", "attached") == [
+        ("start", 2, 1, (b"1",)),
+        ("update", 13, 3, (b"3",)),
+        ("end", 15, 14, (b"14",)),
+    ]
+
+
+def test_peak_without_parts_brings_none_of_another(publisher: Publisher) -> None:
+    """Where nothing was made of the peak frame, its message has no parts."""
+    camera = served(publisher, attach=ATTACH, min_frames=2)
+    camera.publish(at_ms(1), strange(9.0, parts=(JPEG,)), (b"1",))
+    camera.publish(at_ms(2), strange(12.0))
+    assert publisher.of("alert", "peak_frame_id", "attached", "parts") == [(2, (), ())]
+
+
+def test_all_is_wanted_above_the_threshold_and_then_above_the_peak(publisher: Publisher) -> None:
+    """What is wanted of the next frame follows the alert; without a bundle no detail, without maps no parts."""
+    camera = Watched("top", publisher, Alerts(attach=ATTACH))
+    assert camera.wanted().detail_above == math.inf
+    camera.serve(OLD)
+    assert camera.wanted() == Wanted(THRESHOLD, THRESHOLD, ATTACH)
+    camera.publish(at_ms(1), strange(9.0))
+    assert camera.wanted() == Wanted(THRESHOLD, 9.0, ATTACH)
+    camera.maps = False
+    assert camera.wanted() == Wanted(THRESHOLD, 9.0, frozenset())
+
+
+def test_threshold_of_the_settings_is_said_and_wanted(publisher: Publisher) -> None:
+    """A threshold in the settings is in messages, in what is wanted and in force, whatever bundle is served."""
+    camera = served(publisher, threshold=0.5)
+    camera.serve(NEW)
+    camera.publish(at_ms(1), GOOD)
+    assert publisher.of("score", "threshold", "label") == [(0.5, "anomalous")]
+    assert publisher.of("alert", "threshold", "bundle") == [(0.5, NEW.id)]
+    assert (camera.threshold, camera.wanted().threshold) == (0.5, 0.5)

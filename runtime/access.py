@@ -1,0 +1,188 @@
+"""Who may connect: CURVE keys on the device's sockets, and a folder with the public keys of its clients."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils import z85
+
+from edge_config.errors import KeysInvalid
+from edge_config.sections import Security
+from runtime import keys
+
+DOMAIN = b"patchedge"
+
+_MOST_TOLD = 100  # clients without access that are logged; more are only counted
+
+_Found = dict[Path, tuple[int, int, int]]
+"""Files of the folder: inode, size and time of the last change."""
+
+
+class Access:
+    """Lets in whose public key lies in the folder, and nobody else; without keys in the settings it does nothing.
+
+    Use it from one thread. Close it after the sockets that it guards, and before the context.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], security: Security) -> None:
+        """Read the keys, and start to decide who is let in.
+
+        Args:
+            context: that all guarded sockets belong to.
+            security: the settings.
+
+        Raises:
+            KeysInvalid: the secret key is missing, is no key, or others can read it; or others can write the folder.
+        """
+        self._zap: _Zap | None = None
+        self._found: _Found = {}
+        if security.secret_key is None or security.clients is None:
+            return
+        keys.need_curve()
+        self._public, self._secret = keys.load_secret(Path(security.secret_key))
+        self._clients = Path(security.clients)
+        _check_folder(self._clients)
+        self._zap = _Zap(context)
+        self._read(_files(self._clients))
+        self._zap.start()
+
+    @property
+    def encrypted(self) -> bool:
+        """Tell whether there are keys."""
+        return self._zap is not None
+
+    @property
+    def denied(self) -> int:
+        """Count the connections that were turned away because of their key."""
+        return 0 if self._zap is None else self._zap.denied
+
+    def guard(self, socket: zmq.Socket[bytes]) -> None:
+        """Have a socket encrypt and ask who may connect; call it before `bind`."""
+        if self._zap is None:
+            return
+        socket.set(zmq.CURVE_SERVER, 1)
+        socket.set(zmq.CURVE_PUBLICKEY, self._public)
+        socket.set(zmq.CURVE_SECRETKEY, self._secret)
+        socket.set(zmq.ZAP_DOMAIN, DOMAIN)
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)  # if nobody is there to decide, nobody is let in: ZeroMQ would let in all
+
+    def refresh(self) -> bool:
+        """Read the folder anew if it has changed.
+
+        Returns:
+            Whether a key has gone. Who is connected with it stays so until the sockets are bound anew. Who waits with a
+            new key gets in at the next try, within some seconds.
+        """
+        if self._zap is None or (found := _files(self._clients)) == self._found:
+            return False
+        before = self._zap.allowed
+        self._read(found)
+        return bool(before - self._zap.allowed)
+
+    def close(self) -> None:
+        """Stop deciding: nobody new is let in."""
+        if self._zap is not None:
+            self._zap.stop()
+
+    def _read(self, found: _Found) -> None:
+        """Read the keys of the files; what is none is told once, and passed over."""
+        assert self._zap is not None  # noqa: S101 - for the type checker
+        log = structlog.get_logger()
+        allowed: set[bytes] = set()
+        for path, of_file in found.items():
+            key, problem = _public_key(path)
+            if key is not None:
+                allowed.add(key)
+            elif self._found.get(path) != of_file:
+                log.warning("file among the clients' keys is passed over", problem=problem)
+        if not allowed:
+            log.warning("nobody may connect: there is no client's public key", folder=str(self._clients))
+        self._found = found
+        self._zap.allow_keys(frozenset(allowed))
+
+
+class _Zap(ThreadAuthenticator):
+    """The thread that ZeroMQ asks who may connect (ZAP, RFC 27): those whose key is allowed, and nobody else.
+
+    It says 300 (later, perhaps) where its base class would say 400: after that ZeroMQ's clients never try again, and
+    would be deaf for ever because their key came a moment late. So they try every `HANDSHAKE_IVL`. And it answers
+    everything once, or it could answer nothing more.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        super().__init__(context)
+        self.allowed: frozenset[bytes] = frozenset()
+        self.denied = 0
+        self._told: set[bytes] = set()
+
+    def allow_keys(self, allowed: frozenset[bytes]) -> None:
+        """Let in these public keys, in Z85."""
+        self._told = set()
+        self.allowed = allowed
+
+    async def handle_zap_message(self, msg: list[bytes]) -> None:
+        """Answer a question."""
+        request, verdict = msg[1] if len(msg) > 1 else b"", b"300"
+        if self._may(msg):
+            verdict = b"200"
+        else:
+            self.denied += 1
+        self.zap_socket.send_multipart([b"1.0", request, verdict, b"", b"", b""])
+
+    def _may(self, msg: Sequence[bytes]) -> bool:
+        try:
+            version, _request, domain, address, _identity, mechanism, key = msg
+        except ValueError:
+            return False
+        if (version, domain, mechanism) != (b"1.0", DOMAIN, b"CURVE") or len(key) != keys.KEY_BYTES:
+            return False
+        public = z85.encode(key)
+        if public in self.allowed:
+            return True
+        if public not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(public)
+            who = {"address": address.decode("ascii", "replace"), "public_key": public.decode("ascii")}
+            structlog.get_logger().warning("a client was turned away: its key is not among the clients' keys", **who)
+        return False
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder in which everybody may put a key."""
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return  # not there yet: nobody may connect
+    if mode & stat.S_IWOTH:
+        raise KeysInvalid("everybody may put keys into this folder", where=str(folder), remedy=f"chmod o-w {folder}")
+
+
+def _public_key(path: Path) -> tuple[bytes | None, str]:
+    """Read a public key; None, and why, if it is none."""
+    if path.suffix != keys.PUBLIC:
+        return None, f"{path}: not the name of a public key; name it NAME{keys.PUBLIC}"
+    try:
+        return keys.load_public(path), ""
+    except KeysInvalid as error:
+        return None, str(error)
+
+
+def _files(folder: Path) -> _Found:
+    """Find the files of a folder; none if it cannot be read."""
+    try:
+        return {path: _identity(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    except OSError:
+        return {}
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Tell one state of a file from another; a link that leads nowhere is in a state too."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,148 @@
+"""Requests that are on their way to a device: paced, matched with their replies, and sent again when one is lost."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from edge_config.control import Answer, Pending, Replay, Request, decode_answer, encode_request
+from edge_config.errors import MessageError
+
+ANSWER_S = 3.0
+"""A reply that has not come by then is lost, with the connection: a new one is made, and all is asked again."""
+
+DOWN_AFTER = 2
+"""So many times in a row without an answer: the device is taken not to answer, and nothing waits for it."""
+
+LOST_S = 15.0
+"""A single reply that has not come by then is lost, even if others come."""
+
+MOST_MESSAGES = 100
+"""So many messages of a journal are asked for at once; fewer, where a reply of so many takes too long."""
+
+WINDOW = 8
+"""So many requests may be unanswered at once. The device takes 16 of all clients together."""
+
+RATE = 150.0
+"""Requests a second, below the 200 that a device allows a client."""
+
+BURST = 100.0
+"""So many may follow each other at once."""
+
+_BUSY_S = 0.5  # first wait where the device has too much to do, doubled each time
+_LONG_S = 8.0  # after four times, which took as long as two time-outs
+_LONGEST_S = 10.0
+
+Done = Callable[[Answer, Sequence[bytes]], None]
+"""Gets the reply and its binary parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request, and who waits for its answer."""
+
+    request: Request
+    done: Done | None
+    sent_s: float = 0.0
+
+
+class Asking:
+    """The requests of one client, without a socket and without a clock: time is told, monotonic seconds.
+
+    Attributes:
+        failures: how many times in a row the device did not answer.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._queue: deque[_Asked] = deque()
+        self._sent: dict[str, _Asked] = {}
+        self._ids = itertools.count(1)
+        self._limit = MOST_MESSAGES
+        self._heard_s = 0.0  # when something was sent to an idle device, or an answer came
+        self._not_before_s = 0.0
+        self._busy_s = _BUSY_S
+        self._tokens = BURST
+        self._counted_s = 0.0
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the device is taken not to answer, or not to get round to it."""
+        return self.failures >= DOWN_AFTER or self._busy_s >= _LONG_S
+
+    @property
+    def room(self) -> int:
+        """How many more requests could be sent without waiting for an answer."""
+        return max(0, WINDOW - len(self._sent) - len(self._queue))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is asked."""
+        return not self._sent and not self._queue
+
+    def put(self, request: Request, done: Done | None = None) -> None:
+        """Ask; without `done` it is asked once, and whatever becomes of it is passed over."""
+        self._queue.append(_Asked(request, done))
+
+    def due(self, now_s: float) -> list[bytes]:
+        """Give the requests that are to be sent now."""
+        self._tokens = min(BURST, self._tokens + (now_s - self._counted_s) * RATE)
+        self._counted_s = now_s
+        bodies = []
+        while self._queue and len(self._sent) < WINDOW and self._tokens >= 1 and now_s >= self._not_before_s:
+            self._tokens -= 1
+            if not self._sent:
+                self._heard_s = now_s
+            asked, number = self._queue.popleft(), str(next(self._ids))
+            self._sent[number] = _Asked(asked.request, asked.done, now_s)
+            bodies.append(encode_request(self._fit(msgspec.structs.replace(asked.request, id=number))))
+        return bodies
+
+    def answered(self, frames: Sequence[bytes], now_s: float) -> None:
+        """Take in a reply; what is none, or is late, is passed over."""
+        body, *parts = frames[1:] if frames[:1] == [b""] else frames
+        try:
+            answer = decode_answer(body)
+        except MessageError:
+            return
+        asked = self._sent.pop(answer.id, None)
+        if asked is None:
+            return
+        self._heard_s = now_s
+        self.failures = 0
+        if not answer.is_busy:
+            self._busy_s = _BUSY_S
+        elif asked.done is not None:
+            self._queue.appendleft(asked)
+            self._not_before_s = now_s + self._busy_s
+            self._busy_s = min(_LONGEST_S, 2 * self._busy_s)
+            return
+        if isinstance(asked.request, Replay | Pending):
+            self._limit = min(MOST_MESSAGES, 2 * self._limit)
+        if asked.done is not None:
+            asked.done(answer, parts)
+
+    def overdue(self, now_s: float) -> bool:
+        """Tell whether the device has not answered in time; then a new socket is needed, and all is asked again."""
+        if not self._sent:
+            return False
+        oldest_s = next(iter(self._sent.values())).sent_s
+        if now_s < self._heard_s + ANSWER_S and now_s < oldest_s + LOST_S:
+            return False
+        self.failures += 1
+        if any(isinstance(asked.request, Replay | Pending) for asked in self._sent.values()):
+            self._limit = max(1, self._limit // 4)
+        self._queue.extendleft(asked for asked in reversed(self._sent.values()) if asked.done is not None)
+        self._sent.clear()
+        if self.is_down:
+            self._not_before_s = now_s + min(_LONGEST_S, 2.0 ** (self.failures - DOWN_AFTER))
+        return True
+
+    def _fit(self, request: Request) -> Request:
+        if isinstance(request, Replay | Pending):
+            return msgspec.structs.replace(request, limit=self._limit)
+        return request

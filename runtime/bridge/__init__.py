@@ -1,0 +1,1 @@
+"""Forwards what devices say to MQTT and NATS."""

@@ -1,0 +1,24 @@
+"""Passwords and credentials are in files, and the files are not for everybody."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from edge_config.errors import SettingsError
+
+
+def read_secret(path: str) -> str:
+    """Read a file that others may not read or change.
+
+    Raises:
+        SettingsError: it cannot be read, is no text, or others may read or change it.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read ({error})", where=path) from error
+    if mode & stat.S_IRWXO:
+        raise SettingsError("others may read this secret", where=path, remedy="chmod o= it")
+    return text

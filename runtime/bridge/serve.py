@@ -1,0 +1,122 @@
+"""From settings to a running bridge, and back to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Final
+
+import structlog
+
+from edge_config.bridge import Bridge
+from edge_config.errors import MissingExtra
+from edge_config.message import Kind
+from runtime.bridge.relay import Relay
+from runtime.bridge.sink import Counts, Sink
+from runtime.bridge.source import Connect, Source
+from runtime.notify import Notifier
+
+NEWS: Final[tuple[Kind, ...]] = ("state", "health")
+"""What is read beside the alerts."""
+
+SCORED: Final[tuple[Kind, ...]] = (*NEWS, "score")
+
+CONFIRM_S = 3.0
+"""At the end confirmations are awaited for so long."""
+
+FAREWELL_S = 1.0
+"""And then the brokers have so long to hear that the bridge is off."""
+
+
+def make_sinks(settings: Bridge) -> list[Sink]:
+    """Set up what the settings name; nothing is connected.
+
+    Raises:
+        MissingExtra: the package for a broker is not installed.
+        SettingsError: a password, credentials or certificate file cannot be used.
+    """
+    sinks: list[Sink] = []
+    if settings.mqtt is not None:
+        try:
+            from runtime.bridge.mqtt import MqttSink
+        except ModuleNotFoundError as error:
+            raise _missing(error, "mqtt") from error
+        sinks.append(MqttSink(settings.mqtt, settings.name, scores=settings.scores))
+    if settings.nats is not None:
+        try:
+            from runtime.bridge.jetstream import NatsSink
+        except ModuleNotFoundError as error:
+            raise _missing(error, "nats") from error
+        sinks.append(NatsSink(settings.nats, settings.name))
+    return sinks
+
+
+def summary(settings: Bridge, sinks: Sequence[Sink]) -> str:
+    """Say in a few words what is forwarded where."""
+    count = len(settings.devices)
+    return f"{count} device{'' if count == 1 else 's'} to {', '.join(sink.name for sink in sinks)}"
+
+
+async def forward_until_signal(settings: Bridge, sinks: Sequence[Sink], connect: Connect) -> None:
+    """Forward until SIGTERM or SIGINT comes; arguments and errors are those of `forward`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await forward(settings, sinks, connect, stop)
+
+
+async def forward(settings: Bridge, sinks: Sequence[Sink], connect: Connect, stop: asyncio.Event) -> None:
+    """Forward until `stop` is set, and a few seconds longer where confirmations are missing.
+
+    Args:
+        settings: of the bridge.
+        sinks: where to.
+        connect: makes the subscribers of a device.
+        stop: ends it.
+
+    Raises:
+        PatchedgeError: an address cannot be connected to, or a key cannot be used.
+    """
+    counts = Counts()
+    sources: list[Source] = []
+    relays: list[Relay] = []
+    for sink in sinks:
+        await sink.start()
+    with closing(Notifier()) as notifier:
+        try:
+            for device in settings.devices:
+                sources.append(alerts := connect(device, ("alert",), settings.name))
+                sources.append(news := connect(device, SCORED if settings.scores else NEWS, None))
+                relays.append(Relay(alerts, news, sinks, counts))
+            brokers = [sink.name for sink in sinks]
+            structlog.get_logger().info("running", name=settings.name, devices=len(relays), brokers=brokers)
+            notifier.ready(summary(settings, sinks))
+            await _until(stop, relays)
+        finally:
+            notifier.stopping()
+            await asyncio.gather(*(relay.drain(CONFIRM_S) for relay in relays))
+            await asyncio.gather(*(sink.close(FAREWELL_S) for sink in sinks), *(source.close() for source in sources))
+            unconfirmed = sum(relay.in_flight for relay in relays)
+            structlog.get_logger().info("ended", **counts.all(), unconfirmed=unconfirmed)
+
+
+async def _until(stop: asyncio.Event, relays: Sequence[Relay]) -> None:
+    """Run the relays until `stop` is set, or one of them fails."""
+    stopping = asyncio.create_task(stop.wait())
+    running = [asyncio.create_task(relay.run()) for relay in relays]
+    await asyncio.wait([stopping, *running], return_when=asyncio.FIRST_COMPLETED)
+    failed = next((task for task in running if task.done()), None)
+    for task in (stopping, *running):
+        task.cancel()
+    await asyncio.gather(stopping, *running, return_exceptions=True)
+    if failed is not None:
+        failed.result()
+
+
+def _missing(error: ModuleNotFoundError, extra: str) -> Exception:
+    if error.name is None or error.name.partition(".")[0] == "runtime":
+        return error
+    return MissingExtra(f"{error.name} is not installed", remedy=f"pip install 'patchedge[{extra}]'")

@@ -1,0 +1,102 @@
+"""Where messages come from: a device, by the client of this package.
+
+Alerts and all else come by two subscribers, so that a broker that is away holds up the alerts alone, which the
+device's journal keeps meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import zmq
+
+from edge_config.bridge import Bridge, Device
+from edge_config.message import AnyMessage, Kind
+
+
+class Given(Protocol):
+    """A message as a subscriber gives it."""
+
+    @property
+    def message(self) -> AnyMessage:
+        """What the device said."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[bytes]:
+        """What came along."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Identifies the message for ever."""
+        ...
+
+
+class Source(Protocol):
+    """A subscriber of one device that is connected, as `runtime.async_client` makes it."""
+
+    async def receive(self) -> Given | None:
+        """Wait for the next message; to cancel that loses none.
+
+        Raises:
+            MessageError: something arrived that cannot be read.
+        """
+        ...
+
+    async def acknowledge(self, received: Any, /) -> None:
+        """Tell the device that an alert message is safe, and so those of the same alert before it."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect, when the device knows what was acknowledged or does not answer."""
+        ...
+
+
+Connect = Callable[[Device, Sequence[Kind], "str | None"], Source]
+"""Makes a source of some kinds of messages; with a name all alerts are given until that name acknowledges them."""
+
+MOST_SOCKETS = 4096
+"""Each device takes four; ZeroMQ allows 1023 unless it is told."""
+
+
+class Devices:
+    """Connects to devices with the keys of a bridge."""
+
+    def __init__(self, settings: Bridge) -> None:
+        """Look at the key files; nothing is connected.
+
+        Raises:
+            PatchedgeError: a key file cannot be used.
+        """
+        self._secret_key = None if settings.secret_key is None else Path(settings.secret_key)
+        if self._secret_key is not None:
+            keys: Any = import_module("runtime.keys")
+            keys.load_secret(self._secret_key)
+            for device in settings.devices:
+                if device.server_key is not None:
+                    keys.load_public(Path(device.server_key))
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, MOST_SOCKETS)
+
+    def connect(self, device: Device, kinds: Sequence[Kind], name: str | None) -> Source:
+        """Make a subscriber.
+
+        Raises:
+            AddressUnavailable: an address of the device is not one of ZeroMQ.
+        """
+        client: Any = import_module("runtime.async_client")
+        keys = None
+        if device.server_key is not None and self._secret_key is not None:
+            keys = client.Keys(secret_key=self._secret_key, server_key=Path(device.server_key))
+        source: Source = client.AsyncSubscriber(
+            device.events, kinds=kinds, control=device.control, name=name, keys=keys, context=self._context
+        )
+        return source
+
+    def close(self) -> None:
+        """Free what is shared; the subscribers are closed."""
+        self._context.destroy(linger=0)

@@ -1,0 +1,110 @@
+"""What `watch` and `replay` share: arguments, a message as a line, and its pictures as files."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_config.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_config.message import Part
+    from runtime.keys import Keys
+    from runtime.received import Received
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_NUMBERS = ("uint8", "int16", "int32", "float16", "float32", "float64")
+
+
+def add_following(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--json", action="store_true", help="JSON lines: topic, missed, message; origin with a control URL"
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="write pictures (.jpg) and heat maps (.npy) of alerts here"
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="secret key of this client (with --server-key)")
+    parser.add_argument("--server-key", type=Path, metavar="FILE", help="public key of the device")
+
+
+def keys_of(args: argparse.Namespace) -> Keys | None:
+    """Give the keys that the arguments name.
+
+    Raises:
+        UsageError: one without the other.
+    """
+    from runtime.keys import Keys
+
+    if (args.key is None) != (args.server_key is None):
+        raise UsageError("--key needs --server-key, and it the other", remedy="name both files")
+    return None if args.key is None else Keys(secret_key=args.key, server_key=args.server_key)
+
+
+def as_json(received: Received, *, origin: bool) -> str:
+    """Write a message as one line of JSON; `origin` tells how it came, too."""
+    import msgspec
+
+    line: dict[str, Any] = {"topic": received.topic, "missed": received.missed, "message": received.message}
+    return msgspec.json.encode({**line, "origin": received.origin} if origin else line).decode()
+
+
+def as_line(received: Received) -> str:
+    """Write a message as a line for people, with one before it if messages were lost."""
+    from datetime import datetime, timezone
+
+    from edge_config.message import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+
+    said = received.message
+    at = datetime.fromtimestamp(said.t_publish_ns / 1e9, tz=timezone.utc).astimezone()
+    day = "" if received.origin == "live" else f"{at:%Y-%m-%d} "
+    text = f"{day}{at:%H:%M:%S}.{at.microsecond // 1000:03d} {said.device}/{said.camera} "
+    if isinstance(said, StateMessage):
+        text += f"state {said.state}: {said.reason}"
+    elif isinstance(said, HealthMessage):
+        text += f"health {said.state}, journal {said.journal} {said.journal_reason}".rstrip()
+    elif isinstance(said, (ScoreMessage, AlertMessage)):
+        score = "-" if said.score is None else f"{said.score:.3f}"
+        text += f"frame {said.frame_id} score {score} of {said.threshold:.3f} {said.label}"
+        text += "" if said.peak_xy is None else f" at {said.peak_xy[0]},{said.peak_xy[1]}"
+        text += f" age {said.age_ms:.0f} ms"
+    if isinstance(said, AlertMessage):
+        text = f"{text}  ALERT {said.phase} {said.alert_id} peak {said.peak_score:.3f} in frame {said.peak_frame_id}"
+    return f"! {received.missed} messages lost before this one\n{text}" if received.missed else text
+
+
+def save_parts(received: Received, folder: Path) -> None:
+    """Write the binary parts of an alert as files CAMERA-ALERT-EPOCH-SEQ-NAME; what is damaged is told and passed over.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    from edge_config.message import AlertMessage
+
+    alert = received.message
+    if not isinstance(alert, AlertMessage) or not received.parts:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    words = (alert.camera, alert.alert_id, alert.epoch, str(alert.seq))
+    stem = "-".join(_UNSAFE.sub("_", word)[:64] for word in words)
+    for number, (part, data) in enumerate(zip(alert.parts, received.parts, strict=False)):
+        name = f"{stem}-{_UNSAFE.sub('_', part.name)[:32] or number}"
+        try:
+            _save(part, data, folder / name)
+        except ValueError as error:
+            print(f"patchedge: {name} is damaged ({error})", file=sys.stderr)
+
+
+def _save(part: Part, data: bytes, path: Path) -> None:
+    if part.media_type == "image/jpeg":
+        path.with_name(path.name + ".jpg").write_bytes(data)
+        return
+    import numpy as np
+
+    if part.dtype not in _NUMBERS or part.shape is None:
+        raise ValueError(f"numbers of type {part.dtype}")
+    numbers = np.frombuffer(data, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)
+    np.save(path.with_name(path.name + ".npy"), numbers, allow_pickle=False)

@@ -1,0 +1,26 @@
+"""patchedge keygen: make the keys of a device or of a client."""
+
+from __future__ import annotations
+
+import argparse
+
+NAME = "keygen"
+HELP = "make the keys of a device or of a client"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("name", metavar="NAME", help="of the two files, without endings: NAME or FOLDER/NAME")
+    parser.add_argument("--force", action="store_true", help="replace keys of that name")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write both files and say what to do with them."""
+    from runtime import keys
+
+    public, secret = keys.make(args.name, force=args.force)
+    print(f"public key   {public}")
+    print(f"secret key   {secret} (for nobody else to read)")
+    print("of a client: copy the public key into the folder security.clients of the device")
+    print("of a device: set security.secret_key to the secret key, and give the public key to its clients")
+    return 0

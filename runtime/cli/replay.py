@@ -1,0 +1,67 @@
+"""patchedge replay: print what the journal of a device holds."""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+from datetime import datetime, timedelta, timezone
+
+from edge_config.control import DEFAULT_CONTROL
+from runtime.cli.arguments import between
+from runtime.cli.following import add_following, as_json, as_line, keys_of, save_parts
+
+NAME = "replay"
+HELP = "print the alerts and states that a device has in its journal"
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="where the device takes requests")
+    parser.add_argument("--kind", action="append", choices=("alert", "state"), help="only these; repeatable")
+    parser.add_argument("--camera", help="only this camera; also one that the device has no longer")
+    parser.add_argument(
+        "--since",
+        type=since,
+        metavar="TIME",
+        help="only what is newer: 2026-11-24T10:00 (local time), or 90s, 5m, 2h, 3d",
+    )
+    add_following(parser)
+    parser.add_argument(
+        "--timeout", type=between(0, 1e6), default=5.0, metavar="S", help="end, with exit code 69, without an answer"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what there is, the oldest first."""
+    from edge_config import message
+    from edge_config.control import Now, Snapshot
+    from runtime.control_client import ControlClient
+
+    since_ns = 0 if args.since is None else int(args.since.timestamp() * 1e9)
+    with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device:
+        now = device.request(Snapshot(), Now)
+        topics = [
+            message.topic(kind, now.device, camera)
+            for kind in args.kind or message.JOURNALED
+            for camera in ([args.camera] if args.camera else sorted(now.cameras))
+        ]
+        replays = [device.replay(topic) for topic in topics]
+        for received in heapq.merge(*replays, key=lambda one: one.message.t_publish_ns):
+            if received.message.t_publish_ns < since_ns:
+                continue
+            if args.save is not None:
+                save_parts(received, args.save)
+            print(as_json(received, origin=True) if args.json else as_line(received), flush=True)
+    return 0
+
+
+def since(text: str) -> datetime:
+    """Parse a moment: a date with or without a time, or how long ago."""
+    try:
+        if text[-1:] in _UNITS and text[:-1].replace(".", "", 1).isdecimal():
+            return datetime.now(timezone.utc) - timedelta(**{_UNITS[text[-1]]: float(text[:-1])})
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-24T10:00 or 2h") from None

@@ -1,0 +1,181 @@
+"""What may not be lost: every alert and state that was published, and who has acknowledged what."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from edge_config.control import Ack, KeptMessages, Pending, Replay
+from runtime import recall
+from runtime.journal_file import PAGE_BYTES, Database
+from runtime.journal_move import Notes
+from runtime.journal_read import COLUMNS, Entry, Reader
+from runtime.journal_room import Room
+
+GROUP_BYTES = 1 << 20
+"""So much is written in one transaction, or one entry; less where the journal must stay small."""
+
+MOST_SUBSCRIBERS = 100
+"""So many names are known; another takes the place of the one that was not seen for longest."""
+
+SEEN_NS = 3_600_000_000_000
+"""It is written down so often that a subscriber is still there."""
+
+LARGE = 4
+"""An entry of more than so many groups is kept without its binary parts."""
+
+_WRITE = (
+    f"INSERT INTO entries (row, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    " ON CONFLICT (topic, epoch, seq) DO NOTHING"
+)
+_SEE = """INSERT INTO subscribers (name, seen_ns) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET seen_ns = excluded.seen_ns"""
+_ACKNOWLEDGE = """INSERT INTO acks (alert_id, subscriber, row) VALUES (?, ?, ?)
+    ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row)"""
+_ACKNOWLEDGED = "UPDATE subscribers SET acked_row = max(acked_row, ?) WHERE name = ?"
+_DROP_SUBSCRIBERS = """DELETE FROM subscribers WHERE name IN (
+    SELECT name FROM subscribers ORDER BY seen_ns DESC LIMIT -1 OFFSET ?)"""
+
+
+class Journal(Reader):
+    """One database of messages and acknowledgements. Use it from one thread.
+
+    Each entry has a place (`row`): the microsecond of its message, or one more than the last place. So places grow
+    over a damaged file that was replaced, and over what was kept in memory for a while.
+
+    Every method may raise OSError or sqlite3.Error: what it was to write is then not written.
+
+    Attributes:
+        last_row: the last place that was given; 0 at first.
+    """
+
+    def __init__(self, path: Path | None, most_bytes: int, most_days: float) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: of the file; None: in memory.
+            most_bytes: the file and its log stay below this, at least 1 MiB.
+            most_days: entries are kept for so long.
+
+        Raises:
+            JournalUnavailable: another runtime has it, or it is the database of another program.
+            OSError, sqlite3.Error: the disk does not let it be written.
+        """
+        self._database = Database(path)
+        super().__init__(self._database.connection, min(GROUP_BYTES, most_bytes // 16))
+        # The log is emptied into the file when it is as long as a group, and may by then hold one large entry more.
+        log_bytes = 0 if path is None else 8 * self.group_bytes
+        self._room = Room(self._db, (most_bytes - log_bytes) // PAGE_BYTES, most_days)
+        try:
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {self.group_bytes // PAGE_BYTES}")
+            self._db.execute(f"PRAGMA journal_size_limit = {self.group_bytes}")
+            rows = [self._first_of(f"SELECT max(row) FROM {table}") or 0 for table in ("entries", "pruned")]  # noqa: S608
+        except BaseException:
+            self._database.close()
+            raise
+        self.last_row = max(rows)
+
+    @property
+    def lost(self) -> int:
+        """Alert messages that went before all had acknowledged them, because of the size."""
+        return self._room.lost
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Write entries, all or none; those that are there already are passed over. They are safe when it returns."""
+        self.write_at([(0, entry) for entry in entries])
+
+    def write_at(self, placed: Sequence[tuple[int, Entry]]) -> None:
+        """Write entries, all or none, each at its place if that is not behind the last one."""
+        with self._transaction():
+            self._room.make([entry.size for _, entry in placed], time.time_ns())
+            for row, entry in placed:
+                self.last_row = max(self.last_row + 1, entry.t_ns // 1000, row)
+                parts = entry.parts if entry.size <= LARGE * self.group_bytes else ()
+                told = (entry.kind, entry.topic, entry.epoch, entry.seq, entry.t_ns, entry.alert_id, entry.phase or "")
+                self._db.execute(_WRITE, (self.last_row, *told, entry.body, msgspec.msgpack.encode(parts)))
+
+    def replay(self, request: Replay) -> tuple[KeptMessages, list[bytes]]:
+        """Answer a request: the messages, and the binary parts of all of them."""
+        return recall.replay([self], request)
+
+    def pending(self, request: Pending) -> tuple[KeptMessages, list[bytes]]:
+        """Answer a request, and know the subscriber from now on."""
+        self.note([], [request.subscriber])
+        return recall.pending([self], request)
+
+    def acknowledge(self, request: Ack) -> bool:
+        """Note what a subscriber has safe, and know it from now on; False if there is no such alert."""
+        row = recall.place([self], request)
+        self.note([] if row is None else [(request.alert_id, request.subscriber, row)], [request.subscriber])
+        return row is not None
+
+    def note(self, acks: Sequence[tuple[str, str, int]], subscribers: Sequence[str]) -> None:
+        """Note acknowledgements (alert, subscriber, last place), and that these subscribers are there."""
+        now_ns = time.time_ns()
+        acks = [ack for ack in acks if ack[2] > self.acked(ack[0], ack[1])]
+        seen = dict(self._db.execute("SELECT name, seen_ns FROM subscribers").fetchall())
+        subscribers = [name for name in subscribers if abs(now_ns - seen.get(name, 0)) > SEEN_NS]
+        if not acks and not subscribers:
+            return
+        with self._transaction():
+            self._room.make([0] * len(acks), now_ns)
+            self._db.executemany(_SEE, [(name, now_ns) for name in subscribers])
+            self._db.executemany(_ACKNOWLEDGE, acks)
+            self._db.executemany(_ACKNOWLEDGED, [(row, name) for _, name, row in acks])
+            if self._db.execute(_DROP_SUBSCRIBERS, (MOST_SUBSCRIBERS,)).rowcount:
+                self._db.execute("DELETE FROM acks WHERE subscriber NOT IN (SELECT name FROM subscribers)")
+
+    def prune(self, now_ns: int) -> None:
+        """Let go what is too old or too much, and give the space back."""
+        for step in (self._room.expire, self._room.step):
+            more = True
+            while more:
+                with self._transaction():
+                    more = step(now_ns)
+        self._room.shrink()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def remove(self, placed: Sequence[tuple[int, Entry]]) -> None:
+        """Remove entries that are kept elsewhere."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM entries WHERE row = ?", [(row,) for row, _ in placed])
+
+    def clear(self) -> None:
+        """Forget everything; places go on."""
+        with self._transaction():
+            for table in ("entries", "acks", "subscribers", "pruned"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608
+
+    def notes(self) -> Notes:
+        """Give all that is kept beside the entries."""
+        return Notes.read(self._db)
+
+    def adopt(self, notes: Notes) -> None:
+        """Add what another journal kept beside its entries."""
+        with self._transaction():
+            notes.write(self._db)
+
+    def continue_after(self, row: int) -> None:
+        """Give places behind this one from now on."""
+        self.last_row = max(self.last_row, row)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write all or nothing; after it all is on the disk, at the path."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite may have done it
+                self._db.execute("ROLLBACK")
+            raise
+        self._database.verify()

@@ -1,0 +1,73 @@
+"""From memory into the file: what could not be written for a while, behind what was written before."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the journal takes its notes from here
+    from runtime.journal import Journal
+
+_ACK = """INSERT INTO acks (alert_id, subscriber, row) VALUES (?, ?, ?)
+    ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row)"""
+_SUBSCRIBER = """INSERT INTO subscribers (name, seen_ns, acked_row, lost_row) VALUES (?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET seen_ns = max(seen_ns, excluded.seen_ns),
+    acked_row = max(acked_row, excluded.acked_row), lost_row = max(lost_row, excluded.lost_row)"""
+_PRUNED = """INSERT INTO pruned (topic, epoch, row, seq) VALUES (?, ?, ?, ?)
+    ON CONFLICT (topic, epoch) DO UPDATE SET row = max(row, excluded.row), seq = max(seq, excluded.seq)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a journal knows beside its entries: rows of its tables, in their order."""
+
+    acks: list[tuple[str, str, int]]
+    subscribers: list[tuple[str, int, int, int]]
+    pruned: list[tuple[str, str, int, int]]
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection) -> Notes:
+        """Read them."""
+        rows: list[list[Any]] = [
+            db.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
+            for table in ("acks", "subscribers", "pruned")
+        ]
+        return cls(*rows)
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Add them to those that are there."""
+        db.executemany(_SUBSCRIBER, self.subscribers)
+        db.executemany(_ACK, self.acks)
+        db.executemany(_PRUNED, self.pruned)
+
+    def lifted(self, first: int, shift: int) -> Notes:
+        """Give the same, where all places from `first` on have moved by `shift`."""
+
+        def lift(row: int) -> int:
+            return row + shift if row >= first else row
+
+        return Notes(
+            [(alert_id, subscriber, lift(row)) for alert_id, subscriber, row in self.acks],
+            [(name, seen_ns, lift(acked), lift(lost)) for name, seen_ns, acked, lost in self.subscribers],
+            [(topic, epoch, lift(row), seq) for topic, epoch, row, seq in self.pruned],
+        )
+
+
+def move(source: Journal, target: Journal) -> None:
+    """Move all that a journal holds to another; what cannot be written stays where it is.
+
+    The entries keep their places, unless they would not be behind those of the target: its clock was set back.
+
+    Raises:
+        OSError, sqlite3.Error: of the target.
+    """
+    group = source.oldest()
+    first = group[0][0] if group else source.last_row + 1
+    shift = max(0, target.last_row + 1 - first) if group else 0
+    target.adopt(source.notes().lifted(first, shift))
+    while group:
+        target.write_at([(row + shift, entry) for row, entry in group])
+        source.remove(group)
+        group = source.oldest()
+    source.clear()

@@ -1,0 +1,156 @@
+"""What is in the journal: its entries, and who has acknowledged what."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from edge_config.message import Kind, Phase
+
+COLUMNS = "kind, topic, epoch, seq, t_ns, alert_id, phase, body, parts"
+
+GROUP = 64
+"""So many entries are written in one transaction at most."""
+
+_OPEN = """SELECT max(row) FROM entries WHERE alert_id != '' GROUP BY alert_id HAVING max(phase = 'end') = 0
+    ORDER BY max(row)"""
+_PENDING = """SELECT row, alert_id FROM entries WHERE alert_id != '' AND row > ?2 AND row > coalesce((
+        SELECT acks.row FROM acks WHERE acks.alert_id = entries.alert_id AND acks.subscriber = ?1), 0)
+    ORDER BY row"""
+
+_parts = msgspec.msgpack.Decoder(tuple[bytes, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message, as it is published.
+
+    Attributes:
+        kind: alert or state.
+        topic: with device and camera.
+        epoch: start of the runtime that `seq` was counted in.
+        seq: counts the messages of the topic, from 1.
+        t_ns: wall clock at publishing, nanoseconds since 1970 UTC.
+        body: the JSON.
+        parts: further frames of the message.
+        alert_id: of an alert; empty for a state.
+        phase: of an alert.
+    """
+
+    kind: Kind
+    topic: str
+    epoch: str
+    seq: int
+    t_ns: int
+    body: bytes
+    parts: tuple[bytes, ...] = ()
+    alert_id: str = ""
+    phase: Phase | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of body and parts."""
+        return len(self.body) + sum(map(len, self.parts))
+
+
+class Reader:
+    """Looks things up in the database of a journal. Every method may raise sqlite3.Error.
+
+    Attributes:
+        group_bytes: a transaction should hold no more, or one entry.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, group_bytes: int) -> None:
+        self._db = connection
+        self.group_bytes = group_bytes
+
+    def open_alerts(self) -> list[Entry]:
+        """Give the last message of each alert that has no end."""
+        return [entry for (row,) in self._db.execute(_OPEN).fetchall() if (entry := self.entry(row)) is not None]
+
+    def oldest(self) -> list[tuple[int, Entry]]:
+        """Give the oldest entries with their places, so many as one transaction should hold."""
+        rows = self._db.execute("SELECT row FROM entries ORDER BY row LIMIT ?", (GROUP,)).fetchall()
+        group: list[tuple[int, Entry]] = []
+        size = 0
+        for (row,) in rows:
+            if (entry := self.entry(row)) is None:
+                continue
+            size += entry.size
+            if group and size > self.group_bytes:
+                break
+            group.append((row, entry))
+        return group
+
+    def entry(self, row: int) -> Entry | None:
+        """Give what is at a place; None if it cannot be read."""
+        found = self._db.execute(f"SELECT {COLUMNS} FROM entries WHERE row = ?", (row,)).fetchone()  # noqa: S608
+        try:
+            kind, topic, epoch, seq, t_ns, alert_id, phase, body, parts = found
+            return Entry(kind, topic, epoch, seq, t_ns, body, _parts.decode(parts), alert_id, phase or None)
+        except (TypeError, ValueError):  # a damaged page: DecodeError is a ValueError
+            return None
+
+    def first_row(self, topic: str, epoch: str, seq: int) -> int | None:
+        """Find the first message of an epoch from `seq` on."""
+        return self._first_of(
+            "SELECT row FROM entries WHERE topic = ? AND epoch = ? AND seq >= ? ORDER BY seq LIMIT 1", topic, epoch, seq
+        )
+
+    def last_row_of(self, topic: str, epoch: str) -> int | None:
+        """Find the last message of an epoch, also if it is pruned."""
+        return self._first_of(
+            "SELECT max(row) FROM (SELECT row FROM entries WHERE topic = ?1 AND epoch = ?2"
+            " UNION ALL SELECT row FROM pruned WHERE topic = ?1 AND epoch = ?2)",
+            topic,
+            epoch,
+        )
+
+    def is_pruned(self, topic: str, row: int, epoch: str, seq: int) -> bool:
+        """Tell whether anything of a topic is pruned, from a place on or of an epoch from `seq` on."""
+        query = "SELECT 1 FROM pruned WHERE topic = ? AND (row >= ? OR (epoch = ? AND seq >= ?)) LIMIT 1"
+        return self._first_of(query, topic, row, epoch, seq) is not None
+
+    def rows_of_topic(self, topic: str, row: int) -> Iterator[int]:
+        """Give the places of the messages of a topic, from one on."""
+        return (
+            row
+            for (row,) in self._each("SELECT row FROM entries WHERE topic = ? AND row >= ? ORDER BY row", topic, row)
+        )
+
+    def rows_of_subscriber(self, subscriber: str, after: int) -> Iterator[tuple[int, str]]:
+        """Give place and alert of the alert messages behind a place that a subscriber has not acknowledged."""
+        return self._each(_PENDING, subscriber, after)
+
+    def row_of_alert(self, alert_id: str, epoch: str, seq: int) -> int | None:
+        """Find the last message of an alert, not behind `seq` of an epoch; without `epoch` the last of all.
+
+        Returns:
+            Its place; 0 if all are behind; None if there is no such alert.
+        """
+        if not epoch:
+            return self._first_of("SELECT max(row) FROM entries WHERE alert_id = ?", alert_id)
+        query = "SELECT max(CASE WHEN epoch = ? AND seq <= ? THEN row ELSE 0 END) FROM entries WHERE alert_id = ?"
+        return self._first_of(query, epoch, seq, alert_id)
+
+    def acked(self, alert_id: str, subscriber: str) -> int:
+        """Give the last place that a subscriber has acknowledged of an alert, 0 for none."""
+        return self._first_of("SELECT row FROM acks WHERE alert_id = ? AND subscriber = ?", alert_id, subscriber) or 0
+
+    def misses(self, subscriber: str, after: int) -> bool:
+        """Tell whether messages behind a place, and behind all it acknowledged, were pruned unacknowledged."""
+        query = "SELECT 1 FROM subscribers WHERE name = ? AND lost_row > max(acked_row, ?)"
+        return self._first_of(query, subscriber, after) is not None
+
+    def _first_of(self, query: str, *values: str | int) -> int | None:
+        found = self._db.execute(query, values).fetchone()
+        return None if found is None else cast("int | None", found[0])
+
+    def _each(self, query: str, *values: str | int) -> Iterator[Any]:
+        with closing(self._db.execute(query, values)) as cursor:  # read to its end or not: it must not hold the log
+            yield from cursor

@@ -1,0 +1,176 @@
+"""Key files: CURVE keys in the format of pyzmq's certificates, one pair for each device and each client.
+
+NAME.key holds the public key, and may be given to anybody. NAME.key_secret holds both, for its owner's eyes only: one
+that others can read is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+from zmq.auth import load_certificate
+from zmq.utils import z85
+
+from edge_config.errors import KeysInvalid, TargetExists, UsageError
+
+PUBLIC = ".key"
+SECRET = ".key_secret"  # noqa: S105 - the end of a file name
+
+KEY_BYTES = 32
+_MOST_BYTES = 65536  # of a key file
+_PUBLIC_TEXT = """# Public key (ZeroMQ CURVE): may be given to anybody.
+
+metadata
+curve
+    public-key = "{public}"
+"""
+_PAIR_TEXT = """# SECRET key (ZeroMQ CURVE): give it to nobody.
+
+metadata
+curve
+    public-key = "{public}"
+    secret-key = "{secret}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a client needs to connect to a device that encrypts.
+
+    Attributes:
+        secret_key: file with the client's own secret key, made by `patchedge keygen`.
+        server_key: file with the public key of the device.
+    """
+
+    secret_key: Path
+    server_key: Path
+
+
+def make(name: str, *, force: bool = False) -> tuple[Path, Path]:
+    """Make a pair of keys and write its two files.
+
+    Args:
+        name: of the files, without their endings; with a folder before it, which is made if it is not there.
+        force: replace files that are there.
+
+    Returns:
+        The paths of the public and of the secret file.
+
+    Raises:
+        TargetExists: one of the files is there.
+        UsageError: the files cannot be written, or `name` names none.
+        KeysInvalid: this ZeroMQ cannot encrypt.
+    """
+    need_curve()
+    stem = Path(name)
+    if not stem.name or name.endswith("/"):
+        raise UsageError("not a name of a key", where=name or "NAME", remedy="give one such as keys/device")
+    public, secret = stem.with_name(stem.name + PUBLIC), stem.with_name(stem.name + SECRET)
+    pair = dict(zip(("public", "secret"), (key.decode("ascii") for key in zmq.curve_keypair()), strict=True))
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for path in (secret, public):
+            if force:
+                path.unlink(missing_ok=True)
+            elif os.path.lexists(path):
+                raise TargetExists("is there already", where=str(path), remedy="take another name, or --force")
+        _write(secret, _PAIR_TEXT.format(**pair), 0o600)
+        _write(public, _PUBLIC_TEXT.format(**pair), 0o644)
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", where=str(stem)) from error
+    return public, secret
+
+
+def load_public(path: Path) -> bytes:
+    """Read a public key.
+
+    Returns:
+        The key in Z85: 40 characters.
+
+    Raises:
+        KeysInvalid: there is no such file, or it is no key.
+    """
+    return _read(path)[0]
+
+
+def load_secret(path: Path) -> tuple[bytes, bytes]:
+    """Read a pair of keys from a file that nobody else can read.
+
+    Returns:
+        The public and the secret key in Z85: 40 characters each.
+
+    Raises:
+        KeysInvalid: there is no such file, it is no secret key, or others can read it or could have written it.
+    """
+    public, secret = _read(path)
+    if secret is None:
+        raise KeysInvalid("has no secret key", where=str(path), remedy=f"give the file that ends in {SECRET}")
+    found = path.stat()
+    if found.st_uid not in {0, os.geteuid()}:
+        raise KeysInvalid("belongs to another user", where=str(path), remedy=f"chown it to user {os.geteuid()}")
+    if found.st_mode & 0o077:
+        raise KeysInvalid("a secret key that others can read", where=str(path), remedy=f"chmod 600 {path}")
+    if zmq.curve_public(secret) != public:
+        raise KeysInvalid("its public key is not that of its secret key", where=str(path), remedy="make new keys")
+    return public, secret
+
+
+def apply_client_keys(socket: zmq.Socket[bytes], keys: Keys) -> None:
+    """Have a client's socket encrypt, and talk to nobody but the device of this key; call it before `connect`.
+
+    Raises:
+        KeysInvalid: a file is missing, is no key, or others can read the secret one.
+    """
+    need_curve()
+    public, secret = load_secret(keys.secret_key)
+    socket.set(zmq.CURVE_PUBLICKEY, public)
+    socket.set(zmq.CURVE_SECRETKEY, secret)
+    socket.set(zmq.CURVE_SERVERKEY, load_public(keys.server_key))
+
+
+def need_curve() -> None:
+    """Make sure that ZeroMQ can encrypt.
+
+    Raises:
+        KeysInvalid: it was built without.
+    """
+    if not zmq.has("curve"):
+        raise KeysInvalid("this ZeroMQ was built without CURVE", remedy="pip install pyzmq from PyPI")
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Write a new file that has its mode from the first byte on; neither a file nor a link may be there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> tuple[bytes, bytes | None]:
+    """Read the public and, if there is one, the secret key of a file."""
+    remedy = "make keys with `patchedge keygen`"
+    try:
+        return _parse(path)
+    except FileNotFoundError as error:
+        raise KeysInvalid("there is no such key", where=str(path), remedy=remedy) from error
+    except OSError as error:
+        raise KeysInvalid(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except (ValueError, LookupError, ArithmeticError, struct.error) as error:  # as pyzmq trips over what is no key
+        raise KeysInvalid("is not a key", where=str(path), remedy=remedy) from error
+
+
+def _parse(path: Path) -> tuple[bytes, bytes | None]:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+        raise ValueError("not a regular file of a few lines")
+    public, secret = load_certificate(path)
+    for key in (public,) if secret is None else (public, secret):
+        if len(z85.decode(key)) != KEY_BYTES:
+            raise ValueError("a key of another length")
+    return public, secret

@@ -1,0 +1,196 @@
+"""A bound ZeroMQ socket and those who are connected to it: how many they may be, and how much each may say.
+
+ZeroMQ takes any number of connections, and every subscription costs memory: who opens too many, or says too much, is
+cut off. Connections are known by their descriptors, from the socket's monitor.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from edge_config.errors import AddressUnavailable
+
+Guard = Callable[[zmq.Socket[bytes]], None]
+"""Prepares a socket before it is bound, such as `Access.guard`."""
+
+MAX_CONNECTIONS = 128
+"""Of one socket. Beyond them the oldest that has said nothing is cut off."""
+
+REBIND_S = 2.0
+"""An address that was ours a moment ago must be free again by then."""
+
+_FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+_SHORT_S = 0.01
+
+OPTIONS: dict[int, int] = {
+    zmq.HEARTBEAT_IVL: 5_000,  # ms: a peer that is gone without a word is noticed
+    zmq.HEARTBEAT_TIMEOUT: 15_000,
+    zmq.HEARTBEAT_TTL: 15_000,
+    zmq.HANDSHAKE_IVL: 5_000,  # ms: who has not shaken hands by then is cut off; and it may try again
+}
+"""Of every socket of the device."""
+
+
+class Listener:
+    """A bound socket. Use it from one thread.
+
+    Attributes:
+        socket: another one after `rebind`.
+        endpoint: where it is bound, with its port.
+        connections: descriptor -> bytes that came from there.
+        refused: connections and handshakes that came to nothing, by reason.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        kind: int,
+        bind: str,
+        options: Mapping[int, int],
+        *,
+        key: str,
+        guard: Guard | None = None,
+        most_bytes: int | None = None,
+    ) -> None:
+        """Bind.
+
+        Args:
+            context: that the socket belongs to.
+            kind: of the socket, such as zmq.ROUTER.
+            bind: endpoint; port * or 0 takes a free one.
+            options: of the socket, beside those that every socket gets.
+            key: of the settings, named in the error.
+            guard: prepares each socket before it is bound.
+            most_bytes: a connection that says more is cut off; None: it may.
+
+        Raises:
+            AddressUnavailable: the address is in use, or is not one of this machine.
+        """
+        self._context, self._kind, self._options, self._key = context, kind, {**OPTIONS, **options}, key
+        self._guard, self._most_bytes = guard, most_bytes
+        self.connections: dict[int, int] = {}
+        self.refused: Counter[str] = Counter()
+        self._open()
+        try:
+            self._bind(bind)
+        except AddressUnavailable:
+            self.close(linger_ms=0)
+            raise
+        self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
+
+    def rebind(self) -> None:
+        """Cut everybody off, and bind anew at the same endpoint; ZeroMQ's peers connect again by themselves.
+
+        Raises:
+            AddressUnavailable: somebody else has taken the address meanwhile; this may be tried again.
+        """
+        until_s = time.monotonic() + REBIND_S
+        while not self._bind_anew(last=time.monotonic() >= until_s):
+            time.sleep(_SHORT_S)
+
+    def watch(self) -> bool:
+        """Take in who came and went, cut off who is too many, and tell whether there was news."""
+        news = False
+        with suppress(zmq.Again):
+            while True:
+                told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                news = True
+                if told["event"] == zmq.EVENT_ACCEPTED:
+                    self._accepted(int(told["value"]))
+                elif told["event"] == zmq.EVENT_DISCONNECTED:
+                    self.connections.pop(int(told["value"]), None)
+                else:
+                    self.refused["handshake"] += 1
+        return news
+
+    def heard(self, frame: zmq.Frame) -> None:
+        """Take note of what somebody said, and cut off who says too much."""
+        self.watch()  # a descriptor may be another's by now: its news came before its words
+        try:
+            connection = int(frame.get(zmq.SRCFD))
+        except zmq.ZMQError:  # ZeroMQ's own words for somebody who has left
+            return
+        if connection not in self.connections:
+            return
+        self.connections[connection] += max(1, len(frame))
+        if self._most_bytes is not None and self.connections[connection] > self._most_bytes:
+            self._cut(connection, "too much said")
+
+    def wait(self, timeout_ms: int, also: int | None = None) -> bool:
+        """Wait until somebody comes, goes or says something, or the descriptor `also` can be read.
+
+        Returns:
+            Whether `also` can be read.
+        """
+        if also is not None:
+            self._poller.register(also, zmq.POLLIN)
+        return also in dict(self._poller.poll(timeout_ms))
+
+    def close(self, linger_ms: int | None = None) -> None:
+        """Close the socket; what is to be sent has `linger_ms`, by default as the options say, while the context is."""
+        if self.socket.closed:
+            return
+        self.socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self.socket.close(linger=linger_ms)
+        self.connections.clear()
+
+    def _open(self) -> None:
+        """Make the socket and its monitor, which must never be full: ZeroMQ's thread would wait for us."""
+        self.socket = self._context.socket(self._kind)
+        for option, value in self._options.items():
+            self.socket.set(option, value)
+        address = f"inproc://monitor-{uuid.uuid4()}"
+        self.socket.monitor(address, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | _FAILED)
+        self._monitor = self._context.socket(zmq.PAIR)
+        self._monitor.set(zmq.RCVHWM, 0)
+        self._monitor.connect(address)
+        self._poller = zmq.Poller()
+        self._poller.register(self.socket, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
+        if self._guard is not None:
+            self._guard(self.socket)
+
+    def _bind(self, endpoint: str) -> None:
+        try:
+            self.socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise AddressUnavailable(
+                f"cannot be bound ({zmq.strerror(error.errno or errno.EINVAL)})",
+                where=endpoint,
+                remedy=f"stop what uses it, or set another {self._key}",
+            ) from error
+
+    def _bind_anew(self, *, last: bool) -> bool:
+        """Take another socket, and tell whether it is bound: ZeroMQ frees an address some moments after `close`."""
+        self.close(linger_ms=0)
+        self._open()
+        try:
+            self._bind(self.endpoint)
+        except AddressUnavailable:
+            if last:
+                raise
+            return False
+        return True
+
+    def _accepted(self, connection: int) -> None:
+        self.connections[connection] = 0
+        if len(self.connections) > MAX_CONNECTIONS:
+            silent = (one for one, said in self.connections.items() if not said)
+            self._cut(next(silent, connection), "too many connections")
+
+    def _cut(self, connection: int, reason: str) -> None:
+        """End a connection. ZeroMQ cannot: it only notices. Were it another's by now, that one would connect again."""
+        self.refused[reason] += 1
+        del self.connections[connection]
+        with suppress(OSError), socket.fromfd(connection, socket.AF_INET, socket.SOCK_STREAM) as one:
+            one.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,50 @@
+"""Bytes that are too long for a packet: they lie in an anonymous memory, whose descriptor goes along with a message."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+
+MOST_BYTES = 1 << 26
+"""Of all in one parcel."""
+
+
+def pack(items: Sequence[bytes]) -> int:
+    """Put bytes into a new memory, one after the other; give its descriptor, which is the caller's to close.
+
+    Raises:
+        OSError: there is no memory or no descriptor to be had.
+    """
+    descriptor = os.memfd_create("patchedge parcel", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as parcel:
+            parcel.writelines(items)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def unpack(descriptors: Sequence[int], sizes: Sequence[int]) -> tuple[bytes, ...]:
+    """Read what `pack` has put there; whatever it is that came, this neither waits nor reads more than `MOST_BYTES`.
+
+    Args:
+        descriptors: that came with a message: one, or none where there are no sizes; they stay the caller's.
+        sizes: of the items, as the message says.
+
+    Raises:
+        ValueError: the descriptors are not what the sizes say.
+        OSError: they cannot be read.
+    """
+    if not descriptors and not sizes:
+        return ()
+    if len(descriptors) != 1 or min(sizes, default=-1) < 0 or sum(sizes) > MOST_BYTES:
+        raise ValueError(f"{len(descriptors)} descriptors for parts of {list(sizes[:10])} bytes")
+    found = os.fstat(descriptors[0])
+    if not stat.S_ISREG(found.st_mode) or found.st_size != sum(sizes):
+        raise ValueError(f"a memory of {found.st_size} bytes for parts of {list(sizes[:10])}")
+    items = tuple(os.pread(descriptors[0], size, sum(sizes[:place])) for place, size in enumerate(sizes))
+    if [len(item) for item in items] != list(sizes):
+        raise ValueError("a memory that shrinks")
+    return items

@@ -1,0 +1,89 @@
+"""Answers out of the journal: out of its file, and then out of what could not be written to it, as if they were one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+
+import msgspec
+
+from edge_config.control import Ack, Kept, KeptMessages, Pending, Replay
+from edge_config.message import JOURNALED, WIRE_VERSION
+from runtime.journal_read import Entry, Reader
+
+REPLY_BYTES = 1 << 20
+"""A reply holds no more bytes of messages and parts than this, or one message."""
+
+_Place = tuple[Reader, int]
+
+
+def replay(journals: Sequence[Reader], request: Replay) -> tuple[KeptMessages, list[bytes]]:
+    """Give what was said in a topic, and the binary parts of all messages of the reply.
+
+    Args:
+        journals: all places of each are behind those of the one before it.
+        request: for an epoch of which nothing is known, the reply is all that is left of the topic, and not complete.
+    """
+    if request.topic.split("/")[:2] not in [[WIRE_VERSION, kind] for kind in JOURNALED]:
+        return KeptMessages(messages=(), more=False), []
+    topic, epoch, seq = request.topic, request.epoch, request.from_seq
+    row = _begin(journals, topic, epoch, seq) if epoch else 0
+    complete = row is not None and not any(one.is_pruned(topic, row, epoch, seq) for one in journals)
+    places = ((journal, found) for journal in journals for found in journal.rows_of_topic(topic, row or 0))
+    return _collect(places, request.limit, 0, complete=complete)
+
+
+def pending(journals: Sequence[Reader], request: Pending) -> tuple[KeptMessages, list[bytes]]:
+    """Give the alert messages that a subscriber has not acknowledged, and their binary parts."""
+    complete = not any(journal.misses(request.subscriber, request.after) for journal in journals)
+    return _collect(_unacknowledged(journals, request), request.limit, request.after, complete=complete)
+
+
+def place(journals: Sequence[Reader], request: Ack) -> int | None:
+    """Find the last message that is acknowledged: 0 if all are behind; None if there is no such alert."""
+    rows = [journal.row_of_alert(request.alert_id, request.epoch, request.seq) for journal in journals]
+    return max((row for row in rows if row is not None), default=None)
+
+
+def _begin(journals: Sequence[Reader], topic: str, epoch: str, seq: int) -> int | None:
+    """Find the first message of an epoch from `seq` on, or else what follows the epoch; None: it is not known."""
+    first = [row for journal in journals if (row := journal.first_row(topic, epoch, seq)) is not None]
+    last = [row for journal in journals if (row := journal.last_row_of(topic, epoch)) is not None]
+    return min(first) if first else max(last) + 1 if last else None
+
+
+def _unacknowledged(journals: Sequence[Reader], request: Pending) -> Generator[_Place, None, None]:
+    for journal in journals:
+        others = [other for other in journals if other is not journal]
+        for row, alert_id in journal.rows_of_subscriber(request.subscriber, request.after):
+            if all(row > other.acked(alert_id, request.subscriber) for other in others):
+                yield journal, row
+
+
+def _collect(
+    places: Generator[_Place, None, None], limit: int, after: int, *, complete: bool
+) -> tuple[KeptMessages, list[bytes]]:
+    """Read messages as long as they fit into a reply; what cannot be read is passed over."""
+    messages: list[Kept] = []
+    parts: list[bytes] = []
+    size, more = 0, False
+    with closing(places):
+        for journal, row in places:
+            entry = journal.entry(row)
+            if entry is not None and _is_json(entry):
+                size += entry.size
+                if more := len(messages) == limit or (bool(messages) and size > REPLY_BYTES):
+                    break
+                messages.append(Kept(topic=entry.topic, message=msgspec.Raw(entry.body), parts=len(entry.parts)))
+                parts += entry.parts
+            after = row
+    return KeptMessages(messages=tuple(messages), more=more, next=after, complete=complete), parts
+
+
+def _is_json(entry: Entry) -> bool:
+    """Tell whether the body can be part of a reply."""
+    try:
+        msgspec.json.decode(entry.body)
+    except (TypeError, ValueError, RecursionError):  # DecodeError is a ValueError
+        return False
+    return True

@@ -1,0 +1,285 @@
+"""The journal's thread: alerts and states are on the disk before they are published, and requests are answered."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from edge_config.control import Ack, Acknowledged, Pending, Replay
+from edge_config.errors import JournalUnavailable
+from edge_config.message import JournalState
+from edge_config.sections import Journal as Settings
+from runtime.backoff import Backoff
+from runtime.control import Asked
+from runtime.journal_file import default_path
+from runtime.journal_read import GROUP, Entry
+from runtime.store import Store
+
+MOST_WAITING = 10_000
+"""So many entries wait for a disk that does not answer, at most; then the oldest states go, and then the oldest."""
+
+MOST_WAITING_BYTES = 32 << 20
+"""And so many bytes of them."""
+
+MOST_ASKED = 1000
+"""So many requests wait; another is refused."""
+
+OPEN_S = 10.0
+"""The start waits so long for the file. It is opened later then, and the journal is in memory until it is."""
+
+RETRY_S = (1.0, 30.0)
+"""The shortest and the longest wait before a disk that failed is tried again."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """These entries are in the journal; in memory, if its state says so."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalChanged:
+    """The journal is written to the disk again, or not any more.
+
+    Attributes:
+        state: what it is now.
+        reason: why, in a few words; empty for `on`.
+        unfinished: where the file could not be opened at the start, and is now: as `Recorder.unfinished`.
+    """
+
+    state: JournalState
+    reason: str
+    unfinished: tuple[Entry, ...] = ()
+
+
+class Reply(Protocol):
+    """Answers a request, from any thread."""
+
+    def __call__(self, asked: Asked, payload: Any, parts: Sequence[bytes] = ()) -> object:
+        """Send the payload, and the parts as further frames."""
+
+
+class Recorder:
+    """Writes the journal in a thread of its own. Where the disk fails, it goes on in memory until the disk is back.
+
+    Attributes:
+        unfinished: the last message of each alert that was open when the file was opened: of a runtime that has ended.
+        dropped: entries that were thrown away because too many waited for the disk.
+    """
+
+    def __init__(
+        self,
+        section: Settings,
+        device: str,
+        *,
+        tell: Callable[[Written | JournalChanged], object],
+        reply: Reply,
+        refuse: Callable[[Asked, str], object],
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Open the journal and start.
+
+        Args:
+            section: settings; a path that nobody chose may be in use, as two runtimes on a machine are no mistake.
+            device: its name, for the default path.
+            tell: takes events, in the journal's thread, and must not wait. What the state is at first it is not told.
+            reply: answers a request.
+            refuse: answers one that cannot be done, by one line that says why.
+            backoff: waits before a disk that failed is tried again.
+
+        Raises:
+            JournalUnavailable: the chosen file is in use by another runtime, or is another program's.
+        """
+        self.unfinished: tuple[Entry, ...] = ()
+        self.dropped = 0
+        self._tell = tell
+        self._reply = reply
+        self._refuse = refuse
+        self._chosen = section.path is not None
+        chosen = None if section.path is None else Path(section.path)
+        self._store = Store(
+            (lambda: chosen or default_path(device)) if section.enabled else None,
+            section.most_mb << 20,
+            section.most_days,
+            backoff=backoff or Backoff(*RETRY_S),
+            changed=self._change,
+        )
+        self._news = threading.Condition()  # over what follows
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0  # of them
+        self._asked: deque[Asked] = deque()
+        self._closing = self._ended = False
+        self._started = False  # the constructor has returned, or is about to
+        self._opened = False
+        self._told = False  # what is unfinished
+        self._refusal: JournalUnavailable | None = None
+        # A write may hang in the kernel for ever: nothing waits for the thread at exit.
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+        with self._news:
+            self._news.wait_for(lambda: self._opened, OPEN_S)
+            self._started = True
+        if self._refusal is not None:
+            self._thread.join()
+            raise self._refusal
+
+    @property
+    def state(self) -> JournalState:
+        """`on`, `memory` or `off`, as health messages say it."""
+        return self._store.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is not on; empty if it is."""
+        return self._store.reason
+
+    @property
+    def lost(self) -> int:
+        """Alert messages that had to go before all had acknowledged them, because the journal was full."""
+        return self._store.lost
+
+    def put(self, entry: Entry) -> None:
+        """Have an entry written; `Written` is told when it is. Never waits."""
+        with self._news:
+            self._entries.append(entry)
+            self._bytes += entry.size
+            while len(self._entries) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
+                self._drop()
+            self._news.notify_all()
+
+    def ask(self, asked: Asked) -> None:
+        """Have a request of `OfJournal` answered. Never waits."""
+        with self._news:
+            problem = "the device is stopping" if self._ended else ""
+            if len(self._asked) >= MOST_ASKED:
+                problem = "the journal is busy; ask later"
+            if not problem:
+                self._asked.append(asked)
+                self._news.notify_all()
+        if problem:
+            self._refuse(asked, problem)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is still to be written, and end; or give up after this time, where the disk hangs."""
+        with self._news:
+            self._closing = True
+            self._news.notify_all()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _log.error("journal given up: the disk does not answer", waiting=len(self._entries))
+
+    def _drop(self) -> None:
+        """Throw away the oldest state, or the oldest entry if there is none."""
+        place = next((place for place, entry in enumerate(self._entries) if entry.kind == "state"), 0)
+        self._bytes -= self._entries[place].size
+        del self._entries[place]
+        self.dropped += 1
+
+    def _run(self) -> None:
+        try:
+            going_on = self._begin()
+            while going_on:
+                try:
+                    going_on = self._turn()
+                except Exception as error:  # noqa: BLE001, PERF203 - a mistake of ours costs a request, not the journal
+                    _log.error("internal error of the journal", problem=repr(error))
+        finally:
+            with self._news:
+                self._ended = self._opened = True
+                self._news.notify_all()
+            for asked in self._asked:
+                self._refuse(asked, "the device is stopping")
+            self._store.close()
+
+    def _begin(self) -> bool:
+        """Open the file; False: it is chosen, and another's."""
+        refusal = None
+        try:
+            self._store.open()
+        except JournalUnavailable as error:
+            refusal = error
+        with self._news:
+            if not self._started:  # else it took too long, and memory is better than an end
+                self._refusal = refusal if self._chosen else None
+            self._opened = True
+            self._news.notify_all()
+        return self._refusal is None
+
+    def _turn(self) -> bool:
+        """Do what is to be done; False: all is done, and this is the end."""
+        with self._news:
+            if not (self._entries or self._asked or self._closing):
+                self._news.wait(max(0.0, self._store.due_s - time.monotonic()))
+            entries, asked = self._group(), list(self._asked)
+            self._asked.clear()
+            last = self._closing and not self._entries
+        if entries:
+            self._write(entries)
+        self._answer(asked)
+        self._store.tend(last=last)
+        return not last
+
+    def _group(self) -> tuple[Entry, ...]:
+        """Take the entries of one transaction."""
+        group: list[Entry] = []
+        left = self._store.group_bytes
+        while self._entries and len(group) < GROUP and (not group or self._entries[0].size <= left):
+            group.append(self._entries.popleft())
+            left -= group[-1].size
+            self._bytes -= group[-1].size
+        return tuple(group)
+
+    def _write(self, entries: tuple[Entry, ...]) -> None:
+        try:
+            self._store.write(entries)
+        except Exception as error:  # noqa: BLE001 - whatever it is, they are published
+            _log.error("entries cannot be kept", problem=repr(error), topics=[entry.topic for entry in entries])
+        self._tell(Written(entries))
+
+    def _answer(self, asked: list[Asked]) -> None:
+        """Answer requests, acknowledgements together, as each transaction waits for the disk."""
+        acks = [one for one in asked if isinstance(one.request, Ack)]
+        others = [[one] for one in asked if not isinstance(one.request, Ack)]
+        for some in [acks, *others] if acks else others:
+            try:
+                answers = self._answers([one.request for one in some])
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next one is answered
+                _log.error("request to the journal failed", problem=repr(error))
+                for one in some:
+                    self._refuse(one, "internal error of the journal")
+                continue
+            for one, (payload, parts) in zip(some, answers, strict=True):
+                self._reply(one, payload, parts)
+
+    def _answers(self, requests: list[Any]) -> list[tuple[Any, list[bytes]]]:
+        """Answer one request, or several acknowledgements."""
+        match requests:
+            case [Replay() as request]:
+                return [self._store.replay(request)]
+            case [Pending() as request]:
+                return [self._store.pending(request)]
+            case _:
+                return [(Acknowledged(known=known), []) for known in self._store.acknowledge(requests)]
+
+    def _change(self, state: JournalState, reason: str) -> None:
+        if state == "on":
+            _log.info("journal on the disk")
+        else:
+            _log.warning("journal in memory", reason=reason)
+        with self._news:
+            unfinished = self._store.unfinished if state == "on" and not self._told else ()
+            self._told = self._told or state == "on"
+            if not self._started:
+                self.unfinished = unfinished
+                return
+        self._tell(JournalChanged(state, reason, unfinished))

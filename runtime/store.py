@@ -1,0 +1,227 @@
+"""The journal on the disk, and in memory for as long as the disk fails."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from msgspec.structs import replace
+
+from edge_config.control import Ack, KeptMessages, Pending, Replay
+from edge_config.errors import JournalUnavailable
+from edge_config.message import JournalState
+from runtime import recall
+from runtime.backoff import Backoff
+from runtime.journal import Journal
+from runtime.journal_move import move
+from runtime.journal_read import Entry
+
+MEMORY_BYTES = 8 << 20
+"""What cannot be written is kept in memory up to this size; then the oldest goes, as in the file."""
+
+PRUNE_S = 3600.0
+"""So often it is looked for what is too old."""
+
+TROUBLE = (sqlite3.Error, OSError)
+"""What a disk may do."""
+
+_PASSING = ("database or disk is full", "database is locked")
+"""Trouble that leaves an open file as good as it was: it is read on, and need not be opened anew."""
+
+_log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Store:
+    """A file, and a memory for what it does not take. Use it from one thread, but for its attributes.
+
+    Attributes:
+        state: `on`, `memory` or `off`, as health messages say it.
+        reason: why.
+        unfinished: the last message of each alert that was open when the file was opened for the first time.
+        group_bytes: a `write` should hold no more, or one entry.
+    """
+
+    def __init__(
+        self,
+        path: Callable[[], Path] | None,
+        most_bytes: int,
+        most_days: float,
+        *,
+        backoff: Backoff,
+        changed: Callable[[JournalState, str], object],
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            path: names the file, or raises OSError; None: there is only memory, as the settings want it.
+            most_bytes: of the file.
+            most_days: entries are kept for so long.
+            backoff: waits before a disk that failed is tried again.
+            changed: is told another state or reason.
+        """
+        self.state: JournalState = "off" if path is None else "memory"
+        self.reason = "" if path is None else "the file is not open yet"
+        self.unfinished: tuple[Entry, ...] = ()
+        self._path = path
+        self._most_bytes = most_bytes
+        self._most_days = most_days
+        self._backoff = backoff
+        self._changed = changed
+        self._file: Journal | None = None
+        self._memory = Journal(None, MEMORY_BYTES, most_days)
+        self.group_bytes = self._memory.group_bytes
+        self._opened = False
+        self._since_s = time.monotonic()  # of this state
+        self._retry_s = self._prune_s = 0.0  # when to (monotonic)
+        self._lost = 0  # in files that are closed
+
+    @property
+    def lost(self) -> int:
+        """Alert messages that had to go before all had acknowledged them, because of the size."""
+        return self._lost + sum(journal.lost for journal in self._journals())
+
+    @property
+    def due_s(self) -> float:
+        """When `tend` has something to do, monotonic time."""
+        return min(self._retry_s, self._prune_s) if self.state == "memory" else self._prune_s
+
+    def open(self) -> None:
+        """Open the file for the first time.
+
+        Raises:
+            JournalUnavailable: it is another's; then all goes to memory, and `tend` tries again.
+        """
+        if self.state == "memory":
+            try:
+                self._open()
+            except Exception as error:
+                self._rest(error)
+                if isinstance(error, JournalUnavailable):
+                    raise
+            else:
+                self._change("on", "")
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Write entries to the file; to memory, where it does not take them."""
+        lost = self.lost
+        self._try(lambda: self._writable().write(entries))
+        if self.lost and not lost:
+            _log.warning("the journal is full: alerts go that not every subscriber has acknowledged")
+
+    def replay(self, request: Replay) -> tuple[KeptMessages, list[bytes]]:
+        """Answer from both; where the file cannot be read, from memory, and not complete."""
+        return self._told(self._try(lambda: recall.replay(self._journals(), request)))
+
+    def pending(self, request: Pending) -> tuple[KeptMessages, list[bytes]]:
+        """Answer likewise, and know the subscriber from now on."""
+        self._try(lambda: self._writable().note([], [request.subscriber]))
+        return self._told(self._try(lambda: recall.pending(self._journals(), request)))
+
+    def acknowledge(self, requests: Sequence[Ack]) -> list[bool]:
+        """Note what subscribers have safe, all in one transaction; False where there is no such alert."""
+
+        def note() -> list[bool]:
+            rows = [recall.place(self._journals(), ack) for ack in requests]
+            found = [(ack.alert_id, ack.subscriber, row) for ack, row in zip(requests, rows, strict=True) if row]
+            self._writable().note(found, [ack.subscriber for ack in requests])
+            return [row is not None for row in rows]
+
+        return self._try(note)
+
+    def tend(self, *, last: bool = False) -> None:
+        """Try the disk again, and prune, when it is time; at the end, try it once more."""
+        now_s = time.monotonic()
+        if self.state == "memory" and (last or now_s >= self._retry_s):
+            self._retry()
+        if now_s >= self._prune_s:
+            self._prune_s = now_s + PRUNE_S
+            self._try(lambda: self._writable().prune(time.time_ns()))
+
+    def close(self) -> None:
+        """Close the file, and forget what is in memory."""
+        for journal in self._journals():
+            journal.close()
+
+    def _writable(self) -> Journal:
+        return self._file if self._file is not None and self.state == "on" else self._memory
+
+    def _journals(self) -> list[Journal]:
+        return [self._memory] if self._file is None else [self._file, self._memory]
+
+    def _told(self, answer: tuple[KeptMessages, list[bytes]]) -> tuple[KeptMessages, list[bytes]]:
+        if self.state != "memory" or self._file is not None:
+            return answer
+        return replace(answer[0], complete=False), answer[1]  # nobody knows what is in the file
+
+    def _try(self, do: Callable[[], T]) -> T:
+        """Do something with the file and memory; if the file cannot be written, with memory; nor read, without it."""
+        try:
+            return do()
+        except TROUBLE as error:
+            if self._file is None:
+                raise
+            if self.state == "on":
+                self._memory.continue_after(self._file.last_row)
+                self._rest(error)
+            else:
+                self._close_file()
+        return self._try(do)
+
+    def _rest(self, error: Exception) -> None:
+        """Go on in memory, and leave the disk alone for a while."""
+        now_s = time.monotonic()
+        self._retry_s = now_s + self._backoff.after(now_s - self._since_s if self.state == "on" else 0.0)
+        self._change("memory", _words(error))
+
+    def _retry(self) -> None:
+        """See whether the disk takes what is in memory."""
+        try:
+            if self._file is None or self.reason not in _PASSING:
+                self._close_file()
+                self._file = self._open()
+            move(self._memory, self._file)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again for ever
+            self._rest(error)
+        else:
+            self._change("on", "")
+
+    def _open(self) -> Journal:
+        assert self._path is not None  # noqa: S101 - else it is off
+        journal = Journal(self._path(), self._most_bytes, self._most_days)
+        try:
+            journal.prune(time.time_ns())
+            if not self._opened:
+                self.unfinished = tuple(journal.open_alerts())
+        except BaseException:
+            journal.close()
+            raise
+        self._file, self._opened = journal, True
+        self.group_bytes = min(journal.group_bytes, self._memory.group_bytes)
+        return journal
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._lost += self._file.lost
+            self._file.close()
+            self._file = None
+
+    def _change(self, state: JournalState, reason: str) -> None:
+        if (state, reason) == (self.state, self.reason):
+            return
+        if state != self.state:
+            self._since_s = time.monotonic()
+        self.state, self.reason = state, reason
+        self._changed(state, reason)
+
+
+def _words(error: Exception) -> str:
+    """Say what is wrong in a few words, those of the system or of SQLite."""
+    if isinstance(error, JournalUnavailable):
+        return error.what
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,85 @@
+"""A device that does nothing but talk: the runtime's own socket, journal and control, and scores that are made up.
+
+    python -m tests.bench.talker FOLDER
+
+It publishes 1,000 scores a second at FOLDER/events, and now and then an alert; after SIGUSR1 no more alerts.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from edge_config import settings
+from runtime.answers import Answers
+from runtime.control import Asked
+from runtime.frame import BundleInfo, Frame, Result
+from runtime.metrics import Metrics
+from runtime.recorder import Written
+from runtime.watched import Watched
+from runtime.wire import open_wire
+
+RATE = 1000.0
+ALERT_EVERY, ALERT_FRAMES = 200, 20
+"""One alert in so many frames, and so many of them it lasts."""
+
+HIGH_WATER_MARK = 500
+"""Half a second of messages: a subscriber that is stopped misses some."""
+
+
+def main(folder: str) -> None:
+    """Talk until killed."""
+    quiet = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: quiet.set())
+    inbox: SimpleQueue[Any] = SimpleQueue()
+    tree = {
+        "bundle": "none",
+        "cameras": {"cam1": {"source": 0}},
+        "events": {"bind": f"ipc://{folder}/events", "high_water_mark": HIGH_WATER_MARK, "heartbeat_s": 0.5},
+        "control": {"bind": f"ipc://{folder}/control"},
+        "journal": {"path": f"{folder}/journal.sqlite"},
+    }
+    with ExitStack() as stack:
+        wire = open_wire(settings.parse(tree), inbox.put, stack)
+        camera = Watched("cam1", wire.outbox)
+        camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
+        camera.connect("live", "delivers pictures")
+        answer = Answers({"cam1": camera}, wire.control, wire.outbox, Metrics(), _no_reload, dict)
+        began_s, number, beat_s = time.monotonic(), 0, 0.0
+        while True:
+            number += 1
+            strange = number % ALERT_EVERY < ALERT_FRAMES and not quiet.is_set()
+            now_s = time.monotonic()
+            frame = Frame(None, number, time.time_ns(), round(now_s * 1e9))
+            camera.publish(frame, Result(value=9.0 if strange else 1.0, peak_xy=(1, 2)))
+            if now_s > beat_s:
+                beat_s = now_s + wire.outbox.heartbeat_s
+                camera.beat()
+            _serve(inbox, began_s + number / RATE, wire.outbox.written, answer)
+            wire.outbox.turn()
+
+
+def _serve(inbox: SimpleQueue[Any], until_s: float, written: Any, answer: Any) -> None:
+    """Handle events until the next frame is due."""
+    while (left_s := until_s - time.monotonic()) > 0:
+        try:
+            event = inbox.get(timeout=left_s)
+        except Empty:
+            return
+        if isinstance(event, Written):
+            written(event.entries)
+        elif isinstance(event, Asked):
+            answer(event)
+
+
+def _no_reload(*_: object) -> None:
+    """There is nothing to load."""
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

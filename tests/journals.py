@@ -1,0 +1,74 @@
+"""Entries for journals, and what a disk holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edge_config.control import Kept, KeptMessages, Replay
+from edge_config.message import Phase, topic
+from runtime.journal import Journal
+from runtime.journal_read import Entry
+
+DAY_NS = 86_400 * 10**9
+NOW_NS = 1_800_000_000 * 10**9  # in 2027
+
+MOST_BYTES = 8 << 20
+MOST_DAYS = 90.0
+
+
+def alert(
+    alert_id: str,
+    phase: Phase,
+    seq: int,
+    *,
+    epoch: str = "one",
+    camera: str = "cam",
+    t_ns: int = NOW_NS,
+    parts: Sequence[bytes] = (),
+    padding: int = 0,
+) -> Entry:
+    """Make an alert message; its JSON is some that tells it from others."""
+    body = msgspec.json.encode({"alert_id": alert_id, "phase": phase, "epoch": epoch, "seq": seq, "x": "x" * padding})
+    return Entry("alert", topic("alert", "edge", camera), epoch, seq, t_ns, body, tuple(parts), alert_id, phase)
+
+
+def state(seq: int, *, epoch: str = "one", camera: str = "cam", t_ns: int = NOW_NS, padding: int = 0) -> Entry:
+    """Make a state message."""
+    body = msgspec.json.encode({"state": "live", "epoch": epoch, "seq": seq, "x": "x" * padding})
+    return Entry("state", topic("state", "edge", camera), epoch, seq, t_ns, body)
+
+
+def seqs(kept: KeptMessages) -> list[int]:
+    """Give `seq` of the messages of a reply."""
+    return [seq for _, seq in places(kept)]
+
+
+def places(kept: KeptMessages) -> list[tuple[str, int]]:
+    """Give epoch and `seq` of the messages of a reply."""
+    return [place(message) for message in kept.messages]
+
+
+def place(kept: Kept) -> tuple[str, int]:
+    """Give epoch and `seq` of a message."""
+    fields = msgspec.json.decode(kept.message)
+    return fields["epoch"], fields["seq"]
+
+
+def read_all(journal: Journal, topic_: str = "v1/alert/edge/cam/") -> list[tuple[str, int]]:
+    """Give epoch and `seq` of all messages of a topic, as a client asks for them."""
+    found: list[tuple[str, int]] = []
+    epoch, seq, more = "", 0, True
+    while more:
+        kept, _ = journal.replay(Replay(topic=topic_, epoch=epoch, from_seq=seq + 1, limit=1000))
+        found += places(kept)
+        more = kept.more
+        epoch, seq = found[-1] if found else ("", 0)
+    return found
+
+
+def size_on_disk(path: Path) -> int:
+    """Give the bytes of a journal's file and of what SQLite keeps beside it."""
+    return sum(one.stat().st_size for one in path.parent.iterdir() if one.name.startswith(path.name))

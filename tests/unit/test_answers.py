@@ -1,0 +1,82 @@
+"""What one may ask of a running device, and what the main loop answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from edge_config.control import Ack, ReportGap, Snapshot, Status
+from runtime.control import Asked
+from runtime.recorder import JournalChanged, Written
+from tests.fakes.parts import Feed, Parts
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Any:
+    """Give the oversight over two cameras."""
+    parts = Parts(tmp_path, SimpleQueue().put, {"top": Feed(live=True), "side": Feed(live=True)})
+    yield parts
+    parts.oversight.close()
+
+
+def ask(parts: Parts, request: Any) -> tuple[bool, Any]:
+    """Ask, and give the answer."""
+    parts.oversight.handle(Asked(1, request))
+    ((_, done, said),) = parts.control.answers
+    return done, said
+
+
+def test_snapshot_is_of_all_cameras_or_of_one(parts: Parts) -> None:
+    """Who joins late is told what is the case of every camera."""
+    assert ask(parts, Snapshot()) == (True, {"now": ["top", "side"]})
+
+
+def test_snapshot_of_one_camera(parts: Parts) -> None:
+    """A snapshot may be of one camera."""
+    assert ask(parts, Snapshot(camera="side")) == (True, {"now": ["side"]})
+
+
+def test_snapshot_of_an_unknown_camera_is_refused(parts: Parts) -> None:
+    """A camera that the device does not have is named in the refusal, with those that it has."""
+    done, said = ask(parts, Snapshot(camera="hall"))
+    assert (done, said) == (False, "no camera `hall`; known: top, side")
+
+
+def test_gap_that_a_subscriber_reports_is_counted(parts: Parts) -> None:
+    """What subscribers missed shows in the metrics, by kind; a topic that is none counts as other."""
+    assert ask(parts, ReportGap(topic="v1/alert/edge/top/", missed=3)) == (True, {"counted": 3})
+    parts.oversight.handle(Asked(2, ReportGap(topic="nonsense", missed=2)))
+    assert parts.figure('gaps_reported_total{kind="alert"} 3.0')
+    assert parts.figure('gaps_reported_total{kind="other"} 2.0')
+
+
+def test_status_says_how_the_journal_is(parts: Parts) -> None:
+    """A disk that cannot be written shows in the status."""
+    parts.wire.recorder.state, parts.wire.recorder.reason = "memory", "disk is full"
+    done, said = ask(parts, Status())
+    assert (done, said["journal"], said["journal_reason"]) == (True, "memory", "disk is full")
+
+
+def test_request_that_is_not_for_the_main_loop_gets_an_answer(parts: Parts) -> None:
+    """No request is left without an answer."""
+    done, _ = ask(parts, Ack(subscriber="hall", alert_id="a"))
+    assert not done
+
+
+def test_change_of_the_journal_is_said_at_once(parts: Parts) -> None:
+    """When the disk fails, every camera's subscribers hear it at once, and the metrics show it; so when it is back."""
+    parts.oversight.handle(JournalChanged("memory", "disk is full"))
+    assert parts.publisher.of("health", "camera") == ["top", "side"]
+    assert parts.figure("journal_writable 0.0")
+    parts.oversight.handle(JournalChanged("on", "", ("an open alert",)))
+    assert parts.figure("journal_writable 1.0")
+    assert [entry for entry, _ in parts.wire.outbox.finished] == ["an open alert"]
+
+
+def test_what_is_written_down_is_published(parts: Parts) -> None:
+    """The main loop publishes what the journal has written."""
+    parts.oversight.handle(Written(("entry",)))
+    assert parts.wire.outbox.entries == ["entry"]
