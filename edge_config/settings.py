@@ -43,6 +43,7 @@ MAX_BYTES = 128 << 10
 """Of a settings file: the parser of YAML is slow, and 64 cameras need a tenth of that."""
 
 _MOST_MERGED = 256
+_DEEPEST = 32  # brackets in brackets
 
 
 class Settings(Section, frozen=True):
@@ -104,15 +105,21 @@ def read_file(path: str) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML, and no more of it than is written: what `<<` merges may merge in turn, and grow tenfold each time.
+    """Reads YAML in reasonable time and memory.
 
-    Not the loader in C, which deeply nested brackets crash.
+    What `<<` merges may merge in turn, and grow tenfold each time; and each open bracket makes the next one slower. The
+    loader in C is no help: deeply nested brackets crash it.
     """
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
         if len(node.value) > _MOST_MERGED:
             raise yaml.constructor.ConstructorError(problem="too many keys", problem_mark=node.start_mark)
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= _DEEPEST:
+            raise yaml.scanner.ScannerError(problem="too many brackets", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token)
 
 
 def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
