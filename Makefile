@@ -8,8 +8,9 @@ TIMM ?= build/timm
 PEERS ?= build/peers
 DATA ?= ../shared/data
 MINUTES ?= 10
+READER ?= all
 
-.PHONY: help setup demo test test-timm lint format soak bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean
+.PHONY: help setup demo test test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +49,10 @@ format: setup  ## let ruff format the code
 
 soak: setup  ## faults of all kinds against the real runtime, and a table of them; MINUTES=10, SOAK_OPTIONS=--help
 	$(BIN)/python -m tests.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)
+
+fuzz: setup  ## all readers under atheris, MINUTES=10 each; READER=manifest for one of them
+	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris==3.0.0'
+	$(BIN)/python -m tests.fuzz.run $(READER) --minutes $(MINUTES)
 
 bench: setup  ## accuracy and speed on the real pictures in DATA, from published scores
 	$(BIN)/python -m tests.bench.accuracy $(DATA)

@@ -9,6 +9,10 @@ A bundle is a directory NAME.bundle with these files and no others:
     index.hnsw       hnswlib, space l2, over bank.npy
     golden.npz       a few camera frames (frame_0, ...: uint8 [H, W, 3] BGR), their `scores` float64 [n] and their patch
                      `distances` float32 [n, h*w]
+
+and, if it is signed, one more:
+
+    manifest.sig     see signature.py
 """
 
 from __future__ import annotations
@@ -16,13 +20,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config import hnsw_header, manifest
+from edge_config import hnsw_header, hnsw_links, manifest, signature
 from edge_config.errors import (
     BundleFileHash,
     BundleFileMissing,
@@ -30,6 +35,7 @@ from edge_config.errors import (
     BundleFileUnexpected,
     BundleManifestInvalid,
     BundleMissing,
+    BundleSignatureInvalid,
     TargetExists,
     UsageError,
 )
@@ -38,12 +44,18 @@ from edge_config.manifest import FileEntry, Manifest
 AGGREGATION = "patchedge/tail/"
 """Before the names of what model.onnx computes after the network itself."""
 
-MANIFEST = "manifest.json"
+MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN = "model.onnx", "bank.npy", "neighbours.npy", "index.hnsw", "golden.npz"
 PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)
+NAMES = frozenset({MANIFEST, SIGNATURE, *PARTS})
+"""All that may lie in a bundle."""
 
 MAX_MANIFEST_BYTES = 1 << 20
 _HASH_CHUNK_BYTES = 1 << 20
+
+Judge = Callable[[bytes, bytes | None, str], None]
+"""Takes the bytes of manifest.json and of manifest.sig (None if there is none) before they are parsed, and the path of
+the latter; raises a BundleError where such a bundle must not be served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +77,13 @@ class Bundle:
         return self.path / name
 
 
-def read(path: str | Path) -> Bundle:
+def read(path: str | Path, judge: Judge | None = None, *, index: bool = True) -> Bundle:
     """Open a bundle and verify every file of it.
+
+    Args:
+        path: its directory.
+        judge: decides by the signature, before anything else is looked at.
+        index: False leaves index.hnsw alone, whatever it holds: for those who do not use it.
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with it; nothing was parsed but the manifest.
@@ -74,13 +91,62 @@ def read(path: str | Path) -> Bundle:
     folder = Path(path)
     if not os.path.isdir(folder):  # unlike Path.is_dir, False for names that no disk can hold
         raise BundleMissing("no bundle here", where=str(path), remedy="make one with `patchedge-export fit`")
-    text = _read_manifest(folder / MANIFEST)
+    text = read_manifest(folder)
+    if judge:
+        judge(text, read_signature(folder), str(folder / SIGNATURE))
     found = manifest.decode(text, where=str(folder / MANIFEST))
-    _verify_names(folder, found)
+    verify_table(found, str(folder / MANIFEST))
+    _verify_names(folder)
     for name, entry in found.files.items():
-        _verify_file(folder / name, entry)
-    hnsw_header.verify(folder / INDEX, size=found.coreset.size, dimension=found.features.dimension, m=found.index.M)
+        if index or name != INDEX:
+            _verify_file(folder / name, entry)
+    if index:
+        _verify_index(folder / INDEX, found)
     return Bundle(path=folder, manifest=found, id=hashlib.sha256(text).hexdigest())
+
+
+def read_manifest(folder: Path) -> bytes:
+    """Give the bytes of manifest.json.
+
+    Raises:
+        BundleError: there is none, or it is larger than any manifest.
+    """
+    path = folder / MANIFEST
+    text = _read_small(path, MAX_MANIFEST_BYTES)
+    if text is None:
+        raise BundleFileMissing("file is missing", where=str(path), remedy="copy the bundle again")
+    if len(text) > MAX_MANIFEST_BYTES:
+        raise BundleManifestInvalid(f"larger than {MAX_MANIFEST_BYTES} bytes", where=str(path))
+    return text
+
+
+def read_signature(folder: Path) -> bytes | None:
+    """Give the bytes of manifest.sig; None if there is none.
+
+    Raises:
+        BundleError: it is larger than any signature, or no plain file.
+    """
+    path = folder / SIGNATURE
+    if not os.path.lexists(path):
+        return None
+    text = _read_small(path, signature.MAX_BYTES)
+    if text is None:
+        raise BundleFileUnexpected("does not belong to the bundle", where=str(path), remedy="remove it")
+    if len(text) > signature.MAX_BYTES:
+        raise BundleSignatureInvalid(f"larger than {signature.MAX_BYTES} bytes", where=str(path))
+    return text
+
+
+def verify_table(found: Manifest, where: str) -> None:
+    """Check that a manifest lists the files of the format and no others.
+
+    Raises:
+        BundleManifestInvalid: it does not.
+    """
+    if set(found.files) != set(PARTS):
+        raise BundleManifestInvalid(
+            f"lists {', '.join(sorted(found.files))} instead of {', '.join(sorted(PARTS))}", where=where
+        )
 
 
 def file_table(folder: Path) -> dict[str, FileEntry]:
@@ -142,28 +208,38 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read_manifest(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file():
-        raise BundleFileMissing("file is missing", where=str(path), remedy="copy the bundle again")
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BundleManifestInvalid(f"larger than {MAX_MANIFEST_BYTES} bytes", where=str(path))
-    return path.read_bytes()
+def _read_small(path: Path, most: int) -> bytes | None:
+    """Read at most `most` bytes of a plain file, and one more; None where there is none, or a link in its place."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    except OSError as error:
+        if path.is_symlink():
+            return None
+        raise BundleFileMissing(f"cannot be read ({error.strerror})", where=str(path)) from error
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - of a descriptor
+        return stream.read(most + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
-def _verify_names(folder: Path, found: Manifest) -> None:
-    """Check that the manifest lists the files of the format, and that the folder holds these and no others."""
-    if set(found.files) != set(PARTS):
-        raise BundleManifestInvalid(
-            f"lists {', '.join(sorted(found.files))} instead of {', '.join(sorted(PARTS))}",
-            where=str(folder / MANIFEST),
-        )
-    present = {entry.name: entry for entry in folder.iterdir()}
+def _verify_names(folder: Path) -> None:
+    """Check that the folder holds the files of the format, and no others."""
+    present = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:  # the first stranger ends it: there may be any number
+            if entry.name not in NAMES or not entry.is_file(follow_symlinks=False):
+                raise BundleFileUnexpected("does not belong to the bundle", where=entry.path, remedy="remove it")
+            present.add(entry.name)
     for name in PARTS:
         if name not in present:
             raise BundleFileMissing("file is missing", where=str(folder / name), remedy="copy the bundle again")
-    for name, entry in present.items():
-        if name not in {*PARTS, MANIFEST} or entry.is_symlink() or not entry.is_file():
-            raise BundleFileUnexpected("does not belong to the bundle", where=str(entry), remedy="remove it")
+
+
+def _verify_index(path: Path, found: Manifest) -> None:
+    """Check the index as far as that is possible without the bank."""
+    size, dimension, m = found.coreset.size, found.features.dimension, found.index.M
+    hnsw_header.verify(path, size=size, dimension=dimension, m=m)
+    hnsw_links.verify(path, size=size, dimension=dimension, m=m)
 
 
 def _verify_file(path: Path, entry: FileEntry) -> None:
@@ -192,7 +268,7 @@ def _holds_a_bundle_at_most(target: Path) -> bool:
     """Tell whether a folder holds the files of a bundle and no others: what --force may delete."""
     if target.is_symlink() or not target.is_dir():
         return False
-    return {entry.name for entry in target.iterdir()} <= {*PARTS, MANIFEST}
+    return {entry.name for entry in target.iterdir()} <= NAMES
 
 
 def _sync(folder: Path) -> None:

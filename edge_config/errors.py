@@ -18,7 +18,17 @@ PatchedgeError                      1   (never raised itself)
 │   ├── BundleShapeMismatch             files that are whole but do not fit together
 │   ├── BundleIndexInvalid              the header of index.hnsw does not match the bank
 │   ├── BundleGraphInvalid              ONNX Runtime does not take model.onnx
-│   └── BundleParity                    this machine computes other numbers than the exporter
+│   ├── BundleParity                    this machine computes other numbers than the exporter
+│   ├── BundleUnsigned                  there is no signature, and the settings want one
+│   ├── BundleSignatureInvalid          the signature is not of this manifest, or is none
+│   ├── BundleKeyUnknown                signed by a key that the settings do not name
+│   └── BundlePackInvalid               a file that is no packed bundle
+│       ├── BundlePackTruncated             it ends too early
+│       ├── BundlePackTrailing              something follows its end
+│       ├── BundlePackSpecial               a link, a device, a folder in place of a file
+│       ├── BundlePackPath                  a name that leads out of the bundle
+│       ├── BundlePackDuplicate             a name that comes twice
+│       └── BundlePackTooLarge              more than any bundle holds
 ├── ParityRefused                  73   the gate: the graph or index is not what was learnt, no bundle was made
 ├── UnavailableError               69   something outside is not there
 │   ├── SourceUnavailable               camera, file or URL does not open
@@ -128,6 +138,46 @@ class BundleGraphInvalid(BundleError):
 
 class BundleParity(BundleError):
     """This machine computes other numbers than the exporter did."""
+
+
+class BundleUnsigned(BundleError):
+    """The bundle has no signature, and the settings want one."""
+
+
+class BundleSignatureInvalid(BundleError):
+    """The signature is none, or not one of this manifest."""
+
+
+class BundleKeyUnknown(BundleError):
+    """The bundle is signed by a key that the settings do not name."""
+
+
+class BundlePackInvalid(BundleError):
+    """A file is no packed bundle."""
+
+
+class BundlePackTruncated(BundlePackInvalid):
+    """A packed bundle ends too early."""
+
+
+class BundlePackTrailing(BundlePackInvalid):
+    """Something follows the end of a packed bundle."""
+
+
+class BundlePackSpecial(BundlePackInvalid):
+    """A packed bundle holds a link, a device or a folder in place of a file."""
+
+
+class BundlePackPath(BundlePackInvalid):
+    """A packed bundle holds a name that leads out of it."""
+
+
+class BundlePackDuplicate(BundlePackInvalid):
+    """A packed bundle holds a name twice."""
+
+
+class BundlePackTooLarge(BundlePackInvalid):
+    """A packed bundle holds more than any bundle does."""
 
 
 class ParityRefused(PatchedgeError):

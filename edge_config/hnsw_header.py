@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from edge_config.errors import BundleIndexInvalid
 
 _HEADER = struct.Struct("<6QiI3QdQ")
+SIZE = _HEADER.size
+"""Bytes."""
+
+_LEVEL, _ENTRY = 6, 7  # places in the header
 _RECORDS = 1024  # read at a time: no second copy of the bank in memory
 _LINK_BYTES, _FLOAT_BYTES, _LABEL_BYTES = 4, 4, 8
 
@@ -68,23 +72,34 @@ def verify(path: Path, *, size: int, dimension: int, m: int) -> None:
         raise BundleIndexInvalid("damaged header", where=str(path), remedy="export the bundle again")
 
 
-def is_over(path: Path, bank: NDArray[np.float32], *, m: int) -> bool:
-    """Tell whether an index whose header was verified holds the entries of a bank float32 [k, D], in their order."""
-    size, dimension = bank.shape
+def top(path: Path) -> tuple[int, int]:
+    """Give the highest level of an index whose header was verified, and the element that a search begins with."""
+    with path.open("rb") as stream:
+        head = _HEADER.unpack(stream.read(_HEADER.size))
+    return head[_LEVEL], head[_ENTRY]
+
+
+def record(dimension: int, m: int) -> np.dtype[np.void]:
+    """Describe what an index holds of each element on level 0: `links` (their count first), `vector`, `label`."""
     links, vector = _LINK_BYTES * (2 * m + 1), _FLOAT_BYTES * dimension
-    record = np.dtype(
+    return np.dtype(
         {
-            "names": ["vector", "label"],
-            "formats": [("<f4", (dimension,)), "<u8"],
-            "offsets": [links, links + vector],
+            "names": ["links", "vector", "label"],
+            "formats": [("<u4", (2 * m + 1,)), ("<f4", (dimension,)), "<u8"],
+            "offsets": [0, links, links + vector],
             "itemsize": links + vector + _LABEL_BYTES,
         }
     )
+
+
+def is_over(path: Path, bank: NDArray[np.float32], *, m: int) -> bool:
+    """Tell whether an index whose header was verified holds the entries of a bank float32 [k, D], in their order."""
+    size, dimension = bank.shape
     with path.open("rb") as stream:
         stream.seek(_HEADER.size)
         for start in range(0, size, _RECORDS):
             rows = bank[start : start + _RECORDS]
-            found = np.fromfile(stream, dtype=record, count=len(rows))
+            found = np.fromfile(stream, dtype=record(dimension, m), count=len(rows))
             numbers = np.arange(start, start + len(rows))
             if not (np.array_equal(found["vector"], rows) and np.array_equal(found["label"], numbers)):
                 return False

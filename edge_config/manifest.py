@@ -15,6 +15,9 @@ FORMAT_VERSION = 2
 _ZEROS = b"0" * 64
 
 Count = Annotated[int, Meta(ge=1, le=2**31)]
+Width = Annotated[int, Meta(ge=1, le=2**20)]
+"""Numbers in a vector, or links of an element."""
+
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -81,7 +84,7 @@ class Features(Part, frozen=True):
     stride: Count
     map_hw: HeightWidth
     grid_hw: HeightWidth
-    dimension: Count
+    dimension: Width
     precision: Literal["float32", "int8"]
 
 
@@ -109,7 +112,7 @@ class Index(Part, frozen=True):
     """The HNSW graph over the bank, and how to search it."""
 
     space: Literal["l2"]
-    M: Count
+    M: Width
     ef_construction: Count
     ef: Annotated[int, Meta(ge=1, le=100_000)]
     recall_at_1: Fraction

@@ -203,3 +203,22 @@ class Security(Section, frozen=True):
 
     secret_key: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     clients: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+
+
+KeyText = Annotated[str, Meta(min_length=1, max_length=512)]
+"""`ed25519:` and 64 hex digits, or the path of a file that holds this."""
+
+
+class Trust(Section, frozen=True):
+    """Whose bundles are served.
+
+    Attributes:
+        keys: public keys, made by `patchedge-export signing-key`; a bundle signed by another one is refused. Without
+            keys no signature is looked at.
+        unsigned: what becomes of a bundle without a signature; by default it is refused where there are keys.
+        rebuild_index: never open the index of a bundle, but build it anew from the bank; that takes its time.
+    """
+
+    keys: Annotated[tuple[KeyText, ...], Meta(max_length=16)] = ()  # all fit in one message to the worker
+    unsigned: Literal["allow", "refuse"] | None = None
+    rebuild_index: bool = False

@@ -13,6 +13,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
+from edge_config import signature
 from edge_config.errors import SettingsError
 from edge_config.sections import (
     Alerts,
@@ -27,6 +28,7 @@ from edge_config.sections import (
     SearchKind,
     Section,
     Security,
+    Trust,
 )
 
 if sys.version_info >= (3, 11):
@@ -35,6 +37,13 @@ else:
     import tomli as tomllib
 
 MAX_PORT = 65535
+
+
+MAX_BYTES = 128 << 10
+"""Of a settings file: the parser of YAML is slow, and 64 cameras need a tenth of that."""
+
+_MOST_MERGED = 256
+_DEEPEST = 32  # brackets in brackets
 
 
 class Settings(Section, frozen=True):
@@ -53,6 +62,7 @@ class Settings(Section, frozen=True):
         journal: the file that alerts and states are written to.
         clips: films of alerts.
         security: encryption, and who may connect.
+        trust: whose bundles are served.
     """
 
     bundle: Annotated[str, Meta(min_length=1)]
@@ -67,6 +77,7 @@ class Settings(Section, frozen=True):
     journal: Journal = msgspec.field(default_factory=Journal)
     clips: Clips = msgspec.field(default_factory=Clips)
     security: Security = msgspec.field(default_factory=Security)
+    trust: Trust = msgspec.field(default_factory=Trust)
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -79,15 +90,36 @@ def read_file(path: str) -> dict[str, Any]:
     if ending not in {".yaml", ".yml", ".toml"}:
         raise SettingsError("not a settings file", where=path, remedy="name it .yaml, .yml or .toml")
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        tree = tomllib.loads(text) if ending == ".toml" else yaml.safe_load(text)
+        with Path(path).open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1).decode("utf-8")
+        if len(text) > MAX_BYTES:
+            raise SettingsError(f"longer than {MAX_BYTES} bytes", where=path)
+        tree = tomllib.loads(text) if ending == ".toml" else yaml.load(text, _Loader)  # noqa: S506 - is a SafeLoader
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # TOML and Unicode errors are ValueErrors
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
         raise SettingsError(f"cannot be parsed ({error})", where=path) from error
     if not isinstance(tree, dict):
         raise SettingsError("holds no settings", where=path, remedy="write `key: value` lines")
     return tree
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML in reasonable time and memory.
+
+    What `<<` merges may merge in turn, and grow tenfold each time; and each open bracket makes the next one slower. The
+    loader in C is no help: deeply nested brackets crash it.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_MERGED:
+            raise yaml.constructor.ConstructorError(problem="too many keys", problem_mark=node.start_mark)
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= _DEEPEST:
+            raise yaml.scanner.ScannerError(problem="too many brackets", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token)
 
 
 def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
@@ -104,6 +136,8 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain_device(str(error), tree), where=where) from error
+    except UnicodeError as error:  # half a character, as "\ud800" in YAML
+        raise SettingsError("holds text that is no text", where=where) from error
     _check_security(settings.security, where)
     keys = settings.security.secret_key is not None
     _check_bind("events", settings.events.bind, where, insecure=settings.events.insecure, keys=keys)
@@ -111,6 +145,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     _check_bind("metrics", settings.metrics.bind, where, insecure=settings.metrics.insecure)
     for name, camera in settings.cameras.items():
         _check_camera(name, camera, where)
+    _check_trust(settings.trust, where)
     if settings.degrade.cool_c >= settings.degrade.hot_c:
         raise SettingsError("key `degrade.cool_c` is not below `degrade.hot_c`", where=where)
     return settings
@@ -137,6 +172,18 @@ def _check_bind(section: str, bind: str, where: str, *, insecure: bool, keys: bo
             where=where,
             remedy=f"bind 127.0.0.1{encrypt}, or set {section}.insecure: true{flag} on a network that you trust",
         )
+
+
+def _check_trust(trust: Trust, where: str) -> None:
+    if trust.unsigned == "refuse" and not trust.keys:
+        raise SettingsError(
+            "key `trust.unsigned` refuses every bundle without `trust.keys`", where=where, remedy="name a public key"
+        )
+    for text in trust.keys:
+        if not signature.is_key_or_path(text):
+            raise SettingsError(
+                f"key `trust.keys`: `{text}` is no key", where=where, remedy="ed25519: and 64 hex digits, or a file"
+            )
 
 
 def _check_camera(name: str, camera: Camera, where: str) -> None:
@@ -190,6 +237,7 @@ def _explain_device(problem: str, tree: dict[str, Any]) -> str:
         ".journal": Journal,
         ".clips": Clips,
         ".security": Security,
+        ".trust": Trust,
     }
     section = sections.get(place.strip("`").removeprefix("$"), Section)
     return explain(problem, section.__struct_fields__)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_config.manifest import Index
 from export.progress import bar, progress
 from runtime.frame import Neighbours
+from runtime.index import build_index as build
 from runtime.search import GraphSearch, Search
 
 M = 32
@@ -18,8 +19,6 @@ M = 32
 pictures the top patch of most frames was missed. 32 costs the search nothing, as fewer steps lead there."""
 
 EF_CONSTRUCTION = 500
-SEED = 100  # hnswlib's own default, written down because the graph depends on it
-
 WANTED_RECALL = 0.991
 """Recall@1 that ef is chosen for, on the hardest kind of query; the promise to users is 0.99."""
 
@@ -28,21 +27,13 @@ EF_STEPS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 SAME_DISTANCE = 1e-4
 """Relative: an entry no farther than this counts as the nearest, since equal entries have different numbers."""
 
-_ADDED_AT_A_TIME = 500
 _TABLE_ROWS = 512
 
 
 def build_index(bank: NDArray[np.float32]) -> hnswlib.Index:
     """Build the graph over a bank float32 [k, D]; by one thread, so that the same bank gives the same graph."""
-    size, dimension = bank.shape
-    index = hnswlib.Index(space="l2", dim=dimension)
-    index.init_index(max_elements=size, M=M, ef_construction=EF_CONSTRUCTION, random_seed=SEED)
-    with bar("build index", size, "entry") as moving:
-        for start in range(0, size, _ADDED_AT_A_TIME):
-            part = bank[start : start + _ADDED_AT_A_TIME]
-            index.add_items(part, np.arange(start, start + len(part)), num_threads=1)
-            moving.update(len(part))
-    return index
+    with bar("build index", len(bank), "entry") as moving:
+        return build(bank, m=M, ef_construction=EF_CONSTRUCTION, threads=1, added=moving.update)
 
 
 def choose_ef(index: hnswlib.Index, queries: Sequence[NDArray[np.float32]], search: Search, threads: int = 0) -> Index:

@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from edge_config.sections import SearchKind
+from edge_config.sections import SearchKind, Trust
 from runtime.backoff import Backoff
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import SharedFrame, Wanted
@@ -21,6 +21,9 @@ from runtime.parcel import pack
 
 _MOST = 2
 """Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
+
+_BUILDS = 10
+"""Times as long as loading it, a bundle may take whose index is built on the device."""
 
 _TICK_S = 0.25
 """The watch looks so often whether an answer is overdue."""
@@ -40,6 +43,7 @@ class Engine:
         tell: Callable[[EngineEvent], None],
         threads: int = 0,
         search: SearchKind = "lazy",
+        trust: Trust | None = None,
         views: Mapping[str, View] | None = None,
         command: Sequence[str] = module("runtime.worker"),
         job_timeout_s: float = 10.0,
@@ -53,15 +57,17 @@ class Engine:
             tell: takes the events, from any thread, and returns at once.
             threads: of all libraries of the worker together; 0 means all cores.
             search: how far patches are searched.
+            trust: whose bundles are served; by default everybody's.
             views: camera -> how its frames are looked at; by default all of them.
             command: starts the worker.
             job_timeout_s: a worker that owes an answer to a frame for so long is hung.
-            load_timeout_s: a worker that loads a bundle for so long is hung.
+            load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds indices.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
         """
         self._paths = dict(bundles)
         self._views = msgspec.json.encode(dict(views or {}))
-        self._begin = Begin(threads, search, len(self._views))
+        self._begin = Begin(threads, search, len(self._views), trust or Trust())
+        load_timeout_s *= _BUILDS if self._begin.trust.rebuild_index else 1
         self._tell = tell
         self._new_life = partial(Life, command, job_timeout_s, load_timeout_s)
         self._backoff = backoff or Backoff(0.5, 30.0)

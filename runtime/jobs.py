@@ -13,7 +13,7 @@ import math
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.sections import Attachable, Camera, Polygon, SearchKind
+from edge_config.sections import Attachable, Camera, Polygon, SearchKind, Trust
 from runtime.frame import BundleInfo, Result, Wanted
 
 
@@ -31,7 +31,7 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """How to score: threads of all libraries together (0 means all cores), and how far to search.
+    """How to score: threads of all libraries together (0 means all cores), how far to search, and whose bundles.
 
     A parcel comes along with one item of `size` bytes: the `View` of each camera, a dictionary in JSON.
     """
@@ -39,6 +39,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     threads: int
     search: SearchKind
     size: int
+    trust: Trust = msgspec.field(default_factory=Trust)
 
 
 class Attach(msgspec.Struct, frozen=True, tag=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,12 @@ from edge_config import hnsw_header
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.manifest import Scoring, Tolerance
-from edge_config.sections import SearchKind
+from edge_config.sections import SearchKind, Trust
+from runtime.arrays import read_archive, read_array
 from runtime.embed import Embed
 from runtime.frame import Grid, Image
 from runtime.history import History
+from runtime.index import build_index
 from runtime.lazy import LazySearch
 from runtime.preprocess import Preprocess
 from runtime.prune import PrunedSearch
@@ -27,6 +28,7 @@ from runtime.score import ScoreFrame
 from runtime.scorer import Scorer
 from runtime.search import Deciding, ExactSearch, GraphSearch
 from runtime.thumbnail import SMALLEST_SIDE, Thumbnail
+from runtime.trust import read
 
 K = TypeVar("K", bound=np.generic)
 
@@ -40,7 +42,7 @@ _EVERY = 8
 _SMALLEST = 0.01
 """Share of the largest golden score or distance: relative to less, rounding would look like a difference."""
 
-_NOT_ARRAYS = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, zipfile.BadZipFile)
+_NOT_GOLDEN = (OSError, ValueError, KeyError, IndexError, TypeError)
 """What reading golden.npz can raise."""
 
 
@@ -68,24 +70,28 @@ class GoldenCheck:
         return self.scores <= self.tolerance.scores and self.distances_mean <= self.tolerance.distances_mean
 
 
-def load(path: str | Path, threads: int = 0, search: SearchKind = "lazy") -> tuple[Bundle, Scorer]:
+def load(
+    path: str | Path, threads: int = 0, search: SearchKind = "lazy", trust: Trust | None = None
+) -> tuple[Bundle, Scorer]:
     """Verify a bundle, load it, and score its golden frames.
 
     Args:
         path: the bundle directory.
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
         search: how far patches are searched.
+        trust: whose bundles are served; by default everybody's.
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
     """
-    bundle = bundles.read(path)
-    return bundle, prepare(bundle, threads, search)
+    trust = trust or Trust()
+    bundle = read(path, trust)
+    return bundle, prepare(bundle, threads, search, rebuild_index=trust.rebuild_index)
 
 
-def prepare(bundle: Bundle, threads: int, search: SearchKind) -> Scorer:
+def prepare(bundle: Bundle, threads: int, search: SearchKind, *, rebuild_index: bool = False) -> Scorer:
     """Do what `load` does with a bundle that was read."""
-    scorer, provider = _make_scorer(bundle, threads, search)
+    scorer, provider = _make_scorer(bundle, threads, search, rebuild_index=rebuild_index)
     checked = _check_golden(bundle, scorer, provider)
     if not checked.good:
         raise BundleParity(
@@ -98,11 +104,12 @@ def prepare(bundle: Bundle, threads: int, search: SearchKind) -> Scorer:
 
 
 def load_and_check(
-    path: str | Path, threads: int = 0, search: SearchKind = "lazy"
+    path: str | Path, threads: int = 0, search: SearchKind = "lazy", trust: Trust | None = None
 ) -> tuple[Bundle, Scorer, GoldenCheck]:
     """Do what `load` does, but leave the judgement of the golden frames to the caller."""
-    bundle = bundles.read(path)
-    scorer, provider = _make_scorer(bundle, threads, search)
+    trust = trust or Trust()
+    bundle = read(path, trust)
+    scorer, provider = _make_scorer(bundle, threads, search, rebuild_index=trust.rebuild_index)
     return bundle, scorer, _check_golden(bundle, scorer, provider)
 
 
@@ -114,16 +121,15 @@ def scene_reference(bundle: Bundle) -> Thumbnail | None:
     """
     path = bundle.file(bundles.GOLDEN)
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as golden:
-            found: Thumbnail | None = golden.get("scene_reference")
-    except _NOT_ARRAYS as error:
+        found: Thumbnail | None = read_archive(path, "scene_reference").get("scene_reference")
+    except _NOT_GOLDEN as error:
         raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
     if found is not None and (found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < SMALLEST_SIDE):  # noqa: PLR2004 - rows, columns
         raise BundleShapeMismatch(f"scene_reference {found.dtype} {found.shape} is no thumbnail", where=str(path))
     return found
 
 
-def _make_scorer(bundle: Bundle, threads: int, search: SearchKind) -> tuple[Scorer, str]:
+def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, *, rebuild_index: bool) -> tuple[Scorer, str]:
     manifest = bundle.manifest
     scene_reference(bundle)  # a bad one is said now, not when a camera is opened
     size, dimension = manifest.coreset.size, manifest.features.dimension
@@ -147,11 +153,24 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind) -> tuple[Scor
             f"graph {embed.input_shape} -> {embed.output_shape}, the manifest says {wanted[0]} -> {wanted[1]}",
             where=str(bundle.file(bundles.MODEL)),
         )
-    graph = GraphSearch.load(bundle.file(bundles.INDEX), dimension=dimension, ef=manifest.index.ef, threads=threads)
-    if not hnsw_header.is_over(bundle.file(bundles.INDEX), bank, m=manifest.index.M):
-        raise BundleIndexInvalid("was built over another bank", where=str(bundle.file(bundles.INDEX)))
+    graph = _rebuilt(bundle, bank, threads) if rebuild_index else _graph(bundle, bank, threads)
     scorer = assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid, search)
     return scorer, embed.provider
+
+
+def _graph(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:
+    """Load the index, if it is over this very bank."""
+    index, path = bundle.manifest.index, bundle.file(bundles.INDEX)
+    if not hnsw_header.is_over(path, bank, m=index.M):
+        raise BundleIndexInvalid("was built over another bank", where=str(path))
+    return GraphSearch.load(path, dimension=bank.shape[1], ef=index.ef, threads=threads)
+
+
+def _rebuilt(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:
+    """Build the index that the manifest describes."""
+    index = bundle.manifest.index
+    built = build_index(bank, m=index.M, ef_construction=index.ef_construction, threads=threads)
+    return GraphSearch(built, ef=index.ef, threads=threads)
 
 
 def assemble(
@@ -186,11 +205,10 @@ def assemble(
 
 
 def _array(bundle: Bundle, name: str, shape: tuple[int, ...], kind: type[K]) -> NDArray[K]:
-    with bundle.file(name).open("rb") as stream:
-        try:
-            array: NDArray[K] = np.lib.format.read_array(stream, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise BundleShapeMismatch(f"not an array ({error})", where=str(bundle.file(name))) from error
+    try:
+        array: NDArray[K] = read_array(bundle.file(name))
+    except ValueError as error:
+        raise BundleShapeMismatch(f"not an array ({error})", where=str(bundle.file(name))) from error
     if array.shape != shape or array.dtype != kind:
         raise BundleShapeMismatch(
             f"{array.dtype} {array.shape}, the manifest says {np.dtype(kind)} {shape}", where=str(bundle.file(name))
@@ -225,13 +243,13 @@ def _golden(bundle: Bundle, patches: int) -> list[tuple[Image, float, NDArray[np
     """Read the golden frames, their scores and their patch distances."""
     path = bundle.file(bundles.GOLDEN)
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as golden:
-            distances = golden["distances"]
-            found = [
-                (golden[f"frame_{number}"], float(score), distances[number])
-                for number, score in enumerate(golden["scores"])
-            ]
-    except _NOT_ARRAYS as error:
+        golden = read_archive(path)
+        distances = golden["distances"]
+        found = [
+            (golden[f"frame_{number}"], float(score), distances[number])
+            for number, score in enumerate(golden["scores"])
+        ]
+    except _NOT_GOLDEN as error:
         raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
     if not found or any(frame.dtype != np.uint8 or frame.shape[2:] != (3,) for frame, _, _ in found):
         raise BundleShapeMismatch("not golden frames, uint8 [H, W, 3]", where=str(path))

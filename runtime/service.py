@@ -14,10 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleError
-from edge_config.sections import SearchKind
+from edge_config.sections import SearchKind, Trust
 from runtime.detail import Detail, detail
 from runtime.frame import BundleInfo, Image, Result, SceneFault, Score, Wanted
 from runtime.jobs import View
@@ -26,6 +25,7 @@ from runtime.regions import Regions
 from runtime.scene import Inspect
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
+from runtime.trust import read
 
 _BUFFERS = 2  # of features: one is filled while the other is searched
 
@@ -171,6 +171,7 @@ class Service:
         search: SearchKind,
         inspection: Callable[[Bundle], Succession],
         views: Mapping[str, View] | None = None,
+        trust: Trust | None = None,
     ) -> None:
         """Serve nothing yet.
 
@@ -179,11 +180,13 @@ class Service:
             search: how far patches are searched.
             inspection: says how a bundle inspects.
             views: camera -> how its frames are looked at; by default all of them.
+            trust: whose bundles are served; by default everybody's.
         """
         self._threads = limit_threads(threads, blas=1)
         self._search = search
         self._inspection = inspection
         self._views = views or {}
+        self._trust = trust or Trust()
         self._serving: dict[str, Stages] = {}
 
     def load(self, cameras: Iterable[str], path: str) -> tuple[BundleInfo, dict[str, Stages]]:
@@ -223,9 +226,9 @@ class Service:
         for _ in range(_TRIES):
             directory = _identity(path)
             try:
-                bundle = bundles.read(path)
+                bundle = read(path, self._trust)
                 shared = next((stages for stages in self._serving.values() if stages.info.id == bundle.id), None)
-                scorer = shared.scorer if shared else prepare(bundle, self._threads, self._search)
+                scorer = shared.scorer if shared else self._prepare(bundle)
             except Exception:
                 if _identity(path) == directory:
                     raise
@@ -233,6 +236,9 @@ class Service:
                 if _identity(path) == directory:
                     return bundle, scorer, shared
         raise BundleError("is replaced faster than it can be read", where=path)
+
+    def _prepare(self, bundle: Bundle) -> Scorer:
+        return prepare(bundle, self._threads, self._search, rebuild_index=self._trust.rebuild_index)
 
 
 def inspects(bundle: Bundle) -> Succession:

@@ -112,7 +112,8 @@ class Worker:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
         begin, views = self._begin.get()
         self._overlap = begin.threads != 1
-        serving = service.Service(begin.threads, begin.search, self._inspection or service.inspects, views)
+        inspection = self._inspection or service.inspects
+        serving = service.Service(begin.threads, begin.search, inspection, views, begin.trust)
         while True:
             load = self._loads.get()
             try:

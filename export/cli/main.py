@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from export.cli import demo, evaluate, fit, recalibrate
+from export.cli import demo, evaluate, fit, recalibrate, sign, signing_key
 from runtime.cli.app import run_app
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge-export` and give its exit code."""
     description = "Learn from normal pictures and make a bundle."
-    return run_app("patchedge-export", description, "cpu,export", (fit, evaluate, recalibrate, demo), argv)
+    verbs = (fit, evaluate, recalibrate, demo, signing_key, sign)
+    return run_app("patchedge-export", description, "cpu,export", verbs, argv)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,87 @@
-"""patchedge bundle: verify a bundle, or show what it says of itself."""
+"""patchedge bundle: verify a bundle, show what it says of itself, make one file of it and a bundle of that."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_config.bundle import Bundle
+    from edge_config.sections import Trust
 
 NAME = "bundle"
-HELP = "verify a bundle, or show its manifest"
+HELP = "verify a bundle, show its manifest, pack it into one file, unpack it"
+
+_KEY = "refuse what none of these public keys (ed25519:..., or a file) has signed; repeatable"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("action", choices=("verify", "info"), help="check every file, or print the manifest as JSON")
-    parser.add_argument("bundle", metavar="DIR")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    verify = actions.add_parser("verify", help="check every file")
+    info = actions.add_parser("info", help="check every file, and print the manifest and who signed it, as JSON")
+    pack = actions.add_parser("pack", help="make one file of it: of the same bundle always the same bytes")
+    unpack = actions.add_parser("unpack", help="make a bundle of such a file, checked before it is there")
+    unpack.add_argument("file", type=Path, metavar="FILE")
+    for action in (verify, info, pack, unpack):
+        action.add_argument("bundle", type=Path, metavar="DIR")
+        action.add_argument("--key", action="append", default=[], metavar="KEY", help=_KEY)
+    pack.add_argument("file", type=Path, metavar="FILE")
+    for action in (pack, unpack):
+        action.add_argument("--force", action="store_true", help="replace what is there")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify first in both cases: what is shown is what is there."""
-    from edge_config import bundle, manifest
+    """Verify first in all cases: what is shown, packed or unpacked is what is there."""
+    from edge_config import pack
+    from edge_config.sections import Trust
+    from runtime.trust import Judge, read
 
-    found = bundle.read(args.bundle)
-    if args.action == "info":
-        print(manifest.encode(found.manifest).decode(), end="")
+    trust = Trust(keys=tuple(args.key))
+    if args.action == "unpack":
+        found = pack.unpack(args.file, args.bundle, Judge(trust), force=args.force)
     else:
-        print(f"{args.bundle}: whole, id {found.id}")
+        found = read(args.bundle, trust)
+    match args.action:
+        case "info":
+            print(_info(found, trust))
+        case "pack":
+            pack.pack(found, args.file, force=args.force)
+            print(f"{args.file}: {args.file.stat().st_size} bytes, bundle {found.id}")
+        case _:
+            print(f"{args.bundle}: whole, id {found.id}, {_in_words(signer(found))}")
     return 0
+
+
+def signer(bundle: Bundle) -> str | None:
+    """Give the key that a bundle is signed by, checked; None if it is not signed.
+
+    Raises:
+        BundleSignatureInvalid: it is not what this key has signed.
+    """
+    from edge_config import bundle as bundles
+    from edge_config import signature
+    from runtime.trust import verify
+
+    text = bundles.read_signature(bundle.path)
+    if text is None:
+        return None
+    where = str(bundle.file(bundles.SIGNATURE))
+    found = signature.decode(text, where)
+    verify(bundles.read_manifest(bundle.path), found, where)
+    return found.key
+
+
+def _info(bundle: Bundle, trust: Trust) -> str:
+    import msgspec
+
+    from edge_config import manifest
+
+    tree: dict[str, Any] = msgspec.json.decode(manifest.encode(bundle.manifest))
+    tree["signature"] = {"key": signer(bundle), "trusted": bool(trust.keys)}
+    return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode()
+
+
+def _in_words(key: str | None) -> str:
+    return f"signed by {key}" if key else "not signed"

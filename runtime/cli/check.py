@@ -15,16 +15,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("bundle", metavar="DIR")
     parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
+    parser.add_argument("--key", action="append", default=[], metavar="KEY", help="as of `bundle verify`; repeatable")
+    parser.add_argument("--rebuild-index", action="store_true", help="build the index anew, and never open the file")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the figures; the exit code says whether `run` would serve this bundle here."""
     from edge_config.errors import BundleParity
+    from edge_config.sections import Trust
     from runtime.load import load_and_check
     from runtime.threads import limit_threads
 
-    bundle, _, found = load_and_check(args.bundle, limit_threads(args.threads))
+    trust = Trust(keys=tuple(args.key), rebuild_index=args.rebuild_index)
+    bundle, _, found = load_and_check(args.bundle, limit_threads(args.threads), trust=trust)
     if args.json:
         import msgspec
 

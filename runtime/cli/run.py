@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("lazy", "graph", "exact"),
         help="how far patches are searched (lazy); the others are references: the same scores, slower",
     )
+    parser.add_argument(
+        "--key", action="append", metavar="KEY", help="serve only what this public key has signed; repeatable"
+    )
+    parser.add_argument(
+        "--rebuild-index", action="store_const", const=True, help="build the index of the bundle, never open the file"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="bound on all threads together (0: all cores)")
 
 
@@ -64,6 +70,9 @@ def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     merged: dict[str, Any] = _merge(tree, plain)
     if _given(events):
         merged["events"] = _merge(tree.get("events", {}), events)
+    trust = {"keys": args.key, "rebuild_index": args.rebuild_index}
+    if _given(trust):
+        merged["trust"] = _merge(tree.get("trust", {}), trust)
     cameras = tree.get("cameras", {})
     if isinstance(cameras, dict) and (_given(camera) or args.camera):
         merged["cameras"] = _overlay_camera(cameras, args.camera, camera)

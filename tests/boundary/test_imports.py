@@ -27,7 +27,7 @@ sys.meta_path.insert(0, Block())
 
 VERBS = {
     "runtime.cli.main": ("run", "watch", "replay", "bridge", "check", "bench", "bundle", "keygen", "schema"),
-    "export.cli.main": ("fit", "evaluate", "recalibrate", "demo"),
+    "export.cli.main": ("fit", "evaluate", "recalibrate", "demo", "signing-key", "sign"),
 }
 
 

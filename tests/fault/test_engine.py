@@ -507,9 +507,9 @@ def test_bundle_that_is_replaced_while_it_is_read_is_read_again(
     new = with_threshold(bundle, tmp_path / "new.bundle", 70.0)
     read = bundles.read
 
-    def read_and_replace(path: str) -> bundles.Bundle:
+    def read_and_replace(path: str, *how: object, **also: object) -> bundles.Bundle:
         monkeypatch.setattr(bundles, "read", read)
-        found = read(path)
+        found = read(path, *how, **also)
         bundle.rename(tmp_path / "old.bundle")
         new.rename(bundle)
         return found

@@ -1,0 +1,95 @@
+"""What somebody can do to a bundle who knows the format as well as we do."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from nacl.signing import SigningKey
+
+from edge_config import bundle as bundles
+from edge_config import manifest as manifests
+from edge_config import signature as signatures
+
+
+def public(key: SigningKey) -> str:
+    return signatures.key_text(bytes(key.verify_key))
+
+
+def sign(bundle: Path, key: SigningKey, *, name: SigningKey | None = None) -> None:
+    """Sign whatever the manifest is; `name` is the key that the signature claims."""
+    text = (bundle / bundles.MANIFEST).read_bytes()
+    value = key.sign(signatures.signed_bytes(text)).signature
+    (bundle / bundles.SIGNATURE).write_bytes(signatures.encode(signatures.Signature(public(name or key), value)))
+
+
+def reseal(bundle: Path, **changed: object) -> None:
+    """Write the manifest for the files that are there now, its hashes right."""
+    manifest = manifests.decode((bundle / bundles.MANIFEST).read_bytes(), "test")
+    changed = {"files": bundles.file_table(bundle), **changed}
+    (bundle / bundles.MANIFEST).write_bytes(manifests.encode(msgspec.structs.replace(manifest, **changed)))
+
+
+def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest and make its own hash right again."""
+    tree = json.loads((bundle / bundles.MANIFEST).read_text())
+    change(tree)
+    text = json.dumps({**tree, "manifest_sha256": "0" * 64})
+    own = hashlib.sha256(text.encode()).hexdigest()
+    (bundle / bundles.MANIFEST).write_text(text.replace("0" * 64, own, 1))
+
+
+def flip(path: Path, at: int = -1) -> None:
+    """Change a bit of the byte at a place."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def members(bundle: Path) -> list[tuple[tarfile.TarInfo, bytes]]:
+    """Give what a packed bundle holds, in its order."""
+    names = [bundles.MANIFEST, bundles.SIGNATURE, *bundles.PARTS]
+    return [member(name, (bundle / name).read_bytes()) for name in names if (bundle / name).exists()]
+
+
+def member(name: str, content: bytes = b"", **fields: object) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, content
+
+
+def write_tar(path: Path, entries: Iterable[tuple[tarfile.TarInfo, bytes]], end: bytes = bytes(1024)) -> Path:
+    """Write an archive of any entries at all."""
+    with path.open("wb") as stream:
+        for info, content in entries:
+            stream.write(_header(info))
+            stream.write(content + bytes(-len(content) % 512))
+        stream.write(end)
+    return path
+
+
+def _header(info: tarfile.TarInfo) -> bytes:
+    """Write a header with numbers of a device too, as tar does; whether Python writes them depends on its version."""
+    header = bytearray(info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "surrogateescape"))
+    header[329:345] = b"0000000\0" * 2
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def zip_of(**contents: bytes) -> bytes:
+    """Make a compressed archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(f"{name}.npy", content)
+    return buffer.getvalue()

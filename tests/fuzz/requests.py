@@ -1,0 +1,43 @@
+"""Reader: requests to the control socket."""
+
+from __future__ import annotations
+
+import contextlib
+
+from edge_config import control
+from edge_config.errors import PatchedgeError
+from tests.fuzz.mutate import mutate_json
+
+FOUND: tuple[bytes, ...] = ()
+
+
+def seeds() -> list[bytes]:
+    """Give a request of each kind, and such as tests know."""
+    fields = {
+        "status": "",
+        "reload": ', "camera": "top", "path": "/new.bundle"',
+        "snapshot": ', "camera": "top"',
+        "replay": ', "topic": "v1/alert/edge/top/", "epoch": "e", "from_seq": 3, "limit": 9',
+        "pending": ', "subscriber": "me", "after": 3',
+        "ack": ', "subscriber": "me", "alert_id": "a", "epoch": "e", "seq": 4',
+        "report_gap": ', "topic": "t", "missed": 3, "subscriber": "me"',
+    }
+    assert set(fields) == set(control.REQUESTS)
+    good = [
+        f'{{"schema": "{control.SCHEMA}", "id": "7", "request": "{name}"{more}}}'.encode()
+        for name, more in fields.items()
+    ]
+    return [*good, b"", b"[" * 5000, b'{"schema": "patchedge.control.v9"}', b"\xff" * 9, b" " * 70_000]
+
+
+def check(data: bytes) -> None:
+    """Read a request, and the id that a refusal would name."""
+    control.encode_refusal(control.request_id(data), "x")
+    with contextlib.suppress(PatchedgeError):
+        found = control.decode_request(data)
+        control.encode_reply(found.id, found)
+
+
+def mutate(data: bytes, seed: int) -> bytes:
+    """Change the JSON."""
+    return mutate_json(data, seed)
