@@ -39,5 +39,5 @@ def _changed(tree: Any, chance: random.Random) -> Any:
         at = chance.randrange(len(tree))
         return [*tree[:at], _changed(tree[at], chance), *tree[at + 1 :]]
     if isinstance(tree, list) and chance.random() < 0.3:
-        return tree * chance.randint(2, 50)
+        return tree * chance.randint(2, 6)  # four times over, of what may be long: no more than a few MB
     return chance.choice(ODD)
