@@ -50,7 +50,13 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
         clips = settings.clips
         feeds = {name: Feed(name, one, inbox.put, grab, clips=clips) for name, one in settings.cameras.items()}
         engine = Engine(
-            _bundles(settings), tell=inbox.put, threads=settings.threads, search=settings.search, views=_views(settings)
+            _bundles(settings),
+            tell=inbox.put,
+            threads=settings.threads,
+            search=settings.search,
+            views=_views(settings),
+            providers=settings.providers,
+            affinity=settings.affinity,
         )
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_config import bundle as bundles
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleError
-from edge_config.sections import SearchKind
+from edge_config.sections import CPU, Provider, SearchKind
 from runtime.detail import Detail, detail
 from runtime.frame import BundleInfo, Image, Result, SceneFault, Score, Wanted
 from runtime.jobs import View
@@ -171,6 +171,7 @@ class Service:
         search: SearchKind,
         inspection: Callable[[Bundle], Succession],
         views: Mapping[str, View] | None = None,
+        providers: Sequence[Provider] = (CPU,),
     ) -> None:
         """Serve nothing yet.
 
@@ -179,7 +180,9 @@ class Service:
             search: how far patches are searched.
             inspection: says how a bundle inspects.
             views: camera -> how its frames are looked at; by default all of them.
+            providers: of ONNX Runtime, in the order in which they are tried.
         """
+        self._providers = providers
         self._threads = limit_threads(threads, blas=1)
         self._search = search
         self._inspection = inspection
@@ -196,7 +199,8 @@ class Service:
         """
         bundle, scorer, shared = self._read(path)
         calibration = bundle.manifest.calibration
-        info = BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha)
+        served_by = scorer.provider, scorer.passed_over
+        info = BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha, *served_by)
         buffers = shared.buffers if shared else _make_buffers(bundle)
         stages = {
             camera: self._serving[camera]
@@ -225,7 +229,7 @@ class Service:
             try:
                 bundle = bundles.read(path)
                 shared = next((stages for stages in self._serving.values() if stages.info.id == bundle.id), None)
-                scorer = shared.scorer if shared else prepare(bundle, self._threads, self._search)
+                scorer = shared.scorer if shared else self._prepare(bundle)
             except Exception:
                 if _identity(path) == directory:
                     raise
@@ -233,6 +237,9 @@ class Service:
                 if _identity(path) == directory:
                     return bundle, scorer, shared
         raise BundleError("is replaced faster than it can be read", where=path)
+
+    def _prepare(self, bundle: Bundle) -> Scorer:
+        return prepare(bundle, self._threads, self._search, self._providers)
 
 
 def inspects(bundle: Bundle) -> Succession:
