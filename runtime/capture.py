@@ -24,6 +24,7 @@ import numpy as np
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
 from runtime import address, picture
 from runtime.ahead import Ahead
+from runtime.declared import Declared
 from runtime.frame import Frame, Image
 
 DEFAULT_FPS = 25.0
@@ -337,6 +338,27 @@ class _Camera:
 
     def release(self) -> None:
         self._capture.release()
+
+    def declared(self) -> Declared:
+        found = [self._capture.get(what) for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        return Declared(
+            backend=self._capture.getBackendName(),
+            format=_letters(self._capture.get(cv2.CAP_PROP_FOURCC)),
+            size=(max(0, round(found[0])), max(0, round(found[1]))),
+            fps=round(fps, 3) if 0 < fps < math.inf else 0.0,
+        )
+
+
+def declared(camera: Grabber) -> Declared | None:
+    """Give what a camera says of itself; None where OpenCV did not open it."""
+    return camera.declared() if isinstance(camera, _Camera) else None
+
+
+def _letters(code: float) -> str:
+    """Give the four letters of a codec or a format of pictures; empty for what is none."""
+    letters = int(code).to_bytes(4, "little", signed=code < 0)
+    return letters.decode("ascii") if letters.isalnum() else ""
 
 
 def _stamp(image: Image | None, frame_id: int) -> Frame:

@@ -149,6 +149,15 @@ def _first_good(
     return replace(found[0], passed_over=lines), replace(found[1], passed_over=lines)
 
 
+def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
+    """Give the golden frames of a bundle.
+
+    Raises:
+        BundleShapeMismatch: its file holds none.
+    """
+    return [image for image, _, _ in _golden(bundle, grid.hw[0] * grid.hw[1])]
+
+
 def scene_reference(bundle: Bundle) -> Thumbnail | None:
     """Give the thumbnail that the camera's place is told from; None in a bundle that was made before there was one.
 

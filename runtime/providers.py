@@ -93,9 +93,10 @@ def at_home(provider: Provider) -> Provider:
     return msgspec.structs.replace(provider, options=options)
 
 
-def builds(providers: Sequence[Provider]) -> bool:
-    """Tell whether a first start may take minutes, as a provider compiles the graph."""
-    return any(provider.name != CPU.name for provider in providers)
+def building(wanted: Sequence[Provider], present: Sequence[str] | None = None) -> list[str]:
+    """Name those of the wanted providers that are there and may build something at their first start."""
+    present = onnxruntime.get_available_providers() if present is None else present
+    return [provider.name for provider in wanted if provider.name != CPU.name and provider.name in present]
 
 
 def _start(model: Path, threads: int, providers: Sequence[Provider]) -> Embed:

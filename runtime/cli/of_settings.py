@@ -1,0 +1,47 @@
+"""Verbs that look at one bundle, or at all that a settings file names: as `run` would load them, without a camera."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from runtime.cli.arguments import whole
+
+if TYPE_CHECKING:
+    from edge_config.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("bundle", metavar="DIR", nargs="?", help="a bundle; or give --config")
+    parser.add_argument("--config", metavar="FILE", help="settings, YAML or TOML: all bundles of its cameras")
+    parser.add_argument("--threads", type=whole(0, 1024), metavar="N", help="bound on all threads; 0: all cores")
+
+
+def read(args: argparse.Namespace) -> tuple[Settings, list[str]]:
+    """Give the settings that the bundles are loaded with, and their paths.
+
+    Raises:
+        UsageError: neither bundle nor settings are given, or both.
+        SettingsError: the settings are wrong.
+    """
+    from edge_config import settings
+    from edge_config.errors import UsageError
+
+    if (args.bundle is None) == (args.config is None):
+        raise UsageError("one thing to look at is needed", remedy="give a bundle, or --config FILE")
+    tree = settings.read_file(args.config) if args.config else of_bundle(args.bundle)
+    if args.threads is not None:
+        tree["threads"] = args.threads
+    found = settings.parse(tree, where=args.config or "command line")
+    return found, bundles(found)
+
+
+def of_bundle(path: str) -> dict[str, object]:
+    """Give the settings that `run` has where only a bundle is given, but for the camera, which nobody opens."""
+    return {"bundle": path, "cameras": {"none": {"source": 0}}}
+
+
+def bundles(settings: Settings) -> list[str]:
+    """Give the paths of the bundles of all cameras, each once."""
+    return list(dict.fromkeys(camera.bundle or settings.bundle for camera in settings.cameras.values()))
