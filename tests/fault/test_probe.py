@@ -11,7 +11,10 @@ import pytest
 
 from edge_config.errors import SourceUnavailable
 from edge_config.sections import Camera
-from runtime.probe import Probe
+from runtime.declared import Declared
+from runtime.feed import Feed
+from runtime.frame import SharedFrame
+from runtime.probe import Probe, Spread
 from tests.fakes.camera import BROKEN, COMMAND, HANGS_IN_OPEN, LOST, PICTURE, WIDE, pixels, plugged
 from tests.fakes.mjpeg import streaming
 from tests.processes import DEVICE, call
@@ -113,3 +116,17 @@ def test_capture_process_that_dies_is_said(tmp_path: Path) -> None:
     kill = (sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGILL)")
     with plugged(tmp_path / "camera") as remote, pytest.raises(SourceUnavailable, match="killed by signal 4"):
         Probe(Camera(source=remote.source), kill).run(seconds=1.0, timeout_s=WAITS_S)
+
+
+def test_time_over_a_dropped_frame_is_no_interval(tmp_path: Path) -> None:
+    """Frames 1, 2 and 4 at 0, 10 and 30 ms come 100 a second, and 10 ms apart; the one that was dropped is counted."""
+    frames = [(1, 0), (2, 10_000_000), (4, 30_000_000)]
+    camera = Camera(source=str(tmp_path))
+    probe = Probe(camera, FAKE)
+    probe._frames = [SharedFrame(0, 0, (48, 64), number, 0, at_ns) for number, at_ns in frames]
+    feed = Feed("probe", camera, lambda _: None)
+    feed.dropped["newer"] = 1
+    report = probe._sum_up(0.0, Declared(), feed)
+    assert report.fps == 100.0
+    assert report.interval_ms == Spread(10.0, 10.0, 10.0)
+    assert report.dropped == {"newer": 1}
