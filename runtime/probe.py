@@ -185,7 +185,7 @@ class Probe:
         return Report(
             source=self._where,
             declared=declared,
-            opened_s=round(times_ns[0] / 1e9 - began_s, 3),
+            opened_s=round(float(times_ns[0]) / 1e9 - began_s, 3),
             seconds=round(seconds, 3),
             pictures=len(self._frames),
             undecodable=sum(frame.hw is None for frame in self._frames),

@@ -76,6 +76,15 @@ def test_a_provider_is_backed_by_those_after_it() -> None:
     assert chains == [list(ALL), [CUDA.name, CPU.name], [CPU.name]]
 
 
+def test_session_that_goes_on_without_its_provider_is_no_success() -> None:
+    """ONNX Runtime computes on the CPU where a provider cannot, and only warns: that is told, and not taken for it."""
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(ProviderUnavailable, match="does not start: ONNX Runtime goes on without it"),
+    ):
+        Embed(MODEL, 1, providers=(CUDA, CPU))
+
+
 def test_no_provider_at_all_is_said(tiny_bundle: Path) -> None:
     """Where none of the list is there, the error names each, and the one that always is."""
     with pytest.raises(ProviderUnavailable, match=r"TensorrtExecutionProvider: not in .*add CPUExecutionProvider"):
