@@ -50,6 +50,9 @@ def processor(root: Path, machine: str | None = None) -> Finding:
     info = lines(root / "proc/cpuinfo")
     model = _model(info) or machine
     flags = {_SAME.get(flag, flag) for flag in _field(info, "flags", "Features").split()}
+    if machine == "aarch64" and _field(info, "flags"):  # as qemu passes it on
+        remedy = "figures of speed mean nothing here"
+        return Finding("processor", "warn", f"{machine}, emulated on {model}", remedy, data={"machine": machine})
     known = _FEATURES.get(machine, {})
     features = [name for flag, name in known.items() if flag in flags]
     says = f"{model} ({machine}); {', '.join(features) or 'no vector instructions that are known here'}"

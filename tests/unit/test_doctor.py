@@ -54,6 +54,7 @@ def parsed(**changes: object) -> settings.Settings:
         ("aarch64", ROCK, "warn", ["Cortex-A55 and Cortex-A76", "no dot product"]),
         ("x86_64", PC, "ok", ["Some CPU @ 3 GHz", "FMA, AVX2, VNNI"]),
         ("x86_64", PC.replace("avx2", ""), "warn", ["no AVX2"]),
+        ("aarch64", PC, "warn", ["aarch64, emulated on Some CPU @ 3 GHz"]),
         ("aarch64", "", "warn", ["aarch64", "no vector instructions"]),
         ("riscv64", "", "ok", ["riscv64"]),
     ],
