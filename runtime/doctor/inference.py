@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -38,7 +39,7 @@ def present(wanted: Sequence[Provider], there: Sequence[str], version: str) -> F
 
 def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Try | None = None) -> Iterator[Finding]:
     """Load a bundle on each of the wanted providers that are there."""
-    attempt = attempt or _attempt
+    attempt = attempt or partial(_attempt, settings.threads)
     serves = False
     problems: list[tuple[Provider, Answer]] = []
     for provider in settings.providers:
@@ -78,9 +79,9 @@ def main() -> None:
     print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer)}).decode())
 
 
-def _attempt(path: str, provider: Provider) -> Answer:
+def _attempt(threads: int, path: str, provider: Provider) -> Answer:
     timeout_s = TIMEOUT_S if provider.name == CPU.name else _BUILDING_S
-    return ask(__name__, path, msgspec.json.encode(provider).decode(), "0", timeout_s=timeout_s)
+    return ask(__name__, path, msgspec.json.encode(provider).decode(), str(threads), timeout_s=timeout_s)
 
 
 def _started(path: str, provider: Provider, value: dict[str, Any], settings: Settings) -> Finding:
