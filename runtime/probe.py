@@ -108,16 +108,24 @@ class Probe:
         """
         with tempfile.TemporaryDirectory(prefix="patchedge-probe-") as folder:
             said = Path(folder) / "declared.json"
-            feed = Feed(_NAME, self._camera, self._events.put, (*self._command, str(said)))
+            feed = Feed(_NAME, self._camera, self._hear, (*self._command, str(said)))
             began_s = time.monotonic()
             feed.start()
             try:
                 self._take(feed, began_s, seconds, timeout_s)
             finally:
                 feed.close()
-                self._forget()
+                self._memories.clear()
             declared = msgspec.json.decode(said.read_bytes(), type=Declared) if said.exists() else Declared()
         return self._sum_up(began_s, declared, feed)
+
+    def _hear(self, event: FeedEvent) -> None:
+        """Map a memory at once: a frame in it may be taken before what is waiting here is read."""
+        if isinstance(event, MemoryMade):
+            self._memories[event.memory] = mmap.mmap(event.descriptor, event.size, prot=mmap.PROT_READ)
+            os.close(event.descriptor)
+        else:
+            self._events.put(event)
 
     def _take(self, feed: Feed, began_s: float, seconds: float, timeout_s: float) -> None:
         until_s = began_s + timeout_s
@@ -152,9 +160,6 @@ class Probe:
             SourceUnavailable: it did not open.
         """
         match event:
-            case MemoryMade():
-                self._memories[event.memory] = mmap.mmap(event.descriptor, event.size, prot=mmap.PROT_READ)
-                os.close(event.descriptor)
             case MemoryGone():
                 self._memories.pop(event.memory, None)
             case FeedChanged(state=state, reason=reason) if state != "live":
@@ -166,14 +171,6 @@ class Probe:
                     raise SourceUnavailable(redact(reason).removeprefix(f"{self._where}: "), where=self._where)
                 return True
         return False
-
-    def _forget(self) -> None:
-        """Close what came too late."""
-        while not self._events.empty():
-            event = self._events.get()
-            if isinstance(event, MemoryMade):
-                os.close(event.descriptor)
-        self._memories.clear()
 
     def _sum_up(self, began_s: float, declared: Declared, feed: Feed) -> Report:
         times_ns = np.array([frame.t_mono_ns for frame in self._frames], dtype=np.float64)
