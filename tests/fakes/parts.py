@@ -20,7 +20,9 @@ from runtime.oversight import Oversight
 from runtime.watched import Watched
 
 NORMAL, STRANGE, THRESHOLD = 1.0, 9.0, 5.0
-OLD = BundleInfo("a" * 64, "/bundles/old", THRESHOLD, 0.01)
+OLD = BundleInfo(
+    "a" * 64, "/bundles/old", THRESHOLD, 0.01, "CPUExecutionProvider", ("CUDAExecutionProvider: not here",)
+)
 NEW = BundleInfo("b" * 64, "/bundles/new", 2 * THRESHOLD, 0.01)
 
 _slots = itertools.count()

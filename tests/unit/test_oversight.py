@@ -176,6 +176,8 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
         "state": "live",
         "reason": "delivers pictures",
         "bundle": OLD.id,
+        "provider": "CPUExecutionProvider",
+        "passed_over": ("CUDAExecutionProvider: not here",),
         "threshold": OLD.threshold,
         "score": NORMAL,
         "frames": 1,
