@@ -1,0 +1,206 @@
+"""Build the image for ARM here, run it under emulation, and compare. Usage: python -m tests.arm64.run [--help].
+
+Needs root, Debian's packages and PyPI; no registry of images. Half an hour at first, less when the base and the
+layers are there. All is kept in the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from tests.arm64 import root, scores, sizes
+from tests.arm64.containers import Containers
+from tests.arm64.disassembly import vector_loops
+from tests.arm64.inside import PI_4, PI_5, Inside, faults
+from tests.processes import DEVICE, EXPORT
+
+IMAGE = "localhost/patchedge:arm64"
+MOST_MB, AIM_MB = 450, 350
+
+PACKAGES = "opt/patchedge/lib/python3*/site-packages"
+
+
+@dataclass
+class Report:
+    """Prints what was found, and keeps what was wrong."""
+
+    wrong: list[str]
+    started_s: float
+
+    def title(self, text: str) -> None:
+        """Begin a part."""
+        print(f"\n== {text} ({time.monotonic() - self.started_s:.0f} s)", flush=True)
+
+    def lines(self, *lines: str) -> None:
+        """Print lines."""
+        print(*lines, sep="\n", flush=True)
+
+    def must(self, good: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+        """Print what must hold, and whether it does."""
+        print(f"{'ok' if good else 'WRONG'}: {what}", flush=True)
+        if not good:
+            self.wrong.append(what)
+
+
+def main() -> int:
+    """Do it all; 0 if everything is as it must be."""
+    parser = argparse.ArgumentParser(description="Build Dockerfile.arm64 under emulation and compare its scores.")
+    parser.add_argument("--work", type=Path, default=Path("build/arm64"), help="folder for all that is made")
+    parser.add_argument("--demo", type=Path, default=Path("build/demo"), help="folder of `patchedge-export demo --run`")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    report = Report([], time.monotonic())
+    try:
+        root.prepare()
+        _make_demo(args.demo)
+        containers = Containers(args.work)
+        root.make_base(args.work, containers)
+        report.title("build")
+        containers.build("Dockerfile.arm64", "generic", IMAGE, {"BASE": root.BASE, "REVISION": _revision()})
+        with _mounted(containers, args) as image:
+            _show_image(report, image)
+            _show_loops(report, image.root)
+            _show_inside(report, image)
+            _check(report, image)
+            _play(report, image, args.work)
+    except root.Unable as error:
+        print(f"arm64: {error}", file=sys.stderr)
+        return 69
+    report.title("verdict")
+    report.lines(*(report.wrong or ["all as it must be"]))
+    return 1 if report.wrong else 0
+
+
+def _make_demo(demo: Path) -> None:
+    if not (demo / "belt.bundle" / "manifest.json").exists() or not (demo / "camera.avi").exists():
+        subprocess.run([*EXPORT, "demo", str(demo), "--run", "--force"], check=True, stdout=sys.stderr)
+
+
+def _revision() -> str:
+    done = subprocess.run(["git", "rev-parse", "HEAD"], check=False, capture_output=True, text=True)  # noqa: S607
+    return done.stdout.strip() or "unknown"
+
+
+@contextmanager
+def _mounted(containers: Containers, args: argparse.Namespace) -> Iterator[Inside]:
+    """Give the image with the demo on /bundles, settings on /etc/patchedge and an empty /data of its user."""
+    container, where = containers.mount(IMAGE)
+    config = containers.config(IMAGE)
+    data, etc = args.work / "data", args.work / "etc"
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir()
+    os.chown(data, *(int(number) for number in config["User"].split(":")))
+    etc.mkdir(exist_ok=True)
+    try:
+        yield Inside(where, config, {"/bundles": args.demo.resolve(), "/etc/patchedge": etc.resolve()}, data.resolve())
+    finally:
+        containers.remove(container)
+
+
+def _show_image(report: Report, image: Inside) -> None:
+    report.title("image")
+    config = image.config
+    for key in ("Entrypoint", "Cmd", "User", "WorkingDir", "StopSignal", "Healthcheck", "Labels"):
+        report.lines(f"{key}: {json.dumps(config.get(key))}")
+    filled = sizes.measure(image.root)
+    report.lines("", *sizes.table(filled), "")
+    mb = filled.total() / sizes.MB
+    report.must(mb <= MOST_MB, f"the image has {mb:.0f} MB, at most {MOST_MB} (the aim is {AIM_MB})")
+
+
+def _show_loops(report: Report, where: Path) -> None:
+    """Show the vector instructions of what was compiled here."""
+    report.title("distance loops")
+    for pattern, function, instruction in (
+        ("hnswlib*.so", "hnswlib::L2Sqr(", "fmla"),
+        ("runtime/_kernels*.so", "square_plain", "fmul"),  # fmul and fadd: the same number on every processor
+    ):
+        library = next(where.glob(f"{PACKAGES}/{pattern}"))
+        found = vector_loops(library, function, instruction)
+        for loop in found:
+            report.lines(f"{library.name}, {function}", *(f"    {line}" for line in loop))
+        report.must(bool(found), f"{library.name}: {instruction} on vectors in the loop of {function}")
+
+
+def _show_inside(report: Report, image: Inside) -> None:
+    report.title("who and what is inside")
+    found = image.look()
+    report.lines(*(f"{key}: {json.dumps(value)}" for key, value in found.items()))
+    report.must(not faults(found), "no compiler, pip, torch; an ordinary user; nothing writable but /data and /tmp")
+    report.lines(*faults(found))
+
+
+def _check(report: Report, image: Inside) -> None:
+    """Have `patchedge check` score the golden frames, as on a Pi 4 and as on a Pi 5."""
+    for processor in (PI_4, PI_5):
+        report.title(f"patchedge check as {processor}")
+        done = subprocess.run(
+            image.command(image.entry("check", "/bundles/belt.bundle"), processor),
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        report.lines(done.stdout + done.stderr)
+        report.must(done.returncode == 0, f"check accepts the bundle of x86 as {processor}")
+
+
+def _play(report: Report, image: Inside, work: Path) -> None:
+    """Play the clip here and inside, and compare."""
+    bundles = str(image.mounts["/bundles"])
+    report.title("the demo clip on x86")
+    events, metrics = _free_ports(2)
+    _write(work / "x86.yaml", scores.settings(bundles, events, metrics))
+    x86 = scores.play([*DEVICE, "run", "--config", str(work / "x86.yaml")], events, work / "x86.log")
+    report.lines(f"{len(x86.scores)} frames, alerts {x86.alerts}")
+
+    report.title(f"the demo clip inside, as {PI_4}")
+    events, metrics = _free_ports(2)
+    _write(image.mounts["/etc/patchedge"] / "settings.yaml", scores.settings("/bundles", events, metrics))
+    environment = ["env", f"PATCHEDGE_HEALTH=127.0.0.1:{metrics}"]
+    began_s = time.monotonic()
+    arm64 = scores.play(
+        image.command(image.entry()), events, work / "arm64.log", image.command([*environment, *image.health()])
+    )
+    report.lines(f"{len(arm64.scores)} frames in {time.monotonic() - began_s:.0f} s, alerts {arm64.alerts}")
+    report.must(arm64.health == 0, f"the health check gave {arm64.health} while it ran")
+
+    report.title("scores of x86 and of emulated arm64")
+    rows = scores.compare(x86, arm64)
+    (work / "scores.json").write_bytes(msgspec.json.encode(rows))
+    report.lines(*scores.table(rows), "")
+    most = max(row.difference for row in rows)
+    report.must(most <= scores.MOST, f"scores differ by {most:.1e} relative, at most {scores.MOST:.0e}")
+    report.must(all(row.same_label for row in rows), "every label is the same")
+    report.must(x86.alerts == arm64.alerts, "the same alerts in the same frames")
+
+
+def _write(path: Path, tree: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Give ports that nobody uses at this moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+if __name__ == "__main__":
+    sys.exit(main())
