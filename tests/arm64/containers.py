@@ -23,6 +23,7 @@ class Containers:
         self._work = work.resolve()
         self._command = ["buildah", "--root", f"{self._work}/containers", "--runroot", f"{self._work}/run"]
         self._command += ["--storage-driver", "vfs"]
+        self._call("rm", "--all")  # what an earlier run, cut short, has left
 
     def has(self, image: str) -> bool:
         """Tell whether there is an image of this name."""
@@ -35,7 +36,7 @@ class Containers:
         self._call("add", "--quiet", container, str(archive), "/")
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as in Debian's own image
         self._call("config", "--os", "linux", "--arch", "arm64", "--env", path, "--cmd", "bash", container)
-        self._call("commit", "--quiet", "--rm", container, image)
+        self._call("commit", "--quiet", "--rm", "--timestamp", "0", container, image)  # the same root, the same layers
 
     def build(self, dockerfile: str, target: str, image: str, arguments: Mapping[str, str]) -> None:
         """Build a target; its output goes to stderr.

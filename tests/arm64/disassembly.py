@@ -40,8 +40,12 @@ def loops(instructions: list[tuple[int, str]]) -> list[list[str]]:
     return [[f"{at:x}: {text}" for at, text in instructions if first <= at <= last] for first, last in inner]
 
 
-def vector_loops(library: Path, name: str, instruction: str) -> list[list[str]]:
+def vector_loops(listing: str, name: str, instruction: str) -> list[list[str]]:
     """Give the innermost loops of a function that have `instruction` on whole vectors of four floats."""
     wanted = re.compile(rf"\b{instruction}\s+v\d+\.4s")
-    found = loops(function(disassemble(library), name))
-    return [loop for loop in found if any(wanted.search(line) for line in loop)]
+    return [loop for loop in loops(function(listing, name)) if any(wanted.search(line) for line in loop)]
+
+
+def mnemonics(loop: list[str]) -> list[str]:
+    """Give the names of the instructions of a loop that work on whole vectors of four floats."""
+    return [line.split()[1] for line in loop if re.search(r"\sv\d+\.4s", line)]

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PI_4, PI_5 = "cortex-a72", "cortex-a76"
-"""Processors that qemu can be: of armv8.0-a, with nothing above it, and of armv8.2-a with the dot product."""
+from tests.arm64.board import PI_4, Board
 
 # Runs inside the image; what it finds is compared with what must be.
 _LOOK = """
 import importlib.util, json, os, shutil, sys
-status = dict(line.rstrip().split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
+status = dict(line.rstrip("\\n").split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
 def writable(folder):
     try:
         open(os.path.join(folder, "x"), "w").close()
@@ -45,23 +44,26 @@ class Inside:
         config: of the image, as Docker has it: environment, user, entry point.
         mounts: folder in the image -> folder here, read-only.
         data: what is mounted on /data, for the image's user to write.
+        boards: folder for the files by which a board is known.
     """
 
     root: Path
     config: Mapping[str, Any]
     mounts: Mapping[str, Path]
     data: Path
+    boards: Path
 
-    def command(self, words: Sequence[str], processor: str = PI_4) -> list[str]:
+    def command(self, words: Sequence[str], board: Board = PI_4) -> list[str]:
         """Give the command line that runs `words` inside; the network is that of this machine."""
         user, group = self.config["User"].split(":")
         command = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"]
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]  # for setpriv, which gives them up
-        command += ["--ro-bind", str(self.root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
-        command += ["--chmod", "1777", "/tmp", "--bind", str(self.data), "/data", "--chdir", "/data"]  # noqa: S108
+        command += ["--ro-bind", str(self.root), "/", "--proc", "/proc", "--dev", "/dev"]
+        command += ["--tmpfs", "/tmp", "--chmod", "1777", "/tmp", "--bind", str(self.data), "/data"]  # noqa: S108
+        command += board.mounts(self.boards)
         for target, source in self.mounts.items():
             command += ["--ro-bind", str(source), target]
-        command += ["--clearenv", "--setenv", "QEMU_CPU", processor]
+        command += ["--chdir", "/data", "--clearenv", "--setenv", "QEMU_CPU", board.qemu]
         for pair in self.config["Env"]:
             name, _, value = pair.partition("=")
             command += ["--setenv", name, value]
@@ -77,9 +79,9 @@ class Inside:
         kind, *command = self.config["Healthcheck"]["Test"]
         return ["/bin/sh", "-c", *command] if kind == "CMD-SHELL" else command
 
-    def output(self, words: Sequence[str], processor: str = PI_4) -> str:
+    def output(self, words: Sequence[str], board: Board = PI_4) -> str:
         """Run a command to its end and give what it prints."""
-        done = subprocess.run(self.command(words, processor), check=True, stdout=subprocess.PIPE, text=True)
+        done = subprocess.run(self.command(words, board), check=True, stdout=subprocess.PIPE, text=True)
         return done.stdout.strip()
 
     def look(self) -> dict[str, Any]:

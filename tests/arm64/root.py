@@ -84,7 +84,18 @@ def make_base(work: Path, containers: Containers) -> None:
         (work / "root.done").touch()
     (root / "etc/apt/sources.list").write_text(SOURCES)
     leave_out = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
-    command = ["/bin/tar", "-C", str(root), "--numeric-owner", "--wildcards", *leave_out, "-cf", str(archive), "."]
+    command = [
+        "/bin/tar",
+        "-C",
+        str(root),
+        "--numeric-owner",
+        "--sort=name",
+        "--wildcards",
+        *leave_out,
+        "-cf",
+        str(archive),
+        ".",
+    ]
     subprocess.run(command, check=True)
     containers.import_root(archive, BASE)
     archive.unlink()

@@ -129,14 +129,16 @@ def test_what_an_image_must_not_have_is_found(wrong: dict[str, Any]) -> None:
     assert len(faults(GOOD | wrong)) == 1
 
 
-def test_a_command_runs_as_the_image_says() -> None:
+def test_a_command_runs_as_the_image_says(tmp_path: Path) -> None:
     """The root is mounted read-only, the user and the environment are those of the image."""
     config = {"User": "10001:10002", "Env": ["A=b=c"], "Entrypoint": ["patchedge"], "Cmd": ["run"]}
-    image = Inside(Path("/root-of-it"), config, {"/bundles": Path("/here")}, Path("/data-here"))
+    image = Inside(Path("/root-of-it"), config, {"/bundles": Path("/here")}, Path("/data-here"), tmp_path)
     words = " ".join(image.command(image.entry()))
     assert "--ro-bind /root-of-it / " in words
     assert "--ro-bind /here /bundles" in words
     assert "--setenv A b=c" in words
+    assert "--setenv QEMU_CPU cortex-a72" in words
+    assert "0xd08" in (tmp_path / "cortex-a72" / "cpuinfo").read_text()
     assert "--reuid=10001 --regid=10002 --clear-groups" in words
     assert words.endswith("patchedge run")
     assert image.entry("check", "b") == ["patchedge", "check", "b"]
