@@ -56,8 +56,9 @@ class Inside:
     def command(self, words: Sequence[str], board: Board = PI_4) -> list[str]:
         """Give the command line that runs `words` inside; the network is that of this machine."""
         user, group = self.config["User"].split(":")
-        command = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--cap-drop", "ALL"]
-        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]  # for setpriv, which gives them up
+        command = ["bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"]
+        # Two capabilities for setpriv, which gives them up.
+        command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
         command += ["--ro-bind", str(self.root), "/", "--proc", "/proc", "--dev", "/dev"]
         command += ["--tmpfs", "/tmp", "--chmod", "1777", "/tmp", "--bind", str(self.data), "/data"]  # noqa: S108
         command += board.mounts(self.boards)

@@ -35,6 +35,9 @@ from tests.processes import DEVICE, EXPORT
 IMAGE = "localhost/patchedge:arm64"
 MOST_MB, AIM_MB = 450, 350
 
+FRAMES = 240
+"""Of the clip, from its start: an object comes by from 151 to 225, the next from 251. Emulated, each takes seconds."""
+
 PACKAGES = "opt/patchedge/lib/python3*/site-packages"
 
 
@@ -65,6 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build Dockerfile.arm64 under emulation and compare its scores.")
     parser.add_argument("--work", type=Path, default=Path("build/arm64"), help="folder for all that is made")
     parser.add_argument("--demo", type=Path, default=Path("build/demo"), help="folder of `patchedge-export demo --run`")
+    parser.add_argument("--frames", type=int, default=FRAMES, help="of the clip to score under emulation; 750 are all")
     parser.add_argument("--no-build", action="store_true", help="run the image that is there already")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -82,7 +86,7 @@ def main() -> int:
             _show_loops(report, image.root)
             _show_inside(report, image)
             _check(report, image)
-            _play(report, image, args.work)
+            _play(report, image, args.work, args.frames)
     except root.Unable as error:
         print(f"arm64: {error}", file=sys.stderr)
         return 69
@@ -168,7 +172,7 @@ def _check(report: Report, image: Inside) -> None:
         report.must(done.returncode == 0, f"check accepts the bundle of x86 as {board.name}")
 
 
-def _play(report: Report, image: Inside, work: Path) -> None:
+def _play(report: Report, image: Inside, work: Path, frames: int) -> None:
     """Play the clip here and inside, and compare."""
     bundles = str(image.mounts["/bundles"])
     report.title("the demo clip on x86")
@@ -180,12 +184,11 @@ def _play(report: Report, image: Inside, work: Path) -> None:
     report.title(f"the demo clip inside, as {PI_4.name}")
     events, metrics = _free_ports(2)
     _write(image.mounts["/etc/patchedge"] / "settings.yaml", scores.settings("/bundles", events, metrics))
-    environment = ["env", f"PATCHEDGE_HEALTH=127.0.0.1:{metrics}"]
+    health = image.command(["env", f"PATCHEDGE_HEALTH=127.0.0.1:{metrics}", *image.health()])
     began_s = time.monotonic()
-    arm64 = scores.play(
-        image.command(image.entry()), events, work / "arm64.log", image.command([*environment, *image.health()])
-    )
+    arm64 = scores.play(image.command(image.entry()), events, work / "arm64.log", frames, health)
     report.lines(f"{len(arm64.scores)} frames in {time.monotonic() - began_s:.0f} s, alerts {arm64.alerts}")
+    report.lines("it ended with 0, by SIGTERM" if len(arm64.scores) == frames else "it ended with 0, with its clip")
     report.must(arm64.health == 0, f"the health check gave {arm64.health} while it ran")
 
     report.title("scores of x86 and of emulated arm64")
@@ -195,7 +198,8 @@ def _play(report: Report, image: Inside, work: Path) -> None:
     most = max(row.difference for row in rows)
     report.must(most <= scores.MOST, f"scores differ by {most:.1e} relative, at most {scores.MOST:.0e}")
     report.must(all(row.same_label for row in rows), "every label is the same")
-    report.must(x86.alerts == arm64.alerts, "the same alerts in the same frames")
+    last = rows[-1].frame
+    report.must([alert for alert in x86.alerts if alert[0] < last] == arm64.alerts, "alerts begin and end alike")
 
 
 def _write(path: Path, tree: dict[str, Any]) -> None:

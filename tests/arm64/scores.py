@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +19,8 @@ SILENCE_S = 300.0
 
 MOST = 1e-3
 """Relative difference of a score that is allowed: processors sum in other orders, and no threshold is that fine."""
+
+ALL = sys.maxsize
 
 _HEALTH_AFTER = 10  # frames
 _END_S = 60.0
@@ -65,26 +70,28 @@ def settings(bundles: str, events: int, metrics: int) -> dict[str, Any]:
     }
 
 
-def play(command: Sequence[str], events: int, log: Path, health: Sequence[str] = ()) -> Played:
-    """Run a device until its clip is over.
+def play(command: Sequence[str], events: int, log: Path, frames: int = ALL, health: Sequence[str] = ()) -> Played:
+    """Run a device until its clip is over or so many frames are scored; then it gets SIGTERM.
 
     Args:
-        command: of the device.
+        command: of the device, or of what runs it as its only child.
         events: port that it publishes on.
         log: for its stderr.
+        frames: at which to stop it.
         health: command that asks it how it is, run while it scores.
 
     Raises:
-        RuntimeError: a message was lost, none came any more, or it ended with an error.
+        RuntimeError: a message was lost, none came any more, or it did not end with 0.
     """
-    played = Played()
     with (
         log.open("wb") as stream,
         subprocess.Popen(command, stderr=stream) as device,
         Subscriber(f"tcp://127.0.0.1:{events}", kinds=["score", "alert", "state"]) as subscriber,
     ):
         try:
-            _listen(subscriber, played, health)
+            played = _listen(subscriber, frames, health)
+            if len(played.scores) == frames:
+                os.kill(_inside(device.pid), signal.SIGTERM)
             code = device.wait(_END_S)
         except BaseException:
             device.kill()
@@ -94,9 +101,10 @@ def play(command: Sequence[str], events: int, log: Path, health: Sequence[str] =
     return played
 
 
-def _listen(subscriber: Subscriber, played: Played, health: Sequence[str]) -> None:
+def _listen(subscriber: Subscriber, frames: int, health: Sequence[str]) -> Played:
+    played = Played()
     asked: subprocess.Popen[bytes] | None = None
-    while True:
+    while len(played.scores) < frames:
         received = subscriber.receive(SILENCE_S)
         if received is None or received.missed:
             raise RuntimeError(f"after {len(played.scores)} scores: {received}")
@@ -112,18 +120,27 @@ def _listen(subscriber: Subscriber, played: Played, health: Sequence[str]) -> No
             asked = subprocess.Popen(health)
     if asked is not None:
         played.health = asked.wait(_END_S)
+    return played
+
+
+def _inside(pid: int) -> int:
+    """Give the process that bwrap runs; a process that is not bwrap, itself."""
+    if Path(f"/proc/{pid}/comm").read_text() != "bwrap\n":
+        return pid
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
 def compare(x86: Played, arm64: Played) -> list[Row]:
-    """Put the frames of two runs side by side.
+    """Put the frames of arm64 beside the same ones of x86.
 
     Raises:
-        ValueError: they have not the same frames, or one was not scored.
+        ValueError: there are none, x86 has not all of them, one is missing, or one was not scored.
     """
-    if x86.scores.keys() != arm64.scores.keys() or not x86.scores:
+    frames = range(1, len(arm64.scores) + 1)
+    if not frames or set(frames) != arm64.scores.keys() or not arm64.scores.keys() <= x86.scores.keys():
         raise ValueError(f"{len(x86.scores)} frames on x86, {len(arm64.scores)} on arm64, and not the same ones")
     rows = []
-    for frame in sorted(x86.scores):
+    for frame in frames:
         one, other = x86.scores[frame], arm64.scores[frame]
         if one.score is None or other.score is None:
             raise ValueError(f"frame {frame} has no score: {one.score} on x86, {other.score} on arm64")

@@ -73,11 +73,11 @@ def test_another_label_is_told() -> None:
     assert "0 of 1" in table(rows)[-1]
 
 
-@pytest.mark.parametrize("other", [played(), played(score(1, 1.0)), played(score(1, 1.0), score(2, None))])
+@pytest.mark.parametrize("other", [played(), played(score(2, 1.0)), played(score(1, 1.0), score(2, None))])
 def test_frames_without_a_counterpart_are_refused(other: Played) -> None:
     """Nothing is compared where a frame is missing or was not scored."""
     with pytest.raises(ValueError, match=r"frame"):
-        compare(played(score(1, 1.0), score(2, 1.0)), other)
+        compare(played(score(1, 1.0), score(2, 1.0), score(3, 1.0)), other)
 
 
 def test_only_the_innermost_loop_of_the_function_is_shown() -> None:

@@ -105,7 +105,7 @@ def test_hnswlib_is_built_for_a_baseline_and_freedoms_of_arithmetic_stay_there()
 
 
 def test_the_context_is_what_a_build_needs_and_nothing_else() -> None:
-    """.dockerignore lets in the packages, what pip builds them by, and a vendor's wheel; no .git, no build, no .venv."""
+    """.dockerignore lets in the packages, what pip builds them by, and a vendor's wheel: no .git, build or .venv."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
     packages = {"edge_config", "runtime", "export"}
