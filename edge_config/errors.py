@@ -35,6 +35,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── SourceLost                      a camera that was open delivers no more
 │   ├── AddressUnavailable              a socket cannot be bound or reached
 │   ├── JournalUnavailable              the journal's file is another's
+│   ├── ProviderUnavailable             a provider of ONNX Runtime that is not there or does not start
 │   └── WeightsUnavailable              weights of a network that cannot be downloaded
 ├── SettingsError                  78   settings that are wrong
 │   └── KeysInvalid                     a key file that is missing, is none, or that others can read
@@ -206,6 +207,10 @@ class AddressUnavailable(UnavailableError):
 
 class JournalUnavailable(UnavailableError):
     """The file of the journal is in use by another runtime, or is another program's database."""
+
+
+class ProviderUnavailable(UnavailableError):
+    """A provider of ONNX Runtime is not there, or does not start."""
 
 
 class WeightsUnavailable(UnavailableError):

@@ -66,7 +66,8 @@ class Camera(Section, frozen=True):
 
     Attributes:
         source: camera index, /dev/videoN, a stable name such as /dev/v4l/by-id/NAME, a pattern such as /dev/video* (the
-            first that opens), v4l2://PATH, rtsp or http URL, video file or folder.
+            first that opens), v4l2://PATH, csi://N (see `Capture`), gst:PIPELINE, rtsp or http URL, video file or
+            folder.
         pace: for files and folders: `fps` plays at their own rate, `max` as fast as possible.
         fps: frames a second of a file or folder; by default the file's own, 25 for a folder.
         bundle: path of the camera's own bundle; by default that of all.
@@ -222,3 +223,41 @@ class Trust(Section, frozen=True):
     keys: Annotated[tuple[KeyText, ...], Meta(max_length=16)] = ()  # all fit in one message to the worker
     unsigned: Literal["allow", "refuse"] | None = None
     rebuild_index: bool = False
+
+
+ProviderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,48}ExecutionProvider\Z")]
+"""As ONNX Runtime calls it."""
+
+
+class Provider(Section, frozen=True):
+    """What computes the graph.
+
+    Attributes:
+        name: such as CUDAExecutionProvider.
+        options: as ONNX Runtime's documentation of the provider says; `{state}` in a text stands for the folder where
+            patchedge keeps its state.
+    """
+
+    name: ProviderName
+    options: dict[str, str | int | float | bool] = {}
+
+
+CPU = Provider(name="CPUExecutionProvider")
+
+Providers = Annotated[tuple[Provider, ...], Meta(min_length=1, max_length=8)]
+"""The first that starts and computes what the exporter did is used; those after it take what it cannot compute."""
+
+
+class Capture(Section, frozen=True):
+    """How the cameras at a CSI port are opened: `csi://0`, or `csi://0?width=640&height=480&fps=10`.
+
+    Attributes:
+        csi: pipeline of GStreamer, in which {sensor}, {width}, {height} and {fps} are filled in.
+        width, height: of the pictures, pixels, where the source does not say.
+        fps: pictures a second, where the source does not say.
+    """
+
+    csi: Annotated[str, Meta(max_length=4096)] = ""
+    width: Annotated[int, Meta(ge=16, le=16384)] = 1280
+    height: Annotated[int, Meta(ge=16, le=16384)] = 720
+    fps: Annotated[int, Meta(ge=1, le=1000)] = 30

@@ -13,11 +13,13 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from edge_config import signature
+from edge_config import csi, profiles, signature
 from edge_config.errors import SettingsError
 from edge_config.sections import (
+    CPU,
     Alerts,
     Camera,
+    Capture,
     Clips,
     Control,
     Degrade,
@@ -25,6 +27,8 @@ from edge_config.sections import (
     Journal,
     Metrics,
     Name,
+    Provider,
+    Providers,
     SearchKind,
     Section,
     Security,
@@ -44,6 +48,7 @@ MAX_BYTES = 128 << 10
 
 _MOST_MERGED = 256
 _DEEPEST = 32  # brackets in brackets
+_MOST_PROVIDER_BYTES = 8 << 10  # with keys and cores, all fit in one message to the worker
 
 
 class Settings(Section, frozen=True):
@@ -55,6 +60,12 @@ class Settings(Section, frozen=True):
         device: name of this device in every topic.
         threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
         search: how far patches are searched: the score is the same, the time is not.
+        profile: values for a kind of device, which the settings go over: `auto` takes that of the device it runs on,
+            `none` takes none. What is read names the one that was taken.
+        providers: of ONNX Runtime, in the order in which they are tried.
+        affinity: numbers of the cores that scoring keeps to; empty: all.
+        budget_ms: what a frame should take; `doctor` and `warm` say where it takes longer.
+        capture: how cameras at a CSI port are opened.
         events: the PUB socket.
         control: the socket that answers requests.
         metrics: figures and health over HTTP.
@@ -70,6 +81,11 @@ class Settings(Section, frozen=True):
     device: Name = "edge"
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     search: SearchKind = "lazy"
+    profile: Annotated[str, Meta(min_length=1, max_length=64)] = profiles.AUTO
+    providers: Providers = (CPU,)
+    affinity: Annotated[tuple[Annotated[int, Meta(ge=0, le=4095)], ...], Meta(max_length=1024)] = ()
+    budget_ms: Annotated[float, Meta(gt=0, le=60_000)] | None = None
+    capture: Capture = msgspec.field(default_factory=Capture)
     events: Events = msgspec.field(default_factory=Events)
     control: Control = msgspec.field(default_factory=Control)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
@@ -132,6 +148,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     Raises:
         SettingsError: an unknown key, a value out of bounds, or an open socket that was not asked for.
     """
+    tree = profiles.apply(tree, where)
     try:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
@@ -146,9 +163,19 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     for name, camera in settings.cameras.items():
         _check_camera(name, camera, where)
     _check_trust(settings.trust, where)
+    _check_providers(settings.providers, where)
     if settings.degrade.cool_c >= settings.degrade.hot_c:
         raise SettingsError("key `degrade.cool_c` is not below `degrade.hot_c`", where=where)
-    return settings
+    return _with_pipelines(settings, where)
+
+
+def _with_pipelines(settings: Settings, where: str) -> Settings:
+    """Put the pipelines of the device in place of csi:// sources."""
+    cameras = {
+        name: msgspec.structs.replace(camera, source=csi.pipeline(camera.source, settings.capture, where))
+        for name, camera in settings.cameras.items()
+    }
+    return msgspec.structs.replace(settings, cameras=cameras)
 
 
 def _check_security(security: Security, where: str) -> None:
@@ -184,6 +211,11 @@ def _check_trust(trust: Trust, where: str) -> None:
             raise SettingsError(
                 f"key `trust.keys`: `{text}` is no key", where=where, remedy="ed25519: and 64 hex digits, or a file"
             )
+
+
+def _check_providers(providers: Sequence[Provider], where: str) -> None:
+    if len(msgspec.json.encode(providers)) > _MOST_PROVIDER_BYTES:
+        raise SettingsError(f"key `providers` is longer than {_MOST_PROVIDER_BYTES} bytes", where=where)
 
 
 def _check_camera(name: str, camera: Camera, where: str) -> None:
@@ -226,7 +258,7 @@ def explain(problem: str, known: Sequence[str]) -> str:
 def _explain_device(problem: str, tree: dict[str, Any]) -> str:
     """Explain a problem of the device's settings, in which keys of `cameras` are names."""
     place = problem.partition(" - at ")[2]
-    if place.startswith("`key` in") or "[...]" in place:
+    if "$.cameras" in place and (place.startswith("`key` in") or "[...]" in place):
         return _explain_camera(problem, tree["cameras"])
     sections: dict[str, type[Section]] = {
         "": Settings,
@@ -238,8 +270,10 @@ def _explain_device(problem: str, tree: dict[str, Any]) -> str:
         ".clips": Clips,
         ".security": Security,
         ".trust": Trust,
+        ".capture": Capture,
+        ".providers[...]": Provider,
     }
-    section = sections.get(place.strip("`").removeprefix("$"), Section)
+    section = sections.get(re.sub(r"\[\d+\]", "[...]", place.strip("`").removeprefix("$")), Section)
     return explain(problem, section.__struct_fields__)
 
 

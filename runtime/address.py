@@ -13,23 +13,30 @@ Kind = Literal["stream", "device", "recording"]
 
 STREAMS = {"rtsp", "rtsps", "http", "https"}
 
+GSTREAMER, CSI = "gst:", "csi://"
+
 _CREDENTIALS = re.compile(r"(?<=://).*@", flags=re.DOTALL)  # to the last @: a password may hold anything
+_PROPERTIES = re.compile(r"\b(user-id|user-pw|location-password)\s*=\s*(\"[^\"]*\"|\S+)")  # of GStreamer's elements
 
 
 def kind(source: int | str) -> Kind:
     """Tell what kind of source this is: streams and devices are live, a recording is a file or a folder.
+
+    What GStreamer opens is a stream: whether its device is there, only the pipeline knows.
 
     Raises:
         SourceUnavailable: a URL of a kind that is not known.
     """
     name = str(source)
     scheme = name.partition("://")[0].lower() if "://" in name else ""
+    if name.startswith((GSTREAMER, CSI)):
+        return "stream"
     if scheme in STREAMS:
         return "stream"
     if scheme == "v4l2" or name.isdecimal():
         return "device"
     if scheme:
-        known = "a camera index, /dev/videoN, v4l2://, rtsp://, http://, a file or a folder"
+        known = "a camera index, /dev/videoN, v4l2://, csi://, rtsp://, http://, gst:PIPELINE, a file or a folder"
         raise SourceUnavailable("this kind of source is not known", where=redact(name), remedy=f"give {known}")
     return "device" if name.startswith("/dev/") and not name.startswith("/dev/shm/") else "recording"  # noqa: S108
 
@@ -48,5 +55,5 @@ def devices(source: int | str) -> list[str]:
 
 
 def redact(url: str) -> str:
-    """Hide user and password of a URL."""
-    return _CREDENTIALS.sub("***@", url)
+    """Hide user and password of a URL, or of a pipeline."""
+    return _PROPERTIES.sub(r"\1=***", _CREDENTIALS.sub("***@", url))

@@ -63,6 +63,8 @@ class Answers:
                 "state": watched.state,
                 "reason": watched.reason,
                 "bundle": watched.bundle.id,
+                "provider": watched.bundle.provider,
+                "passed_over": watched.bundle.passed_over,
                 "threshold": watched.threshold,
                 "score": watched.score,
                 "frames": watched.frames,

@@ -24,6 +24,7 @@ import numpy as np
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
 from runtime import address, picture
 from runtime.ahead import Ahead
+from runtime.declared import Declared
 from runtime.frame import Frame, Image
 
 DEFAULT_FPS = 25.0
@@ -31,6 +32,9 @@ DEFAULT_FPS = 25.0
 
 STREAM_TIMEOUT_MS = 5000
 """FFmpeg gives up opening or reading a stream after this time."""
+
+_SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+"""End of a pipeline that has none: colours as OpenCV wants them, and no queue of old pictures."""
 
 redact = address.redact
 
@@ -180,7 +184,7 @@ class Live:
 
 
 def open_source(source: int | str, *, pace: Literal["fps", "max"] = "fps", fps: float | None = None) -> Source:
-    """Open a camera index, /dev/videoN, v4l2:// or stream URL, video file, picture or folder of pictures.
+    """Open a camera index, /dev/videoN, v4l2://, stream URL, gst:PIPELINE, video file, picture or folder of pictures.
 
     Args:
         source: what to open.
@@ -196,11 +200,13 @@ def open_source(source: int | str, *, pace: Literal["fps", "max"] = "fps", fps: 
 
 
 def open_camera(source: int | str) -> Grabber:
-    """Open a camera or stream. Of several devices that a pattern names, the first that opens.
+    """Open a camera, stream or pipeline. Of several devices that a pattern names, the first that opens.
 
     Raises:
         SourceUnavailable: there is none, or it does not open.
     """
+    if str(source).startswith((address.GSTREAMER, address.CSI)):
+        return _open_pipeline(str(source))
     if address.kind(source) == "stream":
         return _open_stream(str(source))
     name = f"camera {source}"
@@ -291,6 +297,32 @@ def _open_stream(url: str) -> Grabber:
     return _Camera(capture)
 
 
+def has_backend(backend: int) -> bool:
+    """Tell whether this OpenCV can open a source with one of its back ends, such as `cv2.CAP_GSTREAMER`."""
+    registry = cv2.videoio_registry
+    try:
+        return bool(registry.hasBackend(backend))  # a plug-in may be known and not there
+    except AttributeError:  # of an OpenCV as old as that of a Jetson
+        return backend in registry.getBackends()
+
+
+def _open_pipeline(source: str) -> Grabber:
+    where = redact(source)
+    if source.startswith(address.CSI):
+        remedy = "choose a profile that knows the device's pipeline, or write it as gst:PIPELINE"
+        raise SourceUnavailable("no pipeline is known for this camera", where=where, remedy=remedy)
+    if not has_backend(cv2.CAP_GSTREAMER):
+        remedy = "use the system's OpenCV (python3-opencv, or that of JetPack); the wheels of PyPI have no GStreamer"
+        raise SourceUnavailable(f"OpenCV {cv2.__version__} has no GStreamer here", where=where, remedy=remedy)
+    pipeline = source.removeprefix(address.GSTREAMER).strip()
+    if "appsink" not in pipeline:
+        pipeline = f"{pipeline} ! {_SINK}"
+    capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+    if not capture.isOpened():
+        raise SourceUnavailable("does not open", where=where, remedy="try the pipeline with gst-launch-1.0")
+    return _Camera(capture)
+
+
 class _Camera:
     """A `Grabber` over an OpenCV capture."""
 
@@ -306,6 +338,27 @@ class _Camera:
 
     def release(self) -> None:
         self._capture.release()
+
+    def declared(self) -> Declared:
+        found = [self._capture.get(what) for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        return Declared(
+            backend=self._capture.getBackendName(),
+            format=_letters(self._capture.get(cv2.CAP_PROP_FOURCC)),
+            size=(max(0, round(found[0])), max(0, round(found[1]))),
+            fps=round(fps, 3) if 0 < fps < math.inf else 0.0,
+        )
+
+
+def declared(camera: Grabber) -> Declared | None:
+    """Give what a camera says of itself; None where OpenCV did not open it."""
+    return camera.declared() if isinstance(camera, _Camera) else None
+
+
+def _letters(code: float) -> str:
+    """Give the four letters of a codec or a format of pictures; empty for what is none."""
+    letters = int(code).to_bytes(4, "little", signed=code < 0)
+    return letters.decode("ascii") if letters.isalnum() else ""
 
 
 def _stamp(image: Image | None, frame_id: int) -> Frame:

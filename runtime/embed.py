@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_config.errors import BundleGraphInvalid
+from edge_config.errors import BundleGraphInvalid, ProviderUnavailable
+from edge_config.sections import CPU, Provider
 
 onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
 
@@ -35,28 +37,36 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
 class Embed:
     """Run the graph: backbone, local aggregation and joining of the layers in one."""
 
-    def __init__(self, model: Path, threads: int = 0, *, optimise: bool = True) -> None:
-        """Load model.onnx for the CPU.
+    def __init__(
+        self, model: Path, threads: int = 0, *, optimise: bool = True, providers: Sequence[Provider] = (CPU,)
+    ) -> None:
+        """Load model.onnx.
 
         Args:
             model: the file.
             threads: threads of ONNX Runtime; 0 means all cores.
             optimise: False computes operator by operator, as the file says: slow, for comparisons.
+            providers: what computes it: the first one, and those after it what that one cannot.
 
         Raises:
             BundleGraphInvalid: ONNX Runtime does not take the file, or its input or output is of another form.
+            ProviderUnavailable: it does take it, but does without the first provider.
         """
         options = session_options(threads)
         if not optimise:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+            chain = [(provider.name, _as_text(provider.options)) for provider in providers]
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=chain)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
             raise BundleGraphInvalid(f"ONNX Runtime refuses it ({error})", where=str(model)) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(uint8)":
             raise BundleGraphInvalid("not a graph with one uint8 input and one output", where=str(model))
+        self._session.disable_fallback()  # it would go on with another provider, and say nothing
         self.provider: str = self._session.get_providers()[0]
+        if self.provider != providers[0].name:
+            raise ProviderUnavailable("does not start: ONNX Runtime goes on without it", where=providers[0].name)
         self._input, self._output = inputs[0].name, outputs[0].name
         self.input_shape: tuple[int, ...] = tuple(inputs[0].shape)
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)
@@ -69,3 +79,8 @@ class Embed:
         binding.bind_output(self._output, "cpu", 0, np.float32, features.shape, features.ctypes.data)
         self._session.run_with_iobinding(binding)
         return features
+
+
+def _as_text(options: dict[str, str | int | float | bool]) -> dict[str, str]:
+    """Write options as ONNX Runtime reads them."""
+    return {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in options.items()}

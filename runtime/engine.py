@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
+import structlog
 
-from edge_config.sections import SearchKind, Trust
+from edge_config.sections import CPU, Provider, SearchKind, Trust
 from runtime.backoff import Backoff
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import SharedFrame, Wanted
+from runtime.frame import BundleInfo, SharedFrame, Wanted
 from runtime.jobs import Attach, Begin, Detach, Done, Load, Loaded, Refusal, View
 from runtime.life import Life, Lost, lost
 from runtime.link import LinkClosed, module
@@ -23,7 +24,7 @@ _MOST = 2
 """Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
 
 _BUILDS = 10
-"""Times as long as loading it, a bundle may take whose index is built on the device."""
+"""Times as long as loading it, a bundle may take whose index is built on the device, or whose graph is compiled."""
 
 _TICK_S = 0.25
 """The watch looks so often whether an answer is overdue."""
@@ -45,6 +46,8 @@ class Engine:
         search: SearchKind = "lazy",
         trust: Trust | None = None,
         views: Mapping[str, View] | None = None,
+        providers: Sequence[Provider] = (CPU,),
+        affinity: Sequence[int] = (),
         command: Sequence[str] = module("runtime.worker"),
         job_timeout_s: float = 10.0,
         load_timeout_s: float = 120.0,
@@ -59,15 +62,21 @@ class Engine:
             search: how far patches are searched.
             trust: whose bundles are served; by default everybody's.
             views: camera -> how its frames are looked at; by default all of them.
+            providers: of ONNX Runtime, in the order in which they are tried.
+            affinity: cores that the worker keeps to; empty: all.
             command: starts the worker.
             job_timeout_s: a worker that owes an answer to a frame for so long is hung.
-            load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds indices.
+            load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds
+                indices, or where a provider other than the CPU may compile the graph.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
         """
         self._paths = dict(bundles)
         self._views = msgspec.json.encode(dict(views or {}))
-        self._begin = Begin(threads, search, len(self._views), trust or Trust())
-        load_timeout_s *= _BUILDS if self._begin.trust.rebuild_index else 1
+        self._begin = Begin(
+            threads, search, len(self._views), trust or Trust(), providers=tuple(providers), affinity=tuple(affinity)
+        )
+        compiles = any(provider.name != CPU.name for provider in providers)
+        load_timeout_s *= _BUILDS if compiles or self._begin.trust.rebuild_index else 1
         self._tell = tell
         self._new_life = partial(Life, command, job_timeout_s, load_timeout_s)
         self._backoff = backoff or Backoff(0.5, 30.0)
@@ -244,6 +253,7 @@ class Engine:
             load, starts = life.loaded(loaded)
             if loaded.info is not None:
                 self._paths.update(dict.fromkeys(load.cameras, load.path))
+                _say_what_computes(loaded.info)
         if loaded.refusal is not None:
             self._refused(load, loaded.refusal, starts=starts)
         elif loaded.info is not None and not starts:
@@ -292,3 +302,9 @@ class Engine:
     def _number(self) -> int:
         self._last_number += 1
         return self._last_number
+
+
+def _say_what_computes(info: BundleInfo) -> None:
+    """Log, where that is so, that it is not the provider that was wanted."""
+    for line in info.passed_over:
+        structlog.get_logger().warning("provider passed over", path=info.path, problem=line, computes=info.provider)

@@ -198,12 +198,16 @@ class BundleInfo:
         path: where it was loaded from.
         threshold: a score above it is anomalous.
         promised_alpha: false-alarm rate that the threshold promises.
+        provider: of ONNX Runtime that computes its graph; empty where that is not known.
+        passed_over: those that would have been preferred, a line each that says why they do not serve.
     """
 
     id: str
     path: str
     threshold: float
     promised_alpha: float
+    provider: str = ""
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

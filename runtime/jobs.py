@@ -13,7 +13,7 @@ import math
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.sections import Attachable, Camera, Polygon, SearchKind, Trust
+from edge_config.sections import CPU, Attachable, Camera, Polygon, Provider, SearchKind, Trust
 from runtime.frame import BundleInfo, Result, Wanted
 
 
@@ -33,6 +33,8 @@ class View(msgspec.Struct, frozen=True):
 class Begin(msgspec.Struct, frozen=True, tag=True):
     """How to score: threads of all libraries together (0 means all cores), how far to search, and whose bundles.
 
+    The providers of ONNX Runtime come in the order in which they are tried, and the cores to keep to, if not all.
+
     A parcel comes along with one item of `size` bytes: the `View` of each camera, a dictionary in JSON.
     """
 
@@ -40,6 +42,8 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     search: SearchKind
     size: int
     trust: Trust = msgspec.field(default_factory=Trust)
+    providers: tuple[Provider, ...] = (CPU,)
+    affinity: tuple[int, ...] = ()
 
 
 class Attach(msgspec.Struct, frozen=True, tag=True):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from edge_config import hnsw_header
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.manifest import Scoring, Tolerance
-from edge_config.sections import SearchKind, Trust
+from edge_config.sections import CPU, Provider, SearchKind, Trust
 from runtime.arrays import read_archive, read_array
 from runtime.embed import Embed
 from runtime.frame import Grid, Image
@@ -23,6 +23,7 @@ from runtime.history import History
 from runtime.index import build_index
 from runtime.lazy import LazySearch
 from runtime.preprocess import Preprocess
+from runtime.providers import PassedOver, starting
 from runtime.prune import PrunedSearch
 from runtime.score import ScoreFrame
 from runtime.scorer import Scorer
@@ -56,6 +57,7 @@ class GoldenCheck:
         scores: largest relative difference of a score.
         distances_mean: largest, over the frames, mean difference of patch distances, as a share of the largest one.
         tolerance: what the manifest allows this provider.
+        passed_over: providers that would have been preferred, a line each that says why they do not serve.
     """
 
     provider: str
@@ -63,15 +65,29 @@ class GoldenCheck:
     scores: float
     distances_mean: float
     tolerance: Tolerance
+    passed_over: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
         """Within the tolerance; what cannot be compared (NaN) is not."""
         return self.scores <= self.tolerance.scores and self.distances_mean <= self.tolerance.distances_mean
 
+    @property
+    def differences(self) -> str:
+        """Say how far it is, in words."""
+        return (
+            f"golden frames differ on this machine: scores by {self.scores:.1e} of {self.tolerance.scores:.0e} "
+            f"allowed, patch distances by {self.distances_mean:.1e} of {self.tolerance.distances_mean:.0e}"
+        )
+
 
 def load(
-    path: str | Path, threads: int = 0, search: SearchKind = "lazy", trust: Trust | None = None
+    path: str | Path,
+    threads: int = 0,
+    search: SearchKind = "lazy",
+    *,
+    trust: Trust | None = None,
+    providers: Sequence[Provider] = (CPU,),
 ) -> tuple[Bundle, Scorer]:
     """Verify a bundle, load it, and score its golden frames.
 
@@ -80,23 +96,30 @@ def load(
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
         search: how far patches are searched.
         trust: whose bundles are served; by default everybody's.
+        providers: of ONNX Runtime. The first that starts and is within the tolerance serves.
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
+        ProviderUnavailable: no provider starts.
     """
     trust = trust or Trust()
     bundle = read(path, trust)
-    return bundle, prepare(bundle, threads, search, rebuild_index=trust.rebuild_index)
+    return bundle, prepare(bundle, threads, search, rebuild_index=trust.rebuild_index, providers=providers)
 
 
-def prepare(bundle: Bundle, threads: int, search: SearchKind, *, rebuild_index: bool = False) -> Scorer:
+def prepare(
+    bundle: Bundle,
+    threads: int,
+    search: SearchKind,
+    *,
+    rebuild_index: bool = False,
+    providers: Sequence[Provider] = (CPU,),
+) -> Scorer:
     """Do what `load` does with a bundle that was read."""
-    scorer, provider = _make_scorer(bundle, threads, search, rebuild_index=rebuild_index)
-    checked = _check_golden(bundle, scorer, provider)
+    scorer, checked = _first_good(bundle, threads, search, providers, rebuild_index=rebuild_index)
     if not checked.good:
         raise BundleParity(
-            f"golden frames differ on this machine: scores by {checked.scores:.1e} of {checked.tolerance.scores:.0e} "
-            f"allowed, patch distances by {checked.distances_mean:.1e} of {checked.tolerance.distances_mean:.0e}",
+            checked.differences,
             where=str(bundle.path),
             remedy="use the package versions of the manifest, or export on this kind of machine",
         )
@@ -104,13 +127,57 @@ def prepare(bundle: Bundle, threads: int, search: SearchKind, *, rebuild_index: 
 
 
 def load_and_check(
-    path: str | Path, threads: int = 0, search: SearchKind = "lazy", trust: Trust | None = None
+    path: str | Path,
+    threads: int = 0,
+    search: SearchKind = "lazy",
+    *,
+    trust: Trust | None = None,
+    providers: Sequence[Provider] = (CPU,),
 ) -> tuple[Bundle, Scorer, GoldenCheck]:
     """Do what `load` does, but leave the judgement of the golden frames to the caller."""
     trust = trust or Trust()
     bundle = read(path, trust)
-    scorer, provider = _make_scorer(bundle, threads, search, rebuild_index=trust.rebuild_index)
-    return bundle, scorer, _check_golden(bundle, scorer, provider)
+    return bundle, *_first_good(bundle, threads, search, providers, rebuild_index=trust.rebuild_index)
+
+
+def _first_good(
+    bundle: Bundle, threads: int, search: SearchKind, providers: Sequence[Provider], *, rebuild_index: bool
+) -> tuple[Scorer, GoldenCheck]:
+    """Take the first provider that computes what the exporter did; if none does, the last of those that start."""
+    passed: list[PassedOver] = []
+    found: tuple[Scorer, GoldenCheck] | None = None
+    scorer: Scorer | None = None
+    failed: Exception | None = None
+    for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed):
+        if scorer is None:
+            scorer = _make_scorer(bundle, threads, search, embed, rebuild_index=rebuild_index)
+        scorer = replace(scorer.another(), embed=embed, provider=embed.provider)
+        try:
+            checked = _check_golden(bundle, scorer)
+        except BundleShapeMismatch:
+            raise
+        except Exception as error:  # noqa: BLE001 - a provider may start and fail at the first frame, with anything
+            failed = error
+            passed.append(PassedOver(embed.provider, error.what if isinstance(error, BundleParity) else str(error)))
+            continue
+        found = scorer, checked
+        if checked.good:
+            break
+        passed.append(PassedOver(embed.provider, checked.differences))
+    if found is None:
+        assert failed is not None  # noqa: S101 - `starting` raises where nothing starts
+        raise failed
+    lines = tuple(str(one) for one in passed if one.provider != found[1].provider)
+    return replace(found[0], passed_over=lines), replace(found[1], passed_over=lines)
+
+
+def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
+    """Give the golden frames of a bundle.
+
+    Raises:
+        BundleShapeMismatch: its file holds none.
+    """
+    return [image for image, _, _ in _golden(bundle, grid.hw[0] * grid.hw[1])]
 
 
 def scene_reference(bundle: Bundle) -> Thumbnail | None:
@@ -129,7 +196,7 @@ def scene_reference(bundle: Bundle) -> Thumbnail | None:
     return found
 
 
-def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, *, rebuild_index: bool) -> tuple[Scorer, str]:
+def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed, *, rebuild_index: bool) -> Scorer:
     manifest = bundle.manifest
     scene_reference(bundle)  # a bad one is said now, not when a camera is opened
     size, dimension = manifest.coreset.size, manifest.features.dimension
@@ -146,7 +213,6 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, *, rebuild_in
     spec = manifest.preprocessing
     if any(crop > resize for crop, resize in zip(spec.crop_hw, spec.resize_hw, strict=True)):
         raise BundleShapeMismatch("crops more than it resizes to", where=str(bundle.file(bundles.MANIFEST)))
-    embed = Embed(bundle.file(bundles.MODEL), threads)
     wanted = (1, *spec.crop_hw, 3), (grid.hw[0] * grid.hw[1], dimension)
     if (embed.input_shape, embed.output_shape) != wanted:
         raise BundleShapeMismatch(
@@ -154,8 +220,7 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, *, rebuild_in
             where=str(bundle.file(bundles.MODEL)),
         )
     graph = _rebuilt(bundle, bank, threads) if rebuild_index else _graph(bundle, bank, threads)
-    scorer = assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid, search)
-    return scorer, embed.provider
+    return assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid, search)
 
 
 def _graph(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:
@@ -216,9 +281,9 @@ def _array(bundle: Bundle, name: str, shape: tuple[int, ...], kind: type[K]) -> 
     return array
 
 
-def _check_golden(bundle: Bundle, scorer: Scorer, provider: str) -> GoldenCheck:
+def _check_golden(bundle: Bundle, scorer: Scorer) -> GoldenCheck:
     """Score the golden frames as the exporter did, and compare."""
-    tolerances = bundle.manifest.parity.tolerances
+    tolerances, provider = bundle.manifest.parity.tolerances, scorer.provider
     if provider not in tolerances:
         raise BundleParity(
             f"its manifest has no tolerance for {provider}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.sections import CPU
 from runtime.frame import Grid, Image, Neighbours, Score
 from runtime.preprocess import Preprocess
 from runtime.score import anomaly_map
@@ -19,7 +20,8 @@ class Scorer:
     """The stages from a picture to its score: the same four, in the same order, on the device and at export.
 
     `search` looks at patches as far as the score needs; `whole` looks every patch up and remembers nothing, for maps
-    that are judged and for comparisons. `new_search` makes another `search`, which remembers nothing yet.
+    that are judged and for comparisons. `new_search` makes another `search`, which remembers nothing yet. `provider` of
+    ONNX Runtime computes `embed`; those in `passed_over`, a line each, would have been preferred.
     """
 
     preprocess: Preprocess
@@ -29,6 +31,8 @@ class Scorer:
     score: Callable[[NDArray[np.float32], Neighbours], Score]
     grid: Grid
     new_search: Callable[[], Deciding]
+    provider: str = CPU.name
+    passed_over: tuple[str, ...] = ()
 
     def another(self) -> Scorer:
         """Give the same stages, on the same parts, for another camera."""

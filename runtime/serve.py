@@ -56,6 +56,8 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
             search=settings.search,
             trust=settings.trust,
             views=_views(settings),
+            providers=settings.providers,
+            affinity=settings.affinity,
         )
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)

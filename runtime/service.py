@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleError
-from edge_config.sections import SearchKind, Trust
+from edge_config.sections import CPU, Provider, SearchKind, Trust
 from runtime.detail import Detail, detail
 from runtime.frame import BundleInfo, Image, Result, SceneFault, Score, Wanted
 from runtime.jobs import View
@@ -172,6 +172,7 @@ class Service:
         inspection: Callable[[Bundle], Succession],
         views: Mapping[str, View] | None = None,
         trust: Trust | None = None,
+        providers: Sequence[Provider] = (CPU,),
     ) -> None:
         """Serve nothing yet.
 
@@ -181,7 +182,9 @@ class Service:
             inspection: says how a bundle inspects.
             views: camera -> how its frames are looked at; by default all of them.
             trust: whose bundles are served; by default everybody's.
+            providers: of ONNX Runtime, in the order in which they are tried.
         """
+        self._providers = providers
         self._threads = limit_threads(threads, blas=1)
         self._search = search
         self._inspection = inspection
@@ -199,7 +202,8 @@ class Service:
         """
         bundle, scorer, shared = self._read(path)
         calibration = bundle.manifest.calibration
-        info = BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha)
+        served_by = scorer.provider, scorer.passed_over
+        info = BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha, *served_by)
         buffers = shared.buffers if shared else _make_buffers(bundle)
         stages = {
             camera: self._serving[camera]
@@ -238,7 +242,13 @@ class Service:
         raise BundleError("is replaced faster than it can be read", where=path)
 
     def _prepare(self, bundle: Bundle) -> Scorer:
-        return prepare(bundle, self._threads, self._search, rebuild_index=self._trust.rebuild_index)
+        return prepare(
+            bundle,
+            self._threads,
+            self._search,
+            rebuild_index=self._trust.rebuild_index,
+            providers=self._providers,
+        )
 
 
 def inspects(bundle: Bundle) -> Succession:

@@ -25,6 +25,7 @@ import msgspec
 
 from edge_config.bundle import Bundle
 from edge_config.errors import MissingExtra
+from runtime.affinity import keep_to
 from runtime.frame import BundleInfo, Image
 from runtime.jobs import Attach, Begin, Detach, Done, FromWorker, Job, Load, Loaded, Refusal, ToWorker, View
 from runtime.link import Link, LinkClosed, from_parent
@@ -112,8 +113,9 @@ class Worker:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
         begin, views = self._begin.get()
         self._overlap = begin.threads != 1
+        keep_to(begin.affinity)
         inspection = self._inspection or service.inspects
-        serving = service.Service(begin.threads, begin.search, inspection, views, begin.trust)
+        serving = service.Service(begin.threads, begin.search, inspection, views, begin.trust, begin.providers)
         while True:
             load = self._loads.get()
             try:

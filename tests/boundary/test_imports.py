@@ -26,7 +26,20 @@ sys.meta_path.insert(0, Block())
 """
 
 VERBS = {
-    "runtime.cli.main": ("run", "watch", "replay", "bridge", "check", "bench", "bundle", "keygen", "schema"),
+    "runtime.cli.main": (
+        "run",
+        "watch",
+        "replay",
+        "bridge",
+        "doctor",
+        "probe",
+        "check",
+        "warm",
+        "bench",
+        "bundle",
+        "keygen",
+        "schema",
+    ),
     "export.cli.main": ("fit", "evaluate", "recalibrate", "demo", "signing-key", "sign"),
 }
 

@@ -15,6 +15,9 @@ from runtime.capture import Live, Recorded, open_camera, open_source, redact
 from runtime.frame import Image
 from tests.tiny import normal_picture, write_pictures
 
+END = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+"""Of a pipeline that gives colours as OpenCV has them, and the newest picture only."""
+
 WAIT_S = 10.0
 """For an event that comes at once unless something hangs."""
 
@@ -160,7 +163,7 @@ def test_close_ends_a_recording_that_waits_for_its_next_frame() -> None:
     assert recorded.read() is None
 
 
-@pytest.mark.parametrize("source", ["/no/such/file.mp4", "gst:videotestsrc", "csi://0", "ftp://host/x", "", "."])
+@pytest.mark.parametrize("source", ["/no/such/file.mp4", "ftp://host/x", "", "."])
 def test_source_that_is_none_says_so(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is absent, a folder without pictures or an unknown kind is refused in one line."""
     monkeypatch.chdir(tmp_path)
@@ -196,3 +199,42 @@ def test_credentials_never_show() -> None:
     assert redact("rtsp://admin:secret@10.0.0.4/stream") == "rtsp://***@10.0.0.4/stream"
     assert redact("rtsp://admin:p@ss/w@10.0.0.4/stream") == "rtsp://***@10.0.0.4/stream"
     assert redact("rtsp://10.0.0.4/stream") == "rtsp://10.0.0.4/stream"
+
+
+def test_pipeline_needs_an_opencv_that_has_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where OpenCV has none, the error names the remedy and hides passwords; so does csi:// without a pipeline."""
+    monkeypatch.setattr("runtime.capture.has_backend", lambda _: False)
+    source = "gst:rtspsrc location=rtsp://me:s3cret@host/x user-pw=s3cret2 ! appsink"
+    with pytest.raises(SourceUnavailable, match="has no GStreamer here; use the system's OpenCV") as caught:
+        open_camera(source)
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(SourceUnavailable, match="choose a profile"):
+        open_camera("csi://0")
+
+
+@pytest.mark.parametrize(
+    ("source", "opened"),
+    [
+        ("gst: videotestsrc ! appsink max-buffers=1 ", "videotestsrc ! appsink max-buffers=1"),
+        ("gst:videotestsrc", f"videotestsrc ! {END}"),
+    ],
+)
+def test_pipeline_is_opened_by_gstreamer_and_ends_without_a_queue(
+    monkeypatch: pytest.MonkeyPatch, source: str, opened: str
+) -> None:
+    """A pipeline with its own end is left as it is; one without gets an end that keeps no old pictures."""
+    asked = []
+
+    class Capture:
+        def __init__(self, *given: object) -> None:
+            asked.append(given)
+
+        def isOpened(self) -> bool:  # noqa: N802 - as OpenCV calls it
+            return True
+
+    monkeypatch.setattr("runtime.capture.has_backend", lambda _: True)
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    open_camera(source)
+    ((pipeline, backend),) = asked
+    assert backend == cv2.CAP_GSTREAMER
+    assert pipeline == opened

@@ -141,6 +141,21 @@ def test_verbs_demand_the_key_that_they_are_given(signed: Path, key: Path, verb:
     assert "there is no signature" in done.err
 
 
+def test_verbs_that_look_demand_the_keys_of_the_settings(signed: Path, key: Path, tmp_path: Path) -> None:
+    """`check`, `warm` and `doctor` take and refuse what `run` does, by `trust.keys` of the settings and by --key."""
+    config = tmp_path / "device.yaml"
+    config.write_text(f"bundle: {signed}\ncameras: {{cam1: {{source: 0}}}}\ntrust: {{keys: ['{public(key)}']}}\n")
+    by_settings, by_key = ("--config", config), (signed, "--key", public(key))
+    for code in (0, 65):
+        for verb in ("check", "warm"):
+            assert call_device(verb, *by_settings).code == code
+        assert call_device("warm", *by_key).code == code
+        for words in (by_settings, ("--bundle", *by_key)):
+            (found,) = json.loads(call_device("doctor", "--json", *words).out)["bundles"]
+            assert (found["level"], "no signature" in found["says"]) == (("fail", True) if code else ("ok", False))
+        (signed / bundles.SIGNATURE).unlink(missing_ok=True)
+
+
 def test_run_serves_what_is_signed_and_nothing_else(signed: Path, key: Path, tmp_path: Path) -> None:
     """With `trust.keys` in the settings, `run` serves the signed bundle, and without its signature ends with 65."""
     source = write_pictures(tmp_path / "pictures", set(), 2)

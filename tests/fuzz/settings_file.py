@@ -27,7 +27,9 @@ def seeds() -> list[bytes]:
         b"\0bundle: b\ncameras:\n  top: {source: 0, alerts: {min_frames: 3}, regions: [[[0, 0], [9, 0], [9, 9]]]}\n",
         b'\0{"bundle": "b", "cameras": {"top": {"source": "rtsp://x"}}, "events": {"bind": "tcp://127.0.0.1:5"},'
         b' "control": {"bind": "ipc://x"}, "metrics": {"bind": "127.0.0.1:0"}, "degrade": {"hot_c": 80, "cool_c": 70},'
-        b' "journal": {"path": "x"}, "clips": {"folder": ""}, "security": {"clients": "x"}, "trust": {"keys": ["x"]}}',
+        b' "journal": {"path": "x"}, "clips": {"folder": ""}, "security": {"clients": "x"}, "trust": {"keys": ["x"]},'
+        b' "capture": {"csi": "x"}, "providers": [{"name": "CPUExecutionProvider", "options": {"a": 1}}],'
+        b' "affinity": [0]}',
         b"\0a: &a [*a]\nb: !!python/object/apply:os.system [x]\n",
         b"\0a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n",
         b'\1bundle = "b"\n[cameras.top]\nsource = 0\n[trust]\nkeys = ["x"]\nunsigned = "allow"\n',

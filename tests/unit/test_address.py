@@ -23,7 +23,10 @@ from runtime import address
         ("https://host/stream", "stream"),
         ("/dev/shm/clip.mp4", "recording"),  # noqa: S108
         ("clips", "recording"),
-        ("gst:videotestsrc", "recording"),
+        ("gst:videotestsrc", "stream"),
+        ("gst:filesrc location=/dev/video0", "stream"),
+        ("csi://0", "stream"),
+        ("gst.mp4", "recording"),
     ],
 )
 def test_kinds_of_sources(source: int | str, kind: str) -> None:

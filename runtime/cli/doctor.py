@@ -1,0 +1,105 @@
+"""patchedge doctor: look at the device, and say on one page what is well, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from runtime.cli import of_settings
+
+if TYPE_CHECKING:
+    from edge_config.settings import Settings
+    from runtime.doctor.finding import Finding
+
+NAME = "doctor"
+HELP = "look at the device and its software: what is well, what is not, and what to do about it"
+
+_WIDTH = 118
+_INDENT = 22
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--bundle", metavar="DIR", help="also load this bundle, on each provider")
+    parser.add_argument("--config", metavar="FILE", help="look at what these settings name: bundles, cameras, places")
+    of_settings.add_trust_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print all findings as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the page; the exit code is that of the worst finding, 0 where there are warnings at most."""
+    from runtime.doctor.examine import examine
+    from runtime.doctor.finding import Finding, exit_code
+
+    settings, wrong = _settings(args)
+    configured = args.config is not None and not wrong
+    bundles = of_settings.bundles(settings) if configured else []
+    if args.bundle is not None and args.bundle not in bundles:
+        bundles.append(args.bundle)
+    tell = _tell if sys.stderr.isatty() else _say_nothing
+    page = {"settings": wrong or [Finding("settings", "ok", f"{args.config}, whole")]} if args.config else {}
+    page |= dict(examine(settings, bundles, configured=configured, tell=tell))
+    tell("")
+    code = exit_code([finding for found in page.values() for finding in found])
+    print(_as_json(page, code) if args.json else _as_text(page))
+    return code
+
+
+def _settings(args: argparse.Namespace) -> tuple[Settings, list[Finding]]:
+    """Give the settings; if those of the file are wrong, the defaults and what is wrong."""
+    from edge_config import settings
+    from edge_config.errors import SettingsError
+    from runtime.doctor.finding import Finding
+
+    tree = of_settings.of_bundle(args.bundle or "none")
+    of_settings.lay_trust(tree, args)
+    default = settings.parse(tree, where="command line")
+    if args.config is None:
+        return default, []
+    try:
+        tree = settings.read_file(args.config)
+        of_settings.lay_trust(tree, args)
+        return settings.parse(tree, where=args.config), []
+    except SettingsError as error:
+        return default, [Finding.of("settings", error)]
+
+
+def _as_json(page: dict[str, list[Finding]], code: int) -> str:
+    import msgspec
+
+    return msgspec.json.encode({"exit_code": code, **page}).decode()
+
+
+def _as_text(page: dict[str, list[Finding]]) -> str:
+    lines: list[str] = []
+    for section, found in page.items():
+        if found:
+            lines += ["", section] if lines else [section]
+        for finding in found:
+            start = f"  {finding.level:<4}  {finding.about}"
+            lines += _wrapped(f"{start:<{_INDENT}}{finding.says}")
+            if finding.remedy and finding.level != "ok":
+                lines += _wrapped(f"{'':<{_INDENT}}-> {finding.remedy}")
+    return "\n".join([*lines, "", _verdict([finding for found in page.values() for finding in found])])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=" " * _INDENT, break_long_words=False, break_on_hyphens=False)
+
+
+def _verdict(found: list[Finding]) -> str:
+    failed = sum(finding.level == "fail" for finding in found)
+    warned = sum(finding.level == "warn" for finding in found)
+    if failed:
+        return f"{failed} things must be put right, {warned} could be better"
+    return f"nothing is in the way of `patchedge run`; {warned} things could be better" if warned else "all is well"
+
+
+def _tell(about: str) -> None:
+    print(f"\r\033[K{f'looking at {about}' if about else ''}", end="", file=sys.stderr, flush=True)
+
+
+def _say_nothing(_: str) -> None:
+    pass

@@ -1,0 +1,101 @@
+"""patchedge probe: open a camera, a URL or a recording as the runtime would, and say what it gives."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.cli.arguments import between
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runtime.frame import Image
+    from runtime.probe import Report, Spread
+
+NAME = "probe"
+HELP = "open a camera or URL as the runtime would: sizes, rate, latency, jitter, and a frame"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "source", metavar="SOURCE", help="as of `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
+    )
+    parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="look for so long")
+    parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the last picture, as .png or .jpg")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was seen; a source that does not open in time is one line and exit code 69."""
+    import msgspec
+
+    from edge_config import settings
+    from edge_config.errors import UsageError
+    from runtime.log import set_up_logging
+    from runtime.picture import is_picture
+    from runtime.probe import Probe
+
+    if args.save is not None and not is_picture(args.save):
+        raise UsageError("not the name of a picture", where=str(args.save), remedy="name it .png or .jpg")
+    set_up_logging()
+    tree = {"bundle": "none", "cameras": {"probe": {"source": args.source}}}
+    probe = Probe(settings.parse(tree, where="command line").cameras["probe"])
+    report = probe.run(args.seconds, args.timeout)
+    saved = _save(probe.image, args.save)
+    if args.json:
+        print(msgspec.json.encode({**msgspec.to_builtins(report), "saved": saved}).decode())
+    else:
+        print(f"{report.source}: first picture after {report.opened_s:.2f} s")
+        for name, text in _lines(report, saved):
+            print(f"  {name:<9} {text}")
+    return 0
+
+
+def _save(image: Image | None, path: Path | None) -> str | None:
+    """Write a picture; give where it is, None if there is none.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    if image is None or path is None:
+        return None
+    import cv2
+
+    from edge_config.errors import UsageError
+
+    if not cv2.imwrite(str(path), image):
+        raise UsageError("the picture cannot be written", where=str(path), remedy="is there such a folder?")
+    return str(path)
+
+
+def _lines(report: Report, saved: str | None) -> Iterator[tuple[str, str]]:
+    said = report.declared
+    sizes = ", ".join(f"{width} x {height}" for width, height in report.sizes) or "no picture could be decoded"
+    yield "pictures", f"{sizes} pixels"
+    if said.backend:
+        rate = f"{said.fps:g} a second" if said.fps else "no rate"
+        size = f"{said.size[0]} x {said.size[1]} pixels" if all(said.size) else "no size"
+        yield "declared", f"{said.format or 'no format'}, {size}, {rate}; opened by {said.backend}"
+    for line in said.formats:
+        yield "offers", line
+    dropped = ", ".join(f"{number} {why}" for why, number in report.dropped.items()) or "none"
+    rate = "no rate" if report.fps is None else f"{report.fps:.1f} a second"
+    lost = f"dropped {dropped}, undecodable {report.undecodable or 'none'}"
+    yield "measured", f"{rate}: {report.pictures} in {report.seconds:.1f} s; {lost}"
+    yield "interval", _spread(report.interval_ms)
+    yield "jitter", f"{_spread(report.jitter_ms)}, around the median interval"
+    yield "latency", f"{_spread(report.latency_ms)}, from grab to arrival; camera and network come before that"
+    for line in report.interruptions:
+        yield "lost", line
+    if saved is not None:
+        yield "saved", saved
+
+
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
+        return "too few pictures"
+    return f"p50 {spread.p50:.1f}, p95 {spread.p95:.1f}, max {spread.max:.1f} ms"

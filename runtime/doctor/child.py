@@ -1,0 +1,53 @@
+"""Questions that may kill who asks them: they are put in a process of its own.
+
+A library that was built for another processor ends its process by SIGILL; a provider of ONNX Runtime may hang.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from runtime.link import module
+
+TIMEOUT_S = 180.0
+"""For anything but the building of an engine, on a slow and busy device too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of it.
+
+    Attributes:
+        value: what was printed, decoded from JSON; None if it failed.
+        problem: why it failed; empty if it did not.
+        illegal: it was ended because of an instruction that this processor does not have.
+    """
+
+    value: Any = None
+    problem: str = ""
+    illegal: bool = False
+
+
+def ask(name: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> Answer:
+    """Run `main` of one of our modules, which prints JSON, with arguments; or with the module `-c`, run code."""
+    command = (sys.executable, "-c", *arguments) if name == "-c" else (*module(name), *arguments)
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return Answer(problem=f"no answer in {timeout_s:g} s")
+    if done.returncode < 0:
+        number = -done.returncode
+        return Answer(problem=f"ended by {signal.Signals(number).name}", illegal=number == signal.SIGILL)
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return Answer(problem=last[:200] or f"ended with exit code {done.returncode}")
+    try:
+        return Answer(msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2] or b"null"))
+    except msgspec.MsgspecError:
+        return Answer(problem="it printed what makes no sense")

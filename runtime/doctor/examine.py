@@ -1,0 +1,88 @@
+"""All checks, in the order of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from edge_config.settings import Settings
+from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
+from runtime.doctor.child import Answer, ask
+from runtime.doctor.finding import Check, Finding, look
+
+_PROVIDERS = (
+    "import onnxruntime as o, json; "
+    "print(json.dumps({'version': o.__version__, 'present': o.get_available_providers()}))"
+)
+
+
+def examine(
+    settings: Settings,
+    bundles: list[str],
+    *,
+    configured: bool,
+    root: Path = Path("/"),
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[str, list[Finding]]]:
+    """Look at everything.
+
+    Args:
+        settings: what is to be run.
+        bundles: to be loaded.
+        configured: the settings are those of a file, so that what its cameras need must be there.
+        root: where /proc, /sys, /dev and /run are.
+        tell: hears what is looked at next.
+
+    Yields:
+        The name of a section, and what was found.
+    """
+    asked = ask("-c", _PROVIDERS)
+    sources = [camera.source for camera in settings.cameras.values()] if configured else []
+    sections: dict[str, list[tuple[str, Check]]] = {
+        "device": [
+            ("processor", partial(processor.processor, root)),
+            ("cores", partial(processor.cores, root)),
+            ("memory", partial(processor.memory, root)),
+            ("temperature", partial(heat.temperature, root, settings.degrade)),
+            ("throttling", partial(heat.throttling, root)),
+            ("frequency", partial(heat.frequency, root)),
+            ("clock", partial(clock.clock, root)),
+            ("profile", partial(processor.profile, root)),
+        ],
+        "software": [
+            ("python", software.python),
+            ("packages", software.packages),
+            ("hnswlib", neighbours.speed),
+            ("opencv", partial(vision.backends, sources)),
+            ("providers", partial(_providers, asked, settings)),
+        ],
+        "bundles": [("bundle", partial(_bundle, asked, path, settings)) for path in bundles],
+        "cameras": [
+            ("cameras", partial(cameras.cameras, root)),
+            ("group", cameras.group),
+            *([("camera", partial(cameras.wanted, settings.cameras))] if configured else []),
+        ],
+        "places": [
+            ("ports", partial(places.ports, settings)),
+            ("journal", partial(places.journal, settings)),
+            ("clips", partial(places.clips, settings)),
+            ("encryption", partial(places.keys, settings)),
+        ],
+    }
+    for section, checks in sections.items():
+        found = []
+        for about, check in checks:
+            tell(about)
+            found += look(about, check)
+        yield section, found
+
+
+def _providers(asked: Answer, settings: Settings) -> Finding:
+    if asked.problem:
+        return Finding("providers", "fail", f"no ONNX Runtime ({asked.problem})", "pip install 'patchedge[cpu]'")
+    return inference.present(settings.providers, asked.value["present"], asked.value["version"])
+
+
+def _bundle(asked: Answer, path: str, settings: Settings) -> Iterator[Finding]:
+    return inference.with_bundle(path, settings, [] if asked.problem else asked.value["present"])

@@ -1,0 +1,118 @@
+"""ONNX Runtime's providers: which are there, and which start with this bundle and compute what the exporter did."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from edge_config.errors import BundleError, PatchedgeError, UnavailableError
+from edge_config.sections import CPU, Provider, Trust
+from edge_config.settings import Settings
+from runtime.doctor.child import TIMEOUT_S, Answer, ask
+from runtime.doctor.finding import Finding
+
+_BUILDING_S = 1200.0
+"""A provider that builds an engine, or an index that is built, may take so long on a small device."""
+
+_GPU = "a GPU needs another package: onnxruntime-gpu, or for a Jetson the wheel of its maker"
+
+Try = Callable[[str, Provider], Answer]
+"""Loads a bundle on one provider, in a process of its own."""
+
+
+def present(wanted: Sequence[Provider], there: Sequence[str], version: str) -> Finding:
+    """Say which providers are built in, and which of the wanted ones are not."""
+    missing = [provider.name for provider in wanted if provider.name not in there]
+    says = f"ONNX Runtime {version} has {', '.join(there)}"
+    data = {"present": list(there), "wanted": [provider.name for provider in wanted], "version": version}
+    if missing:
+        return Finding(
+            "providers", "warn", f"{says}; not {', '.join(missing)}, which the profile wants", _GPU, data=data
+        )
+    return Finding("providers", "ok", says, data=data)
+
+
+def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Try | None = None) -> Iterator[Finding]:
+    """Load a bundle on each of the wanted providers that are there."""
+    attempt = attempt or partial(_attempt, settings.trust)
+    serves = False
+    problems: list[tuple[Provider, Answer]] = []
+    for provider in settings.providers:
+        if provider.name not in there:
+            continue
+        answer = attempt(path, provider)
+        value: dict[str, Any] = answer.value or {}
+        if answer.problem or value.get("refused"):
+            problems.append((provider, answer))
+            continue
+        yield _started(path, provider, value, settings)
+        serves = True
+    for provider, answer in problems:
+        yield _failed(path, provider, answer, serves=serves)
+    if not serves and not problems:
+        yield Finding(
+            "bundle", "fail", f"{path}: no provider of the settings is here", f"add {CPU.name} to `providers`"
+        )
+
+
+def main() -> None:
+    """Load a bundle on a provider, as the arguments say, and print what came of it as JSON."""
+    from runtime.load import load_and_check
+    from runtime.threads import limit_threads
+
+    path, text, whom, threads = sys.argv[1:5]
+    provider, trust = msgspec.json.decode(text, type=Provider), msgspec.json.decode(whom, type=Trust)
+    try:
+        bundle, scorer, found = load_and_check(
+            path, limit_threads(int(threads), blas=1), trust=trust, providers=(provider,)
+        )
+    except PatchedgeError as error:
+        refused = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": error.exit_code}
+        print(msgspec.json.encode({"refused": refused}).decode())
+        return
+    from runtime.cli.warm import frame_ms
+
+    figures = {**msgspec.to_builtins(found), "good": found.good, "id": bundle.id, "bank": bundle.manifest.coreset.size}
+    print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer)}).decode())
+
+
+def _attempt(trust: Trust, path: str, provider: Provider) -> Answer:
+    timeout_s = _BUILDING_S if trust.rebuild_index or provider.name != CPU.name else TIMEOUT_S
+    provider_, trust_ = (msgspec.json.encode(section).decode() for section in (provider, trust))
+    return ask(__name__, path, provider_, trust_, "0", timeout_s=timeout_s)
+
+
+def _started(path: str, provider: Provider, value: dict[str, Any], settings: Settings) -> Finding:
+    took = value["frame_ms"]
+    says = (
+        f"{path}: starts on {provider.name}, golden scores within {value['scores']:.0e} "
+        f"of {value['tolerance']['scores']:.0e}, {took:.1f} ms a frame"
+    )
+    data = {"path": path, **value}
+    if not value["good"]:
+        remedy = "`run` does not use it: the next provider serves, or export on this kind of machine"
+        return Finding(
+            "bundle", "warn" if provider.name != CPU.name else "fail", says, remedy, BundleError.exit_code, data
+        )
+    if settings.budget_ms is not None and took > settings.budget_ms:
+        remedy = "a smaller input or a smaller bank, a faster provider, or fewer cameras"
+        return Finding("bundle", "warn", f"{says}, above the budget of {settings.budget_ms:g}", remedy, data=data)
+    return Finding(
+        "bundle", "ok", f"{says} of {settings.budget_ms:g} allowed" if settings.budget_ms else says, data=data
+    )
+
+
+def _failed(path: str, provider: Provider, answer: Answer, *, serves: bool) -> Finding:
+    refused = (answer.value or {}).get("refused", {})
+    where = refused.get("where") or path
+    says = f"{where}: {refused.get('what') or answer.problem} ({provider.name})"
+    remedy = refused.get("remedy") or f"install what {provider.name} needs on {platform.machine()}, or leave it out"
+    code = refused.get("exit_code", UnavailableError.exit_code)
+    return Finding(
+        "bundle", "warn" if serves else "fail", says, remedy, code, {"path": path, "provider": provider.name}
+    )

@@ -1,0 +1,96 @@
+"""How fast this processor finds nearest neighbours: hnswlib's graph against the product with the whole bank.
+
+hnswlib is built from source. What it was built for decides: without vector instructions in its distance it is many
+times slower, which nothing else shows. So its plain search over all entries, which is one distance after the other, is
+held against our own loop, which the compiler always vectorises.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from runtime.doctor.child import Answer, ask
+from runtime.doctor.finding import Finding
+
+ENTRIES, DIMENSION, PATCHES = 2000, 128, 196
+"""Of a bank and of frames as small devices have them."""
+
+SCALAR = 3.0
+"""hnswlib takes this many times as long for a distance as our loop where it has no vector instructions. Measured
+on x86: 0.8 times with AVX, 1.5 with SSE, 5 without."""
+
+_ROUNDS = 5
+_ONE_THREAD = 1
+
+
+def speed(run: Callable[[], Answer] | None = None) -> Finding:
+    """Say how long a frame's search takes either way, and whether hnswlib was compiled without vector instructions."""
+    answer = run() if run else ask(__name__)
+    if answer.illegal:
+        remedy = "rebuild it: HNSWLIB_NO_NATIVE=1 pip install --no-binary hnswlib --force-reinstall hnswlib"
+        return Finding("hnswlib", "fail", "uses instructions that this processor does not have (SIGILL)", remedy)
+    if answer.problem:
+        return Finding("hnswlib", "fail", f"cannot be used ({answer.problem})", "pip install hnswlib")
+    found: dict[str, float] = answer.value
+    says = (
+        f"{PATCHES} patches in {ENTRIES} entries of {DIMENSION}: graph {found['graph_ms']:.1f} ms, exact product "
+        f"{found['product_ms']:.1f} ms; one distance {found['distance_ns']:.0f} ns, ours {found['ours_ns']:.0f} ns"
+    )
+    if found["distance_ns"] > SCALAR * found["ours_ns"]:
+        remedy = "build it with vector instructions: see the flags for hnswlib in Dockerfile.arm64"
+        return Finding(
+            "hnswlib", "warn", f"{says}: compiled without vector instructions", remedy, data={**found, "scalar": True}
+        )
+    return Finding("hnswlib", "ok", says, data={**found, "scalar": False})
+
+
+def main() -> None:
+    """Measure, and print the figures as JSON."""
+    print(msgspec.json.encode(measure()).decode())
+
+
+def measure() -> dict[str, float]:
+    """Measure on one thread: a frame's search, milliseconds, and one distance, nanoseconds."""
+    import hnswlib
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    from runtime.search import ExactSearch, GraphSearch, distances
+
+    random = np.random.default_rng(0)
+    middles, noise = random.standard_normal((50, DIMENSION)), random.standard_normal((ENTRIES, DIMENSION)) / 4
+    bank = np.asarray(middles[random.integers(50, size=ENTRIES)] + noise, dtype=np.float32)
+    features = np.asarray(bank[random.integers(ENTRIES, size=PATCHES)] + 0.1, dtype=np.float32)
+    index = hnswlib.Index("l2", DIMENSION)
+    index.init_index(ENTRIES, M=16, ef_construction=100, random_seed=0)
+    index.add_items(bank, num_threads=_ONE_THREAD)
+    plain = hnswlib.BFIndex("l2", DIMENSION)
+    plain.init_index(ENTRIES)
+    plain.add_items(bank)
+    plain.set_num_threads(_ONE_THREAD)
+    graph, exact = GraphSearch(index, ef=64, threads=_ONE_THREAD), ExactSearch(bank)
+    few = features[:16]
+    with threadpool_limits(limits=_ONE_THREAD):
+        return {
+            "graph_ms": _least_s(lambda: graph(features)) * 1e3,
+            "product_ms": _least_s(lambda: exact(features)) * 1e3,
+            "distance_ns": _least_s(lambda: plain.knn_query(few, k=1, num_threads=_ONE_THREAD)) / (16 * ENTRIES) * 1e9,
+            "ours_ns": _least_s(lambda: [distances(one, bank) for one in few]) / (16 * ENTRIES) * 1e9,
+        }
+
+
+def _least_s(work: Callable[[], Any]) -> float:
+    took = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - start)
+    return min(took)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Ports that the runtime binds, and folders that it writes to or reads from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from edge_config.errors import KeysInvalid, SettingsError
+from edge_config.settings import Settings
+from runtime.doctor.finding import Finding
+from runtime.journal.file import default_path
+
+_MIB = 1 << 20
+_ANY = {"*": "0.0.0.0"}  # noqa: S104 - as ZeroMQ says it
+_MAY_BE_OURS = "if patchedge runs already, this is it; otherwise end the other program, or set another {key}"
+
+
+def ports(settings: Settings) -> Iterator[Finding]:
+    """Say which of the addresses to bind are taken."""
+    binds = {"events.bind": settings.events.bind, "control.bind": settings.control.bind}
+    if settings.metrics.enabled:
+        binds["metrics.bind"] = settings.metrics.bind
+    free = []
+    for key, bind in binds.items():
+        problem = _folder_of_ipc(bind) if bind.startswith("ipc://") else _taken(bind)
+        if problem:
+            yield Finding("ports", "warn", f"{key} {bind}: {problem}", _MAY_BE_OURS.format(key=key), data={key: bind})
+        else:
+            free.append(bind)
+    if free:
+        yield Finding("ports", "ok", f"free: {', '.join(free)}", data={"free": free})
+
+
+def journal(settings: Settings) -> Finding:
+    """Say whether the journal can be written, and has the room that it may take."""
+    if not settings.journal.enabled:
+        return Finding("journal", "ok", "not wanted")
+    path = Path(settings.journal.path) if settings.journal.path else default_path(settings.device)
+    return _room("journal", path.absolute().parent, settings.journal.most_mb, "journal.path")
+
+
+def clips(settings: Settings) -> Finding:
+    """Say whether clips can be written, and have the room that they may take."""
+    if not settings.clips.folder:
+        return Finding("clips", "ok", "not wanted")
+    return _room("clips", Path(settings.clips.folder).absolute(), settings.clips.most_mb, "clips.folder")
+
+
+def keys(settings: Settings) -> Finding:
+    """Say whether the keys are there, and for nobody else to read."""
+    secret, clients = settings.security.secret_key, settings.security.clients
+    if secret is None or clients is None:
+        return Finding("encryption", "ok", "none wanted")
+    from runtime.keys import load_secret
+
+    try:
+        load_secret(Path(secret))
+    except KeysInvalid as error:
+        return Finding.of("encryption", error)
+    if not Path(clients).is_dir():
+        return Finding("encryption", "fail", f"{clients}: no such folder", "create it", SettingsError.exit_code)
+    return Finding("encryption", "ok", f"{secret}, for {len(list(Path(clients).iterdir()))} clients")
+
+
+def _room(about: str, folder: Path, most_mib: int, key: str) -> Finding:
+    there = _nearest(folder)
+    free_mib = shutil.disk_usage(there).free // _MIB
+    data = {"folder": str(folder), "free_mib": free_mib, "most_mib": most_mib}
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        remedy = f"let this user write there, or set {key}; the service writes to /var/lib/patchedge"
+        return Finding(about, "fail", f"{folder} cannot be written", remedy, data=data)
+    says = f"{folder}, {free_mib} MiB free, takes at most {most_mib}"
+    if free_mib < most_mib:
+        return Finding(about, "warn", says, f"make room, or set {about}.most_mb lower", data=data)
+    return Finding(about, "ok", says, data=data)
+
+
+def _nearest(folder: Path) -> Path:
+    """Give what there is of a path: the folders below it are made by the runtime."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+
+
+def _taken(bind: str) -> str:
+    """Try to bind; say why that is not possible."""
+    host, _, port = bind.removeprefix("tcp://").rpartition(":")
+    if port in {"*", "0"}:
+        return ""
+    host = _ANY.get(host, host).strip("[]")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        with closing(socket.socket(family, kind)) as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was closed a moment ago is free
+            one.bind(address)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _folder_of_ipc(bind: str) -> str:
+    folder = Path(bind.removeprefix("ipc://")).absolute().parent
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} cannot be written"

@@ -1,0 +1,147 @@
+"""Processor, cores and memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+from edge_config import profiles
+from runtime.doctor.finding import Finding, lines, number
+from runtime.machine import Machine
+
+_FEATURES = {
+    "x86_64": {"sse4_2": "SSE4.2", "fma": "FMA", "avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "VNNI"},
+    "aarch64": {"asimd": "ASIMD", "asimdhp": "half precision", "asimddp": "dot product", "i8mm": "I8MM", "sve": "SVE"},
+}
+_SAME = {"avx512_vnni": "avx_vnni"}
+_WANTED = {
+    "x86_64": ("avx2", "without AVX2 the network takes about twice as long"),
+    "aarch64": ("asimddp", "without the dot product, networks of 8 bits gain little"),
+}
+
+_ARM_PARTS = {
+    "0xd03": "Cortex-A53",
+    "0xd05": "Cortex-A55",
+    "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72",
+    "0xd09": "Cortex-A73",
+    "0xd0a": "Cortex-A75",
+    "0xd0b": "Cortex-A76",
+    "0xd0c": "Neoverse-N1",
+    "0xd40": "Neoverse-V1",
+    "0xd41": "Cortex-A78",
+    "0xd42": "Cortex-A78AE",
+    "0xd44": "Cortex-X1",
+    "0xd46": "Cortex-A510",
+    "0xd47": "Cortex-A710",
+    "0xd49": "Neoverse-N2",
+}
+
+_MIB = 1 << 20
+_LEAST_MIB = 512  # the runtime with one camera and a small bundle takes about 300
+_BIG = 1 << 50  # version 1 of control groups says "no limit" by a number
+
+
+def processor(root: Path, machine: str | None = None) -> Finding:
+    """Say what computes here, and what of it matters for the network and the search."""
+    machine = machine or platform.machine()
+    info = lines(root / "proc/cpuinfo")
+    model = _model(info) or machine
+    flags = {_SAME.get(flag, flag) for flag in _field(info, "flags", "Features").split()}
+    if machine == "aarch64" and _field(info, "flags"):  # as qemu passes it on
+        remedy = "figures of speed mean nothing here"
+        return Finding("processor", "warn", f"{machine}, emulated on {model}", remedy, data={"machine": machine})
+    known = _FEATURES.get(machine, {})
+    features = [name for flag, name in known.items() if flag in flags]
+    says = f"{model} ({machine}); {', '.join(features) or 'no vector instructions that are known here'}"
+    data = {"model": model, "machine": machine, "features": features, "board": profiles.board(root)}
+    wanted, why = _WANTED.get(machine, ("", ""))
+    if wanted and wanted not in flags:
+        return Finding("processor", "warn", f"{says}; no {known[wanted]}", why, data=data)
+    return Finding("processor", "ok", says, data=data)
+
+
+def cores(root: Path, allowed: int | None = None) -> Finding:
+    """Say how many cores there are, and how many of them this process may use."""
+    allowed = allowed if allowed is not None else len(os.sched_getaffinity(0))
+    there = sum(bool(re.fullmatch(r"cpu[0-9]+", entry.name)) for entry in _entries(root / "sys/devices/system/cpu"))
+    there = max(there, allowed)
+    quota = _quota(root)
+    data = {"cores": there, "allowed": allowed, "quota": quota}
+    says = f"{there}" if there == allowed else f"{there}, {allowed} of them for this process"
+    if quota is not None and quota < allowed:
+        remedy = f"give it more, or set threads: {max(1, int(quota))}: more threads than that only wait for each other"
+        return Finding("cores", "warn", f"{says}; its control group has the time of {quota:g}", remedy, data=data)
+    return Finding("cores", "ok", says, data=data)
+
+
+def memory(root: Path) -> Finding:
+    """Say how much memory there is, and what is left of it, in the control groups around this process too."""
+    total = next(
+        (int(line.split()[1]) * 1024 for line in lines(root / "proc/meminfo") if line.startswith("MemTotal:")), 0
+    )
+    left = Machine(proc=str(root / "proc"), cgroup=str(root / "sys/fs/cgroup")).read().available_bytes
+    limit = _limit(root)
+    data = {"total_bytes": total, "available_bytes": left, "limit_bytes": limit}
+    says = f"{total // _MIB} MiB" if total else "not known"
+    says += f", limited to {limit // _MIB}" if limit is not None else ""
+    if left is None:
+        return Finding("memory", "ok", says, data=data)
+    says += f", {left // _MIB} left"
+    if left < _LEAST_MIB * _MIB:
+        remedy = f"end something, or give it more: one camera takes some {_LEAST_MIB} MiB with what is loaded"
+        return Finding("memory", "warn", says, remedy, data=data)
+    return Finding("memory", "ok", says, data=data)
+
+
+def profile(root: Path, machine: str | None = None) -> Finding:
+    """Say which profile `profile: auto` takes here."""
+    name = profiles.detect(root, machine)
+    if name == profiles.NONE:
+        return Finding(
+            "profile", "warn", "none fits this device", "name one in the settings, or leave it: all defaults hold"
+        )
+    about = profiles.all_profiles()[name].about
+    return Finding("profile", "ok", f"{name} ({about})", data={"profile": name})
+
+
+def _model(info: list[str]) -> str:
+    name = _field(info, "model name")
+    if name:
+        return name
+    parts = dict.fromkeys(value for key, value in _pairs(info) if key == "CPU part")
+    return " and ".join(_ARM_PARTS.get(part.lower(), f"ARM part {part}") for part in parts)
+
+
+def _field(info: list[str], *names: str) -> str:
+    return next((value for key, value in _pairs(info) if key in names), "")
+
+
+def _pairs(info: list[str]) -> list[tuple[str, str]]:
+    return [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in info)]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _groups(root: Path) -> list[Path]:
+    """Give the control groups around this process, the innermost first."""
+    own = next((line[3:] for line in lines(root / "proc/self/cgroup") if line.startswith("0::")), "/")
+    top = root / "sys/fs/cgroup"
+    group = top / own.strip("/")
+    return [folder for folder in (group, *group.parents) if folder.is_relative_to(top)]
+
+
+def _limit(root: Path) -> int | None:
+    limits = (number(folder / "memory.max") for folder in _groups(root))
+    return min((limit for limit in limits if limit is not None and limit < _BIG), default=None)
+
+
+def _quota(root: Path) -> float | None:
+    """Give the cores' worth of time that the tightest control group has."""
+    words = ("".join(lines(folder / "cpu.max")).split() for folder in _groups(root))
+    quotas = (int(word[0]) / int(word[1]) for word in words if len(word) == 2 and word[0].isdecimal())  # noqa: PLR2004 - quota, period
+    return min(quotas, default=None)

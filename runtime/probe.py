@@ -1,0 +1,199 @@
+"""Look at a source as the runtime would: the same process grabs, the same side takes, and what it gives is measured."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import queue
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.errors import SourceUnavailable
+from edge_config.sections import Camera
+from runtime.address import redact
+from runtime.declared import Declared
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
+from runtime.feed import Feed
+from runtime.frame import Image, SharedFrame
+from runtime.link import module
+from runtime.shared import picture
+
+PROBING = module("runtime.probing")
+"""Starts a capture process that says what the source says of itself."""
+
+_NAME = "probe"
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Of some durations, milliseconds."""
+
+    p50: float
+    p95: float
+    max: float
+
+    @classmethod
+    def of(cls, values_ms: NDArray[np.float64]) -> Spread | None:
+        """Sum up; None where there are none."""
+        if values_ms.size == 0:
+            return None
+        p50, p95 = np.percentile(values_ms, [50, 95])
+        return cls(round(float(p50), 2), round(float(p95), 2), round(float(values_ms.max()), 2))
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a source gave.
+
+    Attributes:
+        source: without user and password.
+        declared: what it says of itself.
+        opened_s: from the start to the first picture.
+        seconds: from the first picture to the last.
+        pictures: that were grabbed, but for the dropped ones.
+        undecodable: of these.
+        dropped: frames that nobody took in time, by reason.
+        sizes: width and height of the pictures, pixels, in the order in which they came.
+        fps: measured, pictures a second, by the times of the grabs.
+        interval_ms: from grab to grab.
+        jitter_ms: how far the intervals are from the median one.
+        latency_ms: from grab to arrival; what passes in the camera and on the network before the grab is not in it.
+        interruptions: what became of the connection meanwhile, if anything did.
+    """
+
+    source: str
+    declared: Declared
+    opened_s: float
+    seconds: float
+    pictures: int
+    undecodable: int
+    dropped: dict[str, int]
+    sizes: tuple[tuple[int, int], ...]
+    fps: float | None
+    interval_ms: Spread | None
+    jitter_ms: Spread | None
+    latency_ms: Spread | None
+    interruptions: tuple[str, ...]
+
+
+class Probe:
+    """Takes the frames of one source."""
+
+    def __init__(self, camera: Camera, command: Sequence[str] = PROBING) -> None:
+        """Take the settings of a camera; `command` starts a capture process."""
+        self._camera = camera
+        self._command = command
+        self._where = redact(str(camera.source))
+        self._events: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
+        self._memories: dict[int, mmap.mmap] = {}
+        self._frames: list[SharedFrame] = []
+        self._latencies_ns: list[int] = []
+        self._interruptions: list[str] = []
+        self.image: Image | None = None
+        """The last picture that could be decoded."""
+
+    def run(self, seconds: float, timeout_s: float) -> Report:
+        """Open the source and take what it gives for some seconds.
+
+        Args:
+            seconds: from the first picture on; a recording may end earlier.
+            timeout_s: it must come within this time.
+
+        Raises:
+            SourceUnavailable: it does not open, or gives no picture in time.
+        """
+        with tempfile.TemporaryDirectory(prefix="patchedge-probe-") as folder:
+            said = Path(folder) / "declared.json"
+            feed = Feed(_NAME, self._camera, self._events.put, (*self._command, str(said)))
+            began_s = time.monotonic()
+            feed.start()
+            try:
+                self._take(feed, began_s, seconds, timeout_s)
+            finally:
+                feed.close()
+                self._forget()
+            declared = msgspec.json.decode(said.read_bytes(), type=Declared) if said.exists() else Declared()
+        return self._sum_up(began_s, declared, feed)
+
+    def _take(self, feed: Feed, began_s: float, seconds: float, timeout_s: float) -> None:
+        until_s = began_s + timeout_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            try:
+                event = self._events.get(timeout=left_s)
+            except queue.Empty:
+                break
+            if isinstance(event, FrameArrived):
+                first = not self._frames
+                self._arrive(feed)
+                if first and self._frames:
+                    until_s = time.monotonic() + seconds
+            elif self._note(event):
+                break
+        if not self._frames:
+            remedy = "check that it is there and not in use, or give it longer by --timeout"
+            raise SourceUnavailable(f"no picture in {timeout_s:g} s", where=self._where, remedy=remedy)
+
+    def _arrive(self, feed: Feed) -> None:
+        while (frame := feed.take()) is not None:
+            self._latencies_ns.append(time.monotonic_ns() - frame.t_mono_ns)
+            self._frames.append(frame)
+            if frame.hw is not None and frame.memory in self._memories:
+                self.image = picture(self._memories[frame.memory], frame.slot, frame.hw).copy()
+            feed.give_back(frame)
+
+    def _note(self, event: FeedEvent) -> bool:
+        """Take note of what is no frame; tell whether no more will come.
+
+        Raises:
+            SourceUnavailable: it did not open.
+        """
+        match event:
+            case MemoryMade():
+                self._memories[event.memory] = mmap.mmap(event.descriptor, event.size, prot=mmap.PROT_READ)
+                os.close(event.descriptor)
+            case MemoryGone():
+                self._memories.pop(event.memory, None)
+            case FeedChanged(state=state, reason=reason) if state != "live":
+                if not self._frames:
+                    raise SourceUnavailable(redact(reason), where=self._where, remedy="see `patchedge doctor`")
+                self._interruptions.append(redact(reason))
+            case FeedEnded(reason=reason, failed=failed):
+                if failed and not self._frames:
+                    raise SourceUnavailable(redact(reason).removeprefix(f"{self._where}: "), where=self._where)
+                return True
+        return False
+
+    def _forget(self) -> None:
+        """Close what came too late."""
+        while not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, MemoryMade):
+                os.close(event.descriptor)
+        self._memories.clear()
+
+    def _sum_up(self, began_s: float, declared: Declared, feed: Feed) -> Report:
+        times_ns = np.array([frame.t_mono_ns for frame in self._frames], dtype=np.float64)
+        # Where a frame between two was dropped, their distance says nothing of the camera.
+        ids = np.array([frame.frame_id for frame in self._frames])
+        intervals_ms = np.diff(times_ns)[np.diff(ids) == 1] / 1e6
+        seconds = float(times_ns[-1] - times_ns[0]) / 1e9
+        jitter_ms = np.abs(intervals_ms - np.median(intervals_ms)) if intervals_ms.size else intervals_ms
+        return Report(
+            source=self._where,
+            declared=declared,
+            opened_s=round(float(times_ns[0]) / 1e9 - began_s, 3),
+            seconds=round(seconds, 3),
+            pictures=len(self._frames),
+            undecodable=sum(frame.hw is None for frame in self._frames),
+            dropped={why: number for why, number in feed.dropped.items() if number},
+            sizes=tuple(dict.fromkeys((frame.hw[1], frame.hw[0]) for frame in self._frames if frame.hw is not None)),
+            fps=round(float(ids[-1] - ids[0]) / seconds, 2) if seconds > 0 else None,
+            interval_ms=Spread.of(intervals_ms),
+            jitter_ms=Spread.of(jitter_ms),
+            latency_ms=Spread.of(np.array(self._latencies_ns, dtype=np.float64) / 1e6),
+            interruptions=tuple(self._interruptions),
+        )

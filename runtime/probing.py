@@ -1,0 +1,46 @@
+"""The capture process of `patchedge probe`: the runtime's own, which also notes what the source says of itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from runtime import address, grab, v4l2
+
+if TYPE_CHECKING:
+    from runtime.capture import Grabber
+
+
+def main() -> None:
+    """Be the capture process; the argument before those of `grab` is the file to write to."""
+    try:
+        from runtime import capture
+    except ModuleNotFoundError:  # which is for `grab` to say
+        grab.main()
+        return
+
+    def connect(source: int | str) -> Grabber:
+        listed = _formats(source)
+        camera = capture.open_camera(source)
+        declared = capture.declared(camera)
+        if declared is not None:
+            target = Path(sys.argv[1])
+            target.write_bytes(msgspec.json.encode(msgspec.structs.replace(declared, formats=listed)))
+        return camera
+
+    capture.use_one_thread()
+    grab.main(connect)
+
+
+def _formats(source: int | str) -> tuple[str, ...]:
+    if address.kind(source) != "device":
+        return ()
+    found = (one for node in address.devices(source)[:1] for one in v4l2.formats(node))
+    return tuple(f"{one.name} {', '.join(f'{width}x{height}' for width, height in one.sizes)}" for one in found)
+
+
+if __name__ == "__main__":
+    main()
