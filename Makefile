@@ -10,11 +10,11 @@ DATA ?= ../shared/data
 MINUTES ?= 10
 READER ?= all
 
-.PHONY: help setup demo test test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean
+.PHONY: help setup demo test test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt runtime/kernels.c runtime/loops.h
 	$(PYTHON) -m venv $(VENV)
@@ -80,6 +80,9 @@ $(PEERS)/.installed: runtime/kernels.c runtime/loops.h pyproject.toml constraint
 
 bench-peers: $(PEERS)/.installed  ## anomalib beside ours in one run, in an environment of its own (2.2 GB); PEERS_OPTIONS=--help
 	$(PEERS)/bin/python -m tests.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
+
+arm64: setup  ## build Dockerfile.arm64 under emulation, run it, compare its scores; as root, half an hour; ARM64_OPTIONS=--help
+	$(BIN)/python -m tests.arm64.run --demo $(DEMO) $(ARM64_OPTIONS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build runtime/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

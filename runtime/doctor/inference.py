@@ -39,7 +39,7 @@ def present(wanted: Sequence[Provider], there: Sequence[str], version: str) -> F
 
 def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Try | None = None) -> Iterator[Finding]:
     """Load a bundle on each of the wanted providers that are there."""
-    attempt = attempt or partial(_attempt, settings.trust, settings.threads)
+    attempt = attempt or partial(_attempt, settings)
     serves = False
     problems: list[tuple[Provider, Answer]] = []
     for provider in settings.providers:
@@ -81,10 +81,11 @@ def main() -> None:
     print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer)}).decode())
 
 
-def _attempt(trust: Trust, threads: int, path: str, provider: Provider) -> Answer:
+def _attempt(settings: Settings, path: str, provider: Provider) -> Answer:
+    trust = settings.trust
     timeout_s = _BUILDING_S if trust.rebuild_index or provider.name != CPU.name else TIMEOUT_S
     provider_, trust_ = (msgspec.json.encode(section).decode() for section in (provider, trust))
-    return ask(__name__, path, provider_, trust_, str(threads), timeout_s=timeout_s)
+    return ask(__name__, path, provider_, trust_, str(settings.threads), timeout_s=timeout_s)
 
 
 def _started(path: str, provider: Provider, value: dict[str, Any], settings: Settings) -> Finding:

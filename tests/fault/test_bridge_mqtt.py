@@ -301,7 +301,7 @@ def test_silent_device_is_offline_until_it_is_heard_again(broker: Mosquitto) -> 
             device.health()
             await asyncio.to_thread(listener.until, lambda: listener.last(topic).payload == b"online")
         said = [one.payload for one in listener.heard if one.topic == topic]
-        assert said[-3:-1] == [b"offline", b"online"]
+        assert b"online" in said[said.index(b"offline") :]
         assert said[-1] == b"offline"  # the bridge has ended, and nobody watches the device
 
     with Listener(broker.port) as listener:

@@ -200,6 +200,8 @@ def test_clip_survives_the_end_of_the_runtime(remote: Remote, tmp_path: Path, ho
     """What was filmed until the runtime ends or opens the camera anew is a whole clip."""
     with reading(remote.source, clips=settings(tmp_path), **PATIENT) as reader:
         begin(reader, remote, tmp_path)
+        for _ in range(5):  # time for the first of them to be encoded
+            reader.look(reader.shoot(remote))
         if how == "reconnect":
             reader.feed.reconnect()
             reader.state("disconnected")

@@ -15,6 +15,7 @@ FOUND: tuple[bytes, ...] = (
     b"\0a0: &a0 {k: v, l: v}\n"  # and this took minutes and all memory
     + b"".join(b"a%d: &a%d {<<: [%b]}\n" % (at + 1, at + 1, b",".join([b"*a%d" % at] * 10)) for at in range(12)),
     b"\0" + b"[" * 30_000,
+    b'\0{"bundle": 92 ""0.5,.0}',  # a name that is a number, at the top, was a traceback
     b"\0" + b'"' + b"x" * 300_000,
 )
 
