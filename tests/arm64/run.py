@@ -170,6 +170,9 @@ def _check(report: Report, image: Inside) -> None:
         )
         report.lines(done.stdout + done.stderr)
         report.must(done.returncode == 0, f"check accepts the bundle of x86 as {board.name}")
+    cached = [str(path.relative_to(image.data)) for path in image.data.rglob("*onnxruntime*")]
+    report.must(not cached, "ONNX Runtime collects nothing about this device")
+    report.lines(*cached)
 
 
 def _play(report: Report, image: Inside, work: Path, frames: int) -> None:
@@ -177,13 +180,13 @@ def _play(report: Report, image: Inside, work: Path, frames: int) -> None:
     bundles = str(image.mounts["/bundles"])
     report.title("the demo clip on x86")
     events, metrics = _free_ports(2)
-    _write(work / "x86.yaml", scores.settings(bundles, events, metrics))
+    _write(work / "x86.yaml", scores.settings(bundles, str(work), events, metrics))
     x86 = scores.play([*DEVICE, "run", "--config", str(work / "x86.yaml")], events, work / "x86.log")
     report.lines(f"{len(x86.scores)} frames, alerts {x86.alerts}")
 
     report.title(f"the demo clip inside, as {PI_4.name}")
     events, metrics = _free_ports(2)
-    _write(image.mounts["/etc/patchedge"] / "settings.yaml", scores.settings("/bundles", events, metrics))
+    _write(image.mounts["/etc/patchedge"] / "settings.yaml", scores.settings("/bundles", "/data", events, metrics))
     health = image.command(["env", f"PATCHEDGE_HEALTH=127.0.0.1:{metrics}", *image.health()])
     began_s = time.monotonic()
     arm64 = scores.play(image.command(image.entry()), events, work / "arm64.log", frames, health)

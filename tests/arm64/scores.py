@@ -59,13 +59,21 @@ class Row:
         )
 
 
-def settings(bundles: str, events: int, metrics: int) -> dict[str, Any]:
-    """Give the settings of a run over the demo clip as fast as it goes; `bundles` is where its files are."""
+def settings(bundles: str, data: str, events: int, metrics: int) -> dict[str, Any]:
+    """Give the settings of a run over the demo clip as fast as it goes.
+
+    Args:
+        bundles: folder of the clip and its bundle.
+        data: folder that the journal is written to.
+        events: port to publish on.
+        metrics: port of the health.
+    """
     return {
         "bundle": f"{bundles}/belt.bundle",
         "cameras": {"belt": {"source": f"{bundles}/camera.avi", "pace": "max"}},
         "events": {"bind": f"tcp://127.0.0.1:{events}", "wait_subscribers": 1},
         "control": {"bind": "tcp://127.0.0.1:*"},
+        "journal": {"path": f"{data}/journal.sqlite"},
         "metrics": {"bind": f"127.0.0.1:{metrics}"},
     }
 
@@ -81,7 +89,7 @@ def play(command: Sequence[str], events: int, log: Path, frames: int = ALL, heal
         health: command that asks it how it is, run while it scores.
 
     Raises:
-        RuntimeError: a message was lost, none came any more, or it did not end with 0.
+        RuntimeError: a message was lost, none came any more, a frame was not scored, or it did not end with 0.
     """
     with (
         log.open("wb") as stream,
@@ -98,6 +106,8 @@ def play(command: Sequence[str], events: int, log: Path, frames: int = ALL, heal
             raise
     if code:
         raise RuntimeError(f"patchedge run ended with {code}; see {log}")
+    if any(message.score is None for message in played.scores.values()):
+        raise RuntimeError(f"frames were not scored; see {log}")
     return played
 
 
