@@ -183,7 +183,7 @@ def test_ten_thousand_bad_requests_change_nothing_but_a_counter(attacked: Attack
     after = attacked.refused()["control"]
     attacked.rest(descriptors)
     counted = sum(after[reason] - before.get(reason, 0) for reason in ("malformed", "rate"))
-    assert counted >= REQUESTS_BAD - PEERS  # of the last ones of each peer what was on its way may be lost
+    assert counted >= REQUESTS_BAD - PEERS * AT_ONCE  # what was on its way when a peer left may be lost
     assert set(after) <= {"malformed", "rate", "handshake"}  # a peer may leave while it connects again
     assert attacked.next_seq() > seq
     assert attacked.threads() == threads
@@ -216,8 +216,8 @@ def test_garbage_over_tcp_changes_nothing_but_a_counter(attacked: Attacked, port
     megabytes = attacked.megabytes()
     for _ in range(3):
         flood_tcp(getattr(attacked, port), CONNECTIONS, chance)
-        assert attacked.refused()[port]["handshake"] > 0
     attacked.rest(descriptors)
+    assert attacked.refused()[port]["handshake"] > 0
     assert attacked.next_seq() > seq
     assert attacked.threads() == threads
     assert attacked.megabytes() - megabytes < MORE_MB
