@@ -38,6 +38,9 @@ MOST_MB, AIM_MB = 450, 350
 FRAMES = 240
 """Of the clip, from its start: an object comes by from 151 to 225, the next from 251. Emulated, each takes seconds."""
 
+PICTURES = "pictures"
+"""Folder for the same frames as pictures, beside the clip."""
+
 PACKAGES = "opt/patchedge/lib/python3*/site-packages"
 
 
@@ -86,7 +89,7 @@ def main() -> int:
             _show_loops(report, image.root)
             _show_inside(report, image)
             _check(report, image)
-            _play(report, image, args.work, args.frames)
+            _compare(report, image, args.work, args.frames)
     except root.Unable as error:
         print(f"arm64: {error}", file=sys.stderr)
         return 69
@@ -175,34 +178,49 @@ def _check(report: Report, image: Inside) -> None:
     report.lines(*cached)
 
 
-def _play(report: Report, image: Inside, work: Path, frames: int) -> None:
-    """Play the clip here and inside, and compare."""
-    bundles = str(image.mounts["/bundles"])
-    report.title("the demo clip on x86")
+def _compare(report: Report, image: Inside, work: Path, frames: int) -> None:
+    """Score the same pixels here and inside, which is what is promised; then the clip, which each side decodes itself.
+
+    FFmpeg decodes by other code on each kind of processor: pixels of the clip were seen to differ by up to two grey
+    levels, and scores by 9e-3. So the pictures show whether patchedge computes the same, and the clip what a user sees.
+    """
+    demo = image.mounts["/bundles"]
+    scores.unpack(demo / "camera.avi", demo / PICTURES, frames)
+    rows = _play(report, image, work, frames, PICTURES)
+    most = max(row.difference for row in rows)
+    report.must(most <= scores.MOST, f"on the same pixels scores differ by {most:.1e}, at most {scores.MOST:.0e}")
+    rows = _play(report, image, work, frames, "camera.avi")
+    most = max(row.difference for row in rows)
+    report.lines(f"not judged: by {most:.1e} where each decodes the clip itself")
+
+
+def _play(report: Report, image: Inside, work: Path, frames: int, source: str) -> list[scores.Row]:
+    """Play a source here and inside, and show the table; labels and alerts must be the same."""
     events, metrics = _free_ports(2)
-    _write(work / "x86.yaml", scores.settings(bundles, str(work), events, metrics))
+    report.title(f"{source} on x86")
+    _write(work / "x86.yaml", scores.settings(str(image.mounts["/bundles"]), source, str(work), events, metrics))
     x86 = scores.play([*DEVICE, "run", "--config", str(work / "x86.yaml")], events, work / "x86.log")
     report.lines(f"{len(x86.scores)} frames, alerts {x86.alerts}")
 
-    report.title(f"the demo clip inside, as {PI_4.name}")
+    report.title(f"{source} inside, as {PI_4.name}")
     events, metrics = _free_ports(2)
-    _write(image.mounts["/etc/patchedge"] / "settings.yaml", scores.settings("/bundles", "/data", events, metrics))
+    settings = scores.settings("/bundles", source, "/data", events, metrics)
+    _write(image.mounts["/etc/patchedge"] / "settings.yaml", settings)
     health = image.command(["env", f"PATCHEDGE_HEALTH=127.0.0.1:{metrics}", *image.health()])
     began_s = time.monotonic()
     arm64 = scores.play(image.command(image.entry()), events, work / "arm64.log", frames, health)
     report.lines(f"{len(arm64.scores)} frames in {time.monotonic() - began_s:.0f} s, alerts {arm64.alerts}")
-    report.lines("it ended with 0, by SIGTERM" if len(arm64.scores) == frames else "it ended with 0, with its clip")
-    report.must(arm64.health == 0, f"the health check gave {arm64.health} while it ran")
+    report.must(arm64.health == 0, f"the health check gave {arm64.health} while it ran, and SIGTERM or the end gave 0")
 
-    report.title("scores of x86 and of emulated arm64")
+    report.title(f"scores of x86 and of emulated arm64: {source}")
     rows = scores.compare(x86, arm64)
-    (work / "scores.json").write_bytes(msgspec.json.encode(rows))
+    (work / f"scores-{source}.json").write_bytes(msgspec.json.encode(rows))
     report.lines(*scores.table(rows), "")
-    most = max(row.difference for row in rows)
-    report.must(most <= scores.MOST, f"scores differ by {most:.1e} relative, at most {scores.MOST:.0e}")
     report.must(all(row.same_label for row in rows), "every label is the same")
     last = rows[-1].frame
-    report.must([alert for alert in x86.alerts if alert[0] < last] == arm64.alerts, "alerts begin and end alike")
+    begun = [[alert for alert in alerts if alert[0] < last] for alerts in (x86.alerts, arm64.alerts)]
+    report.must(begun[0] == begun[1], "alerts begin and end alike")
+    return rows
 
 
 def _write(path: Path, tree: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import cv2
 
 from edge_config.message import AlertMessage, ScoreMessage, StateMessage
 from runtime.client import Subscriber
@@ -59,23 +62,37 @@ class Row:
         )
 
 
-def settings(bundles: str, data: str, events: int, metrics: int) -> dict[str, Any]:
-    """Give the settings of a run over the demo clip as fast as it goes.
+def settings(bundles: str, source: str, data: str, events: int, metrics: int) -> dict[str, Any]:
+    """Give the settings of a run over a source as fast as it goes.
 
     Args:
-        bundles: folder of the clip and its bundle.
+        bundles: folder of the source and the bundle.
+        source: name of the clip, or of a folder of pictures.
         data: folder that the journal is written to.
         events: port to publish on.
         metrics: port of the health.
     """
     return {
         "bundle": f"{bundles}/belt.bundle",
-        "cameras": {"belt": {"source": f"{bundles}/camera.avi", "pace": "max"}},
+        "cameras": {"belt": {"source": f"{bundles}/{source}", "pace": "max"}},
         "events": {"bind": f"tcp://127.0.0.1:{events}", "wait_subscribers": 1},
         "control": {"bind": "tcp://127.0.0.1:*"},
         "journal": {"path": f"{data}/journal.sqlite"},
         "metrics": {"bind": f"127.0.0.1:{metrics}"},
     }
+
+
+def unpack(clip: Path, folder: Path, frames: int) -> None:
+    """Write the first frames of a clip, as this machine decodes them, as pictures without a loss."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    video = cv2.VideoCapture(str(clip))
+    for number in range(1, frames + 1):
+        good, picture = video.read()
+        if not good:
+            break
+        cv2.imwrite(str(folder / f"{number:06d}.png"), picture)
+    video.release()
 
 
 def play(command: Sequence[str], events: int, log: Path, frames: int = ALL, health: Sequence[str] = ()) -> Played:
