@@ -164,8 +164,14 @@ class Pipeline:
             elif camera.feed.live and self._oversight.is_older(camera.watched.name, frame, camera.max_age_ns):
                 camera.feed.give_back(frame)
             else:
+                self._await_memory(frame)
                 camera.in_worker += 1
                 self._engine.submit(camera.watched.name, frame, camera.watched.wanted())
+
+    def _await_memory(self, frame: SharedFrame) -> None:
+        """Handle events until the engine knows the memory of a frame: it was told before the frame came."""
+        while not self._engine.knows(frame.memory) and (event := self._next_event()) is not None:
+            self._handle(event)
 
     def _most_urgent(self) -> Camera | None:
         """Give the camera that has the earliest deadline.

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import zmq
@@ -22,6 +23,9 @@ LINGER_MS = 1000
 MOST_SUBSCRIBED_BYTES = 32768
 """A connection that subscribes to more is cut off: ZeroMQ keeps some 50 bytes for each byte of a subscription. Four
 topics of each of 64 cameras are less."""
+
+QUIET_S = 0.2
+"""Subscriptions of one subscriber follow each other within milliseconds: after so long of silence they are complete."""
 
 _OPTIONS: dict[int, int] = {
     zmq.LINGER: LINGER_MS,
@@ -75,7 +79,7 @@ class Publisher:
         self.sent: Counter[str] = Counter()
         self._seq: Counter[str] = Counter()
         self._topics: dict[tuple[Kind, str], str] = {}
-        self._take_in_at_s = 0.0
+        self._take_in_at_s = self._news_at_s = 0.0
         self._own: zmq.Context[zmq.Socket[bytes]] | None = None
         if context is None:
             context = self._own = zmq.Context()
@@ -146,16 +150,15 @@ class Publisher:
 
     def wait_subscribers(self, count: int, stop: threading.Event) -> None:
         """Return when `count` subscribers are connected and have subscribed, or when `stop` is set."""
-        # A subscription follows its connection at once, but not in one packet: wait until nobody else speaks.
         while not stop.is_set() and not self.has_subscribers(count, _SUBSCRIBERS_POLL_MS):
             pass
 
     def has_subscribers(self, count: int, timeout_ms: int = 0) -> bool:
-        """Tell whether so many are connected and have subscribed, and none has come since this was asked last."""
+        """Tell whether so many are connected and have subscribed, and nobody has said anything for `QUIET_S`."""
         self._listener.wait(timeout_ms)
-        quiet = not self._take_in()
+        self._take_in()
         subscribed = sum(1 for said in self._listener.connections.values() if said)
-        return subscribed >= count and (quiet or not count)
+        return not count or (subscribed >= count and time.monotonic() - self._news_at_s >= QUIET_S)
 
     def rebind(self) -> None:
         """Cut off all subscribers, who connect again by themselves if they may; epoch and `seq` go on.
@@ -171,16 +174,15 @@ class Publisher:
         if self._own:
             self._own.term()
 
-    def _take_in(self) -> bool:
-        """Take in who came, went and subscribed, and tell whether anybody did."""
+    def _take_in(self) -> None:
+        """Take in who came, went and subscribed."""
         news = self._listener.watch()
-        for _ in range(_MOST_WORDS):
-            try:
+        with suppress(zmq.Again):
+            for _ in range(_MOST_WORDS):
                 frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return news
-            news = True
-            if bytes(frame.buffer[:1]) not in {b"\x00", b"\x01"}:
-                self.refused["no subscription"] += 1
-            self._listener.heard(frame)
-        return news
+                news = True
+                if bytes(frame.buffer[:1]) not in {b"\x00", b"\x01"}:
+                    self.refused["no subscription"] += 1
+                self._listener.heard(frame)
+        if news:
+            self._news_at_s = time.monotonic()

@@ -41,6 +41,15 @@ def publisher(endpoint: str) -> Iterator[Publisher]:
     publisher.close()
 
 
+@pytest.fixture
+def patient_publisher(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """Give a publisher for which nobody has been quiet for long enough yet."""
+    monkeypatch.setattr("runtime.publish.QUIET_S", WAIT_S)
+    publisher = Publisher(endpoint, device="edge")
+    yield publisher
+    publisher.close()
+
+
 def send_state(publisher: Publisher, camera: str, reason: str) -> None:
     publisher.send("state", camera, bundle="0" * 64, state="live", reason=reason)
 
@@ -211,6 +220,19 @@ def test_message_can_be_made_before_it_is_sent(publisher: Publisher, endpoint: s
             publisher.send_frames("state", message.encode(*one, parts=[b"a part"]))
         assert [subscriber.receive(WAIT_S).message for _ in made] == [one for _, one in made]
     assert publisher.sent == {"state": 2}
+
+
+def test_first_words_of_a_subscriber_are_not_all(patient_publisher: Publisher, endpoint: str) -> None:
+    """Whoever looks again and again does not take one who is still subscribing for a subscriber to all its topics."""
+    with zmq.Context() as context, context.socket(zmq.XSUB) as peer:
+        peer.connect(endpoint)
+        peer.send(b"\x01v1/score/")
+        peer.send(b"no subscription")
+        while not patient_publisher.refused["no subscription"]:  # so its subscription was taken in before
+            assert not patient_publisher.has_subscribers(1)
+        assert not patient_publisher.has_subscribers(1)
+        assert not patient_publisher.has_subscribers(1)
+        assert patient_publisher.has_subscribers(0)
 
 
 def test_rebind_is_a_gap_at_most(open_publisher: Publisher) -> None:

@@ -312,6 +312,7 @@ def test_frames_that_nobody_can_score_are_answered_at_once(tiny_bundle: Path) ->
     with serving(tiny_bundle) as harness:
         harness.engine.submit("cam1", SharedFrame(1, 0, None, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "cannot be decoded"
+        assert not harness.engine.knows(99)
         harness.engine.submit("cam1", SharedFrame(99, 0, HW, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "its memory is gone"
         harness.engine.submit("cam1", SharedFrame(1, SLOTS, HW, 1, 0, 0), PLAIN)

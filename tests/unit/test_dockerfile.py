@@ -74,12 +74,6 @@ def test_an_image_says_how_it_is_run(target: str) -> None:
     assert "org.opencontainers.image.version" in image["LABEL"]
 
 
-@pytest.mark.parametrize("target", FINAL)
-def test_an_image_sends_nothing_home(target: str) -> None:
-    """ONNX Runtime is told to send no events to its maker before it starts."""
-    assert "ORT_DISABLE_TELEMETRY=1" in dict(of_image(target))["ENV"]
-
-
 def test_every_package_list_is_removed_where_it_was_fetched() -> None:
     """A layer keeps no package lists, and takes nothing that was only recommended."""
     for _, word, arguments in instructions():

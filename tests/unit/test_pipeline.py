@@ -188,6 +188,15 @@ def test_worker_is_told_what_is_wanted_and_parts_reach_subscribers(make: Make) -
     assert loop.publisher.of("alert", "phase", "attached")[0] == ("start", (b"picture",))
 
 
+def test_frame_that_is_there_before_its_memory_was_handled_is_scored(make: Make) -> None:
+    """A frame that overtakes the news of its memory, which the loop has yet to handle, is scored as any other."""
+    loop = make({"clip": Feed(frame(1))})
+    loop.engine.unknown = {1}
+    descriptor = os.memfd_create("frames")
+    loop.run(FrameArrived("clip"), MemoryMade("clip", 1, descriptor, 0), FeedEnded("clip", END, failed=False))
+    assert loop.publisher.of("score", "frame_id", "label") == [(1, "normal")]
+
+
 def test_memory_is_handed_on_and_its_descriptor_closed(make: Make) -> None:
     """The engine learns of a shared memory and of its end, and the main loop keeps no descriptor of it."""
     descriptor = os.memfd_create("frames")
