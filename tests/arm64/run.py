@@ -26,7 +26,7 @@ import msgspec
 import yaml
 
 from tests.arm64 import root, scores, sizes
-from tests.arm64.board import PI_4, PI_5
+from tests.arm64.board import PI_4, PI_5, Board
 from tests.arm64.containers import Containers
 from tests.arm64.disassembly import disassemble, mnemonics, vector_loops
 from tests.arm64.inside import Inside, faults
@@ -89,6 +89,7 @@ def main() -> int:
             _show_loops(report, image.root)
             _show_inside(report, image)
             _check(report, image)
+            _examine(report, image)
             _compare(report, image, args.work, args.frames)
     except root.Unable as error:
         print(f"arm64: {error}", file=sys.stderr)
@@ -165,17 +166,27 @@ def _check(report: Report, image: Inside) -> None:
     """Have `patchedge check` score the golden frames, as on a Pi 4 and as on a Pi 5."""
     for board in (PI_4, PI_5):
         report.title(f"patchedge check as {board.name}")
-        done = subprocess.run(
-            image.command(image.entry("check", "/bundles/belt.bundle"), board),
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        report.lines(done.stdout + done.stderr)
-        report.must(done.returncode == 0, f"check accepts the bundle of x86 as {board.name}")
+        code = _call(report, image, board, "check", "/bundles/belt.bundle")
+        report.must(code == 0, f"check accepts the bundle of x86 as {board.name}")
     cached = [str(path.relative_to(image.data)) for path in image.data.rglob("*onnxruntime*")]
     report.must(not cached, "ONNX Runtime collects nothing about this device")
     report.lines(*cached)
+
+
+def _examine(report: Report, image: Inside) -> None:
+    """Show what is found inside: nothing may be in the way, though emulated all is slow."""
+    for words in (("doctor", "--bundle", "/bundles/belt.bundle"), ("probe", "/bundles/camera.avi")):
+        report.title(f"patchedge {words[0]} as {PI_5.name}")
+        code = _call(report, image, PI_5, *words)
+        report.must(code == 0, f"{words[0]} finds nothing in the way")
+
+
+def _call(report: Report, image: Inside, board: Board, *words: str) -> int:
+    """Run a command of patchedge inside, print what it says, and give its exit code."""
+    command = image.command(image.entry(*words), board)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    report.lines(done.stdout + done.stderr)
+    return done.returncode
 
 
 def _compare(report: Report, image: Inside, work: Path, frames: int) -> None:
