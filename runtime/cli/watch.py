@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from runtime.cli.following import add_following, as_json, as_line, keys_of, save
 
 if TYPE_CHECKING:
     from runtime.client import Received, Subscriber
+
+HINT_S = 10.0
+"""Whoever hears nothing for so long is told what may be the matter: a device that wants keys just does not answer."""
 
 NAME = "watch"
 HELP = "print the messages of a device, one line each"
@@ -46,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with _subscriber(args) as subscriber:
             while args.count is None or shown < args.count:
-                received = _receive(subscriber, args.timeout)
+                received = _receive(subscriber, args.timeout) if shown else _receive_first(subscriber, args)
                 if received is None:
                     raise AddressUnavailable(f"no message for {args.timeout:g} s", where=args.url)
                 if args.save is not None:
@@ -81,6 +85,22 @@ def _subscriber(args: argparse.Namespace) -> Subscriber:
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _receive_first(subscriber: Subscriber, args: argparse.Namespace) -> Received | None:
+    """Wait for the first message, and say after a while what may be the matter; alerts alone may be rare."""
+    limit_s = math.inf if args.timeout is None else args.timeout
+    if limit_s <= HINT_S or args.kind == ["alert"]:
+        return _receive(subscriber, args.timeout)
+    received = _receive(subscriber, HINT_S)
+    if received is not None:
+        return received
+    print(
+        f"patchedge: {args.url}: nothing for {HINT_S:g} s; is patchedge running there, with a camera that delivers, "
+        "and does it want keys (--key, --server-key)?",
+        file=sys.stderr,
+    )
+    return _receive(subscriber, None if args.timeout is None else limit_s - HINT_S)
 
 
 def _receive(subscriber: Subscriber, timeout_s: float | None) -> Received | None:

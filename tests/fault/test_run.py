@@ -15,6 +15,7 @@ import pytest
 import zmq
 
 from edge_config.message import StateMessage
+from runtime.cli.main import main
 from runtime.client import Subscriber
 from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, call, started
@@ -249,6 +250,20 @@ def test_signal_ends_a_silent_watch(endpoint: str, number: signal.Signals) -> No
             device.recv()  # its subscription: it is about to wait, or waits
             watch.send_signal(number)
             assert watch.wait(ENOUGH_S) == 0
+
+
+@pytest.mark.parametrize(("kinds", "hinted"), [((), True), (("--kind", "alert"), False)])
+def test_watch_of_nothing_says_what_may_be_the_matter(
+    endpoint: str,
+    kinds: tuple[str, ...],
+    hinted: bool,  # noqa: FBT001 - a case
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who hears nothing at all is asked about the device and the keys, unless alerts alone are wanted."""
+    monkeypatch.setattr("runtime.cli.watch.HINT_S", 0.01)
+    assert main(["watch", endpoint, "--timeout", "0.02", *kinds]) == 69
+    assert ("--server-key" in capsys.readouterr().err) == hinted
 
 
 def test_watch_of_nothing_is_69(endpoint: str) -> None:
