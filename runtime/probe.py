@@ -1,10 +1,7 @@
-"""Look at a source as the runtime would: the same process grabs, the same side takes, and what it gives is measured."""
+"""Look at a source as the runtime would, and measure what it gives."""
 
 from __future__ import annotations
 
-import mmap
-import os
-import queue
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,20 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.errors import SourceUnavailable
 from edge_config.sections import Camera
-from runtime.address import redact
 from runtime.declared import Declared
-from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
-from runtime.feed import Feed
 from runtime.frame import Image, SharedFrame
 from runtime.link import module
-from runtime.shared import picture
+from runtime.look import Look
 
 PROBING = module("runtime.probing")
 """Starts a capture process that says what the source says of itself."""
-
-_NAME = "probe"
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -81,18 +72,14 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Probe:
-    """Takes the frames of one source."""
+    """Measures what one source gives."""
 
     def __init__(self, camera: Camera, command: Sequence[str] = PROBING) -> None:
         """Take the settings of a camera; `command` starts a capture process."""
         self._camera = camera
         self._command = command
-        self._where = redact(str(camera.source))
-        self._events: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
-        self._memories: dict[int, mmap.mmap] = {}
         self._frames: list[SharedFrame] = []
         self._latencies_ns: list[int] = []
-        self._interruptions: list[str] = []
         self.image: Image | None = None
         """The last picture that could be decoded."""
 
@@ -108,71 +95,22 @@ class Probe:
         """
         with tempfile.TemporaryDirectory(prefix="patchedge-probe-") as folder:
             said = Path(folder) / "declared.json"
-            feed = Feed(_NAME, self._camera, self._hear, (*self._command, str(said)))
             began_s = time.monotonic()
-            feed.start()
-            try:
-                self._take(feed, began_s, seconds, timeout_s)
-            finally:
-                feed.close()
-                self._memories.clear()
+            with Look(self._camera, self._keep, (*self._command, str(said))) as look:
+                look.open(timeout_s)
+                until_s = time.monotonic() + seconds
+                while (left_s := until_s - time.monotonic()) > 0 and look.turn(left_s):
+                    pass
             declared = msgspec.json.decode(said.read_bytes(), type=Declared) if said.exists() else Declared()
-        return self._sum_up(began_s, declared, feed)
+        return self._sum_up(began_s, declared, look)
 
-    def _hear(self, event: FeedEvent) -> None:
-        """Map a memory at once: a frame in it may be taken before what is waiting here is read."""
-        if isinstance(event, MemoryMade):
-            self._memories[event.memory] = mmap.mmap(event.descriptor, event.size, prot=mmap.PROT_READ)
-            os.close(event.descriptor)
-        else:
-            self._events.put(event)
+    def _keep(self, frame: SharedFrame, image: Image | None) -> None:
+        self._latencies_ns.append(time.monotonic_ns() - frame.t_mono_ns)
+        self._frames.append(frame)
+        if image is not None:
+            self.image = image.copy()
 
-    def _take(self, feed: Feed, began_s: float, seconds: float, timeout_s: float) -> None:
-        until_s = began_s + timeout_s
-        while (left_s := until_s - time.monotonic()) > 0:
-            try:
-                event = self._events.get(timeout=left_s)
-            except queue.Empty:
-                break
-            if isinstance(event, FrameArrived):
-                first = not self._frames
-                self._arrive(feed)
-                if first and self._frames:
-                    until_s = time.monotonic() + seconds
-            elif self._note(event):
-                break
-        if not self._frames:
-            remedy = "check that it is there and not in use, or give it longer by --timeout"
-            raise SourceUnavailable(f"no picture in {timeout_s:g} s", where=self._where, remedy=remedy)
-
-    def _arrive(self, feed: Feed) -> None:
-        while (frame := feed.take()) is not None:
-            self._latencies_ns.append(time.monotonic_ns() - frame.t_mono_ns)
-            self._frames.append(frame)
-            if frame.hw is not None and frame.memory in self._memories:
-                self.image = picture(self._memories[frame.memory], frame.slot, frame.hw).copy()
-            feed.give_back(frame)
-
-    def _note(self, event: FeedEvent) -> bool:
-        """Take note of what is no frame; tell whether no more will come.
-
-        Raises:
-            SourceUnavailable: it did not open.
-        """
-        match event:
-            case MemoryGone():
-                self._memories.pop(event.memory, None)
-            case FeedChanged(state=state, reason=reason) if state != "live":
-                if not self._frames:
-                    raise SourceUnavailable(redact(reason), where=self._where, remedy="see `patchedge doctor`")
-                self._interruptions.append(redact(reason))
-            case FeedEnded(reason=reason, failed=failed):
-                if failed and not self._frames:
-                    raise SourceUnavailable(redact(reason).removeprefix(f"{self._where}: "), where=self._where)
-                return True
-        return False
-
-    def _sum_up(self, began_s: float, declared: Declared, feed: Feed) -> Report:
+    def _sum_up(self, began_s: float, declared: Declared, look: Look) -> Report:
         times_ns = np.array([frame.t_mono_ns for frame in self._frames], dtype=np.float64)
         # Where a frame between two was dropped, their distance says nothing of the camera.
         ids = np.array([frame.frame_id for frame in self._frames])
@@ -180,17 +118,17 @@ class Probe:
         seconds = float(times_ns[-1] - times_ns[0]) / 1e9
         jitter_ms = np.abs(intervals_ms - np.median(intervals_ms)) if intervals_ms.size else intervals_ms
         return Report(
-            source=self._where,
+            source=look.where,
             declared=declared,
             opened_s=round(float(times_ns[0]) / 1e9 - began_s, 3),
             seconds=round(seconds, 3),
             pictures=len(self._frames),
             undecodable=sum(frame.hw is None for frame in self._frames),
-            dropped={why: number for why, number in feed.dropped.items() if number},
+            dropped={why: number for why, number in look.feed.dropped.items() if number},
             sizes=tuple(dict.fromkeys((frame.hw[1], frame.hw[0]) for frame in self._frames if frame.hw is not None)),
             fps=round(float(ids[-1] - ids[0]) / seconds, 2) if seconds > 0 else None,
             interval_ms=Spread.of(intervals_ms),
             jitter_ms=Spread.of(jitter_ms),
             latency_ms=Spread.of(np.array(self._latencies_ns, dtype=np.float64) / 1e6),
-            interruptions=tuple(self._interruptions),
+            interruptions=tuple(look.interruptions),
         )

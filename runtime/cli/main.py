@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from runtime.cli import bench, bridge, bundle, check, doctor, keygen, probe, replay, run, schema, warm, watch
+from runtime.cli import bench, bridge, bundle, check, doctor, keygen, probe, record, replay, run, schema, warm, watch
 from runtime.cli.app import run_app
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge` and give its exit code."""
-    verbs = (run, watch, replay, bridge, doctor, probe, check, warm, bench, bundle, keygen, schema)
+    verbs = (run, watch, replay, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
     return run_app("patchedge", "Watch a camera for what it never saw before.", "cpu", verbs, argv)
 
 

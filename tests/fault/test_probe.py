@@ -12,8 +12,8 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.sections import Camera
 from runtime.declared import Declared
-from runtime.feed import Feed
 from runtime.frame import SharedFrame
+from runtime.look import Look
 from runtime.probe import Probe, Spread
 from tests.fakes.camera import BROKEN, COMMAND, HANGS_IN_OPEN, LOST, PICTURE, WIDE, Remote, pixels, plugged
 from tests.fakes.mjpeg import streaming
@@ -137,9 +137,9 @@ def test_time_over_a_dropped_frame_is_no_interval(tmp_path: Path) -> None:
     camera = Camera(source=str(tmp_path))
     probe = Probe(camera, FAKE)
     probe._frames = [SharedFrame(0, 0, (48, 64), number, 0, at_ns) for number, at_ns in frames]
-    feed = Feed("probe", camera, lambda _: None)
-    feed.dropped["newer"] = 1
-    report = probe._sum_up(0.0, Declared(), feed)
+    look = Look(camera, lambda _frame, _image: None, FAKE)
+    look.feed.dropped["newer"] = 1
+    report = probe._sum_up(0.0, Declared(), look)
     assert report.fps == 100.0
     assert report.interval_ms == Spread(10.0, 10.0, 10.0)
     assert report.dropped == {"newer": 1}

@@ -1,0 +1,64 @@
+"""patchedge record: write pictures of a camera into a folder, to learn from."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runtime.cli.arguments import between, whole
+
+if TYPE_CHECKING:
+    from runtime.record import Recorded
+
+NAME = "record"
+HELP = "write pictures of a camera into a folder, as the runtime sees them, to learn from"
+
+_LINES = 10  # of progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "source", metavar="SOURCE", help="as of `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="for the pictures; those in it stay")
+    parser.add_argument("--count", type=whole(1, 10**7), default=400, metavar="N", help="of pictures")
+    parser.add_argument("--every", type=between(0, 1e6), default=1.0, metavar="S", help="seconds between them")
+    parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write until there are enough, or it is interrupted: what is there is whole then."""
+    from edge_config import settings
+    from runtime.log import set_up_logging
+    from runtime.record import Record
+
+    set_up_logging()
+    tree = {"bundle": "none", "cameras": {"record": {"source": args.source}}}
+    camera = settings.parse(tree, where="command line").cameras["record"]
+    step = max(1, args.count // _LINES)
+
+    def progress(recorded: Recorded) -> None:
+        if recorded.pictures % step == 0:
+            print(f"  {recorded.pictures} of {args.count}", file=sys.stderr, flush=True)
+
+    record = Record(camera, args.folder, count=args.count, every_s=args.every, written=progress)
+    with contextlib.suppress(KeyboardInterrupt):
+        record.run(args.timeout)
+    print(_line(args.folder, record.recorded))
+    return 0
+
+
+def _line(folder: Path, recorded: Recorded) -> str:
+    sizes = ", ".join(f"{width} x {height}" for width, height in recorded.sizes)
+    said = [f"{recorded.pictures} pictures" + (f" of {sizes} pixels" if sizes else "")]
+    if len(recorded.sizes) > 1:
+        said.append("their size changed: learn from one size only")
+    if recorded.undecodable:
+        said.append(f"{recorded.undecodable} frames could not be decoded")
+    if recorded.interruptions:
+        said.append(f"the source was lost {len(recorded.interruptions)} times")
+    return f"{folder}: {'; '.join(said)}"
