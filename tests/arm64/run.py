@@ -33,6 +33,7 @@ from tests.arm64.inside import Inside, faults
 from tests.processes import DEVICE, EXPORT
 
 IMAGE = "localhost/patchedge:arm64"
+IMAGE_JETSON = "localhost/patchedge:jetson"
 MOST_MB, AIM_MB = 450, 350
 
 FRAMES = 240
@@ -72,6 +73,11 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("build/arm64"), help="folder for all that is made")
     parser.add_argument("--demo", type=Path, default=Path("build/demo"), help="folder of `patchedge-export demo --run`")
     parser.add_argument("--frames", type=int, default=FRAMES, help="of the clip to score under emulation; 750 are all")
+    parser.add_argument(
+        "--jetson",
+        action="store_true",
+        help="also rehearse the target for Jetson: on Debian, with ONNX Runtime of PyPI",
+    )
     parser.add_argument("--no-build", action="store_true", help="run the image that is there already")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -84,13 +90,15 @@ def main() -> int:
             report.title("build")
             root.make_base(args.work, containers)
             containers.build("Dockerfile.arm64", "generic", IMAGE, {"BASE": root.BASE, "REVISION": _revision()})
-        with _mounted(containers, args) as image:
+        with _mounted(containers, args, IMAGE) as image:
             _show_image(report, image)
             _show_loops(report, image.root)
             _show_inside(report, image)
             _check(report, image)
             _examine(report, image)
             _compare(report, image, args.work, args.frames)
+        if args.jetson:
+            _rehearse_jetson(report, containers, args)
     except root.Unable as error:
         print(f"arm64: {error}", file=sys.stderr)
         return 69
@@ -110,10 +118,10 @@ def _revision() -> str:
 
 
 @contextmanager
-def _mounted(containers: Containers, args: argparse.Namespace) -> Iterator[Inside]:
+def _mounted(containers: Containers, args: argparse.Namespace, name: str) -> Iterator[Inside]:
     """Give the image with the demo on /bundles, settings on /etc/patchedge and an empty /data of its user."""
-    container, where = containers.mount(IMAGE)
-    config = containers.config(IMAGE)
+    container, where = containers.mount(name)
+    config = containers.config(name)
     data, etc = args.work / "data", args.work / "etc"
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir()
@@ -124,6 +132,20 @@ def _mounted(containers: Containers, args: argparse.Namespace) -> Iterator[Insid
         yield Inside(where, config, mounts, data.resolve(), (args.work / "boards").resolve())
     finally:
         containers.remove(container)
+
+
+def _rehearse_jetson(report: Report, containers: Containers, args: argparse.Namespace) -> None:
+    """Build the other target with stand-ins for NVIDIA's base and wheel: its steps, an older OpenCV and numpy."""
+    if not args.no_build:
+        report.title("build of the target for Jetson, rehearsed on Debian")
+        stand_ins = {"BASE": root.BASE, "ONNXRUNTIME": "onnxruntime", "REVISION": _revision()}
+        containers.build("Dockerfile.arm64", "jetson", IMAGE_JETSON, stand_ins)
+    with _mounted(containers, args, IMAGE_JETSON) as image:
+        report.title("the target for Jetson, rehearsed")
+        report.lines(*sizes.table(sizes.measure(image.root)))
+        for words in (("check", "/bundles/belt.bundle"), ("doctor", "--bundle", "/bundles/belt.bundle")):
+            code = _call(report, image, PI_5, *words)
+            report.must(code == 0, f"{words[0]} of the target for Jetson gives {code}")
 
 
 def _show_image(report: Report, image: Inside) -> None:
