@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -40,13 +41,21 @@ OPTIONS: dict[int, int] = {
 """Of every socket of the device."""
 
 
+@dataclass(slots=True)
+class Peer:
+    """One who is connected: bytes that came from there, and when the last of them did, monotonic seconds."""
+
+    said: int = 0
+    last_s: float = 0.0
+
+
 class Listener:
     """A bound socket. Use it from one thread.
 
     Attributes:
         socket: another one after `rebind`.
         endpoint: where it is bound, with its port.
-        connections: descriptor -> bytes that came from there.
+        connections: descriptor -> who is there.
         refused: connections and handshakes that came to nothing, by reason.
     """
 
@@ -77,7 +86,7 @@ class Listener:
         """
         self._context, self._kind, self._options, self._key = context, kind, {**OPTIONS, **options}, key
         self._guard, self._most_bytes = guard, most_bytes
-        self.connections: dict[int, int] = {}
+        self.connections: dict[int, Peer] = {}
         self.refused: Counter[str] = Counter()
         self._open()
         try:
@@ -97,20 +106,17 @@ class Listener:
         while not self._bind_anew(last=time.monotonic() >= until_s):
             time.sleep(_SHORT_S)
 
-    def watch(self) -> bool:
-        """Take in who came and went, cut off who is too many, and tell whether there was news."""
-        news = False
+    def watch(self) -> None:
+        """Take in who came and went, and cut off who is too many."""
         with suppress(zmq.Again):
             while True:
                 told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                news = True
                 if told["event"] == zmq.EVENT_ACCEPTED:
                     self._accepted(int(told["value"]))
                 elif told["event"] == zmq.EVENT_DISCONNECTED:
                     self.connections.pop(int(told["value"]), None)
                 else:
                     self.refused["handshake"] += 1
-        return news
 
     def heard(self, frame: zmq.Frame) -> None:
         """Take note of what somebody said, and cut off who says too much."""
@@ -119,10 +125,11 @@ class Listener:
             connection = int(frame.get(zmq.SRCFD))
         except zmq.ZMQError:  # ZeroMQ's own words for somebody who has left
             return
-        if connection not in self.connections:
+        if (peer := self.connections.get(connection)) is None:
             return
-        self.connections[connection] += max(1, len(frame))
-        if self._most_bytes is not None and self.connections[connection] > self._most_bytes:
+        peer.said += max(1, len(frame))
+        peer.last_s = time.monotonic()
+        if self._most_bytes is not None and peer.said > self._most_bytes:
             self._cut(connection, "too much said")
 
     def wait(self, timeout_ms: int, also: int | None = None) -> bool:
@@ -183,9 +190,9 @@ class Listener:
         return True
 
     def _accepted(self, connection: int) -> None:
-        self.connections[connection] = 0
+        self.connections[connection] = Peer()
         if len(self.connections) > MAX_CONNECTIONS:
-            silent = (one for one, said in self.connections.items() if not said)
+            silent = (one for one, peer in self.connections.items() if not peer.said)
             self._cut(next(silent, connection), "too many connections")
 
     def _cut(self, connection: int, reason: str) -> None:

@@ -79,7 +79,7 @@ class Publisher:
         self.sent: Counter[str] = Counter()
         self._seq: Counter[str] = Counter()
         self._topics: dict[tuple[Kind, str], str] = {}
-        self._take_in_at_s = self._news_at_s = 0.0
+        self._take_in_at_s = 0.0
         self._own: zmq.Context[zmq.Socket[bytes]] | None = None
         if context is None:
             context = self._own = zmq.Context()
@@ -154,11 +154,12 @@ class Publisher:
             pass
 
     def has_subscribers(self, count: int, timeout_ms: int = 0) -> bool:
-        """Tell whether so many are connected and have subscribed, and nobody has said anything for `QUIET_S`."""
+        """Tell whether so many are connected and have subscribed: what they said last is `QUIET_S` ago."""
         self._listener.wait(timeout_ms)
         self._take_in()
-        subscribed = sum(1 for said in self._listener.connections.values() if said)
-        return not count or (subscribed >= count and time.monotonic() - self._news_at_s >= QUIET_S)
+        quiet_since_s = time.monotonic() - QUIET_S
+        peers = self._listener.connections.values()
+        return sum(1 for peer in peers if peer.said and peer.last_s <= quiet_since_s) >= count
 
     def rebind(self) -> None:
         """Cut off all subscribers, who connect again by themselves if they may; epoch and `seq` go on.
@@ -176,13 +177,10 @@ class Publisher:
 
     def _take_in(self) -> None:
         """Take in who came, went and subscribed."""
-        news = self._listener.watch()
+        self._listener.watch()
         with suppress(zmq.Again):
             for _ in range(_MOST_WORDS):
                 frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
-                news = True
                 if bytes(frame.buffer[:1]) not in {b"\x00", b"\x01"}:
                     self.refused["no subscription"] += 1
                 self._listener.heard(frame)
-        if news:
-            self._news_at_s = time.monotonic()

@@ -235,6 +235,14 @@ def test_first_words_of_a_subscriber_are_not_all(patient_publisher: Publisher, e
         assert patient_publisher.has_subscribers(0)
 
 
+def test_subscriber_is_there_though_another_never_stops_talking(publisher: Publisher, endpoint: str) -> None:
+    """Nobody can put off a start that waits for a subscriber, by subscribing on and on."""
+    with zmq.Context() as context, context.socket(zmq.XSUB) as talker, Subscriber(endpoint):
+        talker.connect(endpoint)
+        while not publisher.has_subscribers(1, timeout_ms=10):
+            talker.send(b"\x01v1/score/")
+
+
 def test_rebind_is_a_gap_at_most(open_publisher: Publisher) -> None:
     """After a rebind a subscriber comes back by itself, at the same address; epoch and numbers go on."""
     with Subscriber(open_publisher.endpoint) as subscriber:
