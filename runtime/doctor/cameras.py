@@ -44,7 +44,7 @@ def group() -> Finding:
         return Finding("group", "ok", "this system has no group `video`")
     if os.geteuid() == 0 or wanted.gr_gid in (*os.getgroups(), os.getegid()):
         return Finding("group", "ok", f"{_user()} may open what belongs to the group `video`")
-    remedy = f"sudo usermod -aG video {_user()}, and log in again; the systemd unit has it"
+    remedy = f"sudo usermod -aG video {_user()}, and log in again; the systemd unit has it; in a container: --group-add"
     return Finding("group", "warn", f"{_user()} is not in the group `video`", remedy)
 
 
