@@ -16,7 +16,7 @@ READER ?= all
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml constraints.txt runtime/kernels.c runtime/loops.h
+$(VENV)/.installed: pyproject.toml constraints.txt runtime/kernels.c runtime/loops.h runtime/pixels.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,dev]'
 	@touch $@
@@ -29,7 +29,7 @@ demo: setup  ## make a sample camera clip, learn, watch it live, and judge what 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
 
-$(TIMM)/.installed: runtime/kernels.c runtime/loops.h pyproject.toml constraints.txt constraints-timm.txt
+$(TIMM)/.installed: runtime/kernels.c runtime/loops.h runtime/pixels.c pyproject.toml constraints.txt constraints-timm.txt
 	$(PYTHON) -m venv $(TIMM)
 	grep -v '^torch==' constraints.txt | cat - constraints-timm.txt > $(TIMM)/constraints.txt
 	$(TIMM)/bin/pip install --quiet --disable-pip-version-check -c $(TIMM)/constraints.txt -e '.[cpu,export,timm,dev]'
@@ -72,7 +72,7 @@ bench-coreset: setup  ## coreset selection against the plain loop, and a million
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; stop and go on as you like
 	$(BIN)/python -m tests.bench.table $(DATA) build/accuracy.jsonl
 
-$(PEERS)/.installed: runtime/kernels.c runtime/loops.h pyproject.toml constraints.txt constraints-peers.txt
+$(PEERS)/.installed: runtime/kernels.c runtime/loops.h runtime/pixels.c pyproject.toml constraints.txt constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-peers.txt -e '.[cpu,export,timm]' \
 		anomalib openvino

@@ -41,7 +41,8 @@ class Preprocessing(Part, frozen=True):
     """From a camera frame to the input of the graph.
 
     Attributes:
-        resize: `area` averages the covered pixels where the picture shrinks in both directions, else it is bilinear.
+        resize: `area` averages the covered pixels where the picture shrinks in both directions, rounded half to even,
+            else it is bilinear.
         resize_hw: height and width after resizing, pixels; the proportions are not kept.
         crop_hw: height and width of the centre that is kept: the input of the graph.
         color_order: order of the channels that the graph takes.

@@ -17,9 +17,9 @@ ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND"
 
-cv2.utils.logging.setLogLevel(
-    cv2.utils.logging.LOG_LEVEL_SILENT
-)  # its complaints would stand beside our own line about the same file
+if hasattr(cv2.utils, "logging"):  # not in OpenCV 4.6, which Debian 12 has, and its like on a Jetson
+    # Its complaints would stand beside our own line about the same file.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def is_picture(path: Path) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.manifest import Preprocessing
+from runtime import _pixels
 from runtime.frame import Grid, Image
 
 
@@ -23,9 +24,7 @@ class Preprocess:
         """Give the input of the graph, uint8 [1, H, W, 3] BGR, for a picture uint8 [h, w, 3] BGR."""
         height, width = self._resize_hw
         if image.shape[:2] != (height, width):
-            shrinks = image.shape[0] >= height and image.shape[1] >= width
-            kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR  # the area kernel is blocky where it enlarges
-            image = np.asarray(cv2.resize(image, (width, height), interpolation=kernel), dtype=np.uint8)
+            image = _resize(image, height, width)
         top, left = self._offset
         crop_height, crop_width = self._crop_hw
         return np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])[None]
@@ -66,3 +65,16 @@ class Preprocess:
     def input_hw(self) -> tuple[int, int]:
         """Height and width of the input of the graph, pixels."""
         return self._crop_hw
+
+
+def _resize(image: Image, height: int, width: int) -> Image:
+    """Average where it shrinks in both directions, which would be blocky where it enlarges, else interpolate.
+
+    Both give the same pixels on every processor, and so the same scores. OpenCV's area kernel does not.
+    """
+    if image.shape[0] < height or image.shape[1] < width:
+        enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
+        return np.asarray(enlarged, dtype=np.uint8)
+    shrunk = np.empty((height, width, 3), dtype=np.uint8)
+    _pixels.shrink(np.ascontiguousarray(image), *image.shape[:2], shrunk, height, width)
+    return shrunk

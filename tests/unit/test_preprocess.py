@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from fractions import Fraction
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from edge_config.manifest import Preprocessing
+from runtime import _pixels
 from runtime.frame import Grid
 from runtime.preprocess import Preprocess
 from tests import reference
@@ -54,6 +58,64 @@ def test_shrinking_averages_the_covered_pixels(down: int, across: int):
     blocks = image.reshape(24, down, 32, across, 3).mean(axis=(1, 3))
     found = preprocess((24, 32))(image)[0]
     assert np.abs(found - blocks).max() <= HALF_LEVEL
+
+
+def exact_mean(image: np.ndarray, out_hw: tuple[int, int]) -> np.ndarray:
+    """Shrink in whole numbers and fractions: the mean of what a pixel covers, rounded half to even."""
+    have_hw = image.shape[:2]
+    shares = [np.zeros(shape, dtype=np.int64) for shape in zip(out_hw, have_hw, strict=True)]
+    for share, have, want in zip(shares, have_hw, out_hw, strict=True):
+        for row in range(want):
+            for pixel in range(have):
+                share[row, pixel] = max(0, min((row + 1) * have, (pixel + 1) * want) - max(row * have, pixel * want))
+    sums = np.einsum("hy,yxc,wx->hwc", shares[0], image.astype(np.int64), shares[1])
+    return np.array([round(Fraction(int(one), have_hw[0] * have_hw[1])) for one in sums.ravel()]).reshape(sums.shape)
+
+
+@given(
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.tuples(st.integers(0, 40), st.integers(0, 40)),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1, 2, 256]),
+)
+def test_shrinking_is_exact(out_hw: tuple[int, int], more_hw: tuple[int, int], seed: int, levels: int):
+    """Every pixel is the rounded mean of exactly what it covers, so it is the same on every processor."""
+    height, width = (one + more for one, more in zip(out_hw, more_hw, strict=True))
+    image = np.random.default_rng(seed).integers(0, levels, (height, width, 3), dtype=np.uint8)  # few: many ties
+    np.testing.assert_array_equal(preprocess(out_hw)(image)[0], exact_mean(image, out_hw))
+
+
+def test_tall_and_white_is_white():
+    """Sums over many rows do not overflow: more than 257 rows of 255 for one row of the result."""
+    white = np.full((3000, 700, 3), 255, dtype=np.uint8)
+    assert (preprocess((2, 3))(white) == 255).all()
+
+
+def test_enlarging_is_the_same_on_every_processor():
+    """What is enlarged has the very pixels that x86-64 and (emulated) 64-bit ARM gave."""
+    found = preprocess((224, 224))(noise(120, 160))
+    assert hashlib.sha256(found.tobytes()).hexdigest().startswith("8c59ba8600dd1735")
+
+
+@pytest.mark.parametrize(
+    ("hw", "out_hw", "have", "want"),
+    [
+        ((4, 4), (2, 2), (4, 5), (2, 2)),  # more than there is
+        ((4, 4), (2, 2), (4, 4), (2, 3)),
+        ((4, 4), (2, 2), (4, 4), (0, 2)),
+        ((4, 4), (8, 2), (4, 4), (8, 2)),  # not smaller
+        ((4, 4), (2, 2), (-4, -4), (-2, -2)),
+        ((4, 4), (2, 2), (2**62, 2**62), (2, 2)),
+        ((65536, 1), (1, 1), (65536, 1), (1, 1)),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(
+    hw: tuple[int, int], out_hw: tuple[int, int], have: tuple[int, int], want: tuple[int, int]
+):
+    """The loop in C looks at sizes before it touches memory."""
+    image, out = (np.zeros((*size, 3), dtype=np.uint8) for size in (hw, out_hw))
+    with pytest.raises(ValueError, match="sizes that do not fit"):
+        _pixels.shrink(image, *have, out, *want)
 
 
 @pytest.mark.parametrize("frame_hw", [(16, 16), (20, 31), (39, 40)])
