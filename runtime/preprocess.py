@@ -76,5 +76,5 @@ def _resize(image: Image, height: int, width: int) -> Image:
         enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
         return np.asarray(enlarged, dtype=np.uint8)
     shrunk = np.empty((height, width, 3), dtype=np.uint8)
-    _pixels.shrink(np.ascontiguousarray(image), *image.shape[:2], shrunk, height, width)
+    _pixels.shrink(np.ascontiguousarray(image), image.shape[0], image.shape[1], shrunk, height, width)
     return shrunk
