@@ -19,7 +19,7 @@ SIZE_HW = (SIZE, SIZE)
 LOW = 0.1
 """Some patches of a normal picture are over it, and most are not."""
 
-SCENE = 50
+SCENE = 31
 """The camera of these tests looks at one scene."""
 
 BRIGHTER = normal_picture(SCENE) + np.uint8(2)
