@@ -166,7 +166,7 @@ def export_peer(peer: Any, folder: Path, size: int) -> tuple[Path, Path]:
 
 def to_tensor(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """Make the peer's input, float32 [1, 3, H, W] RGB from 0 to 1, of a frame uint8 [h, w, 3] BGR."""
-    kernel = cv2.INTER_AREA if min(image.shape[:2]) >= size else cv2.INTER_LINEAR_EXACT  # as patchedge does
+    kernel = cv2.INTER_AREA if min(image.shape[:2]) >= size else cv2.INTER_LINEAR_EXACT  # patchedge, to a level
     small = cv2.resize(image, (size, size), interpolation=kernel)
     planes = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1))
     return (planes.astype(np.float32) * np.float32(1 / 255))[None]
