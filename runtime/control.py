@@ -18,6 +18,7 @@ import zmq
 
 from edge_config.control import AnyRequest, decode_request, encode_refusal, encode_reply, request_id
 from edge_config.errors import AddressUnavailable, RequestError
+from runtime import envelope
 from runtime.listener import Guard, Listener
 from runtime.rates import Rates
 
@@ -37,7 +38,6 @@ _OPTIONS: dict[int, int] = {
     zmq.SNDHWM: 2 * MAX_WAITING,  # replies to one peer: what goes to one that does not read is dropped
 }
 _TURN_MS = 1000  # how often overdue answers are looked for
-_MOST_PARTS = 4  # of a message that are kept: whose it is, an empty one, the request, and one too many
 _BRAKE = 5  # so many requests over the rate are read, then none for a millisecond
 
 
@@ -189,13 +189,12 @@ class Control:
             structlog.get_logger().error("no requests are taken", problem=str(error))
 
     def _take(self) -> None:
-        """Hand a request on, or refuse it; a REQ socket puts an empty frame before it, and wants it back."""
+        """Hand a request on, or refuse it; the answer goes back in the envelope that the request came in."""
         try:
             frames, count = self._receive()
         except zmq.Again:
             return
-        head = 2 if frames[1:2] == [b""] else 1
-        route, parts = frames[:head], frames[head:]
+        route, parts = envelope.split(frames)
         now_s = time.monotonic()
         if wait_s := self._rates.ask(route[0], now_s):
             self._over += 1
@@ -204,7 +203,7 @@ class Control:
                 self._refuse(route, parts, f"too many requests, ask again in {wait_s * 1000:.0f} ms")
             return
         try:
-            request = self._read(route[0], parts, count - head)
+            request = self._read(route[0], parts, count - len(route))
         except RequestError as error:
             self._refuse(route, parts, str(error))
             return
@@ -213,13 +212,13 @@ class Control:
         self._tell(Asked(number, request))
 
     def _receive(self) -> tuple[list[bytes], int]:
-        """Receive a message; give its first parts, and tell how many it has."""
+        """Receive a message; return its first frames, and how many it has."""
         frames: list[bytes] = []
         for count in itertools.count(1):
             frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
             if count == 1:
                 self._listener.heard(frame)
-            if count <= _MOST_PARTS:
+            if count <= envelope.KEPT:
                 frames.append(frame.bytes)
             if not frame.more:
                 break
