@@ -81,7 +81,7 @@ class Subscriber:
 
         Raises:
             AddressUnavailable: `url` or `control` is not a ZeroMQ address.
-            ValueError: a camera without its device; a name without `control` or without alerts.
+            ValueError: a kind that there is none of; a camera without its device; a name without `control` or alerts.
         """
         self._follower = Follower(kinds, device, camera, control=control is not None, name=name, handled=handled)
         self._connection = Connection(url, self._follower.prefixes, control=control, keys=keys, context=context)

@@ -38,7 +38,11 @@ curve
 """
 
 
-@dataclass(frozen=True, slots=True)
+PathText = str | os.PathLike[str]
+"""What names a file, wherever one is taken here."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Keys:
     """What a client needs to connect to a device that encrypts.
 
@@ -50,8 +54,19 @@ class Keys:
     secret_key: Path
     server_key: Path
 
+    def __init__(self, secret_key: PathText, server_key: PathText) -> None:
+        """Name the files; they are read by each connection.
 
-def make(name: str, *, force: bool = False) -> tuple[Path, Path]:
+        Raises:
+            TypeError: one of them is not a path, such as the bytes of a key.
+        """
+        for name, value in (("secret_key", secret_key), ("server_key", server_key)):
+            if not isinstance(value, str | os.PathLike):
+                raise TypeError(f"Keys: {name} is the path of a file, not {type(value).__name__}")
+            object.__setattr__(self, name, Path(value))
+
+
+def make(name: PathText, *, force: bool = False) -> tuple[Path, Path]:
     """Make a pair of keys and write its two files.
 
     Args:
@@ -68,8 +83,8 @@ def make(name: str, *, force: bool = False) -> tuple[Path, Path]:
     """
     need_curve()
     stem = Path(name)
-    if not stem.name or name.endswith("/"):
-        raise UsageError("not a name of a key", where=name or "NAME", remedy="give one such as keys/device")
+    if not stem.name or os.fspath(name).endswith("/"):
+        raise UsageError("not a name of a key", where=os.fspath(name) or "NAME", remedy="give one such as keys/device")
     public, secret = stem.with_name(stem.name + PUBLIC), stem.with_name(stem.name + SECRET)
     pair = dict(zip(("public", "secret"), (key.decode("ascii") for key in zmq.curve_keypair()), strict=True))
     try:
@@ -86,7 +101,7 @@ def make(name: str, *, force: bool = False) -> tuple[Path, Path]:
     return public, secret
 
 
-def load_public(path: Path) -> bytes:
+def load_public(path: PathText) -> bytes:
     """Read a public key.
 
     Returns:
@@ -95,10 +110,10 @@ def load_public(path: Path) -> bytes:
     Raises:
         KeysInvalid: there is no such file, or it is no key.
     """
-    return _read(path)[0]
+    return _read(Path(path))[0]
 
 
-def load_secret(path: Path) -> tuple[bytes, bytes]:
+def load_secret(path: PathText) -> tuple[bytes, bytes]:
     """Read a pair of keys from a file that nobody else can read.
 
     Returns:
@@ -107,6 +122,7 @@ def load_secret(path: Path) -> tuple[bytes, bytes]:
     Raises:
         KeysInvalid: there is no such file, it is no secret key, or others can read it or could have written it.
     """
+    path = Path(path)
     public, secret = _read(path)
     if secret is None:
         raise KeysInvalid("has no secret key", where=str(path), remedy=f"give the file that ends in {SECRET}")
@@ -125,7 +141,10 @@ def apply_client_keys(socket: zmq.Socket[bytes], keys: Keys) -> None:
 
     Raises:
         KeysInvalid: a file is missing, is no key, or others can read the secret one.
+        TypeError: `keys` are not `Keys`.
     """
+    if not isinstance(keys, Keys):
+        raise TypeError(f"keys are Keys(secret_key, server_key), not {type(keys).__name__}")
     need_curve()
     public, secret = load_secret(keys.secret_key)
     socket.set(zmq.CURVE_PUBLICKEY, public)

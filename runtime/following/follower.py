@@ -75,8 +75,11 @@ class Follower:
             handled: keys of messages that are acknowledged at once, and not given.
 
         Raises:
-            ValueError: a camera without its device; a name without `control` or without alerts, or that is none.
+            ValueError: a kind that there is none of; a camera without its device; a name without `control` or without
+                alerts, or that is none.
         """
+        if isinstance(kinds, str) or not set(kinds) <= set(message.TYPES):  # nothing would ever arrive
+            raise ValueError(f"kinds are a list of {', '.join(message.TYPES)}; this is {kinds!r}")
         if name is not None and (len(name) > MAX_NAME or not re.match(message.NAME_PATTERN, name)):
             raise ValueError(f"a name is letters, digits, - and _, {MAX_NAME} of them at most")
         if name is not None and not (control and "alert" in kinds):

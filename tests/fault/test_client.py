@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -252,12 +253,16 @@ def test_device_that_comes_later_is_followed(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
-    """A name without a control socket, without alerts or that is none, and a control address that is none."""
+    """A name without a control socket, without alerts or that is none; kinds and an address that are none."""
     url = f"ipc://{tmp_path}/x"
     with pytest.raises(ValueError, match="control socket"):
         Subscriber(url, name="hall")
     with pytest.raises(ValueError, match="subscriber of alerts"):
         Subscriber(url, control=url, name="hall", kinds=["state"])
+    wrong: list[Any] = ["alert", ["alerts"]]
+    for kinds in wrong:  # nothing would ever arrive
+        with pytest.raises(ValueError, match="kinds are a list of score, alert, state, health; this is"):
+            Subscriber(url, kinds=kinds)
     with pytest.raises(ValueError, match="letters"):
         Subscriber(url, control=url, name="the hall")
     with pytest.raises(AddressUnavailable):

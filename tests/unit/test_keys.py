@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -13,6 +15,8 @@ import zmq.auth
 from edge_config.errors import KeysInvalid, SettingsError, TargetExists, UsageError
 from runtime import keys
 from runtime.cli.main import main
+from runtime.client import Subscriber
+from runtime.control_client import ControlClient
 
 
 @pytest.fixture
@@ -166,3 +170,31 @@ def test_keygen_says_what_comes_next(
     assert "patchedge: keys/press-3.key_secret: is there already" in capsys.readouterr().err
     assert main(["keygen", "keys/press-3", "--force"]) == 0
     assert keys.load_secret(Path("keys/press-3.key_secret")) != first
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.fspath], ids=["str", "Path", "fspath"])
+def test_paths_of_keys_may_be_plain_strings(tmp_path: Path, kind: Callable[[Path], str | Path]) -> None:
+    """What README shows works: `Keys("hall.key_secret", "press-3.key")`, and so do paths, wherever one is taken."""
+    public, secret = keys.make(kind(tmp_path / "hall"))
+    server, _ = keys.make(kind(tmp_path / "press-3"))
+    ours = keys.Keys(kind(secret), kind(server))
+    assert ours == keys.Keys(secret, server)
+    assert keys.load_public(kind(public)) == keys.load_secret(kind(secret))[0]
+    with Subscriber(f"ipc://{tmp_path}/events", control=f"ipc://{tmp_path}/control", keys=ours) as subscriber:
+        assert subscriber.alive
+    with ControlClient(f"ipc://{tmp_path}/control", keys=ours) as device:
+        assert device
+
+
+@pytest.mark.parametrize("wrong", [None, b"hall.key_secret", 7])
+def test_what_is_no_path_of_a_key_is_said(wrong: Any) -> None:
+    """A key in place of its file, or nothing, is a TypeError that names the argument."""
+    with pytest.raises(TypeError, match="Keys: server_key is the path of a file, not"):
+        keys.Keys("hall.key_secret", wrong)
+
+
+def test_what_are_no_keys_is_said(tmp_path: Path) -> None:
+    """A pair of file names in place of `Keys` is a TypeError that says what is wanted."""
+    pair: Any = ("hall.key_secret", "press-3.key")
+    with pytest.raises(TypeError, match=r"keys are Keys\(secret_key, server_key\), not tuple"):
+        Subscriber(f"ipc://{tmp_path}/events", keys=pair)

@@ -1,0 +1,212 @@
+"""The plain pyzmq loop of README over a network whose cable is pulled out, in namespaces of Linux (needs root)."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from queue import Empty, Queue, SimpleQueue
+from typing import Any
+
+import pytest
+import zmq
+
+from edge_config import settings
+from edge_config.sections import Alerts
+from runtime import listener
+from runtime.frame import BundleInfo, Frame, Result
+from runtime.journal.recorder import Written
+from runtime.watched import Watched
+from runtime.wire import open_wire
+
+README = Path(__file__).parents[2] / "README.md"
+
+IP = shutil.which("ip") or ""
+
+HERE, THERE = "10.213.7.1", "10.213.7.2"
+"""Addresses of the device and of the client, in a network of their own."""
+
+FAST_MS = {5000: 200, 15000: 600, 3000: 500}
+"""Times of the loop, and those that the test puts in their place, so that a minute becomes two seconds."""
+
+DEVICE_MS = {zmq.HEARTBEAT_IVL: 200, zmq.HEARTBEAT_TIMEOUT: 600, zmq.HEARTBEAT_TTL: 600}
+"""The device's own, shortened likewise: it gives connections up while the cable is out, and no client is told."""
+
+WAIT_S = 20.0
+"""For an alert after the cable is back: more means that the loop is deaf. ZeroMQ's own reconnect takes 0.1 s, TCP's
+first retries after a lost packet 1, 3 and 7 s."""
+
+
+def loop_of_readme() -> str:
+    """Return the one block of README that is a subscriber in plain pyzmq."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (block,) = [block for block in blocks if "zmq.SUB" in block and "Subscriber" not in block]
+    return block
+
+
+def fast(block: str) -> str:
+    """Have the loop talk to the test's device, and shorten each of its times."""
+    block = block.replace("tcp://127.0.0.1:", f"tcp://{HERE}:").replace(
+        'alert["boxes"])', 'alert["boxes"], flush=True)'
+    )
+    for usual, short in FAST_MS.items():
+        assert f" {usual})" in block
+        block = block.replace(f" {usual})", f" {short})")
+    return block
+
+
+class Cable:
+    """Two network namespaces of Linux and a cable between them.
+
+    Attributes:
+        here, there: names of the namespaces of the device and of the client, and of the cable's end in each.
+    """
+
+    def __init__(self) -> None:
+        self.here, self.there = f"dev{os.getpid()}", f"cli{os.getpid()}"
+        for name in (self.here, self.there):
+            _ip("netns", "add", name)
+        _ip("-n", self.here, "link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", self.there)
+        for name, address in ((self.here, HERE), (self.there, THERE)):
+            _ip("-n", name, "addr", "add", f"{address}/30", "dev", name)
+            _ip("-n", name, "link", "set", name, "up")
+        # Of a connection that was closed in vain the device's kernel knows nothing after a second, not after minutes.
+        _ip("netns", "exec", self.here, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/tcp_orphan_retries")
+
+    def plug(self, state: str) -> None:
+        """Put the cable in ("up"), or pull it out ("down")."""
+        _ip("-n", self.here, "link", "set", self.here, state)
+
+    def connections(self) -> int:
+        """Count the connections that the device's kernel still knows."""
+        lines = _ip("netns", "exec", self.here, "cat", "/proc/net/tcp").splitlines()[1:]
+        return sum(line.split()[3] != _LISTENS for line in lines)
+
+    @contextmanager
+    def at_the_device(self) -> Iterator[None]:
+        """Have sockets that this thread binds belong to the device's end."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with Path("/proc/thread-self/ns/net").open() as before, Path(f"/run/netns/{self.here}").open() as wanted:
+            assert libc.setns(wanted.fileno(), 0) == 0
+            try:
+                yield
+            finally:
+                assert libc.setns(before.fileno(), 0) == 0
+
+
+_LISTENS = "0A"  # state of a socket in /proc/net/tcp
+
+
+def _ip(*words: str) -> str:
+    return subprocess.run([IP, *words], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def cable() -> Iterator[Cable]:
+    """Give a network of two ends; skip where none can be made."""
+    if os.geteuid() != 0 or not IP:
+        pytest.skip("only root can make a network, with iproute2")
+    try:
+        yield Cable()
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no network can be made here ({error})")
+    finally:
+        for name in (f"dev{os.getpid()}", f"cli{os.getpid()}"):
+            subprocess.run([IP, "netns", "del", name], check=False, capture_output=True)
+
+
+class Device:
+    """Sockets and journal of a device, and a camera whose alerts a test begins."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        tree = {
+            "bundle": "none",
+            "cameras": {"cam1": {"source": 0}},
+            "events": {"bind": f"tcp://{HERE}:5556", "insecure": True},
+            "control": {"bind": f"tcp://{HERE}:5557", "insecure": True},
+            "journal": {"path": str(folder / "journal.sqlite")},
+        }
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
+        self.wire = open_wire(settings.parse(tree), self._inbox.put, stack)
+        self._camera = Watched("cam1", self.wire.outbox, Alerts(min_frames=1, min_ms=0, merge_ms=0))
+        self._camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
+        self._camera.connect("live", "delivers pictures")
+        self._numbers = itertools.count(1)
+
+    def alert(self) -> None:
+        """Begin an alert and end it."""
+        for value in (9.0, 1.0):
+            frame = Frame(None, next(self._numbers), time.time_ns(), time.monotonic_ns())
+            self._camera.publish(frame, Result(value=value, peak_xy=(1, 2)))
+        self.serve()
+
+    def serve(self) -> None:
+        """Publish what the journal has written by now."""
+        try:
+            while True:
+                event = self._inbox.get(timeout=0.05)
+                if isinstance(event, Written):
+                    self.wire.outbox.written(event.entries)
+        except Empty:
+            pass
+
+    def alert_until(self, heard: Queue[str]) -> str:
+        """Make an alert now and then until the client prints one; return what it printed."""
+        end_s = time.monotonic() + WAIT_S
+        while time.monotonic() < end_s:
+            self.alert()
+            try:
+                return heard.get(timeout=0.2)
+            except Empty:
+                continue
+        raise AssertionError(f"nothing was heard within {WAIT_S:g} s")
+
+
+@contextmanager
+def running(program: str, namespace: str) -> Iterator[Queue[str]]:
+    """Run a program at the other end of the cable; give the lines that it prints."""
+    command = [IP, "netns", "exec", namespace, sys.executable, "-u", "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines: Queue[str] = Queue()
+        reader = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout or ()])
+        reader.start()
+        try:
+            yield lines
+        finally:
+            process.kill()
+            reader.join()
+
+
+def wait_until_given_up(device: Device, cable: Cable) -> None:
+    """Wait until the device has closed its ends of all connections, and its kernel has forgotten them."""
+    end_s = time.monotonic() + WAIT_S
+    while device.wire.publisher.has_subscribers(1, 50) or cable.connections():
+        assert time.monotonic() < end_s
+
+
+def test_plain_loop_hears_again_after_the_cable_was_out(
+    cable: Cable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop of README goes on by itself after its connections died in silence."""
+    monkeypatch.setattr(listener, "OPTIONS", {**listener.OPTIONS, **DEVICE_MS})
+    with ExitStack() as stack:
+        with cable.at_the_device():
+            device = Device(tmp_path, stack)
+        with running(fast(loop_of_readme()), cable.there) as heard:
+            assert device.alert_until(heard).startswith("cam1 start")
+            cable.plug("down")
+            device.alert()  # it is in the journal, and lost on its way
+            wait_until_given_up(device, cable)
+            while not heard.empty():
+                heard.get()
+            cable.plug("up")
+            assert device.alert_until(heard).startswith("cam1 ")
