@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.tiny import make_bundle
+
+for _number in signal.valid_signals():  # what `make test &` and nohup ignore would be ignored by all that tests start
+    if signal.getsignal(_number) == signal.SIG_IGN and _number not in {signal.SIGPIPE, signal.SIGXFSZ}:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 _states = itertools.count()
 

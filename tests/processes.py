@@ -11,6 +11,16 @@ from typing import Any
 EXPORT = (sys.executable, "-m", "export.cli.main")
 DEVICE = (sys.executable, "-m", "runtime.cli.main")
 
+_NEGLECT = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+NEGLECTED = (sys.executable, "-c", _NEGLECT)
+"""Before a command: starts it as a shell does in the background, nohup, and a careless parent, all at once."""
+
 ENOUGH_S = 60.0
 """For anything that a test starts: more means that it hangs."""
 

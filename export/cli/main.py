@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from export.cli import demo, evaluate, fit, recalibrate, sign, signing_key
 from runtime.cli.app import run_app
 
+VERBS = (fit, evaluate, recalibrate, demo, signing_key, sign)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge-export` and give its exit code."""
     description = "Learn from normal pictures and make a bundle."
-    verbs = (fit, evaluate, recalibrate, demo, signing_key, sign)
-    return run_app("patchedge-export", description, "cpu,export", verbs, argv)
+    return run_app("patchedge-export", description, "cpu,export", VERBS, argv)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 from edge_config.errors import MissingExtra, PatchedgeError
+from runtime.cli.inherited import settle
 
 INTERRUPTED = 130
 """Exit code of a one-shot verb that was interrupted: 128 and the number of SIGINT."""
@@ -49,16 +49,9 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    choices = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in verbs:
-        sub = choices.add_parser(
-            verb.NAME, help=verb.HELP, description=verb.HELP, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
-        verb.add_arguments(sub)
-        sub.set_defaults(run=verb.run)
+    settle()
+    parser = build_parser(prog, description, verbs)
     args = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that both leave through the same clean-up
     try:
         return int(args.run(args))
     except PatchedgeError as error:
@@ -79,3 +72,16 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     except OSError as error:  # a disk that is full, a path that is too long: nothing that a traceback would explain
         print(f"{prog}: {error}", file=sys.stderr)
         return PatchedgeError.exit_code
+
+
+def build_parser(prog: str, description: str, verbs: Sequence[Verb]) -> argparse.ArgumentParser:
+    """Return the parser of a command: of what it gives, `run` is the verb's."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    choices = parser.add_subparsers(metavar="VERB", required=True)
+    for verb in verbs:
+        sub = choices.add_parser(
+            verb.NAME, help=verb.HELP, description=verb.HELP, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        verb.add_arguments(sub)
+        sub.set_defaults(run=verb.run)
+    return parser

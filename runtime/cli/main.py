@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from runtime.cli import bench, bridge, bundle, check, doctor, keygen, probe, record, replay, run, schema, warm, watch
 from runtime.cli.app import run_app
 
+VERBS = (run, watch, replay, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge` and give its exit code."""
-    verbs = (run, watch, replay, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
-    return run_app("patchedge", "Watch a camera for what it never saw before.", "cpu", verbs, argv)
+    return run_app("patchedge", "Watch a camera for what it never saw before.", "cpu", VERBS, argv)
 
 
 if __name__ == "__main__":
