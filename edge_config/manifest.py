@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from edge_config import promise
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 FORMAT_VERSION = 2
@@ -139,9 +140,12 @@ class Calibration(Part, frozen=True):
     Attributes:
         n: held-out pictures.
         alpha: wanted false-alarm rate.
-        promised_alpha: the rate that the threshold promises; above alpha where n pictures cannot promise alpha.
+        promised_alpha: the rate that the threshold promises on average over calibrations; above alpha where n pictures
+            cannot promise alpha.
         threshold: a score above it is anomalous.
         quantiles: of the n scores, by level such as "0.5".
+        upper_alpha: the rate that this very calibration does not exceed with 95 % confidence; null in manifests that
+            were written before there was one: `upper` computes it.
     """
 
     n: Count
@@ -149,6 +153,14 @@ class Calibration(Part, frozen=True):
     promised_alpha: Fraction
     threshold: NonNegative
     quantiles: dict[str, float]
+    upper_alpha: Fraction | None = None
+
+    @property
+    def upper(self) -> float:
+        """The rate that this very calibration does not exceed with 95 % confidence."""
+        if self.upper_alpha is not None:
+            return self.upper_alpha
+        return promise.bound(self.n, promise.rank_of(self.n, self.promised_alpha))
 
 
 class Difference(Part, frozen=True):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config import promise
 from edge_config.manifest import Calibration
 
 STRETCHES = 4
@@ -39,7 +40,9 @@ def hold_out(count: int, share: float) -> NDArray[np.bool_]:
 
 
 def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
-    """Set the threshold so that a new normal picture exceeds it with a probability of at most alpha.
+    """Set the threshold so that a new normal picture exceeds it with probability alpha at most, on average.
+
+    The average is over calibrations; what this one does not exceed with 95 % confidence is `upper_alpha`.
 
     It is the ceil((n + 1)(1 - alpha))-th smallest of the n scores. Where that is more than n, the largest score is
     taken, and what it promises is 1 / (n + 1).
@@ -56,6 +59,7 @@ def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
         alpha=alpha,
         promised_alpha=1 - rank / (n + 1),
         threshold=float(ordered[rank - 1]),
+        upper_alpha=promise.bound(n, rank),
         quantiles={str(level): float(np.quantile(ordered, level)) for level in _LEVELS},
     )
 

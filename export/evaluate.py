@@ -49,8 +49,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         bundle: its id.
         dataset: path of the folder or list.
-        score_mode, threshold, promised_alpha: of the bundle; a score above the threshold is anomalous, and a normal
-            picture should be so at a rate of promised_alpha at most.
+        score_mode, threshold, promised_alpha, upper_alpha: of the bundle; a score above the threshold is anomalous. On
+            average over calibrations a normal picture is so at a rate of promised_alpha at most; with 95 % confidence
+            this bundle's rate is upper_alpha at most.
         normal, anomalous: pictures that were scored.
         left_out: pictures or rows that were not, because they are neither.
         image_auroc, average_precision, f1_max: of the scores, 0 to 1.
@@ -68,6 +69,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     score_mode: str
     threshold: float
     promised_alpha: float
+    upper_alpha: float
     normal: int
     anomalous: int
     left_out: int
@@ -248,6 +250,7 @@ def _figures(bundle: Bundle, dataset: Dataset, walk: _Walk, results: list[Result
         score_mode=bundle.manifest.scoring.mode,
         threshold=calibration.threshold,
         promised_alpha=calibration.promised_alpha,
+        upper_alpha=calibration.upper,
         normal=int((~truth).sum()),
         anomalous=int(truth.sum()),
         left_out=dataset.left_out,

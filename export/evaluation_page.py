@@ -17,6 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from edge_config import promise
 from export import metrics
 from export.evaluate import Evaluation, Outcome, Result, Shown
 from runtime.frame import Image
@@ -49,6 +50,7 @@ figcaption { font-size: 13px; overflow-wrap: anywhere; }
 def in_words(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Give the figures as rows of a name and a text."""
     found = evaluation
+    promised = promise.in_words(found.promised_alpha, found.upper_alpha)
     left_out = f", {found.left_out} left out" if found.left_out else ""
     rows = [
         ("bundle", found.bundle[:12]),
@@ -57,7 +59,7 @@ def in_words(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("threshold", f"{found.threshold:.4f} on the score `{found.score_mode}`"),
         (
             "false alarms",
-            f"{_percent(found.false_alarm_rate)} of normal pictures (promised: at most {found.promised_alpha:.2%})",
+            f"{_percent(found.false_alarm_rate)} of normal pictures (promised: {promised})",
         ),
         ("detected", f"{_percent(found.detection_rate)} of anomalous pictures"),
         ("image AUROC", _number(found.image_auroc)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_config.manifest import Calibration, Features, Parity
+from edge_config.promise import in_words
 from export.calibrate import pictures_needed
 from export.int8_cost import Cost
 from export.seal import Report
@@ -57,11 +58,11 @@ def _figure(value: float | None) -> str:
 
 
 def promise(calibration: Calibration) -> str:
-    """Say what the threshold promises, and what more pictures could."""
-    promised = f"at most {calibration.promised_alpha:.2%} of frames like the held-out ones"
+    """Say what the threshold promises of frames like the held-out ones, and what more pictures could."""
+    promised = in_words(calibration.promised_alpha, calibration.upper)
     if calibration.promised_alpha <= calibration.alpha:
         return promised
     return (
-        f"{promised}: the smallest rate that {calibration.n} held-out pictures can promise "
+        f"{promised}: the smallest rates that {calibration.n} held-out pictures can promise "
         f"({calibration.alpha:.2%} needs {pictures_needed(calibration.alpha)})"
     )

@@ -197,9 +197,10 @@ class BundleInfo:
         id: sha256 of its manifest in hex.
         path: where it was loaded from.
         threshold: a score above it is anomalous.
-        promised_alpha: false-alarm rate that the threshold promises.
+        promised_alpha: false-alarm rate that the threshold promises on average over calibrations.
         provider: of ONNX Runtime that computes its graph; empty where that is not known.
         passed_over: those that would have been preferred, a line each that says why they do not serve.
+        upper_alpha: rate that this very threshold does not exceed with 95 % confidence; None where that is not known.
     """
 
     id: str
@@ -208,6 +209,7 @@ class BundleInfo:
     promised_alpha: float
     provider: str = ""
     passed_over: tuple[str, ...] = ()
+    upper_alpha: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

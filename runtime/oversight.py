@@ -284,4 +284,5 @@ class Oversight:
 
 
 def _describe(bundle: BundleInfo) -> dict[str, Any]:
-    return {"bundle": bundle.id[:12], "threshold": bundle.threshold, "false_alarm_rate": bundle.promised_alpha}
+    rates = {"false_alarm_rate": bundle.promised_alpha, "false_alarm_rate_upper_95": bundle.upper_alpha}
+    return {"bundle": bundle.id[:12], "threshold": bundle.threshold, **rates}

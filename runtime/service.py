@@ -203,7 +203,8 @@ class Service:
         bundle, scorer, shared = self._read(path)
         calibration = bundle.manifest.calibration
         served_by = scorer.provider, scorer.passed_over
-        info = BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha, *served_by)
+        promised = calibration.threshold, calibration.promised_alpha
+        info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper)
         buffers = shared.buffers if shared else _make_buffers(bundle)
         stages = {
             camera: self._serving[camera]

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from edge_config.errors import BundleParity
+    from edge_config.promise import in_words
     from runtime.load import load_and_check
     from runtime.threads import limit_threads
 
@@ -35,10 +36,13 @@ def run(args: argparse.Namespace) -> int:
         bundle, _, found = load_and_check(
             path, threads, settings.search, trust=settings.trust, providers=settings.providers
         )
-        reports.append({**msgspec.to_builtins(found), "good": found.good, "bundle": bundle.id})
+        calibration = bundle.manifest.calibration
+        promised = {"promised_alpha": calibration.promised_alpha, "upper_alpha": calibration.upper}
+        reports.append({**msgspec.to_builtins(found), "good": found.good, "bundle": bundle.id, **promised})
         good &= found.good
         if not args.json:
-            print(_in_words(path, found))
+            promise = in_words(calibration.promised_alpha, calibration.upper)
+            print(f"{_in_words(path, found)}; false alarms {promise}")
         for line in found.passed_over:
             print(f"patchedge: {path}: passed over {line}", file=sys.stderr)
         if not found.good:

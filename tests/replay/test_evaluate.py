@@ -28,7 +28,17 @@ SAME_SCORE = 1e-6  # relative: two processes compute the same float64 from the s
 COMPRESSION = 0.05  # of an area: MJPG blurs the colours around an edge
 
 FIGURES = {
-    *("bundle", "dataset", "score_mode", "threshold", "promised_alpha", "normal", "anomalous", "left_out"),
+    *(
+        "bundle",
+        "dataset",
+        "score_mode",
+        "threshold",
+        "promised_alpha",
+        "upper_alpha",
+        "normal",
+        "anomalous",
+        "left_out",
+    ),
     *("image_auroc", "average_precision", "f1_max", "pixel_auroc", "aupro", "pixel_pictures"),
     *("false_alarm_rate", "detection_rate", "kinds", "stage_ms", "notes"),
 }
