@@ -40,6 +40,7 @@ from edge_config.errors import (
     UsageError,
 )
 from edge_config.manifest import FileEntry, Manifest
+from edge_config.saving import not_written, writing
 
 AGGREGATION = "patchedge/tail/"
 """Before the names of what model.onnx computes after the network itself."""
@@ -182,19 +183,21 @@ def staging(target: Path, *, force: bool = False) -> Iterator[Path]:
     Raises:
         TargetExists: something is at `target`, and `force` was not given or it is no bundle.
         UsageError: the folder of `target` cannot be written.
+        NotWritten: the disk does not take it.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - Path.absolute keeps "..", which cannot be renamed
     refuse_target(target, force=force)
     try:
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     except OSError as error:
-        raise UsageError(f"cannot be written ({error.strerror})", where=str(target)) from error
+        raise not_written(target, error) from error
     staged, replaced = work / "new", work / "old"
-    staged.mkdir()
     try:
-        yield staged
-        _sync(staged)
-        _put_in_place(staged, target, replaced, force=force)
+        with writing(target, full_only=True):  # other files are read meanwhile
+            staged.mkdir()
+            yield staged
+            _sync(staged)
+            _put_in_place(staged, target, replaced, force=force)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -6,6 +6,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── UnreadableImage                 a picture that is truncated or no picture
 │   ├── TooFewImages                    not enough pictures to learn and to calibrate
 │   ├── TargetExists                    the file or folder to be written is there already
+│   ├── NotWritten                      a file that the system does not take: no room, no right, no folder
 │   └── MissingExtra                    an optional part is not installed
 ├── BundleError                    65   a bundle that must not be served
 │   ├── BundleMissing                   no bundle at this path
@@ -85,6 +86,10 @@ class TooFewImages(UsageError):
 
 class TargetExists(UsageError):
     """The file or folder to be written is there already."""
+
+
+class NotWritten(UsageError):
+    """The system does not take a file: there is no room, no right or no folder for it."""
 
 
 class MissingExtra(UsageError):

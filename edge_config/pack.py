@@ -37,9 +37,9 @@ from edge_config.errors import (
     BundlePackTrailing,
     BundlePackTruncated,
     TargetExists,
-    UsageError,
 )
 from edge_config.manifest import Manifest
+from edge_config.saving import not_written, writing
 
 MAX_TOTAL_BYTES = 8 << 30
 """Of all files in a bundle: also what one field of a ustar header can say."""
@@ -63,7 +63,7 @@ def pack(bundle: Bundle, target: Path, *, force: bool = False) -> None:
     Raises:
         BundleError: the bundle was changed meanwhile.
         TargetExists: something is at `target`, and `force` was not given or it is no file.
-        UsageError: the folder of `target` cannot be written.
+        NotWritten: the disk does not take it; nothing is left behind.
     """
     with _written(target, force=force) as stream:
         _put(stream, MANIFEST, bundles.read_manifest(bundle.path), bundle.id)
@@ -92,6 +92,7 @@ def unpack(source: Path, target: Path, judge: Judge | None = None, *, force: boo
         BundleError: a subclass for each thing that can be wrong with the file; nothing is left behind.
         TargetExists: something is at `target`, and `force` was not given or it is no bundle.
         UsageError: the folder of `target` cannot be written.
+        NotWritten: the disk does not take it; nothing is left behind.
     """
     bundles.refuse_target(target, force=force)
     with _opened(source) as stream, bundles.staging(target, force=force) as folder:
@@ -286,12 +287,13 @@ def _written(target: Path, *, force: bool) -> Iterator[IO[bytes]]:
     try:
         stream = part.open("xb")
     except OSError as error:
-        raise UsageError(f"cannot be written ({error.strerror})", where=str(target)) from error
+        raise not_written(target, error) from error
     try:
-        with stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(target)
+        with writing(target, full_only=True):  # the bundle is read meanwhile
+            with stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(target)
     finally:
         part.unlink(missing_ok=True)

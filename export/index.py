@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.manifest import Index
+from edge_config.saving import cut_short
 from export.progress import bar, progress
 from runtime.frame import Neighbours
 from runtime.index import build_index as build
@@ -34,6 +36,17 @@ def build_index(bank: NDArray[np.float32]) -> hnswlib.Index:
     """Build the graph over a bank float32 [k, D]; by one thread, so that the same bank gives the same graph."""
     with bar("build index", len(bank), "entry") as moving:
         return build(bank, m=M, ef_construction=EF_CONSTRUCTION, threads=1, added=moving.update)
+
+
+def save_index(index: hnswlib.Index, path: Path) -> None:
+    """Write an index to a file; hnswlib itself does not notice a disk that is full.
+
+    Raises:
+        OSError: the disk did not take all of it.
+    """
+    index.save_index(str(path))
+    if not path.exists() or path.stat().st_size != index.index_file_size():
+        raise cut_short(path)
 
 
 def choose_ef(index: hnswlib.Index, queries: Sequence[NDArray[np.float32]], search: Search, threads: int = 0) -> Index:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.manifest import Scoring
+from edge_config.saving import TEMPORARY, writing
 from export.dataset import open_dataset
 from export.images import Pictures
 from export.index import neighbour_table
@@ -97,7 +98,7 @@ def _float_twin(
     threads: int,
 ) -> Scorer:
     """Give the same stages in float32, with the features of the same patches as bank, searched exactly."""
-    with tempfile.TemporaryDirectory() as folder:
+    with writing(tempfile.gettempdir(), TEMPORARY, full_only=True), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(network.float_graph)
         embed = Embed(path, threads)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_config import bundle as bundles
 from edge_config.manifest import Coreset, Index
 from export.coreset import covering_radius, select
-from export.index import build_index, choose_ef, neighbour_table
+from export.index import build_index, choose_ef, neighbour_table, save_index
 from export.options import Options
 from runtime.lazy import LazySearch
 from runtime.prune import PrunedSearch
@@ -70,7 +70,7 @@ def make_memory(
     bank = features[train[rows]]
     np.save(folder / bundles.BANK, bank)
     graph = build_index(bank)
-    graph.save_index(str(folder / bundles.INDEX))
+    save_index(graph, folder / bundles.INDEX)
     neighbours = neighbour_table(bank, min(options.b, size))
     np.save(folder / bundles.NEIGHBOURS, neighbours)
     exact = ExactSearch(bank)

@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from edge_config.saving import TEMPORARY, writing
 from export.graph import FRAME, OWN, finish
 
 PICTURES = 64
@@ -53,7 +54,7 @@ def quantise(graph: bytes, tensors: Iterable[NDArray[np.uint8]]) -> bytes:
     own = [node.name for node in model.graph.node if node.output[0].startswith(OWN)]
     logging.disable(logging.WARNING)  # it recommends a preparation that has been done
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with writing(tempfile.gettempdir(), TEMPORARY, full_only=True), tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "int8.onnx"
             quantize_static(
                 model,

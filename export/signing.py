@@ -12,7 +12,8 @@ from nacl.signing import SigningKey
 
 from edge_config import bundle as bundles
 from edge_config import signature as signatures
-from edge_config.errors import BundleFileHash, SettingsError, TargetExists, UsageError
+from edge_config.errors import BundleFileHash, SettingsError, TargetExists
+from edge_config.saving import put, put_all
 from edge_config.signature import Signature
 
 _FORM = re.compile(r"patchedge-signing-key-v1 ([0-9a-f]{64})\n")
@@ -27,7 +28,7 @@ def make_key(stem: Path) -> str:
 
     Raises:
         TargetExists: one of the files is there already.
-        UsageError: their folder cannot be written.
+        NotWritten: their folder or disk does not take them; neither is there then.
     """
     secret, public = stem.with_name(f"{stem.name}.key"), stem.with_name(f"{stem.name}.pub")
     for path in (secret, public):
@@ -35,8 +36,8 @@ def make_key(stem: Path) -> str:
             raise TargetExists("exists already", where=str(path), remedy="choose another name: keys are never replaced")
     key = SigningKey.generate()
     text = signatures.key_text(bytes(key.verify_key))
-    _write(secret, f"patchedge-signing-key-v1 {bytes(key).hex()}\n", 0o600)
-    _write(public, f"{text}\n", 0o644)
+    files = {secret: f"patchedge-signing-key-v1 {bytes(key).hex()}\n".encode(), public: f"{text}\n".encode()}
+    put_all(files, {secret: 0o600, public: 0o644})
     return text
 
 
@@ -74,7 +75,7 @@ def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, st
     Raises:
         BundleError: it must not be served.
         TargetExists: it is signed already.
-        UsageError: it cannot be written.
+        NotWritten: the disk does not take the signature.
     """
     found = bundles.read(bundle)
     target = found.file(bundles.SIGNATURE)
@@ -87,21 +88,5 @@ def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, st
     signature = Signature(public, key.sign(signatures.signed_bytes(manifest)).signature)
     # Beside the bundle and not in it, where it would be a stranger for a moment.
     part = bundle.absolute().with_name(f".{bundle.absolute().name}.{os.getpid()}.sig.part")
-    try:
-        _write(part, signatures.encode(signature).decode(), 0o644)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    put(target, signatures.encode(signature), mode=0o644, part=part)
     return found.id, public
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Write a file that is not there, never readable by more than `mode` says."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
-        raise UsageError(f"cannot be written ({error.strerror})", where=str(path)) from error
-    with open(descriptor, "w", encoding="ascii") as stream:  # noqa: PTH123 - of a descriptor
-        stream.write(text)
-        stream.flush()
-        os.fsync(descriptor)

@@ -17,6 +17,7 @@ from zmq.auth import load_certificate
 from zmq.utils import z85
 
 from edge_config.errors import KeysInvalid, TargetExists, UsageError
+from edge_config.saving import put_all, writing
 
 PUBLIC = ".key"
 SECRET = ".key_secret"  # noqa: S105 - the end of a file name
@@ -78,7 +79,8 @@ def make(name: PathText, *, force: bool = False) -> tuple[Path, Path]:
 
     Raises:
         TargetExists: one of the files is there.
-        UsageError: the files cannot be written, or `name` names none.
+        UsageError: `name` names no file.
+        NotWritten: the disk does not take the files; keys that were there stay.
         KeysInvalid: this ZeroMQ cannot encrypt.
     """
     need_curve()
@@ -87,17 +89,13 @@ def make(name: PathText, *, force: bool = False) -> tuple[Path, Path]:
         raise UsageError("not a name of a key", where=os.fspath(name) or "NAME", remedy="give one such as keys/device")
     public, secret = stem.with_name(stem.name + PUBLIC), stem.with_name(stem.name + SECRET)
     pair = dict(zip(("public", "secret"), (key.decode("ascii") for key in zmq.curve_keypair()), strict=True))
-    try:
+    with writing(stem):
         stem.parent.mkdir(parents=True, exist_ok=True)
-        for path in (secret, public):
-            if force:
-                path.unlink(missing_ok=True)
-            elif os.path.lexists(path):
+        for path in () if force else (secret, public):
+            if os.path.lexists(path):
                 raise TargetExists("is there already", where=str(path), remedy="take another name, or --force")
-        _write(secret, _PAIR_TEXT.format(**pair), 0o600)
-        _write(public, _PUBLIC_TEXT.format(**pair), 0o644)
-    except OSError as error:
-        raise UsageError(f"cannot be written ({error.strerror})", where=str(stem)) from error
+    files = {secret: _PAIR_TEXT.format(**pair).encode("ascii"), public: _PUBLIC_TEXT.format(**pair).encode("ascii")}
+    put_all(files, {secret: 0o600, public: 0o644})
     return public, secret
 
 
@@ -160,15 +158,6 @@ def need_curve() -> None:
     """
     if not zmq.has("curve"):
         raise KeysInvalid("this ZeroMQ was built without CURVE", remedy="pip install pyzmq from PyPI")
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Write a new file that has its mode from the first byte on; neither a file nor a link may be there."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> tuple[bytes, bytes | None]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge_config.errors import NotWritten
+from edge_config.saving import put
 from runtime import address, grab, v4l2
 
 if TYPE_CHECKING:
@@ -27,8 +30,9 @@ def main() -> None:
         camera = capture.open_camera(source)
         declared = capture.declared(camera)
         if declared is not None:
-            target = Path(sys.argv[1])
-            target.write_bytes(msgspec.json.encode(msgspec.structs.replace(declared, formats=listed)))
+            said = msgspec.json.encode(msgspec.structs.replace(declared, formats=listed))
+            with contextlib.suppress(NotWritten):  # a camera is looked at all the same
+                put(Path(sys.argv[1]), said)
         return camera
 
     capture.use_one_thread()

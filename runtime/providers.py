@@ -10,6 +10,7 @@ import msgspec
 import onnxruntime
 
 from edge_config.errors import PatchedgeError, ProviderUnavailable
+from edge_config.saving import writing
 from edge_config.sections import CPU, Provider
 from runtime.embed import Embed
 from runtime.journal.file import default_path
@@ -67,8 +68,8 @@ def starting(
         if provider.name not in present:
             passed.append(PassedOver(provider.name, f"not in this ONNX Runtime {onnxruntime.__version__}"))
             continue
-        rest = [at_home(one) for one in wanted[number:] if one.name in present]
         try:
+            rest = [at_home(one) for one in wanted[number:] if one.name in present]
             embed = start(model, threads, rest)
         except Exception as error:
             if provider.name == CPU.name:
@@ -83,13 +84,18 @@ def starting(
 
 
 def at_home(provider: Provider) -> Provider:
-    """Give a provider with `{state}` filled in, and its folders made."""
+    """Return a provider with `{state}` filled in, and its folders made.
+
+    Raises:
+        NotWritten: a folder cannot be made.
+    """
     options = dict(provider.options)
     for key, value in options.items():
         if isinstance(value, str) and _STATE in value:
             options[key] = value.replace(_STATE, str(default_path("device").parent))
         if key in _FOLDERS:
-            Path(str(options[key])).mkdir(parents=True, exist_ok=True)
+            with writing(str(options[key])):
+                Path(str(options[key])).mkdir(parents=True, exist_ok=True)
     return msgspec.structs.replace(provider, options=options)
 
 

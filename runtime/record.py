@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from edge_config.errors import UsageError
+from edge_config.saving import put, writing
 from edge_config.sections import Camera
 from runtime.frame import Image, SharedFrame
 from runtime.look import GRAB, Look
@@ -76,9 +76,10 @@ class Record:
 
         Raises:
             SourceUnavailable: the source does not open, or gives no picture in time.
-            UsageError: a picture cannot be written; those before it stay.
+            NotWritten: the disk does not take a picture; those before it stay.
         """
-        self._try(self._folder, lambda: self._folder.mkdir(parents=True, exist_ok=True))
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         with Look(self._camera, self._take, self._command) as look:
             look.open(timeout_s)
             self.recorded.interruptions = look.interruptions
@@ -96,28 +97,9 @@ class Record:
         seconds, rest_ns = divmod(frame.t_capture_ns, _NS)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
         path = self._folder / f"{stamp}.{rest_ns // 1_000_000:03d}Z-{frame.frame_id:06d}.png"
-        data = cv2.imencode(".png", image)[1].tobytes()
-        self._try(path, lambda: _put(path, data))
+        put(path, cv2.imencode(".png", image)[1].tobytes())  # half a picture must not be learnt from
         height, width = image.shape[:2]
         self.recorded.pictures += 1
         if (width, height) not in self.recorded.sizes:
             self.recorded.sizes.append((width, height))
         self._written(self.recorded)
-
-    def _try(self, path: Path, do: Callable[[], None]) -> None:
-        try:
-            do()
-        except OSError as error:
-            remedy = "make room, or name another folder"
-            raise UsageError(f"cannot be written ({error.strerror})", where=str(path), remedy=remedy) from error
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Write a file as a whole: half a picture must not be learnt from."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from edge_config.errors import TargetExists
+from edge_config.errors import PatchedgeError, TargetExists
+from edge_config.saving import writing
 
 NAME = "demo"
 HELP = "make a sample camera clip with its normal pictures and its truth; play it with --run"
@@ -33,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from export.demo.clip import CLIP, NORMAL, TRUTH, make_clip
     from export.demo.play import PICTURE, play
 
-    args.folder.mkdir(parents=True, exist_ok=True)
-    make_clip(args.folder)
+    _make(args.folder, make_clip)
     if not args.play:
         print(*(args.folder / name for name in (NORMAL, CLIP, TRUTH)), sep="\n")
         return 0
@@ -42,3 +45,29 @@ def run(args: argparse.Namespace) -> int:
     print(f"picture: {args.folder / PICTURE}")
     print(verdict.line())
     return 0 if verdict.good else MISSED
+
+
+def _make(folder: Path, make_clip: Callable[[Path], None]) -> None:
+    """Make the clip in a folder of its own, and put it in place when it is whole.
+
+    Raises:
+        NotWritten: the disk does not take it; what was there stays.
+    """
+    made = not folder.exists()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with (
+            writing(folder, full_only=True),
+            tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=folder) as staged,
+        ):
+            make_clip(Path(staged))
+            for path in Path(staged).iterdir():
+                target = folder / path.name
+                if target.is_dir():
+                    shutil.rmtree(target)
+                path.replace(target)
+    except (PatchedgeError, OSError):
+        if made:
+            folder.rmdir()
+        raise

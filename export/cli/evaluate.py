@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
-from edge_config.errors import TargetExists, UsageError
+from edge_config.errors import NotWritten, TargetExists, UsageError
+from edge_config.saving import put_all, writing
 from runtime.cli.arguments import whole
 
 NAME = "evaluate"
@@ -74,9 +74,12 @@ def _refuse_target(out: Path) -> None:
 
 def _write(out: Path, files: dict[str, bytes]) -> None:
     """Write files beside their targets, and put them in place only once all are whole."""
-    out.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", suffix=".part", dir=out) as staged:
-        for name, content in files.items():
-            (Path(staged) / name).write_bytes(content)
-        for name in files:
-            (Path(staged) / name).replace(out / name)
+    made = not out.exists()
+    with writing(out):
+        out.mkdir(exist_ok=True)
+    try:
+        put_all({out / name: content for name, content in files.items()})
+    except NotWritten:
+        if made:
+            out.rmdir()
+        raise

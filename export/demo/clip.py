@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from edge_config.errors import UsageError
+from edge_config.saving import cut_short
 from export.progress import progress
 from runtime.frame import Image
 
@@ -81,16 +82,19 @@ class Place:
 
 
 def make_clip(folder: Path) -> None:
-    """Write normal/*.jpg, camera.avi and truth.csv into an existing folder."""
+    """Write normal/*.jpg, camera.avi and truth.csv into an existing folder.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
     random = np.random.default_rng(SEED)
     (folder / NORMAL).mkdir(exist_ok=True)
     belt = _make_belt(NORMAL_PICTURES * _NORMAL_STEP, random)
     for number, image in enumerate(
         progress(_film(belt, NORMAL_PICTURES, _NORMAL_STEP, random), "normal pictures", total=NORMAL_PICTURES), 1
     ):
-        path = folder / NORMAL / f"{number:06d}.jpg"
-        if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]):
-            raise UsageError("cannot be written", where=str(path))
+        jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+        (folder / NORMAL / f"{number:06d}.jpg").write_bytes(jpeg.tobytes())
     belt = _make_belt(FRAMES * _STEP, random)
     lefts = [_lay(belt, cutout, number, random) for number, cutout in enumerate(CUTOUTS)]
     _write_video(folder / CLIP, progress(_film(belt, FRAMES, _STEP, random), "camera clip", total=FRAMES))
@@ -158,15 +162,25 @@ def _film(belt: NDArray[np.float32], frames: int, step: int, random: np.random.G
 
 
 def _write_video(path: Path, images: Iterable[Image]) -> None:
+    """Write a clip, and read it again: OpenCV does not notice a disk that is full.
+
+    Raises:
+        OSError: the disk did not take all of it.
+    """
     # OpenCV's own writer: FFmpeg's does not heed the quality, and takes half of the picture's noise away.
     codec = cv2.VideoWriter.fourcc(*"MJPG")
     video = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, codec, FPS, (_WIDTH, _HEIGHT))
     if not video.isOpened():
         raise UsageError("OpenCV cannot write this video", where=str(path))
     video.set(cv2.VIDEOWRITER_PROP_QUALITY, _QUALITY)
+    written = 0
     for image in images:
         video.write(image)
+        written += 1
     video.release()
+    clip = cv2.VideoCapture(str(path), cv2.CAP_OPENCV_MJPEG)
+    if sum(1 for _ in iter(clip.grab, False)) < written:  # noqa: FBT003 - the end of it
+        raise cut_short(path)
 
 
 def _write_truth(path: Path, objects: list[tuple[Cutout, int, int]]) -> None:

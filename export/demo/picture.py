@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from edge_config.message import ScoreMessage
+from edge_config.saving import put
 from export.demo.clip import Place
 from runtime.capture import open_video, read_video
 from runtime.load import load
@@ -42,7 +44,9 @@ def draw(path: Path, clip: Path, bundle: Path, scores: list[ScoreMessage], truth
         axes.axvspan(frame - 0.5, frame + 0.5, color="tab:orange", alpha=0.2, linewidth=0, label=label)
     axes.set(xlabel="frame", ylabel="published score", xlim=(1, len(scores)))
     axes.legend(loc="upper left", fontsize=8)
-    figure.savefig(path, dpi=110)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110)
+    put(path, drawn.getvalue())
 
 
 def _strangest(scores: list[ScoreMessage], truth: list[Place]) -> dict[int, Place]:

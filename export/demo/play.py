@@ -16,6 +16,7 @@ import numpy as np
 
 from edge_config.errors import PatchedgeError
 from edge_config.message import AlertMessage, AnyMessage, ScoreMessage, decode
+from edge_config.saving import put
 from export.demo import clip
 from export.demo.clip import Place
 from export.demo.picture import draw
@@ -112,6 +113,7 @@ def _run_and_watch(folder: Path) -> tuple[list[ScoreMessage], list[AlertMessage]
     """Play the clip at the pace of a camera, and keep what a subscriber receives, in messages.jsonl too."""
     scores: list[ScoreMessage] = []
     alerts: list[AlertMessage] = []
+    log: list[bytes] = []
     with tempfile.TemporaryDirectory() as sockets:
         endpoint = f"ipc://{sockets}/events"
         run = [*_DEVICE, "run", "--bundle", str(folder / BUNDLE), "--source", str(folder / clip.CLIP)]
@@ -119,11 +121,10 @@ def _run_and_watch(folder: Path) -> tuple[list[ScoreMessage], list[AlertMessage]
         with (
             _start([*_DEVICE, "watch", endpoint, "--json"], stdout=subprocess.PIPE) as watch,
             _start(run, state=sockets) as device,
-            (folder / MESSAGES).open("wb") as log,
             bar("watch the belt", clip.FRAMES, "frame") as moving,
         ):
             for line in watch.stdout or ():
-                log.write(line)
+                log.append(line)
                 message = _message(line)
                 if isinstance(message, ScoreMessage):
                     scores.append(message)
@@ -135,6 +136,7 @@ def _run_and_watch(folder: Path) -> tuple[list[ScoreMessage], list[AlertMessage]
             watch.terminate()
             code = device.wait(_END_S)
             watch.wait(_END_S)
+    put(folder / MESSAGES, b"".join(log))
     if code or not scores:
         raise PatchedgeError(f"patchedge run ended with exit code {code} after {len(scores)} frames")
     return scores, alerts
@@ -149,7 +151,9 @@ def _call(command: list[str]) -> None:
     with _start(command) as process:
         code = process.wait()
     if code:
-        raise PatchedgeError(f"`{shlex.join(command)}` ended with exit code {code}")
+        failed = PatchedgeError(f"`{shlex.join(command)}` ended with exit code {code}")
+        failed.exit_code = code  # its own line says why
+        raise failed
 
 
 def _start(command: list[str], stdout: int | None = None, state: str = "") -> subprocess.Popen[bytes]:

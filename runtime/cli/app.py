@@ -6,12 +6,15 @@ A verb is a module with NAME, HELP, `add_arguments(parser)` and `run(args) -> ex
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 from edge_config.errors import MissingExtra, PatchedgeError
+from edge_config.saving import is_full, not_written
 from runtime.cli.inherited import settle
 
 INTERRUPTED = 130
@@ -51,9 +54,8 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     """
     settle()
     parser = build_parser(prog, description, verbs)
-    args = parser.parse_args(argv)
     try:
-        return int(args.run(args))
+        return _run(parser, argv)
     except PatchedgeError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return error.exit_code
@@ -67,11 +69,33 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
         print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         return 0
     except OSError as error:  # a disk that is full, a path that is too long: nothing that a traceback would explain
-        print(f"{prog}: {error}", file=sys.stderr)
-        return PatchedgeError.exit_code
+        # Whoever writes files names them: what is left is standard output.
+        told = not_written(error.filename or "standard output", error) if is_full(error) else None
+        print(f"{prog}: {told or error}", file=sys.stderr)
+        if told is not None:
+            _close_stdout()
+        return (told or PatchedgeError).exit_code
+
+
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    """Run the verb, and write out what it printed, while what goes wrong there can still be said."""
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit:  # --help
+        sys.stdout.flush()
+        raise
+    code = int(args.run(args))
+    sys.stdout.flush()
+    return code
+
+
+def _close_stdout() -> None:
+    """Have the interpreter end without another try to write what is left."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser(prog: str, description: str, verbs: Sequence[Verb]) -> argparse.ArgumentParser:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_config.errors import UsageError
+from edge_config.errors import NotWritten, UsageError
+from edge_config.saving import put, writing
 
 if TYPE_CHECKING:
     from edge_config.message import Part
@@ -76,35 +79,63 @@ def as_line(received: Received) -> str:
     return f"! {received.missed} messages lost before this one\n{text}" if received.missed else text
 
 
-def save_parts(received: Received, folder: Path) -> None:
+class Saver:
+    """Writes the pictures and heat maps of alerts into a folder; where the disk does not take them, alerts go on."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Take the folder, made when it is needed; None: nothing is written."""
+        self._folder = folder
+        self._lost = 0
+
+    def close(self) -> None:
+        """Say how many were not saved, if any."""
+        if self._lost:
+            print(f"patchedge: {self._lost} pictures and heat maps were not saved", file=sys.stderr)
+
+    def __call__(self, received: Received) -> None:
+        """Write what came with a message, if anything did."""
+        if self._folder is None:
+            return
+        for problem in save_parts(received, self._folder):
+            self._lost += 1
+            if self._lost == 1:  # once, and not for each of what may be thousands
+                print(f"patchedge: {problem}; alerts go on without pictures", file=sys.stderr, flush=True)
+
+
+def save_parts(received: Received, folder: Path) -> Iterator[NotWritten]:
     """Write the binary parts of an alert as files CAMERA-ALERT-EPOCH-SEQ-NAME; what is damaged is told and passed over.
 
-    Raises:
-        OSError: a file cannot be written.
+    Yields:
+        Why a part is not saved, for each that the disk does not take.
     """
     from edge_config.message import AlertMessage
 
     alert = received.message
     if not isinstance(alert, AlertMessage) or not received.parts:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     words = (alert.camera, alert.alert_id, alert.epoch, str(alert.seq))
     stem = "-".join(_UNSAFE.sub("_", word)[:64] for word in words)
     for number, (part, data) in enumerate(zip(alert.parts, received.parts, strict=False)):
         name = f"{stem}-{_UNSAFE.sub('_', part.name)[:32] or number}"
         try:
+            with writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
             _save(part, data, folder / name)
         except ValueError as error:
             print(f"patchedge: {name} is damaged ({error})", file=sys.stderr)
+        except NotWritten as error:
+            yield error
 
 
 def _save(part: Part, data: bytes, path: Path) -> None:
     if part.media_type == "image/jpeg":
-        path.with_name(path.name + ".jpg").write_bytes(data)
+        put(path.with_name(path.name + ".jpg"), data)
         return
     import numpy as np
 
     if part.dtype not in _NUMBERS or part.shape is None:
         raise ValueError(f"numbers of type {part.dtype}")
     numbers = np.frombuffer(data, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)
-    np.save(path.with_name(path.name + ".npy"), numbers, allow_pickle=False)
+    file = io.BytesIO()
+    np.save(file, numbers, allow_pickle=False)
+    put(path.with_name(path.name + ".npy"), file.getvalue())

@@ -59,16 +59,15 @@ def _save(image: Image | None, path: Path | None) -> str | None:
     """Write a picture; give where it is, None if there is none.
 
     Raises:
-        UsageError: it cannot be written.
+        NotWritten: the disk does not take it.
     """
     if image is None or path is None:
         return None
     import cv2
 
-    from edge_config.errors import UsageError
+    from edge_config.saving import put
 
-    if not cv2.imwrite(str(path), image):
-        raise UsageError("the picture cannot be written", where=str(path), remedy="is there such a folder?")
+    put(path, cv2.imencode(path.suffix, image)[1].tobytes())
     return str(path)
 
 

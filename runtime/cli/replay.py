@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import heapq
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
 from edge_config.control import DEFAULT_CONTROL
 from runtime.cli.arguments import between
-from runtime.cli.following import add_following, as_json, as_line, keys_of, save_parts
+from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
 
 NAME = "replay"
 HELP = "print the alerts and states that a device has in its journal"
@@ -48,12 +49,12 @@ def run(args: argparse.Namespace) -> int:
             for camera in ([args.camera] if args.camera else sorted(now.cameras))
         ]
         replays = [device.replay(topic) for topic in topics]
-        for received in heapq.merge(*replays, key=lambda one: one.message.t_publish_ns):
-            if received.message.t_publish_ns < since_ns:
-                continue
-            if args.save is not None:
-                save_parts(received, args.save)
-            print(as_json(received, origin=True) if args.json else as_line(received), flush=True)
+        with closing(Saver(args.save)) as save:
+            for received in heapq.merge(*replays, key=lambda one: one.message.t_publish_ns):
+                if received.message.t_publish_ns < since_ns:
+                    continue
+                save(received)
+                print(as_json(received, origin=True) if args.json else as_line(received), flush=True)
     return 0
 
 

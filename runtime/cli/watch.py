@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from edge_config.message import DEFAULT_EVENTS
 from runtime.cli.arguments import between, whole
-from runtime.cli.following import add_following, as_json, as_line, keys_of, save_parts
+from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
 
 if TYPE_CHECKING:
     from runtime.client import Received, Subscriber
@@ -48,13 +49,12 @@ def run(args: argparse.Namespace) -> int:
 
     shown = 0
     try:
-        with _subscriber(args) as subscriber:
+        with closing(Saver(args.save)) as save, _subscriber(args) as subscriber:
             while args.count is None or shown < args.count:
                 received = _receive(subscriber, args.timeout) if shown else _receive_first(subscriber, args)
                 if received is None:
                     raise AddressUnavailable(f"no message for {args.timeout:g} s", where=args.url)
-                if args.save is not None:
-                    save_parts(received, args.save)
+                save(received)
                 print(
                     as_json(received, origin=args.control is not None) if args.json else as_line(received), flush=True
                 )

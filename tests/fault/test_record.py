@@ -7,9 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
-from edge_config.errors import UsageError
 from edge_config.sections import Camera
 from runtime.frame import SharedFrame
 from runtime.picture import walk
@@ -103,24 +101,6 @@ def test_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     done = call(*DEVICE, "record", source, tmp_path / "normal")
     assert done.returncode == 2
     assert "normal: cannot be written (File exists); make room, or name another folder" in done.stderr
-
-
-def test_disk_that_is_full_leaves_no_half_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture that does not fit ends it by an error, and those before it stay."""
-    source = write_pictures(tmp_path / "source", set(), 3)
-    write = Path.write_bytes
-
-    def full(path: Path, data: bytes) -> int:
-        if len(list(walk(tmp_path / "normal"))) == 2:
-            write(path, data[:10])
-            raise OSError(28, "No space left on device")
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    recorder = Record(Camera(source=str(source)), tmp_path / "normal", count=3, every_s=A_MOMENT_S)
-    with pytest.raises(UsageError, match=r"cannot be written \(No space left on device\); make room"):
-        recorder.run(WAITS_S)
-    assert len(list((tmp_path / "normal").iterdir())) == recorder.recorded.pictures == 2
 
 
 def test_source_that_is_not_there_is_69(tmp_path: Path) -> None:

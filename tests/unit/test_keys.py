@@ -59,7 +59,8 @@ def test_secret_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.
         public, secret = keys.make(str(tmp_path / "laptop"))
     finally:
         os.umask(before)
-    assert modes == {"laptop.key": 0o644, "laptop.key_secret": 0o600}
+    beside = {f".{path.name}.{os.getpid()}.part": path for path in (public, secret)}  # renamed when it is whole
+    assert {beside[name]: mode for name, mode in modes.items()} == {public: 0o644, secret: 0o600}
     assert (mode(public), mode(secret)) == (0o644, 0o600)
 
 

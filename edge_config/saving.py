@@ -1,0 +1,131 @@
+"""Files that are written as a whole or not at all, and one line where the system does not take them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from edge_config.errors import NotWritten
+
+REMEDY = "make room, or name another folder"
+TEMPORARY = "make room, or set TMPDIR to another folder"
+"""The remedy where the folder is the one for temporary files."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_PUBLIC = 0o666  # less the umask
+_PART = "only a part of it was taken"
+_TRY_BYTES = 1 << 20
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether the system says that there is no room to write; numpy says so without a number."""
+    return error.errno in _FULL or (error.errno is None and " requested and " in str(error))
+
+
+def not_written(target: str | os.PathLike[str], error: OSError, remedy: str = REMEDY) -> NotWritten:
+    """Return the one line about a file that the system does not take.
+
+    Args:
+        target: the file or folder.
+        error: what the system says.
+        remedy: what the user can do about it.
+    """
+    said = error.strerror or cut_short(Path(target)).strerror  # numpy says only how much was taken
+    return NotWritten(f"cannot be written ({said})", where=str(target), remedy=remedy)
+
+
+def cut_short(path: Path) -> OSError:
+    """Return the error of a file that a library wrote in part without a word: what the system says of a second try."""
+    part = _part(path)
+    try:
+        _write(part, bytes(_TRY_BYTES), 0o600)
+    except OSError as error:
+        return error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return OSError(errno.ENOSPC, _PART)
+
+
+@contextlib.contextmanager
+def writing(target: str | os.PathLike[str], remedy: str = REMEDY, *, full_only: bool = False) -> Iterator[None]:
+    """Turn what the system says of a file that is written in the block into one line.
+
+    Args:
+        target: the file or folder.
+        remedy: what the user can do about it.
+        full_only: the block reads other files too, so only errors that nothing but writing gives are about `target`.
+
+    Raises:
+        NotWritten: the system does not take it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if full_only and not is_full(error):
+            raise
+        raise not_written(target, error, remedy) from error
+
+
+def put(path: Path, data: bytes, *, mode: int = _PUBLIC, part: Path | None = None) -> None:
+    """Write a file beside its target and rename it; a failure leaves what was there before.
+
+    Args:
+        path: the target.
+        data: its content.
+        mode: of the file, from its first byte on.
+        part: where it is written at first, on the same disk; by default a hidden file beside the target.
+
+    Raises:
+        NotWritten: the system does not take it.
+    """
+    with writing(path):
+        part = part or _part(path)
+        try:
+            _write(part, data, mode)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def put_all(files: Mapping[Path, bytes], modes: Mapping[Path, int] | None = None) -> None:
+    """Write several files like `put`; they are renamed only once all of them are whole.
+
+    Args:
+        files: path -> content.
+        modes: path -> mode, where it is not the usual one.
+
+    Raises:
+        NotWritten: the system does not take one of them.
+    """
+    modes = modes or {}
+    parts = {path: _part(path) for path in files}
+    try:
+        for path, data in files.items():
+            with writing(path):
+                _write(parts[path], data, modes.get(path, _PUBLIC))
+        for path, part in parts.items():
+            with writing(path):
+                part.replace(path)
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write a new file that has its mode from the first byte on; neither a file nor a link may be there."""
+    path.unlink(missing_ok=True)  # of a process of this number that was killed
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
