@@ -202,6 +202,8 @@ class _Chosen:
 def _next_block(chosen: _Chosen, wanted: int) -> NDArray[np.int64]:
     """Choose at least one and at most `wanted` further rows."""
     distances = chosen.distances
+    if distances.max() == 0:  # only copies of what was chosen are left, and stay equally far: the lowest rows in turn
+        return np.flatnonzero(distances == 0)[: min(wanted, _BLOCK)]
     outside = len(distances) - min(_BLOCK, len(distances))
     candidates = np.sort(np.argpartition(distances, outside)[outside:])
     inside, norms = chosen.points[candidates].astype(np.float64), chosen.norms[candidates]

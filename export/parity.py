@@ -32,9 +32,13 @@ LEVELS = 1.0
 LEVELS_MEAN = 0.25
 """Bilinear weights of 11 bits round some pixels to the other level; another kernel is off by whole levels."""
 
-SMALLEST = 1e-3
-"""Share of a feature's length below which a distance is rounding: differences are taken relative to no less. A scene
-that stands still has no larger ones."""
+SMALLEST = 0.02
+"""Share of a feature's length that differences of distances are taken relative to at least. Features of one network
+differ by up to 4e-6 of their length between two ways, by 1e-6 on average, and distances by as much, however small they
+are: of 2e-2 of the length that is within the limits below. Scenes that stand still have distances as small as this."""
+
+ROUNDING = 1e-4
+"""Share of a feature's length that rounding may be (`GRAPH`): a threshold no larger separates nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_config import bundle as bundles
 from edge_config import manifest as manifests
-from edge_config.errors import TooFewImages
+from edge_config.errors import TooFewImages, UsageError
 from edge_config.manifest import Manifest, Scoring
 from export.bank import embed_pictures
 from export.calibrate import calibrate, hold_out
@@ -27,7 +27,7 @@ from export.int8_cost import Cost, measure_cost
 from export.memory import make_memory
 from export.network import Network, make_network
 from export.options import Options
-from export.parity import MOST_PICTURES, is_clear, measure_parity
+from export.parity import MOST_PICTURES, ROUNDING, is_clear, measure_parity
 from export.progress import progress
 from export.scene import MOST_PICTURES as MOST_SCENE_PICTURES
 from export.scene import learn
@@ -126,11 +126,9 @@ def fit(options: Options) -> Report:
             search="lazy",
         )
         with clock("calibrate"):
-            scores = [
-                scorer.judge(features[number]).value
-                for number in progress(np.flatnonzero(held), "calibrate", unit="picture")
-            ]
-            calibration = calibrate(np.array(scores), options.alpha)
+            scores = _score_held(features, held, scorer)
+            calibration = calibrate(scores, options.alpha)
+            _refuse_rounding(calibration.threshold, features, held, options)
         with clock("gate"):
             normal = list(pictures.again(_spread(held, MOST_PICTURES)))
             faults = synthetic_faults(normal, options.seed)
@@ -182,6 +180,33 @@ def _require(pictures: int, options: Options) -> None:
             where=options.images,
             remedy="take a few hundred of the normal scene",
         )
+
+
+def _score_held(features: NDArray[np.float32], held: NDArray[np.bool_], scorer: Scorer) -> NDArray[np.float64]:
+    """Return the scores of the held-out pictures, float64 [n]."""
+    numbers = progress(np.flatnonzero(held), "calibrate", unit="picture")
+    return np.array([scorer.judge(features[number]).value for number in numbers])
+
+
+def _refuse_rounding(
+    threshold: float, features: NDArray[np.float32], held: NDArray[np.bool_], options: Options
+) -> None:
+    """Refuse a threshold that is rounding: nothing was held out that differs from what was learnt.
+
+    Raises:
+        UsageError: it is.
+    """
+    numbers = np.flatnonzero(held)
+    length = max(float(np.linalg.norm(features[number], axis=1).max()) for number in numbers)
+    if threshold > ROUNDING * length:
+        return
+    raise UsageError(
+        f"all {len(numbers)} held-out pictures are the same as pictures that were learnt from, so the threshold would "
+        f"be 0 (patch distances of {threshold:.1e}) and every new frame an alarm",
+        where=options.images,
+        remedy="a camera never takes the same picture twice: take pictures that differ, not copies of one, "
+        "nor repeated frames of a video (--max-images spreads them)",
+    )
 
 
 def _spread(chosen: NDArray[np.bool_], most: int) -> list[int]:

@@ -85,5 +85,6 @@ def _tiles(image: Image) -> NDArray[np.uint8]:
     """Take rows of a frame, uint8 [rows, columns of tiles, bytes]; what the columns do not divide is left out."""
     rows = image[:: max(1, image.shape[0] // _ROWS)]
     rows = rows.reshape(len(rows), -1)
-    length = rows.shape[1] // _COLUMNS
-    return np.ascontiguousarray(rows[:, : length * _COLUMNS]).reshape(len(rows), _COLUMNS, length)
+    columns = min(_COLUMNS, rows.shape[1])  # a frame may be narrower than so many bytes
+    length = rows.shape[1] // columns
+    return np.ascontiguousarray(rows[:, : length * columns]).reshape(len(rows), columns, length)

@@ -21,6 +21,7 @@ Thumbnail = NDArray[np.uint8]
 """Grey, uint8 [h, w]."""
 
 _FLOOR = 3.0  # grey levels: what differs less from its surroundings is noise, and says nothing about the place
+_FLAT = 1e-6  # variance of edges, which are at most about 1: below it is what rounding leaves of none
 _AROUND, _LOCAL = (7, 7), (13, 13)  # boxes on the halved thumbnail: surroundings of a pixel, and of its contrast
 
 
@@ -98,7 +99,8 @@ class Placed:
         height, width = thumbnail.shape
         half = cv2.resize(thumbnail, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
         raised = half - cv2.blur(half, _AROUND)
-        local = cv2.sqrt(cv2.blur(raised * raised, _LOCAL))
+        # cv2.blur keeps running sums: beside a bright edge they end a little below zero where all is flat.
+        local = np.sqrt(np.maximum(cv2.blur(raised * raised, _LOCAL), 0))
         return cls(np.asarray(raised / (local + _FLOOR), dtype=np.float32))
 
     def shift_of(self, other: Placed) -> Shift:
@@ -118,4 +120,10 @@ class Placed:
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(cv2.matchTemplate(np.ascontiguousarray(a), np.ascontiguousarray(b), cv2.TM_CCOEFF_NORMED)[0, 0])
+    """Return Pearson's correlation, -1 to 1; 0 where one is flat, which says nothing of the other.
+
+    (cv2.matchTemplate takes a flat picture for a perfect match of everything.)
+    """
+    one, other = a - a.mean(dtype=np.float64), b - b.mean(dtype=np.float64)
+    length = float(np.sqrt(np.vdot(one, one) * np.vdot(other, other)))
+    return float(np.clip(np.vdot(one, other) / length, -1, 1)) if length > _FLAT * a.size else 0.0

@@ -205,14 +205,13 @@ def test_refused_fit_keeps_the_bundle_that_was_there(tmp_path: Path, monkeypatch
     assert {path: path.read_bytes() for path in (tmp_path / "x.bundle").iterdir()} == before
 
 
-@pytest.mark.parametrize("noise", [0, 1])
-def test_scene_that_hardly_changes_can_be_learnt(tmp_path: Path, noise: int) -> None:
-    """Pictures that are all alike, as of a scene that stands still, pass the gate: rounding is all that differs."""
+def test_scene_that_hardly_changes_can_be_learnt(tmp_path: Path) -> None:
+    """Pictures that are all alike but for a grey level of noise, as of a scene that stands still, pass the gate."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     random = np.random.default_rng(0)
     for path in (tmp_path / "images").iterdir():
         picture = colour_picture(0).astype(int)
-        noisy = picture + random.integers(-noise, noise + 1, picture.shape)
+        noisy = picture + random.integers(-1, 2, picture.shape)
         cv2.imwrite(str(path), np.clip(noisy, 0, 255).astype(np.uint8))
     done = call_export("fit", *words, "--coreset", "0.5")
     assert done.code == 0, done.err
