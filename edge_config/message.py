@@ -85,7 +85,14 @@ class _OfFrame(Message, frozen=True, kw_only=True):
 
 
 class ScoreMessage(_OfFrame, frozen=True, kw_only=True):
-    """One scored frame."""
+    """One scored frame.
+
+    Attributes:
+        repeated: true: the frame is identical to the last one that was scored, pixel by pixel, and this is the score of
+            that one; it was not scored again, and counts for no alert. Not there otherwise.
+    """
+
+    repeated: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 Box = tuple[int, int, int, int]

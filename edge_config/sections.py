@@ -68,8 +68,9 @@ class Camera(Section, frozen=True):
         source: camera index, /dev/videoN, a stable name such as /dev/v4l/by-id/NAME, a pattern such as /dev/video* (the
             first that opens), v4l2://PATH, csi://N (see `Capture`), gst:PIPELINE, rtsp or http URL, video file or
             folder.
-        pace: for files and folders: `fps` plays at their own rate, `max` as fast as possible.
-        fps: frames a second of a file or folder; by default the file's own, 25 for a folder.
+        pace: for files and folders: `fps` plays in time, `max` as fast as possible. States and alerts follow
+            the clock of the recording either way.
+        fps: frames a second of a file or folder; by default a file's own time stamps, 25 a second for a folder.
         bundle: path of the camera's own bundle; by default that of all.
         max_age_ms: a frame that is older when its turn comes is not scored.
         stall_ms: a camera that delivers nothing for so long is stalled, and opened anew.

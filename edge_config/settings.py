@@ -219,8 +219,6 @@ def _check_providers(providers: Sequence[Provider], where: str) -> None:
 
 
 def _check_camera(name: str, camera: Camera, where: str) -> None:
-    if camera.pace == "max" and camera.fps is not None:
-        raise SettingsError(f"key `cameras.{name}.fps` has no effect with pace max", where=where, remedy="drop one")
     if camera.reconnect_min_s > camera.reconnect_max_s:
         raise SettingsError(f"key `cameras.{name}.reconnect_min_s` is above its `reconnect_max_s`", where=where)
 

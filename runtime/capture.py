@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -29,6 +30,12 @@ from runtime.frame import Frame, Image
 
 DEFAULT_FPS = 25.0
 """Pace of a folder, and of a video file that does not tell its own."""
+
+MAX_GAP_S = 60.0
+"""A video's time stamps are followed over a gap of so long; a longer one is a fault of the file."""
+
+_LONG_S = 1.0
+"""A wait of so long for the next frame of a recording is said, so that nobody takes it for a stall."""
 
 STREAM_TIMEOUT_MS = 5000
 """FFmpeg gives up opening or reading a stream after this time."""
@@ -74,34 +81,63 @@ class Grabber(Protocol):
 
 
 class Recorded:
-    """Frames of a recording, every one of them, in order.
+    """Frames of a recording, every one of them, in order, on its own clock.
 
     Attributes:
-        interval_s: time from frame to frame, 0 for as fast as they are read.
+        interval_s: usual time from frame to frame, 0 for as fast as they are read.
+        waits: told of each long wait for a frame that is not due yet, seconds.
     """
 
     dropped = 0
 
-    def __init__(self, images: Iterable[Image | None], *, fps: float, pace: Literal["fps", "max"]) -> None:
-        """Play `images` (None for one that cannot be decoded) at `fps` frames a second, or as fast as they are read."""
+    def __init__(
+        self,
+        images: Iterable[Image | None],
+        *,
+        fps: float,
+        pace: Literal["fps", "max"],
+        stamp_s: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """Play `images` (None for one that cannot be decoded) in time, or as fast as they are read.
+
+        Args:
+            images: uint8 [H, W, 3] BGR each.
+            fps: frames a second, where a frame has no time stamp of use.
+            pace: in time or not; the frames' own clock is the same either way.
+            stamp_s: time stamp of the image that was read last, seconds; None where it has none.
+        """
         self.interval_s = 1 / fps if pace == "fps" else 0.0
-        self._images = Ahead(images, "decode")
-        self._due = -math.inf
+        self._paced = pace == "fps"
+        self._images = Ahead(_timed(images, 1 / fps, stamp_s), "decode")
+        self.waits: Callable[[float], None] = lambda _seconds: None
+        self._last_s, self._due = 0.0, -math.inf
         self._ids = itertools.count(1)
         self._closed = threading.Event()
 
     def read(self) -> Frame | None:
         """Wait until the next frame is due; None after the last one or after `close`."""
         try:
-            image = next(self._images)
+            image, media_s = next(self._images)
         except StopIteration:
             return None
-        if self._closed.wait(max(0.0, self._due - time.monotonic())):
+        if self._paced and not self._wait(media_s - self._last_s):
             return None
-        now = time.monotonic()
+        self._last_s = media_s
+        frame = _stamp(image, next(self._ids))
+        return Frame(image, frame.frame_id, frame.t_capture_ns, frame.t_mono_ns, round(media_s * 1e9))
+
+    def _wait(self, step_s: float) -> bool:
+        """Wait until the frame is due that comes so long after the last one; False if closed meanwhile."""
+        self._due += step_s
+        left_s = max(0.0, self._due - time.monotonic())
+        if left_s > _LONG_S:
+            self.waits(left_s)
+        if self._closed.wait(left_s):
+            return False
         # Who is late keeps to the schedule, but does not make up for more than one frame.
-        self._due = (self._due if self._due > now - self.interval_s else now) + self.interval_s
-        return _stamp(image, next(self._ids))
+        now = time.monotonic()
+        self._due = self._due if self._due > now - max(step_s, self.interval_s) else now
+        return True
 
     def close(self) -> None:
         """Make `read` return None."""
@@ -239,7 +275,10 @@ def open_recording(name: str, pace: Literal["fps", "max"] = "fps", fps: float | 
         return Recorded([_read_or_refuse(path)], fps=fps or DEFAULT_FPS, pace=pace)
     video = open_video(path)
     own = video.get(cv2.CAP_PROP_FPS)
-    return Recorded(read_video(video), fps=fps or (own if 0 < own <= 1000 else DEFAULT_FPS), pace=pace)  # noqa: PLR2004
+    if fps:
+        return Recorded(read_video(video), fps=fps, pace=pace)
+    rate = own if 0 < own <= 1000 else DEFAULT_FPS  # noqa: PLR2004
+    return Recorded(read_video(video), fps=rate, pace=pace, stamp_s=partial(_stamp_s, video))
 
 
 def use_one_thread() -> None:
@@ -359,6 +398,28 @@ def _letters(code: float) -> str:
     """Give the four letters of a codec or a format of pictures; empty for what is none."""
     letters = int(code).to_bytes(4, "little", signed=code < 0)
     return letters.decode("ascii") if letters.isalnum() else ""
+
+
+def _stamp_s(capture: cv2.VideoCapture) -> float | None:
+    """Return the time stamp of the frame that was grabbed last, seconds from the first; None where it has none."""
+    stamp_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
+    return stamp_ms / 1000 if math.isfinite(stamp_ms) else None
+
+
+def _timed(
+    images: Iterable[Image | None], step_s: float, stamp_s: Callable[[], float | None]
+) -> Iterator[tuple[Image | None, float]]:
+    """Yield each image with its time from the first one, seconds.
+
+    Where a stamp is missing, does not move forward or jumps by more than `MAX_GAP_S`, a step of `step_s` is taken.
+    """
+    media_s, last_s = -step_s, math.nan
+    for image in images:
+        stamped_s = stamp_s()
+        gap_s = math.nan if stamped_s is None else stamped_s - last_s
+        media_s += gap_s if 0 < gap_s <= MAX_GAP_S else step_s
+        last_s = last_s + step_s if stamped_s is None else stamped_s
+        yield image, max(0.0, media_s)
 
 
 def _stamp(image: Image | None, frame_id: int) -> Frame:

@@ -2,7 +2,8 @@
 
 A score above the threshold is `over` and one that the hysteresis lets pass is `quiet`; those between the two neither
 begin nor end anything. Frames over the threshold make a candidate, a candidate of the least length an alert, and an
-alert ends when frames were quiet for long enough. All times are of the frames' own monotonic clock.
+alert ends when frames were quiet for long enough. All times are of the frames' own clock (`Frame.clock_ns`): the alerts
+of a recording do not depend on how fast it is scored. A repeated frame is no further evidence of anything.
 """
 
 from __future__ import annotations
@@ -93,12 +94,14 @@ class Decide:
         return None if self._event is None else self._event.alert.peak_frame_id
 
     def __call__(self, frame: Frame | SharedFrame, result: Result | None) -> Decision:
-        """Decide on a frame; one without a score is unknown, and leaves an open alert open."""
+        """Decide on a frame; one without a score is unknown, and leaves an open alert as it is."""
         value = None if result is None else result.value
         if result is None or value is None or math.isnan(value):
             return Decision("unknown", None)
-        self._now_ns = frame.t_mono_ns
         over = value > self._threshold
+        if result.repeated:
+            return Decision("anomalous" if over else "normal", None)
+        self._now_ns = frame.clock_ns
         quiet = not over and value <= self._threshold * (1 - self._alerts.hysteresis)
         alert = self._calm() if quiet else self._excite(frame, result, value, over=over)
         return Decision("anomalous" if over else "normal", alert)
@@ -157,4 +160,4 @@ def _first(frame: Frame | SharedFrame, result: Result, value: float) -> _Event:
         peak_frame_xy=result.peak_xy,
         boxes=result.boxes,
     )
-    return _Event(alert, since_ns=frame.t_mono_ns, last_ns=frame.t_mono_ns)
+    return _Event(alert, since_ns=frame.clock_ns, last_ns=frame.clock_ns)

@@ -31,6 +31,7 @@ from runtime.grab import (
     Open,
     Opened,
     Started,
+    Waits,
     Word,
 )
 from runtime.link import Link, LinkClosed, end, module, spawn
@@ -322,6 +323,8 @@ class Feed:
             connection.opened = True
             connection.interval_s = word.interval_s
             connection.patience_s = self._stall_s + OPENING_S + word.interval_s
+        elif isinstance(word, Waits):
+            connection.patience_s = self._stall_s + word.seconds
         elif isinstance(word, MemoryReady):
             self._shelf.retire(connection.memory)
             connection.memory = self._new_memory_id()
@@ -346,7 +349,8 @@ class Feed:
             free()
             return
         memory = NO_MEMORY if word.hw is None else connection.memory
-        frame = SharedFrame(memory, word.slot, word.hw, word.frame_id, word.t_capture_ns, word.t_mono_ns)
+        stamps = (word.frame_id, word.t_capture_ns, word.t_mono_ns, word.t_media_ns)
+        frame = SharedFrame(memory, word.slot, word.hw, *stamps, word.content_id)
         self._shelf.put(frame, free)
         self._tell(FrameArrived(self._name))
 

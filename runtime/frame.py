@@ -15,6 +15,9 @@ from edge_config.sections import Attachable
 Image = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3], channels in BGR order."""
 
+Identity = tuple[int, float]
+"""What makes two frames of a camera the same to a bundle: `content_id` of the pixels, and the threshold."""
+
 SceneFault = Literal["frozen", "dark", "blurred", "moved"]
 """State of a camera whose pictures cannot be judged, as they themselves show."""
 
@@ -56,12 +59,19 @@ class Frame:
         frame_id: counts the frames that the source gave, from 1.
         t_capture_ns: wall clock after the grab, nanoseconds since 1970 UTC.
         t_mono_ns: monotonic clock at the same moment, nanoseconds.
+        t_media_ns: time of the frame within its recording, nanoseconds; None of a camera or stream.
     """
 
     image: Image | None
     frame_id: int
     t_capture_ns: int
     t_mono_ns: int
+    t_media_ns: int | None = None
+
+    @property
+    def clock_ns(self) -> int:
+        """Clock that states and alerts are timed by: of a recording its own, whatever the load of the machine."""
+        return self.t_mono_ns if self.t_media_ns is None else self.t_media_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,8 @@ class SharedFrame:
         memory: number of the shared memory; the same number is never used twice by a runtime. 0 where `hw` is None.
         slot: place in it.
         hw: height and width, pixels; None where the source gave a frame that cannot be decoded.
-        frame_id, t_capture_ns, t_mono_ns: as of `Frame`.
+        frame_id, t_capture_ns, t_mono_ns, t_media_ns: as of `Frame`.
+        content_id: `frame_id` of the first frame in a row whose pixels are all the same; None where that is not known.
     """
 
     memory: int
@@ -81,6 +92,13 @@ class SharedFrame:
     frame_id: int
     t_capture_ns: int
     t_mono_ns: int
+    t_media_ns: int | None = None
+    content_id: int | None = None
+
+    @property
+    def clock_ns(self) -> int:
+        """As of `Frame`."""
+        return self.t_mono_ns if self.t_media_ns is None else self.t_media_ns
 
 
 class Tier(IntEnum):
@@ -160,6 +178,7 @@ class Result:
         boxes: regions of the frame that are over the threshold, strangest first; all of them where that was wanted,
             otherwise those that are known. Empty if the score is not above it.
         parts: what was made of the frame for an alert, if that was wanted: the bytes of each come beside the result.
+        repeated: the frame is identical to the last one that was scored; this is the result of that one.
     """
 
     value: float | None = None
@@ -172,6 +191,7 @@ class Result:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
     parts: tuple[Part, ...] = ()
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

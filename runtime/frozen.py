@@ -49,7 +49,7 @@ class Frozen:
         Args:
             image: uint8 [H, W, 3] BGR.
             thumbnail: of it.
-            t_mono_ns: monotonic clock at its capture, nanoseconds.
+            t_mono_ns: the frame's clock, see `Frame.clock_ns`, nanoseconds.
         """
         tiles = _tiles(image)
         digest = zlib.crc32(thumbnail.data, zlib.crc32(tiles.data))

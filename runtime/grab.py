@@ -78,6 +78,12 @@ class Opened(msgspec.Struct, tag=True, frozen=True):
     interval_s: float
 
 
+class Waits(msgspec.Struct, tag=True, frozen=True):
+    """Word: the next frame of a recording is due in so many seconds, by its own time stamps."""
+
+    seconds: float
+
+
 class MemoryReady(msgspec.Struct, tag=True, frozen=True):
     """Word: frames lie in this memory from now on; its descriptor comes with the word."""
 
@@ -85,13 +91,18 @@ class MemoryReady(msgspec.Struct, tag=True, frozen=True):
 
 
 class Grabbed(msgspec.Struct, tag=True, frozen=True):
-    """Word: a frame lies in this slot of the newest memory; `hw` is None, and the slot empty, if it was undecodable."""
+    """Word: a frame lies in this slot of the newest memory; `hw` is None, and the slot empty, if it was undecodable.
+
+    The rest is as of `SharedFrame`.
+    """
 
     slot: int
     hw: tuple[int, int] | None
     frame_id: int
     t_capture_ns: int
     t_mono_ns: int
+    t_media_ns: int | None = None
+    content_id: int | None = None
 
 
 class Missed(msgspec.Struct, tag=True, frozen=True):
@@ -122,7 +133,7 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
 
 
 Order = Open | Free | BeginClip | EndClip
-Word = Started | Opened | MemoryReady | Grabbed | Missed | ClipOver | Ended
+Word = Started | Opened | Waits | MemoryReady | Grabbed | Missed | ClipOver | Ended
 
 
 def main(connect: Callable[[int | str], Grabber] | None = None) -> None:
@@ -144,6 +155,7 @@ class _Grab:
         self._link = link
         self._filming = filming
         self._memory: Memory | None = None
+        self._last: tuple[int, int] | None = None  # slot of the newest picture, until it is written again; its content
         self._free = list(range(SLOTS))
         self._freed = threading.Condition()
 
@@ -182,16 +194,25 @@ class _Grab:
     def _put(self, slot: int, frame: Frame) -> None:
         """Write a frame into a slot and say so; film it after that."""
         image = frame.image if frame.image is not None and _is_picture(frame.image) else None
-        hw = None
+        hw = content_id = None
         if image is not None:
             hw = (image.shape[0], image.shape[1])
-            self._memory_for(hw).write(slot, image)
-        self._link.send(Grabbed(slot, hw, frame.frame_id, frame.t_capture_ns, frame.t_mono_ns))
+            memory = self._memory_for(hw)
+            content_id = self._content(memory, image, frame.frame_id)
+            memory.write(slot, image)
+            self._last = slot, content_id
+        stamps = (frame.frame_id, frame.t_capture_ns, frame.t_mono_ns, frame.t_media_ns)
+        self._link.send(Grabbed(slot, hw, *stamps, content_id))
         if image is not None and self._filming is not None:
             self._filming.show(image, frame.t_mono_ns)
 
+    def _content(self, memory: Memory, image: Image, frame_id: int) -> int:
+        """Return the `content_id` of a picture that is about to be written."""
+        return self._last[1] if self._last is not None and memory.holds(self._last[0], image) else frame_id
+
     def _memory_for(self, hw: tuple[int, int]) -> Memory:
         if self._memory is None or self._memory.hw != hw:
+            self._last = None
             if self._memory is not None:
                 self._memory.close()
             self._memory = Memory(hw)
@@ -212,6 +233,7 @@ class _Grab:
 
     def recorded(self, recorded: Recorded) -> None:
         """Read only when there is a slot: no frame is lost, and none grows old."""
+        recorded.waits = lambda seconds: self._link.send(Waits(seconds))
         while (slot := self._slot(None)) is not None and (frame := recorded.read()) is not None:
             self._put(slot, frame)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
 from edge_config.sections import CPU, Attachable, Camera, Polygon, Provider, SearchKind, Trust
-from runtime.frame import BundleInfo, Result, Wanted
+from runtime.frame import BundleInfo, Identity, Result, Wanted
 
 
 class View(msgspec.Struct, frozen=True):
@@ -63,6 +63,7 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     """Score the frame of `hw` pixels in a slot of a memory.
 
     What is wanted beside the score is as in `Wanted`; no `detail_above` stands for infinity, which JSON does not have.
+    `t_ns` is the frame's `clock_ns`, and `content_id` as of `SharedFrame`.
     """
 
     number: int
@@ -70,15 +71,21 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     memory: int
     slot: int
     hw: tuple[int, int]
-    t_mono_ns: int
+    t_ns: int
     threshold: float
     detail_above: float | None
     attach: frozenset[Attachable]
+    content_id: int | None = None
 
     @property
     def wanted(self) -> Wanted:
         """What is wanted beside the score."""
         return Wanted(self.threshold, math.inf if self.detail_above is None else self.detail_above, self.attach)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Pixels and threshold: a frame with those of the last one has its result; None where that is not known."""
+        return None if self.content_id is None else (self.content_id, self.threshold)
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):

@@ -76,7 +76,8 @@ class Life:
         self.jobs[number] = camera, frame, time.monotonic()
         above = wanted.detail_above if math.isfinite(wanted.detail_above) else None
         place = (frame.memory, frame.slot, hw)
-        self.send(Job(number, camera, *place, frame.t_mono_ns, wanted.threshold, above, wanted.attach))
+        told = (wanted.threshold, above, wanted.attach)
+        self.send(Job(number, camera, *place, frame.clock_ns, *told, frame.content_id))
 
     def load(self, number: int, cameras: tuple[str, ...], path: str) -> None:
         """Send a bundle."""

@@ -102,7 +102,7 @@ class Inspect:
 
         Args:
             image: uint8 [H, W, 3] BGR.
-            t_mono_ns: monotonic clock at its capture, nanoseconds.
+            t_mono_ns: the frame's clock, see `Frame.clock_ns`, nanoseconds.
         """
         if self._looked_ns is None or not 0 <= t_mono_ns - self._looked_ns < LOOK_EVERY_S * 1e9:
             self._looked_ns = t_mono_ns

@@ -18,7 +18,7 @@ from edge_config.bundle import Bundle
 from edge_config.errors import BundleError
 from edge_config.sections import CPU, Provider, SearchKind, Trust
 from runtime.detail import Detail, detail
-from runtime.frame import BundleInfo, Image, Result, SceneFault, Score, Wanted
+from runtime.frame import BundleInfo, Identity, Image, Result, SceneFault, Score, Wanted
 from runtime.jobs import View
 from runtime.load import prepare, scene_reference
 from runtime.regions import Regions
@@ -47,12 +47,25 @@ class Finding(Protocol):
 
 
 Inspection = Callable[[Image, int], Finding | None]
-"""Looks at the pictures of one camera, and the monotonic time of each, before anything is computed from them."""
+"""Looks at the pictures of one camera, and the clock of each, before anything is computed from them."""
 
 Succession = Callable[[Inspection | None], Inspection]
 """Gives the inspection with a new bundle; it takes that of the camera until now, whose findings should not be lost."""
 
 Buffers = queue.SimpleQueue[NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class Last:
+    """What is known of the last frame that was scored: one that is identical is not scored again.
+
+    Attributes:
+        identity: of the last frame that was embedded; only the first half of the stages touches it, but for failures.
+        result: of the last frame that was searched and scored; only the second half touches it.
+    """
+
+    identity: Identity | None = None
+    result: Result | None = None
 
 
 @dataclass(slots=True)
@@ -64,7 +77,9 @@ class Half:
         image: the frame itself.
         active: patches that are judged, bool [patches]; None: all are.
         finding: why it cannot be judged.
-        features: of all patches, where it can.
+        identity: of the frame, where it is known.
+        repeated: it is identical to the last frame that was embedded, and has its result.
+        features: of all patches, where it can be judged and is not repeated.
         seconds: what each stage took.
     """
 
@@ -72,6 +87,8 @@ class Half:
     image: Image
     active: NDArray[np.bool_] | None
     finding: Finding | None = None
+    identity: Identity | None = None
+    repeated: bool = False
     features: NDArray[np.float32] | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -88,6 +105,7 @@ class Stages:
         jpeg_quality: of the pictures that go with its alerts.
         succession: from the inspection of the camera before.
         inspect: the camera's own, once the stages have taken over.
+        last: the last frame; forgotten whenever stages take over.
     """
 
     info: BundleInfo
@@ -97,20 +115,28 @@ class Stages:
     jpeg_quality: int
     succession: Succession
     inspect: Inspection | None = None
+    last: Last = field(default_factory=Last)
 
     def take_over(self, before: Stages | None) -> Stages:
         """Give the stages as they go on where others end; between two frames."""
-        return replace(self, inspect=self.succession(before.inspect if before else None))
+        return replace(self, inspect=self.succession(before.inspect if before else None), last=Last())
 
-    def embed(self, image: Image, t_mono_ns: int) -> Half | str:
-        """Do the first half, on one frame at a time; text says why that cannot be."""
+    def embed(self, image: Image, t_ns: int, identity: Identity | None = None) -> Half | str:
+        """Do the first half, on one frame at a time; text says why that cannot be.
+
+        Args:
+            image: uint8 [H, W, 3] BGR.
+            t_ns: the frame's clock, see `Frame.clock_ns`.
+            identity: of the frame; None: it is scored whatever it shows.
+        """
         active = self.regions.active((image.shape[0], image.shape[1]))
         if active is not None and not active.any():
             return f"the camera's regions hold no patch of a frame of {image.shape[1]} x {image.shape[0]} pixels"
-        half = Half(self, image, active)
+        half = Half(self, image, active, identity=identity)
         with _timed(half, "inspect"):
-            half.finding = self.inspect(image, t_mono_ns) if self.inspect else None
-        if half.finding is not None:
+            half.finding = self.inspect(image, t_ns) if self.inspect else None
+        half.repeated = identity is not None and identity == self.last.identity
+        if half.finding is not None or half.repeated:
             return half
         with _timed(half, "preprocess"):
             tensor = self.scorer.preprocess(image)
@@ -121,6 +147,7 @@ class Stages:
         finally:
             if half.features is None:
                 self.buffers.put(room)
+        self.last.identity = identity
         return half
 
     def score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
@@ -132,7 +159,28 @@ class Stages:
         if half.finding is not None:
             scene, reason = half.finding.state, half.finding.reason
             return Result(scene=scene, scene_reason=reason, stage_seconds=half.seconds), ()
-        assert half.features is not None  # noqa: S101 - where nothing was found, it was embedded
+        before, self.last.result = self.last.result, None
+        if half.repeated:
+            if before is None:
+                self._forget(half)
+                raise ValueError("identical to a frame that could not be scored")
+            self.last.result = before
+            return replace(before, stage_seconds=half.seconds, parts=(), repeated=True), ()
+        try:
+            self.last.result, attached = self._judge(half, wanted)
+        except Exception:
+            self._forget(half)
+            raise
+        return self.last.result, attached
+
+    def _forget(self, half: Half) -> None:
+        """Have the next frame scored, though it should be identical to this one."""
+        if self.last.identity == half.identity:
+            self.last.identity = None
+
+    def _judge(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
+        """Search and score a frame that was embedded."""
+        assert half.features is not None  # noqa: S101 - where nothing was found, and it is new, it was embedded
         try:
             with _timed(half, "search"):
                 found = self.scorer.search(half.features, half.active)

@@ -18,6 +18,7 @@ SLOTS = 4
 """One is written, one waits, and two are in work."""
 
 _CHANNELS = 3
+_PIECE = 1 << 16  # bytes that are compared at once: two pictures of a sensor differ in the first of them
 _SIZE_STAYS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -36,6 +37,14 @@ class Memory:
     def write(self, slot: int, image: Image) -> None:
         """Copy a picture into a slot."""
         np.copyto(picture(self._mapping, slot, self.hw), image)
+
+    def holds(self, slot: int, image: Image) -> bool:
+        """Return whether a slot holds the very same picture; costs some microseconds where it does not."""
+        if image.shape[:2] != self.hw:
+            return False
+        there, flat = picture(self._mapping, slot, self.hw).reshape(-1), image.reshape(-1)
+        pieces = (slice(at, at + _PIECE) for at in range(0, flat.size, _PIECE))
+        return all(np.array_equal(there[piece], flat[piece]) for piece in pieces)
 
     def close(self) -> None:
         """Forget it here."""

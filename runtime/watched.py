@@ -137,7 +137,8 @@ class Watched:
             "label": decision.label,
             "peak_xy": None if result is None else result.peak_xy,
         }
-        self._send("score", **self._last)
+        repeated = {"repeated": True} if result is not None and result.repeated else {}
+        self._send("score", **self._last, **repeated)
         self.frames += value is not None
         self.undecodable += value is None
         if decision.alert is not None:

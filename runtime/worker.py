@@ -151,7 +151,7 @@ class Worker:
         if stages is None:
             return "no bundle in service"
         try:
-            return stages.embed(image, job.t_mono_ns)
+            return stages.embed(image, job.t_ns, job.identity)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one frame that cannot be scored is no reason to score no others

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="camera index, /dev/videoN, rtsp:// or http:// URL, video file, folder of pictures",
     )
-    parser.add_argument("--pace", choices=("fps", "max"), help="files and folders: at their own rate, or at full speed")
+    parser.add_argument("--pace", choices=("fps", "max"), help="files and folders: in their own time, or at full speed")
     parser.add_argument(
         "--fps", type=float, metavar="N", help="files and folders: frames a second instead of their own"
     )

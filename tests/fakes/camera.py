@@ -25,6 +25,8 @@ COMMAND = (sys.executable, "-m", "tests.fakes.camera")
 PICTURE, WIDE, BROKEN, GREY, LOST, HANG, HANG_HARD, THROW, KILL, SEGFAULT = (bytes([byte]) for byte in b".wbglhHtks")
 """A picture; a wider one; one that cannot be decoded; no colours; no more pictures; never return; never return and let
 no other thread run; raise; die."""
+AGAIN, ALMOST = b"=", b"~"
+"""The very picture of the last `PICTURE`; the same but for one value of its last pixel."""
 
 HANGS_IN_OPEN = "hangs-in-open"
 """In the name of a device: what its `open` does."""
@@ -75,7 +77,7 @@ class _Camera:
         if HANGS_IN_OPEN in path:
             threading.Event().wait()
         self._device = os.open(path, os.O_RDONLY)
-        self._number = 0
+        self._number = self._shown = 0
         self._doing = b""
 
     def grab(self) -> bool:
@@ -98,6 +100,11 @@ class _Camera:
             return None
         if self._doing == GREY:
             return np.zeros((48, 64), np.uint8)
+        if self._doing in {AGAIN, ALMOST}:
+            image = pixels(self._shown)
+            image[-1, -1, -1] ^= self._doing == ALMOST
+            return image
+        self._shown = self._number
         return pixels(self._number, self._doing)
 
     def release(self) -> None:

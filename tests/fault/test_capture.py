@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,17 @@ import pytest
 from edge_config.errors import SourceLost, SourceUnavailable
 from runtime.capture import Live, Recorded, open_camera, open_source, redact
 from runtime.frame import Image
+from tests.fakes.videos import variable_rate
 from tests.tiny import normal_picture, write_pictures
 
 END = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 """Of a pipeline that gives colours as OpenCV has them, and the newest picture only."""
+
+ROUNDED = 2
+"""Nanoseconds: sums of binary fractions."""
+
+CONTAINER = 2e6
+"""Nanoseconds: mp4 and mkv keep milliseconds."""
 
 WAIT_S = 10.0
 """For an event that comes at once unless something hangs."""
@@ -153,6 +162,44 @@ def test_recording_at_its_pace_is_not_faster_than_its_rate() -> None:
     stamps = [frame.t_mono_ns for frame in read_all(recorded)]
     assert len(stamps) == 4
     assert stamps[-1] - stamps[0] >= 2 * interval_s * 1e9  # one frame that is late does not put off those after it
+
+
+@pytest.mark.parametrize(
+    ("stamps_s", "expected_s"),
+    [
+        ([3.0, 3.1, 3.5, 4.5], [0.0, 0.1, 0.5, 1.5]),
+        ([0.0, 0.0, 0.0, 0.0], [0.0, 0.2, 0.4, 0.6]),
+        ([0.0, 0.3, None, 0.7], [0.0, 0.3, 0.5, 0.7]),
+        ([None, None, None], [0.0, 0.2, 0.4]),
+        ([5.0, 5.1, 0.0, 0.1], [0.0, 0.1, 0.3, 0.4]),
+        ([0.0, 0.1, 9000.0, 9000.1], [0.0, 0.1, 0.3, 0.4]),
+    ],
+    ids=["variable", "constant", "one missing", "none", "backward", "jump"],
+)
+@pytest.mark.parametrize("pace", ["fps", "max"])
+def test_recording_has_its_own_clock(stamps_s: list, expected_s: list, pace: str) -> None:
+    """The clock is that of the time stamps, at any pace; where one is missing or makes no sense, a step is taken."""
+    stamps = iter(stamps_s)
+    images = [normal_picture(1)] * len(stamps_s)
+    recorded = Recorded(images, fps=5, pace=pace, stamp_s=lambda: next(stamps))
+    frames = read_all(recorded)
+    assert [frame.t_media_ns for frame in frames] == pytest.approx([round(at * 1e9) for at in expected_s], abs=ROUNDED)
+    took_s = (frames[-1].t_mono_ns - frames[0].t_mono_ns) / 1e9
+    assert took_s >= expected_s[-1] - 0.2 if pace == "fps" else took_s < expected_s[-1] / 2
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed: it makes the video")
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_video_of_variable_rate_plays_at_its_own_time_stamps(tmp_path: Path, name: str) -> None:
+    """Frames come when the video says, and not evenly; a rate from the settings takes the place of its stamps."""
+    at_s = [0.0, 0.04, 0.08, 0.12, 0.52, 0.92]
+    clip = variable_rate(tmp_path / name, at_s)
+    frames = read_all(open_source(str(clip)))
+    assert [frame.t_media_ns for frame in frames] == pytest.approx([at * 1e9 for at in at_s], abs=CONTAINER)
+    waited_s = [(after.t_mono_ns - before.t_mono_ns) / 1e9 for before, after in itertools.pairwise(frames)]
+    assert min(waited_s[3:]) > 0.3  # a frame that is late does not put off those after it
+    fixed = read_all(open_source(str(clip), pace="max", fps=10))
+    assert [frame.t_media_ns for frame in fixed] == pytest.approx([at * 1e8 for at in range(6)], abs=ROUNDED)
 
 
 def test_close_ends_a_recording_that_waits_for_its_next_frame() -> None:

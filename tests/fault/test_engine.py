@@ -77,10 +77,12 @@ class Harness:
             events.append(self.events.get(timeout=ENOUGH_S))
         return events
 
-    def submit(self, picture: Image, camera: str = "cam1", wanted: Wanted = PLAIN) -> SharedFrame:
+    def submit(
+        self, picture: Image, camera: str = "cam1", wanted: Wanted = PLAIN, content_id: int | None = None
+    ) -> SharedFrame:
         """Write a picture into the memory, and have it scored."""
         frame_id = next(self._frame_ids)
-        frame = SharedFrame(1, frame_id % SLOTS, HW, frame_id, 0, frame_id)
+        frame = SharedFrame(1, frame_id % SLOTS, HW, frame_id, 0, frame_id, None, content_id)
         self.memory.write(frame.slot, picture)
         self.engine.submit(camera, frame, wanted)
         return frame
@@ -210,6 +212,61 @@ def test_picture_that_cannot_be_judged_has_no_score(tiny_bundle: Path) -> None:
         assert result is not None
         assert (result.value, result.scene, result.scene_reason) == (None, "dark", "marked")
         assert set(result.stage_seconds) == {"inspect"}
+
+
+def scored_again(harness: Harness, content_id: int, wanted: Wanted = PLAIN, picture: Image | None = None) -> bool:
+    """Submit a frame of this content, and tell whether it was computed; it must have a result."""
+    picture = strange_picture(7) if picture is None else picture
+    harness.submit(picture, wanted=wanted, content_id=content_id)
+    scored = harness.next(Scored)
+    assert scored.result is not None, scored.reason
+    assert scored.result.repeated == ("embed" not in scored.result.stage_seconds)
+    assert "inspect" in scored.result.stage_seconds
+    return not scored.result.repeated
+
+
+def test_identical_frame_is_not_scored_again(tiny_bundle: Path, scorer: Scorer) -> None:
+    """A frame with the pixels of the last one has its score and is inspected, and nothing else is computed."""
+    attached = Wanted(THRESHOLD, 0.0, frozenset({"jpeg"}))
+    with serving(tiny_bundle) as harness:
+        expected = scorer(strange_picture(7))
+        for content_id in (1, 1, 1):
+            harness.submit(strange_picture(7), wanted=attached, content_id=content_id)
+        first, *others = (harness.next(Scored) for _ in range(3))
+        assert [len(first.attached), *(len(one.attached) for one in others)] == [1, 0, 0]
+        for one in others:
+            assert one.result is not None
+            assert (one.result.value, one.result.patch, one.result.repeated) == (expected.value, expected.patch, True)
+            assert set(one.result.stage_seconds) == {"inspect"}
+            assert one.result.boxes == first.result.boxes
+        assert scored_again(harness, 4)
+        assert not scored_again(harness, 4)
+
+
+def test_frame_is_scored_again_where_something_else_changed(bundle: Path, tmp_path: Path) -> None:
+    """After a reload, also of the very same bundle, and with another threshold the first frame is scored again."""
+    other = with_threshold(bundle, tmp_path / "other.bundle", THRESHOLD + 1)
+    with serving(bundle) as harness:
+        assert [scored_again(harness, 1) for _ in range(2)] == [True, False]
+        for path in (bundle, other):
+            harness.engine.reload("cam1", str(path))
+            harness.next(Reloaded)
+            assert [scored_again(harness, 1) for _ in range(2)] == [True, False]
+        lower = Wanted(THRESHOLD / 2, math.inf)
+        assert [scored_again(harness, 1, lower) for _ in range(2)] == [True, False]
+
+
+def test_frame_after_one_that_failed_or_could_not_be_judged_is_scored(tiny_bundle: Path) -> None:
+    """Only a score is repeated: never that a frame failed, and no finding of the scene."""
+    with serving(tiny_bundle) as harness:
+        harness.submit(marked(normal_picture(1), FAIL), content_id=1)
+        assert harness.next(Scored).result is None
+        assert scored_again(harness, 1)
+        harness.submit(marked(normal_picture(1), SEEN), content_id=1)
+        found = harness.next(Scored).result
+        assert found is not None
+        assert (found.scene, found.value) == ("dark", None)
+        assert not scored_again(harness, 1)
 
 
 def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from runtime.events import FeedChanged, FeedEnded, FrameArrived, MemoryGone
 from runtime.feed import UNDEAD, Feed
 from runtime.shared import SLOTS
 from tests.fakes.camera import (
+    AGAIN,
+    ALMOST,
     BROKEN,
     COMMAND,
     GREY,
@@ -40,6 +43,7 @@ from tests.fakes.camera import (
     plugged,
 )
 from tests.fakes.mjpeg import streaming
+from tests.fakes.videos import variable_rate
 from tests.reader import ENOUGH_S, PATIENT, REAL, SOON, children, read_of_process, reading, wait_until
 from tests.tiny import normal_picture, write_pictures
 
@@ -74,6 +78,19 @@ def test_frames_arrive_as_they_were_grabbed(remote: Remote) -> None:
         assert stamps == sorted(stamps)
         assert reader.feed.live
         assert reader.feed.dropped["newer"] == 0
+
+
+def test_identical_frames_are_known_by_their_content(remote: Remote) -> None:
+    """A picture that comes again has the content of the first one; one other value in its last pixel is another."""
+    with reading(remote.source, **PATIENT) as reader:
+        contents = []
+        for doing in (PICTURE, AGAIN, AGAIN, ALMOST, BROKEN, ALMOST, AGAIN, WIDE, PICTURE, PICTURE):
+            remote.do(doing)
+            frame = reader.next()
+            contents.append(frame.content_id)
+            assert frame.t_media_ns is None
+            reader.feed.give_back(frame)
+        assert contents == [1, 1, 1, 4, None, 4, 7, 8, 9, 10]
 
 
 def test_who_comes_late_gets_the_newest_frame(remote: Remote) -> None:
@@ -389,6 +406,17 @@ def test_recording_that_is_taken_slowly_is_not_stalled(tmp_path: Path) -> None:
             reader.feed.give_back(frame)
         assert reader.next().frame_id == SLOTS + 1
         assert [event.state for event in reader.past if isinstance(event, FeedChanged)] == ["live"]
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed: it makes the video")
+def test_gap_in_a_video_of_variable_rate_is_not_a_stall(tmp_path: Path) -> None:
+    """While the next frame is not due by the video's own time stamps, nothing is wrong with the recording."""
+    clip = variable_rate(tmp_path / "clip.mp4", [0.0, 0.12, 1.6])
+    with reading(str(clip), REAL, stall_ms=100) as reader:
+        frames = [reader.next() for _ in range(3)]
+        assert [event.state for event in reader.past if isinstance(event, FeedChanged)] == ["live"]
+        assert frames[2].t_mono_ns - frames[1].t_mono_ns >= 1.4e9  # it was late for less than a tenth of a second
+        assert [frame.t_media_ns for frame in frames] == [0, 120_000_000, 1_600_000_000]
 
 
 def test_recording_that_is_none_ends_with_its_reason(tmp_path: Path) -> None:

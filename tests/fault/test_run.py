@@ -11,15 +11,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 import zmq
 
-from edge_config.message import StateMessage
+from edge_config.message import AlertMessage, ScoreMessage, StateMessage
 from runtime.cli.main import main
 from runtime.client import Subscriber
 from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, call, started
-from tests.tiny import write_pictures
+from tests.tiny import normal_picture, strange_picture, write_pictures
 
 END_S = 2.0
 """A signal ends the runtime within this time: the promise to users."""
@@ -82,6 +83,55 @@ def test_alert_in_progress_is_ended_for_subscribers(tiny_bundle: Path, tmp_path:
     assert strange.frame_id == 3
     assert 40 <= strange.peak_xy[0] < 52
     assert 12 <= strange.peak_xy[1] < 24
+
+
+def play(bundle: Path, folder: Path, camera: dict) -> list:
+    """Run a recording to its end; give all messages of it."""
+    folder.mkdir()
+    endpoint = f"ipc://{folder}/events"
+    config = folder / "settings.yaml"
+    events = {"bind": endpoint, "wait_subscribers": 1}
+    control = {"bind": f"ipc://{folder}/control"}
+    settings = {"bundle": str(bundle), "cameras": {"cam1": camera}, "events": events, "control": control}
+    config.write_text(json.dumps({**settings, "metrics": {"enabled": False}, "journal": {"enabled": False}}))
+    received = []
+    with started(*DEVICE, "run", "--config", config) as process, Subscriber(endpoint) as subscriber:
+        while not received or not isinstance(received[-1], StateMessage) or received[-1].state == "live":
+            received.append(subscriber.receive(ENOUGH_S).message)
+        assert process.wait(ENOUGH_S) == 0
+    return received
+
+
+def alerts_of(received: list) -> list[tuple[str, int]]:
+    return [(one.phase, one.frame_id) for one in received if isinstance(one, AlertMessage)]
+
+
+def test_alerts_of_a_recording_do_not_depend_on_its_speed(tiny_bundle: Path, tmp_path: Path) -> None:
+    """The same recording in its own time and as fast as possible makes the same alerts, timed by its own clock."""
+    source = write_pictures(tmp_path / "pictures", {*range(3, 13), *range(15, 17), *range(28, 38)}, 45)
+    alerts = {"min_frames": 1, "min_ms": 200, "merge_ms": 300, "cooldown_ms": 400, "update_ms": 100}
+    camera = {"source": str(source), "fps": 20, "alerts": alerts}
+    found = [alerts_of(play(tiny_bundle, tmp_path / pace, {**camera, "pace": pace})) for pace in ("max", "fps")]
+    assert found[0] == found[1]
+    assert [one for one in found[0] if one[0] != "update"] == [("start", 7), ("end", 22), ("start", 32), ("end", 43)]
+
+
+def test_pictures_that_are_sent_again_and_again_are_no_evidence(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Two strange pictures, each sent five times, are two frames and no alert of three; all have a message."""
+    source = tmp_path / "pictures"
+    source.mkdir()
+    for number in range(40):
+        picture = (strange_picture if number // 5 in {2, 3} else normal_picture)(number // 5)
+        cv2.imwrite(str(source / f"{number:03d}.png"), picture)
+    for min_frames, expected in ((3, []), (2, [("start", 16), ("end", 21)])):
+        alerts = {"min_frames": min_frames, "min_ms": 0, "merge_ms": 0, "cooldown_ms": 0}
+        camera = {"source": str(source), "pace": "max", "alerts": alerts}
+        received = play(tiny_bundle, tmp_path / str(min_frames), camera)
+        assert alerts_of(received) == expected
+        scores = [one for one in received if isinstance(one, ScoreMessage)]
+        assert [one.frame_id for one in scores if not one.repeated] == list(range(1, 41, 5))
+        assert [one.frame_id for one in scores] == list(range(1, 41))
+        assert all(one.score == scores[at // 5 * 5].score for at, one in enumerate(scores))
 
 
 def test_picture_that_cannot_be_decoded_is_unknown_and_never_normal(

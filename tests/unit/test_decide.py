@@ -197,3 +197,39 @@ def test_peak_frame_is_that_of_the_alert_or_of_what_may_become_one():
     camera = Camera(Alerts(min_frames=3))
     known = [(camera.see(score), camera.decide.peak_frame_id)[1] for score in (1.0, 11.0, 15.0, 12.0, 1.0)]
     assert known == [None, 2, 3, 3, None]
+
+
+def test_repeated_frames_are_no_evidence():
+    """Five strange pictures, each sent five times, are five frames: too few for six, and enough for five."""
+    for min_frames, expected in ((6, []), (5, [(21, "start")])):
+        camera = Camera(Alerts(min_frames=min_frames, min_ms=0))
+        seen = [(camera.see(11.0, repeated=bool(at % 5)), camera.frames) for at in range(25)]
+        assert [(at, one.alert.phase) for one, at in seen if one.alert] == expected
+        assert {one.label for one, _ in seen} == {"anomalous"}
+
+
+def test_repeated_frame_neither_begins_nor_prolongs_nor_ends_anything():
+    """Of an alert that lasts, a repeated frame moves no time: merging and the shortest length count new frames."""
+    camera = Camera(Alerts(min_frames=1, min_ms=3 * STEP_MS, merge_ms=3 * STEP_MS))
+    scores = [(11.0, False), (11.0, True), (11.0, True), (11.0, True), (11.0, False)]  # open with the new one
+    scores += [(1.0, False), (11.0, True), (1.0, True), (1.0, True), (1.0, False)]  # quiet since the sixth
+    seen = [(camera.see(score, repeated=repeated).alert, camera.frames) for score, repeated in scores]
+    assert [(at, alert.phase) for alert, at in seen if alert] == [(5, "start"), (10, "end")]
+
+
+def test_times_are_those_of_a_recording_however_fast_it_is_scored():
+    """The same scores of the same recording make the same alerts, whether it is played in time, faster or by jerks."""
+    alerts = Alerts(min_frames=1, min_ms=300, merge_ms=500, cooldown_ms=1000, update_ms=400)
+    scores = [11.0] * 8 + [1.0] * 4 + [12.0] * 3 + [1.0] * 12 + [13.0] * 9 + [1.0] * 20 + [14.0] * 2 + [1.0] * 9
+    found = []
+    for stretch in (1.0, 0.001, 7.0):
+        decide, told = Decide(alerts, THRESHOLD), []
+        for number, score in enumerate(scores):
+            media_ns = number * STEP_MS * 1_000_000
+            mono_ns = round(media_ns * stretch) + number % 7
+            frame = SharedFrame(1, 0, None, number + 1, mono_ns, mono_ns, media_ns)
+            if alert := decide(frame, Result(value=score)).alert:
+                told.append((number, alert.phase, alert.peak_score))
+        found.append(told)
+    assert found[0] == found[1] == found[2]
+    assert [phase for _, phase, _ in found[0]].count("start") == 2

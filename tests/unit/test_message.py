@@ -179,3 +179,12 @@ def test_json_schemas_of_requests_name_every_request() -> None:
     }
     assert tags == {"status", "reload", "snapshot", "replay", "pending", "ack", "report_gap"}
     assert {"patchedge.control.v1 reply", "patchedge.control.v1 snapshot"} < set(schemas)
+
+
+def test_repeated_is_there_only_where_it_is_so() -> None:
+    """A frame that was scored says nothing of repeating, so that old and new readers see what they always saw."""
+    again = msgspec.structs.replace(SCORE, repeated=True)
+    _, body = message.encode("v1/score/press-3/cam1/", again)
+    assert json.loads(body)["repeated"] is True
+    assert message.decode([b"v1/score/press-3/cam1/", body])[1] == again
+    assert not SCORE.repeated

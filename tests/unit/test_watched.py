@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,15 @@ def test_state_comes_before_the_frame_that_shows_it(publisher: Publisher, camera
         ("state", "live"),
         ("score", "live"),
     ]
+
+
+def test_repeated_frame_gets_its_message_with_the_last_score(publisher: Publisher, camera: Watched) -> None:
+    """A repeated frame is said to be so; one that is new says nothing of it."""
+    camera.publish(frame(1), GOOD)
+    camera.publish(frame(2), replace(GOOD, repeated=True))
+    first, second = (m for m in publisher.messages if m["kind"] == "score")
+    assert "repeated" not in first
+    assert (second["frame_id"], second["score"], second["label"], second["repeated"]) == (2, NORMAL, "normal", True)
 
 
 def test_fault_of_a_picture_ends_with_its_connection(camera: Watched) -> None:
