@@ -5,14 +5,14 @@ A request is one ZeroMQ message of a REQ or DEALER socket, JSON in UTF-8 of at m
 messages of `message.py`, requests with a field that is not known are refused: an order that is half understood is
 worse than none.
 
-To add a request: a struct here, its place in `AnyRequest`, and an answer in the main loop.
+To add a request: a struct here with the role that it needs, its place in `AnyRequest`, and an answer in the main loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +26,9 @@ MAX_REQUEST_BYTES = 65536
 
 _MOST_SAID = 300  # characters of what is wrong with a request
 
+Role = Literal["view", "operate"]
+"""What a client's key may ask for: `view` changes nothing but its own acknowledgements, `operate` may ask for all."""
+
 SubscriberName = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
 
 
@@ -33,9 +36,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What every request says.
 
     Attributes:
+        role: that the key of who asks must have.
         schema: "patchedge.control.v1".
         id: comes back in the reply, for those who ask several things at once.
     """
+
+    role: ClassVar[Role] = "operate"
 
     schema: Literal["patchedge.control.v1"] = SCHEMA
     id: Annotated[str, Meta(max_length=128)] = ""
@@ -43,6 +49,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Status(Request, frozen=True, tag="status"):
     """How is it going?"""
+
+    role: ClassVar[Role] = "view"
 
 
 class Reload(Request, frozen=True, tag="reload"):
@@ -63,6 +71,8 @@ class Snapshot(Request, frozen=True, tag="snapshot"):
     Attributes:
         camera: of which camera; by default of all.
     """
+
+    role: ClassVar[Role] = "view"
 
     camera: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
@@ -100,6 +110,8 @@ class Replay(Request, frozen=True, tag="replay"):
         limit: most messages of one reply.
     """
 
+    role: ClassVar[Role] = "view"
+
     topic: Annotated[str, Meta(min_length=1, max_length=256)]
     epoch: Annotated[str, Meta(max_length=64)] = ""
     from_seq: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
@@ -114,6 +126,8 @@ class Pending(Request, frozen=True, tag="pending"):
         after: only what follows this place of the journal: `next` of the last reply, 0 at first.
         limit: most messages of one reply.
     """
+
+    role: ClassVar[Role] = "view"
 
     subscriber: SubscriberName
     after: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
@@ -159,6 +173,8 @@ class Ack(Request, frozen=True, tag="ack"):
         epoch, seq: of the message.
     """
 
+    role: ClassVar[Role] = "view"
+
     subscriber: SubscriberName
     alert_id: Annotated[str, Meta(min_length=1, max_length=64)]
     epoch: Annotated[str, Meta(max_length=64)] = ""
@@ -180,18 +196,43 @@ class ReportGap(Request, frozen=True, tag="report_gap"):
         subscriber: who misses them, if it has a name.
     """
 
+    role: ClassVar[Role] = "view"
+
     topic: Annotated[str, Meta(min_length=1, max_length=256)]
     missed: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     subscriber: SubscriberName | None = None
 
 
-AnyRequest = Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap
+class Forget(Request, frozen=True, tag="forget"):
+    """Forget a subscriber: nothing is kept for it any more, and its name is free for another key.
 
-OfJournal = Replay | Pending | Ack
+    Should the name come back, it begins anew, with all alerts that the journal holds.
+
+    Attributes:
+        subscriber: its name.
+    """
+
+    subscriber: SubscriberName
+
+
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Forget`: `known` tells whether there was such a name."""
+
+    known: bool
+
+
+AnyRequest = Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap | Forget
+
+OfJournal = Replay | Pending | Ack | Forget
 """What the journal answers; all else is the main loop's."""
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))
 """What can be asked, by name."""
+
+
+def name_of(request: Request) -> str:
+    """Return what a request is called, such as `reload`."""
+    return str(type(request).__struct_config__.tag)
 
 
 class _Header(msgspec.Struct):
@@ -243,14 +284,22 @@ def encode_reply(request_id_: str, payload: Any) -> bytes:
     return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": True, "reply": payload})
 
 
-def encode_refusal(request_id_: str, error: str) -> bytes:
-    """Make the reply to a request that was not done; `error` is one line."""
-    return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": False, "error": error})
+def encode_refusal(request_id_: str, error: str, *, denied: bool = False) -> bytes:
+    """Return the reply to a request that was not done; `error` is one line, `denied` as in `Answer`."""
+    more = {"denied": True} if denied else {}
+    return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": False, "error": error, **more})
 
 
 def json_schemas() -> dict[str, Any]:
     """Give the JSON Schemas of requests, of the envelope of replies, and of what the envelope holds, by name."""
-    kinds = {"request": AnyRequest, "reply": Answer, "snapshot": Now, "messages": KeptMessages, "ack": Acknowledged}
+    kinds = {
+        "request": AnyRequest,
+        "reply": Answer,
+        "snapshot": Now,
+        "messages": KeptMessages,
+        "ack": Acknowledged,
+        "forget": Forgotten,
+    }
     return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}
 
 
@@ -268,6 +317,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         ok: it was done.
         reply: what it asked for, as JSON; null if it was not done.
         error: why it was not done, one line; empty if it was.
+        denied: the key of who asks may not have it done, and to ask again is no use.
     """
 
     schema: Literal["patchedge.control.v1"]
@@ -275,6 +325,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     reply: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     error: str = ""
+    denied: bool = False
 
     @property
     def is_busy(self) -> bool:

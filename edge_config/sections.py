@@ -200,7 +200,8 @@ class Security(Section, frozen=True):
 
     Attributes:
         secret_key: file with the secret key of this device, made by `patchedge keygen`; for nobody else to read.
-        clients: folder with the public keys of those who may connect; read anew when it changes.
+        clients: folder with the public keys of those who may connect, those in its folder `operate` may also give
+            orders, those in `view` and in no folder may not; read anew when it changes.
     """
 
     secret_key: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None

@@ -78,6 +78,7 @@ class AsyncSubscriber:
 
         Raises:
             MessageError: something arrived that is not a patchedge message.
+            RequestError: the device refuses this client's key the name: it belongs to another.
         """
         end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
         await asyncio.sleep(0)  # others get on, even where messages come without end

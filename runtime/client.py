@@ -110,6 +110,7 @@ class Subscriber:
 
         Raises:
             MessageError: something arrived that is not a patchedge message.
+            RequestError: the device refuses this client's key the name: it belongs to another.
         """
         end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while (received := turn(self._follower, self._connection)) is None:
@@ -179,6 +180,7 @@ def turn(follower: Follower, connection: Connection) -> Received | None:
 
     Raises:
         MessageError: something arrived that is not a patchedge message.
+        RequestError: the device refuses the name.
     """
     for _ in range(MOST_AT_ONCE):
         if not follower.is_hungry or (frames := connection.publish_arrived()) is None:

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 import zmq
 
-from edge_config.control import AnyRequest, decode_request, encode_refusal, encode_reply, request_id
+from edge_config.control import AnyRequest, Role, decode_request, encode_refusal, encode_reply, name_of, request_id
 from edge_config.errors import AddressUnavailable, RequestError
 from runtime import envelope
 from runtime.listener import Guard, Listener
@@ -38,15 +38,23 @@ _OPTIONS: dict[int, int] = {
     zmq.SNDHWM: 2 * MAX_WAITING,  # replies to one peer: what goes to one that does not read is dropped
 }
 _TURN_MS = 1000  # how often overdue answers are looked for
+_MOST_TOLD = 100  # requests and keys whose refusal is logged; more are only counted
 _BRAKE = 5  # so many requests over the rate are read, then none for a millisecond
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, as those get it who answer it: each by `Control.reply` or `Control.refuse`, once."""
+    """A request, as those get it who answer it: each by `Control.reply` or `Control.refuse`, once.
+
+    Attributes:
+        number: of the request.
+        request: what is asked.
+        key: public key of who asks (Z85); empty where there are no keys.
+    """
 
     number: int
     request: AnyRequest
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class Control:
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
         guard: Guard | None = None,
         rates: Rates | None = None,
+        role_of: Callable[[str], Role | None] | None = None,
     ) -> None:
         """Bind the socket and start to listen.
 
@@ -85,6 +94,7 @@ class Control:
             context: to share; by default one of its own, which ends with it.
             guard: prepares each socket before it is bound, such as `Access.guard`.
             rates: how often may be asked.
+            role_of: tells the role of a public key (Z85); None: there are no keys, and everybody may ask for all.
 
         Raises:
             AddressUnavailable: the address is in use, or is not one of this machine.
@@ -92,6 +102,8 @@ class Control:
         self._tell = tell
         self._answer_s = answer_s
         self._rates = rates or Rates()
+        self._role_of = role_of
+        self._denied: set[tuple[str, str]] = set()
         self._over = 0
         self._numbers = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
@@ -118,9 +130,9 @@ class Control:
         """Answer a request that was done; `payload` is a struct or what JSON can hold, `parts` are further frames."""
         self._answer(asked.number, [encode_reply(asked.request.id, payload), *parts])
 
-    def refuse(self, asked: Asked, error: str) -> None:
-        """Answer a request that was not done; `error` is one line that says why."""
-        self._answer(asked.number, [encode_refusal(asked.request.id, error)])
+    def refuse(self, asked: Asked, error: str, *, denied: bool = False) -> None:
+        """Answer a request that was not done; `error` is one line that says why, `denied`: the key may not have it."""
+        self._answer(asked.number, [encode_refusal(asked.request.id, error, denied=denied)])
 
     def rebind(self) -> None:
         """Have everybody cut off, who connect again by themselves if they may; answers that are awaited are lost."""
@@ -191,7 +203,7 @@ class Control:
     def _take(self) -> None:
         """Hand a request on, or refuse it; the answer goes back in the envelope that the request came in."""
         try:
-            frames, count = self._receive()
+            frames, count, key = self._receive()
         except zmq.Again:
             return
         route, parts = envelope.split(frames)
@@ -207,12 +219,29 @@ class Control:
         except RequestError as error:
             self._refuse(route, parts, str(error))
             return
+        if denial := self._deny(request, key):
+            self._send(route, [encode_refusal(request.id, denial, denied=True)])
+            return
         number = next(self._numbers)
         self._waiting[number] = _Waiting(route, request.id, now_s + self._answer_s)
-        self._tell(Asked(number, request))
+        self._tell(Asked(number, request, key))
 
-    def _receive(self) -> tuple[list[bytes], int]:
-        """Receive a message; return its first frames, and how many it has."""
+    def _deny(self, request: AnyRequest, key: str) -> str:
+        """Say why a key may not have a request done; empty if it may."""
+        role = "operate" if self._role_of is None else self._role_of(key)
+        if role in {request.role, "operate"}:
+            return ""
+        name = name_of(request)
+        self.refused["role"] += 1
+        if (name, key) not in self._denied and len(self._denied) < _MOST_TOLD:
+            self._denied.add((name, key))
+            structlog.get_logger().warning("a request was refused: its key may only view", request=name, public_key=key)
+        return (
+            f"`{name}` needs a key of the role {request.role}; on the device, put this one into clients/{request.role}"
+        )
+
+    def _receive(self) -> tuple[list[bytes], int, str]:
+        """Receive a message; return its first frames, how many it has, and the public key of who sent it."""
         frames: list[bytes] = []
         for count in itertools.count(1):
             frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
@@ -222,7 +251,7 @@ class Control:
                 frames.append(frame.bytes)
             if not frame.more:
                 break
-        return frames, count
+        return frames, count, "" if self._role_of is None else str(frame.get("User-Id"))
 
     def _read(self, peer: bytes, parts: list[bytes], count: int) -> AnyRequest:
         if count != 1:

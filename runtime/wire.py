@@ -16,6 +16,7 @@ from edge_config.errors import AddressUnavailable
 from edge_config.settings import Settings
 from runtime.access import Access
 from runtime.control import Asked, Control
+from runtime.journal.orders import Order
 from runtime.journal.recorder import Recorder
 from runtime.outbox import Outbox
 from runtime.publish import Publisher
@@ -97,6 +98,8 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
     control: Control
 
     def route(asked: Asked) -> None:
+        if asked.request.role == "operate":
+            recorder.note(Order.of(asked))
         (recorder.ask if isinstance(asked.request, OfJournal) else tell)(asked)
 
     recorder = Recorder(
@@ -104,7 +107,7 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
         settings.device,
         tell=tell,
         reply=lambda *answer: control.reply(*answer),  # noqa: PLW0108 - it is made below
-        refuse=lambda *answer: control.refuse(*answer),  # noqa: PLW0108 - as above
+        refuse=lambda *answer, denied=False: control.refuse(*answer, denied=denied),
     )
     outbox = Outbox(publisher, recorder, settings.events.heartbeat_s)
     stack.callback(outbox.close)
@@ -112,7 +115,9 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
         settings.control,
         sections.Control(),
         "tcp://127.0.0.1:*",
-        lambda at: Control(at, route, context=context, guard=access.guard),
+        lambda at: Control(
+            at, route, context=context, guard=access.guard, role_of=access.role_of if access.encrypted else None
+        ),
     )
     stack.callback(control.close)
     outbox.finish(recorder.unfinished, RESTARTED)

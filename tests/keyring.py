@@ -37,7 +37,8 @@ class Device:
 
     def __init__(self, folder: Path, *, encrypted: bool = True, scheme: str = "tcp") -> None:
         self.clients = folder / "clients"
-        self.clients.mkdir(parents=True)
+        for role in ("view", "operate"):
+            (self.clients / role).mkdir(parents=True)
         self.key, secret = keys.make(str(folder / "device"))
         security = Security(secret_key=str(secret), clients=str(self.clients)) if encrypted else Security()
         self.context = zmq.Context()
@@ -54,6 +55,7 @@ class Device:
             self._answer,
             context=self.context,
             guard=self.access.guard,
+            role_of=self.access.role_of if encrypted else None,
         )
 
     def _answer(self, asked: Asked) -> None:
@@ -66,11 +68,11 @@ class Device:
         self.publisher.rebind()
         self.control.rebind()
 
-    def keys_of(self, name: str, *, allowed: bool = True) -> Keys:
-        """Make the keys of a client, and allow them."""
+    def keys_of(self, name: str, *, allowed: bool = True, role: str = "view") -> Keys:
+        """Make the keys of a client, and allow them in a role."""
         public, secret = keys.make(str(self.clients.parent / "of_clients" / name))
         if allowed:
-            (self.clients / public.name).write_bytes(public.read_bytes())
+            (self.clients / role / public.name).write_bytes(public.read_bytes())
             self.access.refresh()
         return Keys(secret, self.key)
 

@@ -30,6 +30,11 @@ def add_following(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", type=Path, metavar="DIR", help="write pictures (.jpg) and heat maps (.npy) of alerts here"
     )
+    add_keys(parser)
+
+
+def add_keys(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that name keys."""
     parser.add_argument("--key", type=Path, metavar="FILE", help="secret key of this client (with --server-key)")
     parser.add_argument("--server-key", type=Path, metavar="FILE", help="public key of the device")
 

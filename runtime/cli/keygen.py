@@ -21,6 +21,9 @@ def run(args: argparse.Namespace) -> int:
     public, secret = keys.make(args.name, force=args.force)
     print(f"public key   {public}")
     print(f"secret key   {secret} (for nobody else to read)")
-    print("of a client: copy the public key into the folder security.clients of the device")
+    print(
+        "of a client: copy the public key into the folder `view` in security.clients of the device, or into `operate`"
+    )
+    print("             if it may also give orders, such as reload")
     print("of a device: set security.secret_key to the secret key, and give the public key to its clients")
     return 0

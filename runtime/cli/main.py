@@ -5,10 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from runtime.cli import bench, bridge, bundle, check, doctor, keygen, probe, record, replay, run, schema, warm, watch
+from runtime.cli import (
+    bench,
+    bridge,
+    bundle,
+    check,
+    doctor,
+    forget,
+    keygen,
+    probe,
+    record,
+    replay,
+    run,
+    schema,
+    warm,
+    watch,
+)
 from runtime.cli.app import run_app
 
-VERBS = (run, watch, replay, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
+VERBS = (run, watch, replay, forget, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

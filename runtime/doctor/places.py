@@ -63,7 +63,9 @@ def keys(settings: Settings) -> Finding:
         return Finding.of("encryption", error)
     if not Path(clients).is_dir():
         return Finding("encryption", "fail", f"{clients}: no such folder", "create it", SettingsError.exit_code)
-    return Finding("encryption", "ok", f"{secret}, for {len(list(Path(clients).iterdir()))} clients")
+    operating = len(list(Path(clients).glob("operate/*.key")))
+    known = len(list(Path(clients).glob("*.key"))) + len(list(Path(clients).glob("view/*.key"))) + operating
+    return Finding("encryption", "ok", f"{secret}, for {known} clients, {operating} of which may give orders")
 
 
 def _room(about: str, folder: Path, most_mib: int, key: str) -> Finding:

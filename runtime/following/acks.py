@@ -24,14 +24,22 @@ class Acks:
     acknowledged to the device: it would be taken as handled.
     """
 
-    def __init__(self, subscriber: str, asking: Asking, is_whole: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        subscriber: str,
+        asking: Asking,
+        is_whole: Callable[[str], bool],
+        denied: Callable[[str], object] = lambda _: None,
+    ) -> None:
         """Begin with nothing.
 
         Args:
             subscriber: its name.
             asking: what requests are put to.
             is_whole: tells of a topic whether nothing earlier is missing in it.
+            denied: is told why this client's key may not acknowledge under this name.
         """
+        self._denied = denied
         self._subscriber = subscriber
         self._asking = asking
         self._is_whole = is_whole
@@ -100,8 +108,10 @@ class Acks:
                 Ack(subscriber=self._subscriber, alert_id=alert_id, epoch=epoch, seq=seq), self._when_answered
             )
 
-    def _when_answered(self, _answer: Answer, _parts: Sequence[bytes]) -> None:
+    def _when_answered(self, answer: Answer, _parts: Sequence[bytes]) -> None:
         self._sent -= 1  # whatever it says: an alert that is no longer known needs none
+        if answer.denied:
+            self._denied(answer.error)
 
     def _is_ready(self, received: Received) -> bool:
         alert = received.message

@@ -88,10 +88,11 @@ class Follower:
         self.damaged = 0
         self.alive = True
         self.asking = Asking()
-        self.acks = Acks(name, self.asking, self._is_whole) if name else None
+        self.acks = Acks(name, self.asking, self._is_whole, self._deny) if name else None
         followed: set[Kind] = {*kinds, "health"} if control else {*kinds}
         self.prefixes = sorted(message.topic_prefix(kind, device, camera) for kind in followed)
         self._kinds = frozenset(kinds)
+        self._denied = ""
         self._camera = camera
         self._control = control
         self._name = name
@@ -152,7 +153,13 @@ class Follower:
     # What goes out.
 
     def take(self) -> Received | None:
-        """Give the next message for the user, if there is one."""
+        """Return the next message for the user, if there is one.
+
+        Raises:
+            RequestError: the device lets this client's key not have what was asked for, such as the name.
+        """
+        if self._denied:
+            raise RequestError(self._denied)
         return self._given.popleft() if self._given else None
 
     @property
@@ -260,7 +267,13 @@ class Follower:
         if self._has_snapshot:
             self._pending.start()
 
+    def _deny(self, error: str) -> None:
+        """Have the user told what would otherwise be silence: alerts without end, or none that were missed."""
+        self._denied = error
+
     def _take_pending(self, answer: Answer, parts: Sequence[bytes]) -> KeptMessages | None:
+        if answer.denied:
+            self._deny(answer.error)
         kept, messages = self._read_kept(answer, parts)
         lost = kept is not None and not kept.complete and not self._pending.over
         for received in messages:

@@ -46,19 +46,27 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS entries_of_topic ON entries (topic)",
     "CREATE INDEX IF NOT EXISTS entries_of_alert ON entries (alert_id, row, phase)",
     "CREATE INDEX IF NOT EXISTS alert_entries ON entries (row, alert_id) WHERE alert_id != ''",
-    # The last message of each alert that a subscriber has safe.
+    # The last message of each alert that a subscriber has safe, and the public key that said so.
     """CREATE TABLE IF NOT EXISTS acks (
-        alert_id TEXT NOT NULL, subscriber TEXT NOT NULL, row INTEGER NOT NULL,
+        alert_id TEXT NOT NULL, subscriber TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (alert_id, subscriber)) WITHOUT ROWID""",
-    # `acked_row`: the last place that it acknowledged; `lost_row`: the last one that it never did and that was pruned.
+    # `acked_row`: the last place that it acknowledged; `lost_row`: the last one that it never did and that was pruned;
+    # `key`: whom the name belongs to.
     """CREATE TABLE IF NOT EXISTS subscribers (
         name TEXT PRIMARY KEY, seen_ns INTEGER NOT NULL, acked_row INTEGER NOT NULL DEFAULT 0,
-        lost_row INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+        lost_row INTEGER NOT NULL DEFAULT 0, key TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     # The last pruned message of each topic and epoch.
     """CREATE TABLE IF NOT EXISTS pruned (
         topic TEXT NOT NULL, epoch TEXT NOT NULL, row INTEGER NOT NULL, seq INTEGER NOT NULL,
         PRIMARY KEY (topic, epoch)) WITHOUT ROWID""",
+    # Requests that changed something, and the public keys that they came with.
+    """CREATE TABLE IF NOT EXISTS orders (
+        number INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL,
+        fields TEXT NOT NULL, UNIQUE (t_ns, request, key) ON CONFLICT IGNORE)""",
 )
+
+# Columns that earlier programs did not make. They can still use a file that has them, so `VERSION` stays.
+_ADDED = (("acks", "key"), ("subscribers", "key"))
 
 
 class Newer(Exception):
@@ -225,6 +233,9 @@ def _lay_out(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for table in _TABLES:
         connection.execute(table)
+    for table, column in _ADDED:
+        if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")

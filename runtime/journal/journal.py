@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from edge_config.control import Ack, KeptMessages, Pending, Replay
-from runtime.journal import recall
+from runtime.journal import orders, recall
 from runtime.journal.file import PAGE_BYTES, Database
-from runtime.journal.move import Notes
+from runtime.journal.move import Noted, Notes
+from runtime.journal.orders import Order
 from runtime.journal.read import COLUMNS, Entry, Reader
 from runtime.journal.room import Room
 
@@ -33,10 +34,10 @@ _WRITE = (
     f"INSERT INTO entries (row, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
     " ON CONFLICT (topic, epoch, seq) DO NOTHING"
 )
-_SEE = """INSERT INTO subscribers (name, seen_ns) VALUES (?, ?)
-    ON CONFLICT (name) DO UPDATE SET seen_ns = excluded.seen_ns"""
-_ACKNOWLEDGE = """INSERT INTO acks (alert_id, subscriber, row) VALUES (?, ?, ?)
-    ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row)"""
+_SEE = """INSERT INTO subscribers (name, seen_ns, key) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET
+    seen_ns = excluded.seen_ns, key = CASE key WHEN '' THEN excluded.key ELSE key END"""
+_ACKNOWLEDGE = """INSERT INTO acks (alert_id, subscriber, row, key) VALUES (?, ?, ?, ?)
+    ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row), key = excluded.key"""
 _ACKNOWLEDGED = "UPDATE subscribers SET acked_row = max(acked_row, ?) WHERE name = ?"
 _DROP_SUBSCRIBERS = """DELETE FROM subscribers WHERE name IN (
     SELECT name FROM subscribers ORDER BY seen_ns DESC LIMIT -1 OFFSET ?)"""
@@ -105,30 +106,44 @@ class Journal(Reader):
 
     def pending(self, request: Pending) -> tuple[KeptMessages, list[bytes]]:
         """Answer a request, and know the subscriber from now on."""
-        self.note([], [request.subscriber])
+        self.note([], {request.subscriber: ""})
         return recall.pending([self], request)
 
     def acknowledge(self, request: Ack) -> bool:
         """Note what a subscriber has safe, and know it from now on; False if there is no such alert."""
         row = recall.place([self], request)
-        self.note([] if row is None else [(request.alert_id, request.subscriber, row)], [request.subscriber])
+        acks = [] if row is None else [Noted(request.alert_id, request.subscriber, row)]
+        self.note(acks, {request.subscriber: ""})
         return row is not None
 
-    def note(self, acks: Sequence[tuple[str, str, int]], subscribers: Sequence[str]) -> None:
-        """Note acknowledgements (alert, subscriber, last place), and that these subscribers are there."""
+    def note(self, acks: Sequence[Noted], subscribers: Mapping[str, str]) -> None:
+        """Note acknowledgements, and that these subscribers are there, name -> public key that it belongs to."""
         now_ns = time.time_ns()
-        acks = [ack for ack in acks if ack[2] > self.acked(ack[0], ack[1])]
-        seen = dict(self._db.execute("SELECT name, seen_ns FROM subscribers").fetchall())
-        subscribers = [name for name in subscribers if abs(now_ns - seen.get(name, 0)) > SEEN_NS]
-        if not acks and not subscribers:
+        acks = [ack for ack in acks if ack.row > self.acked(ack.alert_id, ack.subscriber)]
+        found = self._db.execute("SELECT name, seen_ns, key FROM subscribers").fetchall()
+        seen = {name: seen_ns for name, seen_ns, key in found if key or not subscribers.get(name)}
+        news = {name: key for name, key in subscribers.items() if abs(now_ns - seen.get(name, 0)) > SEEN_NS}
+        if not acks and not news:
             return
         with self._transaction():
             self._room.make([0] * len(acks), now_ns)
-            self._db.executemany(_SEE, [(name, now_ns) for name in subscribers])
+            self._db.executemany(_SEE, [(name, now_ns, key) for name, key in news.items()])
             self._db.executemany(_ACKNOWLEDGE, acks)
-            self._db.executemany(_ACKNOWLEDGED, [(row, name) for _, name, row in acks])
+            self._db.executemany(_ACKNOWLEDGED, [(ack.row, ack.subscriber) for ack in acks])
             if self._db.execute(_DROP_SUBSCRIBERS, (MOST_SUBSCRIBERS,)).rowcount:
                 self._db.execute("DELETE FROM acks WHERE subscriber NOT IN (SELECT name FROM subscribers)")
+
+    def forget(self, subscriber: str) -> bool:
+        """Forget a subscriber and all that it acknowledged; return whether there was one."""
+        with self._transaction():
+            self._db.execute("DELETE FROM acks WHERE subscriber = ?", (subscriber,))
+            return bool(self._db.execute("DELETE FROM subscribers WHERE name = ?", (subscriber,)).rowcount)
+
+    def order(self, given: Sequence[Order]) -> None:
+        """Note who had what done."""
+        with self._transaction():
+            self._room.make([orders.SIZE] * len(given), time.time_ns())
+            orders.write(self._db, given)
 
     def prune(self, now_ns: int) -> None:
         """Let go what is too old or too much, and give the space back."""
@@ -151,7 +166,7 @@ class Journal(Reader):
     def clear(self) -> None:
         """Forget everything; places go on."""
         with self._transaction():
-            for table in ("entries", "acks", "subscribers", "pruned"):
+            for table in ("entries", "acks", "subscribers", "pruned", "orders"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608
 
     def notes(self) -> Notes:

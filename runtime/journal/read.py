@@ -142,6 +142,10 @@ class Reader:
         """Give the last place that a subscriber has acknowledged of an alert, 0 for none."""
         return self._first_of("SELECT row FROM acks WHERE alert_id = ? AND subscriber = ?", alert_id, subscriber) or 0
 
+    def owners(self) -> dict[str, str]:
+        """Return the names of subscribers, and the public key that each belongs to; empty where nobody's."""
+        return dict(self._db.execute("SELECT name, key FROM subscribers").fetchall())
+
     def misses(self, subscriber: str, after: int) -> bool:
         """Tell whether messages behind a place, and behind all it acknowledged, were pruned unacknowledged."""
         query = "SELECT 1 FROM subscribers WHERE name = ? AND lost_row > max(acked_row, ?)"

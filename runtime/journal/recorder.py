@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 import structlog
 
-from edge_config.control import Ack, Acknowledged, Pending, Replay
+from edge_config.control import Ack, Acknowledged, Forget, Forgotten, Pending, Replay
 from edge_config.errors import JournalUnavailable
 from edge_config.message import JournalState
 from edge_config.sections import Journal as Settings
 from runtime.backoff import Backoff
 from runtime.control import Asked
 from runtime.journal.file import default_path
+from runtime.journal.orders import Order
 from runtime.journal.read import GROUP, Entry
 from runtime.journal.store import Store
 
@@ -69,6 +70,13 @@ class Reply(Protocol):
         """Send the payload, and the parts as further frames."""
 
 
+class Refuse(Protocol):
+    """Answers a request that is not done, from any thread."""
+
+    def __call__(self, asked: Asked, error: str, *, denied: bool = False) -> object:
+        """Send the line that says why; `denied`: the key may not have it done."""
+
+
 class Recorder:
     """Writes the journal in a thread of its own. Where the disk fails, it goes on in memory until the disk is back.
 
@@ -84,7 +92,7 @@ class Recorder:
         *,
         tell: Callable[[Written | JournalChanged], object],
         reply: Reply,
-        refuse: Callable[[Asked, str], object],
+        refuse: Refuse,
         backoff: Backoff | None = None,
     ) -> None:
         """Open the journal and start.
@@ -118,6 +126,7 @@ class Recorder:
         self._entries: deque[Entry] = deque()
         self._bytes = 0  # of them
         self._asked: deque[Asked] = deque()
+        self._orders: deque[Order] = deque(maxlen=MOST_ASKED)
         self._closing = self._ended = False
         self._started = False  # the constructor has returned, or is about to
         self._opened = False
@@ -169,6 +178,12 @@ class Recorder:
         if problem:
             self._refuse(asked, problem)
 
+    def note(self, order: Order) -> None:
+        """Have it written down who had what done. Never waits."""
+        with self._news:
+            self._orders.append(order)
+            self._news.notify_all()
+
     def close(self, timeout_s: float) -> None:
         """Write what is still to be written, and end; or give up after this time, where the disk hangs."""
         with self._news:
@@ -218,14 +233,17 @@ class Recorder:
     def _turn(self) -> bool:
         """Do what is to be done; False: all is done, and this is the end."""
         with self._news:
-            if not (self._entries or self._asked or self._closing):
+            if not (self._entries or self._asked or self._orders or self._closing):
                 self._news.wait(max(0.0, self._store.due_s - time.monotonic()))
-            entries, asked = self._group(), list(self._asked)
+            entries, asked, orders = self._group(), list(self._asked), list(self._orders)
             self._asked.clear()
+            self._orders.clear()
             last = self._closing and not self._entries
         if entries:
             self._write(entries)
-        self._answer(asked)
+        if orders:
+            self._note(orders)
+        self._answer(self._allowed(asked))
         self._store.tend(last=last)
         return not last
 
@@ -246,13 +264,34 @@ class Recorder:
             _log.error("entries cannot be kept", problem=repr(error), topics=[entry.topic for entry in entries])
         self._tell(Written(entries))
 
+    def _note(self, orders: list[Order]) -> None:
+        try:
+            self._store.order(orders)
+        except Exception as error:  # noqa: BLE001 - whatever it is, they are done
+            _log.error("orders cannot be written down", problem=repr(error), orders=[one.request for one in orders])
+
+    def _allowed(self, asked: list[Asked]) -> list[Asked]:
+        """Refuse those that use the name of another key; return the others."""
+        allowed = []
+        for one in asked:
+            mine = one.request.subscriber if isinstance(one.request, Ack | Pending) else None
+            if mine is not None and (denial := self._store.claim(mine, one.key)):
+                self._refuse(one, denial, denied=True)
+            else:
+                allowed.append(one)
+        return allowed
+
     def _answer(self, asked: list[Asked]) -> None:
         """Answer requests, acknowledgements together, as each transaction waits for the disk."""
         acks = [one for one in asked if isinstance(one.request, Ack)]
         others = [[one] for one in asked if not isinstance(one.request, Ack)]
         for some in [acks, *others] if acks else others:
             try:
-                answers = self._answers([one.request for one in some])
+                answers = self._answers([one.request for one in some], [one.key for one in some])
+            except JournalUnavailable as error:
+                for one in some:
+                    self._refuse(one, str(error))
+                continue
             except Exception as error:  # noqa: BLE001 - whatever it is, the next one is answered
                 _log.error("request to the journal failed", problem=repr(error))
                 for one in some:
@@ -261,15 +300,17 @@ class Recorder:
             for one, (payload, parts) in zip(some, answers, strict=True):
                 self._reply(one, payload, parts)
 
-    def _answers(self, requests: list[Any]) -> list[tuple[Any, list[bytes]]]:
-        """Answer one request, or several acknowledgements."""
+    def _answers(self, requests: list[Any], keys: list[str]) -> list[tuple[Any, list[bytes]]]:
+        """Answer one request, or several acknowledgements, of these public keys."""
         match requests:
             case [Replay() as request]:
                 return [self._store.replay(request)]
             case [Pending() as request]:
-                return [self._store.pending(request)]
+                return [self._store.pending(request, keys[0])]
+            case [Forget() as request]:
+                return [(Forgotten(known=self._store.forget(request.subscriber)), [])]
             case _:
-                return [(Acknowledged(known=known), []) for known in self._store.acknowledge(requests)]
+                return [(Acknowledged(known=known), []) for known in self._store.acknowledge(requests, keys)]
 
     def _change(self, state: JournalState, reason: str) -> None:
         if state == "on":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,9 @@ from edge_config.message import JournalState
 from runtime.backoff import Backoff
 from runtime.journal import recall
 from runtime.journal.journal import Journal
-from runtime.journal.move import move
+from runtime.journal.move import Noted, move
+from runtime.journal.orders import Order
+from runtime.journal.owners import Owners
 from runtime.journal.read import Entry
 
 MEMORY_BYTES = 8 << 20
@@ -76,6 +78,7 @@ class Store:
         self._file: Journal | None = None
         self._memory = Journal(None, MEMORY_BYTES, most_days)
         self.group_bytes = self._memory.group_bytes
+        self._owners = Owners()
         self._opened = False
         self._since_s = time.monotonic()  # of this state
         self._retry_s = self._prune_s = 0.0  # when to (monotonic)
@@ -118,21 +121,60 @@ class Store:
         """Answer from both; where the file cannot be read, from memory, and not complete."""
         return self._told(self._try(lambda: recall.replay(self._journals(), request)))
 
-    def pending(self, request: Pending) -> tuple[KeptMessages, list[bytes]]:
-        """Answer likewise, and know the subscriber from now on."""
-        self._try(lambda: self._writable().note([], [request.subscriber]))
+    def claim(self, name: str, key: str) -> str:
+        """Let a public key use a subscriber's name; return why it may not, empty if it may: see `Owners`."""
+        return self._owners.claim(name, key)
+
+    def forget(self, subscriber: str) -> bool:
+        """Forget a subscriber; return whether there was one.
+
+        Raises:
+            JournalUnavailable: the disk fails: the subscriber would be back when it is.
+        """
+        remedy = "ask again when the disk is back"
+        if self.state == "memory":
+            raise JournalUnavailable(f"the journal is in memory ({self.reason})", remedy=remedy)
+        try:
+            known = [journal.forget(subscriber) for journal in self._journals()]
+        except TROUBLE as error:
+            raise JournalUnavailable(_words(error), remedy=remedy) from error
+        self._know_owners()
+        return any(known)
+
+    def order(self, given: Sequence[Order]) -> None:
+        """Note who had what done."""
+        self._try(lambda: self._writable().order(given))
+
+    def pending(self, request: Pending, key: str = "") -> tuple[KeptMessages, list[bytes]]:
+        """Answer likewise, and know the subscriber, and the public key that asks for it, from now on."""
+        self._note([], {request.subscriber: key})
         return self._told(self._try(lambda: recall.pending(self._journals(), request)))
 
-    def acknowledge(self, requests: Sequence[Ack]) -> list[bool]:
-        """Note what subscribers have safe, all in one transaction; False where there is no such alert."""
+    def acknowledge(self, requests: Sequence[Ack], keys: Sequence[str]) -> list[bool]:
+        """Note what subscribers have safe, all in one transaction; False where there is no such alert.
 
-        def note() -> list[bool]:
-            rows = [recall.place(self._journals(), ack) for ack in requests]
-            found = [(ack.alert_id, ack.subscriber, row) for ack, row in zip(requests, rows, strict=True) if row]
-            self._writable().note(found, [ack.subscriber for ack in requests])
-            return [row is not None for row in rows]
+        Args:
+            requests: of any subscribers.
+            keys: the public key that each of them came with.
+        """
+        rows = self._try(lambda: [recall.place(self._journals(), ack) for ack in requests])
+        found = [
+            Noted(ack.alert_id, ack.subscriber, row, key)
+            for ack, row, key in zip(requests, rows, keys, strict=True)
+            if row
+        ]
+        self._note(found, {ack.subscriber: key for ack, key in zip(requests, keys, strict=True)})
+        return [row is not None for row in rows]
 
-        return self._try(note)
+    def _note(self, acks: Sequence[Noted], subscribers: Mapping[str, str]) -> None:
+        self._try(lambda: self._writable().note(acks, subscribers))
+        self._know_owners()
+
+    def _know_owners(self) -> None:
+        """Look up whose name is whose; while the disk fails, what was known of it holds."""
+        owners = self._try(lambda: _owners_of(self._journals()))
+        if self.state != "memory":
+            self._owners.know(owners)
 
     def tend(self, *, last: bool = False) -> None:
         """Try the disk again, and prune, when it is time; at the end, try it once more."""
@@ -202,6 +244,7 @@ class Store:
             journal.close()
             raise
         self._file, self._opened = journal, True
+        self._owners.know(_owners_of([journal, self._memory]))
         self.group_bytes = min(journal.group_bytes, self._memory.group_bytes)
         return journal
 
@@ -218,6 +261,12 @@ class Store:
             self._since_s = time.monotonic()
         self.state, self.reason = state, reason
         self._changed(state, reason)
+
+
+def _owners_of(journals: Sequence[Journal]) -> dict[str, str]:
+    """Return whose name is whose; what the first of the journals says comes first."""
+    said = [{name: key for name, key in journal.owners().items() if key} for journal in reversed(journals)]
+    return {name: key for one in said for name, key in one.items()}
 
 
 def _words(error: Exception) -> str:

@@ -159,6 +159,51 @@ def test_file_of_a_later_version_is_moved_aside(written: Path) -> None:
         assert connection.execute("SELECT count(*) FROM entries").fetchone() == (3,)
 
 
+OLD = """
+CREATE TABLE entries (
+    row INTEGER PRIMARY KEY, kind TEXT NOT NULL, topic TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+    t_ns INTEGER NOT NULL, alert_id TEXT NOT NULL, phase TEXT NOT NULL, body BLOB NOT NULL, parts BLOB NOT NULL,
+    UNIQUE (topic, epoch, seq));
+CREATE TABLE acks (
+    alert_id TEXT NOT NULL, subscriber TEXT NOT NULL, row INTEGER NOT NULL,
+    PRIMARY KEY (alert_id, subscriber)) WITHOUT ROWID;
+CREATE TABLE subscribers (
+    name TEXT PRIMARY KEY, seen_ns INTEGER NOT NULL, acked_row INTEGER NOT NULL DEFAULT 0,
+    lost_row INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE pruned (
+    topic TEXT NOT NULL, epoch TEXT NOT NULL, row INTEGER NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (topic, epoch)) WITHOUT ROWID;
+INSERT INTO entries VALUES
+    (1, 'alert', 'v1/alert/edge/cam/', 'one', 1, 1, 'a', 'start', '{"epoch":"one","seq":1}', x'90'),
+    (2, 'alert', 'v1/alert/edge/cam/', 'one', 2, 2, 'a', 'end', '{"epoch":"one","seq":2}', x'90');
+INSERT INTO acks VALUES ('a', 'plc', 1);
+INSERT INTO subscribers VALUES ('plc', 1, 1, 0);
+PRAGMA application_id = 1346726508;
+PRAGMA user_version = 1;
+"""
+"""A journal as programs left it before there were roles: nobody's key is in it."""
+
+
+def test_journal_of_an_earlier_program_goes_on_and_can_go_back(path: Path) -> None:
+    """Nothing is lost and nothing repeated over an update, and the earlier program can write to the file afterwards."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(OLD)
+    for _ in range(2):
+        with closing(open_journal(path)) as journal:
+            assert read_all(journal) == [("one", 1), ("one", 2)]
+            assert seqs(journal.pending(Pending(subscriber="plc"))[0]) == [2]
+            assert journal.owners() == {"plc": ""}
+    with closing(sqlite3.connect(path)) as old:
+        assert old.execute("PRAGMA user_version").fetchone() == (1,)
+        old.execute("INSERT INTO subscribers (name, seen_ns) VALUES ('mes', 1)")
+        old.execute("INSERT INTO acks (alert_id, subscriber, row) VALUES ('a', 'mes', 2)")
+        old.commit()
+    with closing(open_journal(path)) as journal:
+        assert seqs(journal.pending(Pending(subscriber="mes"))[0]) == []
+    assert moved_aside(path, "damaged") + moved_aside(path, "newer") == []
+
+
 def test_database_of_another_program_is_left_alone(path: Path) -> None:
     """A path that was mistyped costs nobody his data: one line says what is wrong."""
     path.parent.mkdir()

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from edge_config import control
-from edge_config.control import Ack, Acknowledged, KeptMessages, Pending, Replay
+from edge_config.control import Ack, Acknowledged, Forget, Forgotten, KeptMessages, Pending, Replay
 from edge_config.errors import JournalUnavailable
 from edge_config.sections import Journal as Settings
 from runtime.backoff import Backoff
@@ -66,8 +66,8 @@ class Rig:
             self.recorder.put(entry)
         return self.written(len(entries))
 
-    def ask(self, request: control.OfJournal) -> Any:
-        self.recorder.ask(Asked(1, request))
+    def ask(self, request: control.OfJournal, key: str = "") -> Any:
+        self.recorder.ask(Asked(1, request, key))
         return self.answers.get(timeout=ENOUGH_S)[1]
 
     def replay(self) -> KeptMessages:
@@ -86,7 +86,7 @@ def start(path: Path | None, *, wait_s: float = NEVER_S, **settings: Any) -> Rig
         "edge",
         tell=lambda event: (events if isinstance(event, Written) else changes).put(event),
         reply=lambda asked, payload, parts=(): answers.put((asked, payload, parts)),
-        refuse=lambda asked, line: answers.put((asked, line, None)),
+        refuse=lambda asked, line, **_: answers.put((asked, line, None)),
         backoff=Backoff(wait_s, wait_s),
     )
     return Rig(recorder, events, changes, answers)
@@ -214,6 +214,30 @@ def test_full_disk_is_a_state_and_alerting_goes_on_from_memory(path: Path) -> No
         assert (rig.changed(), rig.recorder.state) == (JournalChanged("on", ""), "on")
         assert seqs(rig.pending()) == [2, 4, 5]
     assert on_disk(path) == [1, 2, 3, 4, 5]
+
+
+def test_name_is_not_forgotten_while_the_disk_fails_and_stays_its_owners(path: Path) -> None:
+    """A full disk frees no name: to forget one is refused until the disk is back, and so is another key."""
+    with started(path) as rig:
+        rig.ask(Pending(subscriber="plc"), "its key")
+        rig.put(large(1))
+        fill_disk(rig)
+        rig.put(large(2))
+        assert rig.changed().state == "memory"
+        assert rig.ask(Forget(subscriber="plc")) == (
+            "the journal is in memory (database or disk is full); ask again when the disk is back"
+        )
+        assert "belongs to another key" in rig.ask(Pending(subscriber="plc"), "another key")
+        assert seqs(rig.ask(Pending(subscriber="plc"), "its key")) == [1, 2]
+        assert rig.ask(Pending(subscriber="new"), "another key")
+        free_disk(rig)
+        rig.retry()
+        assert "belongs to another key" in rig.ask(Pending(subscriber="new"), "its key")
+        assert rig.changed().state == "on"
+        assert "belongs to another key" in rig.ask(Pending(subscriber="plc"), "another key")
+        assert "belongs to another key" in rig.ask(Pending(subscriber="new"), "its key")
+        assert rig.ask(Forget(subscriber="plc")) == Forgotten(known=True)
+        assert rig.ask(Pending(subscriber="plc"), "another key")
 
 
 def test_change_of_the_state_is_told_once(path: Path) -> None:

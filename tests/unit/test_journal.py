@@ -17,7 +17,8 @@ from edge_config.message import Phase
 from runtime.journal import recall
 from runtime.journal.file import default_path
 from runtime.journal.journal import LARGE, MOST_SUBSCRIBERS, Journal
-from runtime.journal.move import move
+from runtime.journal.move import Noted, move
+from runtime.journal.orders import KEPT, Order
 from runtime.journal.read import Entry
 from runtime.journal.recall import REPLY_BYTES
 from tests.journals import DAY_NS, MOST_BYTES, MOST_DAYS, NOW_NS, alert, place, places, seqs, size_on_disk, state
@@ -321,6 +322,43 @@ def test_subscriber_that_is_long_gone_holds_nothing_back(journal: Journal, monke
     assert not pending(journal, "gone", limit=1).complete  # it is told that it missed some
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_forgotten_subscriber_holds_nothing_back(journal: Journal, forgotten: bool) -> None:  # noqa: FBT001
+    """What only a forgotten subscriber had not acknowledged goes first, and none of it counts as lost."""
+    pending(journal, "plc")
+    pending(journal, "gone")
+    if forgotten:
+        assert journal.forget("gone")
+        assert not journal.forget("gone")
+    for number in range(200):
+        journal.write(whole_alert(f"done{number}", 1 + 2 * number, padding=1000, parts=(bytes(20_000),)))
+        acknowledge(journal, f"done{number}", "plc")
+    assert (journal.lost == 0) == forgotten
+
+
+def test_forgotten_name_begins_anew(journal: Journal) -> None:
+    """A name that comes back is given all that the journal holds, also what it acknowledged once."""
+    journal.write(whole_alert("a", 1))
+    acknowledge(journal, "a")
+    assert seqs(pending(journal)) == []
+    journal.forget("plc")
+    assert seqs(pending(journal)) == [1, 2]
+
+
+def test_orders_are_bounded_and_come_over_from_memory_once(journal: Journal) -> None:
+    """So many orders are kept, the newest; those of a time without a disk are added once, however often it is tried."""
+    journal.order([Order(number, "key", "reload", "{}") for number in range(2 * KEPT)])
+    memory = Journal(None, MOST_BYTES, MOST_DAYS)
+    memory.order([Order(5 * KEPT, "key", "pause", "{}")])
+    for _ in range(2):
+        journal.adopt(memory.notes())
+    move(memory, journal)
+    found = journal.notes().given
+    assert [one.t_ns for one in found] == [*range(KEPT + 1, 2 * KEPT), 5 * KEPT]
+    assert memory.notes().given == []
+    memory.close()
+
+
 def test_names_of_subscribers_are_bounded(journal: Journal) -> None:
     """Ten thousand names leave no more behind than a hundred, and the last one is known."""
     journal.write(whole_alert("a", 1))
@@ -425,7 +463,7 @@ class Journals:
 
     def ack(self, name: str, alert_id: str, epoch: str, seq: int) -> bool:
         row = recall.place(self.both, Ack(subscriber=name, alert_id=alert_id, epoch=epoch, seq=seq))
-        self.writable.note([] if row is None else [(alert_id, name, row)], [name])
+        self.writable.note([] if row is None else [Noted(alert_id, name, row)], {name: ""})
         return row is not None
 
     def pending(self, name: str, limit: int) -> list[tuple[str, int]]:

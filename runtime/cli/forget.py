@@ -1,0 +1,40 @@
+"""patchedge forget: have a device forget a subscriber's name."""
+
+from __future__ import annotations
+
+import argparse
+
+from edge_config.control import DEFAULT_CONTROL
+from runtime.cli.arguments import between
+from runtime.cli.following import add_keys, keys_of
+
+NAME = "forget"
+HELP = "have a device forget a subscriber's name: nothing is kept for it any more, and another key may take it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("subscriber", metavar="NAME", help="of the subscriber")
+    parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="where the device takes requests")
+    add_keys(parser)
+    parser.add_argument(
+        "--timeout", type=between(0, 1e6), default=5.0, metavar="S", help="end, with exit code 69, without an answer"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, and say what came of it."""
+    import msgspec
+
+    from edge_config.control import Forget, Forgotten
+    from edge_config.errors import UsageError
+    from runtime.control_client import ControlClient
+
+    try:
+        request = msgspec.convert({"subscriber": args.subscriber}, Forget)
+    except msgspec.ValidationError as error:
+        raise UsageError("not the name of a subscriber", where=args.subscriber) from error
+    with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device:
+        known = device.request(request, Forgotten).known
+    print(f"{args.subscriber}: forgotten" if known else f"{args.subscriber}: the device knows no such subscriber")
+    return 0
