@@ -46,6 +46,8 @@ PatchedgeError                      1   (never raised itself)
 
 from __future__ import annotations
 
+from edge_config.redact import scrub
+
 
 class PatchedgeError(Exception):
     """Base of all errors that a user can cause.
@@ -59,7 +61,8 @@ class PatchedgeError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        """Keep the three parts and join them into the one line that is shown."""
+        """Keep the three parts, without secrets, and join them into the one line that is shown."""
+        what, where, remedy = scrub(what), scrub(where), scrub(remedy)
         self.what, self.where, self.remedy = what, where, remedy
         line = f"{where}: {what}" if where else what
         line = f"{line}; {remedy}" if remedy else line

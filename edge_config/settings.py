@@ -114,10 +114,19 @@ def read_file(path: str) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
-        raise SettingsError(f"cannot be parsed ({error})", where=path) from error
+        raise SettingsError(f"cannot be parsed ({_in_short(error)})", where=path) from error
     if not isinstance(tree, dict):
         raise SettingsError("holds no settings", where=path, remedy="write `key: value` lines")
     return tree
+
+
+def _in_short(error: Exception) -> str:
+    """Return what is wrong and where; not the line itself, as YAML's errors do: it may hold a password."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error)
+    mark = error.problem_mark or error.context_mark
+    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{error.context}: {error.problem}{place}" if error.context else f"{error.problem}{place}"
 
 
 class _Loader(yaml.SafeLoader):

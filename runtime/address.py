@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from typing import Literal
 
+from edge_config import redact as _redact
 from edge_config.errors import SourceUnavailable
 
 Kind = Literal["stream", "device", "recording"]
 
 STREAMS = {"rtsp", "rtsps", "http", "https"}
 
-GSTREAMER, CSI = "gst:", "csi://"
+GSTREAMER, CSI = _redact.PIPELINE, "csi://"
 
-_CREDENTIALS = re.compile(r"(?<=://).*@", flags=re.DOTALL)  # to the last @: a password may hold anything
-_PROPERTIES = re.compile(r"\b(user-id|user-pw|location-password)\s*=\s*(\"[^\"]*\"|\S+)")  # of GStreamer's elements
+redact, scrub, without = _redact.redact, _redact.scrub, _redact.without
 
 
 def kind(source: int | str) -> Kind:
@@ -52,8 +51,3 @@ def devices(source: int | str) -> list[str]:
         name = f"/dev/video{name}"
     found = [name] if os.path.exists(name) else filter(os.path.exists, glob.glob(name))  # noqa: PTH207 - no Path
     return sorted((os.path.realpath(path) for path in found), key=lambda path: (len(path), path))
-
-
-def redact(url: str) -> str:
-    """Hide user and password of a URL, or of a pipeline."""
-    return _PROPERTIES.sub(r"\1=***", _CREDENTIALS.sub("***@", url))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -26,6 +27,7 @@ from edge_config import bundle as bundles
 from edge_config.bundle import Bundle
 from edge_config.errors import SourceUnavailable
 from edge_config.sections import SearchKind
+from runtime import address
 from runtime.bare import cut_before_aggregation
 from runtime.capture import Source, open_source
 from runtime.client import Subscriber
@@ -126,6 +128,7 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
     """
     set_up_logging()
     bundles.read(path)  # what must not be served is said here, not by a process that ends
+    _try(source)
     first = [_start(path, source, threads, search, 1) for _ in range(COLD_STARTS - 1)]
     starts = [*first, _start(path, source, threads, search, frames)]  # the last one plays on, for its memory
     threads = limit_threads(threads, blas=1)
@@ -139,8 +142,22 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
         room = np.empty(scorer.embed(scorer.preprocess(_BLACK)).shape, dtype=np.float32)
         shares = [_measure(number, frame, inspect, scorer, network, watched, room, clock) for number, frame in walk]
     if len(shares) <= WARM_UP:
-        raise SourceUnavailable(f"{len(shares)} readable frames, more than {WARM_UP} are needed", where=source)
+        raise SourceUnavailable(
+            f"{len(shares)} readable frames, more than {WARM_UP} are needed", where=address.redact(source)
+        )
     return _summary(bundle, search, threads, clock, shares[WARM_UP:], starts)
+
+
+def _try(source: str) -> None:
+    """Open a camera or stream once: `patchedge run` would wait for one that is not there, for ever.
+
+    Raises:
+        SourceUnavailable: it does not open.
+    """
+    if address.kind(source) != "recording":
+        camera = open_source(source)
+        camera.read()
+        camera.close()
 
 
 class _Clock:
@@ -237,7 +254,7 @@ def _start(path: Path, source: str, threads: int, search: SearchKind, frames: in
     """Run `patchedge run` until so many scores came, or it ends: seconds to the first, and its peak memory, MB."""
     with TemporaryDirectory() as folder, TemporaryFile("w+") as log:
         endpoint = f"ipc://{folder}/events"
-        words = ["--bundle", str(path), "--source", source, "--pace", "max", "--threads", str(threads)]
+        words = ["--bundle", str(path), "--pace", "max", "--threads", str(threads), *_name(source, Path(folder))]
         words += ["--search", search, "--bind", endpoint, "--wait-subscribers", "1"]
         start = time.perf_counter()
         command = [sys.executable, "-m", "runtime.cli.main", "run", *words]
@@ -246,7 +263,7 @@ def _start(path: Path, source: str, threads: int, search: SearchKind, frames: in
                 if not _scored(process, subscriber):
                     log.seek(0)
                     said = (log.read().splitlines() or ["no score"])[-1].removeprefix("patchedge: ")
-                    raise SourceUnavailable(f"`patchedge run` published nothing ({said})", where=source)
+                    raise SourceUnavailable(f"`patchedge run` published nothing ({said})", where=address.redact(source))
                 seconds, peak = time.perf_counter() - start, _memory_mb(process.pid)
                 for _ in range(frames - 1):
                     if not _scored(process, subscriber):
@@ -255,6 +272,16 @@ def _start(path: Path, source: str, threads: int, search: SearchKind, frames: in
             finally:
                 process.terminate()
     return seconds, peak
+
+
+def _name(source: str, folder: Path) -> list[str]:
+    """Return the arguments for a source; a URL stands in a file, as all users of a machine may see arguments."""
+    if address.kind(source) != "stream":
+        return ["--source", source]
+    settings = folder / "settings.toml"
+    text = json.dumps(source, ensure_ascii=False)
+    settings.write_text(f"bundle = 'none'\n[cameras.cam1]\nsource = {text}\n", encoding="utf-8")
+    return ["--config", str(settings)]
 
 
 def _scored(process: Popen[str], subscriber: Subscriber) -> bool:

@@ -255,7 +255,7 @@ class Feed:
         if len(self._undead) >= UNDEAD:
             return _Over("stalled", "the driver does not let capture processes end"), 0.0
         try:
-            process, sock = spawn(self._command)
+            process, sock = spawn(self._command, self._hide if self.live else None)
         except OSError as error:
             return _Over("crashed", f"no capture process can be started ({error.strerror})"), 0.0
         connection = _Connection(Link(sock, Word))
@@ -271,7 +271,7 @@ class Feed:
         except LinkClosed as closed:
             over = _Over("crashed", f"capture process ended ({closed})")
         except Exception as error:  # noqa: BLE001 - a camera is never given up, whatever happens
-            over = _Over("crashed", address.redact(f"internal error ({error!r})"))
+            over = _Over("crashed", self._hide(f"internal error ({error!r})"))
         delivered_s = connection.delivered_s()
         self._end(connection, process)
         if self._asked:
@@ -336,7 +336,7 @@ class Feed:
             self._next_id = word.frame_id + 1
             self.dropped["no slot"] += 1
         elif isinstance(word, Ended):
-            raise _Over(word.cause, word.what, word.line)
+            raise _Over(word.cause, self._hide(word.what), self._hide(word.line))
 
     def _arrive(self, connection: _Connection, word: Grabbed) -> None:
         self._next_id = word.frame_id + 1
@@ -353,6 +353,9 @@ class Feed:
         frame = SharedFrame(memory, word.slot, word.hw, *stamps, word.content_id)
         self._shelf.put(frame, free)
         self._tell(FrameArrived(self._name))
+
+    def _hide(self, text: str) -> str:
+        return address.without(str(self._camera.source), text)
 
     def _lose_patience(self, connection: _Connection) -> None:
         """Take note that nothing was heard for long; a live source is given up."""

@@ -255,12 +255,12 @@ def _obey(link: Link[Order], connect: Callable[[int | str], Grabber] | None) -> 
     grab = _Grab(link, _film(order[0].clips, link))
     threading.Thread(target=grab.listen, name="listen", daemon=True).start()
     try:
-        link.send(_play(play, grab))
+        link.send(_play(play, grab, str(order[0].source)))
     finally:
         grab.close()
 
 
-def _play(play: Callable[[_Grab], Ended], grab: _Grab) -> Ended:
+def _play(play: Callable[[_Grab], Ended], grab: _Grab, source: str) -> Ended:
     """Play a source to its end, whatever that is.
 
     Raises:
@@ -273,7 +273,7 @@ def _play(play: Callable[[_Grab], Ended], grab: _Grab) -> Ended:
     except PatchedgeError as error:
         return Ended("absent" if isinstance(error, SourceUnavailable) else "lost", error.what, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a driver throws, the runtime must hear of it
-        what = address.redact(f"capture failed ({type(error).__name__}: {error})")
+        what = address.without(source, f"capture failed ({type(error).__name__}: {error})")
         return Ended("lost", what, what)
 
 

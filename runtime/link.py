@@ -15,9 +15,9 @@ import subprocess
 import sys
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
 
@@ -36,8 +36,13 @@ GRACE_S = 0.3
 KILLED_S = 0.2
 """A killed process is gone after this time, unless the kernel holds it inside a driver."""
 
+LINE_BYTES = 1 << 16
+"""Longest line of a child's standard error that is handed on as a whole."""
+
 _RIGHTS_BYTES = socket.CMSG_LEN(DESCRIPTORS * array("i").itemsize)
 _PR_SET_PDEATHSIG = 1
+
+_readers: dict[int, threading.Thread] = {}  # of the standard errors of children, by process
 
 T = TypeVar("T")
 
@@ -145,10 +150,16 @@ def module(name: str) -> tuple[str, ...]:
     return sys.executable, "-c", f"{paths}; from {name} import main; main()"
 
 
-def spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def spawn(
+    command: Sequence[str], hide: Callable[[str], str] | None = None
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a child; it finds its end of a socket by `from_parent`.
 
     To be called from a thread that outlives the child: the child dies with the thread that started it.
+
+    Args:
+        command: of the child.
+        hide: hides secrets in a line of what it writes to its standard error, which is ours otherwise.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
@@ -158,12 +169,27 @@ def spawn(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], socket.socke
                 [*command, str(number), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # ours is for results, and a library's chatter is none
+                stderr=subprocess.PIPE if hide else None,
                 pass_fds=[number],
             )
     except BaseException:
         ours.close()
         raise
+    if hide:
+        name = f"stderr of {process.pid}"
+        reader = threading.Thread(target=_hand_on, args=(process.stderr, hide), name=name, daemon=True)
+        _readers[process.pid] = reader
+        reader.start()
     return process, ours
+
+
+def _hand_on(stream: BinaryIO, hide: Callable[[str], str]) -> None:
+    """Write to our standard error what comes, to its end; read on where that fails, or the child blocks."""
+    with stream:
+        while line := stream.readline(LINE_BYTES):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                sys.stderr.write(hide(line.decode(errors="replace")))
+                sys.stderr.flush()
 
 
 def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> bool:
@@ -180,6 +206,8 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> bool:
         process.wait(KILLED_S)
     except subprocess.TimeoutExpired:
         return False
+    if reader := _readers.pop(process.pid, None):
+        reader.join(KILLED_S)  # what it has written is there: this is for the last of it
     return True
 
 

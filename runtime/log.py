@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
+
+from edge_config.redact import scrub
 
 
 class _Stderr:
@@ -21,11 +25,25 @@ class _Stderr:
             sys.stderr.flush()
 
 
+def _hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: _hidden(value) for name, value in event.items()}
+
+
+def _hidden(value: Any) -> Any:
+    """Return a value of a log line with the secrets of URLs hidden, at whatever depth they are."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, dict):
+        return {_hidden(name): _hidden(one) for name, one in value.items()}
+    return [_hidden(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def set_up_logging() -> None:
     """Set up structlog for this process."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
     structlog.configure(
         processors=[
+            _hide_secrets,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from edge_config.errors import SourceUnavailable
 from edge_config.sections import Camera
-from runtime.address import redact
+from runtime.address import redact, scrub
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
 from runtime.feed import Feed
 from runtime.frame import Image, SharedFrame
@@ -33,7 +33,7 @@ class Look:
 
     Attributes:
         feed: what it comes by.
-        where: the source, without user and password.
+        where: the source, without secrets.
         pictures: frames so far.
         interruptions: what became of the connection since the first of them, if anything did.
     """
@@ -111,10 +111,10 @@ class Look:
                 self._memories.pop(event.memory, None)
             case FeedChanged(state=state, reason=reason) if state != "live":
                 if not self.pictures:
-                    raise SourceUnavailable(redact(reason), where=self.where, remedy="see `patchedge doctor`")
-                self.interruptions.append(redact(reason))
+                    raise SourceUnavailable(reason, where=self.where, remedy="see `patchedge doctor`")
+                self.interruptions.append(scrub(reason))
             case FeedEnded(reason=reason, failed=failed):
                 if failed and not self.pictures:
-                    raise SourceUnavailable(redact(reason).removeprefix(f"{self.where}: "), where=self.where)
+                    raise SourceUnavailable(scrub(reason).removeprefix(f"{self.where}: "), where=self.where)
                 return False
         return True

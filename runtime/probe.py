@@ -41,7 +41,7 @@ class Report(msgspec.Struct, frozen=True):
     """What a source gave.
 
     Attributes:
-        source: without user and password.
+        source: without secrets.
         declared: what it says of itself.
         opened_s: from the start to the first picture.
         seconds: from the first picture to the last.

@@ -10,10 +10,14 @@ import contextlib
 import io
 import os
 import sys
+import threading
+import traceback
 from collections.abc import Sequence
-from typing import Protocol
+from types import TracebackType
+from typing import NoReturn, Protocol
 
 from edge_config.errors import MissingExtra, PatchedgeError
+from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
 from runtime.cli.inherited import settle
 
@@ -52,6 +56,7 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     Returns:
         The exit code.
     """
+    _hide_secrets_of_faults()
     settle()
     parser = build_parser(prog, description, verbs)
     try:
@@ -74,7 +79,7 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     except OSError as error:  # a disk that is full, a path that is too long: nothing that a traceback would explain
         # Whoever writes files names them: what is left is standard output.
         told = not_written(error.filename or "standard output", error) if is_full(error) else None
-        print(f"{prog}: {told or error}", file=sys.stderr)
+        print(f"{prog}: {told or scrub(str(error))}", file=sys.stderr)
         if told is not None:
             _close_stdout()
         return (told or PatchedgeError).exit_code
@@ -100,7 +105,7 @@ def _close_stdout() -> None:
 
 def build_parser(prog: str, description: str, verbs: Sequence[Verb]) -> argparse.ArgumentParser:
     """Return the parser of a command: of what it gives, `run` is the verb's."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser = _Parser(prog=prog, description=description)
     choices = parser.add_subparsers(metavar="VERB", required=True)
     for verb in verbs:
         sub = choices.add_parser(
@@ -109,3 +114,27 @@ def build_parser(prog: str, description: str, verbs: Sequence[Verb]) -> argparse
         verb.add_arguments(sub)
         sub.set_defaults(run=verb.run)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its errors quote arguments, and one may be the URL of a camera."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(scrub(message))
+
+
+def _hide_secrets_of_faults() -> None:
+    """Have the traceback of a fault of ours show no secret: its text may hold the URL of a camera."""
+
+    def show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # there may be no stderr
+            sys.stderr.write(scrub("".join(traceback.format_exception(kind, error, trace))))
+
+    def show_of_thread(fault: threading.ExceptHookArgs) -> None:
+        if not issubclass(fault.exc_type, SystemExit):
+            show(fault.exc_type, fault.exc_value, fault.exc_traceback)
+
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = show
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = show_of_thread

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge_config.errors import BundleError, PatchedgeError, SettingsError, UnavailableError
+from edge_config.redact import scrub
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -54,7 +55,7 @@ def look(about: str, check: Check) -> list[Finding]:
     except PatchedgeError as error:
         return [Finding.of(about, error)]
     except Exception as error:  # noqa: BLE001 - a device may be broken in any way: that is what it is looked at for
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        words = scrub(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
         return [Finding(about, "warn", f"cannot be looked at ({words})", "report this line")]
 
 
