@@ -10,7 +10,7 @@ DATA ?= ../shared/data
 MINUTES ?= 10
 READER ?= all
 
-.PHONY: help setup demo test test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
+.PHONY: help setup demo test test-pythons test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -28,6 +28,9 @@ demo: setup  ## make a sample camera clip, learn, watch it live, and judge what 
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
+
+test-pythons: setup  ## install the device half by README's line on each Python from 3.10 to 3.13 that is here, and use it
+	$(BIN)/python -m tests.pythons
 
 $(TIMM)/.installed: runtime/kernels.c runtime/loops.h runtime/pixels.c pyproject.toml constraints.txt constraints-timm.txt
 	$(PYTHON) -m venv $(TIMM)
