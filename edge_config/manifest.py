@@ -13,6 +13,9 @@ from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVers
 
 FORMAT_VERSION = 2
 
+FULL_DEPTH = 16
+"""Bits that pictures of 16 bits fill, unless a bundle says otherwise."""
+
 _ZEROS = b"0" * 64
 
 Count = Annotated[int, Meta(ge=1, le=2**31)]
@@ -48,6 +51,8 @@ class Preprocessing(Part, frozen=True):
         crop_hw: height and width of the centre that is kept: the input of the graph.
         color_order: order of the channels that the graph takes.
         mean, std: inside the graph, in RGB order on the scale 0 to 255: (x - mean) / std.
+        depth: bits that are used in pictures of 16 bits: the high 8 of these are kept, and what is larger is white.
+            Pictures of 8 bits stay as they are.
     """
 
     resize: Literal["area"]
@@ -56,6 +61,7 @@ class Preprocessing(Part, frozen=True):
     color_order: Literal["bgr"]
     mean: Triple
     std: Triple
+    depth: Annotated[int, Meta(ge=8, le=16)] = FULL_DEPTH
 
 
 class Features(Part, frozen=True):

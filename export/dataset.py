@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage, UsageError
+from edge_config.manifest import FULL_DEPTH
 from runtime import picture
 from runtime.capture import open_video, read_video
 from runtime.frame import Image
@@ -73,22 +74,25 @@ class Dataset:
     left_out: int = 0
     notes: tuple[str, ...] = ()
 
-    def pictures(self, numbers: Collection[int] | None = None) -> Iterator[tuple[int, Image]]:
+    def pictures(
+        self, numbers: Collection[int] | None = None, *, depth: int = FULL_DEPTH
+    ) -> Iterator[tuple[int, Image]]:
         """Yield the number of a sample, from 0, and its picture, uint8 [H, W, 3] BGR, in order.
 
         Args:
             numbers: of the samples that are wanted; None wants all.
+            depth: bits that are used in pictures of 16 bits, as the bundle says.
 
         Raises:
             UnreadableImage: one is damaged.
             NoImages: the video ends before the last frame that is wanted.
         """
         wanted = sorted(range(len(self.samples)) if numbers is None else set(numbers))
-        return self._from_files(wanted) if self.samples[0].frame is None else self._from_video(wanted)
+        return self._from_files(wanted, depth) if self.samples[0].frame is None else self._from_video(wanted)
 
-    def _from_files(self, wanted: Sequence[int]) -> Iterator[tuple[int, Image]]:
+    def _from_files(self, wanted: Sequence[int], depth: int) -> Iterator[tuple[int, Image]]:
         for number in wanted:
-            yield number, picture.read_picture(self.samples[number].file)
+            yield number, picture.read_picture(self.samples[number].file, depth)
 
     def _from_video(self, wanted: Sequence[int]) -> Iterator[tuple[int, Image]]:
         """Walk the video once; the samples are in the order of their frames, and all are frames of one video."""
@@ -140,7 +144,7 @@ def read_mask(path: Path, picture_hw: tuple[int, int]) -> NDArray[np.bool_]:
     Raises:
         UnreadableImage: it is damaged, or of another size than its picture.
     """
-    mask = picture.read_picture(path).any(axis=2)
+    mask = picture.read_picture(path, picture.EVERY_BIT).any(axis=2)
     if mask.shape != picture_hw:
         (height, width), (wanted_height, wanted_width) = mask.shape, picture_hw
         raise UnreadableImage(
@@ -163,7 +167,11 @@ def _from_folder(root: Path) -> Dataset:
     if not samples:
         raise NoImages("no pictures in its folders", where=str(test), remedy="put them into test/good and test/<kind>")
     stray = sum(picture.is_picture(entry) for entry in test.iterdir() if entry.is_file())
-    notes = (f"{stray} pictures lie directly in test, without a kind: left out",) if stray else ()
+    others = picture.passed_over(test)
+    notes = (
+        *([f"{stray} pictures lie directly in test, without a kind: left out"] if stray else []),
+        *([f"{others.total()} files are passed over: {picture.in_words(others)}"] if others else []),
+    )
     return Dataset(root, tuple(samples), in_time=False, left_out=stray, notes=notes)
 
 

@@ -16,6 +16,7 @@ from edge_config.bundle import Bundle
 from export import metrics
 from export.dataset import Dataset, Sample, printable, read_mask
 from export.progress import bar, progress
+from export.survey import fingerprint
 from runtime.frame import Image, Score
 from runtime.score import anomaly_map
 from runtime.scorer import Scorer
@@ -138,6 +139,7 @@ class _Walk:
 
     Attributes:
         without_region: masks that show nothing of an anomaly where the network looks.
+        copies: pictures that equal an earlier one, pixel by pixel.
     """
 
     scores: NDArray[np.float64]
@@ -145,6 +147,7 @@ class _Walk:
     maps: list[NDArray[np.float32]]
     masks: list[NDArray[np.bool_]]
     without_region: int
+    copies: int
 
 
 def evaluate(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> Outcome:
@@ -178,7 +181,9 @@ def evaluate(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> Outcome:
 def _walk(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> _Walk:
     has_masks = any(sample.mask for sample in dataset.samples)
     scores, times, maps, masks, without_region = [], [], [], [], 0
-    for number, image in progress(dataset.pictures(), "evaluate", total=len(dataset.samples), unit="picture"):
+    pictures, seen = dataset.pictures(depth=bundle.manifest.preprocessing.depth), set()
+    for number, image in progress(pictures, "evaluate", total=len(dataset.samples), unit="picture"):
+        seen.add(fingerprint(image))
         sample = dataset.samples[number]
         score, features, spent = _score(scorer, image)
         scores.append(score.value)
@@ -188,7 +193,7 @@ def _walk(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> _Walk:
             without_region += sample.anomalous and not mask.any()
             maps.append(_map_of(scorer, bundle, features))
             masks.append(mask)
-    return _Walk(np.array(scores), np.array(times), maps, masks, without_region)
+    return _Walk(np.array(scores), np.array(times), maps, masks, without_region, len(scores) - len(seen))
 
 
 def _score(scorer: Scorer, image: Image) -> tuple[Score, NDArray[np.float32], NDArray[np.float64]]:
@@ -264,7 +269,7 @@ def _figures(bundle: Bundle, dataset: Dataset, walk: _Walk, results: list[Result
         detection_rate=_share(flagged[truth]),
         kinds=_by_kind(results, walk.scores, truth, flagged),
         stage_ms=_medians(walk.times),
-        notes=[*dataset.notes, *_notes(dataset.samples, walk.without_region)],
+        notes=[*dataset.notes, *_notes(dataset.samples, walk.without_region), *_copies(walk)],
     )
 
 
@@ -316,13 +321,21 @@ def _notes(samples: Iterable[Sample], without_region: int) -> list[str]:
     return notes
 
 
+def _copies(walk: _Walk) -> list[str]:
+    if not walk.copies:
+        return []
+    return [
+        f"{walk.copies} of {len(walk.scores)} pictures equal another one pixel by pixel: the figures count them all"
+    ]
+
+
 def _show(
     bundle: Bundle, scorer: Scorer, dataset: Dataset, results: list[Result], numbers: set[int]
 ) -> dict[int, Shown]:
     """Look at a few pictures once more: keeping all of them for the few that turn out worst would fill the memory."""
     spec = bundle.manifest.preprocessing
     shown = {}
-    for number, image in dataset.pictures(numbers):
+    for number, image in dataset.pictures(numbers, depth=spec.depth):
         sample, picture_hw = dataset.samples[number], (image.shape[0], image.shape[1])
         heat = _map_of(scorer, bundle, scorer.embed(scorer.preprocess(image)))
         size = _shown_size(picture_hw, spec.resize_hw, spec.crop_hw)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage
+from edge_config.manifest import FULL_DEPTH
 from runtime import picture
 from runtime.capture import open_video, read_video
 from runtime.frame import Image
+
+Pixels = TypeVar("Pixels", Image, picture.Deep)
 
 DEFAULT_VIDEO_FRAMES = 300
 """Frames taken from a video unless told otherwise: neighbouring frames teach little that is new."""
@@ -23,6 +27,8 @@ class Pictures:
 
     Attributes:
         skipped: files that the last walk passed over because they cannot be read.
+        found: pictures or frames that there are.
+        depth: bits that are used in pictures of 16 bits, as of `runtime.picture.read_picture`.
     """
 
     def __init__(self, path: Path, *, limit: int | None = None, skip_bad: bool = False) -> None:
@@ -45,7 +51,11 @@ class Pictures:
         self._files = list(picture.walk(path)) if path.is_dir() else [path]
         total = _video_length(path) if self._is_video else len(self._files)
         if not total:
-            raise NoImages("no pictures here", where=str(path), remedy="give a folder of pictures or a video")
+            others = picture.in_words(picture.passed_over(path)) if path.is_dir() else ""
+            what = f"no pictures here ({others} passed over)" if others else "no pictures here"
+            raise NoImages(what, where=str(path), remedy="give a folder of pictures or a video")
+        self.found = total
+        self.depth = FULL_DEPTH
         self._chosen = evenly(total, limit or (DEFAULT_VIDEO_FRAMES if self._is_video else total))
         self._readable: list[int] = []
 
@@ -65,6 +75,21 @@ class Pictures:
             self._readable.append(number)
             yield name, image
 
+    def keep(self, positions: list[int]) -> None:
+        """Leave out all but these pictures, by their place among all, in ascending order: no walk shows the others."""
+        self._chosen = [self._chosen[position] for position in positions]
+
+    def deep(self) -> Iterator[tuple[int, picture.Deep]]:
+        """Yield place among all and picture, with all of its bits, [H, W, 3] BGR, in order; those that are damaged not.
+
+        Raises:
+            UnreadableImage: one is damaged, unless `skip_bad`.
+        """
+        self.skipped.clear()
+        places = {number: place for place, number in enumerate(self._chosen)}
+        walk = self._walk_video(set(places)) if self._is_video else self._walk_files(self._chosen, picture.read_deep)
+        return ((places[number], image) for number, _, image in walk)
+
     def again(self, positions: Iterable[int]) -> Iterator[Image]:
         """Yield some of the pictures of the last walk again, by their place in it, in ascending order."""
         return (image for _, _, image in self._walk([self._readable[position] for position in sorted(positions)]))
@@ -74,13 +99,16 @@ class Pictures:
         return (image for _, _, image in self._walk([self._chosen[position] for position in sorted(positions)]))
 
     def _walk(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
-        return self._walk_video(set(numbers)) if self._is_video else self._walk_files(numbers)
+        return self._walk_video(set(numbers)) if self._is_video else self._walk_files(numbers, self._read)
 
-    def _walk_files(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
+    def _read(self, path: Path) -> Image:
+        return picture.read_picture(path, self.depth)
+
+    def _walk_files(self, numbers: list[int], read: Callable[[Path], Pixels]) -> Iterator[tuple[int, str, Pixels]]:
         for number in numbers:
             name = str(self._files[number])
             try:
-                image = picture.read_picture(self._files[number])
+                image = read(self._files[number])
             except UnreadableImage as error:
                 if not self._skip_bad:
                     remedy = "repair or remove it, or give --skip-bad"

@@ -76,7 +76,9 @@ def measure_cost(
     if options.test_set is None:
         return Cost(faults_cost, None)
     dataset = open_dataset(Path(options.test_set))
-    samples = ((image, dataset.samples[number].anomalous) for number, image in dataset.pictures())
+    samples = (
+        (image, dataset.samples[number].anomalous) for number, image in dataset.pictures(depth=network.spec.depth)
+    )
     return Cost(faults_cost, _aurocs(samples, len(dataset.samples), scorer, twin))
 
 

@@ -108,6 +108,7 @@ def make_network(options: Options, pictures: Pictures, folder: Path, threads: in
         color_order="bgr",
         mean=backbone.mean,
         std=backbone.std,
+        depth=pictures.depth,
     )
     preprocess = Preprocess(spec)
     path = folder / bundles.MODEL

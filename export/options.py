@@ -33,7 +33,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         layers: names of the layers, or of the tensors of an ONNX file.
         mean, std: normalisation in RGB order, 0 to 255; null takes the network's own.
         size: side of the graph's input, pixels.
+        depth: bits that are used in pictures of 16 bits; `auto` takes the fewest that hold all of their values.
         resize: pictures are resized to it and `size` is cropped from the centre; null means `size`.
+        accept_crop: whatever that crop leaves unseen.
         aggregation: f_agg.
         patch_size: p.
         stride: s; null takes 2 for the usual layers of a packaged network and 1 for others.
@@ -62,7 +64,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     mean: tuple[Byte, Byte, Byte] | None = None
     std: tuple[Positive, Positive, Positive] | None = None
     size: Annotated[int, Meta(ge=32, le=2048)] = 320
+    depth: Annotated[int, Meta(ge=8, le=16)] | Literal["auto"] = "auto"
     resize: Annotated[int, Meta(ge=32, le=4096)] | None = None
+    accept_crop: bool = False
     aggregation: Literal["mean", "adaptive"] = "mean"
     patch_size: Annotated[int, Meta(ge=1, le=31)] = 3
     stride: Annotated[int, Meta(ge=1, le=16)] | None = None

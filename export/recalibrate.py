@@ -21,18 +21,27 @@ from export.images import Pictures, evenly
 from export.progress import progress
 from export.scene import MOST_PICTURES, learn, widened
 from export.seal import now
+from export.survey import Survey, look
 from runtime.load import load, scene_reference
 from runtime.threads import limit_threads
 
 
 class Recalibration(msgspec.Struct, frozen=True):
-    """What `recalibrate` did: the two bundles by their ids, the two calibrations, and pictures passed over."""
+    """What `recalibrate` did.
+
+    Attributes:
+        bundle_id, recalibrated_from: the two bundles by their ids.
+        before, after: the two calibrations.
+        skipped: pictures that could not be read.
+        survey: what was found before the work began.
+    """
 
     bundle_id: str
     recalibrated_from: str
     before: Calibration
     after: Calibration
     skipped: list[str]
+    survey: Survey
 
 
 def recalibrate(
@@ -66,6 +75,7 @@ def recalibrate(
     bundles.refuse_target(out, force=force)
     bundle, scorer = load(source, threads)
     pictures = Pictures(images, limit=max_images, skip_bad=skip_bad)
+    seen = look(pictures, images, least=1, depth=bundle.manifest.preprocessing.depth)
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
     scores = np.array([scorer(image).value for _, image in walk])
     if not len(scores):
@@ -84,7 +94,7 @@ def recalibrate(
             shutil.copyfile(bundle.file(name), folder / name)
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
-    return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped))
+    return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped), seen)
 
 
 def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene | None:

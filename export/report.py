@@ -9,6 +9,7 @@ from edge_config.promise import in_words
 from export.calibrate import pictures_needed
 from export.int8_cost import Cost
 from export.seal import Report
+from export.survey import Survey
 
 
 def as_text(report: Report, out: Path) -> str:
@@ -16,9 +17,10 @@ def as_text(report: Report, out: Path) -> str:
     manifest = report.manifest
     coreset, index, calibration = manifest.coreset, manifest.index, manifest.calibration
     skipped = f", {len(report.skipped)} skipped as unreadable" if report.skipped else ""
+    learnt = report.pictures - calibration.n
     rows = {
         "bundle": f"{out} ({report.size_bytes / 1e6:.1f} MB, id {report.bundle_id[:12]})",
-        "pictures": f"{report.pictures - calibration.n} learnt from, {calibration.n} held out{skipped}",
+        "pictures": f"{learnt} learnt from, {calibration.n} held out{skipped}; {_sizes(report.survey)}",
         "network": _network(manifest.features),
         "coreset": f"{coreset.size} of {coreset.patches} patches, covering radius {coreset.covering_radius:.3f}",
         "index": f"HNSW, recall@1 {index.recall_at_1:.4f} at ef {index.ef}",
@@ -28,7 +30,14 @@ def as_text(report: Report, out: Path) -> str:
         "false alarms": promise(calibration),
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()),
     }
-    return "\n".join(f"{name:<13} {text}" for name, text in rows.items())
+    notes = [("note", note) for note in report.survey.notes]
+    return "\n".join(f"{name:<13} {text}" for name, text in [*rows.items(), *notes])
+
+
+def _sizes(survey: Survey) -> str:
+    (first, *others) = survey.sizes
+    more = f" and {len(others)} sizes more" if others else " pixels"
+    return f"{first}{more}" + (f", {survey.depth} of 16 bits" if survey.deep else "")
 
 
 def _network(features: Features) -> str:

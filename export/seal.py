@@ -31,6 +31,7 @@ from export.parity import MOST_PICTURES, ROUNDING, is_clear, measure_parity
 from export.progress import progress
 from export.scene import MOST_PICTURES as MOST_SCENE_PICTURES
 from export.scene import learn
+from export.survey import Survey, look_for
 from runtime.frame import Image
 from runtime.load import assemble, load
 from runtime.scorer import Scorer
@@ -63,6 +64,7 @@ class Report:
         skipped: pictures that could not be read.
         size_bytes: of the bundle on disk.
         seconds: by stage, in order.
+        survey: what was found before the work began.
         int8_cost: what int8 costs in accuracy; None with float32.
     """
 
@@ -72,6 +74,7 @@ class Report:
     skipped: list[str]
     size_bytes: int
     seconds: dict[str, float]
+    survey: Survey
     int8_cost: Cost | None = None
 
 
@@ -103,6 +106,7 @@ def fit(options: Options) -> Report:
         with clock("look"):
             pictures = Pictures(Path(options.images), limit=options.max_images, skip_bad=options.skip_bad)
             _require(len(pictures), options)
+            seen = look_for(pictures, options, MIN_PICTURES)
         with clock("graph"):
             network = make_network(options, pictures, folder, threads)
         with clock("embed"):
@@ -164,6 +168,7 @@ def fit(options: Options) -> Report:
         skipped=list(pictures.skipped),
         size_bytes=sum(entry.stat().st_size for entry in out.iterdir()),
         seconds=clock.seconds,
+        survey=seen,
         int8_cost=cost,
     )
 

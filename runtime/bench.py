@@ -134,7 +134,7 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
     threads = limit_threads(threads, blas=1)
     bundle, scorer = load(path, threads, search)
     clock = _Clock()
-    camera = open_source(source, pace="max")
+    camera = open_source(source, pace="max", depth=bundle.manifest.preprocessing.depth)
     with _watched(bundle, camera) as watched:
         network = _load_network(bundle, threads)
         inspect = Inspect(bundle.manifest.scene, scene_reference(bundle))

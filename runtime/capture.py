@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
+from edge_config.manifest import FULL_DEPTH
 from runtime import address, picture
 from runtime.ahead import Ahead
 from runtime.declared import Declared
@@ -219,19 +220,26 @@ class Live:
             self._changed.notify_all()
 
 
-def open_source(source: int | str, *, pace: Literal["fps", "max"] = "fps", fps: float | None = None) -> Source:
+def open_source(
+    source: int | str,
+    *,
+    pace: Literal["fps", "max"] = "fps",
+    fps: float | None = None,
+    depth: int = FULL_DEPTH,
+) -> Source:
     """Open a camera index, /dev/videoN, v4l2://, stream URL, gst:PIPELINE, video file, picture or folder of pictures.
 
     Args:
         source: what to open.
         pace: for recordings: at their own rate, or as fast as possible.
         fps: rate of a recording, frames a second; by default its own.
+        depth: bits that are used in pictures of 16 bits, as of `picture.read_picture`.
 
     Raises:
         SourceUnavailable: there is no such thing, or it cannot be opened. A camera may say so only in `read`.
     """
     if address.kind(source) == "recording":
-        return open_recording(str(source), pace, fps)
+        return open_recording(str(source), pace, fps, depth)
     return Live(redact(str(source)), lambda: open_camera(source))
 
 
@@ -257,7 +265,12 @@ def open_camera(source: int | str) -> Grabber:
     raise SourceUnavailable("does not open", where=name, remedy="check that it is not in use")
 
 
-def open_recording(name: str, pace: Literal["fps", "max"] = "fps", fps: float | None = None) -> Recorded:
+def open_recording(
+    name: str,
+    pace: Literal["fps", "max"] = "fps",
+    fps: float | None = None,
+    depth: int = FULL_DEPTH,
+) -> Recorded:
     """Open a video file, a picture or a folder of pictures; arguments as of `open_source`.
 
     Raises:
@@ -267,12 +280,14 @@ def open_recording(name: str, pace: Literal["fps", "max"] = "fps", fps: float | 
     if os.path.isdir(path):  # unlike Path.is_dir, False for names that no disk can hold
         files = list(picture.walk(path))
         if not files:
-            raise SourceUnavailable("no pictures in this folder", where=str(path))
-        return Recorded(map(_read_or_none, files), fps=fps or DEFAULT_FPS, pace=pace)
+            others = picture.in_words(picture.passed_over(path))
+            what = f"no pictures in this folder ({others} passed over)" if others else "no pictures in this folder"
+            raise SourceUnavailable(what, where=str(path))
+        return Recorded((_read_or_none(file, depth) for file in files), fps=fps or DEFAULT_FPS, pace=pace)
     if not os.path.isfile(path):
         raise SourceUnavailable("no such file, folder or camera", where=str(path))
     if picture.is_picture(path):
-        return Recorded([_read_or_refuse(path)], fps=fps or DEFAULT_FPS, pace=pace)
+        return Recorded([_read_or_refuse(path, depth)], fps=fps or DEFAULT_FPS, pace=pace)
     video = open_video(path)
     own = video.get(cv2.CAP_PROP_FPS)
     if fps:
@@ -310,16 +325,16 @@ def open_video(path: Path) -> cv2.VideoCapture:
     return capture
 
 
-def _read_or_refuse(path: Path) -> Image:
+def _read_or_refuse(path: Path, depth: int) -> Image:
     try:
-        return picture.read_picture(path)
+        return picture.read_picture(path, depth)
     except UnreadableImage as error:
         raise SourceUnavailable(error.what, where=error.where) from error
 
 
-def _read_or_none(path: Path) -> Image | None:
+def _read_or_none(path: Path, depth: int) -> Image | None:
     try:
-        return picture.read_picture(path)
+        return picture.read_picture(path, depth)
     except UnreadableImage as error:
         import structlog  # slow to load, and seldom needed
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 import structlog
 
+from edge_config.manifest import FULL_DEPTH
 from edge_config.sections import Camera, Clips
 from runtime import address
 from runtime.backoff import Backoff
@@ -115,6 +116,7 @@ class Feed:
         new_memory_id: Callable[[], int] = _numbers.__next__,
         random: Random | None = None,
         clips: Clips = NO_CLIPS,
+        depth: int = FULL_DEPTH,
     ) -> None:
         """Take a camera; nothing is opened before `start`.
 
@@ -126,6 +128,7 @@ class Feed:
             new_memory_id: gives a number that no shared memory of this runtime has had.
             random: for the jitter of reconnects.
             clips: how alerts are filmed, if at all.
+            depth: bits that are used in pictures of 16 bits, as the bundle says.
 
         Raises:
             SourceUnavailable: a URL of a kind that is not known.
@@ -149,6 +152,7 @@ class Feed:
         self._connection: _Connection | None = None
         self._lock = threading.Lock()  # over the three above
         self._clips = clips
+        self._depth = depth
         self._clip_problems: set[str] = set()
         self._undead: list[subprocess.Popen[bytes]] = []
         # The kernel may hold a capture process inside a driver for ever: nothing waits for its thread at exit.
@@ -296,7 +300,8 @@ class Feed:
             LinkClosed: it died, or is not wanted any more.
         """
         camera = self._camera
-        connection.link.send(Open(camera.source, self.live, camera.pace, camera.fps, self._next_id, self._clips))
+        played = camera.source, self.live, camera.pace, camera.fps
+        connection.link.send(Open(*played, self._next_id, self._clips, self._depth))
         while True:
             heard = connection.link.receive(connection.left_s())
             if heard is not None and isinstance(heard[0], ClipOver):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from edge_config.errors import PatchedgeError, SourceUnavailable
+from edge_config.manifest import FULL_DEPTH
 from edge_config.sections import Clips
 from runtime import address
 from runtime.frame import Frame, Image
@@ -38,7 +39,10 @@ Pace = Literal["fps", "max"]
 
 
 class Open(msgspec.Struct, tag=True, frozen=True):
-    """Order, the first one: give the frames of this source, counted from `first_id`. The rest is as in the settings."""
+    """Order, the first one: give the frames of this source, counted from `first_id`.
+
+    Pictures of 16 bits use `depth` of them, as of `picture.read_picture`. The rest is as in the settings.
+    """
 
     source: int | str
     live: bool
@@ -46,6 +50,7 @@ class Open(msgspec.Struct, tag=True, frozen=True):
     fps: float | None
     first_id: int
     clips: Clips
+    depth: int = FULL_DEPTH
 
 
 class Free(msgspec.Struct, tag=True, frozen=True):
@@ -314,8 +319,8 @@ def _play_live(order: Open, connect: Callable[[int | str], Grabber], grab: _Grab
     return Ended("lost", "delivers no more pictures", "delivers no more pictures")
 
 
-def _play_recording(order: Open, connect: Callable[[str, Pace, float | None], Recorded], grab: _Grab) -> Ended:
-    recorded = connect(str(order.source), order.pace, order.fps)
+def _play_recording(order: Open, connect: Callable[[str, Pace, float | None, int], Recorded], grab: _Grab) -> Ended:
+    recorded = connect(str(order.source), order.pace, order.fps, order.depth)
     grab.opened(recorded.interval_s)
     grab.recorded(recorded)
     return Ended("end", "end of recording", "end of recording")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import structlog
 
-from edge_config import sections
+from edge_config import bundle, manifest, sections
+from edge_config.errors import BundleError
 from edge_config.settings import Settings
 from runtime.address import redact
 from runtime.engine import Engine
@@ -48,7 +50,11 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
     with ExitStack() as stack:
         stack.callback(termination.done)
         clips = settings.clips
-        feeds = {name: Feed(name, one, inbox.put, grab, clips=clips) for name, one in settings.cameras.items()}
+        depths = {name: _depth(path) for name, path in _bundles(settings).items()}
+        feeds = {
+            name: Feed(name, one, inbox.put, grab, clips=clips, depth=depths[name])
+            for name, one in settings.cameras.items()
+        }
         engine = Engine(
             _bundles(settings),
             tell=inbox.put,
@@ -127,6 +133,16 @@ def _assemble(
 
 def _bundles(settings: Settings) -> dict[str, str]:
     return {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
+
+
+def _depth(path: str) -> int:
+    """Return how many bits of pictures of 16 bits a bundle uses.
+
+    The worker looks at the bundle with more care; one that cannot be read is not served.
+    """
+    with suppress(BundleError):
+        return manifest.decode(bundle.read_manifest(Path(path)), path).preprocessing.depth
+    return manifest.FULL_DEPTH
 
 
 def _views(settings: Settings) -> dict[str, View]:

@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--std", "normalisation, RGB from 0 to 255 (default: the network's own)", type=triple, metavar="R,G,B")
     option("--size", "side of the network's input", type=whole(32, 2048), metavar="PX")
     option("--resize", "resize to this and crop the centre to --size", type=whole(32, 4096), metavar="PX")
+    option("--accept-crop", "even where that crop leaves much unseen", action="store_true")
+    option("--depth", "bits that pictures of 16 bits use, 8 to 16; auto: what they need", type=_depth, metavar="BITS")
     option("--aggregation", "how a neighbourhood becomes one feature", choices=("mean", "adaptive"))
     option("--patch-size", "side of a neighbourhood, odd", type=odd, metavar="P")
     option(
@@ -85,6 +87,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(as_text(report, Path(options.out)))
     return 0
+
+
+def _depth(text: str) -> int | str:
+    return text if text == "auto" else whole(8, 16)(text)
 
 
 def _names(text: str) -> list[str]:

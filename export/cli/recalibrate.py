@@ -49,4 +49,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"pictures      {done.after.n} calibrated with{skipped}")
     print(f"threshold     {done.after.threshold:.4f}, was {done.before.threshold:.4f}")
     print(f"false alarms  {promise(done.after)}")
+    for note in done.survey.notes:
+        print(f"note          {note}")
     return 0

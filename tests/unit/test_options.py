@@ -24,6 +24,8 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "std": (["--std", "4,5,6"], [4, 5, 6]),
     "size": (["--size", "256"], 256),
     "resize": (["--resize", "288"], 288),
+    "accept_crop": (["--accept-crop"], True),
+    "depth": (["--depth", "12"], 12),
     "aggregation": (["--aggregation", "adaptive"], "adaptive"),
     "patch_size": (["--patch-size", "5"], 5),
     "stride": (["--stride", "3"], 3),
