@@ -7,16 +7,32 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from edge_config.message import JournalState, State
+from edge_config.message import TYPES, JournalState, State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 STATES: tuple[State, ...] = get_args(State)
+
+DROPPED = ("newer", "no slot", "degraded", "too old", "not scored")
+RECONNECTED = ("stalled", "lost", "absent", "crashed", "asked")
+RESTARTED = ("crashed", "hung", "start")
+RELOADED = ("taken", "refused")
+GAPS = (*TYPES, "other")
+STAGES = ("inspect", "preprocess", "embed", "search", "score", "detail")
+
+_OF_CONNECTIONS = ("handshake", "too many connections", "too much said")
+REFUSED = {
+    "events": (*_OF_CONNECTIONS, "no subscription"),
+    "control": (*_OF_CONNECTIONS, "rate", "role", "malformed", "busy", "unanswered", "internal"),
+    "access": ("key",),
+}
+"""Reasons by socket. All labels of counters are listed here: `increase()` does not see an event that makes a label."""
 
 _AGE_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0)
 _STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -25,7 +41,8 @@ _STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5,
 class Metrics:
     """All figures, in a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, cameras: Iterable[str] = ()) -> None:
+        """Begin every counter at 0, those of `cameras` too."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, and say nothing that a device needs
         self._registry = CollectorRegistry()
         self._totals: dict[tuple[Counter | str, ...], int] = {}
@@ -58,6 +75,7 @@ class Metrics:
         self.machine(None, None)
         self._journal.set(1)
         self._build.labels(_version()).set(1)
+        self._begin(list(cameras))
 
     def captured(self, camera: str, t_capture_ns: int, count: int = 1) -> None:
         """Count frames that a camera gave; `t_capture_ns` is the wall clock of the last of them."""
@@ -141,6 +159,25 @@ class Metrics:
     def text(self) -> bytes:
         """Give everything in the text format of Prometheus."""
         return generate_latest(self._registry)
+
+    def _begin(self, cameras: list[str]) -> None:
+        """Make every counter and histogram whose labels are known."""
+        labels: dict[Counter | Histogram, Iterable[tuple[str, ...]]] = {
+            self._captured: product(cameras),
+            self._dropped: product(cameras, DROPPED),
+            self._reconnects: product(cameras, RECONNECTED),
+            self._alerts: product(cameras),
+            self._messages: product(TYPES),
+            self._restarts: product(RESTARTED),
+            self._reloads: product(RELOADED),
+            self._gaps: product(GAPS),
+            self._refused: ((socket, reason) for socket, reasons in REFUSED.items() for reason in reasons),
+            self._age: product(cameras),
+            self._stage: product(STAGES),
+        }
+        for metric, values in labels.items():
+            for value in values:
+                metric.labels(*value)
 
     def _take_over(self, counter: Counter, by_label: Mapping[str, int], *labels: str) -> None:
         """Bring a counter up to the totals that are kept elsewhere."""

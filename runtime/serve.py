@@ -97,7 +97,7 @@ def _assemble(
     from runtime.pipeline import Camera, Pipeline
     from runtime.web import Page, Web
 
-    metrics, health = Metrics(), Health()
+    metrics, health = Metrics(settings.cameras), Health()
     at = {"device": settings.device}
     if settings.metrics.enabled:
         pages = {

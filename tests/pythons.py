@@ -88,7 +88,7 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
 
 def call(*words: str | Path) -> str:
     """Run a command to its good end, and return what it logged."""
-    environment = {**os.environ, "XDG_STATE_HOME": tempfile.gettempdir()}
+    environment = {**os.environ, "XDG_STATE_HOME": str(ROOT / "build/pythons/state")}
     return subprocess.run(
         [str(word) for word in words],
         cwd=ROOT,

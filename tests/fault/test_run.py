@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 import zmq
+from prometheus_client.parser import text_string_to_metric_families
 
 from edge_config.message import AlertMessage, ScoreMessage, StateMessage
 from runtime.cli.main import main
@@ -54,6 +56,42 @@ def test_signal_ends_it_cleanly(
         process.send_signal(number)
         assert process.wait(ENOUGH_S) == 0
         assert time.monotonic() - sent < END_S
+
+
+COUNTERS = {
+    "frames_captured_total": [{"camera": "cam1"}],
+    "frames_dropped_total": [
+        {"camera": "cam1", "reason": reason} for reason in ("newer", "no slot", "degraded", "too old", "not scored")
+    ],
+    "reconnects_total": [{"camera": "cam1", "reason": reason} for reason in ("stalled", "lost", "absent", "crashed")],
+    "alerts_total": [{"camera": "cam1"}],
+    "messages_total": [{"kind": kind} for kind in ("score", "alert", "state")],
+    "worker_restarts_total": [{"reason": reason} for reason in ("crashed", "hung", "start")],
+    "reloads_total": [{"result": result} for result in ("taken", "refused")],
+    "gaps_reported_total": [{"kind": kind} for kind in ("score", "alert", "state", "health", "other")],
+    "refused_total": [
+        {"socket": "control", "reason": "malformed"},
+        {"socket": "control", "reason": "rate"},
+        {"socket": "events", "reason": "handshake"},
+        {"socket": "access", "reason": "key"},
+    ],
+    "frame_age_seconds_count": [{"camera": "cam1"}],
+    "stage_seconds_count": [{"stage": stage} for stage in ("preprocess", "embed", "search")],
+}
+"""What is documented, of a device that has done nothing yet."""
+
+
+def test_counters_are_there_before_anything_happens(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
+    """A device that waits has every counter of README at 0, so that `increase()` sees the first event."""
+    source = write_pictures(tmp_path / "pictures", set(), 3)
+    words = ["--bundle", tiny_bundle, "--source", source, "--bind", endpoint, "--wait-subscribers", "1"]
+    with started(*DEVICE, "run", *words) as process:
+        address = wait_for_line(process, "running")["metrics"]
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=ENOUGH_S) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    found = {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+    wanted = {(f"patchedge_{name}", frozenset(one.items())): 0.0 for name, each in COUNTERS.items() for one in each}
+    assert wanted.items() <= found.items()
 
 
 def test_alert_in_progress_is_ended_for_subscribers(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import runtime
 from edge_config.message import State
-from runtime.metrics import STATES, Metrics
+from runtime.metrics import STAGES, STATES, Metrics
 
 STATE_NAMES: tuple[State, ...] = ("live", "frozen", "live", "disconnected")
 
@@ -103,6 +106,20 @@ def test_totals_of_a_feed_are_counted_once() -> None:
     found = figures(metrics)
     assert found["patchedge_frames_dropped_total{camera=top,reason=newer}"] == 5
     assert found["patchedge_reconnects_total{camera=top,reason=newer}"] == 5
+
+
+def test_every_reason_of_the_program_is_there_from_the_start() -> None:
+    """Each reason that some line counts by has a counter at 0 before anything happens."""
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(runtime.__path__[0]).rglob("*.py"))
+    counted = re.findall(r"(refused|dropped|reconnects)\[\"([\w ]+)\"\] \+=", source)
+    counted += [("refused", reason) for reason in re.findall(r"\._cut\(.*, \"([\w ]+)\"\)", source)]
+    counted += [("dropped", reason) for reason in re.findall(r"metrics\.dropped\(\w+, \"([\w ]+)\"", source)]
+    found = figures(Metrics(["top"]))
+    assert len(counted) > 12
+    for name, reason in counted:
+        assert any(f"_{name}_total{{" in one and f"reason={reason}" in one for one in found), (name, reason)
+    stages = set(re.findall(r"_timed\(\w+, \"(\w+)\"\)", source))
+    assert stages == set(STAGES)
 
 
 def test_unknown_is_not_zero() -> None:
