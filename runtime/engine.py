@@ -18,6 +18,7 @@ from runtime.frame import BundleInfo, SharedFrame, Wanted
 from runtime.jobs import Attach, Begin, Detach, Done, Load, Loaded, Refusal, View
 from runtime.life import Life, Lost, lost
 from runtime.link import LinkClosed, module
+from runtime.oom import Kills, Patience
 from runtime.parcel import pack
 
 _MOST = 2
@@ -52,6 +53,8 @@ class Engine:
         job_timeout_s: float = 10.0,
         load_timeout_s: float = 120.0,
         backoff: Backoff | None = None,
+        patience: Patience | None = None,
+        kills: Kills | None = None,
     ) -> None:
         """Say what to serve; nothing runs before `start`.
 
@@ -69,6 +72,8 @@ class Engine:
             load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds
                 indices, or where a provider other than the CPU may compile the graph.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
+            patience: the same where the kernel killed it for want of memory; by default 5 to 300 s.
+            kills: the kernel's count of those; by default the real one.
         """
         self._paths = dict(bundles)
         self._views = msgspec.json.encode(dict(views or {}))
@@ -78,8 +83,9 @@ class Engine:
         compiles = any(provider.name != CPU.name for provider in providers)
         load_timeout_s *= _BUILDS if compiles or self._begin.trust.rebuild_index else 1
         self._tell = tell
-        self._new_life = partial(Life, command, job_timeout_s, load_timeout_s)
+        self._new_life = partial(Life, command, job_timeout_s, load_timeout_s, kills)
         self._backoff = backoff or Backoff(0.5, 30.0)
+        self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._life: Life | None = None
         self._memories: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
@@ -193,7 +199,8 @@ class Engine:
             if isinstance(event, EngineRefused):
                 return
             if not self._closed:
-                self._wake.wait(self._backoff.after(time.monotonic() - began))
+                waits = self._patience if event.cause == "memory" else self._backoff
+                self._wake.wait(waits.after(time.monotonic() - began))
 
     def _live(self) -> EngineLost | EngineRefused:
         """Start a worker, listen to it until it is lost, and clear up after it; give what was told of that."""
@@ -214,7 +221,7 @@ class Engine:
         with self._lock:
             self._life = None
         how = life.end()
-        event = event or EngineLost("crashed", how)
+        event = event or how
         if not self._closed:
             self._tell(event)
         self._answer(life, event)

@@ -99,11 +99,12 @@ class EngineLost:
     """The inference worker is gone, and another one is started. The frames it had are answered next.
 
     Attributes:
-        cause: it ended by itself or was killed; it did not answer for too long and was killed; or it does not start.
+        cause: it ended by itself or was killed; the kernel killed it for want of memory; it did not answer for too
+            long and was killed; or it does not start.
         reason: more of it, in a few words.
     """
 
-    cause: Literal["crashed", "hung", "start"]
+    cause: Literal["crashed", "memory", "hung", "start"]
     reason: str
 
 

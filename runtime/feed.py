@@ -35,7 +35,8 @@ from runtime.grab import (
     Waits,
     Word,
 )
-from runtime.link import Link, LinkClosed, end, module, spawn
+from runtime.link import Link, LinkClosed, module, spawn
+from runtime.oom import MEMORY, Child, Kills, Patience
 from runtime.shared import SLOTS
 from runtime.shelf import NO_MEMORY, Shelf
 
@@ -77,8 +78,8 @@ class _Over(Exception):
 class _Connection:
     """One capture process, from its start to its end."""
 
-    def __init__(self, link: Link[Word]) -> None:
-        self.link = link
+    def __init__(self, link: Link[Word], child: Child) -> None:
+        self.link, self.child = link, child
         self.memory = NO_MEMORY
         self.since: float | None = None  # monotonic time of its first frame
         self.interval_s = 0.0  # between frames that are on time
@@ -104,7 +105,8 @@ class Feed:
     Attributes:
         live: the source is a camera or a stream: the newest frame is kept only. A recording loses no frame.
         reconnects: connections that ended, by reason: `stalled` (no frame for `stall_ms`), `lost` (it delivers no
-            more), `absent` (it does not open), `crashed` (the capture process died), `asked` (by `reconnect`).
+            more), `absent` (it does not open), `crashed` (the capture process died), `memory` (the kernel killed it
+            for want of memory), `asked` (by `reconnect`).
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class Feed:
         random: Random | None = None,
         clips: Clips = NO_CLIPS,
         depth: int = FULL_DEPTH,
+        kills: Kills | None = None,
     ) -> None:
         """Take a camera; nothing is opened before `start`.
 
@@ -129,13 +132,14 @@ class Feed:
             random: for the jitter of reconnects.
             clips: how alerts are filmed, if at all.
             depth: bits that are used in pictures of 16 bits, as the bundle says.
+            kills: the kernel's count of processes that it killed for want of memory; by default the real one.
 
         Raises:
             SourceUnavailable: a URL of a kind that is not known.
         """
         self._kind = address.kind(camera.source)
         self.live = self._kind != "recording"
-        self.reconnects = {"stalled": 0, "lost": 0, "absent": 0, "crashed": 0, "asked": 0}
+        self.reconnects = {"stalled": 0, "lost": 0, "absent": 0, "crashed": 0, MEMORY: 0, "asked": 0}
         self._name = name
         self._camera = camera
         self._stall_s = camera.stall_ms / 1000
@@ -154,6 +158,8 @@ class Feed:
         self._clips = clips
         self._depth = depth
         self._clip_problems: set[str] = set()
+        self._kills = kills
+        self._patience = Patience()
         self._undead: list[subprocess.Popen[bytes]] = []
         # The kernel may hold a capture process inside a driver for ever: nothing waits for its thread at exit.
         self._thread = threading.Thread(target=self._run, name=f"feed {name}", daemon=True)
@@ -240,7 +246,8 @@ class Feed:
                 return
             self.reconnects[over.cause] += 1
             self._change("stalled" if over.cause == "stalled" else "disconnected", over.what)
-            self._pause(self._backoff.after(delivered_s), devices)
+            waits = self._patience if over.cause == MEMORY else self._backoff
+            self._pause(waits.after(delivered_s), devices)
 
     def _pause(self, seconds: float, devices: list[str]) -> None:
         """Wait before the next try, but not when there are other devices than before the last one."""
@@ -262,7 +269,7 @@ class Feed:
             process, sock = spawn(self._command, self._hide if self.live else None)
         except OSError as error:
             return _Over("crashed", f"no capture process can be started ({error.strerror})"), 0.0
-        connection = _Connection(Link(sock, Word))
+        connection = _Connection(Link(sock, Word), Child(process, self._kills))
         with self._lock:
             self._asked = False
             self._connection = connection
@@ -281,14 +288,14 @@ class Feed:
         if self._asked:
             over = _Over("asked", "a new connection was asked for")
         elif over.cause == "crashed" and process.returncode:
-            over = _Over("crashed", _describe_death(process.returncode))
+            over = _of_death(connection.child, process.returncode)
         return over, delivered_s
 
     def _end(self, connection: _Connection, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
             self._connection = None
         connection.link.close()
-        if not end(process):
+        if not connection.child.end():
             self._undead.append(process)
         self._shelf.retire(connection.memory)
 
@@ -328,6 +335,7 @@ class Feed:
             connection.opened = True
             connection.interval_s = word.interval_s
             connection.patience_s = self._stall_s + OPENING_S + word.interval_s
+            connection.child.look()  # most of what it takes, it has now
         elif isinstance(word, Waits):
             connection.patience_s = self._stall_s + word.seconds
         elif isinstance(word, MemoryReady):
@@ -383,5 +391,7 @@ def _free(link: Link[Word], slot: int) -> None:
         link.send(Free(slot))
 
 
-def _describe_death(code: int) -> str:
-    return f"capture process killed by signal {-code}" if code < 0 else f"capture process ended with code {code}"
+def _of_death(child: Child, code: int) -> _Over:
+    if starved := child.killed_for_memory():
+        return _Over(MEMORY, f"capture process {starved}")
+    return _Over("crashed", f"capture process {f'killed by signal {-code}' if code < 0 else f'ended with code {code}'}")

@@ -15,10 +15,11 @@ from edge_config.message import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused
 from runtime.frame import BundleInfo, SharedFrame, Wanted
 from runtime.jobs import Done, FromWorker, Job, Load, Loaded, ToWorker
-from runtime.link import Link, LinkClosed, end, spawn
+from runtime.link import Link, LinkClosed, spawn
+from runtime.oom import Child, Kills
 from runtime.parcel import unpack
 
-Cause = Literal["crashed", "hung", "start"]
+Cause = Literal["crashed", "memory", "hung", "start"]
 
 
 class Lost(Exception):
@@ -37,13 +38,16 @@ def lost(cause: Cause, reason: str) -> Lost:
 class Life:
     """A worker. The methods are for one thread at a time, but `receive`, which waits."""
 
-    def __init__(self, command: Sequence[str], job_timeout_s: float, load_timeout_s: float) -> None:
+    def __init__(
+        self, command: Sequence[str], job_timeout_s: float, load_timeout_s: float, kills: Kills | None = None
+    ) -> None:
         """Start the process; it dies with the thread that does this.
 
         Args:
             command: of the process.
             job_timeout_s: a worker that owes an answer to a frame for so long is hung.
             load_timeout_s: a worker that owes an answer to a `Load` for so long is hung.
+            kills: the kernel's count of those that it killed for want of memory.
 
         Raises:
             Lost: there is no process, no memory or no descriptor to be had.
@@ -52,6 +56,7 @@ class Life:
             self._process, sock = spawn(command)
         except OSError as error:
             raise lost("start", f"cannot be started ({error.strerror})") from error
+        self._child = Child(self._process, kills)
         self._link: Link[FromWorker] = Link(sock, FromWorker)
         self._job_timeout_s = job_timeout_s
         self._load_timeout_s = load_timeout_s
@@ -133,11 +138,12 @@ class Life:
                 os.close(descriptor)
 
     def watch(self) -> None:
-        """Look whether an answer is overdue.
+        """Look whether an answer is overdue, and what memory it takes.
 
         Raises:
             Lost: so it is.
         """
+        self._child.look()
         now = time.monotonic()
         jobs = [since for _, _, since in self.jobs.values()]
         if jobs and now - max(jobs[0], self._answered_s[Job]) > self._job_timeout_s:
@@ -154,11 +160,15 @@ class Life:
         """End it without asking."""
         self._process.kill()
 
-    def end(self) -> str:
+    def end(self) -> EngineLost:
         """Free what it has, and say how it ended; for the thread that receives."""
         self._link.close()
-        end(self._process)
-        return _how(self._process)
+        self._child.end()
+        bundles = tuple(info.path for info in self.bundles.values())
+        sent = tuple(load.path for load, _ in self.loads.values())
+        cameras = {camera for load, _ in self.loads.values() for camera in load.cameras} | set(self.bundles)
+        reason = self._child.killed_for_memory((*bundles, *sent), max(1, len(cameras)))
+        return EngineLost("memory", reason) if reason else EngineLost("crashed", _how(self._process))
 
 
 def _sizes(message: Done | Loaded) -> tuple[int, ...]:

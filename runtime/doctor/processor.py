@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 from edge_config import profiles
-from runtime.doctor.finding import Finding, lines, number
+from runtime.doctor.finding import Finding, lines
+from runtime.groups import MemoryGroups
 from runtime.machine import Machine
 
 _FEATURES = {
@@ -41,7 +42,6 @@ _ARM_PARTS = {
 
 _MIB = 1 << 20
 _LEAST_MIB = 512  # the runtime with one camera and a small bundle takes about 300
-_BIG = 1 << 50  # version 1 of control groups says "no limit" by a number
 
 
 def processor(root: Path, machine: str | None = None) -> Finding:
@@ -82,8 +82,9 @@ def memory(root: Path) -> Finding:
     total = next(
         (int(line.split()[1]) * 1024 for line in lines(root / "proc/meminfo") if line.startswith("MemTotal:")), 0
     )
-    left = Machine(proc=str(root / "proc"), cgroup=str(root / "sys/fs/cgroup")).read().available_bytes
-    limit = _limit(root)
+    places = {"proc": str(root / "proc"), "cgroup": str(root / "sys/fs/cgroup")}
+    left = Machine(**places).read().available_bytes
+    limit = MemoryGroups(**places).limit()
     data = {"total_bytes": total, "available_bytes": left, "limit_bytes": limit}
     says = f"{total // _MIB} MiB" if total else "not known"
     says += f", limited to {limit // _MIB}" if limit is not None else ""
@@ -133,11 +134,6 @@ def _groups(root: Path) -> list[Path]:
     top = root / "sys/fs/cgroup"
     group = top / own.strip("/")
     return [folder for folder in (group, *group.parents) if folder.is_relative_to(top)]
-
-
-def _limit(root: Path) -> int | None:
-    limits = (number(folder / "memory.max") for folder in _groups(root))
-    return min((limit for limit in limits if limit is not None and limit < _BIG), default=None)
 
 
 def _quota(root: Path) -> float | None:
