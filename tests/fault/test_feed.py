@@ -210,7 +210,7 @@ def test_device_that_is_plugged_in_is_opened_at_once(tmp_path: Path) -> None:
 
 def test_driver_that_lets_no_process_end_gets_no_more_of_them(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that cannot even be killed do not pile up; when they end, the camera is opened anew."""
-    monkeypatch.setattr("runtime.feed.end", lambda _: False)
+    monkeypatch.setattr("runtime.oom.end", lambda _: False)
     with reading(remote.source, **SOON) as reader:
         for _ in range(UNDEAD):
             remote.do(PICTURE, HANG_HARD)
