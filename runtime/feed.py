@@ -269,7 +269,7 @@ class Feed:
             process, sock = spawn(self._command, self._hide if self.live else None)
         except OSError as error:
             return _Over("crashed", f"no capture process can be started ({error.strerror})"), 0.0
-        connection = _Connection(Link(sock, Word), Child(process, self._kills))
+        connection = _Connection(Link(sock, Word), Child(self._name, process, self._kills))
         with self._lock:
             self._asked = False
             self._connection = connection

@@ -56,7 +56,7 @@ class Life:
             self._process, sock = spawn(command)
         except OSError as error:
             raise lost("start", f"cannot be started ({error.strerror})") from error
-        self._child = Child(self._process, kills)
+        self._child = Child("worker", self._process, kills)
         self._link: Link[FromWorker] = Link(sock, FromWorker)
         self._job_timeout_s = job_timeout_s
         self._load_timeout_s = load_timeout_s
@@ -111,6 +111,7 @@ class Life:
         if loaded.number not in self.loads:
             raise _senseless("an answer to no bundle")
         self._answered_s[Load] = time.monotonic()
+        self._child.look()
         load, _ = self.loads.pop(loaded.number)
         starts = loaded.number in self.starting
         self.starting.discard(loaded.number)
@@ -138,12 +139,11 @@ class Life:
                 os.close(descriptor)
 
     def watch(self) -> None:
-        """Look whether an answer is overdue, and what memory it takes.
+        """Look whether an answer is overdue.
 
         Raises:
             Lost: so it is.
         """
-        self._child.look()
         now = time.monotonic()
         jobs = [since for _, _, since in self.jobs.values()]
         if jobs and now - max(jobs[0], self._answered_s[Job]) > self._job_timeout_s:

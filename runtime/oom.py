@@ -55,6 +55,8 @@ class Kills:
         self._lock = threading.Lock()
         self._kills, self._refusals = self.groups.kills(), self.groups.refusals()
         self._seen, self._seen_s = self._kills, clock()
+        self.peak_bytes: dict[str, int] = {}
+        """Most that the children of a kind had, as far as it was seen."""
 
     def look(self) -> None:
         """Forget kills that nobody claims: others were killed; to be done now and then."""
@@ -88,23 +90,23 @@ def kernel() -> Kills:
 
 
 class Child:
-    """What a child process takes of memory, and whether that was its end.
+    """What a child process takes of memory, and whether that was its end."""
 
-    Attributes:
-        peak_bytes: most that it had so far, as far as it was seen.
-    """
+    def __init__(self, kind: str, process: subprocess.Popen[bytes], kills: Kills | None = None) -> None:
+        """Take a child that was started.
 
-    def __init__(self, process: subprocess.Popen[bytes], kills: Kills | None = None) -> None:
-        """Take a child that was started; `kills` is the kernel's count, by default that of all children."""
-        self._process = process
+        Args:
+            kind: what it does: children of a kind take as much.
+            process: the child.
+            kills: the kernel's count, by default that of all children.
+        """
+        self._kind, self._process = kind, process
         self._kills = kills or kernel()
-        self.peak_bytes = 0
 
     def look(self) -> None:
-        """See what it has; to be done now and then."""
+        """See what it has; to be done when it has taken the most of it."""
         kib = field(Path(f"/proc/{self._process.pid}/status"), "VmHWM:")
-        self.peak_bytes = max(self.peak_bytes, (kib or 0) * 1024)
-        self._kills.look()
+        self._had((kib or 0) * 1024)
 
     def end(self) -> bool:
         """End it as `link.end` does."""
@@ -112,7 +114,7 @@ class Child:
         gone = end(self._process)
         after = _largest(resource.RUSAGE_CHILDREN)
         if after > max(before, _largest(resource.RUSAGE_SELF)):  # a child begins with what its parent has
-            self.peak_bytes = max(self.peak_bytes, after)
+            self._had(after)
         return gone
 
     def killed_for_memory(self, bundles: tuple[str, ...] = (), cameras: int = 1) -> str:
@@ -127,13 +129,17 @@ class Child:
         limit = self._kills.groups.limit()
         have = limit or self._kills.groups.total() or 0
         whose = "the limit of its control group is" if limit else "this machine has"
-        had = f", it had {self.peak_bytes // _MIB} MiB of that" if self.peak_bytes else ""
+        peak = self._kills.peak_bytes.get(self._kind, 0)
+        had = f", it had {peak // _MIB} MiB of that" if peak else ""
         enough = _enough_mib(have, bundles, cameras)
         remedy = "raise the limit (MemoryMax= of systemd, --memory of docker)" if limit else "end other programs"
         return (
             f"killed by the kernel for want of memory: {whose} {have // _MIB} MiB{had}; "
             f"some {enough} MiB for all of patchedge should be enough: {remedy}"
         )
+
+    def _had(self, peak_bytes: int) -> None:
+        self._kills.peak_bytes[self._kind] = max(peak_bytes, self._kills.peak_bytes.get(self._kind, 0))
 
 
 class Patience:

@@ -21,6 +21,7 @@ from runtime.journal.recorder import JournalChanged, Written
 from runtime.machine import Machine
 from runtime.metrics import Metrics
 from runtime.notify import Notifier
+from runtime.oom import kernel
 from runtime.reloads import Reloads
 from runtime.watched import Watched
 from runtime.wire import RESTARTED, Wire
@@ -230,6 +231,7 @@ class Oversight:
                 new = missed - self._missed.get(name, 0)
                 self._load.count(new, new)
             self._missed[name] = missed
+        kernel().look()
         reading = self._machine.read()
         self._metrics.machine(reading.temperature_c, reading.available_bytes)
         if self._degrade.update(now_s, Strain(self._load.take(), reading.temperature_c, reading.available_mb)):

@@ -118,8 +118,8 @@ def test_reason_names_limit_and_remedy(tmp_path: Path) -> None:
     write(tmp_path, V2[1], EVENTS.format(0))
     write(tmp_path, "cgroup/app/edge/memory.max", 160 * MIB)
     kills = Kills(groups(tmp_path))
-    child = Child(dead(KILL), kills)
-    child.peak_bytes = 121 * MIB
+    child = Child("worker", dead(KILL), kills)
+    kills.peak_bytes["worker"] = 121 * MIB
     write(tmp_path, V2[1], EVENTS.format(3))
     reason = child.killed_for_memory()
     assert "for want of memory: the limit of its control group is 160 MiB, it had 121 MiB of that" in reason
@@ -138,7 +138,7 @@ def test_other_ends_are_not_for_memory(command: str, tmp_path: Path) -> None:
     write(tmp_path, "proc/self/cgroup", V2[0])
     write(tmp_path, V2[1], EVENTS.format(0))
     kills = Kills(groups(tmp_path))
-    child = Child(dead(command), kills)
+    child = Child("worker", dead(command), kills)
     write(tmp_path, V2[1], EVENTS.format(1))
     assert child.killed_for_memory() == ""
 
