@@ -5,6 +5,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── NoImages                        a folder or video without a picture
 │   ├── UnreadableImage                 a picture that is truncated or no picture
 │   ├── TooFewImages                    not enough pictures to learn and to calibrate
+│   ├── BlindThreshold                  a new threshold that would no longer find what the old one does
 │   ├── TargetExists                    the file or folder to be written is there already
 │   ├── NotWritten                      a file that the system does not take: no room, no right, no folder
 │   └── MissingExtra                    an optional part is not installed
@@ -85,6 +86,10 @@ class UnreadableImage(UsageError):
 
 class TooFewImages(UsageError):
     """There are not enough pictures to learn from and to calibrate with."""
+
+
+class BlindThreshold(UsageError):
+    """A new threshold would no longer find what the old one does."""
 
 
 class TargetExists(UsageError):

@@ -16,13 +16,14 @@ from edge_config import manifest as manifests
 from edge_config.bundle import Bundle
 from edge_config.errors import NoImages
 from edge_config.manifest import Calibration, Scene
+from export.blinding import refuse_blinding
 from export.calibrate import calibrate
 from export.images import Pictures, evenly
 from export.progress import progress
 from export.scene import MOST_PICTURES, learn, widened
 from export.seal import now
 from export.survey import Survey, look
-from runtime.load import load, scene_reference
+from runtime.load import golden_images, load, scene_reference
 from runtime.threads import limit_threads
 
 
@@ -34,6 +35,7 @@ class Recalibration(msgspec.Struct, frozen=True):
         before, after: the two calibrations.
         skipped: pictures that could not be read.
         survey: what was found before the work began.
+        problem: what is wrong with the new threshold, with `force`; None if nothing is.
     """
 
     bundle_id: str
@@ -42,6 +44,7 @@ class Recalibration(msgspec.Struct, frozen=True):
     after: Calibration
     skipped: list[str]
     survey: Survey
+    problem: str | None
 
 
 def recalibrate(
@@ -65,11 +68,12 @@ def recalibrate(
         max_images: take so many, spread evenly.
         skip_bad: pass over pictures that cannot be read.
         threads: of ONNX Runtime and hnswlib; 0 means all cores.
-        force: replace the bundle that is at `out`.
+        force: replace the bundle that is at `out`, and take a threshold that blinds.
 
     Raises:
         BundleError: the source must not be served.
         UsageError: pictures or target that cannot be used.
+        BlindThreshold: with these pictures a fault that was found would not be found any more.
     """
     threads = limit_threads(threads)
     bundles.refuse_target(out, force=force)
@@ -77,11 +81,13 @@ def recalibrate(
     pictures = Pictures(images, limit=max_images, skip_bad=skip_bad)
     seen = look(pictures, images, least=1, depth=bundle.manifest.preprocessing.depth)
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
-    scores = np.array([scorer(image).value for _, image in walk])
-    if not len(scores):
+    scores = [(name, scorer(image).value) for name, image in walk]
+    if not scores:
         raise NoImages("no usable pictures", where=str(images))
     before = bundle.manifest.calibration
-    after = calibrate(scores, before.alpha if alpha is None else alpha)
+    after = calibrate(np.array([score for _, score in scores]), before.alpha if alpha is None else alpha)
+    golden = [scorer(image).value for image in golden_images(bundle, scorer.grid)]
+    problem = refuse_blinding(before.threshold, after.threshold, golden, scores, where=images, force=force)
     changed = msgspec.structs.replace(
         bundle.manifest,
         calibration=after,
@@ -94,7 +100,7 @@ def recalibrate(
             shutil.copyfile(bundle.file(name), folder / name)
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
-    return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped), seen)
+    return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped), seen, problem)
 
 
 def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene | None:

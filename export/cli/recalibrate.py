@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from runtime.cli.arguments import between, whole
 
 NAME = "recalibrate"
 HELP = "make a bundle with a new threshold from new normal pictures; graph and bank stay as they are"
+
+_FORCE = "replace a bundle that is there, and take a threshold that would miss the bundle's golden fault"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-images", type=whole(1, 10**9), metavar="N", help="take N pictures, spread evenly")
     parser.add_argument("--skip-bad", action="store_true", help="pass over pictures that cannot be read")
     parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
-    parser.add_argument("--force", action="store_true", help="replace a bundle that is there")
+    parser.add_argument("--force", action="store_true", help=_FORCE)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         force=args.force,
     )
+    if done.problem:
+        print(f"patchedge-export: warning: {done.problem}", file=sys.stderr)
     if args.json:
         import msgspec
 
@@ -51,4 +56,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"false alarms  {promise(done.after)}")
     for note in done.survey.notes:
         print(f"note          {note}")
+    if done.problem:
+        print(f"warning       {done.problem}")
     return 0

@@ -1,0 +1,65 @@
+"""A threshold that blinds: before it is sealed, is a fault that was found still found?
+
+A new threshold follows the highest scores of the new pictures. One person among them, or a scene that the bank does not
+know, lifts it over everything that the bundle was made to find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_config.errors import BlindThreshold
+
+MAX_GROWTH = 2.0
+"""New threshold by the old one. Light and wear of a day move it by tenths; a person among 100 frames of an empty room
+by 5.5, twenty pictures of another scene by 2.6."""
+
+MAX_NAMED = 5
+"""Pictures that are named at most, the highest first."""
+
+
+def refuse_blinding(
+    before: float,
+    after: float,
+    golden: Sequence[float],
+    scores: Sequence[tuple[str, float]],
+    *,
+    where: Path,
+    force: bool,
+) -> str | None:
+    """Return what is wrong with a new threshold; None if nothing is.
+
+    Args:
+        before: the old threshold.
+        after: the new one.
+        golden: scores of the bundle's golden frames; those above the old threshold are faults that are found now.
+        scores: name and score of each new picture.
+        where: the new pictures are from.
+        force: let it pass.
+
+    Raises:
+        BlindThreshold: the new one passes a golden fault, or is more than `MAX_GROWTH` times the old one, and nobody
+            wants it so.
+    """
+    found = [score for score in golden if score > before]
+    lost = min((score for score in found if score <= after), default=None)
+    grown = after > MAX_GROWTH * before
+    if lost is None and not grown:
+        return None
+    by_what = f", {after / before:.1f} times (at most {MAX_GROWTH:g} are expected)" if grown and before > 0 else ""
+    fault = f"; a golden fault of the bundle, score {lost:.4g}, would not be found any more" if lost is not None else ""
+    limit = min([*([] if lost is None else [lost]), *([MAX_GROWTH * before] if grown else [])])
+    problem = f"the threshold would rise from {before:.4g} to {after:.4g}{by_what}{fault}; {_culprits(scores, limit)}"
+    if not force:
+        remedy = "remove those that are not normal; where the scene is new, fit with them; or give --force"
+        raise BlindThreshold(problem, where=str(where), remedy=remedy)
+    return problem
+
+
+def _culprits(scores: Sequence[tuple[str, float]], limit: float) -> str:
+    """Name the pictures that lifted the threshold over the limit, the highest first."""
+    above = sorted((one for one in scores if one[1] >= limit), key=lambda one: -one[1])
+    named = ", ".join(f"{name} ({score:.4g})" for name, score in above[:MAX_NAMED])
+    more = f" and {len(above) - MAX_NAMED} more" if len(above) > MAX_NAMED else ""
+    return f"{len(above)} of {len(scores)} pictures did it: {named}{more}"
