@@ -19,6 +19,7 @@ from export.aggregate import bilinear_matrix
 from export.network import Network
 from export.progress import progress
 from runtime.frame import Image, Neighbours, Score
+from runtime.golden import unit
 from runtime.scorer import Scorer
 from runtime.search import Search
 
@@ -31,11 +32,6 @@ LEVELS = 1.0
 
 LEVELS_MEAN = 0.25
 """Bilinear weights of 11 bits round some pixels to the other level; another kernel is off by whole levels."""
-
-SMALLEST = 0.02
-"""Share of a feature's length that differences of distances are taken relative to at least. Features of one network
-differ by up to 4e-6 of their length between two ways, by 1e-6 on average, and distances by as much, however small they
-are: of 2e-2 of the length that is within the limits below. Scenes that stand still have distances as small as this."""
 
 ROUNDING = 1e-4
 """Share of a feature's length that rounding may be (`GRAPH`): a threshold no larger separates nothing."""
@@ -162,12 +158,6 @@ def relative(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray
     return np.asarray(apart / np.maximum(lengths, np.finfo(np.float32).tiny))
 
 
-def unit(distances: NDArray[np.float32], features: NDArray[np.float32]) -> float:
-    """Give what differences of distances are a share of: the largest, or what is rounding beside it."""
-    length = float(np.linalg.norm(features, axis=1).max())
-    return float(np.max([distances.max(), SMALLEST * length, np.finfo(np.float32).tiny]))
-
-
 def is_clear(features: NDArray[np.float32], score: Score, bank: NDArray[np.float32], margin: float = 1e-3) -> bool:
     """Tell whether no second patch and no second entry are so near to the deciding ones that rounding could choose."""
     patches = np.partition(score.distances, -2)[-2:] if len(score.distances) > 1 else np.array([0, 1])
@@ -208,17 +198,19 @@ def _refuse_below(device: Neighbours, true: Neighbours, features: NDArray[np.flo
 
 def _judge(parity: Parity, limits: Limits) -> None:
     """Refuse what is beyond the limits; NaN is."""
+    machine = "the versions of the packages may not go together"
+    index = "the index misses too many nearest entries of this bank: try another --coreset or --seed, and report it"
     checks = [
-        ("resized pixels, levels", parity.resize_levels.largest, LEVELS),
-        ("resized pixels, levels, mean", parity.resize_levels.mean, LEVELS_MEAN),
-        *_checks(f"ONNX Runtime against {parity.reference}", parity.graph, limits),
-        *_checks("the index against the exact search", parity.search, SEARCH),
+        ("resized pixels, levels", parity.resize_levels.largest, LEVELS, machine),
+        ("resized pixels, levels, mean", parity.resize_levels.mean, LEVELS_MEAN, machine),
+        *((*check, machine) for check in _checks(f"ONNX Runtime against {parity.reference}", parity.graph, limits)),
+        *((*check, index) for check in _checks("the index against the exact search", parity.search, SEARCH)),
     ]
-    for what, found, limit in checks:
+    for what, found, limit, reason in checks:
         if not found <= limit:
             raise ParityRefused(
                 f"parity gate: {what}: differs by {found:.2e}, allowed is {limit:.0e}",
-                remedy="no bundle was made; the versions of the packages may not go together",
+                remedy=f"no bundle was made; {reason}",
             )
 
 

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from edge_config import bundle as bundles
 from edge_config import manifest as manifests
-from edge_config.errors import TooFewImages, UsageError
+from edge_config.bundle import Bundle
+from edge_config.errors import BundleParity, ParityRefused, TooFewImages, UsageError
 from edge_config.manifest import Manifest, Scoring
 from export.bank import embed_pictures
 from export.calibrate import calibrate, hold_out
@@ -33,6 +34,7 @@ from export.scene import MOST_PICTURES as MOST_SCENE_PICTURES
 from export.scene import learn
 from export.survey import Survey, look_for
 from runtime.frame import Image
+from runtime.golden import exact, score_golden, write_golden
 from runtime.load import assemble, load
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
@@ -140,8 +142,7 @@ def fit(options: Options) -> Report:
         with clock("scene"):
             scene, reference = learn(pictures.again(evenly(len(features), MOST_SCENE_PICTURES)))
         with clock("seal"):
-            whole = replace(scorer, search=scorer.whole)
-            _save_golden(folder / bundles.GOLDEN, normal, faults, memory.bank, whole, reference)
+            _save_golden(folder / bundles.GOLDEN, normal, faults, memory.bank, scorer, reference)
             manifest = Manifest(
                 format_version=manifests.FORMAT_VERSION,
                 files=bundles.file_table(folder),
@@ -157,7 +158,7 @@ def fit(options: Options) -> Report:
                 created=now(),
             )
             (folder / bundles.MANIFEST).write_bytes(manifests.encode(manifest))
-            sealed, _ = load(folder, threads)
+            sealed = _load_again(folder, threads)
         if options.precision == "int8":
             with clock("cost of int8"):
                 cost = measure_cost(pictures, ~held, normal, faults, network, memory, scorer, scoring, options)
@@ -185,6 +186,19 @@ def _require(pictures: int, options: Options) -> None:
             where=options.images,
             remedy="take a few hundred of the normal scene",
         )
+
+
+def _load_again(folder: Path, threads: int) -> Bundle:
+    """Load the bundle as a device does.
+
+    Raises:
+        ParityRefused: its golden frames score otherwise than a moment ago, which no data may cause.
+    """
+    try:
+        return load(folder, threads)[0]
+    except BundleParity as error:
+        remedy = "no bundle was made; the same packages on the same machine gave other numbers a moment ago: report it"
+        raise ParityRefused(error.what, remedy=remedy) from error
 
 
 def _score_held(features: NDArray[np.float32], held: NDArray[np.bool_], scorer: Scorer) -> NDArray[np.float64]:
@@ -242,15 +256,7 @@ def _save_golden(
     Beside them goes the reference of the scene.
     """
     frames = [*_clear(normal, GOLDEN_NORMAL, bank, scorer), *_clear(faults, GOLDEN_FAULTS, bank, scorer)]
-    scores = [scorer(frame) for frame in frames]
-    np.savez_compressed(
-        path,
-        allow_pickle=False,
-        scores=np.array([score.value for score in scores]),
-        distances=np.array([score.distances for score in scores], dtype=np.float32),
-        scene_reference=reference,
-        **{f"frame_{number}": frame for number, frame in enumerate(frames)},
-    )
+    write_golden(path, [score_golden(frame, scorer) for frame in frames], scene_reference=reference)
 
 
 def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scorer: Scorer) -> list[Image]:
@@ -260,7 +266,7 @@ def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scor
     others: list[Image] = []
     for frame in candidates:
         features = scorer.embed(scorer.preprocess(frame))
-        score = scorer.judge(features)
+        score = scorer.score(features, exact(scorer, features))
         (clear if is_clear(features, score, bank) else others).append(frame)
         if len(clear) == wanted:
             break

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +20,7 @@ from edge_config.sections import CPU, Provider, SearchKind, Trust
 from runtime.arrays import read_archive, read_array
 from runtime.embed import Embed
 from runtime.frame import Grid, Image
+from runtime.golden import NOT_GOLDEN, Golden, compare, read_golden
 from runtime.history import History
 from runtime.index import build_index
 from runtime.lazy import LazySearch
@@ -37,14 +39,8 @@ HASTY_EF = 8
 """Candidate list of the graph where only bounds are wanted. Measured on three scenes: 7 patches in a frame go on
 to the exact search where the ef of the manifest leaves 5, and the graph takes a quarter to two thirds of its time."""
 
-_EVERY = 8
-"""Of the patches of a golden frame that are searched: an index or a bank that is wrong is wrong everywhere."""
-
-_SMALLEST = 0.01
-"""Share of the largest golden score or distance: relative to less, rounding would look like a difference."""
-
-_NOT_GOLDEN = (OSError, ValueError, KeyError, IndexError, TypeError)
-"""What reading golden.npz can raise."""
+_COMPUTE = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib")
+"""Packages that scores are computed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,7 @@ def prepare(
         raise BundleParity(
             checked.differences,
             where=str(bundle.path),
-            remedy="use the package versions of the manifest, or export on this kind of machine",
+            remedy=_remedy(bundle),
         )
     return scorer
 
@@ -177,7 +173,7 @@ def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
     Raises:
         BundleShapeMismatch: its file holds none.
     """
-    return [image for image, _, _ in _golden(bundle, grid.hw[0] * grid.hw[1])]
+    return [one.frame for one in _golden(bundle, grid)]
 
 
 def scene_reference(bundle: Bundle) -> Thumbnail | None:
@@ -189,7 +185,7 @@ def scene_reference(bundle: Bundle) -> Thumbnail | None:
     path = bundle.file(bundles.GOLDEN)
     try:
         found: Thumbnail | None = read_archive(path, "scene_reference").get("scene_reference")
-    except _NOT_GOLDEN as error:
+    except NOT_GOLDEN as error:
         raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
     if found is not None and (found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < SMALLEST_SIDE):  # noqa: PLR2004 - rows, columns
         raise BundleShapeMismatch(f"scene_reference {found.dtype} {found.shape} is no thumbnail", where=str(path))
@@ -290,34 +286,33 @@ def _check_golden(bundle: Bundle, scorer: Scorer) -> GoldenCheck:
             where=str(bundle.path),
             remedy=f"it has {', '.join(tolerances) or 'none'}",
         )
-    scores, distances = [], []
-    golden = _golden(bundle, scorer.grid.hw[0] * scorer.grid.hw[1])
-    least_score = _SMALLEST * max(abs(score) for _, score, _ in golden) or 1.0
-    least_distance = _SMALLEST * max(float(patches.max()) for _, _, patches in golden) or 1.0
-    for frame, score, patches in golden:
-        features = scorer.embed(scorer.preprocess(frame))
-        scores.append(abs(scorer.judge(features).value - score) / max(abs(score), least_score))
-        largest = max(float(patches.max()), least_distance)
-        some = scorer.whole(features[::_EVERY]).distance
-        distances.append(float(np.abs(some - patches[::_EVERY]).mean()) / largest)
-    # np.max and not max: a NaN must not get lost
-    return GoldenCheck(provider, len(golden), float(np.max(scores)), float(np.max(distances)), tolerances[provider])
+    golden = _golden(bundle, scorer.grid)
+    found = compare(golden, scorer, bundle.manifest.scoring, bundle.manifest.coreset.size)
+    return GoldenCheck(provider, len(golden), found.scores, found.distances_mean, tolerances[provider])
 
 
-def _golden(bundle: Bundle, patches: int) -> list[tuple[Image, float, NDArray[np.float32]]]:
-    """Read the golden frames, their scores and their patch distances."""
-    path = bundle.file(bundles.GOLDEN)
+def _golden(bundle: Bundle, grid: Grid) -> list[Golden]:
+    return read_golden(bundle.file(bundles.GOLDEN), grid.hw[0] * grid.hw[1])
+
+
+def _other_versions(made: Mapping[str, str]) -> str:
+    """Return the packages that compute scores and are of another version here, in words; empty if there is none."""
+    here = {name: _version(name) for name in _COMPUTE if name in made}
+    return ", ".join(f"{name} {made[name]} (here {version})" for name, version in here.items() if version != made[name])
+
+
+def _version(name: str) -> str:
     try:
-        golden = read_archive(path)
-        distances = golden["distances"]
-        found = [
-            (golden[f"frame_{number}"], float(score), distances[number])
-            for number, score in enumerate(golden["scores"])
-        ]
-    except _NOT_GOLDEN as error:
-        raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
-    if not found or any(frame.dtype != np.uint8 or frame.shape[2:] != (3,) for frame, _, _ in found):
-        raise BundleShapeMismatch("not golden frames, uint8 [H, W, 3]", where=str(path))
-    if distances.shape != (len(found), patches) or distances.dtype != np.float32:
-        raise BundleShapeMismatch(f"distances {distances.shape}, not {(len(found), patches)}", where=str(path))
-    return found
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # another build of it, such as onnxruntime-gpu
+        return "another build"
+
+
+def _remedy(bundle: Bundle) -> str:
+    """Return what may help where the numbers differ: packages are named only if they are others."""
+    others = _other_versions(bundle.manifest.versions)
+    return (
+        f"it was made with {others}: use these, or fit on this kind of machine"
+        if others
+        else "the packages are those it was made with: fit on this kind of machine, and report it"
+    )

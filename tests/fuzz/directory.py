@@ -11,7 +11,7 @@ import numpy as np
 from edge_config import bundle as bundles
 from edge_config.errors import PatchedgeError
 from edge_config.sections import Trust
-from runtime import load
+from runtime import golden, load
 from runtime.trust import read
 from tests.forge import reseal
 from tests.fuzz import small
@@ -50,7 +50,7 @@ def _read(folder: Path) -> None:
     with contextlib.suppress(PatchedgeError):
         found = read(folder, _TRUST)
         load.scene_reference(found)
-        load._golden(found, 4)
+        golden.read_golden(found.file(bundles.GOLDEN), 4)
         bank = load._array(found, bundles.BANK, (small.SIZE, small.DIMENSION), np.float32)
         load._array(found, bundles.NEIGHBOURS, (small.SIZE, small.B), np.int32)
         load._graph(found, bank, 1)(small.bank())

@@ -97,7 +97,13 @@ def test_bundle_verifies_and_shows_its_manifest(workshop: Path) -> None:
 def test_golden_frames_hold_what_sealing_saw(workshop: Path) -> None:
     """Golden frames come with their scores and a distance for each patch, and `check` finds them again here."""
     with np.load(workshop / "one.bundle" / "golden.npz") as golden:
-        assert sorted(golden) == ["distances", *(f"frame_{number}" for number in range(4)), "scene_reference", "scores"]
+        assert sorted(golden) == [
+            "decided",
+            "distances",
+            *(f"frame_{number}" for number in range(4)),
+            "scene_reference",
+            "scores",
+        ]
         assert golden["distances"].shape == (4, 12 * 12)
         assert golden["distances"].dtype == np.float32
     done = call(*DEVICE, "check", workshop / "one.bundle", "--json")
