@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from typing import Literal
 
 from edge_config import redact as _redact
@@ -16,6 +17,7 @@ STREAMS = {"rtsp", "rtsps", "http", "https"}
 GSTREAMER, CSI = _redact.PIPELINE, "csi://"
 
 redact, scrub, without = _redact.redact, _redact.scrub, _redact.without
+_PLAYLIST = re.compile(r"\.(m3u8?|mpd)([?#;]|$)", flags=re.IGNORECASE)
 
 
 def kind(source: int | str) -> Kind:
@@ -38,6 +40,11 @@ def kind(source: int | str) -> Kind:
         known = "a camera index, /dev/videoN, v4l2://, csi://, rtsp://, http://, gst:PIPELINE, a file or a folder"
         raise SourceUnavailable("this kind of source is not known", where=redact(name), remedy=f"give {known}")
     return "device" if name.startswith("/dev/") and not name.startswith("/dev/shm/") else "recording"  # noqa: S108
+
+
+def is_segmented(url: str) -> bool:
+    """Return whether a stream comes in files of some seconds each, as of HLS and DASH."""
+    return bool(_PLAYLIST.search(url))
 
 
 def devices(source: int | str) -> list[str]:

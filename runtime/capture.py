@@ -28,6 +28,7 @@ from runtime import address, picture
 from runtime.ahead import Ahead
 from runtime.declared import Declared
 from runtime.frame import Frame, Image
+from runtime.playout import InTime
 
 DEFAULT_FPS = 25.0
 """Pace of a folder, and of a video file that does not tell its own."""
@@ -199,9 +200,10 @@ class Live:
 
     def _read_to_the_end(self) -> SourceLost:
         camera = self._connect()
+        in_time = InTime(camera)
         try:
             for frame_id in itertools.count(1):
-                if self._closed or not camera.grab():
+                if self._closed or not in_time.grab():
                     break
                 self._keep(_stamp(None, frame_id), camera.retrieve())
         finally:
@@ -348,7 +350,7 @@ def _open_stream(url: str) -> Grabber:
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
     if not capture.isOpened():
         raise SourceUnavailable("does not open", where=redact(url), remedy="check that it is there and not in use")
-    return _Camera(capture)
+    return _Stream(capture, segmented=address.is_segmented(url))
 
 
 def has_backend(backend: int) -> bool:
@@ -402,6 +404,21 @@ class _Camera:
             size=(max(0, round(found[0])), max(0, round(found[1]))),
             fps=round(fps, 3) if 0 < fps < math.inf else 0.0,
         )
+
+
+class _Stream(_Camera):
+    """A `Grabber` over a stream, whose frames have time stamps.
+
+    Attributes:
+        segmented: as of `playout.Stamped`.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture, *, segmented: bool) -> None:
+        super().__init__(capture)
+        self.segmented = segmented
+
+    def stamp_s(self) -> float | None:
+        return _stamp_s(self._capture)  # of a stream that has none, they are made up from some rate: who follows beware
 
 
 def declared(camera: Grabber) -> Declared | None:

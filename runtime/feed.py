@@ -31,6 +31,7 @@ from runtime.grab import (
     Missed,
     Open,
     Opened,
+    Paced,
     Started,
     Waits,
     Word,
@@ -107,6 +108,7 @@ class Feed:
         reconnects: connections that ended, by reason: `stalled` (no frame for `stall_ms`), `lost` (it delivers no
             more), `absent` (it does not open), `crashed` (the capture process died), `memory` (the kernel killed it
             for want of memory), `asked` (by `reconnect`).
+        paced: the source is a stream that comes in bursts, and its frames are taken up by their time stamps.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class Feed:
         self._kind = address.kind(camera.source)
         self.live = self._kind != "recording"
         self.reconnects = {"stalled": 0, "lost": 0, "absent": 0, "crashed": 0, MEMORY: 0, "asked": 0}
+        self.paced = False
         self._name = name
         self._camera = camera
         self._stall_s = camera.stall_ms / 1000
@@ -270,6 +273,7 @@ class Feed:
         except OSError as error:
             return _Over("crashed", f"no capture process can be started ({error.strerror})"), 0.0
         connection = _Connection(Link(sock, Word), Child(self._name, process, self._kills))
+        self.paced = False
         with self._lock:
             self._asked = False
             self._connection = connection
@@ -336,6 +340,8 @@ class Feed:
             connection.interval_s = word.interval_s
             connection.patience_s = self._stall_s + OPENING_S + word.interval_s
             connection.child.look()  # most of what it takes, it has now
+        elif isinstance(word, Paced):
+            self.paced = word.paced
         elif isinstance(word, Waits):
             connection.patience_s = self._stall_s + word.seconds
         elif isinstance(word, MemoryReady):

@@ -23,6 +23,7 @@ from edge_config.sections import Clips
 from runtime import address
 from runtime.frame import Frame, Image
 from runtime.link import GRACE_S, Link, LinkClosed, from_parent
+from runtime.playout import InTime
 from runtime.shared import SLOTS, Memory
 
 if TYPE_CHECKING:
@@ -89,6 +90,12 @@ class Waits(msgspec.Struct, tag=True, frozen=True):
     seconds: float
 
 
+class Paced(msgspec.Struct, tag=True, frozen=True):
+    """Word: the stream comes in bursts, and its frames are taken up by their time stamps from now on; or no more."""
+
+    paced: bool
+
+
 class MemoryReady(msgspec.Struct, tag=True, frozen=True):
     """Word: frames lie in this memory from now on; its descriptor comes with the word."""
 
@@ -138,7 +145,7 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
 
 
 Order = Open | Free | BeginClip | EndClip
-Word = Started | Opened | Waits | MemoryReady | Grabbed | Missed | ClipOver | Ended
+Word = Started | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Ended
 
 
 def main(connect: Callable[[int | str], Grabber] | None = None) -> None:
@@ -225,10 +232,14 @@ class _Grab:
         return self._memory
 
     def live(self, camera: Grabber, first_id: int) -> None:
-        """Grab without a pause, so that no buffer fills with old pictures; decode where there is a slot."""
+        """Grab each frame when it is due, so that no buffer fills with old pictures; decode where there is a slot."""
+        in_time, paced = InTime(camera), False
         for frame_id in itertools.count(first_id):
-            if not camera.grab():
+            if not in_time.grab():
                 return
+            if paced != in_time.paced:
+                paced = in_time.paced
+                self._link.send(Paced(paced))
             t_capture_ns, t_mono_ns = time.time_ns(), time.monotonic_ns()
             slot = self._slot(ON_ITS_WAY_S)
             if slot is None:

@@ -61,3 +61,19 @@ def test_pattern_gives_all_nodes_in_the_order_of_their_numbers(tmp_path: Path) -
     assert address.devices(f"{tmp_path}/video[0]") == [f"{tmp_path}/video[0]"]
     assert address.devices(f"{tmp_path}/camera*") == []
     assert address.devices("61") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "segmented"),
+    [
+        ("http://me:a?b@host/live.m3u8", True),
+        ("https://host/cam/INDEX.M3U8?token=x", True),
+        ("http://host/x.mpd#t=1", True),
+        ("rtsp://host/cam", False),
+        ("http://host/m3u8", False),
+        ("http://host/m3u8/video.mjpg", False),
+    ],
+)
+def test_playlists_are_known_by_their_names(url: str, *, segmented: bool) -> None:
+    """HLS and DASH come in segments; the name of the playlist says so, whatever follows it."""
+    assert address.is_segmented(url) is segmented

@@ -1,0 +1,210 @@
+"""When the frames of a stream are due: one that comes in bursts, as HLS does, is looked at evenly.
+
+A camera's frames are due when they come. Of a stream that brings many at once, the rest would be dropped for the newest
+one, in every burst; so its frames are taken up when its own time stamps say. Nothing is kept for that: what is not due
+yet is not grabbed yet, and waits, compressed, where it comes from. So no memory is needed, whatever the size of the
+pictures, and a frame's capture is the moment when it was due.
+
+A stream in segments (HLS, DASH) comes so from the start. Any other is taken as it comes, without delay, until it has
+come in bursts twice; and again so once it does not any more, or its stamps are not worth following.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol, runtime_checkable
+
+MAX_STEP_S = 2.0
+"""From stamp to stamp. A longer step, one back or none is a break (a discontinuity of HLS, a new start of the camera):
+the frame is due a usual step after the one before."""
+
+JUMP_S, JUMP_STEPS = 0.5, 5.0
+"""So is a step of so long and so many usual steps: a segment that the server took away before it was read."""
+
+MAX_BREAKS = 10
+"""After so many breaks in a row there is nothing to follow: frames are due when they come."""
+
+FIRST_STEP_S = 0.04
+"""Taken for the usual step before there was one."""
+
+GAP_S, GAP_STEPS = 0.15, 3.0
+"""A burst ends where nothing comes for so long, and for so many usual steps."""
+
+SHARE = 0.5
+"""In a burst, at least so much of what it shows came ahead of its time."""
+
+TRUE_RATE = (0.7, 1.4)
+"""From burst to burst, stamps and clock agree within these factors; else the stamps tell no time."""
+
+MAX_BURST_S = 10.0
+"""A longer burst is no stream of a camera."""
+
+MIN_BURSTS = 2
+"""So many in a row are needed where nothing else says that a stream comes so."""
+
+HURRY_S, HURRY = 5.0, 0.02
+"""Where a stream was never waited for in so long, its frames are due earlier by this share of the time that passes,
+until it is: so they are no later than they have to be."""
+
+CATCH_UP = 0.1
+"""The same from the start of a stream in segments, of which several are there then."""
+
+PLENTY_S = 60.0
+"""A stream that was never waited for in so long does not come in bursts any more, or its stamps are too slow; but for
+one in segments, which may be that far behind at the start."""
+
+MAX_SLIP_S = 10.0
+"""Every time that a segment is late, frames are due later by that. When this has summed up to so much, what there is is
+passed over, up to the newest."""
+
+
+@runtime_checkable
+class Stamped(Protocol):
+    """A stream whose frames have time stamps.
+
+    Attributes:
+        segmented: it comes in files of some seconds each.
+    """
+
+    segmented: bool
+
+    def stamp_s(self) -> float | None:
+        """Return the time stamp of the frame that was grabbed last, seconds; None where it has none."""
+        ...
+
+
+class Grabs(Protocol):
+    """What frames are grabbed from."""
+
+    def grab(self) -> bool:
+        """Wait for the next picture; False if there is none any more."""
+        ...
+
+
+class InTime:
+    """Grabs the frames of a camera when they are due."""
+
+    def __init__(self, camera: Grabs) -> None:
+        """Take a camera; one that is not `Stamped` is grabbed as it comes."""
+        self._camera = camera
+        self._stamped = camera if isinstance(camera, Stamped) else None
+        self._playout = Playout(segmented=self._stamped is not None and self._stamped.segmented)
+        self._never = threading.Event()
+
+    @property
+    def paced(self) -> bool:
+        """Whether frames are taken up by their time stamps now."""
+        return self._playout.paced
+
+    def grab(self) -> bool:
+        """Wait for the next picture, and until it is due; False if there is none any more."""
+        asked_s = time.monotonic()
+        if not self._camera.grab():
+            return False
+        if self._stamped is not None:
+            came_s = time.monotonic()
+            left_s = self._playout(self._stamped.stamp_s(), asked_s, came_s) - came_s
+            if left_s > 0:
+                self._never.wait(min(left_s, MAX_STEP_S))
+        return True
+
+
+class Playout:
+    """Says when each frame of one connection is due. It has no clock: time is told to it."""
+
+    def __init__(self, *, segmented: bool) -> None:
+        """Expect the first frame.
+
+        Args:
+            segmented: the stream comes in files of some seconds each.
+        """
+        self._segmented = segmented
+        self._stamp_s: float | None = None
+        self._step_s = FIRST_STEP_S
+        self._breaks = 0
+        self._media_s = 0.0  # time of the frame by the stamps, without their breaks
+        self._offset_s: float | None = None  # from there to the clock; None: frames are due when they come
+        self._slip_s = 0.0
+        self._dry_s = 0.0  # when the stream was waited for last
+        self._caught_up = not segmented
+        self._burst: tuple[float, float] | None = None  # clock and media time of its first frame
+        self._ahead_s = 0.0  # how far frames came ahead of their time in it
+        self._bursts = 0
+        self._began = False
+
+    @property
+    def paced(self) -> bool:
+        """Whether frames are due by their stamps now."""
+        return self._offset_s is not None
+
+    def __call__(self, stamp_s: float | None, asked_s: float, came_s: float) -> float:
+        """Return when a frame is due; at `came_s` or before: at once.
+
+        Args:
+            stamp_s: its time stamp, seconds; None where it has none.
+            asked_s: when it was asked for, seconds on the clock that the answer is on.
+            came_s: when it came.
+        """
+        self._advance(stamp_s)
+        if not self._began:
+            self._began, self._burst = True, (came_s, self._media_s)
+            if self._segmented and stamp_s is not None:
+                self._follow(came_s)
+            return came_s
+        if self._breaks > MAX_BREAKS:
+            self._offset_s, self._bursts = None, 0
+            return came_s
+        return self._in_time(asked_s, came_s) if self.paced else self._as_it_comes(asked_s, came_s)
+
+    def _advance(self, stamp_s: float | None) -> None:
+        """Go on to the time of the next frame."""
+        before_s, self._stamp_s = self._stamp_s, stamp_s
+        step_s = 0.0 if stamp_s is None or before_s is None else stamp_s - before_s
+        usual_s = self._step_s
+        if 0 < step_s <= MAX_STEP_S:
+            self._step_s += 0.1 * (step_s - usual_s)
+            self._breaks = 0
+        else:
+            self._breaks += 1
+        broken = self._breaks > 0 or step_s > max(JUMP_S, JUMP_STEPS * usual_s)
+        self._media_s += usual_s if broken else step_s
+
+    def _follow(self, came_s: float) -> None:
+        """Have frames due by their stamps, this one now."""
+        self._offset_s, self._dry_s, self._slip_s = came_s - self._media_s, came_s, 0.0
+
+    def _in_time(self, asked_s: float, came_s: float) -> float:
+        assert self._offset_s is not None  # noqa: S101 - it is paced
+        due_s = self._offset_s + self._media_s
+        if came_s - asked_s >= 0.5 * self._step_s:
+            self._dry_s, self._caught_up = came_s, True
+            if due_s < came_s:  # the stream is late, and what follows is due later by that
+                self._offset_s += came_s - due_s
+                self._slip_s += came_s - due_s
+        plenty_s = came_s - self._dry_s
+        if plenty_s > HURRY_S or not self._caught_up:
+            self._offset_s -= self._step_s * (HURRY if self._caught_up else CATCH_UP)
+        if (plenty_s > PLENTY_S and not self._segmented) or self._slip_s > MAX_SLIP_S:
+            self._offset_s, self._burst, self._bursts = None, None, 0
+        return due_s
+
+    def _as_it_comes(self, asked_s: float, came_s: float) -> float:
+        """Look for bursts, of which one ends where nothing came for long."""
+        if came_s - asked_s >= max(GAP_S, GAP_STEPS * self._step_s):
+            self._bursts = self._bursts + 1 if self._was_burst(came_s) else 0
+            if self._segmented or self._bursts >= MIN_BURSTS:
+                self._follow(came_s)
+            self._burst, self._ahead_s = (came_s, self._media_s), 0.0
+        elif self._burst is not None:
+            began_s, media_s = self._burst
+            self._ahead_s = max(self._ahead_s, self._media_s - media_s - (came_s - began_s))
+        return came_s
+
+    def _was_burst(self, came_s: float) -> bool:
+        """Return whether what came since the last gap, up to this frame, was a burst."""
+        if self._burst is None:
+            return False
+        took_s, shown_s = came_s - self._burst[0], self._media_s - self._burst[1]
+        true = TRUE_RATE[0] <= shown_s / took_s <= TRUE_RATE[1]
+        return true and shown_s <= MAX_BURST_S and self._ahead_s >= SHARE * shown_s
