@@ -57,7 +57,7 @@ fuzz: setup  ## all readers under atheris, MINUTES=10 each; READER=manifest for 
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris==3.0.0'
 	$(BIN)/python -m tests.fuzz.run $(READER) --minutes $(MINUTES)
 
-bench: setup  ## accuracy and speed on the real pictures in DATA, from published scores
+bench: setup  ## accuracy, alerts and speed on the real pictures in DATA, from published scores
 	$(BIN)/python -m tests.bench.accuracy $(DATA)
 
 bench-frame: setup  ## what a frame costs beside the bare network: fixed camera, pictures in random order, belt (20 minutes)
