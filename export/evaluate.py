@@ -324,9 +324,8 @@ def _notes(samples: Iterable[Sample], without_region: int) -> list[str]:
 def _copies(walk: _Walk) -> list[str]:
     if not walk.copies:
         return []
-    return [
-        f"{walk.copies} of {len(walk.scores)} pictures equal another one pixel by pixel: the figures count them all"
-    ]
+    said = f"{walk.copies} of {len(walk.scores)} pictures are the same as another one, pixel by pixel"
+    return [f"{said}: the figures count them all"]
 
 
 def _show(

@@ -252,7 +252,7 @@ def _note_copies(survey: Survey, path: Path, least: int) -> None:
     different = survey.pictures - survey.copies
     if not survey.copies:
         return
-    said = f"{survey.copies} of {survey.pictures} pictures equal another one pixel by pixel"
+    said = f"{survey.copies} of {survey.pictures} pictures are the same as another one, pixel by pixel"
     if different < least:
         raise TooFewImages(
             f"{said}: {different} different remain, at least {least} are needed",

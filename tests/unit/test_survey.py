@@ -187,7 +187,7 @@ def test_copies_teach_nothing(tmp_path: Path) -> None:
             cv2.imwrite(str(target), image)
     first, _, _ = fit_small(tmp_path, once, name="once.bundle")
     second, out, err = fit_small(tmp_path, often, name="often.bundle")
-    assert "70 of 80 pictures equal another one pixel by pixel: each is counted once, 10 remain" in err
+    assert "70 of 80 pictures are the same as another one, pixel by pixel: each is counted once, 10 remain" in err
     assert "70 of 80 pictures" in out
     for name in (bundles.BANK, bundles.MODEL, bundles.NEIGHBOURS):
         assert (first / name).read_bytes() == (second / name).read_bytes()
@@ -199,7 +199,9 @@ def test_copies_of_one_picture_are_refused_for_what_they_are(tmp_path: Path) -> 
     images = write(tmp_path / "images", 1)
     for number in range(1, 100):
         shutil.copy(images / "000.png", images / f"{number:03d}.png")
-    with pytest.raises(TooFewImages, match=r"99 of 100 pictures equal another one .*: 1 different remain, at least 4"):
+    with pytest.raises(
+        TooFewImages, match=r"99 of 100 pictures are the same as another one.*: 1 different remain, at least 4"
+    ):
         survey(images)
 
 
@@ -295,7 +297,7 @@ def test_recalibrate_looks_as_fit_does(tmp_path: Path) -> None:
     shutil.copy(new / "000.png", new / "copy.png")
     done = call_export("recalibrate", bundle, "--images", new, "--out", tmp_path / "b.bundle", "--force")
     assert done.code == 0, done.err
-    assert "1 of 7 pictures equal another one" in done.err
+    assert "1 of 7 pictures are the same as another one" in done.err
     assert "at depth 12 they use 126 of 256 grey levels" in done.out
     found = bundles.read(tmp_path / "b.bundle").manifest
     assert (found.calibration.n, found.preprocessing.depth) == (6, 12)
@@ -322,7 +324,7 @@ def test_evaluate_reads_at_the_depth_and_counts_copies(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     figures = json.loads(done.out)
     assert figures["image_auroc"] == 1.0
-    assert "1 of 6 pictures equal another one" in str(figures["notes"])
+    assert "1 of 6 pictures are the same as another one" in str(figures["notes"])
     assert "1 files are passed over: 1 .heic" in str(figures["notes"])
     assert "mark nothing" not in str(figures["notes"])
 
