@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.errors import MessageError, RequestError
-from edge_config.message import NAME_PATTERN, AlertMessage, StateMessage
+from edge_config.message import NAME_PATTERN, AlertMessage, State, StateMessage
 
 SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
@@ -63,6 +63,64 @@ class Reload(Request, frozen=True, tag="reload"):
 
     camera: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+
+
+CameraName = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Configure(Request, frozen=True, tag="configure"):
+    """Change when the scores of a camera make an alert, from the next frame on, until the runtime ends.
+
+    Attributes:
+        camera: of which camera.
+        alerts: those keys of its section `alerts` that change, as in the settings; a `threshold` of null is the
+            bundle's. Without any the reply just says what is in force.
+    """
+
+    camera: CameraName
+    alerts: Annotated[dict[str, Any], Meta(max_length=64)] = {}
+
+
+class InForce(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Configure`: what is in force from the next frame on.
+
+    Attributes:
+        camera: of which camera.
+        threshold: a score above it is anomalous; 0 before there is a bundle.
+        alerts: its whole section `alerts`.
+    """
+
+    camera: str
+    threshold: float
+    alerts: dict[str, Any]
+
+
+class Pause(Request, frozen=True, tag="pause"):
+    """Close a camera and look at no more of it, until `Resume` or the end of the runtime. An open alert ends.
+
+    Attributes:
+        camera: which.
+    """
+
+    camera: CameraName
+
+
+class Resume(Request, frozen=True, tag="resume"):
+    """Go on with a camera that is paused; its state stays so until it is open, or is known not to open.
+
+    Attributes:
+        camera: which.
+    """
+
+    camera: CameraName
+
+
+class CameraState(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Pause` and `Resume`: the state of the camera now, and why."""
+
+    camera: str
+    state: State
+    reason: str
 
 
 class Snapshot(Request, frozen=True, tag="snapshot"):
@@ -221,7 +279,7 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     known: bool
 
 
-AnyRequest = Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap | Forget
+AnyRequest = Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap | Forget | Configure | Pause | Resume
 
 OfJournal = Replay | Pending | Ack | Forget
 """What the journal answers; all else is the main loop's."""
@@ -299,6 +357,8 @@ def json_schemas() -> dict[str, Any]:
         "messages": KeptMessages,
         "ack": Acknowledged,
         "forget": Forgotten,
+        "configure": InForce,
+        "pause": CameraState,
     }
     return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}
 

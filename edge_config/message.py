@@ -24,11 +24,11 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]+\Z"
 
 Kind = Literal["score", "alert", "state", "health"]
 Label = Literal["normal", "anomalous", "unknown"]
-State = Literal["starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed"]
+State = Literal["starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed", "paused"]
 """Of a camera. `starting`: nothing was heard of it yet. `live`: it delivers pictures that can be judged. `stalled`: it
 is open, but delivers nothing, or nothing is scored. `frozen`, `dark` (or blinding), `blurred` (or covered), `moved`: it
 delivers pictures, but none that can be judged. `disconnected`: it is not there, or a recording is over. `failed`: what
-nobody but a person can mend."""
+nobody but a person can mend. `paused`: by a request; it is closed."""
 Phase = Literal["start", "update", "end"]
 JournalState = Literal["on", "memory", "off"]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

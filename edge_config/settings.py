@@ -232,6 +232,20 @@ def _check_camera(name: str, camera: Camera, where: str) -> None:
         raise SettingsError(f"key `cameras.{name}.reconnect_min_s` is above its `reconnect_max_s`", where=where)
 
 
+def with_changes(alerts: Alerts, changes: dict[str, Any]) -> Alerts:
+    """Return alert settings with some keys changed, which are checked as those of a file are.
+
+    Raises:
+        SettingsError: an unknown key, or a value out of bounds.
+    """
+    try:
+        return msgspec.convert({**msgspec.to_builtins(alerts), **changes}, Alerts)
+    except msgspec.ValidationError as error:
+        raise SettingsError(explain(str(error), Alerts.__struct_fields__)) from error
+    except UnicodeError as error:
+        raise SettingsError("holds text that is no text") from error
+
+
 def is_local(endpoint: str) -> bool:
     """Tell whether a ZeroMQ endpoint or ADDRESS:PORT can be reached from this machine only."""
     if endpoint.startswith("ipc://"):

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
+import msgspec
 import structlog
 
-from edge_config.control import Reload, ReportGap, Snapshot, Status
+from edge_config.control import (
+    CameraState,
+    Configure,
+    InForce,
+    Pause,
+    Reload,
+    ReportGap,
+    Resume,
+    Snapshot,
+    Status,
+)
+from edge_config.errors import SettingsError
 from edge_config.message import TYPES
+from edge_config.settings import with_changes
 from runtime.control import Asked, Control
 from runtime.metrics import Metrics
 from runtime.outbox import Outbox
@@ -17,12 +30,34 @@ from runtime.watched import Watched
 _log = structlog.get_logger()
 
 
+class Source(Protocol):
+    """Where the frames of a camera come from."""
+
+    @property
+    def live(self) -> bool:
+        """It is a camera or a stream, and not a recording."""
+        ...
+
+    def pause(self) -> None:
+        """Close it, if it is live."""
+        ...
+
+    def resume(self) -> None:
+        """Open it again."""
+        ...
+
+    def end_clip(self, name: str) -> None:
+        """Tell that the alert of a clip is over."""
+        ...
+
+
 class Answers:
     """Answers requests. Use it from the main loop's thread."""
 
     def __init__(
         self,
         watched: Mapping[str, Watched],
+        sources: Mapping[str, Source],
         control: Control,
         outbox: Outbox,
         metrics: Metrics,
@@ -31,6 +66,7 @@ class Answers:
     ) -> None:
         """Take what is asked about; `reload` sees that a reload is answered, `device` says how the device is."""
         self._watched = watched
+        self._sources = sources
         self._control = control
         self._outbox = outbox
         self._metrics = metrics
@@ -40,7 +76,7 @@ class Answers:
     def __call__(self, asked: Asked) -> None:
         """Answer, or see that an answer comes."""
         request = asked.request
-        camera = request.camera if isinstance(request, Reload | Snapshot) else None
+        camera = getattr(request, "camera", None)
         if camera is not None and camera not in self._watched:
             self._control.refuse(asked, f"no camera `{camera}`; known: {', '.join(self._watched)}")
             return
@@ -52,6 +88,10 @@ class Answers:
             case ReportGap():
                 self._count_gap(request)
                 self._control.reply(asked, {"counted": request.missed})
+            case Configure():
+                self._configure(asked, request)
+            case Pause() | Resume():
+                self._pause(asked, request)
             case Reload():
                 self._reload(asked, request)
             case _:
@@ -66,12 +106,41 @@ class Answers:
                 "provider": watched.bundle.provider,
                 "passed_over": watched.bundle.passed_over,
                 "threshold": watched.threshold,
+                "alerts": msgspec.to_builtins(watched.settings),
                 "score": watched.score,
                 "frames": watched.frames,
             }
             for name, watched in self._watched.items()
         }
         return {"cameras": cameras, **self._device()}
+
+    def _configure(self, asked: Asked, request: Configure) -> None:
+        watched = self._watched[request.camera]
+        try:
+            alerts = with_changes(watched.settings, request.alerts)
+        except SettingsError as error:
+            self._control.refuse(asked, str(error))
+            return
+        if alerts != watched.settings:
+            _log.info("alerts configured", camera=watched.name, by=asked.key, **request.alerts)
+            watched.configure(alerts)
+        alerts_now = msgspec.to_builtins(watched.settings)
+        self._control.reply(asked, InForce(camera=watched.name, threshold=watched.threshold, alerts=alerts_now))
+
+    def _pause(self, asked: Asked, request: Pause | Resume) -> None:
+        watched, source = self._watched[request.camera], self._sources[request.camera]
+        pause = isinstance(request, Pause)
+        if pause != watched.paused:
+            _log.info("camera paused" if pause else "camera resumed", camera=watched.name, by=asked.key)
+        if pause:
+            alert = watched.pause()
+            if alert is not None and (clip := watched.clip(alert)):
+                source.end_clip(clip)
+            source.pause()
+        elif watched.paused:
+            watched.resume(reopens=source.live)
+            source.resume()
+        self._control.reply(asked, CameraState(camera=watched.name, state=watched.state, reason=watched.reason))
 
     def _count_gap(self, gap: ReportGap) -> None:
         kind = next((kind for kind in TYPES if f"/{kind}/" in gap.topic), "other")  # a label for each of a few things

@@ -72,6 +72,11 @@ class Decide:
         self._ended_ns: int | None = None
         self.threshold = threshold
 
+    def configure(self, alerts: Alerts, threshold: float) -> None:
+        """Go on with other settings and this threshold of the bundle; an open alert stays open."""
+        self._alerts = alerts
+        self.threshold = threshold
+
     @property
     def threshold(self) -> float:
         """A score above it is anomalous. What is assigned is the bundle's."""

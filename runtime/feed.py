@@ -158,6 +158,9 @@ class Feed:
         self._asked = False
         self._connection: _Connection | None = None
         self._lock = threading.Lock()  # over the three above
+        self._going = threading.Event()  # not paused
+        self._going.set()
+        self._pauses = 0
         self._clips = clips
         self._depth = depth
         self._clip_problems: set[str] = set()
@@ -202,6 +205,23 @@ class Feed:
         """Give every n-th frame of a live source only."""
         self._every = every
 
+    def pause(self) -> None:
+        """Close a live source, and give no more of its frames, until `resume`; of a recording just take none."""
+        if not self.live:
+            return
+        with self._lock:
+            self._going.clear()
+            self._pauses += 1
+            if self._connection is not None:
+                self._connection.link.hang_up()
+        while (frame := self.take()) is not None:
+            self.give_back(frame)
+
+    def resume(self) -> None:
+        """Open the source again, without a wait."""
+        self._backoff.reset()
+        self._going.set()
+
     def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
         """Begin to film an alert; nothing where clips are off or the source is not open. Never blocks; any thread may.
 
@@ -227,6 +247,7 @@ class Feed:
         """Begin to end; returns at once."""
         with self._lock:
             self._stopping.set()
+            self._going.set()
             if self._connection is not None:
                 self._connection.link.hang_up()
 
@@ -239,23 +260,34 @@ class Feed:
             self.give_back(frame)
 
     def _run(self) -> None:
+        pauses = 0
         while not self._stopping.is_set():
+            self._going.wait()
+            if self._stopping.is_set():
+                return
+            if self._pauses != pauses:
+                pauses = self._pauses
+                self._state = ("", "")  # what comes next is news, whatever was before
             devices = self._devices()
             over, delivered_s = self._connect()
             if self._stopping.is_set():
                 return
+            if self._pauses != pauses:
+                continue
             if not self.live:
                 self._tell(FeedEnded(self._name, over.line, failed=over.cause != "end"))
                 return
             self.reconnects[over.cause] += 1
             self._change("stalled" if over.cause == "stalled" else "disconnected", over.what)
             waits = self._patience if over.cause == MEMORY else self._backoff
-            self._pause(waits.after(delivered_s), devices)
+            self._wait(waits.after(delivered_s), devices, pauses)
 
-    def _pause(self, seconds: float, devices: list[str]) -> None:
-        """Wait before the next try, but not when there are other devices than before the last one."""
+    def _wait(self, seconds: float, devices: list[str], pauses: int) -> None:
+        """Wait before the next try, but not when there are other devices than before the last one, or after a pause."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(left, LOOK_S)):
+            if self._pauses != pauses:
+                return
             if self._devices() != devices:
                 self._backoff.reset()  # its node may be there a little before it can be opened
                 return
@@ -277,7 +309,7 @@ class Feed:
         with self._lock:
             self._asked = False
             self._connection = connection
-            if self._stopping.is_set():
+            if self._stopping.is_set() or not self._going.is_set():
                 connection.link.hang_up()
         try:
             self._listen(connection)

@@ -202,11 +202,13 @@ class Wanted:
         threshold: above it a score is anomalous.
         detail_above: with a score above this one, all boxes and parts are wanted: an alert may begin or rise.
         attach: names of the parts.
+        jpeg_quality: of the picture among them, 1 to 100.
     """
 
     threshold: float
     detail_above: float
     attach: frozenset[Attachable] = frozenset()
+    jpeg_quality: int = 85
 
 
 @dataclass(frozen=True, slots=True)

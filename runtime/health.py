@@ -1,7 +1,7 @@
 """Whether the runtime is alive, and whether it is ready, as orchestrators ask it.
 
 Alive: the main loop gets on. A camera that is away is no reason to start the runtime anew; it says so in its states.
-Ready: the inference worker has warmed up, and at least one camera delivers pictures that can be judged.
+Ready: the inference worker has warmed up, and at least one camera delivers pictures that can be judged, or is paused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Health:
         self._clock = clock
         self._last_s = clock()
         self._engine_ready = False
-        self._live_cameras = 0
+        self._live_cameras = self._paused_cameras = 0
 
     def progress(self) -> None:
         """Say that the main loop gets on."""
@@ -39,9 +39,9 @@ class Health:
         """Say whether the inference worker is ready."""
         self._engine_ready = ready
 
-    def cameras(self, live: int) -> None:
-        """Say how many cameras are live."""
-        self._live_cameras = live
+    def cameras(self, live: int, paused: int = 0) -> None:
+        """Say how many cameras are live, and how many are paused, as somebody wants them."""
+        self._live_cameras, self._paused_cameras = live, paused
 
     def alive_page(self) -> Page:
         """Give /healthz: 200 while the main loop gets on, 503 when it hangs."""
@@ -54,6 +54,7 @@ class Health:
         """Give /readyz: 200 once frames can be scored, 503 while not."""
         if not self._engine_ready:
             return Page.text("the inference worker is not ready", status=503)
-        if not self._live_cameras:
+        if not (self._live_cameras or self._paused_cameras):
             return Page.text("no camera is live", status=503)
-        return Page.text(f"{self._live_cameras} live")
+        also = f", {self._paused_cameras} paused" if self._paused_cameras else ""
+        return Page.text(f"{self._live_cameras} live{also}")

@@ -18,16 +18,15 @@ from runtime.frame import BundleInfo, Identity, Result, Wanted
 
 
 class View(msgspec.Struct, frozen=True):
-    """How the frames of one camera are looked at; see `sections.Camera` and `sections.Alerts`."""
+    """How the frames of one camera are looked at; see `sections.Camera`."""
 
     regions: tuple[Polygon, ...] = ()
     ignore: tuple[Polygon, ...] = ()
-    jpeg_quality: int = 85
 
     @classmethod
     def of(cls, camera: Camera) -> View:
         """Take it from the settings of a camera."""
-        return cls(camera.regions, camera.ignore, camera.alerts.jpeg_quality)
+        return cls(camera.regions, camera.ignore)
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -75,12 +74,14 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     threshold: float
     detail_above: float | None
     attach: frozenset[Attachable]
+    jpeg_quality: int
     content_id: int | None = None
 
     @property
     def wanted(self) -> Wanted:
         """What is wanted beside the score."""
-        return Wanted(self.threshold, math.inf if self.detail_above is None else self.detail_above, self.attach)
+        above = math.inf if self.detail_above is None else self.detail_above
+        return Wanted(self.threshold, above, self.attach, self.jpeg_quality)
 
     @property
     def identity(self) -> Identity | None:

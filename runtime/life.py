@@ -81,8 +81,8 @@ class Life:
         self.jobs[number] = camera, frame, time.monotonic()
         above = wanted.detail_above if math.isfinite(wanted.detail_above) else None
         place = (frame.memory, frame.slot, hw)
-        told = (wanted.threshold, above, wanted.attach)
-        self.send(Job(number, camera, *place, frame.clock_ns, *told, frame.content_id))
+        told = (wanted.attach, wanted.jpeg_quality, frame.content_id)
+        self.send(Job(number, camera, *place, frame.clock_ns, wanted.threshold, above, *told))
 
     def load(self, number: int, cameras: tuple[str, ...], path: str) -> None:
         """Send a bundle."""

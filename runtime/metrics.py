@@ -19,7 +19,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 STATES: tuple[State, ...] = get_args(State)
 
-DROPPED = ("newer", "no slot", "degraded", "too old", "not scored")
+DROPPED = ("newer", "no slot", "degraded", "too old", "paused", "not scored")
 RECONNECTED = ("stalled", "lost", "absent", "crashed", "asked")
 RESTARTED = ("crashed", "hung", "start")
 RELOADED = ("taken", "refused")

@@ -46,6 +46,18 @@ class Counted(Protocol):
         """Give every n-th frame only."""
         ...
 
+    def pause(self) -> None:
+        """Close it, if it is live."""
+        ...
+
+    def resume(self) -> None:
+        """Open it again."""
+        ...
+
+    def end_clip(self, name: str) -> None:
+        """Tell that the alert of a clip is over."""
+        ...
+
 
 class Oversight:
     """Keeps an eye on everything, once a second and at each event. Use it from the main loop's thread."""
@@ -89,7 +101,7 @@ class Oversight:
         self._load = Load()
         self._reloads = Reloads(engine, wire.control)
         metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
-        self._answer = Answers(watched, wire.control, wire.outbox, metrics, self._reload, self._device)
+        self._answer = Answers(watched, feeds, wire.control, wire.outbox, metrics, self._reload, self._device)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}
         self._unscored: dict[str, str] = {}  # cameras whose last frame was not scored, and why
@@ -147,6 +159,10 @@ class Oversight:
         self._load.count(0, 1)
         return True
 
+    def unwanted(self, watched: Watched) -> None:
+        """Take note of a frame of a camera that was paused while the frame was scored."""
+        self._metrics.dropped(watched.name, "paused")
+
     def published(self, watched: Watched, scored: Scored, decision: Decision) -> None:
         """Take note of a frame that subscribers know of."""
         name = watched.name
@@ -181,11 +197,12 @@ class Oversight:
             _log.warning("a client's key is gone: all connections were cut, who may connects again")
         if self._reloads.changed():
             self._renew("another bundle lies at its path")
-        live = sum(watched.state == "live" for watched in self._watched.values())
-        self._health.cameras(live)
+        live, paused = (sum(one.state == state for one in self._watched.values()) for state in ("live", "paused"))
+        self._health.cameras(live, paused)
         if not any(watched.connected for watched in self._watched.values()):
             self._notifier.progress()  # no frame can come, and all is done that can be
-        self._notifier.status(f"{live} of {len(self._watched)} cameras live, {self._degrade.level.title}")
+        also = f", {paused} paused" if paused else ""
+        self._notifier.status(f"{live} of {len(self._watched)} cameras live{also}, {self._degrade.level.title}")
 
     def close(self) -> None:
         """Say that the runtime ends."""

@@ -133,7 +133,9 @@ class Pipeline:
             case MemoryGone():
                 self._engine.detach(event.memory)
             case FeedChanged():
-                self._cameras[event.camera].watched.connect(event.state, event.reason)
+                camera = self._cameras[event.camera]
+                if not (camera.watched.paused and camera.feed.live):  # else its last words come late
+                    camera.watched.connect(event.state, event.reason)
             case FeedEnded():
                 self._cameras[event.camera].ended = event
 
@@ -181,7 +183,7 @@ class Pipeline:
         """
         due = []
         for camera in self._cameras.values():
-            if (frame := camera.feed.peek()) is None:
+            if camera.watched.paused or (frame := camera.feed.peek()) is None:
                 continue
             if camera.waits_since_ns is None:
                 camera.waits_since_ns = frame.t_mono_ns
@@ -197,6 +199,9 @@ class Pipeline:
 
     def _finish(self, camera: Camera, scored: Scored) -> None:
         camera.feed.give_back(scored.frame)
+        if camera.watched.paused:  # since it was taken
+            self._oversight.unwanted(camera.watched)
+            return
         decision = camera.watched.publish(scored.frame, scored.result, scored.attached)
         if decision.alert is not None:
             self._film(camera, scored.frame, decision.alert)

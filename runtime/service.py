@@ -102,7 +102,6 @@ class Stages:
         scorer: its `search` is the camera's own; all else is shared by all cameras with this bundle.
         buffers: for features, shared too.
         regions: that are judged, the camera's own.
-        jpeg_quality: of the pictures that go with its alerts.
         succession: from the inspection of the camera before.
         inspect: the camera's own, once the stages have taken over.
         last: the last frame; forgotten whenever stages take over.
@@ -112,7 +111,6 @@ class Stages:
     scorer: Scorer
     buffers: Buffers
     regions: Regions
-    jpeg_quality: int
     succession: Succession
     inspect: Inspection | None = None
     last: Last = field(default_factory=Last)
@@ -207,7 +205,7 @@ class Stages:
     def _detail(self, half: Half, score: Score, wanted: Wanted) -> Detail:
         assert half.features is not None  # noqa: S101 - it was scored
         with _timed(half, "detail"):
-            return detail(self.scorer, half.features, score, half.image, wanted, self.jpeg_quality)
+            return detail(self.scorer, half.features, score, half.image, wanted, wanted.jpeg_quality)
 
 
 class Service:
@@ -268,7 +266,7 @@ class Service:
     ) -> Stages:
         view = self._views.get(camera) or View()
         regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid)
-        return Stages(info, scorer.another(), buffers, regions, view.jpeg_quality, succession)
+        return Stages(info, scorer.another(), buffers, regions, succession)
 
     def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
         """Read a bundle as a whole, and none half of which was replaced meanwhile.

@@ -37,16 +37,17 @@ _NOTHING = _Attached(0, (), ())
 class Watched:
     """Publishes the frames and the state of one camera. Use it from one thread.
 
-    A state has four causes, and the first that is not at rest counts: whether anything can be scored at all, the
-    connection, whether its frames are scored in time, and what the pictures look like.
+    A state has five causes, and the first that is not at rest counts: a request to pause, whether anything can be
+    scored at all, the connection, whether its frames are scored in time, and what the pictures look like.
 
     Attributes:
         state: what was published last.
         reason: why.
         bundle: in service; its id is empty before there is one.
         frames, undecodable, alerts: published so far; alerts that started.
+        settings: when its scores make an alert, and what it brings along.
         score: of the last frame; None if it has none.
-        connected: it delivers pictures, whatever they are worth.
+        paused: nothing of it is looked at.
         maps: alerts may bring along pictures and maps; not so where the device must do less.
     """
 
@@ -66,12 +67,12 @@ class Watched:
         self.degraded = 0
         self.frames = self.undecodable = self.alerts = 0
         self.score: float | None = None
-        self.connected = False
+        self.paused = False
         self.maps = True
         self._publisher = publisher
-        self._alerts = alerts or Alerts()
+        self.settings = alerts or Alerts()
         self._filmed = filmed
-        self._decide = Decide(self._alerts, 0.0)
+        self._decide = Decide(self.settings, 0.0)
         self._attached = _NOTHING
         self._failed = ""
         self._connection: tuple[State, str] = ("starting", "no frame yet")
@@ -84,10 +85,37 @@ class Watched:
         """A score above it is anomalous: that of the settings, or else of the bundle in service."""
         return self._decide.threshold
 
+    @property
+    def connected(self) -> bool:
+        """Whether it delivers pictures that are looked at, whatever they are worth."""
+        return self._connection[0] == "live" and not self.paused
+
+    def configure(self, alerts: Alerts) -> None:
+        """Decide with other settings from the next frame on; an open alert stays open."""
+        self.settings = alerts
+        self._decide.configure(alerts, self.bundle.threshold)
+
+    def pause(self) -> Alert | None:
+        """Look at nothing more, and say so; return the alert that was open, and ends with that."""
+        alert = None if self.paused else self._close_alert("paused")
+        self.paused = True
+        self._update()
+        return alert
+
+    def resume(self, *, reopens: bool) -> None:
+        """Go on; where the camera `reopens`, the state stays until something is heard of that."""
+        if not self.paused:
+            return
+        self.paused, self._scene, self._unscored = False, None, ""
+        if reopens:
+            self._connection = "paused", "resumed, and not open yet"
+        self._update()
+
     def wanted(self) -> Wanted:
         """Give what should be known of the next frame that is scored."""
         above = self._decide.wanted_above if self.bundle.id else math.inf
-        return Wanted(self.threshold, above, self._alerts.attach if self.maps else frozenset())
+        attach = self.settings.attach if self.maps else frozenset()
+        return Wanted(self.threshold, above, attach, self.settings.jpeg_quality)
 
     def serve(self, bundle: BundleInfo) -> None:
         """Take note of the bundle that scores come from now; an open alert stays open."""
@@ -103,7 +131,6 @@ class Watched:
     def connect(self, state: State, reason: str) -> None:
         """Take note of the state of the connection."""
         self._scene = None  # of pictures that are gone
-        self.connected = state == "live"
         self._connection = state, reason
         self._update()
 
@@ -155,9 +182,13 @@ class Watched:
 
     def end(self, reason: str) -> None:
         """Close what is open, so that no subscriber waits for the end of an alert for ever."""
+        self._close_alert(reason)
+        self.connect("disconnected", reason)
+
+    def _close_alert(self, reason: str) -> Alert | None:
         if (alert := self._decide.close(reason)) is not None:
             self._send_alert(alert)
-        self.connect("disconnected", reason)
+        return alert
 
     def _send_alert(self, alert: Alert) -> None:
         """Publish a phase of an alert, with what is known of the last frame.
@@ -173,13 +204,15 @@ class Watched:
 
     def _update(self) -> None:
         state, reason = self._connection
-        if self._failed and state != "disconnected":
+        if self.paused:
+            state, reason = "paused", "by a request"
+        elif self._failed and state != "disconnected":
             state, reason = "failed", self._failed
         elif state == "live" and self._unscored:
             state, reason = "stalled", self._unscored
         elif state == "live" and self._scene:
             state, reason = self._scene
-        if state == self.state or not (self.bundle.id or self._failed or self._unscored):
+        if state == self.state or not (self.bundle.id or self._failed or self._unscored or self.paused):
             return  # nothing is said before there is anything to judge by
         self.state, self.reason = state, reason
         self._send("state", reason=reason)

@@ -49,7 +49,7 @@ def main(folder: str) -> None:
         camera = Watched("cam1", wire.outbox)
         camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
         camera.connect("live", "delivers pictures")
-        answer = Answers({"cam1": camera}, wire.control, wire.outbox, Metrics(), _no_reload, dict)
+        answer = Answers({"cam1": camera}, {}, wire.control, wire.outbox, Metrics(), _no_reload, dict)
         began_s, number, beat_s = time.monotonic(), 0, 0.0
         while True:
             number += 1

@@ -57,12 +57,14 @@ class Feed:
         out: frames that were taken and not given back.
         returned: frames that were given back.
         every: as `slow_down` said.
+        orders: to pause and to resume.
     """
 
     def __init__(self, *frames: SharedFrame, live: bool = False) -> None:
         self.live = live
         self.started = False
         self.every = 1
+        self.orders: list[str] = []
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
         self.reconnects: dict[str, int] = {}
         self.clips: list[tuple[str, str, int | None]] = []
@@ -97,6 +99,12 @@ class Feed:
 
     def slow_down(self, every: int) -> None:
         self.every = every
+
+    def pause(self) -> None:
+        self.orders.append("pause")
+
+    def resume(self) -> None:
+        self.orders.append("resume")
 
     def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
         self.clips.append(("begin", name, t_mono_ns))

@@ -38,6 +38,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "report_gap": {"topic": "v1/score/edge/cam/", "missed": 1},
     "reload": {},
     "forget": {"subscriber": "somebody"},
+    "configure": {"camera": "cam", "alerts": {"threshold": 3}},
+    "pause": {"camera": "cam"},
+    "resume": {"camera": "cam"},
 }
 """A good request of each kind."""
 

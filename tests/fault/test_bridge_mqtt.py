@@ -163,7 +163,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "value_template": "{{ value_json.state }}",
         "device_class": "enum",
         "options": [
-            "starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed",
+            "starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed", "paused",
         ],
     },
     "sensor/patchedge-edge/cam1_score": {

@@ -711,8 +711,8 @@ def test_engine_is_light() -> None:
 
 # What it tells of a frame beside its score
 
-AN_ALERT = Wanted(THRESHOLD, THRESHOLD, frozenset({"jpeg", "heat_map"}))
 QUALITY = 90
+AN_ALERT = Wanted(THRESHOLD, THRESHOLD, frozenset({"jpeg", "heat_map"}), QUALITY)
 SQUARE_BOX = (40, 12, 16, 12)
 """The patches, 8 x 6 pixels each, that the red square of a strange picture lies on."""
 NEAR = 12.0  # mean grey levels: a JPEG of noise at this quality is no further from it
@@ -734,7 +734,7 @@ def half_of(picture: Image, left: Image) -> Image:
 @pytest.mark.parametrize("search", ["lazy", "graph", "exact"])
 def test_alert_brings_boxes_a_picture_and_a_map(tiny_bundle: Path, search: str) -> None:
     """Of a frame over `detail_above`: the box of the red square, the frame as a JPEG, and a map that peaks there."""
-    with serving(tiny_bundle, search=search, views={"cam1": View(jpeg_quality=QUALITY)}) as harness:
+    with serving(tiny_bundle, search=search) as harness:
         for seed in range(3):
             harness.score(normal_picture(seed))
         picture = strange_picture(7)
@@ -758,16 +758,16 @@ def test_alert_brings_boxes_a_picture_and_a_map(tiny_bundle: Path, search: str) 
         assert top <= y * HEIGHT / SIZE < top + height
 
 
-def test_quality_of_the_picture_is_that_of_the_camera(tiny_bundle: Path) -> None:
-    """Each camera's JPEG has the quality of its settings: the better one takes more bytes."""
-    views = {"cam1": View(jpeg_quality=20), "cam2": View(jpeg_quality=95)}
-    with serving(dict.fromkeys(views, tiny_bundle), views=views) as harness:
-        sizes = {}
-        for camera in views:
-            harness.submit(strange_picture(7), camera, Wanted(THRESHOLD, THRESHOLD, frozenset({"jpeg"})))
+def test_quality_of_the_picture_is_the_one_that_is_wanted(tiny_bundle: Path) -> None:
+    """The JPEG of each frame has the quality that is asked for with it: the better one takes more bytes."""
+    with serving(tiny_bundle) as harness:
+        sizes = []
+        for quality in (20, 95):
+            wanted = Wanted(THRESHOLD, THRESHOLD, frozenset({"jpeg"}), quality)
+            harness.submit(strange_picture(7), wanted=wanted)
             (data,) = harness.next(Scored).attached
-            sizes[camera] = len(data)
-        assert sizes["cam2"] > 2 * sizes["cam1"]
+            sizes.append(len(data))
+        assert sizes[1] > 2 * sizes[0]
 
 
 def test_nothing_is_brought_that_is_not_wanted(tiny_bundle: Path) -> None:

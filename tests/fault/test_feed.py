@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import select
@@ -44,8 +45,10 @@ from tests.fakes.camera import (
 )
 from tests.fakes.mjpeg import streaming
 from tests.fakes.videos import variable_rate
-from tests.reader import ENOUGH_S, PATIENT, REAL, SOON, children, read_of_process, reading, wait_until
+from tests.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, children, read_of_process, reading, wait_until
 from tests.tiny import normal_picture, write_pictures
+
+TURN_S = 0.05
 
 
 @pytest.fixture
@@ -59,6 +62,16 @@ def assert_ends(process: int) -> None:
     """Wait for the end of a process, given by its pidfd."""
     ended, _, _ = select.select([process], [], [], ENOUGH_S)
     assert ended
+
+
+@contextlib.contextmanager
+def open_process(pid: int) -> Iterator[int]:
+    """Give a pidfd."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def descriptors() -> int:
@@ -510,3 +523,67 @@ def test_capture_process_of_a_foreign_folder_is_ours(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with reading(61, REAL, **PATIENT) as reader:
         assert reader.state("disconnected") == "no such device"
+
+
+def test_paused_camera_is_closed_and_opened_again(remote: Remote) -> None:
+    """While a camera is paused no process holds it, and nothing is told of it; then frames go on, with no alarm."""
+    with reading(remote.source, **PATIENT) as reader:
+        first = reader.shoot(remote)
+        reader.feed.give_back(first)
+        (capture,) = children()
+        with open_process(capture) as process:
+            reader.feed.pause()
+            assert_ends(process)
+        assert reader.feed.take() is None
+        wait_until(lambda: not children())
+        reader.feed.resume()
+        reader.shots = 0
+        frame = reader.shoot(remote)
+        assert frame.frame_id > first.frame_id
+        reader.feed.give_back(frame)
+        told = [event.state for event in reader.past if isinstance(event, FeedChanged)]
+        assert told == ["live", "live"]
+        assert set(reader.feed.reconnects.values()) == {0}
+
+
+def go_on(reader: Reader, remote: Remote) -> None:
+    """Have a camera take pictures until one arrives: one that is just being closed may take some along."""
+    late = time.monotonic() + ENOUGH_S
+    while (frame := reader.feed.take()) is None:
+        assert time.monotonic() < late, reader.past
+        remote.do(PICTURE)
+        with contextlib.suppress(queue.Empty):
+            reader.inbox.put(reader.inbox.get(timeout=TURN_S))
+            reader.hear(object)
+    reader.feed.give_back(frame)
+
+
+def test_camera_that_is_paused_and_resumed_at_once_goes_on(remote: Remote) -> None:
+    """Whatever the capture process is doing when it is closed: frames come in the end, and nothing looks wrong."""
+    with reading(remote.source, **PATIENT) as reader:
+        for _ in range(5):
+            go_on(reader, remote)
+            for _ in range(3):
+                reader.feed.pause()
+                reader.feed.resume()
+        go_on(reader, remote)
+        told = {event.state for event in reader.past if isinstance(event, FeedChanged)}
+        assert told == {"live"}
+        assert set(reader.feed.reconnects.values()) == {0}
+
+
+def test_absent_camera_says_so_again_after_a_pause() -> None:
+    """The state after a pause is told, though it is the same as before: who asked to resume waits for it."""
+    with reading("/dev/video77", REAL, **SOON) as reader:
+        reader.state("disconnected")
+        reader.feed.pause()
+        reader.feed.resume()
+        reader.state("disconnected")
+
+
+def test_end_of_a_paused_camera_is_quick(remote: Remote) -> None:
+    """A camera that is paused holds up no end."""
+    with reading(remote.source, **PATIENT) as reader:
+        reader.feed.give_back(reader.shoot(remote))
+        reader.feed.pause()
+        wait_until(lambda: not children())

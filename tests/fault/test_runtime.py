@@ -23,7 +23,7 @@ import zmq
 from edge_config import bundle as bundles
 from edge_config import manifest as manifests
 from edge_config.control import SCHEMA
-from edge_config.message import ScoreMessage, StateMessage
+from edge_config.message import AlertMessage, ScoreMessage, StateMessage
 from runtime.client import Received, Subscriber
 from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, started
@@ -317,6 +317,47 @@ def test_camera_that_has_no_bundle_any_more_fails_until_there_is_one(run: Run, c
     outage = runtime.until_state("live")
     assert not any(is_normal(message) for message in failed + outage)
     assert runtime.until_scored()[-1].bundle == new
+
+
+def test_paused_camera_is_paused_until_it_is_resumed(run: Run, camera: NetworkCamera) -> None:
+    """A pause closes the camera, outlives the worker, is no fault to health checks, and ends with a request."""
+    runtime = run(top=camera.url)
+    heard = runtime.until_scored(SOME)
+    reply = runtime.ask(request="pause", camera="top")["reply"]
+    assert (reply["state"], reply["reason"]) == ("paused", "by a request")
+    heard += runtime.until_state("paused")
+    os.kill(runtime.child("runtime.worker"), signal.SIGKILL)
+    runtime.logged("inference worker lost")
+    runtime.logged("running")
+    assert not [pid for pid in tree(runtime.process.pid)[1:] if "runtime.grab" in command(pid)]
+    assert runtime.ask(request="status")["reply"]["cameras"]["top"]["state"] == "paused"
+    while (page := runtime.get("/readyz")) != (200, "0 live, 1 paused\n"):
+        assert page[0] == 503  # until the next look, once a second
+    while 'patchedge_camera_state{camera="top",state="paused"} 1.0' not in runtime.get("/metrics")[1]:
+        pass
+    assert runtime.ask(request="resume", camera="top")["ok"]
+    back = runtime.until_state("live")
+    back += runtime.until_scored(SOME)
+    assert states(heard + back) == ["live", "paused", "live"]
+    frame_ids = [score.frame_id for score in scores(heard + back)]
+    assert frame_ids == sorted(set(frame_ids))
+
+
+def test_configured_threshold_counts_from_the_next_frame(run: Run, camera: NetworkCamera) -> None:
+    """A threshold below the camera's scores makes an alert at once, one above them ends it, null is the bundle's."""
+    runtime = run(top=camera.url)
+    usual = scores(runtime.until_scored(SOME))[-1]
+    assert usual.score is not None
+    low = {"threshold": usual.score / 100, "min_frames": 1, "min_ms": 0, "merge_ms": 0, "cooldown_ms": 0}
+    answer = runtime.ask(request="configure", camera="top", alerts=low)
+    assert answer["reply"]["threshold"] == low["threshold"]
+    assert runtime.until(lambda m: isinstance(m, AlertMessage))[-1].phase == "start"
+    refused = runtime.ask(request="configure", camera="top", alerts={"threshold": 1, "min_frames": 0})
+    assert "min_frames" in refused["error"]
+    assert runtime.ask(request="configure", camera="top")["reply"] == answer["reply"]
+    back = runtime.ask(request="configure", camera="top", alerts={"threshold": None})["reply"]
+    assert back["threshold"] == usual.threshold
+    assert runtime.until(lambda m: isinstance(m, AlertMessage))[-1].phase == "end"
 
 
 def test_request_that_the_worker_takes_with_it_is_refused(run: Run, camera: NetworkCamera) -> None:

@@ -20,6 +20,9 @@ def seeds() -> list[bytes]:
         "replay": ', "topic": "v1/alert/edge/top/", "epoch": "e", "from_seq": 3, "limit": 9',
         "pending": ', "subscriber": "me", "after": 3',
         "ack": ', "subscriber": "me", "alert_id": "a", "epoch": "e", "seq": 4',
+        "configure": ', "camera": "top", "alerts": {"threshold": 3.5, "attach": ["jpeg"]}',
+        "pause": ', "camera": "top"',
+        "resume": ', "camera": "top"',
         "forget": ', "subscriber": "me"',
         "report_gap": ', "topic": "t", "missed": 3, "subscriber": "me"',
     }

@@ -6,12 +6,15 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import msgspec
 import pytest
 
-from edge_config.control import Ack, ReportGap, Snapshot, Status
+from edge_config.control import Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status
+from edge_config.sections import Alerts
 from runtime.control import Asked
+from runtime.frame import Wanted
 from runtime.journal.recorder import JournalChanged, Written
-from tests.fakes.parts import Feed, Parts
+from tests.fakes.parts import OLD, THRESHOLD, Feed, Parts
 
 
 @pytest.fixture
@@ -80,3 +83,59 @@ def test_what_is_written_down_is_published(parts: Parts) -> None:
     """The main loop publishes what the journal has written."""
     parts.oversight.handle(Written(("entry",)))
     assert parts.wire.outbox.entries == ["entry"]
+
+
+def test_configure_changes_some_settings_and_says_what_is_in_force(parts: Parts) -> None:
+    """What is named changes from the next frame on, all else stays, and reply and status say what is in force."""
+    watched = parts.watched["top"]
+    watched.serve(OLD)
+    done, said = ask(parts, Configure(camera="top", alerts={"threshold": 12, "attach": ["jpeg"]}))
+    assert (done, said.camera, said.threshold) == (True, "top", 12.0)
+    assert said.alerts == {**msgspec.to_builtins(Alerts()), "threshold": 12.0, "attach": ["jpeg"]}
+    assert watched.wanted() == Wanted(12.0, 12.0, frozenset({"jpeg"}))
+    parts.control.answers.clear()
+    assert ask(parts, Status())[1]["cameras"]["top"]["alerts"] == said.alerts
+    assert parts.watched["side"].settings == Alerts()
+    parts.control.answers.clear()
+    done, said = ask(parts, Configure(camera="top", alerts={"threshold": None}))
+    assert (done, said.threshold) == (True, THRESHOLD)  # the bundle's again
+    assert watched.settings.attach == frozenset({"jpeg"})
+
+
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        ({"min_frames": 0}, "key `min_frames`"),
+        ({"min_frames": "3"}, "key `min_frames`"),
+        ({"treshold": 3}, "unknown key `treshold`; known here: threshold, hysteresis"),
+        ({"threshold": -1, "min_frames": 3}, "key `threshold`"),
+    ],
+)
+def test_configure_checks_as_the_settings_do(parts: Parts, alerts: dict[str, Any], said: str) -> None:
+    """A value that no settings file may hold is refused with its key, and nothing changes, not even what is good."""
+    done, error = ask(parts, Configure(camera="top", alerts=alerts))
+    assert not done
+    assert said in error
+    assert parts.watched["top"].settings == Alerts()
+
+
+def test_pause_and_resume_reach_the_camera_once(parts: Parts) -> None:
+    """A camera is paused and goes on; to ask twice is no mistake, and the reply says its state."""
+    parts.watched["top"].serve(OLD)
+    parts.watched["top"].connect("live", "delivers pictures")
+    for _ in range(2):
+        parts.control.answers.clear()
+        done, said = ask(parts, Pause(camera="top"))
+        assert (done, said.state, said.reason) == (True, "paused", "by a request")
+    for _ in range(2):
+        parts.control.answers.clear()
+        done, said = ask(parts, Resume(camera="top"))
+        assert (done, said.state) == (True, "paused")  # until it is open
+    assert parts.feeds["top"].orders == ["pause", "pause", "resume"]
+    assert parts.feeds["side"].orders == []
+
+
+@pytest.mark.parametrize("request_", [Configure(camera="hall"), Pause(camera="hall"), Resume(camera="hall")])
+def test_order_for_an_unknown_camera_is_refused(parts: Parts, request_: Any) -> None:
+    """Whatever is ordered of a camera that is not there is refused with the names of those that are."""
+    assert ask(parts, request_) == (False, "no camera `hall`; known: top, side")

@@ -7,9 +7,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge_config.control import Reload, Status
+from edge_config.sections import Alerts
 from runtime import oversight as oversight_
 from runtime.control import Asked
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
@@ -179,6 +181,7 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
         "provider": "CPUExecutionProvider",
         "passed_over": ("CUDAExecutionProvider: not here",),
         "threshold": OLD.threshold,
+        "alerts": msgspec.to_builtins(Alerts()),
         "score": NORMAL,
         "frames": 1,
     }

@@ -258,3 +258,48 @@ def test_threshold_of_the_settings_is_said_and_wanted(publisher: Publisher) -> N
     assert publisher.of("score", "threshold", "label") == [(0.5, "anomalous")]
     assert publisher.of("alert", "threshold", "bundle") == [(0.5, NEW.id)]
     assert (camera.threshold, camera.wanted().threshold) == (0.5, 0.5)
+
+
+def test_paused_comes_before_every_other_cause(publisher: Publisher, camera: Watched) -> None:
+    """A paused camera is paused, whatever else is wrong, and afterwards what it is; an open alert ends with it."""
+    camera.publish(frame(1), BAD)
+    alert = camera.pause()
+    assert alert is not None
+    assert publisher.of("alert", "phase", "reason")[-1] == ("end", "paused")
+    assert (camera.state, camera.connected) == ("paused", False)
+    camera.fail("bundle is gone")
+    camera.starve("no worker")
+    assert camera.pause() is None
+    assert camera.state == "paused"
+    camera.resume(reopens=False)  # a recording, of which nothing was closed
+    assert camera.state == "failed"
+    camera.fail("")
+    assert (camera.state, camera.connected) == ("live", True)
+    assert publisher.of("state", "state") == ["live", "paused", "failed", "live"]
+
+
+@pytest.mark.parametrize("state", ["live", "stalled", "disconnected"])
+def test_resumed_camera_is_paused_until_something_is_heard_of_it(
+    publisher: Publisher, camera: Watched, state: Any
+) -> None:
+    """While a camera is opened again nobody is told that it is lost, and then what it is."""
+    camera.pause()
+    camera.resume(reopens=True)
+    assert (camera.state, camera.connected) == ("paused", False)
+    camera.connect(state, "news")
+    assert camera.state == state
+    assert publisher.of("state", "state") == ["live", "paused", state]
+
+
+def test_other_settings_count_from_the_next_frame_and_leave_an_alert_open(
+    publisher: Publisher, camera: Watched
+) -> None:
+    """A threshold that is raised over an open alert ends it with the next frame, and the message has the new one."""
+    camera.publish(frame(1), BAD)
+    camera.configure(Alerts(threshold=STRANGE + 1, min_frames=1, min_ms=0, merge_ms=0))
+    assert publisher.of("alert", "phase") == ["start"]
+    camera.publish(frame(2), BAD)
+    assert publisher.of("alert", "phase") == ["start", "end"]
+    assert publisher.of("score", "threshold", "label") == [(THRESHOLD, "anomalous"), (STRANGE + 1, "normal")]
+    camera.serve(NEW)
+    assert camera.threshold == STRANGE + 1  # as one in the settings does, it comes before a bundle's
