@@ -9,7 +9,7 @@ the triangle inequality, which is exact on the grid, and most others by a produc
 Only what is left, a tenth or so, is computed in float64.
 
 Cost: O(N k d*) at worst. Memory: 4 N d* bytes of grid and some 50 N bytes of distances, beside the features: these are
-only read, in slices, and may lie in a file. On two shared cores, 16,384 of 163,840 patches of real pictures took 6 s,
+only read, by rows, and may lie in a file. On two shared cores, 16,384 of 163,840 patches of real pictures took 6 s,
 and 10,000 of 1,000,000 took 35 s and 1.4 GiB; with the features, of 176 numbers, in a file 0.6 GiB of it are private.
 """
 
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from export.bank import Rows
 from export.progress import bar, progress
 from runtime.search import Search
 
@@ -39,7 +40,7 @@ _COARSE_BITS = 24  # of a float32
 
 
 def select(
-    features: NDArray[np.float32],
+    features: Rows,
     size: int,
     *,
     seed: int,
@@ -65,7 +66,7 @@ def select(
     return farthest_first(to_grid(points), size, first)
 
 
-def covering_radius(features: NDArray[np.float32], search: Search, rows: NDArray[np.int64] | None = None) -> float:
+def covering_radius(features: Rows, search: Search, rows: NDArray[np.int64] | None = None) -> float:
     """Give r, the largest distance of a feature to its nearest entry of the bank.
 
     Args:
@@ -79,7 +80,7 @@ def covering_radius(features: NDArray[np.float32], search: Search, rows: NDArray
 
 
 def project(
-    features: NDArray[np.float32], rows: NDArray[np.int64], dimension: int, random: np.random.Generator
+    features: Rows, rows: NDArray[np.int64], dimension: int, random: np.random.Generator
 ) -> NDArray[np.float32]:
     """Project rows of float32 [M, D] to float32 [N, d*] by a Gaussian matrix with entries scaled by 1 / sqrt(d*)."""
     matrix = (random.standard_normal((features.shape[1], dimension)) / math.sqrt(dimension)).astype(np.float32)

@@ -6,7 +6,7 @@ what will be found on a line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -25,10 +25,16 @@ Fault = Callable[[Image, Image, np.random.Generator], Image]
 """From the place, the same place in another position of the picture, and randomness, to the damaged place."""
 
 
-def synthetic_faults(pictures: Sequence[Image], seed: int) -> list[Image]:
+def synthetic_faults(pictures: Iterable[Image], seed: int) -> list[Image]:
     """Damage each picture in one place, by the kinds of faults in turn: the same for the same pictures and seed."""
+    return [fault for _, fault in with_faults(pictures, seed)]
+
+
+def with_faults(pictures: Iterable[Image], seed: int) -> Iterator[tuple[Image, Image]]:
+    """Yield each picture and the same with a fault, as of `synthetic_faults`: no more than these two are held."""
     random = np.random.default_rng(seed)
-    return [_damage(picture, _KINDS[number % len(_KINDS)], random) for number, picture in enumerate(pictures)]
+    for number, picture in enumerate(pictures):
+        yield picture, _damage(picture, _KINDS[number % len(_KINDS)], random)
 
 
 def _damage(picture: Image, kind: Fault, random: np.random.Generator) -> Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -49,8 +49,7 @@ class Cost(msgspec.Struct, frozen=True):
 def measure_cost(
     pictures: Pictures,
     train: NDArray[np.bool_],
-    normal: Sequence[Image],
-    faults: Sequence[Image],
+    pairs: Iterable[tuple[Image, Image]],
     network: Network,
     memory: Memory,
     scorer: Scorer,
@@ -62,8 +61,7 @@ def measure_cost(
     Args:
         pictures: that were learnt from.
         train: those in the bank, bool [pictures].
-        normal: held-out pictures.
-        faults: synthetic ones.
+        pairs: held-out pictures, each with the same with a synthetic fault.
         network: the int8 one.
         memory: the bank that was made through it.
         scorer: the stages as the device runs them.
@@ -71,8 +69,8 @@ def measure_cost(
         options: name the test set, if there is one, and the threads.
     """
     twin = _float_twin(pictures, np.flatnonzero(train), network, memory, scoring, options.threads)
-    synthetic = [*((image, False) for image in normal), *((image, True) for image in faults)]
-    faults_cost = _aurocs(synthetic, len(synthetic), scorer, twin)
+    synthetic = ((image, anomalous) for pair in pairs for image, anomalous in zip(pair, (False, True), strict=True))
+    faults_cost = _aurocs(synthetic, None, scorer, twin)
     if options.test_set is None:
         return Cost(faults_cost, None)
     dataset = open_dataset(Path(options.test_set))
@@ -82,7 +80,7 @@ def measure_cost(
     return Cost(faults_cost, _aurocs(samples, len(dataset.samples), scorer, twin))
 
 
-def _aurocs(samples: Iterable[tuple[Image, bool]], count: int, int8: Scorer, float32: Scorer) -> Auroc:
+def _aurocs(samples: Iterable[tuple[Image, bool]], count: int | None, int8: Scorer, float32: Scorer) -> Auroc:
     found = [
         (float32(image).value, int8(image).value, anomalous)
         for image, anomalous in progress(samples, "cost of int8", total=count, unit="picture")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_config import bundle as bundles
 from edge_config.manifest import Coreset, Index
+from export.bank import Rows
 from export.coreset import covering_radius, select
 from export.index import build_index, choose_ef, neighbour_table, save_index
 from export.options import Options
@@ -44,7 +45,7 @@ class Memory:
 
 
 def make_memory(
-    features: NDArray[np.float32],
+    features: Rows,
     queries: list[NDArray[np.float32]],
     options: Options,
     folder: Path,

@@ -7,7 +7,7 @@ definition of the kernel. What differs by more than rounding is refused, before 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,8 @@ from runtime.search import Search
 MOST_PICTURES = 50
 """Held-out pictures that are compared at most, spread evenly, and as many faults: each costs an exact search of every
 patch, twice, and a graph that differs shows it on the first one."""
+
+_COLUMNS = 128  # of a picture at a time: in float64 a large one would take eight times its memory
 
 LEVELS = 1.0
 """OpenCV resizes in fixed point or float32 and rounds to whole levels; so does the definition, in float64."""
@@ -116,7 +118,30 @@ class _Differences:
         )
 
 
-def measure_parity(pictures: Sequence[Image], network: Network, scorer: Scorer, exact: Search) -> Parity:
+@dataclass(slots=True)
+class _Levels:
+    """Differences of resized pixels, of all pictures so far: no pixel is kept."""
+
+    largest: float = 0.0
+    total: float = 0.0
+    pixels: int = 0
+    pictures: int = 0
+
+    def add(self, levels: NDArray[np.float64]) -> None:
+        """Take those of a picture."""
+        self.largest = max(self.largest, float(levels.max()))
+        self.total += float(levels.sum())  # whole levels: exact
+        self.pixels += levels.size
+        self.pictures += 1
+
+    def summary(self) -> Difference:
+        """Return the largest and the mean."""
+        return Difference(largest=self.largest, mean=self.total / self.pixels)
+
+
+def measure_parity(
+    pictures: Iterable[Image], network: Network, scorer: Scorer, exact: Search, total: int | None = None
+) -> Parity:
     """Compare the three ways.
 
     Args:
@@ -124,14 +149,15 @@ def measure_parity(pictures: Sequence[Image], network: Network, scorer: Scorer, 
         network: what the device shall compute before the search, and the reference for it.
         scorer: the stages as the device runs them.
         exact: the exact search.
+        total: pictures, where that is known.
 
     Raises:
         ParityRefused: more than rounding lies between them.
     """
-    levels, graph, search = [], _Differences(), _Differences()
-    for picture in progress(pictures, "parity gate", total=len(pictures), unit="picture"):
+    levels, graph, search = _Levels(), _Differences(), _Differences()
+    for picture in progress(pictures, "parity gate", total=total, unit="picture"):
         tensor = scorer.preprocess(picture)
-        levels.append(np.abs(resize_by_definition(picture, network.spec) - tensor[0]))
+        levels.add(np.abs(resize_by_definition(picture, network.spec) - tensor[0]))
         wanted, features = network.reference(tensor), scorer.embed(tensor)
         true, middle = exact(wanted), exact(features)
         decision, whole = scorer.judge(features), scorer.whole(features)
@@ -140,9 +166,9 @@ def measure_parity(pictures: Sequence[Image], network: Network, scorer: Scorer, 
         search.add(decision, whole, by_exact, features, features)
         _refuse_below(whole, middle, features)
     parity = Parity(
-        pictures=len(pictures),
+        pictures=levels.pictures,
         reference=network.program,
-        resize_levels=_difference(np.concatenate([level.ravel() for level in levels])),
+        resize_levels=levels.summary(),
         graph=graph.summary(),
         search=search.summary(),
         tolerances=TOLERANCES[network.precision],
@@ -170,7 +196,11 @@ def resize_by_definition(picture: Image, spec: Preprocessing) -> NDArray[np.floa
     shrinks = all(have >= want for have, want in zip(picture.shape, spec.resize_hw, strict=False))
     matrix = _area_matrix if shrinks else bilinear_matrix
     rows, columns = (matrix(have, want) for have, want in zip(picture.shape, spec.resize_hw, strict=False))
-    resized = np.rint(np.einsum("hy,yxc,wx->hwc", rows, picture.astype(np.float64), columns, optimize=True))
+    narrow = [
+        np.tensordot(rows, picture[:, left : left + _COLUMNS].astype(np.float64), axes=(1, 0))
+        for left in range(0, picture.shape[1], _COLUMNS)
+    ]
+    resized = np.rint(np.einsum("hxc,wx->hwc", np.concatenate(narrow, axis=1), columns, optimize=True))
     top, left = ((resize - crop) // 2 for resize, crop in zip(spec.resize_hw, spec.crop_hw, strict=True))
     return np.asarray(resized[top : top + spec.crop_hw[0], left : left + spec.crop_hw[1]])
 

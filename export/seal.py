@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -20,9 +20,9 @@ from edge_config import manifest as manifests
 from edge_config.bundle import Bundle
 from edge_config.errors import BundleParity, ParityRefused, TooFewImages, UsageError
 from edge_config.manifest import Manifest, Scoring
-from export.bank import embed_pictures
+from export.bank import Features, embed_pictures
 from export.calibrate import calibrate, hold_out
-from export.faults import synthetic_faults
+from export.faults import with_faults
 from export.images import Pictures, evenly
 from export.int8_cost import Cost, measure_cost
 from export.memory import make_memory
@@ -93,6 +93,37 @@ class _Clock:
         self.seconds[stage] = time.perf_counter() - start
 
 
+class _Gallery:
+    """Held-out pictures, each as it is and with a fault, read again one by one: the gate looks at them.
+
+    Attributes:
+        places: of the pictures among those of the last walk.
+        normal, faults: candidates for golden frames, small; there once all were walked.
+    """
+
+    def __init__(self, pictures: Pictures, places: list[int], seed: int) -> None:
+        self.places = places
+        self.normal: list[Image] = []
+        self.faults: list[Image] = []
+        self._pictures = pictures
+        self._seed = seed
+
+    def pairs(self) -> Iterator[tuple[Image, Image]]:
+        """Read again: each picture, and the same with a fault."""
+        return with_faults(self._pictures.again(self.places), self._seed)
+
+    def __iter__(self) -> Iterator[Image]:
+        """Read again, and keep the candidates."""
+        candidates = set(evenly(len(self.places), GOLDEN_CANDIDATES))
+        self.normal, self.faults = [], []
+        for number, (normal, fault) in enumerate(self.pairs()):
+            if number in candidates:
+                self.normal.append(_no_larger(normal))
+                self.faults.append(_no_larger(fault))
+            yield normal
+            yield fault
+
+
 def fit(options: Options) -> Report:
     """Make a bundle from normal pictures.
 
@@ -117,9 +148,8 @@ def fit(options: Options) -> Report:
             _require(len(features), options)
         held = hold_out(len(features), options.hold_out)
         with clock("memory"):
-            patches = features.reshape(-1, network.layout.dimension)
-            train = np.flatnonzero(np.repeat(~held, features.shape[1]))
-            memory = make_memory(patches, _queries(pictures, held, network), options, folder, threads, train)
+            train = np.flatnonzero(np.repeat(~held, features.patches))
+            memory = make_memory(features.rows, _queries(pictures, held, network), options, folder, threads, train)
         scoring = Scoring(mode=options.score, b=memory.neighbours.shape[1], k=options.k)
         scorer = assemble(
             network.preprocess,
@@ -136,13 +166,12 @@ def fit(options: Options) -> Report:
             calibration = calibrate(scores, options.alpha)
             _refuse_rounding(calibration.threshold, features, held, options)
         with clock("gate"):
-            normal = list(pictures.again(_spread(held, MOST_PICTURES)))
-            faults = synthetic_faults(normal, options.seed)
-            parity = measure_parity([*normal, *faults], network, scorer, memory.exact)
+            gallery = _Gallery(pictures, _spread(held, MOST_PICTURES), options.seed)
+            parity = measure_parity(gallery, network, scorer, memory.exact, 2 * len(gallery.places))
         with clock("scene"):
             scene, reference = learn(pictures.again(evenly(len(features), MOST_SCENE_PICTURES)))
         with clock("seal"):
-            _save_golden(folder / bundles.GOLDEN, normal, faults, memory.bank, scorer, reference)
+            _save_golden(folder / bundles.GOLDEN, gallery, memory.bank, scorer, reference)
             manifest = Manifest(
                 format_version=manifests.FORMAT_VERSION,
                 files=bundles.file_table(folder),
@@ -161,7 +190,7 @@ def fit(options: Options) -> Report:
             sealed = _load_again(folder, threads)
         if options.precision == "int8":
             with clock("cost of int8"):
-                cost = measure_cost(pictures, ~held, normal, faults, network, memory, scorer, scoring, options)
+                cost = measure_cost(pictures, ~held, gallery.pairs(), network, memory, scorer, scoring, options)
     return Report(
         manifest=sealed.manifest,
         bundle_id=sealed.id,
@@ -201,21 +230,19 @@ def _load_again(folder: Path, threads: int) -> Bundle:
         raise ParityRefused(error.what, remedy=remedy) from error
 
 
-def _score_held(features: NDArray[np.float32], held: NDArray[np.bool_], scorer: Scorer) -> NDArray[np.float64]:
+def _score_held(features: Features, held: NDArray[np.bool_], scorer: Scorer) -> NDArray[np.float64]:
     """Return the scores of the held-out pictures, float64 [n]."""
-    numbers = progress(np.flatnonzero(held), "calibrate", unit="picture")
+    numbers: Iterable[int] = progress(np.flatnonzero(held).tolist(), "calibrate", unit="picture")
     return np.array([scorer.judge(features[number]).value for number in numbers])
 
 
-def _refuse_rounding(
-    threshold: float, features: NDArray[np.float32], held: NDArray[np.bool_], options: Options
-) -> None:
+def _refuse_rounding(threshold: float, features: Features, held: NDArray[np.bool_], options: Options) -> None:
     """Refuse a threshold that is rounding: nothing was held out that differs from what was learnt.
 
     Raises:
         UsageError: it is.
     """
-    numbers = np.flatnonzero(held)
+    numbers: list[int] = np.flatnonzero(held).tolist()
     length = max(float(np.linalg.norm(features[number], axis=1).max()) for number in numbers)
     if threshold > ROUNDING * length:
         return
@@ -236,17 +263,16 @@ def _spread(chosen: NDArray[np.bool_], most: int) -> list[int]:
 
 def _queries(pictures: Pictures, held: NDArray[np.bool_], network: Network) -> list[NDArray[np.float32]]:
     """Embed some held-out pictures as they are, and upside down."""
-    some = list(pictures.again(_spread(held, RECALL_PICTURES)))
-    return [
-        np.concatenate([network.embed(network.preprocess(image)) for image in kind])
-        for kind in (some, [image[::-1] for image in some])
-    ]
+    upright, turned = [], []
+    for image in pictures.again(_spread(held, RECALL_PICTURES)):  # one at a time: they may be large
+        upright.append(network.embed(network.preprocess(image)))
+        turned.append(network.embed(network.preprocess(image[::-1])))
+    return [np.concatenate(upright), np.concatenate(turned)]
 
 
 def _save_golden(
     path: Path,
-    normal: Sequence[Image],
-    faults: Sequence[Image],
+    gallery: _Gallery,
     bank: NDArray[np.float32],
     scorer: Scorer,
     reference: Thumbnail,
@@ -255,16 +281,16 @@ def _save_golden(
 
     Beside them goes the reference of the scene.
     """
-    frames = [*_clear(normal, GOLDEN_NORMAL, bank, scorer), *_clear(faults, GOLDEN_FAULTS, bank, scorer)]
+    kinds = ((gallery.normal, GOLDEN_NORMAL), (gallery.faults, GOLDEN_FAULTS))
+    frames = [frame for images, wanted in kinds for frame in _clear(images, wanted, bank, scorer)]
     write_golden(path, [score_golden(frame, scorer) for frame in frames], scene_reference=reference)
 
 
 def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scorer: Scorer) -> list[Image]:
-    """Take the first clear ones of some pictures, spread evenly; if there are too few, the others too."""
-    candidates = [_no_larger(images[number]) for number in evenly(len(images), GOLDEN_CANDIDATES)]
+    """Take the first clear ones of some pictures; if there are too few, the others too."""
     clear: list[Image] = []
     others: list[Image] = []
-    for frame in candidates:
+    for frame in images:
         features = scorer.embed(scorer.preprocess(frame))
         score = scorer.score(features, exact(scorer, features))
         (clear if is_clear(features, score, bank) else others).append(frame)

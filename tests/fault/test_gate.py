@@ -82,7 +82,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     pictures = Pictures(images)
     network = make_network(options, pictures, folder, limit_threads(1))
     features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed)
-    memory = make_memory(features.reshape(-1, features.shape[2]), [features[0]], options, folder, 1)
+    memory = make_memory(features.rows, [features[0]], options, folder, 1)
     scoring = Scoring(mode="paper", b=memory.neighbours.shape[1], k=1)
     stages = (network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours)
     unseen = [colour_picture(number) for number in range(20, 24)]

@@ -62,12 +62,24 @@ def test_fit_learns_from_it(tmp_path: Path, name: str) -> None:
 )
 def test_copies_of_one_picture_are_named_as_such(tmp_path: Path, same: Image) -> None:
     """Copies of one picture teach no threshold: one line says so, and blames neither packages nor the machine."""
-    done = fit(tmp_path, [same] * 24, "--coreset", "0.3")
+    assert_said(tmp_path, fit(tmp_path, [same] * COUNT, "--coreset", "0.3"), "equal another one")
+
+
+def test_pictures_that_differ_in_nothing_that_is_seen_are_named_as_such(tmp_path: Path) -> None:
+    """Pictures that differ in one level of one pixel, which no resizing leaves, are copies to the network."""
+    large = np.kron(darkfield(1)[0], np.ones((6, 6, 1), np.uint8))
+    pictures = [large.copy() for _ in range(COUNT)]
+    for number, picture in enumerate(pictures):
+        picture[0, number] = 1
+    assert_said(tmp_path, fit(tmp_path, pictures, "--coreset", "0.3"), "the same")
+
+
+def assert_said(folder: Path, done: Done, said: str) -> None:
     assert done.code == 2
     assert len(done.err.splitlines()) == 1
-    assert "the same" in done.err
+    assert said in done.err
     assert "version" not in done.err
-    assert not (tmp_path / "x.bundle").exists()
+    assert not (folder / "x.bundle").exists()
 
 
 def test_dark_field_is_scored_live(tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
 from edge_config.errors import UsageError
 from export import bank
-from export.bank import embed_pictures
+from export.bank import Features, PatchFile, embed_pictures
 from tests.small import call_export, small_options
 
 PATCHES, DIMENSION = 6, 4
@@ -32,14 +35,19 @@ def pictures(count: int):
         yield f"{number}.png", np.full((2, 2, 3), number, dtype=np.uint8)
 
 
-def embed(count: int, there: int, folder: Path | None = None) -> np.ndarray:
+def embed(count: int, there: int, folder: Path | None = None) -> Features:
     """Embed `there` pictures where `count` were announced."""
     return embed_pictures(pictures(there), count, lambda image: image, FakeEmbed(), folder)
 
 
+def whole(features: Features) -> np.ndarray:
+    """Give all of them, float32 [pictures, patches, D]."""
+    return np.array(list(features), dtype=np.float32).reshape(-1, PATCHES, DIMENSION)
+
+
 def into_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have all features go into a file."""
-    monkeypatch.setattr(bank, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(bank, "MAX_IN_MEMORY", 0)
 
 
 @pytest.mark.parametrize(("count", "there"), [(5, 5), (5, 3), (5, 0), (1, 1)])
@@ -48,16 +56,48 @@ def test_a_file_holds_what_memory_would(tmp_path: Path, monkeypatch: pytest.Monk
     in_memory = embed(count, there)
     into_a_file(monkeypatch)
     in_file = embed(count, there, tmp_path)
-    assert in_memory.shape == in_file.shape == (there, PATCHES, DIMENSION)
-    assert in_file.dtype == np.float32
-    assert (in_file == in_memory).all()
+    assert isinstance(in_file.rows, PatchFile)
+    assert len(in_memory) == len(in_file) == there
+    assert in_memory.rows.shape == in_file.rows.shape == (there * PATCHES, DIMENSION)
+    assert (whole(in_file) == whole(in_memory)).all()
+
+
+@given(st.lists(st.integers(0, 5 * PATCHES - 1), max_size=20))
+def test_any_rows_can_be_read_from_a_file(rows: list[int]):
+    """Rows come in the order in which they are asked for, several times too."""
+    features = np.random.default_rng(0).random((5 * PATCHES, DIMENSION), dtype=np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        file = PatchFile(Path(folder), DIMENSION)
+        for part in np.array_split(features, 3):
+            file.append(part)
+        wanted = np.array(rows, dtype=np.int64)
+        assert (file[wanted] == features[wanted]).all()
+
+
+def test_rows_beyond_the_end_are_no_rows(tmp_path: Path):
+    """Whoever asks for a row that is not there is told so."""
+    file = PatchFile(tmp_path, DIMENSION)
+    file.append(np.ones((2, DIMENSION), np.float32))
+    with pytest.raises(IndexError):
+        file[np.array([2])]
+
+
+def test_features_that_are_no_numbers_are_refused():
+    """A network that gives NaN or infinity ends with the name of the picture and a remedy."""
+
+    def embed_wrong(_: np.ndarray) -> np.ndarray:
+        return np.full((PATCHES, DIMENSION), np.nan, np.float32)
+
+    embed_wrong.output_shape = (PATCHES, DIMENSION)
+    with pytest.raises(UsageError, match=r"0\.png: the network gives features that are no numbers"):
+        embed_pictures(pictures(2), 2, lambda image: image, embed_wrong)
 
 
 @pytest.mark.parametrize("bytes_less", [0, 1])
 def test_features_up_to_the_bound_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_less: int):
-    """Features of just the bound are kept in memory, where they can be written; one byte more goes into a file."""
-    monkeypatch.setattr(bank, "MOST_IN_MEMORY", 3 * PATCHES * DIMENSION * 4 - bytes_less)
-    assert embed(3, 3, tmp_path).flags.writeable == (bytes_less == 0)
+    """Features of just the bound are kept in memory; one byte more goes into a file."""
+    monkeypatch.setattr(bank, "MAX_IN_MEMORY", 3 * PATCHES * DIMENSION * 4 - bytes_less)
+    assert isinstance(embed(3, 3, tmp_path).rows, np.ndarray) == (bytes_less == 0)
 
 
 def test_the_file_is_gone_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
