@@ -62,7 +62,7 @@ def test_fit_learns_from_it(tmp_path: Path, name: str) -> None:
 )
 def test_copies_of_one_picture_are_named_as_such(tmp_path: Path, same: Image) -> None:
     """Copies of one picture teach no threshold: one line says so, and blames neither packages nor the machine."""
-    assert_said(tmp_path, fit(tmp_path, [same] * COUNT, "--coreset", "0.3"), "equal another one")
+    assert_said(tmp_path, fit(tmp_path, [same] * COUNT, "--coreset", "0.3"), "are the same")
 
 
 def test_pictures_that_differ_in_nothing_that_is_seen_are_named_as_such(tmp_path: Path) -> None:
