@@ -63,8 +63,20 @@ class Answers:
         metrics: Metrics,
         reload: Callable[[Asked, Reload], None],
         device: Callable[[], Mapping[str, Any]],
+        frames: Callable[[str], Mapping[str, Any]] = lambda _: {},
     ) -> None:
-        """Take what is asked about; `reload` sees that a reload is answered, `device` says how the device is."""
+        """Take what is asked about, and who sees that it is answered.
+
+        Args:
+            watched: the cameras.
+            sources: where their frames come from.
+            control: takes the answers.
+            outbox: knows the last messages.
+            metrics: count.
+            reload: sees that a reload is answered.
+            device: says how the device is.
+            frames: says what became of the frames of a camera.
+        """
         self._watched = watched
         self._sources = sources
         self._control = control
@@ -72,6 +84,7 @@ class Answers:
         self._metrics = metrics
         self._reload = reload
         self._device = device
+        self._frames = frames
 
     def __call__(self, asked: Asked) -> None:
         """Answer, or see that an answer comes."""
@@ -109,6 +122,8 @@ class Answers:
                 "alerts": msgspec.to_builtins(watched.settings),
                 "score": watched.score,
                 "frames": watched.frames,
+                "repeated": watched.repeated,
+                **self._frames(name),
             }
             for name, watched in self._watched.items()
         }

@@ -13,6 +13,7 @@ from edge_config.sections import Degrade as Limits
 from runtime.answers import Answers
 from runtime.control import Asked
 from runtime.degrade import Degrade, Load, Strain
+from runtime.drops import Drops, News
 from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
 from runtime.frame import BundleInfo, Decision, SharedFrame
@@ -35,6 +36,7 @@ class Counted(Protocol):
     """What is known of a feed from outside."""
 
     live: bool
+    paced: bool
     reconnects: dict[str, int]
 
     @property
@@ -101,7 +103,9 @@ class Oversight:
         self._load = Load()
         self._reloads = Reloads(engine, wire.control)
         metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
-        self._answer = Answers(watched, feeds, wire.control, wire.outbox, metrics, self._reload, self._device)
+        self._drops = Drops()
+        helpers = (self._reload, self._device, self._frames)
+        self._answer = Answers(watched, feeds, wire.control, wire.outbox, metrics, *helpers)
         self._missed: dict[str, int] = {}
         self._frame_ids: dict[str, int] = {}
         self._unscored: dict[str, str] = {}  # cameras whose last frame was not scored, and why
@@ -156,12 +160,14 @@ class Oversight:
         if time.monotonic_ns() - frame.t_mono_ns <= max_age_ns:
             return False
         self._metrics.dropped(camera, "too old")
+        self._drops.count(camera, "too old")
         self._load.count(0, 1)
         return True
 
     def unwanted(self, watched: Watched) -> None:
         """Take note of a frame of a camera that was paused while the frame was scored."""
         self._metrics.dropped(watched.name, "paused")
+        self._drops.count(watched.name, "paused")
 
     def published(self, watched: Watched, scored: Scored, decision: Decision) -> None:
         """Take note of a frame that subscribers know of."""
@@ -172,6 +178,7 @@ class Oversight:
             self._metrics.alerted(name)
         if scored.result is None:
             self._metrics.dropped(name, "not scored")
+            self._drops.count(name, "not scored")
             if name not in self._unscored:  # once, and not for each of what may be thousands
                 _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
             self._unscored[name] = scored.reason
@@ -247,6 +254,8 @@ class Oversight:
             if feed.live:
                 new = missed - self._missed.get(name, 0)
                 self._load.count(new, new)
+                if news := self._drops.look(now_s, name, self._frame_ids.get(name, 0), feed.dropped):
+                    _say_drops(name, news)
             self._missed[name] = missed
         kernel().look()
         reading = self._machine.read()
@@ -262,6 +271,12 @@ class Oversight:
             feed.slow_down(level.every)
             self._watched[name].degraded = int(level)
             self._watched[name].maps = level.maps
+
+    def _frames(self, camera: str) -> dict[str, Any]:
+        """Say what became of the frames of a camera, for those who ask for the status."""
+        feed = self._feeds[camera]
+        dropped = self._drops.of(camera, feed.dropped)
+        return {"captured": self._frame_ids.get(camera, 0), "dropped": dropped, "paced": feed.paced}
 
     def _device(self) -> dict[str, Any]:
         """Say how the device is, for those who ask for its status."""
@@ -300,6 +315,13 @@ class Oversight:
         self._metrics.reloaded(taken=False)
         self._reloads.answered(event.path, event.error)
         self._notifier.ready()
+
+
+def _say_drops(camera: str, news: News) -> None:
+    if news.many:
+        _log.warning("many frames are dropped", camera=camera, share=round(news.share, 2), reasons=news.reasons)
+    else:
+        _log.info("few frames are dropped again", camera=camera, share=round(news.share, 2))
 
 
 def _describe(bundle: BundleInfo) -> dict[str, Any]:

@@ -21,6 +21,14 @@ PROBING = module("runtime.probing")
 """Starts a capture process that says what the source says of itself."""
 
 
+AT_ONCE = 0.5
+"""Frames that follow each other within this share of the usual interval come at once."""
+
+
+LEAST_BURST = 3
+"""So many frames are no accident."""
+
+
 class Spread(msgspec.Struct, frozen=True):
     """Of some durations, milliseconds."""
 
@@ -49,7 +57,10 @@ class Report(msgspec.Struct, frozen=True):
         undecodable: of these.
         dropped: frames that nobody took in time, by reason.
         sizes: width and height of the pictures, pixels, in the order in which they came.
-        fps: measured, pictures a second, by the times of the grabs.
+        fps: measured, pictures a second, by the times of the grabs, without the first burst.
+        burst: frames that came at once at the start, as of a stream that has kept some; of the figures only `pictures`
+            and `dropped` have them.
+        paced: the stream comes in bursts, and its frames are taken up by their own time stamps.
         interval_ms: from grab to grab.
         jitter_ms: how far the intervals are from the median one.
         latency_ms: from grab to arrival; what passes in the camera and on the network before the grab is not in it.
@@ -68,6 +79,8 @@ class Report(msgspec.Struct, frozen=True):
     interval_ms: Spread | None
     jitter_ms: Spread | None
     latency_ms: Spread | None
+    burst: int
+    paced: bool
     interruptions: tuple[str, ...]
 
 
@@ -112,10 +125,12 @@ class Probe:
 
     def _sum_up(self, began_s: float, declared: Declared, look: Look) -> Report:
         times_ns = np.array([frame.t_mono_ns for frame in self._frames], dtype=np.float64)
-        # Where a frame between two was dropped, their distance says nothing of the camera.
-        ids = np.array([frame.frame_id for frame in self._frames])
-        intervals_ms = np.diff(times_ns)[np.diff(ids) == 1] / 1e6
         seconds = float(times_ns[-1] - times_ns[0]) / 1e9
+        ids = np.array([frame.frame_id for frame in self._frames])
+        first = _first_in_time(times_ns, ids)
+        rated_s = float(times_ns[-1] - times_ns[first]) / 1e9
+        # Where a frame between two was dropped, their distance says nothing of the camera.
+        intervals_ms = np.diff(times_ns[first:])[np.diff(ids[first:]) == 1] / 1e6
         jitter_ms = np.abs(intervals_ms - np.median(intervals_ms)) if intervals_ms.size else intervals_ms
         return Report(
             source=look.where,
@@ -126,9 +141,21 @@ class Probe:
             undecodable=sum(frame.hw is None for frame in self._frames),
             dropped={why: number for why, number in look.feed.dropped.items() if number},
             sizes=tuple(dict.fromkeys((frame.hw[1], frame.hw[0]) for frame in self._frames if frame.hw is not None)),
-            fps=round(float(ids[-1] - ids[0]) / seconds, 2) if seconds > 0 else None,
+            fps=round(float(ids[-1] - ids[first]) / rated_s, 2) if rated_s > 0 else None,
+            burst=int(ids[first]) - 1 if first else 0,
+            paced=look.feed.paced,
             interval_ms=Spread.of(intervals_ms),
             jitter_ms=Spread.of(jitter_ms),
             latency_ms=Spread.of(np.array(self._latencies_ns, dtype=np.float64) / 1e6),
             interruptions=tuple(look.interruptions),
         )
+
+
+def _first_in_time(times_ns: NDArray[np.float64], ids: NDArray[np.int64]) -> int:
+    """Return which frame is the first that did not come at once with those before it; 0 where none did.
+
+    A stream that has kept frames sends them all when it is opened; what counts is how they come after that.
+    """
+    paces = np.diff(times_ns) / np.diff(ids)
+    in_time = np.flatnonzero(paces >= AT_ONCE * np.median(paces[len(paces) // 2 :])) if paces.size else np.empty(0)
+    return int(in_time[0]) if in_time.size and in_time[0] >= LEAST_BURST else 0

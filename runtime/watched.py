@@ -44,7 +44,7 @@ class Watched:
         state: what was published last.
         reason: why.
         bundle: in service; its id is empty before there is one.
-        frames, undecodable, alerts: published so far; alerts that started.
+        frames, repeated, undecodable, alerts: published so far, `repeated` among the `frames`; alerts that started.
         settings: when its scores make an alert, and what it brings along.
         score: of the last frame; None if it has none.
         paused: nothing of it is looked at.
@@ -65,7 +65,7 @@ class Watched:
         self.reason = "no frame yet"
         self.bundle = _FIRST
         self.degraded = 0
-        self.frames = self.undecodable = self.alerts = 0
+        self.frames = self.repeated = self.undecodable = self.alerts = 0
         self.score: float | None = None
         self.paused = False
         self.maps = True
@@ -164,8 +164,9 @@ class Watched:
             "label": decision.label,
             "peak_xy": None if result is None else result.peak_xy,
         }
-        repeated = {"repeated": True} if result is not None and result.repeated else {}
-        self._send("score", **self._last, **repeated)
+        repeated = result is not None and result.repeated
+        self._send("score", **self._last, **({"repeated": True} if repeated else {}))
+        self.repeated += repeated
         self.frames += value is not None
         self.undecodable += value is None
         if decision.alert is not None:

@@ -85,6 +85,10 @@ def _lines(report: Report, saved: str | None) -> Iterator[tuple[str, str]]:
     rate = "no rate" if report.fps is None else f"{report.fps:.1f} a second"
     lost = f"dropped {dropped}, undecodable {report.undecodable or 'none'}"
     yield "measured", f"{rate}: {report.pictures} in {report.seconds:.1f} s; {lost}"
+    if report.burst:
+        yield "burst", f"{report.burst} came at once at the start, and do not count for the rate and the intervals"
+    if report.paced:
+        yield "paced", "it comes in bursts: frames are taken up evenly, by its own time stamps"
     yield "interval", _spread(report.interval_ms)
     yield "jitter", f"{_spread(report.jitter_ms)}, around the median interval"
     yield "latency", f"{_spread(report.latency_ms)}, from grab to arrival; camera and network come before that"

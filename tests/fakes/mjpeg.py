@@ -12,12 +12,14 @@ import numpy as np
 
 
 class Stream:
-    """A stream of grey pictures, 100 a second.
+    """A stream of grey pictures.
 
     Attributes:
         url: of the stream, with credentials.
         level: grey of the pictures.
         hw: their size.
+        interval_s: between two of them.
+        burst: so many more come at once when a connection begins.
         silent: while set, connections stay open and nothing is sent.
         cut: while set, connections are closed.
     """
@@ -26,6 +28,8 @@ class Stream:
         self.url = f"http://admin:s3cret@127.0.0.1:{port}/video"
         self.level = 100
         self.hw = (48, 64)
+        self.interval_s = 0.01
+        self.burst = 0
         self.silent = threading.Event()
         self.cut = threading.Event()
         self.over = threading.Event()
@@ -45,7 +49,9 @@ def streaming() -> Iterator[Stream]:
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
-            while not stream.over.wait(0.01) and not stream.cut.is_set():
+            for _ in range(stream.burst):
+                self.wfile.write(stream.part())
+            while not stream.over.wait(stream.interval_s) and not stream.cut.is_set():
                 if not stream.silent.is_set():
                     try:
                         self.wfile.write(stream.part())

@@ -62,7 +62,7 @@ class Feed:
 
     def __init__(self, *frames: SharedFrame, live: bool = False) -> None:
         self.live = live
-        self.started = False
+        self.started = self.paced = False
         self.every = 1
         self.orders: list[str] = []
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}

@@ -56,6 +56,18 @@ def test_stream_is_measured(tmp_path: Path) -> None:
     assert "s3cret" not in done.stdout + done.stderr
 
 
+def test_first_burst_is_not_counted_into_the_rate() -> None:
+    """What a stream has kept and sends at once is said, and the rate is that of what comes after it."""
+    with streaming() as stream:
+        stream.interval_s, stream.burst = 0.05, 60
+        done = call(*DEVICE, "probe", stream.url, "--seconds", "3", "--timeout", WAITS_S, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert 15 < found["fps"] <= 20.5  # the stream waits 50 ms between two, and makes a picture then; counted in: 39
+    assert 55 < found["burst"] <= 62
+    assert not found["paced"]
+
+
 def test_page_is_for_people(tmp_path: Path) -> None:
     """A recording that is over before the time is measured as far as it goes; the folder's rate is found again."""
     source = write_pictures(tmp_path / "pictures", set(), 6)

@@ -16,6 +16,7 @@ from runtime import oversight as oversight_
 from runtime.control import Asked
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
 from runtime.frame import BundleInfo, Result
+from runtime.metrics import DROPPED
 from runtime.watched import Watched
 from tests.fakes.parts import NEW, NORMAL, OLD, STRANGE, Clock, Feed, Parts, frame
 
@@ -167,6 +168,24 @@ def test_missed_frames_of_live_cameras_are_overload(rig: Rig) -> None:
     assert rig.figure('frames_dropped_total{camera="top",reason="newer"} 5.0')
 
 
+def test_status_says_what_became_of_the_frames(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
+    """Captured, dropped by reason and repeated frames of each camera are there, and a line says where many are lost."""
+    feed = rig.feeds["top"]
+    feed.paced = True
+    rig.score("top", Result(value=NORMAL, repeated=True))
+    rig.score("top", None)
+    for number in range(1, 13):
+        feed.dropped["newer"] += 9
+        rig.oversight.taken("top", frame(10 * number))
+        rig.pass_by(1, scored=("top",))
+    rig.oversight.is_older("top", frame(121, 0), 1)
+    rig.oversight.handle(Asked(4, Status()))
+    said = rig.control.answers[0][2]["cameras"]["top"]
+    assert (said["captured"], said["repeated"], said["paced"]) == (120, 1, True)
+    assert said["dropped"] == {**dict.fromkeys(DROPPED, 0), "newer": 108, "too old": 1, "not scored": 1}
+    assert capfd.readouterr().out.count("many frames are dropped") == 1
+
+
 def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
     """The answer says of each camera its state, bundle and last score, and the level of degradation."""
     rig.score("top", Result(value=NORMAL, peak_xy=(1, 1)))
@@ -184,6 +203,10 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
         "alerts": msgspec.to_builtins(Alerts()),
         "score": NORMAL,
         "frames": 1,
+        "repeated": 0,
+        "captured": 0,
+        "dropped": dict.fromkeys(DROPPED, 0),
+        "paced": False,
     }
     assert said["cameras"]["side"]["state"] == "disconnected"
 
