@@ -123,6 +123,39 @@ class CameraState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Picture(Request, frozen=True, tag="picture"):
+    """Show a camera as it is now: its next frame, as a JPEG, which is the further frame of the reply.
+
+    Attributes:
+        camera: which.
+        width: pixels; a wider frame is reduced.
+        quality: of the JPEG; where it would be larger than 900 kB the picture is made smaller instead.
+    """
+
+    role: ClassVar[Role] = "view"
+
+    camera: CameraName
+    width: Annotated[int, Meta(ge=16, le=8192)] = 1280
+    quality: Annotated[int, Meta(ge=1, le=100)] = 85
+
+
+class PictureTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Picture`.
+
+    Attributes:
+        camera: which.
+        frame_id: as in messages.
+        t_capture_ns: when the frame was grabbed, nanoseconds since 1970 UTC.
+        width, height: of the picture, pixels.
+    """
+
+    camera: str
+    frame_id: int
+    t_capture_ns: int
+    width: int
+    height: int
+
+
 class Snapshot(Request, frozen=True, tag="snapshot"):
     """What is the case now? For those who join late.
 
@@ -279,7 +312,9 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     known: bool
 
 
-AnyRequest = Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap | Forget | Configure | Pause | Resume
+AnyRequest = (
+    Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap | Forget | Configure | Pause | Resume | Picture
+)
 
 OfJournal = Replay | Pending | Ack | Forget
 """What the journal answers; all else is the main loop's."""
@@ -359,6 +394,7 @@ def json_schemas() -> dict[str, Any]:
         "forget": Forgotten,
         "configure": InForce,
         "pause": CameraState,
+        "picture": PictureTaken,
     }
     return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}
 

@@ -13,6 +13,7 @@ from edge_config.control import (
     Configure,
     InForce,
     Pause,
+    Picture,
     Reload,
     ReportGap,
     Resume,
@@ -22,6 +23,7 @@ from edge_config.control import (
 from edge_config.errors import SettingsError
 from edge_config.message import TYPES
 from edge_config.settings import with_changes
+from runtime import pictures
 from runtime.control import Asked, Control
 from runtime.metrics import Metrics
 from runtime.outbox import Outbox
@@ -30,7 +32,7 @@ from runtime.watched import Watched
 _log = structlog.get_logger()
 
 
-class Source(Protocol):
+class Source(pictures.Source, Protocol):
     """Where the frames of a camera come from."""
 
     @property
@@ -52,7 +54,11 @@ class Source(Protocol):
 
 
 class Answers:
-    """Answers requests. Use it from the main loop's thread."""
+    """Answers requests. Use it from the main loop's thread.
+
+    Attributes:
+        pictures: that were asked for.
+    """
 
     def __init__(
         self,
@@ -80,6 +86,7 @@ class Answers:
         self._watched = watched
         self._sources = sources
         self._control = control
+        self.pictures = pictures.Pictures(watched, sources, control)
         self._outbox = outbox
         self._metrics = metrics
         self._reload = reload
@@ -103,6 +110,8 @@ class Answers:
                 self._control.reply(asked, {"counted": request.missed})
             case Configure():
                 self._configure(asked, request)
+            case Picture():
+                self.pictures.ask(asked, request)
             case Pause() | Resume():
                 self._pause(asked, request)
             case Reload():

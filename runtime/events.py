@@ -62,7 +62,28 @@ class FeedEnded:
     failed: bool
 
 
-FeedEvent = FrameArrived | MemoryMade | MemoryGone | FeedChanged | FeedEnded
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of a camera, as it was asked for with this number, or why there is none.
+
+    Attributes:
+        number: of the order.
+        hw: height and width of the picture.
+        frame_id, t_capture_ns: of the frame.
+        jpeg: the picture; empty if there is none.
+        problem: why; empty if there is one.
+    """
+
+    camera: str
+    number: int
+    hw: tuple[int, int]
+    frame_id: int
+    t_capture_ns: int
+    jpeg: bytes
+    problem: str
+
+
+FeedEvent = FrameArrived | MemoryMade | MemoryGone | FeedChanged | FeedEnded | Shown
 
 
 @dataclass(frozen=True, slots=True)

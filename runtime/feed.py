@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import subprocess
 import threading
 import time
@@ -18,7 +19,7 @@ from edge_config.manifest import FULL_DEPTH
 from edge_config.sections import Camera, Clips
 from runtime import address
 from runtime.backoff import Backoff
-from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade, Shown
 from runtime.frame import SharedFrame
 from runtime.grab import (
     BeginClip,
@@ -32,12 +33,15 @@ from runtime.grab import (
     Open,
     Opened,
     Paced,
+    Shot,
+    Show,
     Started,
     Waits,
     Word,
 )
 from runtime.link import Link, LinkClosed, module, spawn
 from runtime.oom import MEMORY, Child, Kills, Patience
+from runtime.parcel import unpack
 from runtime.shared import SLOTS
 from runtime.shelf import NO_MEMORY, Shelf
 
@@ -222,6 +226,26 @@ class Feed:
         self._backoff.reset()
         self._going.set()
 
+    def show(self, number: int, width: int, quality: int) -> bool:
+        """Have a JPEG made of the next frame: `Shown` is told with this number, unless the connection ends before it.
+
+        Args:
+            number: of the order.
+            width: pixels; a wider frame is reduced.
+            quality: of the JPEG, 1 to 100.
+
+        Returns:
+            Whether the source is open: nothing comes of it otherwise.
+        """
+        connection = self._connection  # it may end at any time
+        if connection is None or not connection.opened:
+            return False
+        try:
+            connection.link.send(Show(number, width, quality), wait_s=0.0)
+        except LinkClosed:
+            return False
+        return True
+
     def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
         """Begin to film an alert; nothing where clips are off or the source is not open. Never blocks; any thread may.
 
@@ -347,14 +371,30 @@ class Feed:
         connection.link.send(Open(*played, self._next_id, self._clips, self._depth))
         while True:
             heard = connection.link.receive(connection.left_s())
-            if heard is not None and isinstance(heard[0], ClipOver):
-                self._note(heard[0])
-                continue  # it is no sign of life of the camera
+            match heard:  # what these say is no sign of life of the camera
+                case (ClipOver() as over, _):
+                    self._note(over)
+                    continue
+                case (Shot() as shot, descriptors):
+                    self._shown(shot, descriptors)
+                    continue
             connection.heard_s = time.monotonic()
             if heard is None:
                 self._lose_patience(connection)
             else:
                 self._hear(connection, *heard)
+
+    def _shown(self, shot: Shot, descriptors: list[int]) -> None:
+        """Hand a picture on."""
+        try:
+            (jpeg,) = unpack(descriptors, [shot.size]) if not shot.problem else (b"",)
+            problem = shot.problem
+        except (OSError, ValueError) as error:
+            jpeg, problem = b"", str(error)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._tell(Shown(self._name, shot.number, shot.hw, shot.frame_id, shot.t_capture_ns, jpeg, problem))
 
     def _note(self, over: ClipOver) -> None:
         """Log why there is no clip, if that is new since the last one that there is."""

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +24,7 @@ from edge_config.sections import Clips
 from runtime import address
 from runtime.frame import Frame, Image
 from runtime.link import GRACE_S, Link, LinkClosed, from_parent
+from runtime.parcel import pack
 from runtime.playout import InTime
 from runtime.shared import SLOTS, Memory
 
@@ -72,6 +74,14 @@ class EndClip(msgspec.Struct, tag=True, frozen=True):
 
     name: str
     t_mono_ns: int
+
+
+class Show(msgspec.Struct, tag=True, frozen=True):
+    """Order: make a JPEG of the next picture, and say so with this number; the rest is as of `shot.jpeg`."""
+
+    number: int
+    width: int
+    quality: int
 
 
 class Started(msgspec.Struct, tag=True, frozen=True):
@@ -130,6 +140,20 @@ class ClipOver(msgspec.Struct, tag=True, frozen=True):
     problem: str
 
 
+class Shot(msgspec.Struct, tag=True, frozen=True):
+    """Word: the JPEG of a picture, which comes as a parcel of `size` bytes, or why there is none.
+
+    `hw` is of the JPEG; `frame_id` and `t_capture_ns` are of the frame.
+    """
+
+    number: int
+    size: int
+    hw: tuple[int, int]
+    frame_id: int
+    t_capture_ns: int
+    problem: str = ""
+
+
 class Ended(msgspec.Struct, tag=True, frozen=True):
     """Word, the last one: no more frames.
 
@@ -144,8 +168,8 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     line: str
 
 
-Order = Open | Free | BeginClip | EndClip
-Word = Started | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Ended
+Order = Open | Free | BeginClip | EndClip | Show
+Word = Started | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Shot | Ended
 
 
 def main(connect: Callable[[int | str], Grabber] | None = None) -> None:
@@ -170,6 +194,7 @@ class _Grab:
         self._last: tuple[int, int] | None = None  # slot of the newest picture, until it is written again; its content
         self._free = list(range(SLOTS))
         self._freed = threading.Condition()
+        self._to_show: deque[Show] = deque()
 
     def listen(self) -> None:
         """Obey what comes after the first order; end this process when the runtime hangs up."""
@@ -187,6 +212,8 @@ class _Grab:
             with self._freed:
                 self._free.append(order.slot)
                 self._freed.notify()
+        elif isinstance(order, Show):
+            self._to_show.append(order)
         elif isinstance(order, BeginClip) and self._filming is not None:
             self._filming.begin(order.name, order.t_mono_ns)
         elif isinstance(order, EndClip) and self._filming is not None:
@@ -217,6 +244,9 @@ class _Grab:
         self._link.send(Grabbed(slot, hw, *stamps, content_id))
         if image is not None and self._filming is not None:
             self._filming.show(image, frame.t_mono_ns)
+        while image is not None and self._to_show:
+            about = self._to_show.popleft(), image, frame.frame_id, frame.t_capture_ns
+            threading.Thread(target=_show, args=(self._link, *about), name="show", daemon=True).start()
 
     def _content(self, memory: Memory, image: Image, frame_id: int) -> int:
         """Return the `content_id` of a picture that is about to be written."""
@@ -305,6 +335,24 @@ def _film(clips: Clips, link: Link[Order]) -> Filming | None:
 def _tell_of_clip(link: Link[Order], name: str, problem: str) -> None:
     with contextlib.suppress(LinkClosed):
         link.send(ClipOver(name, problem))
+
+
+def _show(link: Link[Order], order: Show, image: Image, frame_id: int, t_capture_ns: int) -> None:
+    """Make a JPEG, and send it; beside the grabbing, which must not wait for it."""
+    from runtime.shot import jpeg  # not above, as of `capture`
+
+    try:
+        data, hw = jpeg(image, order.width, order.quality)
+        parcel = pack([data])
+    except Exception as error:  # noqa: BLE001 - a camera does not suffer from being looked at
+        with contextlib.suppress(LinkClosed):
+            link.send(Shot(order.number, 0, (0, 0), frame_id, t_capture_ns, f"cannot be made ({error})"))
+        return
+    try:
+        with contextlib.suppress(LinkClosed):
+            link.send(Shot(order.number, len(data), hw, frame_id, t_capture_ns), [parcel])
+    finally:
+        os.close(parcel)
 
 
 def _load(order: Open, connect: Callable[[int | str], Grabber] | None) -> Callable[[_Grab], Ended]:

@@ -15,7 +15,7 @@ from runtime.control import Asked
 from runtime.degrade import Degrade, Load, Strain
 from runtime.drops import Drops, News
 from runtime.engine import Engine
-from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
+from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored, Shown
 from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.health import Health
 from runtime.journal.recorder import JournalChanged, Written
@@ -54,6 +54,10 @@ class Counted(Protocol):
 
     def resume(self) -> None:
         """Open it again."""
+        ...
+
+    def show(self, number: int, width: int, quality: int) -> bool:
+        """Have a JPEG made of the next frame; False where nothing is open."""
         ...
 
     def end_clip(self, name: str) -> None:
@@ -136,6 +140,8 @@ class Oversight:
                 self._journal_changed(event)
             case Renew():
                 self._renew(event.why)
+            case Shown():
+                self._answer.pictures.shown(event)
             case Asked():
                 self._answer(event)
             case Reloaded():
@@ -193,6 +199,7 @@ class Oversight:
         self._health.progress()
         self._wire.outbox.turn()
         now_s = time.monotonic()
+        self._answer.pictures.turn(now_s)
         if now_s >= self._next_beat_s:
             self._beat(now_s)
         if now_s < self._next_s:

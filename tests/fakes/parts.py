@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +58,7 @@ class Feed:
         returned: frames that were given back.
         every: as `slow_down` said.
         orders: to pause and to resume.
+        open: pictures can be had; `shows` are those that were asked for.
     """
 
     def __init__(self, *frames: SharedFrame, live: bool = False) -> None:
@@ -65,6 +66,7 @@ class Feed:
         self.started = self.paced = False
         self.every = 1
         self.orders: list[str] = []
+        self.open, self.shows = True, list[tuple[int, int, int]]()
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
         self.reconnects: dict[str, int] = {}
         self.clips: list[tuple[str, str, int | None]] = []
@@ -105,6 +107,10 @@ class Feed:
 
     def resume(self) -> None:
         self.orders.append("resume")
+
+    def show(self, number: int, width: int, quality: int) -> bool:
+        self.shows.append((number, width, quality))
+        return self.open
 
     def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
         self.clips.append(("begin", name, t_mono_ns))
@@ -173,10 +179,12 @@ class Control:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bool, Any]] = []
+        self.parts: list[bytes] = []
         self.refused: dict[str, int] = {}
 
-    def reply(self, asked: Asked, payload: Any) -> None:
+    def reply(self, asked: Asked, payload: Any, parts: Sequence[bytes] = ()) -> None:
         self.answers.append((asked.number, True, payload))
+        self.parts = list(parts)
 
     def refuse(self, asked: Asked, error: str) -> None:
         self.answers.append((asked.number, False, error))

@@ -40,6 +40,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "forget": {"subscriber": "somebody"},
     "configure": {"camera": "cam", "alerts": {"threshold": 3}},
     "pause": {"camera": "cam"},
+    "picture": {"camera": "cam"},
     "resume": {"camera": "cam"},
 }
 """A good request of each kind."""

@@ -21,7 +21,7 @@ import pytest
 
 from edge_config.errors import SourceUnavailable
 from edge_config.sections import Camera
-from runtime.events import FeedChanged, FeedEnded, FrameArrived, MemoryGone
+from runtime.events import FeedChanged, FeedEnded, FrameArrived, MemoryGone, Shown
 from runtime.feed import UNDEAD, Feed
 from runtime.shared import SLOTS
 from tests.fakes.camera import (
@@ -49,6 +49,8 @@ from tests.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, children, read_o
 from tests.tiny import normal_picture, write_pictures
 
 TURN_S = 0.05
+
+NEAR = 12.0  # mean grey levels: a good JPEG of noise is no further from it
 
 
 @pytest.fixture
@@ -587,3 +589,36 @@ def test_end_of_a_paused_camera_is_quick(remote: Remote) -> None:
         reader.feed.give_back(reader.shoot(remote))
         reader.feed.pause()
         wait_until(lambda: not children())
+
+
+def shown(reader: Reader, remote: Remote, number: int, width: int = 4096, quality: int = 95) -> Shown:
+    """Ask for a picture, and have the camera take one."""
+    assert reader.feed.show(number, width, quality)
+    go_on(reader, remote)
+    return next(
+        (event for event in reader.past if isinstance(event, Shown) and event.number == number), None
+    ) or reader.hear(Shown, lambda event: event.number == number)
+
+
+def test_picture_is_that_of_the_next_frame(remote: Remote) -> None:
+    """Who asks for a picture gets the next frame as a JPEG, of the size that was asked for; frames go on beside it."""
+    with reading(remote.source, **PATIENT) as reader:
+        go_on(reader, remote)
+        whole = shown(reader, remote, 7)
+        decoded = cv2.imdecode(np.frombuffer(whole.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert (whole.problem, whole.hw) == ("", decoded.shape[:2])
+        assert np.abs(decoded.astype(float) - pixels(whole.frame_id)).mean() < NEAR
+        assert time.time_ns() - whole.t_capture_ns < ENOUGH_S * 1e9
+        small = shown(reader, remote, 8, width=16)
+        assert small.hw[1] == 16
+        held = descriptors()
+        for number in range(20, 30):
+            assert shown(reader, remote, number).jpeg
+        assert descriptors() <= held
+
+
+def test_no_picture_of_what_is_not_open(remote: Remote) -> None:
+    """A camera that is paused, or not opened yet, says at once that there is no picture."""
+    reader = Reader(remote.source, **PATIENT)
+    assert not reader.feed.show(1, 640, 85)
+    reader.close()

@@ -16,7 +16,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 import zmq
 
@@ -35,6 +37,9 @@ END_S = 3.0
 
 HASTY = {"stall_ms": 300}
 """Settings of a camera that a test makes hang; others have time, as the machine may be busy."""
+
+STRANGE_RED = 60
+"""By so many grey levels the strange object is redder than anything else."""
 
 SOME = 10
 """So many frames show that a camera goes on."""
@@ -358,6 +363,29 @@ def test_configured_threshold_counts_from_the_next_frame(run: Run, camera: Netwo
     back = runtime.ask(request="configure", camera="top", alerts={"threshold": None})["reply"]
     assert back["threshold"] == usual.threshold
     assert runtime.until(lambda m: isinstance(m, AlertMessage))[-1].phase == "end"
+
+
+def test_picture_of_a_camera_can_be_had_while_the_worker_is_away(run: Run, camera: NetworkCamera) -> None:
+    """A picture is live: it shows what is before the camera at the next frame, though nothing can be scored."""
+    runtime = run(top=camera.url)
+    runtime.until_scored()
+    os.kill(runtime.child("runtime.worker"), signal.SIGSTOP)
+
+    def red() -> float:
+        with zmq.Context() as context, context.socket(zmq.DEALER) as client:
+            client.linger = 0
+            client.connect(runtime.addresses["control"])
+            client.send(json.dumps({"schema": SCHEMA, "request": "picture", "camera": "top", "width": 64}).encode())
+            assert client.poll(ENOUGH_S * 1000), "no answer"
+            answer, jpeg = client.recv_multipart()
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(float)
+        assert json.loads(answer)["reply"]["width"] == picture.shape[1]
+        return float((picture[..., 2] - picture[..., 1]).max())
+
+    before = red()
+    camera.strange.set()
+    while red() < before + STRANGE_RED:  # some frames are on their way
+        pass
 
 
 def test_request_that_the_worker_takes_with_it_is_refused(run: Run, camera: NetworkCamera) -> None:

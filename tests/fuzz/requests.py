@@ -21,6 +21,7 @@ def seeds() -> list[bytes]:
         "pending": ', "subscriber": "me", "after": 3',
         "ack": ', "subscriber": "me", "alert_id": "a", "epoch": "e", "seq": 4',
         "configure": ', "camera": "top", "alerts": {"threshold": 3.5, "attach": ["jpeg"]}',
+        "picture": ', "camera": "top", "width": 640, "quality": 50',
         "pause": ', "camera": "top"',
         "resume": ', "camera": "top"',
         "forget": ', "subscriber": "me"',
