@@ -590,12 +590,13 @@ def test_end_of_a_paused_camera_is_quick(remote: Remote) -> None:
 
 
 def shown(reader: Reader, remote: Remote, number: int, width: int = 4096, quality: int = 95) -> Shown:
-    """Ask for a picture, and have the camera take one."""
+    """Ask for a picture, and have the camera take some until one of them is shown."""
     assert reader.feed.show(number, width, quality)
-    go_on(reader, remote)
-    return next(
-        (event for event in reader.past if isinstance(event, Shown) and event.number == number), None
-    ) or reader.hear(Shown, lambda event: event.number == number)
+    while True:
+        go_on(reader, remote)
+        for event in reader.past:
+            if isinstance(event, Shown) and event.number == number:
+                return event
 
 
 def test_picture_is_that_of_the_next_frame(remote: Remote) -> None:
