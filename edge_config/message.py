@@ -131,7 +131,8 @@ class AlertMessage(_OfFrame, frozen=True, kw_only=True):
         boxes: regions of that frame that are over the threshold, largest distance first, at most 16.
         t_start_ns: wall clock when the first frame of the alert was grabbed, nanoseconds since 1970 UTC.
         reason: why it ended, such as "normal again"; empty before.
-        clip: name of the file on the device that will show it; empty if there is none.
+        clip: name of the file on the device that will show it, maybe with other alerts; empty if there is none. Of an
+            alert that goes on in another file, that one from then on.
         parts: what comes along as further frames.
     """
 

@@ -41,20 +41,21 @@ class Alerts(Section, frozen=True):
         threshold: a score above it is anomalous; by default the bundle's.
         hysteresis: a score is quiet only where it is at most (1 - hysteresis) times the threshold; frames between the
             two neither begin nor end an alert.
-        min_frames: an alert begins with so many anomalous frames, none quiet between them,
+        min_frames: an alert begins with so many anomalous frames, at no time fewer than the quiet ones between them,
         min_ms: and not before they last so long.
-        merge_ms: an alert ends when frames were quiet for so long: a shorter gap belongs to it.
+        merge_ms: an alert ends when frames were quiet for so long: a shorter gap belongs to it. One that flickers waits
+            for 6 times its longest gap, at most for 10 times `merge_ms`. 0: every quiet frame ends it.
         cooldown_ms: after an alert ends no other begins for so long.
-        update_ms: new peaks of an alert are told at most so often.
+        update_ms: new peaks of an alert are told at most so often, and ever more rarely while it lasts.
         attach: what the start and the updates of an alert bring along: a picture of the peak frame, its heat map.
         jpeg_quality: of that picture.
     """
 
     threshold: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     hysteresis: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    min_frames: Annotated[int, Meta(ge=1, le=10_000)] = 1
-    min_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 0
-    merge_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 0
+    min_frames: Annotated[int, Meta(ge=1, le=10_000)] = 2
+    min_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 150
+    merge_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 1000
     cooldown_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 0
     update_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 1000
     attach: frozenset[Attachable] = frozenset()
@@ -172,13 +173,13 @@ class Journal(Section, frozen=True):
 
 
 class Clips(Section, frozen=True):
-    """Films of what happened around the alerts.
+    """Films of what happened around the alerts. Alerts of a camera whose films would overlap share one.
 
     Attributes:
         folder: where they are kept; empty: there are none.
         before_s: seconds before the alert began, at most half of `longest_s`.
         after_s: seconds after it ended.
-        longest_s: a clip of an alert that goes on is cut off here.
+        longest_s: no clip is longer: that of an alert that goes on is cut off here.
         fps: pictures a second.
         width: of the pictures, pixels; larger frames are reduced.
         most: so many are kept, of all cameras together; the oldest go.

@@ -48,10 +48,6 @@ class Source(pictures.Source, Protocol):
         """Open it again."""
         ...
 
-    def end_clip(self, name: str) -> None:
-        """Tell that the alert of a clip is over."""
-        ...
-
 
 class Answers:
     """Answers requests. Use it from the main loop's thread.
@@ -157,9 +153,7 @@ class Answers:
         if pause != watched.paused:
             _log.info("camera paused" if pause else "camera resumed", camera=watched.name, by=asked.key)
         if pause:
-            alert = watched.pause()
-            if alert is not None and (clip := watched.clip(alert)):
-                source.end_clip(clip)
+            watched.pause()  # ends its clip, too
             source.pause()
         elif watched.paused:
             watched.resume(reopens=source.live)

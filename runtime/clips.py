@@ -34,6 +34,9 @@ SLACK_S = 5.0
 LATE_S = 0.5
 """The last picture of a clip is there so long after its time, or not at all."""
 
+HOLD_S = 1.0
+"""An alert is known so long after its first frame, or it has a clip of its own."""
+
 MOST_BYTES = 1 << 30
 """Of one clip; players count to not much more."""
 
@@ -54,6 +57,16 @@ def clip_name(camera: str, t_start_ns: int, alert_id: str) -> str:
     """
     began = datetime.fromtimestamp(t_start_ns // _SECOND_NS, timezone.utc)
     return f"{camera}-{began:%Y%m%dT%H%M%SZ}-{alert_id}.avi"
+
+
+def before_s(settings: Clips) -> float:
+    """Return how much of a clip lies before its alert, seconds: at most half of it, however short `longest_s` is."""
+    return min(settings.before_s, settings.longest_s / 2)
+
+
+def hold_s(settings: Clips) -> float:
+    """Return how long after its last picture a clip can still be extended, seconds: while an alert could touch it."""
+    return before_s(settings) + HOLD_S
 
 
 def slot_at(t_ns: int, fps: float) -> int:
@@ -106,7 +119,7 @@ class Clip:
     def __init__(self, settings: Clips, name: str, t_begin_ns: int) -> None:
         """Begin a clip.
 
-        It begins `before_s` earlier, but at most half of it lies before the alert, however short `longest_s` is.
+        It begins `before_s` earlier.
 
         Args:
             settings: where and how.
@@ -121,9 +134,10 @@ class Clip:
             raise ValueError(f"not the name of a clip: {name!r}")
         self._fps = settings.fps
         self._after_ns = round(settings.after_s * _SECOND_NS)
-        before_s = min(settings.before_s, settings.longest_s / 2)
-        self.next = slot_at(t_begin_ns - round(before_s * _SECOND_NS), self._fps)  # slot that is to be shown
-        self._last = self.next + math.ceil(settings.longest_s * self._fps) - 1
+        self._hold_ns = round(hold_s(settings) * _SECOND_NS)
+        self.next = slot_at(t_begin_ns - round(before_s(settings) * _SECOND_NS), self._fps)  # slot that is to be shown
+        self._longest = self.next + math.ceil(settings.longest_s * self._fps) - 1  # the last slot there may be
+        self._last = self._longest  # and the last there will be, as far as is known
         self._most_bytes = min(settings.most_mb << 20, MOST_BYTES)
         self._shown: Picture | None = None
         folder = Path(settings.folder)
@@ -139,21 +153,26 @@ class Clip:
 
     @property
     def is_full(self) -> bool:
-        """Whether it takes no more pictures."""
+        """Whether it takes no more pictures, unless it is extended."""
         return self.next > self._last
 
     def end(self, t_end_ns: int) -> None:
-        """Have the clip end `after_s` after this moment of the monotonic clock."""
-        self._last = min(self._last, slot_at(t_end_ns + self._after_ns, self._fps))
+        """Have the clip end `after_s` after this moment of the monotonic clock, unless it is extended."""
+        self._last = min(self._longest, slot_at(t_end_ns + self._after_ns, self._fps))
+
+    def extend(self) -> None:
+        """Have the clip go on: another alert began before it was over."""
+        self._last = self._longest
 
     def is_over(self, now_ns: int) -> bool:
-        """Whether it is full, or no picture of it can come any more."""
-        return self.is_full or now_ns >= self.over_ns
+        """Whether it is as long as it may be, or neither a picture of it nor another alert can come any more."""
+        return self.next > self._longest or now_ns >= self.over_ns
 
     @property
     def over_ns(self) -> int:
-        """When no picture of it can come any more, monotonic clock."""
-        return math.ceil((self._last + 1) / self._fps * _SECOND_NS) + round(LATE_S * _SECOND_NS)
+        """When neither a picture of it nor another alert can come any more, monotonic clock."""
+        held_ns = self._hold_ns if self._last < self._longest else 0
+        return math.ceil((self._last + 1) / self._fps * _SECOND_NS) + round(LATE_S * _SECOND_NS) + held_ns
 
     def add(self, picture: Picture) -> None:
         """Show a picture in its slot, and the one before it in those that are left out between the two."""
@@ -202,7 +221,7 @@ class Clip:
         self.next += 1
 
     def _cut(self) -> None:
-        self._last = self.next - 1
+        self._last = self._longest = self.next - 1
 
 
 def keep_within(folder: Path, most: int, most_bytes: int) -> None:

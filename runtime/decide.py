@@ -4,6 +4,9 @@ A score above the threshold is `over` and one that the hysteresis lets pass is `
 begin nor end anything. Frames over the threshold make a candidate, a candidate of the least length an alert, and an
 alert ends when frames were quiet for long enough. All times are of the frames' own clock (`Frame.clock_ns`): the alerts
 of a recording do not depend on how fast it is scored. A repeated frame is no further evidence of anything.
+
+Scores that flicker around the threshold are one alert: the longer the gaps that it has bridged, or that lie between it
+and a short one just before it, the longer it waits for its end.
 """
 
 from __future__ import annotations
@@ -21,6 +24,19 @@ NORMAL_AGAIN = "normal again"
 
 _MS = 1_000_000  # nanoseconds
 
+# Chosen by simulation of minutes around the threshold at 5, 15 and 25 frames a second; see README, "Alerts".
+WAIT_FACTOR = 6
+"""An alert that flickers waits for its end for so many times the longest gap between its frames."""
+
+MAX_WAIT_FACTOR = 10
+"""But at most for so many times `merge_ms`."""
+
+SHORT_FACTOR = 2
+"""The gap after an alert counts as one of the next if it lasted less than so many times `merge_ms`: it may flicker."""
+
+UPDATE_SHARE = 0.25
+"""An update comes no sooner than after so much of what its alert has lasted: one of an hour has some 35, not 3,600."""
+
 
 @dataclass(slots=True)
 class _Event:
@@ -29,7 +45,10 @@ class _Event:
     Attributes:
         alert: with the highest score so far.
         since_ns, last_ns: times of the first frame, and of the last that was not quiet.
+        gap_ns: longest time between two frames that were not quiet, with a quiet one between them.
         frames: those over the threshold.
+        balance: frames over the threshold, less quiet ones.
+        interrupted: the last frame was quiet.
         told_ns: when subscribers heard of it last; None while it is a candidate.
         untold: it has a peak that they have not heard of.
     """
@@ -37,7 +56,10 @@ class _Event:
     alert: Alert
     since_ns: int
     last_ns: int
+    gap_ns: int = 0
     frames: int = 0
+    balance: int = 0
+    interrupted: bool = False
     told_ns: int | None = None
     untold: bool = False
 
@@ -51,6 +73,14 @@ class _Event:
         self.told_ns, self.untold = now_ns, False
         self.alert = replace(self.alert, phase=phase)
         return self.alert
+
+    def go_on(self, now_ns: int, *, over: bool) -> None:
+        """Take a frame that is not quiet."""
+        if self.interrupted:
+            self.gap_ns = max(self.gap_ns, now_ns - self.last_ns)
+        self.interrupted, self.last_ns = False, now_ns
+        self.frames += over
+        self.balance += over
 
 
 class Decide:
@@ -68,6 +98,7 @@ class Decide:
         """
         self._alerts = alerts
         self._event: _Event | None = None
+        self._before: _Event | None = None  # the last alert
         self._now_ns = 0
         self._ended_ns: int | None = None
         self.threshold = threshold
@@ -116,23 +147,42 @@ class Decide:
         event, self._event = self._event, None
         if event is None or not event.is_open:
             return None
-        self._ended_ns = self._now_ns
+        self._ended_ns, self._before = self._now_ns, event
         return replace(event.alert, phase="end", reason=reason)
 
     def _calm(self) -> Alert | None:
-        """Take a quiet frame: it ends a candidate at once, and an alert after a while."""
+        """Take a quiet frame: it ends an alert after a while, and a candidate when most of its frames are quiet."""
         event = self._event
-        if event is not None and event.is_open and self._now_ns - event.last_ns < self._alerts.merge_ms * _MS:
+        if event is None:
             return None
-        return self.close(NORMAL_AGAIN)
+        event.interrupted = True
+        event.balance -= 1
+        quiet_ns = self._now_ns - event.last_ns
+        if event.is_open:
+            return None if quiet_ns < self._wait_ns(event) else self.close(NORMAL_AGAIN)
+        if event.balance < 0 or quiet_ns >= self._alerts.merge_ms * _MS:
+            self._event = None
+        return None
+
+    def _wait_ns(self, event: _Event) -> int:
+        """Return how long frames must be quiet until this alert ends."""
+        merge_ns = self._alerts.merge_ms * _MS
+        return max(merge_ns, min(WAIT_FACTOR * event.gap_ns, MAX_WAIT_FACTOR * merge_ns))
+
+    def _gap_before_ns(self) -> int:
+        """Return the gap between the last alert and one that begins now; 0 if that was long or is long ago."""
+        before, merge_ns = self._before, self._alerts.merge_ms * _MS
+        if before is None or before.last_ns - before.since_ns >= SHORT_FACTOR * merge_ns:
+            return 0
+        gap_ns = self._now_ns - before.last_ns
+        return max(gap_ns, before.gap_ns) if gap_ns < MAX_WAIT_FACTOR * merge_ns else 0
 
     def _excite(self, frame: Frame | SharedFrame, result: Result, value: float, *, over: bool) -> Alert | None:
         """Take a frame that is not quiet."""
         if self._event is None and not over:
             return None
-        event = self._event = self._event or _first(frame, result, value)
-        event.last_ns = self._now_ns
-        event.frames += over
+        event = self._event = self._event or _first(frame, result, value, self._gap_before_ns())
+        event.go_on(self._now_ns, over=over)
         if value > event.alert.peak_score:
             event.untold = True
             event.alert = replace(
@@ -144,7 +194,8 @@ class Decide:
             )
         if event.told_ns is None:
             return event.tell("start", self._now_ns) if over and self._may_open(event) else None
-        due = event.untold and self._now_ns - event.told_ns >= self._alerts.update_ms * _MS
+        rest_ns = max(self._alerts.update_ms * _MS, UPDATE_SHARE * (event.told_ns - event.since_ns))
+        due = event.untold and self._now_ns - event.told_ns >= rest_ns
         return event.tell("update", self._now_ns) if due else None
 
     def _may_open(self, event: _Event) -> bool:
@@ -154,7 +205,7 @@ class Decide:
         return rested and event.frames >= alerts.min_frames and now_ns - event.since_ns >= alerts.min_ms * _MS
 
 
-def _first(frame: Frame | SharedFrame, result: Result, value: float) -> _Event:
+def _first(frame: Frame | SharedFrame, result: Result, value: float, gap_ns: int) -> _Event:
     """Begin a candidate."""
     alert = Alert(
         alert_id=str(uuid.uuid4()),
@@ -165,4 +216,4 @@ def _first(frame: Frame | SharedFrame, result: Result, value: float) -> _Event:
         peak_frame_xy=result.peak_xy,
         boxes=result.boxes,
     )
-    return _Event(alert, since_ns=frame.clock_ns, last_ns=frame.clock_ns)
+    return _Event(alert, since_ns=frame.clock_ns, last_ns=frame.clock_ns, gap_ns=gap_ns)

@@ -91,6 +91,7 @@ class _Connection:
         self.opened = False
         self.patience_s: float | None = START_S  # for the next word,
         self.heard_s = time.monotonic()  # since the last one
+        self.clips: set[str] = set()  # begun, and not over yet
 
     def left_s(self) -> float | None:
         """Give what is left of the patience; None if it has no end."""
@@ -246,26 +247,39 @@ class Feed:
             return False
         return True
 
-    def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
-        """Begin to film an alert; nothing where clips are off or the source is not open. Never blocks; any thread may.
+    def begin_clip(self, name: str, t_mono_ns: int | None = None, otherwise: str = "") -> bool:
+        """Begin to film an alert, or extend the clip of this name; never blocks, and any thread may.
 
         When the connection ends, so does the clip. A clip that fails is logged, once per cause.
 
         Args:
             name: of the file, as of `clips.clip_name`.
             t_mono_ns: when the alert began, monotonic clock; by default now.
+            otherwise: name of a file to begin if the one to extend is over already.
+
+        Returns:
+            False where clips are off or the source is not open: then nothing is filmed.
         """
-        self._order_clip(BeginClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns))
+        return self._order_clip(BeginClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns, otherwise))
 
-    def end_clip(self, name: str) -> None:
-        """Tell that the alert of a clip is over, which ends `after_s` later; otherwise as `begin_clip`."""
-        self._order_clip(EndClip(name, time.monotonic_ns()))
+    def end_clip(self, name: str, t_mono_ns: int | None = None, otherwise: str = "") -> None:
+        """Take note that the alert of a clip ended, by default now; otherwise as `begin_clip`."""
+        self._order_clip(EndClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns, otherwise))
 
-    def _order_clip(self, order: BeginClip | EndClip) -> None:
+    def is_filming(self, name: str) -> bool:
+        """Return whether a clip that was begun is not over yet, as far as is known."""
+        connection = self._connection
+        return connection is not None and name in connection.clips
+
+    def _order_clip(self, order: BeginClip | EndClip) -> bool:
         connection = self._connection  # it may end at any time
-        if self._clips.folder and connection is not None and connection.opened:
-            with contextlib.suppress(LinkClosed):
-                connection.link.send(order, wait_s=0.0)
+        if not self._clips.folder or connection is None or not connection.opened:
+            return False
+        if isinstance(order, BeginClip):
+            connection.clips.add(order.name)
+        with contextlib.suppress(LinkClosed):
+            connection.link.send(order, wait_s=0.0)
+        return True
 
     def stop(self) -> None:
         """Begin to end; returns at once."""
@@ -373,6 +387,7 @@ class Feed:
             heard = connection.link.receive(connection.left_s())
             match heard:  # what these say is no sign of life of the camera
                 case (ClipOver() as over, _):
+                    connection.clips.discard(over.name)
                     self._note(over)
                     continue
                 case (Shot() as shot, descriptors):

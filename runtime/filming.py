@@ -26,13 +26,14 @@ QUALITY = 80
 """Of the JPEGs."""
 
 MOST_AT_ONCE = 8
-"""Clips that are written at the same time: of alerts that follow each other faster than `after_s`."""
+"""Clips that are written at the same time: two, where one that is full gives way to another, and room for surprises."""
 
 
 class _Order(NamedTuple):
     name: str
     t_ns: int
     begins: bool
+    otherwise: str
 
 
 class Filming:
@@ -70,13 +71,19 @@ class Filming:
                 self._waiting = (slot, image)
                 self._changed.notify_all()
 
-    def begin(self, name: str, t_ns: int) -> None:
-        """Begin the clip of an alert that began at this moment (monotonic clock)."""
-        self._order(_Order(name, t_ns, begins=True))
+    def begin(self, name: str, t_ns: int, otherwise: str = "") -> None:
+        """Begin a clip of an alert that began at this moment (monotonic clock), or extend the one that has this name.
 
-    def end(self, name: str, t_ns: int) -> None:
-        """Tell that the alert of a clip ended at this moment (monotonic clock)."""
-        self._order(_Order(name, t_ns, begins=False))
+        Args:
+            name: of the clip.
+            t_ns: when the alert began.
+            otherwise: a name to begin a clip under if the one to extend is over.
+        """
+        self._order(_Order(name, t_ns, begins=True, otherwise=otherwise))
+
+    def end(self, name: str, t_ns: int, otherwise: str = "") -> None:
+        """Take note that the alert of a clip ended at this moment (monotonic clock); `otherwise` as for `begin`."""
+        self._order(_Order(name, t_ns, begins=False, otherwise=otherwise))
 
     def close(self, timeout_s: float) -> None:
         """End the clips here and now, and wait until they are whole, at most so long; any thread may, and again."""
@@ -133,16 +140,21 @@ class Filming:
         return None if over_ns is None else max(0.0, (over_ns - time.monotonic_ns()) / 1e9)
 
     def _obey(self, order: _Order) -> None:
-        clip = self._clips.get(order.name)
-        if clip is not None and not order.begins:
+        clip = self._clips.get(order.name) or self._clips.get(order.otherwise)
+        if clip is not None and order.begins:
+            clip.extend()
+        elif clip is not None:
             clip.end(order.t_ns)
-        elif clip is None and order.begins:
-            self._guard(order.name, partial(self._begin, order))
+        elif order.begins:
+            name = order.otherwise or order.name
+            self._guard(name, partial(self._begin, name, order.t_ns))
+            if name != order.name:
+                self._tell(order.name, "")  # it was over when the order came
 
-    def _begin(self, order: _Order) -> None:
+    def _begin(self, name: str, t_ns: int) -> None:
         if len(self._clips) >= MOST_AT_ONCE:
             raise ValueError(f"{MOST_AT_ONCE} clips are being written already")
-        self._clips[order.name] = Clip(self._settings, order.name, order.t_ns)
+        self._clips[name] = Clip(self._settings, name, t_ns)
 
     def _go_on(self, name: str, *, closing: bool) -> None:
         """Write what the ring has for a clip, and finish it if that was all."""

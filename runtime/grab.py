@@ -63,10 +63,11 @@ class Free(msgspec.Struct, tag=True, frozen=True):
 
 
 class BeginClip(msgspec.Struct, tag=True, frozen=True):
-    """Order: film an alert that began at this moment into this file of the folder of clips."""
+    """Order: film an alert that began at this moment into this file of the folder of clips, as of `Filming.begin`."""
 
     name: str
     t_mono_ns: int
+    otherwise: str
 
 
 class EndClip(msgspec.Struct, tag=True, frozen=True):
@@ -74,6 +75,7 @@ class EndClip(msgspec.Struct, tag=True, frozen=True):
 
     name: str
     t_mono_ns: int
+    otherwise: str
 
 
 class Show(msgspec.Struct, tag=True, frozen=True):
@@ -215,9 +217,9 @@ class _Grab:
         elif isinstance(order, Show):
             self._to_show.append(order)
         elif isinstance(order, BeginClip) and self._filming is not None:
-            self._filming.begin(order.name, order.t_mono_ns)
+            self._filming.begin(order.name, order.t_mono_ns, order.otherwise)
         elif isinstance(order, EndClip) and self._filming is not None:
-            self._filming.end(order.name, order.t_mono_ns)
+            self._filming.end(order.name, order.t_mono_ns, order.otherwise)
 
     def close(self) -> None:
         """Make the clips whole; the camera may hang."""

@@ -60,10 +60,6 @@ class Counted(Protocol):
         """Have a JPEG made of the next frame; False where nothing is open."""
         ...
 
-    def end_clip(self, name: str) -> None:
-        """Tell that the alert of a clip is over."""
-        ...
-
 
 class Oversight:
     """Keeps an eye on everything, once a second and at each event. Use it from the main loop's thread."""

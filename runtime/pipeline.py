@@ -27,7 +27,7 @@ from runtime.events import (
     Stop,
 )
 from runtime.feed import Feed
-from runtime.frame import Alert, SharedFrame
+from runtime.frame import SharedFrame
 from runtime.oversight import Oversight
 from runtime.watched import Watched
 
@@ -203,17 +203,7 @@ class Pipeline:
             self._oversight.unwanted(camera.watched)
             return
         decision = camera.watched.publish(scored.frame, scored.result, scored.attached)
-        if decision.alert is not None:
-            self._film(camera, scored.frame, decision.alert)
         self._oversight.published(camera.watched, scored, decision)
-
-    def _film(self, camera: Camera, frame: SharedFrame, alert: Alert) -> None:
-        """Begin or end the clip of an alert, if it has one."""
-        if name := camera.watched.clip(alert):
-            if alert.phase == "start":
-                camera.feed.begin_clip(name, frame.t_mono_ns - (frame.t_capture_ns - alert.t_start_ns))
-            elif alert.phase == "end":
-                camera.feed.end_clip(name)
 
     def _end_recordings(self) -> None:
         for camera in self._cameras.values():

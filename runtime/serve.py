@@ -18,6 +18,7 @@ from runtime.address import redact
 from runtime.engine import Engine
 from runtime.events import Renew, Stop
 from runtime.feed import Feed
+from runtime.film_plan import FilmPlan
 from runtime.health import Health
 from runtime.jobs import View
 from runtime.link import module
@@ -69,7 +70,9 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
         stack.callback(engine.close)
         wire = open_wire(settings, inbox.put, stack)
         watched = {
-            name: Watched(name, wire.outbox, camera.alerts, filmed=bool(clips.folder))
+            name: Watched(
+                name, wire.outbox, camera.alerts, FilmPlan(name, clips, feeds[name]) if clips.folder else None
+            )
             for name, camera in settings.cameras.items()
         }
         stack.callback(_log_end, watched, feeds)

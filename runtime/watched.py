@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 from edge_config.message import Kind, Part, State
 from edge_config.sections import Alerts
-from runtime.clips import clip_name
 from runtime.decide import Decide
+from runtime.film_plan import FilmPlan
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
 
 _FIRST = BundleInfo(id="", path="", threshold=0.0, promised_alpha=1.0)
@@ -51,14 +51,16 @@ class Watched:
         maps: alerts may bring along pictures and maps; not so where the device must do less.
     """
 
-    def __init__(self, name: str, publisher: Sender, alerts: Alerts | None = None, *, filmed: bool = False) -> None:
+    def __init__(
+        self, name: str, publisher: Sender, alerts: Alerts | None = None, films: FilmPlan | None = None
+    ) -> None:
         """Know nothing yet of the camera `name`.
 
         Args:
             name: of the camera.
             publisher: takes what there is to tell.
             alerts: when its scores make an alert, and what it brings along; by default as the settings' defaults.
-            filmed: its alerts have clips.
+            films: where its alerts are filmed, if they are.
         """
         self.name = name
         self.state: State = "starting"
@@ -71,7 +73,8 @@ class Watched:
         self.maps = True
         self._publisher = publisher
         self.settings = alerts or Alerts()
-        self._filmed = filmed
+        self._films = films
+        self._clip = ""  # of the open alert
         self._decide = Decide(self.settings, 0.0)
         self._attached = _NOTHING
         self._failed = ""
@@ -169,13 +172,18 @@ class Watched:
         self.repeated += repeated
         self.frames += value is not None
         self.undecodable += value is None
+        if self._films is not None:
+            self._film(self._films, frame, decision.alert)
         if decision.alert is not None:
             self._send_alert(decision.alert)
         return decision
 
-    def clip(self, alert: Alert) -> str:
-        """Name the clip of an alert; empty if there is none."""
-        return clip_name(self.name, alert.t_start_ns, alert.alert_id) if self._filmed else ""
+    def _film(self, films: FilmPlan, frame: Frame | SharedFrame, alert: Alert | None) -> None:
+        """Have the open alert filmed, and note where."""
+        if alert is not None and alert.phase == "start":
+            self._clip = films.begin(alert, frame.t_mono_ns - (frame.t_capture_ns - alert.t_start_ns))
+        elif self._clip:
+            self._clip = films.go_on(frame.t_mono_ns)
 
     def beat(self) -> None:
         """Tell subscribers that the device is alive, and how the camera is."""
@@ -200,8 +208,11 @@ class Watched:
         along = self._attached if self._attached.frame_id == alert.peak_frame_id else _NOTHING
         self._attached = _NOTHING
         told = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
-        more = {"parts": along.parts, "clip": self.clip(alert)}
+        more = {"parts": along.parts, "clip": self._clip}
         self._send("alert", attached=along.bytes, **more, **self._last, **told)
+        if alert.phase == "end" and self._clip and self._films is not None:
+            self._films.end()
+            self._clip = ""
 
     def _update(self) -> None:
         state, reason = self._connection

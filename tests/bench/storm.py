@@ -35,7 +35,7 @@ CALM_S = (0.3, 2.5)
 STOPPED_S = (0.1, 3.0)
 """So long it is stopped."""
 
-_QUICK = {"reconnect_min_s": 0.01, "reconnect_max_s": 0.1}
+_QUICK = {"alerts": {"min_frames": 1, "min_ms": 0, "merge_ms": 0}, "reconnect_min_s": 0.01, "reconnect_max_s": 0.1}
 
 
 @dataclass(frozen=True, slots=True)

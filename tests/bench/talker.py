@@ -23,6 +23,7 @@ from runtime.journal.recorder import Written
 from runtime.metrics import Metrics
 from runtime.watched import Watched
 from runtime.wire import open_wire
+from tests.fakes.parts import EVERY_RUN
 
 RATE = 1000.0
 ALERT_EVERY, ALERT_FRAMES = 200, 20
@@ -46,7 +47,7 @@ def main(folder: str) -> None:
     }
     with ExitStack() as stack:
         wire = open_wire(settings.parse(tree), inbox.put, stack)
-        camera = Watched("cam1", wire.outbox)
+        camera = Watched("cam1", wire.outbox, EVERY_RUN)
         camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
         camera.connect("live", "delivers pictures")
         answer = Answers({"cam1": camera}, {}, wire.control, wire.outbox, Metrics(), _no_reload, dict)

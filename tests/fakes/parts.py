@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from edge_config.sections import Degrade
+from edge_config.sections import Alerts, Degrade
 from runtime.control import Asked
 from runtime.events import Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
@@ -24,6 +24,9 @@ OLD = BundleInfo(
     "a" * 64, "/bundles/old", THRESHOLD, 0.01, "CPUExecutionProvider", ("CUDAExecutionProvider: not here",)
 )
 NEW = BundleInfo("b" * 64, "/bundles/new", 2 * THRESHOLD, 0.01)
+
+EVERY_RUN = Alerts(min_frames=1, min_ms=0, merge_ms=0)
+"""Every run of anomalous frames is an alert, from its first frame to the first quiet one."""
 
 _slots = itertools.count()
 
@@ -69,7 +72,7 @@ class Feed:
         self.open, self.shows = True, list[tuple[int, int, int]]()
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
         self.reconnects: dict[str, int] = {}
-        self.clips: list[tuple[str, str, int | None]] = []
+        self.clips: list[tuple[str, str, int | None, str]] = []
         self.waiting: list[SharedFrame] = []
         self.out: list[SharedFrame] = []
         self.returned: list[SharedFrame] = []
@@ -112,11 +115,12 @@ class Feed:
         self.shows.append((number, width, quality))
         return self.open
 
-    def begin_clip(self, name: str, t_mono_ns: int | None = None) -> None:
-        self.clips.append(("begin", name, t_mono_ns))
+    def begin_clip(self, name: str, t_mono_ns: int | None = None, otherwise: str = "") -> bool:
+        self.clips.append(("begin", name, t_mono_ns, otherwise))
+        return True
 
-    def end_clip(self, name: str) -> None:
-        self.clips.append(("end", name, None))
+    def end_clip(self, name: str, t_mono_ns: int | None = None, otherwise: str = "") -> None:
+        self.clips.append(("end", name, t_mono_ns, otherwise))
 
 
 class Engine:
@@ -253,7 +257,7 @@ class Parts:
         self.sent = self.publisher.sent
         self.metrics = Metrics()
         self.health = Health()
-        self.watched = {name: Watched(name, self.publisher) for name in feeds}
+        self.watched = {name: Watched(name, self.publisher, EVERY_RUN) for name in feeds}
         self.thermal = folder / "thermal_zone0" / "temp"
         self.thermal.parent.mkdir(parents=True)
         self.oversight = Oversight(

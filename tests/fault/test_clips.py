@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -20,8 +21,9 @@ from edge_config.sections import Camera, Clips
 from runtime.clips import clip_name, slot_at
 from runtime.events import FeedChanged, FeedEnded
 from runtime.feed import Feed
+from runtime.film_plan import FilmPlan
 from runtime.filming import MOST_AT_ONCE
-from runtime.frame import Image
+from runtime.frame import Alert, Image
 from runtime.link import Link
 from tests.fakes.camera import COMMAND, HANG, HANG_HARD, KILL, LOST, PICTURE, THROW, Remote, pixels, plugged
 from tests.fakes.disk import hanging
@@ -95,15 +97,20 @@ def shoot_until(reader: Reader, remote: Remote, fits: Callable[[], bool]) -> Non
         reader.look(reader.shoot(remote))
 
 
+def draw(folder: Path) -> None:
+    """Make the pictures of a recording."""
+    folder.mkdir()
+    for number in range(1, PICTURES + 1):
+        cv2.imwrite(str(folder / f"{number:02}.png"), np.full((48, 64, 3), LEVEL * number, np.uint8))
+
+
 class Played:
     """A recording that is played at its pace, with alerts at some of its frames."""
 
     def __init__(self, tmp_path: Path, begins: dict[int, int], ends: dict[int, int], **more: float) -> None:
         """Play it to its end; `begins` and `ends` tell which clip begins and ends with which frame."""
         folder = tmp_path / "pictures"
-        folder.mkdir()
-        for number in range(1, PICTURES + 1):
-            cv2.imwrite(str(folder / f"{number:02}.png"), np.full((48, 64, 3), LEVEL * number, np.uint8))
+        draw(folder)
         self.stamps: dict[int, int] = {}
         self.ended: dict[int, tuple[int, int]] = {}
         clips = settings(tmp_path, **{"before_s": 0.5, "after_s": 0.5, "fps": FPS / 2, **more})
@@ -153,14 +160,110 @@ def test_clip_shows_what_was_before_during_and_after_the_alert(tmp_path: Path) -
     assert_shows(tmp_path / "clips" / name(), shown, lengths)
 
 
-def test_alerts_that_follow_each_other_have_a_clip_each(tmp_path: Path) -> None:
-    """An alert that begins while the clip of another goes on has one of its own, with what they share."""
+def test_clips_of_two_names_may_overlap(tmp_path: Path) -> None:
+    """A clip that is begun while another goes on has all of its time, and so has the other."""
     played = Played(tmp_path, begins={12: 1, 20: 2}, ends={16: 1, 24: 2})
     assert held(tmp_path) == {name(1), name(2)}
     films = [played.expected(1, 12, FPS / 2), played.expected(2, 20, FPS / 2)]
     assert set(films[0][0]) & set(films[1][0])
     for number, (shown, lengths) in enumerate(films, start=1):
         assert_shows(tmp_path / "clips" / name(number), shown, lengths)
+
+
+class Storm:
+    """A recording that is played at its pace, with alerts between some of its frames."""
+
+    def __init__(self, tmp_path: Path, *alerts: tuple[int, int], **more: float) -> None:
+        """Play it to its end; each alert begins with a frame and ends with another."""
+        clips = settings(tmp_path, **{"before_s": 0.25, "after_s": 0.25, "fps": FPS, **more})
+        draw(tmp_path / "pictures")
+        self.named: list[str] = []  # by the end of each alert
+        self.begun: list[str] = []  # by its start
+        with reading(str(tmp_path / "pictures"), REAL, fps=FPS, clips=clips) as reader:
+            plan, is_open = FilmPlan("front", clips, reader.feed), False
+            for number in range(1, PICTURES + 1):
+                frame = reader.next()
+                reader.feed.give_back(frame)
+                if number in dict(alerts):
+                    one = Alert(str(uuid.UUID(int=number)), "start", number * SECOND, 9.0, number)
+                    self.begun.append(plan.begin(one, frame.t_mono_ns))
+                    is_open = True
+                elif is_open:
+                    current = plan.go_on(frame.t_mono_ns)
+                if number in dict(alerts).values():
+                    plan.end()
+                    self.named.append(current)
+                    is_open = False
+            reader.hear(FeedEnded)
+        wait_until(lambda: children() == [])
+        self.films = {
+            name: [round(float(image.mean()) / LEVEL) for image in images(tmp_path / "clips" / name)]
+            for name in held(tmp_path)
+        }
+
+
+NEAR = 2
+"""Frames: a slot may show the one before or after, and the last may be missing, where the machine is busy."""
+
+
+def test_alerts_whose_clips_would_overlap_share_one(tmp_path: Path) -> None:
+    """The film goes on from before the first to after the last, also where only the seconds before and after touch."""
+    storm = Storm(tmp_path, (8, 10), (16, 18), (27, 29))
+    assert set(storm.begun + storm.named) == set(storm.films)
+    (film,) = storm.films.values()
+    assert film == sorted(film)
+    assert abs(film[0] - 3) <= NEAR
+    assert abs(film[-1] - 34) <= NEAR
+    assert all(later - earlier <= NEAR for earlier, later in itertools.pairwise(film))
+
+
+def test_alert_that_touches_no_clip_has_one_of_its_own(tmp_path: Path) -> None:
+    """With a second between its first picture and the last one of the clip before, an alert begins another."""
+    storm = Storm(tmp_path, (6, 8), (45, 47), before_s=0.1, after_s=0.1)
+    assert storm.begun == storm.named
+    assert len(set(storm.named)) == len(storm.films) == 2
+
+
+def test_storm_makes_files_that_are_bounded_and_show_all(tmp_path: Path) -> None:
+    """Alerts without end make files of `longest_s`, each alert is in the one that it names, and hardly any is twice."""
+    alerts = [(number, number + 2) for number in range(6, PICTURES - 6, 4)]
+    storm = Storm(tmp_path, *alerts, longest_s=1.0)
+    assert set(storm.films) == set(storm.begun + storm.named)
+    assert all(len(film) <= FPS + 1 for film in storm.films.values())
+    for (begin, end), name in zip(alerts, storm.begun, strict=True):
+        assert min(storm.films[name]) - NEAR <= begin <= end <= max(storm.films[name]) + NEAR
+    shown = sorted(set().union(*storm.films.values()))
+    assert shown[0] <= 3 + NEAR
+    assert shown[-1] >= alerts[-1][1] + 5 - NEAR
+    assert all(later - earlier <= 2 * NEAR for earlier, later in itertools.pairwise(shown))
+    assert sum(map(len, storm.films.values())) < 2 * PICTURES
+
+
+def test_alert_that_outlasts_a_shared_file_goes_on_in_its_own(tmp_path: Path) -> None:
+    """It names the shared file at first, then the one that goes on where this ends."""
+    storm = Storm(tmp_path, (8, 10), (16, 50), longest_s=1.5)
+    assert storm.begun[0] == storm.begun[1] == storm.named[0] != storm.named[1]
+    first, second = storm.films[storm.begun[0]], storm.films[storm.named[1]]
+    assert abs(len(first) - 1.5 * FPS) <= NEAR
+    assert abs(second[0] - first[-1]) <= NEAR
+    assert second[-1] > 50
+
+
+def test_clip_that_was_over_when_it_should_go_on_gives_way(remote: Remote, tmp_path: Path) -> None:
+    """Where the order comes too late, the alert has its own file, which its end ends; the old one stays as it is."""
+    clips = settings(tmp_path, before_s=0.5, after_s=0.0)
+    with reading(remote.source, clips=clips, **PATIENT) as reader:
+        begin(reader, remote, tmp_path)
+        reader.feed.end_clip(name())
+        wait_until(lambda: held(tmp_path) == {name()})
+        before = (tmp_path / "clips" / name()).read_bytes()
+        reader.feed.begin_clip(name(), None, name(1))
+        wait_until(lambda: part(1) in held(tmp_path))
+        reader.look(reader.shoot(remote))
+        wait_until(lambda: not reader.feed.is_filming(name()))
+        reader.feed.end_clip(name(), None, name(1))
+        wait_until(lambda: held(tmp_path) == {name(), name(1)})
+        assert (tmp_path / "clips" / name()).read_bytes() == before
 
 
 def test_time_of_a_film_is_true_with_a_slow_camera(tmp_path: Path) -> None:
@@ -227,7 +330,7 @@ def test_camera_goes_on_while_the_disk_hangs(remote: Remote, tmp_path: Path) -> 
     """Not a frame is lost to a disk that takes nothing for a while, and the film has all of that time."""
     with (
         hanging(tmp_path / "disk") as disk,
-        reading(remote.source, disk.command, clips=settings(tmp_path, after_s=0.1), **PATIENT) as reader,
+        reading(remote.source, disk.command, clips=settings(tmp_path, before_s=0.5, after_s=0.1), **PATIENT) as reader,
     ):
         begin(reader, remote, tmp_path)
         since = reader.shots
@@ -285,7 +388,10 @@ def test_folder_that_cannot_be_is_told(remote: Remote, tmp_path: Path, folder: s
 
 def test_cause_is_told_again_after_a_clip_that_came(remote: Remote, tmp_path: Path) -> None:
     """A failure that is mended and comes again is worth another line."""
-    with capture_logs() as logs, reading(remote.source, clips=settings(tmp_path, after_s=0.0), **PATIENT) as reader:
+    with (
+        capture_logs() as logs,
+        reading(remote.source, clips=settings(tmp_path, before_s=0.5, after_s=0.0), **PATIENT) as reader,
+    ):
         for times in (1, 2):
             begin(reader, remote, tmp_path)
             for number in range(1, MOST_AT_ONCE + 1):
@@ -306,7 +412,7 @@ def test_clips_are_kept_within_their_bounds(remote: Remote, tmp_path: Path) -> N
     """When a clip is whole the oldest go, and nothing else."""
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "holiday.avi").write_bytes(bytes(1 << 20))
-    with reading(remote.source, clips=settings(tmp_path, most=2, after_s=0.0), **PATIENT) as reader:
+    with reading(remote.source, clips=settings(tmp_path, most=2, before_s=0.5, after_s=0.0), **PATIENT) as reader:
         reader.look(reader.shoot(remote))
         for number in range(1, 4):
             reader.feed.begin_clip(name(number))
@@ -318,7 +424,9 @@ def test_clips_are_kept_within_their_bounds(remote: Remote, tmp_path: Path) -> N
 def test_clip_is_no_sign_of_life_of_a_camera(remote: Remote, tmp_path: Path) -> None:
     """A camera that hangs while its clip ends is stalled as soon as any other."""
     stall_s = 3.0
-    with reading(remote.source, clips=settings(tmp_path, after_s=2.0), **{**SOON, "stall_ms": 3000}) as reader:
+    with reading(
+        remote.source, clips=settings(tmp_path, before_s=0.0, after_s=1.0), **{**SOON, "stall_ms": 3000}
+    ) as reader:
         begin(reader, remote, tmp_path)
         remote.do(PICTURE, HANG)
         frame = reader.next()

@@ -46,7 +46,7 @@ class Device:
                     "cameras": {
                         "top": {
                             "source": camera.url,
-                            "alerts": {"attach": ["jpeg", "heat_map"], "merge_ms": 100},
+                            "alerts": {"attach": ["jpeg", "heat_map"], "merge_ms": 100, "min_frames": 1, "min_ms": 0},
                             "ignore": [[[0, 0], [16, 0], [16, 48], [0, 48]]],
                         }
                     },
@@ -54,7 +54,7 @@ class Device:
                     "control": {"bind": f"ipc://{folder}/control"},
                     "metrics": {"bind": "127.0.0.1:0"},
                     "journal": {"path": str(folder / "journal.sqlite")},
-                    "clips": {"folder": str(folder / "clips"), "before_s": 1, "after_s": 0.5},
+                    "clips": {"folder": str(folder / "clips"), "before_s": 1, "after_s": 0.5, "longest_s": 4},
                     "security": {"secret_key": str(folder / "device.key_secret"), "clients": str(folder / "clients")},
                 }
             )

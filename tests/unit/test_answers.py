@@ -10,11 +10,10 @@ import msgspec
 import pytest
 
 from edge_config.control import Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status
-from edge_config.sections import Alerts
 from runtime.control import Asked
 from runtime.frame import Wanted
 from runtime.journal.recorder import JournalChanged, Written
-from tests.fakes.parts import OLD, THRESHOLD, Feed, Parts
+from tests.fakes.parts import EVERY_RUN, OLD, THRESHOLD, Feed, Parts
 
 
 @pytest.fixture
@@ -91,11 +90,11 @@ def test_configure_changes_some_settings_and_says_what_is_in_force(parts: Parts)
     watched.serve(OLD)
     done, said = ask(parts, Configure(camera="top", alerts={"threshold": 12, "attach": ["jpeg"]}))
     assert (done, said.camera, said.threshold) == (True, "top", 12.0)
-    assert said.alerts == {**msgspec.to_builtins(Alerts()), "threshold": 12.0, "attach": ["jpeg"]}
+    assert said.alerts == {**msgspec.to_builtins(EVERY_RUN), "threshold": 12.0, "attach": ["jpeg"]}
     assert watched.wanted() == Wanted(12.0, 12.0, frozenset({"jpeg"}))
     parts.control.answers.clear()
     assert ask(parts, Status())[1]["cameras"]["top"]["alerts"] == said.alerts
-    assert parts.watched["side"].settings == Alerts()
+    assert parts.watched["side"].settings == EVERY_RUN
     parts.control.answers.clear()
     done, said = ask(parts, Configure(camera="top", alerts={"threshold": None}))
     assert (done, said.threshold) == (True, THRESHOLD)  # the bundle's again
@@ -116,7 +115,7 @@ def test_configure_checks_as_the_settings_do(parts: Parts, alerts: dict[str, Any
     done, error = ask(parts, Configure(camera="top", alerts=alerts))
     assert not done
     assert said in error
-    assert parts.watched["top"].settings == Alerts()
+    assert parts.watched["top"].settings == EVERY_RUN
 
 
 def test_pause_and_resume_reach_the_camera_once(parts: Parts) -> None:

@@ -146,12 +146,42 @@ def test_clip_that_shows_nothing_is_none(tmp_path: Path) -> None:
 
 
 def test_clip_is_over_without_pictures_too(tmp_path: Path) -> None:
-    """A clip of a camera that delivers no more ends by time."""
+    """A clip of a camera that delivers no more ends by time, when no alert can touch it any more."""
     clip = Clip(settings(tmp_path, after_s=1.0), name(), START_S * SECOND)
     clip.end((START_S + 2) * SECOND)
-    assert not clip.is_over((START_S + 3) * SECOND)
-    assert clip.is_over((START_S + 4) * SECOND)
+    assert not clip.is_over((START_S + 4) * SECOND)
+    assert clip.is_over((START_S + 5) * SECOND)
     clip.discard()
+
+
+def test_clip_is_held_while_an_alert_could_touch_it(tmp_path: Path) -> None:
+    """A clip waits for `before_s` and a second; one that is as long as it may be does not."""
+    clip = Clip(settings(tmp_path, before_s=4.0), name(), START_S * SECOND)
+    clip.end((START_S + 2) * SECOND)
+    for number in range(-16, 20):
+        clip.add(Picture(START_SLOT + number, (48, 64), JPEGS[0]))
+    assert not clip.is_over((START_S + 3 + 4) * SECOND)
+    assert clip.is_over((START_S + 3 + 6) * SECOND)
+    clip.discard()
+    clip = Clip(settings(tmp_path, longest_s=1.0), name(1), START_S * SECOND)
+    for number in range(5):
+        clip.add(shot(number))
+    assert clip.is_over(START_S * SECOND)
+    clip.discard()
+
+
+def test_extended_clip_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Pictures after its end are shown when it is extended, none is twice, and it is no longer than it may be."""
+    clip = Clip(settings(tmp_path, longest_s=5.0), name(), START_S * SECOND)
+    clip.end((START_S + 1) * SECOND)
+    for number in range(12):
+        clip.add(shot(number))
+    assert clip.next == START_SLOT + 9
+    clip.extend()
+    for number in range(9, 40):  # the ring has those since `next` still
+        clip.add(shot(number))
+    assert clip.finish()
+    assert numbers(tmp_path / name()) == list(range(20))
 
 
 def test_clip_has_its_name_when_it_is_whole(tmp_path: Path) -> None:

@@ -7,24 +7,28 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from edge_config.sections import Alerts
 from runtime.decide import Decide
 from runtime.frame import Alert, Decision, Result, SharedFrame
+from tests.fakes.parts import EVERY_RUN
 
 THRESHOLD = 10.0
 STEP_MS = 100
 """Between two frames."""
 
-QUICK = Alerts(update_ms=0)
-"""Every new peak is told."""
+
+def plain(**more: Any) -> Alerts:
+    """Give settings by which every run of anomalous frames is an alert, and every new peak is told, but for `more`."""
+    return replace(EVERY_RUN, **{"update_ms": 0, **more})
 
 
 class Camera:
     """A camera that gives a frame every `STEP_MS`, and the decisions on them."""
 
-    def __init__(self, alerts: Alerts = QUICK) -> None:
-        self.decide = Decide(alerts, THRESHOLD)
+    def __init__(self, alerts: Alerts | None = None) -> None:
+        self.decide = Decide(alerts or plain(), THRESHOLD)
         self.frames = 0
 
     def see(self, score: float | None, **result: Any) -> Decision:
@@ -125,14 +129,14 @@ def test_close_ends_the_open_alert_with_its_peak_and_a_reason(camera: Camera):
 
 def test_hysteresis_lets_scores_just_below_the_threshold_go_on():
     """Between the threshold and 80 % of it frames are labelled normal, end no alert and begin none."""
-    camera = Camera(Alerts(hysteresis=0.2, update_ms=0))
+    camera = Camera(plain(hysteresis=0.2))
     assert camera.alerts([9.0, 11.0, 9.0, 8.5, 8.0]) == [(2, "start", 11.0, 2), (5, "end", 11.0, 2)]
     assert camera.see(9.0).label == "normal"
 
 
 def test_an_alert_needs_so_many_frames_and_tells_of_the_first():
     """Three anomalous frames make an alert where three are asked for; it began with the first of them."""
-    camera = Camera(Alerts(min_frames=3, hysteresis=0.2, update_ms=0))
+    camera = Camera(plain(min_frames=3, hysteresis=0.2))
     assert camera.alerts([11.0, 12.0, 0.0]) == []
     assert camera.alerts([15.0, None, 9.0, 12.0]) == []  # unknown, and below the threshold but not quiet
     alert = alert_of(camera.see(11.0))
@@ -142,21 +146,47 @@ def test_an_alert_needs_so_many_frames_and_tells_of_the_first():
 
 def test_an_alert_needs_to_last():
     """Frames over the threshold for 300 ms make an alert where 300 ms are asked for, and one less does not."""
-    camera = Camera(Alerts(min_ms=3 * STEP_MS, update_ms=0))
+    camera = Camera(plain(min_ms=3 * STEP_MS))
     assert camera.alerts([11.0, 11.0, 11.0, 0.0]) == []
     assert camera.alerts([11.0, 11.0, 11.0, 12.0]) == [(8, "start", 12.0, 8)]
 
 
 def test_a_gap_shorter_than_the_merge_window_belongs_to_the_alert():
     """Quiet for 200 ms is no end where 300 ms are; the end comes with the frame that makes it 300 ms."""
-    camera = Camera(Alerts(merge_ms=3 * STEP_MS, update_ms=0))
-    scores = [11.0, 0.0, 0.0, 12.0, 0.0, 0.0, 0.0, 0.0]
-    assert camera.alerts(scores) == [(1, "start", 11.0, 1), (4, "update", 12.0, 4), (7, "end", 12.0, 4)]
+    camera = Camera(plain(merge_ms=3 * STEP_MS))
+    assert camera.alerts([11.0, 0.0, 0.0, 12.0]) == [(1, "start", 11.0, 1), (4, "update", 12.0, 4)]
+    camera = Camera(plain(merge_ms=3 * STEP_MS))
+    assert camera.alerts([11.0, 0.0, 0.0, 0.0, 0.0]) == [(1, "start", 11.0, 1), (4, "end", 11.0, 1)]
+
+
+def test_an_alert_that_flickers_waits_for_its_end():
+    """One that bridged 200 ms ends after 6 times that, and one that bridged more after 10 merge windows."""
+    camera = Camera(plain(merge_ms=3 * STEP_MS))
+    assert camera.alerts([11.0, 0.0, 11.0] + [0.0] * 20) == [(1, "start", 11.0, 1), (3 + 12, "end", 11.0, 1)]
+    camera = Camera(plain(merge_ms=STEP_MS * 3 // 2))
+    assert camera.alerts([11.0, 0.0, 11.0, *[0.0] * 9, 11.0] + [0.0] * 20)[-1][:2] == (13 + 15, "end")
+
+
+def test_short_alerts_that_follow_each_other_become_one():
+    """The second of two short alerts waits as if the gap between them were its own; after a long one it does not."""
+    short = [11.0, 0.0, 0.0, 0.0, 0.0]
+    camera = Camera(plain(merge_ms=3 * STEP_MS))
+    assert [phase for _, phase, _, _ in camera.alerts(short * 9)] == ["start", "end", "start"]
+    camera = Camera(plain(merge_ms=3 * STEP_MS))
+    assert [phase for _, phase, _, _ in camera.alerts(([11.0] * 7 + [0.0] * 4) * 3)] == ["start", "end"] * 3
+
+
+def test_a_candidate_may_have_as_many_quiet_frames_as_others():
+    """Every other frame over the threshold is an alert in the end; with two quiet ones in a row there is none."""
+    camera = Camera(plain(min_frames=3, merge_ms=5 * STEP_MS))
+    assert camera.alerts([11.0, 0.0, 11.0, 0.0, 11.0]) == [(5, "start", 11.0, 1)]
+    camera = Camera(plain(min_frames=3, merge_ms=5 * STEP_MS))
+    assert camera.alerts([11.0, 0.0, 0.0] * 20) == []
 
 
 def test_no_alert_begins_while_it_cools_down():
     """After an end nothing begins for 300 ms; what goes on over that begins then, with its own first frame."""
-    camera = Camera(Alerts(cooldown_ms=3 * STEP_MS, update_ms=0))
+    camera = Camera(plain(cooldown_ms=3 * STEP_MS))
     found = camera.alerts([11.0, 0.0, 20.0, 12.0])
     assert found == [(1, "start", 11.0, 1), (2, "end", 11.0, 1)]
     alert = alert_of(camera.see(13.0))
@@ -165,14 +195,22 @@ def test_no_alert_begins_while_it_cools_down():
 
 def test_peaks_are_told_so_often_and_none_is_lost():
     """Of peaks that come faster than every 300 ms the last is told when it is time, by a lower frame or by the end."""
-    camera = Camera(Alerts(update_ms=3 * STEP_MS, hysteresis=0.2))
+    camera = Camera(plain(update_ms=3 * STEP_MS, hysteresis=0.2))
     found = camera.alerts([11.0, 12.0, 13.0, 9.0, 14.0, 15.0, 0.0])
     assert found == [(1, "start", 11.0, 1), (4, "update", 13.0, 3), (7, "end", 15.0, 6)]
 
 
+def test_updates_become_rarer_while_an_alert_lasts():
+    """An alert whose score rises for an hour is told of some 35 times, and its end has the last peak."""
+    camera = Camera(replace(Alerts(), merge_ms=0))
+    found = camera.alerts([*(11.0 + number for number in range(36_000)), 0.0])
+    assert found[-1][1:] == ("end", 11.0 + 35_999, 36_000)
+    assert 30 <= len(found) <= 40
+
+
 def test_threshold_of_the_settings_comes_before_that_of_a_bundle():
     """A threshold in the settings stays in force when another bundle is served; without one the bundle's is."""
-    camera = Camera(Alerts(threshold=5.0))
+    camera = Camera(plain(threshold=5.0))
     camera.decide.threshold = 50.0
     assert camera.decide.threshold == 5.0
     assert camera.see(6.0).label == "anomalous"
@@ -194,7 +232,7 @@ def test_detail_is_wanted_above_what_is_the_peak(camera: Camera):
 
 def test_peak_frame_is_that_of_the_alert_or_of_what_may_become_one():
     """The frame of the highest score is known from the first anomalous one on, and forgotten with the last."""
-    camera = Camera(Alerts(min_frames=3))
+    camera = Camera(plain(min_frames=3))
     known = [(camera.see(score), camera.decide.peak_frame_id)[1] for score in (1.0, 11.0, 15.0, 12.0, 1.0)]
     assert known == [None, 2, 3, 3, None]
 
@@ -220,7 +258,7 @@ def test_repeated_frame_neither_begins_nor_prolongs_nor_ends_anything():
 def test_times_are_those_of_a_recording_however_fast_it_is_scored():
     """The same scores of the same recording make the same alerts, whether it is played in time, faster or by jerks."""
     alerts = Alerts(min_frames=1, min_ms=300, merge_ms=500, cooldown_ms=1000, update_ms=400)
-    scores = [11.0] * 8 + [1.0] * 4 + [12.0] * 3 + [1.0] * 12 + [13.0] * 9 + [1.0] * 20 + [14.0] * 2 + [1.0] * 9
+    scores = [11.0] * 8 + [1.0] * 4 + [12.0] * 3 + [1.0] * 60 + [13.0] * 9 + [1.0] * 20 + [14.0] * 2 + [1.0] * 9
     found = []
     for stretch in (1.0, 0.001, 7.0):
         decide, told = Decide(alerts, THRESHOLD), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from edge_config.sections import Alerts
-from runtime.decide import Decide
+from runtime.decide import MAX_WAIT_FACTOR, SHORT_FACTOR, UPDATE_SHARE, WAIT_FACTOR, Decide
 from runtime.frame import Alert, Result, SharedFrame
 
 THRESHOLD = 10.0
@@ -86,12 +87,16 @@ def is_quiet(alerts: Alerts, one: Seen) -> bool:
 
 
 def candidate(alerts: Alerts, seen: list[Seen], after: int, at: int) -> list[Seen]:
-    """Give the frames from the first over the threshold on that lead to frame `at`, none of them quiet."""
-    lead = seen[after : at + 1]
-    while any(is_quiet(alerts, one) for one in lead):
-        lead = lead[1:]
-    while lead and lead[0].score <= THRESHOLD:
-        lead = lead[1:]
+    """Give the frames that lead to frame `at`: the first is over the threshold, and from it on quiet never prevails."""
+    lead: list[Seen] = []
+    for one in seen[after : at + 1]:
+        if lead or one.score > THRESHOLD:
+            lead.append(one)
+        quiet_ms = one.ms - max((before.ms for before in lead if not is_quiet(alerts, before)), default=one.ms)
+        over = sum(before.score > THRESHOLD for before in lead)
+        prevails = sum(is_quiet(alerts, before) for before in lead) > over
+        if is_quiet(alerts, one) and (prevails or quiet_ms >= alerts.merge_ms):
+            lead = []
     return lead
 
 
@@ -108,26 +113,41 @@ def begins(alerts: Alerts, seen: list[Seen], after: int, ended_ms: float) -> tup
     return None
 
 
-def ends(alerts: Alerts, seen: list[Seen], start: int) -> int:
-    """Find where an alert must end: the number of the frames if nowhere."""
+def longest_gap(alerts: Alerts, during: list[Seen]) -> int:
+    """Give the longest time between two neighbours of the frames that are not quiet, if a quiet one is between them."""
+    places = [place for place, one in enumerate(during) if not is_quiet(alerts, one)]
+    return max((during[b].ms - during[a].ms for a, b in itertools.pairwise(places) if b > a + 1), default=0)
+
+
+def ends(alerts: Alerts, seen: list[Seen], first: int, start: int, gap_before: int) -> tuple[int, int]:
+    """Find where an alert must end, the number of the frames if nowhere; and its longest gap until then."""
+    gap = gap_before
     for at in range(start, len(seen)):
         last = max(place for place in range(start, at + 1) if place == start or not is_quiet(alerts, seen[place]))
-        if is_quiet(alerts, seen[at]) and seen[at].ms - seen[last].ms >= alerts.merge_ms:
-            return at
-    return len(seen)
+        gap = max(gap_before, longest_gap(alerts, seen[first : last + 1]))
+        wait = max(alerts.merge_ms, min(WAIT_FACTOR * gap, MAX_WAIT_FACTOR * alerts.merge_ms))
+        if is_quiet(alerts, seen[at]) and seen[at].ms - seen[last].ms >= wait:
+            return at, gap
+    return len(seen), gap
 
 
 def wanted(alerts: Alerts, frames: list[tuple[int, float | None]]) -> list[tuple[int, str, float, int, int]]:
     """Give frame, phase, peak, its frame and the start (ms) of all that must be told, by looking at the whole run."""
     seen, found, after, ended_ms = scored(frames), [], 0, -math.inf
+    before: tuple[Seen, Seen, int] | None = None  # first and last frame of the alert before, and its longest gap
     while (start := begins(alerts, seen, after, ended_ms)) is not None:
         at, lead = start
-        end = ends(alerts, seen, at)
         first = seen.index(lead[0])
+        gap = 0
+        if before is not None and before[1].ms - before[0].ms < SHORT_FACTOR * alerts.merge_ms:
+            apart = lead[0].ms - before[1].ms
+            gap = max(apart, before[2]) if apart < MAX_WAIT_FACTOR * alerts.merge_ms else 0
+        end, gap = ends(alerts, seen, first, at, gap)
         told_ms, told_peak = -math.inf, -1.0
         for place in range(at, end):
             peak = max(one.score for one in seen[first : place + 1])
-            new = place == at or (peak > told_peak and seen[place].ms - told_ms >= alerts.update_ms)
+            rest_ms = max(alerts.update_ms, UPDATE_SHARE * (told_ms - lead[0].ms))
+            new = place == at or (peak > told_peak and seen[place].ms - told_ms >= rest_ms)
             if new and not is_quiet(alerts, seen[place]):
                 found.append(place_told(seen, first, place, seen[place].number, "start" if place == at else "update"))
                 told_ms, told_peak = seen[place].ms, peak
@@ -135,6 +155,8 @@ def wanted(alerts: Alerts, frames: list[tuple[int, float | None]]) -> list[tuple
         found.append(place_told(seen, first, min(end, len(seen) - 1), number, "end"))
         if end == len(seen):
             break
+        last = max(place for place in range(first, end) if not is_quiet(alerts, seen[place]))
+        before = lead[0], seen[last], gap
         after, ended_ms = end, seen[end].ms
     return found
 

@@ -11,14 +11,13 @@ import msgspec
 import pytest
 
 from edge_config.control import Reload, Status
-from edge_config.sections import Alerts
 from runtime import oversight as oversight_
 from runtime.control import Asked
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
 from runtime.frame import BundleInfo, Result
 from runtime.metrics import DROPPED
 from runtime.watched import Watched
-from tests.fakes.parts import NEW, NORMAL, OLD, STRANGE, Clock, Feed, Parts, frame
+from tests.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, Clock, Feed, Parts, frame
 
 STALL_S = 5
 HOT, COOL = "95000", "40000"
@@ -200,7 +199,7 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
         "provider": "CPUExecutionProvider",
         "passed_over": ("CUDAExecutionProvider: not here",),
         "threshold": OLD.threshold,
-        "alerts": msgspec.to_builtins(Alerts()),
+        "alerts": msgspec.to_builtins(EVERY_RUN),
         "score": NORMAL,
         "frames": 1,
         "repeated": 0,
@@ -240,7 +239,7 @@ def test_reload_is_answered_once_and_in_every_message_from_then_on(rig: Rig) -> 
 
 def test_reload_before_there_is_a_bundle_is_answered(rig: Rig) -> None:
     """A request that comes while the worker loads its first bundle waits for that path, and gets an answer."""
-    rig.watched["top"] = Watched("top", rig.publisher)  # as at the start
+    rig.watched["top"] = Watched("top", rig.publisher, EVERY_RUN)  # as at the start
     rig.oversight.handle(Asked(1, Reload(camera="top")))
     rig.oversight.handle(Reloaded(("top",), OLD))
     assert rig.control.answers == [(1, True, {"reloaded": True})]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from edge_config.message import Part
-from edge_config.sections import Alerts
 from runtime.frame import Result, SharedFrame, Wanted
 from runtime.watched import Watched
-from tests.fakes.parts import NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
+from tests.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
 
 GOOD = Result(value=NORMAL, peak_xy=(3, 4))
 BAD = Result(value=STRANGE, peak_xy=(3, 4))
@@ -28,7 +28,7 @@ def publisher() -> Publisher:
 @pytest.fixture
 def camera(publisher: Publisher) -> Watched:
     """Give a camera that is live, with a bundle."""
-    watched = Watched("top", publisher)
+    watched = Watched("top", publisher, EVERY_RUN)
     watched.serve(OLD)
     watched.connect("live", "delivers pictures")
     return watched
@@ -62,7 +62,7 @@ def test_camera_that_is_away_is_away_whatever_else_is_wrong(camera: Watched) -> 
 
 def test_nothing_is_said_before_there_is_a_bundle(publisher: Publisher) -> None:
     """A state that comes before the bundle is published with it, and not before."""
-    watched = Watched("top", publisher)
+    watched = Watched("top", publisher, EVERY_RUN)
     watched.connect("disconnected", "no such device")
     watched.connect("live", "delivers pictures")
     assert publisher.messages == []
@@ -102,7 +102,7 @@ def test_state_comes_before_the_frame_that_shows_it(publisher: Publisher, camera
 def test_repeated_frame_gets_its_message_with_the_last_score(publisher: Publisher, camera: Watched) -> None:
     """A repeated frame is said to be so; one that is new says nothing of it."""
     camera.publish(frame(1), GOOD)
-    camera.publish(frame(2), replace(GOOD, repeated=True))
+    camera.publish(frame(2), dataclasses.replace(GOOD, repeated=True))
     first, second = (m for m in publisher.messages if m["kind"] == "score")
     assert "repeated" not in first
     assert (second["frame_id"], second["score"], second["label"], second["repeated"]) == (2, NORMAL, "normal", True)
@@ -187,7 +187,7 @@ def strange(score: float, **more: Any) -> Result:
 
 def served(publisher: Publisher, **alerts: Any) -> Watched:
     """Give a camera with these settings, and a bundle."""
-    watched = Watched("top", publisher, Alerts(**alerts))
+    watched = Watched("top", publisher, replace(EVERY_RUN, **alerts))
     watched.serve(OLD)
     watched.connect("live", "delivers pictures")
     return watched
@@ -240,7 +240,7 @@ def test_peak_without_parts_brings_none_of_another(publisher: Publisher) -> None
 
 def test_all_is_wanted_above_the_threshold_and_then_above_the_peak(publisher: Publisher) -> None:
     """What is wanted of the next frame follows the alert; without a bundle no detail, without maps no parts."""
-    camera = Watched("top", publisher, Alerts(attach=ATTACH))
+    camera = Watched("top", publisher, replace(EVERY_RUN, attach=ATTACH))
     assert camera.wanted().detail_above == math.inf
     camera.serve(OLD)
     assert camera.wanted() == Wanted(THRESHOLD, THRESHOLD, ATTACH)
@@ -296,7 +296,7 @@ def test_other_settings_count_from_the_next_frame_and_leave_an_alert_open(
 ) -> None:
     """A threshold that is raised over an open alert ends it with the next frame, and the message has the new one."""
     camera.publish(frame(1), BAD)
-    camera.configure(Alerts(threshold=STRANGE + 1, min_frames=1, min_ms=0, merge_ms=0))
+    camera.configure(replace(EVERY_RUN, threshold=STRANGE + 1))
     assert publisher.of("alert", "phase") == ["start"]
     camera.publish(frame(2), BAD)
     assert publisher.of("alert", "phase") == ["start", "end"]
