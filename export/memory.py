@@ -44,6 +44,12 @@ class Memory:
     graph: GraphSearch
 
 
+def bank_size(options: Options, train: int) -> int:
+    """Return how many entries the bank has that is selected from so many patches."""
+    wanted = options.coreset if isinstance(options.coreset, int) else round(options.coreset * train)
+    return min(max(MIN_BANK, wanted), train)
+
+
 def make_memory(
     features: Rows,
     queries: list[NDArray[np.float32]],
@@ -65,8 +71,7 @@ def make_memory(
     train = np.arange(len(features)) if train is None else train
     projection_dim = options.projection_dim if 0 < options.projection_dim < features.shape[1] else None
     share = options.coreset if isinstance(options.coreset, float) else None
-    wanted = options.coreset if share is None else round(share * len(train))
-    size = min(max(MIN_BANK, int(wanted)), len(train))
+    size = bank_size(options, len(train))
     rows = select(features, size, seed=options.seed, projection_dim=projection_dim, rows=train)
     bank = features[train[rows]]
     np.save(folder / bundles.BANK, bank)

@@ -1,23 +1,54 @@
-"""Progress bars with a rate and the time left, on stderr, and only where that is a terminal."""
+"""Progress on stderr: bars with a rate and the time left at a terminal, else the lines of `runtime.ticking`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 from tqdm import tqdm
+
+from runtime.ticking import GAUGE
 
 T = TypeVar("T")
 
 tqdm.monitor_interval = 0  # no thread of its own
 
 
-def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it") -> Iterable[T]:
-    """Show a bar while `items` are walked."""
-    bar: Iterable[T] = tqdm(items, desc=f"{what:<16}", total=total, unit=f" {unit}", disable=None, leave=True)
-    return bar
+class Moving(Protocol):
+    """What is moved by hand."""
+
+    def update(self, n: int, /) -> object:
+        """Count n more pieces."""
+        ...
 
 
-def bar(what: str, total: int, unit: str) -> tqdm[None]:
-    """Give a bar to be moved by hand, inside a `with`, by its `update(n)`."""
-    return tqdm(desc=f"{what:<16}", total=total, unit=f" {unit}", disable=None, leave=True)
+def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "item") -> Iterable[T]:
+    """Show how far it is while `items` are walked; `unit` is in the singular."""
+    if sys.stderr.isatty():
+        bar: Iterable[T] = tqdm(items, desc=f"{what:<16}", total=total, unit=f" {unit}", leave=True)
+        return bar
+    return _told(items, what, total if total is not None else len(items) if isinstance(items, Sized) else None, unit)
+
+
+@contextmanager
+def bar(what: str, total: int, unit: str) -> Iterator[Moving]:
+    """Show a bar that is moved by hand, inside a `with`, by its `update(n)`."""
+    if sys.stderr.isatty():
+        with tqdm(desc=f"{what:<16}", total=total, unit=f" {unit}", leave=True) as moving:
+            yield moving
+    else:
+        with GAUGE.stage(what, total, _plural(unit)) as stage:
+            yield stage
+
+
+def _told(items: Iterable[T], what: str, total: int | None, unit: str) -> Iterator[T]:
+    with GAUGE.stage(what, total, _plural(unit)) as stage:
+        for item in items:
+            yield item
+            stage.update()
+
+
+def _plural(unit: str) -> str:
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"

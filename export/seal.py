@@ -32,13 +32,15 @@ from export.parity import MOST_PICTURES, ROUNDING, is_clear, measure_parity
 from export.progress import progress
 from export.scene import MOST_PICTURES as MOST_SCENE_PICTURES
 from export.scene import learn
-from export.survey import Survey, look_for
+from export.survey import Survey, look_for, say
+from export.unheeded import changed, without_effect
 from runtime.frame import Image
 from runtime.golden import exact, score_golden, write_golden
 from runtime.load import assemble, load
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
 from runtime.thumbnail import Thumbnail
+from runtime.ticking import GAUGE
 
 MIN_PICTURES = 4
 
@@ -89,7 +91,8 @@ class _Clock:
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
-        yield
+        with GAUGE.stage(stage):
+            yield
         self.seconds[stage] = time.perf_counter() - start
 
 
@@ -140,6 +143,7 @@ def fit(options: Options) -> Report:
             pictures = Pictures(Path(options.images), limit=options.max_images, skip_bad=options.skip_bad)
             _require(len(pictures), options)
             seen = look_for(pictures, options, MIN_PICTURES)
+            _note(seen, without_effect(options))
         with clock("graph"):
             network = make_network(options, pictures, folder, threads)
         with clock("embed"):
@@ -149,6 +153,8 @@ def fit(options: Options) -> Report:
         held = hold_out(len(features), options.hold_out)
         with clock("memory"):
             train = np.flatnonzero(np.repeat(~held, features.patches))
+            sizes = {"train": len(train), "patches": features.patches, "dimension": network.layout.dimension}
+            _note(seen, changed(options, **sizes))
             memory = make_memory(features.rows, _queries(pictures, held, network), options, folder, threads, train)
         scoring = Scoring(mode=options.score, b=memory.neighbours.shape[1], k=options.k)
         scorer = assemble(
@@ -201,6 +207,12 @@ def fit(options: Options) -> Report:
         survey=seen,
         int8_cost=cost,
     )
+
+
+def _note(seen: Survey, notes: list[str]) -> None:
+    for note in notes:
+        say(note)
+    seen.notes += notes
 
 
 def now() -> str:

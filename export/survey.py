@@ -145,8 +145,13 @@ def look(
         _note_crop(survey, resize, size, sizes, accept=accept_crop)
     pictures.depth = survey.depth
     for note in survey.notes:
-        print(f"patchedge-export: note: {note}", file=sys.stderr, flush=True)
+        say(note)
     return survey
+
+
+def say(note: str) -> None:
+    """Say a note while the work goes on; the summary has it again."""
+    print(f"patchedge-export: note: {note}", file=sys.stderr, flush=True)
 
 
 def refuse_layout(path: Path) -> None:

@@ -39,6 +39,7 @@ from runtime.publish import Publisher
 from runtime.scene import Inspect
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
+from runtime.ticking import GAUGE
 from runtime.watched import Watched
 
 T = TypeVar("T")
@@ -129,8 +130,11 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
     set_up_logging()
     bundles.read(path)  # what must not be served is said here, not by a process that ends
     _try(source)
-    first = [_start(path, source, threads, search, 1) for _ in range(COLD_STARTS - 1)]
-    starts = [*first, _start(path, source, threads, search, frames)]  # the last one plays on, for its memory
+    with GAUGE.stage("cold starts", COLD_STARTS, "starts") as stage:
+        starts = []
+        for number in range(1, COLD_STARTS + 1):  # the last one plays on, for its memory
+            starts.append(_start(path, source, threads, search, frames if number == COLD_STARTS else 1))
+            stage.update()
     threads = limit_threads(threads, blas=1)
     bundle, scorer = load(path, threads, search)
     clock = _Clock()
@@ -140,7 +144,11 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
         inspect = Inspect(bundle.manifest.scene, scene_reference(bundle))
         walk = enumerate(_decoded(camera, frames, clock))
         room = np.empty(scorer.embed(scorer.preprocess(_BLACK)).shape, dtype=np.float32)
-        shares = [_measure(number, frame, inspect, scorer, network, watched, room, clock) for number, frame in walk]
+        shares = []
+        with GAUGE.stage("measure", frames, "frames") as stage:
+            for number, frame in walk:
+                shares.append(_measure(number, frame, inspect, scorer, network, watched, room, clock))
+                stage.update()
     if len(shares) <= WARM_UP:
         raise SourceUnavailable(
             f"{len(shares)} readable frames, more than {WARM_UP} are needed", where=address.redact(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,10 +26,20 @@ ENOUGH_S = 60.0
 """For anything that a test starts: more means that it hangs."""
 
 
+_PROGRESS = re.compile(r"^patchedge(-export)? [a-z-]+: (.*, )?\d+ s\n", re.MULTILINE)
+
+
+def without_progress(text: str) -> str:
+    """Leave out the lines that say that a command goes on: on a busy machine any takes long enough for one."""
+    return _PROGRESS.sub("", text)
+
+
 def call(*command: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     words = [str(word) for word in command]
-    return subprocess.run(words, capture_output=True, text=True, timeout=ENOUGH_S, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=ENOUGH_S, check=False)
+    done.stderr = without_progress(done.stderr)
+    return done
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from skimage import data
 import export.cli.main
 import runtime.cli.main
 from runtime.frame import Image
+from tests.processes import without_progress
 
 CHANNELS = (8, 12, 16, 20)
 LAYERS = ("map_1", "map_3")
@@ -59,7 +60,7 @@ def _call(main: Callable[[list[str]], int], words: Iterable[Any]) -> Done:
         code = int(leaving.code or 0)
     finally:
         signal.signal(signal.SIGTERM, handler)
-    return Done(code, out.getvalue(), err.getvalue())
+    return Done(code, out.getvalue(), without_progress(err.getvalue()))
 
 
 def small_network() -> onnx.ModelProto:

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import NoReturn, Protocol
 
@@ -20,6 +21,7 @@ from edge_config.errors import MissingExtra, PatchedgeError
 from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
 from runtime.cli.inherited import settle
+from runtime.ticking import ticking
 
 INTERRUPTED = 130
 """Exit code of a one-shot verb that was interrupted: 128 and the number of SIGINT."""
@@ -29,7 +31,10 @@ _OWN = {"edge_config", "runtime", "export"}
 
 
 class Verb(Protocol):
-    """A module of this folder or of `export.cli`."""
+    """A module of this folder or of `export.cli`.
+
+    One that says by itself how it gets on has a constant TALKS that is true; of the others it is told.
+    """
 
     NAME: str
     HELP: str
@@ -60,7 +65,7 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     settle()
     parser = build_parser(prog, description, verbs)
     try:
-        return _run(parser, argv)
+        return _run(prog, parser, argv)
     except PatchedgeError as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return error.exit_code
@@ -85,14 +90,15 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
         return (told or PatchedgeError).exit_code
 
 
-def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+def _run(prog: str, parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Run the verb, and write out what it printed, while what goes wrong there can still be said."""
     try:
         args = parser.parse_args(argv)
     except SystemExit:  # --help
         sys.stdout.flush()
         raise
-    code = int(args.run(args))
+    with nullcontext() if args.talks else ticking(f"{prog} {args.verb}"):
+        code = int(args.run(args))
     sys.stdout.flush()
     return code
 
@@ -112,7 +118,7 @@ def build_parser(prog: str, description: str, verbs: Sequence[Verb]) -> argparse
             verb.NAME, help=verb.HELP, description=verb.HELP, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
         verb.add_arguments(sub)
-        sub.set_defaults(run=verb.run)
+        sub.set_defaults(run=verb.run, verb=verb.NAME, talks=getattr(verb, "TALKS", False))
     return parser
 
 

@@ -6,6 +6,7 @@ import argparse
 
 NAME = "bridge"
 HELP = "forward alerts and states of devices to MQTT and NATS"
+TALKS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

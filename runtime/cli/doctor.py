@@ -8,6 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from runtime.cli import of_settings
+from runtime.ticking import GAUGE
 
 if TYPE_CHECKING:
     from edge_config.settings import Settings
@@ -38,10 +39,16 @@ def run(args: argparse.Namespace) -> int:
     bundles = of_settings.bundles(settings) if configured else []
     if args.bundle is not None and args.bundle not in bundles:
         bundles.append(args.bundle)
-    tell = _tell if sys.stderr.isatty() else _say_nothing
     page = {"settings": wrong or [Finding("settings", "ok", f"{args.config}, whole")]} if args.config else {}
-    page |= dict(examine(settings, bundles, configured=configured, tell=tell))
-    tell("")
+    with GAUGE.stage("look at the device") as stage:
+
+        def tell(about: str) -> None:
+            stage.what = f"look at {about}"
+            if sys.stderr.isatty():
+                _tell(about)
+
+        page |= dict(examine(settings, bundles, configured=configured, tell=tell))
+        tell("")
     code = exit_code([finding for found in page.values() for finding in found])
     print(_as_json(page, code) if args.json else _as_text(page))
     return code
@@ -99,7 +106,3 @@ def _verdict(found: list[Finding]) -> str:
 
 def _tell(about: str) -> None:
     print(f"\r\033[K{f'looking at {about}' if about else ''}", end="", file=sys.stderr, flush=True)
-
-
-def _say_nothing(_: str) -> None:
-    pass

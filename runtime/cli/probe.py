@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cli.arguments import between
+from runtime.ticking import GAUGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging()
     tree = {"bundle": "none", "cameras": {"probe": {"source": args.source}}}
     probe = Probe(settings.parse(tree, where="command line").cameras["probe"])
-    report = probe.run(args.seconds, args.timeout)
+    with GAUGE.stage(f"look at the source for {args.seconds:g} s, once its first picture is there"):
+        report = probe.run(args.seconds, args.timeout)
     saved = _save(probe.image, args.save)
     if args.json:
         print(msgspec.json.encode({**msgspec.to_builtins(report), "saved": saved}).decode())

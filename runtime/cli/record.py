@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cli.arguments import between, whole
+from runtime.ticking import GAUGE
 
 if TYPE_CHECKING:
     from runtime.record import Recorded
@@ -42,11 +43,12 @@ def run(args: argparse.Namespace) -> int:
     step = max(1, args.count // _LINES)
 
     def progress(recorded: Recorded) -> None:
+        stage.update()
         if recorded.pictures % step == 0:
             print(f"  {recorded.pictures} of {args.count}", file=sys.stderr, flush=True)
 
     record = Record(camera, args.folder, count=args.count, every_s=args.every, written=progress)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), GAUGE.stage("record", args.count, "pictures") as stage:
         record.run(args.timeout)
     print(_line(args.folder, record.recorded))
     return 0

@@ -7,6 +7,7 @@ from typing import Any
 
 NAME = "run"
 HELP = "watch a camera, a video or a folder, and publish scores and alerts"
+TALKS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

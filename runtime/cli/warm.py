@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 NAME = "warm"
 HELP = "load the bundles once: engines of TensorRT are built and kept, and the golden frames are run"
+TALKS = True
 
 _ROUNDS = 3
 
-_TOLD_S = 30.0
+_TOLD_S = 4.0
 """Where nobody looks on, the progress is told so often."""
 
 

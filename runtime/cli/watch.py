@@ -5,21 +5,26 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from edge_config.message import DEFAULT_EVENTS
 from runtime.cli.arguments import between, whole
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
+from runtime.cli.silence import LISTEN_S, Listener, nobody
 
 if TYPE_CHECKING:
     from runtime.client import Received, Subscriber
 
-HINT_S = 10.0
+HINT_S = 3.0
 """Whoever hears nothing for so long is told what may be the matter: a device that wants keys just does not answer."""
+
+_TURN_S = 0.25
 
 NAME = "watch"
 HELP = "print the messages of a device, one line each"
+TALKS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
             while args.count is None or shown < args.count:
                 received = _receive(subscriber, args.timeout) if shown else _receive_first(subscriber, args)
                 if received is None:
-                    raise AddressUnavailable(f"no message for {args.timeout:g} s", where=args.url)
+                    why = nobody(args.url) if not shown else ""
+                    what = f"no message for {args.timeout:g} s"
+                    raise AddressUnavailable(f"{what}: {why}" if why else what, where=args.url)
                 save(received)
                 print(
                     as_json(received, origin=args.control is not None) if args.json else as_line(received), flush=True
@@ -88,19 +95,40 @@ def _subscriber(args: argparse.Namespace) -> Subscriber:
 
 
 def _receive_first(subscriber: Subscriber, args: argparse.Namespace) -> Received | None:
-    """Wait for the first message, and say after a while what may be the matter; alerts alone may be rare."""
-    limit_s = math.inf if args.timeout is None else args.timeout
-    if limit_s <= HINT_S or args.kind == ["alert"]:
-        return _receive(subscriber, args.timeout)
-    received = _receive(subscriber, HINT_S)
-    if received is not None:
+    """Wait for the first message, and say after a while what is the matter: alerts alone may be rare."""
+    end_s = math.inf if args.timeout is None else time.monotonic() + args.timeout
+    received = _receive(subscriber, min(HINT_S, _left(end_s)))
+    if received is not None or not _left(end_s):
         return received
-    print(
-        f"patchedge: {args.url}: nothing for {HINT_S:g} s; is patchedge running there, with a camera that delivers, "
-        "and does it want keys (--key, --server-key)?",
-        file=sys.stderr,
-    )
-    return _receive(subscriber, None if args.timeout is None else limit_s - HINT_S)
+    if why := nobody(args.url):
+        _say(args, f"{why}; is patchedge running there? Waiting for it")
+    else:
+        _say(args, f"somebody listens there, but nothing came in {HINT_S:g} s; listening to all that is said")
+        received = _receive_or_explain(subscriber, args, end_s)
+    return received or _receive(subscriber, None if args.timeout is None else _left(end_s))
+
+
+def _receive_or_explain(subscriber: Subscriber, args: argparse.Namespace, end_s: float) -> Received | None:
+    """Wait for the first message, until it is clear why it does not come."""
+    until_s = min(end_s, time.monotonic() + LISTEN_S)
+    with closing(Listener(args)) as listener:
+        while _left(until_s):
+            received = _receive(subscriber, min(_TURN_S, _left(until_s)))
+            if received is not None:
+                return received
+            if finding := listener.finding():
+                _say(args, f"{finding}; waiting")
+                return None
+    _say(args, "not even a heartbeat comes; does it want keys (--key, --server-key)? Waiting")
+    return None
+
+
+def _left(end_s: float) -> float:
+    return max(0.0, end_s - time.monotonic())
+
+
+def _say(args: argparse.Namespace, what: str) -> None:
+    print(f"patchedge: {args.url}: {what}", file=sys.stderr, flush=True)
 
 
 def _receive(subscriber: Subscriber, timeout_s: float | None) -> Received | None:

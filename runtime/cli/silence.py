@@ -1,0 +1,70 @@
+"""Why nothing is heard of a device: nobody is there, it wants keys, or it has other cameras than were asked for."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from typing import TYPE_CHECKING
+
+from edge_config.message import HealthMessage, Kind, StateMessage
+from runtime.cli.following import keys_of
+
+if TYPE_CHECKING:
+    from runtime.client import Subscriber
+
+CONNECT_S = 1.0
+"""Whoever listens accepts a connection within this time."""
+
+LISTEN_S = 6.0
+"""A device sends a heartbeat within this time, unless its settings say otherwise."""
+
+
+def nobody(url: str) -> str:
+    """Return why nobody can be reached at a ZeroMQ address; empty if somebody can, or it cannot be told."""
+    scheme, _, place = url.partition("://")
+    try:
+        if scheme == "tcp":
+            host, _, port = place.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        elif scheme == "ipc":
+            with socket.socket(socket.AF_UNIX) as ours:
+                ours.connect(place)
+    except socket.gaierror as error:
+        return f"the name is not known ({error.strerror})"
+    except TimeoutError:
+        return "no answer to a connection"
+    except OSError as error:
+        return f"nobody listens there ({error.strerror})"
+    except ValueError:  # no address that we understand
+        return ""
+    return ""
+
+
+class Listener:
+    """Hears everything that a device says, to compare it with what was asked for."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        """Take the arguments of `watch`."""
+        from runtime.client import Subscriber
+
+        self._args = args
+        every: tuple[Kind, ...] = ("score", "alert", "state", "health")
+        self._subscriber: Subscriber = Subscriber(args.url, kinds=every, keys=keys_of(args))
+
+    def finding(self) -> str:
+        """Return what the first message that is there tells; empty if there is none."""
+        received = self._subscriber.receive(0)
+        if received is None:
+            return ""
+        said, args = received.message, self._args
+        name = f"{said.device}/{said.camera}"
+        wanted = "/".join(word for word in (args.device, args.camera) if word)
+        if (args.device or said.device, args.camera or said.camera) != (said.device, said.camera):
+            return f"there are messages of {name}, and none yet of {wanted}"
+        if isinstance(said, (HealthMessage, StateMessage)) and said.state != "live":
+            return f"{name} is {said.state}"
+        return f"{name} is there; nothing of what is asked for was said yet"
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._subscriber.close()

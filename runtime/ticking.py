@@ -1,0 +1,105 @@
+"""How far a command is, for whoever is not at a terminal: a line on stderr every few seconds, from a thread of its own.
+
+What is worked on says so by `GAUGE`; the thread prints it. At a terminal nothing is printed here: bars are shown there.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EVERY_S = 4.0
+"""Between lines at first."""
+
+MAX_EVERY_S = 30.0
+"""Between lines of a command that takes long: logs are kept."""
+
+_SHARE = 1 / 15  # of the time that has passed: a line is due again
+
+
+class Gauge:
+    """What is worked on now, and how much of it is done. Any thread may read it; one tells it."""
+
+    def __init__(self) -> None:
+        self._stages: list[_Stage] = []
+
+    @contextmanager
+    def stage(self, what: str, total: int | None = None, unit: str = "") -> Iterator[_Stage]:
+        """Name what is worked on in the block.
+
+        Args:
+            what: in a few words.
+            total: of pieces of work, where that is known.
+            unit: of them, in the plural.
+        """
+        stage = _Stage(what, total, unit)
+        self._stages.append(stage)
+        try:
+            yield stage
+        finally:
+            self._stages.remove(stage)
+
+    def __str__(self) -> str:
+        """Say it in a few words; empty if nothing is known."""
+        stages = self._stages[-1:]  # a copy: it may end meanwhile
+        return str(stages[0]) if stages else ""
+
+
+class _Stage:
+    """A stage of the work."""
+
+    def __init__(self, what: str, total: int | None, unit: str) -> None:
+        self.what = what
+        self._total, self._unit = total, unit
+        self._done = 0
+
+    def update(self, pieces: int = 1) -> None:
+        """Count pieces that are done."""
+        self._done += pieces
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        if not self._unit or self._total == 1:
+            return self.what
+        of = f" of {self._total}" if self._total else ""
+        return f"{self.what}, {self._done}{of} {self._unit}"
+
+
+GAUGE = Gauge()
+"""Of this process."""
+
+
+@contextmanager
+def ticking(command: str) -> Iterator[None]:
+    """Say every few seconds, on stderr where that is no terminal, that a command goes on, how far it is, and how long.
+
+    Args:
+        command: its name, as the line begins.
+    """
+    if sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=_tick, args=(command, over), name="ticking", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _tick(command: str, over: threading.Event) -> None:
+    began_s = time.monotonic()
+    passed_s = 0.0
+    while not over.wait(min(MAX_EVERY_S, max(EVERY_S, _SHARE * passed_s))):
+        passed_s = time.monotonic() - began_s
+        what = str(GAUGE)
+        line = f"{command}: {what + ', ' if what else ''}{passed_s:.0f} s"
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except (OSError, ValueError):  # nobody reads it
+            return
