@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from edge_config.errors import PatchedgeError
+from edge_config.sections import Alerts
 from runtime.frame import BundleInfo, Result, SharedFrame
 
 
@@ -167,6 +169,21 @@ EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | Rel
 @dataclass(frozen=True, slots=True)
 class Stop:
     """The runtime shall end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsRead:
+    """The settings file was read again.
+
+    Attributes:
+        alerts: of those cameras that the runtime has; empty where the file cannot be used.
+        restart: keys that differ from those that it was started with, and count from the next start only.
+        problem: why the file cannot be used, in one line; empty if it can.
+    """
+
+    alerts: Mapping[str, Alerts]
+    restart: tuple[str, ...]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

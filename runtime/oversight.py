@@ -15,7 +15,7 @@ from runtime.control import Asked
 from runtime.degrade import Degrade, Load, Strain
 from runtime.drops import Drops, News
 from runtime.engine import Engine
-from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored, Shown
+from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored, SettingsRead, Shown
 from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.health import Health
 from runtime.journal.recorder import JournalChanged, Written
@@ -136,6 +136,8 @@ class Oversight:
                 self._journal_changed(event)
             case Renew():
                 self._renew(event.why)
+            case SettingsRead():
+                self._settings_read(event)
             case Shown():
                 self._answer.pictures.shown(event)
             case Asked():
@@ -295,6 +297,18 @@ class Oversight:
         _log.info("reading bundles anew", why=why)
         self._notifier.reloading()
         self._reloads.renew()
+
+    def _settings_read(self, event: SettingsRead) -> None:
+        """Go on with the alert settings of the file, also where a request had changed them."""
+        if event.problem:
+            _log.error("settings cannot be used: nothing of them changes", problem=event.problem)
+            return
+        changed = [name for name, alerts in event.alerts.items() if alerts != self._watched[name].settings]
+        for name in changed:
+            self._watched[name].configure(event.alerts[name])
+        _log.info("settings read again", alerts_of=changed)
+        if event.restart:
+            _log.warning("settings that count from the next start only", keys=list(event.restart))
 
     def _reloaded(self, event: Reloaded) -> None:
         _log.info("bundle in service", cameras=list(event.cameras), bundle=event.info.id[:12], path=event.info.path)

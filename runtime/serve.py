@@ -23,6 +23,7 @@ from runtime.health import Health
 from runtime.jobs import View
 from runtime.link import module
 from runtime.log import set_up_logging
+from runtime.rereading import Rereading
 from runtime.termination import Termination
 from runtime.watched import Watched
 from runtime.wire import Wire, bind, open_wire
@@ -31,13 +32,20 @@ GRAB = module("runtime.grab")
 """Starts a capture process."""
 
 
-def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GRAB) -> int:
+def serve(
+    settings: Settings,
+    termination: Termination,
+    grab: Sequence[str] = GRAB,
+    *,
+    read_again: Callable[[], Settings] | None = None,
+) -> int:
     """Run the cameras until a signal comes, or all are recordings and over.
 
     Args:
         settings: of the device.
         termination: tells of signals.
         grab: starts a capture process.
+        read_again: reads the settings once more, on SIGHUP; None: there is no file.
 
     Returns:
         The exit code.
@@ -80,7 +88,8 @@ def serve(settings: Settings, termination: Termination, grab: Sequence[str] = GR
         stack.callback(_close_feeds, feeds)
         run = _assemble(settings, stack, engine, feeds, watched, inbox, wire)
         termination.call(lambda: _stop(stop, inbox))
-        termination.call_on_hup(lambda: inbox.put(Renew("SIGHUP")))
+        rereading = None if read_again is None else Rereading(settings, read_again, inbox.put)
+        termination.call_on_hup(lambda: _renew(inbox, rereading))
         run()
     return 0
 
@@ -150,6 +159,12 @@ def _depth(path: str) -> int:
 
 def _views(settings: Settings) -> dict[str, View]:
     return {name: View.of(camera) for name, camera in settings.cameras.items()}
+
+
+def _renew(inbox: SimpleQueue[Any], rereading: Rereading | None) -> None:
+    inbox.put(Renew("SIGHUP"))
+    if rereading is not None:
+        rereading.begin()
 
 
 def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:

@@ -55,12 +55,16 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.config and (args.bundle is None or args.source is None):
         raise UsageError("nothing to run", remedy="give --bundle and --source, or --config")
-    tree = settings_.read_file(args.config) if args.config else {}
-    settings = settings_.parse(_overlay(tree, args), where=args.config or "command line")
+
+    def read() -> settings_.Settings:
+        tree = settings_.read_file(args.config) if args.config else {}
+        return settings_.parse(_overlay(tree, args), where=args.config or "command line")
+
+    settings = read()
 
     from runtime.serve import serve
 
-    return serve(settings, termination)
+    return serve(settings, termination, read_again=read if args.config else None)
 
 
 def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:

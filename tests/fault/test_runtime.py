@@ -365,6 +365,28 @@ def test_configured_threshold_counts_from_the_next_frame(run: Run, camera: Netwo
     assert runtime.until(lambda m: isinstance(m, AlertMessage))[-1].phase == "end"
 
 
+def test_hang_up_reads_the_alerts_of_the_settings_again(run: Run, camera: NetworkCamera, tmp_path: Path) -> None:
+    """SIGHUP takes a threshold out of the changed file from the next frame on; a broken file changes nothing."""
+    runtime = run(top=camera.url)
+    usual = scores(runtime.until_scored(SOME))[-1]
+    assert runtime.addresses
+    path = tmp_path / "device.yaml"
+    settings = json.loads(path.read_text())
+    settings["cameras"]["top"]["alerts"] = {"threshold": 2 * usual.threshold}
+    settings["cameras"]["top"]["stall_ms"] = 7000
+    path.write_text(json.dumps(settings))
+    runtime.process.send_signal(signal.SIGHUP)
+    assert runtime.logged("settings read again")["alerts_of"] == ["top"]
+    assert runtime.logged("settings that count from the next start only")["keys"] == ["cameras.top.stall_ms"]
+    runtime.until(lambda m: isinstance(m, ScoreMessage) and m.threshold == 2 * usual.threshold)
+    path.write_text("{")
+    runtime.process.send_signal(signal.SIGHUP)
+    assert str(path) in runtime.logged("settings cannot be used: nothing of them changes")["problem"]
+    assert runtime.ask(request="status")["reply"]["cameras"]["top"]["threshold"] == 2 * usual.threshold
+    heard = runtime.until_scored(SOME)
+    assert states(heard) == []
+
+
 def test_picture_of_a_camera_can_be_had_while_the_worker_is_away(run: Run, camera: NetworkCamera) -> None:
     """A picture is live: it shows what is before the camera at the next frame, though nothing can be scored."""
     runtime = run(top=camera.url)

@@ -1,0 +1,68 @@
+"""The settings file, read again while the runtime runs: alerts count at once, all else needs a restart, and is said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from edge_config.errors import PatchedgeError
+from edge_config.settings import Settings
+from runtime.events import SettingsRead
+
+
+class Rereading:
+    """Reads the settings in threads of its own, one after the other: the disk may hang. Any thread may ask for it."""
+
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings], tell: Callable[[SettingsRead], object]
+    ) -> None:
+        """Take what the runtime was started with, what reads it again, and who is told."""
+        self._settings = settings
+        self._read = read
+        self._tell = tell
+        self._lock = threading.Lock()  # who reads last has read the newest
+
+    def begin(self) -> None:
+        """Read the settings, and tell what is in them, or what is wrong; returns at once."""
+        threading.Thread(target=self._run, name="settings", daemon=True).start()
+
+    def _run(self) -> None:
+        with self._lock:
+            self._tell(self._news())
+
+    def _news(self) -> SettingsRead:
+        try:
+            found = self._read()
+        except PatchedgeError as error:
+            return SettingsRead({}, (), str(error))
+        except Exception as error:  # noqa: BLE001 - whatever the file does, the runtime goes on as it is
+            return SettingsRead({}, (), f"{type(error).__name__}: {error}")
+        alerts = {name: camera.alerts for name, camera in found.cameras.items() if name in self._settings.cameras}
+        return SettingsRead(alerts, tuple(needing_restart(self._settings, found)))
+
+
+def needing_restart(old: Settings, new: Settings) -> list[str]:
+    """Return the keys that differ, but for the alerts of cameras: those that count from the next start only."""
+    return _different(_all_but_alerts(old), _all_but_alerts(new))
+
+
+def _all_but_alerts(settings: Settings) -> dict[str, Any]:
+    tree: dict[str, Any] = msgspec.to_builtins(settings)
+    for camera in tree["cameras"].values():
+        del camera["alerts"]
+    return tree
+
+
+def _different(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
+    """Return the paths of what differs; of what is on one side only its own path."""
+    found: list[str] = []
+    for key in dict.fromkeys((*old, *new)):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _different(before, after, f"{path}{key}.")
+        elif before != after:
+            found.append(f"{path}{key}")
+    return found
