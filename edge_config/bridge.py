@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from edge_config.errors import SettingsError
+from edge_config.problems import Problem, look, refusal
+from edge_config.reading import Tree, lines_of
 from edge_config.sections import Name, Section
-from edge_config.settings import MAX_PORT, explain
+from edge_config.settings import MAX_PORT
 
-Address = Annotated[str, Meta(pattern=r"^(ipc://.+|tcp://.+:[0-9]{1,5})\Z")]
+Address = Annotated[
+    str,
+    Meta(pattern=r"^(ipc://.+|tcp://.+:[0-9]{1,5})\Z", description="such as tcp://press-3:5556, or ipc:// and a path"),
+]
 """Of ZeroMQ, to connect to."""
 
 File = Annotated[str, Meta(min_length=1, max_length=4096)]
-Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,253}\Z")]
-Topic = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z", max_length=256)]
-TopicOrNone = Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?\Z", max_length=256)]
-Subject = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z", max_length=256)]
-NatsServer = Annotated[str, Meta(pattern=r"^(nats|tls)://[^\s@/]+\Z", max_length=256)]
+Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,253}\Z", description="a name or an address of a machine")]
+Topic = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\Z",
+        max_length=256,
+        description="words of letters, digits, _ and -, with / between them",
+    ),
+]
+TopicOrNone = Annotated[
+    str,
+    Meta(
+        pattern=r"^([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?\Z",
+        max_length=256,
+        description="words of letters, digits, _ and -, with / between them, or empty",
+    ),
+]
+Subject = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z",
+        max_length=256,
+        description="words of letters, digits, _ and -, with . between them",
+    ),
+]
+NatsServer = Annotated[
+    str,
+    Meta(
+        pattern=r"^(nats|tls)://[^\s@/]+\Z",
+        max_length=256,
+        description="such as nats://broker:4222 or tls://broker:4222, without a user",
+    ),
+]
 
 
 class Device(Section, frozen=True):
@@ -96,9 +129,6 @@ class Bridge(Section, frozen=True):
     nats: Nats | None = None
 
 
-_SECTIONS: dict[str, type[Section]] = {"": Bridge, ".mqtt": Mqtt, ".nats": Nats}
-
-
 def parse(tree: dict[str, Any], where: str = "settings") -> Bridge:
     """Check a tree of plain values against `Bridge`.
 
@@ -109,42 +139,44 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Bridge:
     Raises:
         SettingsError: an unknown key, a value out of bounds, or keys that do not go together.
     """
-    try:
-        bridge = msgspec.convert(tree, Bridge)
-    except msgspec.ValidationError as error:
-        raise SettingsError(_explain(str(error)), where=where) from error
-    if bridge.mqtt is None and bridge.nats is None:
-        raise SettingsError("nowhere to forward to", where=where, remedy="set `mqtt`, `nats` or both")
-    _check_devices(bridge, where)
-    if bridge.mqtt is not None:
-        _check_mqtt(bridge.mqtt, where)
+    wrong, mended = look(tree, Bridge)
+    problems = [*(tree.twice if isinstance(tree, Tree) else ()), *wrong]
+    bridge = msgspec.convert({**_STAND_INS, **mended} if problems else dict(tree), Bridge)
+    if tree.get("mqtt") is None and tree.get("nats") is None:
+        problems.append(Problem((), "nowhere to forward to", "set `mqtt`, `nats` or both"))
+    problems += [*_of_devices(bridge, keyed="server_key" in str(tree.get("devices"))), *_of_mqtt(bridge.mqtt)]
+    if problems:
+        raise refusal(problems, where, lines_of(tree))
     return bridge
 
 
-def _check_devices(bridge: Bridge, where: str) -> None:
-    seen: set[str] = set()
+_NOWHERE = "ipc://-"
+_STAND_INS: Mapping[str, Any] = {"devices": ({"events": _NOWHERE, "control": _NOWHERE},)}
+"""For what is missing: so the rest can be looked at all the same."""
+
+
+def _of_devices(bridge: Bridge, *, keyed: bool) -> Iterator[Problem]:
+    seen: dict[str, set[str]] = {"events": set(), "control": set()}
     for number, device in enumerate(bridge.devices):
-        if device.events in seen:
-            raise SettingsError(f"key `devices[{number}].events`: {device.events} is there twice", where=where)
-        seen.add(device.events)
+        if device.events == device.control != _NOWHERE:
+            path = f"devices[{number}].control"
+            yield Problem(("devices", number, "control"), f"key `{path}`: {device.control} is where `events` come from")
         for key, address in (("events", device.events), ("control", device.control)):
+            path = f"devices[{number}].{key}"
+            if address in seen[key]:
+                yield Problem(("devices", number, key), f"key `{path}`: {address} is there twice")
+                break
             if address.startswith("tcp://") and not 0 < int(address.rpartition(":")[2]) <= MAX_PORT:
-                raise SettingsError(f"key `devices[{number}].{key}`: there is no such port", where=where)
-    keyed = any(device.server_key for device in bridge.devices)
+                yield Problem(("devices", number, key), f"key `{path}`: there is no such port")
+            seen[key].add(address)
     if keyed and bridge.secret_key is None:
-        raise SettingsError("a device has a `server_key`, but `secret_key` is missing", where=where)
+        yield Problem((), "a device has a `server_key`, but `secret_key` is missing")
     if bridge.secret_key is not None and not keyed:
-        raise SettingsError("`secret_key` is set, but no device has a `server_key`", where=where, remedy="set both")
+        yield Problem(("secret_key",), "`secret_key` is set, but no device has a `server_key`", "set both")
 
 
-def _check_mqtt(mqtt: Mqtt, where: str) -> None:
-    if mqtt.password_file is not None and mqtt.username is None:
-        raise SettingsError("key `mqtt.password_file` needs `mqtt.username`", where=where)
-    if mqtt.ca_file is not None and not mqtt.tls:
-        raise SettingsError("key `mqtt.ca_file` has no effect without `mqtt.tls: true`", where=where)
-
-
-def _explain(problem: str) -> str:
-    place = problem.partition(" - at ")[2].strip("`").removeprefix("$")
-    section = Device if place.startswith(".devices[") else _SECTIONS.get(place, Section)
-    return explain(problem, section.__struct_fields__)
+def _of_mqtt(mqtt: Mqtt | None) -> Iterator[Problem]:
+    if mqtt is not None and mqtt.password_file is not None and mqtt.username is None:
+        yield Problem(("mqtt", "password_file"), "key `mqtt.password_file` needs `mqtt.username`")
+    if mqtt is not None and mqtt.ca_file is not None and not mqtt.tls:
+        yield Problem(("mqtt", "ca_file"), "key `mqtt.ca_file` has no effect without `mqtt.tls: true`")

@@ -47,6 +47,8 @@ PatchedgeError                      1   (never raised itself)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edge_config.redact import scrub
 
 
@@ -231,9 +233,23 @@ class WeightsUnavailable(UnavailableError):
 
 
 class SettingsError(PatchedgeError):
-    """The settings are wrong."""
+    """The settings are wrong; its text has a line for each mistake.
+
+    Args:
+        what, where, remedy: of the first mistake, as in `PatchedgeError`.
+        more: the others.
+    """
 
     exit_code = 78
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "", more: Sequence[SettingsError] = ()) -> None:
+        """Keep all."""
+        super().__init__(what, where=where, remedy=remedy)
+        self.more = tuple(more)
+
+    def __str__(self) -> str:
+        """Return a line for each mistake."""
+        return "\n".join((super().__str__(), *(str(one) for one in self.more)))
 
 
 class KeysInvalid(SettingsError):

@@ -17,8 +17,16 @@ SearchKind = Literal["lazy", "graph", "exact"]
 graph, and those that decide exactly. `exact`: every patch against the whole bank, the reference.
 """
 
-Name = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
-Endpoint = Annotated[str, Meta(pattern=r"^(ipc://.+|tcp://.+:([0-9]{1,5}|\*))\Z")]
+Name = Annotated[
+    str, Meta(pattern=NAME_PATTERN, max_length=64, description="letters, digits, _ and - only, at most 64 of them")
+]
+Endpoint = Annotated[
+    str,
+    Meta(
+        pattern=r"^(ipc://.+|tcp://.+:([0-9]{1,5}|\*))\Z",
+        description="such as tcp://127.0.0.1:5556 (port * takes a free one), or ipc:// and a path",
+    ),
+]
 """Of ZeroMQ, to bind."""
 
 
@@ -26,7 +34,10 @@ Attachable = Literal["jpeg", "heat_map"]
 """What an alert may bring along, as further frames of its message."""
 
 Coordinate = Annotated[int, Meta(ge=0, le=65535)]
-Polygon = Annotated[tuple[tuple[Coordinate, Coordinate], ...], Meta(min_length=3, max_length=256)]
+Polygon = Annotated[
+    tuple[tuple[Coordinate, Coordinate], ...],
+    Meta(min_length=3, max_length=256, description="a list of at least 3 corners [x, y]"),
+]
 """Corners [x, y], pixels of the camera frame; the last is joined with the first."""
 
 
@@ -135,7 +146,7 @@ class Metrics(Section, frozen=True):
     """
 
     enabled: bool = True
-    bind: Annotated[str, Meta(pattern=r"^[^\s/]+:[0-9]{1,5}\Z")] = "127.0.0.1:9456"
+    bind: Annotated[str, Meta(pattern=r"^[^\s/]+:[0-9]{1,5}\Z", description="ADDRESS:PORT")] = "127.0.0.1:9456"
     insecure: bool = False
 
 
@@ -228,7 +239,13 @@ class Trust(Section, frozen=True):
     rebuild_index: bool = False
 
 
-ProviderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,48}ExecutionProvider\Z")]
+ProviderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]{1,48}ExecutionProvider\Z",
+        description="the name of a provider of ONNX Runtime, such as CPUExecutionProvider",
+    ),
+]
 """As ONNX Runtime calls it."""
 
 

@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from edge_config import settings
 from edge_config.errors import SettingsError, UsageError
+from edge_config.problems import look, refusal
+from edge_config.reading import Tree
 
 DEFAULT = "efficientnet-lite0"
 
@@ -111,9 +113,12 @@ def read_options(given: dict[str, Any], file: Path | None) -> Options:
         SettingsError: the file holds an unknown key or a value out of bounds.
         UsageError: the command line does, or something is missing.
     """
-    tree = settings.read_file(str(file)) if file else {}
-    try:  # the file by itself first, so that its errors name it
-        msgspec.convert({"images": "-", "out": "-", **tree}, Options)
+    tree = settings.read_file(str(file), tell_later=True) if file else Tree({})
+    together: dict[str, Any] = {"images": "-", "out": "-", **tree}
+    if problems := [*tree.twice, *look(together, Options)[0]]:  # the file by itself first, so that its errors name it
+        raise refusal(problems, str(file), tree.lines)
+    try:
+        msgspec.convert(together, Options)
     except msgspec.ValidationError as error:
         raise SettingsError(settings.explain(str(error), Options.__struct_fields__), where=str(file)) from error
     together = {**tree, **given}

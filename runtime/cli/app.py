@@ -67,7 +67,7 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
     try:
         return _run(prog, parser, argv)
     except PatchedgeError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        print("\n".join(f"{prog}: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in _OWN:

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_config import bridge
     from edge_config.settings import read_file
 
-    settings = bridge.parse(read_file(args.config), where=args.config)
+    settings = bridge.parse(read_file(args.config, tell_later=True), where=args.config)
 
     from runtime.bridge.serve import forward_until_signal, make_sinks, summary
     from runtime.bridge.source import Devices

@@ -66,11 +66,11 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, list[Finding]]:
     if args.config is None:
         return default, []
     try:
-        tree = settings.read_file(args.config)
+        tree = settings.read_file(args.config, tell_later=True)
         of_settings.lay_trust(tree, args)
         return settings.parse(tree, where=args.config), []
     except SettingsError as error:
-        return default, [Finding.of("settings", error)]
+        return default, [Finding.of("settings", one) for one in (error, *error.more)]
 
 
 def _as_json(page: dict[str, list[Finding]], code: int) -> str:

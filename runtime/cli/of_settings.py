@@ -39,7 +39,7 @@ def read(args: argparse.Namespace) -> tuple[Settings, list[str]]:
 
     if (args.bundle is None) == (args.config is None):
         raise UsageError("one thing to look at is needed", remedy="give a bundle, or --config FILE")
-    tree = settings.read_file(args.config) if args.config else of_bundle(args.bundle)
+    tree = settings.read_file(args.config, tell_later=True) if args.config else of_bundle(args.bundle)
     if args.threads is not None:
         tree["threads"] = args.threads
     lay_trust(tree, args)

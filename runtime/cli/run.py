@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 NAME = "run"
+COMMAND_LINE = "command line"
 HELP = "watch a camera, a video or a folder, and publish scores and alerts"
 TALKS = True
 
@@ -57,14 +59,39 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("nothing to run", remedy="give --bundle and --source, or --config")
 
     def read() -> settings_.Settings:
-        tree = settings_.read_file(args.config) if args.config else {}
-        return settings_.parse(_overlay(tree, args), where=args.config or "command line")
+        tree = settings_.read_file(args.config, tell_later=True) if args.config else {}
+        return settings_.parse(_with_places(tree, _overlay(tree, args)), where=args.config or COMMAND_LINE)
 
     settings = read()
 
     from runtime.serve import serve
 
     return serve(settings, termination, read_again=read if args.config else None)
+
+
+def _with_places(tree: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]:
+    """Return settings that know where each key is from: the file, or the command line where that says otherwise."""
+    from edge_config.reading import Tree
+
+    if not isinstance(tree, Tree):
+        return merged
+    lines = {path: line for path, line in tree.lines.items() if _at(merged, path) == _at(tree, path)}
+    return Tree(merged, dict.fromkeys(_paths(merged), COMMAND_LINE) | lines, tree.twice)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Return the paths of all values that are no sections."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _paths(inner, (*path, key))
+    else:
+        yield path
+
+
+def _at(tree: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
 
 
 def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:

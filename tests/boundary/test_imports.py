@@ -126,7 +126,7 @@ def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: P
 def test_missing_broker_extra_names_its_install_line(package: str, extra: str, broker: str, tmp_path: Path) -> None:
     """Where the package for a broker is missing, `bridge` says what to install and exits with 2."""
     path = tmp_path / "bridge.yaml"
-    path.write_text(f"devices: [{{events: 'tcp://127.0.0.1:1', control: 'tcp://127.0.0.1:1'}}]\n{broker}\n")
+    path.write_text(f"devices: [{{events: 'tcp://127.0.0.1:1', control: 'tcp://127.0.0.1:2'}}]\n{broker}\n")
     block = BLOCK.replace(repr(WORKSHOP_ONLY), repr((package,)))
     done = python(f"{block}\nimport runtime.cli.main as m\nsys.exit(m.main(['bridge', '--config', {str(path)!r}]))")
     assert done.returncode == 2

@@ -135,7 +135,7 @@ def test_check_connects_to_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     path = tmp_path / "bridge.yaml"
     port = free_port()
     path.write_text(
-        f"devices: [{{events: 'tcp://127.0.0.1:{port}', control: 'tcp://127.0.0.1:{port}'}}]\n"
+        f"devices: [{{events: 'tcp://127.0.0.1:{port}', control: 'ipc:///run/control'}}]\n"
         f"mqtt: {{host: 127.0.0.1, port: {port}}}\nnats: {{servers: ['nats://127.0.0.1:{port}']}}\n"
     )
     assert main(["bridge", "--config", str(path), "--check"]) == 0

@@ -141,7 +141,7 @@ def test_bad_file_is_named_with_its_key(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read_options(dict(NEEDED), file)
     assert caught.value.exit_code == 78
-    assert str(caught.value).startswith(f"{file}: ")
+    assert str(caught.value).startswith(f"{file}:")
     assert BAD[text] in str(caught.value)
 
 

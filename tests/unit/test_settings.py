@@ -48,7 +48,7 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> Non
         ({"cameras": {"a": {"source": 0}, "b c": {"source": 0}}}, "name `b c` in `cameras`"),
         ({"cameras": {"a": {"source": 0}, 1: {"source": 0}}}, "name `1` in `cameras`"),
         ({"cameras": {"a": {"source": 0}, "b": {"source": -1}}}, "cameras.b.source"),
-        ({"cameras": {"a": {"source": 0}, "b": {"rate": 1, "source": 0}}}, "unknown key `cameras.b.rate`"),
+        ({"cameras": {"a": {"source": 0}, "b": {"rate": 1, "source": 1}}}, "unknown key `cameras.b.rate`"),
         ({"cameras": {"a": {"source": 0}, "b": None}}, "cameras.b"),
         ({"cameras": {"top": {"source": 0, "reconnect_min_s": 40}}}, "cameras.top.reconnect_min_s"),
         ({"cameras": {"top": {"source": 0, "pace": "slow"}}}, "pace"),
@@ -91,7 +91,7 @@ def test_missing_key_is_named() -> None:
 
 
 @pytest.mark.parametrize("section", ["events", "control"])
-@pytest.mark.parametrize("bind", ["tcp://0.0.0.0:5556", "tcp://*:5556", "tcp://192.168.1.4:5556", "tcp://eth0:5556"])
+@pytest.mark.parametrize("bind", ["tcp://0.0.0.0:5558", "tcp://*:5558", "tcp://192.168.1.4:5558", "tcp://eth0:5558"])
 def test_open_bind_must_be_asked_for(section: str, bind: str) -> None:
     """A bind beyond this machine is refused unless `insecure` is set."""
     with pytest.raises(SettingsError, match=rf"{section}\.bind .*set {section}\.insecure"):
@@ -105,11 +105,11 @@ KEYS = {"secret_key": "device.key_secret", "clients": "clients"}
 @pytest.mark.parametrize("section", ["events", "control"])
 def test_open_bind_is_allowed_with_keys(section: str) -> None:
     """With keys a bind beyond this machine needs no permission; without, the refusal says how to make them."""
-    opened = {section: {"bind": "tcp://0.0.0.0:5556"}}
+    opened = {section: {"bind": "tcp://0.0.0.0:5558"}}
     with pytest.raises(SettingsError, match=r"make keys with `patchedge keygen` and set security\.secret_key"):
         settings.parse({**MINIMAL, **opened})
     read = settings.parse({**MINIMAL, **opened, "security": KEYS})
-    assert getattr(read, section).bind == "tcp://0.0.0.0:5556"
+    assert getattr(read, section).bind == "tcp://0.0.0.0:5558"
     assert not getattr(read, section).insecure
     by_path = settings.parse({**MINIMAL, "events": {"bind": "ipc:///run/x"}, "security": KEYS})
     assert by_path.security.clients == "clients"

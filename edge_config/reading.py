@@ -1,0 +1,184 @@
+"""Settings files: YAML or TOML into plain values, which line each key stands in, and no key twice."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_config.errors import SettingsError
+from edge_config.problems import KeyPath, Problem, dotted, refusal
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_BYTES = 128 << 10
+"""Of a settings file: the parser of YAML is slow, and 64 cameras need a tenth of that."""
+
+_MOST_MERGED = 256
+_DEEPEST = 32  # brackets in brackets
+
+_TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
+_TOML_TWICE = re.compile(r"Cannot (overwrite|declare|redefine|mutate)|Duplicate")
+_TOML_TABLE = re.compile(r"\s*\[\[?([^\[\]#]+)\]\]?\s*(#.*)?\Z")
+_TOML_KEY = re.compile(r"\s*((?:[A-Za-z0-9_.\s-]|\"[^\"]*\"|'[^']*')+?)\s*=")
+_TOML_WORD = re.compile(r"\"([^\"]*)\"|'([^']*)'|([A-Za-z0-9_-]+)")
+
+
+class Tree(dict[str, Any]):
+    """What a settings file holds.
+
+    Attributes:
+        lines: path of a key -> its line, from 1; or another place where the value is from.
+        twice: keys that are there again: the values of the first are lost.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        lines: Mapping[KeyPath, int | str] | None = None,
+        twice: Sequence[Problem] = (),
+    ) -> None:
+        """Keep the values, and what is known of them."""
+        super().__init__(values)
+        self.lines: dict[KeyPath, int | str] = dict(lines or {})
+        self.twice = list(twice)
+
+
+def lines_of(tree: Mapping[str, Any]) -> Mapping[KeyPath, int | str]:
+    """Return where the keys of a tree stand; nothing where it is not from a file."""
+    return tree.lines if isinstance(tree, Tree) else {}
+
+
+def read_file(path: str, *, tell_later: bool = False) -> Tree:
+    """Parse a settings file, by its ending: .yaml, .yml or .toml.
+
+    Args:
+        path: of the file.
+        tell_later: keys that are there twice are no error yet: they are in `Tree.twice`, to be told with all else.
+
+    Raises:
+        SettingsError: the file is absent, of another kind, not valid YAML or TOML, or has a key twice.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in {".yaml", ".yml", ".toml"}:
+        raise SettingsError("not a settings file", where=path, remedy="name it .yaml, .yml or .toml")
+    try:
+        with Path(path).open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1).decode("utf-8")
+        if len(text) > MAX_BYTES:
+            raise SettingsError(f"longer than {MAX_BYTES} bytes", where=path)
+        tree = _read_toml(text) if ending == ".toml" else _read_yaml(text)
+    except OSError as error:
+        raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
+        raise _unreadable(error, path) from error
+    if tree is None:
+        raise SettingsError("holds no settings", where=path, remedy="write `key: value` lines")
+    if tree.twice and not tell_later:
+        raise refusal(tree.twice, path, tree.lines)
+    return tree
+
+
+def _unreadable(error: Exception, path: str) -> SettingsError:
+    """Say what is wrong and where; not the line itself, as YAML's errors do: it may hold a password."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}" if mark else path
+        said = f"{error.context}: {error.problem}" if error.context else f"{error.problem}"
+        return SettingsError(f"cannot be parsed ({said}{f', column {mark.column + 1}' if mark else ''})", where=place)
+    if found := _TOML_PLACE.search(str(error)):
+        said, place = str(error)[: found.start()], f"{path}:{found[1]}"
+        if _TOML_TWICE.match(said):
+            return SettingsError("a key is there twice", where=place, remedy="remove one of the two, or rename it")
+        return SettingsError(f"cannot be parsed ({said})", where=place)
+    return SettingsError(f"cannot be parsed ({error})", where=path)
+
+
+def _read_yaml(text: str) -> Tree | None:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        found = [] if node is None else list(_keys(node, (), set()))  # before `<<` is merged: that is nothing twice
+        values = None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+    if not isinstance(values, dict):
+        return None
+    tree = Tree(values)
+    for path, line, before in found:
+        tree.lines[path] = line
+        if before is not None:
+            said = f"key `{dotted(path)}` is there twice, at first in line {before}"
+            tree.twice.append(Problem(path, said, "remove one of the two, or rename it", line))
+    return tree
+
+
+def _keys(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int, int | None]]:
+    """Find all keys, their lines, and the line where the same key was before; what has an alias is looked at once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[Any, int] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                inner = (*path, _plain(key))
+                line = key.start_mark.line + 1
+                yield inner, line, lines.get(inner[-1])
+                lines.setdefault(inner[-1], line)
+                yield from _keys(value, inner, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for at, value in enumerate(node.value):
+            yield from _keys(value, (*path, at), seen)
+
+
+def _plain(key: yaml.ScalarNode) -> Any:
+    """Return a key as the values have it: `1` and `01` are one."""
+    with suppress(ValueError, yaml.YAMLError, KeyError, OverflowError):
+        return _Loader("").construct_object(key)
+    return key.value
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML in reasonable time and memory.
+
+    What `<<` merges may merge in turn, and grow tenfold each time; and each open bracket makes the next one slower. The
+    loader in C is no help: deeply nested brackets crash it.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_MERGED:
+            raise yaml.constructor.ConstructorError(problem="too many keys", problem_mark=node.start_mark)
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= _DEEPEST:
+            raise yaml.scanner.ScannerError(problem="too many brackets", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+
+def _read_toml(text: str) -> Tree:
+    return Tree(tomllib.loads(text), dict(_toml_keys(text)))  # the parser itself refuses what is there twice
+
+
+def _toml_keys(text: str) -> Iterator[tuple[KeyPath, int]]:
+    """Find which line each key stands in, as far as one sees it line by line."""
+    table: KeyPath = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _TOML_TABLE.match(line):
+            table = _toml_path(found[1])
+            yield table, number
+        elif found := _TOML_KEY.match(line):
+            yield (*table, *_toml_path(found[1])), number
+
+
+def _toml_path(text: str) -> KeyPath:
+    return tuple("".join(word) for word in _TOML_WORD.findall(text))
