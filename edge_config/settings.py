@@ -16,6 +16,7 @@ from edge_config.problems import Problem, look, refusal
 from edge_config.reading import Tree, lines_of
 from edge_config.sections import (
     CPU,
+    Alerts,
     Camera,
     Capture,
     Clips,
@@ -194,12 +195,11 @@ def with_changes(alerts: Alerts, changes: dict[str, Any]) -> Alerts:
     Raises:
         SettingsError: an unknown key, or a value out of bounds.
     """
-    try:
-        return msgspec.convert({**msgspec.to_builtins(alerts), **changes}, Alerts)
-    except msgspec.ValidationError as error:
-        raise SettingsError(explain(str(error), Alerts.__struct_fields__)) from error
-    except UnicodeError as error:
-        raise SettingsError("holds text that is no text") from error
+    tree = {**msgspec.to_builtins(alerts), **changes}
+    problems, _ = look(tree, Alerts)
+    if problems:
+        raise SettingsError("; ".join(one.what for one in problems))
+    return msgspec.convert(tree, Alerts)
 
 
 def is_local(endpoint: str) -> bool:
