@@ -125,6 +125,8 @@ def _inline() -> Iterator[Command]:
         where = f"README.md:{between[: match.start()].count(chr(10)) + 1}"
         line = " ".join(match[1].split())
         first, _, rest = line.partition(" ")
+        if rest.split(" ")[0].endswith(":"):
+            continue  # a line that the program prints
         if first == "docker":
             yield from (Command(where, words, whole=True) for words in _commands_of(line))
         elif rest and Path(first).name in VERBS:
