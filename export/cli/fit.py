@@ -90,7 +90,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _depth(text: str) -> int | str:
-    return text if text == "auto" else whole(8, 16)(text)
+    if text == "auto":
+        return text
+    try:
+        return whole(8, 16)(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor auto") from error
 
 
 def _names(text: str) -> list[str]:
