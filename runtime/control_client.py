@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import zmq
@@ -84,6 +84,15 @@ class ControlClient:
             MessageError: the reply cannot be read.
         """
         return read_reply(self._ask(request)[0], kind)
+
+    def ask(self, request: Request) -> tuple[Any, list[bytes]]:
+        """Ask, and return the reply as plain values, and its binary parts.
+
+        Raises:
+            AddressUnavailable, RequestError, MessageError: as `request`.
+        """
+        answer, parts = self._ask(request)
+        return read_reply(answer, Any), list(parts)
 
     def kept(self, request: Replay | Pending) -> tuple[KeptMessages, list[Received]]:
         """Ask for messages of the journal: the reply, and its messages with their binary parts.

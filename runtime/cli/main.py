@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from runtime.cli import (
+    ask,
     bench,
     bridge,
     bundle,
@@ -23,7 +24,7 @@ from runtime.cli import (
 )
 from runtime.cli.app import run_app
 
-VERBS = (run, watch, replay, forget, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
+VERBS = (run, watch, replay, ask, forget, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
