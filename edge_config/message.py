@@ -105,11 +105,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A binary part that comes with a message; the parts are further frames, in this order.
 
     Attributes:
-        name: `jpeg`, a picture of the peak frame; `heat_map`, patch distances of the peak frame, smoothed.
-        media_type: image/jpeg; application/octet-stream for numbers, little-endian, row by row.
-        dtype: of the numbers, such as float32.
-        shape: of the numbers, rows and columns.
-        area: of the camera frame that the numbers lie over; null: all of it.
+        name: `jpeg`, a picture of the peak frame; `heat_map`, patch distances of the peak frame, one pixel a patch.
+        media_type: image/jpeg; image/png for a heat map; application/octet-stream for numbers, little-endian, row by
+            row, as heat maps came until now (float32).
+        dtype: of the numbers or pixels, such as uint16.
+        shape: of the numbers or pixels, rows and columns.
+        area: of the camera frame that they lie over; null: all of it.
+        min, max: distances that the pixels 0 and 65,535 of a heat map stand for.
     """
 
     name: str
@@ -117,6 +119,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dtype: str | None = None
     shape: tuple[int, ...] | None = None
     area: Box | None = None
+    min: float | None = None
+    max: float | None = None
 
 
 class AlertMessage(_OfFrame, frozen=True, kw_only=True):

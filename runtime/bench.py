@@ -246,8 +246,8 @@ def _measure(
         clock("network", lambda: network(tensor))
     if number % _COMPARED_EVERY == 0:
         clock("whole_search", lambda: scorer.whole(features))
-        threshold, size_hw = watched.bundle.threshold, (tensor.shape[1], tensor.shape[2])
-        clock("map", lambda: scorer.alert_map(features, score, threshold, size_hw))
+        threshold = watched.bundle.threshold
+        clock("map", lambda: scorer.alert_map(features, score, threshold))
     return share
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.message import MAX_BOXES, Box, Part
+from runtime import heat_map
 from runtime.frame import Image, Score, Tier, Wanted
 from runtime.parcel import MOST_BYTES
 from runtime.scorer import Scorer
@@ -117,14 +118,7 @@ def _jpeg(image: Image, quality: int) -> list[tuple[Part, bytes]]:
 def _heat_map(
     scorer: Scorer, features: NDArray[np.float32], score: Score, least: float, frame_hw: tuple[int, int]
 ) -> tuple[Part, bytes]:
-    """Give the anomaly map over the input of the graph, and where that lies on the camera frame."""
-    heat = scorer.alert_map(features, score, least, scorer.preprocess.input_hw)
+    """Give the anomaly map, one value a patch, and where it lies on the camera frame."""
     whole = np.array([0.0, 1.0])
-    part = Part(
-        name="heat_map",
-        media_type="application/octet-stream",
-        dtype="float32",
-        shape=heat.shape,
-        area=_box(scorer.preprocess.on_camera((whole, whole), frame_hw), [0, 0, 1, 1], frame_hw),
-    )
-    return part, heat.astype("<f4").tobytes()
+    area = _box(scorer.preprocess.on_camera((whole, whole), frame_hw), [0, 0, 1, 1], frame_hw)
+    return heat_map.encode(scorer.alert_map(features, score, least), area)

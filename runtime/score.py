@@ -72,9 +72,21 @@ def reweighting(distances: NDArray[np.float64]) -> float:
 
 def anomaly_map(distances: NDArray[np.float32], grid: Grid, size_hw: tuple[int, int]) -> NDArray[np.float32]:
     """Spread patch distances float32 [patches] over the input of the graph, float32 [H, W]: bilinear, then Gaussian."""
+    return np.asarray(cv2.GaussianBlur(_spread(distances, grid, size_hw), (0, 0), MAP_SIGMA), dtype=np.float32)
+
+
+def patch_map(distances: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+    """Return patch distances float32 [patches] in as many cells of the same size, float32 [rows, columns].
+
+    They are the distances themselves, but where patches lie in every other place only: then they are interpolated.
+    """
+    return distances.reshape(grid.hw).copy() if grid.stride == 1 else _spread(distances, grid, grid.hw)
+
+
+def _spread(distances: NDArray[np.float32], grid: Grid, size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Interpolate patch distances over the input of the graph, float32 [H, W], bilinear."""
     rows, columns = (_interpolation(centers, size) for centers, size in zip(grid.centers(), size_hw, strict=True))
-    large = rows @ distances.reshape(grid.hw) @ columns.T
-    return np.asarray(cv2.GaussianBlur(large, (0, 0), MAP_SIGMA), dtype=np.float32)
+    return np.asarray(rows @ distances.reshape(grid.hw) @ columns.T, dtype=np.float32)
 
 
 def _interpolation(centers: NDArray[np.float64], size: int) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_config.sections import CPU
 from runtime.frame import Grid, Image, Neighbours, Score
 from runtime.preprocess import Preprocess
-from runtime.score import anomaly_map
+from runtime.score import patch_map
 from runtime.search import Deciding
 
 
@@ -46,16 +46,16 @@ class Scorer:
         """Score the patch features of a picture, float32 [patches, D]."""
         return self.score(features, self.search(features))
 
-    def alert_map(
-        self, features: NDArray[np.float32], score: Score, threshold: float, size_hw: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """Give the anomaly map of an alert, float32 [H, W]: where patches do not reach the threshold, bounds below it.
+    def alert_map(self, features: NDArray[np.float32], score: Score, threshold: float) -> NDArray[np.float32]:
+        """Return the anomaly map of an alert, a value for each patch: for those below the threshold a bound below it.
 
         Args:
             features: of the frame, float32 [patches, D].
             score: its score; what was not known of it until now is found.
             threshold: on patch distances.
-            size_hw: of the map, such as that of the input of the graph.
+
+        Returns:
+            float32 [rows, columns], in cells of the same size over the input of the graph.
         """
         self.search.refine(features, score.found, threshold)
-        return anomaly_map(score.distances, self.grid, size_hw)
+        return patch_map(score.distances, self.grid)

@@ -138,9 +138,23 @@ def _save(part: Part, data: bytes, path: Path) -> None:
         return
     import numpy as np
 
+    file = io.BytesIO()
+    np.save(file, _numbers(part, data), allow_pickle=False)
+    put(path.with_name(path.name + ".npy"), file.getvalue())
+
+
+def _numbers(part: Part, data: bytes) -> Any:
+    """Return what a part holds: patch distances of a heat map, numbers of anything else, such as one of an old device.
+
+    Raises:
+        ValueError: the bytes are not what the part says.
+    """
+    import numpy as np
+
+    from runtime import heat_map
+
+    if part.media_type == heat_map.PNG:
+        return heat_map.decode(part, data)
     if part.dtype not in _NUMBERS or part.shape is None:
         raise ValueError(f"numbers of type {part.dtype}")
-    numbers = np.frombuffer(data, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)
-    file = io.BytesIO()
-    np.save(file, numbers, allow_pickle=False)
-    put(path.with_name(path.name + ".npy"), file.getvalue())
+    return np.frombuffer(data, np.dtype(part.dtype).newbyteorder("<")).reshape(part.shape)

@@ -28,6 +28,7 @@ import pytest
 from edge_config import bundle as bundles
 from edge_config import manifest as manifests
 from edge_config.errors import BundleError, BundleFileHash, BundleMissing, MissingExtra
+from runtime import heat_map
 from runtime.backoff import Backoff
 from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
@@ -35,7 +36,6 @@ from runtime.frame import Image, SharedFrame, Wanted
 from runtime.jobs import View
 from runtime.link import module
 from runtime.load import load
-from runtime.score import anomaly_map
 from runtime.scorer import Scorer
 from runtime.search import ExactSearch
 from runtime.service import Service, Succession, inspects
@@ -43,7 +43,7 @@ from runtime.shared import SLOTS, Memory
 from tests.fakes.senseless import ANSWERS
 from tests.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Finding, marked
 from tests.processes import ENOUGH_S
-from tests.tiny import GRID, HEIGHT, SIZE, THRESHOLD, WIDTH, normal_picture, strange_picture
+from tests.tiny import GRID, HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
 
 FAKE = module("tests.fakes.worker")
 HW = (HEIGHT, WIDTH)
@@ -749,13 +749,14 @@ def test_alert_brings_boxes_a_picture_and_a_map(tiny_bundle: Path, search: str) 
         assert decoded.shape == picture.shape
         assert np.abs(decoded.astype(float) - picture).mean() < NEAR
         part, data = told["heat_map"]
-        assert (part.media_type, part.dtype, part.shape) == ("application/octet-stream", "float32", (SIZE, SIZE))
+        assert (part.media_type, part.dtype, part.shape) == ("image/png", "uint16", GRID)
         assert part.area == (0, 0, WIDTH, HEIGHT)
-        heat = np.frombuffer(data, "<f4").reshape(SIZE, SIZE)
-        y, x = np.unravel_index(np.argmax(heat), heat.shape)
+        levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert (levels.dtype, levels.shape) == (np.uint16, GRID)
+        y, x = np.unravel_index(np.argmax(levels), GRID)
         left, top, width, height = SQUARE_BOX
-        assert left <= x * WIDTH / SIZE < left + width
-        assert top <= y * HEIGHT / SIZE < top + height
+        assert left <= x * WIDTH / GRID[1] < left + width
+        assert top <= y * HEIGHT / GRID[0] < top + height
 
 
 def test_quality_of_the_picture_is_the_one_that_is_wanted(tiny_bundle: Path) -> None:
@@ -812,14 +813,15 @@ def test_what_is_not_judged_is_in_no_box_and_no_map(tiny_bundle: Path, scorer: S
         assert scored.result is not None
         assert scored.result.boxes == ((40, 12, 8, 12),)
         (heat,) = (
-            np.frombuffer(data, "<f4").reshape(SIZE, SIZE)
+            heat_map.decode(part, data)
             for part, data in zip(scored.result.parts, scored.attached, strict=True)
             if part.name == "heat_map"
         )
         features = scorer.embed(scorer.preprocess(strange_picture(3)))
         distances = ExactSearch(np.load(tiny_bundle / bundles.BANK))(features).distance.reshape(GRID)
         distances[:, 6:] = 0
-        assert heat.tobytes() == anomaly_map(distances.ravel(), scorer.grid, (SIZE, SIZE)).tobytes()
+        np.testing.assert_allclose(heat, distances, atol=distances.max() / 65535)
+        assert not heat[:, 6:].any()
 
 
 def test_regions_without_a_patch_are_said(tiny_bundle: Path) -> None:

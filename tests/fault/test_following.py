@@ -13,6 +13,7 @@ import pytest
 
 from edge_config import message
 from edge_config.message import Part
+from runtime import heat_map
 from runtime.cli.replay import since
 from tests.fakes.answering import Device
 from tests.processes import DEVICE, ENOUGH_S, call, started
@@ -111,11 +112,13 @@ def test_replay_prints_the_journal(device: Device) -> None:
 
 def test_pictures_are_saved(device: Device, tmp_path: Path) -> None:
     """`--save` writes pictures and heat maps as files; one that is not what it says is told and passed over."""
-    device.alert("a", "../x", "end", (JPEG, HEAT_MAP.tobytes(), b"123"))
+    part, png = heat_map.encode(HEAT_MAP, (0, 0, 9, 9))
+    device.alert("a", "../x", "end", (JPEG, png, HEAT_MAP.tobytes(), b"123"))
     entry = device.journal[-1]
     names = (
         Part(name="jpeg", media_type="image/jpeg"),
-        Part(name="heat_map", media_type="application/octet-stream", dtype="float32", shape=(2, 3)),
+        part,
+        Part(name="old", media_type="application/octet-stream", dtype="float32", shape=(2, 3)),
         Part(name="bad", media_type="application/octet-stream", dtype="float32", shape=(2, 3)),
     )
     fields = {name: getattr(entry.message, name) for name in entry.message.__struct_fields__}
@@ -129,11 +132,14 @@ def test_pictures_are_saved(device: Device, tmp_path: Path) -> None:
         [
             "a-___x-epoch-1-4-heat_map.npy",
             "a-___x-epoch-1-4-jpeg.jpg",
+            "a-___x-epoch-1-4-old.npy",
             *(f"a-{alert}-epoch-1-{seq}-jpeg.jpg" for seq, alert in enumerate(("one", "two", "three"), 1)),
         ]
     )
     assert (tmp_path / "saved" / "a-one-epoch-1-1-jpeg.jpg").read_bytes() == JPEG
-    np.testing.assert_array_equal(np.load(tmp_path / "saved" / "a-___x-epoch-1-4-heat_map.npy"), HEAT_MAP)
+    shown, old = (np.load(tmp_path / "saved" / f"a-___x-epoch-1-4-{name}.npy") for name in ("heat_map", "old"))
+    np.testing.assert_allclose(shown, HEAT_MAP, atol=1e-4)
+    np.testing.assert_array_equal(old, HEAT_MAP)
 
 
 def test_replay_of_nobody_is_69(tmp_path: Path) -> None:

@@ -104,10 +104,11 @@ def test_alert_arrives_with_all_that_it_promises(tiny_bundle: Path, tmp_path: Pa
         assert picture.shape == (HEIGHT, WIDTH, 3)
         blue, _, red = picture[top : top + height, left : left + width].mean(axis=(0, 1))
         assert red > MUCH_MORE * blue
-        heat = np.frombuffer(start.parts[1], "<f4").reshape(said.parts[1].shape)
+        heat = cv2.imdecode(np.frombuffer(start.parts[1], np.uint8), cv2.IMREAD_UNCHANGED)
+        assert heat.shape == said.parts[1].shape
         row, column = np.unravel_index(heat.argmax(), heat.shape)
-        assert left <= column / heat.shape[1] * WIDTH < left + width
-        assert top <= row / heat.shape[0] * HEIGHT < top + height
+        assert left <= (column + 0.5) / heat.shape[1] * WIDTH < left + width
+        assert top <= (row + 0.5) / heat.shape[0] * HEIGHT < top + height
         film = tmp_path / "clips" / said.clip
         while not film.exists():  # while messages come
             camera.strange.set()

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from edge_config.sections import SearchKind
-from runtime.frame import Image, Tier
+from runtime.frame import Grid, Image, Tier
 from runtime.load import load
-from runtime.score import anomaly_map
+from runtime.score import patch_map
 from runtime.scorer import Scorer
 from runtime.search import ExactSearch
-from tests.tiny import SIZE, THRESHOLD, normal_picture, strange_picture
+from tests.tiny import THRESHOLD, normal_picture, strange_picture
 
-SIZE_HW = (SIZE, SIZE)
 LOW = 0.1
 """Some patches of a normal picture are over it, and most are not."""
 
@@ -64,7 +63,7 @@ def test_map_is_exact_from_the_threshold_on(lazy: Scorer, bank: np.ndarray, pict
     features = lazy.embed(lazy.preprocess(picture))
     score = lazy.judge(features)
     exact = ExactSearch(bank)(features).distance
-    lazy.alert_map(features, score, threshold, SIZE_HW)
+    lazy.alert_map(features, score, threshold)
     over = exact >= threshold
     assert score.distances[over].tobytes() == exact[over].tobytes()
     assert (score.distances[~over] < threshold).all()
@@ -85,28 +84,35 @@ def test_low_threshold_tells_patches_apart(lazy: Scorer, bank: np.ndarray) -> No
 def test_map_with_threshold_zero_is_the_map_of_an_exact_search(lazy: Scorer, bank: np.ndarray, picture: Image) -> None:
     """With every patch over the threshold the map is that of the exact distances, bit for bit, in float32."""
     features = lazy.embed(lazy.preprocess(picture))
-    found = lazy.alert_map(features, lazy.judge(features), 0.0, SIZE_HW)
-    wanted = anomaly_map(ExactSearch(bank)(features).distance, lazy.grid, SIZE_HW)
-    assert found.shape == SIZE_HW
-    assert found.dtype == np.float32
-    assert found.tobytes() == wanted.tobytes()
+    found = lazy.alert_map(features, lazy.judge(features), 0.0)
+    assert (found.shape, found.dtype) == (lazy.grid.hw, np.float32)
+    assert found.tobytes() == ExactSearch(bank)(features).distance.tobytes()
 
 
 def test_map_is_made_of_what_the_score_then_knows(lazy: Scorer) -> None:
-    """The map is that of the patch distances that the score has afterwards, at the size that was asked for."""
+    """The map is that of the patch distances that the score has afterwards."""
     features = lazy.embed(lazy.preprocess(STRANGE))
     score = lazy.judge(features)
-    for size_hw in (SIZE_HW, (40, 56)):
-        found = lazy.alert_map(features, score, THRESHOLD, size_hw)
-        assert found.shape == size_hw
-        assert found.tobytes() == anomaly_map(score.distances, lazy.grid, size_hw).tobytes()
+    found = lazy.alert_map(features, score, THRESHOLD)
+    assert found.tobytes() == score.distances.tobytes()
+
+
+def test_patches_in_every_other_place_are_put_in_theirs() -> None:
+    """Where patches lie in every other row and column, each cell of the map has what lies at its own centre."""
+    grid = Grid((8, 12), 2)
+    rows, columns = grid.centers()
+    slope = (rows[:, None] + 3 * columns[None]).astype(np.float32)
+    found = patch_map(slope.ravel(), grid)
+    y, x = (np.arange(4) + 0.5) / 4, (np.arange(6) + 0.5) / 6
+    inside = np.clip(y, rows[0], rows[-1])[:, None] + 3 * np.clip(x, columns[0], columns[-1])[None]
+    np.testing.assert_allclose(found, inside, rtol=1e-6)
 
 
 def test_map_leaves_the_score_as_it_was(lazy: Scorer) -> None:
     """A map that is asked for in between changes neither this frame's score nor that of the next."""
     features = lazy.embed(lazy.preprocess(STRANGE))
     score = lazy.judge(features)
-    lazy.alert_map(features, score, 0.0, SIZE_HW)
+    lazy.alert_map(features, score, 0.0)
     again = lazy.score(features, score.found)
     assert (again.value, again.patch, again.entry) == (score.value, score.patch, score.entry)
     assert lazy.judge(features).value == score.value
