@@ -71,7 +71,7 @@ def device(bundle: Path, folder: Path, *, keyed: bool) -> Iterator[dict[str, str
         security = {"secret_key": str(folder / f"{DEVICE_KEY}.key_secret"), "clients": str(folder / "clients")}
     tree = {
         "bundle": str(bundle),
-        "cameras": {"top": {"source": str(source), "fps": FPS}},
+        "cameras": {"top": {"source": str(source), "fps": FPS, "alerts": {"attach": ["heat_map"]}}},
         "events": {"bind": "tcp://127.0.0.1:*", "wait_subscribers": 1},
         "control": {"bind": "tcp://127.0.0.1:*"},
         "metrics": {"enabled": False},
