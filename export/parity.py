@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,6 @@ from runtime.search import Search
 MOST_PICTURES = 50
 """Held-out pictures that are compared at most, spread evenly, and as many faults: each costs an exact search of every
 patch, twice, and a graph that differs shows it on the first one."""
-
-_COLUMNS = 128  # of a picture at a time: in float64 a large one would take eight times its memory
 
 LEVELS = 1.0
 """OpenCV resizes in fixed point or float32 and rounds to whole levels; so does the definition, in float64."""
@@ -196,13 +195,20 @@ def resize_by_definition(picture: Image, spec: Preprocessing) -> NDArray[np.floa
     shrinks = all(have >= want for have, want in zip(picture.shape, spec.resize_hw, strict=False))
     matrix = _area_matrix if shrinks else bilinear_matrix
     rows, columns = (matrix(have, want) for have, want in zip(picture.shape, spec.resize_hw, strict=False))
-    narrow = [
-        np.tensordot(rows, picture[:, left : left + _COLUMNS].astype(np.float64), axes=(1, 0))
-        for left in range(0, picture.shape[1], _COLUMNS)
-    ]
-    resized = np.rint(np.einsum("hxc,wx->hwc", np.concatenate(narrow, axis=1), columns, optimize=True))
+    narrow = _weighted(rows, picture)
+    resized = np.rint(_weighted(columns, narrow.transpose(1, 0, 2)).transpose(1, 0, 2))
     top, left = ((resize - crop) // 2 for resize, crop in zip(spec.resize_hw, spec.crop_hw, strict=True))
     return np.asarray(resized[top : top + spec.crop_hw[0], left : left + spec.crop_hw[1]])
+
+
+def _weighted(matrix: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return matrix @ values, of which each row of the matrix needs but a few: float64 [outputs, ...]."""
+    found = np.empty((len(matrix), *values.shape[1:]))
+    for weights, row in zip(matrix, found, strict=True):
+        some = np.flatnonzero(weights)
+        span = slice(int(some[0]), int(some[-1]) + 1)
+        row[:] = np.tensordot(weights[span], values[span].astype(np.float64), axes=1)
+    return found
 
 
 def _area_matrix(inputs: int, outputs: int) -> NDArray[np.float64]:
