@@ -25,8 +25,9 @@ def pipeline(source: int | str, capture: Capture, where: str = "settings") -> in
         SettingsError: it is not such a source, or no pipeline is known.
     """
     name = str(source)
-    if not name.startswith(SCHEME):
+    if not name.lower().startswith(SCHEME):
         return source
+    name = name.lower()
     found = _SOURCE.match(name)
     given = dict(word.split("=") for word in (found["query"] or "").split("&") if word) if found else {}
     if found is None or not set(given) <= set(_WORDS):

@@ -33,6 +33,10 @@ Endpoint = Annotated[
 Attachable = Literal["jpeg", "heat_map"]
 """What an alert may bring along, as further frames of its message."""
 
+Transport = Literal["tcp", "udp"]
+"""How the pictures of an RTSP camera come. `tcp`: over the connection of RTSP, or by UDP from a camera that has no
+other way; nothing is lost. `udp`: by UDP alone, where what is lost on the way shows as a damaged picture."""
+
 Coordinate = Annotated[int, Meta(ge=0, le=65535)]
 Polygon = Annotated[
     tuple[tuple[Coordinate, Coordinate], ...],
@@ -83,6 +87,7 @@ class Camera(Section, frozen=True):
         pace: for files and folders: `fps` plays in time, `max` as fast as possible. States and alerts follow
             the clock of the recording either way.
         fps: frames a second of a file or folder; by default a file's own time stamps, 25 a second for a folder.
+        transport: how the pictures of an RTSP camera come: `tcp`, or by UDP where it takes nothing else; or `udp`.
         bundle: path of the camera's own bundle; by default that of all.
         max_age_ms: a frame that is older when its turn comes is not scored.
         stall_ms: a camera that delivers nothing for so long is stalled, and opened anew.
@@ -96,6 +101,7 @@ class Camera(Section, frozen=True):
     source: Annotated[int, Meta(ge=0)] | Annotated[str, Meta(min_length=1)]
     pace: Literal["fps", "max"] = "fps"
     fps: Annotated[float, Meta(gt=0, le=1000)] | None = None
+    transport: Transport = "tcp"
     bundle: Annotated[str, Meta(min_length=1)] | None = None
     max_age_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 2000
     stall_ms: Annotated[int, Meta(ge=100, le=3_600_000)] = 5000

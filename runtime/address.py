@@ -16,8 +16,17 @@ STREAMS = {"rtsp", "rtsps", "http", "https"}
 
 GSTREAMER, CSI = _redact.PIPELINE, "csi://"
 
+_SCHEME = re.compile(r"gst:|[a-z][a-z0-9+.-]*://", flags=re.IGNORECASE)
+
 redact, scrub, without = _redact.redact, _redact.scrub, _redact.without
 _PLAYLIST = re.compile(r"\.(m3u8?|mpd)([?#;]|$)", flags=re.IGNORECASE)
+
+
+def plain(source: int | str) -> str:
+    """Return the name of a source with its scheme in small letters, as FFmpeg and all else here want it."""
+    name = str(source)
+    scheme = _SCHEME.match(name)
+    return f"{scheme[0].lower()}{name[scheme.end() :]}" if scheme else name
 
 
 def kind(source: int | str) -> Kind:
@@ -28,8 +37,8 @@ def kind(source: int | str) -> Kind:
     Raises:
         SourceUnavailable: a URL of a kind that is not known.
     """
-    name = str(source)
-    scheme = name.partition("://")[0].lower() if "://" in name else ""
+    name = plain(source)
+    scheme = name.partition("://")[0] if "://" in name else ""
     if name.startswith((GSTREAMER, CSI)):
         return "stream"
     if scheme in STREAMS:
@@ -53,7 +62,7 @@ def devices(source: int | str) -> list[str]:
     A stable name, such as those in /dev/v4l/by-id, is followed to its node; a pattern such as /dev/video* gives all
     that match.
     """
-    name = str(source).removeprefix("v4l2://")
+    name = plain(source).removeprefix("v4l2://")
     if name.isdecimal():
         name = f"/dev/video{name}"
     found = [name] if os.path.exists(name) else filter(os.path.exists, glob.glob(name))  # noqa: PTH207 - no Path

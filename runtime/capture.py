@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Literal, Protocol
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read by cv2 when it loads FFmpeg; -8 is quiet
@@ -41,6 +42,9 @@ _LONG_S = 1.0
 
 STREAM_TIMEOUT_MS = 5000
 """FFmpeg gives up opening or reading a stream after this time."""
+
+OPEN_S = 1.4 * STREAM_TIMEOUT_MS / 1000
+"""What does not heed that is given up after this one, seconds."""
 
 _SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 """End of a pipeline that has none: colours as OpenCV wants them, and no queue of old pictures."""
@@ -251,10 +255,10 @@ def open_camera(source: int | str) -> Grabber:
     Raises:
         SourceUnavailable: there is none, or it does not open.
     """
-    if str(source).startswith((address.GSTREAMER, address.CSI)):
-        return _open_pipeline(str(source))
-    if address.kind(source) == "stream":
-        return _open_stream(str(source))
+    if (plain := address.plain(source)).startswith((address.GSTREAMER, address.CSI)):
+        return _open_pipeline(plain)
+    if address.kind(plain) == "stream":
+        return _open_stream(plain)
     name = f"camera {source}"
     nodes = address.devices(source)
     if not nodes:
@@ -347,8 +351,21 @@ def _read_or_none(path: Path, depth: int) -> Image | None:
 def _open_stream(url: str) -> Grabber:
     # The timeouts are heeded only where FFmpeg is asked for by name.
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
-    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts)
-    if not capture.isOpened():
+    opened: SimpleQueue[cv2.VideoCapture | cv2.error] = SimpleQueue()
+
+    def connect() -> None:
+        try:
+            opened.put(cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts))
+        except cv2.error as error:
+            opened.put(error)
+
+    # In a thread, as FFmpeg waits for a name server for as long as that takes.
+    threading.Thread(target=connect, name="open", daemon=True).start()
+    try:
+        capture = opened.get(timeout=OPEN_S)
+    except Empty:
+        raise SourceUnavailable("does not open in time", where=redact(url), remedy="check the network") from None
+    if not isinstance(capture, cv2.VideoCapture) or not capture.isOpened():
         raise SourceUnavailable("does not open", where=redact(url), remedy="check that it is there and not in use")
     return _Stream(capture, segmented=address.is_segmented(url))
 

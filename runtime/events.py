@@ -44,11 +44,16 @@ class MemoryGone:
 
 @dataclass(frozen=True, slots=True)
 class FeedChanged:
-    """The connection to a camera has another state, or the same for another reason."""
+    """The connection to a camera has another state, or the same for another reason.
+
+    Attributes:
+        remedy: what the user can do about it; empty where nothing is known.
+    """
 
     camera: str
     state: Literal["live", "stalled", "disconnected"]
     reason: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from runtime.grab import (
     Ended,
     Free,
     Grabbed,
+    Looking,
     MemoryReady,
     Missed,
     Open,
@@ -44,6 +45,9 @@ from runtime.oom import MEMORY, Child, Kills, Patience
 from runtime.parcel import unpack
 from runtime.shared import SLOTS
 from runtime.shelf import NO_MEMORY, Shelf
+
+LOOKING_S = 15.0
+"""It is known after this time why a source does not open; the look itself is bounded by less."""
 
 START_S = 20.0
 """A capture process has loaded its libraries after this time, on a slow and busy device too."""
@@ -73,11 +77,12 @@ class _Over(Exception):
         cause: for counting.
         what: what is wrong, as in a state.
         line: the same in a whole line; by default as `what`.
+        remedy: what the user can do about it.
     """
 
-    def __init__(self, cause: str, what: str, line: str = "") -> None:
+    def __init__(self, cause: str, what: str, line: str = "", remedy: str = "") -> None:
         super().__init__(what)
-        self.cause, self.what, self.line = cause, what, line or what
+        self.cause, self.what, self.line, self.remedy = cause, what, line or what, remedy
 
 
 class _Connection:
@@ -88,7 +93,7 @@ class _Connection:
         self.memory = NO_MEMORY
         self.since: float | None = None  # monotonic time of its first frame
         self.interval_s = 0.0  # between frames that are on time
-        self.opened = False
+        self.opened = self.looking = False
         self.patience_s: float | None = START_S  # for the next word,
         self.heard_s = time.monotonic()  # since the last one
         self.clips: set[str] = set()  # begun, and not over yet
@@ -179,6 +184,12 @@ class Feed:
     def dropped(self) -> dict[str, int]:
         """Frames that were grabbed and never taken, by reason, as of `Shelf`."""
         return self._shelf.dropped
+
+    @property
+    def looking(self) -> bool:
+        """It does not open, and the capture process is finding out why."""
+        connection = self._connection
+        return connection is not None and connection.looking
 
     def start(self) -> None:
         """Begin to connect."""
@@ -316,7 +327,7 @@ class Feed:
                 self._tell(FeedEnded(self._name, over.line, failed=over.cause != "end"))
                 return
             self.reconnects[over.cause] += 1
-            self._change("stalled" if over.cause == "stalled" else "disconnected", over.what)
+            self._change("stalled" if over.cause == "stalled" else "disconnected", over.what, over.remedy)
             waits = self._patience if over.cause == MEMORY else self._backoff
             self._wait(waits.after(delivered_s), devices, pauses)
 
@@ -382,7 +393,7 @@ class Feed:
         """
         camera = self._camera
         played = camera.source, self.live, camera.pace, camera.fps
-        connection.link.send(Open(*played, self._next_id, self._clips, self._depth))
+        connection.link.send(Open(*played, self._next_id, self._clips, self._depth, camera.transport))
         while True:
             heard = connection.link.receive(connection.left_s())
             match heard:  # what these say is no sign of life of the camera
@@ -422,6 +433,9 @@ class Feed:
     def _hear(self, connection: _Connection, word: Word, descriptors: list[int]) -> None:
         if isinstance(word, Started):
             connection.patience_s = self._stall_s + OPENING_S
+        elif isinstance(word, Looking):
+            connection.looking = True
+            connection.patience_s = LOOKING_S
         elif isinstance(word, Opened):
             connection.opened = True
             connection.interval_s = word.interval_s
@@ -442,7 +456,7 @@ class Feed:
             self._next_id = word.frame_id + 1
             self.dropped["no slot"] += 1
         elif isinstance(word, Ended):
-            raise _Over(word.cause, self._hide(word.what), self._hide(word.line))
+            raise _Over(word.cause, self._hide(word.what), self._hide(word.line), word.remedy)
 
     def _arrive(self, connection: _Connection, word: Grabbed) -> None:
         self._next_id = word.frame_id + 1
@@ -473,10 +487,10 @@ class Feed:
             self._change("stalled", what)
             connection.patience_s = None
 
-    def _change(self, state: Literal["live", "stalled", "disconnected"], reason: str) -> None:
+    def _change(self, state: Literal["live", "stalled", "disconnected"], reason: str, remedy: str = "") -> None:
         if self._state != (state, reason):
             self._state = (state, reason)
-            self._tell(FeedChanged(self._name, state, reason))
+            self._tell(FeedChanged(self._name, state, reason, remedy))
 
 
 def _free(link: Link[Word], slot: int) -> None:

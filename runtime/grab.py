@@ -20,7 +20,7 @@ import msgspec
 
 from edge_config.errors import PatchedgeError, SourceUnavailable
 from edge_config.manifest import FULL_DEPTH
-from edge_config.sections import Clips
+from edge_config.sections import Clips, Transport
 from runtime import address
 from runtime.frame import Frame, Image
 from runtime.link import GRACE_S, Link, LinkClosed, from_parent
@@ -38,6 +38,8 @@ ON_ITS_WAY_S = 0.005
 FLUSH_S = 0.7 * GRACE_S
 """At the end of the process clips are ended, and given so long to become whole."""
 
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+
 Pace = Literal["fps", "max"]
 
 
@@ -54,6 +56,7 @@ class Open(msgspec.Struct, tag=True, frozen=True):
     first_id: int
     clips: Clips
     depth: int = FULL_DEPTH
+    transport: Transport = "tcp"
 
 
 class Free(msgspec.Struct, tag=True, frozen=True):
@@ -88,6 +91,10 @@ class Show(msgspec.Struct, tag=True, frozen=True):
 
 class Started(msgspec.Struct, tag=True, frozen=True):
     """Word: the process runs, and opens the source now."""
+
+
+class Looking(msgspec.Struct, tag=True, frozen=True):
+    """Word: the source does not open, and it is looked for the reason, in bounded time."""
 
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
@@ -163,15 +170,17 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
         cause: `end` of a recording, `absent` if it did not open, `lost` if it delivers no more.
         what: what is wrong.
         line: the same in a whole line, with place and remedy.
+        remedy: what the user can do about it.
     """
 
     cause: Literal["end", "absent", "lost"]
     what: str
     line: str
+    remedy: str = ""
 
 
 Order = Open | Free | BeginClip | EndClip | Show
-Word = Started | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Shot | Ended
+Word = Started | Looking | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Shot | Ended
 
 
 def main(connect: Callable[[int | str], Grabber] | None = None) -> None:
@@ -285,6 +294,10 @@ class _Grab:
         while (slot := self._slot(None)) is not None and (frame := recorded.read()) is not None:
             self._put(slot, frame)
 
+    def looking(self) -> None:
+        """Say that it takes longer, as it is looked for why the source does not open."""
+        self._link.send(Looking())
+
     def opened(self, interval_s: float) -> None:
         """Say that the source is open."""
         self._link.send(Opened(interval_s))
@@ -319,7 +332,8 @@ def _play(play: Callable[[_Grab], Ended], grab: _Grab, source: str) -> Ended:
     except LinkClosed:
         raise
     except PatchedgeError as error:
-        return Ended("absent" if isinstance(error, SourceUnavailable) else "lost", error.what, str(error))
+        absent = isinstance(error, SourceUnavailable)
+        return Ended("absent" if absent else "lost", error.what, str(error), error.remedy)
     except Exception as error:  # noqa: BLE001 - whatever a driver throws, the runtime must hear of it
         what = address.without(source, f"capture failed ({type(error).__name__}: {error})")
         return Ended("lost", what, what)
@@ -359,6 +373,7 @@ def _show(link: Link[Order], order: Show, image: Image, frame_id: int, t_capture
 
 def _load(order: Open, connect: Callable[[int | str], Grabber] | None) -> Callable[[_Grab], Ended]:
     """Load the libraries that a source needs, which takes its time; give what opens it and plays it to its end."""
+    _choose(order.transport)
     if order.live and connect is not None:
         return partial(_play_live, order, connect)
     # Here and not above, so that the parent, which imports this module for its messages, stays light.
@@ -373,8 +388,25 @@ def _load(order: Open, connect: Callable[[int | str], Grabber] | None) -> Callab
     return partial(_play_recording, order, capture.open_recording)
 
 
+def _choose(transport: Transport) -> None:
+    """Have FFmpeg take a stream in this way; what else the user has it do by this variable stays."""
+    given = [one for one in os.environ.get(_OPTIONS, "").split("|") if one]
+    chosen = [one for one in given if one.partition(";")[0] in {"rtsp_transport", "rtsp_flags"}]
+    if transport == "udp":
+        given = [*(one for one in given if one not in chosen), "rtsp_transport;udp"]
+    elif not chosen:
+        given.append("rtsp_flags;prefer_tcp")  # and UDP from a camera that has no other way
+    os.environ[_OPTIONS] = "|".join(given)
+
+
 def _play_live(order: Open, connect: Callable[[int | str], Grabber], grab: _Grab) -> Ended:
-    camera = connect(order.source)  # never released: that may hang, and the end of the process does it
+    try:
+        camera = connect(order.source)  # never released: that may hang, and the end of the process does it
+    except SourceUnavailable as error:
+        from runtime import diagnose  # only now, as it is seldom needed
+
+        grab.looking()
+        raise diagnose.explain(order.source, error, order.transport) from error
     grab.opened(0.0)
     grab.live(camera, order.first_id)
     return Ended("lost", "delivers no more pictures", "delivers no more pictures")

@@ -22,6 +22,7 @@ GRAB = module("runtime.grab")
 """Starts a capture process."""
 
 _NAME = "look"
+_TURN_S = 0.25
 
 Each = Callable[[SharedFrame, Image | None], None]
 """Is given every frame with its picture, uint8 [H, W, 3] BGR, which stays as it is during the call; None cannot be
@@ -69,6 +70,8 @@ class Look:
         until_s = time.monotonic() + timeout_s
         while not self.pictures:
             left_s = until_s - time.monotonic()
+            if left_s <= 0 and self.feed.looking:  # the reason is worth the wait, which is bounded
+                left_s = _TURN_S
             if left_s <= 0 or not self.turn(left_s):
                 remedy = "check that it is there and not in use, or give it longer by --timeout"
                 raise SourceUnavailable(f"no picture in {timeout_s:g} s", where=self.where, remedy=remedy)
@@ -109,9 +112,9 @@ class Look:
         match event:
             case MemoryGone():
                 self._memories.pop(event.memory, None)
-            case FeedChanged(state=state, reason=reason) if state != "live":
+            case FeedChanged(state=state, reason=reason, remedy=remedy) if state != "live":
                 if not self.pictures:
-                    raise SourceUnavailable(reason, where=self.where, remedy="see `patchedge doctor`")
+                    raise SourceUnavailable(reason, where=self.where, remedy=remedy or "see `patchedge doctor`")
                 self.interruptions.append(scrub(reason))
             case FeedEnded(reason=reason, failed=failed):
                 if failed and not self.pictures:

@@ -108,6 +108,7 @@ class Outbox:
                 continue
             fields = {name: getattr(last, name) for name in last.__struct_fields__ if name not in _MADE_ANEW}
             fields |= {"phase": "end", "reason": reason, "parts": ()}
+            _log.info("alert ends", camera=last.camera, alert=fields.get("alert_id"), reason=reason)
             topic, said = self._publisher.make("alert", last.camera, **fields)
             # Its frame was grabbed before this machine started, maybe: its age now says nothing.
             self._put("alert", topic, msgspec.structs.replace(said, age_ms=getattr(last, "age_ms", 0.0)), ())

@@ -209,6 +209,8 @@ class Oversight:
             _log.warning("a client's key is gone: all connections were cut, who may connects again")
         if self._reloads.changed():
             self._renew("another bundle lies at its path")
+        for watched in self._watched.values():
+            watched.turn()
         live, paused = (sum(one.state == state for one in self._watched.values()) for state in ("live", "paused"))
         self._health.cameras(live, paused)
         if not any(watched.connected for watched in self._watched.values()):

@@ -135,7 +135,7 @@ class Pipeline:
             case FeedChanged():
                 camera = self._cameras[event.camera]
                 if not (camera.watched.paused and camera.feed.live):  # else its last words come late
-                    camera.watched.connect(event.state, event.reason)
+                    camera.watched.connect(event.state, event.reason, event.remedy)
             case FeedEnded():
                 self._cameras[event.camera].ended = event
 
@@ -209,7 +209,7 @@ class Pipeline:
         for camera in self._cameras.values():
             over = camera.ended is not None and not camera.in_worker and camera.feed.peek() is None
             if over and camera.ended is not None and camera.watched.state != "disconnected":
-                camera.watched.end(camera.ended.reason)
+                camera.watched.end(camera.ended.reason, failed=camera.ended.failed)
 
     def _is_over(self) -> bool:
         """Tell whether there is nothing to wait for.

@@ -15,6 +15,7 @@ from edge_config import bundle, manifest, sections
 from edge_config.errors import BundleError
 from edge_config.settings import Settings
 from runtime.address import redact
+from runtime.chronicle import Chronicle
 from runtime.engine import Engine
 from runtime.events import Renew, Stop
 from runtime.feed import Feed
@@ -79,7 +80,11 @@ def serve(
         wire = open_wire(settings, inbox.put, stack)
         watched = {
             name: Watched(
-                name, wire.outbox, camera.alerts, FilmPlan(name, clips, feeds[name]) if clips.folder else None
+                name,
+                wire.outbox,
+                camera.alerts,
+                FilmPlan(name, clips, feeds[name]) if clips.folder else None,
+                Chronicle(name),
             )
             for name, camera in settings.cameras.items()
         }
@@ -184,7 +189,7 @@ def _end(watched: Mapping[str, Watched], stop: threading.Event) -> None:
     """Tell subscribers that nothing more comes."""
     for camera in watched.values():
         if camera.state != "starting":
-            camera.end("stopped" if stop.is_set() else "internal error")
+            camera.end("stopped" if stop.is_set() else "internal error", failed=not stop.is_set())
 
 
 def _log_end(watched: Mapping[str, Watched], feeds: Mapping[str, Feed]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edge_config.message import Kind, Part, State
 from edge_config.sections import Alerts
+from runtime.chronicle import Chronicle
 from runtime.decide import Decide
 from runtime.film_plan import FilmPlan
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
@@ -52,7 +53,12 @@ class Watched:
     """
 
     def __init__(
-        self, name: str, publisher: Sender, alerts: Alerts | None = None, films: FilmPlan | None = None
+        self,
+        name: str,
+        publisher: Sender,
+        alerts: Alerts | None = None,
+        films: FilmPlan | None = None,
+        chronicle: Chronicle | None = None,
     ) -> None:
         """Know nothing yet of the camera `name`.
 
@@ -61,6 +67,7 @@ class Watched:
             publisher: takes what there is to tell.
             alerts: when its scores make an alert, and what it brings along; by default as the settings' defaults.
             films: where its alerts are filmed, if they are.
+            chronicle: its log, if there is one.
         """
         self.name = name
         self.state: State = "starting"
@@ -82,6 +89,8 @@ class Watched:
         self._unscored = ""
         self._scene: tuple[State, str] | None = None
         self._last: dict[str, Any] = {}
+        self._chronicle = chronicle
+        self._remedy, self._wanted = "", False
 
     @property
     def threshold(self) -> float:
@@ -131,10 +140,17 @@ class Watched:
         self._failed = reason
         self._update()
 
-    def connect(self, state: State, reason: str) -> None:
-        """Take note of the state of the connection."""
+    def connect(self, state: State, reason: str, remedy: str = "", *, wanted: bool = False) -> None:
+        """Take note of the state of the connection.
+
+        Args:
+            state: live, stalled or disconnected.
+            reason: why.
+            remedy: what the user can do about it, for the log.
+            wanted: it is no fault, such as the end of the run.
+        """
         self._scene = None  # of pictures that are gone
-        self._connection = state, reason
+        self._connection, self._remedy, self._wanted = (state, reason), remedy, wanted
         self._update()
 
     def starve(self, reason: str) -> None:
@@ -185,14 +201,24 @@ class Watched:
         elif self._clip:
             self._clip = films.go_on(frame.t_mono_ns)
 
+    def turn(self) -> None:
+        """Do what is due once a second."""
+        if self._chronicle is not None:
+            self._chronicle.turn()
+
     def beat(self) -> None:
         """Tell subscribers that the device is alive, and how the camera is."""
         self._send("health")
 
-    def end(self, reason: str) -> None:
-        """Close what is open, so that no subscriber waits for the end of an alert for ever."""
+    def end(self, reason: str, *, failed: bool = False) -> None:
+        """Close what is open, so that no subscriber waits for the end of an alert for ever.
+
+        Args:
+            reason: why nothing more comes.
+            failed: it is a fault, and no end that was to be.
+        """
         self._close_alert(reason)
-        self.connect("disconnected", reason)
+        self.connect("disconnected", reason, wanted=not failed)
 
     def _close_alert(self, reason: str) -> Alert | None:
         if (alert := self._decide.close(reason)) is not None:
@@ -210,6 +236,8 @@ class Watched:
         told = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
         more = {"parts": along.parts, "clip": self._clip}
         self._send("alert", attached=along.bytes, **more, **self._last, **told)
+        if self._chronicle is not None:
+            self._chronicle.alert(alert, self._last.get("t_capture_ns", alert.t_start_ns), self._clip)
         if alert.phase == "end" and self._clip and self._films is not None:
             self._films.end()
             self._clip = ""
@@ -224,10 +252,14 @@ class Watched:
             state, reason = "stalled", self._unscored
         elif state == "live" and self._scene:
             state, reason = self._scene
-        if state == self.state or not (self.bundle.id or self._failed or self._unscored or self.paused):
+        new = state != self.state or (state == "disconnected" and reason != self.reason)
+        if not new or not (self.bundle.id or self._failed or self._unscored or self.paused):
             return  # nothing is said before there is anything to judge by
         self.state, self.reason = state, reason
         self._send("state", reason=reason)
+        if self._chronicle is not None:
+            remedy = self._remedy if (state, reason) == self._connection else ""
+            self._chronicle.state(state, reason, remedy, wanted=self._wanted)
 
     def _send(self, kind: Kind, **fields: Any) -> None:
         self._publisher.send(kind, self.name, bundle=self.bundle.id, state=self.state, degraded=self.degraded, **fields)

@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", metavar="SOURCE", help="as of `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
     )
     parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="look for so long")
+    parser.add_argument(
+        "--transport", choices=("tcp", "udp"), default="tcp", help="how the pictures of an RTSP camera come"
+    )
     parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the last picture, as .png or .jpg")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.save is not None and not is_picture(args.save):
         raise UsageError("not the name of a picture", where=str(args.save), remedy="name it .png or .jpg")
     set_up_logging()
-    tree = {"bundle": "none", "cameras": {"probe": {"source": args.source}}}
+    tree = {"bundle": "none", "cameras": {"probe": {"source": args.source, "transport": args.transport}}}
     probe = Probe(settings.parse(tree, where="command line").cameras["probe"])
     with GAUGE.stage(f"look at the source for {args.seconds:g} s, once its first picture is there"):
         report = probe.run(args.seconds, args.timeout)

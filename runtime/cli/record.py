@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="for the pictures; those in it stay")
     parser.add_argument("--count", type=whole(1, 10**7), default=400, metavar="N", help="of pictures")
     parser.add_argument("--every", type=between(0, 1e6), default=1.0, metavar="S", help="seconds between them")
+    parser.add_argument(
+        "--transport", choices=("tcp", "udp"), default="tcp", help="how the pictures of an RTSP camera come"
+    )
     parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
 
 
@@ -38,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from runtime.record import Record
 
     set_up_logging()
-    tree = {"bundle": "none", "cameras": {"record": {"source": args.source}}}
+    tree = {"bundle": "none", "cameras": {"record": {"source": args.source, "transport": args.transport}}}
     camera = settings.parse(tree, where="command line").cameras["record"]
     step = max(1, args.count // _LINES)
 

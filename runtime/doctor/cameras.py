@@ -6,12 +6,19 @@ import getpass
 import grp
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from edge_config.errors import SourceUnavailable
 from edge_config.sections import Camera
 from runtime import address
 from runtime.doctor.finding import Finding, lines, number
+from runtime.look import GRAB, Look
+
+_AT_A_TIME = 8  # cameras that are opened, each in a process of its own
+_FIRST_S = 10.0  # for a first picture
 
 _NODE = re.compile(r"video[0-9]+")
 
@@ -49,24 +56,40 @@ def group() -> Finding:
 
 
 def wanted(
-    of_settings: Mapping[str, Camera], devices: Callable[[int | str], list[str]] = address.devices
+    of_settings: Mapping[str, Camera],
+    devices: Callable[[int | str], list[str]] = address.devices,
+    command: Sequence[str] = GRAB,
 ) -> Iterator[Finding]:
-    """Say which of the cameras of the settings are not there; none is opened.
+    """Open the cameras of the settings, some at a time, and say what each gives or why it does not open.
 
     Args:
         of_settings: name -> camera.
         devices: gives the nodes that the name of a device stands for.
+        command: starts a capture process.
     """
-    for name, camera in of_settings.items():
-        about, source = f"camera {name}", address.redact(str(camera.source))
-        kind = address.kind(camera.source)
-        if kind == "device" and not devices(camera.source):
-            yield Finding(about, "fail", f"{source} is not there", "check cable and power; `ls -l /dev/v4l/by-id`")
-        elif kind == "recording" and not os.path.exists(str(camera.source)):  # False for what no disk can hold
-            yield Finding(about, "fail", f"{source} is not there", "correct cameras.source")
-        else:
-            say = {"device": "is there", "recording": "is there", "stream": "is not opened here"}[kind]
-            yield Finding(about, "ok", f"{source} {say}; look at it by `patchedge probe`")
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        yield from pool.map(lambda name: _open(name, of_settings[name], devices, command), of_settings)
+
+
+def _open(name: str, camera: Camera, devices: Callable[[int | str], list[str]], command: Sequence[str]) -> Finding:
+    about, source = f"camera {name}", address.redact(str(camera.source))
+    kind = address.kind(camera.source)
+    if kind == "device" and not devices(camera.source):
+        return Finding(about, "fail", f"{source} is not there", "check cable and power; `ls -l /dev/v4l/by-id`")
+    if kind == "recording" and not os.path.exists(str(camera.source)):  # False for what no disk can hold
+        return Finding(about, "fail", f"{source} is not there", "correct cameras.source")
+    sizes: set[tuple[int, int] | None] = set()
+    began_s = time.monotonic()
+    try:
+        with Look(camera, lambda frame, _: sizes.add(frame.hw), command) as look:
+            look.open(_FIRST_S)
+    except SourceUnavailable as error:
+        return Finding(about, "fail", f"{source}: {error.what}", error.remedy or "look at it by `patchedge probe`")
+    took_s = time.monotonic() - began_s
+    if (hw := sizes.pop()) is None:
+        remedy = "look at it by `patchedge probe`; another codec of the camera may do"
+        return Finding(about, "warn", f"{source} opens, and its first picture cannot be decoded", remedy)
+    return Finding(about, "ok", f"{source} opens: {hw[1]} x {hw[0]} pixels, the first after {took_s:.1f} s")
 
 
 def _nodes(folder: Path) -> list[Path]:

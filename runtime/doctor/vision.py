@@ -54,6 +54,6 @@ def _for(names: Iterable[str]) -> str:
 
 
 def _needs(source: int | str) -> str:
-    if str(source).startswith((address.GSTREAMER, address.CSI)):
+    if address.plain(source).startswith((address.GSTREAMER, address.CSI)):
         return "GSTREAMER"
     return {"device": "V4L2", "stream": "FFMPEG"}.get(address.kind(source), "")

@@ -6,9 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import pytest
 
 from tests.processes import DEVICE, call
+from tests.tiny import normal_picture
 
 SECTIONS = ["device", "software", "bundles", "cameras", "places"]
 
@@ -53,7 +55,7 @@ def test_object_is_for_machines(tiny_bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "said"),
     [
-        ("bundle: {whole}\ncameras: {{a: {{source: {clip}}}}}\n", 0, "clip.avi is there"),
+        ("bundle: {whole}\ncameras: {{a: {{source: {clip}}}}}\n", 0, "clip.png opens: 64 x 48 pixels"),
         ("bundle: {whole}\ncameras: {{a: {{source: 87}}}}\n", 69, "87 is not there"),
         ("bundle: {whole}\ncameras: {{a: {{source: 'gst:x ! appsink'}}}}\n", 69, "not csi:// and gst: (GSTREAMER)"),
         ("bundle: {broken}\ncameras: {{a: {{source: {clip}}}}}\n", 65, "bank.npy: 7 bytes instead of"),
@@ -65,8 +67,9 @@ def test_worst_finding_is_the_exit_code(tiny_bundle: Path, tmp_path: Path, text:
     """Settings that are wrong give 78, a bad bundle 65, a camera or a back end that is not there 69."""
     broken = shutil.copytree(tiny_bundle, tmp_path / "broken.bundle")
     (broken / "bank.npy").write_bytes(b"no bank")
-    (tmp_path / "clip.avi").touch()
-    filled = text.format(whole=tiny_bundle, broken=broken, clip=tmp_path / "clip.avi")
+    clip = tmp_path / "clip.png"
+    cv2.imwrite(str(clip), normal_picture(1))
+    filled = text.format(whole=tiny_bundle, broken=broken, clip=clip)
     done = call(*DEVICE, "doctor", "--config", config(tmp_path, filled))
     assert done.returncode == code, done.stdout
     assert said in " ".join(done.stdout.split())

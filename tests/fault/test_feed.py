@@ -458,7 +458,7 @@ def test_stream_that_refuses_hides_its_credentials(capfd: pytest.CaptureFixture[
         for child in children():
             for name in ("cmdline", "environ"):
                 assert "s3cret" not in read_of_process(child, name)
-        assert reader.state("disconnected") == "does not open"
+        assert reader.state("disconnected") == "nothing listens at port 9 (connection refused)"
     assert "s3cret" not in repr(reader.past)
     assert "s3cret" not in "".join(capfd.readouterr())
 

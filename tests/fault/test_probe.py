@@ -84,7 +84,7 @@ def test_page_is_for_people(tmp_path: Path) -> None:
     [
         ("/dev/video87", "/dev/video87: no such device"),
         ("nothing.avi", "nothing.avi: no such file, folder or camera"),
-        ("http://me:s3cret@127.0.0.1:1/video", "http://***@127.0.0.1:1/video: does not open"),
+        ("http://me:s3cret@127.0.0.1:1/video", "http://***@127.0.0.1:1/video: nothing listens at port 1"),
         ("ftp://me:s3cret@host/x", "ftp://***@host/x: this kind of source is not known"),
         ("gst:videotestsrc ! appsink", "has no GStreamer here"),
     ],

@@ -19,6 +19,8 @@ from runtime import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
 from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Finding, exit_code, look
+from tests.fakes.camera import BROKEN, COMMAND, PICTURE, plugged
+from tests.tiny import write_pictures
 
 GIB = 1 << 30
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -328,13 +330,30 @@ def test_cameras_are_named_by_what_stays(tmp_path: Path) -> None:
 
 
 def test_cameras_of_the_settings_must_be_there(tmp_path: Path) -> None:
-    """A device or a file that is missing fails; what only opening could tell is left to probe. No password is shown."""
+    """A device or a file that is missing fails, and so does one that does not open, with the reason and no password."""
     (tmp_path / "clip.avi").touch()
-    sources = {"a": "0", "b": "rtsp://me:secret@host/x", "c": str(tmp_path / "clip.avi"), "d": str(tmp_path / "no.avi")}
-    there = {name: Camera(source=source) for name, source in sources.items()}
+    pictures = write_pictures(tmp_path / "pictures", set(), 3)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        refused = f"rtsp://me:secret@127.0.0.1:{free.getsockname()[1]}/x"
+    sources = ["0", refused, tmp_path / "clip.avi", tmp_path / "no.avi", pictures]
+    there = {f"{number}": Camera(source=str(source)) for number, source in enumerate(sources)}
     found = list(cameras.wanted(there, devices=lambda _: []))
-    assert [finding.level for finding in found] == ["fail", "ok", "ok", "fail"]
+    assert [finding.level for finding in found] == ["fail", "fail", "fail", "fail", "ok"]
+    assert "nothing listens at port" in found[1].says
+    assert "not a video" in found[2].says
+    assert f"{pictures} opens: 64 x 48 pixels" in found[4].says
     assert "secret" not in str(found)
+
+
+def test_camera_that_opens_is_described(tmp_path: Path) -> None:
+    """A camera that gives a picture is well; one whose first picture cannot be decoded is a warning."""
+    with plugged(tmp_path / "one") as good, plugged(tmp_path / "other") as bad:
+        good.do(PICTURE)
+        bad.do(BROKEN)
+        there = {"good": Camera(source=good.source), "bad": Camera(source=bad.source)}
+        found = list(cameras.wanted(there, command=COMMAND))
+    assert [finding.level for finding in found] == ["ok", "warn"]
+    assert "opens: 64 x 48 pixels, the first after" in found[0].says
 
 
 def test_formats_of_a_camera_are_listed(tmp_path: Path) -> None:

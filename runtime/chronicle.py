@@ -1,0 +1,83 @@
+"""What becomes of a camera, in the log: its states and its alerts, and of a storm of them a count."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+from edge_config.message import State
+from runtime.frame import Alert
+
+WINDOW_S = 60.0
+"""Lines are counted in windows of this length,"""
+
+MAX_LINES = 30
+"""and of one camera so many are written in each: what is more is counted, and said once at the end of the window."""
+
+_QUIET = frozenset({"live", "paused", "starting"})
+
+_log = structlog.get_logger()
+
+
+class Chronicle:
+    """Writes the log of one camera. Use it from one thread."""
+
+    def __init__(self, camera: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin; `clock` gives monotonic seconds."""
+        self._camera = camera
+        self._clock = clock
+        self._since_s = clock()
+        self._lines = 0
+        self._left_out: Counter[str] = Counter()
+
+    def state(self, state: State, reason: str, remedy: str = "", *, wanted: bool = False) -> None:
+        """Say that the camera is in another state, or in the same for another reason.
+
+        Args:
+            state: that it is in now.
+            reason: why.
+            remedy: what the user can do about it; empty where nothing is known.
+            wanted: it is no fault, such as the end of the run.
+        """
+        if self._may("states"):
+            tell = _log.info if wanted or state in _QUIET else _log.warning
+            tell("state", camera=self._camera, state=state, reason=reason, **({"remedy": remedy} if remedy else {}))
+
+    def alert(self, alert: Alert, t_capture_ns: int, clip: str) -> None:
+        """Say that an alert begins or ends; its updates are not said.
+
+        Args:
+            alert: its phase.
+            t_capture_ns: of the last frame, wall clock.
+            clip: name of its film; empty if there is none.
+        """
+        if alert.phase == "update" or not self._may(f"alert_{alert.phase}s"):
+            return
+        said = {"camera": self._camera, "alert": alert.alert_id, "peak_score": round(alert.peak_score, 3)}
+        said |= {"clip": clip} if clip else {}
+        if alert.phase == "start":
+            _log.warning("alert begins", **said, frame_id=alert.peak_frame_id)
+        else:
+            seconds = round(max(0, t_capture_ns - alert.t_start_ns) / 1e9, 3)
+            _log.info("alert ends", **said, seconds=seconds, reason=alert.reason)
+
+    def turn(self) -> None:
+        """Say what was left out, once a window is over; to be called now and then."""
+        if self._clock() - self._since_s >= WINDOW_S:
+            if self._left_out:
+                seconds = round(self._clock() - self._since_s)
+                left_out = dict(sorted(self._left_out.items()))
+                _log.warning("log lines left out", camera=self._camera, seconds=seconds, **left_out)
+            self._since_s, self._lines = self._clock(), 0
+            self._left_out.clear()
+
+    def _may(self, what: str) -> bool:
+        self.turn()
+        self._lines += 1
+        if self._lines <= MAX_LINES:
+            return True
+        self._left_out[what] += 1
+        return False

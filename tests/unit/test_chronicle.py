@@ -1,0 +1,74 @@
+"""The log of a camera: states and alerts, and of a storm a count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog
+
+from runtime.chronicle import MAX_LINES, WINDOW_S, Chronicle
+from runtime.frame import Alert
+from runtime.watched import Watched
+from tests.fakes.parts import OLD, Publisher
+
+ALERT = Alert("id-1", "start", 1_000_000_000, 12.3456, 7, (3, 4), ())
+
+
+@pytest.fixture
+def log() -> Any:
+    """Give the log lines."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+def test_state_is_said_with_its_reason_and_remedy(log: list[dict[str, Any]]) -> None:
+    """A fault is a warning with what to do about it; live, and an end that was to be, are informations."""
+    camera = Watched("top", Publisher(), chronicle=Chronicle("top"))
+    camera.serve(OLD)
+    camera.connect("live", "delivers pictures")
+    camera.connect("disconnected", "wrong user", "correct it")
+    camera.connect("disconnected", "wrong user", "correct it")
+    camera.connect("disconnected", "wrong path")
+    camera.end("stopped")
+    said = [(line["log_level"], line["state"], line["reason"], line.get("remedy")) for line in log]
+    assert said == [
+        ("info", "live", "delivers pictures", None),
+        ("warning", "disconnected", "wrong user", "correct it"),
+        ("warning", "disconnected", "wrong path", None),
+        ("info", "disconnected", "stopped", None),
+    ]
+    assert {line["camera"] for line in log} == {"top"}
+
+
+def test_alert_is_said_at_its_start_and_its_end(log: list[dict[str, Any]]) -> None:
+    """Its id, score, clip and length are there; its updates are not said."""
+    chronicle = Chronicle("top")
+    chronicle.alert(ALERT, 1_000_000_000, "top.avi")
+    chronicle.alert(replace(ALERT, phase="update"), 2_000_000_000, "top.avi")
+    chronicle.alert(replace(ALERT, phase="end", reason="normal again"), 3_500_000_000, "top.avi")
+    said = {"camera": "top", "alert": "id-1", "peak_score": 12.346, "clip": "top.avi"}
+    assert log == [
+        {"event": "alert begins", "log_level": "warning", **said, "frame_id": 7},
+        {"event": "alert ends", "log_level": "info", **said, "seconds": 2.5, "reason": "normal again"},
+    ]
+
+
+def test_storm_is_counted_and_said_once(log: list[dict[str, Any]]) -> None:
+    """A hundred states and alerts in a minute are a bounded number of lines, and one with the counts of the others."""
+    now = [0.0]
+    chronicle = Chronicle("top", clock=lambda: now[0])
+    for number in range(100):
+        chronicle.state("dark", f"grey {number}")
+        chronicle.alert(ALERT, 0, "")
+    assert len(log) == MAX_LINES
+    now[0] = WINDOW_S
+    chronicle.turn()
+    chronicle.turn()
+    left_out = {"states": 100 - MAX_LINES // 2, "alert_starts": 100 - MAX_LINES // 2}
+    assert log[MAX_LINES:] == [
+        {"event": "log lines left out", "log_level": "warning", "camera": "top", "seconds": 60, **left_out}
+    ]
+    chronicle.state("live", "delivers pictures")
+    assert log[-1]["state"] == "live"
