@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from edge_config.control import Pause, Resume
 from edge_config.errors import BundleFileHash, SourceUnavailable
 from edge_config.message import Part
+from runtime.control import Asked
 from runtime.events import (
     EngineLost,
     EngineReady,
@@ -298,3 +300,34 @@ def test_lost_worker_stalls_every_camera_until_a_frame_is_scored(make: Make) -> 
         ("score", "live", "normal"),
         ("state", "disconnected", None),
     ]
+
+
+def test_paused_camera_is_not_looked_at_and_a_recording_goes_on_where_it_was(make: Make) -> None:
+    """A paused camera has nothing submitted and nothing published, not even what the worker had; others go on."""
+    feeds = {"a": Feed(*(frame(number) for number in (1, 2, 3))), "b": Feed(*(frame(number) for number in (1, 2, 3)))}
+    loop = make(feeds)
+
+    def pause_and_resume() -> None:
+        if loop.engine.submitted[-1] == ("a", 1):
+            loop.watched["a"].pause()
+        if loop.engine.submitted[-1] == ("b", 3):
+            loop.watched["a"].resume(reopens=False)
+
+    loop.engine.after_submit = pause_and_resume
+    loop.run(*(FeedEnded(name, END, failed=False) for name in feeds))
+    assert [number for name, number in loop.engine.submitted if name == "a"] == [1, 2, 3]
+    assert loop.publisher.of("score", "frame_id", camera="a") == [2, 3]
+    assert loop.publisher.of("score", "frame_id", camera="b") == [1, 2, 3]
+    assert loop.publisher.of("state", "state", camera="a") == ["paused", "live", "disconnected"]
+    assert [one.frame_id for one in feeds["a"].returned] == [1, 2, 3]
+    assert loop.figure('frames_dropped_total{camera="a",reason="paused"} 1.0')
+
+
+def test_last_words_of_a_camera_that_was_closed_for_a_pause_change_nothing(make: Make) -> None:
+    """What a live camera said just before it was closed is no news when it is resumed."""
+    loop = make({"a": Feed(live=True)})
+    loop.inbox.put(Asked(1, Pause(camera="a")))
+    loop.inbox.put(FeedChanged("a", "disconnected", "late"))
+    loop.inbox.put(Asked(2, Resume(camera="a")))
+    loop.run(Stop())
+    assert loop.publisher.of("state", "state") == ["live", "paused"]
