@@ -47,7 +47,7 @@ HURRY_S, HURRY = 5.0, 0.02
 """Where a stream was never waited for in so long, its frames are due earlier by this share of the time that passes,
 until it is: so they are no later than they have to be."""
 
-CATCH_UP = 0.1
+CATCH_UP = 0.03
 """The same from the start of a stream in segments, of which several are there then."""
 
 PLENTY_S = 60.0

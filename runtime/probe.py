@@ -25,6 +25,9 @@ AT_ONCE = 0.5
 """Frames that follow each other within this share of the usual interval come at once."""
 
 
+GAP = 10.0
+"""So many usual intervals without a frame are a gap."""
+
 LEAST_BURST = 3
 """So many frames are no accident."""
 
@@ -128,7 +131,8 @@ class Probe:
         seconds = float(times_ns[-1] - times_ns[0]) / 1e9
         ids = np.array([frame.frame_id for frame in self._frames])
         first = _first_in_time(times_ns, ids)
-        rated_s = float(times_ns[-1] - times_ns[first]) / 1e9
+        rated = max(first, _after_gaps(times_ns)) if look.feed.paced else first
+        rated_s = float(times_ns[-1] - times_ns[rated]) / 1e9
         # Where a frame between two was dropped, their distance says nothing of the camera.
         intervals_ms = np.diff(times_ns[first:])[np.diff(ids[first:]) == 1] / 1e6
         jitter_ms = np.abs(intervals_ms - np.median(intervals_ms)) if intervals_ms.size else intervals_ms
@@ -141,7 +145,7 @@ class Probe:
             undecodable=sum(frame.hw is None for frame in self._frames),
             dropped={why: number for why, number in look.feed.dropped.items() if number},
             sizes=tuple(dict.fromkeys((frame.hw[1], frame.hw[0]) for frame in self._frames if frame.hw is not None)),
-            fps=round(float(ids[-1] - ids[first]) / rated_s, 2) if rated_s > 0 else None,
+            fps=round(float(ids[-1] - ids[rated]) / rated_s, 2) if rated_s > 0 else None,
             burst=int(ids[first]) - 1 if first else 0,
             paced=look.feed.paced,
             interval_ms=Spread.of(intervals_ms),
@@ -149,6 +153,13 @@ class Probe:
             latency_ms=Spread.of(np.array(self._latencies_ns, dtype=np.float64) / 1e6),
             interruptions=tuple(look.interruptions),
         )
+
+
+def _after_gaps(times_ns: NDArray[np.float64]) -> int:
+    """Return which frame comes after the last gap: until then a stream in bursts may not have been found out."""
+    intervals_ns = np.diff(times_ns)
+    gaps = np.flatnonzero(intervals_ns > GAP * np.median(intervals_ns)) if intervals_ns.size else np.empty(0)
+    return int(gaps[-1]) + 1 if gaps.size and gaps[-1] + 2 < len(times_ns) else 0
 
 
 def _first_in_time(times_ns: NDArray[np.float64], ids: NDArray[np.int64]) -> int:

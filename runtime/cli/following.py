@@ -79,6 +79,7 @@ def as_line(received: Received) -> str:
         text += f"frame {said.frame_id} score {score} of {said.threshold:.3f} {said.label}"
         text += "" if said.peak_xy is None else f" at {said.peak_xy[0]},{said.peak_xy[1]}"
         text += f" age {said.age_ms:.0f} ms"
+        text += " repeated" if isinstance(said, ScoreMessage) and said.repeated else ""
     if isinstance(said, AlertMessage):
         text = f"{text}  ALERT {said.phase} {said.alert_id} peak {said.peak_score:.3f} in frame {said.peak_frame_id}"
     return f"! {received.missed} messages lost before this one\n{text}" if received.missed else text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from tests.fakes.hls import ENDLESS, FPS, PLAYLIST, SEGMENT_S, UNNAMED, in_burst
 BUSY = 0.7
 """At least so many of the frames are taken on a machine that is busy with other tests; of a burst that is not spread it
 would be one in some twenty."""
+
+SLOW_S, ENOUGH = 1 / 6, 25
+"""What a frame takes, and how many are taken."""
 
 EVEN_S = 0.5 * SEGMENT_S
 """Never so long without a frame; a burst that is not spread leaves nearly a whole segment."""
@@ -35,6 +40,33 @@ def taken(url: str, seconds: float) -> tuple[np.ndarray, Look]:
         while (left_s := until_s - time.monotonic()) > 0:
             look.turn(left_s)
     return np.array(stamps) / 1e9, look
+
+
+class _EnoughError(Exception):
+    """So many frames were taken."""
+
+
+def test_slow_device_looks_evenly(tmp_path: Path) -> None:
+    """Who takes a sixth of a second for each frame gets one in four or five of them, at even times."""
+    stamps: list[int] = []
+    busy = threading.Event()
+
+    def each(frame: SharedFrame, _: Image | None) -> None:
+        stamps.append(frame.t_mono_ns)
+        busy.wait(SLOW_S)
+        if len(stamps) == ENOUGH:
+            raise _EnoughError
+
+    with in_bursts(tmp_path / "clip", seconds=12) as stream:
+        look = Look(Camera(source=stream.url + PLAYLIST), each)
+        with contextlib.suppress(_EnoughError), look:
+            look.open(20.0)
+            while True:
+                look.turn(1.0)
+    intervals_s = np.diff(np.array(stamps) / 1e9)
+    assert np.median(intervals_s) < 2 * SLOW_S
+    assert intervals_s.max() < EVEN_S
+    assert look.feed.dropped["newer"] > ENOUGH
 
 
 @pytest.mark.parametrize(
