@@ -315,6 +315,8 @@ def _note_depth(survey: Survey, values: NDArray[np.int64], depth: int | None) ->
     """Choose the depth, and say what becomes of pictures of 16 bits."""
     survey.depth = FULL_DEPTH if depth is None else depth
     if not survey.deep:
+        if survey.depth < FULL_DEPTH:
+            survey.notes.append(f"no picture has 16 bits: depth {survey.depth} changes nothing here")
         return
     survey.largest = int(np.flatnonzero(values)[-1])
     needed = min(max(survey.largest.bit_length(), 8), FULL_DEPTH)
@@ -331,7 +333,8 @@ def _note_depth(survey: Survey, values: NDArray[np.int64], depth: int | None) ->
     )
     if survey.levels < MIN_LEVELS and needed < survey.depth:
         survey.notes.append(
-            f"{survey.levels} grey levels are few (fewer than {MIN_LEVELS}): --depth {needed} uses what is there"
+            f"{survey.levels} grey levels are few (fewer than {MIN_LEVELS}): "
+            f"fit with --depth {needed} uses what is there"
         )
     if survey.white > MAX_WHITE:
         survey.notes.append(f"{survey.white:.1%} of the values are above what depth {survey.depth} holds, and white")

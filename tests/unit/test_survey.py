@@ -235,7 +235,7 @@ def test_a_depth_that_wastes_what_is_there_is_said(tmp_path: Path) -> None:
     """Twelve bits read as sixteen are 16 levels: the note names the depth that uses them."""
     found = survey(write_deep(tmp_path / "images", 4, 4095), depth=16)
     assert (found.depth, found.levels) == (16, 16)
-    assert "16 grey levels are few (fewer than 32): --depth 12" in str(found.notes)
+    assert "16 grey levels are few (fewer than 32): fit with --depth 12" in str(found.notes)
 
 
 def test_a_depth_that_is_too_small_is_said(tmp_path: Path) -> None:
@@ -249,6 +249,13 @@ def test_pictures_of_8_bits_have_no_depth(tmp_path: Path) -> None:
     """Pictures of 8 bits, alike and of one size, leave nothing to say."""
     found = survey(write(tmp_path / "images", 5))
     assert (found.depth, found.deep, found.notes) == (16, 0, [])
+
+
+def test_a_depth_that_changes_nothing_is_said(tmp_path: Path) -> None:
+    """An option is not ignored in silence: where no picture has 16 bits, a depth means nothing, and that is said."""
+    assert survey(write(tmp_path / "images", 5), depth=12).notes == [
+        "no picture has 16 bits: depth 12 changes nothing here"
+    ]
 
 
 @pytest.mark.parametrize("depth", range(8, 17))
