@@ -79,15 +79,17 @@ def recalibrate(
     bundles.refuse_target(out, force=force)
     bundle, scorer = load(source, threads)
     pictures = Pictures(images, limit=max_images, skip_bad=skip_bad)
-    seen = look(pictures, images, least=1, depth=bundle.manifest.preprocessing.depth)
+    golden = golden_images(bundle, scorer.grid)
+    depth, (height, width) = bundle.manifest.preprocessing.depth, golden[0].shape[:2]
+    seen = look(pictures, images, least=1, depth=depth, learnt_hw=(height, width))
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
     scores = [(name, scorer(image).value) for name, image in walk]
     if not scores:
         raise NoImages("no usable pictures", where=str(images))
     before = bundle.manifest.calibration
     after = calibrate(np.array([score for _, score in scores]), before.alpha if alpha is None else alpha)
-    golden = [scorer(image).value for image in golden_images(bundle, scorer.grid)]
-    problem = refuse_blinding(before.threshold, after.threshold, golden, scores, where=images, force=force)
+    golden_scores = [scorer(image).value for image in golden]
+    problem = refuse_blinding(before.threshold, after.threshold, golden_scores, scores, where=images, force=force)
     changed = msgspec.structs.replace(
         bundle.manifest,
         calibration=after,

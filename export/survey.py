@@ -30,6 +30,9 @@ beyond this what is a circle in one is an ellipse of 3 : 2 in another, and the b
 MAX_SCALE_RATIO = 4.0
 """Between the longer sides of the largest and the smallest picture. A detail of 4 pixels in one is 1 in the other."""
 
+SAME_SHAPE = 1.02
+"""Proportions up to this ratio are the same: golden frames, which tell what was learnt from, are rounded to pixels."""
+
 SAID_SQUASH = 2.0
 """Proportions from which the squashing of pictures that are all alike is said: served is what was learnt, but details
 along the longer side shrink to half beside the others."""
@@ -118,6 +121,7 @@ def look(
     resize: int | None = None,
     size: int | None = None,
     accept_crop: bool = False,
+    learnt_hw: tuple[int, int] | None = None,
 ) -> Survey:
     """Look at all pictures once, say on stderr what will not be learnt, leave copies out, and set the depth.
 
@@ -129,6 +133,7 @@ def look(
         resize: side of the square that a picture is squashed into; None where nothing is cut off it.
         size: side of its centre that is kept.
         accept_crop: whatever the crop leaves unseen.
+        learnt_hw: height and width, or their proportions, of what the bundle was learnt from; None for a new one.
 
     Raises:
         UsageError: what there is should not be learnt from.
@@ -140,6 +145,8 @@ def look(
     sizes, values = _look_at_each(pictures, survey)
     _note_copies(survey, path, least)
     _note_sizes(survey, sizes, path)
+    if learnt_hw:
+        _note_shape(survey, sizes, learnt_hw, path)
     _note_depth(survey, values, depth)
     if resize and size:
         _note_crop(survey, resize, size, sizes, accept=accept_crop)
@@ -309,6 +316,30 @@ def _note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> Non
             f"pictures of {_in_pixels(worst)} are squashed {squash:.1f} to 1 into the square that the network sees: "
             "details along the longer side are that much smaller"
         )
+
+
+def _note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[int, int], path: Path) -> None:
+    """Say where pictures have other proportions than those that were learnt from.
+
+    Raises:
+        UsageError: by more than one bundle can hold.
+    """
+    learnt = learnt_hw[1] / learnt_hw[0]
+    ratios = {size: max(size[0] / size[1] / learnt, learnt * size[1] / size[0]) for size in sizes}
+    worst = max(ratios, key=lambda size: ratios[size], default=None)
+    if worst is None or ratios[worst] <= SAME_SHAPE:
+        return
+    said = (
+        f"pictures of {_in_pixels(worst)} have other proportions than those that were learnt from "
+        f"({learnt:.2f} to 1): squashed into one shape, they differ by {ratios[worst]:.2f} to 1"
+    )
+    if ratios[worst] > MAX_SHAPE_RATIO:
+        raise UsageError(
+            f"{said} (at most {MAX_SHAPE_RATIO})",
+            where=str(path),
+            remedy="crop them to that shape, or learn them with fit",
+        )
+    survey.notes.append(said)
 
 
 def _note_depth(survey: Survey, values: NDArray[np.int64], depth: int | None) -> None:

@@ -314,6 +314,17 @@ def test_recalibrate_looks_as_fit_does(tmp_path: Path) -> None:
     assert "its folder bad holds other than normal pictures" in again.err
 
 
+def test_recalibrate_looks_at_the_shape(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Pictures of another shape than those that were learnt from are said, and beyond the bound refused."""
+    words = ("recalibrate", tiny_bundle, "--out", tmp_path / "new.bundle", "--force")
+    near = call_export(*words, "--images", write(tmp_path / "near", 5, (72, 48)))
+    assert near.code == 0, near.err
+    assert "72 x 48 have other proportions than those that were learnt from (1.33 to 1)" in near.err
+    far = call_export(*words, "--images", write(tmp_path / "far", 5, (48, 64)))
+    assert far.code == 2
+    assert "they differ by 1.78 to 1 (at most 1.5); crop them to that shape, or learn them with fit" in far.err
+
+
 def test_evaluate_reads_at_the_depth_and_counts_copies(tmp_path: Path) -> None:
     """A test set of 16 bits is scored as the device does, masks whose only value is 1 count, and copies are said."""
     bundle, _, _ = fit_small(tmp_path, write_deep(tmp_path / "images", 8, 4095))
