@@ -65,6 +65,7 @@ def load_backbone(
     weights: Path | None = None,
     mean: RGB | None = None,
     std: RGB | None = None,
+    tokens_to_map: int | str | None = None,
 ) -> Backbone:
     """Load a network.
 
@@ -76,6 +77,8 @@ def load_backbone(
         mean: normalisation in RGB order on the scale 0 to 255; None takes the network's own, for ONNX files that of
             ImageNet.
         std: the same.
+        tokens_to_map: of an ONNX file: layers [1, tokens, channels] become maps; so many tokens before those of the
+            patches are dropped, with "auto" as many as the grid leaves.
 
     Raises:
         UsageError: a network, layer or file that is not there or does not fit, or that gives no maps at this size.
@@ -85,7 +88,9 @@ def load_backbone(
     if name.endswith(".onnx"):
         from export.onnx_backbone import load_onnx
 
-        backbone = load_onnx(Path(name), input_hw, layers, mean, std, weights)
+        backbone = load_onnx(Path(name), input_hw, layers, mean, std, weights, tokens_to_map)
+    elif tokens_to_map is not None:
+        raise UsageError("--tokens-to-map is for ONNX files", where=name, remedy="drop it: this network gives maps")
     else:
         from export import torch_backbone  # torch is needed from here on
 

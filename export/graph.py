@@ -118,7 +118,7 @@ def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, i
         A graph `frame` uint8 [1, H, W, 3] BGR -> `features` float32 [h*w, D], without the paths and traces of this
         machine.
     """
-    model = compose.add_prefix(_recent(backbone.network.to_onnx()), _NETWORK)
+    model = compose.add_prefix(recent(backbone.network.to_onnx()), _NETWORK)
     graph = model.graph
     head, tail = _Nodes(_HEAD), _Nodes(AGGREGATION)
     _normalise(head, backbone, graph.input[0].name)
@@ -148,7 +148,8 @@ def finish(model: onnx.ModelProto) -> bytes:
     return data
 
 
-def _recent(model: onnx.ModelProto) -> onnx.ModelProto:
+def recent(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph in an opset that all later ones understand."""
     version = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
     return model if version >= LEAST_OPSET else version_converter.convert_version(model, LEAST_OPSET)
 

@@ -88,6 +88,7 @@ def make_network(options: Options, pictures: Pictures, folder: Path, threads: in
             weights=Path(options.weights) if options.weights else None,
             mean=options.mean,
             std=options.std,
+            tokens_to_map=options.tokens_to_map,
         )
         limit_threads(threads)  # torch has brought pools of its own
         aggregation = Aggregation(

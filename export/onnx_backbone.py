@@ -15,12 +15,14 @@ from onnx.utils import Extractor
 
 from edge_config.bundle import file_sha256
 from edge_config.errors import UsageError
+from export.attention import find
 from export.backbone import RGB, Backbone, first_line
+from export.tokens import AXES, choose, grids, in_words, with_maps
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """On the scale 0 to 255, RGB: what most published networks were trained with."""
 
-_INPUT_AXES = 4
+_MAP_AXES = 4
 
 
 _FATAL = 4  # of ONNX Runtime: what is wrong with a graph is said by an exception already
@@ -60,6 +62,7 @@ def load_onnx(
     mean: RGB | None,
     std: RGB | None,
     weights: Path | None,
+    tokens_to_map: int | str | None = None,
 ) -> Backbone:
     """Load an ONNX file with one input float32 [N, 3, H, W] RGB. See `export.backbone.load_backbone`.
 
@@ -74,22 +77,23 @@ def load_onnx(
         raise UsageError(f"not an ONNX graph that can be read ({first_line(error)})", where=str(path)) from error
     picture = _fix_input(model, input_hw, path)
     try:
-        inferred = shape_inference.infer_shapes(model)
+        inferred = shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # as above
         raise UsageError(f"is wrong for an input of {input_hw} ({first_line(error)})", where=str(path)) from error
+    look = _Look(inferred, input_hw)
     if not layers:
-        raise UsageError(
-            "which tensors are the maps?", where=str(path), remedy=f"name them by --layers: {_maps(inferred)}"
-        )
+        raise UsageError("which tensors are the maps?", where=str(path), remedy=f"name them by --layers: {look}")
     known = {name for node in model.graph.node for name in node.output}
     for number, layer in enumerate(layers):
         if layer in layers[:number]:
             raise UsageError(f"--layers names {layer} twice", where=str(path))
         if layer not in known:
-            raise UsageError(f"has no tensor {layer}", where=str(path), remedy=f"it has {_maps(inferred)}")
+            raise UsageError(f"has no tensor {layer}", where=str(path), remedy=f"it has {look}")
     try:
         cut = Extractor(inferred).extract_model([picture], list(layers))
-        network = OnnxNetwork(cut)
+        network = OnnxNetwork(_as_maps(cut, tokens_to_map, input_hw, look, path))
+    except UsageError:
+        raise
     except Exception as error:  # as above, and ONNX Runtime's
         raise UsageError(f"cannot be cut and run ({first_line(error)})", where=str(path)) from error
     return Backbone(
@@ -119,8 +123,15 @@ def _fix_input(model: onnx.ModelProto, input_hw: tuple[int, int], path: Path) ->
     constants = {constant.name for constant in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     kinds = [value.type.tensor_type for value in inputs]
-    if len(kinds) != 1 or len(kinds[0].shape.dim) != _INPUT_AXES or kinds[0].elem_type != TensorProto.FLOAT:
+    if len(kinds) != 1 or len(kinds[0].shape.dim) != _MAP_AXES:
         raise UsageError("needs one input float32 [N, 3, H, W]", where=str(path))
+    if kinds[0].elem_type != TensorProto.FLOAT:
+        kind = TensorProto.DataType.Name(kinds[0].elem_type).lower()
+        raise UsageError(
+            f"its input is {kind}, and pictures come as float32",
+            where=str(path),
+            remedy="convert it with float32 inputs (onnxconverter-common: keep_io_types=True), or export it in float32",
+        )
     axes = kinds[0].shape.dim
     sizes = [axis.dim_value for axis in axes]  # 0 where it is a symbol
     for at, (axis, size) in enumerate(zip(axes, (1, 3, *input_hw), strict=True)):
@@ -135,15 +146,85 @@ def _fix_input(model: onnx.ModelProto, input_hw: tuple[int, int], path: Path) ->
     return str(inputs[0].name)
 
 
-def _maps(inferred: onnx.ModelProto) -> str:
-    """Name the last map of each resolution, the finest first: where the stages of a network end."""
-    ends: dict[tuple[int, int], str] = {}
-    shapes = {
-        value.name: value.type.tensor_type.shape.dim for value in [*inferred.graph.value_info, *inferred.graph.output]
-    }
-    for name in (name for node in inferred.graph.node for name in node.output):
-        axes = shapes.get(name, ())
-        if len(axes) == _INPUT_AXES:
-            ends[axes[2].dim_value, axes[3].dim_value] = name
-    named = sorted(ends.items(), key=lambda end: -end[0][0] * end[0][1])
-    return ", ".join(f"{name} ({rows} x {columns})" for (rows, columns), name in named) or "no maps"
+class _Look:
+    """What the tensors of a graph are: in words, those that can be layers, the finest first."""
+
+    def __init__(self, inferred: onnx.ModelProto, input_hw: tuple[int, int]) -> None:
+        self._input_hw = input_hw
+        values = [*inferred.graph.value_info, *inferred.graph.output]
+        self._sizes = {one.name: [axis.dim_value for axis in one.type.tensor_type.shape.dim] for one in values}
+        self._names = [name for node in inferred.graph.node for name in node.output]
+        self.attention = find(inferred, {name: len(sizes) for name, sizes in self._sizes.items()})
+
+    def __str__(self) -> str:
+        """Name the last map of each resolution, where the stages of a network end, and the last tokens."""
+        ends: dict[tuple[int, int, bool], str] = {}
+        for name in self._names:
+            sizes = self._sizes.get(name, [])
+            if name in self.attention.inside | self.attention.shares or sizes[:1] not in ([0], [1]):
+                continue
+            if len(sizes) == _MAP_AXES and is_alike((sizes[2], sizes[3]), self._input_hw):
+                ends[sizes[2], sizes[3], False] = name
+            elif len(sizes) == AXES and (found := grids(sizes[1], self._input_hw)):
+                ends[(*found[0][1], True)] = name
+        named = sorted(ends.items(), key=lambda end: -end[0][0] * end[0][1])
+        return (
+            ", ".join(
+                f"{name} ({rows} x {columns}{' with --tokens-to-map' if tokens else ''})"
+                for (rows, columns, tokens), name in named
+            )
+            or "no maps"
+        )
+
+
+def is_alike(map_hw: tuple[int, int], input_hw: tuple[int, int]) -> bool:
+    """Return whether the sides of a map divide those of the picture alike, but for rounding at the edge."""
+    (rows, columns), (height, width) = map_hw, input_hw
+    fits = 0 < rows <= height and 0 < columns <= width
+    return fits and abs(rows * width - columns * height) <= max(height, width)
+
+
+def _as_maps(
+    cut: onnx.ModelProto, tokens_to_map: int | str | None, input_hw: tuple[int, int], look: _Look, path: Path
+) -> onnx.ModelProto:
+    """Look at what the layers give, and make maps of tokens, if that is wanted.
+
+    Raises:
+        UsageError: a layer is no map, and cannot be made one.
+    """
+    try:
+        found = OnnxNetwork(cut).maps(np.zeros((1, 3, *input_hw), dtype=np.float32))
+    except Exception:  # noqa: BLE001 - whatever ONNX Runtime raises: what does not run is said by who tries it next
+        return cut
+    layers = [output.name for output in cut.graph.output]
+    chosen = {}
+    for number, (layer, one) in enumerate(zip(layers, found, strict=True)):
+        _refuse(layer, one.shape, input_hw, look, path)
+        if one.ndim == AXES and len(one) == 1:
+            if tokens_to_map is None:
+                raise _is_tokens(layer, one.shape, input_hw, path)
+            chosen[number] = choose(layer, one.shape[1], input_hw, tokens_to_map)
+    if tokens_to_map is not None and not chosen:
+        raise UsageError("none of the layers is tokens", where=str(path), remedy="drop --tokens-to-map")
+    half = {number for number, one in enumerate(found) if one.dtype == np.float16}
+    return with_maps(cut, chosen, half) if chosen or half else cut
+
+
+def _refuse(layer: str, shape: tuple[int, ...], input_hw: tuple[int, int], look: _Look, path: Path) -> None:
+    """Refuse a layer that has the axes of a map, and is none."""
+    if layer in look.attention.inside:
+        raise UsageError(f"{layer} is part of the attention, no map", where=str(path), remedy=f"it has {look}")
+    if len(shape) == _MAP_AXES and not is_alike((shape[2], shape[3]), input_hw):
+        (rows, columns), (height, width) = shape[2:], input_hw
+        raise UsageError(
+            f"{layer} is {rows} x {columns}, and the input {height} x {width}: its sides do not divide the input "
+            "alike, so it is no map of it",
+            where=str(path),
+            remedy=f"it has {look}",
+        )
+
+
+def _is_tokens(layer: str, shape: tuple[int, ...], input_hw: tuple[int, int], path: Path) -> UsageError:
+    found = in_words(grids(shape[1], input_hw))
+    remedy = f"give --tokens-to-map: {found} more" if found else "name a layer that is one"
+    return UsageError(f"{layer} is {shape[1]} tokens of {shape[2]}, no map", where=str(path), remedy=remedy)

@@ -18,6 +18,7 @@ DEFAULT = "efficientnet-lite0"
 Byte = Annotated[float, Meta(ge=0, le=255)]
 Positive = Annotated[float, Meta(gt=0, le=1e4)]
 OpenShare = Annotated[float, Meta(gt=0, lt=1)]
+Prefix = Annotated[int, Meta(ge=0, le=1024)]
 Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
 
 DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
@@ -33,6 +34,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         backbone: a packaged network, the path of an ONNX file, or the name of a timm network.
         weights: file to take the weights from.
         layers: names of the layers, or of the tensors of an ONNX file.
+        tokens_to_map: of an ONNX file: layers that are tokens become maps; the number of tokens before those of the
+            patches, or "auto".
         mean, std: normalisation in RGB order, 0 to 255; null takes the network's own.
         size: side of the graph's input, pixels.
         depth: bits that are used in pictures of 16 bits; `auto` takes the fewest that hold all of their values.
@@ -63,6 +66,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     backbone: Annotated[str, Meta(min_length=1)] = DEFAULT
     weights: str | None = None
     layers: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    tokens_to_map: Prefix | Literal["auto"] | None = None
     mean: tuple[Byte, Byte, Byte] | None = None
     std: tuple[Positive, Positive, Positive] | None = None
     size: Annotated[int, Meta(ge=32, le=2048)] = 320

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-EVERY_S = 4.0
+EVERY_S = 3.0
 """Between lines at first."""
 
 MAX_EVERY_S = 30.0

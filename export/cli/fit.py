@@ -35,6 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option(
         "--layers", "layers to join, the finest first; for an ONNX file names of tensors", type=_names, metavar="A,B"
     )
+    option(
+        "--tokens-to-map",
+        "of an ONNX file: layers [1, tokens, channels] become maps; N tokens come before those of the patches (without "
+        "N: as many as the grid of patches leaves)",
+        nargs="?",
+        const="auto",
+        type=_prefix,
+        metavar="N",
+    )
     option("--mean", "normalisation, RGB from 0 to 255 (default: the network's own)", type=triple, metavar="R,G,B")
     option("--std", "normalisation, RGB from 0 to 255 (default: the network's own)", type=triple, metavar="R,G,B")
     option("--size", "side of the network's input", type=whole(32, 2048), metavar="PX")
@@ -96,6 +105,10 @@ def _depth(text: str) -> int | str:
         return whole(8, 16)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}, nor auto") from error
+
+
+def _prefix(text: str) -> int | str:
+    return text if text == "auto" else whole(0, 1024)(text)
 
 
 def _names(text: str) -> list[str]:

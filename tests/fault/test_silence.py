@@ -41,7 +41,7 @@ def lines_of(main: Callable[[list[str]], int], *words: object) -> list[str]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a line due every 10 ms in place of 4 s, so that a command of a second shows what one of minutes would."""
+    """Have a line due every 10 ms in place of 3 s, so that a command of a second shows what one of minutes would."""
     monkeypatch.setattr("runtime.ticking.EVERY_S", 0.01)
 
 

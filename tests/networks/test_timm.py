@@ -13,7 +13,7 @@ import pytest
 
 from edge_config.errors import PatchedgeError, UsageError
 from export.backbone import load_backbone
-from tests.processes import DEVICE, ENOUGH_S, EXPORT, call, started
+from tests.processes import DEVICE, ENOUGH_S, EXPORT, call, started, without_progress
 from tests.tiny import write_pictures
 
 pytestmark = [
@@ -36,7 +36,9 @@ def fit(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
     """Run `patchedge-export fit` to its end, with more variables in its environment."""
     words = [*EXPORT, "fit", *(str(word) for word in arguments)]
     env = {**os.environ, **environment}
-    return subprocess.run(words, capture_output=True, text=True, timeout=FIT_S, check=False, env=env)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=FIT_S, check=False, env=env)
+    done.stderr = without_progress(done.stderr)
+    return done
 
 
 @pytest.fixture(scope="module")

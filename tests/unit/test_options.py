@@ -20,6 +20,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "backbone": (["--backbone", "resnet18"], "resnet18"),
     "weights": (["--weights", "w.pt"], "w.pt"),
     "layers": (["--layers", "layer1,layer2"], ["layer1", "layer2"]),
+    "tokens_to_map": (["--tokens-to-map", "5"], 5),
     "mean": (["--mean", "1,2.5,3"], [1, 2.5, 3]),
     "std": (["--std", "4,5,6"], [4, 5, 6]),
     "size": (["--size", "256"], 256),
