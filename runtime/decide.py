@@ -31,8 +31,9 @@ WAIT_FACTOR = 6
 MAX_WAIT_FACTOR = 10
 """But at most for so many times `merge_ms`."""
 
-SHORT_FACTOR = 2
-"""The gap after an alert counts as one of the next if it lasted less than so many times `merge_ms`: it may flicker."""
+SHORT_FACTOR, NEAR_FACTOR = 2, 3
+"""The gap after an alert counts as one of the next if that lasted less than so many times `merge_ms`, and the gap less
+than so many: it may be one that flickers."""
 
 UPDATE_SHARE = 0.25
 """An update comes no sooner than after so much of what its alert has lasted: one of an hour has some 35, not 3,600."""
@@ -175,7 +176,7 @@ class Decide:
         if before is None or before.last_ns - before.since_ns >= SHORT_FACTOR * merge_ns:
             return 0
         gap_ns = self._now_ns - before.last_ns
-        return max(gap_ns, before.gap_ns) if gap_ns < MAX_WAIT_FACTOR * merge_ns else 0
+        return max(gap_ns, before.gap_ns) if gap_ns < NEAR_FACTOR * merge_ns else 0
 
     def _excite(self, frame: Frame | SharedFrame, result: Result, value: float, *, over: bool) -> Alert | None:
         """Take a frame that is not quiet."""

@@ -34,15 +34,20 @@ FLICKER: dict[str, Scores] = {
 }
 
 
-def alerts(times_s: NDArray[np.float64], scores: NDArray[np.float64]) -> list[tuple[str, float]]:
-    """Give phase and time in seconds of what is told, but for updates."""
+def messages(times_s: NDArray[np.float64], scores: NDArray[np.float64]) -> list[tuple[str, float]]:
+    """Give phase and time in seconds of what is told."""
     decide, told = Decide(Alerts(), threshold=1.0), []
     for number, (at_s, score) in enumerate(zip(times_s, scores, strict=True), start=1):
         ns = round(at_s * 1e9)
         alert = decide(SharedFrame(1, 0, None, number, ns, ns), Result(value=float(score))).alert
-        if alert is not None and alert.phase != "update":
+        if alert is not None:
             told.append((alert.phase, float(at_s)))
     return told
+
+
+def alerts(times_s: NDArray[np.float64], scores: NDArray[np.float64]) -> list[tuple[str, float]]:
+    """Give what is told, but for updates."""
+    return [(phase, at_s) for phase, at_s in messages(times_s, scores) if phase != "update"]
 
 
 def times(fps: float, seconds: float, random: np.random.Generator, skipped: float = 0.0) -> NDArray[np.float64]:
@@ -101,3 +106,18 @@ def test_objects_on_a_belt_are_an_alert_each(fps: float) -> None:
     """Objects that are in view for 2.5 s, with 1.4 s of nothing between them, are told one by one."""
     at_s = times(fps, MINUTE_S, np.random.default_rng(3))
     assert starts(alerts(at_s, np.where(at_s % 3.9 < 2.5, 1.5, 0.95))) == 16
+
+
+@pytest.mark.parametrize("fps", [5, 15, 25])
+def test_short_objects_that_are_far_enough_apart_are_an_alert_each(fps: float) -> None:
+    """Objects that are in view for half a second every 4 s are told one by one."""
+    at_s = times(fps, MINUTE_S, np.random.default_rng(4))
+    assert starts(alerts(at_s, np.where(at_s % 4 < 0.5, 1.5, 0.95))) == 15
+
+
+@pytest.mark.parametrize("kind", ["noise", "3 a second and noise", "a third at random"])
+def test_hour_of_flicker_is_few_messages(kind: str) -> None:
+    """A storm that goes on for an hour is told, and written into the journal, in less than one message a minute."""
+    random = np.random.default_rng(5)
+    at_s = times(25, 60 * MINUTE_S, random)
+    assert 2 <= len(messages(at_s, FLICKER[kind](at_s, random))) < 60

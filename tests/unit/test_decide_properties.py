@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from edge_config.sections import Alerts
-from runtime.decide import MAX_WAIT_FACTOR, SHORT_FACTOR, UPDATE_SHARE, WAIT_FACTOR, Decide
+from runtime.decide import MAX_WAIT_FACTOR, NEAR_FACTOR, SHORT_FACTOR, UPDATE_SHARE, WAIT_FACTOR, Decide
 from runtime.frame import Alert, Result, SharedFrame
 
 THRESHOLD = 10.0
@@ -141,7 +141,7 @@ def wanted(alerts: Alerts, frames: list[tuple[int, float | None]]) -> list[tuple
         gap = 0
         if before is not None and before[1].ms - before[0].ms < SHORT_FACTOR * alerts.merge_ms:
             apart = lead[0].ms - before[1].ms
-            gap = max(apart, before[2]) if apart < MAX_WAIT_FACTOR * alerts.merge_ms else 0
+            gap = max(apart, before[2]) if apart < NEAR_FACTOR * alerts.merge_ms else 0
         end, gap = ends(alerts, seen, first, at, gap)
         told_ms, told_peak = -math.inf, -1.0
         for place in range(at, end):
