@@ -367,7 +367,8 @@ def _open_stream(url: str) -> Grabber:
         raise SourceUnavailable("does not open in time", where=redact(url), remedy="check the network") from None
     if not isinstance(capture, cv2.VideoCapture) or not capture.isOpened():
         raise SourceUnavailable("does not open", where=redact(url), remedy="check that it is there and not in use")
-    return _Stream(capture, segmented=address.is_segmented(url))
+    # The length of what is live is not known.
+    return _Stream(capture, segmented=address.is_segmented(url) or capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0)
 
 
 def has_backend(backend: int) -> bool:

@@ -5,8 +5,9 @@ one, in every burst; so its frames are taken up when its own time stamps say. No
 yet is not grabbed yet, and waits, compressed, where it comes from. So no memory is needed, whatever the size of the
 pictures, and a frame's capture is the moment when it was due.
 
-A stream in segments (HLS, DASH) comes so from the start. Any other is taken as it comes, without delay, until it has
-come in bursts twice; and again so once it does not any more, or its stamps are not worth following.
+A stream in segments (HLS, DASH), or that is a whole video, comes so from the start. Any other is taken as it comes,
+without delay, until it has come in bursts twice; and again so once it does not any more, or its stamps are not worth
+following.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Stamped(Protocol):
     """A stream whose frames have time stamps.
 
     Attributes:
-        segmented: it comes in files of some seconds each.
+        segmented: it comes in files of some seconds each, or is one.
     """
 
     segmented: bool

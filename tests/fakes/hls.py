@@ -19,8 +19,8 @@ from tests.fakes.videos import ffmpeg
 FPS, SEGMENT_S = 25, 1.0
 PACKET = 188  # bytes of MPEG-TS
 
-PLAYLIST, UNNAMED, ENDLESS = "/live.m3u8", "/live", "/bursts"
-"""The same playlist under two names, and what needs none."""
+PLAYLIST, UNNAMED, ENDLESS, FILE = "/live.m3u8", "/live", "/bursts", "/clip.avi"
+"""The same playlist under two names, and what needs none; a whole video, which is there at once."""
 
 
 class Bursts:
@@ -31,9 +31,10 @@ class Bursts:
         over: set when it ends.
     """
 
-    def __init__(self, port: int, clip: bytes, segments: list[bytes]) -> None:
+    def __init__(self, port: int, clip: bytes, segments: list[bytes], video: bytes) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.over = threading.Event()
+        self.video = video
         self._began_s = time.monotonic()
         self._clip, self._segments = clip, segments
 
@@ -61,9 +62,8 @@ class Bursts:
 
 def clip_by_opencv(folder: Path, seconds: int) -> tuple[bytes, list[bytes]]:
     """Make a clip of pictures that all differ, and segments of it, each with stamps of its own."""
-    return _write(folder / "clip.ts", 0, seconds * FPS), [
-        _write(folder / f"{number}.ts", number * FPS, FPS) for number in range(seconds)
-    ]
+    segments = [_write(folder / f"{number}.ts", "mpg1", number * FPS, FPS) for number in range(seconds)]
+    return _write(folder / "clip.ts", "mpg1", 0, seconds * FPS), segments
 
 
 def clip_by_ffmpeg(folder: Path, seconds: int) -> tuple[bytes, list[bytes]]:
@@ -75,8 +75,8 @@ def clip_by_ffmpeg(folder: Path, seconds: int) -> tuple[bytes, list[bytes]]:
     return b"".join(segments), segments
 
 
-def _write(path: Path, first: int, count: int) -> bytes:
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mpg1"), FPS, (160, 120))
+def _write(path: Path, codec: str, first: int, count: int) -> bytes:
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), FPS, (160, 120))
     for number in range(first, first + count):
         random = np.random.default_rng(number)
         writer.write(random.integers(0, 255, (15, 20, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1))
@@ -89,6 +89,7 @@ def in_bursts(folder: Path, *, seconds: int, by_ffmpeg: bool = False) -> Iterato
     """Serve a live stream until the block ends."""
     folder.mkdir()
     clip, segments = (clip_by_ffmpeg if by_ffmpeg else clip_by_opencv)(folder, seconds)
+    video = _write(folder / "clip.avi", "MJPG", 0, seconds * FPS)
     shutil.rmtree(folder)
 
     class Handler(BaseHTTPRequestHandler):
@@ -101,7 +102,10 @@ def in_bursts(folder: Path, *, seconds: int, by_ffmpeg: bool = False) -> Iterato
                     self.wfile.write(burst)
                 return
             listed = self.path in {PLAYLIST, UNNAMED}
-            body = stream.playlist() if listed else stream.segment(int(self.path[1:-3]))
+            if listed:
+                body = stream.playlist()
+            else:
+                body = stream.video if self.path == FILE else stream.segment(int(self.path[1:-3]))
             self.send_header("Content-Type", "application/vnd.apple.mpegurl" if listed else "video/mp2t")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -116,7 +120,7 @@ def in_bursts(folder: Path, *, seconds: int, by_ffmpeg: bool = False) -> Iterato
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        stream = Bursts(server.server_address[1], clip, segments)
+        stream = Bursts(server.server_address[1], clip, segments, video)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -14,7 +14,7 @@ import pytest
 from edge_config.sections import Camera
 from runtime.frame import Image, SharedFrame
 from runtime.look import Look
-from tests.fakes.hls import ENDLESS, FPS, PLAYLIST, SEGMENT_S, UNNAMED, in_bursts
+from tests.fakes.hls import ENDLESS, FILE, FPS, PLAYLIST, SEGMENT_S, UNNAMED, in_bursts
 
 BUSY = 0.7
 """At least so many of the frames are taken on a machine that is busy with other tests; of a burst that is not spread it
@@ -82,6 +82,7 @@ def test_slow_device_looks_evenly(tmp_path: Path) -> None:
         ),
         pytest.param(UNNAMED, False, 4.5, id="playlist that is not named so"),
         pytest.param(ENDLESS, False, 4.5, id="one answer"),
+        pytest.param(FILE, False, 0.5, id="a whole video"),
     ],
 )
 def test_bursts_are_taken_up_evenly(tmp_path: Path, path: str, known_after_s: float, *, by_ffmpeg: bool) -> None:
