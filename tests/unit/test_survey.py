@@ -238,11 +238,29 @@ def test_a_depth_that_wastes_what_is_there_is_said(tmp_path: Path) -> None:
     assert "16 grey levels are few (fewer than 32): fit with --depth 12" in str(found.notes)
 
 
+def test_hot_pixels_do_not_darken_a_dim_picture(tmp_path: Path) -> None:
+    """One hot pixel at 4095 leaves the depth at what the dim others need: it is white, and that is said."""
+    images = write_deep(tmp_path / "images", 4, 300)
+    hot = cv2.imread(str(images / "000.png"), cv2.IMREAD_UNCHANGED)
+    hot[5, 5] = 4095
+    cv2.imwrite(str(images / "000.png"), hot)
+    found = survey(images)
+    assert (found.largest, found.depth, found.levels) == (4095, 9, 152)
+    assert "0.0013% of the values are above what depth 9 holds, and white" in str(found.notes)
+
+
+def test_a_depth_that_leaves_no_picture_is_refused(tmp_path: Path) -> None:
+    """Twelve bits in dim light read as sixteen are 2 grey levels: refused, with the depth that uses them."""
+    images = write_deep(tmp_path / "images", 6, 500)
+    line = refused(tmp_path, images, "--depth", 16)
+    assert "at depth 16 they use 2 of 256 grey levels (at least 8 are needed); give --depth 9, or auto" in line
+
+
 def test_a_depth_that_is_too_small_is_said(tmp_path: Path) -> None:
     """Values above what the depth holds are white, and their share is said."""
     found = survey(write_deep(tmp_path / "images", 4, 4095), depth=11)
     assert found.white == pytest.approx(0.5, abs=0.02)
-    assert "of the values are above what depth 11 holds, and white" in str(found.notes)
+    assert "% of the values are above what depth 11 holds, and white" in str(found.notes)
 
 
 def test_pictures_of_8_bits_have_no_depth(tmp_path: Path) -> None:
