@@ -20,8 +20,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATES: tuple[State, ...] = get_args(State)
 
 DROPPED = ("newer", "no slot", "degraded", "too old", "paused", "not scored")
-RECONNECTED = ("stalled", "lost", "absent", "crashed", "asked")
-RESTARTED = ("crashed", "hung", "start")
+RECONNECTED = ("stalled", "lost", "absent", "crashed", "memory", "asked")
+RESTARTED = ("crashed", "memory", "hung", "start")
 RELOADED = ("taken", "refused")
 GAPS = (*TYPES, "other")
 STAGES = ("inspect", "preprocess", "embed", "search", "score", "detail")

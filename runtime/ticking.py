@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 EVERY_S = 3.0
-"""Between lines at first."""
+"""Between lines."""
 
-MAX_EVERY_S = 30.0
-"""Between lines of a command that takes long: logs are kept."""
+LONG_S = 600.0
+"""A command that takes so long says it more seldom: logs are kept."""
 
-_SHARE = 1 / 15  # of the time that has passed: a line is due again
+LONG_EVERY_S = 30.0
+"""Between its lines then."""
 
 
 class Gauge:
@@ -95,7 +96,7 @@ def ticking(command: str) -> Iterator[None]:
 def _tick(command: str, over: threading.Event) -> None:
     began_s = time.monotonic()
     passed_s = 0.0
-    while not over.wait(min(MAX_EVERY_S, max(EVERY_S, _SHARE * passed_s))):
+    while not over.wait(EVERY_S if passed_s < LONG_S else LONG_EVERY_S):
         passed_s = time.monotonic() - began_s
         what = str(GAUGE)
         line = f"{command}: {what + ', ' if what else ''}{passed_s:.0f} s"
