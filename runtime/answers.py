@@ -102,7 +102,7 @@ class Answers:
             case Snapshot():
                 self._control.reply(asked, self._outbox.now(self._watched if camera is None else [camera]))
             case ReportGap():
-                self._count_gap(request)
+                self._count_gap(request, asked.key)
                 self._control.reply(asked, {"counted": request.missed})
             case Configure():
                 self._configure(asked, request)
@@ -160,7 +160,8 @@ class Answers:
             source.resume()
         self._control.reply(asked, CameraState(camera=watched.name, state=watched.state, reason=watched.reason))
 
-    def _count_gap(self, gap: ReportGap) -> None:
+    def _count_gap(self, gap: ReportGap, key: str) -> None:
         kind = next((kind for kind in TYPES if f"/{kind}/" in gap.topic), "other")  # a label for each of a few things
         self._metrics.gap(kind, gap.missed)
-        _log.warning("a subscriber missed messages", topic=gap.topic, missed=gap.missed, subscriber=gap.subscriber)
+        who = {"subscriber": gap.subscriber, "by": key}
+        _log.warning("a subscriber missed messages", topic=gap.topic, missed=gap.missed, **who)

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_config.control import Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status
+from edge_config.control import SCHEMA, Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status, decode_request
+from edge_config.errors import RequestError
 from runtime.control import Asked
 from runtime.frame import Wanted
 from runtime.journal.recorder import JournalChanged, Written
@@ -138,3 +139,21 @@ def test_pause_and_resume_reach_the_camera_once(parts: Parts) -> None:
 def test_order_for_an_unknown_camera_is_refused(parts: Parts, request_: Any) -> None:
     """Whatever is ordered of a camera that is not there is refused with the names of those that are."""
     assert ask(parts, request_) == (False, "no camera `hall`; known: top, side")
+
+
+HUGE = "1" + "0" * 400
+ODD = ("null", HUGE, f"-{HUGE}", "1e308", "true", "12.5", '"x"', "[]", '["jpeg", "jpeg"]', "[[1]]", '{"a": {"b": 1}}')
+
+
+@pytest.mark.parametrize("key", [*EVERY_RUN.__struct_fields__, "", "x y", "camera", "event"])
+@pytest.mark.parametrize("value", ODD)
+def test_no_value_of_configure_ends_the_main_loop(parts: Parts, key: str, value: str) -> None:
+    """Whatever JSON stands in a configure, it is answered once: with what is in force, or why nothing changed."""
+    body = f'{{"schema": "{SCHEMA}", "request": "configure", "camera": "top", "alerts": {{"{key}": {value}}}}}'
+    try:
+        request = decode_request(body.encode())
+    except RequestError:
+        return  # it never gets here
+    done, said = ask(parts, request)
+    settings = parts.watched["top"].settings
+    assert said.alerts == msgspec.to_builtins(settings) if done else settings == EVERY_RUN
