@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge_config.errors import TooFewImages, UsageError
 from edge_config.manifest import FULL_DEPTH
 from export.images import Pictures
+from export.layout import refuse_layout
 from export.options import Options
 from export.progress import progress
 from runtime import picture
@@ -59,17 +60,6 @@ OTHER_PICTURES = frozenset(
     | {".pgm", ".ppm", ".pnm", ".tga", ".jfif", ".jpe", ".dib", ".svg", ".npy"}
 )
 """Suffixes of pictures that are not read."""
-
-NOT_NORMAL = frozenset(
-    {"test", "ground_truth", "groundtruth", "gt", "mask", "masks", "anomaly", "anomalous", "bad", "defect", "defects"}
-    | {"defective", "ko", "ng"}
-)
-"""Names of folders in data sets that hold other than normal pictures."""
-
-GOOD = ("good", "normal", "ok")
-"""Names of folders in data sets that hold the normal ones."""
-
-_MASK = "_mask"  # at the end of the name of a mask
 
 
 @dataclass(slots=True)
@@ -163,45 +153,6 @@ def look(
 def say(note: str) -> None:
     """Say a note while the work goes on; the summary has it again."""
     print(f"patchedge-export: note: {note}", file=sys.stderr, flush=True)
-
-
-def refuse_layout(path: Path) -> None:
-    """Refuse the root of a data set: its faults and masks would be learnt as normal.
-
-    Raises:
-        UsageError: a folder below is named like one that holds other than normal pictures, or the normal ones have a
-            folder of their own beside others, or there are masks.
-    """
-    files = [file.relative_to(path) for file in picture.walk(path)]
-    folders = sorted({parent for file in files for parent in file.parents if parent.name})
-    good = next((one for one in folders if one.name.lower() in GOOD and not _is_below_test(one)), None)
-    remedy = f"give {path / good}" if good else "give the folder of the normal pictures alone"
-    strange = next((one for one in folders if one.name.lower() in NOT_NORMAL), None)
-    if strange:
-        raise UsageError(
-            f"looks like the root of a data set: its folder {strange} holds other than normal pictures",
-            where=str(path),
-            remedy=remedy,
-        )
-    beside = [one for one in folders if one.parent == Path() and one.name.lower() not in GOOD]
-    root_good = next((one for one in folders if one.parent == Path() and one.name.lower() in GOOD), None)
-    if root_good and beside:
-        raise UsageError(
-            f"has a folder {root_good} beside others, such as {beside[0]}, which then are not normal",
-            where=str(path),
-            remedy=f"give {path / root_good}, or rename it if all are normal",
-        )
-    masks = [file for file in files if file.stem.endswith(_MASK)]
-    if masks:
-        raise UsageError(
-            f"{len(masks)} pictures are masks by their names, such as {masks[0]}",
-            where=str(path),
-            remedy="move them out of the folder",
-        )
-
-
-def _is_below_test(folder: Path) -> bool:
-    return any(part.lower() in NOT_NORMAL for part in folder.parts)
 
 
 def _look_at_each(pictures: Pictures, survey: Survey) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
