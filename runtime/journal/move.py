@@ -12,7 +12,9 @@ from runtime.journal.orders import Order
 if TYPE_CHECKING:  # the journal takes its notes from here
     from runtime.journal.journal import Journal
 
-_ACK = """INSERT INTO acks (alert_id, subscriber, row, key) VALUES (?, ?, ?, ?)
+# A name may have been used by another key while it was not known whose it is: the disk did not answer.
+_ACK = """INSERT INTO acks (alert_id, subscriber, row, key) SELECT ?1, ?2, ?3, ?4
+    WHERE ?4 = '' OR (SELECT key FROM subscribers WHERE name = ?2) IN ('', ?4)
     ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row), key = excluded.key"""
 _SUBSCRIBER = """INSERT INTO subscribers (name, seen_ns, acked_row, lost_row, key) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET seen_ns = max(seen_ns, excluded.seen_ns),

@@ -359,6 +359,22 @@ def test_orders_are_bounded_and_come_over_from_memory_once(journal: Journal) -> 
     memory.close()
 
 
+@pytest.mark.parametrize(("key", "left"), [("its own", []), ("another", [1, 2]), ("", [])])
+def test_what_another_key_acknowledged_while_the_disk_was_away_does_not_count(
+    journal: Journal, key: str, left: list[int]
+) -> None:
+    """Where nobody could tell whose a name is, its owner loses nothing by what another key said under it."""
+    journal.write(whole_alert("a", 1))
+    journal.note([], {"plc": "its own"})
+    memory = Journal(None, MOST_BYTES, MOST_DAYS)
+    memory.continue_after(journal.last_row)
+    memory.note([Noted("a", "plc", journal.last_row, key)], {"plc": key})
+    move(memory, journal)
+    assert journal.owners() == {"plc": "its own"}
+    assert seqs(pending(journal)) == left
+    memory.close()
+
+
 def test_names_of_subscribers_are_bounded(journal: Journal) -> None:
     """Ten thousand names leave no more behind than a hundred, and the last one is known."""
     journal.write(whole_alert("a", 1))
