@@ -12,6 +12,7 @@ from runtime.ticking import GAUGE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge_config.sections import Camera
     from runtime.frame import Image
     from runtime.probe import Report, Spread
 
@@ -22,11 +23,13 @@ HELP = "open a camera or URL as the runtime would: sizes, rate, latency, jitter,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "source", metavar="SOURCE", help="as of `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
+        "source", metavar="SOURCE", nargs="?", help="as of `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
     )
+    parser.add_argument("--config", metavar="FILE", help="in place of a source: settings, YAML or TOML")
+    parser.add_argument("--camera", metavar="NAME", help="which camera of the settings")
     parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="look for so long")
     parser.add_argument(
-        "--transport", choices=("tcp", "udp"), default="tcp", help="how the pictures of an RTSP camera come"
+        "--transport", choices=("tcp", "udp"), help="how the pictures of an RTSP camera come (tcp, or as set)"
     )
     parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the last picture, as .png or .jpg")
@@ -37,7 +40,6 @@ def run(args: argparse.Namespace) -> int:
     """Print what was seen; a source that does not open in time is one line and exit code 69."""
     import msgspec
 
-    from edge_config import settings
     from edge_config.errors import UsageError
     from runtime.log import set_up_logging
     from runtime.picture import is_picture
@@ -46,18 +48,66 @@ def run(args: argparse.Namespace) -> int:
     if args.save is not None and not is_picture(args.save):
         raise UsageError("not the name of a picture", where=str(args.save), remedy="name it .png or .jpg")
     set_up_logging()
-    tree = {"bundle": "none", "cameras": {"probe": {"source": args.source, "transport": args.transport}}}
-    probe = Probe(settings.parse(tree, where="command line").cameras["probe"])
+    camera, bundle = _camera(args)
+    probe = Probe(camera)
     with GAUGE.stage(f"look at the source for {args.seconds:g} s, once its first picture is there"):
         report = probe.run(args.seconds, args.timeout)
-    saved = _save(probe.image, args.save)
+    image, legend = probe.image, tuple[str, ...]()
+    if image is not None and args.save is not None and args.config is not None:
+        image, legend = _outlined(image, camera, bundle)
+    saved = _save(image, args.save)
     if args.json:
-        print(msgspec.json.encode({**msgspec.to_builtins(report), "saved": saved}).decode())
+        print(msgspec.json.encode({**msgspec.to_builtins(report), "saved": saved, "legend": legend}).decode())
     else:
         print(f"{report.source}: first picture after {report.opened_s:.2f} s")
-        for name, text in _lines(report, saved):
+        for name, text in _lines(report, saved, legend):
             print(f"  {name:<9} {text}")
     return 0
+
+
+def _camera(args: argparse.Namespace) -> tuple[Camera, str]:
+    """Return the settings of the camera, and the path of its bundle.
+
+    Raises:
+        UsageError: there is not one camera that is meant.
+        SettingsError: the settings are wrong.
+    """
+    import msgspec
+
+    from edge_config import settings
+    from edge_config.errors import UsageError
+
+    if (args.source is None) == (args.config is None) or (args.camera and not args.config):
+        raise UsageError("one source is needed", remedy="give SOURCE, or --config FILE and maybe --camera NAME")
+    if args.config is None:
+        tree = {"bundle": "none", "cameras": {"probe": {"source": args.source}}}
+        found = settings.parse(tree, where="command line")
+    else:
+        found = settings.parse(settings.read_file(args.config), where=args.config)
+    name = args.camera or next(iter(found.cameras))
+    if name not in found.cameras or (args.camera is None and len(found.cameras) > 1):
+        names = ", ".join(found.cameras)
+        raise UsageError("which of the cameras is meant", remedy=f"give --camera and one of {names}")
+    camera = found.cameras[name]
+    if args.transport is not None:
+        camera = msgspec.structs.replace(camera, transport=args.transport)
+    return camera, camera.bundle or found.bundle
+
+
+def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[str, ...]]:
+    """Draw what the settings say of a camera's picture, and return that with its legend."""
+    from edge_config import bundle as bundles
+    from edge_config.errors import BundleError
+    from runtime.outline import outline
+
+    unknown: list[str] = []
+    try:
+        seen = bundles.read(Path(bundle)).manifest.preprocessing
+    except BundleError as error:
+        seen = None
+        unknown.append(f"what the bundle sees is not drawn: {error}")
+    outlined = outline(image, camera, seen)
+    return outlined.image, (*outlined.legend, *unknown)
 
 
 def _save(image: Image | None, path: Path | None) -> str | None:
@@ -76,7 +126,7 @@ def _save(image: Image | None, path: Path | None) -> str | None:
     return str(path)
 
 
-def _lines(report: Report, saved: str | None) -> Iterator[tuple[str, str]]:
+def _lines(report: Report, saved: str | None, legend: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     said = report.declared
     sizes = ", ".join(f"{width} x {height}" for width, height in report.sizes) or "no picture could be decoded"
     yield "pictures", f"{sizes} pixels"
@@ -101,6 +151,8 @@ def _lines(report: Report, saved: str | None) -> Iterator[tuple[str, str]]:
         yield "lost", line
     if saved is not None:
         yield "saved", saved
+    for line in legend:
+        yield "legend", line
 
 
 def _spread(spread: Spread | None) -> str:

@@ -1,0 +1,108 @@
+"""A picture with what the settings say of it: regions, what is ignored, and what the bundle does not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.manifest import Preprocessing
+from edge_config.sections import Camera, Polygon
+from runtime.frame import Image
+
+REGION, IGNORED, SEEN = (0, 200, 0), (0, 0, 255), (0, 220, 255)
+"""Green, red and yellow, BGR."""
+
+_DIMMED = 0.4  # of the brightness, where nothing is seen
+_TINTED = 0.35  # share of red in what is ignored
+_PIXELS_A_LINE = 300  # a line is a pixel wide for so many of the picture's width
+
+
+@dataclass(frozen=True, slots=True)
+class Outlined:
+    """A picture with outlines.
+
+    Attributes:
+        image: uint8 [H, W, 3] BGR.
+        legend: what is drawn, and what of it is odd, a line each.
+    """
+
+    image: Image
+    legend: tuple[str, ...]
+
+
+def outline(image: Image, camera: Camera, seen: Preprocessing | None) -> Outlined:
+    """Draw the polygons of a camera into a copy of its picture.
+
+    Args:
+        image: uint8 [H, W, 3] BGR.
+        camera: its settings.
+        seen: how the bundle cuts its input out of the picture; None where that is not known.
+    """
+    drawn = image.copy()
+    legend: list[str] = []
+    window = None if seen is None else _window(seen, image.shape[:2])
+    width = max(1, image.shape[1] // _PIXELS_A_LINE)
+    for polygon in camera.ignore:
+        mask = _mask([polygon], image)
+        drawn[mask] = ((1 - _TINTED) * drawn[mask] + _TINTED * np.array(IGNORED)).astype(np.uint8)
+    if window is not None:
+        dimmed = (_DIMMED * drawn).astype(np.uint8)
+        dimmed[window] = drawn[window]
+        drawn = dimmed
+    cv2.polylines(drawn, list(map(_points, camera.regions)), isClosed=True, color=REGION, thickness=width)
+    cv2.polylines(drawn, list(map(_points, camera.ignore)), isClosed=True, color=IGNORED, thickness=width)
+    if camera.regions:
+        legend.append(f"green: {_many(camera.regions, 'region')}; only what lies inside is judged")
+    if camera.ignore:
+        legend.append(f"red: {_many(camera.ignore, 'polygon')} that is not judged")
+    if window is not None:
+        rows, columns = window
+        ends = (columns.start, rows.start), (columns.stop - 1, rows.stop - 1)
+        cv2.rectangle(drawn, *ends, color=SEEN, thickness=width)
+        size = f"{columns.stop - columns.start} x {rows.stop - rows.start}"
+        legend.append(f"yellow: what the bundle sees, {size} pixels of {image.shape[1]} x {image.shape[0]}")
+    for name, polygons in (("region", camera.regions), ("ignore", camera.ignore)):
+        for number, polygon in enumerate(polygons, 1):
+            legend += (f"{name} {number} {odd}" for odd in _odd(polygon, image, window))
+    return Outlined(drawn, tuple(legend))
+
+
+def _window(seen: Preprocessing, frame_hw: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return the rows and columns of the frame that the input of the graph is cut out of."""
+    ends = []
+    for resized, crop, frame in zip(seen.resize_hw, seen.crop_hw, frame_hw, strict=True):
+        first = (resized - crop) // 2
+        ends.append(slice(round(first * frame / resized), round((first + crop) * frame / resized)))
+    return ends[0], ends[1]
+
+
+def _odd(polygon: Polygon, image: Image, window: tuple[slice, slice] | None) -> list[str]:
+    """Say what is odd of where a polygon lies."""
+    height, width = image.shape[:2]
+    mask = _mask([polygon], image)
+    if not mask.any():
+        return [f"lies outside of the picture of {width} x {height} pixels"]
+    said = []
+    if any(x > width or y > height for x, y in polygon):
+        said.append(f"reaches beyond the picture of {width} x {height} pixels")
+    if window is not None and not mask[window].any():
+        said.append("lies where the bundle sees nothing")
+    return said
+
+
+def _mask(polygons: Sequence[Polygon], image: Image) -> NDArray[np.bool_]:
+    mask = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(mask, list(map(_points, polygons)), 1)
+    return mask.astype(np.bool_)
+
+
+def _points(polygon: Polygon) -> NDArray[np.int32]:
+    return np.array(polygon, dtype=np.int32)
+
+
+def _many(polygons: Sequence[Polygon], name: str) -> str:
+    return f"{len(polygons)} {name}" + ("s" if len(polygons) > 1 else "")
