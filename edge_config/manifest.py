@@ -79,6 +79,8 @@ class Features(Part, frozen=True):
         grid_hw: rows and columns of patches.
         dimension: D, length of a patch feature.
         precision: of the graph's convolutions.
+        prefix_tokens: of a vision transformer: tokens of each layer that come before those of the patches, and are
+            dropped inside the graph; null where all layers were maps.
     """
 
     backbone: str
@@ -94,6 +96,7 @@ class Features(Part, frozen=True):
     grid_hw: HeightWidth
     dimension: Width
     precision: Literal["float32", "int8"]
+    prefix_tokens: Annotated[int, Meta(ge=0, le=1024)] | None = None
 
 
 class Coreset(Part, frozen=True):

@@ -46,6 +46,7 @@ class Backbone:
         mean, std: normalisation of each channel in RGB order, on the scale 0 to 255.
         weights: where the weights came from.
         weights_sha256: hash of the weights.
+        prefix_tokens: dropped of each layer that was tokens; None where there was none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Backbone:
     std: RGB
     weights: str
     weights_sha256: str
+    prefix_tokens: int | None = None
 
 
 def load_backbone(

@@ -73,6 +73,7 @@ class Network:
             grid_hw=self.layout.grid_hw,
             dimension=self.layout.dimension,
             precision="int8" if self.precision == "int8" else "float32",
+            prefix_tokens=self.backbone.prefix_tokens,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,9 @@ IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """On the scale 0 to 255, RGB: what most published networks were trained with."""
 
 _MAP_AXES = 4
+
+_OFTEN = 4
+"""Blocks give tokens of one shape again and again; what comes once is a prefix alone, or tokens the other way round."""
 
 
 _FATAL = 4  # of ONNX Runtime: what is wrong with a graph is said by an exception already
@@ -91,7 +95,8 @@ def load_onnx(
             raise UsageError(f"has no tensor {layer}", where=str(path), remedy=f"it has {look}")
     try:
         cut = Extractor(inferred).extract_model([picture], list(layers))
-        network = OnnxNetwork(_as_maps(cut, tokens_to_map, input_hw, look, path))
+        cut, prefix = _as_maps(cut, tokens_to_map, input_hw, look, path)
+        network = OnnxNetwork(cut)
     except UsageError:
         raise
     except Exception as error:  # as above, and ONNX Runtime's
@@ -104,6 +109,7 @@ def load_onnx(
         std=std or IMAGENET_STD,
         weights=path.name,
         weights_sha256=sha256,
+        prefix_tokens=prefix,
     )
 
 
@@ -159,13 +165,14 @@ class _Look:
     def __str__(self) -> str:
         """Name the last map of each resolution, where the stages of a network end, and the last tokens."""
         ends: dict[tuple[int, int, bool], str] = {}
+        often = Counter(tuple(self._sizes.get(name, ())) for name in self._names)
         for name in self._names:
             sizes = self._sizes.get(name, [])
             if name in self.attention.inside | self.attention.shares or sizes[:1] not in ([0], [1]):
                 continue
             if len(sizes) == _MAP_AXES and is_alike((sizes[2], sizes[3]), self._input_hw):
                 ends[sizes[2], sizes[3], False] = name
-            elif len(sizes) == AXES and (found := grids(sizes[1], self._input_hw)):
+            elif len(sizes) == AXES and often[tuple(sizes)] >= _OFTEN and (found := grids(sizes[1], self._input_hw)):
                 ends[(*found[0][1], True)] = name
         named = sorted(ends.items(), key=lambda end: -end[0][0] * end[0][1])
         return (
@@ -186,8 +193,11 @@ def is_alike(map_hw: tuple[int, int], input_hw: tuple[int, int]) -> bool:
 
 def _as_maps(
     cut: onnx.ModelProto, tokens_to_map: int | str | None, input_hw: tuple[int, int], look: _Look, path: Path
-) -> onnx.ModelProto:
+) -> tuple[onnx.ModelProto, int | None]:
     """Look at what the layers give, and make maps of tokens, if that is wanted.
+
+    Returns:
+        The graph, and how many tokens before those of the patches are dropped; None where no layer is tokens.
 
     Raises:
         UsageError: a layer is no map, and cannot be made one.
@@ -195,7 +205,7 @@ def _as_maps(
     try:
         found = OnnxNetwork(cut).maps(np.zeros((1, 3, *input_hw), dtype=np.float32))
     except Exception:  # noqa: BLE001 - whatever ONNX Runtime raises: what does not run is said by who tries it next
-        return cut
+        return cut, None
     layers = [output.name for output in cut.graph.output]
     chosen = {}
     for number, (layer, one) in enumerate(zip(layers, found, strict=True)):
@@ -207,7 +217,8 @@ def _as_maps(
     if tokens_to_map is not None and not chosen:
         raise UsageError("none of the layers is tokens", where=str(path), remedy="drop --tokens-to-map")
     half = {number for number, one in enumerate(found) if one.dtype == np.float16}
-    return with_maps(cut, chosen, half) if chosen or half else cut
+    prefix = next((dropped for dropped, _ in chosen.values()), None)
+    return with_maps(cut, chosen, half) if chosen or half else cut, prefix
 
 
 def _refuse(layer: str, shape: tuple[int, ...], input_hw: tuple[int, int], look: _Look, path: Path) -> None:

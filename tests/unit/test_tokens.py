@@ -78,7 +78,7 @@ def test_fit_serves_tokens(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert call_device("check", tmp_path / "x.bundle").code == 0
     features = json.loads((tmp_path / "x.bundle/manifest.json").read_text())["features"]
-    assert (features["map_hw"], features["dimension"]) == ([6, 6], WIDTH)
+    assert (features["map_hw"], features["dimension"], features["prefix_tokens"]) == ([6, 6], WIDTH, 1)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_hint_offers_maps_and_tokens_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="which tensors are the maps") as caught:
         load_backbone(str(write_vit(tmp_path / "vit.onnx", HW)), HW)
     said = str(caught.value)
-    assert f"--layers: {EMBEDDED} (6 x 6), {TOKENS} (6 x 6 with --tokens-to-map)" in said
+    assert said.endswith(f"--layers: {EMBEDDED} (6 x 6), {TOKENS} (6 x 6 with --tokens-to-map)")
     for name in (ATTENTION, QUERIES, CONTEXT, "scores", "heads", "turned"):
         assert name not in said
 
