@@ -119,6 +119,7 @@ class Feed:
             more), `absent` (it does not open), `crashed` (the capture process died), `memory` (the kernel killed it
             for want of memory), `asked` (by `reconnect`).
         paced: the source is a stream that comes in bursts, and its frames are taken up by their time stamps.
+        depth: bits that are used in pictures of 16 bits.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class Feed:
         self._going.set()
         self._pauses = 0
         self._clips = clips
-        self._depth = depth
+        self.depth = depth
         self._clip_problems: set[str] = set()
         self._kills = kills
         self._patience = Patience()
@@ -393,7 +394,7 @@ class Feed:
         """
         camera = self._camera
         played = camera.source, self.live, camera.pace, camera.fps
-        connection.link.send(Open(*played, self._next_id, self._clips, self._depth, camera.transport))
+        connection.link.send(Open(*played, self._next_id, self._clips, self.depth, camera.transport))
         while True:
             heard = connection.link.receive(connection.left_s())
             match heard:  # what these say is no sign of life of the camera

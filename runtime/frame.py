@@ -223,6 +223,7 @@ class BundleInfo:
         provider: of ONNX Runtime that computes its graph; empty where that is not known.
         passed_over: those that would have been preferred, a line each that says why they do not serve.
         upper_alpha: rate that this very threshold does not exceed with 95 % confidence; None where that is not known.
+        depth: bits that it uses in pictures of 16 bits.
     """
 
     id: str
@@ -232,6 +233,7 @@ class BundleInfo:
     provider: str = ""
     passed_over: tuple[str, ...] = ()
     upper_alpha: float | None = None
+    depth: int = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class Counted(Protocol):
 
     live: bool
     paced: bool
+    depth: int
     reconnects: dict[str, int]
 
     @property
@@ -117,6 +118,7 @@ class Oversight:
         _log.info("running", **self._running, bundles={name: _describe(one) for name, one in event.bundles.items()})
         for name, bundle in event.bundles.items():
             self._metrics.bundle(name, bundle.id)
+            self._look_at_depth(name, bundle)
         self._watch_paths()
         self._health.engine(ready=True)
         self._notifier.ready("ready")
@@ -317,10 +319,19 @@ class Oversight:
         for name in event.cameras:
             self._watched[name].serve(event.info)
             self._metrics.bundle(name, event.info.id)
+            self._look_at_depth(name, event.info)
         self._metrics.reloaded(taken=True)
         self._watch_paths()
         self._reloads.answered(event.info.path, "")
         self._notifier.ready()
+
+    def _look_at_depth(self, name: str, bundle: BundleInfo) -> None:
+        """Say where a folder that is being played goes on at another depth than its new bundle learnt."""
+        feed = self._feeds[name]
+        if not feed.live and feed.depth != bundle.depth:
+            depths = {"depth": feed.depth, "of_the_bundle": bundle.depth}
+            remedy = "play it again: then they are read at the depth of the bundle"
+            _log.warning("pictures of 16 bits are read at another depth", camera=name, **depths, remedy=remedy)
 
     def _watch_paths(self) -> None:
         """Notice where another bundle is put in place; also of a camera that has none since its own was refused."""

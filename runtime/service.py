@@ -250,7 +250,8 @@ class Service:
         calibration = bundle.manifest.calibration
         served_by = scorer.provider, scorer.passed_over
         promised = calibration.threshold, calibration.promised_alpha
-        info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper)
+        depth = bundle.manifest.preprocessing.depth
+        info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper, depth=depth)
         buffers = shared.buffers if shared else _make_buffers(bundle)
         stages = {
             camera: self._serving[camera]

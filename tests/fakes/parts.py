@@ -67,6 +67,7 @@ class Feed:
     def __init__(self, *frames: SharedFrame, live: bool = False) -> None:
         self.live = live
         self.started = self.paced = False
+        self.depth = 16
         self.every = 1
         self.orders: list[str] = []
         self.open, self.shows = True, list[tuple[int, int, int]]()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from edge_config.control import Reload, Status
 from runtime import oversight as oversight_
@@ -86,6 +88,16 @@ def test_camera_that_delivers_in_vain_is_stalled_until_a_frame_is_scored(rig: Ri
     assert rig.publisher.of("state", "state", camera="side") == ["live", "stalled", "live"]
     rig.pass_by(1 + STALL_S, scored=("top",))
     assert rig.states()["side"] == "live"
+
+
+def test_another_depth_is_said_of_a_folder_that_is_being_played(rig: Rig) -> None:
+    """A folder that is being played at another depth than its new bundle learnt is a warning; cameras have none."""
+    with capture_logs() as said:
+        rig.oversight.handle(Reloaded(tuple(rig.watched), NEW))
+        assert [one for one in said if one["log_level"] == "warning"] == []
+        rig.oversight.handle(Reloaded(tuple(rig.watched), replace(NEW, depth=12)))
+    (warning,) = (one for one in said if one["log_level"] == "warning")
+    assert (warning["camera"], warning["depth"], warning["of_the_bundle"]) == ("clip", 16, 12)
 
 
 def test_reason_that_nothing_is_scored_is_said(rig: Rig) -> None:
