@@ -218,7 +218,8 @@ class Watched:
             failed: it is a fault, and no end that was to be.
         """
         self._close_alert(reason)
-        self.connect("disconnected", reason, wanted=not failed)
+        if self.state != "disconnected":  # else it is said why
+            self.connect("disconnected", reason, wanted=not failed)
 
     def _close_alert(self, reason: str) -> Alert | None:
         if (alert := self._decide.close(reason)) is not None:

@@ -303,3 +303,12 @@ def test_other_settings_count_from_the_next_frame_and_leave_an_alert_open(
     assert publisher.of("score", "threshold", "label") == [(THRESHOLD, "anomalous"), (STRANGE + 1, "normal")]
     camera.serve(NEW)
     assert camera.threshold == STRANGE + 1  # as one in the settings does, it comes before a bundle's
+
+
+def test_end_of_a_camera_that_is_gone_already_is_not_said_again(publisher: Publisher, camera: Watched) -> None:
+    """A recording that is over stays so when the program ends, and an alert that is open then is ended."""
+    camera.publish(frame(1), BAD)
+    camera.connect("disconnected", "end of recording")
+    camera.end("internal error", failed=True)
+    assert publisher.of("state", "reason") == ["delivers pictures", "end of recording"]
+    assert publisher.of("alert", "phase", "reason") == [("start", ""), ("end", "internal error")]
