@@ -28,6 +28,7 @@ class Pictures:
     Attributes:
         skipped: files that the last walk passed over because they cannot be read.
         found: pictures or frames that there are.
+        unasked: fewer of them are taken, and nobody has given a limit.
         depth: bits that are used in pictures of 16 bits, as of `runtime.picture.read_picture`.
     """
 
@@ -57,6 +58,7 @@ class Pictures:
         self.found = total
         self.depth = FULL_DEPTH
         self._chosen = evenly(total, limit or (DEFAULT_VIDEO_FRAMES if self._is_video else total))
+        self.unasked = limit is None and len(self._chosen) < total
         self._readable: list[int] = []
 
     def __len__(self) -> int:

@@ -136,6 +136,10 @@ def look(
         refuse_layout(path)
     survey = Survey(passed_over=dict(picture.passed_over(path)) if path.is_dir() else {})
     _note_passed_over(survey, pictures, path)
+    if pictures.unasked:
+        survey.notes.append(
+            f"{len(pictures)} of {pictures.found} frames of the video are taken, spread evenly; --max-images takes more"
+        )
     sizes, values = _look_at_each(pictures, survey)
     _note_copies(survey, path, least)
     _note_sizes(survey, sizes, path)

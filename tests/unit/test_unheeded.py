@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
+from export.images import DEFAULT_VIDEO_FRAMES, Pictures
 from export.options import Options
+from export.survey import look
 from export.unheeded import changed, without_effect
 from tests.small import call_export, small_options
+from tests.tiny import normal_picture
 
 NEEDED = {"images": "pictures", "out": "x.bundle"}
 SIZES = {"train": 2000, "patches": 100, "dimension": 64}
@@ -52,6 +56,18 @@ def test_defaults_are_heeded() -> None:
     """What nobody has asked for is not said to be without effect."""
     options = Options(**NEEDED)
     assert without_effect(options) == changed(options, **SIZES) == []
+
+
+def test_frames_of_a_video_that_are_left_out_are_said(tmp_path: Path) -> None:
+    """Of a long video 300 frames are taken unless told otherwise, and that is said; what was asked for is not."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    for number in range(DEFAULT_VIDEO_FRAMES + 5):
+        writer.write(normal_picture(number))
+    writer.release()
+    said = "300 of 305 frames of the video are taken, spread evenly; --max-images takes more"
+    assert said in look(Pictures(path), path, least=4).notes
+    assert not any("taken" in note for note in look(Pictures(path, limit=20), path, least=4).notes)
 
 
 def test_fit_says_it(tmp_path: Path) -> None:
