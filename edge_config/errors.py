@@ -35,6 +35,7 @@ PatchedgeError                      1   (never raised itself)
 ├── UnavailableError               69   something outside is not there
 │   ├── SourceUnavailable               camera, file or URL does not open
 │   ├── SourceLost                      a camera that was open delivers no more
+│   ├── NothingScored                   a recording of which no frame could be scored
 │   ├── AddressUnavailable              a socket cannot be bound or reached
 │   ├── JournalUnavailable              the journal's file is another's
 │   ├── ProviderUnavailable             a provider of ONNX Runtime that is not there or does not start
@@ -214,6 +215,10 @@ class SourceUnavailable(UnavailableError):
 
 class SourceLost(UnavailableError):
     """A camera that was open delivers no more pictures."""
+
+
+class NothingScored(UnavailableError):
+    """A recording is over, and none of its frames could be scored."""
 
 
 class AddressUnavailable(UnavailableError):

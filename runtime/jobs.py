@@ -16,6 +16,9 @@ from edge_config.errors import BundleError, PatchedgeError
 from edge_config.sections import CPU, Attachable, Camera, Polygon, Provider, SearchKind, Trust
 from runtime.frame import BundleInfo, Identity, Result, Wanted
 
+NO_PATCH = "the camera's regions hold no patch of a frame"
+"""So begins the reason why a frame is not scored: the settings are wrong, not the camera."""
+
 
 class View(msgspec.Struct, frozen=True):
     """How the frames of one camera are looked at; see `sections.Camera`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from edge_config.errors import SourceUnavailable
+from edge_config.errors import NothingScored, PatchedgeError, SettingsError, SourceUnavailable
 from runtime.engine import Engine
 from runtime.events import (
     EngineLost,
@@ -28,6 +28,7 @@ from runtime.events import (
 )
 from runtime.feed import Feed
 from runtime.frame import SharedFrame
+from runtime.jobs import NO_PATCH
 from runtime.oversight import Oversight
 from runtime.watched import Watched
 
@@ -44,6 +45,7 @@ class Camera:
     Attributes:
         waits_since_ns: monotonic time of the frame that was there first since one was taken last, newer ones may have
             replaced it; None if none was seen since.
+        not_scored: why the last frame without a score has none.
     """
 
     feed: Feed
@@ -52,6 +54,7 @@ class Camera:
     in_worker: int = 0
     waits_since_ns: int | None = None
     ended: FeedEnded | None = None
+    not_scored: str = ""
 
 
 class Pipeline:
@@ -202,6 +205,7 @@ class Pipeline:
         if camera.watched.paused:  # since it was taken
             self._oversight.unwanted(camera.watched)
             return
+        camera.not_scored = scored.reason if scored.result is None else scored.result.scene_reason or camera.not_scored
         decision = camera.watched.publish(scored.frame, scored.result, scored.attached)
         self._oversight.published(camera.watched, scored, decision)
 
@@ -216,6 +220,8 @@ class Pipeline:
 
         Raises:
             SourceUnavailable: there never was.
+            NothingScored: of a recording no frame was scored.
+            SettingsError: as its regions hold no patch.
         """
         if self._stopping:
             return True
@@ -227,4 +233,15 @@ class Pipeline:
         failed = [camera.ended.reason for camera in self._cameras.values() if camera.ended and camera.ended.failed]
         if failed:
             raise SourceUnavailable(failed[0])
+        for name, camera in self._cameras.items():
+            if not camera.watched.frames and not camera.watched.paused:
+                raise _nothing_scored(name, camera)
         return True
+
+
+def _nothing_scored(name: str, camera: Camera) -> PatchedgeError:
+    why = camera.not_scored or "it gave no frame"
+    said = f"none of the {camera.watched.undecodable} frames was scored: {why}"
+    if why.startswith(NO_PATCH):
+        return SettingsError(said, where=f"cameras.{name}", remedy="correct its `regions` and `ignore`")
+    return NothingScored(said, where=f"cameras.{name}")

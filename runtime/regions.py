@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.problems import Problem
 from edge_config.sections import Polygon
 from runtime.frame import Grid
 from runtime.preprocess import Preprocess
@@ -50,6 +52,66 @@ class Regions:
 
     def _is_judged(self, x: float, y: float) -> bool:
         return (not self._regions or _any_holds(self._regions, x, y)) and not _any_holds(self._ignore, x, y)
+
+
+class Looked(Protocol):
+    """What is said of the frames of a camera, in its settings or for the worker."""
+
+    @property
+    def regions(self) -> tuple[Polygon, ...]:
+        """Where is judged; everywhere, where there are none."""
+        ...
+
+    @property
+    def ignore(self) -> tuple[Polygon, ...]:
+        """Where is not."""
+        ...
+
+
+def find_blind(
+    camera: str, looked: Looked, preprocess: Preprocess, grid: Grid, frame_hw: tuple[int, int]
+) -> Iterator[Problem]:
+    """Find regions in which nothing can be seen, as no patch has its centre in them.
+
+    Args:
+        camera: its name.
+        looked: its regions. Where one of them reaches beyond the frame, they are for frames of another size: none is
+            found then, and the first frame decides.
+        preprocess: of its bundle.
+        grid: of its bundle.
+        frame_hw: height and width of its frames, pixels, as far as known.
+    """
+    height, width = frame_hw
+    if reach_beyond(looked, frame_hw):
+        return
+    rows, columns = preprocess.on_camera(grid.centers(), frame_hw)
+    centres = [(float(x), float(y)) for y in rows for x in columns]
+    seen = (
+        f"centres of patches lie from {columns[0]:.0f} to {columns[-1]:.0f} across and from {rows[0]:.0f} to "
+        f"{rows[-1]:.0f} down, {_step(columns):.0f} and {_step(rows):.0f} apart: move it or make it larger"
+    )
+    found = False
+    for at, outline in enumerate(looked.regions):
+        if not any(_any_holds([np.asarray(outline, dtype=np.int32)], x, y) for x, y in centres):
+            found = True
+            said = (
+                f"key `cameras.{camera}.regions[{at}]`: nothing is seen there of pictures of {width} x {height} pixels"
+            )
+            yield Problem(("cameras", camera, "regions", at), said, seen)
+    judged = Regions(looked.regions, looked.ignore, preprocess, grid).active(frame_hw)
+    if not found and judged is not None and not judged.any():
+        said = f"key `cameras.{camera}.ignore`: nothing is left to be judged"
+        yield Problem(("cameras", camera, "ignore"), said, "ignore less")
+
+
+def reach_beyond(looked: Looked, frame_hw: tuple[int, int]) -> bool:
+    """Return whether regions were drawn for larger frames than those of `frame_hw` (height and width, pixels)."""
+    corners = [corner for outline in (*looked.regions, *looked.ignore) for corner in outline]
+    return any(x > frame_hw[1] or y > frame_hw[0] for x, y in corners)
+
+
+def _step(places: NDArray[np.float64]) -> float:
+    return float(places[1] - places[0]) if len(places) > 1 else 0.0
 
 
 def _any_holds(polygons: list[NDArray[np.int32]], x: float, y: float) -> bool:

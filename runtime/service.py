@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle import Bundle
-from edge_config.errors import BundleError
+from edge_config.errors import BundleError, SettingsError
 from edge_config.sections import CPU, Provider, SearchKind, Trust
 from runtime.detail import Detail, detail
 from runtime.frame import BundleInfo, Identity, Image, Result, SceneFault, Score, Wanted
-from runtime.jobs import View
-from runtime.load import prepare, scene_reference
-from runtime.regions import Regions
+from runtime.jobs import NO_PATCH, View
+from runtime.load import golden_images, prepare, scene_reference
+from runtime.regions import Regions, find_blind
 from runtime.scene import Inspect
 from runtime.scorer import Scorer
 from runtime.threads import limit_threads
@@ -129,7 +129,7 @@ class Stages:
         """
         active = self.regions.active((image.shape[0], image.shape[1]))
         if active is not None and not active.any():
-            return f"the camera's regions hold no patch of a frame of {image.shape[1]} x {image.shape[0]} pixels"
+            return f"{NO_PATCH} of {image.shape[1]} x {image.shape[0]} pixels"
         half = Half(self, image, active, identity=identity)
         with _timed(half, "inspect"):
             half.finding = self.inspect(image, t_ns) if self.inspect else None
@@ -245,6 +245,7 @@ class Service:
 
         Raises:
             BundleError: a subclass for each thing that can be wrong with it; nothing has changed then.
+            SettingsError: with it a region of a camera has no patch in it.
         """
         bundle, scorer, shared = self._read(path)
         calibration = bundle.manifest.calibration
@@ -253,6 +254,7 @@ class Service:
         depth = bundle.manifest.preprocessing.depth
         info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper, depth=depth)
         buffers = shared.buffers if shared else _make_buffers(bundle)
+        self._check_views(cameras := list(cameras), bundle, scorer)
         stages = {
             camera: self._serving[camera]
             if camera in self._serving and self._serving[camera].info.id == bundle.id
@@ -261,6 +263,22 @@ class Service:
         }
         self._serving.update(stages)
         return info, stages
+
+    def _check_views(self, cameras: Iterable[str], bundle: Bundle, scorer: Scorer) -> None:
+        """Refuse regions in which nothing is seen, by the size of the pictures that were learnt from."""
+        views = {
+            camera: view for camera in cameras if (view := self._views.get(camera)) and (view.regions or view.ignore)
+        }
+        if not views:
+            return
+        frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
+        blind = [
+            one
+            for name, view in views.items()
+            for one in find_blind(name, view, scorer.preprocess, scorer.grid, frame_hw)
+        ]
+        if blind:
+            raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
 
     def _stages(
         self, camera: str, info: BundleInfo, scorer: Scorer, buffers: Buffers, succession: Succession

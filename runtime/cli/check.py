@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from runtime.cli import of_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_config.bundle import Bundle
+    from edge_config.problems import Problem
+    from edge_config.settings import Settings
     from runtime.load import GoldenCheck
+    from runtime.scorer import Scorer
 
 NAME = "check"
 HELP = "check settings and their bundles, or a bundle: score its golden frames here, and compare with the exporter"
@@ -26,20 +32,24 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from edge_config.errors import BundleParity
+    from edge_config.problems import refusal
     from edge_config.promise import in_words
+    from edge_config.reading import read_file
     from runtime.load import load_and_check
     from runtime.threads import limit_threads
 
     settings, paths = of_settings.read(args)
     threads, reports, good = limit_threads(settings.threads), [], True
+    blind: list[Problem] = []
     for path in paths:
-        bundle, _, found = load_and_check(
+        bundle, scorer, found = load_and_check(
             path, threads, settings.search, trust=settings.trust, providers=settings.providers
         )
         calibration = bundle.manifest.calibration
         promised = {"promised_alpha": calibration.promised_alpha, "upper_alpha": calibration.upper}
         reports.append({**msgspec.to_builtins(found), "good": found.good, "bundle": bundle.id, **promised})
         good &= found.good
+        blind += _blind(settings, path, bundle, scorer)
         if not args.json:
             promise = in_words(calibration.promised_alpha, calibration.upper)
             print(f"{_in_words(path, found)}; false alarms {promise}")
@@ -47,12 +57,29 @@ def run(args: argparse.Namespace) -> int:
             print(f"patchedge: {path}: passed over {line}", file=sys.stderr)
         if not found.good:
             print(f"patchedge: {path}: differs too much on this machine; `run` refuses it", file=sys.stderr)
+    if blind:
+        raise refusal(blind, args.config, read_file(args.config).lines)
     if args.config and not args.json:
         print(f"{args.config}: whole, {len(settings.cameras)} cameras, profile {settings.profile}")
     if args.json:
         whole: dict[str, Any] = {"profile": settings.profile, "cameras": list(settings.cameras), "bundles": reports}
         print(msgspec.json.encode(whole if args.config else reports[0]).decode())
     return 0 if good else BundleParity.exit_code
+
+
+def _blind(settings: Settings, path: str, bundle: Bundle, scorer: Scorer) -> Iterator[Problem]:
+    """Find regions in which nothing is seen, by the size of the pictures that the bundle was learnt from."""
+    from runtime.load import golden_images
+    from runtime.regions import find_blind, reach_beyond
+
+    frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
+    for name, camera in settings.cameras.items():
+        if (camera.bundle or settings.bundle) == path:
+            if reach_beyond(camera, frame_hw):
+                size = f"{frame_hw[1]} x {frame_hw[0]}"
+                said = f"regions reach beyond {size} pixels, what was learnt from: not checked, `run` will see"
+                print(f"patchedge: cameras.{name}: {said}", file=sys.stderr)
+            yield from find_blind(name, camera, scorer.preprocess, scorer.grid, frame_hw)
 
 
 def _in_words(path: str, found: GoldenCheck) -> str:

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write until there are enough, or it is interrupted: what is there is whole then."""
     from edge_config import settings
+    from edge_config.errors import SourceUnavailable
     from runtime.log import set_up_logging
     from runtime.record import Record
 
@@ -50,11 +51,13 @@ def run(args: argparse.Namespace) -> int:
         if recorded.pictures % step == 0:
             print(f"  {recorded.pictures} of {args.count}", file=sys.stderr, flush=True)
 
+    done = False
     record = Record(camera, args.folder, count=args.count, every_s=args.every, written=progress)
     with contextlib.suppress(KeyboardInterrupt), GAUGE.stage("record", args.count, "pictures") as stage:
         record.run(args.timeout)
+        done = True
     print(_line(args.folder, record.recorded))
-    return 0
+    return SourceUnavailable.exit_code if done and not record.recorded.pictures else 0
 
 
 def _line(folder: Path, recorded: Recorded) -> str:

@@ -826,8 +826,8 @@ def test_what_is_not_judged_is_in_no_box_and_no_map(tiny_bundle: Path, scorer: S
 
 def test_regions_without_a_patch_are_said(tiny_bundle: Path) -> None:
     """Where no patch lies in the regions, frames have no score and the reason says so; other cameras go on."""
-    corner = ((0, 0), (1, 0), (0, 1))
-    with serving({"cam1": tiny_bundle, "cam2": tiny_bundle}, views={"cam1": View(regions=(corner,))}) as harness:
+    far = ((900, 900), (1000, 900), (1000, 1000))  # as of a larger frame than those that were learnt from
+    with serving({"cam1": tiny_bundle, "cam2": tiny_bundle}, views={"cam1": View(regions=(far,))}) as harness:
         harness.submit(normal_picture(1))
         scored = harness.next(Scored)
         assert (scored.result, scored.reason) == (

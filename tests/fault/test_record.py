@@ -64,6 +64,16 @@ def test_frame_that_cannot_be_decoded_is_no_picture(tmp_path: Path) -> None:
     assert recorder.recorded == Recorded(2, [(64, 48)], 1)
 
 
+def test_recording_nothing_is_no_success(tmp_path: Path) -> None:
+    """Where no frame of a source can be decoded, it ends with 69, and says so."""
+    source = write_pictures(tmp_path / "source", set(), 2)
+    for picture in source.iterdir():
+        picture.write_bytes(b"damaged")
+    done = call(*DEVICE, "record", source, tmp_path / "normal")
+    assert done.returncode == 69
+    assert "0 pictures; 2 frames could not be decoded" in done.stdout
+
+
 def test_least_time_is_between_pictures(tmp_path: Path) -> None:
     """Of pictures that come each 40 ms those at least 100 ms apart are taken: the first, the fourth, the seventh."""
     recorder = Record(Camera(source="0"), tmp_path, count=9, every_s=0.1)

@@ -94,6 +94,73 @@ def test_counters_are_there_before_anything_happens(tiny_bundle: Path, tmp_path:
     assert wanted.items() <= found.items()
 
 
+BLIND = "[[[0, 0], [60, 0], [60, 40]], [[0, 0], [2, 0], [2, 1]]]"
+"""Of the second region, the centre of no patch: these are 8 pixels apart, and the first is at 4, 3."""
+
+
+def looking(folder: Path, bundle: Path, source: Path, said: str) -> Path:
+    """Write settings of a camera with regions, in line 6."""
+    lines = [
+        f"bundle: {bundle}",
+        f"events: {{bind: 'ipc://{folder}/e'}}",
+        "cameras:",
+        "  top:",
+        f"    source: {source}",
+    ]
+    config = folder / "settings.yaml"
+    config.write_text("\n".join([*lines, f"    {said}"]))
+    return config
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            f"regions: {BLIND}",
+            "key `cameras.top.regions[1]`: nothing is seen there of pictures of 64 x 48 pixels; centres",
+        ),
+        ("ignore: [[[0, 0], [64, 0], [64, 48], [0, 48]]]", "key `cameras.top.ignore`: nothing is left to be judged"),
+    ],
+)
+def test_blind_region_is_named_before_anything_is_opened(
+    tiny_bundle: Path, tmp_path: Path, verb: str, said: str, words: str
+) -> None:
+    """`check` and `run` end with 78 and name a region in which no patch has its centre."""
+    source = write_pictures(tmp_path / "pictures", set(), 3)
+    config = looking(tmp_path, tiny_bundle, source, said)
+    done = call(*DEVICE, verb, "--config", config)
+    assert done.returncode == 78
+    assert words in done.stderr
+    assert verb == "run" or f"{config}:6: " in done.stderr
+
+
+def test_regions_for_larger_frames_are_judged_by_the_first(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Of a recording no frame of which holds a patch of the regions, nothing is scored: 78, and the reason."""
+    source = write_pictures(tmp_path / "pictures", set(), 3)
+    config = looking(tmp_path, tiny_bundle, source, "regions: [[[900, 900], [1000, 900], [1000, 1000]]]")
+    done = call(*DEVICE, "check", "--config", config)
+    assert done.returncode == 0
+    assert "cameras.top: regions reach beyond 64 x 48 pixels" in done.stderr
+    done = call(*DEVICE, "run", "--config", config)
+    assert done.returncode == 78
+    assert "none of the 3 frames was scored: the camera's regions hold no patch of a frame of 64 x 48" in done.stderr
+
+
+def test_run_that_scored_nothing_is_no_success(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A recording of which no frame can be decoded ends with 69, and says of which camera and why."""
+    source = write_pictures(tmp_path / "pictures", set(), 3)
+    for picture in source.iterdir():
+        picture.write_bytes(b"damaged")
+    done = call(*DEVICE, "run", "--bundle", tiny_bundle, "--source", source, "--bind", f"ipc://{tmp_path}/e")
+    assert done.returncode == 69
+    assert "cameras.cam1: none of the 3 frames was scored: cannot be decoded" in done.stderr
+    half = write_pictures(tmp_path / "half", set(), 3)
+    (half / "0002.png").write_bytes(b"damaged")
+    done = call(*DEVICE, "run", "--bundle", tiny_bundle, "--source", half, "--bind", f"ipc://{tmp_path}/e")
+    assert done.returncode == 0
+
+
 def test_alert_in_progress_is_ended_for_subscribers(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
     """Messages come in order: state, scores, the alert's start, and at the end of the recording the alert's end."""
     source = write_pictures(tmp_path / "pictures", set(range(3, 9)), 8)
