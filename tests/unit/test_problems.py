@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as no_deadline
 from hypothesis import strategies as some
 
 from edge_config import bridge, profiles, settings
@@ -220,6 +221,7 @@ WHOLE: dict[str, Any] = {
 }
 
 
+@no_deadline(deadline=None)  # on a machine that does other things too
 @given(seed=some.randoms(use_true_random=False), value=VALUES)
 def test_mistakes_are_those_of_msgspec(seed: Any, value: Any) -> None:
     """Something is found wrong exactly where msgspec refuses the whole; without it, the rest is taken."""
