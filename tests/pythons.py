@@ -74,6 +74,8 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
     run = [patchedge, "run", "--bundle", bundle, "--source", pictures, "--pace", "max", "--bind", events]
     try:
         call(python, "-m", "venv", "--clear", place)
+        for left in (ROOT / "build").glob("lib*"):  # setuptools would install what lies there from another day
+            shutil.rmtree(left)
         call(place / "bin/pip", "--disable-pip-version-check", "--quiet", *words[1].replace("'", "").split())
         call(patchedge, "check", bundle)
         ended = json.loads(call(*run).splitlines()[-1])

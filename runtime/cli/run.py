@@ -100,6 +100,10 @@ def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     camera = {"source": args.source, "pace": args.pace, "fps": args.fps}
     plain = {name: getattr(args, name) for name in ("bundle", "device", "threads", "search")}
     merged: dict[str, Any] = _merge(tree, plain)
+    if args.bundle is not None and _all_have_bundles(tree.get("cameras")):
+        from edge_config.errors import UsageError
+
+        raise UsageError("--bundle has no effect: each camera of the settings has its own", remedy="change these")
     if _given(events):
         merged["events"] = _merge(tree.get("events", {}), events)
     trust = {"keys": args.key, "rebuild_index": args.rebuild_index}
@@ -109,6 +113,11 @@ def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     if isinstance(cameras, dict) and (_given(camera) or args.camera):
         merged["cameras"] = _overlay_camera(cameras, args.camera, camera)
     return merged
+
+
+def _all_have_bundles(cameras: Any) -> bool:
+    sections = list(cameras.values()) if isinstance(cameras, dict) else []
+    return bool(sections) and all(isinstance(one, dict) and one.get("bundle") is not None for one in sections)
 
 
 def _overlay_camera(cameras: dict[str, Any], name: str | None, values: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,14 @@ def test_arguments_for_the_device_leave_cameras_alone() -> None:
     }
 
 
+def test_bundle_that_no_camera_would_take_is_refused() -> None:
+    """--bundle is that of cameras without their own; where there is none, it would be dropped in silence."""
+    own = {"top": {"source": 0, "bundle": "top.bundle"}, "side": {"source": 1, "bundle": "side.bundle"}}
+    with pytest.raises(UsageError, match="--bundle has no effect"):
+        overlay({"bundle": "old", "cameras": own}, "--bundle", "new")
+    assert overlay({"cameras": {**own, "front": {"source": 2}}}, "--bundle", "new")["bundle"] == "new"
+
+
 @pytest.mark.parametrize(("words", "name"), [([], "top"), (["--camera", "front"], "front")])
 def test_only_camera_is_meant_without_a_name_and_may_get_another(words: list[str], name: str) -> None:
     """With one camera --source is about it; --camera gives it a name of its own."""
