@@ -56,8 +56,12 @@ PLENTY_S = 60.0
 one in segments, which may be that far behind at the start."""
 
 MAX_SLIP_S = 10.0
-"""Every time that a segment is late, frames are due later by that. When this has summed up to so much, what there is is
-passed over, up to the newest."""
+"""Every time that a segment is late, frames are due later by that. Where this has summed up to so much, less what was
+made up for since, what there is is passed over, up to the newest."""
+
+
+DRIFT = 0.002
+"""A share of the time by which a camera's clock may be fast without being late."""
 
 
 @runtime_checkable
@@ -183,9 +187,11 @@ class Playout:
             if due_s < came_s:  # the stream is late, and what follows is due later by that
                 self._offset_s += came_s - due_s
                 self._slip_s += came_s - due_s
+        self._slip_s = max(0.0, self._slip_s - DRIFT * self._step_s)
         plenty_s = came_s - self._dry_s
         if plenty_s > HURRY_S or not self._caught_up:
-            self._offset_s -= self._step_s * (HURRY if self._caught_up else CATCH_UP)
+            earlier_s = self._step_s * (HURRY if self._caught_up else CATCH_UP)
+            self._offset_s, self._slip_s = self._offset_s - earlier_s, max(0.0, self._slip_s - earlier_s)
         if (plenty_s > PLENTY_S and not self._segmented) or self._slip_s > MAX_SLIP_S:
             self._offset_s, self._burst, self._bursts = None, None, 0
         return due_s

@@ -111,6 +111,18 @@ def test_segments_are_taken_up_evenly(segment_s: float, jitter_s: float) -> None
     assert max(one.late_s for one in seen[-250:]) < 1.2 * segment_s + jitter_s
 
 
+@pytest.mark.parametrize(
+    ("segmented", "burst_s", "clock"), [(True, 2.0, 0.999), (False, 0.4, 0.999), (False, 2.0, 1.0), (True, 2.0, 1.001)]
+)
+def test_hours_of_bursts_stay_even(burst_s: float, clock: float, *, segmented: bool) -> None:
+    """Many small waits, for segments or for a clock that is not ours, do not add up: nothing is ever passed over."""
+    there = in_bursts(3 * 3600, burst_s, 0.1 * burst_s)
+    seen = play(there, lambda number: number * STEP_S * clock, segmented=segmented)
+    settled = gaps(seen, 5 * burst_s + 1)
+    assert min(settled) > 0.5 * STEP_S
+    assert max(settled) < 0.5
+
+
 def test_segments_that_are_late_cost_one_wait() -> None:
     """A list that begins with one segment is waited for until there is enough, and is even from then on."""
     seen = play(in_bursts(60, 2.0, 0.8, at_first_s=2.0), segmented=True)
