@@ -120,7 +120,7 @@ class Watched:
             return
         self.paused, self._scene, self._unscored = False, None, ""
         if reopens:
-            self._connection = "paused", "resumed, and not open yet"
+            self._connection = self.state, self.reason = "paused", "resumed, and not open yet"
         self._update()
 
     def wanted(self) -> Wanted:

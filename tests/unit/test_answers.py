@@ -130,7 +130,7 @@ def test_pause_and_resume_reach_the_camera_once(parts: Parts) -> None:
     for _ in range(2):
         parts.control.answers.clear()
         done, said = ask(parts, Resume(camera="top"))
-        assert (done, said.state) == (True, "paused")  # until it is open
+        assert (done, said.state, said.reason) == (True, "paused", "resumed, and not open yet")
     assert parts.feeds["top"].orders == ["pause", "pause", "resume"]
     assert parts.feeds["side"].orders == []
 
