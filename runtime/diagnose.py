@@ -51,24 +51,35 @@ T = TypeVar("T")
 
 
 class _Found(Exception):
-    """What is wrong, and what to do about it."""
+    """What is wrong, and what to do about it.
 
-    def __init__(self, what: str, remedy: str) -> None:
+    Args:
+        what: is wrong.
+        remedy: against it.
+        by_failing: it is wrong only because the source does not open, while the camera's answer is good.
+    """
+
+    def __init__(self, what: str, remedy: str, *, by_failing: bool = False) -> None:
         super().__init__(what)
-        self.what, self.remedy = what, remedy
+        self.what, self.remedy, self.by_failing = what, remedy, by_failing
 
 
-def explain(source: int | str, error: SourceUnavailable, transport: Transport = "tcp") -> SourceUnavailable:
+def explain(
+    source: int | str, error: SourceUnavailable, transport: Transport = "tcp", *, opened: bool = False
+) -> SourceUnavailable:
     """Return the error that says why a camera or stream does not open; the given one where that is not found.
 
     Args:
         source: what was opened.
         error: what opening it ended with.
         transport: how the stream was to come.
+        opened: it did open, and gave a picture at most.
     """
     try:
         _bounded(lambda: _look(source, transport), TOTAL_S)
     except _Found as found:
+        if opened and found.by_failing:
+            return error
         return SourceUnavailable(found.what, where=error.where, remedy=found.remedy)
     except (OSError, ValueError, LookupError, UnicodeError):  # the look has failed: what is known stays
         pass
@@ -203,7 +214,11 @@ def _get(inquiry: Inquiry, place: Place) -> str:
         raise _Found(f"no stream, but text ({kind})", "name the stream itself; the camera's manual has its path")
     if kind.startswith("image/"):
         raise _Found(f"a single picture ({kind}), not a stream", "name the camera's stream, MJPEG or RTSP")
-    raise _Found(f"its stream cannot be decoded ({kind or 'of no type'})", "set the camera to H.264, H.265 or MJPEG")
+    raise _Found(
+        f"its stream cannot be decoded ({kind or 'of no type'})",
+        "set the camera to H.264, H.265 or MJPEG",
+        by_failing=True,
+    )
 
 
 def _asked(ask: Callable[[], Reply], place: Place) -> Reply:

@@ -272,12 +272,16 @@ class _Grab:
             self._link.send(MemoryReady(self._memory.size), [self._memory.descriptor])
         return self._memory
 
-    def live(self, camera: Grabber, first_id: int) -> None:
-        """Grab each frame when it is due, so that no buffer fills with old pictures; decode where there is a slot."""
+    def live(self, camera: Grabber, first_id: int) -> int:
+        """Grab each frame when it is due, so that no buffer fills with old pictures; decode where there is a slot.
+
+        Returns:
+            The number of frames that it gave.
+        """
         in_time, paced = InTime(camera), False
         for frame_id in itertools.count(first_id):
             if not in_time.grab():
-                return
+                break
             if paced != in_time.paced:
                 paced = in_time.paced
                 self._link.send(Paced(paced))
@@ -287,6 +291,7 @@ class _Grab:
                 self._link.send(Missed(frame_id))
             else:
                 self._put(slot, Frame(camera.retrieve(), frame_id, t_capture_ns, t_mono_ns))
+        return frame_id - first_id
 
     def recorded(self, recorded: Recorded) -> None:
         """Read only when there is a slot: no frame is lost, and none grows old."""
@@ -408,8 +413,13 @@ def _play_live(order: Open, connect: Callable[[int | str], Grabber], grab: _Grab
         grab.looking()
         raise diagnose.explain(order.source, error, order.transport) from error
     grab.opened(0.0)
-    grab.live(camera, order.first_id)
-    return Ended("lost", "delivers no more pictures", "delivers no more pictures")
+    ended = SourceUnavailable("delivers no more pictures")
+    if grab.live(camera, order.first_id) <= 1 and address.plain(order.source).startswith("http"):
+        from runtime import diagnose
+
+        grab.looking()
+        ended = diagnose.explain(order.source, ended, opened=True)
+    return Ended("lost", ended.what, ended.what, ended.remedy)
 
 
 def _play_recording(order: Open, connect: Callable[[str, Pace, float | None, int], Recorded], grab: _Grab) -> Ended:

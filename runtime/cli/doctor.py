@@ -86,7 +86,7 @@ def _as_text(page: dict[str, list[Finding]]) -> str:
             lines += ["", section] if lines else [section]
         for finding in found:
             start = f"  {finding.level:<4}  {finding.about}"
-            lines += _wrapped(f"{start:<{_INDENT}}{finding.says}")
+            lines += _wrapped(f"{start:<{_INDENT - 1}} {finding.says}")
             if finding.remedy and finding.level != "ok":
                 lines += _wrapped(f"{'':<{_INDENT}}-> {finding.remedy}")
     return "\n".join([*lines, "", _verdict([finding for found in page.values() for finding in found])])

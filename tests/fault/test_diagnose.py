@@ -149,6 +149,18 @@ def test_http_server_that_has_no_stream(answer: bytes, what: str) -> None:
     assert error.remedy
 
 
+def test_url_of_a_single_picture() -> None:
+    """A URL that gives one JPEG opens and ends, which is said of `probe`'s source; a stream that ends is just lost."""
+    picture = cv2.imencode(".jpg", normal_picture(1))[1].tobytes()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+    with serving(lambda _: head % len(picture) + picture) as server:
+        done = call(*DEVICE, "probe", f"http://127.0.0.1:{server.port}/x.jpg", "--seconds", "1")
+    assert "lost      a single picture (image/jpeg), not a stream" in done.stdout
+    ended = SourceUnavailable("delivers no more pictures")
+    with serving(lambda _: reply("200 OK", "x", "HTTP/1.1", Content_Type="multipart/x-mixed-replace")) as server:
+        assert diagnose.explain(f"http://127.0.0.1:{server.port}/x", ended, opened=True) is ended
+
+
 def test_redirection_is_followed() -> None:
     """A page that has moved is looked at where it is now, with the login; one that moves for ever is given up."""
     moved = {"/old": "/new", "/ever": "/ever"}
