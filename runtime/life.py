@@ -139,7 +139,7 @@ class Life:
                 os.close(descriptor)
 
     def watch(self) -> None:
-        """Look whether an answer is overdue.
+        """Look whether an answer is overdue, and what memory loading takes.
 
         Raises:
             Lost: so it is.
@@ -149,6 +149,8 @@ class Life:
         if jobs and now - max(jobs[0], self._answered_s[Job]) > self._job_timeout_s:
             raise lost("hung", f"no answer to a frame in {self._job_timeout_s:g} s")
         loads = [since for _, since in self.loads.values()]
+        if loads:
+            self._child.look()  # where memory is short, it is killed while it loads: afterwards nothing is known
         if loads and now - max(loads[0], self._answered_s[Load]) > self._load_timeout_s:
             raise lost("hung", f"a bundle not loaded in {self._load_timeout_s:g} s")
 

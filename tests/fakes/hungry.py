@@ -37,7 +37,9 @@ def main() -> None:
 def run() -> None:
     """Be the runtime."""
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    engine = Engine({}, tell=events.put, command=module("tests.fakes.hungry"), patience=Patience(WAIT_S))
+    engine = Engine(
+        {"cam1": "never-loaded"}, tell=events.put, command=module("tests.fakes.hungry"), patience=Patience(WAIT_S)
+    )
     engine.start()
     for _ in range(LOSSES):
         lost = events.get()

