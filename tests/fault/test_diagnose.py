@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ import cv2
 import pytest
 
 from edge_config.errors import SourceUnavailable
-from runtime import diagnose
+from runtime import diagnose, v4l2
 from runtime.client import Subscriber
 from tests.fakes.server import Answer, reply, serving
 from tests.processes import DEVICE, ENOUGH_S, call, started
@@ -265,6 +266,41 @@ def test_device_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.undo()
         process.kill()
     assert busy.what == f"{node} is in use by sleep (process {process.pid})"
+
+
+def test_camera_that_another_program_films_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that opens and refuses a buffer serves another program; one that gives it gets it back."""
+    node = tmp_path / "video0"
+    node.touch()
+    asked: list[tuple[int, int]] = []
+
+    def driver(_: int, request: int, words: bytearray) -> None:
+        asked.append((request, words[0]))
+        if len(asked) > 2:
+            raise OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(v4l2, "formats", lambda _: [v4l2.Format("MJPG", ())])
+    monkeypatch.setattr(fcntl, "ioctl", driver)
+    assert explained(f"v4l2://{node}").what == "does not open"
+    assert asked == [(0xC0145608, 1), (0xC0145608, 0)]  # VIDIOC_REQBUFS of one buffer, and of none
+    assert explained(f"v4l2://{node}").what == f"{node} is in use"
+
+
+def test_name_server_and_host_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server that hangs and a host that takes no connection each cost a step, and are told apart."""
+    monkeypatch.setattr(diagnose, "STEP_S", 0.2)
+    over = threading.Event()
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        at = full.getsockname()
+        waiting = [stack.enter_context(socket.socket()) for _ in range(4)]
+        for one in waiting:  # what does not fit into the queue of the listener is not answered
+            one.setblocking(False)  # noqa: FBT003 - of the socket
+            one.connect_ex(at)
+        assert explained(f"rtsp://127.0.0.1:{at[1]}/x").what == f"no answer from its address, port {at[1]} (time-out)"
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
+        assert explained("rtsp://camera/x").what == "its name cannot be resolved (time-out)"
+        over.set()
 
 
 @pytest.fixture
