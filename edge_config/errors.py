@@ -39,6 +39,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── AddressUnavailable              a socket cannot be bound or reached
 │   ├── JournalUnavailable              the journal's file is another's
 │   ├── ProviderUnavailable             a provider of ONNX Runtime that is not there or does not start
+│   ├── NotEnoughMemory                 the work needs more memory than there is
 │   └── WeightsUnavailable              weights of a network that cannot be downloaded
 ├── SettingsError                  78   settings that are wrong
 │   └── KeysInvalid                     a key file that is missing, is none, or that others can read
@@ -231,6 +232,10 @@ class JournalUnavailable(UnavailableError):
 
 class ProviderUnavailable(UnavailableError):
     """A provider of ONNX Runtime is not there, or does not start."""
+
+
+class NotEnoughMemory(UnavailableError):
+    """The work needs more memory than there is."""
 
 
 class WeightsUnavailable(UnavailableError):

@@ -25,11 +25,12 @@ from export.calibrate import calibrate, hold_out
 from export.faults import with_faults
 from export.images import Pictures, evenly
 from export.int8_cost import Cost, measure_cost
-from export.memory import make_memory
+from export.memory import bank_size, make_memory
 from export.network import Network, make_network
 from export.options import Options
 from export.parity import MOST_PICTURES, ROUNDING, is_clear, measure_parity
 from export.progress import progress
+from export.room import Work, require
 from export.scene import MOST_PICTURES as MOST_SCENE_PICTURES
 from export.scene import learn
 from export.survey import Survey, look_for, say
@@ -146,6 +147,7 @@ def fit(options: Options) -> Report:
             _note(seen, without_effect(options))
         with clock("graph"):
             network = make_network(options, pictures, folder, threads)
+        require(_work(pictures, network, seen, options), folder.parent, options.images)
         with clock("embed"):
             # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
             features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder.parent)
@@ -227,6 +229,22 @@ def _require(pictures: int, options: Options) -> None:
             where=options.images,
             remedy="take a few hundred of the normal scene",
         )
+
+
+def _work(pictures: Pictures, network: Network, seen: Survey, options: Options) -> Work:
+    """Return what is to be learnt, in numbers."""
+    patches, dimension = network.embed.output_shape
+    train = int((~hold_out(len(pictures), options.hold_out)).sum())
+    return Work(
+        pictures=len(pictures),
+        train=train,
+        patches=patches,
+        dimension=dimension,
+        projected=options.projection_dim if 0 < options.projection_dim < dimension else dimension,
+        entries=bank_size(options, train * patches),
+        pixels=seen.largest_pixels,
+        graph_bytes=len(network.float_graph),
+    )
 
 
 def _load_again(folder: Path, threads: int) -> Bundle:

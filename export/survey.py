@@ -71,6 +71,7 @@ class Survey:
         copies: of them that equal an earlier one, pixel by pixel: they are left out.
         passed_over: other files in the folder, by suffix.
         sizes: pictures by "WIDTH x HEIGHT", the most frequent first.
+        largest_pixels: of the largest picture.
         deep: pictures of 16 bits.
         largest: value in them; 0 if there is none.
         levels: grey levels, of 256, that they use at `depth`.
@@ -84,6 +85,7 @@ class Survey:
     copies: int = 0
     passed_over: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    largest_pixels: int = 0
     deep: int = 0
     largest: int = 0
     levels: int = 0
@@ -240,6 +242,7 @@ def _note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> Non
         UsageError: by more than one bundle can hold.
     """
     counts = Counter(sizes)
+    survey.largest_pixels = max((width * height for width, height in counts), default=0)
     survey.sizes = {_in_pixels(size): count for size, count in counts.most_common()}
     if not counts:
         return

@@ -21,6 +21,7 @@ from edge_config.errors import MissingExtra, PatchedgeError
 from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
 from runtime.cli.inherited import settle
+from runtime.memory_error import memory_named
 from runtime.ticking import ticking
 
 INTERRUPTED = 130
@@ -97,7 +98,7 @@ def _run(prog: str, parser: argparse.ArgumentParser, argv: Sequence[str] | None)
     except SystemExit:  # --help
         sys.stdout.flush()
         raise
-    with nullcontext() if args.talks else ticking(f"{prog} {args.verb}"):
+    with memory_named(), nullcontext() if args.talks else ticking(f"{prog} {args.verb}"):
         code = int(args.run(args))
     sys.stdout.flush()
     return code

@@ -1,0 +1,55 @@
+"""Memory that the system does not give: each library says so in its own way, and here it becomes one line."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edge_config.errors import NotEnoughMemory
+
+REMEDY = "close other programs, raise the limit (ulimit, container), or do with less: fewer pictures, a smaller coreset"
+
+_SAID = re.compile(
+    r"not enough memory|insufficient memory|out of memory|can(?:no|')t allocate|bad[ _]alloc(?:ation)?\b"
+    r"|failed to allocate memory|unable to allocate|can't start new thread",
+    re.IGNORECASE,
+)
+
+
+@contextmanager
+def memory_named() -> Iterator[None]:
+    """Turn whatever means that memory is missing into one line.
+
+    Raises:
+        NotEnoughMemory: the block needs more than there is.
+    """
+    try:
+        yield
+    except Exception as error:
+        told = out_of_memory(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def out_of_memory(error: BaseException) -> NotEnoughMemory | None:
+    """Return the one line for an error that means that memory is missing; None for others.
+
+    Such are MemoryError (numpy's too), ENOMEM, and what OpenCV, ONNX Runtime, hnswlib and torch say in words.
+    """
+    if not isinstance(error, Exception) or not _means_memory(error):
+        return None
+    said = str(error).strip().splitlines()
+    detail = f" ({said[0][:200]})" if said else ""
+    return NotEnoughMemory(f"not enough memory{detail}", remedy=REMEDY)
+
+
+def _means_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # cv2.error is of Exception, those of the others of RuntimeError
+    return (isinstance(error, RuntimeError) or type(error).__module__ == "cv2") and bool(_SAID.search(str(error)))

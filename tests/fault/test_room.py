@@ -1,0 +1,147 @@
+"""Memory and disk of `fit`: said before the work, near what is measured, and one line where there is too little."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+
+import export.room
+import export.seal
+from edge_config.errors import NotEnoughMemory, NotWritten
+from export.room import FACTOR, Room, Work, needed, require
+from runtime.memory_error import out_of_memory
+from tests.processes import EXPORT
+from tests.small import LAYERS, call_export, small_network, small_options
+
+WORK = Work(
+    pictures=40,
+    train=30,
+    patches=1600,
+    dimension=176,
+    projected=128,
+    entries=1440,
+    pixels=12_000_000,
+    graph_bytes=10**7,
+)
+SAID = re.compile(r"note: needs about ([0-9.]+) GB of memory and ([0-9.]+) GB of disk")
+DIGIT = 0.05e9
+"""Bytes by which a figure in GB with one digit may be rounded."""
+
+UNAVAILABLE = 69
+
+
+def peak_of(*words: object) -> tuple[str, int]:
+    """Run a command; give what it said on stderr, and its peak of memory, bytes."""
+    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    process.stderr.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    return said, usage.ru_maxrss * 1024
+
+
+@pytest.mark.parametrize(("hw", "count", "size"), [((120, 160), 8, 64), ((2400, 3200), 4, 64)])
+def test_the_estimate_is_near_what_is_measured(tmp_path: Path, hw: tuple[int, int], count: int, size: int) -> None:
+    """What `fit` says that it needs is near its peak, with small pictures and with large ones."""
+    (tmp_path / "images").mkdir()
+    for number in range(count):
+        coarse = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "images" / f"{number:03d}.jpg"), cv2.resize(coarse, hw[::-1]))
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    network = ("--backbone", tmp_path / "small.onnx", "--layers", ",".join(LAYERS), "--size", size, "--threads", 1)
+    out = tmp_path / "x.bundle"
+    said, peak = peak_of(*EXPORT, "fit", "--images", tmp_path / "images", "--out", out, *network)
+    found = SAID.search(said)
+    assert found, said
+    memory = float(found[1]) * 1e9
+    assert (memory - DIGIT) / FACTOR <= peak <= (memory + DIGIT) * FACTOR
+
+
+def test_memory_does_not_grow_with_the_number_of_large_pictures() -> None:
+    """A picture more costs its features, not its pixels, and features beyond a bound cost disk."""
+    many = Work(**{name: getattr(WORK, name) for name in WORK.__slots__} | {"pictures": 400, "train": 300})
+    few_room, many_room = needed(WORK, 0), needed(many, 0)
+    assert many_room.memory - few_room.memory < 300 * 1600 * 200 * 4
+    assert few_room.disk < many_room.disk
+    assert many_room.disk > 400 * 1600 * 176 * 4
+
+
+def test_what_cannot_fit_is_refused_with_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little memory or disk is one line with what is needed, what is left, by which limit, and what helps."""
+    monkeypatch.setattr(export.room, "_left", lambda: iter([(10**8, "of a limit"), (10**10, "of another")]))
+    huge = Work(10**6, 10**6, 1600, 176, 128, 10**5, 10**6, 10**6)
+    with pytest.raises(NotEnoughMemory, match=r"needs about [0-9.]+ GB .* GB of memory are left \(of a limit\); learn"):
+        require(huge, tmp_path, "normal/")
+    monkeypatch.setattr(export.room, "needed", lambda _work, _held: Room(1, 1 << 62))
+    with pytest.raises(NotWritten, match="GB of disk are free; make room"):
+        require(WORK, tmp_path, "normal/")
+
+
+def test_fit_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fit` that cannot fit ends with 69 and one line, before a picture is embedded, and leaves nothing behind."""
+    words = small_options(tmp_path, tmp_path / "x.bundle")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(export.room, "needed", lambda _work, _held: Room(1 << 60, 0))
+    monkeypatch.setattr(export.seal, "embed_pictures", None)
+    done = call_export("fit", *words)
+    assert done.code == UNAVAILABLE
+    assert len(done.err.splitlines()) == 1
+    assert "of memory are left" in done.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def no_memory_for_numpy() -> None:
+    np.empty(1 << 58)
+
+
+def fail_with(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+MISSING: dict[str, Callable[[], None]] = {
+    "python": fail_with(MemoryError()),
+    "numpy": no_memory_for_numpy,
+    "system": fail_with(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))),
+    "opencv": fail_with(cv2.error("OpenCV(5) alloc.cpp: error: (-4:Insufficient memory) Failed to allocate 12 bytes")),
+    "onnxruntime": fail_with(RuntimeError("Failed to allocate memory for requested buffer of size 1200")),
+    "hnswlib": fail_with(RuntimeError("Not enough memory: loadIndex failed to allocate linklists")),
+    "torch": fail_with(RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")),
+    "threads": fail_with(RuntimeError("can't start new thread")),
+}
+
+
+@pytest.mark.parametrize("who", MISSING)
+def test_memory_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    """However a library says that memory is missing, `fit` ends with 69 and one line, and leaves nothing behind."""
+    words = small_options(tmp_path, tmp_path / "x.bundle")
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(export.seal, "make_memory", lambda *_: MISSING[who]())
+    done = call_export("fit", *words)
+    assert done.code == UNAVAILABLE
+    lines = [line for line in done.err.splitlines() if ": note: " not in line]
+    assert len(lines) == 1
+    assert "not enough memory" in lines[0]
+    assert "close other programs" in lines[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("bad allocation"), RuntimeError("a bug"), OSError(errno.ENOENT, "no file")]
+)
+def test_other_errors_are_not_memory(error: Exception) -> None:
+    """A bug is not called a want of memory."""
+    assert out_of_memory(error) is None
