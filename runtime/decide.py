@@ -120,10 +120,8 @@ class Decide:
 
     @property
     def wanted_above(self) -> float:
-        """Of a frame with a score above this one all should be known: it begins an alert, or is its new peak."""
-        if self._event is None or not self._event.is_open:
-            return self._threshold
-        return max(self._threshold, self._event.alert.peak_score)
+        """Of a frame with a score above this one all should be known: it is, or may become, the peak of an alert."""
+        return self._threshold if self._event is None else max(self._threshold, self._event.alert.peak_score)
 
     @property
     def peak_frame_id(self) -> int | None:

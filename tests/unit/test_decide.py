@@ -230,6 +230,13 @@ def test_detail_is_wanted_above_what_is_the_peak(camera: Camera):
     assert camera.decide.wanted_above == 40.0
 
 
+def test_detail_is_wanted_above_the_peak_of_what_may_become_an_alert():
+    """While frames may become an alert, all is wanted of those over the highest so far, and after that of all again."""
+    camera = Camera(plain(min_frames=3))
+    wanted = [(camera.see(score), camera.decide.wanted_above)[1] for score in (11.0, 15.0, 1.0)]
+    assert wanted == [11.0, 15.0, THRESHOLD]
+
+
 def test_peak_frame_is_that_of_the_alert_or_of_what_may_become_one():
     """The frame of the highest score is known from the first anomalous one on, and forgotten with the last."""
     camera = Camera(plain(min_frames=3))
