@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from edge_config.errors import BundleError, PatchedgeError, UnavailableError
+from edge_config.errors import BundleError, PatchedgeError, SettingsError, UnavailableError
 from edge_config.sections import CPU, Provider, Trust
 from edge_config.settings import Settings
 from runtime.doctor.child import TIMEOUT_S, Answer, ask
 from runtime.doctor.finding import Finding
+from runtime.jobs import View
 
 _BUILDING_S = 1200.0
 """A provider that builds an engine, or an index that is built, may take so long on a small device."""
@@ -51,6 +52,8 @@ def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Tr
             problems.append((provider, answer))
             continue
         yield _started(path, provider, value, settings)
+        if not serves:
+            yield from _blind(value)
         serves = True
     for provider, answer in problems:
         yield _failed(path, provider, answer, serves=serves)
@@ -65,7 +68,7 @@ def main() -> None:
     from runtime.load import load_and_check
     from runtime.threads import limit_threads
 
-    path, text, whom, threads = sys.argv[1:5]
+    path, text, whom, threads, looked = sys.argv[1:6]
     provider, trust = msgspec.json.decode(text, type=Provider), msgspec.json.decode(whom, type=Trust)
     try:
         bundle, scorer, found = load_and_check(
@@ -76,16 +79,29 @@ def main() -> None:
         print(msgspec.json.encode({"refused": refused}).decode())
         return
     from runtime.cli.warm import frame_ms
+    from runtime.load import golden_images
+    from runtime.regions import find_blind
 
+    where = scorer.preprocess, scorer.grid, golden_images(bundle, scorer.grid)[0].shape[:2]
+    views = msgspec.json.decode(looked, type=dict[str, View])
+    blind = [(one.what, one.remedy) for name, view in views.items() for one in find_blind(name, view, *where)]
     figures = {**msgspec.to_builtins(found), "good": found.good, "id": bundle.id, "bank": bundle.manifest.coreset.size}
-    print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer)}).decode())
+    print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer), "blind": blind}).decode())
 
 
 def _attempt(settings: Settings, path: str, provider: Provider) -> Answer:
     trust = settings.trust
     timeout_s = _BUILDING_S if trust.rebuild_index or provider.name != CPU.name else TIMEOUT_S
     provider_, trust_ = (msgspec.json.encode(section).decode() for section in (provider, trust))
-    return ask(__name__, path, provider_, trust_, str(settings.threads), timeout_s=timeout_s)
+    views = {name: View.of(one) for name, one in settings.cameras.items() if (one.bundle or settings.bundle) == path}
+    looked = msgspec.json.encode(views).decode()
+    return ask(__name__, path, provider_, trust_, str(settings.threads), looked, timeout_s=timeout_s)
+
+
+def _blind(value: dict[str, Any]) -> Iterator[Finding]:
+    """Name regions of cameras in which nothing is seen with this bundle."""
+    for what, remedy in value.get("blind", ()):
+        yield Finding("regions", "fail", what, remedy, SettingsError.exit_code)
 
 
 def _started(path: str, provider: Provider, value: dict[str, Any], settings: Settings) -> Finding:
