@@ -15,6 +15,7 @@ TEMPORARY = "make room, or set TMPDIR to another folder"
 """The remedy where the folder is the one for temporary files."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})  # of file systems that have nothing to wait for
 _PUBLIC = 0o666  # less the umask
 _PART = "only a part of it was taken"
 _TRY_BYTES = 1 << 20
@@ -128,4 +129,8 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
         stream.flush()
-        os.fsync(stream.fileno())
+        try:
+            os.fsync(stream.fileno())
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
