@@ -47,7 +47,7 @@ _NUMBER = re.compile(r"[0-9]{1,6}(?:[x*:.-][0-9]{1,6})?")
 _WORD = re.compile(r"[0-9A-Za-z][A-Za-z0-9._-]{0,15}")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]*)(?::[0-9]{0,5})?", flags=re.ASCII)
 _STRONG_HOST = re.compile(r"(?:\[.*\]|localhost|[\w-]+(?:\.[\w-]+)+)(?::[0-9]{0,5})?", flags=re.ASCII)
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}://")
 _BOUNDARY = re.compile(r"(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])|(?<=[a-z])(?=[A-Z])")
 _PAIR_IN_PATH = re.compile(r"(?:^|[_&;,!?])([^_&;,!?=]*)=")
 _SECRET_IN_PATH = re.compile(rf"(?i)(^|[_,.!~ -])({'|'.join(sorted(_SECRET_WORDS))})([_,.!~ -]).+")
@@ -60,7 +60,9 @@ _ASSIGNMENT = re.compile(
     r"""("[^"]*"|'[^']*'|[^\s&;,'"]+)"""
 )
 _AUTHORIZATION = re.compile(r"""(?i)(authorization\s*[:=]\s*)[^\s"'][^\r\n"']*""")
-_BEHIND = re.compile(r"""[\]'"`.,:;!)}>]+$""")  # of a URL in a sentence
+_BEHIND = """]'"`.,:;!)}>\r\n"""  # of a URL in a sentence
+_SPACE = re.compile(r"\s")
+_MAX_URL = 8192  # longer than any
 _MAX_ROUNDS = 3  # of percent-decoding
 _MIN_TOKEN = 6
 _TOKEN_SHARE = 0.25  # of boundaries between digits, small and capital letters; `h264Preview` has 0.18
@@ -95,18 +97,27 @@ def without(source: str, text: str) -> str:
 
 
 def _line(line: str) -> str:
-    scheme = _SCHEME.search(line)
-    if scheme is None:
-        return _assignments(line)
-    rest = line[scheme.end() :]
-    word = re.match(r"\S*", rest)
-    length = word.end() if word else 0
-    authority = re.split(r"[/?#]", rest[:length], maxsplit=1)[0]
-    if "@" not in rest[:length] and not _HOST.fullmatch(_BEHIND.sub("", authority)):  # a password with a space in it
-        at = rest.rfind("@")
-        length = at + len(re.match(r"\S*", rest[at:])[0]) if at > 0 else length  # type: ignore[index]
-    url = _BEHIND.sub("", rest[:length])
-    return f"{_assignments(line[: scheme.end()])}{_behind_scheme(url)}{_line(rest[len(url) :])}"
+    shown, at = [], 0
+    while scheme := _SCHEME.search(line, at):
+        end = _end_of_url(line, scheme.end())
+        shown += [_assignments(line[at : scheme.end()]), _behind_scheme(line[scheme.end() : end])]
+        at = end
+    return "".join([*shown, _assignments(line[at:])])
+
+
+def _end_of_url(line: str, start: int) -> int:
+    """Guess where a URL ends whose scheme ends at `start`: before a space, and what a sentence may have behind it."""
+    end = _end_of_word(line, start)
+    authority = re.split(r"[/?#]", line[start:end], maxsplit=1)[0]
+    if "@" not in line[start:end] and not _HOST.fullmatch(authority.rstrip(_BEHIND)):
+        at = line.rfind("@", start)  # a password with a space in it
+        end = _end_of_word(line, at) if at > 0 else end
+    return start + len(line[start:end].rstrip(_BEHIND))
+
+
+def _end_of_word(line: str, start: int) -> int:
+    space = _SPACE.search(line, start)
+    return space.start() if space else len(line)
 
 
 def _assignments(text: str) -> str:
@@ -115,6 +126,8 @@ def _assignments(text: str) -> str:
 
 def _behind_scheme(rest: str) -> str:
     """Return user info, host, path, query and fragment without secrets."""
+    if len(rest) > _MAX_URL:
+        return HIDDEN
     authority, tail = _split(rest)
     _, at, host = authority.rpartition("@")
     if "@" in tail:

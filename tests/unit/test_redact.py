@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import quote
 
 import pytest
@@ -45,6 +46,9 @@ PLACES = [
     'gst:souphttpsrc location=http://10.0.0.4/x extra-headers="x,Authorization=(string){encoded}" ! jpegdec',
 ]
 """A secret raw, percent-encoded or in quotes, in every place where a camera, a proxy or GStreamer takes one."""
+
+HOSTILE_S = 2.0
+"""Of processor time, as for all readers of foreign bytes; it takes less than a tenth of that."""
 
 SHOWN = {
     "rtsp://10.0.0.4/cam/realmonitor?channel=1&subtype=0",
@@ -113,3 +117,16 @@ def test_what_is_left_of_a_name(source: str, shown: str) -> None:
 def test_ordinary_text_stays(text: str) -> None:
     """A text that is about no URL is not touched."""
     assert scrub(text) == text
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a://", "a:// ", "a://! ", "x@", ")", "password=", 'password="', "_", "a=", "%25", "authorization:", "-1a"],
+)
+def test_hostile_text_costs_little(piece: str) -> None:
+    """What a stranger may have an error quote, 64 KiB of it, takes time in proportion and no recursion."""
+    began_s = time.process_time()
+    for text in (f"{piece * (65536 // len(piece))} x://y)z", f"rtsp://10.0.0.4/{piece * (65536 // len(piece))} x"):
+        redact(text)
+        scrub(text)
+    assert time.process_time() - began_s < HOSTILE_S
