@@ -168,8 +168,8 @@ def _segments(segments: list[str]) -> Iterator[str]:
 
 
 def _segment(plain: str) -> str:
-    if "/" in plain:
-        return _path(plain)
+    if "/" in plain and "=" not in plain:  # an encoded one
+        return HIDDEN
     if ";" in plain:
         first, *others = plain.split(";")
         return ";".join([_segment(first), *map(_parameter, others)])
