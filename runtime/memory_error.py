@@ -37,16 +37,20 @@ def memory_named() -> Iterator[None]:
 def out_of_memory(error: BaseException) -> NotEnoughMemory | None:
     """Return the one line for an error that means that memory is missing; None for others.
 
-    Such are MemoryError (numpy's too), ENOMEM, and what OpenCV, ONNX Runtime, hnswlib and torch say in words.
+    Such are MemoryError (numpy's too), ENOMEM, what OpenCV, ONNX Runtime, hnswlib and torch say in words, and what was
+    raised from one of these.
     """
-    if not isinstance(error, Exception) or not _means_memory(error):
+    first: BaseException | None = error
+    while first is not None and not _means_memory(first):  # what was made of it may blame a picture or a graph
+        first = first.__cause__
+    if first is None:
         return None
-    said = str(error).strip().splitlines()
+    said = str(first).strip().splitlines()
     detail = f" ({said[0][:200]})" if said else ""
     return NotEnoughMemory(f"not enough memory{detail}", remedy=REMEDY)
 
 
-def _means_memory(error: Exception) -> bool:
+def _means_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge_config.errors import UnreadableImage
 from edge_config.manifest import FULL_DEPTH
 from runtime.frame import Image
+from runtime.memory_error import out_of_memory
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 """Endings of picture files, in lower case."""
@@ -106,8 +107,11 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
     if data and not cut_png:
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error:  # sizes beyond OpenCV's own limits
-            image = None
+        except cv2.error as error:
+            told = out_of_memory(error)
+            if told is not None:
+                raise told from error
+            image = None  # sizes beyond OpenCV's own limits
     if image is None:
         raise UnreadableImage("truncated, damaged or not a picture that OpenCV can read", where=str(path))
     return image

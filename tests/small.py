@@ -30,6 +30,9 @@ LAYERS = ("map_1", "map_3")
 
 HEIGHT, WIDTH = 120, 160
 
+PROGRESS = "patchedge-export fit: "
+"""How a line of progress begins."""
+
 
 class Done(NamedTuple):
     """What a command did."""
@@ -37,6 +40,11 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def errors_of(said: str) -> list[str]:
+    """Give the lines on stderr that are neither notes nor progress, which a slow machine prints."""
+    return [line for line in said.splitlines() if ": note: " not in line and not line.startswith(PROGRESS)]
 
 
 def call_export(*words: Any) -> Done:

@@ -34,7 +34,7 @@ from runtime.prune import PrunedSearch
 from runtime.scorer import Scorer
 from runtime.search import GraphSearch
 from runtime.threads import limit_threads
-from tests.small import call_export, colour_picture, small_options, write_colours
+from tests.small import call_export, colour_picture, errors_of, small_options, write_colours
 
 FEATURES = 1e-4
 """The promise to users: ONNX Runtime against the network's own program, of a patch's length."""
@@ -191,7 +191,7 @@ def test_fit_that_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     done = call_export("fit", *words)
     assert done.code == 73, done.err
     assert done.out == ""
-    assert len([line for line in done.err.splitlines() if ": note: " not in line]) == 1
+    assert len(errors_of(done.err)) == 1
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -20,7 +20,7 @@ from edge_config.errors import NotEnoughMemory, NotWritten
 from export.room import FACTOR, Room, Work, needed, require
 from runtime.memory_error import out_of_memory
 from tests.processes import EXPORT
-from tests.small import LAYERS, call_export, small_network, small_options
+from tests.small import LAYERS, call_export, errors_of, small_network, small_options
 
 WORK = Work(
     pictures=40,
@@ -96,7 +96,7 @@ def test_fit_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(export.seal, "embed_pictures", None)
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
-    assert len(done.err.splitlines()) == 1
+    assert len(errors_of(done.err)) == 1
     assert "of memory are left" in done.err
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -132,7 +132,7 @@ def test_memory_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(export.seal, "make_memory", lambda *_: MISSING[who]())
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
-    lines = [line for line in done.err.splitlines() if ": note: " not in line]
+    lines = errors_of(done.err)
     assert len(lines) == 1
     assert "not enough memory" in lines[0]
     assert "close other programs" in lines[0]

@@ -15,7 +15,7 @@ from runtime.frame import Image
 from runtime.load import load
 from tests.pictures import checkered, darkfield, flat, spot
 from tests.processes import DEVICE, ENOUGH_S, call, started
-from tests.small import LAYERS, Done, call_export, small_network
+from tests.small import LAYERS, Done, call_export, errors_of, small_network
 
 COUNT = 16
 
@@ -76,7 +76,7 @@ def test_pictures_that_differ_in_nothing_that_is_seen_are_named_as_such(tmp_path
 
 def assert_said(folder: Path, done: Done, said: str) -> None:
     assert done.code == 2
-    assert len([line for line in done.err.splitlines() if ": note: " not in line]) == 1
+    assert len(errors_of(done.err)) == 1
     assert said in done.err
     assert "version" not in done.err
     assert not (folder / "x.bundle").exists()
