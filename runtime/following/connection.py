@@ -21,6 +21,10 @@ HEARTBEAT_MS = 5000
 
 HEARTBEAT_TIMEOUT_MS = 15000
 
+CONNECT_MS = 3000
+"""Who is not connected by then tries anew: TCP's own tries are ever further apart, and a network that was silent for a
+minute would be back for half a minute before anybody noticed."""
+
 
 class Connection:
     """Connected sockets. ZeroMQ connects, and again after a loss, by itself. Use it from one thread.
@@ -127,6 +131,7 @@ def connect(socket: zmq.Socket[bytes], url: str, keys: Keys | None) -> None:
         (zmq.MAXMSGSIZE, MOST_BYTES),
         (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
         (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS),
+        (zmq.CONNECT_TIMEOUT, CONNECT_MS),
     ):
         socket.set(option, value)
     if keys is not None:

@@ -41,6 +41,12 @@ FAST_MS = {5000: 200, 15000: 600, 3000: 500}
 DEVICE_MS = {zmq.HEARTBEAT_IVL: 200, zmq.HEARTBEAT_TIMEOUT: 600, zmq.HEARTBEAT_TTL: 600}
 """The device's own, shortened likewise: it gives connections up while the cable is out, and no client is told."""
 
+SILENT_S = 13.0
+"""A network is silent for so long: by then TCP's tries to connect are 8 s apart."""
+
+BACK_S = 2.5
+"""Who tries anew is back so soon after that (0.3 to 0.8 s were measured), who waits for TCP after 7.5 s."""
+
 WAIT_S = 20.0
 """For an alert after the cable is back: more means that the loop is deaf. ZeroMQ's own reconnect takes 0.1 s, TCP's
 first retries after a lost packet 1, 3 and 7 s."""
@@ -85,6 +91,10 @@ class Cable:
     def plug(self, state: str) -> None:
         """Put the cable in ("up"), or pull it out ("down")."""
         _ip("-n", self.here, "link", "set", self.here, state)
+
+    def silence(self, verb: str) -> None:
+        """Have the device's end send nothing ("add"), as if a switch between them were off, or send again ("del")."""
+        _ip("-n", self.here, "route", verb, "blackhole", f"{THERE}/32")
 
     def connections(self) -> int:
         """Count the connections that the device's kernel still knows."""
@@ -210,3 +220,38 @@ def test_plain_loop_hears_again_after_the_cable_was_out(
                 heard.get()
             cable.plug("up")
             assert device.alert_until(heard).startswith("cam1 ")
+
+
+SUBSCRIBER = f"""
+from runtime.client import Subscriber
+from runtime.following import connection
+
+connection.HEARTBEAT_MS, connection.HEARTBEAT_TIMEOUT_MS, connection.CONNECT_MS = {tuple(FAST_MS.values())}
+for received in Subscriber("tcp://{HERE}:5556", kinds=["alert"]):
+    print(received.message.camera, received.message.phase)
+"""
+"""The same with `Subscriber`."""
+
+
+def test_who_listens_is_back_soon_after_a_network_that_was_silent(
+    cable: Cable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no cable says that it is out, neither the loop nor `Subscriber` waits for ever longer pauses of TCP."""
+    monkeypatch.setattr(listener, "OPTIONS", {**listener.OPTIONS, **DEVICE_MS})
+    with ExitStack() as stack:
+        with cable.at_the_device():
+            device = Device(tmp_path, stack)
+        programs = [stack.enter_context(running(one, cable.there)) for one in (fast(loop_of_readme()), SUBSCRIBER)]
+        for heard in programs:
+            assert device.alert_until(heard).startswith("cam1 start")
+        cable.silence("add")
+        for heard, silent_s in zip(programs, (SILENT_S, 0.1), strict=True):
+            with pytest.raises(Empty):
+                while heard.get(timeout=silent_s):
+                    pass
+        wait_until_given_up(device, cable)
+        cable.silence("del")
+        began_s = time.monotonic()
+        for heard in programs:
+            assert device.alert_until(heard).startswith("cam1 ")
+            assert time.monotonic() - began_s < BACK_S
