@@ -16,7 +16,7 @@ import pytest
 
 import export.room
 import export.seal
-from edge_config.errors import NotEnoughMemory, NotWritten
+from edge_config.errors import BundleGraphInvalid, NotEnoughMemory, NotWritten
 from export.room import FACTOR, Room, Work, needed, require
 from runtime.memory_error import out_of_memory
 from tests.processes import EXPORT
@@ -137,6 +137,25 @@ def test_memory_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.
     assert "not enough memory" in lines[0]
     assert "close other programs" in lines[0]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_picture_is_not_blamed_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that is not decoded for want of memory is neither damaged nor skipped."""
+    words = small_options(tmp_path, tmp_path / "x.bundle")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: MISSING["opencv"]())
+    done = call_export("fit", *words, "--skip-bad")
+    assert done.code == UNAVAILABLE
+    assert "not enough memory" in done.err
+    assert "damaged" not in done.err
+
+
+def test_a_graph_is_not_blamed_for_memory() -> None:
+    """Whatever is made of an error, the first of the chain says that memory is missing."""
+    refused = BundleGraphInvalid("ONNX Runtime refuses it", where="model.onnx")
+    refused.__cause__ = RuntimeError("Failed to allocate memory for requested buffer of size 1200")
+    assert "Failed to allocate" in str(out_of_memory(refused))
+    refused.__cause__ = RuntimeError("Protobuf parsing failed")
+    assert out_of_memory(refused) is None
 
 
 @pytest.mark.parametrize(
