@@ -17,7 +17,7 @@ from runtime.load import load, load_and_check
 from tests.forge import reseal
 from tests.small import LAYERS, Done, call_export, colour_picture, small_network
 
-COUNT, SEEDS = 16, 12
+COUNT, SEEDS = 12, 5
 NOISE = 20.0  # of 4,096 levels
 
 
