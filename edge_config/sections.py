@@ -56,8 +56,9 @@ class Alerts(Section, frozen=True):
         threshold: a score above it is anomalous; by default the bundle's.
         hysteresis: a score is quiet only where it is at most (1 - hysteresis) times the threshold; frames between the
             two neither begin nor end an alert.
-        min_frames: an alert begins with so many anomalous frames, at no time fewer than the quiet ones between them,
-        min_ms: and not before they last so long.
+        min_frames: an alert begins with so many anomalous frames, at no time fewer than the quiet ones between them; by
+            default with 2, or with 1 from a camera whose frames are more than 250 ms apart,
+        min_ms: and not before they last so long (that one lasts as long as the frames are apart).
         merge_ms: an alert ends when frames were quiet for so long: a shorter gap belongs to it. One that flickers waits
             for 6 times its longest gap, at most for 10 times `merge_ms`. 0: every quiet frame ends it.
         cooldown_ms: after an alert ends no other begins for so long.
@@ -68,7 +69,7 @@ class Alerts(Section, frozen=True):
 
     threshold: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     hysteresis: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    min_frames: Annotated[int, Meta(ge=1, le=10_000)] = 2
+    min_frames: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     min_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 150
     merge_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 1000
     cooldown_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 0

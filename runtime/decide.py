@@ -24,6 +24,12 @@ NORMAL_AGAIN = "normal again"
 
 _MS = 1_000_000  # nanoseconds
 
+SLOW_MS = 250
+"""Of what is in view for half a second, a camera whose frames are further apart than this may have one frame only."""
+
+MIN_FRAMES = 2
+"""Where the settings say nothing, and frames are not so far apart."""
+
 # Chosen by simulation of minutes around the threshold at 5, 15 and 25 frames a second; see README, "Alerts".
 WAIT_FACTOR = 6
 """An alert that flickers waits for its end for so many times the longest gap between its frames."""
@@ -101,6 +107,7 @@ class Decide:
         self._event: _Event | None = None
         self._before: _Event | None = None  # the last alert
         self._now_ns = 0
+        self._steps_ns = (0, 0)  # between the last three frames
         self._ended_ns: int | None = None
         self.threshold = threshold
 
@@ -136,6 +143,7 @@ class Decide:
         over = value > self._threshold
         if result.repeated:
             return Decision("anomalous" if over else "normal", None)
+        self._steps_ns = (self._steps_ns[1], frame.clock_ns - self._now_ns if self._now_ns else 0)
         self._now_ns = frame.clock_ns
         quiet = not over and value <= self._threshold * (1 - self._alerts.hysteresis)
         alert = self._calm() if quiet else self._excite(frame, result, value, over=over)
@@ -201,7 +209,11 @@ class Decide:
         """Tell whether a candidate is long enough, and the last alert ended long enough ago."""
         alerts, now_ns = self._alerts, self._now_ns
         rested = self._ended_ns is None or now_ns - self._ended_ns >= alerts.cooldown_ms * _MS
-        return rested and event.frames >= alerts.min_frames and now_ns - event.since_ns >= alerts.min_ms * _MS
+        frames, lasted_ns = alerts.min_frames, now_ns - event.since_ns
+        if frames is None:  # one of few frames stands for all the time between two
+            step_ns = min(self._steps_ns)
+            frames, lasted_ns = (1, lasted_ns + step_ns) if step_ns > SLOW_MS * _MS else (MIN_FRAMES, lasted_ns)
+        return rested and event.frames >= frames and lasted_ns >= alerts.min_ms * _MS
 
 
 def _first(frame: Frame | SharedFrame, result: Result, value: float, gap_ns: int) -> _Event:

@@ -83,6 +83,32 @@ def test_object_of_half_a_second_is_an_alert(fps: float) -> None:
         assert told[1][1] < begin_s + 0.5 + 1.3  # `merge_ms`, and a frame
 
 
+@pytest.mark.parametrize("fps", [0.2, 1, 2, 3])
+def test_camera_that_takes_few_pictures_alarms_by_one(fps: float) -> None:
+    """Where frames are far apart, as of a camera that takes one picture of each part, one of them is an alert."""
+    at_s = times(fps, 40 / fps, np.random.default_rng(4))
+    scores = np.full(len(at_s), 0.9)
+    scores[20] = 1.3
+    told = alerts(at_s, scores)
+    assert told[0] == ("start", at_s[20])
+    assert [phase for phase, _ in told] == ["start", "end"]
+
+
+def test_wanted_number_of_frames_holds_for_few_pictures_too() -> None:
+    """`min_frames` in the settings counts at any rate."""
+    decide = Decide(Alerts(min_frames=3), threshold=1.0)
+    frames = [SharedFrame(1, 0, None, number, number * 10**9, number * 10**9) for number in range(1, 7)]
+    told = [decide(frame, Result(value=0.9 if frame.frame_id < 3 else 1.3)).alert for frame in frames]
+    assert [alert is not None for alert in told] == [False, False, False, False, True, False]
+
+
+@pytest.mark.parametrize("fps", [1, 2, 3])
+def test_minute_of_flicker_in_few_pictures_is_one_alert_or_two(fps: float) -> None:
+    """Every other frame over the threshold makes one alert, at most two, where frames are far apart."""
+    at_s = times(fps, MINUTE_S, np.random.default_rng(5))
+    assert 1 <= starts(alerts(at_s, np.where(np.arange(len(at_s)) % 2, 1.2, 0.8))) <= 2
+
+
 @pytest.mark.parametrize("fps", [5, 15, 25])
 @pytest.mark.parametrize("every_s", [1, 2.2, 7])
 def test_single_frames_are_none(fps: float, every_s: float) -> None:
