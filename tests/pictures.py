@@ -53,7 +53,7 @@ def odd_pictures(draw: st.DrawFn) -> Image:
 
 
 def darkfield(count: int, seed: int = 0, height: int = 120, width: int = 180) -> list[Image]:
-    """Give dark-field pictures: a bright part, now and then elsewhere, on a ground that is exactly black."""
+    """Return dark-field pictures: a bright part, now and then elsewhere, on a ground that is exactly black."""
     random = np.random.default_rng(seed)
     return [
         spot(

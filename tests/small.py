@@ -43,7 +43,7 @@ class Done(NamedTuple):
 
 
 def errors_of(said: str) -> list[str]:
-    """Give the lines on stderr that are neither notes nor progress, which a slow machine prints."""
+    """Return the lines on stderr that are neither notes nor progress, which a slow machine prints."""
     return [line for line in said.splitlines() if ": note: " not in line and not line.startswith(PROGRESS)]
 
 

@@ -40,7 +40,7 @@ UNAVAILABLE = 69
 
 
 def peak_of(*words: object) -> tuple[str, int]:
-    """Run a command; give what it said on stderr, and its peak of memory, bytes."""
+    """Run a command; return what it said on stderr, and its peak of memory, bytes."""
     process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
     said = process.stderr.read().decode()

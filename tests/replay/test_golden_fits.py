@@ -22,7 +22,7 @@ NOISE = 20.0  # of 4,096 levels
 
 
 def bits_12(number: int) -> np.ndarray:
-    """Give a piece of a photograph as a camera of 12 bits does, uint16 [H, W]."""
+    """Return a piece of a photograph as a camera of 12 bits does, uint16 [H, W]."""
     grey = cv2.cvtColor(colour_picture(number), cv2.COLOR_BGR2GRAY) * 16.0
     noise = np.random.default_rng(number).normal(0, NOISE, grey.shape)
     return np.clip(grey + noise, 0, 4095).astype(np.uint16)

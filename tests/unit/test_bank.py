@@ -41,7 +41,7 @@ def embed(count: int, there: int, folder: Path | None = None) -> Features:
 
 
 def whole(features: Features) -> np.ndarray:
-    """Give all of them, float32 [pictures, patches, D]."""
+    """Return all of them, float32 [pictures, patches, D]."""
     return np.array(list(features), dtype=np.float32).reshape(-1, PATCHES, DIMENSION)
 
 

@@ -40,14 +40,14 @@ TOLERANCE = 1e-3
 
 
 def embed(tensor: np.ndarray) -> np.ndarray:
-    """Give features that repeat: whole numbers, and each patch once more at the other end of the picture."""
+    """Return features that repeat: whole numbers, and each patch once more at the other end of the picture."""
     random = np.random.default_rng(int(tensor.sum()))
     half = random.integers(0, 3, (SIDE * SIDE // 2, DIMENSION)).astype(np.float32)
     return np.concatenate([half, half[::-1]])
 
 
 def rounded(change: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Give the same features, but for so much."""
+    """Return the same features, but for so much."""
 
     def other(tensor: np.ndarray) -> np.ndarray:
         features = embed(tensor)
@@ -58,7 +58,7 @@ def rounded(change: float) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def bank(seed: int) -> np.ndarray:
-    """Give entries of which many are equally far from a patch, and some are equal."""
+    """Return entries of which many are equally far from a patch, and some are equal."""
     random = np.random.default_rng(seed)
     distinct = random.integers(0, 3, (ENTRIES // 2, DIMENSION)).astype(np.float32)
     return np.concatenate([distinct, distinct[random.permutation(len(distinct))]])
@@ -116,7 +116,7 @@ def test_other_features_are_differences(mode: str, change: float) -> None:
 
 
 def without_the_nearest(found: Neighbours) -> Neighbours:
-    """Give what a search finds that misses the entry that decides."""
+    """Return what a search finds that misses the entry that decides."""
     top = np.argmax(found.distance)
     distance = found.distance.copy()
     distance[top] *= np.float32(1.1)

@@ -149,7 +149,7 @@ def test_any_picture_can_be_damaged(pictures: list[Image], seed: int) -> None:
 
 
 def pixels(tensor: np.ndarray) -> np.ndarray:
-    """Give the pixels themselves as patches."""
+    """Return the pixels themselves as patches."""
     return tensor.reshape(-1, 3).astype(np.float32)
 
 
