@@ -14,6 +14,7 @@ from export.faults import synthetic_faults
 from export.index import build_index, neighbour_table
 from export.parity import resize_by_definition
 from export.scene import learn, widened
+from runtime import heat_map
 from runtime.detail import detail
 from runtime.frame import Grid, Image, Wanted
 from runtime.frozen import Frozen
@@ -176,7 +177,7 @@ def test_any_picture_is_scored_and_shown(normal: list[Image], picture: Image, mo
         assert score.value >= 0
     told = detail(scorer, features, score, picture, Wanted(0.0, -1.0, frozenset(("jpeg", "heat_map"))), 80)
     assert len(told.parts) == 2
-    heat = np.frombuffer(told.attached[1], "<f4")
+    heat = heat_map.decode(told.parts[1], told.attached[1])
     assert np.isfinite(heat).all()
     height, width = picture.shape[:2]
     for x, y, box_width, box_height in told.boxes:
