@@ -6,11 +6,9 @@ nohup ignores SIGHUP, and that is meant: it stays so.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-from pathlib import Path
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
@@ -30,10 +28,11 @@ def settle() -> None:
 
 def _open_streams() -> None:
     """Have what is closed lead nowhere: else the next file, such as the journal, would take its number."""
-    for number, (name, mode) in enumerate(_STREAMS):
-        with contextlib.suppress(OSError):
+    for number in range(len(_STREAMS)):
+        try:
             os.fstat(number)
-            continue
-        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - it takes the lowest number: this one
+        except OSError:  # noqa: PERF203 - three times
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - it takes the lowest number: this
+    for number, (name, mode) in enumerate(_STREAMS):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the end
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
