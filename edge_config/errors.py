@@ -34,6 +34,7 @@ PatchedgeError                      1   (never raised itself)
 ├── ParityRefused                  73   the gate: the graph or index is not what was learnt, no bundle was made
 ├── UnavailableError               69   something outside is not there
 │   ├── SourceUnavailable               camera, file or URL does not open
+│   │   └── LoginRefused                    a camera that refuses user and password
 │   ├── SourceLost                      a camera that was open delivers no more
 │   ├── NothingScored                   a recording of which no frame could be scored
 │   ├── AddressUnavailable              a socket cannot be bound or reached
@@ -212,6 +213,10 @@ class UnavailableError(PatchedgeError):
 
 class SourceUnavailable(UnavailableError):
     """A camera, file or URL does not open."""
+
+
+class LoginRefused(SourceUnavailable):
+    """A camera refuses user and password, or wants some."""
 
 
 class SourceLost(UnavailableError):

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.parse import quote
 
-from edge_config.errors import SourceUnavailable
+from edge_config.errors import LoginRefused, SourceUnavailable
 from edge_config.sections import Transport
 from runtime import address, v4l2
 from runtime.inquiry import Inquiry, Place, Reply
@@ -32,6 +32,8 @@ STEP_S = 3.0
 
 TOTAL_S = 10.0
 """For all of them."""
+
+ENCRYPTED = {"rtsps", "https"}
 
 _MAX_HOPS = 3  # of redirections
 _MAX_ADDRESSES = 2  # of a name
@@ -57,11 +59,12 @@ class _Found(Exception):
         what: is wrong.
         remedy: against it.
         by_failing: it is wrong only because the source does not open, while the camera's answer is good.
+        login: it is the login that is refused.
     """
 
-    def __init__(self, what: str, remedy: str, *, by_failing: bool = False) -> None:
+    def __init__(self, what: str, remedy: str, *, by_failing: bool = False, login: bool = False) -> None:
         super().__init__(what)
-        self.what, self.remedy, self.by_failing = what, remedy, by_failing
+        self.what, self.remedy, self.by_failing, self.login = what, remedy, by_failing, login
 
 
 def explain(
@@ -80,7 +83,8 @@ def explain(
     except _Found as found:
         if opened and found.by_failing:
             return error
-        return SourceUnavailable(found.what, where=error.where, remedy=found.remedy)
+        kind = LoginRefused if found.login else SourceUnavailable
+        return kind(found.what, where=error.where, remedy=found.remedy)
     except (OSError, ValueError, LookupError, UnicodeError):  # the look has failed: what is known stays
         pass
     return error
@@ -244,15 +248,18 @@ def _judge(reply: Reply, place: Place) -> str:
     """
     code = reply.code
     if code == 401 and place.login is None:  # noqa: PLR2004 - these numbers are names
-        raise _Found("wants a user and a password (401)", "write USER:PASSWORD@ before the host in the URL")
+        raise _Found("wants a user and a password (401)", "write USER:PASSWORD@ before the host in the URL", login=True)
     if code == 401:  # noqa: PLR2004
         raise _Found(
             "wrong user or password (401)",
             "correct them; what is special in them is percent-encoded, such as %40 for @",
+            login=True,
         )
     if code == 403:  # noqa: PLR2004
         raise _Found(
-            "wrong user or password, or this user may not see it (403)", "correct them, or allow it at the camera"
+            "wrong user or password, or this user may not see it (403)",
+            "correct them, or allow it at the camera",
+            login=True,
         )
     if code in {404, 410, 454}:
         raise _Found(
@@ -268,11 +275,13 @@ def _judge(reply: Reply, place: Place) -> str:
 
 
 def _moved(there: str, place: Place) -> str:
-    """Return the URL that a redirection leads to, with the login where it is the same host's."""
+    """Return the URL that a redirection leads to, with the login where it is the same host's and no less encrypted."""
     if there.startswith("/"):
         there = f"{place.scheme}://{place.host}:{place.port}{there}"
     after = Place.of(there)
     if after is None or after.login or place.login is None or after.host != place.host:
+        return there
+    if place.scheme in ENCRYPTED and after.scheme not in ENCRYPTED:
         return there
     login = ":".join(quote(word, safe="") for word in place.login)
     scheme, _, rest = there.partition("://")

@@ -116,8 +116,8 @@ class Feed:
     Attributes:
         live: the source is a camera or a stream: the newest frame is kept only. A recording loses no frame.
         reconnects: connections that ended, by reason: `stalled` (no frame for `stall_ms`), `lost` (it delivers no
-            more), `absent` (it does not open), `crashed` (the capture process died), `memory` (the kernel killed it
-            for want of memory), `asked` (by `reconnect`).
+            more), `absent` (it does not open), `refused` (not with this login), `crashed` (the capture process died),
+            `memory` (the kernel killed it for want of memory), `asked` (by `reconnect`).
         paced: the source is a stream that comes in bursts, and its frames are taken up by their time stamps.
         depth: bits that are used in pictures of 16 bits.
     """
@@ -152,7 +152,7 @@ class Feed:
         """
         self._kind = address.kind(camera.source)
         self.live = self._kind != "recording"
-        self.reconnects = {"stalled": 0, "lost": 0, "absent": 0, "crashed": 0, MEMORY: 0, "asked": 0}
+        self.reconnects = {"stalled": 0, "lost": 0, "absent": 0, "refused": 0, "crashed": 0, MEMORY: 0, "asked": 0}
         self.paced = False
         self._name = name
         self._camera = camera
@@ -330,6 +330,8 @@ class Feed:
             self.reconnects[over.cause] += 1
             self._change("stalled" if over.cause == "stalled" else "disconnected", over.what, over.remedy)
             waits = self._patience if over.cause == MEMORY else self._backoff
+            if over.cause == "refused":  # each try may count against the account, and some cameras lock it
+                self._backoff.be_patient()
             self._wait(waits.after(delivered_s), devices, pauses)
 
     def _wait(self, seconds: float, devices: list[str], pauses: int) -> None:

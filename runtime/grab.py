@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from edge_config.errors import PatchedgeError, SourceUnavailable
+from edge_config.errors import LoginRefused, PatchedgeError, SourceUnavailable
 from edge_config.manifest import FULL_DEPTH
 from edge_config.sections import Clips, Transport
 from runtime import address
@@ -167,13 +167,14 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     """Word, the last one: no more frames.
 
     Attributes:
-        cause: `end` of a recording, `absent` if it did not open, `lost` if it delivers no more.
+        cause: `end` of a recording, `absent` if it did not open, `refused` if not with this login, `lost` if it
+            delivers no more.
         what: what is wrong.
         line: the same in a whole line, with place and remedy.
         remedy: what the user can do about it.
     """
 
-    cause: Literal["end", "absent", "lost"]
+    cause: Literal["end", "absent", "refused", "lost"]
     what: str
     line: str
     remedy: str = ""
@@ -337,11 +338,16 @@ def _play(play: Callable[[_Grab], Ended], grab: _Grab, source: str) -> Ended:
     except LinkClosed:
         raise
     except PatchedgeError as error:
-        absent = isinstance(error, SourceUnavailable)
-        return Ended("absent" if absent else "lost", error.what, str(error), error.remedy)
+        return Ended(_cause(error), error.what, str(error), error.remedy)
     except Exception as error:  # noqa: BLE001 - whatever a driver throws, the runtime must hear of it
         what = address.without(source, f"capture failed ({type(error).__name__}: {error})")
         return Ended("lost", what, what)
+
+
+def _cause(error: PatchedgeError) -> Literal["absent", "refused", "lost"]:
+    if isinstance(error, LoginRefused):
+        return "refused"
+    return "absent" if isinstance(error, SourceUnavailable) else "lost"
 
 
 def _film(clips: Clips, link: Link[Order]) -> Filming | None:

@@ -20,7 +20,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATES: tuple[State, ...] = get_args(State)
 
 DROPPED = ("newer", "no slot", "degraded", "too old", "paused", "not scored")
-RECONNECTED = ("stalled", "lost", "absent", "crashed", "memory", "asked")
+RECONNECTED = ("stalled", "lost", "absent", "refused", "crashed", "memory", "asked")
 RESTARTED = ("crashed", "memory", "hung", "start")
 RELOADED = ("taken", "refused")
 GAPS = (*TYPES, "other")

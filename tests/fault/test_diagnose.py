@@ -15,13 +15,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import cv2
 import pytest
 
 from edge_config.errors import SourceUnavailable
+from edge_config.sections import Camera
 from runtime import diagnose, v4l2
 from runtime.client import Subscriber
+from runtime.feed import Feed
 from tests.fakes.server import Answer, reply, serving
 from tests.processes import DEVICE, ENOUGH_S, call, started
 from tests.tiny import normal_picture
@@ -384,3 +387,38 @@ def test_run_has_the_reason_as_that_of_the_state(tiny_bundle: Path, tmp_path: Pa
         ("disconnected", "wrong path: there is no such stream (404)"),
     ]
     assert "percent-encoded" in log
+
+
+class Noting(Random):
+    """Notes between what bounds the first wait is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn = threading.Event()
+        self.bounds = (0.0, 0.0)
+
+    def uniform(self, a: float, b: float) -> float:
+        """Give a wait that outlasts the test."""
+        self.bounds = (a, b)
+        self.drawn.set()
+        return ENOUGH_S * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "least_s", "reason"), [("401 Unauthorized", 20.0, "refused"), ("404 Not Found", 0.1, "absent")]
+)
+def test_refused_login_is_not_tried_soon_again(answer: str, least_s: float, reason: str) -> None:
+    """Where user and password are refused the first wait is a long one: many tries would lock the account."""
+    random = Noting()
+    with serving(lambda _: reply(answer, protocol="HTTP/1.1")) as server:
+        source = f"http://me:x@127.0.0.1:{server.port}/x"
+        feed = Feed(
+            "top", Camera(source=source, reconnect_min_s=0.1, reconnect_max_s=40.0), lambda _: None, random=random
+        )
+        feed.start()
+        try:
+            assert random.drawn.wait(ENOUGH_S)
+        finally:
+            feed.close()
+    assert random.bounds[0] == least_s
+    assert {name: count for name, count in feed.reconnects.items() if count} == {reason: 1}

@@ -19,12 +19,28 @@ class Highest(Random):
         return max(a, b)
 
 
+class Lowest(Random):
+    """Draws the shortest wait that is allowed."""
+
+    def uniform(self, a: float, b: float) -> float:
+        """Give the lower bound."""
+        return min(a, b)
+
+
 def test_waits_double_up_to_the_longest_and_begin_anew_after_success() -> None:
     """The bound of the waits doubles from try to try, ends at the longest, and is reset by what worked for a while."""
     backoff = Backoff(0.5, 30, Highest())
     assert [backoff.after(0) for _ in range(8)] == [1, 2, 4, 8, 16, 30, 30, 30]
     assert backoff.after(STEADY_S / 2) == 30
     assert [backoff.after(STEADY_S), backoff.after(0)] == [1, 2]
+
+
+def test_waits_are_long_at_once_where_to_try_soon_would_do_harm() -> None:
+    """Patience makes every wait at least half of the longest, until something worked for a while."""
+    backoff = Backoff(0.5, 30, Lowest())
+    backoff.be_patient()
+    assert [backoff.after(0), backoff.after(0)] == [15, 15]
+    assert backoff.after(STEADY_S) == 0.5
 
 
 @given(st.floats(0.01, 3600), st.floats(0.01, 3600), st.integers(0, 2**32), st.lists(st.floats(0, 60), max_size=50))
