@@ -269,6 +269,7 @@ def test_reconnect_throws_the_connection_away(remote: Remote) -> None:
     with reading(remote.source, **PATIENT) as reader:
         remote.do(PICTURE)
         reader.feed.give_back(reader.next())
+        wait_until(lambda: len(children()) == 1)  # one of an earlier test may be about to end
         (before,) = children()
         reader.feed.reconnect()
         reader.state("disconnected")
