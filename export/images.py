@@ -45,6 +45,9 @@ class Pictures:
         """
         if not os.path.exists(path):  # unlike Path.exists, False for names that no disk can hold
             raise NoImages("no such file or folder", where=str(path))
+        if not (os.path.isfile(path) or os.path.isdir(path)):
+            remedy = "take pictures of a camera with `patchedge record`"
+            raise NoImages("neither a folder nor a file", where=str(path), remedy=remedy)
         self.skipped: list[str] = []
         self._path = path
         self._skip_bad = skip_bad

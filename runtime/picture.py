@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,10 +99,7 @@ def to_8_bits(image: Deep, depth: int) -> Image:
 
 
 def _decode(path: Path, flags: int) -> NDArray[Any]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror})", where=str(path)) from error
+    data = _bytes_of(path)
     image = None
     cut_png = data.startswith(_PNG_START) and _PNG_END not in data  # libpng would print a line of its own
     if data and not cut_png:
@@ -115,3 +113,15 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
     if image is None:
         raise UnreadableImage("truncated, damaged or not a picture that OpenCV can read", where=str(path))
     return image
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Return what a file holds; one would wait for a pipe, and a device may never end."""
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes() if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror})", where=str(path)) from error
+    if data is None:
+        raise UnreadableImage("a pipe, a socket or a device, not a file", where=str(path))
+    return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -278,3 +279,22 @@ def test_a_file_that_is_neither_picture_nor_video_is_refused(tmp_path: Path, nam
     (tmp_path / name).write_bytes(content)
     with pytest.raises(NoImages, match=name):
         Pictures(tmp_path / name)
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_no_picture(tmp_path: Path):
+    """A pipe with the name of a picture is refused at once, as nobody may ever write into it; others are read."""
+    os.mkfifo(tmp_path / "a.png")
+    write(tmp_path / "b.png", smooth())
+    with pytest.raises(UnreadableImage, match=r"a\.png: a pipe, a socket or a device, not a file"):
+        list(Pictures(tmp_path))
+    passing = Pictures(tmp_path, skip_bad=True)
+    assert [Path(name).name for name, _ in passing] == ["b.png"]
+    assert passing.skipped == [str(tmp_path / "a.png")]
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_nothing_to_learn_from(device: str):
+    """A device in place of the pictures is an error that says how to take pictures of a camera."""
+    with pytest.raises(NoImages, match=r"neither .* nor .*; take pictures of a camera with `patchedge record`"):
+        Pictures(Path(device))
