@@ -72,7 +72,14 @@ class PatchedgeError(Exception):
         self.what, self.where, self.remedy = what, where, remedy
         line = f"{where}: {what}" if where else what
         line = f"{line}; {remedy}" if remedy else line
-        super().__init__(" ".join(line.split()))
+        super().__init__(_printable(" ".join(line.split())))
+
+
+def _printable(line: str) -> str:
+    """Return a line in which what commands a terminal stands as its code: a stranger may have named a file so."""
+    if line.isprintable():
+        return line
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
 
 
 class UsageError(PatchedgeError):

@@ -46,6 +46,7 @@ _SECRET_WORDS = _SECRET - {"code", "hash", "id", "pin", "headers"}
 _NUMBER = re.compile(r"[0-9]{1,6}(?:[x*:.-][0-9]{1,6})?")
 _WORD = re.compile(r"[0-9A-Za-z][A-Za-z0-9._-]{0,15}")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]*)(?::[0-9]{0,5})?", flags=re.ASCII)
+_PLACEHOLDER = re.compile(r"(?:[A-Z]+|\*|[\w.-]+):(?:PORT|\*)|\*:[0-9]{1,5}", flags=re.ASCII)  # of ours, or of ZeroMQ
 _STRONG_HOST = re.compile(r"(?:\[.*\]|localhost|[\w-]+(?:\.[\w-]+)+)(?::[0-9]{0,5})?", flags=re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}://")
 _BOUNDARY = re.compile(r"(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])|(?<=[a-z])(?=[A-Z])")
@@ -137,7 +138,7 @@ def _behind_scheme(rest: str) -> str:
             host, tail = _split(rest)
             if not _STRONG_HOST.fullmatch(host):
                 return HIDDEN
-    shown = host if _HOST.fullmatch(host) else HIDDEN
+    shown = host if _HOST.fullmatch(host) or _PLACEHOLDER.fullmatch(host) else HIDDEN
     return f"{HIDDEN}@{shown}{_tail(tail)}" if at else f"{shown}{_tail(tail)}"
 
 

@@ -103,6 +103,9 @@ def test_name_without_a_secret_is_shown_as_it_is(source: str) -> None:
         ("https://10.0.0.4/x.jpg?user=me&password=p@ss&fps=5", "https://10.0.0.4/x.jpg?user=***&password=***&fps=5"),
         ("rtsp://admin:12?34@host/x", "rtsp://***"),
         ("rtsp://admin:secret", "rtsp://***"),
+        ("tcp://*:5556", "tcp://*:5556"),
+        ("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
+        ("tcp://ADDRESS:PORT", "tcp://ADDRESS:PORT"),
         ("rtsps://10.0.0.4:7441/Ktq5YRnOlQSoJ1xA?enableSrtp", "rtsps://10.0.0.4:7441/***?enableSrtp"),
         ("rtsp://10.0.0.4/user=a_password=b_c_channel=1", "rtsp://10.0.0.4/user=***_password=***_channel=1"),
         ("http://h/x?p%61ssword=a&foo=b&channel=2", "http://h/x?password=***&***&channel=2"),
@@ -114,7 +117,10 @@ def test_what_is_left_of_a_name(source: str, shown: str) -> None:
     assert redact(shown) == scrub(shown) == shown
 
 
-@pytest.mark.parametrize("text", ["key `cameras.top.fps` is missing", "press-3: 3 of 4 (a=1, b=2)", "14:03:12 a: b"])
+@pytest.mark.parametrize(
+    "text",
+    ["key `cameras.top.fps` is missing", "press-3: 3 of 4 (a=1, b=2)", "14:03:12 a: b", "write tcp://ADDRESS:PORT; go"],
+)
 def test_ordinary_text_stays(text: str) -> None:
     """A text that is about no URL is not touched."""
     assert scrub(text) == text
@@ -131,3 +137,13 @@ def test_hostile_text_costs_little(piece: str) -> None:
             began_s = time.process_time()
             hide(text)
             assert time.process_time() - began_s < HOSTILE_S
+
+
+@pytest.mark.parametrize("name", ["a\x1b[31m.png", "a\x07.png", "a\x9b2J.png", "a\x7f.png", "a\u202egnp.exe"])
+def test_an_error_does_not_command_a_terminal(name: str) -> None:
+    """Control characters in the name of a file, which a stranger may have chosen, are shown and not sent."""
+    said = str(SourceUnavailable(f"no file {name}", where=f"folder/{name}", remedy="remove it"))
+    assert said.isprintable()
+    assert ".png" in said or ".exe" in said
+    plain = SourceUnavailable("größer als 4 µm: привет", where="ordner ü\n☃")
+    assert str(plain) == "ordner ü ☃: größer als 4 µm: привет"
