@@ -118,7 +118,7 @@ def _look_at_url(url: str, transport: Transport) -> None:
     for _ in range(_MAX_HOPS):
         place = Place.of(url)
         if place is None:
-            raise _Found("this URL cannot be read", f"write it as SCHEME://HOST:PORT/PATH, and {_ENCODE}")
+            raise _Found("this URL cannot be read", f"{_ENCODE}; whole it is such as rtsp://10.0.0.4:554/stream")
         inquiry = _reach(place)
         with contextlib.closing(inquiry):
             moved = _describe(inquiry, place, transport) if place.scheme.startswith("rtsp") else _get(inquiry, place)

@@ -23,6 +23,7 @@ _URL = re.compile(
     flags=re.IGNORECASE | re.DOTALL,
 )
 _UNAUTHORIZED = 401
+_STARTS = (b"RTSP/", b"HTTP/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class Inquiry:
     def _read(self) -> Reply:
         until_s = time.monotonic() + self._step_s
         data = b""
-        while b"\r\n\r\n" not in data and (more := self._more(until_s, data)):
+        while b"\r\n\r\n" not in data and _may_be_an_answer(data) and (more := self._more(until_s, data)):
             data += more
         if not data:
             raise ConnectionError
@@ -177,3 +178,8 @@ class Inquiry:
             return b""
         self._socket.settimeout(left_s)
         return self._socket.recv(MAX_BYTES)
+
+
+def _may_be_an_answer(data: bytes) -> bool:
+    """Return whether what has come so far can become one: the greeting of an SSH server never ends."""
+    return any(data[: len(start)] == start[: len(data)] for start in _STARTS)

@@ -59,6 +59,7 @@ def rtsp(describe: bytes | None, set_up: bytes | None = None) -> Answer:
         (reply("200 OK", SDP.format(codec="X-SECRET")), "its codec is not supported (X-SECRET)"),
         (reply("400 Bad Request", protocol="HTTP/1.0"), "speaks HTTP at this port, not RTSP"),
         (b"220 mail.example.com ESMTP\r\n\r\n", "does not speak RTSP at port"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak RTSP at port"),
         (b"", "hangs up when asked"),
     ],
 )
@@ -179,6 +180,16 @@ def test_redirection_is_followed() -> None:
         at = f"http://me%20w:p%40ss%3A1@127.0.0.1:{server.port}"
         assert explained(f"{at}/old").what == "wrong path: there is no such stream (404)"
         assert explained(f"{at}/ever").what == "does not open"
+
+
+@pytest.mark.parametrize("url", ["rtsp://", "rtsp://:554/x", "rtsp://h:99999/x", "http:///x"])
+def test_url_that_cannot_be_read_is_told_how_to_write_it(url: str) -> None:
+    """The remedy for a URL that is none shows a whole one, which nothing hides as if it were a secret."""
+    error = explained(url)
+    assert error.what == "this URL cannot be read"
+    assert "rtsp://10.0.0.4:554/stream" in str(error)
+    assert "%40 for @" in str(error)
+    assert "***" not in str(error)
 
 
 def test_host_and_port_that_are_not_there() -> None:
