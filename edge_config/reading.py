@@ -78,7 +78,9 @@ def read_file(path: str, *, tell_later: bool = False) -> Tree:
         tree = _read_toml(text) if ending == ".toml" else _read_yaml(text)
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # TOML's and Unicode's are ValueErrors
+    except UnicodeDecodeError as error:
+        raise SettingsError("is not UTF-8 text", where=path, remedy="save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # TOML's are ValueErrors
         raise _unreadable(error, path) from error
     if tree is None:
         raise SettingsError("holds no settings", where=path, remedy="write `key: value` lines")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from msgspec import Meta
 
 from edge_config import csi, profiles, reading, signature
 from edge_config.errors import SettingsError
-from edge_config.problems import Problem, look, refusal
+from edge_config.problems import KeyPath, Problem, dotted, look, refusal
 from edge_config.reading import Tree, lines_of
 from edge_config.sections import (
     CPU,
@@ -38,6 +39,8 @@ MAX_PORT = 65535
 read_file = reading.read_file
 """Beside `parse`, for those who need both."""
 
+
+_MAX_IPC_BYTES = 107  # of the path of a Unix socket on Linux, which ends with a zero
 
 _MOST_PROVIDER_BYTES = 8 << 10  # with keys and cores, all fit in one message to the worker
 
@@ -145,6 +148,7 @@ def _problems(settings: Settings) -> Iterator[Problem]:
     yield from _of_bind("events", settings.events.bind, insecure=settings.events.insecure, keys=keys)
     yield from _of_bind("control", settings.control.bind, insecure=settings.control.insecure, keys=keys)
     yield from _of_bind("metrics", settings.metrics.bind, insecure=settings.metrics.insecure)
+    yield from _of_paths(settings)
     for name, camera in settings.cameras.items():
         if camera.reconnect_min_s > camera.reconnect_max_s:
             said = f"key `cameras.{name}.reconnect_min_s` is above its `reconnect_max_s`"
@@ -154,6 +158,24 @@ def _problems(settings: Settings) -> Iterator[Problem]:
         yield Problem(("providers",), f"key `providers` is longer than {_MOST_PROVIDER_BYTES} bytes")
     if settings.degrade.cool_c >= settings.degrade.hot_c:
         yield Problem(("degrade", "cool_c"), "key `degrade.cool_c` is not below `degrade.hot_c`")
+
+
+def _of_paths(settings: Settings) -> Iterator[Problem]:
+    """Find paths that a shell would have changed: a folder would get the name `~`."""
+    paths: dict[KeyPath, str | int | None] = {
+        ("bundle",): settings.bundle,
+        ("journal", "path"): settings.journal.path,
+        ("clips", "folder"): settings.clips.folder,
+        ("security", "secret_key"): settings.security.secret_key,
+        ("security", "clients"): settings.security.clients,
+        **{("trust", "keys", at): key for at, key in enumerate(settings.trust.keys)},
+    }
+    for name, camera in settings.cameras.items():
+        paths |= {("cameras", name, "source"): camera.source, ("cameras", name, "bundle"): camera.bundle}
+    for key, path in paths.items():
+        if isinstance(path, str) and (path == "~" or path.startswith("~/")):
+            said = f"key `{dotted(key)}`: ~ is not replaced by a home folder"
+            yield Problem(key, said, "write the whole path")
 
 
 def _of_security(security: Security) -> Iterator[Problem]:
@@ -169,6 +191,9 @@ def _of_bind(section: str, bind: str, *, insecure: bool, keys: bool = False) -> 
     port = bind.rpartition(":")[2]
     if not bind.startswith("ipc://") and port.isdecimal() and int(port) > MAX_PORT:
         yield Problem((section, "bind"), f"key `{section}.bind`: there is no port {port}")
+    if bind.startswith("ipc://") and (size := len(os.fsencode(bind.removeprefix("ipc://")))) > _MAX_IPC_BYTES:
+        said = f"key `{section}.bind`: its path has {size} bytes, {_MAX_IPC_BYTES} are allowed"
+        yield Problem((section, "bind"), said, "name a shorter one, such as ipc:///run/patchedge/events")
     if not (insecure or keys or is_local(bind)):
         flag = " (--insecure)" if section == "events" else ""
         encrypt = "" if section == "metrics" else ", make keys with `patchedge keygen` and set security.secret_key"

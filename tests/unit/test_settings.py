@@ -58,6 +58,15 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> Non
         ({"threads": "many"}, "threads"),
         ({"device": "a/b"}, "device"),
         ({"events": {"bind": "udp://127.0.0.1:1"}}, "events.bind"),
+        ({"events": {"bind": "ipc:///tmp/" + "x" * 103}}, "key `events.bind`: its path has 108 bytes, 107 are allowed"),
+        ({"control": {"bind": "ipc:///" + "ü" * 60}}, "key `control.bind`: its path has 121 bytes"),
+        ({"bundle": "~/line.bundle"}, "key `bundle`: ~ is not replaced by a home folder; write the whole path"),
+        ({"clips": {"folder": "~/clips"}}, "key `clips.folder`: ~ is not"),
+        ({"journal": {"path": "~"}}, "key `journal.path`: ~ is not"),
+        ({"trust": {"keys": ["~/factory.pub"]}}, "key `trust.keys[0]`: ~ is not"),
+        ({"cameras": {"top": {"source": "~/a.mp4"}}}, "key `cameras.top.source`: ~ is not"),
+        ({"cameras": {"top": {"source": 0, "bundle": "~/b"}}}, "key `cameras.top.bundle`: ~ is not"),
+        ({"security": {"secret_key": "~/k", "clients": "c"}}, "key `security.secret_key`: ~ is not"),
         ({"events": {"high_water_mark": 0}}, "events.high_water_mark"),
         ({"events": None}, "events"),
         ({"control": {"port": 1}}, "unknown key `control.port`; known here: bind, insecure"),
@@ -150,6 +159,15 @@ def test_local_metrics_need_no_permission(bind: str) -> None:
 def test_local_bind_needs_no_permission(bind: str) -> None:
     """Loopback addresses and ipc are not open to the network."""
     assert settings.parse({**MINIMAL, "events": {"bind": bind}}).events.bind == bind
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize("name", ["s.yaml", "s.toml"])
+def test_another_encoding_is_named(tmp_path: Path, name: str, encoding: str) -> None:
+    """A file that an editor has saved in another encoding than UTF-8 says so, in place of a codec's words."""
+    (tmp_path / name).write_bytes("# für\n".encode(encoding))
+    with pytest.raises(SettingsError, match=r"is not UTF-8 text; save it as UTF-8"):
+        settings.read_file(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
