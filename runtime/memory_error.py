@@ -41,8 +41,10 @@ def out_of_memory(error: BaseException) -> NotEnoughMemory | None:
     raised from one of these.
     """
     first: BaseException | None = error
+    seen: set[int] = set()
     while first is not None and not _means_memory(first):  # what was made of it may blame a picture or a graph
-        first = first.__cause__
+        seen.add(id(first))
+        first = first.__cause__ if id(first.__cause__) not in seen else None  # `raise error from error` is a ring
     if first is None:
         return None
     said = str(first).strip().splitlines()

@@ -9,6 +9,7 @@ from typing import Any
 from edge_config.control import DEFAULT_CONTROL, REQUESTS
 from runtime.cli.arguments import between
 from runtime.cli.following import add_keys, keys_of
+from runtime.cli.silence import asking
 
 NAME = "ask"
 HELP = "send a request to a running device, such as status, pause, configure or picture, and print its reply"
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         request: AnyRequest = msgspec.convert({**_tree(args.fields), "request": args.request}, AnyRequest)
     except msgspec.ValidationError as error:
         raise UsageError(f"not a request ({error})", where=f"ask {args.request}", remedy="see README") from error
-    with ControlClient(args.control, keys=keys_of(args), timeout_s=args.timeout) as device:
+    with ControlClient(args.control, keys=keys_of(args), timeout_s=args.timeout) as device, asking(args.control):
         reply, parts = device.ask(request)
     if args.save is not None:
         if len(parts) != 1:

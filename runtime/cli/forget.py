@@ -7,6 +7,7 @@ import argparse
 from edge_config.control import DEFAULT_CONTROL
 from runtime.cli.arguments import between
 from runtime.cli.following import add_keys, keys_of
+from runtime.cli.silence import asking
 
 NAME = "forget"
 HELP = "have a device forget a subscriber's name: nothing is kept for it any more, and another key may take it"
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         request = msgspec.convert({"subscriber": args.subscriber}, Forget)
     except msgspec.ValidationError as error:
         raise UsageError("not the name of a subscriber", where=args.subscriber) from error
-    with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device:
+    with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device, asking(args.url):
         known = device.request(request, Forgotten).known
     print(f"{args.subscriber}: forgotten" if known else f"{args.subscriber}: the device knows no such subscriber")
     return 0

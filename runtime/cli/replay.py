@@ -6,17 +6,11 @@ import argparse
 import heapq
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 from edge_config.control import DEFAULT_CONTROL
 from runtime.cli.arguments import between
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
-from runtime.cli.silence import nobody
-from runtime.ticking import GAUGE
-
-if TYPE_CHECKING:
-    from edge_config.control import Now
-    from runtime.control_client import ControlClient
+from runtime.cli.silence import asking
 
 NAME = "replay"
 HELP = "print the alerts and states that a device has in its journal"
@@ -44,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what there is, the oldest first."""
     from edge_config import message
+    from edge_config.control import Now, Snapshot
     from edge_config.errors import UsageError
     from runtime.control_client import ControlClient
 
     since_ns = 0 if args.since is None else int(args.since.timestamp() * 1e9)
     with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device:
-        now = _now(device, args.url)
+        with asking(args.url):
+            now = device.request(Snapshot(), Now)
         topics = [
             message.topic(kind, now.device, camera)
             for kind in args.kind or message.JOURNALED
@@ -72,23 +68,6 @@ def run(args: argparse.Namespace) -> int:
                     remedy=f"there are: {there}",
                 )
     return 0
-
-
-def _now(device: ControlClient, url: str) -> Now:
-    """Ask what cameras there are, and say why nobody answers.
-
-    Raises:
-        AddressUnavailable: nobody does.
-    """
-    from edge_config.control import Now, Snapshot
-    from edge_config.errors import AddressUnavailable
-
-    try:
-        with GAUGE.stage(f"wait for an answer of {url}"):
-            return device.request(Snapshot(), Now)
-    except AddressUnavailable as error:
-        why = nobody(url)
-        raise AddressUnavailable(f"{error.what}: {why}", where=url) if why else error from error
 
 
 def since(text: str) -> datetime:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from edge_config.errors import AddressUnavailable
 from edge_config.message import HealthMessage, Kind, StateMessage
 from runtime.cli.following import keys_of
+from runtime.ticking import GAUGE
 
 if TYPE_CHECKING:
     from runtime.client import Subscriber
@@ -17,6 +21,9 @@ CONNECT_S = 1.0
 
 LISTEN_S = 6.0
 """A device sends a heartbeat within this time, unless its settings say otherwise."""
+
+REMEDY = "somebody listens there: give the address of its `control`, not of its `events`, and the keys if it wants some"
+"""Where a request is not answered."""
 
 
 def nobody(url: str) -> str:
@@ -38,6 +45,22 @@ def nobody(url: str) -> str:
     except ValueError:  # no address that we understand
         return ""
     return ""
+
+
+@contextmanager
+def asking(url: str) -> Iterator[None]:
+    """Say that an answer is waited for and, where none comes, why.
+
+    Raises:
+        AddressUnavailable: none came.
+    """
+    try:
+        with GAUGE.stage(f"wait for an answer of {url}"):
+            yield
+    except AddressUnavailable as error:
+        if why := nobody(url):
+            raise AddressUnavailable(f"{error.what}: {why}", where=url) from error
+        raise AddressUnavailable(error.what, where=url, remedy=REMEDY) from error
 
 
 class Listener:

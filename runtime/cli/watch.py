@@ -119,7 +119,10 @@ def _receive_or_explain(subscriber: Subscriber, args: argparse.Namespace, end_s:
             if finding := listener.finding():
                 _say(args, f"{finding}; waiting")
                 return None
-    _say(args, "not even a heartbeat comes; does it want keys (--key, --server-key)? Waiting")
+    _say(
+        args,
+        "not even a heartbeat comes; is this its `events`, and does it want keys (--key, --server-key)? Waiting",
+    )
     return None
 
 

@@ -158,6 +158,15 @@ def test_a_graph_is_not_blamed_for_memory() -> None:
     assert out_of_memory(refused) is None
 
 
+def test_a_chain_of_errors_that_is_a_ring_has_an_end() -> None:
+    """An error that was raised from itself, or from one that was raised from it, is looked at once."""
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__ = one
+    assert out_of_memory(one) is None
+    one.__cause__, other.__cause__ = other, one
+    assert out_of_memory(one) is None
+
+
 @pytest.mark.parametrize(
     "error", [ValueError("bad allocation"), RuntimeError("a bug"), OSError(errno.ENOENT, "no file")]
 )

@@ -144,11 +144,20 @@ def test_replay_of_a_camera_that_is_not_there(device: Device) -> None:
     assert call(*DEVICE, "replay", device.control, "--camera", "b").returncode == 0  # it is there, and said nothing
 
 
-def test_replay_where_nobody_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["replay"], ["ask", "status", "--control"], ["forget", "hall"]])
+def test_asking_where_nobody_is(tmp_path: Path, words: list[str]) -> None:
     """Why nobody answers is part of the line."""
-    done = call(*DEVICE, "replay", f"ipc://{tmp_path}/nobody", "--timeout", "0.1")
+    done = call(*DEVICE, *words, f"ipc://{tmp_path}/nobody", "--timeout", "0.1")
     assert done.returncode == 69
     assert "nobody: no answer within 0.1 s: nobody listens there (No such file or directory)" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["replay"], ["ask", "status", "--control"], ["forget", "hall"]])
+def test_asking_where_events_are_published(device: Device, words: list[str]) -> None:
+    """The other port of a device does not answer: one line and exit code 69, and not a wait for ever."""
+    done = call(*DEVICE, *words, device.events, "--timeout", "0.5")
+    assert (done.returncode, done.stdout) == (69, "")
+    assert f"patchedge: {device.events}: no answer within 0.5 s; somebody listens there: give" in done.stderr
 
 
 def test_why_nobody_can_be_reached(device: Device, tmp_path: Path) -> None:
