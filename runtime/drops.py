@@ -15,6 +15,9 @@ WINDOW_S = 10.0
 MANY, FEW = 0.25, 0.05
 """Shares of the frames of a window: from the first on drops are said, and below the second that they are over."""
 
+OPENING_S = 2.0
+"""A stream that is opened sends at once what it has kept: what is dropped of it was old, and is not looked at."""
+
 LOST = ("newer", "no slot", "too old")
 """Reasons that say that a frame was in vain; the others have a line of their own, or are wanted."""
 
@@ -35,11 +38,14 @@ class News(NamedTuple):
 
 @dataclass(slots=True)
 class _Camera:
-    """Of one camera: what was counted here, and what the totals were in the last `WINDOW_S`."""
+    """Of one camera: what was counted here, what the totals were in the last `WINDOW_S`, and when it was opened."""
 
     counted: Counter[str] = field(default_factory=Counter)
     past: deque[tuple[float, int, dict[str, int]]] = field(default_factory=deque)
     many: bool = False
+    connection: int = -1
+    given: int = 0
+    opened_s: float = 0.0
 
 
 class Drops:
@@ -62,7 +68,9 @@ class Drops:
         """
         return {**dict.fromkeys(DROPPED, 0), **by_feed, **self._of(camera).counted}
 
-    def look(self, now_s: float, camera: str, captured: int, by_feed: Mapping[str, int]) -> News | None:
+    def look(
+        self, now_s: float, camera: str, captured: int, by_feed: Mapping[str, int], connection: int = 0
+    ) -> News | None:
         """Take note of the totals, about once a second; return what is new, if anything is.
 
         Args:
@@ -70,8 +78,16 @@ class Drops:
             camera: its name.
             captured: frames that it gave so far.
             by_feed: those of them that its feed has dropped.
+            connection: how often it was opened anew.
         """
         mine, total = self._of(camera), self.of(camera, by_feed)
+        given = captured + sum(by_feed.values())
+        if connection != mine.connection:
+            mine.connection, mine.given = connection, given
+        if given == mine.given:  # nothing of this connection has come yet
+            mine.opened_s = now_s
+        if now_s - mine.opened_s < OPENING_S:
+            mine.past.clear()
         mine.past.append((now_s, captured, total))
         while now_s - mine.past[0][0] > WINDOW_S:
             mine.past.popleft()

@@ -263,7 +263,8 @@ class Oversight:
             if feed.live:
                 new = missed - self._missed.get(name, 0)
                 self._load.count(new, new)
-                if news := self._drops.look(now_s, name, self._frame_ids.get(name, 0), feed.dropped):
+                opened = sum(feed.reconnects.values())
+                if news := self._drops.look(now_s, name, self._frame_ids.get(name, 0), feed.dropped, opened):
                     _say_drops(name, news)
             self._missed[name] = missed
         kernel().look()

@@ -63,3 +63,20 @@ def test_frames_that_were_never_taken_count_too() -> None:
     drops = Drops()
     news = [drops.look(float(at), "top", 5, totals(25 * at)) for at in range(12)]
     assert [one for one in news if one] == [News(many=True, share=1.0, reasons={"newer": 125})]
+
+
+def test_what_a_stream_sends_at_once_when_it_is_opened_is_not_said() -> None:
+    """At each opening 25 frames come at once, and all but the last are old: that is no trouble; dropping later is."""
+    drops, captured, newer, news = Drops(), 0, 0, []
+    for second in range(60):
+        connection, since = divmod(second, 20)
+        opening = since == 5  # it takes so long until the first picture is there
+        captured += (15 + 25 * opening) * (since >= 5)
+        newer += 25 * opening
+        news.append(drops.look(float(second), "top", captured, totals(newer), connection))
+    assert not any(news)
+    for second in range(60, 80):
+        captured, newer = captured + 15, newer + 10
+        news.append(drops.look(float(second), "top", captured, totals(newer), 2))
+    (one,) = [one for one in news if one]
+    assert one.many
