@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from export.cli import demo, evaluate, fit, recalibrate, sign, signing_key
-from runtime.cli.app import run_app
+from runtime.cli.interrupt import interrupted
+
+try:
+    from export.cli import demo, evaluate, fit, recalibrate, sign, signing_key
+    from runtime.cli.app import run_app
+except KeyboardInterrupt:  # imports take a second, and several on a small device
+    sys.exit(interrupted("patchedge-export"))
 
 VERBS = (fit, evaluate, recalibrate, demo, signing_key, sign)
 

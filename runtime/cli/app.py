@@ -21,12 +21,9 @@ from edge_config.errors import MissingExtra, PatchedgeError
 from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
 from runtime.cli.inherited import settle
+from runtime.cli.interrupt import interrupted
 from runtime.memory_error import memory_named
 from runtime.ticking import ticking
-
-INTERRUPTED = 130
-"""Exit code of a one-shot verb that was interrupted: 128 and the number of SIGINT."""
-
 
 _OWN = {"edge_config", "runtime", "export"}
 
@@ -76,9 +73,10 @@ def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv
         missing = MissingExtra(f"{error.name} is not installed", remedy=f"pip install 'patchedge[{extra}]'")
         print(f"{prog}: {missing}", file=sys.stderr)
         return missing.exit_code
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except (KeyboardInterrupt, ImportError) as error:
+        if not _was_interrupted(error):
+            raise
+        return interrupted(prog)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
         _close_stdout()
         return 0
@@ -102,6 +100,11 @@ def _run(prog: str, parser: argparse.ArgumentParser, argv: Sequence[str] | None)
         code = int(args.run(args))
     sys.stdout.flush()
     return code
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Return whether an error is a Ctrl-C, or was made of one: modules in C say `initialization failed`."""
+    return isinstance(error, KeyboardInterrupt) or (error.__cause__ is not None and _was_interrupted(error.__cause__))
 
 
 def _close_stdout() -> None:
