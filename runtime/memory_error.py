@@ -17,6 +17,9 @@ _SAID = re.compile(
     re.IGNORECASE,
 )
 
+_NO_ROOM = re.compile(r"failed to map segment from shared object(?:: Cannot allocate memory)?\Z")
+"""A library that does not fit into what is left; `cannot allocate memory in static TLS block` is another fault."""
+
 
 @contextmanager
 def memory_named() -> Iterator[None]:
@@ -57,5 +60,7 @@ def _means_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
+    if isinstance(error, ImportError):
+        return bool(_NO_ROOM.search(str(error)))
     # cv2.error is of Exception, those of the others of RuntimeError
     return (isinstance(error, RuntimeError) or type(error).__module__ == "cv2") and bool(_SAID.search(str(error)))

@@ -29,6 +29,7 @@ from runtime.affinity import keep_to
 from runtime.frame import BundleInfo, Image
 from runtime.jobs import Attach, Begin, Detach, Done, FromWorker, Job, Load, Loaded, Refusal, ToWorker, View
 from runtime.link import Link, LinkClosed, from_parent
+from runtime.memory_error import out_of_memory
 from runtime.parcel import pack, unpack
 from runtime.shared import picture
 
@@ -210,8 +211,11 @@ def _or_die(loop: Callable[[], None]) -> None:
         loop()
     except LinkClosed:
         code = 0
-    except BaseException:  # noqa: BLE001 - it ends here
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001 - it ends here
+        if told := out_of_memory(error):
+            print(f"patchedge: inference worker: {told}", file=sys.stderr)
+        else:
+            traceback.print_exc()
     finally:
         os._exit(code)
 
