@@ -176,9 +176,10 @@ def _from_folder(root: Path) -> Dataset:
 
 
 def _from_list(path: Path, frames: Path | None, masks: Path | None) -> Dataset:
+    rows = _read_rows(path)  # before its folders: what is no list has none
     finder = _Finder(path, frames, masks)
     samples, others = [], Counter[str]()
-    for place, row in enumerate(_read_rows(path), start=1):
+    for place, row in enumerate(rows, start=1):
         label = row["label"].lower()
         if label in NORMAL | ANOMALOUS:
             samples.append(finder.sample(place, row, anomalous=label in ANOMALOUS))

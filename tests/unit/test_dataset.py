@@ -178,6 +178,10 @@ def test_list_that_is_no_text_is_refused(tmp_path: Path):
     (tmp_path / "truth.csv").write_bytes(b"\xff\xfe\x00frame,label")
     with pytest.raises(UsageError, match="not a CSV list"):
         open_dataset(tmp_path / "truth.csv")
+    write(tmp_path / "masks" / "1.png")
+    write(tmp_path / "masks" / "001_mask.png")
+    with pytest.raises(UsageError, match="not a CSV list"):  # and not that two masks have one number
+        open_dataset(tmp_path / "truth.csv")
 
 
 def test_list_in_the_encoding_of_a_spreadsheet_is_read(tmp_path: Path):
