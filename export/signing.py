@@ -16,6 +16,7 @@ from edge_config.errors import BundleFileHash, SettingsError, TargetExists
 from edge_config.saving import put, put_all
 from edge_config.signature import Signature
 
+_PUBLIC = re.compile(r"ed25519:[0-9a-f]{64}\s*")
 _FORM = re.compile(r"patchedge-signing-key-v1 ([0-9a-f]{64})\n")
 _MOST_BYTES = 4096
 
@@ -53,6 +54,9 @@ def read_key(path: Path) -> SigningKey:
             text = stream.read(_MOST_BYTES).decode("ascii", "replace")
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    if _PUBLIC.fullmatch(text):
+        remedy = "give the secret one, which was made beside it as NAME.key"
+        raise SettingsError("is the public key", where=str(path), remedy=remedy)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SettingsError("others may read this secret key", where=str(path), remedy=f"chmod 600 {path}")
     found = _FORM.fullmatch(text)

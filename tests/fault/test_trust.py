@@ -91,6 +91,14 @@ def test_what_is_no_key_signs_nothing(bundle: Path, key: Path, text: str) -> Non
     assert (done.code, len(done.err.splitlines())) == (78, 1)
 
 
+def test_public_key_does_not_sign(bundle: Path, key: Path) -> None:
+    """The other half of a pair is named as such: closing the file to others would not make it a secret key."""
+    done = call_export("sign", bundle, "--key", key.with_suffix(".pub"))
+    assert done.code == 78
+    assert "is the public key; give the secret one" in done.err
+    assert "chmod" not in done.err
+
+
 def test_public_key_that_everybody_may_change_is_refused(key: Path) -> None:
     """A device takes no key from a file that everybody on it may write."""
     public(key).chmod(0o666)
