@@ -358,9 +358,13 @@ def decode_request(body: bytes) -> AnyRequest:
         raise RequestError(f"not a request that is understood ({_short(error)})", remedy=known) from error
 
 
+_NAME_SAID = f"`str` matching regex {NAME_PATTERN!r}"
+"""How msgspec says what a name may be."""
+
+
 def _short(error: Exception) -> str:
     """Say what is wrong, without all that a stranger wrote."""
-    text = str(error)
+    text = str(error).replace(_NAME_SAID, "letters, digits, _ and - only")
     return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID // 2]}...{text[-_MOST_SAID // 2 :]}"
 
 

@@ -110,6 +110,14 @@ def test_refusal_does_not_repeat_all_that_was_said(wrong: str) -> None:
     assert request_id((START + wrong.replace("{}", "k" * 60000) + "}").encode()) == ""
 
 
+@pytest.mark.parametrize("name", ["", "a b", "../x"])
+def test_refusal_of_a_name_says_what_is_allowed(name: str) -> None:
+    """In words, and not as a regular expression."""
+    with pytest.raises(RequestError, match=r"letters, digits, _ and - only") as caught:
+        decode_request(f'{START}"forget", "subscriber": "{name}"}}'.encode())
+    assert "regex" not in str(caught.value)
+
+
 @given(st.binary(max_size=100))
 def test_id_of_anything(body: bytes) -> None:
     """Looking for the id of what may be no request never fails."""
