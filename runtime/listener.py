@@ -49,6 +49,10 @@ class Peer:
     last_s: float = 0.0
 
 
+_REMEDIES = {errno.ENOENT: "create its folder", errno.EACCES: "let this user write into its folder"}
+"""Why an address cannot be bound, where it is not in use."""
+
+
 class Listener:
     """A bound socket. Use it from one thread.
 
@@ -174,7 +178,7 @@ class Listener:
             raise AddressUnavailable(
                 f"cannot be bound ({zmq.strerror(error.errno or errno.EINVAL)})",
                 where=endpoint,
-                remedy=f"stop what uses it, or set another {self._key}",
+                remedy=f"{_REMEDIES.get(error.errno or 0, 'stop what uses it')}, or set another {self._key}",
             ) from error
 
     def _bind_anew(self, *, last: bool) -> bool:

@@ -26,8 +26,10 @@ def ports(settings: Settings) -> Iterator[Finding]:
         binds["metrics.bind"] = settings.metrics.bind
     free = []
     for key, bind in binds.items():
-        problem = _folder_of_ipc(bind) if bind.startswith("ipc://") else _taken(bind)
-        if problem:
+        if no_folder := _folder_of_ipc(bind) if bind.startswith("ipc://") else "":
+            remedy = f"create it, let this user write there, or set another {key}"
+            yield Finding("ports", "fail", f"{key} {bind}: {no_folder}", remedy, data={key: bind})
+        elif problem := "" if bind.startswith("ipc://") else _taken(bind):
             yield Finding("ports", "warn", f"{key} {bind}: {problem}", _MAY_BE_OURS.format(key=key), data={key: bind})
         else:
             free.append(bind)
@@ -104,4 +106,4 @@ def _taken(bind: str) -> str:
 
 def _folder_of_ipc(bind: str) -> str:
     folder = Path(bind.removeprefix("ipc://")).absolute().parent
-    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} cannot be written"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} is no folder that can be written"

@@ -242,6 +242,14 @@ def test_address_that_is_taken(control: Control, inbox: SimpleQueue[Asked]) -> N
         Control(control.endpoint, inbox.put)
 
 
+def test_address_in_a_folder_that_is_not_there(tmp_path: Path, inbox: SimpleQueue[Asked]) -> None:
+    """The remedy is the folder, and not to stop what uses the address."""
+    with pytest.raises(
+        AddressUnavailable, match=r"cannot be bound .*; create its folder, or set another control\.bind"
+    ):
+        Control(f"ipc://{tmp_path}/none/control", inbox.put)
+
+
 def test_parts_of_a_reply_are_further_frames(control: Control, inbox: SimpleQueue[Asked], client: Client) -> None:
     """A reply with binary parts arrives as one message: JSON, then the parts."""
     client.ask(request="status", id="p")

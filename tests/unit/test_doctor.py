@@ -396,6 +396,14 @@ def test_port_that_is_taken_is_a_warning() -> None:
     assert last.says == "free: tcp://127.0.0.1:*, 127.0.0.1:0"
 
 
+def test_socket_in_a_folder_that_is_not_there_fails(tmp_path: Path) -> None:
+    """`run` cannot bind it, whatever else runs: the remedy is the folder."""
+    (found,) = [one for one in places.ports(parsed(events={"bind": f"ipc://{tmp_path}/none/e"})) if one.level != "ok"]
+    assert (found.level, found.exit_code) == ("fail", 69)
+    assert found.says == f"events.bind ipc://{tmp_path}/none/e: {tmp_path}/none is no folder that can be written"
+    assert found.remedy == "create it, let this user write there, or set another events.bind"
+
+
 def test_folders_must_be_writable_and_roomy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that the runtime makes itself is fine; a file in its way is not; too little room is a warning."""
     (tmp_path / "file").touch()
