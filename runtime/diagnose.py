@@ -44,7 +44,10 @@ _CODECS = {
 """What FFmpeg takes out of RTP, as SDP calls it."""
 
 _STATIC = {"26": "jpeg", "31": "h261", "32": "mpv", "33": "mp2t", "34": "h263"}
-_ENCODE = "percent-encode what is special in user and password: %40 for @, %2F for /, %3A for :, %3F for ?, %23 for #"
+_ENCODE = (
+    "percent-encode what is special in user and password: "
+    "%40 for @, %2F for /, %3A for :, %3F for ?, %23 for #, %25 for %"
+)
 _PROPERTY = r"""\b{}\s*=\s*(?:"([^"]*)"|'([^']*)'|(\S+))"""
 _REQUEST_BUFFERS = struct.Struct("=5I")
 _MAPPED, _VIDEO_CAPTURE = 1, 1

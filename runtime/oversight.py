@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from edge_config.control import Reload
+from edge_config.sections import Alerts
 from edge_config.sections import Degrade as Limits
 from runtime.answers import Answers
 from runtime.control import Asked
@@ -115,7 +116,8 @@ class Oversight:
 
     def ready(self, event: EngineReady) -> None:
         """Take note that the worker scores frames."""
-        _log.info("running", **self._running, bundles={name: _describe(one) for name, one in event.bundles.items()})
+        bundles = {name: _describe(one, self._watched[name].settings) for name, one in event.bundles.items()}
+        _log.info("running", **self._running, bundles=bundles)
         for name, bundle in event.bundles.items():
             self._metrics.bundle(name, bundle.id)
             self._look_at_depth(name, bundle)
@@ -355,6 +357,8 @@ def _say_drops(camera: str, news: News) -> None:
         _log.info("few frames are dropped again", camera=camera, share=round(news.share, 2))
 
 
-def _describe(bundle: BundleInfo) -> dict[str, Any]:
+def _describe(bundle: BundleInfo, alerts: Alerts) -> dict[str, Any]:
+    if alerts.threshold is not None:  # without the promise of the bundle's
+        return {"bundle": bundle.id[:12], "threshold": alerts.threshold}
     rates = {"false_alarm_rate": bundle.promised_alpha, "false_alarm_rate_upper_95": bundle.upper_alpha}
     return {"bundle": bundle.id[:12], "threshold": bundle.threshold, **rates}

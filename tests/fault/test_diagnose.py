@@ -21,6 +21,7 @@ import cv2
 import pytest
 
 from edge_config.errors import SourceUnavailable
+from edge_config.redact import scrub
 from edge_config.sections import Camera
 from runtime import diagnose, v4l2
 from runtime.client import Subscriber
@@ -200,7 +201,11 @@ def test_host_and_port_that_are_not_there() -> None:
     assert explained("rtsp://no-such-host.invalid/x").what.startswith(("unknown host", "its name cannot be resolved"))
     slash = explained("rtsp://admin:p@ss/w@10.0.0.4/x")
     assert "%2F for /" in slash.remedy
-    assert explained("rtsp://admin:pa?ss@10.0.0.4/x").what == "this URL cannot be read"
+    unreadable = explained("rtsp://admin:pa?ss@10.0.0.4/x")
+    assert unreadable.what == "this URL cannot be read"
+    assert "%3F for ?" in unreadable.remedy
+    assert "%25 for %" in unreadable.remedy
+    assert scrub(str(unreadable)) == str(unreadable)  # nothing of the remedy is taken for a secret
 
 
 def test_server_without_tls() -> None:

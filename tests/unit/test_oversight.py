@@ -90,6 +90,17 @@ def test_camera_that_delivers_in_vain_is_stalled_until_a_frame_is_scored(rig: Ri
     assert rig.states()["side"] == "live"
 
 
+def test_threshold_in_force_is_said(rig: Rig) -> None:
+    """The line `running` has the threshold of the settings where they have one, without the promise of the bundle's."""
+    rig.watched["top"].configure(msgspec.structs.replace(rig.watched["top"].settings, threshold=99.0))
+    with capture_logs() as said:
+        rig.ready(dict.fromkeys(rig.watched, OLD))
+    (bundles,) = (one["bundles"] for one in said if one["event"] == "running")
+    assert (bundles["top"]["threshold"], bundles["side"]["threshold"]) == (99.0, OLD.threshold)
+    assert "false_alarm_rate" in bundles["side"]
+    assert "false_alarm_rate" not in bundles["top"]
+
+
 def test_another_depth_is_said_of_a_folder_that_is_being_played(rig: Rig) -> None:
     """A folder that is being played at another depth than its new bundle learnt is a warning; cameras have none."""
     with capture_logs() as said:
