@@ -140,6 +140,10 @@ def _fix_input(model: onnx.ModelProto, input_hw: tuple[int, int], path: Path) ->
         )
     axes = kinds[0].shape.dim
     sizes = [axis.dim_value for axis in axes]  # 0 where it is a symbol
+    if sizes[3] == 3 != sizes[1]:  # noqa: PLR2004 - the channels of a picture
+        raise UsageError(
+            "its input has the channels last, [N, H, W, 3]", where=str(path), remedy="export it for [N, 3, H, W]"
+        )
     for at, (axis, size) in enumerate(zip(axes, (1, 3, *input_hw), strict=True)):
         if axis.dim_value not in (0, size):
             square = sizes[2] == sizes[3] or not all(sizes[2:])

@@ -306,6 +306,8 @@ MAPS = f"{FINE} (16 x 16), {COARSE} (8 x 8), pooled (1 x 1)"
         ((1, 3, 64, 96), LAYERS, "its input is 96 along axis 3, not 64; it must take one square RGB picture"),
         ((4, 3, 64, 64), LAYERS, "its input is 4 along axis 0, not 1; it must take one square RGB picture"),
         ((1, 1, 64, 64), LAYERS, "net.onnx"),
+        (("n", "h", "w", 3), LAYERS, "its input has the channels last, [N, H, W, 3]; export it for [N, 3, H, W]"),
+        ((1, 64, 64, 3), LAYERS, "its input has the channels last, [N, H, W, 3]; export it for [N, 3, H, W]"),
         ((1, 3, 64), LAYERS, "needs one input float32 [N, 3, H, W]"),
     ],
 )
