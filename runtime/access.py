@@ -118,7 +118,13 @@ class Access:
         for path, of_file in sorted(found.items(), key=lambda one: _FOLDERS.index(self._role(one[0]))):
             key, problem = _public_key(path)
             if key is not None:
-                allowed[key] = self._role(path)
+                role = self._role(path)
+                if allowed.get(key, role) != role:
+                    remedy = "remove it from the one that is not meant"
+                    log.warning(
+                        "a key is in the folders of both roles: it may give orders", file=str(path), remedy=remedy
+                    )
+                allowed[key] = role
             elif self._found.get(path) != of_file:
                 log.warning("file among the clients' keys is passed over", problem=problem)
         if not allowed:

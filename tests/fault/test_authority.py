@@ -171,6 +171,20 @@ def test_keys_in_no_role_are_told_of_once(device: Device) -> None:
     assert said[0]["remedy"].endswith("clients/operate")
 
 
+def test_key_in_both_roles_is_told_of(device: Device) -> None:
+    """Whoever copies a key into `view` to take orders away from it, and leaves the other there, is told."""
+    its = device.keys_of("client", "operate")
+    copy = device.folder / "view" / "copy.key"
+    copy.write_bytes((device.folder / "operate" / "client.key").read_bytes())
+    with capture_logs() as told:
+        assert not device.wire.admit()
+    said = [line for line in told if "folders of both roles" in line["event"]]
+    assert [Path(line["file"]).parent.name for line in said] == ["operate"]
+    with device.client(its) as client:
+        client.ask(request="reload")
+        assert client.reply()["ok"]
+
+
 @pytest.mark.parametrize("role", ["view", "operate"])
 def test_folder_of_a_role_that_everybody_may_write_is_refused(tmp_path: Path, role: str) -> None:
     """Nobody makes himself an operator: a folder of a role that everybody may write is refused as the folder is."""
