@@ -90,7 +90,7 @@ class Oversight:
             limits: when to do less.
             metrics: figures.
             health: what the health pages say.
-            running: what the log says when the worker is ready.
+            running: what the log says when the worker is ready, `device` among it.
         """
         self._running = running
         self._watched = watched
@@ -294,7 +294,7 @@ class Oversight:
         """Say how the device is, for those who ask for its status."""
         level, recorder = self._degrade.level, self._wire.recorder
         journal = {"journal": recorder.state, "journal_reason": recorder.reason}
-        return {"degraded": int(level), "does": level.title, **journal}
+        return {"device": self._running["device"], "degraded": int(level), "does": level.title, **journal}
 
     def _reload(self, asked: Asked, request: Reload) -> None:
         self._notifier.reloading()

@@ -308,7 +308,9 @@ class Recorder:
             case [Pending() as request]:
                 return [self._store.pending(request, keys[0])]
             case [Forget() as request]:
-                return [(Forgotten(known=self._store.forget(request.subscriber)), [])]
+                known = self._store.forget(request.subscriber)
+                _log.info("subscriber forgotten", subscriber=request.subscriber, known=known, by=keys[0])
+                return [(Forgotten(known=known), [])]
             case _:
                 return [(Acknowledged(known=known), []) for known in self._store.acknowledge(requests, keys)]
 

@@ -270,7 +270,7 @@ class Parts:
             Degrade(thermal_root=str(folder), least_memory_mb=0),
             metrics=self.metrics,
             health=self.health,
-            running={},
+            running={"device": "edge"},
         )
 
     def figure(self, line: str) -> bool:

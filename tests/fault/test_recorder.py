@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge_config import control
 from edge_config.control import Ack, Acknowledged, Forget, Forgotten, KeptMessages, Pending, Replay
@@ -236,7 +237,10 @@ def test_name_is_not_forgotten_while_the_disk_fails_and_stays_its_owners(path: P
         assert rig.changed().state == "on"
         assert "belongs to another key" in rig.ask(Pending(subscriber="plc"), "another key")
         assert "belongs to another key" in rig.ask(Pending(subscriber="new"), "its key")
-        assert rig.ask(Forget(subscriber="plc")) == Forgotten(known=True)
+        with capture_logs() as said:
+            assert rig.ask(Forget(subscriber="plc"), "a key") == Forgotten(known=True)
+        (line,) = (one for one in said if one["event"] == "subscriber forgotten")
+        assert (line["subscriber"], line["by"], line["known"]) == ("plc", "a key", True)
         assert rig.ask(Pending(subscriber="plc"), "another key")
 
 

@@ -215,6 +215,7 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
     rig.oversight.handle(Asked(4, Status()))
     ((number, done, said),) = rig.control.answers
     assert (number, done, said["degraded"], said["does"]) == (4, True, 0, "full")
+    assert said["device"] == "edge"  # of several at one machine each has an address of its own
     assert said["cameras"]["top"] == {
         "state": "live",
         "reason": "delivers pictures",
