@@ -277,11 +277,11 @@ def _refuse_rounding(threshold: float, features: Features, held: NDArray[np.bool
     if threshold > ROUNDING * length:
         return
     raise UsageError(
-        f"all {len(numbers)} held-out pictures are the same as pictures that were learnt from, so the threshold would "
-        f"be 0 (patch distances of {threshold:.1e}) and every new frame an alarm",
+        f"to the network all {len(numbers)} held-out pictures are the same as pictures that were learnt from, so the "
+        f"threshold would be 0 (patch distances of {threshold:.1e}) and every new frame an alarm",
         where=options.images,
-        remedy="a camera never takes the same picture twice: take pictures that differ, not copies of one, "
-        "nor repeated frames of a video (--max-images spreads them)",
+        remedy="take pictures that differ, not copies of one, nor repeated frames of a video (--max-images spreads "
+        "them); where they do differ, the network sees nothing of it: check --layers, --mean and --std",
     )
 
 

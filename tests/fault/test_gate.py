@@ -215,3 +215,18 @@ def test_scene_that_hardly_changes_can_be_learnt(tmp_path: Path) -> None:
         cv2.imwrite(str(path), np.clip(noisy, 0, 255).astype(np.uint8))
     done = call_export("fit", *words, "--coreset", "0.5")
     assert done.code == 0, done.err
+
+
+def test_network_that_sees_no_difference_is_named(tmp_path: Path) -> None:
+    """Where pictures differ and their features do not, not only the pictures are blamed, and nothing is left."""
+    words = small_options(tmp_path, tmp_path / "out.bundle")
+    blind = onnx.load(tmp_path / "small.onnx")
+    for weight in blind.graph.initializer:
+        weight.CopyFrom(numpy_helper.from_array(np.zeros_like(numpy_helper.to_array(weight)), weight.name))
+    onnx.save(blind, tmp_path / "small.onnx")
+    done = call_export("fit", *words)
+    assert done.code == 2
+    (line,) = errors_of(done.err)
+    assert "to the network all 3 held-out pictures are the same" in line
+    assert "check --layers, --mean and --std" in line
+    assert not (tmp_path / "out.bundle").exists()
