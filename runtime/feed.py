@@ -118,6 +118,7 @@ class Feed:
         reconnects: connections that ended, by reason: `stalled` (no frame for `stall_ms`), `lost` (it delivers no
             more), `absent` (it does not open), `refused` (not with this login), `crashed` (the capture process died),
             `memory` (the kernel killed it for want of memory), `asked` (by `reconnect`).
+        pauses: how often it was paused.
         paced: the source is a stream that comes in bursts, and its frames are taken up by their time stamps.
         depth: bits that are used in pictures of 16 bits.
     """
@@ -171,7 +172,7 @@ class Feed:
         self._lock = threading.Lock()  # over the three above
         self._going = threading.Event()  # not paused
         self._going.set()
-        self._pauses = 0
+        self.pauses = 0
         self._clips = clips
         self.depth = depth
         self._clip_problems: set[str] = set()
@@ -228,7 +229,7 @@ class Feed:
             return
         with self._lock:
             self._going.clear()
-            self._pauses += 1
+            self.pauses += 1
             if self._connection is not None:
                 self._connection.link.hang_up()
         while (frame := self.take()) is not None:
@@ -315,14 +316,14 @@ class Feed:
             self._going.wait()
             if self._stopping.is_set():
                 return
-            if self._pauses != pauses:
-                pauses = self._pauses
+            if self.pauses != pauses:
+                pauses = self.pauses
                 self._state = ("", "")  # what comes next is news, whatever was before
             devices = self._devices()
             over, delivered_s = self._connect()
             if self._stopping.is_set():
                 return
-            if self._pauses != pauses:
+            if self.pauses != pauses:
                 continue
             if not self.live:
                 self._tell(FeedEnded(self._name, over.line, failed=over.cause != "end"))
@@ -338,7 +339,7 @@ class Feed:
         """Wait before the next try, but not when there are other devices than before the last one, or after a pause."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(left, LOOK_S)):
-            if self._pauses != pauses:
+            if self.pauses != pauses:
                 return
             if self._devices() != devices:
                 self._backoff.reset()  # its node may be there a little before it can be opened

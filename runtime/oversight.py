@@ -40,6 +40,7 @@ class Counted(Protocol):
     paced: bool
     depth: int
     reconnects: dict[str, int]
+    pauses: int
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -265,7 +266,7 @@ class Oversight:
             if feed.live:
                 new = missed - self._missed.get(name, 0)
                 self._load.count(new, new)
-                opened = sum(feed.reconnects.values())
+                opened = sum(feed.reconnects.values()) + feed.pauses
                 if news := self._drops.look(now_s, name, self._frame_ids.get(name, 0), feed.dropped, opened):
                     _say_drops(name, news)
             self._missed[name] = missed

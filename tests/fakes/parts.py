@@ -70,6 +70,7 @@ class Feed:
         self.depth = 16
         self.every = 1
         self.orders: list[str] = []
+        self.pauses = 0
         self.open, self.shows = True, list[tuple[int, int, int]]()
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
         self.reconnects: dict[str, int] = {}
@@ -107,6 +108,7 @@ class Feed:
         self.every = every
 
     def pause(self) -> None:
+        self.pauses += 1
         self.orders.append("pause")
 
     def resume(self) -> None:

@@ -208,6 +208,21 @@ def test_status_says_what_became_of_the_frames(rig: Rig, capfd: pytest.CaptureFi
     assert capfd.readouterr().out.count("many frames are dropped") == 1
 
 
+def test_what_comes_at_once_after_a_pause_is_no_trouble(rig: Rig) -> None:
+    """A stream that is opened again after a pause sends at once what it has kept: no line says that frames are lost."""
+    feed, number = rig.feeds["top"], 0
+    with capture_logs() as said:
+        for second in range(24):
+            if second == 12:
+                feed.pause()
+                feed.dropped["newer"] += 25
+                number += 25
+            number += 2
+            rig.oversight.taken("top", frame(number))
+            rig.pass_by(1, scored=("top",))
+    assert [one for one in said if one["event"] == "many frames are dropped"] == []
+
+
 def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
     """The answer says of each camera its state, bundle and last score, and the level of degradation."""
     rig.score("top", Result(value=NORMAL, peak_xy=(1, 1)))
