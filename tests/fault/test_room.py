@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,16 +40,18 @@ DIGIT = 0.05e9
 UNAVAILABLE = 69
 
 
+PEAK = """import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=sys.stderr)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)"""
+"""Prints the peak of a command, KiB. It is a process between: a child counts the peak of who starts it as its own."""
+
+
 def peak_of(*words: object) -> tuple[str, int]:
     """Run a command; return what it said on stderr, and its peak of memory, bytes."""
-    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    process.stderr.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, said
-    return said, usage.ru_maxrss * 1024
+    done = subprocess.run([sys.executable, "-c", PEAK, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr, int(done.stdout) * 1024
 
 
 @pytest.mark.parametrize(("hw", "count", "size"), [((120, 160), 8, 64), ((2400, 3200), 4, 64)])

@@ -190,22 +190,23 @@ def test_missed_frames_of_live_cameras_are_overload(rig: Rig) -> None:
     assert rig.figure('frames_dropped_total{camera="top",reason="newer"} 5.0')
 
 
-def test_status_says_what_became_of_the_frames(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
+def test_status_says_what_became_of_the_frames(rig: Rig) -> None:
     """Captured, dropped by reason and repeated frames of each camera are there, and a line says where many are lost."""
     feed = rig.feeds["top"]
     feed.paced = True
     rig.score("top", Result(value=NORMAL, repeated=True))
     rig.score("top", None)
-    for number in range(1, 13):
-        feed.dropped["newer"] += 9
-        rig.oversight.taken("top", frame(10 * number))
-        rig.pass_by(1, scored=("top",))
+    with capture_logs() as said_in_log:
+        for number in range(1, 13):
+            feed.dropped["newer"] += 9
+            rig.oversight.taken("top", frame(10 * number))
+            rig.pass_by(1, scored=("top",))
     rig.oversight.is_older("top", frame(121, 0), 1)
     rig.oversight.handle(Asked(4, Status()))
     said = rig.control.answers[0][2]["cameras"]["top"]
     assert (said["captured"], said["repeated"], said["paced"]) == (120, 1, True)
     assert said["dropped"] == {**dict.fromkeys(DROPPED, 0), "newer": 108, "too old": 1, "not scored": 1}
-    assert capfd.readouterr().out.count("many frames are dropped") == 1
+    assert [one["event"] for one in said_in_log].count("many frames are dropped") == 1
 
 
 def test_what_comes_at_once_after_a_pause_is_no_trouble(rig: Rig) -> None:
