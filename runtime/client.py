@@ -105,6 +105,11 @@ class Subscriber:
         """
         return self._follower.alive
 
+    @property
+    def connected(self) -> bool:
+        """Whether the publisher is connected, as far as is known; a dead network shows after 15 s."""
+        return self._connection.connected
+
     def receive(self, timeout_s: float | None = None) -> Received | None:
         """Wait for the next message; None if none came within `timeout_s` seconds (by default, wait for ever).
 

@@ -21,6 +21,7 @@ HINT_S = 3.0
 """Whoever hears nothing for so long is told what may be the matter: a device that wants keys just does not answer."""
 
 _TURN_S = 0.25
+_LOOK_S = 1.0  # how often it is looked whether the device is still connected
 
 NAME = "watch"
 HELP = "print the messages of a device, one line each"
@@ -56,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         with closing(Saver(args.save)) as save, _subscriber(args) as subscriber:
             while args.count is None or shown < args.count:
-                received = _receive(subscriber, args.timeout) if shown else _receive_first(subscriber, args)
+                received = _receive_next(subscriber, args) if shown else _receive_first(subscriber, args)
                 if received is None:
-                    why = nobody(args.url) if not shown else ""
+                    why = nobody(args.url)
                     what = f"no message for {args.timeout:g} s"
                     raise AddressUnavailable(f"{what}: {why}" if why else what, where=args.url)
                 save(received)
@@ -106,6 +107,19 @@ def _receive_first(subscriber: Subscriber, args: argparse.Namespace) -> Received
         _say(args, f"somebody listens there, but nothing came in {HINT_S:g} s; listening to all that is said")
         received = _receive_or_explain(subscriber, args, end_s)
     return received or _receive(subscriber, None if args.timeout is None else _left(end_s))
+
+
+def _receive_next(subscriber: Subscriber, args: argparse.Namespace) -> Received | None:
+    """Wait for a further message, and say when the device has gone meanwhile."""
+    end_s = math.inf if args.timeout is None else time.monotonic() + args.timeout
+    while _left(end_s):
+        received = _receive(subscriber, min(_LOOK_S, _left(end_s)))
+        if received is not None:
+            return received
+        if not subscriber.connected:
+            _say(args, f"the connection is lost: {nobody(args.url) or 'the device hung up'}; waiting for it")
+            return _receive(subscriber, None if args.timeout is None else _left(end_s))
+    return None
 
 
 def _receive_or_explain(subscriber: Subscriber, args: argparse.Namespace, end_s: float) -> Received | None:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from edge_config.errors import AddressUnavailable
 from runtime.keys import Keys, apply_client_keys
@@ -63,6 +64,8 @@ class Connection:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
         self.events: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
         self.control: zmq.Socket[bytes] | None = None
+        self._connected = False
+        self._news = self.events.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         try:
             for prefix in prefixes:
                 self.events.subscribe(prefix)
@@ -78,6 +81,13 @@ class Connection:
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """What is open."""
         return [self.events] if self.control is None else [self.events, self.control]
+
+    @property
+    def connected(self) -> bool:
+        """Whether the publisher is connected, as far as ZeroMQ knows (a dead network shows after 15 s)."""
+        while _is_ready(self._news):
+            self._connected = recv_monitor_message(self._news)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        return self._connected
 
     def publish_arrived(self) -> list[bytes] | None:
         """Give what was published, if something is there."""
@@ -112,6 +122,8 @@ class Connection:
 
     def close(self) -> None:
         """Disconnect."""
+        self.events.disable_monitor()
+        self._news.close(linger=0)
         for socket in self.sockets:
             socket.close(linger=0)
         if self._own:

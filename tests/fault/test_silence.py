@@ -122,6 +122,24 @@ def test_watch_where_nobody_is(kind: list[str]) -> None:
     assert took_s < SOON_S + START_S
 
 
+def test_watch_of_a_device_that_goes_away(tmp_path: Path) -> None:
+    """That the device has gone is one line, soon; what it says when it is back is printed."""
+    with started(*DEVICE, "watch", f"ipc://{tmp_path}/events") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with Device(tmp_path) as device:
+            device.wait_subscribed(["v1/score/", "v1/alert/", "v1/state/"])
+            device.say(device.state("a", "a is there"))
+            assert "a is there" in process.stdout.readline()
+        began = time.monotonic()
+        assert "the connection is lost: nobody listens there" in process.stderr.readline()
+        assert time.monotonic() - began < SOON_S
+        with Device(tmp_path) as again:
+            again.wait_subscribed(["v1/score/", "v1/alert/", "v1/state/"])
+            again.say(again.state("a", "a is back"))
+            assert "a is back" in process.stdout.readline()
+
+
 def test_watch_of_a_camera_that_is_not_there(device: Device) -> None:
     """Who asks for a camera that there is none of is told which speak there."""
     words = ("watch", device.events, "--device", "edge", "--camera", "b")
