@@ -277,7 +277,8 @@ def test_verb_forgets(device: Device, capsys: pytest.CaptureFixture[str]) -> Non
 
     def forget(name: str, its: Keys) -> tuple[int, str]:
         at = device.wire.control.endpoint
-        code = main(["forget", name, at, "--key", str(its.secret_key), "--server-key", str(its.server_key)])
+        with capture_logs():  # of the device, which is in this process
+            code = main(["forget", name, at, "--key", str(its.secret_key), "--server-key", str(its.server_key)])
         said = capsys.readouterr()
         return code, said.out + said.err
 
