@@ -71,7 +71,9 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
     assert words, "README has no line that installs the device half"
     patchedge = place / "bin/patchedge"
     events = f"ipc://{bundle.parent}/events-{version}"
-    run = [patchedge, "run", "--bundle", bundle, "--source", pictures, "--pace", "max", "--bind", events]
+    # One picture in ten seconds, by their clock: so each strange one is an alert of its own.
+    played = ["--source", pictures, "--pace", "max", "--fps", "0.1"]
+    run = [patchedge, "run", "--bundle", bundle, *played, "--bind", events]
     try:
         call(python, "-m", "venv", "--clear", place)
         for left in (ROOT / "build").glob("lib*"):  # setuptools would install what lies there from another day
