@@ -107,6 +107,7 @@ class Decide:
         self._event: _Event | None = None
         self._before: _Event | None = None  # the last alert
         self._now_ns = 0
+        self._begun = False
         self._steps_ns = (0, 0)  # between the last three frames
         self._ended_ns: int | None = None
         self.threshold = threshold
@@ -143,8 +144,8 @@ class Decide:
         over = value > self._threshold
         if result.repeated:
             return Decision("anomalous" if over else "normal", None)
-        self._steps_ns = (self._steps_ns[1], frame.clock_ns - self._now_ns if self._now_ns else 0)
-        self._now_ns = frame.clock_ns
+        self._steps_ns = (self._steps_ns[1], frame.clock_ns - self._now_ns if self._begun else 0)
+        self._begun, self._now_ns = True, frame.clock_ns
         quiet = not over and value <= self._threshold * (1 - self._alerts.hysteresis)
         alert = self._calm() if quiet else self._excite(frame, result, value, over=over)
         return Decision("anomalous" if over else "normal", alert)

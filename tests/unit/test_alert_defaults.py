@@ -94,6 +94,11 @@ def test_camera_that_takes_few_pictures_alarms_by_one(fps: float) -> None:
     assert [phase for phase, _ in told] == ["start", "end"]
 
 
+def test_third_of_few_pictures_alarms() -> None:
+    """Two steps tell that frames are far apart, also by the clock of a recording, which begins at 0."""
+    assert alerts(np.arange(5) * 10.0, np.array([0.9, 0.9, 1.3, 0.9, 0.9])) == [("start", 20.0), ("end", 30.0)]
+
+
 def test_wanted_number_of_frames_holds_for_few_pictures_too() -> None:
     """`min_frames` in the settings counts at any rate."""
     decide = Decide(Alerts(min_frames=3), threshold=1.0)
