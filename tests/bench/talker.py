@@ -66,10 +66,10 @@ def main(folder: str) -> None:
 
 
 def _serve(inbox: SimpleQueue[Any], until_s: float, written: Any, answer: Any) -> None:
-    """Handle events until the next frame is due."""
-    while (left_s := until_s - time.monotonic()) > 0:
+    """Handle events until the next frame is due; what is there also where it is due already, as on a busy machine."""
+    while True:
         try:
-            event = inbox.get(timeout=left_s)
+            event = inbox.get(timeout=max(0.0, until_s - time.monotonic()))
         except Empty:
             return
         if isinstance(event, Written):
