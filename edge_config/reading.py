@@ -22,7 +22,7 @@ else:
 MAX_BYTES = 128 << 10
 """Of a settings file: the parser of YAML is slow, and 64 cameras need a tenth of that."""
 
-_MOST_MERGED = 256
+_MAX_MERGED = 256
 _DEEPEST = 32  # brackets in brackets
 
 _TOML_PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
@@ -158,7 +158,7 @@ class _Loader(yaml.SafeLoader):
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
-        if len(node.value) > _MOST_MERGED:
+        if len(node.value) > _MAX_MERGED:
             raise yaml.constructor.ConstructorError(problem="too many keys", problem_mark=node.start_mark)
 
     def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:

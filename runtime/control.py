@@ -38,7 +38,7 @@ _OPTIONS: dict[int, int] = {
     zmq.SNDHWM: 2 * MAX_WAITING,  # replies to one peer: what goes to one that does not read is dropped
 }
 _TURN_MS = 1000  # how often overdue answers are looked for
-_MOST_TOLD = 100  # requests and keys whose refusal is logged; more are only counted
+_MAX_TOLD = 100  # requests and keys whose refusal is logged; more are only counted
 _BRAKE = 5  # so many requests over the rate are read, then none for a millisecond
 
 
@@ -233,7 +233,7 @@ class Control:
             return ""
         name = name_of(request)
         self.refused["role"] += 1
-        if (name, key) not in self._denied and len(self._denied) < _MOST_TOLD:
+        if (name, key) not in self._denied and len(self._denied) < _MAX_TOLD:
             self._denied.add((name, key))
             structlog.get_logger().warning("a request was refused: its key may only view", request=name, public_key=key)
         return (

@@ -118,7 +118,7 @@ def _jpeg(image: Image, quality: int) -> list[tuple[Part, bytes]]:
 def _heat_map(
     scorer: Scorer, features: NDArray[np.float32], score: Score, least: float, frame_hw: tuple[int, int]
 ) -> tuple[Part, bytes]:
-    """Give the anomaly map, one value a patch, and where it lies on the camera frame."""
+    """Return the anomaly map, one value a patch, and where it lies on the camera frame."""
     whole = np.array([0.0, 1.0])
     area = _box(scorer.preprocess.on_camera((whole, whole), frame_hw), [0, 0, 1, 1], frame_hw)
     return heat_map.encode(scorer.alert_map(features, score, least), area)

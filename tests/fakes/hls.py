@@ -48,11 +48,11 @@ class Bursts:
         return "\n".join(lines).encode() + b"\n"
 
     def segment(self, number: int) -> bytes:
-        """Give the bytes of a segment."""
+        """Return the bytes of a segment."""
         return self._segments[number % len(self._segments)]
 
     def bursts(self) -> Iterator[bytes]:
-        """Give a second of the clip each second."""
+        """Return a second of the clip each second."""
         share = len(self._clip) / len(self._segments) / PACKET
         for number in range(len(self._segments)):
             yield self._clip[round(number * share) * PACKET : round((number + 1) * share) * PACKET]

@@ -37,7 +37,7 @@ class Device:
 
 @pytest.fixture
 def device() -> Iterator[Device]:
-    """Give a device."""
+    """Return a device."""
     with closing(Device()) as device:
         yield device
 

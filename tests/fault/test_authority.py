@@ -108,7 +108,7 @@ class Device:
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
-    """Give a device with keys."""
+    """Return a device with keys."""
     with ExitStack() as stack:
         yield Device(tmp_path, stack)
 

@@ -122,7 +122,7 @@ def _ip(*words: str) -> str:
 
 @pytest.fixture
 def cable() -> Iterator[Cable]:
-    """Give a network of two ends; skip where none can be made."""
+    """Return a network of two ends; skip where none can be made."""
     if os.geteuid() != 0 or not IP:
         pytest.skip("only root can make a network, with iproute2")
     try:

@@ -324,7 +324,7 @@ def test_name_server_and_host_that_do_not_answer(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Give a folder of JPEGs."""
+    """Return a folder of JPEGs."""
     for number in range(30):
         cv2.imwrite(str(tmp_path / f"{number:06}.jpg"), normal_picture(number))
     return tmp_path
@@ -332,7 +332,7 @@ def pictures(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def real_server(pictures: Path) -> Iterator[Callable[..., int]]:
-    """Give what starts GStreamer's RTSP server with a transport, for the user `me` with the password `p@ss`."""
+    """Return what starts GStreamer's RTSP server with a transport, for the user `me` with the password `p@ss`."""
     if subprocess.run([SYSTEM_PYTHON, "-c", REAL_SERVER], capture_output=True, check=False).returncode:
         pytest.skip("GStreamer's RTSP server is not installed: gir1.2-gst-rtsp-server-1.0 (see .ci/run)")
     with ExitStack() as stack:
@@ -414,7 +414,7 @@ class Noting(Random):
         self.bounds = (0.0, 0.0)
 
     def uniform(self, a: float, b: float) -> float:
-        """Give a wait that outlasts the test."""
+        """Return a wait that outlasts the test."""
         self.bounds = (a, b)
         self.drawn.set()
         return ENOUGH_S * 2

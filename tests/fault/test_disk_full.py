@@ -41,7 +41,7 @@ WRITTEN = (bundles.MODEL, bundles.BANK, bundles.INDEX, bundles.NEIGHBOURS, bundl
 
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder on a disk without room."""
+    """Return a folder on a disk without room."""
     with small_disk(tmp_path / "small", 75) as folder:
         fill(folder)
         yield folder
@@ -49,7 +49,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """Give a bundle, and the arguments of the `fit` that made it."""
+    """Return a bundle, and the arguments of the `fit` that made it."""
     folder = tmp_path_factory.mktemp("fitted")
     words = small_options(folder, folder / "x.bundle")
     assert call_export("fit", *words).code == 0
@@ -58,13 +58,13 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    """Give a secret key to sign with."""
+    """Return a secret key to sign with."""
     make_key(tmp_path / "line")
     return tmp_path / "line.key"
 
 
 def left(folder: Path) -> list[str]:
-    """Give what lies in a full folder, but for what fills it."""
+    """Return what lies in a full folder, but for what fills it."""
     return sorted(path.name for path in folder.iterdir() if path.name != "all-the-room")
 
 
@@ -170,7 +170,7 @@ def test_pictures_of_a_source(full: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
-    """Give a device with two alerts in its journal that bring a picture and a heat map."""
+    """Return a device with two alerts in its journal that bring a picture and a heat map."""
     from edge_config import message
 
     with Device(tmp_path) as device:

@@ -52,7 +52,7 @@ class Device:
 
 @pytest.fixture
 def device() -> Iterator[Device]:
-    """Give a device that answers."""
+    """Return a device that answers."""
     with closing(Device()) as device:
         yield device
 
@@ -98,7 +98,7 @@ def test_dealer_is_answered_with_and_without_an_empty_frame(device: Device, befo
 
 @contextmanager
 def proxy(device: Device) -> Iterator[str]:
-    """Give the address of a ROUTER that hands on to the device, as `zmq.proxy` does."""
+    """Return the address of a ROUTER that hands on to the device, as `zmq.proxy` does."""
     front, steer = device.context.socket(zmq.ROUTER), device.context.socket(zmq.PAIR)
     with closing(front), closing(steer):
         port = front.bind_to_random_port("tcp://127.0.0.1")
@@ -142,7 +142,7 @@ _messages = st.lists(_frame | st.just(REQUEST) | st.just(b""), min_size=1, max_s
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Device]:
-    """Give one device for all examples: what one of them breaks, the next ones find."""
+    """Return one device for all examples: what one of them breaks, the next ones find."""
     with closing(Device()) as device:
         yield device
 

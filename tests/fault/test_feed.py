@@ -66,7 +66,7 @@ def assert_ends(process: int) -> None:
 
 @contextlib.contextmanager
 def open_process(pid: int) -> Iterator[int]:
-    """Give a pidfd."""
+    """Return a pidfd."""
     descriptor = os.pidfd_open(pid)
     try:
         yield descriptor

@@ -33,7 +33,7 @@ LIMIT_MIB = 160
 
 @pytest.fixture
 def killer(tmp_path: Path) -> tuple[Kills, Callable[[int], None]]:
-    """Give the count of a fake kernel, and what kills a process as it does for want of memory."""
+    """Return the count of a fake kernel, and what kills a process as it does for want of memory."""
     group = tmp_path / "cgroup/edge"
     group.mkdir(parents=True)
     (tmp_path / "proc/self").mkdir(parents=True)

@@ -97,7 +97,7 @@ def test_innermost_stage_is_said() -> None:
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
-    """Give a device with a camera `a`."""
+    """Return a device with a camera `a`."""
     with Device(tmp_path) as device:
         device.state("a", "a is there")
         yield device

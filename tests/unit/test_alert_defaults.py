@@ -35,7 +35,7 @@ FLICKER: dict[str, Scores] = {
 
 
 def messages(times_s: NDArray[np.float64], scores: NDArray[np.float64]) -> list[tuple[str, float]]:
-    """Give phase and time in seconds of what is told."""
+    """Return phase and time in seconds of what is told."""
     decide, told = Decide(Alerts(), threshold=1.0), []
     for number, (at_s, score) in enumerate(zip(times_s, scores, strict=True), start=1):
         ns = round(at_s * 1e9)
@@ -46,12 +46,12 @@ def messages(times_s: NDArray[np.float64], scores: NDArray[np.float64]) -> list[
 
 
 def alerts(times_s: NDArray[np.float64], scores: NDArray[np.float64]) -> list[tuple[str, float]]:
-    """Give what is told, but for updates."""
+    """Return what is told, but for updates."""
     return [(phase, at_s) for phase, at_s in messages(times_s, scores) if phase != "update"]
 
 
 def times(fps: float, seconds: float, random: np.random.Generator, skipped: float = 0.0) -> NDArray[np.float64]:
-    """Give the times of the frames of a camera that jitters and skips a share of them."""
+    """Return the times of the frames of a camera that jitters and skips a share of them."""
     exact = np.arange(round(fps * seconds)) / fps
     seen = exact[random.random(len(exact)) >= skipped]
     return np.maximum.accumulate(seen + JITTER_S * random.normal(size=len(seen)))

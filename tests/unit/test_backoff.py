@@ -23,7 +23,7 @@ class Lowest(Random):
     """Draws the shortest wait that is allowed."""
 
     def uniform(self, a: float, b: float) -> float:
-        """Give the lower bound."""
+        """Return the lower bound."""
         return min(a, b)
 
 

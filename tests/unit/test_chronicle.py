@@ -22,7 +22,7 @@ ALERT = Alert("id-1", "start", 1_000_000_000, 12.3456, 7, (3, 4), ())
 
 @pytest.fixture
 def log() -> Any:
-    """Give the log lines."""
+    """Return the log lines."""
     with structlog.testing.capture_logs() as lines:
         yield lines
 

@@ -20,7 +20,7 @@ STEP_MS = 100
 
 
 def plain(**more: Any) -> Alerts:
-    """Give settings by which every run of anomalous frames is an alert, and every new peak is told, but for `more`."""
+    """Return settings by which every run of anomalous frames is an alert, and every new peak is told, but `more`."""
     return replace(EVERY_RUN, **{"update_ms": 0, **more})
 
 

@@ -87,7 +87,7 @@ def is_quiet(alerts: Alerts, one: Seen) -> bool:
 
 
 def candidate(alerts: Alerts, seen: list[Seen], after: int, at: int) -> list[Seen]:
-    """Give the frames that lead to frame `at`: the first is over the threshold, and from it on quiet never prevails."""
+    """Return the frames that lead to frame `at`: the first is over it, and from it on quiet never prevails."""
     lead: list[Seen] = []
     for one in seen[after : at + 1]:
         if lead or one.score > THRESHOLD:
@@ -114,7 +114,7 @@ def begins(alerts: Alerts, seen: list[Seen], after: int, ended_ms: float) -> tup
 
 
 def longest_gap(alerts: Alerts, during: list[Seen]) -> int:
-    """Give the longest time between two neighbours of the frames that are not quiet, if a quiet one is between them."""
+    """Return the longest time between two neighbours of the frames not quiet, with a quiet one between."""
     places = [place for place, one in enumerate(during) if not is_quiet(alerts, one)]
     return max((during[b].ms - during[a].ms for a, b in itertools.pairwise(places) if b > a + 1), default=0)
 

@@ -7,7 +7,7 @@ from runtime.metrics import DROPPED
 
 
 def totals(newer: int = 0, degraded: int = 0) -> dict[str, int]:
-    """Give what a feed counts."""
+    """Return what a feed counts."""
     return {"newer": newer, "no slot": 0, "degraded": degraded}
 
 

@@ -35,7 +35,7 @@ def groups(root: Path) -> MemoryGroups:
 
 @pytest.fixture(params=[V1, V2, IN_CONTAINER_V1, IN_CONTAINER_V2, WHOLE_DEVICE])
 def device(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Callable[[int], None]]:
-    """Give a device, and what sets its counter of kills."""
+    """Return a device, and what sets its counter of kills."""
     own, counter = request.param
     write(tmp_path, "proc/self/cgroup", own)
     write(tmp_path, "proc/meminfo", f"MemTotal: {512 << 10} kB")

@@ -22,7 +22,7 @@ from tests.fakes.parts import OLD, Clock, Feed, Parts
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Give the time that requests for pictures see."""
+    """Return the time that requests for pictures see."""
     clock = Clock()
     monkeypatch.setattr(pictures, "time", clock)
     return clock
@@ -30,7 +30,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def parts(tmp_path: Path, clock: Clock) -> Iterator[Parts]:
-    """Give the oversight over two live cameras."""
+    """Return the oversight over two live cameras."""
     parts = Parts(tmp_path, SimpleQueue().put, {"top": Feed(live=True), "side": Feed(live=True)})
     for watched in parts.watched.values():
         watched.serve(OLD)

@@ -68,13 +68,13 @@ def in_bursts(seconds: float, burst_s: float, jitter_s: float = 0.0, at_first_s:
 
 
 def gaps(seen: list[Seen], from_s: float) -> list[float]:
-    """Give the times between frames that were taken up, from some time on."""
+    """Return the times between frames that were taken up, from some time on."""
     taken = [one.taken_s for one in seen if one.taken_s >= from_s]
     return [after - before for before, after in pairwise(taken)]
 
 
 def worst(seen: list[Seen], from_s: float) -> float:
-    """Give how far those times are from even."""
+    """Return how far those times are from even."""
     return max(abs(gap - STEP_S) for gap in gaps(seen, from_s))
 
 
