@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import promise
-from edge_config.manifest import Calibration
+from edge_config.bundle import promise
+from edge_config.bundle.manifest import Calibration
 
 STRETCHES = 4
 """Held-out pictures come from so many contiguous stretches: neighbours in a video are nearly the same picture, and

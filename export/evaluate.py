@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle import Bundle
+from edge_config.bundle.files import Bundle
 from export import metrics
 from export.dataset import Dataset, Sample, printable, read_mask
 from export.progress import bar, progress

@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from edge_config import promise
+from edge_config.bundle import promise
 from export import metrics
 from export.evaluate import Evaluation, Outcome, Result, Shown
 from runtime.frame import Image

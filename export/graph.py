@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
-from edge_config.bundle import AGGREGATION
+from edge_config.bundle.files import AGGREGATION
 from export.aggregate import Aggregation, Kernel, adaptive_kernels, by_definition
 from export.backbone import Backbone
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage
-from edge_config.manifest import FULL_DEPTH
 from runtime import picture
 from runtime.capture import open_video, read_video
 from runtime.frame import Image

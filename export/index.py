@@ -9,7 +9,7 @@ import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.manifest import Index
+from edge_config.bundle.manifest import Index
 from edge_config.saving import cut_short
 from export.progress import bar, progress
 from runtime.frame import Neighbours

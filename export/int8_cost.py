@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.manifest import Scoring
+from edge_config.bundle.manifest import Scoring
 from edge_config.saving import TEMPORARY, writing
 from export.dataset import open_dataset
 from export.images import Pictures

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
-from edge_config.manifest import Coreset, Index
+from edge_config.bundle import files as bundles
+from edge_config.bundle.manifest import Coreset, Index
 from export.bank import Rows
 from export.coreset import covering_radius, select
 from export.index import build_index, choose_ef, neighbour_table, save_index

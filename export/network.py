@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
-from edge_config.manifest import Features, Preprocessing
+from edge_config.bundle import files as bundles
+from edge_config.bundle.manifest import Features, Preprocessing
 from export.aggregate import Aggregation
 from export.backbone import Backbone, load_backbone
 from export.graph import Layout, Reference, export_graph

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, inliner, shape_inference
 from onnx.utils import Extractor
 
-from edge_config.bundle import file_sha256
+from edge_config.bundle.files import file_sha256
 from edge_config.errors import UsageError
 from export.attention import find
 from export.backbone import RGB, Backbone, first_line

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.manifest import Comparison, Difference, Parity, Preprocessing, Tolerance
 from edge_config.errors import ParityRefused
-from edge_config.manifest import Comparison, Difference, Parity, Preprocessing, Tolerance
 from export.aggregate import bilinear_matrix
 from export.network import Network
 from export.progress import progress

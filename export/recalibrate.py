@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
-from edge_config.bundle import Bundle
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle.files import Bundle
+from edge_config.bundle.manifest import Calibration, Scene
 from edge_config.errors import NoImages
-from edge_config.manifest import Calibration, Scene
 from export.blinding import refuse_blinding
 from export.calibrate import calibrate
 from export.images import Pictures, evenly

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_config.manifest import Calibration, Features, Parity
-from edge_config.promise import in_words
+from edge_config.bundle.manifest import Calibration, Features, Parity
+from edge_config.bundle.promise import in_words
 from export.calibrate import pictures_needed
 from export.int8_cost import Cost
 from export.seal import Report

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from edge_config.manifest import Scene
+from edge_config.bundle.manifest import Scene
 from runtime.frame import Image
 from runtime.scene import is_moved
 from runtime.thumbnail import Placed, Thumbnail, look, shrink, size_for

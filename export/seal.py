@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
-from edge_config.bundle import Bundle
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle.files import Bundle
+from edge_config.bundle.manifest import Manifest, Scoring
 from edge_config.errors import BundleParity, ParityRefused, TooFewImages, UsageError
-from edge_config.manifest import Manifest, Scoring
 from export.bank import Features, embed_pictures
 from export.calibrate import calibrate, hold_out
 from export.faults import with_faults

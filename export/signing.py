@@ -10,11 +10,11 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from edge_config import bundle as bundles
-from edge_config import signature as signatures
+from edge_config.bundle import files as bundles
+from edge_config.bundle import signature as signatures
+from edge_config.bundle.signature import Signature
 from edge_config.errors import BundleFileHash, SettingsError, TargetExists
 from edge_config.saving import put, put_all
-from edge_config.signature import Signature
 
 _PUBLIC = re.compile(r"ed25519:[0-9a-f]{64}\s*")
 _FORM = re.compile(r"patchedge-signing-key-v1 ([0-9a-f]{64})\n")

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import TooFewImages, UsageError
-from edge_config.manifest import FULL_DEPTH
 from export.images import Pictures
 from export.layout import refuse_layout
 from export.options import Options

@@ -19,7 +19,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_config.bundle import file_sha256
+from edge_config.bundle.files import file_sha256
 from edge_config.errors import MissingExtra, UsageError, WeightsUnavailable
 from export.backbone import LITE, RGB, Backbone, first_line
 

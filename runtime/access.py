@@ -17,9 +17,9 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils import z85
 
-from edge_config.control import Role
 from edge_config.errors import KeysInvalid
-from edge_config.sections import Security
+from edge_config.settings.sections import Security
+from edge_config.wire.requests import Role
 from runtime import keys
 
 DOMAIN = b"patchedge"

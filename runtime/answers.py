@@ -8,7 +8,10 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from edge_config.control import (
+from edge_config.errors import SettingsError
+from edge_config.settings.device import with_changes
+from edge_config.wire.messages import TYPES
+from edge_config.wire.requests import (
     CameraState,
     Configure,
     InForce,
@@ -20,9 +23,6 @@ from edge_config.control import (
     Snapshot,
     Status,
 )
-from edge_config.errors import SettingsError
-from edge_config.message import TYPES
-from edge_config.settings import with_changes
 from runtime import pictures
 from runtime.control import Asked, Control
 from runtime.metrics import Metrics

@@ -20,7 +20,7 @@ from types import TracebackType
 import zmq
 
 from edge_config.errors import MessageError
-from edge_config.message import DEFAULT_EVENTS, Kind
+from edge_config.wire.messages import DEFAULT_EVENTS, Kind
 from runtime.client import CLOSE_S, TURN_S, ask, is_owing, turn
 from runtime.following.connection import Connection
 from runtime.following.follower import Follower

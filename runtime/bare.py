@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from edge_config.bundle import AGGREGATION
+from edge_config.bundle.files import AGGREGATION
 from edge_config.errors import BundleGraphInvalid
 
 _FIELDS: dict[str, list[tuple[str, int, str | None, bool]]] = {

@@ -23,10 +23,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
-from edge_config.bundle import Bundle
+from edge_config.bundle import files as bundles
+from edge_config.bundle.files import Bundle
 from edge_config.errors import SourceUnavailable
-from edge_config.sections import SearchKind
+from edge_config.settings.sections import SearchKind
 from runtime import address
 from runtime.bare import cut_before_aggregation
 from runtime.capture import Source, open_source

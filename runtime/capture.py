@@ -23,8 +23,8 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read by cv2 when it loa
 import cv2
 import numpy as np
 
+from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import PatchedgeError, SourceLost, SourceUnavailable, UnreadableImage
-from edge_config.manifest import FULL_DEPTH
 from runtime import address, picture
 from runtime.ahead import Ahead
 from runtime.declared import Declared

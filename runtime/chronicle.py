@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from edge_config.message import State
+from edge_config.wire.messages import State
 from runtime.frame import Alert
 
 WINDOW_S = 60.0

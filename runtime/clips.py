@@ -22,7 +22,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_config.sections import Clips
+from edge_config.settings.sections import Clips
 from runtime.avi import Avi
 
 RING_BYTES = 32 << 20

@@ -16,8 +16,16 @@ from typing import Any
 import structlog
 import zmq
 
-from edge_config.control import AnyRequest, Role, decode_request, encode_refusal, encode_reply, name_of, request_id
 from edge_config.errors import AddressUnavailable, RequestError
+from edge_config.wire.requests import (
+    AnyRequest,
+    Role,
+    decode_request,
+    encode_refusal,
+    encode_reply,
+    name_of,
+    request_id,
+)
 from runtime import envelope
 from runtime.listener import Guard, Listener
 from runtime.rates import Rates

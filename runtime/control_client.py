@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
-from edge_config.control import (
+from edge_config.errors import AddressUnavailable
+from edge_config.wire.requests import (
     DEFAULT_CONTROL,
     Answer,
     KeptMessages,
@@ -24,7 +25,6 @@ from edge_config.control import (
     kept_frames,
     read_reply,
 )
-from edge_config.errors import AddressUnavailable
 from runtime.following.connection import connect
 from runtime.following.received import Received, read
 from runtime.keys import Keys

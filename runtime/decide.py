@@ -16,7 +16,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from edge_config.sections import Alerts
+from edge_config.settings.sections import Alerts
 from runtime.frame import Alert, Decision, Frame, Result, SharedFrame
 
 NORMAL_AGAIN = "normal again"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from edge_config.sections import Degrade as Limits
+from edge_config.settings.sections import Degrade as Limits
 
 BAD_S = 3.0
 """Trouble of so long leads one step down."""

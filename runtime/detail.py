@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.message import MAX_BOXES, Box, Part
+from edge_config.wire.messages import MAX_BOXES, Box, Part
 from runtime import heat_map
 from runtime.frame import Image, Score, Tier, Wanted
 from runtime.parcel import MOST_BYTES

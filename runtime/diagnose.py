@@ -23,7 +23,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from edge_config.errors import LoginRefused, SourceUnavailable
-from edge_config.sections import Transport
+from edge_config.settings.sections import Transport
 from runtime import address, v4l2
 from runtime.inquiry import Inquiry, Place, Reply
 

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_config.errors import BundleGraphInvalid, ProviderUnavailable
-from edge_config.sections import CPU, Provider
+from edge_config.settings.sections import CPU, Provider
 
 onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
 

@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 import structlog
 
-from edge_config.sections import CPU, Provider, SearchKind, Trust
+from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
 from runtime.backoff import Backoff
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import BundleInfo, SharedFrame, Wanted

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge_config.errors import PatchedgeError
-from edge_config.sections import Alerts
+from edge_config.settings.sections import Alerts
 from runtime.frame import BundleInfo, Result, SharedFrame
 
 

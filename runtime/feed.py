@@ -15,8 +15,8 @@ from typing import Literal
 
 import structlog
 
-from edge_config.manifest import FULL_DEPTH
-from edge_config.sections import Camera, Clips
+from edge_config.bundle.manifest import FULL_DEPTH
+from edge_config.settings.sections import Camera, Clips
 from runtime import address
 from runtime.backoff import Backoff
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade, Shown

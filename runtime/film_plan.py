@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from edge_config.sections import Clips
+from edge_config.settings.sections import Clips
 from runtime.clips import before_s, clip_name, hold_s
 from runtime.frame import Alert
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import cv2
 
-from edge_config.sections import Clips
+from edge_config.settings.sections import Clips
 from runtime.clips import SLACK_S, Clip, Picture, Ring, keep_within, remove_leftovers, slot_at
 from runtime.frame import Image
 

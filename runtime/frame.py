@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.message import Box, Part
-from edge_config.sections import Attachable
+from edge_config.settings.sections import Attachable
+from edge_config.wire.messages import Box, Part
 
 Image = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3], channels in BGR order."""

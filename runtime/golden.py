@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.manifest import Scoring
 from edge_config.errors import BundleShapeMismatch
-from edge_config.manifest import Scoring
 from runtime.arrays import read_archive
 from runtime.frame import Image, Neighbours, Score
 from runtime.scorer import Scorer

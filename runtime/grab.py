@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import LoginRefused, PatchedgeError, SourceUnavailable
-from edge_config.manifest import FULL_DEPTH
-from edge_config.sections import Clips, Transport
+from edge_config.settings.sections import Clips, Transport
 from runtime import address
 from runtime.frame import Frame, Image
 from runtime.link import GRACE_S, Link, LinkClosed, from_parent

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.message import Box, Part
+from edge_config.wire.messages import Box, Part
 
 PNG = "image/png"
 LEVELS = 65535

@@ -13,7 +13,7 @@ import math
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.sections import CPU, Attachable, Camera, Polygon, Provider, SearchKind, Trust
+from edge_config.settings.sections import CPU, Attachable, Camera, Polygon, Provider, SearchKind, Trust
 from runtime.frame import BundleInfo, Identity, Result, Wanted
 
 NO_PATCH = "the camera's regions hold no patch of a frame"

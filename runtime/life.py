@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
-from edge_config.message import MAX_BOXES
+from edge_config.wire.messages import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused
 from runtime.frame import BundleInfo, SharedFrame, Wanted
 from runtime.jobs import Done, FromWorker, Job, Load, Loaded, ToWorker

@@ -11,12 +11,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
-from edge_config import hnsw_header
-from edge_config.bundle import Bundle
+from edge_config.bundle import files as bundles
+from edge_config.bundle import hnsw_header
+from edge_config.bundle.files import Bundle
+from edge_config.bundle.manifest import Scoring, Tolerance
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
-from edge_config.manifest import Scoring, Tolerance
-from edge_config.sections import CPU, Provider, SearchKind, Trust
+from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
 from runtime.arrays import read_archive, read_array
 from runtime.embed import Embed
 from runtime.frame import Grid, Image

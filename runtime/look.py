@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from edge_config.errors import SourceUnavailable
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.address import redact, scrub
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
 from runtime.feed import Feed

@@ -13,7 +13,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
-from edge_config.message import TYPES, JournalState, State
+from edge_config.wire.messages import TYPES, JournalState, State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from edge_config import message
-from edge_config.control import CameraNow, Now
 from edge_config.errors import MessageError
-from edge_config.message import JOURNALED, AlertMessage, Kind, Message, StateMessage
+from edge_config.wire import messages
+from edge_config.wire.messages import JOURNALED, AlertMessage, Kind, Message, StateMessage
+from edge_config.wire.requests import CameraNow, Now
 from runtime.journal.read import Entry
 from runtime.publish import Publisher
 
@@ -23,7 +23,7 @@ PATIENCE_S = 2.0
 
 _CLOSE_S = 1.0  # for the journal to write the last messages
 
-_MADE_ANEW = frozenset(message.Message.__struct_fields__) - {"bundle", "state", "degraded"} | {"age_ms"}
+_MADE_ANEW = frozenset(messages.Message.__struct_fields__) - {"bundle", "state", "degraded"} | {"age_ms"}
 
 _log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Recorder(Protocol):
     """Writes entries down, and says so later."""
 
     @property
-    def state(self) -> message.JournalState:
+    def state(self) -> messages.JournalState:
         """Whether what is put is safe."""
         ...
 
@@ -102,7 +102,7 @@ class Outbox:
         """End the alerts that an earlier runtime left open, or nobody ever would."""
         for entry in unfinished:
             try:
-                _, last = message.decode([entry.topic.encode(), entry.body])
+                _, last = messages.decode([entry.topic.encode(), entry.body])
             except MessageError as error:
                 _log.warning("an alert in the journal cannot be read", problem=str(error))
                 continue
@@ -140,7 +140,7 @@ class Outbox:
         self._let_go()
 
     def _put(self, kind: Kind, topic: str, said: Message, attached: Sequence[bytes]) -> None:
-        body = message.encode(topic, said)[1]
+        body = messages.encode(topic, said)[1]
         alert = (said.alert_id, said.phase) if isinstance(said, AlertMessage) else ("", None)
         entry = Entry(kind, topic, said.epoch, said.seq, said.t_publish_ns, body, tuple(attached), *alert)
         waiting = _Waiting(entry, said, time.monotonic())

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import structlog
 
-from edge_config.control import Reload
-from edge_config.sections import Alerts
-from edge_config.sections import Degrade as Limits
+from edge_config.settings.sections import Alerts
+from edge_config.settings.sections import Degrade as Limits
+from edge_config.wire.requests import Reload
 from runtime.answers import Answers
 from runtime.control import Asked
 from runtime.degrade import Degrade, Load, Strain

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import UnreadableImage
-from edge_config.manifest import FULL_DEPTH
 from runtime.frame import Image
 from runtime.memory_error import out_of_memory
 

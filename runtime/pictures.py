@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge_config.control import Picture, PictureTaken
+from edge_config.wire.requests import Picture, PictureTaken
 from runtime.control import Asked, Control
 from runtime.events import Shown
 from runtime.rates import Bucket, Rate

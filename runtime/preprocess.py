@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.manifest import Preprocessing
+from edge_config.bundle.manifest import Preprocessing
 from runtime import _pixels
 from runtime.frame import Grid, Image
 

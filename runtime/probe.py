@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.declared import Declared
 from runtime.frame import Image, SharedFrame
 from runtime.link import module

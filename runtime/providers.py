@@ -11,7 +11,7 @@ import onnxruntime
 
 from edge_config.errors import PatchedgeError, ProviderUnavailable
 from edge_config.saving import writing
-from edge_config.sections import CPU, Provider
+from edge_config.settings.sections import CPU, Provider
 from runtime.embed import Embed
 from runtime.journal.file import default_path
 

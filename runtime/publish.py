@@ -12,9 +12,9 @@ from typing import Any
 
 import zmq
 
-from edge_config import message
 from edge_config.errors import AddressUnavailable
-from edge_config.message import Kind, Message
+from edge_config.wire import messages
+from edge_config.wire.messages import Kind, Message
 from runtime.listener import Guard, Listener
 
 LINGER_MS = 1000
@@ -103,7 +103,7 @@ class Publisher:
 
     def seq(self, kind: Kind, camera: str) -> int:
         """Give the last `seq` in a topic, 0 before the first."""
-        return self._seq[message.topic(kind, self.device, camera)]
+        return self._seq[messages.topic(kind, self.device, camera)]
 
     def make(self, kind: Kind, camera: str, **fields: Any) -> tuple[str, Message]:
         """Make the next message of a topic, which must then be sent, in the order of making.
@@ -117,13 +117,13 @@ class Publisher:
             The topic and the message.
         """
         topic = self._topics.get((kind, camera)) or self._topics.setdefault(
-            (kind, camera), message.topic(kind, self.device, camera)
+            (kind, camera), messages.topic(kind, self.device, camera)
         )
         self._seq[topic] += 1
         if "t_mono_ns" in fields:
             fields["age_ms"] = round((time.monotonic_ns() - fields["t_mono_ns"]) / 1e6, 3)
-        return topic, message.TYPES[kind](
-            schema=message.schema_name(kind),
+        return topic, messages.TYPES[kind](
+            schema=messages.schema_name(kind),
             device=self.device,
             camera=camera,
             epoch=self.epoch,
@@ -134,7 +134,7 @@ class Publisher:
 
     def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
         """Make a message and publish it; `attached` are the bytes of the parts that it lists."""
-        self.send_frames(kind, message.encode(*self.make(kind, camera, **fields), attached))
+        self.send_frames(kind, messages.encode(*self.make(kind, camera, **fields), attached))
 
     def send_frames(self, kind: Kind, frames: Sequence[bytes]) -> None:
         """Publish a message that was made and encoded before."""

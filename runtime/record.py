@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 
 from edge_config.saving import put, writing
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.frame import Image, SharedFrame
 from runtime.look import GRAB, Look
 

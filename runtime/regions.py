@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.problems import Problem
-from edge_config.sections import Polygon
+from edge_config.settings.problems import Problem
+from edge_config.settings.sections import Polygon
 from runtime.frame import Grid
 from runtime.preprocess import Preprocess
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edge_config.errors import PatchedgeError
-from edge_config.settings import Settings
+from edge_config.settings.device import Settings
 from runtime.events import SettingsRead
 
 

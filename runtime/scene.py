@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_config.manifest import Scene
+from edge_config.bundle.manifest import Scene
 from runtime.frame import Image
 from runtime.frozen import Frozen
 from runtime.thumbnail import Look, Placed, Shift, Thumbnail, look, shrink, size_for

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.sections import CPU
+from edge_config.settings.sections import CPU
 from runtime.frame import Grid, Image, Neighbours, Score
 from runtime.preprocess import Preprocess
 from runtime.score import patch_map

@@ -11,9 +11,10 @@ from typing import Any
 
 import structlog
 
-from edge_config import bundle, manifest, sections
+from edge_config.bundle import files, manifest
 from edge_config.errors import BundleError
-from edge_config.settings import Settings
+from edge_config.settings import sections
+from edge_config.settings.device import Settings
 from runtime.address import redact
 from runtime.chronicle import Chronicle
 from runtime.engine import Engine
@@ -158,7 +159,7 @@ def _depth(path: str) -> int:
     The worker looks at the bundle with more care; one that cannot be read is not served.
     """
     with suppress(BundleError):
-        return manifest.decode(bundle.read_manifest(Path(path)), path).preprocessing.depth
+        return manifest.decode(files.read_manifest(Path(path)), path).preprocessing.depth
     return manifest.FULL_DEPTH
 
 

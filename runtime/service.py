@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle import Bundle
+from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleError, SettingsError
-from edge_config.sections import CPU, Provider, SearchKind, Trust
+from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
 from runtime.detail import Detail, detail
 from runtime.frame import BundleInfo, Identity, Image, Result, SceneFault, Score, Wanted
 from runtime.jobs import NO_PATCH, View

@@ -6,11 +6,11 @@ import os
 import stat
 from pathlib import Path
 
-from edge_config import bundle as bundles
-from edge_config import signature as signatures
-from edge_config.bundle import Bundle
+from edge_config.bundle import files as bundles
+from edge_config.bundle import signature as signatures
+from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleKeyUnknown, BundleSignatureInvalid, BundleUnsigned, SettingsError
-from edge_config.sections import Trust
+from edge_config.settings.sections import Trust
 
 _MOST_KEY_BYTES = 4096
 

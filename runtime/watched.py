@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from edge_config.message import Kind, Part, State
-from edge_config.sections import Alerts
+from edge_config.settings.sections import Alerts
+from edge_config.wire.messages import Kind, Part, State
 from runtime.chronicle import Chronicle
 from runtime.decide import Decide
 from runtime.film_plan import FilmPlan

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import structlog
 import zmq
 
-from edge_config import sections
-from edge_config.control import OfJournal
 from edge_config.errors import AddressUnavailable
-from edge_config.settings import Settings
+from edge_config.settings import sections
+from edge_config.settings.device import Settings
+from edge_config.wire.requests import OfJournal
 from runtime.access import Access
 from runtime.control import Asked, Control
 from runtime.journal.orders import Order

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edge_config.bundle import Bundle
+from edge_config.bundle.files import Bundle
 from edge_config.errors import MissingExtra
 from runtime.affinity import keep_to
 from runtime.frame import BundleInfo, Image

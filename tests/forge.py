@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 from nacl.signing import SigningKey
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
-from edge_config import signature as signatures
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle import signature as signatures
 
 
 def public(key: SigningKey) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from edge_config.control import SCHEMA
-from edge_config.sections import Security
+from edge_config.settings.sections import Security
+from edge_config.wire.requests import SCHEMA
 from runtime import keys
 from runtime.access import Access
 from runtime.control import Asked, Control

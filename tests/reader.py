@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from edge_config.sections import Camera, Clips
+from edge_config.settings.sections import Camera, Clips
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
 from runtime.feed import CLOSE_S, NO_CLIPS, Feed
 from runtime.frame import Image, SharedFrame

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
-from edge_config.manifest import (
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle.manifest import (
     Calibration,
     Comparison,
     Coreset,

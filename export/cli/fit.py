@@ -79,11 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, and print the summary."""
-    from edge_config import bundle
+    from edge_config.bundle import files
 
     given = {name: value for name, value in vars(args).items() if name in Options.__struct_fields__}
     options = read_options(given, args.config)
-    bundle.refuse_target(Path(options.out), force=options.force)  # before torch is loaded
+    files.refuse_target(Path(options.out), force=options.force)  # before torch is loaded
 
     from export.report import as_text
     from export.seal import fit

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from edge_config.message import ScoreMessage
 from edge_config.saving import put
+from edge_config.wire.messages import ScoreMessage
 from export.demo.clip import Place
 from runtime.capture import open_video, read_video
 from runtime.load import load

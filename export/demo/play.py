@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from edge_config.errors import PatchedgeError
-from edge_config.message import AlertMessage, AnyMessage, ScoreMessage, decode
 from edge_config.saving import put
+from edge_config.wire.messages import AlertMessage, AnyMessage, ScoreMessage, decode
 from export.demo import clip
 from export.demo.clip import Place
 from export.demo.picture import draw

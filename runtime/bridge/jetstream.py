@@ -22,9 +22,9 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from edge_config.bridge import Nats
 from edge_config.errors import MissingExtra, SettingsError
-from edge_config.message import AlertMessage, AnyMessage, HealthMessage, Kind, ScoreMessage, StateMessage
+from edge_config.settings.bridge import Nats
+from edge_config.wire.messages import AlertMessage, AnyMessage, HealthMessage, Kind, ScoreMessage, StateMessage
 from runtime.backoff import Backoff
 from runtime.bridge.latest import Latest
 from runtime.bridge.secret import read_secret

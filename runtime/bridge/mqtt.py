@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 
-from edge_config.bridge import Mqtt
-from edge_config.message import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+from edge_config.settings.bridge import Mqtt
+from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.latest import Latest
 from runtime.bridge.mqtt_link import MqttLink
 from runtime.bridge.order import Moment, Newest

@@ -18,8 +18,8 @@ import structlog
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from edge_config.bridge import Mqtt
 from edge_config.errors import SettingsError
+from edge_config.settings.bridge import Mqtt
 from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import OFFLINE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_config.message import Message
+from edge_config.wire.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from edge_config.errors import MessageError, PatchedgeError
-from edge_config.message import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.order import Moment, Newest
 from runtime.bridge.sink import Counts, Sink
 from runtime.bridge.source import Given, Source

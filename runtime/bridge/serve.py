@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
-from edge_config.bridge import Bridge
 from edge_config.errors import MissingExtra
-from edge_config.message import Kind
+from edge_config.settings.bridge import Bridge
+from edge_config.wire.messages import Kind
 from runtime.bridge.relay import Relay
 from runtime.bridge.sink import Counts, Sink
 from runtime.bridge.source import Connect, Source

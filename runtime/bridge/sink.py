@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from edge_config.message import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 
 
 class Sink(Protocol):

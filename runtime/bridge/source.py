@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import zmq
 
-from edge_config.bridge import Bridge, Device
-from edge_config.message import AnyMessage, Kind
+from edge_config.settings.bridge import Bridge, Device
+from edge_config.wire.messages import AnyMessage, Kind
 from runtime import keys
 from runtime.async_client import AsyncSubscriber
 from runtime.keys import Keys

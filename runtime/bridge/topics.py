@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from edge_config.message import AnyMessage, State
+from edge_config.wire.messages import AnyMessage, State
 
 ONLINE: Final = b"online"
 OFFLINE: Final = b"offline"

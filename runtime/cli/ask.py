@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge_config.control import DEFAULT_CONTROL, REQUESTS
+from edge_config.wire.requests import DEFAULT_CONTROL, REQUESTS
 from runtime.cli.arguments import between
 from runtime.cli.following import add_keys, keys_of
 from runtime.cli.silence import asking
@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     """Ask, and print the reply as JSON."""
     import msgspec
 
-    from edge_config.control import AnyRequest
     from edge_config.errors import UsageError
     from edge_config.saving import put
+    from edge_config.wire.requests import AnyRequest
     from runtime.control_client import ControlClient
 
     if args.request not in REQUESTS:

@@ -20,8 +20,8 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
     from contextlib import closing
 
-    from edge_config import bridge
-    from edge_config.settings import read_file
+    from edge_config.settings import bridge
+    from edge_config.settings.device import read_file
 
     settings = bridge.parse(read_file(args.config, tell_later=True), where=args.config)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_config.bundle import Bundle
-    from edge_config.sections import Trust
+    from edge_config.bundle.files import Bundle
+    from edge_config.settings.sections import Trust
 
 NAME = "bundle"
 HELP = "verify a bundle, show its manifest, pack it into one file, unpack it"
@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify first in all cases: what is shown, packed or unpacked is what is there."""
-    from edge_config import pack
-    from edge_config.sections import Trust
+    from edge_config.bundle import pack
+    from edge_config.settings.sections import Trust
     from runtime.trust import Judge, read
 
     trust = Trust(keys=tuple(args.key))
@@ -60,8 +60,8 @@ def signer(bundle: Bundle) -> str | None:
     Raises:
         BundleSignatureInvalid: it is not what this key has signed.
     """
-    from edge_config import bundle as bundles
-    from edge_config import signature
+    from edge_config.bundle import files as bundles
+    from edge_config.bundle import signature
     from runtime.trust import verify
 
     text = bundles.read_signature(bundle.path)
@@ -76,7 +76,7 @@ def signer(bundle: Bundle) -> str | None:
 def _info(bundle: Bundle, trust: Trust) -> str:
     import msgspec
 
-    from edge_config import manifest
+    from edge_config.bundle import manifest
 
     tree: dict[str, Any] = msgspec.json.decode(manifest.encode(bundle.manifest))
     tree["calibration"]["upper_alpha"] = bundle.manifest.calibration.upper  # which older manifests lack

@@ -11,9 +11,9 @@ from runtime.cli import of_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_config.bundle import Bundle
-    from edge_config.problems import Problem
-    from edge_config.settings import Settings
+    from edge_config.bundle.files import Bundle
+    from edge_config.settings.device import Settings
+    from edge_config.settings.problems import Problem
     from runtime.load import GoldenCheck
     from runtime.scorer import Scorer
 
@@ -31,10 +31,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the figures; the exit code says whether `run` would serve this here."""
     import msgspec
 
+    from edge_config.bundle.promise import in_words
     from edge_config.errors import BundleParity
-    from edge_config.problems import refusal
-    from edge_config.promise import in_words
-    from edge_config.reading import read_file
+    from edge_config.settings.problems import refusal
+    from edge_config.settings.reading import read_file
     from runtime.load import load_and_check
     from runtime.threads import limit_threads
 

@@ -11,7 +11,7 @@ from runtime.cli import of_settings
 from runtime.ticking import GAUGE
 
 if TYPE_CHECKING:
-    from edge_config.settings import Settings
+    from edge_config.settings.device import Settings
     from runtime.doctor.finding import Finding
 
 NAME = "doctor"
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> tuple[Settings, list[Finding]]:
     """Give the settings; if those of the file are wrong, the defaults and what is wrong."""
-    from edge_config import settings
     from edge_config.errors import SettingsError
+    from edge_config.settings import device as settings
     from runtime.doctor.finding import Finding
 
     tree = of_settings.of_bundle(args.bundle or "none")

@@ -14,7 +14,7 @@ from edge_config.errors import NotWritten, UsageError
 from edge_config.saving import put, writing
 
 if TYPE_CHECKING:
-    from edge_config.message import Part
+    from edge_config.wire.messages import Part
     from runtime.following.received import Received
     from runtime.keys import Keys
 
@@ -64,7 +64,7 @@ def as_line(received: Received) -> str:
     """Write a message as a line for people, with one before it if messages were lost."""
     from datetime import datetime, timezone
 
-    from edge_config.message import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+    from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 
     said = received.message
     at = datetime.fromtimestamp(said.t_publish_ns / 1e9, tz=timezone.utc).astimezone()
@@ -114,7 +114,7 @@ def save_parts(received: Received, folder: Path) -> Iterator[NotWritten]:
     Yields:
         Why a part is not saved, for each that the disk does not take.
     """
-    from edge_config.message import AlertMessage
+    from edge_config.wire.messages import AlertMessage
 
     alert = received.message
     if not isinstance(alert, AlertMessage) or not received.parts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from edge_config.control import DEFAULT_CONTROL
+from edge_config.wire.requests import DEFAULT_CONTROL
 from runtime.cli.arguments import between
 from runtime.cli.following import add_keys, keys_of
 from runtime.cli.silence import asking
@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Ask, and say what came of it."""
     import msgspec
 
-    from edge_config.control import Forget, Forgotten
     from edge_config.errors import UsageError
+    from edge_config.wire.requests import Forget, Forgotten
     from runtime.control_client import ControlClient
 
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.cli.arguments import whole
 
 if TYPE_CHECKING:
-    from edge_config.settings import Settings
+    from edge_config.settings.device import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,8 @@ def read(args: argparse.Namespace) -> tuple[Settings, list[str]]:
         UsageError: neither bundle nor settings are given, or both.
         SettingsError: the settings are wrong.
     """
-    from edge_config import settings
     from edge_config.errors import UsageError
+    from edge_config.settings import device as settings
 
     if (args.bundle is None) == (args.config is None):
         raise UsageError("one thing to look at is needed", remedy="give a bundle, or --config FILE")

@@ -12,7 +12,7 @@ from runtime.ticking import GAUGE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_config.sections import Camera
+    from edge_config.settings.sections import Camera
     from runtime.frame import Image
     from runtime.probe import Report, Spread
 
@@ -74,16 +74,16 @@ def _camera(args: argparse.Namespace) -> tuple[Camera, str]:
     """
     import msgspec
 
-    from edge_config import settings
     from edge_config.errors import UsageError
+    from edge_config.settings import device
 
     if (args.source is None) == (args.config is None) or (args.camera and not args.config):
         raise UsageError("one source is needed", remedy="give SOURCE, or --config FILE and maybe --camera NAME")
     if args.config is None:
         tree = {"bundle": "none", "cameras": {"probe": {"source": args.source}}}
-        found = settings.parse(tree, where="command line")
+        found = device.parse(tree, where="command line")
     else:
-        found = settings.parse(settings.read_file(args.config), where=args.config)
+        found = device.parse(device.read_file(args.config), where=args.config)
     name = args.camera or next(iter(found.cameras))
     if name not in found.cameras or (args.camera is None and len(found.cameras) > 1):
         names = ", ".join(found.cameras)
@@ -96,7 +96,7 @@ def _camera(args: argparse.Namespace) -> tuple[Camera, str]:
 
 def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[str, ...]]:
     """Draw what the settings say of a camera's picture, and return that with its legend."""
-    from edge_config import bundle as bundles
+    from edge_config.bundle import files as bundles
     from edge_config.errors import BundleError
     from runtime.outline import outline
 

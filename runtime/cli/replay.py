@@ -7,7 +7,7 @@ import heapq
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
-from edge_config.control import DEFAULT_CONTROL
+from edge_config.wire.requests import DEFAULT_CONTROL
 from runtime.cli.arguments import between
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
 from runtime.cli.silence import asking
@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what there is, the oldest first."""
-    from edge_config import message
-    from edge_config.control import Now, Snapshot
     from edge_config.errors import UsageError
+    from edge_config.wire import messages
+    from edge_config.wire.requests import Now, Snapshot
     from runtime.control_client import ControlClient
 
     since_ns = 0 if args.since is None else int(args.since.timestamp() * 1e9)
@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
         with asking(args.url):
             now = device.request(Snapshot(), Now)
         topics = [
-            message.topic(kind, now.device, camera)
-            for kind in args.kind or message.JOURNALED
+            messages.topic(kind, now.device, camera)
+            for kind in args.kind or messages.JOURNALED
             for camera in ([args.camera] if args.camera else sorted(now.cameras))
         ]
         replays = [device.replay(topic) for topic in topics]

@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
     termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
 
-    from edge_config import settings as settings_
     from edge_config.errors import UsageError
+    from edge_config.settings import device as settings_
 
     if not args.config and (args.bundle is None or args.source is None):
         raise UsageError("nothing to run", remedy="give --bundle and --source, or --config")
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _with_places(tree: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]:
     """Return settings that know where each key is from: the file, or the command line where that says otherwise."""
-    from edge_config.reading import Tree
+    from edge_config.settings.reading import Tree
 
     if not isinstance(tree, Tree):
         return merged

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from edge_config.errors import AddressUnavailable
-from edge_config.message import HealthMessage, Kind, StateMessage
+from edge_config.wire.messages import HealthMessage, Kind, StateMessage
 from runtime.cli.following import keys_of
 from runtime.ticking import GAUGE
 

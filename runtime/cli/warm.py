@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from runtime.cli import of_settings
 
 if TYPE_CHECKING:
-    from edge_config.bundle import Bundle
-    from edge_config.settings import Settings
+    from edge_config.bundle.files import Bundle
+    from edge_config.settings.device import Settings
     from runtime.scorer import Scorer
 
 NAME = "warm"

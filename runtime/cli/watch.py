@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from edge_config.message import DEFAULT_EVENTS
+from edge_config.wire.messages import DEFAULT_EVENTS
 from runtime.cli.arguments import between, whole
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
 from runtime.cli.silence import LISTEN_S, Listener, nobody

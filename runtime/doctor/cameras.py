@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edge_config.errors import SourceUnavailable
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime import address
 from runtime.doctor.finding import Finding, lines, number
 from runtime.look import GRAB, Look

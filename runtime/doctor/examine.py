@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from edge_config.settings import Settings
+from edge_config.settings.device import Settings
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
 from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Check, Finding, look

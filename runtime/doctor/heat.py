@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_config.sections import Degrade
+from edge_config.settings.sections import Degrade
 from runtime.doctor.finding import Finding, lines, number
 from runtime.machine import Machine
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError, SettingsError, UnavailableError
-from edge_config.sections import CPU, Provider, Trust
-from edge_config.settings import Settings
+from edge_config.settings.device import Settings
+from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.doctor.child import TIMEOUT_S, Answer, ask
 from runtime.doctor.finding import Finding
 from runtime.jobs import View

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_config.errors import KeysInvalid, SettingsError
-from edge_config.settings import Settings
+from edge_config.settings.device import Settings
 from runtime.doctor.finding import Finding
 from runtime.journal.file import default_path
 

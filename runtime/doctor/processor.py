@@ -7,7 +7,7 @@ import platform
 import re
 from pathlib import Path
 
-from edge_config import profiles
+from edge_config.settings import profiles
 from runtime.doctor.finding import Finding, lines
 from runtime.groups import MemoryGroups
 from runtime.machine import Machine

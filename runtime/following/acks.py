@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge_config.control import Ack, Answer
-from edge_config.message import AlertMessage
+from edge_config.wire.messages import AlertMessage
+from edge_config.wire.requests import Ack, Answer
 from runtime.following.asking import Asking
 from runtime.following.received import Place, Received
 

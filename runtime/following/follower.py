@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from edge_config import message
-from edge_config.control import Answer, KeptMessages, Now, Replay, Snapshot, kept_frames, read_reply
 from edge_config.errors import MessageError, RequestError
-from edge_config.message import JOURNALED, AlertMessage, HealthMessage, Kind, StateMessage
+from edge_config.wire import messages as message
+from edge_config.wire.messages import JOURNALED, AlertMessage, HealthMessage, Kind, StateMessage
+from edge_config.wire.requests import Answer, KeptMessages, Now, Replay, Snapshot, kept_frames, read_reply
 from runtime.following.acks import Acks
 from runtime.following.asking import Asking
 from runtime.following.gaps import Gaps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from edge_config.control import ReportGap
+from edge_config.wire.requests import ReportGap
 from runtime.following.asking import Asking
 from runtime.following.received import Place, Received
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from edge_config import message
-from edge_config.message import AnyMessage
+from edge_config.wire import messages as message
+from edge_config.wire.messages import AnyMessage
 
 Origin = Literal["live", "snapshot", "replay"]
 """How a message came: as it was published; as the latest of its kind when the subscriber joined; out of the journal."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edge_config.control import Answer, KeptMessages, Pending
+from edge_config.wire.requests import Answer, KeptMessages, Pending
 from runtime.following.asking import Asking
 
 EVERY_S = 60.0

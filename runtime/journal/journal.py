@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_config.control import Ack, KeptMessages, Pending, Replay
+from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
 from runtime.journal import orders, recall
 from runtime.journal.file import PAGE_BYTES, Database
 from runtime.journal.move import Noted, Notes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from edge_config.control import name_of
+from edge_config.wire.requests import name_of
 from runtime.control import Asked
 
 KEPT = 200

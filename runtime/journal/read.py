@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from edge_config.message import Kind, Phase
+from edge_config.wire.messages import Kind, Phase
 
 COLUMNS = "kind, topic, epoch, seq, t_ns, alert_id, phase, body, parts"
 

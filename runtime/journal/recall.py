@@ -7,8 +7,8 @@ from contextlib import closing
 
 import msgspec
 
-from edge_config.control import Ack, Kept, KeptMessages, Pending, Replay
-from edge_config.message import JOURNALED, WIRE_VERSION
+from edge_config.wire.messages import JOURNALED, WIRE_VERSION
+from edge_config.wire.requests import Ack, Kept, KeptMessages, Pending, Replay
 from runtime.journal.read import Entry, Reader
 
 REPLY_BYTES = 1 << 20

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from edge_config.control import Ack, Acknowledged, Forget, Forgotten, Pending, Replay
 from edge_config.errors import JournalUnavailable
-from edge_config.message import JournalState
-from edge_config.sections import Journal as Settings
+from edge_config.settings.sections import Journal as Settings
+from edge_config.wire.messages import JournalState
+from edge_config.wire.requests import Ack, Acknowledged, Forget, Forgotten, Pending, Replay
 from runtime.backoff import Backoff
 from runtime.control import Asked
 from runtime.journal.file import default_path

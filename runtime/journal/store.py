@@ -11,9 +11,9 @@ from typing import TypeVar
 import structlog
 from msgspec.structs import replace
 
-from edge_config.control import Ack, KeptMessages, Pending, Replay
 from edge_config.errors import JournalUnavailable
-from edge_config.message import JournalState
+from edge_config.wire.messages import JournalState
+from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
 from runtime.backoff import Backoff
 from runtime.journal import recall
 from runtime.journal.journal import Journal

@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 
-from edge_config.message import AlertMessage, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
 from runtime.client import Subscriber
 
 SILENCE_S = 300.0

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from edge_config import bundle as bundles
-from edge_config.bundle import Bundle
+from edge_config.bundle import files as bundles
+from edge_config.bundle.files import Bundle
 from export.index import recall_at_1
 from runtime.load import load
 from runtime.picture import read_picture

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import message
-from edge_config.message import AlertMessage, Part
-from edge_config.sections import Alerts
-from edge_config.sections import Journal as JournalSettings
+from edge_config.settings.sections import Alerts
+from edge_config.settings.sections import Journal as JournalSettings
+from edge_config.wire import messages
+from edge_config.wire.messages import AlertMessage, Part
 from runtime import heat_map
 from runtime.frame import BundleInfo, Result, SharedFrame
 from runtime.journal.journal import Journal
@@ -63,17 +63,17 @@ class Kept:
         self.alerts: set[str] = set()
         self._entries: list[Entry] = []
         self._epoch = str(uuid.uuid4())
-        self._topic = message.topic("alert", "edge", "cam1")
+        self._topic = messages.topic("alert", "edge", "cam1")
 
-    def send(self, kind: message.Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
+    def send(self, kind: messages.Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
         if kind != "alert":
             return
         self.counted[fields["phase"]] += 1
         self.alerts.add(fields["alert_id"])
-        head = {"schema": message.schema_name(kind), "device": "edge", "camera": camera, "epoch": self._epoch}
+        head = {"schema": messages.schema_name(kind), "device": "edge", "camera": camera, "epoch": self._epoch}
         seq, at_ns = self.counted.total(), fields["t_capture_ns"]
         said = AlertMessage(**head, seq=seq, t_publish_ns=at_ns, age_ms=12.3, **fields)
-        body = message.encode(self._topic, said)[1]
+        body = messages.encode(self._topic, said)[1]
         entry = (kind, self._topic, self._epoch, seq, at_ns, body, tuple(attached), said.alert_id, said.phase)
         self._entries.append(Entry(*entry))
         if len(self._entries) == 16:  # as where the disk is busy

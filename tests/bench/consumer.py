@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from edge_config.message import AlertMessage
+from edge_config.wire.messages import AlertMessage
 from runtime.client import Received, Subscriber
 
 

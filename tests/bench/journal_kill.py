@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_config.errors import JournalUnavailable
-from edge_config.sections import Journal as Settings
+from edge_config.settings.sections import Journal as Settings
 from runtime.journal.journal import Journal
 from runtime.journal.recorder import Recorder
 from runtime.link import module

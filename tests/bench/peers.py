@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_config import bundle as bundles
+from edge_config.bundle import files as bundles
 from export.cli.main import main as patchedge_export
 from export.coreset import select
 from runtime.load import load

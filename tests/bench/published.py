@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_config.message import ScoreMessage
+from edge_config.wire.messages import ScoreMessage
 from runtime.client import Subscriber
 from tests.processes import DEVICE, EXPORT
 

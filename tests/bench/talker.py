@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from edge_config import settings
+from edge_config.settings import device
 from runtime.answers import Answers
 from runtime.control import Asked
 from runtime.frame import BundleInfo, Frame, Result
@@ -46,7 +46,7 @@ def main(folder: str) -> None:
         "journal": {"path": f"{folder}/journal.sqlite"},
     }
     with ExitStack() as stack:
-        wire = open_wire(settings.parse(tree), inbox.put, stack)
+        wire = open_wire(device.parse(tree), inbox.put, stack)
         camera = Watched("cam1", wire.outbox, EVERY_RUN)
         camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
         camera.connect("live", "delivers pictures")

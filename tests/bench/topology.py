@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from edge_config.message import ScoreMessage
+from edge_config.wire.messages import ScoreMessage
 from runtime.client import Subscriber
 from tests.bench.machine import machine
 from tests.processes import DEVICE

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_config import bridge, settings
 from edge_config.errors import PatchedgeError
-from edge_config.sections import Camera
+from edge_config.settings import bridge
+from edge_config.settings import device as settings
+from edge_config.settings.sections import Camera
 from runtime import keys
 from tests import readme
 from tests.processes import DEVICE, ENOUGH_S, started

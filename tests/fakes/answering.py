@@ -1,7 +1,7 @@
 """A device that does what it is told: publishes, journals, answers, and falls ill on command.
 
 `Telling` is its logic, without sockets; `Device` puts it behind a real PUB and a real ROUTER socket. It keeps to the
-contract of `edge_config/control.py`, with a list for a journal.
+contract of `edge_config/wire/requests.py`, with a list for a journal.
 """
 
 from __future__ import annotations
@@ -16,8 +16,19 @@ from typing import Any
 import msgspec
 import zmq
 
-from edge_config import control, message
-from edge_config.control import (
+from edge_config.wire import messages as message
+from edge_config.wire import requests
+from edge_config.wire.messages import (
+    AlertMessage,
+    AnyMessage,
+    HealthMessage,
+    Kind,
+    Part,
+    Phase,
+    ScoreMessage,
+    StateMessage,
+)
+from edge_config.wire.requests import (
     Ack,
     Acknowledged,
     CameraNow,
@@ -29,7 +40,6 @@ from edge_config.control import (
     ReportGap,
     Snapshot,
 )
-from edge_config.message import AlertMessage, AnyMessage, HealthMessage, Kind, Part, Phase, ScoreMessage, StateMessage
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -130,20 +140,20 @@ class Telling:
 
     def answer(self, body: bytes) -> list[bytes]:
         """Answer a request, as frames."""
-        request = control.decode_request(body)
+        request = requests.decode_request(body)
         self.asked[type(request).__struct_config__.tag] += 1
         if self.refusals:
             self.refusals -= 1
-            return [control.encode_refusal(request.id, "too many requests; ask later")]
+            return [requests.encode_refusal(request.id, "too many requests; ask later")]
         if isinstance(request, Snapshot):
-            return [control.encode_reply(request.id, self._now(request.camera))]
+            return [requests.encode_reply(request.id, self._now(request.camera))]
         if isinstance(request, Replay | Pending):
             return self._page(request)
         if isinstance(request, Ack):
-            return [control.encode_reply(request.id, Acknowledged(known=self._acknowledge(request)))]
+            return [requests.encode_reply(request.id, Acknowledged(known=self._acknowledge(request)))]
         if isinstance(request, ReportGap):
             self.gaps[request.topic] += request.missed
-        return [control.encode_reply(request.id, {})]
+        return [requests.encode_reply(request.id, {})]
 
     def keys(self, topic: str) -> list[str]:
         """Give the keys of what the journal holds of a topic."""
@@ -192,7 +202,7 @@ class Telling:
 
     def _page(self, request: Replay | Pending) -> list[bytes]:
         if not self.has_journal:
-            return [control.encode_refusal(request.id, "there is no journal")]
+            return [requests.encode_refusal(request.id, "there is no journal")]
         if isinstance(request, Replay):
             wanted, complete = self._replay(request)
         else:
@@ -215,7 +225,7 @@ class Telling:
             complete=complete,
         )
         parts = [part for _, entry in page for part in entry.frames[2:]]
-        return [control.encode_reply(request.id, reply), *parts]
+        return [requests.encode_reply(request.id, reply), *parts]
 
     def _replay(self, request: Replay) -> tuple[list[tuple[int, Entry]], bool]:
         """Find what follows; where nothing of the epoch is in the topic, give all, as the real journal does."""

@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from edge_config import bridge, message
-from edge_config.bridge import Bridge, Device
-from edge_config.message import AlertMessage, AnyMessage, HealthMessage, Kind, Part, ScoreMessage, StateMessage
-from edge_config.settings import read_file
+from edge_config.settings import bridge
+from edge_config.settings.bridge import Bridge, Device
+from edge_config.settings.device import read_file
+from edge_config.wire import messages as message
+from edge_config.wire.messages import AlertMessage, AnyMessage, HealthMessage, Kind, Part, ScoreMessage, StateMessage
 from runtime.bridge.serve import forward, forward_until_signal, make_sinks
 from runtime.bridge.sink import Sink
 from runtime.log import set_up_logging

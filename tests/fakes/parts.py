@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from edge_config.sections import Alerts, Degrade
+from edge_config.settings.sections import Alerts, Degrade
 from runtime.control import Asked
 from runtime.events import Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from edge_config.message import MAX_BOXES, Part
+from edge_config.wire.messages import MAX_BOXES, Part
 from runtime.frame import BundleInfo, Result
 from runtime.jobs import Done, Job, Load, Loaded, ToWorker
 from runtime.link import from_parent

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from edge_config.bundle import Bundle
+from edge_config.bundle.files import Bundle
 from runtime import worker
 
 HANG, CRASH, FAIL, SEEN, STARVE = range(1, 6)

@@ -14,7 +14,7 @@ import zmq
 from structlog.testing import capture_logs
 
 from edge_config.errors import KeysInvalid
-from edge_config.sections import Security
+from edge_config.settings.sections import Security
 from runtime import keys
 from runtime.access import DOMAIN, Access
 from runtime.keys import Keys

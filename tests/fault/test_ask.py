@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_config.control import Configure, Picture
+from edge_config.wire.requests import Configure, Picture
 from runtime.cli.main import main
 from runtime.control import Asked, Control
 

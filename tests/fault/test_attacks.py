@@ -27,9 +27,10 @@ import pytest
 from nacl.signing import SigningKey
 from onnx import TensorProto, helper
 
-from edge_config import bundle as bundles
-from edge_config import errors, hnsw_header, pack
-from edge_config.sections import Trust
+from edge_config import errors
+from edge_config.bundle import files as bundles
+from edge_config.bundle import hnsw_header, pack
+from edge_config.settings.sections import Trust
 from runtime.load import load
 from runtime.trust import Judge
 from tests.forge import edit_manifest, flip, member, members, public, reseal, sign, write_tar, zip_of

@@ -15,9 +15,9 @@ import pytest
 import zmq
 from structlog.testing import capture_logs
 
-from edge_config import control as requests
-from edge_config import settings
 from edge_config.errors import RequestError
+from edge_config.settings import device as settings
+from edge_config.wire import requests
 from runtime import keys
 from runtime.cli.main import main
 from runtime.client import Subscriber

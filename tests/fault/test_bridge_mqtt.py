@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_config import bridge
-from edge_config.bridge import Bridge
+from edge_config.settings import bridge
+from edge_config.settings.bridge import Bridge
 from runtime.bridge.relay import IN_FLIGHT
 from tests.brokers import Mosquitto, needs_mosquitto
 from tests.fakes.bridged_device import FakeDevice, bridged

@@ -15,8 +15,8 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from edge_config import bridge
-from edge_config.bridge import Bridge
+from edge_config.settings import bridge
+from edge_config.settings.bridge import Bridge
 from runtime.bridge.relay import IN_FLIGHT
 from tests.brokers import NatsServer, needs_nats
 from tests.fakes.bridged_device import FakeDevice, bridged

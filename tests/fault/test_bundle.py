@@ -16,9 +16,9 @@ import pytest
 from onnx import numpy_helper
 
 import runtime.load
-from edge_config import bundle as bundles
 from edge_config import errors
-from edge_config import manifest as manifests
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
 from export.index import build_index
 from runtime.frame import Image
 from runtime.load import load, scene_reference

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.frame import Image, SharedFrame
 from runtime.look import Look
 from tests.fakes.hls import ENDLESS, FILE, FPS, PLAYLIST, SEGMENT_S, UNNAMED, in_bursts

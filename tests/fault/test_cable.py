@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 import zmq
 
-from edge_config import settings
-from edge_config.sections import Alerts
+from edge_config.settings import device as settings
+from edge_config.settings.sections import Alerts
 from runtime import listener
 from runtime.frame import BundleInfo, Frame, Result
 from runtime.journal.recorder import Written

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from edge_config.sections import Camera, Clips
+from edge_config.settings.sections import Camera, Clips
 from runtime.clips import clip_name, slot_at
 from runtime.events import FeedChanged, FeedEnded
 from runtime.feed import Feed

@@ -15,8 +15,8 @@ import pytest
 import zmq
 from structlog.testing import capture_logs
 
-from edge_config.control import MAX_REQUEST_BYTES, SCHEMA, Reload, Status
 from edge_config.errors import AddressUnavailable
+from edge_config.wire.requests import MAX_REQUEST_BYTES, SCHEMA, Reload, Status
 from runtime.control import MAX_WAITING, MAX_WAITING_ALL, Asked, Control
 from runtime.rates import Rate, Rates
 

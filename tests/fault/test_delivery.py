@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from edge_config import message
 from edge_config.errors import AddressUnavailable, MessageError
+from edge_config.wire import messages
 from runtime.client import Subscriber
 from runtime.listener import MAX_CONNECTIONS
 from runtime.publish import Publisher
@@ -217,7 +217,7 @@ def test_message_can_be_made_before_it_is_sent(publisher: Publisher, endpoint: s
         assert publisher.seq("state", "a") == 2
         assert [one.seq for _, one in made] == [1, 2]
         for one in made:
-            publisher.send_frames("state", message.encode(*one, parts=[b"a part"]))
+            publisher.send_frames("state", messages.encode(*one, parts=[b"a part"]))
         assert [subscriber.receive(WAIT_S).message for _ in made] == [one for _, one in made]
     assert publisher.sent == {"state": 2}
 

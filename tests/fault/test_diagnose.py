@@ -22,7 +22,7 @@ import pytest
 
 from edge_config.errors import SourceUnavailable
 from edge_config.redact import scrub
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime import diagnose, v4l2
 from runtime.client import Subscriber
 from runtime.feed import Feed

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_config import bundle as bundles
+from edge_config.bundle import files as bundles
 from edge_config.errors import NotWritten
-from edge_config.message import Part
 from edge_config.saving import put, put_all, writing
+from edge_config.wire.messages import Part
 from export.demo import clip
 from export.signing import make_key
 from runtime.picture import walk
@@ -171,7 +171,7 @@ def test_pictures_of_a_source(full: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
     """Return a device with two alerts in its journal that bring a picture and a heat map."""
-    from edge_config import message
+    from edge_config.wire import messages
 
     with Device(tmp_path) as device:
         parts = (
@@ -183,7 +183,7 @@ def device(tmp_path: Path) -> Iterator[Device]:
             entry = device.journal[-1]
             fields = {name: getattr(entry.message, name) for name in entry.message.__struct_fields__}
             said = type(entry.message)(**{**fields, "parts": parts})
-            entry.frames[1] = message.encode(entry.topic, said)[1]
+            entry.frames[1] = messages.encode(entry.topic, said)[1]
         yield device
 
 
@@ -275,7 +275,7 @@ def test_pictures_that_fit_are_whole(tmp_path: Path) -> None:
 
 def test_folder_for_an_engine(full: Path) -> None:
     """Where TensorRT cannot keep its engine, that is said of the folder."""
-    from edge_config.sections import Provider
+    from edge_config.settings.sections import Provider
 
     (full / "file").touch()
     with pytest.raises(NotWritten, match="file/engines"):

@@ -25,8 +25,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
 from edge_config.errors import BundleError, BundleFileHash, BundleMissing, MissingExtra
 from runtime import heat_map
 from runtime.backoff import Backoff

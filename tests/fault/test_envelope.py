@@ -12,7 +12,7 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_config.control import SCHEMA
+from edge_config.wire.requests import SCHEMA
 from runtime.control import Asked, Control
 from runtime.envelope import MAX_BYTES, MAX_FRAMES
 from runtime.rates import Rate, Rates

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from edge_config.errors import SourceUnavailable
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.events import FeedChanged, FeedEnded, FrameArrived, MemoryGone, Shown
 from runtime.feed import UNDEAD, Feed
 from runtime.shared import SLOTS
@@ -334,7 +334,7 @@ def test_death_of_the_runtime_takes_the_capture_process_along(remote: Remote) ->
     """Kill -9 of the parent leaves no child, also none whose driver lets nothing run."""
     program = f"""
 import queue, sys
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.feed import Feed
 inbox = queue.SimpleQueue()
 feed = Feed("front", Camera(source={remote.source!r}, stall_ms=60000), inbox.put, {COMMAND!r})

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import zmq
 
-from edge_config.control import REQUESTS, SCHEMA
+from edge_config.wire.requests import REQUESTS, SCHEMA
 from runtime import keys
 from runtime.keys import Keys
 from runtime.listener import MAX_CONNECTIONS

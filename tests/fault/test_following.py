@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_config import message
-from edge_config.message import Part
+from edge_config.wire import messages
+from edge_config.wire.messages import Part
 from runtime import heat_map
 from runtime.cli.replay import since
 from tests.fakes.answering import Device
@@ -122,7 +122,7 @@ def test_pictures_are_saved(device: Device, tmp_path: Path) -> None:
         Part(name="bad", media_type="application/octet-stream", dtype="float32", shape=(2, 3)),
     )
     fields = {name: getattr(entry.message, name) for name in entry.message.__struct_fields__}
-    entry.frames[1] = message.encode(entry.topic, type(entry.message)(**{**fields, "parts": names}))[1]
+    entry.frames[1] = messages.encode(entry.topic, type(entry.message)(**{**fields, "parts": names}))[1]
     done = call(*DEVICE, "replay", device.control, "--save", tmp_path / "saved")
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -14,8 +14,8 @@ from onnx import numpy_helper
 
 import export.memory
 import export.network
+from edge_config.bundle.manifest import Preprocessing, Scoring
 from edge_config.errors import ParityRefused
-from edge_config.manifest import Preprocessing, Scoring
 from export.backbone import Backbone, load_backbone
 from export.bank import embed_pictures
 from export.faults import synthetic_faults

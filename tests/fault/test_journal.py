@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_config.control import Pending
 from edge_config.errors import JournalUnavailable
+from edge_config.wire.requests import Pending
 from runtime.journal.file import KEPT_ASIDE
 from runtime.journal.journal import Journal
 from tests.bench.journal_kill import kill_writer

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.backoff import Backoff
 from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, FeedChanged

@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from edge_config.errors import SourceUnavailable
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.declared import Declared
 from runtime.frame import SharedFrame
 from runtime.look import Look

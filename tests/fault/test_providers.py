@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle.manifest import Tolerance
 from edge_config.errors import BundleGraphInvalid, BundleParity, ProviderUnavailable
-from edge_config.manifest import Tolerance
-from edge_config.sections import CPU, Provider
+from edge_config.settings.sections import CPU, Provider
 from runtime.embed import Embed
 from runtime.engine import Engine
 from runtime.events import EngineEvent, EngineReady, EngineRefused

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.frame import SharedFrame
 from runtime.picture import walk
 from runtime.record import Record, Recorded

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from edge_config import control
-from edge_config.control import Ack, Acknowledged, Forget, Forgotten, KeptMessages, Pending, Replay
 from edge_config.errors import JournalUnavailable
-from edge_config.sections import Journal as Settings
+from edge_config.settings.sections import Journal as Settings
+from edge_config.wire import requests
+from edge_config.wire.requests import Ack, Acknowledged, Forget, Forgotten, KeptMessages, Pending, Replay
 from runtime.backoff import Backoff
 from runtime.control import Asked
 from runtime.journal import recorder as recorders
@@ -67,7 +67,7 @@ class Rig:
             self.recorder.put(entry)
         return self.written(len(entries))
 
-    def ask(self, request: control.OfJournal, key: str = "") -> Any:
+    def ask(self, request: requests.OfJournal, key: str = "") -> Any:
         self.recorder.ask(Asked(1, request, key))
         return self.answers.get(timeout=ENOUGH_S)[1]
 

@@ -17,7 +17,7 @@ import pytest
 import zmq
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge_config.message import AlertMessage, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
 from runtime.cli.main import main
 from runtime.client import Subscriber
 from tests.fakes.network import NetworkCamera, network_camera

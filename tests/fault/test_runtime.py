@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 import zmq
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
-from edge_config.control import SCHEMA
-from edge_config.message import AlertMessage, ScoreMessage, StateMessage
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
+from edge_config.wire.requests import SCHEMA
 from runtime.client import Received, Subscriber
 from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, started

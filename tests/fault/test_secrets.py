@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from edge_config.sections import Camera
+from edge_config.settings.sections import Camera
 from runtime.feed import Feed
 from tests.processes import DEVICE, ENOUGH_S, call, started
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from edge_config import bundle as bundles
-from edge_config import errors, settings
-from edge_config.sections import Trust
+from edge_config import errors
+from edge_config.bundle import files as bundles
+from edge_config.settings import device
+from edge_config.settings.sections import Trust
 from runtime.engine import Engine
 from runtime.events import EngineReady, EngineRefused, Reloaded, ReloadRefused
 from runtime.load import load
@@ -227,7 +228,7 @@ def test_key_that_is_not_there_is_said_by_the_worker(signed: Path, tmp_path: Pat
 def test_mistakes_in_the_settings_are_named(section: dict[str, Any], said: str) -> None:
     """A section `trust` that cannot be meant is refused at once, and the key of it is named."""
     with pytest.raises(errors.SettingsError, match=said.replace("[", r"\[")):
-        settings.parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "trust": section})
+        device.parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "trust": section})
 
 
 # One file

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_config import bundle as bundles
+from edge_config.bundle import files as bundles
 from edge_config.errors import PatchedgeError
-from edge_config.sections import Trust
+from edge_config.settings.sections import Trust
 from runtime import golden, load
 from runtime.trust import read
 from tests.forge import reseal

@@ -6,8 +6,8 @@ import contextlib
 import random
 import struct
 
-from edge_config import bundle as bundles
-from edge_config import hnsw_header, hnsw_links
+from edge_config.bundle import files as bundles
+from edge_config.bundle import hnsw_header, hnsw_links
 from edge_config.errors import PatchedgeError
 from runtime.search import GraphSearch
 from tests.fuzz import small

@@ -6,8 +6,8 @@ import contextlib
 import hashlib
 import json
 
-from edge_config import bundle as bundles
-from edge_config import manifest
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest
 from edge_config.errors import PatchedgeError
 from tests.fuzz import small
 from tests.fuzz.mutate import mutate_json

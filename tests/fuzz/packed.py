@@ -6,7 +6,7 @@ import contextlib
 import random
 import shutil
 
-from edge_config import pack
+from edge_config.bundle import pack
 from edge_config.errors import PatchedgeError
 from tests.fuzz import small
 

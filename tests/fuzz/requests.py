@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from edge_config import control
 from edge_config.errors import PatchedgeError
+from edge_config.wire import requests
 from tests.fuzz.mutate import mutate_json
 
 FOUND: tuple[bytes, ...] = ()
@@ -27,9 +27,9 @@ def seeds() -> list[bytes]:
         "forget": ', "subscriber": "me"',
         "report_gap": ', "topic": "t", "missed": 3, "subscriber": "me"',
     }
-    assert set(fields) == set(control.REQUESTS)
+    assert set(fields) == set(requests.REQUESTS)
     good = [
-        f'{{"schema": "{control.SCHEMA}", "id": "7", "request": "{name}"{more}}}'.encode()
+        f'{{"schema": "{requests.SCHEMA}", "id": "7", "request": "{name}"{more}}}'.encode()
         for name, more in fields.items()
     ]
     return [*good, b"", b"[" * 5000, b'{"schema": "patchedge.control.v9"}', b"\xff" * 9, b" " * 70_000]
@@ -37,10 +37,10 @@ def seeds() -> list[bytes]:
 
 def check(data: bytes) -> None:
     """Read a request, and the id that a refusal would name."""
-    control.encode_refusal(control.request_id(data), "x")
+    requests.encode_refusal(requests.request_id(data), "x")
     with contextlib.suppress(PatchedgeError):
-        found = control.decode_request(data)
-        control.encode_reply(found.id, found)
+        found = requests.decode_request(data)
+        requests.encode_reply(found.id, found)
 
 
 def mutate(data: bytes, seed: int) -> bytes:

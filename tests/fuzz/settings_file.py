@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from edge_config import settings
 from edge_config.errors import PatchedgeError
+from edge_config.settings import device
 from tests.fuzz import small
 from tests.fuzz.mutate import mutate_json
 
@@ -42,7 +42,7 @@ def check(data: bytes) -> None:
     file = small.scratch() / ("s.toml" if data[:1] and data[0] % 2 else "s.yaml")
     file.write_bytes(data[1:])
     with contextlib.suppress(PatchedgeError):
-        settings.parse(settings.read_file(str(file)), str(file))
+        device.parse(device.read_file(str(file)), str(file))
 
 
 def mutate(data: bytes, seed: int) -> bytes:

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
 from runtime.index import build_index
 from tests.tiny import write_manifest
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from edge_config import message
 from edge_config.errors import PatchedgeError
+from edge_config.wire import messages
 from tests.fuzz.mutate import mutate_json
 
 FOUND: tuple[bytes, ...] = ()
@@ -36,8 +36,8 @@ def check(data: bytes) -> None:
     """Decode a message; one that was decoded can be encoded, unless it is too long for the wire."""
     frames = data.split(b"\n", 1)
     with contextlib.suppress(PatchedgeError):
-        topic, found = message.decode(frames)
-        assert message.decode(message.encode(topic, found)) == (topic, found)
+        topic, found = messages.decode(frames)
+        assert messages.decode(messages.encode(topic, found)) == (topic, found)
 
 
 def mutate(data: bytes, seed: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge_config import bundle as bundles
+from edge_config.bundle import files as bundles
 from edge_config.errors import BlindThreshold
 from export.blinding import MAX_GROWTH, MAX_NAMED, refuse_blinding
 from runtime.load import golden_images, load

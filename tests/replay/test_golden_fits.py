@@ -11,7 +11,7 @@ import pytest
 
 import export.index
 import export.seal
-from edge_config import bundle as bundles
+from edge_config.bundle import files as bundles
 from edge_config.errors import BundleParity
 from runtime.load import load, load_and_check
 from tests.forge import reseal

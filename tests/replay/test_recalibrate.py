@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_config import bundle as bundles
+from edge_config.bundle import files as bundles
 from export.scene import widened
 from runtime.load import load
 from tests import reference

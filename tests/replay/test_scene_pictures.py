@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from edge_config.manifest import Scene
+from edge_config.bundle.manifest import Scene
 from export.demo.clip import CLIP, NORMAL, make_clip
 from export.images import evenly
 from export.scene import MOST_PICTURES, learn

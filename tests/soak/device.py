@@ -20,10 +20,10 @@ def main(path: str, parent: str) -> int:
     die_with_parent(int(parent))
     termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
 
-    from edge_config import settings
+    from edge_config.settings import device
     from runtime.serve import serve
 
-    return serve(settings.parse(settings.read_file(path), path), termination, grab=GRAB)
+    return serve(device.parse(device.read_file(path), path), termination, grab=GRAB)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_config.message import StateMessage
+from edge_config.wire.messages import StateMessage
 from runtime.client import Subscriber
 from tests.processes import DEVICE
 from tests.soak import processes

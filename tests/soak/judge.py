@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge_config.message import ScoreMessage, StateMessage
+from edge_config.wire.messages import ScoreMessage, StateMessage
 from tests.soak.watch import Seen
 
 LEAST_RATE = 0.9

@@ -12,8 +12,8 @@ import cv2
 import msgspec
 import onnx
 
-from edge_config import bundle as bundles
-from edge_config import manifest
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest
 from tests.small import LAYERS, call_export, small_network
 from tests.soak import views
 

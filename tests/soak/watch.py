@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from edge_config.message import AlertMessage, AnyMessage, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, AnyMessage, ScoreMessage, StateMessage
 from runtime.client import Subscriber
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_config.sections import Alerts
+from edge_config.settings.sections import Alerts
 from runtime.decide import Decide
 from runtime.frame import Result, SharedFrame
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_config.sections import SearchKind
+from edge_config.settings.sections import SearchKind
 from runtime.frame import Grid, Image, Tier
 from runtime.load import load
 from runtime.score import patch_map

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_config.control import SCHEMA, Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status, decode_request
 from edge_config.errors import RequestError
+from edge_config.wire.requests import SCHEMA, Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status, decode_request
 from runtime.control import Asked
 from runtime.frame import Wanted
 from runtime.journal.recorder import JournalChanged, Written

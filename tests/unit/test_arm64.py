@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_config.message import ScoreMessage
+from edge_config.wire.messages import ScoreMessage
 from tests.arm64 import sizes
 from tests.arm64.disassembly import function, loops
 from tests.arm64.inside import Inside, faults

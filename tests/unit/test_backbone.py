@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_config.bundle import file_sha256
+from edge_config.bundle.files import file_sha256
 from edge_config.errors import UsageError
 from export.aggregate import Aggregation
 from export.backbone import LITE, Backbone, load_backbone

@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 from onnx.utils import Extractor
 
-from edge_config.bundle import AGGREGATION
+from edge_config.bundle.files import AGGREGATION
+from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import BundleGraphInvalid
-from edge_config.manifest import Preprocessing
 from export.aggregate import Aggregation
 from export.backbone import Backbone, load_backbone
 from export.graph import Reference, export_graph

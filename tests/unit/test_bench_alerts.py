@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_config.sections import Alerts
+from edge_config.settings.sections import Alerts
 from tests.bench.alerts import Counted, count_alerts
 
 LABELS = {"n": "normal", "a": "anomalous", "u": "unclear", "c": "changed"}

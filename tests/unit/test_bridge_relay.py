@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from edge_config.errors import AddressUnavailable, MessageError
-from edge_config.message import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.latest import Latest
 from runtime.bridge.order import Moment, Newest
 from runtime.bridge.relay import Relay

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_config.sections import Clips
+from edge_config.settings.sections import Clips
 from runtime import clips
 from runtime.clips import NAME, Clip, Picture, Ring, clip_name, keep_within, remove_leftovers
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from edge_config.sections import Alerts
+from edge_config.settings.sections import Alerts
 from runtime.decide import Decide
 from runtime.frame import Alert, Decision, Result, SharedFrame
 from tests.fakes.parts import EVERY_RUN

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from edge_config.sections import Alerts
+from edge_config.settings.sections import Alerts
 from runtime.decide import MAX_WAIT_FACTOR, NEAR_FACTOR, SHORT_FACTOR, UPDATE_SHARE, WAIT_FACTOR, Decide
 from runtime.frame import Alert, Result, SharedFrame
 

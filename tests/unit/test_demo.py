@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_config.message import AlertMessage
+from edge_config.wire.messages import AlertMessage
 from export.demo.clip import Place
 from export.demo.play import judge
 from tests.unit.test_message import ALERT, SCORE

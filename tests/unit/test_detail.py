@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from edge_config.manifest import Preprocessing
-from edge_config.message import MAX_BOXES
+from edge_config.bundle.manifest import Preprocessing
+from edge_config.wire.messages import MAX_BOXES
 from runtime import detail as detail_
 from runtime.detail import boxes, detail
 from runtime.frame import Grid, Image, Wanted

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_config import settings
 from edge_config.errors import BundleFileHash, SettingsError, SourceUnavailable
-from edge_config.sections import Camera, Degrade, Provider
+from edge_config.settings import device
+from edge_config.settings.sections import Camera, Degrade, Provider
 from runtime import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
 from runtime.doctor.child import Answer, ask
@@ -41,9 +41,9 @@ def lay(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def parsed(**changes: object) -> settings.Settings:
+def parsed(**changes: object) -> device.Settings:
     """Give settings."""
-    return settings.parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "profile": "none", **changes})
+    return device.parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "profile": "none", **changes})
 
 
 # Processor, cores and memory

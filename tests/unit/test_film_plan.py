@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from edge_config.sections import Clips
+from edge_config.settings.sections import Clips
 from runtime.clips import clip_name
 from runtime.film_plan import FilmPlan
 from runtime.frame import Alert

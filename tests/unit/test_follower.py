@@ -9,15 +9,16 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edge_config import control, message
-from edge_config.message import JOURNALED, Phase
+from edge_config.wire import messages
+from edge_config.wire import requests as control
+from edge_config.wire.messages import JOURNALED, Phase
 from runtime.following.follower import JOIN_S, Follower
 from runtime.following.received import Received
 from runtime.following.resequence import MOST_HELD
 from runtime.following.unacknowledged import EVERY_S
 from tests.fakes.answering import Telling
 
-TOPICS = [message.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]
+TOPICS = [messages.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]
 ALERT_A, STATE_A = "v1/alert/edge/a/", "v1/state/edge/a/"
 
 HEAL_STEPS = 200

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from edge_config.bundle.manifest import Preprocessing, Scoring
 from edge_config.errors import BundleShapeMismatch
-from edge_config.manifest import Preprocessing, Scoring
 from export.index import build_index, neighbour_table
 from runtime.frame import Grid, Image, Neighbours
 from runtime.golden import Differences, compare, read_golden, score_golden, write_golden

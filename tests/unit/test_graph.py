@@ -15,8 +15,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional
 
+from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import UsageError
-from edge_config.manifest import Preprocessing
 from export.aggregate import Aggregation
 from export.backbone import Backbone, load_backbone
 from export.graph import Layout, Reference, export_graph

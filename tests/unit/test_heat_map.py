@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from edge_config.message import Part
+from edge_config.wire.messages import Part
 from runtime import heat_map
 
 AREA = (3, 4, 320, 240)

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from edge_config import hnsw_header
+from edge_config.bundle import hnsw_header
 from edge_config.errors import BundleIndexInvalid
 from export.index import M, build_index, neighbour_table
 from runtime.search import GraphSearch

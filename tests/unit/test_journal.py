@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge_config.control import Ack, KeptMessages, Pending, Replay
-from edge_config.message import Phase
+from edge_config.wire.messages import Phase
+from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.file import default_path
 from runtime.journal.journal import LARGE, MOST_SUBSCRIBERS, Journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_config.manifest import Scene
+from edge_config.bundle.manifest import Scene
 from export.scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
 from runtime.thumbnail import look, shrink, size_for
 from tests.cameras import HEIGHT, WIDTH, exposed, frames, moved, noisy, scene

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_config import control, message
 from edge_config.errors import MessageError
-from edge_config.message import AlertMessage, HealthMessage, Part, ScoreMessage, StateMessage
+from edge_config.wire import messages
+from edge_config.wire import requests as control
+from edge_config.wire.messages import AlertMessage, HealthMessage, Part, ScoreMessage, StateMessage
 
 COMMON = {
     "device": "press-3",
@@ -99,37 +100,37 @@ def test_bytes_on_the_wire_never_change(topic: str) -> None:
     """The bytes of each kind of message are those that subscribers in the field were written for."""
     body, expected = GOLDEN[topic]
     kind = topic.split("/")[1]
-    assert message.topic(kind, "press-3", "cam1") == topic
-    assert message.schema_name(kind) == body.schema
-    assert message.encode(topic, body) == [topic.encode(), expected]
+    assert messages.topic(kind, "press-3", "cam1") == topic
+    assert messages.schema_name(kind) == body.schema
+    assert messages.encode(topic, body) == [topic.encode(), expected]
 
 
 @pytest.mark.parametrize("topic", GOLDEN)
 def test_message_is_read_as_it_was_written(topic: str) -> None:
     """What is decoded equals what was encoded, also behind binary parts that this version does not know."""
     body, expected = GOLDEN[topic]
-    assert message.decode([topic.encode(), expected]) == (topic, body)
-    assert message.decode([topic.encode(), expected, b"\x00\x01"]) == (topic, body)
+    assert messages.decode([topic.encode(), expected]) == (topic, body)
+    assert messages.decode([topic.encode(), expected, b"\x00\x01"]) == (topic, body)
 
 
 def test_unknown_fields_are_passed_over() -> None:
     """A reader of this version reads a message that a later version added a field to."""
     topic, (body, raw) = next(iter(GOLDEN.items()))
     later = json.dumps({**json.loads(raw), "humidity": 0.4}).encode()
-    assert message.decode([topic.encode(), later]) == (topic, body)
+    assert messages.decode([topic.encode(), later]) == (topic, body)
 
 
 def test_subscription_to_cam1_does_not_match_cam10() -> None:
     """The prefix for one camera covers that camera only."""
-    prefix = message.topic_prefix("score", "edge", "cam1")
-    assert message.topic("score", "edge", "cam1").startswith(prefix)
-    assert not message.topic("score", "edge", "cam10").startswith(prefix)
+    prefix = messages.topic_prefix("score", "edge", "cam1")
+    assert messages.topic("score", "edge", "cam1").startswith(prefix)
+    assert not messages.topic("score", "edge", "cam10").startswith(prefix)
 
 
 def test_message_over_2_kb_is_refused() -> None:
     """A message whose JSON reaches 2 KB is refused before it is sent."""
     with pytest.raises(MessageError, match="2047"):
-        message.encode("v1/state/a/b/", msgspec.structs.replace(STATE, reason="x" * 2048))
+        messages.encode("v1/state/a/b/", msgspec.structs.replace(STATE, reason="x" * 2048))
 
 
 @pytest.mark.parametrize(
@@ -152,19 +153,19 @@ def test_message_over_2_kb_is_refused() -> None:
 def test_other_bytes_are_a_message_error(frames: list[bytes]) -> None:
     """Whatever is not a message of this version is refused with the one error that clients expect."""
     with pytest.raises(MessageError):
-        message.decode(frames)
+        messages.decode(frames)
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_random_bytes_never_raise_anything_else(frames: list[bytes]) -> None:
     """Random multiparts are refused, never crash the reader."""
     with pytest.raises(MessageError):
-        message.decode(frames)
+        messages.decode(frames)
 
 
 def test_json_schemas_list_every_field() -> None:
     """The printed JSON Schemas name all fields of each kind."""
-    schemas = message.json_schemas()
+    schemas = messages.json_schemas()
     assert set(schemas) == {f"patchedge.{kind}.v1" for kind in ("score", "alert", "state", "health")}
     fields = schemas["patchedge.score.v1"]["$defs"]["ScoreMessage"]["properties"]
     assert set(fields) == set(ScoreMessage.__struct_fields__)
@@ -185,7 +186,7 @@ def test_json_schemas_of_requests_name_every_request() -> None:
 def test_repeated_is_there_only_where_it_is_so() -> None:
     """A frame that was scored says nothing of repeating, so that old and new readers see what they always saw."""
     again = msgspec.structs.replace(SCORE, repeated=True)
-    _, body = message.encode("v1/score/press-3/cam1/", again)
+    _, body = messages.encode("v1/score/press-3/cam1/", again)
     assert json.loads(body)["repeated"] is True
-    assert message.decode([b"v1/score/press-3/cam1/", body])[1] == again
+    assert messages.decode([b"v1/score/press-3/cam1/", body])[1] == again
     assert not SCORE.repeated

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from edge_config.manifest import Preprocessing, Scoring
+from edge_config.bundle.manifest import Preprocessing, Scoring
 from export.faults import synthetic_faults
 from export.index import build_index, neighbour_table
 from export.parity import resize_by_definition

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_config import message
-from edge_config.message import AlertMessage, JournalState, StateMessage
+from edge_config.wire import messages
+from edge_config.wire.messages import AlertMessage, JournalState, StateMessage
 from runtime import outbox as outbox_
 from runtime.journal.read import Entry
 from runtime.outbox import PATIENCE_S, Outbox
@@ -56,14 +56,14 @@ class Rig:
         self.outbox = Outbox(self.publisher, self.recorder, heartbeat_s=5.0)
 
     def _keep(self, _kind: str, frames: Any) -> None:
-        topic, said = message.decode(frames)
+        topic, said = messages.decode(frames)
         self.sent.append((topic, said, list(frames[2:])))
 
     def said(self, kind: str) -> list[Any]:
         return [said for topic, said, _ in self.sent if topic.split("/")[1] == kind]
 
     def alert(self, alert_id: str, phase: str, *attached: bytes, **fields: Any) -> None:
-        parts = tuple(message.Part(name="jpeg", media_type="image/jpeg") for _ in attached)
+        parts = tuple(messages.Part(name="jpeg", media_type="image/jpeg") for _ in attached)
         of_alert = {"alert_id": alert_id, "phase": phase, "peak_score": 9.0, "peak_frame_id": 7, "parts": parts}
         self.outbox.send("alert", "cam1", attached, **(OF_FRAME | of_alert | fields))
 
@@ -102,7 +102,7 @@ def test_alerts_and_states_are_written_down_before_they_are_published(rig: Rig, 
     rig.write()
     ((topic, said, parts),) = rig.sent
     assert entry.topic == topic == f"v1/{kind}/edge/cam1/"
-    assert message.encode(topic, said)[1] == entry.body
+    assert messages.encode(topic, said)[1] == entry.body
     assert (entry.epoch, entry.seq, tuple(parts)) == (said.epoch, 1, entry.parts)
     assert (entry.alert_id, entry.phase) == (("a", "start") if kind == "alert" else ("", None))
 

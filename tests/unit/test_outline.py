@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_config.manifest import Preprocessing
-from edge_config.sections import Camera
+from edge_config.bundle.manifest import Preprocessing
+from edge_config.settings.sections import Camera
 from runtime.outline import IGNORED, REGION, SEEN, outline
 from tests.processes import DEVICE, call
 from tests.tiny import write_pictures

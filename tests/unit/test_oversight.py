@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from edge_config.control import Reload, Status
+from edge_config.wire.requests import Reload, Status
 from runtime import oversight as oversight_
 from runtime.control import Asked
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import ParityRefused
-from edge_config.manifest import Preprocessing
 from export.index import build_index, neighbour_table
 from export.parity import is_clear, measure_parity, relative, resize_by_definition
 from runtime.embed import Embed

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_config.control import Picture, PictureTaken
+from edge_config.wire.requests import Picture, PictureTaken
 from runtime import pictures
 from runtime.control import Asked
 from runtime.events import Shown

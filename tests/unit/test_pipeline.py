@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from edge_config.control import Pause, Resume
 from edge_config.errors import BundleFileHash, SourceUnavailable
-from edge_config.message import Part
+from edge_config.wire.messages import Part
+from edge_config.wire.requests import Pause, Resume
 from runtime.control import Asked
 from runtime.events import (
     EngineLost,

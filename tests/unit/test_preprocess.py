@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from edge_config.manifest import Preprocessing
+from edge_config.bundle.manifest import Preprocessing
 from runtime import _pixels
 from runtime.frame import Grid
 from runtime.preprocess import Preprocess

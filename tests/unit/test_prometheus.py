@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import runtime
-from edge_config.message import State
+from edge_config.wire.messages import State
 from runtime.metrics import STAGES, STATES, Metrics
 
 STATE_NAMES: tuple[State, ...] = ("live", "frozen", "live", "disconnected")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
-from edge_config.manifest import Calibration
-from edge_config.promise import bound, in_words, rank_of
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle.manifest import Calibration
+from edge_config.bundle.promise import bound, in_words, rank_of
 from export.calibrate import calibrate
 from export.report import promise
 from tests.small import call_device

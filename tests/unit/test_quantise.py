@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_config.manifest import Preprocessing
+from edge_config.bundle.manifest import Preprocessing
 from export.aggregate import Aggregation
 from export.backbone import Backbone, load_backbone
 from export.graph import Reference, export_graph

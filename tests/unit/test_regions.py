@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from edge_config.manifest import Preprocessing
+from edge_config.bundle.manifest import Preprocessing
 from export.index import build_index, neighbour_table
 from runtime.frame import Grid, Neighbours, Tier
 from runtime.history import History

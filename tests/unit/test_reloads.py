@@ -7,7 +7,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from edge_config.control import Reload
+from edge_config.wire.requests import Reload
 from runtime.control import Asked
 from runtime.reloads import Reloads
 from tests.fakes.parts import OLD, Control, Engine, Feed

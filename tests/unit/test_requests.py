@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_config.control import (
+from edge_config.errors import RequestError
+from edge_config.wire.requests import (
     MAX_REQUEST_BYTES,
     REQUESTS,
     SCHEMA,
@@ -19,7 +20,6 @@ from edge_config.control import (
     encode_refusal,
     request_id,
 )
-from edge_config.errors import RequestError
 
 MOST_SAID = 600
 """Characters of one line that says what is wrong: a screen's width or some, and not what a stranger wrote."""

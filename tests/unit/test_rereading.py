@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from edge_config import settings
-from edge_config.sections import Alerts
+from edge_config.settings import device
+from edge_config.settings.sections import Alerts
 from runtime.events import SettingsRead
 from runtime.rereading import Rereading, needing_restart
 from tests.fakes.parts import OLD, Feed, Parts
@@ -19,9 +19,9 @@ from tests.fakes.parts import OLD, Feed, Parts
 ENOUGH_S = 20.0
 
 
-def parse(**changes: Any) -> settings.Settings:
+def parse(**changes: Any) -> device.Settings:
     tree: dict[str, Any] = {"bundle": "a.bundle", "cameras": {"top": {"source": 0}, "side": {"source": 1}}}
-    return settings.parse(tree | changes)
+    return device.parse(tree | changes)
 
 
 def cameras(**of_top: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def test_what_needs_a_restart_is_named_without_its_value(changes: dict[str, Any]
 
 def read(path: Path) -> SettingsRead:
     told: SimpleQueue[SettingsRead] = SimpleQueue()
-    Rereading(parse(), lambda: settings.parse(settings.read_file(str(path)), str(path)), told.put).begin()
+    Rereading(parse(), lambda: device.parse(device.read_file(str(path)), str(path)), told.put).begin()
     return told.get(timeout=ENOUGH_S)
 
 

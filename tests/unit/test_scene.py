@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from edge_config.manifest import Scene
+from edge_config.bundle.manifest import Scene
 from export.scene import learn
 from runtime.frozen import FROZEN_S
 from runtime.scene import BLURRED_S, DARK_S, FRAMES, LEFT_S, MOVED_EVERY_S, MOVED_S, Inspect

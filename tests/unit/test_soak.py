@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge_config.message import ScoreMessage, StateMessage
+from edge_config.wire.messages import ScoreMessage, StateMessage
 from runtime.frame import Image
 from tests.soak import judge, processes, views
 from tests.soak.cameras import HttpCamera

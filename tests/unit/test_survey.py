@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_config import bundle as bundles
+from edge_config.bundle import files as bundles
 from edge_config.errors import NoImages, TooFewImages, UsageError
 from export.images import Pictures
 from export.survey import Survey, look

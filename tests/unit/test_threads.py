@@ -10,7 +10,7 @@ import cv2
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from edge_config.message import AnyMessage, ScoreMessage
+from edge_config.wire.messages import AnyMessage, ScoreMessage
 from runtime.client import Subscriber
 from runtime.threads import limit_threads
 from tests.processes import DEVICE, ENOUGH_S, started

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from edge_config.errors import SettingsError, SourceUnavailable
-from edge_config.settings import parse
+from edge_config.settings.device import parse
 from runtime import capture, grab
 
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"

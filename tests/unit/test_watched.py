@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from edge_config.message import Part
+from edge_config.wire.messages import Part
 from runtime.frame import Result, SharedFrame, Wanted
 from runtime.watched import Watched
 from tests.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame

@@ -44,7 +44,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def all_profiles() -> Mapping[str, Profile]:
     """Read all profiles, by name; those for a certain board first."""
-    folder = resources.files("edge_config") / "profiles"
+    folder = resources.files("edge_config") / "settings" / "profiles"
     files = [entry for entry in folder.iterdir() if entry.name.endswith(_ENDING)]
     found = {
         file.name.removesuffix(_ENDING): msgspec.convert(yaml.safe_load(file.read_text(encoding="utf-8")), Profile)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from edge_config.problems import Problem, look, refusal
-from edge_config.reading import Tree, lines_of
-from edge_config.sections import Name, Section
-from edge_config.settings import MAX_PORT
+from edge_config.settings.device import MAX_PORT
+from edge_config.settings.problems import Problem, look, refusal
+from edge_config.settings.reading import Tree, lines_of
+from edge_config.settings.sections import Name, Section
 
 Address = Annotated[
     str,

@@ -19,10 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from edge_config import bundle as bundles
-from edge_config import manifest as manifests
-from edge_config import signature as signatures
-from edge_config.bundle import MANIFEST, MAX_MANIFEST_BYTES, PARTS, SIGNATURE, Bundle, Judge
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle import signature as signatures
+from edge_config.bundle.files import MANIFEST, MAX_MANIFEST_BYTES, PARTS, SIGNATURE, Bundle, Judge
+from edge_config.bundle.manifest import Manifest
 from edge_config.errors import (
     BundleError,
     BundleFileHash,
@@ -38,7 +39,6 @@ from edge_config.errors import (
     BundlePackTruncated,
     TargetExists,
 )
-from edge_config.manifest import Manifest
 from edge_config.saving import not_written, writing
 
 MAX_TOTAL_BYTES = 8 << 30

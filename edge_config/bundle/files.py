@@ -27,7 +27,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config import hnsw_header, hnsw_links, manifest, signature
+from edge_config.bundle import hnsw_header, hnsw_links, manifest, signature
+from edge_config.bundle.manifest import FileEntry, Manifest
 from edge_config.errors import (
     BundleFileHash,
     BundleFileMissing,
@@ -39,7 +40,6 @@ from edge_config.errors import (
     TargetExists,
     UsageError,
 )
-from edge_config.manifest import FileEntry, Manifest
 from edge_config.saving import not_written, writing
 
 AGGREGATION = "patchedge/tail/"

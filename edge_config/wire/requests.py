@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.errors import MessageError, RequestError
-from edge_config.message import NAME_PATTERN, AlertMessage, State, StateMessage
+from edge_config.wire.messages import NAME_PATTERN, AlertMessage, State, StateMessage
 
 SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"

@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from edge_config import csi, profiles, reading, signature
+from edge_config.bundle import signature
 from edge_config.errors import SettingsError
-from edge_config.problems import KeyPath, Problem, dotted, look, refusal
-from edge_config.reading import Tree, lines_of
-from edge_config.sections import (
+from edge_config.settings import csi, profiles, reading
+from edge_config.settings.problems import KeyPath, Problem, dotted, look, refusal
+from edge_config.settings.reading import Tree, lines_of
+from edge_config.settings.sections import (
     CPU,
     Alerts,
     Camera,
@@ -101,7 +102,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
         SettingsError: all that is wrong: unknown keys and those that are there twice, values out of bounds, an open
             socket that was not asked for, settings that do not go together.
     """
-    from edge_config.conflicts import conflicts  # looks at settings
+    from edge_config.settings.conflicts import conflicts  # looks at settings
 
     problems = list(tree.twice) if isinstance(tree, Tree) else []
     try:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_config import promise
+from edge_config.bundle import promise
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 FORMAT_VERSION = 2

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_config.control import DEFAULT_CONTROL
-from edge_config.message import DEFAULT_EVENTS, NAME_PATTERN
+from edge_config.wire.messages import DEFAULT_EVENTS, NAME_PATTERN
+from edge_config.wire.requests import DEFAULT_CONTROL
 
 SearchKind = Literal["lazy", "graph", "exact"]
 """How far patches are searched; the score is the same.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from edge_config import csi
-from edge_config.problems import Problem
-from edge_config.settings import Settings
+from edge_config.settings import csi
+from edge_config.settings.device import Settings
+from edge_config.settings.problems import Problem
 
 EVERYWHERE = {"*", "0.0.0.0", "::"}  # noqa: S104 - they are looked for
 _GLOB = re.compile(r"[*?\[]")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config import hnsw_header
+from edge_config.bundle import hnsw_header
 from edge_config.errors import BundleIndexInvalid
 
 _RECORDS = 4096  # looked at at a time

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from edge_config.errors import SettingsError
-from edge_config.problems import KeyPath, Problem, dotted, refusal
+from edge_config.settings.problems import KeyPath, Problem, dotted, refusal
 
 if sys.version_info >= (3, 11):
     import tomllib

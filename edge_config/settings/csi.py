@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from edge_config.errors import SettingsError
-from edge_config.sections import Capture
+from edge_config.settings.sections import Capture
 
 SCHEME = "csi://"
 

@@ -1,0 +1,1 @@
+"""The bundle: its files, its manifest, its signature, and how it travels."""

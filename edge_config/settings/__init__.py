@@ -1,0 +1,1 @@
+"""What a user may set: strict files, sections, profiles of kinds of device."""

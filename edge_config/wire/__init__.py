@@ -1,0 +1,1 @@
+"""What goes over the wire: messages that are published, requests and replies."""
