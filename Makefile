@@ -16,7 +16,7 @@ READER ?= all
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml constraints.txt runtime/kernels.c runtime/loops.h runtime/pixels.c
+$(VENV)/.installed: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,dev]'
 	@touch $@
@@ -32,7 +32,7 @@ test: setup  ## run the tests
 test-pythons: setup  ## install the device half by README's line on each Python from 3.10 to 3.13 that is here, and use it
 	$(BIN)/python -m tests.pythons
 
-$(TIMM)/.installed: runtime/kernels.c runtime/loops.h runtime/pixels.c pyproject.toml constraints.txt constraints-timm.txt
+$(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-timm.txt
 	$(PYTHON) -m venv $(TIMM)
 	grep -v '^torch==' constraints.txt | cat - constraints-timm.txt > $(TIMM)/constraints.txt
 	$(TIMM)/bin/pip install --quiet --disable-pip-version-check -c $(TIMM)/constraints.txt -e '.[cpu,export,timm,dev]'
@@ -75,7 +75,7 @@ bench-coreset: setup  ## coreset selection against the plain loop, and a million
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; stop and go on as you like
 	$(BIN)/python -m tests.bench.table $(DATA) build/accuracy.jsonl
 
-$(PEERS)/.installed: runtime/kernels.c runtime/loops.h runtime/pixels.c pyproject.toml constraints.txt constraints-peers.txt
+$(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-peers.txt -e '.[cpu,export,timm]' \
 		anomalib openvino
@@ -88,4 +88,4 @@ arm64: setup  ## build Dockerfile.arm64 under emulation, run it, compare its sco
 	$(BIN)/python -m tests.arm64.run --demo $(DEMO) $(ARM64_OPTIONS)
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build runtime/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build runtime/*/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars with a rate and the time left at a terminal, else the lines of `runtime.ticking`."""
+"""Progress on stderr: bars with a rate and the time left at a terminal, else lines (`runtime.process.progress`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
-from runtime.ticking import GAUGE
+from runtime.process.progress import GAUGE
 
 T = TypeVar("T")
 

@@ -16,15 +16,15 @@ from edge_config.bundle import manifest as manifests
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Calibration, Scene
 from edge_config.errors import NoImages
-from export.blinding import refuse_blinding
 from export.calibrate import calibrate
-from export.images import Pictures, evenly
+from export.fit import now
+from export.gate.blinding import refuse_blinding
+from export.learn_scene import MOST_PICTURES, learn, widened
+from export.pictures.images import Pictures, evenly
+from export.pictures.survey import Survey, look
 from export.progress import progress
-from export.scene import MOST_PICTURES, learn, widened
-from export.seal import now
-from export.survey import Survey, look
-from runtime.load import golden_images, load, scene_reference
-from runtime.threads import limit_threads
+from runtime.inference.load import golden_images, load, scene_reference
+from runtime.process.threads import limit_threads
 
 
 class Recalibration(msgspec.Struct, frozen=True):

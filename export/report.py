@@ -7,9 +7,9 @@ from pathlib import Path
 from edge_config.bundle.manifest import Calibration, Features, Parity
 from edge_config.bundle.promise import in_words
 from export.calibrate import pictures_needed
-from export.int8_cost import Cost
-from export.seal import Report
-from export.survey import Survey
+from export.fit import Report
+from export.gate.int8_cost import Cost
+from export.pictures.survey import Survey
 
 
 def as_text(report: Report, out: Path) -> str:

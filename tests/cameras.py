@@ -10,7 +10,7 @@ import numpy as np
 from skimage import data
 
 from runtime.frame import Image
-from runtime.scene import Finding, Inspect
+from runtime.scene.inspect import Finding, Inspect
 
 FPS = 10
 HEIGHT, WIDTH = 240, 360

@@ -12,11 +12,11 @@ from zmq.utils.monitor import recv_monitor_message
 
 from edge_config.settings.sections import Security
 from edge_config.wire.requests import SCHEMA
-from runtime import keys
-from runtime.access import Access
-from runtime.control import Asked, Control
-from runtime.keys import Keys
-from runtime.publish import Publisher
+from runtime.messaging.control_socket import Asked, Control
+from runtime.messaging.publisher import Publisher
+from runtime.security import keys
+from runtime.security.access import Access
+from runtime.security.keys import Keys
 
 WAIT_S = 10.0
 """For what is sure to come on this machine: more means that it does not."""

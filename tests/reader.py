@@ -15,17 +15,17 @@ from typing import Any, TypeVar
 import pytest
 
 from edge_config.settings.sections import Camera, Clips
+from runtime.camera.feed import CLOSE_S, NO_CLIPS, Feed
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
-from runtime.feed import CLOSE_S, NO_CLIPS, Feed
 from runtime.frame import Image, SharedFrame
-from runtime.link import module
-from runtime.shared import picture
+from runtime.process.child import module
+from runtime.process.shared_memory import picture
 from tests.fakes.camera import COMMAND, PICTURE, Remote
 
 ENOUGH_S = 20.0
 """For an event that comes soon unless something hangs."""
 
-REAL = module("runtime.grab")
+REAL = module("runtime.camera.process")
 
 SOON = {"stall_ms": 500, "reconnect_min_s": 0.01, "reconnect_max_s": 0.05}
 PATIENT = {**SOON, "stall_ms": 60_000}

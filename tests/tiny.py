@@ -25,13 +25,13 @@ from edge_config.bundle.manifest import (
     Scoring,
     Tolerance,
 )
-from export.index import EF_CONSTRUCTION, M, build_index, neighbour_table
-from export.scene import learn
-from runtime.embed import Embed
+from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
+from export.learn_scene import learn
 from runtime.frame import Grid, Image
-from runtime.load import assemble
-from runtime.preprocess import Preprocess
-from runtime.search import GraphSearch
+from runtime.inference.load import assemble
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+from runtime.search.full import GraphSearch
 
 MODEL = Path(__file__).parent / "fixtures" / "tiny.onnx"
 SIZE, GRID, B = 32, (8, 8), 5
@@ -83,7 +83,7 @@ def tiny_bank() -> NDArray[np.float32]:
 
 
 def make_bundle(target: Path) -> Path:
-    """Write a bundle as `export.seal` does, without its learning."""
+    """Write a bundle as `export.fit` does, without its learning."""
     bank = tiny_bank()
     index = build_index(bank)
     table = neighbour_table(bank, B)

@@ -225,7 +225,7 @@ class Parity(Part, frozen=True):
 class Scene(Part, frozen=True):
     """What the normal pictures look like as pictures: outside of it a camera is not trusted.
 
-    All are measured on a thumbnail of the size of `scene_reference` in golden.npz, see runtime/thumbnail.py.
+    All are measured on a thumbnail of the size of `scene_reference` in golden.npz, see runtime/scene/thumbnail.py.
 
     Attributes:
         luminance: smallest and largest mean grey level of a picture that can be judged, 0 to 255.

@@ -42,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    from export.dataset import open_dataset
-    from export.evaluate import evaluate
-    from export.evaluation_page import as_html, in_words
-    from runtime.load import load
-    from runtime.threads import limit_threads
+    from export.evaluation.dataset import open_dataset
+    from export.evaluation.evaluate import evaluate
+    from export.evaluation.page import as_html, in_words
+    from runtime.inference.load import load
+    from runtime.process.threads import limit_threads
 
     dataset = open_dataset(args.dataset, frames=args.frames, masks=args.masks)
     bundle, scorer = load(args.bundle, limit_threads(args.threads))

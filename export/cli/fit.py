@@ -85,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
     options = read_options(given, args.config)
     files.refuse_target(Path(options.out), force=options.force)  # before torch is loaded
 
+    from export.fit import fit
     from export.report import as_text
-    from export.seal import fit
 
     report = fit(options)
     if args.json:

@@ -13,9 +13,9 @@ from matplotlib.patches import Rectangle
 from edge_config.saving import put
 from edge_config.wire.messages import ScoreMessage
 from export.demo.clip import Place
-from runtime.capture import open_video, read_video
-from runtime.load import load
-from runtime.score import anomaly_map
+from runtime.camera.sources import open_video, read_video
+from runtime.inference.load import load
+from runtime.scoring.score import anomaly_map
 
 
 def draw(path: Path, clip: Path, bundle: Path, scores: list[ScoreMessage], truth: list[Place]) -> None:

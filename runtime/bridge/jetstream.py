@@ -25,10 +25,10 @@ from nats.js.errors import NotFoundError
 from edge_config.errors import MissingExtra, SettingsError
 from edge_config.settings.bridge import Nats
 from edge_config.wire.messages import AlertMessage, AnyMessage, HealthMessage, Kind, ScoreMessage, StateMessage
-from runtime.backoff import Backoff
 from runtime.bridge.latest import Latest
 from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import body
+from runtime.process.backoff import Backoff
 
 CONFIRM_S = 5.0
 """What is not confirmed by then is published again."""

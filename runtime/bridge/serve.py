@@ -16,7 +16,7 @@ from edge_config.wire.messages import Kind
 from runtime.bridge.relay import Relay
 from runtime.bridge.sink import Counts, Sink
 from runtime.bridge.source import Connect, Source
-from runtime.notify import Notifier
+from runtime.monitoring.systemd import Notifier
 
 NEWS: Final[tuple[Kind, ...]] = ("state", "health")
 """What is read beside the alerts."""

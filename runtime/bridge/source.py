@@ -14,9 +14,9 @@ import zmq
 
 from edge_config.settings.bridge import Bridge, Device
 from edge_config.wire.messages import AnyMessage, Kind
-from runtime import keys
-from runtime.async_client import AsyncSubscriber
-from runtime.keys import Keys
+from runtime.client.async_subscriber import AsyncSubscriber
+from runtime.security import keys
+from runtime.security.keys import Keys
 
 
 class Given(Protocol):
@@ -39,7 +39,7 @@ class Given(Protocol):
 
 
 class Source(Protocol):
-    """A subscriber of one device that is connected, as `runtime.async_client` makes it."""
+    """A subscriber of one device that is connected, as `runtime.client.async_subscriber` makes it."""
 
     async def receive(self) -> Given | None:
         """Wait for the next message; to cancel that loses none.

@@ -22,8 +22,8 @@ from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
 from runtime.cli.inherited import settle
 from runtime.cli.interrupt import interrupted
-from runtime.memory_error import memory_named
-from runtime.ticking import ticking
+from runtime.process.memory_error import memory_named
+from runtime.process.progress import ticking
 
 _OWN = {"edge_config", "runtime", "export"}
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_config.errors import UsageError
     from edge_config.saving import put
     from edge_config.wire.requests import AnyRequest
-    from runtime.control_client import ControlClient
+    from runtime.client.control import ControlClient
 
     if args.request not in REQUESTS:
         raise UsageError("no such request", where=args.request, remedy=f"known: {', '.join(REQUESTS)}")

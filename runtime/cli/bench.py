@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runtime.cli.arguments import whole
 
 if TYPE_CHECKING:
-    from runtime.bench import Bench
+    from runtime.tools.bench import Bench
 
 NAME = "bench"
 HELP = "measure every stage of a frame on this machine, beside the bare network"
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print the figures."""
-    from runtime.bench import bench
+    from runtime.tools.bench import bench
 
     found = bench(args.bundle, args.source, threads=args.threads, frames=args.frames, search=args.search)
     if args.json:

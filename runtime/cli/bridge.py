@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runtime.bridge.serve import forward_until_signal, make_sinks, summary
     from runtime.bridge.source import Devices
-    from runtime.log import set_up_logging
+    from runtime.process.log import set_up_logging
 
     set_up_logging()
     sinks = make_sinks(settings)

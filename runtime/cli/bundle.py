@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Verify first in all cases: what is shown, packed or unpacked is what is there."""
     from edge_config.bundle import pack
     from edge_config.settings.sections import Trust
-    from runtime.trust import Judge, read
+    from runtime.security.trust import Judge, read
 
     trust = Trust(keys=tuple(args.key))
     if args.action == "unpack":
@@ -62,7 +62,7 @@ def signer(bundle: Bundle) -> str | None:
     """
     from edge_config.bundle import files as bundles
     from edge_config.bundle import signature
-    from runtime.trust import verify
+    from runtime.security.trust import verify
 
     text = bundles.read_signature(bundle.path)
     if text is None:

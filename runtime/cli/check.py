@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from edge_config.bundle.files import Bundle
     from edge_config.settings.device import Settings
     from edge_config.settings.problems import Problem
-    from runtime.load import GoldenCheck
-    from runtime.scorer import Scorer
+    from runtime.inference.load import GoldenCheck
+    from runtime.scoring.scorer import Scorer
 
 NAME = "check"
 HELP = "check settings and their bundles, or a bundle: score its golden frames here, and compare with the exporter"
@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from edge_config.errors import BundleParity
     from edge_config.settings.problems import refusal
     from edge_config.settings.reading import read_file
-    from runtime.load import load_and_check
-    from runtime.threads import limit_threads
+    from runtime.inference.load import load_and_check
+    from runtime.process.threads import limit_threads
 
     settings, paths = of_settings.read(args)
     threads, reports, good = limit_threads(settings.threads), [], True
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _blind(settings: Settings, path: str, bundle: Bundle, scorer: Scorer) -> Iterator[Problem]:
     """Find regions in which nothing is seen, by the size of the pictures that the bundle was learnt from."""
-    from runtime.load import golden_images
-    from runtime.regions import find_blind, reach_beyond
+    from runtime.inference.load import golden_images
+    from runtime.scoring.regions import find_blind, reach_beyond
 
     frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
     for name, camera in settings.cameras.items():

@@ -8,7 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from runtime.cli import of_settings
-from runtime.ticking import GAUGE
+from runtime.process.progress import GAUGE
 
 if TYPE_CHECKING:
     from edge_config.settings.device import Settings

@@ -15,8 +15,8 @@ from edge_config.saving import put, writing
 
 if TYPE_CHECKING:
     from edge_config.wire.messages import Part
-    from runtime.following.received import Received
-    from runtime.keys import Keys
+    from runtime.client.received import Received
+    from runtime.security.keys import Keys
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _NUMBERS = ("uint8", "int16", "int32", "float16", "float32", "float64")
@@ -45,7 +45,7 @@ def keys_of(args: argparse.Namespace) -> Keys | None:
     Raises:
         UsageError: one without the other.
     """
-    from runtime.keys import Keys
+    from runtime.security.keys import Keys
 
     if (args.key is None) != (args.server_key is None):
         raise UsageError("--key needs --server-key, and it the other", remedy="name both files")
@@ -152,7 +152,7 @@ def _numbers(part: Part, data: bytes) -> Any:
     """
     import numpy as np
 
-    from runtime import heat_map
+    from runtime.scoring import heat_map
 
     if part.media_type == heat_map.PNG:
         return heat_map.decode(part, data)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     from edge_config.errors import UsageError
     from edge_config.wire.requests import Forget, Forgotten
-    from runtime.control_client import ControlClient
+    from runtime.client.control import ControlClient
 
     try:
         request = msgspec.convert({"subscriber": args.subscriber}, Forget)

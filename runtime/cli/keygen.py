@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write both files and say what to do with them."""
-    from runtime import keys
+    from runtime.security import keys
 
     public, secret = keys.make(args.name, force=args.force)
     print(f"public key   {public}")

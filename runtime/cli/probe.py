@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cli.arguments import between
-from runtime.ticking import GAUGE
+from runtime.process.progress import GAUGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_config.settings.sections import Camera
     from runtime.frame import Image
-    from runtime.probe import Report, Spread
+    from runtime.tools.probe import Report, Spread
 
 NAME = "probe"
 HELP = "open a camera or URL as the runtime would: sizes, rate, latency, jitter, and a frame"
@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from edge_config.errors import UsageError
-    from runtime.log import set_up_logging
-    from runtime.picture import is_picture
-    from runtime.probe import Probe
+    from runtime.camera.image_files import is_picture
+    from runtime.process.log import set_up_logging
+    from runtime.tools.probe import Probe
 
     if args.save is not None and not is_picture(args.save):
         raise UsageError("not the name of a picture", where=str(args.save), remedy="name it .png or .jpg")
@@ -98,7 +98,7 @@ def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[s
     """Draw what the settings say of a camera's picture, and return that with its legend."""
     from edge_config.bundle import files as bundles
     from edge_config.errors import BundleError
-    from runtime.outline import outline
+    from runtime.tools.settings_picture import outline
 
     unknown: list[str] = []
     try:

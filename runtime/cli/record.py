@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cli.arguments import between, whole
-from runtime.ticking import GAUGE
+from runtime.process.progress import GAUGE
 
 if TYPE_CHECKING:
-    from runtime.record import Recorded
+    from runtime.tools.record import Recorded
 
 NAME = "record"
 HELP = "write pictures of a camera into a folder, as the runtime sees them, to learn from"
@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Write until there are enough, or it is interrupted: what is there is whole then."""
     from edge_config.errors import SourceUnavailable
     from edge_config.settings import device
-    from runtime.log import set_up_logging
-    from runtime.record import Record
+    from runtime.process.log import set_up_logging
+    from runtime.tools.record import Record
 
     set_up_logging()
     tree = {"bundle": "none", "cameras": {"record": {"source": args.source, "transport": args.transport}}}

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_config.errors import UsageError
     from edge_config.wire import messages
     from edge_config.wire.requests import Now, Snapshot
-    from runtime.control_client import ControlClient
+    from runtime.client.control import ControlClient
 
     since_ns = 0 if args.since is None else int(args.since.timestamp() * 1e9)
     with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device:

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run until the source ends or a signal comes."""
-    from runtime.termination import Termination
+    from runtime.process.signals import Termination
 
     termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = read()
 
-    from runtime.serve import serve
+    from runtime.app.serve import serve
 
     return serve(settings, termination, read_again=read if args.config else None)
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from edge_config.errors import AddressUnavailable
 from edge_config.wire.messages import HealthMessage, Kind, StateMessage
 from runtime.cli.following import keys_of
-from runtime.ticking import GAUGE
+from runtime.process.progress import GAUGE
 
 if TYPE_CHECKING:
-    from runtime.client import Subscriber
+    from runtime.client.subscriber import Subscriber
 
 CONNECT_S = 1.0
 """Whoever listens accepts a connection within this time."""
@@ -68,7 +68,7 @@ class Listener:
 
     def __init__(self, args: argparse.Namespace) -> None:
         """Take the arguments of `watch`."""
-        from runtime.client import Subscriber
+        from runtime.client.subscriber import Subscriber
 
         self._args = args
         every: tuple[Kind, ...] = ("score", "alert", "state", "health")

@@ -16,7 +16,7 @@ from runtime.cli import of_settings
 if TYPE_CHECKING:
     from edge_config.bundle.files import Bundle
     from edge_config.settings.device import Settings
-    from runtime.scorer import Scorer
+    from runtime.scoring.scorer import Scorer
 
 NAME = "warm"
 HELP = "load the bundles once: engines of TensorRT are built and kept, and the golden frames are run"
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load each bundle, and say what that took and what a frame takes now."""
-    from runtime.load import load
-    from runtime.threads import limit_threads
+    from runtime.inference.load import load
+    from runtime.process.threads import limit_threads
 
     settings, paths = of_settings.read(args)
     threads = limit_threads(settings.threads, blas=1)
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _what_happens(settings: Settings) -> str:
-    from runtime.providers import building
+    from runtime.inference.providers import building
 
     names = building(settings.providers)
     if not names:
@@ -64,7 +64,7 @@ def _what_happens(settings: Settings) -> str:
 
 def frame_ms(bundle: Bundle, scorer: Scorer) -> float:
     """Measure what a golden frame takes, from preprocessing to its score; the median, milliseconds."""
-    from runtime.load import golden_images
+    from runtime.inference.load import golden_images
 
     took = []
     for image in golden_images(bundle, scorer.grid) * _ROUNDS:

@@ -15,7 +15,7 @@ from runtime.cli.following import Saver, add_following, as_json, as_line, keys_o
 from runtime.cli.silence import LISTEN_S, Listener, nobody
 
 if TYPE_CHECKING:
-    from runtime.client import Received, Subscriber
+    from runtime.client.subscriber import Received, Subscriber
 
 HINT_S = 3.0
 """Whoever hears nothing for so long is told what may be the matter: a device that wants keys just does not answer."""
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _subscriber(args: argparse.Namespace) -> Subscriber:
     from edge_config.errors import UsageError
-    from runtime.client import Subscriber
+    from runtime.client.subscriber import Subscriber
 
     if args.camera and not args.device:
         raise UsageError("--camera needs --device", remedy="name both, as in the topic")

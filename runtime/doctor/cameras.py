@@ -13,9 +13,9 @@ from pathlib import Path
 
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
-from runtime import address
+from runtime.camera import address
+from runtime.camera.preview import GRAB, Look
 from runtime.doctor.finding import Finding, lines, number
-from runtime.look import GRAB, Look
 
 _AT_A_TIME = 8  # cameras that are opened, each in a process of its own
 _FIRST_S = 10.0  # for a first picture

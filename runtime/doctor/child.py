@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.link import module
+from runtime.process.child import module
 
 TIMEOUT_S = 180.0
 """For anything but the building of an engine, on a slow and busy device too."""

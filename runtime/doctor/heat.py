@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_config.settings.sections import Degrade
 from runtime.doctor.finding import Finding, lines, number
-from runtime.machine import Machine
+from runtime.monitoring.machine import Machine
 
 _PI = "sys/devices/platform/soc"
 _PI_NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "at the soft limit of temperature"}

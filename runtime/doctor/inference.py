@@ -15,7 +15,7 @@ from edge_config.settings.device import Settings
 from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.doctor.child import TIMEOUT_S, Answer, ask
 from runtime.doctor.finding import Finding
-from runtime.jobs import View
+from runtime.inference.protocol import View
 
 _BUILDING_S = 1200.0
 """A provider that builds an engine, or an index that is built, may take so long on a small device."""
@@ -65,8 +65,8 @@ def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Tr
 
 def main() -> None:
     """Load a bundle on a provider, as the arguments say, and print what came of it as JSON."""
-    from runtime.load import load_and_check
-    from runtime.threads import limit_threads
+    from runtime.inference.load import load_and_check
+    from runtime.process.threads import limit_threads
 
     path, text, whom, threads, looked = sys.argv[1:6]
     provider, trust = msgspec.json.decode(text, type=Provider), msgspec.json.decode(whom, type=Trust)
@@ -79,8 +79,8 @@ def main() -> None:
         print(msgspec.json.encode({"refused": refused}).decode())
         return
     from runtime.cli.warm import frame_ms
-    from runtime.load import golden_images
-    from runtime.regions import find_blind
+    from runtime.inference.load import golden_images
+    from runtime.scoring.regions import find_blind
 
     where = scorer.preprocess, scorer.grid, golden_images(bundle, scorer.grid)[0].shape[:2]
     views = msgspec.json.decode(looked, type=dict[str, View])

@@ -59,7 +59,7 @@ def measure() -> dict[str, float]:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    from runtime.search import ExactSearch, GraphSearch, distances
+    from runtime.search.full import ExactSearch, GraphSearch, distances
 
     random = np.random.default_rng(0)
     middles, noise = random.standard_normal((50, DIMENSION)), random.standard_normal((ENTRIES, DIMENSION)) / 4

@@ -57,7 +57,7 @@ def keys(settings: Settings) -> Finding:
     secret, clients = settings.security.secret_key, settings.security.clients
     if secret is None or clients is None:
         return Finding("encryption", "ok", "none wanted")
-    from runtime.keys import load_secret
+    from runtime.security.keys import load_secret
 
     try:
         load_secret(Path(secret))

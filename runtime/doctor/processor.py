@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edge_config.settings import profiles
 from runtime.doctor.finding import Finding, lines
-from runtime.groups import MemoryGroups
-from runtime.machine import Machine
+from runtime.monitoring.machine import Machine
+from runtime.process.control_groups import MemoryGroups
 
 _FEATURES = {
     "x86_64": {"sse4_2": "SSE4.2", "fma": "FMA", "avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "VNNI"},

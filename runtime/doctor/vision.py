@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from runtime import address
+from runtime.camera import address
 from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Finding
 
@@ -43,7 +43,7 @@ def main() -> None:
     """Print what OpenCV has, as JSON."""
     import cv2
 
-    from runtime.capture import has_backend
+    from runtime.camera.sources import has_backend
 
     found: dict[str, Any] = {name: has_backend(getattr(cv2, f"CAP_{name}")) for name in _FOR}
     print(msgspec.json.encode({"version": cv2.__version__, "backends": found}).decode())

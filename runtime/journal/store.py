@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from edge_config.errors import JournalUnavailable
 from edge_config.wire.messages import JournalState
 from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
-from runtime.backoff import Backoff
 from runtime.journal import recall
 from runtime.journal.journal import Journal
 from runtime.journal.move import Noted, move
 from runtime.journal.orders import Order
 from runtime.journal.owners import Owners
 from runtime.journal.read import Entry
+from runtime.process.backoff import Backoff
 
 MEMORY_BYTES = 8 << 20
 """What cannot be written is kept in memory up to this size; then the oldest goes, as in the file."""

@@ -24,7 +24,7 @@ def writable(folder):
 folders = "/", "/usr/bin", "/opt/patchedge/bin", "/etc", "/etc/patchedge", "/bundles", "/var/tmp", "/data", "/tmp"
 programs = "gcc", "g++", "cc", "c++", "clang", "as", "ld", "make", "pip", "pip3", "patchedge"
 modules = ["torch", "onnx", "pip", "setuptools", "export", "cv2", "onnxruntime", "hnswlib"]
-modules += ["runtime._kernels", "runtime._pixels"]
+modules += ["runtime.search._kernels", "runtime.scoring._pixels"]
 print(json.dumps({
     "machine": os.uname().machine, "python": sys.version.split()[0],
     "user": [os.getuid(), os.geteuid(), os.getgid()], "groups": os.getgroups(),
@@ -99,7 +99,7 @@ def faults(found: Mapping[str, Any]) -> list[str]:
         wrong.append("it does not run as an ordinary user")
     if found["machine"] != "aarch64":
         wrong.append(f"the machine is {found['machine']}")
-    wanted = {"cv2", "onnxruntime", "hnswlib", "runtime._kernels", "runtime._pixels"}
+    wanted = {"cv2", "onnxruntime", "hnswlib", "runtime.search._kernels", "runtime.scoring._pixels"}
     wrong += [f"module {name}: {there}" for name, there in found["modules"].items() if there != (name in wanted)]
     wrong += [
         f"program {name}: {path}" for name, path in found["programs"].items() if bool(path) != (name == "patchedge")

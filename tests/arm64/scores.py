@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 
 from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
-from runtime.client import Subscriber
+from runtime.client.subscriber import Subscriber
 
 SILENCE_S = 300.0
 """A run that publishes nothing for so long has failed; emulated, the start alone takes a minute."""

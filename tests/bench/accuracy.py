@@ -15,10 +15,10 @@ from sklearn.metrics import roc_auc_score
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
-from export.index import recall_at_1
-from runtime.load import load
-from runtime.picture import read_picture
-from runtime.search import ExactSearch, GraphSearch
+from export.bank.index import recall_at_1
+from runtime.camera.image_files import read_picture
+from runtime.inference.load import load
+from runtime.search.full import ExactSearch, GraphSearch
 from tests.bench.alerts import FPS, count_alerts
 from tests.bench.machine import machine
 from tests.bench.published import fit, link, published_scores

@@ -20,11 +20,11 @@ from edge_config.settings.sections import Alerts
 from edge_config.settings.sections import Journal as JournalSettings
 from edge_config.wire import messages
 from edge_config.wire.messages import AlertMessage, Part
-from runtime import heat_map
+from runtime.alerts.camera_state import Watched
 from runtime.frame import BundleInfo, Result, SharedFrame
 from runtime.journal.journal import Journal
 from runtime.journal.read import Entry
-from runtime.watched import Watched
+from runtime.scoring import heat_map
 from tests.fakes.parts import EVERY_RUN
 
 FPS = 25

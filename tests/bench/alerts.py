@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_config.settings.sections import Alerts
-from runtime.decide import Decide
+from runtime.alerts.decide import Decide
 from runtime.frame import Frame, Result
 
 FPS = 25

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_config.wire.messages import AlertMessage
-from runtime.client import Received, Subscriber
+from runtime.client.subscriber import Received, Subscriber
 
 
 @dataclass(frozen=True, slots=True)

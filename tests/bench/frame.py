@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from runtime.capture import open_source
-from runtime.load import load
+from runtime.camera.sources import open_source
+from runtime.inference.load import load
 from tests.bench.accuracy import DATA
 from tests.bench.machine import machine
 from tests.bench.published import fit, link

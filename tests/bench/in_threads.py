@@ -13,14 +13,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.ahead import Ahead
-from runtime.capture import open_source
+from runtime.alerts.camera_state import Watched
+from runtime.camera.ahead import Ahead
+from runtime.camera.sources import open_source
 from runtime.frame import BundleInfo, Frame, Result
-from runtime.load import load, scene_reference
-from runtime.publish import Publisher
-from runtime.scene import Inspect
-from runtime.threads import limit_threads
-from runtime.watched import Watched
+from runtime.inference.load import load, scene_reference
+from runtime.messaging.publisher import Publisher
+from runtime.process.threads import limit_threads
+from runtime.scene.inspect import Inspect
 
 Features = NDArray[np.float32]
 

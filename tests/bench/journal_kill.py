@@ -22,8 +22,8 @@ from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import Journal as Settings
 from runtime.journal.journal import Journal
 from runtime.journal.recorder import Recorder
-from runtime.link import module
-from runtime.log import set_up_logging
+from runtime.process.child import module
+from runtime.process.log import set_up_logging
 from tests.journals import alert, read_all
 
 MOST_MB = 1024  # nothing is pruned

@@ -33,11 +33,11 @@ import torch
 from numpy.typing import NDArray
 
 from edge_config.bundle import files as bundles
+from export.bank.coreset import select
 from export.cli.main import main as patchedge_export
-from export.coreset import select
-from runtime.load import load
-from runtime.picture import read_picture, walk
-from runtime.threads import limit_threads
+from runtime.camera.image_files import read_picture, walk
+from runtime.inference.load import load
+from runtime.process.threads import limit_threads
 from tests.bench import peer_anomalib
 from tests.bench.machine import machine
 from tests.bench.peer_anomalib import NETWORKS, Network

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_config.wire.messages import ScoreMessage
-from runtime.client import Subscriber
+from runtime.client.subscriber import Subscriber
 from tests.processes import DEVICE, EXPORT
 
 SILENCE_S = 120.0

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.dataset import Dataset, open_dataset
-from export.evaluate import evaluate
-from export.metrics import image_auroc
+from export.evaluation.dataset import Dataset, open_dataset
+from export.evaluation.evaluate import evaluate
+from export.evaluation.metrics import image_auroc
+from export.fit import fit
 from export.options import Options
-from export.seal import fit
 from runtime.frame import Neighbours, Score
-from runtime.load import load
-from runtime.score import Mode, ScoreFrame
+from runtime.inference.load import load
+from runtime.scoring.score import Mode, ScoreFrame
 from tests.bench.machine import machine
 from tests.bench.published import link
 

@@ -16,13 +16,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge_config.settings import device
-from runtime.answers import Answers
-from runtime.control import Asked
+from runtime.alerts.camera_state import Watched
+from runtime.app.answers import Answers
 from runtime.frame import BundleInfo, Frame, Result
 from runtime.journal.recorder import Written
-from runtime.metrics import Metrics
-from runtime.watched import Watched
-from runtime.wire import open_wire
+from runtime.messaging.control_socket import Asked
+from runtime.messaging.wire import open_wire
+from runtime.monitoring.metrics import Metrics
 from tests.fakes.parts import EVERY_RUN
 
 RATE = 1000.0

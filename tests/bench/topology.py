@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from edge_config.wire.messages import ScoreMessage
-from runtime.client import Subscriber
+from runtime.client.subscriber import Subscriber
 from tests.bench.machine import machine
 from tests.processes import DEVICE
 

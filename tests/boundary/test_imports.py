@@ -55,7 +55,7 @@ def test_whole_runtime_imports_without_workshop_libraries() -> None:
         for package in (edge_config, runtime)
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
     ]
-    assert "runtime.serve" in modules
+    assert "runtime.app.serve" in modules
     done = python(BLOCK + "\n".join(f"import {name}" for name in modules))
     assert done.returncode == 0, done.stderr
 
@@ -81,11 +81,13 @@ print("loaded:", sorted(set({HEAVY!r}) & set(sys.modules)))
 def test_parent_of_capture_processes_loads_no_library_of_theirs() -> None:
     """What keeps cameras alive must not be what hangs or crashes: it works without OpenCV and ONNX Runtime."""
     heavy = ("cv2", "onnxruntime", "hnswlib")
-    done = python(f"{BLOCK.replace(repr(WORKSHOP_ONLY), repr(heavy))}\nimport runtime.feed")
+    done = python(f"{BLOCK.replace(repr(WORKSHOP_ONLY), repr(heavy))}\nimport runtime.camera.feed")
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["runtime.client", "runtime.async_client", "runtime.control_client"])
+@pytest.mark.parametrize(
+    "module", ["runtime.client.subscriber", "runtime.client.async_subscriber", "runtime.client.control"]
+)
 def test_client_needs_pyzmq_and_msgspec_only(module: str) -> None:
     """A user of the client installs two libraries; numpy, the readers of settings and the logger are none of them."""
     code = f"""import sys

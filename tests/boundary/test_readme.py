@@ -20,7 +20,7 @@ from edge_config.errors import PatchedgeError
 from edge_config.settings import bridge
 from edge_config.settings import device as settings
 from edge_config.settings.sections import Camera
-from runtime import keys
+from runtime.security import keys
 from tests import readme
 from tests.processes import DEVICE, ENOUGH_S, started
 from tests.readme import Block, Command

@@ -21,7 +21,7 @@ from edge_config.wire import messages as message
 from edge_config.wire.messages import AlertMessage, AnyMessage, HealthMessage, Kind, Part, ScoreMessage, StateMessage
 from runtime.bridge.serve import forward, forward_until_signal, make_sinks
 from runtime.bridge.sink import Sink
-from runtime.log import set_up_logging
+from runtime.process.log import set_up_logging
 from tests.processes import ENOUGH_S
 
 EPOCH = "11111111-2222-4333-8444-555555555555"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime.avi import Avi
+from runtime.clips.avi import Avi
 from tests.fakes import camera
 
 

@@ -12,11 +12,11 @@ import threading
 import time
 from typing import Any
 
-from runtime.engine import Engine
 from runtime.events import EngineLost
-from runtime.jobs import ToWorker
-from runtime.link import from_parent, module
-from runtime.oom import Patience
+from runtime.inference.engine import Engine
+from runtime.inference.protocol import ToWorker
+from runtime.process.child import from_parent, module
+from runtime.process.out_of_memory import Patience
 
 LOSSES = 2
 WAIT_S = 0.5

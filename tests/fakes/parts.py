@@ -11,13 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from edge_config.settings.sections import Alerts, Degrade
-from runtime.control import Asked
+from runtime.alerts.camera_state import Watched
+from runtime.app.oversight import Oversight
 from runtime.events import Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
-from runtime.health import Health
-from runtime.metrics import Metrics
-from runtime.oversight import Oversight
-from runtime.watched import Watched
+from runtime.messaging.control_socket import Asked
+from runtime.monitoring.health import Health
+from runtime.monitoring.metrics import Metrics
 
 NORMAL, STRANGE, THRESHOLD = 1.0, 9.0, 5.0
 OLD = BundleInfo(

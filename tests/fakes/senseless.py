@@ -12,9 +12,9 @@ import msgspec
 
 from edge_config.wire.messages import MAX_BOXES, Part
 from runtime.frame import BundleInfo, Result
-from runtime.jobs import Done, Job, Load, Loaded, ToWorker
-from runtime.link import from_parent
-from runtime.parcel import MOST_BYTES, pack
+from runtime.inference.protocol import Done, Job, Load, Loaded, ToWorker
+from runtime.process.child import from_parent
+from runtime.process.parcel import MOST_BYTES, pack
 
 PART = Part(name="jpeg", media_type="image/jpeg")
 TWO = Result(value=1.0, parts=(PART, PART))

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from edge_config.bundle.files import Bundle
-from runtime import worker
+from runtime.inference import worker
 
 HANG, CRASH, FAIL, SEEN, STARVE = range(1, 6)
 SLOW = "slow"

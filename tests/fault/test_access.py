@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from edge_config.errors import KeysInvalid
 from edge_config.settings.sections import Security
-from runtime import keys
-from runtime.access import DOMAIN, Access
-from runtime.keys import Keys
-from runtime.listener import OPTIONS
+from runtime.messaging.listener import OPTIONS
+from runtime.security import keys
+from runtime.security.access import DOMAIN, Access
+from runtime.security.keys import Keys
 from tests.fakes.tap import Tap
 from tests.keyring import WAIT_S, Client, Device
 

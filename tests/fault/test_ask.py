@@ -13,7 +13,7 @@ import pytest
 
 from edge_config.wire.requests import Configure, Picture
 from runtime.cli.main import main
-from runtime.control import Asked, Control
+from runtime.messaging.control_socket import Asked, Control
 
 
 class Device:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.async_client import AsyncSubscriber
-from runtime.client import Received
-from runtime.following import asking
+from runtime.client import requests
+from runtime.client.async_subscriber import AsyncSubscriber
+from runtime.client.subscriber import Received
 from tests.fakes.answering import Device
 
 WAIT_S = 20.0
@@ -118,7 +118,7 @@ def test_silence_is_none(device: Device) -> None:
 
 def test_silent_control_socket_is_connected_anew(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a task that waits for messages and one that acknowledges, a lost request is asked again on a new socket."""
-    monkeypatch.setattr(asking, "ANSWER_S", 0.3)
+    monkeypatch.setattr(requests, "ANSWER_S", 0.3)
     for number in range(300):
         device.alert("a", f"alert-{number}", "end")
 

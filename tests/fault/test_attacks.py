@@ -31,8 +31,8 @@ from edge_config import errors
 from edge_config.bundle import files as bundles
 from edge_config.bundle import hnsw_header, pack
 from edge_config.settings.sections import Trust
-from runtime.load import load
-from runtime.trust import Judge
+from runtime.inference.load import load
+from runtime.security.trust import Judge
 from tests.forge import edit_manifest, flip, member, members, public, reseal, sign, write_tar, zip_of
 from tests.tiny import make_bundle
 

@@ -18,14 +18,14 @@ from structlog.testing import capture_logs
 from edge_config.errors import RequestError
 from edge_config.settings import device as settings
 from edge_config.wire import requests
-from runtime import keys
 from runtime.cli.main import main
-from runtime.client import Subscriber
-from runtime.control import Asked
+from runtime.client.subscriber import Subscriber
 from runtime.journal.journal import MOST_SUBSCRIBERS
 from runtime.journal.owners import MAX_NAMES
-from runtime.keys import Keys
-from runtime.wire import Wire, open_wire
+from runtime.messaging.control_socket import Asked
+from runtime.messaging.wire import Wire, open_wire
+from runtime.security import keys
+from runtime.security.keys import Keys
 from tests.journals import alert
 from tests.keyring import WAIT_S, Client
 

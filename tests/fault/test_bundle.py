@@ -15,14 +15,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import runtime.load
+import runtime.inference.load
 from edge_config import errors
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
-from export.index import build_index
+from export.bank.index import build_index
 from runtime.frame import Image
-from runtime.load import load, scene_reference
-from runtime.preprocess import Preprocess
+from runtime.inference.load import load, scene_reference
+from runtime.scoring.preprocess import Preprocess
 from tests.processes import DEVICE, call
 from tests.small import call_device, call_export, small_options
 from tests.tiny import tiny_bank, write_manifest
@@ -407,7 +407,7 @@ def test_bundle_that_is_not_what_was_sealed_is_not_served(colours: Path, tmp_pat
 
 def test_device_with_another_kernel_does_not_serve(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A runtime that resizes by another kernel than the exporter finds it out on the golden frames."""
-    monkeypatch.setattr(runtime.load, "Preprocess", NearestPixel)
+    monkeypatch.setattr(runtime.inference.load, "Preprocess", NearestPixel)
     with pytest.raises(errors.BundleParity, match="differ on this machine"):
         load(colours)
 

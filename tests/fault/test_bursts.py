@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edge_config.settings.sections import Camera
+from runtime.camera.preview import Look
 from runtime.frame import Image, SharedFrame
-from runtime.look import Look
 from tests.fakes.hls import ENDLESS, FILE, FPS, PLAYLIST, SEGMENT_S, UNNAMED, in_bursts
 
 BUSY = 0.7

@@ -22,11 +22,11 @@ import zmq
 
 from edge_config.settings import device as settings
 from edge_config.settings.sections import Alerts
-from runtime import listener
+from runtime.alerts.camera_state import Watched
 from runtime.frame import BundleInfo, Frame, Result
 from runtime.journal.recorder import Written
-from runtime.watched import Watched
-from runtime.wire import open_wire
+from runtime.messaging import listener
+from runtime.messaging.wire import open_wire
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -223,8 +223,8 @@ def test_plain_loop_hears_again_after_the_cable_was_out(
 
 
 SUBSCRIBER = f"""
-from runtime.client import Subscriber
-from runtime.following import connection
+from runtime.client.subscriber import Subscriber
+from runtime.client import connection
 
 connection.HEARTBEAT_MS, connection.HEARTBEAT_TIMEOUT_MS, connection.CONNECT_MS = {tuple(FAST_MS.values())}
 for received in Subscriber("tcp://{HERE}:5556", kinds=["alert"]):

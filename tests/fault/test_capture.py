@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_config.errors import SourceLost, SourceUnavailable
-from runtime.capture import Live, Recorded, open_camera, open_source, redact
+from runtime.camera.sources import Live, Recorded, open_camera, open_source, redact
 from runtime.frame import Image
 from tests.fakes.videos import variable_rate
 from tests.tiny import normal_picture, write_pictures
@@ -250,7 +250,7 @@ def test_credentials_never_show() -> None:
 
 def test_pipeline_needs_an_opencv_that_has_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where OpenCV has none, the error names the remedy and hides passwords; so does csi:// without a pipeline."""
-    monkeypatch.setattr("runtime.capture.has_backend", lambda _: False)
+    monkeypatch.setattr("runtime.camera.sources.has_backend", lambda _: False)
     source = "gst:rtspsrc location=rtsp://me:s3cret@host/x user-pw=s3cret2 ! appsink"
     with pytest.raises(SourceUnavailable, match="has no GStreamer here; use the system's OpenCV") as caught:
         open_camera(source)
@@ -279,7 +279,7 @@ def test_pipeline_is_opened_by_gstreamer_and_ends_without_a_queue(
         def isOpened(self) -> bool:  # noqa: N802 - as OpenCV calls it
             return True
 
-    monkeypatch.setattr("runtime.capture.has_backend", lambda _: True)
+    monkeypatch.setattr("runtime.camera.sources.has_backend", lambda _: True)
     monkeypatch.setattr(cv2, "VideoCapture", Capture)
     open_camera(source)
     ((pipeline, backend),) = asked

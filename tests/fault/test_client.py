@@ -11,9 +11,9 @@ import pytest
 import zmq
 
 from edge_config.errors import AddressUnavailable
-from runtime.client import Received, Subscriber
-from runtime.following import asking
-from runtime.following.acks import MOST_WAITING
+from runtime.client import requests
+from runtime.client.acks import MOST_WAITING
+from runtime.client.subscriber import Received, Subscriber
 from tests.fakes.answering import Device
 
 WAIT_S = 20.0
@@ -132,7 +132,7 @@ def test_gap_of_scores_is_counted_and_reported(device: Device) -> None:
 
 def test_silent_control_socket_delays_alerts_and_loses_none(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the device does not answer, what came is given with its gap after two time-outs, and the lost ones late."""
-    monkeypatch.setattr(asking, "ANSWER_S", 0.3)
+    monkeypatch.setattr(requests, "ANSWER_S", 0.3)
     with connect(device, kinds=["alert"]) as subscriber:
         wait(subscriber, lambda: device.count("snapshot") == 1 and subscriber._follower.asking.is_idle)
         device.say(device.alert("a", "one", "start"))
@@ -208,7 +208,7 @@ def test_acknowledgement_of_the_last_phase_covers_the_others(device: Device) -> 
 
 def test_acknowledgements_survive_refusals_and_silence(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that has too much to do, and then does not answer, gets the acknowledgements all the same."""
-    monkeypatch.setattr(asking, "ANSWER_S", 0.3)
+    monkeypatch.setattr(requests, "ANSWER_S", 0.3)
     for number in range(40):
         device.alert("a", f"alert-{number}", "end")
     with connect(device, kinds=["alert"], name="hall") as subscriber:
@@ -238,7 +238,7 @@ def test_acknowledgements_are_paced_and_bounded(device: Device) -> None:
             assert subscriber._follower.acks.waiting <= MOST_WAITING
         wait(subscriber, lambda: len(device.acks) == 600)
         took_s = time.monotonic() - begin_s
-    assert asking.BURST + asking.RATE * took_s >= 600
+    assert requests.BURST + requests.RATE * took_s >= 600
     assert len({ack.alert_id for ack in device.acks}) == 600
 
 

@@ -18,13 +18,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge_config.settings.sections import Camera, Clips
-from runtime.clips import clip_name, slot_at
+from runtime.camera.feed import Feed
+from runtime.clips.clip import clip_name, slot_at
+from runtime.clips.plan import FilmPlan
+from runtime.clips.recorder import MOST_AT_ONCE
 from runtime.events import FeedChanged, FeedEnded
-from runtime.feed import Feed
-from runtime.film_plan import FilmPlan
-from runtime.filming import MOST_AT_ONCE
 from runtime.frame import Alert, Image
-from runtime.link import Link
+from runtime.process.child import Link
 from tests.fakes.camera import COMMAND, HANG, HANG_HARD, KILL, LOST, PICTURE, THROW, Remote, pixels, plugged
 from tests.fakes.disk import hanging
 from tests.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, children, reading, wait_until

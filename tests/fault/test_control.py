@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 
 from edge_config.errors import AddressUnavailable
 from edge_config.wire.requests import MAX_REQUEST_BYTES, SCHEMA, Reload, Status
-from runtime.control import MAX_WAITING, MAX_WAITING_ALL, Asked, Control
-from runtime.rates import Rate, Rates
+from runtime.messaging.control_socket import MAX_WAITING, MAX_WAITING_ALL, Asked, Control
+from runtime.messaging.rate_limit import Rate, Rates
 
 BIG = b"x" * (1 << 20)
 KEPT_MB = 64

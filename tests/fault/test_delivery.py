@@ -13,9 +13,9 @@ import zmq
 
 from edge_config.errors import AddressUnavailable, MessageError
 from edge_config.wire import messages
-from runtime.client import Subscriber
-from runtime.listener import MAX_CONNECTIONS
-from runtime.publish import Publisher
+from runtime.client.subscriber import Subscriber
+from runtime.messaging.listener import MAX_CONNECTIONS
+from runtime.messaging.publisher import Publisher
 
 CONNECTIONS = 3000
 """More than events of connections that ZeroMQ keeps for who does not ask for them."""
@@ -44,7 +44,7 @@ def publisher(endpoint: str) -> Iterator[Publisher]:
 @pytest.fixture
 def patient_publisher(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
     """Give a publisher for which nobody has been quiet for long enough yet."""
-    monkeypatch.setattr("runtime.publish.QUIET_S", WAIT_S)
+    monkeypatch.setattr("runtime.messaging.publisher.QUIET_S", WAIT_S)
     publisher = Publisher(endpoint, device="edge")
     yield publisher
     publisher.close()

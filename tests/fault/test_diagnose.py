@@ -23,9 +23,9 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.redact import scrub
 from edge_config.settings.sections import Camera
-from runtime import diagnose, v4l2
-from runtime.client import Subscriber
-from runtime.feed import Feed
+from runtime.camera.feed import Feed
+from runtime.client.subscriber import Subscriber
+from runtime.diagnosis import diagnose, v4l2
 from tests.fakes.server import Answer, reply, serving
 from tests.processes import DEVICE, ENOUGH_S, call, started
 from tests.tiny import normal_picture

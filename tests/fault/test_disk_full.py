@@ -21,8 +21,8 @@ from edge_config.saving import put, put_all, writing
 from edge_config.wire.messages import Part
 from export.demo import clip
 from export.signing import make_key
-from runtime.picture import walk
-from runtime.providers import at_home
+from runtime.camera.image_files import walk
+from runtime.inference.providers import at_home
 from tests.disks import PAGE_BYTES, fill, small_disk
 from tests.fakes.answering import Device
 from tests.processes import DEVICE, ENOUGH_S, EXPORT, call

@@ -28,18 +28,18 @@ import pytest
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.errors import BundleError, BundleFileHash, BundleMissing, MissingExtra
-from runtime import heat_map
-from runtime.backoff import Backoff
-from runtime.engine import Engine
 from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import Image, SharedFrame, Wanted
-from runtime.jobs import View
-from runtime.link import module
-from runtime.load import load
-from runtime.scorer import Scorer
-from runtime.search import ExactSearch
-from runtime.service import Service, Succession, inspects
-from runtime.shared import SLOTS, Memory
+from runtime.inference.engine import Engine
+from runtime.inference.load import load
+from runtime.inference.protocol import View
+from runtime.inference.stages import Service, Succession, inspects
+from runtime.process.backoff import Backoff
+from runtime.process.child import module
+from runtime.process.shared_memory import SLOTS, Memory
+from runtime.scoring import heat_map
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import ExactSearch
 from tests.fakes.senseless import ANSWERS
 from tests.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Finding, marked
 from tests.processes import ENOUGH_S
@@ -674,7 +674,7 @@ def test_close_before_and_during_the_start(tiny_bundle: Path) -> None:
 
 PARENT = """
 import queue, sys
-from runtime.engine import Engine
+from runtime.inference.engine import Engine
 events = queue.SimpleQueue()
 Engine({"cam1": sys.argv[1]}, tell=events.put, threads=1).start()
 print(events.get(), flush=True)
@@ -702,7 +702,7 @@ def test_killed_parent_leaves_no_worker(tiny_bundle: Path) -> None:
 
 def test_engine_is_light() -> None:
     """The side of the runtime loads neither OpenCV nor ONNX Runtime nor hnswlib."""
-    check = "import sys, runtime.engine; print(sorted({'cv2', 'onnxruntime', 'hnswlib'} & set(sys.modules)))"
+    check = "import sys, runtime.inference.engine; print(sorted({'cv2', 'onnxruntime', 'hnswlib'} & set(sys.modules)))"
     done = subprocess.run(
         (sys.executable, "-c", check), cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_config.wire.requests import SCHEMA
-from runtime.control import Asked, Control
-from runtime.envelope import MAX_BYTES, MAX_FRAMES
-from runtime.rates import Rate, Rates
+from runtime.messaging.control_socket import Asked, Control
+from runtime.messaging.rate_limit import Rate, Rates
+from runtime.messaging.reply_address import MAX_BYTES, MAX_FRAMES
 
 WAIT_MS = 10_000
 """For a reply of this machine: more means that there is none."""

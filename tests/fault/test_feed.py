@@ -21,9 +21,9 @@ import pytest
 
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
+from runtime.camera.feed import UNDEAD, Feed
 from runtime.events import FeedChanged, FeedEnded, FrameArrived, MemoryGone, Shown
-from runtime.feed import UNDEAD, Feed
-from runtime.shared import SLOTS
+from runtime.process.shared_memory import SLOTS
 from tests.fakes.camera import (
     AGAIN,
     ALMOST,
@@ -154,7 +154,7 @@ def test_read_that_never_returns_costs_one_process(remote: Remote) -> None:
 
 def test_open_that_never_returns_is_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that hangs while it is opened is given up after a while, and opened anew."""
-    monkeypatch.setattr("runtime.feed.OPENING_S", 0.1)
+    monkeypatch.setattr("runtime.camera.feed.OPENING_S", 0.1)
     with plugged(tmp_path / HANGS_IN_OPEN) as remote, reading(remote.source, **SOON) as reader:
         assert reader.state("stalled") == "does not open in time"
         wait_until(lambda: reader.feed.reconnects["stalled"] >= 2)
@@ -223,7 +223,7 @@ def test_device_that_is_plugged_in_is_opened_at_once(tmp_path: Path) -> None:
 
 def test_driver_that_lets_no_process_end_gets_no_more_of_them(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that cannot even be killed do not pile up; when they end, the camera is opened anew."""
-    monkeypatch.setattr("runtime.oom.end", lambda _: False)
+    monkeypatch.setattr("runtime.process.out_of_memory.end", lambda _: False)
     with reading(remote.source, **SOON) as reader:
         for _ in range(UNDEAD):
             remote.do(PICTURE, HANG_HARD)
@@ -335,7 +335,7 @@ def test_death_of_the_runtime_takes_the_capture_process_along(remote: Remote) ->
     program = f"""
 import queue, sys
 from edge_config.settings.sections import Camera
-from runtime.feed import Feed
+from runtime.camera.feed import Feed
 inbox = queue.SimpleQueue()
 feed = Feed("front", Camera(source={remote.source!r}, stall_ms=60000), inbox.put, {COMMAND!r})
 feed.start()

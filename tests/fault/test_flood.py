@@ -17,9 +17,9 @@ import pytest
 import zmq
 
 from edge_config.wire.requests import REQUESTS, SCHEMA
-from runtime import keys
-from runtime.keys import Keys
-from runtime.listener import MAX_CONNECTIONS
+from runtime.messaging.listener import MAX_CONNECTIONS
+from runtime.security import keys
+from runtime.security.keys import Keys
 from tests.keyring import Client
 
 SEED = 20260731

@@ -13,8 +13,8 @@ import pytest
 
 from edge_config.wire import messages
 from edge_config.wire.messages import Part
-from runtime import heat_map
 from runtime.cli.replay import since
+from runtime.scoring import heat_map
 from tests.fakes.answering import Device
 from tests.processes import DEVICE, ENOUGH_S, call, started
 

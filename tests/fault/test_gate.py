@@ -12,28 +12,28 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import export.memory
-import export.network
+import export.bank.bank
+import export.network.network
 from edge_config.bundle.manifest import Preprocessing, Scoring
 from edge_config.errors import ParityRefused
-from export.backbone import Backbone, load_backbone
-from export.bank import embed_pictures
-from export.faults import synthetic_faults
-from export.images import Pictures
-from export.index import build_index
-from export.memory import Memory, make_memory
-from export.network import Network, make_network
+from export.bank.bank import Memory, make_memory
+from export.bank.features import embed_pictures
+from export.bank.index import build_index
+from export.gate.parity import measure_parity
+from export.gate.synthetic_faults import synthetic_faults
+from export.network.backbone import Backbone, load_backbone
+from export.network.network import Network, make_network
 from export.options import Options
-from export.parity import measure_parity
-from runtime.embed import Embed
+from export.pictures.images import Pictures
 from runtime.frame import Image
-from runtime.lazy import LazySearch
-from runtime.load import assemble
-from runtime.preprocess import Preprocess
-from runtime.prune import PrunedSearch
-from runtime.scorer import Scorer
-from runtime.search import GraphSearch
-from runtime.threads import limit_threads
+from runtime.inference.load import assemble
+from runtime.process.threads import limit_threads
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import GraphSearch
+from runtime.search.lazy import LazySearch
+from runtime.search.pruned import PrunedSearch
 from tests.small import call_export, colour_picture, errors_of, small_options, write_colours
 
 FEATURES = 1e-4
@@ -175,10 +175,10 @@ def load_lying(*args: object, **options: object) -> Backbone:
 
 
 REPLACED = {
-    "another graph": (export.network, "load_backbone", load_lying),
-    "another resize kernel": (export.network, "Preprocess", OtherKernel),
-    "index of another bank": (export.memory, "build_index", lambda bank: build_index(np.roll(bank, 1, axis=1))),
-    "index in another order": (export.memory, "build_index", lambda bank: build_index(bank[::-1])),
+    "another graph": (export.network.network, "load_backbone", load_lying),
+    "another resize kernel": (export.network.network, "Preprocess", OtherKernel),
+    "index of another bank": (export.bank.bank, "build_index", lambda bank: build_index(np.roll(bank, 1, axis=1))),
+    "index in another order": (export.bank.bank, "build_index", lambda bank: build_index(bank[::-1])),
 }
 
 

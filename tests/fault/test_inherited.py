@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import zmq
 
-from runtime.picture import walk
+from runtime.camera.image_files import walk
 from tests.fakes.mjpeg import streaming
 from tests.processes import DEVICE, ENOUGH_S, NEGLECTED, call, started
 from tests.tiny import write_pictures
@@ -39,7 +39,12 @@ def children(pid: int) -> dict[str, int]:
     words = {
         int(child): Path(f"/proc/{child}/cmdline").read_text() for each in pids for child in each.read_text().split()
     }
-    return {name: pid for pid, word in words.items() for name in ("runtime.worker", "runtime.grab") if name in word}
+    return {
+        name: pid
+        for pid, word in words.items()
+        for name in ("runtime.inference.worker", "runtime.camera.process")
+        if name in word
+    }
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -101,7 +106,7 @@ def test_run_reloads_sees_how_children_end_and_ends(tiny_bundle: Path, tmp_path:
         wait_for(process, "running")
         process.send_signal(signal.SIGHUP)
         wait_for(process, "bundle in service")
-        os.kill(children(process.pid)["runtime.worker"], signal.SIGKILL)
+        os.kill(children(process.pid)["runtime.inference.worker"], signal.SIGKILL)
         assert wait_for(process, "inference worker lost")["reason"] == "ended by SIGKILL"
         process.send_signal(number)
         assert process.wait(ENOUGH_S) == 0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.notify import Notifier
+from runtime.monitoring.systemd import Notifier
 
 UNITS = resources.files("edge_config") / "systemd"
 UNIT = UNITS / "patchedge.service"

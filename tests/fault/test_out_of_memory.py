@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from edge_config.settings.sections import Camera
-from runtime.backoff import Backoff
-from runtime.engine import Engine
+from runtime.camera.feed import Feed
 from runtime.events import EngineLost, EngineReady, FeedChanged
-from runtime.feed import Feed
-from runtime.groups import MemoryGroups
-from runtime.oom import Kills, Patience
+from runtime.inference.engine import Engine
+from runtime.process.backoff import Backoff
+from runtime.process.control_groups import MemoryGroups
+from runtime.process.out_of_memory import Kills, Patience
 from tests.cgroups import memory_group
 from tests.fakes.camera import COMMAND, PICTURE, plugged
 from tests.fakes.hungry import WAIT_S
@@ -102,7 +102,7 @@ def test_capture_process_is_lost_for_memory(
     """The state names memory, it is counted by that name, and the camera is opened again after a longer wait."""
     kills, kill = killer
     waits = Noted()
-    monkeypatch.setattr("runtime.feed.Patience", lambda: waits)
+    monkeypatch.setattr("runtime.camera.feed.Patience", lambda: waits)
     with plugged(tmp_path / "camera") as remote:
         reader = Reader(remote.source, **PATIENT)
         reader.feed = Feed("front", Camera(source=remote.source), reader.inbox.put, COMMAND, kills=kills)

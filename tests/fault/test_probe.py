@@ -11,10 +11,10 @@ import pytest
 
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
-from runtime.declared import Declared
+from runtime.camera.declared import Declared
+from runtime.camera.preview import Look
 from runtime.frame import SharedFrame
-from runtime.look import Look
-from runtime.probe import Probe, Spread
+from runtime.tools.probe import Probe, Spread
 from tests.fakes.camera import BROKEN, COMMAND, HANGS_IN_OPEN, LOST, PICTURE, WIDE, Remote, pixels, plugged
 from tests.fakes.mjpeg import streaming
 from tests.processes import DEVICE, call

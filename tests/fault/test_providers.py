@@ -16,11 +16,11 @@ from edge_config.bundle import manifest as manifests
 from edge_config.bundle.manifest import Tolerance
 from edge_config.errors import BundleGraphInvalid, BundleParity, ProviderUnavailable
 from edge_config.settings.sections import CPU, Provider
-from runtime.embed import Embed
-from runtime.engine import Engine
 from runtime.events import EngineEvent, EngineReady, EngineRefused
-from runtime.load import load, load_and_check
-from runtime.providers import PassedOver, at_home, starting
+from runtime.inference.engine import Engine
+from runtime.inference.load import load, load_and_check
+from runtime.inference.providers import PassedOver, at_home, starting
+from runtime.scoring.embed import Embed
 from tests.processes import DEVICE, ENOUGH_S, call
 from tests.tiny import MODEL, write_pictures
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from edge_config.settings.sections import Camera
+from runtime.camera.image_files import walk
 from runtime.frame import SharedFrame
-from runtime.picture import walk
-from runtime.record import Record, Recorded
+from runtime.tools.record import Record, Recorded
 from tests.fakes.camera import COMMAND, LOST, PICTURE, WIDE, pixels, plugged
 from tests.fakes.mjpeg import streaming
 from tests.processes import DEVICE, ENOUGH_S, call, started

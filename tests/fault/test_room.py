@@ -15,11 +15,11 @@ import numpy as np
 import onnx
 import pytest
 
-import export.room
-import export.seal
+import export.fit
+import export.memory_needed
 from edge_config.errors import BundleGraphInvalid, NotEnoughMemory, NotWritten
-from export.room import FACTOR, Room, Work, needed, require
-from runtime.memory_error import out_of_memory
+from export.memory_needed import FACTOR, Room, Work, needed, require
+from runtime.process.memory_error import out_of_memory
 from tests.processes import EXPORT
 from tests.small import LAYERS, call_export, errors_of, small_network, small_options
 
@@ -82,11 +82,11 @@ def test_memory_does_not_grow_with_the_number_of_large_pictures() -> None:
 
 def test_what_cannot_fit_is_refused_with_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too little memory or disk is one line with what is needed, what is left, by which limit, and what helps."""
-    monkeypatch.setattr(export.room, "_left", lambda: iter([(10**8, "of a limit"), (10**10, "of another")]))
+    monkeypatch.setattr(export.memory_needed, "_left", lambda: iter([(10**8, "of a limit"), (10**10, "of another")]))
     huge = Work(10**6, 10**6, 1600, 176, 128, 10**5, 10**6, 10**6)
     with pytest.raises(NotEnoughMemory, match=r"needs about [0-9.]+ GB .* GB of memory are left \(of a limit\); learn"):
         require(huge, tmp_path, "normal/")
-    monkeypatch.setattr(export.room, "needed", lambda _work, _held: Room(1, 1 << 62))
+    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Room(1, 1 << 62))
     with pytest.raises(NotWritten, match="GB of disk are free; make room"):
         require(WORK, tmp_path, "normal/")
 
@@ -95,8 +95,8 @@ def test_fit_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.Monk
     """`fit` that cannot fit ends with 69 and one line, before a picture is embedded, and leaves nothing behind."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(export.room, "needed", lambda _work, _held: Room(1 << 60, 0))
-    monkeypatch.setattr(export.seal, "embed_pictures", None)
+    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Room(1 << 60, 0))
+    monkeypatch.setattr(export.fit, "embed_pictures", None)
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
     assert len(errors_of(done.err)) == 1
@@ -132,7 +132,7 @@ def test_memory_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.
     """However a library says that memory is missing, `fit` ends with 69 and one line, and leaves nothing behind."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(export.seal, "make_memory", lambda *_: MISSING[who]())
+    monkeypatch.setattr(export.fit, "make_memory", lambda *_: MISSING[who]())
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
     lines = errors_of(done.err)

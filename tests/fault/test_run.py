@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
 from runtime.cli.main import main
-from runtime.client import Subscriber
+from runtime.client.subscriber import Subscriber
 from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, call, started
 from tests.tiny import normal_picture, strange_picture, write_pictures

@@ -26,7 +26,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
 from edge_config.wire.requests import SCHEMA
-from runtime.client import Received, Subscriber
+from runtime.client.subscriber import Received, Subscriber
 from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, started
 from tests.soak.processes import command, tree
@@ -209,7 +209,7 @@ def test_worker_that_is_killed_is_replaced(run: Run, camera: NetworkCamera) -> N
     """With the worker gone the camera is stalled and no frame is normal until a new one scores; counts go on."""
     runtime = run(top=camera.url)
     before = runtime.until_scored(SOME)
-    os.kill(runtime.child("runtime.worker"), signal.SIGKILL)
+    os.kill(runtime.child("runtime.inference.worker"), signal.SIGKILL)
     runtime.until_state("stalled")
     outage = runtime.until_state("live")
     after = runtime.until_scored(SOME)
@@ -225,7 +225,7 @@ def test_capture_process_that_is_killed_is_replaced(run: Run, camera: NetworkCam
     """With its capture process gone a camera is disconnected, and live with the next one; frame_id goes on."""
     runtime = run(top=camera.url)
     before = runtime.until_scored(SOME)
-    os.kill(runtime.child("runtime.grab"), signal.SIGKILL)
+    os.kill(runtime.child("runtime.camera.process"), signal.SIGKILL)
     lost = runtime.until_state("disconnected")
     assert "SIGKILL" in lost[-1].reason or "signal 9" in lost[-1].reason
     after = runtime.until_state("live") + runtime.until_scored(SOME)
@@ -313,7 +313,7 @@ def test_camera_that_has_no_bundle_any_more_fails_until_there_is_one(run: Run, c
     good = Path(shutil.copytree(runtime.bundle, runtime.bundle.with_name("good.bundle")))
     assert runtime.addresses
     flip_a_bit(runtime.bundle)
-    os.kill(runtime.child("runtime.worker"), signal.SIGKILL)
+    os.kill(runtime.child("runtime.inference.worker"), signal.SIGKILL)
     runtime.until_state("stalled")
     failed = runtime.until_state("failed")
     assert "bank.npy" in failed[-1].reason
@@ -331,10 +331,10 @@ def test_paused_camera_is_paused_until_it_is_resumed(run: Run, camera: NetworkCa
     reply = runtime.ask(request="pause", camera="top")["reply"]
     assert (reply["state"], reply["reason"]) == ("paused", "by a request")
     heard += runtime.until_state("paused")
-    os.kill(runtime.child("runtime.worker"), signal.SIGKILL)
+    os.kill(runtime.child("runtime.inference.worker"), signal.SIGKILL)
     runtime.logged("inference worker lost")
     runtime.logged("running")
-    assert not [pid for pid in tree(runtime.process.pid)[1:] if "runtime.grab" in command(pid)]
+    assert not [pid for pid in tree(runtime.process.pid)[1:] if "runtime.camera.process" in command(pid)]
     assert runtime.ask(request="status")["reply"]["cameras"]["top"]["state"] == "paused"
     while (page := runtime.get("/readyz")) != (200, "0 live, 1 paused\n"):
         assert page[0] == 503  # until the next look, once a second
@@ -391,7 +391,7 @@ def test_picture_of_a_camera_can_be_had_while_the_worker_is_away(run: Run, camer
     """A picture is live: it shows what is before the camera at the next frame, though nothing can be scored."""
     runtime = run(top=camera.url)
     runtime.until_scored()
-    os.kill(runtime.child("runtime.worker"), signal.SIGSTOP)
+    os.kill(runtime.child("runtime.inference.worker"), signal.SIGSTOP)
 
     def red() -> float:
         with zmq.Context() as context, context.socket(zmq.DEALER) as client:
@@ -414,7 +414,7 @@ def test_request_that_the_worker_takes_with_it_is_refused(run: Run, camera: Netw
     """A worker that dies over a reload leaves its request with a refusal, and the old bundle is served again."""
     runtime = run(top=camera.url)
     runtime.until_scored()
-    worker = runtime.child("runtime.worker")
+    worker = runtime.child("runtime.inference.worker")
     os.kill(worker, signal.SIGSTOP)
     with runtime.asking(request="reload") as answer:
         assert runtime.ask(request="status")["ok"]  # so the reload was handled before
@@ -465,7 +465,7 @@ def test_folder_is_scored_whole_though_the_worker_is_killed(run: Run, tmp_path: 
     source = write_pictures(tmp_path / "pictures", set(), count)
     runtime = run(clip={"source": str(source), "fps": 30})
     heard = runtime.until_scored(3)
-    os.kill(runtime.child("runtime.worker"), signal.SIGKILL)
+    os.kill(runtime.child("runtime.inference.worker"), signal.SIGKILL)
     heard += runtime.until_state("disconnected")
     assert runtime.process.wait(ENOUGH_S) == 0
     assert [score.frame_id for score in scores(heard)] == list(range(1, count + 1))

@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from edge_config.settings.sections import Camera
-from runtime.feed import Feed
+from runtime.camera.feed import Feed
 from tests.processes import DEVICE, ENOUGH_S, call, started
 
 SECRET = "Zq7hushKj"  # noqa: S105 - of nobody

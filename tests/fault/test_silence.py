@@ -17,7 +17,7 @@ import zmq
 import export.cli.main
 import runtime.cli.main
 from runtime.cli.silence import nobody
-from runtime.ticking import Gauge, ticking
+from runtime.process.progress import Gauge, ticking
 from tests.fakes.answering import Device
 from tests.processes import DEVICE, call, started
 from tests.replay.test_evaluate import write_dataset
@@ -42,7 +42,7 @@ def lines_of(main: Callable[[list[str]], int], *words: object) -> list[str]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a line due every 10 ms in place of 3 s, so that a command of a second shows what one of minutes would."""
-    monkeypatch.setattr("runtime.ticking.EVERY_S", 0.01)
+    monkeypatch.setattr("runtime.process.progress.EVERY_S", 0.01)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -74,7 +74,7 @@ def test_other_commands_do_too(verb: str, tiny_bundle: Path, tmp_path: Path) -> 
 
 def test_nothing_is_printed_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """There bars are shown."""
-    monkeypatch.setattr("runtime.ticking.EVERY_S", 0.001)
+    monkeypatch.setattr("runtime.process.progress.EVERY_S", 0.001)
     err = io.StringIO()
     monkeypatch.setattr(err, "isatty", lambda: True, raising=False)
     with contextlib.redirect_stderr(err), ticking("x"):

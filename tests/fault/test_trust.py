@@ -15,10 +15,10 @@ from edge_config import errors
 from edge_config.bundle import files as bundles
 from edge_config.settings import device
 from edge_config.settings.sections import Trust
-from runtime.engine import Engine
 from runtime.events import EngineReady, EngineRefused, Reloaded, ReloadRefused
-from runtime.load import load
-from runtime.trust import public_key
+from runtime.inference.engine import Engine
+from runtime.inference.load import load
+from runtime.security.trust import public_key
 from tests.forge import reseal
 from tests.processes import DEVICE, ENOUGH_S, call
 from tests.small import call_device, call_export

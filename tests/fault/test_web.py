@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from edge_config.errors import AddressUnavailable
-from runtime.health import Health
-from runtime.metrics import CONTENT_TYPE, Metrics
-from runtime.web import MAX_CLIENTS, MAX_REQUEST_BYTES, Page, Web
+from runtime.monitoring.health import Health
+from runtime.monitoring.http_server import MAX_CLIENTS, MAX_REQUEST_BYTES, Page, Web
+from runtime.monitoring.metrics import CONTENT_TYPE, Metrics
 
 WAIT_S = 10.0
 """For an answer of this machine: more means that there is none."""

@@ -11,8 +11,8 @@ import numpy as np
 from edge_config.bundle import files as bundles
 from edge_config.errors import PatchedgeError
 from edge_config.settings.sections import Trust
-from runtime import golden, load
-from runtime.trust import read
+from runtime.inference import golden_frames, load
+from runtime.security.trust import read
 from tests.forge import reseal
 from tests.fuzz import small
 
@@ -50,7 +50,7 @@ def _read(folder: Path) -> None:
     with contextlib.suppress(PatchedgeError):
         found = read(folder, _TRUST)
         load.scene_reference(found)
-        golden.read_golden(found.file(bundles.GOLDEN), 4)
+        golden_frames.read_golden(found.file(bundles.GOLDEN), 4)
         bank = load._array(found, bundles.BANK, (small.SIZE, small.DIMENSION), np.float32)
         load._array(found, bundles.NEIGHBOURS, (small.SIZE, small.B), np.int32)
         load._graph(found, bank, 1)(small.bank())

@@ -9,7 +9,7 @@ import struct
 from edge_config.bundle import files as bundles
 from edge_config.bundle import hnsw_header, hnsw_links
 from edge_config.errors import PatchedgeError
-from runtime.search import GraphSearch
+from runtime.search.full import GraphSearch
 from tests.fuzz import small
 
 FOUND: tuple[bytes, ...] = ()

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
-from runtime.index import build_index
+from runtime.search.build_index import build_index
 from tests.tiny import write_manifest
 
 SIZE, DIMENSION, M, B = 24, 3, 2, 5

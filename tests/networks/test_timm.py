@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_config.errors import PatchedgeError, UsageError
-from export.backbone import load_backbone
+from export.network.backbone import load_backbone
 from tests.processes import DEVICE, ENOUGH_S, EXPORT, call, started, without_progress
 from tests.tiny import write_pictures
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime import keys
-from runtime.client import Keys, Subscriber
+from runtime.client.subscriber import Keys, Subscriber
+from runtime.security import keys
 from tests.fakes.network import NetworkCamera, network_camera
 from tests.processes import DEVICE, ENOUGH_S, started
 from tests.tiny import HEIGHT, WIDTH

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from skimage import data
 
-from runtime.load import load
-from runtime.picture import read_picture
+from runtime.camera.image_files import read_picture
+from runtime.inference.load import load
 from tests.processes import DEVICE, ENOUGH_S, EXPORT, call, started
 from tests.small import small_options
 

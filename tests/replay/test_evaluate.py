@@ -14,12 +14,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from export.dataset import Sample, open_dataset
-from export.evaluate import SHOWN, STAGES, KindFigures, Outcome, _mask_of, evaluate
-from export.evaluation_page import as_html
-from runtime.load import load
-from runtime.picture import read_picture
-from runtime.preprocess import Preprocess
+from export.evaluation.dataset import Sample, open_dataset
+from export.evaluation.evaluate import SHOWN, STAGES, KindFigures, Outcome, _mask_of, evaluate
+from export.evaluation.page import as_html
+from runtime.camera.image_files import read_picture
+from runtime.inference.load import load
+from runtime.scoring.preprocess import Preprocess
 from tests.processes import EXPORT, call
 from tests.tiny import HEIGHT, THRESHOLD, WIDTH, make_bundle, normal_picture, strange_picture
 

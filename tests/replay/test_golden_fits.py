@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import pytest
 
-import export.index
-import export.seal
+import export.bank.index
+import export.fit
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleParity
-from runtime.load import load, load_and_check
+from runtime.inference.load import load, load_and_check
 from tests.forge import reseal
 from tests.small import LAYERS, Done, call_export, colour_picture, small_network
 
@@ -50,9 +50,9 @@ def test_every_seed_gives_a_bundle(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, mode: str
 ) -> None:
     """With any seed the bundle passes its own golden frames to the last digit, though the graph misses one in ten."""
-    monkeypatch.setattr(export.index, "EF_STEPS", (2,))
-    monkeypatch.setattr(export.index, "M", 8)
-    monkeypatch.setattr(export.index, "EF_CONSTRUCTION", 8)
+    monkeypatch.setattr(export.bank.index, "EF_STEPS", (2,))
+    monkeypatch.setattr(export.bank.index, "M", 8)
+    monkeypatch.setattr(export.bank.index, "EF_CONSTRUCTION", 8)
     done = fit(workshop, tmp_path / "x.bundle", "--seed", seed, "--score", mode)
     assert done.code == 0, done.err
     _, _, checked = load_and_check(tmp_path / "x.bundle", 1)
@@ -75,7 +75,7 @@ def test_a_refusal_at_sealing_does_not_blame_the_machine(
     def refuse(*_: object, **__: object) -> None:
         raise BundleParity("golden frames differ on this machine: scores by 1", remedy="other versions")
 
-    monkeypatch.setattr(export.seal, "load", refuse)
+    monkeypatch.setattr(export.fit, "load", refuse)
     done = fit(workshop, tmp_path / "x.bundle")
     assert done.code == 73
     assert "report it" in done.err

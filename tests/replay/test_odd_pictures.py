@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from runtime.frame import Image
-from runtime.load import load
+from runtime.inference.load import load
 from tests.pictures import checkered, darkfield, flat, spot
 from tests.processes import DEVICE, ENOUGH_S, call, started
 from tests.small import LAYERS, Done, call_export, errors_of, small_network

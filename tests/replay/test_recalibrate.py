@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from edge_config.bundle import files as bundles
-from export.scene import widened
-from runtime.load import load
+from export.learn_scene import widened
+from runtime.inference.load import load
 from tests import reference
 from tests.processes import DEVICE, EXPORT, call
 from tests.small import call_device, call_export

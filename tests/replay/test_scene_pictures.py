@@ -11,14 +11,14 @@ import pytest
 
 from edge_config.bundle.manifest import Scene
 from export.demo.clip import CLIP, NORMAL, make_clip
-from export.images import evenly
-from export.scene import MOST_PICTURES, learn
-from runtime.capture import open_video, read_video
+from export.learn_scene import MOST_PICTURES, learn
+from export.pictures.images import evenly
+from runtime.camera.image_files import read_picture, walk
+from runtime.camera.sources import open_video, read_video
 from runtime.frame import Image
-from runtime.frozen import FROZEN_S
-from runtime.picture import read_picture, walk
-from runtime.scene import BLURRED_S, DARK_S, FRAMES, MOVED_EVERY_S, MOVED_S, Inspect
-from runtime.thumbnail import Thumbnail
+from runtime.scene.frozen import FROZEN_S
+from runtime.scene.inspect import BLURRED_S, DARK_S, FRAMES, MOVED_EVERY_S, MOVED_S, Inspect
+from runtime.scene.thumbnail import Thumbnail
 from tests.cameras import BLURRED, DARK, FPS, HARMLESS, MOVED, Fault, found_after_s, play
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool1d
 
-from export.backbone import load_backbone
+from export.network.backbone import load_backbone
 from export.options import DEFAULT
 from runtime.frame import Image
-from runtime.load import load
+from runtime.inference.load import load
 from tests import reference
 from tests.processes import DEVICE, call
 from tests.small import call_device, call_export, colour_picture, small_options, write_colours

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 
-from runtime.link import die_with_parent
-from runtime.termination import Termination
+from runtime.process.child import die_with_parent
+from runtime.process.signals import Termination
 
 GRAB = (sys.executable, "-m", "tests.soak.grab")
 
@@ -21,7 +21,7 @@ def main(path: str, parent: str) -> int:
     termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
 
     from edge_config.settings import device
-    from runtime.serve import serve
+    from runtime.app.serve import serve
 
     return serve(device.parse(device.read_file(path), path), termination, grab=GRAB)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_config.wire.messages import StateMessage
-from runtime.client import Subscriber
+from runtime.client.subscriber import Subscriber
 from tests.processes import DEVICE
 from tests.soak import processes
 from tests.soak.cameras import FPS, HttpCamera
@@ -332,7 +332,7 @@ def signal_worker(number: signal.Signals) -> Effect:
     """Send a signal to the inference worker."""
 
     def effect(strike: Strike) -> None:
-        for pid in strike.rig.runtime.children("runtime.worker"):
+        for pid in strike.rig.runtime.children("runtime.inference.worker"):
             strike.kept["worker"] = pid
             os.kill(pid, number)
 
@@ -346,7 +346,7 @@ def kill_capture(strike: Strike) -> None:
 
 def limit_memory(strike: Strike) -> None:
     """Allow the worker no more memory than it has, and have a camera come back with larger pictures."""
-    (worker,) = strike.rig.runtime.children("runtime.worker")
+    (worker,) = strike.rig.runtime.children("runtime.inference.worker")
     strike.kept["worker"] = worker
     _limit(worker, processes.address_space(worker))
     strike.rig.http["yard"].size = LARGE

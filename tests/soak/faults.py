@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from runtime.degrade import BAD_S
-from runtime.frozen import FROZEN_S, OVERLAY_S
-from runtime.scene import BLURRED_S, DARK_S, MOVED_EVERY_S, MOVED_S
+from runtime.monitoring.degrade import BAD_S
+from runtime.scene.frozen import FROZEN_S, OVERLAY_S
+from runtime.scene.inspect import BLURRED_S, DARK_S, MOVED_EVERY_S, MOVED_S
 from tests.soak import effects, views
 from tests.soak.effects import Strike
 from tests.soak.rig import COOL_C, HOT_C

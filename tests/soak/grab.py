@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from edge_config.errors import SourceUnavailable
-from runtime import address, capture, grab
+from runtime.camera import address, process, sources
 from tests.soak import usb
 
 
-def connect(source: int | str) -> capture.Grabber:
+def connect(source: int | str) -> sources.Grabber:
     """Open what the runtime would open, or a `usb.Driver`.
 
     Raises:
         SourceUnavailable: it is not there.
     """
     if usb.MARK not in str(source):
-        return capture.open_camera(source)
+        return sources.open_camera(source)
     nodes = address.devices(source)
     if not nodes:
         raise SourceUnavailable("no such device", where=str(source))
@@ -22,4 +22,4 @@ def connect(source: int | str) -> capture.Grabber:
 
 
 if __name__ == "__main__":
-    grab.main(connect=connect)
+    process.main(connect=connect)

@@ -135,7 +135,7 @@ class Rig:
         self._zone = folder / "thermal" / "thermal_zone0" / "temp"
         self._zone.parent.mkdir(parents=True)
         self.heat(COOL_C)
-        self.log = folder / "runtime.log"
+        self.log = folder / "runtime.process.log"
         self._clip = _make_clip(folder / "clip.avi")
         self._started = False
 

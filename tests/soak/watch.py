@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from edge_config.wire.messages import AlertMessage, AnyMessage, ScoreMessage, StateMessage
-from runtime.client import Subscriber
+from runtime.client.subscriber import Subscriber
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_config.errors import SourceUnavailable
-from runtime import address
+from runtime.camera import address
 
 
 @pytest.mark.parametrize(

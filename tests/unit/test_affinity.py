@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import os, threading
-from runtime.affinity import keep_to
+from runtime.process.affinity import keep_to
 first, *_ = sorted(os.sched_getaffinity(0))
 go, told = threading.Event(), []
 def look():

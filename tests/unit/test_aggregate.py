@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from export.aggregate import (
+from export.network.aggregate import (
     Aggregation,
     Kernel,
     adaptive_kernels,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.ahead import Ahead
+from runtime.camera.ahead import Ahead
 
 WAIT_S = 10.0
 """For what another thread does next: more means that it hangs."""

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_config.settings.sections import Alerts
-from runtime.decide import Decide
+from runtime.alerts.decide import Decide
 from runtime.frame import Result, SharedFrame
 
 Scores = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]

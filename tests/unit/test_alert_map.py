@@ -9,10 +9,10 @@ import pytest
 
 from edge_config.settings.sections import SearchKind
 from runtime.frame import Grid, Image, Tier
-from runtime.load import load
-from runtime.score import patch_map
-from runtime.scorer import Scorer
-from runtime.search import ExactSearch
+from runtime.inference.load import load
+from runtime.scoring.score import patch_map
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import ExactSearch
 from tests.tiny import THRESHOLD, normal_picture, strange_picture
 
 LOW = 0.1

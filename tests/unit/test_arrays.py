@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.arrays import read_archive, read_array
+from runtime.inference.untrusted_arrays import read_archive, read_array
 
 ARRAYS = {
     "rows": np.arange(12, dtype=np.float32).reshape(3, 4),

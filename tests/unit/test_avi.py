@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime.avi import Avi
+from runtime.clips.avi import Avi
 
 LEVELS = range(0, 250, 10)
 ROUNDING = 1.0

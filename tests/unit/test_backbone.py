@@ -19,9 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_config.bundle.files import file_sha256
 from edge_config.errors import UsageError
-from export.aggregate import Aggregation
-from export.backbone import LITE, Backbone, load_backbone
-from export.graph import Reference, export_graph
+from export.network.aggregate import Aggregation
+from export.network.backbone import LITE, Backbone, load_backbone
+from export.network.graph import Reference, export_graph
 from export.options import DEFAULT
 from tests.processes import DEVICE, ENOUGH_S, call, without_progress
 from tests.tiny import write_pictures

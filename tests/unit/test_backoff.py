@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.backoff import STEADY_S, Backoff
+from runtime.process.backoff import STEADY_S, Backoff
 
 
 class Highest(Random):

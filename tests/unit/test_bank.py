@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 
 from edge_config.errors import UsageError
-from export import bank
-from export.bank import Features, PatchFile, embed_pictures
+from export.bank import features as bank
+from export.bank.features import Features, PatchFile, embed_pictures
 from tests.small import call_export, small_options
 
 PATCHES, DIMENSION = 6, 4

@@ -13,12 +13,12 @@ from onnx.utils import Extractor
 from edge_config.bundle.files import AGGREGATION
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import BundleGraphInvalid
-from export.aggregate import Aggregation
-from export.backbone import Backbone, load_backbone
-from export.graph import Reference, export_graph
-from export.quantise import quantise
-from runtime.bare import cut_before_aggregation
-from runtime.preprocess import Preprocess
+from export.network.aggregate import Aggregation
+from export.network.backbone import Backbone, load_backbone
+from export.network.graph import Reference, export_graph
+from export.network.quantise import quantise
+from runtime.scoring.preprocess import Preprocess
+from runtime.tools.bare_network import cut_before_aggregation
 from tests.small import LAYERS, colour_picture, small_network
 from tests.tiny import MODEL
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import structlog
 
-from runtime.chronicle import MAX_LINES, WINDOW_S, Chronicle
+from runtime.alerts.camera_state import Watched
+from runtime.alerts.log import MAX_LINES, WINDOW_S, Chronicle
 from runtime.frame import Alert
-from runtime.watched import Watched
 from tests.fakes.parts import OLD, Publisher
 from tests.processes import DEVICE, call
 from tests.tiny import write_pictures

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from edge_config.settings.sections import Clips
-from runtime import clips
-from runtime.clips import NAME, Clip, Picture, Ring, clip_name, keep_within, remove_leftovers
+from runtime.clips import clip as clips
+from runtime.clips.clip import NAME, Clip, Picture, Ring, clip_name, keep_within, remove_leftovers
 
 FPS = 4.0
 SECOND = 1_000_000_000

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from export.coreset import covering_radius, farthest_first, project, select, to_grid
-from runtime.search import ExactSearch
+from export.bank.coreset import covering_radius, farthest_first, project, select, to_grid
+from runtime.search.full import ExactSearch
 from tests import reference
 
 EXACT = 2**53  # every integer up to here is a float64

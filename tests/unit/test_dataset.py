@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_config.errors import NoImages, UnreadableImage, UsageError
-from export.dataset import Dataset, open_dataset, read_mask
+from export.evaluation.dataset import Dataset, open_dataset, read_mask
 
 HEIGHT, WIDTH = 24, 32
 VIDEO_LEVELS = 6  # MJPG at OpenCV's default quality, of one grey level per frame

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from edge_config.settings.sections import Alerts
-from runtime.decide import Decide
+from runtime.alerts.decide import Decide
 from runtime.frame import Alert, Decision, Result, SharedFrame
 from tests.fakes.parts import EVERY_RUN
 

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from edge_config.settings.sections import Alerts
-from runtime.decide import MAX_WAIT_FACTOR, NEAR_FACTOR, SHORT_FACTOR, UPDATE_SHARE, WAIT_FACTOR, Decide
+from runtime.alerts.decide import MAX_WAIT_FACTOR, NEAR_FACTOR, SHORT_FACTOR, UPDATE_SHARE, WAIT_FACTOR, Decide
 from runtime.frame import Alert, Result, SharedFrame
 
 THRESHOLD = 10.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_config.settings.sections import Degrade as Limits
-from runtime.degrade import BAD_S, CALM_S, MAX_CALM_S, Degrade, Level, Load, Strain
+from runtime.monitoring.degrade import BAD_S, CALM_S, MAX_CALM_S, Degrade, Level, Load, Strain
 
 LIMITS = Limits(hot_c=85, cool_c=75, least_memory_mb=100)
 CALM = Strain(0.0, 50.0, 1000.0)

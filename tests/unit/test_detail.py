@@ -15,13 +15,13 @@ from scipy import ndimage
 
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.wire.messages import MAX_BOXES
-from runtime import detail as detail_
-from runtime.detail import boxes, detail
 from runtime.frame import Grid, Image, Wanted
-from runtime.load import load
-from runtime.preprocess import Preprocess
-from runtime.scorer import Scorer
-from runtime.search import ExactSearch
+from runtime.inference.load import load
+from runtime.scoring import alert_detail as detail_
+from runtime.scoring.alert_detail import boxes, detail
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import ExactSearch
 from tests.tiny import GRID, HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
 
 CORNERS_TOO = np.ones((3, 3))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.web import Page, Web
+from runtime.monitoring.http_server import Page, Web
 
 ROOT = Path(__file__).parents[2]
 FINAL = ("generic", "jetson")

@@ -15,7 +15,7 @@ import pytest
 from edge_config.errors import BundleFileHash, SettingsError, SourceUnavailable
 from edge_config.settings import device
 from edge_config.settings.sections import Camera, Degrade, Provider
-from runtime import v4l2
+from runtime.diagnosis import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
 from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Finding, exit_code, look
@@ -459,6 +459,6 @@ def test_nothing_of_the_sort_is_imported_by_the_side_that_asks() -> None:
     """A library that dies by SIGILL takes a child with it, and not doctor."""
     code = (
         "import sys, runtime.doctor.examine; "
-        "print(sorted({'cv2', 'onnxruntime', 'hnswlib', 'runtime._kernels'} & set(sys.modules)))"
+        "print(sorted({'cv2', 'onnxruntime', 'hnswlib', 'runtime.search._kernels'} & set(sys.modules)))"
     )
     assert ask("-c", f"import sys; sys.path[:] = {sys.path!r}; {code}").value == []

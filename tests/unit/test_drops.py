@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runtime.drops import FEW, MANY, WINDOW_S, Drops, News
-from runtime.metrics import DROPPED
+from runtime.monitoring.dropped_frames import FEW, MANY, WINDOW_S, Drops, News
+from runtime.monitoring.metrics import DROPPED
 
 
 def totals(newer: int = 0, degraded: int = 0) -> dict[str, int]:

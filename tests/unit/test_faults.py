@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.faults import LARGEST, synthetic_faults
+from export.gate.synthetic_faults import LARGEST, synthetic_faults
 from runtime.frame import Image
 from tests.small import colour_picture
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 
 from edge_config.settings.sections import Clips
-from runtime.clips import clip_name
-from runtime.film_plan import FilmPlan
+from runtime.clips.clip import clip_name
+from runtime.clips.plan import FilmPlan
 from runtime.frame import Alert
 
 SECOND = 1_000_000_000

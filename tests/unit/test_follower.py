@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from edge_config.wire import messages
 from edge_config.wire import requests as control
 from edge_config.wire.messages import JOURNALED, Phase
-from runtime.following.follower import JOIN_S, Follower
-from runtime.following.received import Received
-from runtime.following.resequence import MOST_HELD
-from runtime.following.unacknowledged import EVERY_S
+from runtime.client.follower import JOIN_S, Follower
+from runtime.client.pending import EVERY_S
+from runtime.client.received import Received
+from runtime.client.resequence import MOST_HELD
 from tests.fakes.answering import Telling
 
 TOPICS = [messages.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]

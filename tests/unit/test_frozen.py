@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from runtime.frame import Image
-from runtime.frozen import BUFFERS, FROZEN_FRAMES, FROZEN_S, OVERLAY_S, Frozen
-from runtime.thumbnail import shrink, size_for
+from runtime.scene.frozen import BUFFERS, FROZEN_FRAMES, FROZEN_S, OVERLAY_S, Frozen
+from runtime.scene.thumbnail import shrink, size_for
 from tests.cameras import FPS, SECOND_NS, frames, noisy, scene
 
 LONG_S = 40

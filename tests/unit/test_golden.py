@@ -13,13 +13,13 @@ from hypothesis import given, settings
 
 from edge_config.bundle.manifest import Preprocessing, Scoring
 from edge_config.errors import BundleShapeMismatch
-from export.index import build_index, neighbour_table
+from export.bank.index import build_index, neighbour_table
 from runtime.frame import Grid, Image, Neighbours
-from runtime.golden import Differences, compare, read_golden, score_golden, write_golden
-from runtime.load import assemble
-from runtime.preprocess import Preprocess
-from runtime.scorer import Scorer
-from runtime.search import ExactSearch, GraphSearch
+from runtime.inference.golden_frames import Differences, compare, read_golden, score_golden, write_golden
+from runtime.inference.load import assemble
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import ExactSearch, GraphSearch
 
 SIDE, DIMENSION, ENTRIES = 8, 12, 200
 SPEC = Preprocessing(

@@ -17,12 +17,12 @@ from torch.nn import functional
 
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import UsageError
-from export.aggregate import Aggregation
-from export.backbone import Backbone, load_backbone
-from export.graph import Layout, Reference, export_graph
+from export.network.aggregate import Aggregation
+from export.network.backbone import Backbone, load_backbone
+from export.network.graph import Layout, Reference, export_graph
 from export.options import DEFAULT
-from runtime.embed import Embed
-from runtime.preprocess import Preprocess
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
 from tests import reference
 
 INPUT_HW = (96, 128)  # not square, so that rows and columns cannot change places unseen

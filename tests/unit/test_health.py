@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.health import Health
+from runtime.monitoring.health import Health
 
 
 class Clock:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from edge_config.wire.messages import Part
-from runtime import heat_map
+from runtime.scoring import heat_map
 
 AREA = (3, 4, 320, 240)
 STEP = 1 / 65535

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 from runtime.frame import Neighbours, Tier
-from runtime.history import LENGTH, History
-from runtime.prune import Known, PrunedSearch
-from runtime.search import all_of, distances
+from runtime.search.full import all_of, distances
+from runtime.search.history import LENGTH, History
+from runtime.search.pruned import Known, PrunedSearch
 
 ENTRIES = 24
 GRIDS = [(1, 1), (1, 5), (4, 1), (2, 2), (3, 4)]

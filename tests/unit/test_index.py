@@ -9,8 +9,8 @@ import pytest
 
 from edge_config.bundle import hnsw_header
 from edge_config.errors import BundleIndexInvalid
-from export.index import M, build_index, neighbour_table
-from runtime.search import GraphSearch
+from export.bank.index import M, build_index, neighbour_table
+from runtime.search.full import GraphSearch
 from tests import reference
 
 SIZE, DIMENSION = 700, 12

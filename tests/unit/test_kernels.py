@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runtime import _kernels
 from runtime.frame import Tier
-from runtime.history import History
-from runtime.prune import PrunedSearch
-from runtime.search import distances
+from runtime.search import _kernels
+from runtime.search.full import distances
+from runtime.search.history import History
+from runtime.search.pruned import PrunedSearch
 
 PATCHES, DIMENSION, ENTRIES, B = 12, 5, 40, 3
 COUNTS = ["k", "most", "at_least", "expected", "largest"]

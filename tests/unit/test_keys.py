@@ -13,10 +13,10 @@ import zmq
 import zmq.auth
 
 from edge_config.errors import KeysInvalid, SettingsError, TargetExists, UsageError
-from runtime import keys
 from runtime.cli.main import main
-from runtime.client import Subscriber
-from runtime.control_client import ControlClient
+from runtime.client.control import ControlClient
+from runtime.client.subscriber import Subscriber
+from runtime.security import keys
 
 
 @pytest.fixture

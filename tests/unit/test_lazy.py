@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
-from export.index import build_index, neighbour_table
+from export.bank.index import build_index, neighbour_table
 from runtime.frame import Neighbours, Tier
-from runtime.history import History
-from runtime.lazy import LazySearch
-from runtime.prune import PrunedSearch
-from runtime.score import ScoreFrame
-from runtime.search import ExactSearch, GraphSearch, all_of, distances
+from runtime.scoring.score import ScoreFrame
+from runtime.search.full import ExactSearch, GraphSearch, all_of, distances
+from runtime.search.history import History
+from runtime.search.lazy import LazySearch
+from runtime.search.pruned import PrunedSearch
 from tests import reference
 from tests.clusters import clusters
 

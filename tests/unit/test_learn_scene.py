@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edge_config.bundle.manifest import Scene
-from export.scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
-from runtime.thumbnail import look, shrink, size_for
+from export.learn_scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
+from runtime.scene.thumbnail import look, shrink, size_for
 from tests.cameras import HEIGHT, WIDTH, exposed, frames, moved, noisy, scene
 from tests.small import colour_picture
 

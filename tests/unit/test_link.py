@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from runtime import link as links
-from runtime.link import PACKET_BYTES, Link, LinkClosed, end, module, spawn
+from runtime.process import child as links
+from runtime.process.child import PACKET_BYTES, Link, LinkClosed, end, module, spawn
 
 ENOUGH_S = 20.0
 
@@ -45,7 +45,7 @@ def pair() -> Iterator[Pair]:
 
 def child(code: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a child that has a link and runs `code`."""
-    start = "import sys, time; from tests.unit.test_link import *; from runtime.link import from_parent"
+    start = "import sys, time; from tests.unit.test_link import *; from runtime.process.child import from_parent"
     return spawn((sys.executable, "-c", f"{start}; link = from_parent(sys.argv, Ping | Text); {code}"))
 
 
@@ -177,7 +177,7 @@ def test_child_that_does_not_end_is_killed() -> None:
 def test_child_of_a_dead_parent_does_not_begin() -> None:
     """A child whose parent is another than the one that started it ends at once."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    code = "import sys; from runtime.link import from_parent; from_parent(sys.argv, int); sys.exit(9)"
+    code = "import sys; from runtime.process.child import from_parent; from_parent(sys.argv, int); sys.exit(9)"
     done = subprocess.run(
         [sys.executable, "-c", code, str(theirs.fileno()), "1"], pass_fds=[theirs.fileno()], check=False, timeout=60
     )

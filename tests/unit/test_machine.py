@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.machine import Machine
+from runtime.monitoring.machine import Machine
 
 MIB = 1 << 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.memory_error import out_of_memory
+from runtime.process.memory_error import out_of_memory
 
 LIBRARY = "/usr/lib/_sparsetools.so"
 

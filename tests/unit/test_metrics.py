@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from sklearn.metrics import auc, roc_auc_score
 
-from export import metrics
+from export.evaluation import metrics
 
 FLOAT64 = 1e-12  # sums of a few thousand float64 numbers of at most 1
 LIMIT = 0.3

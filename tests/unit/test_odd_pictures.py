@@ -10,20 +10,20 @@ import pytest
 from hypothesis import example, given, settings
 
 from edge_config.bundle.manifest import Preprocessing, Scoring
-from export.faults import synthetic_faults
-from export.index import build_index, neighbour_table
-from export.parity import resize_by_definition
-from export.scene import learn, widened
-from runtime import heat_map
-from runtime.detail import detail
+from export.bank.index import build_index, neighbour_table
+from export.gate.parity import resize_by_definition
+from export.gate.synthetic_faults import synthetic_faults
+from export.learn_scene import learn, widened
 from runtime.frame import Grid, Image, Wanted
-from runtime.frozen import Frozen
-from runtime.load import assemble
-from runtime.preprocess import Preprocess
-from runtime.scene import Inspect
-from runtime.scorer import Scorer
-from runtime.search import GraphSearch
-from runtime.thumbnail import Placed, Shift, look, shrink, size_for
+from runtime.inference.load import assemble
+from runtime.scene.frozen import Frozen
+from runtime.scene.inspect import Inspect
+from runtime.scene.thumbnail import Placed, Shift, look, shrink, size_for
+from runtime.scoring import heat_map
+from runtime.scoring.alert_detail import detail
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import GraphSearch
 from tests.pictures import checkered, darkfield, flat, odd_pictures, spot
 
 PERIOD_NS = 10**9

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime.groups import MemoryGroups
-from runtime.machine import Machine
-from runtime.oom import CLAIM_S, RETRY_MAX_S, RETRY_MIN_S, STEADY_S, Child, Kills, Patience
+from runtime.monitoring.machine import Machine
+from runtime.process.control_groups import MemoryGroups
+from runtime.process.out_of_memory import CLAIM_S, RETRY_MAX_S, RETRY_MIN_S, STEADY_S, Child, Kills, Patience
 
 MIB = 1 << 20
 NO_LIMIT_V1 = 0x7FFFFFFFFFFFF000

@@ -8,10 +8,10 @@ import pytest
 
 from edge_config.wire import messages
 from edge_config.wire.messages import AlertMessage, JournalState, StateMessage
-from runtime import outbox as outbox_
 from runtime.journal.read import Entry
-from runtime.outbox import PATIENCE_S, Outbox
-from runtime.publish import Publisher
+from runtime.messaging import outbox as outbox_
+from runtime.messaging.outbox import PATIENCE_S, Outbox
+from runtime.messaging.publisher import Publisher
 from tests.fakes.parts import Clock
 
 COMMON: dict[str, Any] = {"bundle": "a" * 64, "state": "live"}

@@ -11,7 +11,7 @@ import pytest
 
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.settings.sections import Camera
-from runtime.outline import IGNORED, REGION, SEEN, outline
+from runtime.tools.settings_picture import IGNORED, REGION, SEEN, outline
 from tests.processes import DEVICE, call
 from tests.tiny import write_pictures
 

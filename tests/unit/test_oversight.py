@@ -13,12 +13,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge_config.wire.requests import Reload, Status
-from runtime import oversight as oversight_
-from runtime.control import Asked
+from runtime.alerts.camera_state import Watched
+from runtime.app import oversight as oversight_
 from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
 from runtime.frame import BundleInfo, Result
-from runtime.metrics import DROPPED
-from runtime.watched import Watched
+from runtime.messaging.control_socket import Asked
+from runtime.monitoring.metrics import DROPPED
 from tests.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, Clock, Feed, Parts, frame
 
 STALL_S = 5

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from runtime.parcel import MOST_BYTES, pack, unpack
+from runtime.process.parcel import MOST_BYTES, pack, unpack
 
 
 @pytest.mark.parametrize("items", [[b"a"], [b"", b"abc", b""], [b"x" * 3_000_000, b"yz"], []])

@@ -13,14 +13,14 @@ import pytest
 
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import ParityRefused
-from export.index import build_index, neighbour_table
-from export.parity import is_clear, measure_parity, relative, resize_by_definition
-from runtime.embed import Embed
+from export.bank.index import build_index, neighbour_table
+from export.gate.parity import is_clear, measure_parity, relative, resize_by_definition
 from runtime.frame import Grid, Image, Neighbours, Score
-from runtime.load import assemble
-from runtime.preprocess import Preprocess
-from runtime.scorer import Scorer
-from runtime.search import ExactSearch, GraphSearch
+from runtime.inference.load import assemble
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import ExactSearch, GraphSearch
 from tests import reference
 from tests.tiny import GRID, MODEL, SCORING, SPEC, B, strange_picture, tiny_bank
 

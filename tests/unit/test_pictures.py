@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edge_config.wire.requests import Picture, PictureTaken
-from runtime import pictures
-from runtime.control import Asked
+from runtime.app import picture_requests
+from runtime.app.picture_requests import OF_CAMERA, WAIT_S
+from runtime.camera.snapshot import MAX_BYTES, jpeg
 from runtime.events import Shown
-from runtime.pictures import OF_CAMERA, WAIT_S
-from runtime.shot import MAX_BYTES, jpeg
+from runtime.messaging.control_socket import Asked
 from tests.fakes.parts import OLD, Clock, Feed, Parts
 
 
@@ -24,7 +24,7 @@ from tests.fakes.parts import OLD, Clock, Feed, Parts
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the time that requests for pictures see."""
     clock = Clock()
-    monkeypatch.setattr(pictures, "time", clock)
+    monkeypatch.setattr(picture_requests, "time", clock)
     return clock
 
 

@@ -15,7 +15,7 @@ import pytest
 from edge_config.errors import BundleFileHash, SourceUnavailable
 from edge_config.wire.messages import Part
 from edge_config.wire.requests import Pause, Resume
-from runtime.control import Asked
+from runtime.app.main_loop import Camera, Pipeline
 from runtime.events import (
     EngineLost,
     EngineReady,
@@ -28,7 +28,7 @@ from runtime.events import (
     Stop,
 )
 from runtime.frame import Result
-from runtime.pipeline import Camera, Pipeline
+from runtime.messaging.control_socket import Asked
 from tests.fakes.parts import OLD, STRANGE, THRESHOLD, Feed, Parts, frame
 
 HOUR_NS = 3600 * 1_000_000_000

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from edge_config.bundle.manifest import Preprocessing
-from runtime import _pixels
 from runtime.frame import Grid
-from runtime.preprocess import Preprocess
+from runtime.scoring import _pixels
+from runtime.scoring.preprocess import Preprocess
 from tests import reference
 
 HALF_LEVEL = 0.5  # a mean is rounded to a whole level

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import runtime
 from edge_config.wire.messages import State
-from runtime.metrics import STAGES, STATES, Metrics
+from runtime.monitoring.metrics import STAGES, STATES, Metrics
 
 STATE_NAMES: tuple[State, ...] = ("live", "frozen", "live", "disconnected")
 
@@ -152,7 +152,15 @@ def test_text_is_made_while_others_count() -> None:
         thread.join()
 
 
-@pytest.mark.parametrize("name", ["runtime.metrics", "runtime.web", "runtime.control", "runtime.notify"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runtime.monitoring.metrics",
+        "runtime.monitoring.http_server",
+        "runtime.messaging.control_socket",
+        "runtime.monitoring.systemd",
+    ],
+)
 def test_import_brings_nothing_heavy(name: str) -> None:
     """What the main process needs for health loads neither OpenCV nor ONNX Runtime nor numpy."""
     code = f"import sys, {name}; print(sorted({{'cv2', 'onnxruntime', 'hnswlib', 'numpy'}} & set(sys.modules)))"

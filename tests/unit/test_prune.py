@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from runtime.prune import PrunedSearch
-from runtime.search import distances
+from runtime.search.full import distances
+from runtime.search.pruned import PrunedSearch
 from tests import reference
 
 FLOAT32_RELATIVE = 1e-5  # float32 sums of some hundred squares: 1e-7 each, pairwise, and an order of room

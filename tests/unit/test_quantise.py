@@ -10,13 +10,13 @@ import pytest
 from onnx import numpy_helper
 
 from edge_config.bundle.manifest import Preprocessing
-from export.aggregate import Aggregation
-from export.backbone import Backbone, load_backbone
-from export.graph import Reference, export_graph
-from export.parity import relative
-from export.quantise import FLOAT_CONVOLUTIONS, quantise
-from runtime.embed import Embed
-from runtime.preprocess import Preprocess
+from export.gate.parity import relative
+from export.network.aggregate import Aggregation
+from export.network.backbone import Backbone, load_backbone
+from export.network.graph import Reference, export_graph
+from export.network.quantise import FLOAT_CONVOLUTIONS, quantise
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
 from tests.small import CHANNELS, LAYERS, colour_picture, small_network
 
 SIZE = 64

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from runtime.rates import MAX_PEERS, Rate, Rates
+from runtime.messaging.rate_limit import MAX_PEERS, Rate, Rates
 
 EACH, ALL = Rate(10, 20), Rate(50, 60)
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_config.errors import SourceUnavailable
-from runtime.address import redact, scrub, without
+from runtime.camera.address import redact, scrub, without
 
 PLACES = [
     "rtsp://{raw}@10.0.0.4/stream",

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 
 from edge_config.bundle.manifest import Preprocessing
-from export.index import build_index, neighbour_table
+from export.bank.index import build_index, neighbour_table
 from runtime.frame import Grid, Neighbours, Tier
-from runtime.history import History
-from runtime.lazy import LazySearch
-from runtime.preprocess import Preprocess
-from runtime.prune import PrunedSearch
-from runtime.regions import Regions
-from runtime.score import ScoreFrame
-from runtime.search import Deciding, ExactSearch, GraphSearch
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.regions import Regions
+from runtime.scoring.score import ScoreFrame
+from runtime.search.full import Deciding, ExactSearch, GraphSearch
+from runtime.search.history import History
+from runtime.search.lazy import LazySearch
+from runtime.search.pruned import PrunedSearch
 from tests import reference
 from tests.clusters import clusters
 

@@ -8,8 +8,8 @@ from queue import SimpleQueue
 import pytest
 
 from edge_config.wire.requests import Reload
-from runtime.control import Asked
-from runtime.reloads import Reloads
+from runtime.app.bundle_reloads import Reloads
+from runtime.messaging.control_socket import Asked
 from tests.fakes.parts import OLD, Control, Engine, Feed
 
 

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from edge_config.settings import device
 from edge_config.settings.sections import Alerts
+from runtime.app.settings_reload import Rereading, needing_restart
 from runtime.events import SettingsRead
-from runtime.rereading import Rereading, needing_restart
 from tests.fakes.parts import OLD, Feed, Parts
 
 ENOUGH_S = 20.0

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from edge_config.bundle.manifest import Scene
-from export.scene import learn
-from runtime.frozen import FROZEN_S
-from runtime.scene import BLURRED_S, DARK_S, FRAMES, LEFT_S, MOVED_EVERY_S, MOVED_S, Inspect
-from runtime.thumbnail import Thumbnail
+from export.learn_scene import learn
+from runtime.scene.frozen import FROZEN_S
+from runtime.scene.inspect import BLURRED_S, DARK_S, FRAMES, LEFT_S, MOVED_EVERY_S, MOVED_S, Inspect
+from runtime.scene.thumbnail import Thumbnail
 from tests.cameras import (
     BLURRED,
     DARK,

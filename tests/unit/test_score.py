@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
 from runtime.frame import Grid, Neighbours, Tier
-from runtime.score import ScoreFrame, anomaly_map, reweighting
-from runtime.search import all_of
+from runtime.scoring.score import ScoreFrame, anomaly_map, reweighting
+from runtime.search.full import all_of
 from tests import reference
 
 SCORE_RELATIVE = 1e-5  # float32 features, float64 sums

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 
 from edge_config.errors import BundleIndexInvalid
-from export.index import EF_STEPS, WANTED_RECALL, build_index, choose_ef, recall_at_1
+from export.bank.index import EF_STEPS, WANTED_RECALL, build_index, choose_ef, recall_at_1
 from runtime.frame import Tier
-from runtime.search import ExactSearch, GraphSearch, distances
+from runtime.search.full import ExactSearch, GraphSearch, distances
 from tests import reference
 from tests.clusters import clusters
 

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from runtime.shared import SLOTS, Memory, picture
+from runtime.process.shared_memory import SLOTS, Memory, picture
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (48, 64), (41, 33), (720, 1280)])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from runtime.camera.slots import NO_MEMORY, Shelf
 from runtime.frame import SharedFrame
-from runtime.shelf import NO_MEMORY, Shelf
 
 
 class Shelved:

@@ -12,10 +12,10 @@ import pytest
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import NoImages, TooFewImages, UsageError
-from export.images import Pictures
-from export.survey import Survey, look
-from runtime.load import load
-from runtime.picture import read_picture, to_8_bits
+from export.pictures.images import Pictures
+from export.pictures.survey import Survey, look
+from runtime.camera.image_files import read_picture, to_8_bits
+from runtime.inference.load import load
 from tests.bench.published import published_scores
 from tests.small import call_export, colour_picture, small_options, write_colours
 

@@ -11,8 +11,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from edge_config.wire.messages import AnyMessage, ScoreMessage
-from runtime.client import Subscriber
-from runtime.threads import limit_threads
+from runtime.client.subscriber import Subscriber
+from runtime.process.threads import limit_threads
 from tests.processes import DEVICE, ENOUGH_S, started
 from tests.tiny import write_pictures
 

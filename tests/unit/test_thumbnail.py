@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime.scene import is_moved
-from runtime.thumbnail import LONG_SIDE, SMALLEST_SIDE, Placed, look, shrink, size_for
+from runtime.scene.inspect import is_moved
+from runtime.scene.thumbnail import LONG_SIDE, SMALLEST_SIDE, Placed, look, shrink, size_for
 from tests.cameras import HEIGHT, WIDTH, cover, defocus, exposed, moved, noisy, scene
 
 SIZE = size_for(HEIGHT, WIDTH)

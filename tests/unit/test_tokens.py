@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge_config.errors import UsageError
-from export.aggregate import Aggregation
-from export.backbone import load_backbone
-from export.graph import Reference, export_graph
-from export.tokens import grids
+from export.network.aggregate import Aggregation
+from export.network.backbone import load_backbone
+from export.network.graph import Reference, export_graph
+from export.network.tokens import grids
 from tests.small import call_device, call_export, small_network, write_colours
 from tests.unit.test_backbone import SAME, difference, write_net
 from tests.vit import ATTENTION, CONTEXT, EMBEDDED, PATCH, QUERIES, TOKENS, WIDTH, write_vit

@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import pytest
 
-from export.images import DEFAULT_VIDEO_FRAMES, Pictures
 from export.options import Options
-from export.survey import look
-from export.unheeded import changed, without_effect
+from export.pictures.images import DEFAULT_VIDEO_FRAMES, Pictures
+from export.pictures.survey import look
+from export.unused_options import changed, without_effect
 from tests.small import call_export, small_options
 from tests.tiny import normal_picture
 

@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from edge_config.wire.messages import Part
+from runtime.alerts.camera_state import Watched
 from runtime.frame import Result, SharedFrame, Wanted
-from runtime.watched import Watched
 from tests.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
 
 GOOD = Result(value=NORMAL, peak_xy=(3, 4))

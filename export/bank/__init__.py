@@ -1,0 +1,1 @@
+"""The memory bank: features, coreset, index, table of neighbours."""

@@ -1,0 +1,251 @@
+"""Greedy coreset selection (PatchCore section 3.2, algorithm 1): farthest first, in a random projection.
+
+The projected features are rounded to a grid so fine that it lies at the limits of float32, and so coarse that every
+squared distance is an integer of at most 2^53. Then float64 computes each distance without any rounding, whatever the
+order of the sums: the block selection, the plain loop, one thread or many, any BLAS, all see the same numbers.
+
+What saves time changes no number either. Points that a new entry cannot be nearest to are passed over: most of them by
+the triangle inequality, which is exact on the grid, and most others by a product in float32 with a bound on its error.
+Only what is left, a tenth or so, is computed in float64.
+
+Cost: O(N k d*) at worst. Memory: 4 N d* bytes of grid and some 50 N bytes of distances, beside the features: these are
+only read, by rows, and may lie in a file. On two shared cores, 16,384 of 163,840 patches of real pictures took 6 s,
+and 10,000 of 1,000,000 took 35 s and 1.4 GiB; with the features, of 176 numbers, in a file 0.6 GiB of it are private.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from export.bank.features import Rows
+from export.progress import bar, progress
+from runtime.search.full import Search
+
+T = TypeVar("T")
+
+_BLOCK = 512  # candidates at a time: measured best between 256 and 1024 on 160,000 x 128
+_COARSE_ROWS = 2048  # rows compared in float32 at a time: with some hundred new entries 2 MB, which stay in cache
+_EXACT_ROWS = 512  # the same in float64
+_READ_ROWS = 4096  # features read at a time, a few MB
+_EXACT_BITS = 53  # of a float64
+_COARSE_BITS = 24  # of a float32
+
+
+def select(
+    features: Rows,
+    size: int,
+    *,
+    seed: int,
+    projection_dim: int | None,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Choose the coreset.
+
+    Args:
+        features: float32 [M, D].
+        size: k, from 1 to N.
+        seed: of the projection and of the first entry.
+        projection_dim: d*; None selects in the full space.
+        rows: of `features` to choose from, int64 [N]; None means all.
+
+    Returns:
+        Places in `rows`, int64 [k], in the order in which they were chosen.
+    """
+    rows = np.arange(len(features)) if rows is None else rows
+    random = np.random.default_rng(seed)
+    first = int(random.integers(len(rows)))
+    points = features[rows] if projection_dim is None else project(features, rows, projection_dim, random)
+    return farthest_first(to_grid(points), size, first)
+
+
+def covering_radius(features: Rows, search: Search, rows: NDArray[np.int64] | None = None) -> float:
+    """Give r, the largest distance of a feature to its nearest entry of the bank.
+
+    Args:
+        features: float32 [M, D].
+        search: of the bank; its largest distance must be exact, its others may be too large.
+        rows: of the features that count, int64 [N]; None means all.
+    """
+    rows = np.arange(len(features)) if rows is None else rows
+    slices = progress(_slices(len(rows), _READ_ROWS), "covering radius", unit="block")
+    return max(float(search(features[rows[some]]).distance.max()) for some in slices)
+
+
+def project(
+    features: Rows, rows: NDArray[np.int64], dimension: int, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Project rows of float32 [M, D] to float32 [N, d*] by a Gaussian matrix with entries scaled by 1 / sqrt(d*)."""
+    matrix = (random.standard_normal((features.shape[1], dimension)) / math.sqrt(dimension)).astype(np.float32)
+    points = np.empty((len(rows), dimension), dtype=np.float32)
+
+    def fill(some: slice) -> None:
+        np.matmul(features[rows[some]], matrix, out=points[some])
+
+    with _workers() as pool:
+        _each(pool, fill, len(rows), _READ_ROWS)
+    return points
+
+
+def to_grid(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale and round points [N, d] to integers, in place; squared distances, at most 2^53, are exact in float64."""
+    largest = float(max(points.max(initial=0.0), -points.min(initial=0.0))) or 1.0
+    # |a|^2 + |b|^2 + 2|ab| <= 4 d 2^(2 bits) must not exceed 2^53, and no integer what float32 holds.
+    bits = min((_EXACT_BITS - 2 - math.ceil(math.log2(points.shape[1]))) // 2, _COARSE_BITS)
+    scale = 2.0 ** (bits - math.frexp(largest)[1])
+    for some in _slices(len(points), _READ_ROWS):
+        points[some] = np.rint(points[some].astype(np.float64) * scale)
+    return points
+
+
+def farthest_first(points: NDArray[np.float32], size: int, first: int) -> NDArray[np.int64]:
+    """Choose `size` rows of `points` (from `to_grid`), each the farthest from those before; ties go to the lowest row.
+
+    Equal to the plain loop, in blocks: take the points that are farthest now and let v be the smallest of their
+    distances. Distances only shrink, so as long as the farthest candidate is beyond v, no point outside the block is
+    as far, and the candidate is what the plain loop would take.
+    """
+    with _workers() as pool, bar("select coreset", size, "entry") as moving:
+        chosen = _Chosen(points, size, first, pool)
+        moving.update(1)
+        while chosen.count < size:
+            new = _next_block(chosen, size - chosen.count)
+            chosen.add(new)
+            moving.update(len(new))
+    return chosen.rows
+
+
+class _Chosen:
+    """The rows chosen so far, and for every point the nearest of them.
+
+    Attributes:
+        points: integers, float32 [N, d].
+        norms: squared, float64 [N].
+        rows: int64 [k], of which the first `count` are chosen.
+        distances: squared, to the nearest chosen row, float64 [N]; -1 for the chosen ones.
+        nearest: place in `rows` of the nearest chosen row, int32 [N].
+    """
+
+    def __init__(self, points: NDArray[np.float32], size: int, first: int, pool: Executor) -> None:
+        """Choose `first`."""
+        self._pool = pool
+        self.points = points
+        self.norms = np.concatenate(_each(pool, lambda some: _norms(points[some]), len(points), _READ_ROWS))
+        self.rows = np.full(size, first, dtype=np.int64)
+        self.distances = np.full(len(points), np.inf)
+        self.nearest = np.zeros(len(points), dtype=np.int32)
+        self.count = 0
+        self._take(np.arange(len(points)), self.rows[:1])
+
+    def add(self, new: NDArray[np.int64]) -> None:
+        """Choose further rows."""
+        self._take(self._nearer(self._within_reach(new), new), new)
+
+    def _within_reach(self, new: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give the points that a new row can be nearest to, by the triangle inequality.
+
+        Where c is the nearest of point x, and a new row is nearer still, the two are less than 2 |x - c| apart.
+        """
+        old = self.rows[: self.count]
+        apart = _each(self._pool, lambda some: self._at_least(old[some], new), self.count, _COARSE_ROWS)
+        return np.flatnonzero(np.concatenate(apart)[self.nearest] < 4 * self.distances)
+
+    def _nearer(self, rows: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Give those of some points that a new row may be nearer to than any old one, as far as float32 can tell."""
+
+        def nearer(some: slice) -> NDArray[np.int64]:
+            part = rows[some]
+            return part[self._at_least(part, new) < self.distances[part]]
+
+        return np.concatenate([rows[:0], *_each(self._pool, nearer, len(rows), _COARSE_ROWS)])
+
+    def _at_least(self, rows: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Bound from below the squared distances of some points to the nearest new row, float64 [rows].
+
+        A sum of d products, in any order, strays by at most d 2^-24 |a||b| in float32; twice that, and a little more
+        than d, leave room for the other roundings.
+        """
+        columns = (self.points[new] * np.float32(-2)).T
+        apart = self.points[rows] @ columns
+        apart += self.norms[new].astype(np.float32)
+        rounding = (self.points.shape[1] + 8) * 2.0 ** (1 - _COARSE_BITS)
+        norms = self.norms[rows]
+        least: NDArray[np.float64] = apart.min(axis=1) + norms - rounding * (norms + self.norms[new].max())
+        return least
+
+    def _take(self, rows: NDArray[np.int64], new: NDArray[np.int64]) -> None:
+        """Choose new rows, and compute the distances that some points have to them."""
+        columns = (self.points[new].astype(np.float64) * -2).T
+
+        def take(some: slice) -> None:
+            part = rows[some]
+            apart = self.points[part].astype(np.float64) @ columns
+            apart += self.norms[new]
+            best = apart.argmin(axis=1)
+            distances = apart[np.arange(len(part)), best] + self.norms[part]
+            nearer = distances < self.distances[part]
+            self.distances[part[nearer]] = distances[nearer]
+            self.nearest[part[nearer]] = self.count + best[nearer]
+
+        _each(self._pool, take, len(rows), _EXACT_ROWS)
+        self.distances[new] = -1
+        self.rows[self.count : self.count + len(new)] = new
+        self.count += len(new)
+
+
+def _next_block(chosen: _Chosen, wanted: int) -> NDArray[np.int64]:
+    """Choose at least one and at most `wanted` further rows."""
+    distances = chosen.distances
+    if distances.max() == 0:  # only copies of what was chosen are left, and stay equally far: the lowest rows in turn
+        return np.flatnonzero(distances == 0)[: min(wanted, _BLOCK)]
+    outside = len(distances) - min(_BLOCK, len(distances))
+    candidates = np.sort(np.argpartition(distances, outside)[outside:])
+    inside, norms = chosen.points[candidates].astype(np.float64), chosen.norms[candidates]
+    apart = norms[:, None] + norms - 2 * (inside @ inside.T)
+    nearest = distances[candidates]
+    beyond = nearest.min()
+    new: list[int] = []
+    while len(new) < wanted:
+        best = int(np.argmax(nearest))  # the first of equals: the lowest row, since candidates are sorted
+        if nearest[best] <= beyond:
+            break
+        new.append(int(candidates[best]))
+        np.minimum(nearest, apart[best], out=nearest)
+        nearest[best] = -1
+    # Where more points than a block holds are equally far, only a look at all of them finds the lowest row.
+    return np.array(new or [int(np.argmax(distances))], dtype=np.int64)
+
+
+def _norms(points: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Square the lengths of points [n, d]."""
+    exact = points.astype(np.float64)
+    return np.asarray(np.einsum("nd,nd->n", exact, exact))
+
+
+@contextmanager
+def _workers() -> Iterator[Executor]:
+    """Give as many threads as BLAS may use, and let it use none of its own meanwhile.
+
+    One slice to each thread wastes nothing; BLAS would share out every small product, and spin while it waits: on cores
+    that others use too, that took up to six times as long.
+    """
+    threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        yield pool
+
+
+def _each(pool: Executor, work: Callable[[slice], T], count: int, rows: int) -> list[T]:
+    """Do some work for each slice of at most `rows` of range(count)."""
+    return list(pool.map(work, _slices(count, rows)))
+
+
+def _slices(count: int, rows: int) -> list[slice]:
+    """Cut range(count) into slices of at most `rows`."""
+    return [slice(start, start + rows) for start in range(0, count, rows)]

@@ -1,0 +1,201 @@
+"""The memory bank of all patches, embedded by the very stages that the device uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.errors import NotWritten, UsageError
+from edge_config.saving import writing
+from export.progress import progress
+from runtime.frame import Image
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+
+MAX_IN_MEMORY = 1 << 28
+"""Bytes of features beyond which they go into a file, and are read from it in slices: the system keeps in its cache as
+much of it as there is room for, and gives that back when somebody else needs it."""
+
+_FLOAT32_BYTES = 4
+_REMEDY = "make room, or learn from fewer pictures (--max-images)"
+
+
+class PatchFile:
+    """Rows of float32 in a file without a name, which the system removes however this process ends.
+
+    They are read and not mapped: a map of the whole counts against a limit of address space. Use it from any thread.
+
+    Attributes:
+        shape: rows, D.
+    """
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        """Make an empty one.
+
+        Raises:
+            NotWritten: there can be none in this folder.
+        """
+        self.shape = (0, dimension)
+        self._folder = folder
+        with writing(folder, _REMEDY):
+            self._stream = _unnamed(folder)
+        weakref.finalize(self, self._stream.close)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def append(self, rows: NDArray[np.float32]) -> None:
+        """Write further rows float32 [n, D].
+
+        Raises:
+            NotWritten: the disk is full.
+        """
+        rest = np.ascontiguousarray(rows, dtype=np.float32).data.cast("B")
+        with writing(self._folder, _REMEDY):
+            while rest:  # the last write before a disk is full may take a part
+                rest = rest[self._stream.write(rest) :]
+        self.shape = (len(self) + len(rows), self.shape[1])
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read rows int64 [n], from 0 on: float32 [n, D]. Rows that follow each other are read at once."""
+        found = np.empty((len(rows), self.shape[1]), dtype=np.float32)
+        ends = np.append(np.flatnonzero(np.diff(rows) != 1) + 1, len(rows))
+        start = 0
+        for end in ends[: len(rows)].tolist():
+            self._read(found[start:end], int(rows[start]))
+            start = end
+        return found
+
+    def _read(self, room: NDArray[np.float32], row: int) -> None:
+        rest, at = room.data.cast("B"), row * self.shape[1] * _FLOAT32_BYTES
+        while rest:
+            count = os.preadv(self._stream.fileno(), [rest], at)
+            if not count:
+                raise IndexError(f"row {row} of {len(self)}")
+            rest, at = rest[count:], at + count
+
+
+Rows = NDArray[np.float32] | PatchFile
+"""Patch features [rows, D], read by numbers of rows: in memory or in a file."""
+
+
+class Features:
+    """Patch features of pictures, one after the other.
+
+    Attributes:
+        rows: of all pictures, [pictures * patches, D].
+        patches: of a picture.
+    """
+
+    def __init__(self, rows: Rows, patches: int) -> None:
+        """Take them."""
+        self.rows = rows
+        self.patches = patches
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.rows) // self.patches
+
+    def __getitem__(self, picture: int) -> NDArray[np.float32]:
+        """Return the features of a picture, float32 [patches, D]."""
+        if not 0 <= picture < len(self):
+            raise IndexError(picture)
+        first = picture * self.patches
+        return np.asarray(self.rows[np.arange(first, first + self.patches)])
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """Return those of each picture, in order."""
+        return (self[picture] for picture in range(len(self)))
+
+
+def embed_pictures(
+    pictures: Iterable[tuple[str, Image]],
+    count: int,
+    preprocess: Preprocess,
+    embed: Embed,
+    folder: Path | None = None,
+) -> Features:
+    """Embed every picture.
+
+    Args:
+        pictures: names and pictures uint8 [H, W, 3] BGR.
+        count: at most so many.
+        preprocess: the runtime's stage.
+        embed: the runtime's stage.
+        folder: on the disk that takes features too large for memory; None means the system's temporary folder.
+
+    Raises:
+        UsageError: they need a file, and the disk is too small; or they are no numbers.
+    """
+    patches, dimension = embed.output_shape
+    walk = progress(pictures, "embed pictures", total=count, unit="picture")
+    embedded = (_finite(embed(preprocess(image)), name) for name, image in walk)
+    rows: Rows
+    if in_file(count * patches, dimension):
+        rows = _to_file(embedded, count * patches, dimension, folder or Path(tempfile.gettempdir()))
+    else:
+        rows = _to_memory(embedded, count * patches, dimension)
+    return Features(rows, patches)
+
+
+def in_file(rows: int, dimension: int) -> bool:
+    """Return whether so many features go into a file."""
+    return rows * dimension * _FLOAT32_BYTES > MAX_IN_MEMORY
+
+
+def _finite(features: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if not np.isfinite(features).all():
+        raise UsageError(
+            "the network gives features that are no numbers (infinite, or NaN)",
+            where=name,
+            remedy="check the network, its --mean and --std",
+        )
+    return features
+
+
+def _to_memory(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int) -> NDArray[np.float32]:
+    rows = np.empty((count, dimension), dtype=np.float32)
+    done = 0
+    for picture in embedded:
+        rows[done : done + len(picture)] = picture
+        done += len(picture)
+    return rows[:done]
+
+
+def _to_file(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int, folder: Path) -> PatchFile:
+    """Write features to a file; not through a map, where a disk that is full kills the process."""
+    require_space(folder, count * dimension * _FLOAT32_BYTES)
+    file = PatchFile(folder, dimension)
+    for picture in embedded:
+        file.append(picture)
+    return file
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Look before the work rather than fail after it.
+
+    Raises:
+        NotWritten: the disk is too small.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise NotWritten(
+            f"{needed / 1e9:.1f} GB of patch features do not fit on this disk, {free / 1e9:.1f} GB are free",
+            where=str(folder),
+            remedy=_REMEDY,
+        )
+
+
+def _unnamed(folder: Path) -> FileIO:
+    stream = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with its PatchFile
+    assert isinstance(stream, FileIO)  # noqa: S101 - not buffered
+    return stream

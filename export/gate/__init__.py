@@ -1,0 +1,1 @@
+"""Checks that a bundle must pass before it is written."""

@@ -1,0 +1,121 @@
+"""What int8 costs in accuracy: the same patches in the bank, once through each graph."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.manifest import Scoring
+from edge_config.saving import TEMPORARY, writing
+from export.bank.bank import Memory
+from export.bank.index import neighbour_table
+from export.evaluation.dataset import open_dataset
+from export.evaluation.metrics import image_auroc
+from export.network.network import Network
+from export.options import Options
+from export.pictures.images import Pictures
+from export.progress import progress
+from runtime.frame import Image
+from runtime.scoring.embed import Embed
+from runtime.scoring.score import ScoreFrame
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import ExactSearch
+
+
+class Auroc(msgspec.Struct, frozen=True):
+    """Image AUROC through each graph; null where a kind of picture is missing."""
+
+    float32: float | None
+    int8: float | None
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What int8 costs.
+
+    Attributes:
+        faults: held-out pictures against synthetic faults.
+        test_set: the pictures of `--test-set`; None without one.
+    """
+
+    faults: Auroc
+    test_set: Auroc | None
+
+
+def measure_cost(
+    pictures: Pictures,
+    train: NDArray[np.bool_],
+    pairs: Iterable[tuple[Image, Image]],
+    network: Network,
+    memory: Memory,
+    scorer: Scorer,
+    scoring: Scoring,
+    options: Options,
+) -> Cost:
+    """Compare int8 with float32.
+
+    Args:
+        pictures: that were learnt from.
+        train: those in the bank, bool [pictures].
+        pairs: held-out pictures, each with the same with a synthetic fault.
+        network: the int8 one.
+        memory: the bank that was made through it.
+        scorer: the stages as the device runs them.
+        scoring: mode of the score.
+        options: name the test set, if there is one, and the threads.
+    """
+    twin = _float_twin(pictures, np.flatnonzero(train), network, memory, scoring, options.threads)
+    synthetic = ((image, anomalous) for pair in pairs for image, anomalous in zip(pair, (False, True), strict=True))
+    faults_cost = _aurocs(synthetic, None, scorer, twin)
+    if options.test_set is None:
+        return Cost(faults_cost, None)
+    dataset = open_dataset(Path(options.test_set))
+    samples = (
+        (image, dataset.samples[number].anomalous) for number, image in dataset.pictures(depth=network.spec.depth)
+    )
+    return Cost(faults_cost, _aurocs(samples, len(dataset.samples), scorer, twin))
+
+
+def _aurocs(samples: Iterable[tuple[Image, bool]], count: int | None, int8: Scorer, float32: Scorer) -> Auroc:
+    found = [
+        (float32(image).value, int8(image).value, anomalous)
+        for image, anomalous in progress(samples, "cost of int8", total=count, unit="picture")
+    ]
+    by_float, by_int8, truth = (np.array(column) for column in zip(*found, strict=True))
+    return Auroc(image_auroc(by_float, truth), image_auroc(by_int8, truth))
+
+
+def _float_twin(
+    pictures: Pictures,
+    train: NDArray[np.int64],
+    network: Network,
+    memory: Memory,
+    scoring: Scoring,
+    threads: int,
+) -> Scorer:
+    """Give the same stages in float32, with the features of the same patches as bank, searched exactly."""
+    with writing(tempfile.gettempdir(), TEMPORARY, full_only=True), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(network.float_graph)
+        embed = Embed(path, threads)
+    patches = embed.output_shape[0]
+    bank = np.empty_like(memory.bank)
+    of_picture = memory.rows // patches
+    for place, image in enumerate(progress(pictures.again(train), "float32 bank", total=len(train), unit="picture")):
+        entries = np.flatnonzero(of_picture == place)
+        bank[entries] = embed(network.preprocess(image))[memory.rows[entries] % patches]
+    neighbours = neighbour_table(bank, memory.neighbours.shape[1])
+    exact = ExactSearch(bank)
+    return Scorer(
+        preprocess=network.preprocess,
+        embed=embed,
+        search=exact,
+        new_search=lambda: exact,
+        whole=exact,
+        score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
+        grid=network.grid,
+    )

@@ -1,0 +1,1 @@
+"""The network and the aggregation, as an ONNX graph."""

@@ -1,0 +1,244 @@
+"""The ONNX graph: uint8 frame in, locally aware patch features out (PatchCore section 3.1).
+
+Written around the network's own graph with plain ONNX operators, whatever program the network comes from. The
+reference that the parity gate holds it against (`Reference`) shares no code with it: the network's own program, then
+f_agg by its definition in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, compose, helper, numpy_helper, version_converter
+
+from edge_config.bundle.files import AGGREGATION
+from export.network.aggregate import Aggregation, Kernel, adaptive_kernels, by_definition
+from export.network.backbone import Backbone
+
+LEAST_OPSET = 13
+"""Operators below are written for it and mean the same in all later ones; older graphs are converted."""
+
+FRAME, FEATURES = "frame", "features"
+OWN = "patchedge/"
+"""Before the names of tensors outside the network: those of AGGREGATION, and of what comes before the network."""
+
+_HEAD = f"{OWN}head/"
+
+_NETWORK = "network/"  # and before those inside it, so that none of them is called like another, or like FRAME
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a graph gives.
+
+    Attributes:
+        maps_hw: height and width of each layer's map.
+        grid_hw: rows and columns of patches, after the stride.
+        dimension: D.
+        channels: of each layer.
+    """
+
+    maps_hw: tuple[tuple[int, int], ...]
+    grid_hw: tuple[int, int]
+    dimension: int
+    channels: tuple[int, ...]
+
+    @property
+    def map_hw(self) -> tuple[int, int]:
+        """Height and width of the first layer's map, in which patches lie."""
+        return self.maps_hw[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Patch features computed without the graph: slow, independent, and right by definition."""
+
+    backbone: Backbone
+    aggregation: Aggregation
+
+    def __call__(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Give patch features float32 [h*w, D] of an input uint8 [1, H, W, 3] BGR."""
+        return by_definition(self.maps(tensor), self.aggregation).astype(np.float32)
+
+    def maps(self, tensor: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Give the maps of the layers for the same input."""
+        rgb = tensor[..., ::-1].astype(np.float32)
+        normalised = (rgb - np.array(self.backbone.mean, np.float32)) / np.array(self.backbone.std, np.float32)
+        return self.backbone.network.maps(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))
+
+    def layout(self, input_hw: tuple[int, int]) -> Layout:
+        """Look at the maps of an input of height and width `input_hw`."""
+        maps = self.maps(np.zeros((1, *input_hw, 3), dtype=np.uint8))
+        channels = tuple(layer.shape[1] for layer in maps)
+        rows, columns = maps[0].shape[2:]
+        stride = self.aggregation.stride
+        return Layout(
+            maps_hw=tuple((layer.shape[2], layer.shape[3]) for layer in maps),
+            grid_hw=(-(-rows // stride), -(-columns // stride)),
+            dimension=self.aggregation.dimension(channels),
+            channels=channels,
+        )
+
+
+class _Nodes:
+    """Nodes in the order of computation, and the constants that they take."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Add an operator and give the name of its output."""
+        output = f"{self._place}{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        """Add a constant and give its name."""
+        name = f"{self._place}constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(values, name))
+        return name
+
+    def integers(self, *values: int) -> str:
+        """Add a constant int64 vector."""
+        return self.constant(np.array(values, dtype=np.int64))
+
+
+def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, input_hw: tuple[int, int]) -> bytes:
+    """Write model.onnx: the same bytes for the same network and settings.
+
+    Returns:
+        A graph `frame` uint8 [1, H, W, 3] BGR -> `features` float32 [h*w, D], without the paths and traces of this
+        machine.
+    """
+    model = compose.add_prefix(recent(backbone.network.to_onnx()), _NETWORK)
+    graph = model.graph
+    head, tail = _Nodes(_HEAD), _Nodes(AGGREGATION)
+    _normalise(head, backbone, graph.input[0].name)
+    maps = [output.name for output in graph.output]
+    _aggregate(tail, maps, aggregation, layout)
+    nodes = [*head.nodes, *graph.node, *tail.nodes]
+    del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([*head.constants, *tail.constants])
+    patches = layout.grid_hw[0] * layout.grid_hw[1]
+    graph.input.append(helper.make_tensor_value_info(FRAME, TensorProto.UINT8, [1, *input_hw, 3]))
+    graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [patches, layout.dimension]))
+    return finish(model)
+
+
+def finish(model: onnx.ModelProto) -> bytes:
+    """Check a graph, take out what tells of this machine, and serialise it the same way every time."""
+    model.producer_name, model.producer_version, model.doc_string = "patchedge", "", ""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.doc_string = ""
+    for item in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    onnx.checker.check_model(model, full_check=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def recent(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a graph in an opset that all later ones understand."""
+    version = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
+    return model if version >= LEAST_OPSET else version_converter.convert_version(model, LEAST_OPSET)
+
+
+def _normalise(head: _Nodes, backbone: Backbone, picture: str) -> None:
+    """From a frame uint8 BGR to what the network takes: float32 RGB, (x - mean) / std, channels first."""
+    planes = head.add("Transpose", [FRAME], perm=[0, 3, 1, 2])
+    rgb = head.add("Gather", [planes, head.integers(2, 1, 0)], axis=1)  # of whole planes: a Slice backwards is slow
+    numbers = head.add("Cast", [rgb], to=TensorProto.FLOAT)
+    mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (backbone.mean, backbone.std))
+    centred = head.add("Sub", [numbers, head.constant(mean)])
+    head.add("Div", [centred, head.constant(std)])
+    head.nodes[-1].output[0] = picture
+
+
+def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layout: Layout) -> None:
+    """From the maps to one row of features for each patch.
+
+    Averages over channels and bilinear resizing commute, so each layer is aggregated where it is small.
+    """
+    kernels = adaptive_kernels(layout.channels, aggregation) if aggregation.kind == "adaptive" else None
+    parts: list[str] = []
+    firsts: list[int] = []  # the number of the first output of each part, and how many it has
+    channels: list[int] = []
+    for number, layer in enumerate(maps):
+        stride = aggregation.stride if number == 0 else 1
+        if kernels is None:
+            local = _mean(tail, layer, aggregation.patch_size, stride)
+            firsts.append(sum(channels))
+            channels.append(layout.channels[number])
+        else:
+            local = _convolve(tail, layer, kernels[number], stride)
+            firsts.append(kernels[number].first)
+            channels.append(len(kernels[number].weight))
+        have_hw = layout.maps_hw[number]
+        parts.append(local if number == 0 else _to_grid(tail, local, have_hw, aggregation.stride, layout))
+    joined = _join(tail, parts, firsts, channels, layout.dimension)
+    flat = tail.add("Reshape", [joined, tail.integers(layout.dimension, layout.grid_hw[0] * layout.grid_hw[1])])
+    tail.add("Transpose", [flat], perm=[1, 0])
+    tail.nodes[-1].output[0] = FEATURES
+
+
+def _mean(tail: _Nodes, layer: str, patch_size: int, stride: int) -> str:
+    reach = patch_size // 2
+    return tail.add(
+        "AveragePool",
+        [layer],
+        kernel_shape=[patch_size] * 2,
+        pads=[reach] * 4,
+        strides=[stride] * 2,
+        count_include_pad=1,
+    )
+
+
+def _convolve(tail: _Nodes, layer: str, kernel: Kernel, stride: int) -> str:
+    patch_size = kernel.weight.shape[-1]
+    return tail.add(
+        "Conv",
+        [layer, tail.constant(kernel.weight)],
+        kernel_shape=[patch_size] * 2,
+        pads=[patch_size // 2] * 4,
+        strides=[stride] * 2,
+        group=kernel.groups,
+    )
+
+
+def _to_grid(tail: _Nodes, layer: str, have_hw: tuple[int, int], stride: int, layout: Layout) -> str:
+    """Bring a deeper map to the positions of the patches.
+
+    Bilinear resizing is one matrix for the rows and one for the columns. Two products cost less than `Resize`, and
+    positions that the stride leaves out are never computed.
+    """
+    rows, columns = (_resizing(*sizes)[::stride] for sizes in zip(have_hw, layout.map_hw, strict=True))
+    across = tail.add("MatMul", [layer, tail.constant(np.ascontiguousarray(columns.T))])
+    return tail.add("MatMul", [tail.constant(np.ascontiguousarray(rows)), across])
+
+
+def _resizing(have: int, want: int) -> NDArray[np.float32]:
+    """Give the matrix of a bilinear resize, half-pixel centres, float32 [want, have], as OpenCV computes it."""
+    return np.asarray(cv2.resize(np.eye(have, dtype=np.float32), (have, want), interpolation=cv2.INTER_LINEAR))
+
+
+def _join(tail: _Nodes, parts: list[str], firsts: list[int], channels: list[int], dimension: int) -> str:
+    """Put the parts one after the other; where two layers share an output, their shares are added."""
+    starts = [0, *np.cumsum(channels)[:-1].tolist()]
+    if firsts == starts:
+        return tail.add("Concat", parts, axis=1)
+    padded = [
+        tail.add("Pad", [part, tail.integers(0, first, 0, 0, 0, dimension - first - count, 0, 0)])
+        for part, first, count in zip(parts, firsts, channels, strict=True)
+    ]
+    return tail.add("Sum", padded)

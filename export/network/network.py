@@ -1,0 +1,137 @@
+"""The graph that is served, in the wanted precision, with all that goes before it and what it must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge_config.bundle import files as bundles
+from edge_config.bundle.manifest import Features, Preprocessing
+from export.network.aggregate import Aggregation
+from export.network.backbone import Backbone, load_backbone
+from export.network.graph import Layout, Reference, export_graph
+from export.network.quantise import PICTURES, quantise
+from export.options import Options
+from export.pictures.images import Pictures, evenly
+from export.progress import bar
+from runtime.frame import Grid
+from runtime.process.threads import limit_threads
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A graph and its surroundings.
+
+    Attributes:
+        backbone, aggregation, layout: what it is made of.
+        precision: of its convolutions.
+        spec, preprocess: from a picture to its input.
+        embed: the graph in ONNX Runtime, as the device runs it.
+        reference: what it must equal: the network's own program and the definition; for int8 the same graph with every
+            8-bit step computed in float32.
+        program: name of what computes the reference.
+        float_graph: the graph in float32, as bytes.
+    """
+
+    backbone: Backbone
+    aggregation: Aggregation
+    layout: Layout
+    precision: str
+    spec: Preprocessing
+    preprocess: Preprocess
+    embed: Embed
+    reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    program: str
+    float_graph: bytes
+
+    @property
+    def grid(self) -> Grid:
+        """Where patches lie."""
+        return Grid(self.layout.map_hw, self.aggregation.stride)
+
+    def features(self) -> Features:
+        """Give the section of the manifest."""
+        adaptive = self.aggregation.kind == "adaptive"
+        return Features(
+            backbone=self.backbone.name,
+            weights=self.backbone.weights,
+            weights_sha256=self.backbone.weights_sha256,
+            layers=self.backbone.layers,
+            aggregation=self.aggregation.kind,
+            layer_dim=self.aggregation.layer_dim if adaptive else None,
+            target_dim=self.aggregation.target_dim if adaptive else None,
+            patch_size=self.aggregation.patch_size,
+            stride=self.aggregation.stride,
+            map_hw=self.layout.map_hw,
+            grid_hw=self.layout.grid_hw,
+            dimension=self.layout.dimension,
+            precision="int8" if self.precision == "int8" else "float32",
+            prefix_tokens=self.backbone.prefix_tokens,
+        )
+
+
+def make_network(options: Options, pictures: Pictures, folder: Path, threads: int) -> Network:
+    """Load the backbone and write model.onnx into `folder`; int8 takes its ranges from some of the pictures."""
+    input_hw = (options.size, options.size)
+    resize = options.resize or options.size
+    with bar("make graph", 1, "graph") as moving:
+        backbone = load_backbone(
+            options.backbone,
+            input_hw,
+            layers=options.layers,
+            weights=Path(options.weights) if options.weights else None,
+            mean=options.mean,
+            std=options.std,
+            tokens_to_map=options.tokens_to_map,
+        )
+        limit_threads(threads)  # torch has brought pools of its own
+        aggregation = Aggregation(
+            kind=options.aggregation,
+            patch_size=options.patch_size,
+            stride=options.step,
+            layer_dim=options.layer_dim,
+            target_dim=options.target_dim,
+        )
+        by_definition = Reference(backbone, aggregation)
+        layout = by_definition.layout(input_hw)
+        float_graph = export_graph(backbone, aggregation, layout, input_hw)
+        moving.update(1)
+    spec = Preprocessing(
+        resize="area",
+        resize_hw=(resize, resize),
+        crop_hw=input_hw,
+        color_order="bgr",
+        mean=backbone.mean,
+        std=backbone.std,
+        depth=pictures.depth,
+    )
+    preprocess = Preprocess(spec)
+    path = folder / bundles.MODEL
+    reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = by_definition
+    program = backbone.network.program
+    if options.precision == "int8":
+        some = pictures.some(evenly(len(pictures), PICTURES))
+        path.write_bytes(quantise(float_graph, (preprocess(image) for image in some)))
+        reference = Embed(path, threads, optimise=False)
+        program = f"onnxruntime {onnxruntime.__version__} int8, every step in float32"
+    else:
+        path.write_bytes(float_graph)
+    return Network(
+        backbone=backbone,
+        aggregation=aggregation,
+        layout=layout,
+        precision=options.precision,
+        spec=spec,
+        preprocess=preprocess,
+        embed=Embed(path, threads),
+        reference=reference,
+        program=program,
+        float_graph=float_graph,
+    )

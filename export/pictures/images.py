@@ -1,0 +1,152 @@
+"""The normal pictures: a folder walked in a fixed order, or a video sampled evenly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from edge_config.bundle.manifest import FULL_DEPTH
+from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage
+from runtime.camera import image_files
+from runtime.camera.sources import open_video, read_video
+from runtime.frame import Image
+
+Pixels = TypeVar("Pixels", Image, image_files.Deep)
+
+DEFAULT_VIDEO_FRAMES = 300
+"""Frames taken from a video unless told otherwise: neighbouring frames teach little that is new."""
+
+
+class Pictures:
+    """The pictures to learn from.
+
+    Attributes:
+        skipped: files that the last walk passed over because they cannot be read.
+        found: pictures or frames that there are.
+        unasked: fewer of them are taken, and nobody has given a limit.
+        depth: bits that are used in pictures of 16 bits, as of `runtime.camera.image_files.read_picture`.
+    """
+
+    def __init__(self, path: Path, *, limit: int | None = None, skip_bad: bool = False) -> None:
+        """Look what there is.
+
+        Args:
+            path: a folder, a picture or a video file.
+            limit: take so many at most, spread evenly; None takes all of a folder and 300 of a video.
+            skip_bad: pass over pictures that cannot be read.
+
+        Raises:
+            NoImages: there is none.
+        """
+        if not os.path.exists(path):  # unlike Path.exists, False for names that no disk can hold
+            raise NoImages("no such file or folder", where=str(path))
+        if not (os.path.isfile(path) or os.path.isdir(path)):
+            remedy = "take pictures of a camera with `patchedge record`"
+            raise NoImages("neither a folder nor a file", where=str(path), remedy=remedy)
+        self.skipped: list[str] = []
+        self._path = path
+        self._skip_bad = skip_bad
+        self._is_video = path.is_file() and not image_files.is_picture(path)
+        self._files = list(image_files.walk(path)) if path.is_dir() else [path]
+        total = _video_length(path) if self._is_video else len(self._files)
+        if not total:
+            others = image_files.in_words(image_files.passed_over(path)) if path.is_dir() else ""
+            what = f"no pictures here ({others} passed over)" if others else "no pictures here"
+            raise NoImages(what, where=str(path), remedy="give a folder of pictures or a video")
+        self.found = total
+        self.depth = FULL_DEPTH
+        self._chosen = evenly(total, limit or (DEFAULT_VIDEO_FRAMES if self._is_video else total))
+        self.unasked = limit is None and len(self._chosen) < total
+        self._readable: list[int] = []
+
+    def __len__(self) -> int:
+        """Give the number of pictures that a walk looks at."""
+        return len(self._chosen)
+
+    def __iter__(self) -> Iterator[tuple[str, Image]]:
+        """Yield name and picture, uint8 [H, W, 3] BGR, in order.
+
+        Raises:
+            UnreadableImage: one is damaged, unless `skip_bad`.
+        """
+        self.skipped.clear()
+        self._readable.clear()
+        for number, name, image in self._walk(self._chosen):
+            self._readable.append(number)
+            yield name, image
+
+    def keep(self, positions: list[int]) -> None:
+        """Leave out all but these pictures, by their place among all, in ascending order: no walk shows the others."""
+        self._chosen = [self._chosen[position] for position in positions]
+
+    def deep(self) -> Iterator[tuple[int, image_files.Deep]]:
+        """Yield place among all and picture, with all of its bits, [H, W, 3] BGR, in order; those that are damaged not.
+
+        Raises:
+            UnreadableImage: one is damaged, unless `skip_bad`.
+        """
+        self.skipped.clear()
+        places = {number: place for place, number in enumerate(self._chosen)}
+        walk = (
+            self._walk_video(set(places)) if self._is_video else self._walk_files(self._chosen, image_files.read_deep)
+        )
+        return ((places[number], image) for number, _, image in walk)
+
+    def again(self, positions: Iterable[int]) -> Iterator[Image]:
+        """Yield some of the pictures of the last walk again, by their place in it, in ascending order."""
+        return (image for _, _, image in self._walk([self._readable[position] for position in sorted(positions)]))
+
+    def some(self, positions: Iterable[int]) -> Iterator[Image]:
+        """Yield some of the pictures before any walk, by their place among all, in ascending order."""
+        return (image for _, _, image in self._walk([self._chosen[position] for position in sorted(positions)]))
+
+    def _walk(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
+        return self._walk_video(set(numbers)) if self._is_video else self._walk_files(numbers, self._read)
+
+    def _read(self, path: Path) -> Image:
+        return image_files.read_picture(path, self.depth)
+
+    def _walk_files(self, numbers: list[int], read: Callable[[Path], Pixels]) -> Iterator[tuple[int, str, Pixels]]:
+        for number in numbers:
+            name = str(self._files[number])
+            try:
+                image = read(self._files[number])
+            except UnreadableImage as error:
+                if not self._skip_bad:
+                    remedy = "repair or remove it, or give --skip-bad"
+                    raise UnreadableImage(error.what, where=name, remedy=remedy) from error
+                self.skipped.append(name)
+            else:
+                yield number, name, image
+
+    def _walk_video(self, numbers: set[int]) -> Iterator[tuple[int, str, Image]]:
+        for number, image in enumerate(read_video(_open(self._path))):
+            if number in numbers:
+                yield number, f"{self._path}#{number + 1}", image
+
+
+def evenly(total: int, wanted: int) -> list[int]:
+    """Spread `wanted` numbers over range(total), ends included, each at most once."""
+    return sorted({int(number) for number in np.linspace(0, total - 1, min(wanted, total)).round()})
+
+
+def _video_length(path: Path) -> int:
+    """Count the frames that are there; what the header announces need not be."""
+    capture = _open(path)
+    count = 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    try:
+        return open_video(path)
+    except SourceUnavailable as error:
+        raise NoImages("neither pictures nor a video that OpenCV can read", where=str(path)) from error

@@ -1,0 +1,56 @@
+"""Options that were given and count for nothing, or not as they were given: each is said."""
+
+from __future__ import annotations
+
+from export.bank.bank import MIN_BANK, bank_size
+from export.options import Options
+
+_DEFAULTS = dict(
+    zip(Options.__struct_fields__[-len(Options.__struct_defaults__) :], Options.__struct_defaults__, strict=True)
+)
+
+
+def without_effect(options: Options) -> list[str]:
+    """Return a sentence for each option that differs from its default and that the others leave without effect."""
+    cases = (
+        ("layer_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
+        ("target_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
+        ("b", options.score == "paper", "the score `paper`"),
+        ("k", options.score == "topk", "the score `topk`"),
+        ("test_set", options.precision == "int8", "the precision `int8`"),
+    )
+    return [
+        f"{_flag(name)} {getattr(options, name)} has no effect: it belongs to {to}"
+        for name, counts, to in cases
+        if not counts and getattr(options, name) != _DEFAULTS[name]
+    ]
+
+
+def changed(options: Options, *, train: int, patches: int, dimension: int) -> list[str]:
+    """Return a sentence for each option that cannot be had as it was given.
+
+    Args:
+        options: what was given.
+        train: patches of all pictures that are learnt from.
+        patches: of one picture.
+        dimension: of a patch feature.
+    """
+    said = []
+    size = bank_size(options, train)
+    wanted = options.coreset if isinstance(options.coreset, int) else round(options.coreset * train)
+    if size != wanted:
+        why = f"the index needs {MIN_BANK}" if wanted < MIN_BANK <= train else f"there are {train} patches"
+        share = "" if isinstance(options.coreset, int) else f", {wanted} entries,"
+        said.append(f"--coreset {options.coreset}{share} becomes {size} entries: {why}")
+    if options.score == "paper" and options.b > size:
+        said.append(f"--b {options.b} becomes {size}: the bank has no more entries")
+    if options.score == "topk" and options.k > patches:
+        said.append(f"--k {options.k} becomes {patches}: a picture has no more patches")
+    given = options.projection_dim not in {0, _DEFAULTS["projection_dim"]}
+    if given and options.projection_dim >= dimension:
+        said.append(f"--projection-dim {options.projection_dim} has no effect: features have {dimension} dimensions")
+    return said
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,1 @@
+"""From scores to labels, alerts and camera states."""

@@ -1,0 +1,1 @@
+"""The process `patchedge run`: everything put together, and its main loop."""

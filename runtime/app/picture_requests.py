@@ -1,0 +1,93 @@
+"""Pictures of cameras for those who ask: of the next frame, at a bounded rate, or why there is none."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_config.wire.requests import Picture, PictureTaken
+from runtime.alerts.camera_state import Watched
+from runtime.events import Shown
+from runtime.messaging.control_socket import Asked, Control
+from runtime.messaging.rate_limit import Bucket, Rate
+
+WAIT_S = 5.0
+"""A camera that gives no frame in so many seconds gives no picture."""
+
+OF_CAMERA = Rate(2, 4)
+"""Pictures a second of each camera, and at once after a while without: each costs its capture process some time."""
+
+
+class Source(Protocol):
+    """Where pictures come from."""
+
+    def show(self, number: int, width: int, quality: int) -> bool:
+        """Have a JPEG made of the next frame, which is told by this number; False where nothing is open."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    asked: Asked
+    camera: str
+    until_s: float
+
+
+class Pictures:
+    """Answers requests for pictures. Use it from one thread."""
+
+    def __init__(self, watched: Mapping[str, Watched], sources: Mapping[str, Source], control: Control) -> None:
+        """Take the cameras, where their pictures come from, and who is told."""
+        self._watched = watched
+        self._sources = sources
+        self._control = control
+        now_s = time.monotonic()
+        self._rates = {name: Bucket(OF_CAMERA, now_s) for name in watched}
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, _Waiting] = {}
+
+    def ask(self, asked: Asked, request: Picture) -> None:
+        """Have a picture taken, or refuse it."""
+        name, now_s = request.camera, time.monotonic()
+        if self._watched[name].paused:
+            self._control.refuse(asked, f"camera `{name}` is paused; resume it first")
+            return
+        if wait_s := self._rates[name].wait_s(now_s):
+            self._control.refuse(asked, f"too many requests for pictures, ask again in {wait_s * 1000:.0f} ms")
+            return
+        self._rates[name].take()
+        number = next(self._numbers)
+        if self._sources[name].show(number, request.width, request.quality):
+            self._waiting[number] = _Waiting(asked, name, now_s + WAIT_S)
+        else:
+            self._control.refuse(asked, f"no picture: {self._how(name)}")
+
+    def shown(self, event: Shown) -> None:
+        """Answer with a picture, or with why it could not be made."""
+        if (waiting := self._waiting.pop(event.number, None)) is None:
+            return
+        if event.problem:
+            self._control.refuse(waiting.asked, f"no picture of camera `{waiting.camera}`: {event.problem}")
+            return
+        height, width = event.hw
+        taken = PictureTaken(
+            camera=waiting.camera,
+            frame_id=event.frame_id,
+            t_capture_ns=event.t_capture_ns,
+            width=width,
+            height=height,
+        )
+        self._control.reply(waiting.asked, taken, [event.jpeg])
+
+    def turn(self, now_s: float) -> None:
+        """Refuse those that have waited for too long."""
+        for number in [number for number, one in self._waiting.items() if one.until_s <= now_s]:
+            waiting = self._waiting.pop(number)
+            self._control.refuse(waiting.asked, f"no picture within {WAIT_S:g} s: {self._how(waiting.camera)}")
+
+    def _how(self, name: str) -> str:
+        watched = self._watched[name]
+        return f"camera `{name}` is {watched.state} ({watched.reason})"

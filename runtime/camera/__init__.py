@@ -1,0 +1,1 @@
+"""From a source to frames in shared memory, in a process of its own."""

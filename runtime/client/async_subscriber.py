@@ -1,0 +1,175 @@
+"""The subscriber for asyncio.
+
+    async with AsyncSubscriber("tcp://line-3:5556", control="tcp://line-3:5557", name="hall") as alerts:
+        async for received in alerts:
+            await handle(received.message)
+            await alerts.acknowledge(received)
+
+What waits can be cancelled at any moment: a message is taken from the socket and given in one step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from types import TracebackType
+
+import zmq
+
+from edge_config.errors import MessageError
+from edge_config.wire.messages import DEFAULT_EVENTS, Kind
+from runtime.client.connection import Connection
+from runtime.client.follower import Follower
+from runtime.client.received import Received
+from runtime.client.subscriber import CLOSE_S, TURN_S, ask, is_owing, turn
+from runtime.security.keys import Keys
+
+__all__ = ["AsyncSubscriber", "Keys", "Received"]
+
+
+class AsyncSubscriber:
+    """As `subscriber.Subscriber`, within one event loop. Several tasks may use it; each message goes to one."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_EVENTS,
+        *,
+        kinds: Sequence[Kind] = ("score", "alert", "state"),
+        device: str | None = None,
+        camera: str | None = None,
+        control: str | None = None,
+        name: str | None = None,
+        keys: Keys | None = None,
+        handled: Collection[str] = (),
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        """Connect and subscribe; arguments and errors are those of `runtime.client.subscriber.Subscriber`."""
+        self._follower = Follower(kinds, device, camera, control=control is not None, name=name, handled=handled)
+        self._connection = Connection(url, self._follower.prefixes, control=control, keys=keys, context=context)
+        self._connection.before_renewal = self._unwatch
+        self._news = asyncio.Event()
+        self._waiting = 0
+        self._watched: set[int] = set()
+        self._closed = False
+
+    @property
+    def missed(self) -> int:
+        """Messages lost so far, over all topics; with `control` also those that came later by a replay."""
+        return self._follower.missed
+
+    @property
+    def damaged(self) -> int:
+        """Messages that arrived but could not be read."""
+        return self._follower.damaged
+
+    @property
+    def alive(self) -> bool:
+        """False while a device whose heartbeat was heard is silent for three heartbeats; always True without `control`.
+
+        It is looked at while `receive` waits.
+        """
+        return self._follower.alive
+
+    async def receive(self, timeout_s: float | None = None) -> Received | None:
+        """Wait for the next message; None if none came within `timeout_s` seconds (by default, wait for ever).
+
+        Raises:
+            MessageError: something arrived that is not a patchedge message.
+            RequestError: the device refuses this client's key the name: it belongs to another.
+        """
+        end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        await asyncio.sleep(0)  # others get on, even where messages come without end
+        while (received := self._turn()) is None:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 and not self._connection.is_ready():
+                return None
+            await self._wait(min(TURN_S, max(0.0, left_s)))
+        return received
+
+    async def acknowledge(self, received: Received) -> None:
+        """Tell the device that an alert message is handled, and so those of the same alert that were given before it.
+
+        It does not wait for the reply, unless 256 alerts wait for theirs. Of other messages, and without `name`, it
+        does nothing.
+        """
+        self._follower.acknowledge(received)
+        self._ask()
+        while self._follower.acks is not None and self._follower.acks.is_full:
+            await self._wait(TURN_S, events=False)
+            self._ask()
+
+    async def __aiter__(self) -> AsyncIterator[Received]:
+        """Yield messages for ever; damaged ones are counted and passed over."""
+        while True:
+            try:
+                received = await self.receive()
+            except MessageError:
+                continue
+            if received is not None:
+                yield received
+
+    async def close(self) -> None:
+        """Send what was acknowledged, at most for `CLOSE_S`, and disconnect."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            end_s = time.monotonic() + CLOSE_S
+            while is_owing(self._follower) and (left_s := end_s - time.monotonic()) > 0:
+                await self._wait(min(left_s, TURN_S), events=False)
+                self._ask()
+        finally:
+            self._unwatch()
+            self._connection.close()
+
+    async def __aenter__(self) -> AsyncSubscriber:  # noqa: PYI034 - typing.Self needs Python 3.11
+        """Give itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect."""
+        await self.close()
+
+    def _turn(self) -> Received | None:
+        return turn(self._follower, self._connection)
+
+    def _ask(self) -> None:
+        ask(self._follower, self._connection)
+
+    async def _wait(self, seconds: float, *, events: bool = True) -> None:
+        """Wait until something has arrived.
+
+        The sockets are watched only while somebody waits: who does not take what is there would be told of it again and
+        again.
+        """
+        self._news.clear()
+        is_ready = self._connection.is_ready()  # this also is what ZeroMQ wants before its descriptor speaks again
+        if is_ready and (events or self._connection.answer_is_ready()):
+            return
+        self._waiting += 1
+        try:
+            self._watch()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._news.wait(), seconds)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._unwatch()
+
+    def _watch(self) -> None:
+        for socket in self._connection.sockets:
+            descriptor = int(socket.get(zmq.FD))
+            self._watched.add(descriptor)
+            asyncio.get_running_loop().add_reader(descriptor, self._news.set)
+
+    def _unwatch(self) -> None:
+        """Let go of the sockets; who still waits looks anew."""
+        loop = asyncio.get_running_loop()
+        while self._watched:
+            loop.remove_reader(self._watched.pop())
+        self._news.set()

@@ -1,0 +1,155 @@
+"""Ask a device, one request after the other."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+import zmq
+
+from edge_config.errors import AddressUnavailable
+from edge_config.wire.requests import (
+    DEFAULT_CONTROL,
+    Answer,
+    KeptMessages,
+    Pending,
+    Replay,
+    Request,
+    decode_answer,
+    encode_request,
+    kept_frames,
+    read_reply,
+)
+from runtime.client.connection import connect
+from runtime.client.received import Received, read
+from runtime.security.keys import Keys
+
+TIMEOUT_S = 5.0
+
+_TURN_MS = 250  # a signal that arrives just before a poll does not interrupt it
+_BUSY_S = 0.25  # until a device that has too much to do is asked again
+
+_Reply = TypeVar("_Reply")
+
+
+class ControlClient:
+    """A client of the control socket. Use it from one thread.
+
+    with ControlClient("tcp://line-3:5557") as device:
+        print(device.request(Snapshot(), Now).cameras)
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_CONTROL,
+        *,
+        keys: Keys | None = None,
+        timeout_s: float = TIMEOUT_S,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        """Connect; whether anybody is there shows with the first request.
+
+        Args:
+            url: where the device takes requests.
+            keys: files of the keys, if the device wants them.
+            timeout_s: how long each answer is waited for, seconds.
+            context: of ZeroMQ; by default one of its own.
+
+        Raises:
+            AddressUnavailable: `url` is not a ZeroMQ address.
+        """
+        self._url = url
+        self._timeout_s = timeout_s
+        self._ids = itertools.count(1)
+        self._own = context is None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
+        self._socket = self._context.socket(zmq.DEALER)
+        try:
+            connect(self._socket, url, keys)
+        except BaseException:
+            self.close()
+            raise
+
+    def request(self, request: Request, kind: type[_Reply]) -> _Reply:
+        """Ask, and give the reply as the struct that answers such a request.
+
+        Raises:
+            AddressUnavailable: no answer in time, also because the keys are not the right ones.
+            RequestError: the device did not do it.
+            MessageError: the reply cannot be read.
+        """
+        return read_reply(self._ask(request)[0], kind)
+
+    def ask(self, request: Request) -> tuple[Any, list[bytes]]:
+        """Ask, and return the reply as plain values, and its binary parts.
+
+        Raises:
+            AddressUnavailable, RequestError, MessageError: as `request`.
+        """
+        answer, parts = self._ask(request)
+        return read_reply(answer, Any), list(parts)
+
+    def kept(self, request: Replay | Pending) -> tuple[KeptMessages, list[Received]]:
+        """Ask for messages of the journal: the reply, and its messages with their binary parts.
+
+        Raises:
+            AddressUnavailable, RequestError, MessageError: as `request`.
+        """
+        answer, parts = self._ask(request)
+        kept = read_reply(answer, KeptMessages)
+        return kept, [read(frames, "replay") for frames in kept_frames(kept, parts)]
+
+    def replay(self, topic: str) -> Iterator[Received]:
+        """Give all that the journal holds of a topic, page by page.
+
+        Raises:
+            AddressUnavailable, RequestError, MessageError: as `request`.
+        """
+        epoch, from_seq, more = "", 1, True
+        while more:
+            kept, messages = self.kept(Replay(topic=topic, epoch=epoch, from_seq=from_seq))
+            yield from messages
+            more = kept.more and bool(messages)
+            if messages:
+                epoch, from_seq = messages[-1].place.epoch, messages[-1].place.seq + 1
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._socket.close(linger=0)
+        if self._own:
+            self._context.term()
+
+    def __enter__(self) -> ControlClient:  # noqa: PYI034 - typing.Self needs Python 3.11
+        """Give itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect."""
+        self.close()
+
+    def _ask(self, request: Request) -> tuple[Answer, Sequence[bytes]]:
+        end_s = time.monotonic() + self._timeout_s
+        while True:
+            number = str(next(self._ids))
+            self._socket.send(encode_request(msgspec.structs.replace(request, id=number)), zmq.NOBLOCK)
+            answer, parts = self._receive(number, end_s)
+            if not answer.is_busy or time.monotonic() + _BUSY_S >= end_s:
+                return answer, parts
+            time.sleep(_BUSY_S)
+
+    def _receive(self, number: str, end_s: float) -> tuple[Answer, Sequence[bytes]]:
+        """Wait for the answer of this number; those of earlier requests are late, and passed over."""
+        while (left_s := end_s - time.monotonic()) > 0:
+            if self._socket.poll(min(_TURN_MS, math.ceil(left_s * 1000))):
+                body, *parts = self._socket.recv_multipart()
+                answer = decode_answer(body)
+                if answer.id == number:
+                    return answer, parts
+        raise AddressUnavailable(f"no answer within {self._timeout_s:g} s", where=self._url)

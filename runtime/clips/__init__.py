@@ -1,0 +1,1 @@
+"""Clips: films of the seconds around an alert."""

@@ -1,0 +1,211 @@
+"""Filming, beside the grabbing of a capture process: it must never wait for this, whatever the disk does.
+
+One thread makes small JPEGs of the frames that are due, into a ring; frames that come meanwhile are passed over.
+Another one writes the clips out of the ring, and hears the orders. A disk that is slower than the ring reaches back
+costs pictures, and nothing else. When the process ends in order, so do its clips, and are whole; when it is killed,
+they are lost, and the next process removes what is left.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+
+from edge_config.settings.sections import Clips
+from runtime.clips.clip import SLACK_S, Clip, Picture, Ring, keep_within, remove_leftovers, slot_at
+from runtime.frame import Image
+
+QUALITY = 80
+"""Of the JPEGs."""
+
+MOST_AT_ONCE = 8
+"""Clips that are written at the same time: two, where one that is full gives way to another, and room for surprises."""
+
+
+class _Order(NamedTuple):
+    name: str
+    t_ns: int
+    begins: bool
+    otherwise: str
+
+
+class Filming:
+    """Films one source. All methods return at once, but for `close`."""
+
+    def __init__(self, settings: Clips, tell: Callable[[str, str], None]) -> None:
+        """Begin to fill the ring.
+
+        Args:
+            settings: where and how.
+            tell: told of every clip when it is over: its name, and why there is none; empty if there is one. The name
+                is empty where it is about the folder. Called from threads of this object.
+        """
+        self._settings = settings
+        self._folder = Path(settings.folder)
+        self._tell = tell
+        self._ring = Ring(math.ceil((settings.before_s + SLACK_S) * settings.fps) + 1)
+        self._slot = -1  # of the last frame that was due
+        self._waiting: tuple[int, Image] | None = None
+        self._orders: list[_Order] = []
+        self._news = False  # in the ring
+        self._closing = False
+        self._changed = threading.Condition()  # over all that the threads share
+        self._clips: dict[str, Clip] = {}
+        threading.Thread(target=self._reduce, name="reduce", daemon=True).start()
+        self._writer = threading.Thread(target=self._write, name="write clips", daemon=True)
+        self._writer.start()
+
+    def show(self, image: Image, t_ns: int) -> None:
+        """Give a frame of this moment (monotonic clock), which nobody changes any more."""
+        slot = slot_at(t_ns, self._settings.fps)
+        if slot > self._slot:
+            self._slot = slot
+            with self._changed:
+                self._waiting = (slot, image)
+                self._changed.notify_all()
+
+    def begin(self, name: str, t_ns: int, otherwise: str = "") -> None:
+        """Begin a clip of an alert that began at this moment (monotonic clock), or extend the one that has this name.
+
+        Args:
+            name: of the clip.
+            t_ns: when the alert began.
+            otherwise: a name to begin a clip under if the one to extend is over.
+        """
+        self._order(_Order(name, t_ns, begins=True, otherwise=otherwise))
+
+    def end(self, name: str, t_ns: int, otherwise: str = "") -> None:
+        """Take note that the alert of a clip ended at this moment (monotonic clock); `otherwise` as for `begin`."""
+        self._order(_Order(name, t_ns, begins=False, otherwise=otherwise))
+
+    def close(self, timeout_s: float) -> None:
+        """End the clips here and now, and wait until they are whole, at most so long; any thread may, and again."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._writer.join(timeout_s)
+
+    def _order(self, order: _Order) -> None:
+        with self._changed:
+            self._orders.append(order)
+            self._changed.notify_all()
+
+    def _reduce(self) -> None:
+        """Fill the ring, for ever."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting is not None)
+                waiting, self._waiting = self._waiting, None
+            if waiting is None:
+                continue
+            try:
+                picture = _reduced(*waiting, self._settings.width)
+            except Exception as error:  # noqa: BLE001 - a camera does not suffer from its clips
+                self._tell("", f"a frame cannot be filmed ({error})")
+                continue
+            with self._changed:
+                self._ring.add(picture)
+                self._news = True
+                self._changed.notify_all()
+
+    def _write(self) -> None:
+        """Write clips until `close`, and end them all then."""
+        self._keep_house(remove_leftovers)
+        self._keep_house(self._keep_within)
+        closing = False
+        while not closing:
+            with self._changed:
+                self._changed.wait_for(self._is_due, self._patience_s())
+                orders, self._orders = self._orders, []
+                self._news = False
+                closing = self._closing
+            for order in orders:
+                self._obey(order)
+            for name in list(self._clips):
+                self._guard(name, partial(self._go_on, name, closing=closing))
+
+    def _is_due(self) -> bool:
+        return self._closing or bool(self._orders) or (self._news and bool(self._clips))
+
+    def _patience_s(self) -> float | None:
+        """Give the time until a clip is over without a further picture; None if there is no clip."""
+        over_ns = min((clip.over_ns for clip in self._clips.values()), default=None)
+        return None if over_ns is None else max(0.0, (over_ns - time.monotonic_ns()) / 1e9)
+
+    def _obey(self, order: _Order) -> None:
+        clip = self._clips.get(order.name) or self._clips.get(order.otherwise)
+        if clip is not None and order.begins:
+            clip.extend()
+        elif clip is not None:
+            clip.end(order.t_ns)
+        elif order.begins:
+            name = order.otherwise or order.name
+            self._guard(name, partial(self._begin, name, order.t_ns))
+            if name != order.name:
+                self._tell(order.name, "")  # it was over when the order came
+
+    def _begin(self, name: str, t_ns: int) -> None:
+        if len(self._clips) >= MOST_AT_ONCE:
+            raise ValueError(f"{MOST_AT_ONCE} clips are being written already")
+        self._clips[name] = Clip(self._settings, name, t_ns)
+
+    def _go_on(self, name: str, *, closing: bool) -> None:
+        """Write what the ring has for a clip, and finish it if that was all."""
+        clip = self._clips[name]
+        now_ns = time.monotonic_ns()
+        with self._changed:
+            pictures = self._ring.since(clip.next)
+        for picture in pictures:
+            clip.add(picture)
+        if not closing and not clip.is_over(now_ns):
+            return
+        kept = clip.finish(durable=not closing)  # who is closing is in a hurry
+        del self._clips[name]
+        self._tell(name, "" if kept else "no picture came in its time")
+        if not closing:
+            self._keep_house(self._keep_within)
+
+    def _guard(self, name: str, action: Callable[[], None]) -> None:
+        """Do something for a clip; if it fails there is no clip, and that is all."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - as above
+            clip = self._clips.pop(name, None)
+            if clip is not None:
+                clip.discard()
+            self._tell(name, self._describe(error))
+
+    def _keep_house(self, action: Callable[[Path], None]) -> None:
+        try:
+            action(self._folder)
+        except OSError as error:
+            self._tell("", self._describe(error))
+
+    def _keep_within(self, folder: Path) -> None:
+        keep_within(folder, self._settings.most, self._settings.most_mb << 20)
+
+    def _describe(self, error: Exception) -> str:
+        what = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        return f"{self._folder}: {what}"
+
+
+def _reduced(slot: int, image: Image, width: int) -> Picture:
+    """Make the small JPEG of a frame.
+
+    Raises:
+        ValueError: it is too large for one.
+    """
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    if width < image.shape[1]:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    done, jpeg = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
+    if not done:
+        raise ValueError(f"{image.shape[1]} x {image.shape[0]} is no size of a JPEG")
+    return Picture(slot, (image.shape[0], image.shape[1]), jpeg.tobytes())

@@ -1,0 +1,1 @@
+"""Why a source does not open."""

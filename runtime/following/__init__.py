@@ -1,1 +1,0 @@
-"""How a subscriber follows a device: `follower` decides, without sockets and clocks; `connection` has the sockets."""

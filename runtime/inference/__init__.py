@@ -1,0 +1,1 @@
+"""The inference worker: bundles loaded and checked, frames scored."""

@@ -1,0 +1,322 @@
+"""The inference worker as the runtime sees it: kept alive, watched, and given new bundles."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+import structlog
+
+from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
+from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
+from runtime.frame import BundleInfo, SharedFrame, Wanted
+from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, View
+from runtime.inference.worker_handle import Life, Lost, lost
+from runtime.process.backoff import Backoff
+from runtime.process.child import LinkClosed, module
+from runtime.process.out_of_memory import Kills, Patience
+from runtime.process.parcel import pack
+
+_MOST = 2
+"""Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
+
+_BUILDS = 10
+"""Times as long as loading it, a bundle may take whose index is built on the device, or whose graph is compiled."""
+
+_TICK_S = 0.25
+"""The watch looks so often whether an answer is overdue."""
+
+
+class Engine:
+    """Scores frames in a worker process.
+
+    Any thread may call the methods; they return at once, and what comes of them is told. A worker that crashes or hangs
+    is replaced by another, with the bundles that are in service and the memories that are attached then.
+    """
+
+    def __init__(
+        self,
+        bundles: Mapping[str, str],
+        *,
+        tell: Callable[[EngineEvent], None],
+        threads: int = 0,
+        search: SearchKind = "lazy",
+        trust: Trust | None = None,
+        views: Mapping[str, View] | None = None,
+        providers: Sequence[Provider] = (CPU,),
+        affinity: Sequence[int] = (),
+        command: Sequence[str] = module("runtime.inference.worker"),
+        job_timeout_s: float = 10.0,
+        load_timeout_s: float = 120.0,
+        backoff: Backoff | None = None,
+        patience: Patience | None = None,
+        kills: Kills | None = None,
+    ) -> None:
+        """Say what to serve; nothing runs before `start`.
+
+        Args:
+            bundles: camera -> path of its bundle.
+            tell: takes the events, from any thread, and returns at once.
+            threads: of all libraries of the worker together; 0 means all cores.
+            search: how far patches are searched.
+            trust: whose bundles are served; by default everybody's.
+            views: camera -> how its frames are looked at; by default all of them.
+            providers: of ONNX Runtime, in the order in which they are tried.
+            affinity: cores that the worker keeps to; empty: all.
+            command: starts the worker.
+            job_timeout_s: a worker that owes an answer to a frame for so long is hung.
+            load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds
+                indices, or where a provider other than the CPU may compile the graph.
+            backoff: between a loss and the next start; by default 0.5 to 30 s.
+            patience: the same where the kernel killed it for want of memory; by default 5 to 300 s.
+            kills: the kernel's count of those; by default the real one.
+        """
+        self._paths = dict(bundles)
+        self._views = msgspec.json.encode(dict(views or {}))
+        self._begin = Begin(
+            threads, search, len(self._views), trust or Trust(), providers=tuple(providers), affinity=tuple(affinity)
+        )
+        compiles = any(provider.name != CPU.name for provider in providers)
+        load_timeout_s *= _BUILDS if compiles or self._begin.trust.rebuild_index else 1
+        self._tell = tell
+        self._new_life = partial(Life, command, job_timeout_s, load_timeout_s, kills)
+        self._backoff = backoff or Backoff(0.5, 30.0)
+        self._patience = patience or Patience()
+        self._lock = threading.Lock()
+        self._life: Life | None = None
+        self._memories: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
+        self._waiting: list[tuple[tuple[str, ...], str]] = []  # reloads that no worker is there for
+        self._last_number = 0
+        self._served = False  # a worker was ready once
+        self._closed = False
+        self._wake = threading.Event()
+        # A process dies with the thread that started it: this one starts all, and ends with the last.
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker."""
+        self._thread.start()
+
+    @property
+    def room(self) -> int:
+        """How many frames may be submitted now."""
+        with self._lock:
+            return max(0, _MOST - len(self._life.jobs)) if self._life and self._life.ready else 0
+
+    def attach(self, memory: int, descriptor: int, size: int) -> None:
+        """Know a memory that frames will lie in; the descriptor stays the caller's."""
+        with self._lock:
+            if self._closed:
+                return
+            self._memories[memory] = os.dup(descriptor), size
+            if self._life:
+                self._life.send(Attach(memory, size), [descriptor])
+
+    def knows(self, memory: int) -> bool:
+        """Tell whether a memory is attached."""
+        with self._lock:
+            return memory in self._memories
+
+    def detach(self, memory: int) -> None:
+        """Forget a memory; frames in it that were submitted before are still scored."""
+        with self._lock:
+            if memory in self._memories:
+                os.close(self._memories.pop(memory)[0])
+                if self._life:
+                    self._life.send(Detach(memory))
+
+    def submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> None:
+        """Have a frame scored. A `Scored` comes of it in any case; at once where it cannot be done.
+
+        Args:
+            camera: that it is of.
+            frame: its slot must stay as it is until there is an answer.
+            wanted: of it, beside the score.
+        """
+        problem = self._submit(camera, frame, wanted)
+        if problem:
+            self._tell(Scored(camera, frame, None, problem))
+
+    def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
+        """Have a bundle put into service in place of the one there: `Reloaded` or `ReloadRefused` comes of it.
+
+        Args:
+            camera: which; None means all.
+            path: of the bundle; None means where the one in service came from, and then for all cameras that have it
+                from there. Where that makes several bundles, each gets an answer of its own.
+
+        Returns:
+            The paths of the bundles that there will be an answer for.
+
+        Raises:
+            KeyError: there is no such camera.
+        """
+        with self._lock:
+            cameras = tuple(self._paths) if camera is None else (camera,)
+            old = dict.fromkeys(self._paths[name] for name in cameras)
+            wanted = [(cameras, path)] if path is not None else [(self._cameras_of(one), one) for one in old]
+            self._waiting += [one for one in wanted if one not in self._waiting]
+            self._send_waiting()
+        self._wake.set()
+        return {path for _, path in wanted}
+
+    def close(self) -> None:
+        """End the worker, and wait for that. What it has not scored is told to be so, and after that nothing."""
+        with self._lock:
+            self._closed = True
+            if self._life:
+                self._life.hang_up()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        with self._lock:
+            for descriptor, _ in self._memories.values():
+                os.close(descriptor)
+            self._memories.clear()
+
+    def _submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> str:
+        """Send a frame; or say why not."""
+        with self._lock:
+            if frame.hw is None:
+                return "cannot be decoded"
+            if self._life is None or not self._life.ready:
+                return "no inference worker"
+            if frame.memory not in self._memories:
+                return "its memory is gone"
+            self._life.submit(self._number(), camera, frame, frame.hw, wanted)
+            return ""
+
+    def _run(self) -> None:
+        """Start one worker after the other."""
+        while not self._closed:
+            self._wake.clear()
+            began = time.monotonic()
+            event = self._live()
+            if isinstance(event, EngineRefused):
+                return
+            if not self._closed:
+                waits = self._patience if event.cause == "memory" else self._backoff
+                self._wake.wait(waits.after(time.monotonic() - began))
+
+    def _live(self) -> EngineLost | EngineRefused:
+        """Start a worker, listen to it until it is lost, and clear up after it; give what was told of that."""
+        try:
+            life = self._new_life()
+        except Lost as error:
+            self._tell(error.event)
+            return error.event
+        event: EngineLost | EngineRefused | None = None
+        try:
+            self._begin_life(life)
+            self._listen(life)
+        except LinkClosed:
+            pass
+        except Lost as error:
+            life.kill()
+            event = error.event
+        with self._lock:
+            self._life = None
+        how = life.end()
+        event = event or how
+        if not self._closed:
+            self._tell(event)
+        self._answer(life, event)
+        return event
+
+    def _begin_life(self, life: Life) -> None:
+        """Tell a worker what to serve, and where frames lie."""
+        with self._lock:
+            if self._closed:
+                raise LinkClosed
+            self._send_begin(life)
+            for path in dict.fromkeys(self._paths.values()):
+                life.starting.add(self._load(life, self._cameras_of(path), path))
+            for memory, (descriptor, size) in self._memories.items():
+                life.send(Attach(memory, size), [descriptor])
+            self._life = life
+
+    def _send_begin(self, life: Life) -> None:
+        try:
+            views = pack([self._views])
+        except OSError as error:
+            raise lost("start", f"no shared memory ({error.strerror})") from error
+        life.send(self._begin, [views])
+        os.close(views)
+
+    def _listen(self, life: Life) -> None:
+        """Pass on what a worker says, for as long as it does."""
+        while True:
+            match life.receive(_TICK_S):
+                case Done() as done, attached:
+                    with self._lock:
+                        camera, frame = life.done(done)
+                    self._tell(Scored(camera, frame, done.result, done.problem, attached))
+                case Loaded() as loaded, _:
+                    self._loaded(life, loaded)
+            with self._lock:
+                life.watch()
+
+    def _loaded(self, life: Life, loaded: Loaded) -> None:
+        with self._lock:
+            load, starts = life.loaded(loaded)
+            if loaded.info is not None:
+                self._paths.update(dict.fromkeys(load.cameras, load.path))
+                _say_what_computes(loaded.info)
+        if loaded.refusal is not None:
+            self._refused(load, loaded.refusal, starts=starts)
+        elif loaded.info is not None and not starts:
+            self._tell(Reloaded(load.cameras, loaded.info))
+        if starts and not life.starting:
+            self._served = True
+            self._tell(EngineReady(dict(life.bundles)))
+            with self._lock:
+                life.ready = True
+                self._send_waiting()
+
+    def _refused(self, load: Load, refusal: Refusal, *, starts: bool) -> None:
+        """Tell that a bundle is not served; or give up the worker that starts with it."""
+        error = refusal.error()
+        if starts and not self._served:
+            raise Lost(EngineRefused(error))
+        if starts and not refusal.kind:  # nothing is wrong with the bundle: the next try may succeed
+            raise lost("start", str(error))
+        self._tell(ReloadRefused(load.cameras, load.path, str(error), kept=not starts))
+
+    def _answer(self, life: Life, event: EngineLost | EngineRefused) -> None:
+        """Answer what a worker that is gone owed an answer to."""
+        cause = event.cause if isinstance(event, EngineLost) else "refused"
+        for camera, frame, _ in life.jobs.values():
+            self._tell(Scored(camera, frame, None, f"inference worker {cause}"))
+        for number, (load, _) in life.loads.items():
+            if number not in life.starting and not self._closed:
+                line = f"{load.path}: the inference worker was lost while it was loaded"
+                self._tell(ReloadRefused(load.cameras, load.path, line))
+
+    def _send_waiting(self) -> None:
+        """Send the reloads that wait, if there is a worker for them."""
+        if self._life and self._life.ready:
+            for cameras, path in self._waiting:
+                self._load(self._life, cameras, path)
+            self._waiting.clear()
+
+    def _load(self, life: Life, cameras: tuple[str, ...], path: str) -> int:
+        number = self._number()
+        life.load(number, cameras, path)
+        return number
+
+    def _cameras_of(self, path: str) -> tuple[str, ...]:
+        return tuple(camera for camera, its in self._paths.items() if its == path)
+
+    def _number(self) -> int:
+        self._last_number += 1
+        return self._last_number
+
+
+def _say_what_computes(info: BundleInfo) -> None:
+    """Log, where that is so, that it is not the provider that was wanted."""
+    for line in info.passed_over:
+        structlog.get_logger().warning("provider passed over", path=info.path, problem=line, computes=info.provider)

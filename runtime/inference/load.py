@@ -1,0 +1,318 @@
+"""From a bundle on disk to the stages that score with it, checked on this very machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle import files as bundles
+from edge_config.bundle import hnsw_header
+from edge_config.bundle.files import Bundle
+from edge_config.bundle.manifest import Scoring, Tolerance
+from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
+from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
+from runtime.frame import Grid, Image
+from runtime.inference.golden_frames import NOT_GOLDEN, Golden, compare, read_golden
+from runtime.inference.providers import PassedOver, starting
+from runtime.inference.untrusted_arrays import read_archive, read_array
+from runtime.scene.thumbnail import SMALLEST_SIDE, Thumbnail
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.score import ScoreFrame
+from runtime.scoring.scorer import Scorer
+from runtime.search.build_index import build_index
+from runtime.search.full import Deciding, ExactSearch, GraphSearch
+from runtime.search.history import History
+from runtime.search.lazy import LazySearch
+from runtime.search.pruned import PrunedSearch
+from runtime.security.trust import read
+
+K = TypeVar("K", bound=np.generic)
+
+HASTY_EF = 8
+"""Candidate list of the graph where only bounds are wanted. Measured on three scenes: 7 patches in a frame go on
+to the exact search where the ef of the manifest leaves 5, and the graph takes a quarter to two thirds of its time."""
+
+_COMPUTE = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib")
+"""Packages that scores are computed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenCheck:
+    """How far this machine is from the exporter on the golden frames.
+
+    Attributes:
+        provider: of ONNX Runtime.
+        frames: golden frames.
+        scores: largest relative difference of a score.
+        distances_mean: largest, over the frames, mean difference of patch distances, as a share of the largest one.
+        tolerance: what the manifest allows this provider.
+        passed_over: providers that would have been preferred, a line each that says why they do not serve.
+    """
+
+    provider: str
+    frames: int
+    scores: float
+    distances_mean: float
+    tolerance: Tolerance
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Within the tolerance; what cannot be compared (NaN) is not."""
+        return self.scores <= self.tolerance.scores and self.distances_mean <= self.tolerance.distances_mean
+
+    @property
+    def differences(self) -> str:
+        """Say how far it is, in words."""
+        return (
+            f"golden frames differ on this machine: scores by {self.scores:.1e} of {self.tolerance.scores:.0e} "
+            f"allowed, patch distances by {self.distances_mean:.1e} of {self.tolerance.distances_mean:.0e}"
+        )
+
+
+def load(
+    path: str | Path,
+    threads: int = 0,
+    search: SearchKind = "lazy",
+    *,
+    trust: Trust | None = None,
+    providers: Sequence[Provider] = (CPU,),
+) -> tuple[Bundle, Scorer]:
+    """Verify a bundle, load it, and score its golden frames.
+
+    Args:
+        path: the bundle directory.
+        threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
+        search: how far patches are searched.
+        trust: whose bundles are served; by default everybody's.
+        providers: of ONNX Runtime. The first that starts and is within the tolerance serves.
+
+    Raises:
+        BundleError: a subclass for each thing that can be wrong with it.
+        ProviderUnavailable: no provider starts.
+    """
+    trust = trust or Trust()
+    bundle = read(path, trust)
+    return bundle, prepare(bundle, threads, search, rebuild_index=trust.rebuild_index, providers=providers)
+
+
+def prepare(
+    bundle: Bundle,
+    threads: int,
+    search: SearchKind,
+    *,
+    rebuild_index: bool = False,
+    providers: Sequence[Provider] = (CPU,),
+) -> Scorer:
+    """Do what `load` does with a bundle that was read."""
+    scorer, checked = _first_good(bundle, threads, search, providers, rebuild_index=rebuild_index)
+    if not checked.good:
+        raise BundleParity(
+            checked.differences,
+            where=str(bundle.path),
+            remedy=_remedy(bundle),
+        )
+    return scorer
+
+
+def load_and_check(
+    path: str | Path,
+    threads: int = 0,
+    search: SearchKind = "lazy",
+    *,
+    trust: Trust | None = None,
+    providers: Sequence[Provider] = (CPU,),
+) -> tuple[Bundle, Scorer, GoldenCheck]:
+    """Do what `load` does, but leave the judgement of the golden frames to the caller."""
+    trust = trust or Trust()
+    bundle = read(path, trust)
+    return bundle, *_first_good(bundle, threads, search, providers, rebuild_index=trust.rebuild_index)
+
+
+def _first_good(
+    bundle: Bundle, threads: int, search: SearchKind, providers: Sequence[Provider], *, rebuild_index: bool
+) -> tuple[Scorer, GoldenCheck]:
+    """Take the first provider that computes what the exporter did; if none does, the last of those that start."""
+    passed: list[PassedOver] = []
+    found: tuple[Scorer, GoldenCheck] | None = None
+    scorer: Scorer | None = None
+    failed: Exception | None = None
+    for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed):
+        if scorer is None:
+            scorer = _make_scorer(bundle, threads, search, embed, rebuild_index=rebuild_index)
+        scorer = replace(scorer.another(), embed=embed, provider=embed.provider)
+        try:
+            checked = _check_golden(bundle, scorer)
+        except BundleShapeMismatch:
+            raise
+        except Exception as error:  # noqa: BLE001 - a provider may start and fail at the first frame, with anything
+            failed = error
+            passed.append(PassedOver(embed.provider, error.what if isinstance(error, BundleParity) else str(error)))
+            continue
+        found = scorer, checked
+        if checked.good:
+            break
+        passed.append(PassedOver(embed.provider, checked.differences))
+    if found is None:
+        assert failed is not None  # noqa: S101 - `starting` raises where nothing starts
+        raise failed
+    lines = tuple(str(one) for one in passed if one.provider != found[1].provider)
+    return replace(found[0], passed_over=lines), replace(found[1], passed_over=lines)
+
+
+def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
+    """Give the golden frames of a bundle.
+
+    Raises:
+        BundleShapeMismatch: its file holds none.
+    """
+    return [one.frame for one in _golden(bundle, grid)]
+
+
+def scene_reference(bundle: Bundle) -> Thumbnail | None:
+    """Give the thumbnail that the camera's place is told from; None in a bundle that was made before there was one.
+
+    Raises:
+        BundleShapeMismatch: it is no thumbnail.
+    """
+    path = bundle.file(bundles.GOLDEN)
+    try:
+        found: Thumbnail | None = read_archive(path, "scene_reference").get("scene_reference")
+    except NOT_GOLDEN as error:
+        raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
+    if found is not None and (found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < SMALLEST_SIDE):  # noqa: PLR2004 - rows, columns
+        raise BundleShapeMismatch(f"scene_reference {found.dtype} {found.shape} is no thumbnail", where=str(path))
+    return found
+
+
+def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed, *, rebuild_index: bool) -> Scorer:
+    manifest = bundle.manifest
+    scene_reference(bundle)  # a bad one is said now, not when a camera is opened
+    size, dimension = manifest.coreset.size, manifest.features.dimension
+    grid = Grid(manifest.features.map_hw, manifest.features.stride)
+    bank = _array(bundle, bundles.BANK, (size, dimension), np.float32)
+    neighbours = _array(bundle, bundles.NEIGHBOURS, (size, manifest.scoring.b), np.int32)
+    if neighbours.min() < 0 or neighbours.max() >= size:
+        raise BundleShapeMismatch("names entries that the bank does not have", where=bundles.NEIGHBOURS)
+    if grid.hw != manifest.features.grid_hw:
+        raise BundleShapeMismatch(
+            f"grid {manifest.features.grid_hw} is not that of map and stride, {grid.hw}",
+            where=str(bundle.file(bundles.MANIFEST)),
+        )
+    spec = manifest.preprocessing
+    if any(crop > resize for crop, resize in zip(spec.crop_hw, spec.resize_hw, strict=True)):
+        raise BundleShapeMismatch("crops more than it resizes to", where=str(bundle.file(bundles.MANIFEST)))
+    wanted = (1, *spec.crop_hw, 3), (grid.hw[0] * grid.hw[1], dimension)
+    if (embed.input_shape, embed.output_shape) != wanted:
+        raise BundleShapeMismatch(
+            f"graph {embed.input_shape} -> {embed.output_shape}, the manifest says {wanted[0]} -> {wanted[1]}",
+            where=str(bundle.file(bundles.MODEL)),
+        )
+    graph = _rebuilt(bundle, bank, threads) if rebuild_index else _graph(bundle, bank, threads)
+    return assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid, search)
+
+
+def _graph(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:
+    """Load the index, if it is over this very bank."""
+    index, path = bundle.manifest.index, bundle.file(bundles.INDEX)
+    if not hnsw_header.is_over(path, bank, m=index.M):
+        raise BundleIndexInvalid("was built over another bank", where=str(path))
+    return GraphSearch.load(path, dimension=bank.shape[1], ef=index.ef, threads=threads)
+
+
+def _rebuilt(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:
+    """Build the index that the manifest describes."""
+    index = bundle.manifest.index
+    built = build_index(bank, m=index.M, ef_construction=index.ef_construction, threads=threads)
+    return GraphSearch(built, ef=index.ef, threads=threads)
+
+
+def assemble(
+    preprocess: Preprocess,
+    embed: Embed,
+    graph: GraphSearch,
+    bank: NDArray[np.float32],
+    neighbours: NDArray[np.int32],
+    scoring: Scoring,
+    grid: Grid,
+    search: SearchKind,
+) -> Scorer:
+    """Put the stages together as a device runs them."""
+    decisive = scoring.k if scoring.mode == "topk" else 1
+    pruned = PrunedSearch(bank)
+    whole = LazySearch(graph, bank, pruned, decisive)
+    hasty = graph.with_ef(HASTY_EF)
+    kinds: dict[SearchKind, Callable[[], Deciding]] = {
+        "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(grid.hw), neighbours),
+        "graph": lambda: whole,
+        "exact": lambda: ExactSearch(bank),
+    }
+    return Scorer(
+        preprocess=preprocess,
+        embed=embed,
+        search=kinds[search](),
+        new_search=kinds[search],
+        whole=whole,
+        score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
+        grid=grid,
+    )
+
+
+def _array(bundle: Bundle, name: str, shape: tuple[int, ...], kind: type[K]) -> NDArray[K]:
+    try:
+        array: NDArray[K] = read_array(bundle.file(name))
+    except ValueError as error:
+        raise BundleShapeMismatch(f"not an array ({error})", where=str(bundle.file(name))) from error
+    if array.shape != shape or array.dtype != kind:
+        raise BundleShapeMismatch(
+            f"{array.dtype} {array.shape}, the manifest says {np.dtype(kind)} {shape}", where=str(bundle.file(name))
+        )
+    return array
+
+
+def _check_golden(bundle: Bundle, scorer: Scorer) -> GoldenCheck:
+    """Score the golden frames as the exporter did, and compare."""
+    tolerances, provider = bundle.manifest.parity.tolerances, scorer.provider
+    if provider not in tolerances:
+        raise BundleParity(
+            f"its manifest has no tolerance for {provider}",
+            where=str(bundle.path),
+            remedy=f"it has {', '.join(tolerances) or 'none'}",
+        )
+    golden = _golden(bundle, scorer.grid)
+    found = compare(golden, scorer, bundle.manifest.scoring, bundle.manifest.coreset.size)
+    return GoldenCheck(provider, len(golden), found.scores, found.distances_mean, tolerances[provider])
+
+
+def _golden(bundle: Bundle, grid: Grid) -> list[Golden]:
+    return read_golden(bundle.file(bundles.GOLDEN), grid.hw[0] * grid.hw[1])
+
+
+def _other_versions(made: Mapping[str, str]) -> str:
+    """Return the packages that compute scores and are of another version here, in words; empty if there is none."""
+    here = {name: _version(name) for name in _COMPUTE if name in made}
+    return ", ".join(f"{name} {made[name]} (here {version})" for name, version in here.items() if version != made[name])
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:  # another build of it, such as onnxruntime-gpu
+        return "another build"
+
+
+def _remedy(bundle: Bundle) -> str:
+    """Return what may help where the numbers differ: packages are named only if they are others."""
+    others = _other_versions(bundle.manifest.versions)
+    return (
+        f"it was made with {others}: use these, or fit on this kind of machine"
+        if others
+        else "the packages are those it was made with: fit on this kind of machine, and report it"
+    )

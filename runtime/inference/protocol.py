@@ -1,0 +1,154 @@
+"""What the runtime and its inference worker say to each other.
+
+The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
+descriptor), `Detach`, `Job`, and `Load` again for a reload, in any order. The worker answers every `Load` with `Loaded`
+and every `Job` with `Done`, those in the order of the jobs. Bytes too long for a message come along as a parcel, see
+runtime/process/parcel.py.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from edge_config.errors import BundleError, PatchedgeError
+from edge_config.settings.sections import CPU, Attachable, Camera, Polygon, Provider, SearchKind, Trust
+from runtime.frame import BundleInfo, Identity, Result, Wanted
+
+NO_PATCH = "the camera's regions hold no patch of a frame"
+"""So begins the reason why a frame is not scored: the settings are wrong, not the camera."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """How the frames of one camera are looked at; see `sections.Camera`."""
+
+    regions: tuple[Polygon, ...] = ()
+    ignore: tuple[Polygon, ...] = ()
+
+    @classmethod
+    def of(cls, camera: Camera) -> View:
+        """Take it from the settings of a camera."""
+        return cls(camera.regions, camera.ignore)
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """How to score: threads of all libraries together (0 means all cores), how far to search, and whose bundles.
+
+    The providers of ONNX Runtime come in the order in which they are tried, and the cores to keep to, if not all.
+
+    A parcel comes along with one item of `size` bytes: the `View` of each camera, a dictionary in JSON.
+    """
+
+    threads: int
+    search: SearchKind
+    size: int
+    trust: Trust = msgspec.field(default_factory=Trust)
+    providers: tuple[Provider, ...] = (CPU,)
+    affinity: tuple[int, ...] = ()
+
+
+class Attach(msgspec.Struct, frozen=True, tag=True):
+    """Frames will lie in this memory of so many bytes; its descriptor comes along."""
+
+    memory: int
+    size: int
+
+
+class Detach(msgspec.Struct, frozen=True, tag=True):
+    """No further job names this memory."""
+
+    memory: int
+
+
+class Job(msgspec.Struct, frozen=True, tag=True):
+    """Score the frame of `hw` pixels in a slot of a memory.
+
+    What is wanted beside the score is as in `Wanted`; no `detail_above` stands for infinity, which JSON does not have.
+    `t_ns` is the frame's `clock_ns`, and `content_id` as of `SharedFrame`.
+    """
+
+    number: int
+    camera: str
+    memory: int
+    slot: int
+    hw: tuple[int, int]
+    t_ns: int
+    threshold: float
+    detail_above: float | None
+    attach: frozenset[Attachable]
+    jpeg_quality: int
+    content_id: int | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is wanted beside the score."""
+        above = math.inf if self.detail_above is None else self.detail_above
+        return Wanted(self.threshold, above, self.attach, self.jpeg_quality)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Pixels and threshold: a frame with those of the last one has its result; None where that is not known."""
+        return None if self.content_id is None else (self.content_id, self.threshold)
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Put the bundle at `path` into service for these cameras; if it is bad, leave what they have."""
+
+    number: int
+    cameras: tuple[str, ...]
+    path: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An error that crosses from process to process.
+
+    Attributes:
+        kind: name of the class in `edge_config.errors`; empty for what no bundle is to blame for.
+        what, where, remedy: its parts.
+    """
+
+    kind: str
+    what: str
+    where: str = ""
+    remedy: str = ""
+
+    @classmethod
+    def of(cls, error: Exception, path: str = "") -> Refusal:
+        """Take an error apart that came up while the bundle at `path` was loaded."""
+        if isinstance(error, PatchedgeError):
+            return cls(type(error).__name__, error.what, error.where, error.remedy)
+        return cls("", f"cannot be loaded ({type(error).__name__}: {error})", path)
+
+    def error(self) -> PatchedgeError:
+        """Put the error together again."""
+        kinds = {kind.__name__: kind for kind in _all_below(PatchedgeError)}
+        return kinds.get(self.kind, BundleError)(self.what, where=self.where, remedy=self.remedy)
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `Load`: exactly one of the two is given."""
+
+    number: int
+    info: BundleInfo | None = None
+    refusal: Refusal | None = None
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `Job`: the result, or why there is none.
+
+    Where there are `sizes`, a parcel comes along with the bytes of each part of the result.
+    """
+
+    number: int
+    result: Result | None = None
+    problem: str = ""
+    sizes: tuple[int, ...] = ()
+
+
+ToWorker = Begin | Attach | Detach | Job | Load
+FromWorker = Loaded | Done
+
+
+def _all_below(kind: type[PatchedgeError]) -> list[type[PatchedgeError]]:
+    return [kind, *(deeper for below in kind.__subclasses__() for deeper in _all_below(below))]

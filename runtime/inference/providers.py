@@ -1,0 +1,109 @@
+"""Providers of ONNX Runtime: which of those that are wanted are there and start, the most wanted first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import onnxruntime
+
+from edge_config.errors import PatchedgeError, ProviderUnavailable
+from edge_config.saving import writing
+from edge_config.settings.sections import CPU, Provider
+from runtime.journal.file import default_path
+from runtime.scoring.embed import Embed
+
+_STATE = "{state}"
+
+_FOLDERS = ("trt_engine_cache_path", "trt_timing_cache_path")
+"""Options that name folders, which TensorRT does not make."""
+
+_WORDS = 200
+
+Start = Callable[[Path, int, Sequence[Provider]], Embed]
+"""Makes a session of a model, with so many threads, on the first of some providers."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A provider that is wanted and does not serve, and why."""
+
+    provider: str
+    why: str
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.provider}: {' '.join(self.why.split())[:_WORDS]}"
+
+
+def starting(
+    model: Path,
+    threads: int,
+    wanted: Sequence[Provider],
+    passed: list[PassedOver],
+    *,
+    start: Start | None = None,
+    present: Sequence[str] | None = None,
+) -> Iterator[Embed]:
+    """Start one provider after the other, for as long as more are asked for.
+
+    Args:
+        model: the file.
+        threads: of ONNX Runtime; 0 means all cores.
+        wanted: the providers.
+        passed: those that are not there or do not start are added to it.
+        start: starts one; by default an `Embed`.
+        present: names of those that are built in; by default as ONNX Runtime says.
+
+    Raises:
+        BundleGraphInvalid: not even the CPU takes the file.
+        ProviderUnavailable: none of them starts.
+    """
+    start = start or _start
+    present = onnxruntime.get_available_providers() if present is None else present
+    started = False
+    for number, provider in enumerate(wanted):
+        if provider.name not in present:
+            passed.append(PassedOver(provider.name, f"not in this ONNX Runtime {onnxruntime.__version__}"))
+            continue
+        try:
+            rest = [at_home(one) for one in wanted[number:] if one.name in present]
+            embed = start(model, threads, rest)
+        except Exception as error:
+            if provider.name == CPU.name:
+                raise
+            passed.append(PassedOver(provider.name, error.what if isinstance(error, PatchedgeError) else str(error)))
+            continue
+        started = True
+        yield embed
+    if not started:
+        why = "; ".join(map(str, passed))
+        raise ProviderUnavailable(f"no provider starts ({why})", remedy=f"add {CPU.name} to `providers`")
+
+
+def at_home(provider: Provider) -> Provider:
+    """Return a provider with `{state}` filled in, and its folders made.
+
+    Raises:
+        NotWritten: a folder cannot be made.
+    """
+    options = dict(provider.options)
+    for key, value in options.items():
+        if isinstance(value, str) and _STATE in value:
+            options[key] = value.replace(_STATE, str(default_path("device").parent))
+        if key in _FOLDERS:
+            with writing(str(options[key])):
+                Path(str(options[key])).mkdir(parents=True, exist_ok=True)
+    return msgspec.structs.replace(provider, options=options)
+
+
+def building(wanted: Sequence[Provider], present: Sequence[str] | None = None) -> list[str]:
+    """Name those of the wanted providers that are there and may build something at their first start."""
+    present = onnxruntime.get_available_providers() if present is None else present
+    return [provider.name for provider in wanted if provider.name != CPU.name and provider.name in present]
+
+
+def _start(model: Path, threads: int, providers: Sequence[Provider]) -> Embed:
+    return Embed(model, threads, providers=providers)

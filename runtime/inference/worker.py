@@ -1,0 +1,246 @@
+"""The inference worker, a process of its own: it scores the frames that lie in shared memory.
+
+Four threads: the main one reads what the parent says, one loads bundles, and two do a half of each frame's stages, so
+that a frame is embedded while the one before it is searched. A new bundle travels the same way as the frames, so that
+it takes over exactly between two of them. Whatever goes wrong beyond a single frame ends the process; the parent
+starts another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import mmap
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from edge_config.bundle.files import Bundle
+from edge_config.errors import MissingExtra
+from runtime.frame import BundleInfo, Image
+from runtime.inference.protocol import (
+    Attach,
+    Begin,
+    Detach,
+    Done,
+    FromWorker,
+    Job,
+    Load,
+    Loaded,
+    Refusal,
+    ToWorker,
+    View,
+)
+from runtime.process.affinity import keep_to
+from runtime.process.child import Link, LinkClosed, from_parent
+from runtime.process.memory_error import out_of_memory
+from runtime.process.parcel import pack, unpack
+from runtime.process.shared_memory import picture
+
+if TYPE_CHECKING:  # OpenCV and ONNX Runtime come while the parent is heard already
+    from runtime.inference.stages import Half, Stages, Succession
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """A bundle that is loaded and takes over with the next frame."""
+
+    number: int
+    info: BundleInfo
+    stages: dict[str, Stages]
+
+
+class Worker:
+    """Scores what the parent sends."""
+
+    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Succession] | None) -> None:
+        """Take the end of the socket, and what says how a bundle inspects; by default `service.inspects`."""
+        self._link = link
+        self._inspection = inspection
+        self._memories: dict[int, mmap.mmap] = {}
+        self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
+        self._stages: dict[str, Stages] = {}
+        self._overlap = True
+        self._begin: queue.SimpleQueue[tuple[Begin, dict[str, View]]] = queue.SimpleQueue()
+        self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
+        self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
+        self._second: queue.SimpleQueue[tuple[Job, Half | str] | _Swap] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Obey until the parent is gone."""
+        for loop in (self._load, self._embed, self._score):
+            threading.Thread(target=_or_die, args=(loop,), name=loop.__name__, daemon=True).start()
+        while True:
+            self._obey(*self._link.receive(None) or (None, []))
+
+    def _obey(self, message: Any, descriptors: list[int]) -> None:
+        match message:
+            case Job():
+                self._first.put((message, self._image(message)))
+            case Attach():
+                self._unmapped[message.memory] = descriptors.pop(), message.size
+            case Detach():
+                self._memories.pop(message.memory, None)  # unmapped with the last frame in it that is looked at
+                if message.memory in self._unmapped:
+                    os.close(self._unmapped.pop(message.memory)[0])
+            case Begin():
+                (views,) = unpack(descriptors, [message.size])
+                self._begin.put((message, msgspec.json.decode(views, type=dict[str, View])))
+            case Load():
+                self._loads.put(message)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _image(self, job: Job) -> Image | str:
+        """Look at a frame where it lies; text says why that cannot be."""
+        try:
+            self._map(job.memory)
+            return picture(self._memories[job.memory], job.slot, job.hw)
+        except OSError as error:
+            return f"shared memory cannot be mapped ({error.strerror})"
+        except (KeyError, ValueError):
+            return "no such place in shared memory"
+
+    def _map(self, memory: int) -> None:
+        """Map a memory with the first frame in it; where there is no room for it, with a later one."""
+        if memory in self._unmapped:
+            descriptor, size = self._unmapped[memory]
+            self._memories[memory] = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+            del self._unmapped[memory]
+            os.close(descriptor)
+
+    def _load(self) -> None:
+        try:
+            from runtime.inference import stages as service
+        except ModuleNotFoundError as error:
+            refusal = Refusal.of(MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[cpu]'"))
+            while True:
+                self._answer(Loaded(self._loads.get().number, refusal=refusal))
+        begin, views = self._begin.get()
+        self._overlap = begin.threads != 1
+        keep_to(begin.affinity)
+        inspection = self._inspection or service.inspects
+        serving = service.Service(begin.threads, begin.search, inspection, views, begin.trust, begin.providers)
+        while True:
+            load = self._loads.get()
+            try:
+                self._first.put(_Swap(load.number, *serving.load(load.cameras, load.path)))
+            except Exception as error:  # noqa: BLE001 - a bundle that can be read by halves breaks anything
+                self._answer(Loaded(load.number, refusal=Refusal.of(error, load.path)))
+
+    def _embed(self) -> None:
+        while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
+            self._hand_on(self._first_of(self._first.get()))
+
+    def _hand_on(self, item: tuple[Job, Half | str] | _Swap) -> None:
+        """Have the second half done while this thread begins the next first one; with one thread, do it."""
+        if self._overlap:
+            self._second.put(item)
+        else:
+            self._answer(*self._second_of(item))
+
+    def _first_of(self, item: tuple[Job, Image | str] | _Swap) -> tuple[Job, Half | str] | _Swap:
+        """Do the first half of a job, or put a bundle into service."""
+        match item:
+            case _Swap() as swap:
+                for camera, stages in swap.stages.items():
+                    self._stages[camera] = stages.take_over(self._stages.get(camera))
+                return swap
+            case job, image:
+                return job, self._half(job, image)
+
+    def _half(self, job: Job, image: Image | str) -> Half | str:
+        stages = self._stages.get(job.camera)
+        if isinstance(image, str):
+            return image
+        if stages is None:
+            return "no bundle in service"
+        try:
+            return stages.embed(image, job.t_ns, job.identity)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one frame that cannot be scored is no reason to score no others
+            return _in_words(error)
+
+    def _score(self) -> None:
+        while True:
+            self._answer(*self._second_of(self._second.get()))
+
+    def _second_of(self, item: tuple[Job, Half | str] | _Swap) -> tuple[FromWorker, Sequence[bytes]]:
+        """Do the second half of a job; or say that a bundle is in service, and no frame of the one before is left.
+
+        Returns:
+            The answer, and what goes with it.
+        """
+        match item:
+            case _Swap() as swap:
+                _give_back()
+                return Loaded(swap.number, info=swap.info), ()
+            case job, half:
+                return self._done(job, half)
+
+    def _done(self, job: Job, half: Half | str) -> tuple[Done, Sequence[bytes]]:
+        if isinstance(half, str):
+            return Done(job.number, problem=half), ()
+        try:
+            result, attached = half.stages.score(half, job.wanted)
+            return Done(job.number, result, sizes=tuple(map(len, attached))), attached
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            return Done(job.number, problem=_in_words(error)), ()
+
+    def _answer(self, message: FromWorker, attached: Sequence[bytes] = ()) -> None:
+        if not attached:
+            self._link.send(message)
+            return
+        parcel = pack(attached)
+        try:
+            self._link.send(message, [parcel])
+        finally:
+            os.close(parcel)
+
+
+def main(inspection: Callable[[Bundle], Succession] | None = None) -> None:
+    """Be the worker of the process that started this one."""
+    link = from_parent(sys.argv, ToWorker)
+    faulthandler.enable()
+    _or_die(Worker(link, inspection).run)
+
+
+def _or_die(loop: Callable[[], None]) -> None:
+    """Run what never ends, and end the process with it."""
+    code = 1
+    try:
+        loop()
+    except LinkClosed:
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - it ends here
+        if told := out_of_memory(error):
+            print(f"patchedge: inference worker: {told}", file=sys.stderr)
+        else:
+            traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _give_back() -> None:
+    """Have the system get back what a bundle held: the allocator would keep much of it, in pieces."""
+    with contextlib.suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _in_words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+if __name__ == "__main__":
+    main()

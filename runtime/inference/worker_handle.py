@@ -1,0 +1,203 @@
+"""One inference worker from its start to its end: its process, and what it owes an answer to."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from edge_config.wire.messages import MAX_BOXES
+from runtime.events import EngineLost, EngineRefused
+from runtime.frame import BundleInfo, SharedFrame, Wanted
+from runtime.inference.protocol import Done, FromWorker, Job, Load, Loaded, ToWorker
+from runtime.process.child import Link, LinkClosed, spawn
+from runtime.process.out_of_memory import Child, Kills
+from runtime.process.parcel import unpack
+
+Cause = Literal["crashed", "memory", "hung", "start"]
+
+
+class Lost(Exception):
+    """A worker cannot be used any more; `event` is what there is to tell."""
+
+    def __init__(self, event: EngineLost | EngineRefused) -> None:
+        super().__init__()
+        self.event = event
+
+
+def lost(cause: Cause, reason: str) -> Lost:
+    """Make an error of cause and reason, as in `EngineLost`."""
+    return Lost(EngineLost(cause, reason))
+
+
+class Life:
+    """A worker. The methods are for one thread at a time, but `receive`, which waits."""
+
+    def __init__(
+        self, command: Sequence[str], job_timeout_s: float, load_timeout_s: float, kills: Kills | None = None
+    ) -> None:
+        """Start the process; it dies with the thread that does this.
+
+        Args:
+            command: of the process.
+            job_timeout_s: a worker that owes an answer to a frame for so long is hung.
+            load_timeout_s: a worker that owes an answer to a `Load` for so long is hung.
+            kills: the kernel's count of those that it killed for want of memory.
+
+        Raises:
+            Lost: there is no process, no memory or no descriptor to be had.
+        """
+        try:
+            self._process, sock = spawn(command)
+        except OSError as error:
+            raise lost("start", f"cannot be started ({error.strerror})") from error
+        self._child = Child("worker", self._process, kills)
+        self._link: Link[FromWorker] = Link(sock, FromWorker)
+        self._job_timeout_s = job_timeout_s
+        self._load_timeout_s = load_timeout_s
+        self._answered_s = dict.fromkeys((Job, Load), 0.0)
+        self.jobs: dict[int, tuple[str, SharedFrame, float]] = {}
+        self.loads: dict[int, tuple[Load, float]] = {}
+        self.bundles: dict[str, BundleInfo] = {}
+        """Of the cameras that can be scored."""
+        self.starting: set[int] = set()
+        """Numbers of the loads that the worker starts with, and that are not answered."""
+        self.ready = False
+
+    def send(self, message: ToWorker, descriptors: Sequence[int] = ()) -> None:
+        """Send a message; where that is not possible, `receive` finds out."""
+        try:
+            self._link.send(message, descriptors)
+        except LinkClosed:
+            self._link.hang_up()
+
+    def submit(self, number: int, camera: str, frame: SharedFrame, hw: tuple[int, int], wanted: Wanted) -> None:
+        """Send a frame of the height and width `hw`, and what is wanted of it."""
+        self.jobs[number] = camera, frame, time.monotonic()
+        above = wanted.detail_above if math.isfinite(wanted.detail_above) else None
+        place = (frame.memory, frame.slot, hw)
+        told = (wanted.attach, wanted.jpeg_quality, frame.content_id)
+        self.send(Job(number, camera, *place, frame.clock_ns, wanted.threshold, above, *told))
+
+    def load(self, number: int, cameras: tuple[str, ...], path: str) -> None:
+        """Send a bundle."""
+        load = Load(number, cameras, path)
+        self.loads[number] = load, time.monotonic()
+        self.send(load)
+
+    def done(self, done: Done) -> tuple[str, SharedFrame]:
+        """Take a frame off the list; give it and its camera.
+
+        Raises:
+            Lost: it is not on the list.
+        """
+        if done.number not in self.jobs:
+            raise _senseless("an answer to no frame")
+        self._answered_s[Job] = time.monotonic()
+        camera, frame, _ = self.jobs.pop(done.number)
+        return camera, frame
+
+    def loaded(self, loaded: Loaded) -> tuple[Load, bool]:
+        """Take a bundle off the list; give what was sent, and whether the worker started with it.
+
+        Raises:
+            Lost: it is not on the list.
+        """
+        if loaded.number not in self.loads:
+            raise _senseless("an answer to no bundle")
+        self._answered_s[Load] = time.monotonic()
+        self._child.look()
+        load, _ = self.loads.pop(loaded.number)
+        starts = loaded.number in self.starting
+        self.starting.discard(loaded.number)
+        if loaded.info is not None:
+            self.bundles.update(dict.fromkeys(load.cameras, loaded.info))
+        return load, starts
+
+    def receive(self, timeout_s: float) -> tuple[Done | Loaded, tuple[bytes, ...]] | None:
+        """Wait for an answer, and the bytes of the parts of its result.
+
+        Raises:
+            LinkClosed: there will be none.
+            Lost: it makes no sense.
+        """
+        heard = self._link.receive(timeout_s)
+        if heard is None:
+            return None
+        message, descriptors = heard
+        try:
+            return message, unpack(descriptors, _sizes(message))
+        except (OSError, ValueError) as error:
+            raise _senseless(str(error)) from error
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def watch(self) -> None:
+        """Look whether an answer is overdue, and what memory loading takes.
+
+        Raises:
+            Lost: so it is.
+        """
+        now = time.monotonic()
+        jobs = [since for _, _, since in self.jobs.values()]
+        if jobs and now - max(jobs[0], self._answered_s[Job]) > self._job_timeout_s:
+            raise lost("hung", f"no answer to a frame in {self._job_timeout_s:g} s")
+        loads = [since for _, since in self.loads.values()]
+        if loads:
+            self._child.look()  # where memory is short, it is killed while it loads: afterwards nothing is known
+        if loads and now - max(loads[0], self._answered_s[Load]) > self._load_timeout_s:
+            raise lost("hung", f"a bundle not loaded in {self._load_timeout_s:g} s")
+
+    def hang_up(self) -> None:
+        """Make the worker end, and `receive` raise."""
+        self._link.hang_up()
+
+    def kill(self) -> None:
+        """End it without asking."""
+        self._process.kill()
+
+    def end(self) -> EngineLost:
+        """Free what it has, and say how it ended; for the thread that receives."""
+        self._link.close()
+        self._child.end()
+        bundles = tuple(info.path for info in self.bundles.values())
+        sent = tuple(load.path for load, _ in self.loads.values())
+        cameras = {camera for load, _ in self.loads.values() for camera in load.cameras} | set(self.bundles)
+        reason = self._child.killed_for_memory((*bundles, *sent), max(1, len(cameras)))
+        return EngineLost("memory", reason) if reason else EngineLost("crashed", _how(self._process))
+
+
+def _sizes(message: Done | Loaded) -> tuple[int, ...]:
+    """Give the sizes of the parts that come with an answer.
+
+    Raises:
+        ValueError: they are not those of its result.
+    """
+    if isinstance(message, Loaded):
+        return ()
+    parts, boxes = (message.result.parts, message.result.boxes) if message.result else ((), ())
+    if len(parts) != len(message.sizes) or len(boxes) > MAX_BOXES:
+        raise ValueError(f"{len(parts)} parts of {len(message.sizes)} sizes, {len(boxes)} boxes")
+    return message.sizes
+
+
+def _senseless(what: str) -> Lost:
+    """Make the error of a worker that says what makes no sense."""
+    return lost("crashed", f"it says what makes no sense: {what}")
+
+
+def _how(process: subprocess.Popen[bytes]) -> str:
+    code = process.returncode
+    if code is None:
+        return "the kernel holds it"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"ended by {signal.Signals(-code).name}"
+    return f"ended by signal {-code}"

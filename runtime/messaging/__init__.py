@@ -1,0 +1,1 @@
+"""ZeroMQ on the device: what is published, what is asked and answered."""

@@ -1,0 +1,1 @@
+"""Metrics, health, systemd, temperature, degradation."""

@@ -1,0 +1,1 @@
+"""Processes, memory, signals, threads and logs: nothing here knows of cameras."""

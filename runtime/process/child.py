@@ -1,0 +1,232 @@
+"""A child process and the socket to it: typed messages and descriptors both ways, and no child that outlives us.
+
+A packet is one message in JSON, a msgspec Struct of a tagged union, and the descriptors that go with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar
+
+import msgspec
+
+PACKET_BYTES = 1 << 16
+"""Longest message."""
+
+DESCRIPTORS = 8
+"""Most descriptors of one message."""
+
+SEND_S = 1.0
+"""A peer that has not read for so long that its queue is full, and does not for this time, counts as gone."""
+
+GRACE_S = 0.3
+"""A child ends by itself when its socket is closed; this is how long it may take."""
+
+KILLED_S = 0.2
+"""A killed process is gone after this time, unless the kernel holds it inside a driver."""
+
+LINE_BYTES = 1 << 16
+"""Longest line of a child's standard error that is handed on as a whole."""
+
+_RIGHTS_BYTES = socket.CMSG_LEN(DESCRIPTORS * array("i").itemsize)
+_PR_SET_PDEATHSIG = 1
+
+_readers: dict[int, threading.Thread] = {}  # of the standard errors of children, by process
+
+T = TypeVar("T")
+
+
+class LinkClosed(Exception):
+    """The other end is gone."""
+
+
+class Link(Generic[T]):
+    """One end of a seqpacket socket. Any thread may send; one thread receives, and that one closes."""
+
+    def __init__(self, sock: socket.socket, kinds: Any) -> None:
+        """Talk over `sock`; `kinds` is the union of tagged structs that may come."""
+        self._socket = sock
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kinds)
+        self._sending = threading.Lock()
+        self._closing = threading.Lock()
+        self._readable = select.poll()
+        self._readable.register(sock, select.POLLIN)
+
+    def send(self, message: msgspec.Struct, descriptors: Sequence[int] = (), *, wait_s: float = SEND_S) -> None:
+        """Send a message, and copies of some descriptors; a full queue is waited for, at most `wait_s`.
+
+        Raises:
+            LinkClosed: the peer is gone, or has not read for long.
+            ValueError: the message is longer than a packet may be.
+        """
+        packet = msgspec.json.encode(message)
+        if len(packet) > PACKET_BYTES:
+            raise ValueError(f"a message of {len(packet)} bytes does not fit in a packet")
+        with self._sending:
+            try:
+                self._send(packet, descriptors, wait_s)
+            except OSError as error:
+                raise LinkClosed(f"the peer does not read ({error.strerror or error})") from error
+
+    def receive(self, timeout_s: float | None) -> tuple[T, list[int]] | None:
+        """Wait for a message; None if there is none in time.
+
+        Args:
+            timeout_s: None waits for ever.
+
+        Returns:
+            The message, and its descriptors, which are the caller's to close.
+
+        Raises:
+            LinkClosed: the peer is gone and has said nothing more, or what it says makes no sense.
+        """
+        if not self._readable.poll(None if timeout_s is None else max(0.0, timeout_s * 1000)):
+            return None
+        packet, descriptors = self._read_packet()
+        try:
+            return self._decoder.decode(packet), descriptors
+        except msgspec.MsgspecError as error:
+            _close(descriptors)
+            if not packet:
+                raise LinkClosed("the peer is gone") from None
+            raise LinkClosed(f"not a message: {error}") from error
+
+    def hang_up(self) -> None:
+        """Have `receive` and `send` raise LinkClosed here and at the peer; any thread may."""
+        with self._closing, contextlib.suppress(OSError):  # the peer may have been first
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Free the socket; for the thread that receives."""
+        with self._sending, self._closing:
+            self._socket.close()
+
+    def _send(self, packet: bytes, descriptors: Sequence[int], wait_s: float) -> None:
+        # socket.send_fds and recv_fds of Python 3.10 and 3.11 take flags, and pass over them.
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
+        try:
+            self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            writable = select.poll()
+            writable.register(self._socket, select.POLLOUT)
+            writable.poll(wait_s * 1000)
+            self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
+
+    def _read_packet(self) -> tuple[bytes, list[int]]:
+        while True:
+            try:
+                packet, rights, marks, _ = self._socket.recvmsg(PACKET_BYTES, _RIGHTS_BYTES, socket.MSG_CMSG_CLOEXEC)
+            except ConnectionResetError:
+                continue  # said once, of a peer that went without having read all; what it said before is still there
+            except OSError as error:
+                raise LinkClosed("the peer is gone") from error
+            descriptors = array("i", b"".join(data for _, _, data in rights)).tolist()
+            if marks & socket.MSG_CTRUNC:
+                _close(descriptors)
+                raise LinkClosed("too many open files")
+            return packet, descriptors
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def module(name: str) -> tuple[str, ...]:
+    """Give the command that calls `main` of a module of ours, whatever lies in the working directory."""
+    root = str(Path(__file__).parents[2])
+    paths = f"import sys; sys.path[:] = filter(None, sys.path); {root!r} in sys.path or sys.path.insert(0, {root!r})"
+    return sys.executable, "-c", f"{paths}; from {name} import main; main()"
+
+
+def spawn(
+    command: Sequence[str], hide: Callable[[str], str] | None = None
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a child; it finds its end of a socket by `from_parent`.
+
+    To be called from a thread that outlives the child: the child dies with the thread that started it.
+
+    Args:
+        command: of the child.
+        hide: hides secrets in a line of what it writes to its standard error, which is ours otherwise.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with theirs:
+            number = theirs.fileno()
+            process = subprocess.Popen(
+                [*command, str(number), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # ours is for results, and a library's chatter is none
+                stderr=subprocess.PIPE if hide else None,
+                pass_fds=[number],
+            )
+    except BaseException:
+        ours.close()
+        raise
+    if hide:
+        name = f"stderr of {process.pid}"
+        reader = threading.Thread(target=_hand_on, args=(process.stderr, hide), name=name, daemon=True)
+        _readers[process.pid] = reader
+        reader.start()
+    return process, ours
+
+
+def _hand_on(stream: BinaryIO, hide: Callable[[str], str]) -> None:
+    """Write to our standard error what comes, to its end; read on where that fails, or the child blocks."""
+    with stream:
+        while line := stream.readline(LINE_BYTES):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                sys.stderr.write(hide(line.decode(errors="replace")))
+                sys.stderr.flush()
+
+
+def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> bool:
+    """Wait for a child whose socket is closed, kill it if it does not end, and reap it.
+
+    Returns:
+        Whether it is gone; not so if the kernel holds it inside a driver. Then `poll` it again later.
+    """
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    try:
+        process.wait(KILLED_S)
+    except subprocess.TimeoutExpired:
+        return False
+    if reader := _readers.pop(process.pid, None):
+        reader.join(KILLED_S)  # what it has written is there: this is for the last of it
+    return True
+
+
+def from_parent(arguments: Sequence[str], kinds: Any) -> Link[Any]:
+    """In a child, first of all: bind its life to the parent's, and give its end of the socket.
+
+    Args:
+        arguments: of the command line, the last two of which are from `spawn`.
+        kinds: the union of tagged structs that may come.
+    """
+    number, parent = (int(word) for word in arguments[-2:])
+    die_with_parent(parent)
+    os.set_inheritable(number, False)  # noqa: FBT003 - os takes it by place
+    return Link(socket.socket(fileno=number), kinds)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends; end now if it has ended."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:
+        os._exit(0)

@@ -1,0 +1,1 @@
+"""Can this picture be judged at all?"""

@@ -1,0 +1,154 @@
+"""The stage `inspect`: can this picture be judged at all? Frozen, dark, blurred and moved cameras are found here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_config.bundle.manifest import Scene
+from runtime.frame import Image
+from runtime.scene.frozen import Frozen
+from runtime.scene.thumbnail import Look, Placed, Shift, Thumbnail, look, shrink, size_for
+
+DARK_S, BLURRED_S, MOVED_S = 0.5, 1.0, 2.0
+"""A fault is found after so many seconds of it, and as many frames as `FRAMES`; frozen as frozen.py says."""
+LEFT_S = 0.5
+"""It is over after so many seconds without it, and as many frames as `FRAMES`."""
+FRAMES = 3
+"""One odd frame changes nothing."""
+
+LOOK_EVERY_S = 0.1
+"""A picture is looked at so often, and those between count as the one before: the states take longer anyway, and so the
+cost does not grow with the rate of a camera."""
+
+MOVED_EVERY_S = 0.25
+"""The place is looked for so often: a camera that was moved stays moved, and this is the dearest measurement."""
+MORE_LIKE, LEAST_LIKE = 0.2, 0.45
+"""Moved: the picture correlates with the shifted reference at least so, and by so much more than with the unshifted.
+Measured with people over half of the view: mostly 0.5 to 1.0 where the camera was moved, and never more than unshifted
+where it was not. Pictures that have nothing in common reach 0.4 by chance."""
+IN_PLACE = 0.3
+"""In place: no shift fits better, and the picture correlates with the reference at least so."""
+
+UNKNOWN_SCENE = Scene(luminance=(4.0, 251.0), sharpness=0.0, detail=0.0, shift=None)
+"""Where nothing was learnt: only what no scene looks like is a fault."""
+NO_CONTRAST = 0.5
+"""Grey levels: a thumbnail with less shows nothing, whatever was learnt."""
+
+Fault = Literal["dark", "blurred", "frozen", "moved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a picture cannot be judged: the state of its camera, and a reason for people."""
+
+    state: Fault
+    reason: str
+
+
+class _Latch:
+    """One fault with its hysteresis."""
+
+    def __init__(self, state: Fault, after_s: float) -> None:
+        self.state = state
+        self.finding: Finding | None = None
+        self._after_s = after_s
+        self._streak = 0
+        self._since_ns = 0
+
+    def __call__(self, t_mono_ns: int, reason: str | None) -> None:
+        """Take what one frame says: the reason of the fault, or None."""
+        if (reason is None) == (self.finding is None):
+            self._streak = 0
+            return
+        if not self._streak:
+            self._since_ns = t_mono_ns
+        self._streak += 1
+        lasted_s = (t_mono_ns - self._since_ns) / 1e9
+        if self._streak >= FRAMES and lasted_s >= (LEFT_S if reason is None else self._after_s):
+            self._streak = 0
+            self.finding = None if reason is None else Finding(self.state, reason)
+
+
+class Inspect:
+    """Looks at each frame of one camera, in order."""
+
+    def __init__(self, scene: Scene | None, reference: Thumbnail | None) -> None:
+        """Take what was learnt; None where nothing was.
+
+        Args:
+            scene: of the manifest.
+            reference: its thumbnail, uint8 [h, w].
+        """
+        self._frozen = Frozen()
+        self._is_dark = _Latch("dark", DARK_S)
+        self._is_blurred = _Latch("blurred", BLURRED_S)
+        self._is_frozen = _Latch("frozen", 0.0)
+        self._is_moved = _Latch("moved", MOVED_S)
+        self._looked_ns: int | None = None
+        self._placed_ns: int | None = None
+        self.learnt(scene, reference)
+
+    def learnt(self, scene: Scene | None, reference: Thumbnail | None) -> None:
+        """Go on with what another bundle learnt: a camera that is at fault stays so until its pictures are better."""
+        self._scene = scene or UNKNOWN_SCENE
+        self._size = None if reference is None else (reference.shape[0], reference.shape[1])
+        self._place = None if reference is None or self._scene.shift is None else Placed.of(reference)
+        if self._place is None:
+            self._is_moved = _Latch("moved", MOVED_S)
+
+    def __call__(self, image: Image, t_mono_ns: int) -> Finding | None:
+        """Give the fault of the camera, or None where the picture can be judged.
+
+        Args:
+            image: uint8 [H, W, 3] BGR.
+            t_mono_ns: the frame's clock, see `Frame.clock_ns`, nanoseconds.
+        """
+        if self._looked_ns is None or not 0 <= t_mono_ns - self._looked_ns < LOOK_EVERY_S * 1e9:
+            self._looked_ns = t_mono_ns
+            self._look_at(image, t_mono_ns)
+        return self._is_dark.finding or self._is_blurred.finding or self._is_frozen.finding or self._is_moved.finding
+
+    def _look_at(self, image: Image, t_mono_ns: int) -> None:
+        thumbnail = shrink(image, self._size or size_for(*image.shape[:2]))
+        seen = look(thumbnail)
+        dark, blurred = self._dark(seen), self._blurred(seen)
+        self._is_dark(t_mono_ns, dark)
+        self._is_blurred(t_mono_ns, blurred)
+        self._is_frozen(t_mono_ns, self._frozen(image, thumbnail, t_mono_ns))
+        if dark is None and blurred is None:  # else there is nothing to tell the place from
+            self._look_for_place(thumbnail, t_mono_ns)
+
+    def _dark(self, seen: Look) -> str | None:
+        least, most = self._scene.luminance
+        if seen.luminance < least:
+            return f"dark: mean grey level {seen.luminance:.0f}, at least {least:.0f} can be judged"
+        if seen.luminance > most:
+            return f"too bright: mean grey level {seen.luminance:.0f}, at most {most:.0f} can be judged"
+        return None
+
+    def _blurred(self, seen: Look) -> str | None:
+        if seen.contrast < NO_CONTRAST:
+            return "covered: no contrast"
+        if seen.detail < self._scene.detail:
+            return f"covered or defocused: detail {seen.detail:.3f}, at least {self._scene.detail:.3f} can be judged"
+        if seen.sharpness < self._scene.sharpness:
+            return f"defocused: sharpness {seen.sharpness:.3f}, at least {self._scene.sharpness:.3f} can be judged"
+        return None
+
+    def _look_for_place(self, thumbnail: Thumbnail, t_mono_ns: int) -> None:
+        if self._place is None or self._scene.shift is None:
+            return
+        if self._placed_ns is not None and t_mono_ns - self._placed_ns < MOVED_EVERY_S * 1e9:
+            return
+        self._placed_ns = t_mono_ns
+        shift = self._place.shift_of(Placed.of(thumbnail))
+        if is_moved(shift, self._scene.shift):
+            self._is_moved(t_mono_ns, f"shifted by {shift.share:.0%} of the width")
+        elif shift.share <= self._scene.shift and shift.here >= IN_PLACE:
+            self._is_moved(t_mono_ns, None)
+
+
+def is_moved(shift: Shift, limit: float) -> bool:
+    """Tell whether a picture lies more than `limit` of the width away from the reference, beyond doubt."""
+    return shift.share > limit and shift.there >= LEAST_LIKE and shift.there - shift.here >= MORE_LIKE

@@ -1,0 +1,1 @@
+"""From a picture to its score (PatchCore); the same on the device and at export."""

@@ -1,0 +1,80 @@
+"""From a camera frame to the input of the graph."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.manifest import Preprocessing
+from runtime.frame import Grid, Image
+from runtime.scoring import _pixels
+
+
+class Preprocess:
+    """Resize and crop as the manifest says. Colours and normalisation are inside the graph."""
+
+    def __init__(self, spec: Preprocessing) -> None:
+        """Take the preprocessing section of the manifest."""
+        self._resize_hw = spec.resize_hw
+        self._crop_hw = spec.crop_hw
+        self._offset = tuple((r - c) // 2 for r, c in zip(spec.resize_hw, spec.crop_hw, strict=True))
+
+    def __call__(self, image: Image) -> NDArray[np.uint8]:
+        """Give the input of the graph, uint8 [1, H, W, 3] BGR, for a picture uint8 [h, w, 3] BGR."""
+        height, width = self._resize_hw
+        if image.shape[:2] != (height, width):
+            image = _resize(image, height, width)
+        top, left = self._offset
+        crop_height, crop_width = self._crop_hw
+        return np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])[None]
+
+    def to_camera(self, patch: int, grid: Grid, frame_hw: tuple[int, int]) -> tuple[int, int]:
+        """Give the pixel (x, y) of the camera frame that lies under the centre of a patch.
+
+        Args:
+            patch: number of the patch, row by row.
+            grid: where patches lie.
+            frame_hw: height and width of the camera frame, pixels.
+        """
+        row, column = divmod(patch, grid.hw[1])
+        rows, columns = self.on_camera(grid.centers(), frame_hw)
+        return int(columns[column]), int(rows[row])
+
+    def on_camera(
+        self, shares: tuple[NDArray[np.float64], NDArray[np.float64]], frame_hw: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give where rows and columns of the graph's input lie on the camera frame.
+
+        Args:
+            shares: of the height and of the width of the input, float64 [n] each.
+            frame_hw: height and width of the camera frame, pixels.
+
+        Returns:
+            y and x in pixels of the frame, not rounded: pixel i reaches from i to i + 1.
+        """
+        rows, columns = (
+            (offset + share * crop) * frame / resized
+            for share, offset, crop, resized, frame in zip(
+                shares, self._offset, self._crop_hw, self._resize_hw, frame_hw, strict=True
+            )
+        )
+        return rows, columns
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width of the input of the graph, pixels."""
+        return self._crop_hw
+
+
+def _resize(image: Image, height: int, width: int) -> Image:
+    """Average where it shrinks in both directions, which would be blocky where it enlarges, else interpolate.
+
+    Both give the same pixels on every processor, and so the same scores. OpenCV's area kernel does not.
+    """
+    if image.shape[0] < height or image.shape[1] < width:
+        enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
+        return np.asarray(enlarged, dtype=np.uint8)
+    shrunk = np.empty((height, width, 3), dtype=np.uint8)
+    _pixels.shrink(np.ascontiguousarray(image), image.shape[0], image.shape[1], shrunk, height, width)
+    return shrunk

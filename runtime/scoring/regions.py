@@ -1,0 +1,119 @@
+"""Which patches of a camera's frames are judged: those whose centre lies in a region and in nothing to be ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.settings.problems import Problem
+from edge_config.settings.sections import Polygon
+from runtime.frame import Grid
+from runtime.scoring.preprocess import Preprocess
+
+
+class Regions:
+    """The judged patches of the frames of one camera, found once for each size of frames."""
+
+    def __init__(
+        self, regions: Sequence[Polygon], ignore: Sequence[Polygon], preprocess: Preprocess, grid: Grid
+    ) -> None:
+        """Take what the settings say.
+
+        Args:
+            regions: polygons in pixels of the camera frame; where there are none, all of it is judged.
+            ignore: polygons that are not.
+            preprocess: says where the graph's input lies on the frame.
+            grid: where patches lie on that.
+        """
+        self._regions = [np.asarray(corners, dtype=np.int32) for corners in regions]
+        self._ignore = [np.asarray(corners, dtype=np.int32) for corners in ignore]
+        self._preprocess = preprocess
+        self._grid = grid
+        self._frame_hw = (0, 0)
+        self._active = np.empty(0, dtype=np.bool_)
+
+    def active(self, frame_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """Tell of each patch whether it is judged, bool [patches], row by row; None where all are.
+
+        Args:
+            frame_hw: height and width of the frame, pixels.
+        """
+        if not self._regions and not self._ignore:
+            return None
+        if frame_hw != self._frame_hw:
+            rows, columns = self._preprocess.on_camera(self._grid.centers(), frame_hw)
+            self._active = np.array([self._is_judged(float(x), float(y)) for y in rows for x in columns])
+            self._frame_hw = frame_hw
+        return self._active
+
+    def _is_judged(self, x: float, y: float) -> bool:
+        return (not self._regions or _any_holds(self._regions, x, y)) and not _any_holds(self._ignore, x, y)
+
+
+class Looked(Protocol):
+    """What is said of the frames of a camera, in its settings or for the worker."""
+
+    @property
+    def regions(self) -> tuple[Polygon, ...]:
+        """Where is judged; everywhere, where there are none."""
+        ...
+
+    @property
+    def ignore(self) -> tuple[Polygon, ...]:
+        """Where is not."""
+        ...
+
+
+def find_blind(
+    camera: str, looked: Looked, preprocess: Preprocess, grid: Grid, frame_hw: tuple[int, int]
+) -> Iterator[Problem]:
+    """Find regions in which nothing can be seen, as no patch has its centre in them.
+
+    Args:
+        camera: its name.
+        looked: its regions. Where one of them reaches beyond the frame, they are for frames of another size: none is
+            found then, and the first frame decides.
+        preprocess: of its bundle.
+        grid: of its bundle.
+        frame_hw: height and width of its frames, pixels, as far as known.
+    """
+    height, width = frame_hw
+    if reach_beyond(looked, frame_hw):
+        return
+    rows, columns = preprocess.on_camera(grid.centers(), frame_hw)
+    centres = [(float(x), float(y)) for y in rows for x in columns]
+    seen = (
+        f"centres of patches lie from {columns[0]:.0f} to {columns[-1]:.0f} across and from {rows[0]:.0f} to "
+        f"{rows[-1]:.0f} down, {_step(columns):.0f} and {_step(rows):.0f} apart: move it or make it larger"
+    )
+    found = False
+    for at, outline in enumerate(looked.regions):
+        if not any(_any_holds([np.asarray(outline, dtype=np.int32)], x, y) for x, y in centres):
+            found = True
+            said = (
+                f"key `cameras.{camera}.regions[{at}]`: nothing is seen there of pictures of {width} x {height} pixels"
+            )
+            yield Problem(("cameras", camera, "regions", at), said, seen)
+    judged = Regions(looked.regions, looked.ignore, preprocess, grid).active(frame_hw)
+    if not found and judged is not None and not judged.any():
+        said = f"key `cameras.{camera}.ignore`: nothing is left to be judged"
+        yield Problem(("cameras", camera, "ignore"), said, "ignore less")
+
+
+def reach_beyond(looked: Looked, frame_hw: tuple[int, int]) -> bool:
+    """Return whether regions were drawn for larger frames than those of `frame_hw` (height and width, pixels)."""
+    corners = [corner for outline in (*looked.regions, *looked.ignore) for corner in outline]
+    return any(x > frame_hw[1] or y > frame_hw[0] for x, y in corners)
+
+
+def _step(places: NDArray[np.float64]) -> float:
+    return float(places[1] - places[0]) if len(places) > 1 else 0.0
+
+
+def _any_holds(polygons: list[NDArray[np.int32]], x: float, y: float) -> bool:
+    """Tell whether a point lies in one of these polygons, or on its edge."""
+    return any(cv2.pointPolygonTest(corners, (x, y), measureDist=False) >= 0 for corners in polygons)

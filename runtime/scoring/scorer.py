@@ -1,0 +1,61 @@
+"""The stages from a picture to its score, put together: the same on the device and at export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.settings.sections import CPU
+from runtime.frame import Grid, Image, Neighbours, Score
+from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.score import patch_map
+from runtime.search.full import Deciding
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """The stages from a picture to its score: the same four, in the same order, on the device and at export.
+
+    `search` looks at patches as far as the score needs; `whole` looks every patch up and remembers nothing, for maps
+    that are judged and for comparisons. `new_search` makes another `search`, which remembers nothing yet. `provider` of
+    ONNX Runtime computes `embed`; those in `passed_over`, a line each, would have been preferred.
+    """
+
+    preprocess: Preprocess
+    embed: Callable[..., NDArray[np.float32]]
+    search: Deciding
+    whole: Deciding
+    score: Callable[[NDArray[np.float32], Neighbours], Score]
+    grid: Grid
+    new_search: Callable[[], Deciding]
+    provider: str = CPU.name
+    passed_over: tuple[str, ...] = ()
+
+    def another(self) -> Scorer:
+        """Give the same stages, on the same parts, for another camera."""
+        return replace(self, search=self.new_search())
+
+    def __call__(self, image: Image) -> Score:
+        """Score a picture uint8 [H, W, 3] BGR."""
+        return self.judge(self.embed(self.preprocess(image)))
+
+    def judge(self, features: NDArray[np.float32]) -> Score:
+        """Score the patch features of a picture, float32 [patches, D]."""
+        return self.score(features, self.search(features))
+
+    def alert_map(self, features: NDArray[np.float32], score: Score, threshold: float) -> NDArray[np.float32]:
+        """Return the anomaly map of an alert, a value for each patch: for those below the threshold a bound below it.
+
+        Args:
+            features: of the frame, float32 [patches, D].
+            score: its score; what was not known of it until now is found.
+            threshold: on patch distances.
+
+        Returns:
+            float32 [rows, columns], in cells of the same size over the input of the graph.
+        """
+        self.search.refine(features, score.found, threshold)
+        return patch_map(score.distances, self.grid)

@@ -1,0 +1,166 @@
+"""From patch features to their nearest entries of the memory bank: the two full searches, and what they share.
+
+`GraphSearch` follows the HNSW graph: fast, and never below the true distance, but one patch in some hundreds may end
+far above it, and a score is a maximum over hundreds. `ExactSearch` compares with the whole bank and is the reference.
+A device uses neither alone, but `runtime.search.lazy`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import hnswlib
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.errors import BundleIndexInvalid
+from runtime.frame import Neighbours, Tier
+from runtime.search import _kernels
+
+K = TypeVar("K", bound=np.generic)
+
+ROUNDING = 2.0**-24
+"""Relative error of one float32 operation; a sum of n products is off by at most n of them."""
+
+TINY = float(np.finfo(np.float32).tiny)
+"""Squares below it lose digits, or become zero."""
+
+_ALL = np.empty(0, dtype=np.int64)  # for no rows in particular
+
+_EXACT_ROWS = 256  # patches compared at a time: the products with a large bank stay below some 100 MB
+
+
+class Search(Protocol):
+    """Anything that finds near entries of the bank for patch features float32 [patches, D]."""
+
+    def __call__(self, features: NDArray[np.float32]) -> Neighbours:
+        """Find one entry for each patch."""
+        ...
+
+
+class Deciding(Protocol):
+    """A search whose largest distances are exact, and others on request."""
+
+    def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
+        """Find one entry for each patch; with `active`, bool [patches], at least one, for those only."""
+        ...
+
+    def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Make every distance exact, in place, that is `at_least` or more."""
+        ...
+
+    def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Bring every distance whose true value is below `at_least` below it, in place; others may stay bounds."""
+        ...
+
+
+def distances(
+    features: NDArray[np.float32], entries: NDArray[np.float32], rows: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
+    """Give the distances, row by row, of features float32 [n, D] (or [D]) and entries, float32 [n].
+
+    Every distance that is compared comes from the same loop, so that the same two vectors always give the same number.
+
+    Args:
+        features: one for each entry, or one for all.
+        entries: float32 [n, D], or with `rows` the bank, float32 [k, D].
+        rows: int64 [n], of the bank.
+    """
+    apart = np.empty(len(entries) if rows is None else len(rows), dtype=np.float32)
+    rows = _ALL if rows is None else _plain(rows, np.int64)
+    _kernels.distances(features.shape[-1], _plain(features, np.float32), _plain(entries, np.float32), rows, apart)
+    return apart
+
+
+def _plain(array: NDArray[np.generic], kind: type[K]) -> NDArray[K]:
+    """Give an array as the loops take it: in C order, of this type."""
+    return np.ascontiguousarray(array, dtype=kind)
+
+
+class GraphSearch:
+    """Approximate nearest neighbour by hnswlib. Its distances are of real entries, so never below the true ones."""
+
+    def __init__(self, index: hnswlib.Index, *, ef: int, threads: int = 0) -> None:
+        """Search `index`, space l2, with a candidate list of `ef`; 0 threads means all cores."""
+        self._index = index
+        self._ef = ef
+        self._threads = threads or -1
+
+    @classmethod
+    def load(cls, path: Path, *, dimension: int, ef: int, threads: int = 0) -> GraphSearch:
+        """Load index.hnsw, whose header was checked before.
+
+        Raises:
+            BundleIndexInvalid: hnswlib does not take the file.
+        """
+        index = hnswlib.Index(space="l2", dim=dimension)
+        try:
+            index.load_index(str(path))
+        except RuntimeError as error:
+            raise BundleIndexInvalid(f"hnswlib refuses it ({error})", where=str(path)) from error
+        return cls(index, ef=ef, threads=threads)
+
+    def with_ef(self, ef: int) -> GraphSearch:
+        """Give a search of the same index with another candidate list."""
+        return GraphSearch(self._index, ef=ef, threads=max(self._threads, 0))
+
+    def __call__(self, features: NDArray[np.float32]) -> Neighbours:
+        """Find one entry for each patch."""
+        self._index.set_ef(self._ef)  # not saved in the file, and shared with those of another ef
+        labels, squares = self._index.knn_query(features, k=1, num_threads=self._threads)
+        return all_of(Tier.GRAPH, np.sqrt(squares[:, 0]), labels[:, 0].astype(np.int64))
+
+
+class ExactSearch:
+    """Nearest neighbour by comparing with every entry of the bank, float32 [k, D]; the first of equals."""
+
+    def __init__(self, bank: NDArray[np.float32]) -> None:
+        """Keep the bank and the squared norms of its entries."""
+        self._bank = bank
+        self._norms = np.einsum("kd,kd->k", bank, bank)
+        self._largest = float(self._norms.max())
+
+    def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
+        """Find the nearest entry for each patch."""
+        if active is not None:
+            return spread(self(features[active]), active)
+        parts = [self._nearest(features[row : row + _EXACT_ROWS]) for row in range(0, len(features), _EXACT_ROWS)]
+        index = np.concatenate(parts)
+        return all_of(Tier.EXACT, distances(features, self._bank, index), index)
+
+    def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Leave all as they are: exact."""
+
+    def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Leave all as they are: exact."""
+
+    def _nearest(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Compare by one matrix product, and what its rounding leaves open by the distances themselves."""
+        squares = self._norms - 2 * features @ self._bank.T  # but for |q|^2, which is the same for all entries
+        index = np.argmin(squares, axis=1).astype(np.int64)
+        least = squares[np.arange(len(index)), index]
+        limits = least + self._rounding(np.einsum("nd,nd->n", features, features))
+        near = squares <= limits[:, None]
+        for row in np.flatnonzero(np.count_nonzero(near, axis=1) > 1):
+            entries = np.flatnonzero(near[row])
+            index[row] = entries[np.argmin(distances(features[row], self._bank, entries))]
+        return np.asarray(index)
+
+    def _rounding(self, norms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bound how far two squared distances may change places, for patches with squared norms float32 [n]."""
+        terms = self._bank.shape[1] + 8  # the product, the norms, the sums and, at the end, the distances
+        return np.asarray(4 * terms * (ROUNDING * (norms + self._largest) + TINY), dtype=np.float32)
+
+
+def all_of(tier: Tier, distance: NDArray[np.float32], index: NDArray[np.int64]) -> Neighbours:
+    """Give neighbours that are all of one tier."""
+    return Neighbours(distance, index, np.full(len(index), tier, dtype=np.uint8))
+
+
+def spread(found: Neighbours, active: NDArray[np.bool_]) -> Neighbours:
+    """Put what was found of the active patches, bool [patches], in their places; the others are settled, at 0."""
+    distance, index = np.zeros(len(active), dtype=np.float32), np.zeros(len(active), dtype=np.int64)
+    tier = np.full(len(active), Tier.EXACT, dtype=np.uint8)
+    distance[active], index[active], tier[active] = found.distance, found.index, found.tier
+    return Neighbours(distance, index, tier, active)

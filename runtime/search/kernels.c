@@ -1,0 +1,605 @@
+/* The inner loops of the search: distances between rows of float32 arrays, and from these to the patches that decide.
+ *
+ * Vectors of eight floats, which the compiler lowers to what there is: AVX2 where an x86 has it, else SSE2; NEON on
+ * ARM. A distance is always computed by one function, in one order of operations, so that the same two rows give the
+ * same number wherever it is asked for.
+ *
+ * All functions take C-contiguous buffers. Sizes are checked here; what numbers mean is said in runtime/search/full.py and
+ * runtime/search/pruned.py, which call them.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define WIDTH 8
+#define BLOCK (2 * WIDTH)  /* rows of the bank whose bounds are computed together */
+#define STEP (8 * WIDTH)   /* elements after which a sum that is too large already is given up */
+#define BEAM 4             /* entries that a short walk keeps to go on from */
+#define WIDE_BEAM 32       /* and a long one */
+#define SEEN 1024          /* places for what a walk saw: when half are taken it ends, so one is always free */
+#define TOGETHER 32        /* patches that are compared with the bank at a time: its tables are read once for all */
+#define AHEAD 4            /* rows from the one that is fetched to the one in hand */
+#define CACHE_LINE 16      /* elements */
+#define SAFELY 0.9f        /* of the distance that will decide: below, a bound is low enough */
+
+typedef float Vector __attribute__((vector_size(WIDTH * sizeof(float))));
+typedef int32_t Mask __attribute__((vector_size(WIDTH * sizeof(int32_t))));
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* The loops for what every processor of a kind has, and on x86 for those that have AVX2. */
+#define NAMED(name) name##_plain
+#include "loops.h"
+#undef NAMED
+
+static float (*square)(const float *, const float *, Py_ssize_t, float) = square_plain;
+static int (*bound)(const float *, const float *, Py_ssize_t, float, int32_t *) = bound_plain;
+
+#if defined(__x86_64__)
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#define NAMED(name) name##_avx2
+#include "loops.h"
+#undef NAMED
+#pragma GCC pop_options
+
+static void choose_loops(void)
+{
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2")) {
+        square = square_avx2;
+        bound = bound_avx2;
+    }
+}
+#else
+static void choose_loops(void) {}
+#endif
+
+/* Have a row on its way from memory before it is needed: it may lie anywhere in a large bank. */
+INLINE void fetch(const float *row, Py_ssize_t size)
+{
+    for (Py_ssize_t i = 0; i < size; i += CACHE_LINE)
+        __builtin_prefetch(row + i);
+}
+
+/* Above the square of every distance that rounds to this one. */
+INLINE float enough_for(float distance)
+{
+    return distance * distance * 1.000001f + 1e-37f;
+}
+
+/* ---- the state of a search ---- */
+
+enum Tier { KNOWN, LISTED, BESIDE, WALKED, GRAPH, EXACT };  /* as in runtime/frame.py */
+
+struct Search {
+    Py_ssize_t count, size, stored, k;
+    const float *features, *bank;
+    float *distance;
+    int64_t *index;
+    uint8_t *tier;
+    float expected;  /* the distance that decided in the last frame */
+    float radius;    /* nothing is looked for that is farther: infinite, or all there is to know is whether it is */
+    /* What was near lately, see runtime/search/history.py; null without. */
+    const int64_t *history, *around;
+    Py_ssize_t length, neighbours;
+    /* The entries beside each, int32 [stored, each]; null without. */
+    const int32_t *beside;
+    Py_ssize_t each;
+    /* What runtime/search/pruned.py makes. */
+    const float *middles, *entries;
+    const int64_t *order;
+    const double *centre, *axes;
+    Py_ssize_t groups, columns;  /* columns: |m|^2, axes, rest; the middles have the radius besides */
+    double largest;  /* |m| */
+    Py_ssize_t compared;
+};
+
+/* What is nearer than this is looked for. */
+INLINE float radius_of(const struct Search *in, Py_ssize_t patch)
+{
+    return in->distance[patch] < in->radius ? in->distance[patch] : in->radius;
+}
+
+INLINE float apart(const struct Search *in, Py_ssize_t patch, int64_t entry, float enough)
+{
+    return sqrtf(square(in->features + patch * in->size, in->bank + entry * in->size, in->size, enough));
+}
+
+static void offer(struct Search *in, Py_ssize_t patch, int64_t entry)
+{
+    float distance = apart(in, patch, entry, enough_for(in->distance[patch]));
+    if (distance < in->distance[patch]) {
+        in->distance[patch] = distance;
+        in->index[patch] = entry;
+    }
+}
+
+/* ---- from what was near lately ---- */
+
+static void look_at_list(struct Search *in, Py_ssize_t patch)
+{
+    float enough = SAFELY * in->expected;
+    const int64_t *own = in->history + patch * in->length, *places = in->around + patch * in->neighbours;
+    for (Py_ssize_t i = 1; i < in->length; i++)
+        fetch(in->bank + own[i] * in->size, in->size);
+    for (Py_ssize_t i = 1; i < in->length && !(in->distance[patch] < enough); i++)
+        offer(in, patch, own[i]);
+    for (Py_ssize_t i = 0; i < in->neighbours && !(in->distance[patch] < enough); i++)
+        offer(in, patch, in->history[places[i] * in->length]);
+}
+
+/* ---- from entry to entry ---- */
+
+struct Walk {
+    float distance[WIDE_BEAM];
+    int64_t entry[WIDE_BEAM];
+    int gone_from[WIDE_BEAM];
+    int beam, kept, compared;
+    int64_t seen[SEEN];
+};
+
+/* Tell whether an entry is new to the walk, and remember it. */
+static int is_new(struct Walk *walk, int64_t entry)
+{
+    size_t place = (size_t)entry * 2654435761u % SEEN;
+    for (; walk->seen[place] >= 0; place = (place + 1) % SEEN)
+        if (walk->seen[place] == entry)
+            return 0;
+    walk->seen[place] = entry;
+    return 1;
+}
+
+/* Keep an entry among the nearest, in their order. */
+static void keep(struct Walk *walk, float distance, int64_t entry)
+{
+    int place = walk->kept < walk->beam ? walk->kept++ : walk->beam - 1;
+    for (; place > 0 && walk->distance[place - 1] > distance; place--) {
+        walk->distance[place] = walk->distance[place - 1];
+        walk->entry[place] = walk->entry[place - 1];
+        walk->gone_from[place] = walk->gone_from[place - 1];
+    }
+    walk->distance[place] = distance;
+    walk->entry[place] = entry;
+    walk->gone_from[place] = 0;
+}
+
+static void go_on_from(struct Walk *walk, const struct Search *in, Py_ssize_t patch, int64_t entry)
+{
+    const int32_t *next = in->beside + entry * in->each;
+    for (Py_ssize_t i = 0; i < in->each; i++)
+        fetch(in->bank + next[i] * in->size, in->size);
+    for (Py_ssize_t i = 0; i < in->each && walk->compared < SEEN / 2; i++) {
+        if (!is_new(walk, next[i]))
+            continue;
+        walk->compared++;
+        float farthest = walk->kept < walk->beam ? INFINITY : walk->distance[walk->beam - 1];
+        float distance = apart(in, patch, next[i], enough_for(farthest));
+        if (distance < farthest)
+            keep(walk, distance, next[i]);
+    }
+}
+
+/* From the known entry to those beside it in the bank, and on from the nearest of these. */
+static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
+{
+    struct Walk walk;
+    walk.beam = beam;
+    memset(walk.seen, -1, sizeof walk.seen);
+    walk.kept = walk.compared = 0;
+    is_new(&walk, in->index[patch]);
+    keep(&walk, in->distance[patch], in->index[patch]);
+    int place = 0;
+    while (place < walk.kept && walk.compared < SEEN / 2 && !(walk.distance[0] < SAFELY * in->expected)) {
+        if (walk.gone_from[place]) {
+            place++;
+            continue;
+        }
+        walk.gone_from[place] = 1;
+        go_on_from(&walk, in, patch, walk.entry[place]);
+        place = 0;
+    }
+    in->distance[patch] = walk.distance[0];
+    in->index[patch] = walk.entry[0];
+}
+
+/* ---- the whole bank ---- */
+
+struct Asked {
+    Py_ssize_t patch;
+    float *vector;  /* |q|^2, axes, rest, and the distance, which shrinks and counts for the radius */
+    double slack;
+    float limit;
+};
+
+static void set_limit(const struct Search *in, struct Asked *asked)
+{
+    float radius = radius_of(in, asked->patch);
+    asked->vector[in->columns] = radius;
+    asked->limit = (float)((double)radius * radius + asked->slack);
+}
+
+/* Prepare a patch as runtime/search/pruned.py prepares entries; its largest possible rounding goes into the limit. */
+static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, float *vector, double *room)
+{
+    const float *features = in->features + patch * in->size;
+    Py_ssize_t axes = in->columns - 2;
+    double norm = 0, inside = 0;
+    memset(room, 0, (size_t)axes * sizeof(double));
+    for (Py_ssize_t i = 0; i < in->size; i++) {
+        double centred = features[i] - in->centre[i];
+        norm += centred * centred;
+        for (Py_ssize_t axis = 0; axis < axes; axis++)
+            room[axis] += centred * in->axes[i * axes + axis];
+    }
+    for (Py_ssize_t axis = 0; axis < axes; axis++) {
+        inside += room[axis] * room[axis];
+        vector[1 + axis] = (float)room[axis];
+    }
+    vector[0] = 1;
+    vector[1 + axes] = (float)sqrt(norm > inside ? norm - inside : 0);
+    double distance = radius_of(in, patch), most = sqrt(norm) + in->largest;
+    double roundings = 4.0 * (double)(in->size + 8);  /* of the largest squares: a radius is at most twice a length */
+    asked->patch = patch;
+    asked->vector = vector;
+    asked->slack = roundings * (ldexp(distance * distance + norm + most * most, -24) + FLT_MIN) - norm;
+    set_limit(in, asked);
+}
+
+static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *asked)
+{
+    int32_t possible[BLOCK];
+    const float *entries = in->entries + group * in->columns * BLOCK;
+    if (!bound(entries, asked->vector, in->columns, asked->limit, possible))
+        return;
+    for (Py_ssize_t lane = 0; lane < BLOCK; lane++)
+        if (possible[lane] && in->order[group * BLOCK + lane] >= 0)
+            fetch(in->bank + in->order[group * BLOCK + lane] * in->size, in->size);
+    for (Py_ssize_t lane = 0; lane < BLOCK; lane++) {
+        int64_t entry = in->order[group * BLOCK + lane];
+        if (!possible[lane] || entry < 0)
+            continue;
+        in->compared++;
+        float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, enough_for(best));
+        if (distance < best || (distance == best && entry < in->index[asked->patch])) {
+            in->distance[asked->patch] = distance;
+            in->index[asked->patch] = entry;
+            set_limit(in, asked);
+        }
+    }
+}
+
+static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t count)
+{
+    for (Py_ssize_t start = 0; start < in->groups; start += BLOCK)
+        for (Py_ssize_t i = 0; i < count; i++) {
+            int32_t possible[BLOCK];
+            const float *middles = in->middles + start * (in->columns + 1);
+            if (in->radius < INFINITY && in->distance[asked[i].patch] < in->radius)
+                continue;  /* one that is nearer is enough */
+            if (!bound(middles, asked[i].vector, in->columns + 1, asked[i].limit, possible))
+                continue;
+            for (Py_ssize_t lane = 0; lane < BLOCK && start + lane < in->groups; lane++)
+                if (possible[lane])
+                    compare_group(in, start + lane, &asked[i]);
+        }
+}
+
+/* ---- best first ---- */
+
+/* Tell whether a patch comes before another: the larger distance, the first of equals; what is no number first. */
+INLINE int before(const struct Search *in, int64_t one, int64_t other)
+{
+    float a = in->distance[one], b = in->distance[other];
+    a = isnan(a) ? INFINITY : a;
+    b = isnan(b) ? INFINITY : b;
+    return a > b || (a == b && one < other);
+}
+
+static void sift(const struct Search *in, int64_t *heap, Py_ssize_t count, Py_ssize_t place)
+{
+    for (;;) {
+        Py_ssize_t first = place, left = 2 * place + 1;
+        for (Py_ssize_t child = left; child < left + 2 && child < count; child++)
+            if (before(in, heap[child], heap[first]))
+                first = child;
+        if (first == place)
+            return;
+        int64_t kept = heap[place];
+        heap[place] = heap[first];
+        heap[first] = kept;
+        place = first;
+    }
+}
+
+static void refine(struct Search *in, Py_ssize_t patch)
+{
+    if (in->tier[patch] == KNOWN)
+        look_at_list(in, patch);
+    else
+        walk_on(in, patch, in->tier[patch] == LISTED ? BEAM : WIDE_BEAM);
+    in->tier[patch]++;
+}
+
+/* Refine what is on top until the k largest distances, and all from `at_least` on, are exact.
+ *
+ * Patches that only know what is beside go to the bank as long as they are no more than `most`; then it returns, the
+ * patches that want a better bound first in the heap, and gives their number. */
+static Py_ssize_t settle(
+    struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, float *vectors, double *room)
+{
+    enum Tier enough = in->beside ? WALKED : LISTED;
+    struct Asked asked[TOGETHER];
+    for (;;) {
+        Py_ssize_t left = in->count, ready = 0, rough = 0;
+        for (Py_ssize_t i = 0; i < in->count; i++)
+            heap[i] = i;
+        for (Py_ssize_t place = in->count / 2; place-- > 0;)
+            sift(in, heap, in->count, place);
+        /* What was taken from the heap stands behind it. */
+        while (left && ready < TOGETHER && (in->count - left < in->k || !(in->distance[heap[0]] < at_least))) {
+            int64_t top = heap[0];
+            if (isnan(in->distance[top]))
+                in->tier[top] = EXACT;  /* no entry is nearer to it */
+            if (in->tier[top] < enough) {
+                refine(in, top);
+            } else {
+                if (in->tier[top] != EXACT) {
+                    rough += in->tier[top] < GRAPH;
+                    ask(in, &asked[ready], top, vectors + ready * (in->columns + 1), room);
+                    ready++;
+                }
+                heap[0] = heap[--left];
+                heap[left] = top;
+            }
+            sift(in, heap, left, 0);
+        }
+        if (!ready)
+            return 0;
+        if (rough > most) {
+            Py_ssize_t wanting = 0;
+            for (Py_ssize_t i = 0; i < ready; i++)
+                if (in->tier[asked[i].patch] < GRAPH)
+                    heap[wanting++] = asked[i].patch;
+            return wanting;
+        }
+        most -= rough;
+        compare_with_bank(in, asked, ready);
+        for (Py_ssize_t i = 0; i < ready; i++)
+            in->tier[asked[i].patch] = EXACT;
+    }
+}
+
+/* Find an entry that is nearer than `at_least` for every patch that has one; what there is else to know is left open. */
+static void tell_apart(struct Search *in, float at_least, float *vectors, double *room)
+{
+    struct Asked asked[TOGETHER];
+    Py_ssize_t ready = 0;
+    in->radius = at_least;
+    in->expected = at_least / SAFELY;  /* whoever is below is left alone */
+    for (Py_ssize_t patch = 0; patch < in->count; patch++) {
+        while (in->tier[patch] < LISTED && in->distance[patch] >= at_least)
+            refine(in, patch);
+        if (in->tier[patch] == EXACT || !(in->distance[patch] >= at_least))
+            continue;
+        ask(in, &asked[ready], patch, vectors + ready * (in->columns + 1), room);
+        if (++ready == TOGETHER) {
+            compare_with_bank(in, asked, ready);
+            ready = 0;
+        }
+    }
+    compare_with_bank(in, asked, ready);
+}
+
+/* ---- what Python calls ---- */
+
+static int refuse(const char *what)
+{
+    PyErr_SetString(PyExc_ValueError, what);
+    return 0;
+}
+
+static Py_ssize_t floats(const Py_buffer *buffer)
+{
+    return buffer->len / (Py_ssize_t)sizeof(float);
+}
+
+static Py_ssize_t numbers(const Py_buffer *buffer)
+{
+    return buffer->len / (Py_ssize_t)sizeof(int64_t);
+}
+
+/* Give the number of rows of so many floats, -1 where they are no whole rows. */
+static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t size)
+{
+    return size > 0 && floats(buffer) % size == 0 ? floats(buffer) / size : -1;
+}
+
+/* Tell whether all are from 0 to below `end`; without comparisons, which SSE2 has none of for 64 bits. */
+static int all_below(int64_t end, const int64_t *some, Py_ssize_t count)
+{
+    uint64_t signs = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        signs |= (uint64_t)some[i] | ((uint64_t)(end - 1) - (uint64_t)some[i]);
+    return signs >> 63 ? refuse("a number out of range") : 1;
+}
+
+static void release(Py_buffer *buffers, int count)
+{
+    for (int i = 0; i < count; i++)
+        PyBuffer_Release(&buffers[i]);
+}
+
+PyDoc_STRVAR(distances_doc, "distances(size, features, entries, rows, out): row by row, of features and entries.");
+
+static PyObject *distances(PyObject *self, PyObject *args)
+{
+    (void)self;
+    /* features float32 [n or 1, size], entries float32 [k, size], rows of these int64 [n] or empty: 0 to n - 1,
+     * out float32 [n] */
+    Py_buffer in[4];
+    Py_ssize_t size;
+    if (!PyArg_ParseTuple(args, "ny*y*y*w*", &size, &in[0], &in[1], &in[2], &in[3]))
+        return NULL;
+    const float *features = in[0].buf, *entries = in[1].buf;
+    const int64_t *rows = in[2].buf;
+    float *out = in[3].buf;
+    Py_ssize_t count = floats(&in[3]), asked = numbers(&in[2]);
+    Py_ssize_t patches = rows_of(&in[0], size), stored = rows_of(&in[1], size);
+    int each = patches == count;
+    int fits = (each || patches == 1) && stored >= 0 && (asked ? asked == count : stored == count || !count);
+    int good = fits ? all_below(stored, rows, asked) : refuse("arrays of other shapes");
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t i = 0; i < count; i++) {
+            if (asked && i + AHEAD < count)
+                fetch(entries + rows[i + AHEAD] * size, size);
+            const float *feature = features + (each ? i * size : 0), *entry = entries + (asked ? rows[i] : i) * size;
+            out[i] = sqrtf(square(feature, entry, size, INFINITY));
+        }
+        Py_END_ALLOW_THREADS
+    }
+    release(in, 4);
+    if (!good)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(learn_doc, "learn(history, rows, index): put entries in front of what patches remember.");
+
+static PyObject *learn(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_ssize_t length;
+    Py_buffer in[3];  /* history int64 [n, length], rows int64 [r], index int64 [r] */
+    if (!PyArg_ParseTuple(args, "nw*y*y*", &length, &in[0], &in[1], &in[2]))
+        return NULL;
+    int64_t *history = in[0].buf;
+    const int64_t *rows = in[1].buf, *index = in[2].buf;
+    Py_ssize_t count = numbers(&in[1]);
+    int fits = length > 0 && in[2].len == in[1].len;
+    int good = fits ? all_below(numbers(&in[0]) / length, rows, count) : refuse("arrays of other shapes");
+    for (Py_ssize_t i = 0; good && i < count; i++) {
+        int64_t *own = history + rows[i] * length;
+        Py_ssize_t place = 0;  /* of the entry, if it is known; else of the oldest */
+        while (place < length - 1 && own[place] != index[i])
+            place++;
+        memmove(own + 1, own, (size_t)place * sizeof(int64_t));
+        own[0] = index[i];
+    }
+    release(in, 3);
+    if (!good)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* What a search is asked for; where that is to tell patches apart, `k`, `most` and `rows` mean nothing. */
+enum Aim { SETTLE, TELL_APART };
+
+static PyObject *search_from_python(PyObject *args, enum Aim aim)
+{
+    /* features float32 [n, D], bank float32 [k, D]; in and out: distance float32 [n], index int64 [n], tier uint8 [n];
+     * history int64 [n, length] or empty, around int64 [n, a], beside int32 [k, b] or empty; middles float32
+     * [blocks, c + 1, BLOCK], entries float32 [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D],
+     * axes float64 [D, c - 2]; out: rows int64 [n]. */
+    enum {
+        FEATURES, BANK, DISTANCE, INDEX, TIER, HISTORY, AROUND, BESIDE_EACH, MIDDLES, ENTRIES, ORDER, CENTRE, AXES,
+        ROWS, ALL
+    };
+    Py_buffer in[ALL];
+    Py_ssize_t k, most;
+    float at_least, expected;
+    double largest;
+    if (!PyArg_ParseTuple(
+            args, "nnffdy*y*w*w*w*y*y*y*y*y*y*y*y*w*", &k, &most, &at_least, &expected, &largest, &in[FEATURES],
+            &in[BANK], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY], &in[AROUND], &in[BESIDE_EACH], &in[MIDDLES],
+            &in[ENTRIES], &in[ORDER], &in[CENTRE], &in[AXES], &in[ROWS]))
+        return NULL;
+    const Py_ssize_t count = floats(&in[DISTANCE]), size = in[CENTRE].len / (Py_ssize_t)sizeof(double);
+    const Py_ssize_t groups = numbers(&in[ORDER]) / BLOCK, stored = rows_of(&in[BANK], size);
+    struct Search search = {
+        .count = count, .size = size, .stored = stored, .k = k,
+        .features = in[FEATURES].buf, .bank = in[BANK].buf,
+        .distance = in[DISTANCE].buf, .index = in[INDEX].buf, .tier = in[TIER].buf, .expected = expected, .radius = INFINITY,
+        .history = in[HISTORY].len ? in[HISTORY].buf : NULL, .around = in[AROUND].buf,
+        .length = count ? numbers(&in[HISTORY]) / count : 0, .neighbours = count ? numbers(&in[AROUND]) / count : 0,
+        .beside = in[BESIDE_EACH].len ? in[BESIDE_EACH].buf : NULL,
+        .each = stored > 0 ? in[BESIDE_EACH].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
+        .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf,
+        .centre = in[CENTRE].buf, .axes = in[AXES].buf,
+        .groups = groups, .columns = groups ? floats(&in[ENTRIES]) / groups / BLOCK : 0, .largest = largest,
+    };
+    const Py_ssize_t across = (groups + BLOCK - 1) / BLOCK * BLOCK, columns = search.columns;
+    int fits = k > 0 && most >= 0 && stored > 0 && columns >= 2
+        && rows_of(&in[FEATURES], size) == count && numbers(&in[INDEX]) == count && in[TIER].len == count
+        && numbers(&in[ROWS]) == count && numbers(&in[HISTORY]) == count * search.length
+        && numbers(&in[AROUND]) == count * search.neighbours && (search.history || !search.neighbours)
+        && in[BESIDE_EACH].len == stored * search.each * (Py_ssize_t)sizeof(int32_t)
+        && numbers(&in[ORDER]) == groups * BLOCK && floats(&in[ENTRIES]) == groups * columns * BLOCK
+        && floats(&in[MIDDLES]) == across * (columns + 1)
+        && in[AXES].len == size * (columns - 2) * (Py_ssize_t)sizeof(double);
+    /* `beside` and `order` are as large as the bank: LazySearch and PrunedSearch see to them once. */
+    int good = fits ? all_below(stored, search.index, count) && all_below(stored, search.history, count * search.length)
+        && all_below(count, search.around, count * search.neighbours) : refuse("arrays of other shapes");
+    float *vectors = good ? PyMem_Malloc((size_t)(TOGETHER * (columns + 1)) * sizeof(float)) : NULL;
+    double *room = good ? PyMem_Malloc((size_t)columns * sizeof(double)) : NULL;
+    Py_ssize_t wanting = 0;
+    if (vectors && room) {
+        Py_BEGIN_ALLOW_THREADS
+        if (aim == SETTLE)
+            wanting = settle(&search, at_least, most, in[ROWS].buf, vectors, room);
+        else
+            tell_apart(&search, at_least, vectors, room);
+        Py_END_ALLOW_THREADS
+    } else if (good) {
+        PyErr_NoMemory();
+    }
+    int failed = !vectors || !room;
+    PyMem_Free(vectors);
+    PyMem_Free(room);
+    release(in, ALL);
+    return failed ? NULL : Py_BuildValue("nn", wanting, search.compared);
+}
+
+PyDoc_STRVAR(settle_doc, "settle(...): refine, best first, until what decides is exact; see runtime/search/pruned.py.");
+
+static PyObject *settle_from_python(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return search_from_python(args, SETTLE);
+}
+
+PyDoc_STRVAR(tell_apart_doc, "tell_apart(...): find which patches are nearer than a distance; as settle.");
+
+static PyObject *tell_apart_from_python(PyObject *self, PyObject *args)
+{
+    (void)self;
+    return search_from_python(args, TELL_APART);
+}
+
+static PyMethodDef methods[] = {
+    {"distances", distances, METH_VARARGS, distances_doc},
+    {"learn", learn, METH_VARARGS, learn_doc},
+    {"settle", settle_from_python, METH_VARARGS, settle_doc},
+    {"tell_apart", tell_apart_from_python, METH_VARARGS, tell_apart_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_kernels", "The inner loops of the search.", -1, methods, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__kernels(void)
+{
+    choose_loops();
+    PyObject *made = PyModule_Create(&module);
+    if (made && PyModule_AddIntConstant(made, "BLOCK", BLOCK) < 0) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    return made;
+}

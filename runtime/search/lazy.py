@@ -1,0 +1,153 @@
+"""The search of a device: no patch is searched further than the decision needs, and the score is that of an exact one.
+
+An approximate neighbour is never nearer than the true one, so any entry gives an upper bound, and only the largest
+distances decide. Best first: the patches with the highest bounds are refined, from entries known from the last frames
+over those beside them in the bank, or the HNSW graph, to the exact search, until those on top are exact. Every other
+patch's true distance is at most its bound, which is at most theirs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.frame import Neighbours, Tier
+from runtime.search.full import Search, all_of, distances, spread
+from runtime.search.history import History
+from runtime.search.pruned import Known, PrunedSearch
+
+_POINTLESS = 0.5
+"""Where more than this share of the patches had to be searched, the history did not pay: do without for some frames."""
+
+_LONGEST_REST = 32  # frames, until it is tried again
+
+_HOPEFUL = 8
+"""Times k: so many patches are compared with the whole bank on the word of a long walk alone; behind bounds that are as
+bad as that must mean, the graph is asked first. A fixed camera and a belt need a few times k and stay below it at the
+median; pictures of which no two are alike reach it now and then."""
+
+_NO_TABLE = np.empty(0, dtype=np.int32)
+
+
+class LazySearch:
+    """Nearest entries for the frames of one camera, exact where they decide."""
+
+    def __init__(
+        self,
+        graph: Search,
+        bank: NDArray[np.float32],
+        exact: PrunedSearch,
+        k: int = 1,
+        history: History | None = None,
+        neighbours: NDArray[np.int32] | None = None,
+    ) -> None:
+        """Take the tiers.
+
+        Args:
+            graph: finds any near entry; its numbers are used, not its distances.
+            bank: float32 [entries, D].
+            exact: over the same bank.
+            k: how many of the largest distances decide.
+            history: of the camera; without one every patch goes through the graph.
+            neighbours: for each entry those beside it, int32 [entries, b]; with a history only.
+
+        Raises:
+            ValueError: `neighbours` is of another bank: of another length, or with entries that this one does not have.
+        """
+        if neighbours is not None:
+            if len(neighbours) != len(bank):
+                raise ValueError(f"neighbours of {len(neighbours)} entries, the bank has {len(bank)}")
+            if neighbours.min() < 0 or neighbours.max() >= len(bank):
+                raise ValueError("neighbours that the bank does not have")
+        self._graph = graph
+        self._bank = bank
+        self._exact = exact
+        self._k = k
+        self._history = history
+        self._beside = _NO_TABLE if neighbours is None else np.ascontiguousarray(neighbours, dtype=np.int32)
+        self._expected = 0.0  # the k-th largest distance of the last frame: this one's will be about the same
+        self._rest = 0  # frames that the history sits out
+        self._last_rest = 0
+
+    def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
+        """Find one entry for each patch float32 [patches, D]; the k largest distances equal those of `ExactSearch`.
+
+        Args:
+            features: of all patches.
+            active: bool [patches], at least one: the patches that are searched; by default all.
+        """
+        trusts_history = self._history is not None and not self._history.empty and not self._rest
+        judged = features if active is None else features[active]
+        found = self._known(judged, active) if trusts_history else self._searched(judged)
+        found = found if active is None else spread(found, active)
+        self._settle(features, found, np.inf)
+        self._expected = self._least_that_decides(found)
+        self._learn(found, trusts_history)
+        return found
+
+    def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Make every distance exact, in place, that is `at_least` or more.
+
+        So the patches at or over a threshold are those of the exact search; elsewhere bounds below it remain.
+        """
+        self._settle(features, found, at_least)
+
+    def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Bring every distance whose true value is below `at_least` below it, in place.
+
+        So the patches at or over a threshold are those of the exact search, though their distances remain bounds.
+        """
+        self._exact.tell_apart(features, found, at_least=at_least, known=self._what_is_known())
+
+    def _known(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None) -> Neighbours:
+        """Bound the distances of the active patches, whose features these are, by the newest known entry."""
+        assert self._history is not None  # noqa: S101 - asked for only where there is one
+        index = self._history.newest if active is None else self._history.newest[active]
+        return all_of(Tier.KNOWN, distances(features, self._bank, index), index)
+
+    def _searched(self, features: NDArray[np.float32]) -> Neighbours:
+        """Bound every distance by the graph."""
+        index = self._graph(features).index.copy()  # it will be refined in place
+        return all_of(Tier.GRAPH, distances(features, self._bank, index), index)
+
+    def _settle(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
+        """Refine, best first, until the k largest distances, and those from `at_least` on, are exact."""
+        known = self._what_is_known()
+        most = _HOPEFUL * self._k
+        while len(self._exact.settle(features, found, k=self._k, at_least=at_least, known=known, most=most)):
+            likely = found.distance >= min(at_least, self._least_that_decides(found))
+            self._ask_graph(features, found, np.flatnonzero(likely & (found.tier < Tier.GRAPH)))
+
+    def _what_is_known(self) -> Known | None:
+        """Give what patches can look at before they are searched."""
+        if self._history is None or self._history.empty:
+            return None
+        return Known(self._history.entries, self._history.around, self._beside, self._expected)
+
+    def _ask_graph(self, features: NDArray[np.float32], found: Neighbours, rows: NDArray[np.int64]) -> None:
+        """Take the patches `rows` through the graph."""
+        index = self._graph(features[rows]).index
+        distance = distances(features[rows], self._bank, index)
+        nearer = distance < found.distance[rows]
+        found.distance[rows[nearer]], found.index[rows[nearer]] = distance[nearer], index[nearer]
+        found.tier[rows] = Tier.GRAPH
+
+    def _least_that_decides(self, found: Neighbours) -> float:
+        """Give the k-th largest of the exact distances: what is below cannot decide."""
+        exact = found.distance[found.tier == Tier.EXACT]
+        return float(np.partition(exact, -self._k)[-self._k]) if len(exact) >= self._k else 0.0
+
+    def _learn(self, found: Neighbours, trusted: bool) -> None:  # noqa: FBT001 - private
+        """Remember what was found, and judge whether remembering pays."""
+        if self._history is None:
+            return
+        learnt = found.tier > Tier.KNOWN
+        if found.active is not None and not self._history.empty:  # at first it learns something of every patch
+            learnt &= found.active
+        rows = np.flatnonzero(learnt)
+        self._history.learn(rows, found.index[rows])
+        if not trusted:
+            self._rest = max(0, self._rest - 1)
+        else:
+            self._last_rest = min(2 * self._last_rest + 1, _LONGEST_REST) if found.searched > _POINTLESS else 0
+            self._rest = self._last_rest

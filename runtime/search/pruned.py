@@ -1,0 +1,240 @@
+"""The exact nearest entries of a few patches, without the product with the whole bank.
+
+Along its principal axes a bank differs much, along the others little. Split a vector v into a part p along some axes
+and a rest of length r: then |q - m| is at least the distance of (p_q, r_q) and (p_m, r_m) (Cauchy-Schwarz). These
+shorter vectors are put into groups that lie close together, so that one comparison with the middle of a group, less its
+radius, passes over all of it. In the groups that are left these vectors bound each entry, and only those that could be
+nearer are compared in full.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.frame import Neighbours, Tier
+from runtime.search import _kernels
+from runtime.search.full import all_of
+
+SHARE = 0.95
+"""Of the bank's variance that the axes explain: on 48,000 x 176 they are 58, and some 400 entries are left to compare.
+"""
+
+_GROUPED_AXES = 16  # that the groups are made by
+_SAMPLE = 4096  # entries that the axes are computed from: any axes are right, these are good
+_ROWS = 2048  # of the bank at a time, so that no second copy of it is in memory
+_LARGER = 1 + 1e-6  # a length in float32 must not be below the true one
+
+
+class Known(NamedTuple):
+    """What is known of the patches of a camera before they are searched.
+
+    Attributes:
+        history: entries lately nearest, the newest first, int64 [n, length].
+        around: patches around each, int64 [n, a].
+        beside: entries beside each in the bank, int32 [k, b].
+        expected: the distance that decided in the last frame: whoever is well below it is left alone.
+    """
+
+    history: NDArray[np.int64]
+    around: NDArray[np.int64]
+    beside: NDArray[np.int32]
+    expected: float
+
+
+NOTHING_KNOWN = Known(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), 0.0)
+
+
+class PrunedSearch:
+    """Compare patches with every entry of the bank, float32 [k, D], that could be nearer than a known one.
+
+    Attributes:
+        compared: entries that were compared in full so far.
+    """
+
+    def __init__(self, bank: NDArray[np.float32]) -> None:
+        """Compute the axes and the tables."""
+        self.compared = 0
+        self._bank = np.ascontiguousarray(bank)
+        sample = bank[:: -(-len(bank) // _SAMPLE)].astype(np.float64)
+        self._centre = sample.mean(axis=0)
+        self._axes = _principal_axes(sample - self._centre)
+        self._order, self._middles, self._entries, self._largest = self._make_tables()
+
+    def __call__(
+        self, features: NDArray[np.float32], distance: NDArray[np.float32], index: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Give distance and number of the nearest entry of each patch float32 [n, D]; the first of equals.
+
+        Args:
+            features: patches.
+            distance: to a known entry of each, from `distances`, float32 [n].
+            index: the numbers of these, int64 [n].
+        """
+        found = all_of(Tier.GRAPH, distance.copy(), index.copy())
+        self.settle(features, found, k=len(features))
+        return found.distance, found.index
+
+    def settle(
+        self,
+        features: NDArray[np.float32],
+        found: Neighbours,
+        *,
+        k: int,
+        at_least: float = np.inf,
+        known: Known | None = None,
+        most: int = sys.maxsize,
+    ) -> NDArray[np.int64]:
+        """Refine in place, best first, until the k largest distances, and all from `at_least` on, are exact.
+
+        Args:
+            features: float32 [n, D].
+            found: distances to some entries, from `distances`.
+            k: at least 1.
+            at_least: smallest distance that is made exact whatever k is.
+            known: what patches of the tier `KNOWN` can look at first.
+            most: patches that may be compared with the bank without the graph's bound.
+
+        Returns:
+            Patches that should go through the graph first, int64 [m]; none if all is settled.
+        """
+        return self._run(_kernels.settle, k, most, at_least, features, found, known)
+
+    def tell_apart(
+        self, features: NDArray[np.float32], found: Neighbours, *, at_least: float, known: Known | None = None
+    ) -> None:
+        """Bring every distance whose true value is below `at_least` below it, in place.
+
+        That no entry is nearer is shown sooner than which one is the nearest, the more so the farther away a patch is.
+
+        Args:
+            features: float32 [n, D].
+            found: distances to some entries, from `distances`.
+            at_least: as a float32; what is not below it is left as it is.
+            known: what patches of the tier `KNOWN` can look at first.
+        """
+        self._run(_kernels.tell_apart, 1, 0, at_least, features, found, known)
+
+    def _run(
+        self,
+        loop: Callable[..., tuple[int, int]],
+        k: int,
+        most: int,
+        at_least: float,
+        features: NDArray[np.float32],
+        found: Neighbours,
+        known: Known | None,
+    ) -> NDArray[np.int64]:
+        """Run a loop of kernels.c, and give the patches that it names."""
+        known = known or NOTHING_KNOWN
+        rows = np.empty(len(features), dtype=np.int64)
+        named, compared = loop(
+            k,
+            most,
+            at_least,
+            known.expected,
+            self._largest,
+            np.ascontiguousarray(features),
+            self._bank,
+            found.distance,
+            found.index,
+            found.tier,
+            known.history,
+            known.around,
+            known.beside,
+            self._middles,
+            self._entries,
+            self._order,
+            self._centre,
+            self._axes,
+            rows,
+        )
+        self.compared += compared
+        return rows[:named]
+
+    def _split(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give |v|^2 of the centred vectors float32 [n, D], the part along the axes, and the length of the rest."""
+        centred = vectors - self._centre
+        inside = centred @ self._axes
+        norms = np.einsum("nd,nd->n", centred, centred)
+        rest = np.sqrt(np.maximum(norms - np.einsum("nd,nd->n", inside, inside), 0))
+        return np.column_stack((norms, inside, rest))
+
+    def _make_tables(self) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], float]:
+        """Put the entries into groups.
+
+        Returns:
+            order: entries, those of a group together, -1 where a group is not full, int64 [groups * BLOCK].
+            middles: of the groups, as `_middles` gives them, float32 [blocks, columns + 1, BLOCK].
+            entries: |m|^2, and -2 times the other columns of `_split`, float32 [groups, columns, BLOCK].
+            The largest |m|.
+        """
+        starts = range(0, len(self._bank), _ROWS)
+        vectors = np.concatenate(
+            [self._split(self._bank[start : start + _ROWS]).astype(np.float32) for start in starts]
+        )
+        largest = float(np.sqrt(vectors[:, 0].max()))
+        order = _order(vectors[:, 1 : 1 + _GROUPED_AXES])
+        vectors = vectors[order]
+        middles = _middles(vectors[:, 1:])
+        vectors[:, 1:] *= -2
+        missing = np.arange(len(order)) >= len(self._bank)
+        order[missing] = -1
+        vectors[missing, 0] = np.inf
+        return order, middles, _side_by_side(vectors), largest
+
+
+def _principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the fewest orthonormal axes, float64 [D, axes], that explain `SHARE` of the variance of [n, D]."""
+    variances, axes = np.linalg.eigh(centred.T @ centred)  # the smallest first
+    explained = np.cumsum(variances[::-1])
+    count = int(np.searchsorted(explained, SHARE * explained[-1])) + 1
+    return np.ascontiguousarray(axes[:, ::-1][:, :count])
+
+
+def _order(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Order points float32 [n, axes] so that those of a group lie close together; the last one fills the last group.
+
+    All parts are halved at once, each along the axis on which it is widest, until they are groups.
+    """
+    group = _kernels.BLOCK
+    order = np.arange(len(points))
+    starts = np.zeros(1, dtype=np.int64)
+    span = 2.0 * np.ptp(points) + 1.0
+    while True:
+        sizes = np.diff(starts, append=len(points))
+        large = sizes > group
+        if not large.any():
+            return np.pad(order, (0, -len(order) % group), mode="edge")
+        inside = points[order]
+        lowest, highest = np.minimum.reduceat(inside, starts), np.maximum.reduceat(inside, starts)
+        widest = np.argmax(highest - lowest, axis=1)
+        part = np.repeat(np.arange(len(starts)), sizes)
+        along = inside[np.arange(len(order)), widest[part]]
+        order = order[np.argsort(along + part * span)]  # part after part
+        halves = starts + -(-sizes // (2 * group)) * group
+        starts = np.sort(np.concatenate((starts, halves[large])))
+
+
+def _middles(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give middle and radius of each group of vectors, in the form in which a patch is compared with entries.
+
+    |q - c| - radius <= d is the same as |c|^2 - radius^2 - 2 q . c - 2 radius d <= d^2 - |q|^2.
+    """
+    points = vectors.reshape(-1, _kernels.BLOCK, vectors.shape[1])
+    middles = points.mean(axis=1, dtype=np.float64)
+    radii = np.sqrt(np.square(points - middles[:, None]).sum(axis=2).max(axis=1)) * _LARGER
+    norms = np.einsum("nd,nd->n", middles, middles)
+    table = np.column_stack((norms - radii**2, -2 * middles, -2 * radii)).astype(np.float32)
+    missing = np.zeros((-len(table) % _kernels.BLOCK, table.shape[1]), dtype=np.float32)
+    missing[:, 0] = np.inf
+    return _side_by_side(np.concatenate((table, missing)))
+
+
+def _side_by_side(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lay out rows [n, columns] block by block, column after column."""
+    return np.ascontiguousarray(rows.reshape(-1, _kernels.BLOCK, rows.shape[1]).transpose(0, 2, 1))

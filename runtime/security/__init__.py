@@ -1,0 +1,1 @@
+"""Keys, access, and trust in bundles."""

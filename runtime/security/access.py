@@ -1,0 +1,227 @@
+"""Who may connect, and what for: CURVE keys on the device's sockets, and a folder with its clients' public keys.
+
+`clients/view` holds the keys of those who may look, `clients/operate` of those who may also give orders; keys directly
+in `clients` may look.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
+
+import structlog
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils import z85
+
+from edge_config.errors import KeysInvalid
+from edge_config.settings.sections import Security
+from edge_config.wire.requests import Role
+from runtime.security import keys
+
+DOMAIN = b"patchedge"
+"""Of sockets that all clients may use alike."""
+
+REQUESTS_DOMAIN = b"patchedge.requests"
+"""Of sockets whose messages carry the client's key as "User-Id". ZeroMQ 4.3.5 loses messages of such a connection where
+`RCVHWM` is 1, as it is for events."""
+
+_MOST_TOLD = 100  # clients without access that are logged; more are only counted
+
+_FOLDERS: tuple[Role, ...] = get_args(Role)
+"""Folders within that of the clients; a key in both has the last one's role."""
+
+_Found = dict[Path, tuple[int, int, int]]
+"""Files of the folder and of the roles' folders: inode, size and time of the last change."""
+
+
+class Access:
+    """Lets in whose public key lies in the folder, and nobody else; without keys in the settings it does nothing.
+
+    Use it from one thread. Close it after the sockets that it guards, and before the context.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], security: Security) -> None:
+        """Read the keys, and start to decide who is let in.
+
+        Args:
+            context: that all guarded sockets belong to.
+            security: the settings.
+
+        Raises:
+            KeysInvalid: the secret key is missing, is no key, or others can read it; or others can write the folder.
+        """
+        self._zap: _Zap | None = None
+        self._found: _Found = {}
+        self._told_of_roles = False
+        if security.secret_key is None or security.clients is None:
+            return
+        keys.need_curve()
+        self._public, self._secret = keys.load_secret(Path(security.secret_key))
+        self._clients = Path(security.clients)
+        for folder in (self._clients, *(self._clients / role for role in _FOLDERS)):
+            _check_folder(folder)
+        self._zap = _Zap(context)
+        self._read(_files(self._clients))
+        self._zap.start()
+
+    @property
+    def encrypted(self) -> bool:
+        """Tell whether there are keys."""
+        return self._zap is not None
+
+    @property
+    def denied(self) -> int:
+        """Count the connections that were turned away because of their key."""
+        return 0 if self._zap is None else self._zap.denied
+
+    def role_of(self, key: str) -> Role | None:
+        """Return the role that a client's public key (Z85) has now; None if it may not connect. Any thread may ask."""
+        return None if self._zap is None else self._zap.allowed.get(key.encode("ascii", "replace"))
+
+    def guard(self, socket: zmq.Socket[bytes]) -> None:
+        """Have a socket encrypt and ask who may connect; call it before `bind`."""
+        if self._zap is None:
+            return
+        socket.set(zmq.CURVE_SERVER, 1)
+        socket.set(zmq.CURVE_PUBLICKEY, self._public)
+        socket.set(zmq.CURVE_SECRETKEY, self._secret)
+        socket.set(zmq.ZAP_DOMAIN, REQUESTS_DOMAIN if socket.type == zmq.ROUTER else DOMAIN)
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)  # if nobody is there to decide, nobody is let in: ZeroMQ would let in all
+
+    def refresh(self) -> bool:
+        """Read the folder anew if it has changed.
+
+        Returns:
+            Whether a key has gone. Who is connected with it stays so until the sockets are bound anew. Who waits with a
+            new key gets in at the next try, within some seconds.
+        """
+        if self._zap is None or (found := _files(self._clients)) == self._found:
+            return False
+        before = self._zap.allowed
+        self._read(found)
+        return bool(before.keys() - self._zap.allowed.keys())
+
+    def close(self) -> None:
+        """Stop deciding: nobody new is let in."""
+        if self._zap is not None:
+            self._zap.stop()
+
+    def _read(self, found: _Found) -> None:
+        """Read the keys of the files; what is none is told once, and passed over."""
+        assert self._zap is not None  # noqa: S101 - for the type checker
+        log = structlog.get_logger()
+        allowed: dict[bytes, Role] = {}
+        for path, of_file in sorted(found.items(), key=lambda one: _FOLDERS.index(self._role(one[0]))):
+            key, problem = _public_key(path)
+            if key is not None:
+                role = self._role(path)
+                if allowed.get(key, role) != role:
+                    remedy = "remove it from the one that is not meant"
+                    log.warning(
+                        "a key is in the folders of both roles: it may give orders", file=str(path), remedy=remedy
+                    )
+                allowed[key] = role
+            elif self._found.get(path) != of_file:
+                log.warning("file among the clients' keys is passed over", problem=problem)
+        if not allowed:
+            log.warning("nobody may connect: there is no client's public key", folder=str(self._clients))
+        if not self._told_of_roles and any(path.parent == self._clients for path in found):
+            self._told_of_roles = True
+            more = f"keys of those who give orders belong into {self._clients / 'operate'}"
+            log.warning("keys directly in the clients' folder may view, and nothing else", remedy=more)
+        self._found = found
+        self._zap.allow_keys(allowed)
+
+    def _role(self, path: Path) -> Role:
+        """Return the role that the place of a file gives."""
+        return "operate" if path.parent == self._clients / "operate" else "view"
+
+
+class _Zap(ThreadAuthenticator):
+    """The thread that ZeroMQ asks who may connect (ZAP, RFC 27): those whose key is allowed, and nobody else.
+
+    It says 300 (later, perhaps) where its base class would say 400: after that ZeroMQ's clients never try again, and
+    would be deaf for ever because their key came a moment late. So they try every `HANDSHAKE_IVL`. And it answers
+    everything once, or it could answer nothing more.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        super().__init__(context)
+        self.allowed: Mapping[bytes, Role] = {}
+        self.denied = 0
+        self._told: set[bytes] = set()
+
+    def allow_keys(self, allowed: Mapping[bytes, Role]) -> None:
+        """Let in these public keys, in Z85, each with its role."""
+        self._told = set()
+        self.allowed = allowed
+
+    async def handle_zap_message(self, msg: list[bytes]) -> None:
+        """Answer a question."""
+        request, verdict, user = msg[1] if len(msg) > 1 else b"", b"300", b""
+        if self._may(msg):
+            verdict, user = b"200", z85.encode(msg[-1]) if msg[2] == REQUESTS_DOMAIN else b""
+        else:
+            self.denied += 1
+        self.zap_socket.send_multipart([b"1.0", request, verdict, b"", user, b""])
+
+    def _may(self, msg: Sequence[bytes]) -> bool:
+        try:
+            version, _request, domain, address, _identity, mechanism, key = msg
+        except ValueError:
+            return False
+        if (version, mechanism) != (b"1.0", b"CURVE") or domain not in {DOMAIN, REQUESTS_DOMAIN}:
+            return False
+        if len(key) != keys.KEY_BYTES:
+            return False
+        public = z85.encode(key)
+        if public in self.allowed:
+            return True
+        if public not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(public)
+            who = {"address": address.decode("ascii", "replace"), "public_key": public.decode("ascii")}
+            structlog.get_logger().warning("a client was turned away: its key is not among the clients' keys", **who)
+        return False
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder in which everybody may put a key."""
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return  # not there yet: nobody may connect
+    if mode & stat.S_IWOTH:
+        raise KeysInvalid("everybody may put keys into this folder", where=str(folder), remedy=f"chmod o-w {folder}")
+
+
+def _public_key(path: Path) -> tuple[bytes | None, str]:
+    """Read a public key; None, and why, if it is none."""
+    if path.suffix != keys.PUBLIC:
+        return None, f"{path}: not the name of a public key; name it NAME{keys.PUBLIC}"
+    try:
+        return keys.load_public(path), ""
+    except KeysInvalid as error:
+        return None, str(error)
+
+
+def _files(folder: Path) -> _Found:
+    """Find the files of a folder and of the roles' folders in it; none of those that cannot be read."""
+    roles = [folder / role for role in _FOLDERS]
+    found: list[Path] = []
+    for one in (folder, *roles):
+        with suppress(OSError):
+            found += sorted(path for path in one.iterdir() if not path.name.startswith(".") and path not in roles)
+    return {path: _identity(path) for path in found}
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """Tell one state of a file from another; a link that leads nowhere is in a state too."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,1 @@
+"""What the tools `bench`, `probe` and `record` do."""
