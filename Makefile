@@ -30,7 +30,7 @@ test: setup  ## run the tests
 	$(BIN)/python -m pytest
 
 test-pythons: setup  ## install the device half by README's line on each Python from 3.10 to 3.13 that is here, and use it
-	$(BIN)/python -m tests.pythons
+	$(BIN)/python -m tests.programs.pythons
 
 $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-timm.txt
 	$(PYTHON) -m venv $(TIMM)
@@ -39,7 +39,7 @@ $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scor
 	@touch $@
 
 test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch that torchvision matches
-	$(TIMM)/bin/python -m pytest tests/networks
+	$(TIMM)/bin/python -m pytest tests/network/test_timm.py
 
 lint: setup  ## ruff, mypy (strict) and import-linter
 	$(BIN)/ruff check .
@@ -51,29 +51,29 @@ format: setup  ## let ruff format the code
 	$(BIN)/ruff format .
 
 soak: setup  ## faults of all kinds against the real runtime, and a table of them; MINUTES=10, SOAK_OPTIONS=--help
-	$(BIN)/python -m tests.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)
+	$(BIN)/python -m tests.programs.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)
 
 fuzz: setup  ## all readers under atheris, MINUTES=10 each; READER=manifest for one of them
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris==3.0.0'
-	$(BIN)/python -m tests.fuzz.run $(READER) --minutes $(MINUTES)
+	$(BIN)/python -m tests.programs.fuzz.run $(READER) --minutes $(MINUTES)
 
 bench: setup  ## accuracy, alerts and speed on the real pictures in DATA, from published scores
-	$(BIN)/python -m tests.bench.accuracy $(DATA)
+	$(BIN)/python -m tests.programs.bench.accuracy $(DATA)
 
 bench-frame: setup  ## what a frame costs beside the bare network: fixed camera, pictures in random order, belt (20 minutes)
-	$(BIN)/python -m tests.bench.frame $(DATA) build/frame
+	$(BIN)/python -m tests.programs.bench.frame $(DATA) build/frame
 
 bench-topology: setup  ## what the processes cost beside threads of one process: after bench-frame, on its bundle
-	$(BIN)/python -m tests.bench.topology build/frame/office.bundle build/frame/sources/office
+	$(BIN)/python -m tests.programs.bench.topology build/frame/office.bundle build/frame/sources/office
 
 bench-delivery: setup  ## do alerts arrive? everything is killed while they are counted (6 minutes); DELIVERY_OPTIONS=--help
-	$(BIN)/python -m tests.bench.delivery $(DELIVERY_OPTIONS)
+	$(BIN)/python -m tests.programs.bench.delivery $(DELIVERY_OPTIONS)
 
 bench-coreset: setup  ## coreset selection against the plain loop, and a million patches within 4 GiB
-	$(BIN)/python -m tests.bench.coreset
+	$(BIN)/python -m tests.programs.bench.coreset
 
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; stop and go on as you like
-	$(BIN)/python -m tests.bench.table $(DATA) build/accuracy.jsonl
+	$(BIN)/python -m tests.programs.bench.table $(DATA) build/accuracy.jsonl
 
 $(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
@@ -82,10 +82,10 @@ $(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/sco
 	@touch $@
 
 bench-peers: $(PEERS)/.installed  ## anomalib beside ours in one run, in an environment of its own (2.2 GB); PEERS_OPTIONS=--help
-	$(PEERS)/bin/python -m tests.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
+	$(PEERS)/bin/python -m tests.programs.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
 
 arm64: setup  ## build Dockerfile.arm64 under emulation, run it, compare its scores; as root, half an hour; ARM64_OPTIONS=--help
-	$(BIN)/python -m tests.arm64.run --demo $(DEMO) $(ARM64_OPTIONS)
+	$(BIN)/python -m tests.programs.arm64.run --demo $(DEMO) $(ARM64_OPTIONS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build runtime/*/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

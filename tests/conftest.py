@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import make_bundle
+from tests.support.tiny import make_bundle
 
 for _number in signal.valid_signals():  # what `make test &` and nohup ignore would be ignored by all that tests start
     if signal.getsignal(_number) == signal.SIG_IGN and _number not in {signal.SIGPIPE, signal.SIGXFSZ}:

@@ -1,0 +1,314 @@
+"""What subscribers are told of one camera: a state by its gravest cause, and no frame `normal` that was not scored."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from edge_config.wire.messages import Part
+from runtime.alerts.camera_state import Watched
+from runtime.frame import Result, SharedFrame, Wanted
+from tests.support.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
+
+GOOD = Result(value=NORMAL, peak_xy=(3, 4))
+BAD = Result(value=STRANGE, peak_xy=(3, 4))
+DARK = Result(scene="dark", scene_reason="grey 3")
+
+
+@pytest.fixture
+def publisher() -> Publisher:
+    """Give a publisher that keeps what it is told."""
+    return Publisher()
+
+
+@pytest.fixture
+def camera(publisher: Publisher) -> Watched:
+    """Give a camera that is live, with a bundle."""
+    watched = Watched("top", publisher, EVERY_RUN)
+    watched.serve(OLD)
+    watched.connect("live", "delivers pictures")
+    return watched
+
+
+def test_gravest_cause_is_the_state(publisher: Publisher, camera: Watched) -> None:
+    """What cannot be scored at all comes before the connection, that before hunger, and that before the picture."""
+    camera.publish(frame(1), DARK)
+    camera.starve("no worker")
+    camera.fail("bundle is gone")
+    assert (camera.state, camera.reason) == ("failed", "bundle is gone")
+    camera.connect("stalled", "no frame for 5 s")
+    assert camera.state == "failed"
+    camera.fail("")
+    assert (camera.state, camera.reason) == ("stalled", "no frame for 5 s")
+    camera.connect("live", "delivers pictures")
+    assert camera.state == "stalled"  # for want of a worker
+    camera.publish(frame(2), DARK)
+    assert (camera.state, camera.reason) == ("dark", "grey 3")
+    camera.publish(frame(3), GOOD)
+    assert (camera.state, camera.reason) == ("live", "delivers pictures")
+    assert publisher.of("state", "state") == ["live", "dark", "stalled", "failed", "stalled", "dark", "live"]
+
+
+def test_camera_that_is_away_is_away_whatever_else_is_wrong(camera: Watched) -> None:
+    """A camera that is not there is disconnected, even where nothing could be scored of it."""
+    camera.fail("bundle is gone")
+    camera.connect("disconnected", "no such device")
+    assert camera.state == "disconnected"
+
+
+def test_nothing_is_said_before_there_is_a_bundle(publisher: Publisher) -> None:
+    """A state that comes before the bundle is published with it, and not before."""
+    watched = Watched("top", publisher, EVERY_RUN)
+    watched.connect("disconnected", "no such device")
+    watched.connect("live", "delivers pictures")
+    assert publisher.messages == []
+    watched.serve(OLD)
+    assert publisher.of("state", "state", "bundle") == [("live", OLD.id)]
+
+
+def test_state_is_said_when_it_changes_only(publisher: Publisher, camera: Watched) -> None:
+    """The same state for the same cause again is no news."""
+    camera.connect("live", "delivers pictures")
+    camera.serve(OLD)
+    camera.publish(frame(1), GOOD)
+    assert publisher.of("state", "state") == ["live"]
+
+
+@pytest.mark.parametrize("result", [None, DARK, Result(value=math.nan)])
+def test_frame_without_a_score_is_unknown(publisher: Publisher, camera: Watched, result: Result | None) -> None:
+    """A frame that was not scored, or cannot be judged, is unknown and never normal, and has no place of a peak."""
+    decision = camera.publish(frame(7), result)
+    assert decision.label == "unknown"
+    assert publisher.of("score", "frame_id", "label", "peak_xy") == [(7, "unknown", None)]
+
+
+def test_state_comes_before_the_frame_that_shows_it(publisher: Publisher, camera: Watched) -> None:
+    """The message of a dark frame says dark, and that of the first good one live; each state is told before it."""
+    camera.publish(frame(1), DARK)
+    camera.publish(frame(2), GOOD)
+    assert [(m["kind"], m["state"]) for m in publisher.messages] == [
+        ("state", "live"),
+        ("state", "dark"),
+        ("score", "dark"),
+        ("state", "live"),
+        ("score", "live"),
+    ]
+
+
+def test_repeated_frame_gets_its_message_with_the_last_score(publisher: Publisher, camera: Watched) -> None:
+    """A repeated frame is said to be so; one that is new says nothing of it."""
+    camera.publish(frame(1), GOOD)
+    camera.publish(frame(2), dataclasses.replace(GOOD, repeated=True))
+    first, second = (m for m in publisher.messages if m["kind"] == "score")
+    assert "repeated" not in first
+    assert (second["frame_id"], second["score"], second["label"], second["repeated"]) == (2, NORMAL, "normal", True)
+
+
+def test_fault_of_a_picture_ends_with_its_connection(camera: Watched) -> None:
+    """A dark frame that is answered after its connection was lost says nothing of the next connection."""
+    camera.publish(frame(1), DARK)
+    camera.connect("disconnected", "lost")
+    camera.publish(frame(2), DARK)
+    assert camera.state == "disconnected"
+    camera.connect("live", "delivers pictures")
+    assert camera.state == "live"
+
+
+def test_open_alert_survives_reload_and_outage(publisher: Publisher, camera: Watched) -> None:
+    """An alert stays open over another bundle, lost frames and a lost camera, and the next normal frame ends it."""
+    camera.publish(frame(1), BAD)
+    camera.serve(NEW)
+    camera.publish(frame(2), None)
+    camera.connect("disconnected", "lost")
+    camera.connect("live", "delivers pictures")
+    assert publisher.of("alert", "phase") == ["start"]
+    camera.publish(frame(3), BAD)  # the new threshold is above it
+    assert publisher.of("alert", "phase", "frame_id", "peak_frame_id") == [("start", 1, 1), ("end", 3, 1)]
+    assert len(set(publisher.of("alert", "alert_id"))) == 1
+    assert camera.alerts == 1
+
+
+def test_end_closes_the_alert_and_the_camera(publisher: Publisher, camera: Watched) -> None:
+    """`end` ends an open alert and says that the camera is away, in this order."""
+    camera.publish(frame(1), BAD)
+    camera.end("stopped")
+    assert [m["kind"] for m in publisher.messages][-2:] == ["alert", "state"]
+    assert publisher.of("alert", "phase", "reason") == [("start", ""), ("end", "stopped")]
+    assert publisher.of("state", "state", "reason")[-1] == ("disconnected", "stopped")
+    assert not camera.connected
+
+
+def test_every_message_says_bundle_and_degradation(publisher: Publisher, camera: Watched) -> None:
+    """Scores, alerts and states carry the bundle in service, its threshold, and the level of degradation."""
+    camera.degraded = 2
+    camera.publish(frame(1), BAD)
+    camera.serve(NEW)
+    camera.degraded = 3
+    camera.publish(frame(2), BAD)
+    camera.connect("stalled", "no frame")
+    said = [(m["kind"], m["bundle"], m["degraded"]) for m in publisher.messages[1:]]
+    assert said == [
+        ("score", OLD.id, 2),
+        ("alert", OLD.id, 2),
+        ("score", NEW.id, 3),
+        ("alert", NEW.id, 3),
+        ("state", NEW.id, 3),
+    ]
+    assert publisher.of("score", "threshold") == [OLD.threshold, NEW.threshold]
+
+
+def test_frames_are_counted_by_what_became_of_them(camera: Watched) -> None:
+    """Frames with a score and frames without are counted apart, and `score` is the last one's."""
+    camera.publish(frame(1), GOOD)
+    camera.publish(frame(2), None)
+    assert (camera.frames, camera.undecodable, camera.score) == (1, 1, None)
+
+
+# Alerts as the settings want them
+
+
+JPEG = Part(name="jpeg", media_type="image/jpeg")
+ATTACH = frozenset({"jpeg", "heat_map"})
+
+
+def at_ms(ms: int) -> SharedFrame:
+    """Give a frame of that time, and with that number."""
+    return frame(ms, ms * 1_000_000)
+
+
+def strange(score: float, **more: Any) -> Result:
+    """Give a result with boxes of its own."""
+    return Result(value=score, peak_xy=(3, 4), boxes=((1, 2, int(score), 4),), **more)
+
+
+def served(publisher: Publisher, **alerts: Any) -> Watched:
+    """Give a camera with these settings, and a bundle."""
+    watched = Watched("top", publisher, replace(EVERY_RUN, **alerts))
+    watched.serve(OLD)
+    watched.connect("live", "delivers pictures")
+    return watched
+
+
+def test_alert_says_all_of_its_peak(publisher: Publisher) -> None:
+    """Boxes, place and score of the peak stay in every phase, beside what is said of the last frame."""
+    camera = served(publisher)
+    camera.publish(at_ms(1), strange(9.0))
+    camera.publish(at_ms(2), GOOD)
+    names = ("phase", "frame_id", "score", "peak_score", "peak_frame_id", "peak_frame_xy", "boxes", "t_start_ns")
+    assert publisher.of("alert", *names) == [
+        ("start", 1, 9.0, 9.0, 1, (3, 4), ((1, 2, 9, 4),), 0),
+        ("end", 2, NORMAL, 9.0, 1, (3, 4), ((1, 2, 9, 4),), 0),
+    ]
+
+
+def test_parts_come_once_with_the_first_message_of_their_frame(publisher: Publisher) -> None:
+    """A picture goes with the start and with each update that it is the peak of, and not again with the end."""
+    camera = served(publisher, attach=ATTACH, update_ms=0)
+    for ms, score in ((1, 9.0), (2, 8.0), (3, 12.0), (4, NORMAL)):
+        camera.publish(at_ms(ms), strange(score, parts=(JPEG,)), (b"%d" % ms,))
+    assert publisher.of("alert", "phase", "attached", "parts") == [
+        ("start", (b"1",), (JPEG,)),
+        ("update", (b"3",), (JPEG,)),
+        ("end", (), ()),
+    ]
+    assert all("attached" not in m for m in publisher.messages if m["kind"] != "alert")
+
+
+def test_parts_of_a_peak_that_is_told_later_come_with_it(publisher: Publisher) -> None:
+    """The picture is that of the peak, though the alert begins, is updated or ends with a later frame."""
+    camera = served(publisher, attach=ATTACH, min_frames=2, update_ms=10)
+    for ms, score in ((1, 12.0), (2, 9.0), (3, 15.0), (13, 9.0), (14, 20.0), (15, NORMAL)):
+        camera.publish(at_ms(ms), strange(score, parts=(JPEG,)), (b"%d" % ms,))
+    assert publisher.of("alert", "phase", "frame_id", "peak_frame_id", "attached") == [
+        ("start", 2, 1, (b"1",)),
+        ("update", 13, 3, (b"3",)),
+        ("end", 15, 14, (b"14",)),
+    ]
+
+
+def test_peak_without_parts_brings_none_of_another(publisher: Publisher) -> None:
+    """Where nothing was made of the peak frame, its message has no parts."""
+    camera = served(publisher, attach=ATTACH, min_frames=2)
+    camera.publish(at_ms(1), strange(9.0, parts=(JPEG,)), (b"1",))
+    camera.publish(at_ms(2), strange(12.0))
+    assert publisher.of("alert", "peak_frame_id", "attached", "parts") == [(2, (), ())]
+
+
+def test_all_is_wanted_above_the_threshold_and_then_above_the_peak(publisher: Publisher) -> None:
+    """What is wanted of the next frame follows the alert; without a bundle no detail, without maps no parts."""
+    camera = Watched("top", publisher, replace(EVERY_RUN, attach=ATTACH))
+    assert camera.wanted().detail_above == math.inf
+    camera.serve(OLD)
+    assert camera.wanted() == Wanted(THRESHOLD, THRESHOLD, ATTACH)
+    camera.publish(at_ms(1), strange(9.0))
+    assert camera.wanted() == Wanted(THRESHOLD, 9.0, ATTACH)
+    camera.maps = False
+    assert camera.wanted() == Wanted(THRESHOLD, 9.0, frozenset())
+
+
+def test_threshold_of_the_settings_is_said_and_wanted(publisher: Publisher) -> None:
+    """A threshold in the settings is in messages, in what is wanted and in force, whatever bundle is served."""
+    camera = served(publisher, threshold=0.5)
+    camera.serve(NEW)
+    camera.publish(at_ms(1), GOOD)
+    assert publisher.of("score", "threshold", "label") == [(0.5, "anomalous")]
+    assert publisher.of("alert", "threshold", "bundle") == [(0.5, NEW.id)]
+    assert (camera.threshold, camera.wanted().threshold) == (0.5, 0.5)
+
+
+def test_paused_comes_before_every_other_cause(publisher: Publisher, camera: Watched) -> None:
+    """A paused camera is paused, whatever else is wrong, and afterwards what it is; an open alert ends with it."""
+    camera.publish(frame(1), BAD)
+    alert = camera.pause()
+    assert alert is not None
+    assert publisher.of("alert", "phase", "reason")[-1] == ("end", "paused")
+    assert (camera.state, camera.connected) == ("paused", False)
+    camera.fail("bundle is gone")
+    camera.starve("no worker")
+    assert camera.pause() is None
+    assert camera.state == "paused"
+    camera.resume(reopens=False)  # a recording, of which nothing was closed
+    assert camera.state == "failed"
+    camera.fail("")
+    assert (camera.state, camera.connected) == ("live", True)
+    assert publisher.of("state", "state") == ["live", "paused", "failed", "live"]
+
+
+@pytest.mark.parametrize("state", ["live", "stalled", "disconnected"])
+def test_resumed_camera_is_paused_until_something_is_heard_of_it(
+    publisher: Publisher, camera: Watched, state: Any
+) -> None:
+    """While a camera is opened again nobody is told that it is lost, and then what it is."""
+    camera.pause()
+    camera.resume(reopens=True)
+    assert (camera.state, camera.connected) == ("paused", False)
+    camera.connect(state, "news")
+    assert camera.state == state
+    assert publisher.of("state", "state") == ["live", "paused", state]
+
+
+def test_other_settings_count_from_the_next_frame_and_leave_an_alert_open(
+    publisher: Publisher, camera: Watched
+) -> None:
+    """A threshold that is raised over an open alert ends it with the next frame, and the message has the new one."""
+    camera.publish(frame(1), BAD)
+    camera.configure(replace(EVERY_RUN, threshold=STRANGE + 1))
+    assert publisher.of("alert", "phase") == ["start"]
+    camera.publish(frame(2), BAD)
+    assert publisher.of("alert", "phase") == ["start", "end"]
+    assert publisher.of("score", "threshold", "label") == [(THRESHOLD, "anomalous"), (STRANGE + 1, "normal")]
+    camera.serve(NEW)
+    assert camera.threshold == STRANGE + 1  # as one in the settings does, it comes before a bundle's
+
+
+def test_end_of_a_camera_that_is_gone_already_is_not_said_again(publisher: Publisher, camera: Watched) -> None:
+    """A recording that is over stays so when the program ends, and an alert that is open then is ended."""
+    camera.publish(frame(1), BAD)
+    camera.connect("disconnected", "end of recording")
+    camera.end("internal error", failed=True)
+    assert publisher.of("state", "reason") == ["delivers pictures", "end of recording"]
+    assert publisher.of("alert", "phase", "reason") == [("start", ""), ("end", "internal error")]

@@ -1,0 +1,81 @@
+"""What a threshold promises: on average over calibrations, and with confidence for the one at hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from scipy import stats
+
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle.manifest import Calibration
+from edge_config.bundle.promise import bound, in_words, rank_of
+from export.calibrate import calibrate
+from export.report import promise
+from tests.support.small import call_device
+
+RELATIVE = 1e-9
+"""Of the bound against scipy's quantile: what the bound's own documentation says."""
+
+DRAWS = 20_000
+SIGMAS = 5.0
+"""Of the share of draws below the bound: one run in two million would fail, and the seed is fixed."""
+
+SIZES = (1, 2, 3, 10, 19, 25, 100, 101, 400, 5000, 10**6, 2**31)
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_bound_is_the_beta_quantile(n: int) -> None:
+    """At each rank the bound is the 95 % quantile of Beta(n + 1 - r, r), as scipy computes it."""
+    for rank in {1, min(2, n), max(1, n // 2), max(1, round(0.9 * n)), max(1, n - 1), n}:
+        assert bound(n, rank) == pytest.approx(stats.beta.ppf(0.95, n + 1 - rank, rank), rel=RELATIVE), rank
+
+
+def test_hundred_pictures_promise_what_the_paper_and_pencil_say() -> None:
+    """With the largest of 100 scores the bound is 1 - 0.05^(1/100), 2.95 %, and the average 0.99 %."""
+    found = calibrate(np.arange(100.0), 0.01)
+    assert found.upper_alpha == pytest.approx(1 - 0.05**0.01, rel=RELATIVE)
+    assert promise(found) == "0.99% on average over calibrations, at most 2.95% with 95% confidence"
+
+
+@pytest.mark.parametrize(("n", "alpha"), [(20, 0.05), (25, 0.01), (100, 0.01), (300, 0.05)])
+def test_the_bound_holds_for_95_in_100_calibrations(n: int, alpha: float) -> None:
+    """Of many calibrations on uniform scores 95 % have a true false-alarm rate below the bound: no more, no fewer."""
+    draws = np.sort(np.random.default_rng(n).random((DRAWS, n)), axis=1)
+    found = calibrate(draws[0], alpha)
+    rank = rank_of(n, found.promised_alpha)
+    rates = 1 - draws[:, rank - 1]
+    assert found.upper_alpha is not None
+    share = (rates <= found.upper_alpha).mean()
+    assert share == pytest.approx(0.95, abs=SIGMAS * np.sqrt(0.95 * 0.05 / DRAWS))
+
+
+@pytest.mark.parametrize("n", [1, 7, 100, 399, 12345])
+def test_rank_comes_back_from_the_rate(n: int) -> None:
+    """The rank of every threshold can be told from n and the rate that it promises on average."""
+    for rank in {1, n // 3, n // 2, n - 1, n} & set(range(1, n + 1)):
+        assert rank_of(n, 1 - rank / (n + 1)) == rank
+
+
+def test_manifests_without_the_bound_are_read_and_have_it(tiny_bundle: Path) -> None:
+    """A manifest that was written before there was a bound is read, and gives the same one as a new one."""
+    manifest = bundles.read(tiny_bundle).manifest
+    tree = json.loads(manifests.encode(manifest))
+    del tree["calibration"]["upper_alpha"]
+    old = msgspec.convert(tree["calibration"], Calibration)
+    assert old.upper_alpha is None
+    assert old.upper == pytest.approx(stats.beta.ppf(0.95, 1, 99), rel=RELATIVE)
+
+
+def test_check_and_info_say_both(tiny_bundle: Path) -> None:
+    """`check` and `bundle info` show the rate on average and the one with confidence, of old bundles too."""
+    upper = 1 - 0.05 ** (1 / 99)
+    assert in_words(0.01, upper) in call_device("check", tiny_bundle).out
+    said = json.loads(call_device("check", tiny_bundle, "--json").out)
+    assert (said["promised_alpha"], said["upper_alpha"]) == (0.01, pytest.approx(upper, rel=RELATIVE))
+    shown = json.loads(call_device("bundle", "info", tiny_bundle).out)["calibration"]
+    assert (shown["promised_alpha"], shown["upper_alpha"]) == (0.01, pytest.approx(upper, rel=RELATIVE))

@@ -1,0 +1,1 @@
+"""Programs: benches, the soak, fuzzing, ARM under emulation, other Pythons."""

@@ -1,0 +1,48 @@
+"""Reader: requests to the control socket."""
+
+from __future__ import annotations
+
+import contextlib
+
+from edge_config.errors import PatchedgeError
+from edge_config.wire import requests
+from tests.programs.fuzz.mutate import mutate_json
+
+FOUND: tuple[bytes, ...] = ()
+
+
+def seeds() -> list[bytes]:
+    """Give a request of each kind, and such as tests know."""
+    fields = {
+        "status": "",
+        "reload": ', "camera": "top", "path": "/new.bundle"',
+        "snapshot": ', "camera": "top"',
+        "replay": ', "topic": "v1/alert/edge/top/", "epoch": "e", "from_seq": 3, "limit": 9',
+        "pending": ', "subscriber": "me", "after": 3',
+        "ack": ', "subscriber": "me", "alert_id": "a", "epoch": "e", "seq": 4',
+        "configure": ', "camera": "top", "alerts": {"threshold": 3.5, "attach": ["jpeg"]}',
+        "picture": ', "camera": "top", "width": 640, "quality": 50',
+        "pause": ', "camera": "top"',
+        "resume": ', "camera": "top"',
+        "forget": ', "subscriber": "me"',
+        "report_gap": ', "topic": "t", "missed": 3, "subscriber": "me"',
+    }
+    assert set(fields) == set(requests.REQUESTS)
+    good = [
+        f'{{"schema": "{requests.SCHEMA}", "id": "7", "request": "{name}"{more}}}'.encode()
+        for name, more in fields.items()
+    ]
+    return [*good, b"", b"[" * 5000, b'{"schema": "patchedge.control.v9"}', b"\xff" * 9, b" " * 70_000]
+
+
+def check(data: bytes) -> None:
+    """Read a request, and the id that a refusal would name."""
+    requests.encode_refusal(requests.request_id(data), "x")
+    with contextlib.suppress(PatchedgeError):
+        found = requests.decode_request(data)
+        requests.encode_reply(found.id, found)
+
+
+def mutate(data: bytes, seed: int) -> bytes:
+    """Change the JSON."""
+    return mutate_json(data, seed)

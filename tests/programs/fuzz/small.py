@@ -1,0 +1,57 @@
+"""A bundle of a few hundred bytes: whole as far as reading it goes, with a graph that is none."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from runtime.search.build_index import build_index
+from tests.support.tiny import write_manifest
+
+SIZE, DIMENSION, M, B = 24, 3, 2, 5
+
+
+@cache
+def scratch() -> Path:
+    """Give a folder in memory, if there is one, that is gone when the process is."""
+    shm = Path("/dev/shm")  # noqa: S108 - what is in it is of no value
+    folder = Path(tempfile.mkdtemp(prefix="patchedge-fuzz-", dir=shm if shm.is_dir() else None))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def bank() -> np.ndarray:
+    """Give the entries of the bank."""
+    return np.random.default_rng(0).standard_normal((SIZE, DIMENSION)).astype(np.float32)
+
+
+@cache
+def bundle() -> Path:
+    """Write the bundle; copy it before changing it."""
+    folder = scratch() / "small.bundle"
+    folder.mkdir()
+    (folder / bundles.MODEL).write_bytes(b"no graph")
+    np.save(folder / bundles.BANK, bank())
+    np.save(folder / bundles.NEIGHBOURS, np.tile(np.arange(B, dtype=np.int32), (SIZE, 1)))
+    build_index(bank(), m=M, ef_construction=10, threads=1).save_index(str(folder / bundles.INDEX))
+    np.savez_compressed(
+        folder / bundles.GOLDEN,
+        scores=np.array([1.0]),
+        distances=np.ones((1, 4), dtype=np.float32),
+        scene_reference=np.zeros((16, 16), dtype=np.uint8),
+        frame_0=np.zeros((4, 4, 3), dtype=np.uint8),
+    )
+    write_manifest(folder, SIZE)
+    found = manifests.decode((folder / bundles.MANIFEST).read_bytes(), "seed")
+    replaced = msgspec.structs.replace(found, index=msgspec.structs.replace(found.index, M=M))
+    (folder / bundles.MANIFEST).write_bytes(manifests.encode(replaced))
+    return folder

@@ -1,0 +1,108 @@
+"""Install the device half by README's own line on each Python that it is promised for, and use it there.
+
+Of each the first interpreter counts that is found on PATH or in pyenv's folder; those that are missing are named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.tiny import make_bundle, write_pictures
+
+ROOT = Path(__file__).parents[2]
+VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+PICTURES = 5
+STRANGE = {3}
+INSTALL = re.compile(r"pip (install -c constraints\.txt '\.\[cpu\]')")
+"""What README says for a device."""
+
+ENOUGH_S = 600.0
+
+
+def main() -> int:
+    """Try all; the exit code is 1 where one of them failed, or none was found."""
+    found = {version: interpreter(version) for version in VERSIONS}
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = make_bundle(Path(folder) / "tiny.bundle")
+        pictures = write_pictures(Path(folder) / "pictures", STRANGE, PICTURES)
+        results = [attempt(version, python, bundle, pictures) for version, python in found.items() if python]
+    missing = [version for version, python in found.items() if not python]
+    if missing:
+        print(f"not found, and so not tried: Python {', '.join(missing)}", file=sys.stderr)
+    return 0 if results and all(results) else 1
+
+
+def interpreter(version: str) -> str | None:
+    """Return an interpreter of this version that starts; None if there is none."""
+    for path in candidates(version):
+        asked = subprocess.run(
+            [path, "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ENOUGH_S,
+        )
+        if asked.stdout.strip() == version:
+            return path
+    return None
+
+
+def candidates(version: str) -> Iterator[str]:
+    """Find what may be an interpreter; on PATH it may be one of pyenv's shims, which starts nothing."""
+    if path := shutil.which(f"python{version}"):
+        yield path
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    yield from (str(path) for path in sorted(root.glob(f"versions/{version}.*/bin/python3"), reverse=True))
+
+
+def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
+    """Install and use the device half, and say in a line how that went."""
+    began, place = time.monotonic(), ROOT / "build/pythons" / version
+    words = INSTALL.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert words, "README has no line that installs the device half"
+    patchedge = place / "bin/patchedge"
+    events = f"ipc://{bundle.parent}/events-{version}"
+    # One picture in ten seconds, by their clock: so each strange one is an alert of its own.
+    played = ["--source", pictures, "--pace", "max", "--fps", "0.1"]
+    run = [patchedge, "run", "--bundle", bundle, *played, "--bind", events]
+    try:
+        call(python, "-m", "venv", "--clear", place)
+        for left in (ROOT / "build").glob("lib*"):  # setuptools would install what lies there from another day
+            shutil.rmtree(left)
+        call(place / "bin/pip", "--disable-pip-version-check", "--quiet", *words[1].replace("'", "").split())
+        call(patchedge, "check", bundle)
+        ended = json.loads(call(*run).splitlines()[-1])
+        assert (ended["frames"], ended["not_scored"], ended["alerts"]) == (PICTURES, 0, len(STRANGE)), ended
+    except (subprocess.CalledProcessError, AssertionError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        print(f"Python {version} ({python}): FAILED\n{said}", file=sys.stderr)
+        return False
+    print(f"Python {version} ({python}): installed, checked and run in {time.monotonic() - began:.0f} s")
+    return True
+
+
+def call(*words: str | Path) -> str:
+    """Run a command to its good end, and return what it logged."""
+    environment = {**os.environ, "XDG_STATE_HOME": str(ROOT / "build/pythons/state")}
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=ENOUGH_S,
+    ).stderr
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Helpers of the tests: fakes, makers of pictures and bundles, references."""

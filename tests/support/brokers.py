@@ -1,0 +1,110 @@
+"""Real brokers in processes of their own: mosquitto and nats-server, which tests kill and start again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ENOUGH_S
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+NATS_SERVER = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not here: apt-get install mosquitto")
+needs_nats = pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not here: apt-get install nats-server")
+
+
+class Broker:
+    """A broker on a port of its own; `start` returns when it takes connections."""
+
+    def __init__(self, ready: str) -> None:
+        """Take a free port; `ready` is in the line that it logs when it is up."""
+        self.port = free_port()
+        self._ready = ready
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self.log: list[str] = []
+        self._logged = threading.Condition()
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start it, once more where it was killed."""
+        begin = len(self.log)
+        self._process = subprocess.Popen(
+            self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), name="broker-log")
+        self._reader.start()
+        self.until_logs(self._ready, begin)
+
+    def until_logs(self, words: str, begin: int = 0) -> None:
+        """Wait for a line of its log."""
+        with self._logged:
+            assert self._logged.wait_for(lambda: any(words in line for line in self.log[begin:]), ENOUGH_S), self.log
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, such as SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End it, by default as by a loss of power for the process."""
+        if self._process is None or self._reader is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(number)
+        self._process.wait(ENOUGH_S)
+        self._reader.join(ENOUGH_S)
+        self._process = self._reader = None
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                with self._logged:
+                    self.log.append(line.rstrip())
+                    self._logged.notify_all()
+
+
+class Mosquitto(Broker):
+    """An MQTT broker that remembers sessions over an orderly end; more of its settings in `extra`."""
+
+    def __init__(self, folder: Path, extra: str = "allow_anonymous true") -> None:
+        super().__init__(ready=" running")
+        self._config = folder / "mosquitto.conf"
+        # Without bounds on what is in flight a subscriber that is connected is sent each message before its publisher
+        # is told that it was taken: what a killed broker forgets is with the subscriber then.
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\n{extra}\nuser root\nlog_dest stderr\n"
+            f"persistence true\npersistence_location {folder}/\nmax_inflight_messages 0\nmax_queued_messages 0\n"
+        )
+
+    def command(self) -> list[str]:
+        return [MOSQUITTO or "", "-c", str(self._config)]
+
+
+class NatsServer(Broker):
+    """A NATS server with JetStream on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(ready="Server is ready")
+        self._folder = folder
+
+    def command(self) -> list[str]:
+        return [NATS_SERVER or "", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
+
+
+def free_port() -> int:
+    """Give a port that nothing uses at the moment."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])

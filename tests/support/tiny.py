@@ -1,0 +1,148 @@
+"""A whole bundle around tests/fixtures/tiny.onnx, and pictures for it: grey is normal, colour is not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle import files as bundles
+from edge_config.bundle import manifest as manifests
+from edge_config.bundle.manifest import (
+    Calibration,
+    Comparison,
+    Coreset,
+    Difference,
+    Features,
+    Index,
+    Manifest,
+    Parity,
+    Preprocessing,
+    Scene,
+    Scoring,
+    Tolerance,
+)
+from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
+from export.learn_scene import learn
+from runtime.frame import Grid, Image
+from runtime.inference.load import assemble
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+from runtime.search.full import GraphSearch
+
+MODEL = Path(__file__).parents[1] / "fixtures" / "tiny.onnx"
+SIZE, GRID, B = 32, (8, 8), 5
+HEIGHT, WIDTH = 48, 64
+THRESHOLD = 60.0
+"""Grey pictures score below 20 with this bank, and a picture with a red square above 100."""
+
+SPEC = Preprocessing(
+    resize="area",
+    resize_hw=(SIZE, SIZE),
+    crop_hw=(SIZE, SIZE),
+    color_order="bgr",
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+)
+
+
+SCORING = Scoring(mode="paper", b=B, k=1)
+NOTHING = Difference(largest=0.0, mean=0.0)
+SAME = Comparison(features=NOTHING, distances=NOTHING, scores=NOTHING, ties=0.0)
+
+
+def normal_picture(seed: int) -> Image:
+    """Make a grey picture with noise."""
+    random = np.random.default_rng(seed)
+    return random.integers(90, 160, (HEIGHT, WIDTH, 1), dtype=np.uint8).repeat(3, axis=2)
+
+
+def strange_picture(seed: int) -> Image:
+    """Make a grey picture with a red square: columns 40 to 51, rows 12 to 23."""
+    picture = normal_picture(seed)
+    picture[12:24, 40:52] = (0, 0, 255)
+    return picture
+
+
+def write_pictures(folder: Path, strange: set[int], count: int) -> Path:
+    """Write `count` pictures, numbered from 1, those in `strange` with a red square."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(1, count + 1):
+        picture = strange_picture(number) if number in strange else normal_picture(number)
+        cv2.imwrite(str(folder / f"{number:04d}.png"), picture)
+    return folder
+
+
+def tiny_bank() -> NDArray[np.float32]:
+    """Embed a few normal pictures."""
+    preprocess, embed = Preprocess(SPEC), Embed(MODEL, 1)
+    return np.concatenate([embed(preprocess(normal_picture(seed))) for seed in range(1000, 1004)])
+
+
+def make_bundle(target: Path) -> Path:
+    """Write a bundle as `export.fit` does, without its learning."""
+    bank = tiny_bank()
+    index = build_index(bank)
+    table = neighbour_table(bank, B)
+    graph = GraphSearch(index, ef=16)
+    scorer = assemble(Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table, SCORING, Grid(GRID), search="graph")
+    golden = [normal_picture(1), strange_picture(2)]
+    scene, reference = learn(normal_picture(seed) for seed in range(1000, 1004))
+    with bundles.staging(target) as folder:
+        shutil.copy(MODEL, folder / bundles.MODEL)
+        np.save(folder / bundles.BANK, bank)
+        np.save(folder / bundles.NEIGHBOURS, table)
+        index.save_index(str(folder / bundles.INDEX))
+        found = [scorer(image) for image in golden]
+        np.savez(
+            folder / bundles.GOLDEN,
+            scores=np.array([score.value for score in found]),
+            distances=np.array([score.distances for score in found]),
+            scene_reference=reference,
+            **{f"frame_{number}": image for number, image in enumerate(golden)},
+        )
+        write_manifest(folder, len(bank), scene)
+    return target
+
+
+def write_manifest(folder: Path, size: int, scene: Scene | None = None) -> None:
+    """Write a manifest for the files that are in `folder`, whatever they are."""
+    manifest = Manifest(
+        format_version=manifests.FORMAT_VERSION,
+        files=bundles.file_table(folder),
+        preprocessing=SPEC,
+        features=Features(
+            backbone="tiny",
+            weights="none",
+            weights_sha256="0" * 64,
+            layers=("means",),
+            aggregation="mean",
+            layer_dim=None,
+            target_dim=None,
+            patch_size=1,
+            stride=1,
+            map_hw=GRID,
+            grid_hw=GRID,
+            dimension=3,
+            precision="float32",
+        ),
+        coreset=Coreset(size=size, fraction=None, patches=size, seed=0, projection_dim=None, covering_radius=0.0),
+        index=Index(space="l2", M=M, ef_construction=EF_CONSTRUCTION, ef=16, recall_at_1=1.0),
+        scoring=SCORING,
+        calibration=Calibration(n=99, alpha=0.01, promised_alpha=0.01, threshold=THRESHOLD, quantiles={"0.5": 10.0}),
+        parity=Parity(
+            pictures=2,
+            reference="none",
+            resize_levels=NOTHING,
+            graph=SAME,
+            search=SAME,
+            tolerances={"CPUExecutionProvider": Tolerance(scores=1e-3, distances_mean=1e-3)},
+        ),
+        scene=scene,
+        versions={},
+        created="2026-11-23T00:00:00+00:00",
+    )
+    (folder / bundles.MANIFEST).write_bytes(manifests.encode(manifest))
