@@ -65,5 +65,5 @@ def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
 
 
 def pictures_needed(alpha: float) -> int:
-    """Give the smallest number of held-out pictures that can promise alpha."""
+    """Return the smallest number of held-out pictures that can promise alpha."""
     return math.ceil(round(1 / alpha, 9)) - 1

@@ -218,7 +218,7 @@ def _note(seen: Survey, notes: list[str]) -> None:
 
 
 def now() -> str:
-    """Give the time for a manifest: ISO 8601, UTC, whole seconds."""
+    """Return the time for a manifest: ISO 8601, UTC, whole seconds."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -286,7 +286,7 @@ def _refuse_rounding(threshold: float, features: Features, held: NDArray[np.bool
 
 
 def _spread(chosen: NDArray[np.bool_], most: int) -> list[int]:
-    """Give the places of at most `most` of the chosen pictures, spread evenly."""
+    """Return the places of at most `most` of the chosen pictures, spread evenly."""
     places = np.flatnonzero(chosen)
     return [int(places[number]) for number in evenly(len(places), most)]
 
@@ -338,7 +338,7 @@ def _no_larger(image: Image) -> Image:
 
 
 def _versions() -> dict[str, str]:
-    """Give the versions of the tools that are installed."""
+    """Return the versions of the tools that are installed."""
     found = {"python": platform.python_version()}
     for tool in _TOOLS:
         with suppress(

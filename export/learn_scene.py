@@ -75,7 +75,7 @@ def widened(old: Scene, new: Scene) -> Scene:
 
 
 def _is_still(thumbnails: list[Thumbnail], reference: Thumbnail) -> bool:
-    """Tell whether the pictures show one scene from one place, so that a shift means something."""
+    """Return whether the pictures show one scene from one place, so that a shift means something."""
     place = Placed.of(reference)
     shifts = [place.shift_of(Placed.of(thumbnail)) for thumbnail in thumbnails]
     alike = np.quantile([shift.here for shift in shifts], CROWDED) >= STILL

@@ -40,12 +40,12 @@ class Grid:
         return -(-self.map_hw[0] // self.stride), -(-self.map_hw[1] // self.stride)
 
     def centers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give the centres of rows and of columns, as shares of the height and the width of the input."""
+        """Return the centres of rows and of columns, as shares of the height and the width of the input."""
         rows, columns = ((np.arange(0, cells, self.stride) + 0.5) / cells for cells in self.map_hw)
         return rows, columns
 
     def edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give where rows and columns of patches meet, from 0 to 1, as shares like the centres: one more than these."""
+        """Return where rows and columns of patches meet, as shares from 0 to 1 like the centres: one more than these."""
         rows, columns = (np.r_[0.0, (at[1:] + at[:-1]) / 2, 1.0] for at in self.centers())
         return rows, columns
 

@@ -25,7 +25,7 @@ THREAD_END_S = 5.0
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a whole, valid bundle; copy it before changing it."""
+    """Return a whole, valid bundle; copy it before changing it."""
     return make_bundle(tmp_path_factory.mktemp("bundle") / "tiny.bundle")
 
 

@@ -74,7 +74,7 @@ class Bundle:
     id: str
 
     def file(self, name: str) -> Path:
-        """Give the path of one of its files."""
+        """Return the path of one of its files."""
         return self.path / name
 
 
@@ -107,7 +107,7 @@ def read(path: str | Path, judge: Judge | None = None, *, index: bool = True) ->
 
 
 def read_manifest(folder: Path) -> bytes:
-    """Give the bytes of manifest.json.
+    """Return the bytes of manifest.json.
 
     Raises:
         BundleError: there is none, or it is larger than any manifest.
@@ -122,7 +122,7 @@ def read_manifest(folder: Path) -> bytes:
 
 
 def read_signature(folder: Path) -> bytes | None:
-    """Give the bytes of manifest.sig; None if there is none.
+    """Return the bytes of manifest.sig; None if there is none.
 
     Raises:
         BundleError: it is larger than any signature, or no plain file.
@@ -174,7 +174,7 @@ def refuse_target(target: Path, *, force: bool) -> None:
 
 @contextmanager
 def staging(target: Path, *, force: bool = False) -> Iterator[Path]:
-    """Give a folder beside `target` that becomes `target` if the block succeeds and vanishes if it fails.
+    """Yield a folder beside `target` that becomes `target` if the block succeeds and vanishes if it fails.
 
     Args:
         target: where the bundle shall be.
@@ -268,7 +268,7 @@ def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) ->
 
 
 def _holds_a_bundle_at_most(target: Path) -> bool:
-    """Tell whether a folder holds the files of a bundle and no others: what --force may delete."""
+    """Return whether a folder holds the files of a bundle and no others: what --force may delete."""
     if target.is_symlink() or not target.is_dir():
         return False
     return {entry.name for entry in target.iterdir()} <= NAMES

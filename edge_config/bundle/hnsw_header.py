@@ -73,7 +73,7 @@ def verify(path: Path, *, size: int, dimension: int, m: int) -> None:
 
 
 def top(path: Path) -> tuple[int, int]:
-    """Give the highest level of an index whose header was verified, and the element that a search begins with."""
+    """Return the highest level of an index whose header was verified, and the element that a search begins with."""
     with path.open("rb") as stream:
         head = _HEADER.unpack(stream.read(_HEADER.size))
     return head[_LEVEL], head[_ENTRY]
@@ -93,7 +93,7 @@ def record(dimension: int, m: int) -> np.dtype[np.void]:
 
 
 def is_over(path: Path, bank: NDArray[np.float32], *, m: int) -> bool:
-    """Tell whether an index whose header was verified holds the entries of a bank float32 [k, D], in their order."""
+    """Return whether an index whose header was verified holds the entries of a bank float32 [k, D], in their order."""
     size, dimension = bank.shape
     with path.open("rb") as stream:
         stream.seek(_HEADER.size)

@@ -82,7 +82,7 @@ def _problem_above(path: Path, size: int, dimension: int, m: int) -> str:
 
 
 def _lead_away(lists: NDArray[np.uint32], levels: NDArray[np.uint8], level: int) -> bool:
-    """Tell whether one of some lists, a count and links each, leads to what is not on this level."""
+    """Return whether one of some lists, a count and links each, leads to what is not on this level."""
     counts, links = lists[:, :1], lists[:, 1:]
     if (counts > links.shape[1]).any():
         return True

@@ -229,7 +229,7 @@ def _copy(source: IO[bytes], target: IO[bytes], entry: manifests.FileEntry, wher
 
 
 def _header(name: str, size: int) -> bytes:
-    """Give the header of a file: the same for everybody, at any time."""
+    """Return the header of a file: the same for everybody, at any time."""
     zero = b"%07o\0" % 0
     before = name.encode().ljust(100, b"\0") + b"%07o\0" % _MODE + 2 * zero + b"%011o\0%011o\0" % (size, 0)
     behind = b"0".ljust(101, b"\0") + b"ustar\00000".ljust(8 + 64, b"\0") + 2 * zero
@@ -238,7 +238,7 @@ def _header(name: str, size: int) -> bytes:
 
 
 def _size(header: bytes) -> int:
-    """Give the size that a header says; 0 where it says none: it is compared with what packing writes."""
+    """Return the size that a header says; 0 where it says none: it is compared with what packing writes."""
     try:
         return int(header[124:135], 8)
     except ValueError:
@@ -280,7 +280,7 @@ def _opened(source: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _written(target: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """Give a file beside `target` that becomes `target` if the block succeeds and vanishes if it fails."""
+    """Yield a file beside `target` that becomes `target` if the block succeeds and vanishes if it fails."""
     if os.path.lexists(target) and (not force or target.is_symlink() or not target.is_file()):
         raise TargetExists("exists already", where=str(target), remedy="choose another name, or --force for a file")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")

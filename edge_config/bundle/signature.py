@@ -32,7 +32,7 @@ class Signature:
 
 
 def signed_bytes(manifest: bytes) -> bytes:
-    """Give what is signed for the bytes of a manifest.json."""
+    """Return what is signed for the bytes of a manifest.json."""
     return _PREFIX + manifest
 
 
@@ -54,12 +54,12 @@ def decode(text: bytes, where: str) -> Signature:
 
 
 def is_key(text: str) -> bool:
-    """Tell whether a text is a public key as `Signature` has it."""
+    """Return whether a text is a public key as `Signature` has it."""
     return _KEY.fullmatch(text) is not None
 
 
 def is_key_or_path(text: str) -> bool:
-    """Tell whether a text is a public key or can be the path of a file: it is no key with a mistake in it."""
+    """Return whether a text is a public key or can be the path of a file: it is no key with a mistake in it."""
     return is_key(text) or not text.startswith(_SCHEME)
 
 
@@ -69,5 +69,5 @@ def key_text(public: bytes) -> str:
 
 
 def key_bytes(text: str) -> bytes:
-    """Give the 32 bytes of a public key for which `is_key` holds."""
+    """Return the 32 bytes of a public key for which `is_key` holds."""
     return bytes.fromhex(text.removeprefix(_SCHEME))

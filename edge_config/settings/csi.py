@@ -14,7 +14,7 @@ _WORDS = ("width", "height", "fps")
 
 
 def pipeline(source: int | str, capture: Capture, where: str = "settings") -> int | str:
-    """Give the source that stands for a csi:// one; any other as it is.
+    """Return the source that stands for a csi:// one; any other as it is.
 
     Args:
         source: of a camera.

@@ -229,7 +229,7 @@ def with_changes(alerts: Alerts, changes: dict[str, Any]) -> Alerts:
 
 
 def is_local(endpoint: str) -> bool:
-    """Tell whether a ZeroMQ endpoint or ADDRESS:PORT can be reached from this machine only."""
+    """Return whether a ZeroMQ endpoint or ADDRESS:PORT can be reached from this machine only."""
     if endpoint.startswith("ipc://"):
         return True
     host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")

@@ -54,7 +54,7 @@ def all_profiles() -> Mapping[str, Profile]:
 
 
 def board(root: Path = Path("/")) -> str:
-    """Give the name of this board; empty where it has none."""
+    """Return the name of this board; empty where it has none."""
     for name in _MODEL_FILES:
         if text := _read(root / name):
             return text

@@ -253,5 +253,5 @@ def decode(frames: Sequence[bytes]) -> tuple[str, AnyMessage]:
 
 
 def json_schemas() -> dict[str, Any]:
-    """Give the JSON Schema of every kind of message, by its name."""
+    """Return the JSON Schema of every kind of message, by its name."""
     return {schema_name(kind): msgspec.json.schema(type_) for kind, type_ in TYPES.items()}

@@ -369,7 +369,7 @@ def _short(error: Exception) -> str:
 
 
 def request_id(body: bytes) -> str:
-    """Give the id of what may be a bad request; empty if there is none to be read."""
+    """Return the id of what may be a bad request; empty if there is none to be read."""
     try:
         return _headers.decode(body[:MAX_REQUEST_BYTES]).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -388,7 +388,7 @@ def encode_refusal(request_id_: str, error: str, *, denied: bool = False) -> byt
 
 
 def json_schemas() -> dict[str, Any]:
-    """Give the JSON Schemas of requests, of the envelope of replies, and of what the envelope holds, by name."""
+    """Return the JSON Schemas of requests, of the envelope of replies, and of what the envelope holds, by name."""
     kinds = {
         "request": AnyRequest,
         "reply": Answer,
@@ -470,7 +470,7 @@ def read_reply(answer: Answer, kind: type[_Payload]) -> _Payload:
 
 
 def kept_frames(kept: KeptMessages, parts: Sequence[bytes]) -> list[list[bytes]]:
-    """Give the frames of each message as they were published.
+    """Return the frames of each message as they were published.
 
     Args:
         kept: the reply.

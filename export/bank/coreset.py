@@ -67,7 +67,7 @@ def select(
 
 
 def covering_radius(features: Rows, search: Search, rows: NDArray[np.int64] | None = None) -> float:
-    """Give r, the largest distance of a feature to its nearest entry of the bank.
+    """Return r, the largest distance of a feature to its nearest entry of the bank.
 
     Args:
         features: float32 [M, D].
@@ -149,7 +149,7 @@ class _Chosen:
         self._take(self._nearer(self._within_reach(new), new), new)
 
     def _within_reach(self, new: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give the points that a new row can be nearest to, by the triangle inequality.
+        """Return the points that a new row can be nearest to, by the triangle inequality.
 
         Where c is the nearest of point x, and a new row is nearer still, the two are less than 2 |x - c| apart.
         """
@@ -158,7 +158,7 @@ class _Chosen:
         return np.flatnonzero(np.concatenate(apart)[self.nearest] < 4 * self.distances)
 
     def _nearer(self, rows: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give those of some points that a new row may be nearer to than any old one, as far as float32 can tell."""
+        """Return those of some points that a new row may be nearer to than any old one, as far as float32 can tell."""
 
         def nearer(some: slice) -> NDArray[np.int64]:
             part = rows[some]
@@ -231,7 +231,7 @@ def _norms(points: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @contextmanager
 def _workers() -> Iterator[Executor]:
-    """Give as many threads as BLAS may use, and let it use none of its own meanwhile.
+    """Yield as many threads as BLAS may use, and let it use none of its own meanwhile.
 
     One slice to each thread wastes nothing; BLAS would share out every small product, and spin while it waits: on cores
     that others use too, that took up to six times as long.

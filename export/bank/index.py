@@ -71,7 +71,7 @@ def choose_ef(index: hnswlib.Index, queries: Sequence[NDArray[np.float32]], sear
 
 
 def recall_at_1(found: Neighbours, exact: Neighbours) -> float:
-    """Give the share of patches whose found entry is as near as the nearest."""
+    """Return the share of patches whose found entry is as near as the nearest."""
     # float32 differences of large numbers: an absolute floor for patches that lie on an entry
     floor = SAME_DISTANCE * float(exact.distance.max(initial=0.0))
     return float(np.mean(found.distance <= exact.distance * (1 + SAME_DISTANCE) + floor))

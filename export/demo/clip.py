@@ -144,7 +144,7 @@ def _lay(
 
 
 def _photograph(name: str) -> Image:
-    """Give a photograph of scikit-image as uint8 [H, W, 3] BGR."""
+    """Return a photograph of scikit-image as uint8 [H, W, 3] BGR."""
     photograph = np.asarray(getattr(data, name)(), dtype=np.uint8)
     color = np.atleast_3d(photograph)[..., ::-1]
     return np.ascontiguousarray(np.broadcast_to(color, (*color.shape[:2], 3)))

@@ -50,7 +50,7 @@ def draw(path: Path, clip: Path, bundle: Path, scores: list[ScoreMessage], truth
 
 
 def _strangest(scores: list[ScoreMessage], truth: list[Place]) -> dict[int, Place]:
-    """Give for each object the frame with the highest score while it is in view."""
+    """Return for each object the frame with the highest score while it is in view."""
     by_frame = {score.frame_id: score.score or 0.0 for score in scores}
     best: dict[str, Place] = {}
     for place in truth:

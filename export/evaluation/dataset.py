@@ -134,7 +134,7 @@ def open_dataset(path: Path, *, frames: Path | None = None, masks: Path | None =
 
 
 def printable(path: Path | str) -> str:
-    """Give a name that UTF-8 can hold; on a disk it may be any bytes."""
+    """Return a name that UTF-8 can hold; on a disk it may be any bytes."""
     return os.fsencode(path).decode(errors="replace")
 
 
@@ -229,7 +229,7 @@ class _Finder:
         self._masks = _by_number(self._mask_folders[-1])
 
     def sample(self, place: int, row: dict[str, str], *, anomalous: bool) -> Sample:
-        """Give the sample of a row."""
+        """Return the sample of a row."""
         text = row["frame"]
         number = _number(text)
         name, file = (text, self._file(text)) if number is None else self._numbered(number)

@@ -211,12 +211,12 @@ def _score(scorer: Scorer, image: Image) -> tuple[Score, NDArray[np.float32], ND
 
 
 def _map_of(scorer: Scorer, bundle: Bundle, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give the anomaly map over the input of the graph, float32 [H, W], from every patch."""
+    """Return the anomaly map over the input of the graph, float32 [H, W], from every patch."""
     return anomaly_map(scorer.whole(features).distance, scorer.grid, bundle.manifest.preprocessing.crop_hw)
 
 
 def _mask_of(sample: Sample, bundle: Bundle, picture_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """Give the truth over the input of the graph, bool [H, W]: resized and cropped as the picture is."""
+    """Return the truth over the input of the graph, bool [H, W]: resized and cropped as the picture is."""
     spec = bundle.manifest.preprocessing
     if sample.mask is None:
         return np.zeros(spec.crop_hw, dtype=bool)
@@ -228,7 +228,7 @@ def _mask_of(sample: Sample, bundle: Bundle, picture_hw: tuple[int, int]) -> NDA
 
 
 def _centre(resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[slice, slice]:
-    """Give the rows and columns that `Preprocess` keeps."""
+    """Return the rows and columns that `Preprocess` keeps."""
     top, left = ((resized - crop) // 2 for resized, crop in zip(resize_hw, crop_hw, strict=True))
     return slice(top, top + crop_hw[0]), slice(left, left + crop_hw[1])
 
@@ -351,7 +351,7 @@ def _show(
 
 
 def _shown_size(picture_hw: tuple[int, int], resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[int, int]:
-    """Give width and height in which what the network sees has the proportions of the picture again."""
+    """Return width and height in which what the network sees has the proportions of the picture again."""
     height, width = (own * crop / resized for own, crop, resized in zip(picture_hw, crop_hw, resize_hw, strict=True))
     factor = SHOWN_SIDE / max(height, width)
     return max(1, round(width * factor)), max(1, round(height * factor))

@@ -20,7 +20,7 @@ Truth = NDArray[np.bool_]
 
 
 def image_auroc(scores: Scores, anomalous: Truth) -> float | None:
-    """Give the chance that an anomalous picture scores above a normal one, ties counted half.
+    """Return the chance that an anomalous picture scores above a normal one, ties counted half.
 
     Args:
         scores: float64 [n], larger is stranger.
@@ -33,12 +33,12 @@ def image_auroc(scores: Scores, anomalous: Truth) -> float | None:
 
 
 def average_precision(scores: Scores, anomalous: Truth) -> float | None:
-    """Give the mean precision over the recalls, each step weighted by the recall it adds; arguments as above."""
+    """Return the mean precision over the recalls, each step weighted by the recall it adds; arguments as above."""
     return float(average_precision_score(anomalous, scores)) if _has_both(anomalous) else None
 
 
 def f1_max(scores: Scores, anomalous: Truth) -> float | None:
-    """Give the largest F1 that any threshold reaches; arguments as above."""
+    """Return the largest F1 that any threshold reaches; arguments as above."""
     if not _has_both(anomalous):
         return None
     order = np.argsort(-scores)
@@ -49,7 +49,7 @@ def f1_max(scores: Scores, anomalous: Truth) -> float | None:
 
 
 def roc_points(scores: Scores, anomalous: Truth) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Give the corners of the ROC curve, from (0, 0) to (1, 1): false-alarm rates and detection rates, float64 [m]."""
+    """Return the corners of the ROC curve, (0, 0) to (1, 1): false-alarm rates and detection rates, float64 [m]."""
     if not _has_both(anomalous):
         return None
     false_alarms, detections, _ = roc_curve(anomalous, scores)
@@ -100,12 +100,12 @@ def rank_pixels(maps: Sequence[NDArray[np.float32]], masks: Sequence[Truth]) -> 
 
 
 def pixel_auroc(ranks: PixelRanks) -> float:
-    """Give the chance that an anomalous pixel scores above a normal one, ties counted half."""
+    """Return the chance that an anomalous pixel scores above a normal one, ties counted half."""
     return float(1 - np.mean((ranks.above + ranks.not_below) / 2))
 
 
 def aupro(ranks: PixelRanks, limit: float = PRO_LIMIT) -> float:
-    """Give the area under the per-region overlap curve up to a false-positive rate, divided by that rate.
+    """Return the area under the per-region overlap curve up to a false-positive rate, divided by that rate.
 
     For a threshold t, PRO(t) is the mean over all regions of the share of a region's pixels with a score of at least
     t, and FPR(t) that share of the normal pixels. Every distinct score is a threshold; the curve starts at (0, 0), is

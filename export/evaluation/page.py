@@ -48,7 +48,7 @@ figcaption { font-size: 13px; overflow-wrap: anywhere; }
 
 
 def in_words(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Give the figures as rows of a name and a text."""
+    """Return the figures as rows of a name and a text."""
     found = evaluation
     promised = promise.in_words(found.promised_alpha, found.upper_alpha)
     left_out = f", {found.left_out} left out" if found.left_out else ""

@@ -97,7 +97,7 @@ def _float_twin(
     scoring: Scoring,
     threads: int,
 ) -> Scorer:
-    """Give the same stages in float32, with the features of the same patches as bank, searched exactly."""
+    """Return the same stages in float32, with the features of the same patches as bank, searched exactly."""
     with writing(tempfile.gettempdir(), TEMPORARY, full_only=True), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(network.float_graph)

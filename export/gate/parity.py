@@ -107,7 +107,7 @@ class _Differences:
         self.scores.append(abs(here - there) / largest)
 
     def summary(self) -> Comparison:
-        """Give the largest and the mean of each."""
+        """Return the largest and the mean of each."""
         features, distances = np.concatenate(self.features), np.concatenate(self.distances)
         return Comparison(
             features=_difference(features),
@@ -177,14 +177,14 @@ def measure_parity(
 
 
 def relative(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Give ||found - wanted|| / ||wanted|| of each patch, for float32 [patches, D]."""
+    """Return ||found - wanted|| / ||wanted|| of each patch, for float32 [patches, D]."""
     apart = np.linalg.norm(found.astype(np.float64) - wanted, axis=1)
     lengths = np.linalg.norm(wanted.astype(np.float64), axis=1)
     return np.asarray(apart / np.maximum(lengths, np.finfo(np.float32).tiny))
 
 
 def is_clear(features: NDArray[np.float32], score: Score, bank: NDArray[np.float32], margin: float = 1e-3) -> bool:
-    """Tell whether no second patch and no second entry are so near to the deciding ones that rounding could choose."""
+    """Return whether no other patch or entry is so near to the deciding ones that rounding could choose."""
     patches = np.partition(score.distances, -2)[-2:] if len(score.distances) > 1 else np.array([0, 1])
     entries = np.partition(np.linalg.norm(bank - features[score.patch], axis=1), 1)[:2]
     return bool(patches[0] < patches[1] * (1 - margin) and entries[0] < entries[1] * (1 - margin))
@@ -212,7 +212,7 @@ def _weighted(matrix: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.f
 
 
 def _area_matrix(inputs: int, outputs: int) -> NDArray[np.float64]:
-    """Give the share of each input pixel in each output pixel, float64 [outputs, inputs]."""
+    """Return the share of each input pixel in each output pixel, float64 [outputs, inputs]."""
     edges = np.arange(outputs + 1) * inputs / outputs
     pixels = np.arange(inputs)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)

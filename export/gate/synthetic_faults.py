@@ -52,7 +52,7 @@ def _damage(picture: Image, kind: Fault, random: np.random.Generator) -> Image:
 
 
 def _soft_disc(side: int) -> NDArray[np.float32]:
-    """Give 1 in the middle and 0 at the rim of a square."""
+    """Return 1 in the middle and 0 at the rim of a square."""
     at = np.linspace(-1, 1, side)
     return np.asarray(np.clip(3 * (1 - np.hypot(at[:, None], at)), 0, 1), dtype=np.float32)
 

@@ -37,7 +37,7 @@ class Aggregation:
     target_dim: int = 1024
 
     def dimension(self, channels: Sequence[int]) -> int:
-        """Give D for layers of so many channels."""
+        """Return D for layers of so many channels."""
         return self.target_dim if self.kind == "adaptive" else sum(channels)
 
 
@@ -88,7 +88,7 @@ def adaptive_kernels(channels: Sequence[int], aggregation: Aggregation) -> list[
 
 
 def pooling_matrix(inputs: int, outputs: int) -> sparse.csr_array:
-    """Give 1-D adaptive average pooling as a matrix: row i averages floor(i n / m) to ceil((i + 1) n / m) - 1."""
+    """Return 1-D adaptive average pooling as a matrix: row i averages floor(i n / m) to ceil((i + 1) n / m) - 1."""
     cells = np.arange(outputs)
     starts, ends = cells * inputs // outputs, -((cells + 1) * -inputs // outputs)
     lengths = ends - starts
@@ -144,11 +144,11 @@ def _resize(layer: NDArray[np.float64], size_hw: tuple[int, ...]) -> NDArray[np.
 
 
 def bilinear_matrix(inputs: int, outputs: int) -> NDArray[np.float64]:
-    """Give the weights of a bilinear resize with pixel centres at half coordinates, float64 [outputs, inputs]."""
+    """Return the weights of a bilinear resize with pixel centres at half coordinates, float64 [outputs, inputs]."""
     places = np.clip((np.arange(outputs) + 0.5) * inputs / outputs - 0.5, 0, inputs - 1)
     return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(inputs))))
 
 
 def _divisors(number: int) -> list[int]:
-    """Give the divisors, the largest first."""
+    """Return the divisors, the largest first."""
     return [g for g in range(number, 0, -1) if number % g == 0]

@@ -27,11 +27,11 @@ class Network(Protocol):
     program: str
 
     def maps(self, pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Give the maps of the layers, each float32 [1, c_j, h_j, w_j], for a normalised float32 [1, 3, H, W] RGB."""
+        """Return the maps of the layers, each float32 [1, c_j, h_j, w_j], for a normalised float32 [1, 3, H, W] RGB."""
         ...
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Give a graph from float32 [1, 3, H, W] to the same maps, in the order of the layers."""
+        """Return a graph from float32 [1, 3, H, W] to the same maps, in the order of the layers."""
         ...
 
 
@@ -118,6 +118,6 @@ def _try(backbone: Backbone, input_hw: tuple[int, int]) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Give what an exception of a library says, without what it adds below."""
+    """Return what an exception of a library says, without what it adds below."""
     lines = str(error).split("\n")
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1]).strip()

@@ -63,11 +63,11 @@ class Reference:
     aggregation: Aggregation
 
     def __call__(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Give patch features float32 [h*w, D] of an input uint8 [1, H, W, 3] BGR."""
+        """Return patch features float32 [h*w, D] of an input uint8 [1, H, W, 3] BGR."""
         return by_definition(self.maps(tensor), self.aggregation).astype(np.float32)
 
     def maps(self, tensor: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Give the maps of the layers for the same input."""
+        """Return the maps of the layers for the same input."""
         rgb = tensor[..., ::-1].astype(np.float32)
         normalised = (rgb - np.array(self.backbone.mean, np.float32)) / np.array(self.backbone.std, np.float32)
         return self.backbone.network.maps(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))
@@ -228,7 +228,7 @@ def _to_grid(tail: _Nodes, layer: str, have_hw: tuple[int, int], stride: int, la
 
 
 def _resizing(have: int, want: int) -> NDArray[np.float32]:
-    """Give the matrix of a bilinear resize, half-pixel centres, float32 [want, have], as OpenCV computes it."""
+    """Return the matrix of a bilinear resize, half-pixel centres, float32 [want, have], as OpenCV computes it."""
     return np.asarray(cv2.resize(np.eye(have, dtype=np.float32), (have, want), interpolation=cv2.INTER_LINEAR))
 
 

@@ -57,7 +57,7 @@ class Network:
         return Grid(self.layout.map_hw, self.aggregation.stride)
 
     def features(self) -> Features:
-        """Give the section of the manifest."""
+        """Return the section of the manifest."""
         adaptive = self.aggregation.kind == "adaptive"
         return Features(
             backbone=self.backbone.name,

@@ -53,7 +53,7 @@ class OnnxNetwork:
         return found
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Give a copy of the cut graph."""
+        """Return a copy of the cut graph."""
         copy = onnx.ModelProto()
         copy.CopyFrom(self._model)
         return copy
@@ -114,7 +114,7 @@ def load_onnx(
 
 
 def _read(path: Path) -> tuple[onnx.ModelProto, str]:
-    """Give the graph with all its weights, and their hash: of the file, or of the whole if some lie beside it."""
+    """Return the graph with all its weights, and their hash: of the file, or of the whole if some lie beside it."""
     model = onnx.load(path, load_external_data=False)
     inside = not any(external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer)
     external_data_helper.load_external_data_for_model(model, str(path.parent))

@@ -32,7 +32,7 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]
         self._tensors: Iterator[NDArray[np.uint8]] = iter(tensors)
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """Give the next one; None at the end."""
+        """Return the next one; None at the end."""
         tensor = next(self._tensors, None)
         return None if tensor is None else {FRAME: tensor}
 

@@ -153,7 +153,7 @@ class LiteTaps(nn.Module):
         self.taps = taps
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Give the tapped maps, the finest first."""
+        """Return the tapped maps, the finest first."""
         maps = []
         x = self.stem(x)
         for number, block in enumerate(self.blocks):
@@ -173,7 +173,7 @@ class TimmTaps(nn.Module):
         self.channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Give the tapped maps, the finest first."""
+        """Return the tapped maps, the finest first."""
         maps: list[Tensor] = self.network(x)
         return [layer.permute(0, 3, 1, 2) for layer in maps] if self.channels_last else maps
 

@@ -65,7 +65,7 @@ class Pictures:
         self._readable: list[int] = []
 
     def __len__(self) -> int:
-        """Give the number of pictures that a walk looks at."""
+        """Return the number of pictures that a walk looks at."""
         return len(self._chosen)
 
     def __iter__(self) -> Iterator[tuple[str, Image]]:

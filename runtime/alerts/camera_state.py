@@ -124,7 +124,7 @@ class Watched:
         self._update()
 
     def wanted(self) -> Wanted:
-        """Give what should be known of the next frame that is scored."""
+        """Return what should be known of the next frame that is scored."""
         above = self._decide.wanted_above if self.bundle.id else math.inf
         attach = self.settings.attach if self.maps else frozenset()
         return Wanted(self.threshold, above, attach, self.settings.jpeg_quality)

@@ -207,7 +207,7 @@ class Decide:
         return event.tell("update", self._now_ns) if due else None
 
     def _may_open(self, event: _Event) -> bool:
-        """Tell whether a candidate is long enough, and the last alert ended long enough ago."""
+        """Return whether a candidate is long enough, and the last alert ended long enough ago."""
         alerts, now_ns = self._alerts, self._now_ns
         rested = self._ended_ns is None or now_ns - self._ended_ns >= alerts.cooldown_ms * _MS
         frames, lasted_ns = alerts.min_frames, now_ns - event.since_ns

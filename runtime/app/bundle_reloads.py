@@ -34,7 +34,7 @@ class Reloads:
         self._lying = {path: self._lying.get(path) or _identity(path) for path in paths}
 
     def changed(self) -> bool:
-        """Tell whether another bundle lies at one of the paths than when this was asked last."""
+        """Return whether another bundle lies at one of the paths than when this was asked last."""
         now = {path: _identity(path) for path in self._lying}
         changed = any(found is not None and found != self._lying[path] for path, found in now.items())
         self._lying.update({path: found for path, found in now.items() if found is not None})

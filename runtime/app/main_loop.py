@@ -179,7 +179,7 @@ class Pipeline:
             self._handle(event)
 
     def _most_urgent(self) -> Camera | None:
-        """Give the camera that has the earliest deadline.
+        """Return the camera that has the earliest deadline.
 
         It is that of the frame that was there first since one was taken: a newer one in its place must not put it off,
         or a camera that is always a little later than another would never have its turn.
@@ -216,7 +216,7 @@ class Pipeline:
                 camera.watched.end(camera.ended.reason, failed=camera.ended.failed)
 
     def _is_over(self) -> bool:
-        """Tell whether there is nothing to wait for.
+        """Return whether there is nothing to wait for.
 
         Raises:
             SourceUnavailable: there never was.

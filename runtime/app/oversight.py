@@ -165,7 +165,7 @@ class Oversight:
             self._load.count(1)
 
     def is_older(self, camera: str, frame: SharedFrame, max_age_ns: int) -> bool:
-        """Tell whether a frame is too old to be scored, and count it then."""
+        """Return whether a frame is too old to be scored, and count it then."""
         if time.monotonic_ns() - frame.t_mono_ns <= max_age_ns:
             return False
         self._metrics.dropped(camera, "too old")

@@ -21,7 +21,7 @@ class Moment:
         return cls(message.epoch, message.seq, message.t_publish_ns)
 
     def precedes(self, other: Moment) -> bool:
-        """Tell whether `other` came later; the clock decides only where the device was restarted between the two."""
+        """Return whether `other` came later; the clock decides only where the device was restarted between the two."""
         if self.epoch == other.epoch:
             return self.seq < other.seq
         return self.t_ns < other.t_ns

@@ -35,7 +35,7 @@ _COMPONENTS: dict[Entity, str] = {"anomaly": "binary_sensor", "state": "sensor",
 
 
 def body(message: AnyMessage) -> bytes:
-    """Give the JSON of a message, as the device made it."""
+    """Return the JSON of a message, as the device made it."""
     return msgspec.json.encode(message)
 
 
@@ -66,7 +66,7 @@ class Topics:
 
 
 def discovery(topics: Topics, root: str, device: str, camera: str, entity: Entity) -> tuple[str, bytes]:
-    """Give topic and payload by which Home Assistant learns of one entity of a camera.
+    """Return topic and payload by which Home Assistant learns of one entity of a camera.
 
     The ids are made of the prefix and the two names, with a colon between, which is in none of them: they stay the same
     over restarts, and no two are equal.

@@ -57,7 +57,7 @@ def is_segmented(url: str) -> bool:
 
 
 def devices(source: int | str) -> list[str]:
-    """Give the device nodes that a device's name stands for at this moment, the preferred one first.
+    """Return the device nodes that a device's name stands for at this moment, the preferred one first.
 
     A stable name, such as those in /dev/v4l/by-id, is followed to its node; a pattern such as /dev/video* gives all
     that match.

@@ -28,7 +28,7 @@ class Ahead(Generic[T]):
         self._started = False
 
     def __iter__(self) -> Iterator[T]:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __next__(self) -> T:

@@ -99,11 +99,11 @@ class _Connection:
         self.clips: set[str] = set()  # begun, and not over yet
 
     def left_s(self) -> float | None:
-        """Give what is left of the patience; None if it has no end."""
+        """Return what is left of the patience; None if it has no end."""
         return None if self.patience_s is None else self.heard_s + self.patience_s - time.monotonic()
 
     def delivered_s(self) -> float:
-        """Give the time since the first frame."""
+        """Return the time since the first frame."""
         return 0.0 if self.since is None else time.monotonic() - self.since
 
 
@@ -205,7 +205,7 @@ class Feed:
         return self._shelf.take()
 
     def peek(self) -> SharedFrame | None:
-        """Give the frame that `take` would take now; it may be another in a moment, where the source is live."""
+        """Return the frame that `take` would take now; it may be another in a moment, where the source is live."""
         return self._shelf.peek()
 
     def give_back(self, frame: SharedFrame) -> None:

@@ -78,7 +78,7 @@ class Shelf:
             return self._waiting.popleft() if self._waiting else None
 
     def peek(self) -> SharedFrame | None:
-        """Give the frame that `take` would take."""
+        """Return the frame that `take` would take."""
         with self._lock:
             return self._waiting[0] if self._waiting else None
 

@@ -372,7 +372,7 @@ def _open_stream(url: str) -> Grabber:
 
 
 def has_backend(backend: int) -> bool:
-    """Tell whether this OpenCV can open a source with one of its back ends, such as `cv2.CAP_GSTREAMER`."""
+    """Return whether this OpenCV can open a source with one of its back ends, such as `cv2.CAP_GSTREAMER`."""
     registry = cv2.videoio_registry
     try:
         return bool(registry.hasBackend(backend))  # a plug-in may be known and not there
@@ -440,12 +440,12 @@ class _Stream(_Camera):
 
 
 def declared(camera: Grabber) -> Declared | None:
-    """Give what a camera says of itself; None where OpenCV did not open it."""
+    """Return what a camera says of itself; None where OpenCV did not open it."""
     return camera.declared() if isinstance(camera, _Camera) else None
 
 
 def _letters(code: float) -> str:
-    """Give the four letters of a codec or a format of pictures; empty for what is none."""
+    """Return the four letters of a codec or a format of pictures; empty for what is none."""
     letters = int(code).to_bytes(4, "little", signed=code < 0)
     return letters.decode("ascii") if letters.isalnum() else ""
 

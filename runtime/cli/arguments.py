@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Give an argparse type: a whole number from `least` to `most`."""
+    """Return an argparse type: a whole number from `least` to `most`."""
 
     def parse(text: str) -> int:
         try:
@@ -31,7 +31,7 @@ def odd(text: str) -> int:
 
 
 def between(low: float, high: float) -> Callable[[str], float]:
-    """Give an argparse type: a number above `low` and below `high`."""
+    """Return an argparse type: a number above `low` and below `high`."""
 
     def parse(text: str) -> float:
         try:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lines(found: Bench) -> list[str]:
-    """Give the table for people."""
+    """Return the table for people."""
     lines = [f"{'milliseconds':<14}{'p50':>9}{'p95':>9}{'p99':>9}"]
     lines += [f"{name:<14}{row.p50:9.2f}{row.p95:9.2f}{row.p99:9.2f}" for name, row in found.stages.items()]
     peak = "unknown" if found.peak_rss_mb is None else f"{found.peak_rss_mb:.0f} MB"

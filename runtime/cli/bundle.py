@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def signer(bundle: Bundle) -> str | None:
-    """Give the key that a bundle is signed by, checked; None if it is not signed.
+    """Return the key that a bundle is signed by, checked; None if it is not signed.
 
     Raises:
         BundleSignatureInvalid: it is not what this key has signed.

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> tuple[Settings, list[Finding]]:
-    """Give the settings; if those of the file are wrong, the defaults and what is wrong."""
+    """Return the settings; if those of the file are wrong, the defaults and what is wrong."""
     from edge_config.errors import SettingsError
     from edge_config.settings import device as settings
     from runtime.doctor.finding import Finding

@@ -40,7 +40,7 @@ def add_keys(parser: argparse.ArgumentParser) -> None:
 
 
 def keys_of(args: argparse.Namespace) -> Keys | None:
-    """Give the keys that the arguments name.
+    """Return the keys that the arguments name.
 
     Raises:
         UsageError: one without the other.

@@ -28,7 +28,7 @@ def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(args: argparse.Namespace) -> tuple[Settings, list[str]]:
-    """Give the settings that the bundles are loaded with, and their paths.
+    """Return the settings that the bundles are loaded with, and their paths.
 
     Raises:
         UsageError: neither bundle nor settings are given, or both.
@@ -57,10 +57,10 @@ def lay_trust(tree: dict[str, Any], args: argparse.Namespace) -> None:
 
 
 def of_bundle(path: str) -> dict[str, Any]:
-    """Give the settings that `run` has where only a bundle is given, but for the camera, which nobody opens."""
+    """Return the settings that `run` has where only a bundle is given, but for the camera, which nobody opens."""
     return {"bundle": path, "cameras": {"none": {"source": 0}}}
 
 
 def bundles(settings: Settings) -> list[str]:
-    """Give the paths of the bundles of all cameras, each once."""
+    """Return the paths of the bundles of all cameras, each once."""
     return list(dict.fromkeys(camera.bundle or settings.bundle for camera in settings.cameras.values()))

@@ -50,7 +50,7 @@ class Acks:
         self._done: dict[str, None] = {}  # keys that were acknowledged
 
     def __contains__(self, key: str) -> bool:
-        """Tell whether this message was acknowledged, by itself."""
+        """Return whether this message was acknowledged, by itself."""
         return key in self._done
 
     @property

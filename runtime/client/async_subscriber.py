@@ -126,7 +126,7 @@ class AsyncSubscriber:
             self._connection.close()
 
     async def __aenter__(self) -> AsyncSubscriber:  # noqa: PYI034 - typing.Self needs Python 3.11
-        """Give itself."""
+        """Return itself."""
         return self
 
     async def __aexit__(

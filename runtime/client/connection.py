@@ -90,11 +90,11 @@ class Connection:
         return self._connected
 
     def publish_arrived(self) -> list[bytes] | None:
-        """Give what was published, if something is there."""
+        """Return what was published, if something is there."""
         return _take(self.events)
 
     def answer_arrived(self) -> list[bytes] | None:
-        """Give what the control socket said, if something is there."""
+        """Return what the control socket said, if something is there."""
         return None if self.control is None else _take(self.control)
 
     def ask(self, body: bytes) -> None:
@@ -112,12 +112,12 @@ class Connection:
             connect(self.control, self._control_url, self._keys)
 
     def is_ready(self) -> bool:
-        """Tell whether something has arrived."""
+        """Return whether something has arrived."""
         ready = [_is_ready(socket) for socket in self.sockets]  # of all: ZeroMQ wakes only who has looked
         return any(ready)
 
     def answer_is_ready(self) -> bool:
-        """Tell whether something has arrived from the control socket."""
+        """Return whether something has arrived from the control socket."""
         return self.control is not None and _is_ready(self.control)
 
     def close(self) -> None:

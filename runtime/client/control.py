@@ -105,7 +105,7 @@ class ControlClient:
         return kept, [read(frames, "replay") for frames in kept_frames(kept, parts)]
 
     def replay(self, topic: str) -> Iterator[Received]:
-        """Give all that the journal holds of a topic, page by page.
+        """Yield all that the journal holds of a topic, page by page.
 
         Raises:
             AddressUnavailable, RequestError, MessageError: as `request`.
@@ -125,7 +125,7 @@ class ControlClient:
             self._context.term()
 
     def __enter__(self) -> ControlClient:  # noqa: PYI034 - typing.Self needs Python 3.11
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(

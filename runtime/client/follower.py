@@ -199,7 +199,7 @@ class Follower:
         return overdue
 
     def due(self, now_s: float) -> list[bytes]:
-        """Give the requests to be sent now."""
+        """Return the requests to be sent now."""
         return self.asking.due(now_s)
 
     # Joining.
@@ -399,11 +399,11 @@ class Follower:
         return self._lines[topic]
 
     def _wants(self, topic: str) -> bool:
-        """Tell whether it is a journaled topic that the user wants."""
+        """Return whether it is a journaled topic that the user wants."""
         return topic.split("/", 2)[1] in self._kinds and any(map(topic.startswith, self.prefixes))
 
     def _is_whole(self, topic: str) -> bool:
-        """Tell whether no earlier message of a topic may still come."""
+        """Return whether no earlier message of a topic may still come."""
         return self._pending.over and not self._line(topic).loose
 
     def _give(self, received: Received) -> None:

@@ -89,7 +89,7 @@ class Asking:
         self._queue.append(_Asked(request, done))
 
     def due(self, now_s: float) -> list[bytes]:
-        """Give the requests that are to be sent now."""
+        """Return the requests that are to be sent now."""
         self._tokens = min(BURST, self._tokens + (now_s - self._counted_s) * RATE)
         self._counted_s = now_s
         bodies = []
@@ -127,7 +127,7 @@ class Asking:
             asked.done(answer, parts)
 
     def overdue(self, now_s: float) -> bool:
-        """Tell whether the device has not answered in time; then a new socket is needed, and all is asked again."""
+        """Return whether the device has not answered in time; then a new socket is needed, and all is asked again."""
         if not self._sent:
             return False
         oldest_s = next(iter(self._sent.values())).sent_s

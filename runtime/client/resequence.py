@@ -223,13 +223,13 @@ class Resequencer:
         return self.at is not None and place == Place(self.at.epoch, self.at.seq + 1)
 
     def _is_of_old(self, place: Place) -> bool:
-        """Tell whether it belongs before what was reached: to the same epoch, or to one that is over."""
+        """Return whether it belongs before what was reached: to the same epoch, or to one that is over."""
         if self.at is not None and place.epoch == self.at.epoch:
             return place.seq <= self.at.seq
         return place.epoch in self._past
 
     def _is_past(self, place: Place) -> bool:
-        """Tell whether the replay came to this place, or an earlier one did."""
+        """Return whether the replay came to this place, or an earlier one did."""
         return self._is_of_old(place) or (self.at is not None and place.epoch in self._passed - {self.at.epoch})
 
     def _has(self, head: Place) -> bool:

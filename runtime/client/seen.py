@@ -21,13 +21,13 @@ class Seen:
         self._epochs: dict[str, list[tuple[int, int]]] = {}  # first and last of each range, ascending, apart
 
     def __contains__(self, place: Place) -> bool:
-        """Tell whether this message is among them."""
+        """Return whether this message is among them."""
         ranges = self._epochs.get(place.epoch, [])
         index = bisect_right(ranges, (place.seq, 1 << 63)) - 1
         return index >= 0 and ranges[index][0] <= place.seq <= ranges[index][1]
 
     def top(self, epoch: str) -> int:
-        """Give the highest number of an epoch, 0 if it has none."""
+        """Return the highest number of an epoch, 0 if it has none."""
         ranges = self._epochs.get(epoch)
         return ranges[-1][1] if ranges else 0
 
@@ -43,7 +43,7 @@ class Seen:
             self._of(place.epoch)
 
     def follow(self, place: Place) -> Place:
-        """Give the last place that follows this one without a hole."""
+        """Return the last place that follows this one without a hole."""
         following = Place(place.epoch, place.seq + 1)
         if following not in self:
             return place

@@ -161,7 +161,7 @@ class Subscriber:
             self._connection.close()
 
     def __enter__(self) -> Subscriber:  # noqa: PYI034 - typing.Self needs Python 3.11
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -207,5 +207,5 @@ def ask(follower: Follower, connection: Connection, *, quiet: bool = False) -> N
 
 
 def is_owing(follower: Follower) -> bool:
-    """Tell whether something was acknowledged that the device can be told, and does not know yet."""
+    """Return whether something was acknowledged that the device can be told, and does not know yet."""
     return follower.acks is not None and follower.acks.waiting > 0 and not follower.asking.is_down

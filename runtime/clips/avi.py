@@ -37,7 +37,7 @@ class Avi:
 
     @property
     def size(self) -> int:
-        """Give the bytes of the film."""
+        """Return the bytes of the film."""
         return self._header_bytes + self._data_bytes - len(b"movi") + len(_chunk(b"idx1", b"")) + len(self._index)
 
     def add(self, jpeg: bytes) -> None:

@@ -70,7 +70,7 @@ def hold_s(settings: Clips) -> float:
 
 
 def slot_at(t_ns: int, fps: float) -> int:
-    """Give the slot that a moment of the monotonic clock lies in."""
+    """Return the slot that a moment of the monotonic clock lies in."""
     return math.floor(t_ns * fps / _SECOND_NS)
 
 
@@ -109,7 +109,7 @@ class Ring:
                 return
 
     def since(self, slot: int) -> list[Picture]:
-        """Give the pictures of a slot and of those after it, in order."""
+        """Return the pictures of a slot and of those after it, in order."""
         return list(takewhile(lambda picture: picture.slot >= slot, reversed(self._pictures)))[::-1]
 
 
@@ -187,7 +187,7 @@ class Clip:
             self._show(picture)
 
     def finish(self, *, durable: bool = True) -> bool:
-        """Give the clip its name.
+        """Return the clip its name.
 
         Args:
             durable: wait until the disk has it, so that a loss of power leaves no half of it under this name.
@@ -277,7 +277,7 @@ def _clips(folder: Path) -> Iterator[_OnDisk]:
 
 
 def _files(folder: Path, pattern: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
-    """Give the files with such a name; none if there is no such folder."""
+    """Yield the files with such a name; none if there is no such folder."""
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:

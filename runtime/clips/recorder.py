@@ -135,7 +135,7 @@ class Filming:
         return self._closing or bool(self._orders) or (self._news and bool(self._clips))
 
     def _patience_s(self) -> float | None:
-        """Give the time until a clip is over without a further picture; None if there is no clip."""
+        """Return the time until a clip is over without a further picture; None if there is no clip."""
         over_ns = min((clip.over_ns for clip in self._clips.values()), default=None)
         return None if over_ns is None else max(0.0, (over_ns - time.monotonic_ns()) / 1e9)
 

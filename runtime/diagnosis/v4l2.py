@@ -86,5 +86,5 @@ def _answers(ask: Ask, descriptor: int, request: int, answer: bytearray) -> bool
 
 
 def _request(number: int, size: int) -> int:
-    """Give the code of a question that is written and read, as the kernel's _IOWR('V', number, size)."""
+    """Return the code of a question that is written and read, as the kernel's _IOWR('V', number, size)."""
     return (3 << 30) | (size << 16) | (ord("V") << 8) | number

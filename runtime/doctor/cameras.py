@@ -98,12 +98,12 @@ def _nodes(folder: Path) -> list[Path]:
 
 
 def _gives_pictures(root: Path, node: Path) -> bool:
-    """Tell whether a node is a camera's first: the second of a USB camera gives data about its pictures."""
+    """Return whether a node is a camera's first: the second of a USB camera gives data about its pictures."""
     return not number(root / f"sys/class/video4linux/{node.name}/index")
 
 
 def _stable_names(root: Path) -> dict[str, str]:
-    """Give name of a node -> the name that it keeps when it is plugged elsewhere."""
+    """Return name of a node -> the name that it keeps when it is plugged elsewhere."""
     folder = root / "dev/v4l/by-id"
     links = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
     return {link.readlink().name: f"/dev/v4l/by-id/{link.name}" for link in links if link.is_symlink()}

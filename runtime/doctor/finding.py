@@ -60,7 +60,7 @@ def look(about: str, check: Check) -> list[Finding]:
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """Give the exit code of the worst finding; 0 where nothing is worse than a warning."""
+    """Return the exit code of the worst finding; 0 where nothing is worse than a warning."""
     codes = {finding.exit_code for finding in findings if finding.level == "fail"}
     return next((code for code in EXIT_CODES if code in codes), 0)
 

@@ -92,7 +92,7 @@ def _policies(root: Path) -> list[Path]:
 
 
 def _frequencies(root: Path) -> Iterator[tuple[int, int, int]]:
-    """Give current, allowed and possible frequency of each group of cores, kHz."""
+    """Yield current, allowed and possible frequency of each group of cores, kHz."""
     for policy in _policies(root):
         able = number(policy / "cpuinfo_max_freq")
         allowed = number(policy / "scaling_max_freq")

@@ -84,7 +84,7 @@ def _room(about: str, folder: Path, most_mib: int, key: str) -> Finding:
 
 
 def _nearest(folder: Path) -> Path:
-    """Give what there is of a path: the folders below it are made by the runtime."""
+    """Return what there is of a path: the folders below it are made by the runtime."""
     return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 
 

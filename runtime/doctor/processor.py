@@ -129,7 +129,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _groups(root: Path) -> list[Path]:
-    """Give the control groups around this process, the innermost first."""
+    """Return the control groups around this process, the innermost first."""
     own = next((line[3:] for line in lines(root / "proc/self/cgroup") if line.startswith("0::")), "/")
     top = root / "sys/fs/cgroup"
     group = top / own.strip("/")
@@ -137,7 +137,7 @@ def _groups(root: Path) -> list[Path]:
 
 
 def _quota(root: Path) -> float | None:
-    """Give the cores' worth of time that the tightest control group has."""
+    """Return the cores' worth of time that the tightest control group has."""
     words = ("".join(lines(folder / "cpu.max")).split() for folder in _groups(root))
     quotas = (int(word[0]) / int(word[1]) for word in words if len(word) == 2 and word[0].isdecimal())  # noqa: PLR2004 - quota, period
     return min(quotas, default=None)

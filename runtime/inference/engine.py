@@ -117,7 +117,7 @@ class Engine:
                 self._life.send(Attach(memory, size), [descriptor])
 
     def knows(self, memory: int) -> bool:
-        """Tell whether a memory is attached."""
+        """Return whether a memory is attached."""
         with self._lock:
             return memory in self._memories
 

@@ -168,7 +168,7 @@ def _first_good(
 
 
 def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
-    """Give the golden frames of a bundle.
+    """Return the golden frames of a bundle.
 
     Raises:
         BundleShapeMismatch: its file holds none.
@@ -177,7 +177,7 @@ def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
 
 
 def scene_reference(bundle: Bundle) -> Thumbnail | None:
-    """Give the thumbnail that the camera's place is told from; None in a bundle that was made before there was one.
+    """Return the thumbnail that the camera's place is told from; None in a bundle that was made before there was one.
 
     Raises:
         BundleShapeMismatch: it is no thumbnail.

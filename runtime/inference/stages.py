@@ -116,7 +116,7 @@ class Stages:
     last: Last = field(default_factory=Last)
 
     def take_over(self, before: Stages | None) -> Stages:
-        """Give the stages as they go on where others end; between two frames."""
+        """Return the stages as they go on where others end; between two frames."""
         return replace(self, inspect=self.succession(before.inspect if before else None), last=Last())
 
     def embed(self, image: Image, t_ns: int, identity: Identity | None = None) -> Half | str:

@@ -174,7 +174,7 @@ class Life:
 
 
 def _sizes(message: Done | Loaded) -> tuple[int, ...]:
-    """Give the sizes of the parts that come with an answer.
+    """Return the sizes of the parts that come with an answer.
 
     Raises:
         ValueError: they are not those of its result.

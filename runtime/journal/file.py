@@ -168,7 +168,7 @@ def default_path(device: str) -> Path:
 
 
 def _take_lock(path: Path) -> int:
-    """Give the descriptor that holds the lock; the kernel lets it go when this process ends, however it ends."""
+    """Return the descriptor that holds the lock; the kernel lets it go when this process ends, however it ends."""
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -170,7 +170,7 @@ class Journal(Reader):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608
 
     def notes(self) -> Notes:
-        """Give all that is kept beside the entries."""
+        """Return all that is kept beside the entries."""
         return Notes.read(self._db)
 
     def adopt(self, notes: Notes) -> None:

@@ -60,7 +60,7 @@ class Notes:
         orders.write(db, self.given)
 
     def lifted(self, first: int, shift: int) -> Notes:
-        """Give the same, where all places from `first` on have moved by `shift`."""
+        """Return the same, where all places from `first` on have moved by `shift`."""
 
         def lift(row: int) -> int:
             return row + shift if row >= first else row

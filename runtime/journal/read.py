@@ -70,11 +70,11 @@ class Reader:
         self.group_bytes = group_bytes
 
     def open_alerts(self) -> list[Entry]:
-        """Give the last message of each alert that has no end."""
+        """Return the last message of each alert that has no end."""
         return [entry for (row,) in self._db.execute(_OPEN).fetchall() if (entry := self.entry(row)) is not None]
 
     def oldest(self) -> list[tuple[int, Entry]]:
-        """Give the oldest entries with their places, so many as one transaction should hold."""
+        """Return the oldest entries with their places, so many as one transaction should hold."""
         rows = self._db.execute("SELECT row FROM entries ORDER BY row LIMIT ?", (GROUP,)).fetchall()
         group: list[tuple[int, Entry]] = []
         size = 0
@@ -88,7 +88,7 @@ class Reader:
         return group
 
     def entry(self, row: int) -> Entry | None:
-        """Give what is at a place; None if it cannot be read."""
+        """Return what is at a place; None if it cannot be read."""
         found = self._db.execute(f"SELECT {COLUMNS} FROM entries WHERE row = ?", (row,)).fetchone()  # noqa: S608
         try:
             kind, topic, epoch, seq, t_ns, alert_id, phase, body, parts = found
@@ -112,19 +112,19 @@ class Reader:
         )
 
     def is_pruned(self, topic: str, row: int, epoch: str, seq: int) -> bool:
-        """Tell whether anything of a topic is pruned, from a place on or of an epoch from `seq` on."""
+        """Return whether anything of a topic is pruned, from a place on or of an epoch from `seq` on."""
         query = "SELECT 1 FROM pruned WHERE topic = ? AND (row >= ? OR (epoch = ? AND seq >= ?)) LIMIT 1"
         return self._first_of(query, topic, row, epoch, seq) is not None
 
     def rows_of_topic(self, topic: str, row: int) -> Iterator[int]:
-        """Give the places of the messages of a topic, from one on."""
+        """Return the places of the messages of a topic, from one on."""
         return (
             row
             for (row,) in self._each("SELECT row FROM entries WHERE topic = ? AND row >= ? ORDER BY row", topic, row)
         )
 
     def rows_of_subscriber(self, subscriber: str, after: int) -> Iterator[tuple[int, str]]:
-        """Give place and alert of the alert messages behind a place that a subscriber has not acknowledged."""
+        """Return place and alert of the alert messages behind a place that a subscriber has not acknowledged."""
         return self._each(_PENDING, subscriber, after)
 
     def row_of_alert(self, alert_id: str, epoch: str, seq: int) -> int | None:
@@ -139,7 +139,7 @@ class Reader:
         return self._first_of(query, epoch, seq, alert_id)
 
     def acked(self, alert_id: str, subscriber: str) -> int:
-        """Give the last place that a subscriber has acknowledged of an alert, 0 for none."""
+        """Return the last place that a subscriber has acknowledged of an alert, 0 for none."""
         return self._first_of("SELECT row FROM acks WHERE alert_id = ? AND subscriber = ?", alert_id, subscriber) or 0
 
     def owners(self) -> dict[str, str]:
@@ -147,7 +147,7 @@ class Reader:
         return dict(self._db.execute("SELECT name, key FROM subscribers").fetchall())
 
     def misses(self, subscriber: str, after: int) -> bool:
-        """Tell whether messages behind a place, and behind all it acknowledged, were pruned unacknowledged."""
+        """Return whether messages behind a place, and behind all it acknowledged, were pruned unacknowledged."""
         query = "SELECT 1 FROM subscribers WHERE name = ? AND lost_row > max(acked_row, ?)"
         return self._first_of(query, subscriber, after) is not None
 

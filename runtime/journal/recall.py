@@ -18,7 +18,7 @@ _Place = tuple[Reader, int]
 
 
 def replay(journals: Sequence[Reader], request: Replay) -> tuple[KeptMessages, list[bytes]]:
-    """Give what was said in a topic, and the binary parts of all messages of the reply.
+    """Return what was said in a topic, and the binary parts of all messages of the reply.
 
     Args:
         journals: all places of each are behind those of the one before it.
@@ -34,7 +34,7 @@ def replay(journals: Sequence[Reader], request: Replay) -> tuple[KeptMessages, l
 
 
 def pending(journals: Sequence[Reader], request: Pending) -> tuple[KeptMessages, list[bytes]]:
-    """Give the alert messages that a subscriber has not acknowledged, and their binary parts."""
+    """Return the alert messages that a subscriber has not acknowledged, and their binary parts."""
     complete = not any(journal.misses(request.subscriber, request.after) for journal in journals)
     return _collect(_unacknowledged(journals, request), request.limit, request.after, complete=complete)
 
@@ -81,7 +81,7 @@ def _collect(
 
 
 def _is_json(entry: Entry) -> bool:
-    """Tell whether the body can be part of a reply."""
+    """Return whether the body can be part of a reply."""
     try:
         msgspec.json.decode(entry.body)
     except (TypeError, ValueError, RecursionError):  # DecodeError is a ValueError

@@ -205,6 +205,6 @@ class Outbox:
         )
 
     def _last_seq(self, kind: Kind, camera: str) -> int:
-        """Give the number of the last message that was published, 0 before the first."""
+        """Return the number of the last message that was published, 0 before the first."""
         latest = self._latest.get((kind, camera))
         return 0 if latest is None else int(latest.seq)

@@ -102,7 +102,7 @@ class Publisher:
         self.refused = self._listener.refused
 
     def seq(self, kind: Kind, camera: str) -> int:
-        """Give the last `seq` in a topic, 0 before the first."""
+        """Return the last `seq` in a topic, 0 before the first."""
         return self._seq[messages.topic(kind, self.device, camera)]
 
     def make(self, kind: Kind, camera: str, **fields: Any) -> tuple[str, Message]:
@@ -154,7 +154,7 @@ class Publisher:
             pass
 
     def has_subscribers(self, count: int, timeout_ms: int = 0) -> bool:
-        """Tell whether so many are connected and have subscribed: what they said last is `QUIET_S` ago."""
+        """Return whether so many are connected and have subscribed: what they said last is `QUIET_S` ago."""
         self._listener.wait(timeout_ms)
         self._take_in()
         quiet_since_s = time.monotonic() - QUIET_S

@@ -54,7 +54,7 @@ class Rates:
         self._peers: OrderedDict[bytes, tuple[Bucket, Bucket]] = OrderedDict()
 
     def ask(self, peer: bytes, now_s: float) -> float:
-        """Tell whether a peer may ask now.
+        """Return whether a peer may ask now.
 
         Args:
             peer: what it is known by.

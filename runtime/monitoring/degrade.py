@@ -78,7 +78,7 @@ class Load:
         self._missed += missed
 
     def take(self) -> float:
-        """Give the share that was missed since the last call, 0 to 1; 0 where no frame was due.
+        """Return the share that was missed since the last call, 0 to 1; 0 where no frame was due.
 
         Where all were missed, it is the share of before, as one frame may take that long; and 0 the next time.
         """

@@ -44,14 +44,14 @@ class Health:
         self._live_cameras, self._paused_cameras = live, paused
 
     def alive_page(self) -> Page:
-        """Give /healthz: 200 while the main loop gets on, 503 when it hangs."""
+        """Return /healthz: 200 while the main loop gets on, 503 when it hangs."""
         silent_s = self._clock() - self._last_s
         if silent_s <= self._bound_s:
             return Page.text("alive")
         return Page.text(f"the main loop has not got on for {silent_s:.1f} s", status=503)
 
     def ready_page(self) -> Page:
-        """Give /readyz: 200 once frames can be scored, 503 while not."""
+        """Return /readyz: 200 once frames can be scored, 503 while not."""
         if not self._engine_ready:
             return Page.text("the inference worker is not ready", status=503)
         if not (self._live_cameras or self._paused_cameras):

@@ -45,7 +45,7 @@ class Page:
         return Page(f"{line}\n".encode(), status=status)
 
     def encode(self, *, head_only: bool = False) -> bytes:
-        """Give the bytes of the answer."""
+        """Return the bytes of the answer."""
         head = (
             f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\nContent-Type: {self.content_type}\r\n"
             f"Content-Length: {len(self.body)}\r\nConnection: close\r\n\r\n"
@@ -169,7 +169,7 @@ class Web:
         client.connection.close()
 
     def _answer(self, request: bytes) -> bytes:
-        """Give the answer to a whole request."""
+        """Return the answer to a whole request."""
         words = request.split(b"\n", 1)[0].split()
         if len(request) > MAX_REQUEST_BYTES:
             return Page.text("the request is too long", status=431).encode()
@@ -189,7 +189,7 @@ class Web:
 
 
 def _is_whole(request: bytes) -> bool:
-    """Tell whether a request has ended, or will never."""
+    """Return whether a request has ended, or will never."""
     return b"\r\n\r\n" in request or b"\n\n" in request or len(request) > MAX_REQUEST_BYTES
 
 

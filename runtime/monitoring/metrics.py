@@ -157,7 +157,7 @@ class Metrics:
         self._reloads.labels("taken" if taken else "refused").inc()
 
     def text(self) -> bytes:
-        """Give everything in the text format of Prometheus."""
+        """Return everything in the text format of Prometheus."""
         return generate_latest(self._registry)
 
     def _begin(self, cameras: list[str]) -> None:

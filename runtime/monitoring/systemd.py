@@ -78,7 +78,7 @@ class Notifier:
 
 
 def _watchdog_s(environment: Mapping[str, str]) -> float:
-    """Give how long silence is borne, seconds; infinite where nobody watches this process."""
+    """Return how long silence is borne, seconds; infinite where nobody watches this process."""
     try:
         usec = int(environment.get("WATCHDOG_USEC", "0"))
         watched = int(environment.get("WATCHDOG_PID", os.getpid()))

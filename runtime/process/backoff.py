@@ -19,7 +19,7 @@ class Backoff:
         self._ceiling = self._least = shortest_s
 
     def after(self, worked_s: float) -> float:
-        """Give the next wait in seconds, after a try that worked for `worked_s`; 0 if it did not."""
+        """Return the next wait in seconds, after a try that worked for `worked_s`; 0 if it did not."""
         if worked_s >= STEADY_S:
             self.reset()
         self._ceiling = min(2 * self._ceiling, self._longest)

@@ -144,7 +144,7 @@ def _close(descriptors: Sequence[int]) -> None:
 
 
 def module(name: str) -> tuple[str, ...]:
-    """Give the command that calls `main` of a module of ours, whatever lies in the working directory."""
+    """Return the command that calls `main` of a module of ours, whatever lies in the working directory."""
     root = str(Path(__file__).parents[2])
     paths = f"import sys; sys.path[:] = filter(None, sys.path); {root!r} in sys.path or sys.path.insert(0, {root!r})"
     return sys.executable, "-c", f"{paths}; from {name} import main; main()"

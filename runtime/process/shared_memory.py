@@ -53,7 +53,7 @@ class Memory:
 
 
 def picture(mapping: mmap.mmap, slot: int, hw: tuple[int, int]) -> Image:
-    """Give the picture in a slot of a mapped memory, without a copy: uint8 [H, W, 3] BGR."""
+    """Return the picture in a slot of a mapped memory, without a copy: uint8 [H, W, 3] BGR."""
     flat = np.frombuffer(mapping, np.uint8, hw[0] * hw[1] * _CHANNELS, slot * _slot_bytes(hw))
     return flat.reshape(*hw, _CHANNELS)
 

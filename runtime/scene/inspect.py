@@ -98,7 +98,7 @@ class Inspect:
             self._is_moved = _Latch("moved", MOVED_S)
 
     def __call__(self, image: Image, t_mono_ns: int) -> Finding | None:
-        """Give the fault of the camera, or None where the picture can be judged.
+        """Return the fault of the camera, or None where the picture can be judged.
 
         Args:
             image: uint8 [H, W, 3] BGR.
@@ -150,5 +150,5 @@ class Inspect:
 
 
 def is_moved(shift: Shift, limit: float) -> bool:
-    """Tell whether a picture lies more than `limit` of the width away from the reference, beyond doubt."""
+    """Return whether a picture lies more than `limit` of the width away from the reference, beyond doubt."""
     return shift.share > limit and shift.there >= LEAST_LIKE and shift.there - shift.here >= MORE_LIKE

@@ -58,7 +58,7 @@ class Shift(NamedTuple):
 
 
 def size_for(height: int, width: int) -> tuple[int, int]:
-    """Give height and width of the thumbnail for a frame: even numbers, its proportions kept."""
+    """Return height and width of the thumbnail for a frame: even numbers, its proportions kept."""
     factor = LONG_SIDE / max(height, width)
     return max(SMALLEST_SIDE, round(height * factor / 2) * 2), max(SMALLEST_SIDE, round(width * factor / 2) * 2)
 

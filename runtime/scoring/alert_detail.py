@@ -68,7 +68,7 @@ def detail(
 def boxes(
     scorer: Scorer, distances: NDArray[np.float32], over: NDArray[np.bool_], frame_hw: tuple[int, int]
 ) -> tuple[Box, ...]:
-    """Give the boxes of connected regions, the one with the largest distance first, at most `MAX_BOXES`.
+    """Return the boxes of connected regions, the one with the largest distance first, at most `MAX_BOXES`.
 
     Args:
         scorer: says where patches lie.
@@ -86,7 +86,7 @@ def boxes(
 
 
 def _box(edges: tuple[NDArray[np.float64], NDArray[np.float64]], place: list[int], frame_hw: tuple[int, int]) -> Box:
-    """Give the pixels that some rows and columns of patches touch; `place` is a box of patches."""
+    """Return the pixels that some rows and columns of patches touch; `place` is a box of patches."""
     column, row, width, height = place
     (top, bottom), (left, right) = (
         (
@@ -99,13 +99,13 @@ def _box(edges: tuple[NDArray[np.float64], NDArray[np.float64]], place: list[int
 
 
 def _least_above(threshold: float) -> float:
-    """Give the smallest float32 above a threshold: distances of at least so much are over it."""
+    """Return the smallest float32 above a threshold: distances of at least so much are over it."""
     rounded = np.float32(threshold)
     return float(rounded if float(rounded) > threshold else np.nextafter(rounded, np.float32(np.inf)))
 
 
 def _jpeg(image: Image, quality: int) -> list[tuple[Part, bytes]]:
-    """Give a frame as a JPEG; nothing where it is too large for one."""
+    """Return a frame as a JPEG; nothing where it is too large for one."""
     try:
         done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error:

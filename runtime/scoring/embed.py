@@ -23,7 +23,7 @@ _CAN_SPIN_SHORTLY = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Give the options of a session with so many threads; 0 means all cores."""
+    """Return the options of a session with so many threads; 0 means all cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -72,7 +72,7 @@ class Embed:
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)
 
     def __call__(self, tensor: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Give the patch features, float32 [h*w, D], of an input uint8 [1, H, W, 3] BGR, in `out` if it is given."""
+        """Return the patch features, float32 [h*w, D], of an input uint8 [1, H, W, 3] BGR, in `out` if it is given."""
         features = np.empty(self.output_shape, dtype=np.float32) if out is None else out
         binding = self._session.io_binding()
         binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))

@@ -21,7 +21,7 @@ class Preprocess:
         self._offset = tuple((r - c) // 2 for r, c in zip(spec.resize_hw, spec.crop_hw, strict=True))
 
     def __call__(self, image: Image) -> NDArray[np.uint8]:
-        """Give the input of the graph, uint8 [1, H, W, 3] BGR, for a picture uint8 [h, w, 3] BGR."""
+        """Return the input of the graph, uint8 [1, H, W, 3] BGR, for a picture uint8 [h, w, 3] BGR."""
         height, width = self._resize_hw
         if image.shape[:2] != (height, width):
             image = _resize(image, height, width)
@@ -30,7 +30,7 @@ class Preprocess:
         return np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])[None]
 
     def to_camera(self, patch: int, grid: Grid, frame_hw: tuple[int, int]) -> tuple[int, int]:
-        """Give the pixel (x, y) of the camera frame that lies under the centre of a patch.
+        """Return the pixel (x, y) of the camera frame that lies under the centre of a patch.
 
         Args:
             patch: number of the patch, row by row.
@@ -44,7 +44,7 @@ class Preprocess:
     def on_camera(
         self, shares: tuple[NDArray[np.float64], NDArray[np.float64]], frame_hw: tuple[int, int]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give where rows and columns of the graph's input lie on the camera frame.
+        """Return where rows and columns of the graph's input lie on the camera frame.
 
         Args:
             shares: of the height and of the width of the input, float64 [n] each.

@@ -115,5 +115,5 @@ def _step(places: NDArray[np.float64]) -> float:
 
 
 def _any_holds(polygons: list[NDArray[np.int32]], x: float, y: float) -> bool:
-    """Tell whether a point lies in one of these polygons, or on its edge."""
+    """Return whether a point lies in one of these polygons, or on its edge."""
     return any(cv2.pointPolygonTest(corners, (x, y), measureDist=False) >= 0 for corners in polygons)

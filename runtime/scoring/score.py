@@ -60,7 +60,7 @@ class ScoreFrame:
 
 
 def reweighting(distances: NDArray[np.float64]) -> float:
-    """Give the factor 1 - exp(d[0]) / sum(exp(d)) of equation 7, in [0, 1].
+    """Return the factor 1 - exp(d[0]) / sum(exp(d)) of equation 7, in [0, 1].
 
     Args:
         distances: from q* to N_b(m*), m* first, float64 [b]. The largest is subtracted before the
@@ -90,7 +90,7 @@ def _spread(distances: NDArray[np.float32], grid: Grid, size_hw: tuple[int, int]
 
 
 def _interpolation(centers: NDArray[np.float64], size: int) -> NDArray[np.float32]:
-    """Give the weights of the patches at `centers` for each of `size` pixels, float32 [size, patches]."""
+    """Return the weights of the patches at `centers` for each of `size` pixels, float32 [size, patches]."""
     if len(centers) == 1:
         return np.ones((size, 1), dtype=np.float32)
     pixels = np.clip((np.arange(size) + 0.5) / size, centers[0], centers[-1])

@@ -35,7 +35,7 @@ class Scorer:
     passed_over: tuple[str, ...] = ()
 
     def another(self) -> Scorer:
-        """Give the same stages, on the same parts, for another camera."""
+        """Return the same stages, on the same parts, for another camera."""
         return replace(self, search=self.new_search())
 
     def __call__(self, image: Image) -> Score:

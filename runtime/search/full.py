@@ -58,7 +58,7 @@ class Deciding(Protocol):
 def distances(
     features: NDArray[np.float32], entries: NDArray[np.float32], rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.float32]:
-    """Give the distances, row by row, of features float32 [n, D] (or [D]) and entries, float32 [n].
+    """Return the distances, row by row, of features float32 [n, D] (or [D]) and entries, float32 [n].
 
     Every distance that is compared comes from the same loop, so that the same two vectors always give the same number.
 
@@ -74,7 +74,7 @@ def distances(
 
 
 def _plain(array: NDArray[np.generic], kind: type[K]) -> NDArray[K]:
-    """Give an array as the loops take it: in C order, of this type."""
+    """Return an array as the loops take it: in C order, of this type."""
     return np.ascontiguousarray(array, dtype=kind)
 
 
@@ -102,7 +102,7 @@ class GraphSearch:
         return cls(index, ef=ef, threads=threads)
 
     def with_ef(self, ef: int) -> GraphSearch:
-        """Give a search of the same index with another candidate list."""
+        """Return a search of the same index with another candidate list."""
         return GraphSearch(self._index, ef=ef, threads=max(self._threads, 0))
 
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
@@ -154,7 +154,7 @@ class ExactSearch:
 
 
 def all_of(tier: Tier, distance: NDArray[np.float32], index: NDArray[np.int64]) -> Neighbours:
-    """Give neighbours that are all of one tier."""
+    """Return neighbours that are all of one tier."""
     return Neighbours(distance, index, np.full(len(index), tier, dtype=np.uint8))
 
 

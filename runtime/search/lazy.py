@@ -119,7 +119,7 @@ class LazySearch:
             self._ask_graph(features, found, np.flatnonzero(likely & (found.tier < Tier.GRAPH)))
 
     def _what_is_known(self) -> Known | None:
-        """Give what patches can look at before they are searched."""
+        """Return what patches can look at before they are searched."""
         if self._history is None or self._history.empty:
             return None
         return Known(self._history.entries, self._history.around, self._beside, self._expected)
@@ -133,7 +133,7 @@ class LazySearch:
         found.tier[rows] = Tier.GRAPH
 
     def _least_that_decides(self, found: Neighbours) -> float:
-        """Give the k-th largest of the exact distances: what is below cannot decide."""
+        """Return the k-th largest of the exact distances: what is below cannot decide."""
         exact = found.distance[found.tier == Tier.EXACT]
         return float(np.partition(exact, -self._k)[-self._k]) if len(exact) >= self._k else 0.0
 

@@ -68,7 +68,7 @@ class PrunedSearch:
     def __call__(
         self, features: NDArray[np.float32], distance: NDArray[np.float32], index: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Give distance and number of the nearest entry of each patch float32 [n, D]; the first of equals.
+        """Return distance and number of the nearest entry of each patch float32 [n, D]; the first of equals.
 
         Args:
             features: patches.
@@ -157,7 +157,7 @@ class PrunedSearch:
         return rows[:named]
 
     def _split(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Give |v|^2 of the centred vectors float32 [n, D], the part along the axes, and the length of the rest."""
+        """Return |v|^2 of the centred vectors float32 [n, D], the part along the axes, and the length of the rest."""
         centred = vectors - self._centre
         inside = centred @ self._axes
         norms = np.einsum("nd,nd->n", centred, centred)
@@ -189,7 +189,7 @@ class PrunedSearch:
 
 
 def _principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give the fewest orthonormal axes, float64 [D, axes], that explain `SHARE` of the variance of [n, D]."""
+    """Return the fewest orthonormal axes, float64 [D, axes], that explain `SHARE` of the variance of [n, D]."""
     variances, axes = np.linalg.eigh(centred.T @ centred)  # the smallest first
     explained = np.cumsum(variances[::-1])
     count = int(np.searchsorted(explained, SHARE * explained[-1])) + 1
@@ -221,7 +221,7 @@ def _order(points: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _middles(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give middle and radius of each group of vectors, in the form in which a patch is compared with entries.
+    """Return middle and radius of each group of vectors, in the form in which a patch is compared with entries.
 
     |q - c| - radius <= d is the same as |c|^2 - radius^2 - 2 q . c - 2 radius d <= d^2 - |q|^2.
     """

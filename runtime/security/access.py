@@ -70,7 +70,7 @@ class Access:
 
     @property
     def encrypted(self) -> bool:
-        """Tell whether there are keys."""
+        """Return whether there are keys."""
         return self._zap is not None
 
     @property

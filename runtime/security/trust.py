@@ -78,7 +78,7 @@ def verify(manifest: bytes, signature: signatures.Signature, where: str) -> None
 
 
 def public_key(text: str) -> str:
-    """Give a public key that is named by itself or by a file that holds it.
+    """Return a public key that is named by itself or by a file that holds it.
 
     Raises:
         SettingsError: there is none, or everybody may put another in its place.

@@ -26,7 +26,7 @@ _FIELDS: dict[str, list[tuple[str, int, str | None, bool]]] = {
 
 
 def cut_before_aggregation(model: Path) -> bytes:
-    """Give the graph of model.onnx without its aggregation: its outputs are the maps of the network.
+    """Return the graph of model.onnx without its aggregation: its outputs are the maps of the network.
 
     Raises:
         BundleGraphInvalid: not a graph of patchedge.

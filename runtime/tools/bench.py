@@ -186,7 +186,7 @@ class _Clock:
 
 @contextmanager
 def _watched(bundle: Bundle, camera: Source) -> Iterator[Watched]:
-    """Give a camera whose messages somebody subscribes to."""
+    """Yield a camera whose messages somebody subscribes to."""
     with TemporaryDirectory() as folder:
         publisher = Publisher(f"ipc://{folder}/events", device="bench")
         try:
@@ -252,7 +252,7 @@ def _measure(
 
 
 def _result(scorer: Scorer, frame: Frame, score: Score) -> Result:
-    """Give what the worker would answer."""
+    """Return what the worker would answer."""
     height, width = cast("Image", frame.image).shape[:2]
     peak_xy = scorer.preprocess.to_camera(score.patch, scorer.grid, (height, width))
     return Result(score.value, score.patch, score.entry, peak_xy)

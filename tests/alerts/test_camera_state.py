@@ -21,13 +21,13 @@ DARK = Result(scene="dark", scene_reason="grey 3")
 
 @pytest.fixture
 def publisher() -> Publisher:
-    """Give a publisher that keeps what it is told."""
+    """Return a publisher that keeps what it is told."""
     return Publisher()
 
 
 @pytest.fixture
 def camera(publisher: Publisher) -> Watched:
-    """Give a camera that is live, with a bundle."""
+    """Return a camera that is live, with a bundle."""
     watched = Watched("top", publisher, EVERY_RUN)
     watched.serve(OLD)
     watched.connect("live", "delivers pictures")
@@ -176,17 +176,17 @@ ATTACH = frozenset({"jpeg", "heat_map"})
 
 
 def at_ms(ms: int) -> SharedFrame:
-    """Give a frame of that time, and with that number."""
+    """Return a frame of that time, and with that number."""
     return frame(ms, ms * 1_000_000)
 
 
 def strange(score: float, **more: Any) -> Result:
-    """Give a result with boxes of its own."""
+    """Return a result with boxes of its own."""
     return Result(value=score, peak_xy=(3, 4), boxes=((1, 2, int(score), 4),), **more)
 
 
 def served(publisher: Publisher, **alerts: Any) -> Watched:
-    """Give a camera with these settings, and a bundle."""
+    """Return a camera with these settings, and a bundle."""
     watched = Watched("top", publisher, replace(EVERY_RUN, **alerts))
     watched.serve(OLD)
     watched.connect("live", "delivers pictures")

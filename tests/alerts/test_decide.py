@@ -38,7 +38,7 @@ class Camera:
         return self.decide(SharedFrame(1, 0, None, self.frames, 7 * ns, ns), Result(value=score, **result))
 
     def alerts(self, scores: Iterable[float | None]) -> list[tuple[int, str, float, int]]:
-        """Give frame, phase, peak and peak frame of what comes of these scores."""
+        """Return frame, phase, peak and peak frame of what comes of these scores."""
         seen = [(self.see(score).alert, self.frames) for score in scores]
         return [(at, alert.phase, alert.peak_score, alert.peak_frame_id) for alert, at in seen if alert]
 
@@ -50,7 +50,7 @@ def alert_of(decision: Decision) -> Alert:
 
 @pytest.fixture
 def camera() -> Camera:
-    """Give a fresh camera with a threshold of 10."""
+    """Return a fresh camera with a threshold of 10."""
     return Camera()
 
 

@@ -54,7 +54,7 @@ FRAMES = st.lists(st.tuples(st.sampled_from([0, 1, 10, 29, 30, 40, 100]), SCORES
 
 
 def decide_on(alerts: Alerts, frames: list[tuple[int, float | None]]) -> list[Told]:
-    """Give what a camera tells of these frames, to its end."""
+    """Return what a camera tells of these frames, to its end."""
     decide = Decide(alerts, threshold=-1.0)
     told, now = [], 0
     for number, (apart, score) in enumerate(frames, start=1):
@@ -73,7 +73,7 @@ def decide_on(alerts: Alerts, frames: list[tuple[int, float | None]]) -> list[To
 
 
 def scored(frames: list[tuple[int, float | None]]) -> list[Seen]:
-    """Give the frames that were scored."""
+    """Return the frames that were scored."""
     now, seen = 0, []
     for number, (apart, score) in enumerate(frames, start=1):
         now += apart
@@ -132,7 +132,7 @@ def ends(alerts: Alerts, seen: list[Seen], first: int, start: int, gap_before: i
 
 
 def wanted(alerts: Alerts, frames: list[tuple[int, float | None]]) -> list[tuple[int, str, float, int, int]]:
-    """Give frame, phase, peak, its frame and the start (ms) of all that must be told, by looking at the whole run."""
+    """Return frame, phase, peak, its frame and the start (ms) of all that must be told, by looking at the whole run."""
     seen, found, after, ended_ms = scored(frames), [], 0, -math.inf
     before: tuple[Seen, Seen, int] | None = None  # first and last frame of the alert before, and its longest gap
     while (start := begins(alerts, seen, after, ended_ms)) is not None:

@@ -77,7 +77,7 @@ class Device:
 
 @pytest.fixture
 def camera() -> Iterator[NetworkCamera]:
-    """Give a network camera."""
+    """Yield a network camera."""
     with network_camera() as camera:
         yield camera
 

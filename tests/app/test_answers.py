@@ -19,7 +19,7 @@ from tests.support.fakes.parts import EVERY_RUN, OLD, THRESHOLD, Feed, Parts
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Any:
-    """Give the oversight over two cameras."""
+    """Yield the oversight over two cameras."""
     parts = Parts(tmp_path, SimpleQueue().put, {"top": Feed(live=True), "side": Feed(live=True)})
     yield parts
     parts.oversight.close()

@@ -15,7 +15,7 @@ from tests.support.fakes.parts import OLD, Control, Engine, Feed
 
 @pytest.fixture
 def engine() -> Engine:
-    """Give an engine with two cameras of two bundles."""
+    """Return an engine with two cameras of two bundles."""
     engine = Engine(SimpleQueue().put, {"a": Feed(), "b": Feed()})
     engine.serving["b"] = "/bundles/b"
     return engine
@@ -23,13 +23,13 @@ def engine() -> Engine:
 
 @pytest.fixture
 def control() -> Control:
-    """Give a control socket that keeps the answers."""
+    """Return a control socket that keeps the answers."""
     return Control()
 
 
 @pytest.fixture
 def reloads(engine: Engine, control: Control) -> Reloads:
-    """Give what is tested."""
+    """Return what is tested."""
     return Reloads(engine, control)
 
 

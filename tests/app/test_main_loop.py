@@ -77,7 +77,7 @@ Make = Callable[..., Loop]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Give what makes main loops, as `Loop` without its folder."""
+    """Yield what makes main loops, as `Loop` without its folder."""
     with ExitStack() as stack:
 
         def one(feeds: dict[str, Feed], **settings: Any) -> Loop:

@@ -61,13 +61,13 @@ class Rig(Parts):
             self.oversight.turn()
 
     def states(self) -> dict[str, str]:
-        """Give the state of each camera."""
+        """Return the state of each camera."""
         return {name: watched.state for name, watched in self.watched.items()}
 
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    """Give the oversight, its worker ready and its cameras live."""
+    """Yield the oversight, its worker ready and its cameras live."""
     clock = Clock()
     monkeypatch.setattr(oversight_, "time", clock)
     rig = Rig(tmp_path, clock)

@@ -30,7 +30,7 @@ END_S = 2.0
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> str:
-    """Give an address that nothing else uses."""
+    """Return an address that nothing else uses."""
     return f"ipc://{tmp_path}/events"
 
 
@@ -262,7 +262,7 @@ def test_picture_that_cannot_be_decoded_is_unknown_and_never_normal(
 
 @pytest.fixture
 def camera() -> Iterator[NetworkCamera]:
-    """Give a network camera."""
+    """Yield a network camera."""
     with network_camera() as camera:
         yield camera
 

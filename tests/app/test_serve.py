@@ -64,7 +64,7 @@ class Runtime:
 
     @property
     def addresses(self) -> dict[str, Any]:
-        """Give what it said when it was ready."""
+        """Return what it said when it was ready."""
         self._addresses = self._addresses or self.logged("running")
         return self._addresses
 
@@ -76,24 +76,24 @@ class Runtime:
         return received
 
     def until(self, wanted: Callable[[Any], bool]) -> list[Any]:
-        """Give the messages up to the first that is wanted."""
+        """Return the messages up to the first that is wanted."""
         heard = [self.receive().message]
         while not wanted(heard[-1]):
             heard.append(self.receive().message)
         return heard
 
     def until_state(self, state: str, camera: str | None = None) -> list[Any]:
-        """Give the messages up to a state that is told."""
+        """Return the messages up to a state that is told."""
         return self.until(
             lambda m: isinstance(m, StateMessage) and m.state == state and camera in {None, m.camera},
         )
 
     def until_scored(self, count: int = 1) -> list[Any]:
-        """Give the messages up to so many that are `normal`."""
+        """Return the messages up to so many that are `normal`."""
         return [message for _ in range(count) for message in self.until(is_normal)]
 
     def child(self, module: str) -> int:
-        """Give the process id of the worker, or of a capture process."""
+        """Return the process id of the worker, or of a capture process."""
         (found,) = (pid for pid in tree(self.process.pid)[1:] if module in command(pid))
         return found
 
@@ -143,7 +143,7 @@ Run = Callable[..., Runtime]
 
 @pytest.fixture
 def run(tiny_bundle: Path, tmp_path: Path) -> Iterator[Run]:
-    """Give what starts a runtime over cameras (name -> source, or section); a subscriber is there from the start."""
+    """Yield what starts a runtime over cameras (name -> source, or section); a subscriber is there from the start."""
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "site.bundle"))
     with ExitStack() as stack:
 
@@ -170,7 +170,7 @@ def run(tiny_bundle: Path, tmp_path: Path) -> Iterator[Run]:
 
 @pytest.fixture
 def camera() -> Iterator[NetworkCamera]:
-    """Give a network camera."""
+    """Yield a network camera."""
     with network_camera() as camera:
         yield camera
 
@@ -185,7 +185,7 @@ def put(target: Path, good: Path, spoil: Callable[[Path], None] = lambda _folder
 
 
 def change(bundle: Path) -> str:
-    """Give a bundle a higher threshold in one step, and give its new id."""
+    """Return a bundle a higher threshold in one step, and give its new id."""
     path = bundle / bundles.MANIFEST
     found = manifests.decode(path.read_bytes(), str(path))
     calibration = msgspec.structs.replace(found.calibration, threshold=found.calibration.threshold + 1)

@@ -22,12 +22,12 @@ JL_MEAN = 0.05  # the mean over all pairs shares the points, so it strays by les
 
 
 def gaussian(count: int, dimension: int, seed: int) -> np.ndarray:
-    """Give points without structure."""
+    """Return points without structure."""
     return np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
 
 
 def clusters(count: int, dimension: int, seed: int) -> np.ndarray:
-    """Give points in 30 clusters, as patches of real pictures are."""
+    """Return points in 30 clusters, as patches of real pictures are."""
     random = np.random.default_rng(seed)
     centres = random.standard_normal((30, dimension)) * 5
     points = centres[random.integers(30, size=count)] + random.standard_normal((count, dimension))
@@ -35,12 +35,12 @@ def clusters(count: int, dimension: int, seed: int) -> np.ndarray:
 
 
 def far_away(count: int, dimension: int, seed: int) -> np.ndarray:
-    """Give points so far from the origin that a float32 product says nothing about their distances."""
+    """Return points so far from the origin that a float32 product says nothing about their distances."""
     return gaussian(count, dimension, seed) + np.float32(3e4)
 
 
 def hubs(count: int, dimension: int, seed: int) -> np.ndarray:
-    """Give tight groups of very different sizes and widths, where most points are out of reach of a new entry."""
+    """Return tight groups of very different sizes and widths, where most points are out of reach of a new entry."""
     random = np.random.default_rng(seed)
     group = random.zipf(1.5, size=count) % 50
     points = 100 * random.standard_normal((50, dimension))[group]
@@ -48,7 +48,7 @@ def hubs(count: int, dimension: int, seed: int) -> np.ndarray:
 
 
 def lattice(*sides: int) -> np.ndarray:
-    """Give the points of a lattice in a random order."""
+    """Return the points of a lattice in a random order."""
     points = np.array(list(itertools.product(*(range(side) for side in sides))), dtype=np.float32)
     return np.random.default_rng(3).permutation(points)
 

@@ -18,7 +18,7 @@ SIZE, DIMENSION = 700, 12
 
 @pytest.fixture(scope="module")
 def bank() -> np.ndarray:
-    """Give a small bank."""
+    """Return a small bank."""
     return np.random.default_rng(0).standard_normal((SIZE, DIMENSION)).astype(np.float32)
 
 

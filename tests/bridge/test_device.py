@@ -21,7 +21,7 @@ pytestmark = needs_mosquitto
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Give a broker that is up."""
+    """Yield a broker that is up."""
     broker = Mosquitto(tmp_path)
     broker.start()
     yield broker

@@ -44,7 +44,7 @@ def settings(broker: Mosquitto, **more: Any) -> Bridge:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Give a broker that is up."""
+    """Yield a broker that is up."""
     broker = Mosquitto(tmp_path)
     broker.start()
     yield broker

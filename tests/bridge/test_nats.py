@@ -36,7 +36,7 @@ def settings(server: NatsServer, **more: Any) -> Bridge:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[NatsServer]:
-    """Give a server that is up."""
+    """Yield a server that is up."""
     server = NatsServer(tmp_path)
     server.start()
     yield server

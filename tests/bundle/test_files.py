@@ -33,7 +33,7 @@ SAME = 1e-6
 
 @pytest.fixture
 def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """Give a copy of the bundle that a test may spoil."""
+    """Return a copy of the bundle that a test may spoil."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "copy.bundle"))
 
 
@@ -323,7 +323,7 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path: Path, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a bundle made by `fit` from pictures in colours, larger than the graph's input."""
+    """Return a bundle made by `fit` from pictures in colours, larger than the graph's input."""
     folder = tmp_path_factory.mktemp("colours")
     done = call_export("fit", *small_options(folder, folder / "sealed.bundle"))
     assert done.code == 0, done.err

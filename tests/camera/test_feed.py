@@ -53,7 +53,7 @@ TURN_S = 0.05
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[Remote]:
-    """Give a camera that is plugged in."""
+    """Yield a camera that is plugged in."""
     with plugged(tmp_path / "camera") as remote:
         yield remote
 

@@ -22,7 +22,7 @@ BEST = [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_WEBP_QUALITY, 100]
 
 
 def smooth(height: int = 40, width: int = 56) -> np.ndarray:
-    """Give a picture whose channels differ and change slowly, so that lossy formats keep it."""
+    """Return a picture whose channels differ and change slowly, so that lossy formats keep it."""
     y, x = np.mgrid[:height, :width]
     return np.stack([40 + x, 200 - 2 * y, 90 + x // 2 + y], axis=2).astype(np.uint8)
 
@@ -158,7 +158,7 @@ def test_walk_has_a_fixed_order_and_looks_into_subfolders(tmp_path: Path):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder of ten pictures, each of one grey level: 0, 20, ... 180."""
+    """Return a folder of ten pictures, each of one grey level: 0, 20, ... 180."""
     for number in range(10):
         write(tmp_path / f"{number}.png", np.full((8, 8, 3), 20 * number, dtype=np.uint8))
     return tmp_path
@@ -166,7 +166,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a video of 25 frames, each of one grey level: 0, 10, ... 240."""
+    """Return a video of 25 frames, each of one grey level: 0, 10, ... 240."""
     path = tmp_path_factory.mktemp("video") / "clip.avi"
     fourcc = cv2.VideoWriter.fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, fourcc, 10, (64, 48))
@@ -177,7 +177,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def levels(pictures: Pictures) -> list[int]:
-    """Give the grey levels of a walk."""
+    """Return the grey levels of a walk."""
     return [round(float(image.mean())) for _, image in pictures]
 
 

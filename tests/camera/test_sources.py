@@ -65,7 +65,7 @@ class Camera:
 
 @pytest.fixture
 def camera() -> Iterator[Camera]:
-    """Give a camera, and end it after the test."""
+    """Yield a camera, and end it after the test."""
     camera = Camera()
     yield camera
     camera.end()

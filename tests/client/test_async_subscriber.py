@@ -27,7 +27,7 @@ MOST_CPU = 0.5
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
-    """Give a device."""
+    """Yield a device."""
     with Device(tmp_path) as device:
         yield device
 

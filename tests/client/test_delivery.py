@@ -29,13 +29,13 @@ WAIT_S = 10.0
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> str:
-    """Give an address that nothing else uses."""
+    """Return an address that nothing else uses."""
     return f"ipc://{tmp_path}/events"
 
 
 @pytest.fixture
 def publisher(endpoint: str) -> Iterator[Publisher]:
-    """Give a bound publisher."""
+    """Yield a bound publisher."""
     publisher = Publisher(endpoint, device="edge")
     yield publisher
     publisher.close()
@@ -43,7 +43,7 @@ def publisher(endpoint: str) -> Iterator[Publisher]:
 
 @pytest.fixture
 def patient_publisher(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
-    """Give a publisher for which nobody has been quiet for long enough yet."""
+    """Yield a publisher for which nobody has been quiet for long enough yet."""
     monkeypatch.setattr("runtime.messaging.publisher.QUIET_S", WAIT_S)
     publisher = Publisher(endpoint, device="edge")
     yield publisher
@@ -202,7 +202,7 @@ def connect(publisher: Publisher) -> socket.socket:
 
 @pytest.fixture
 def open_publisher() -> Iterator[Publisher]:
-    """Give a publisher that others can connect to over TCP."""
+    """Yield a publisher that others can connect to over TCP."""
     publisher = Publisher("tcp://127.0.0.1:*", device="edge")
     yield publisher
     publisher.close()

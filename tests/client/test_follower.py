@@ -139,7 +139,7 @@ class World:
             assert set(covered) <= {received.key for received in self.given}
 
     def covered(self, ack: control.Ack) -> list[str]:
-        """Give the keys of what an acknowledgement takes as handled."""
+        """Return the keys of what an acknowledgement takes as handled."""
         keys = []
         for entry in self.device.journal:
             if getattr(entry.message, "alert_id", "") == ack.alert_id:
@@ -163,7 +163,7 @@ def journal(world: World, topic: str) -> list[str]:
 
 
 def joined(**options: Any) -> World:
-    """Give a world whose subscriber has its snapshot, of states that are there."""
+    """Return a world whose subscriber has its snapshot, of states that are there."""
     world = World(**options)
     for camera in world.device.cameras:
         world.device.state(camera)
@@ -330,7 +330,7 @@ def test_named_subscriber_gets_all_alerts_over_its_restarts(steps: list[tuple[An
 
 
 def down(**options: Any) -> World:
-    """Give a world that has joined, and whose device has not answered for two time-outs."""
+    """Return a world that has joined, and whose device has not answered for two time-outs."""
     world = joined(**options)
     world.silent = True
     world.state("a", lost=True)

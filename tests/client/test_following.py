@@ -24,7 +24,7 @@ HEAT_MAP = np.arange(6, dtype="<f4").reshape(2, 3)
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
-    """Give a device that has a state and three alerts in its journal."""
+    """Yield a device that has a state and three alerts in its journal."""
     with Device(tmp_path) as device:
         device.state("a", "a is there")
         for alert_id in ("one", "two", "three"):

@@ -24,7 +24,7 @@ TURN_S = 0.05
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
-    """Give a device that has told the state of its cameras."""
+    """Yield a device that has told the state of its cameras."""
     with Device(tmp_path) as device:
         device.state("a", "a is there")
         device.state("b", "b is there")
@@ -54,7 +54,7 @@ def wait(subscriber: Subscriber, look: Callable[[], bool]) -> None:
 
 
 def told(received: Sequence[Received]) -> list[tuple[str, int, int, str]]:
-    """Give camera, number, missed and origin."""
+    """Return camera, number, missed and origin."""
     return [(one.message.camera, one.message.seq, one.missed, one.origin) for one in received]
 
 

@@ -24,7 +24,7 @@ JPEGS = [cv2.imencode(".jpg", np.full((48, 64, 3), 5 * number, np.uint8))[1].tob
 
 
 def shot(number: int, hw: tuple[int, int] = (48, 64)) -> Picture:
-    """Give the picture that belongs into the n-th slot from the start on; its grey is 5 n."""
+    """Return the picture that belongs into the n-th slot from the start on; its grey is 5 n."""
     return Picture(START_SLOT + number, hw, JPEGS[number])
 
 

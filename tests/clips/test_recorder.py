@@ -44,7 +44,7 @@ WITH_FULL_DISK = (sys.executable, "-c", f"{FULL_DISK} from tests.support.fakes.c
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Iterator[Remote]:
-    """Give a camera that is plugged in."""
+    """Yield a camera that is plugged in."""
     with plugged(tmp_path / "camera") as remote:
         yield remote
 
@@ -58,7 +58,7 @@ def settings(tmp_path: Path, **more: float) -> Clips:
 
 
 def held(tmp_path: Path) -> set[str]:
-    """Give the names of all that is in the folder of clips."""
+    """Return the names of all that is in the folder of clips."""
     return {path.name for path in (tmp_path / "clips").glob("*")} | {
         path.name for path in (tmp_path / "clips").glob(".*")
     }
@@ -129,7 +129,7 @@ class Played:
         wait_until(lambda: children() == [])
 
     def expected(self, clip: int, begin: int, fps: float) -> tuple[list[int], range]:
-        """Give what a clip should show, as far as it may go, and how many pictures of it there may be."""
+        """Return what a clip should show, as far as it may go, and how many pictures of it there may be."""
         due: dict[int, int] = {}  # the first frame in each slot
         for number, stamp in self.stamps.items():
             due.setdefault(slot_at(stamp, fps), number)

@@ -9,7 +9,7 @@ from tests.wire.test_messages import ALERT, SCORE
 
 
 def alert(name: str, first: int, last: int) -> list[AlertMessage]:
-    """Give the messages of an alert over frames `first` to `last`."""
+    """Return the messages of an alert over frames `first` to `last`."""
     fields = {name: getattr(ALERT, name) for name in AlertMessage.__struct_fields__}
     start = {**fields, "alert_id": name, "frame_id": first, "phase": "start"}
     end = {**fields, "alert_id": name, "frame_id": last + 1, "phase": "end", "label": "normal"}

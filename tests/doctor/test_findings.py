@@ -42,7 +42,7 @@ def lay(root: Path, files: dict[str, str]) -> Path:
 
 
 def parsed(**changes: object) -> device.Settings:
-    """Give settings."""
+    """Return settings."""
     return device.parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "profile": "none", **changes})
 
 

@@ -30,7 +30,7 @@ def write_list(folder: Path, *lines: str, name: str = "truth.csv") -> Path:
 
 
 def facts(dataset: Dataset) -> list[tuple[str, bool, str, str | None]]:
-    """Give name, truth, kind and name of the mask of every sample."""
+    """Return name, truth, kind and name of the mask of every sample."""
     return [(each.name, each.anomalous, each.kind, each.mask and each.mask.name) for each in dataset.samples]
 
 

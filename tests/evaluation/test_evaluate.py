@@ -136,7 +136,7 @@ def test_file_has_every_picture(evaluated: tuple[Path, dict[str, Any]], bundle: 
 
 
 def addresses(page: str) -> list[str]:
-    """Give all that a page refers to."""
+    """Return all that a page refers to."""
     return re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", page)
 
 

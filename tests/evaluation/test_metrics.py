@@ -15,7 +15,7 @@ SPREAD = 0.02  # three standard deviations of a mean over 100 regions of 9 to 36
 
 
 def figures(maps: list[np.ndarray], masks: list[np.ndarray], limit: float = LIMIT) -> tuple[float, float]:
-    """Give pixel AUROC and AUPRO of maps, each [H, W]."""
+    """Return pixel AUROC and AUPRO of maps, each [H, W]."""
     ranks = metrics.rank_pixels([found.astype(np.float32) for found in maps], masks)
     assert ranks is not None
     return metrics.pixel_auroc(ranks), metrics.aupro(ranks, limit)
@@ -126,13 +126,13 @@ def test_pixel_figures_need_pixels_of_both_kinds():
 
 
 def counts(scores: np.ndarray, anomalous: np.ndarray) -> list[tuple[int, int]]:
-    """Give for every threshold, the highest first, how many anomalous and how many normal pictures reach it."""
+    """Return for every threshold, the highest first, how many anomalous and how many normal pictures reach it."""
     reached = [scores >= threshold for threshold in np.unique(scores)[::-1]]
     return [(int((each & anomalous).sum()), int((each & ~anomalous).sum())) for each in reached]
 
 
 def random_scores(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give 25 scores with ties, and a truth that agrees with them more or less."""
+    """Return 25 scores with ties, and a truth that agrees with them more or less."""
     random = np.random.default_rng(seed)
     scores = random.integers(0, 12, 25).astype(np.float64)
     return scores, scores + random.normal(0, 4, 25) > 7

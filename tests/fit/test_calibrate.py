@@ -17,7 +17,7 @@ RATE_SIGMAS = 5.0  # of the mean over the draws: one run in two million would fa
 
 
 def scores(n: int) -> np.ndarray:
-    """Give the numbers 1 to n, shuffled: the score of rank r is r."""
+    """Return the numbers 1 to n, shuffled: the score of rank r is r."""
     return np.random.default_rng(n).permutation(np.arange(1, n + 1)).astype(np.float64)
 
 
@@ -86,7 +86,7 @@ def test_hold_out_gives_the_wanted_number(share: float):
 
 
 def runs(held: np.ndarray) -> np.ndarray:
-    """Give the lengths of the runs of held-out pictures."""
+    """Return the lengths of the runs of held-out pictures."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], held.astype(int), [0]])))
     return edges[1::2] - edges[::2]
 

@@ -56,7 +56,7 @@ NEEDED = {"images": "pictures", "out": "press.bundle"}
 
 
 def parse(words: list[str]) -> dict[str, Any]:
-    """Give what stands on a command line, as the verb hands it on."""
+    """Return what stands on a command line, as the verb hands it on."""
     parser = argparse.ArgumentParser()
     fit.add_arguments(parser)
     return {name: value for name, value in vars(parser.parse_args(words)).items() if name in Options.__struct_fields__}

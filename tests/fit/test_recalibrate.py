@@ -27,7 +27,7 @@ SAME_SCORE = 1e-6
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Give new normal pictures."""
+    """Return new normal pictures."""
     return write_pictures(tmp_path / "new", set(), COUNT)
 
 

@@ -105,7 +105,7 @@ def test_what_was_learnt_passes_and_its_figures_are_recorded(learnt: Learnt) -> 
 
 
 def other_mean(learnt: Learnt) -> Scorer:
-    """Give stages whose graph subtracts another mean."""
+    """Return stages whose graph subtracts another mean."""
     model = onnx.load_model_from_string(learnt.network.float_graph)
     subtracted = next(node.input[1] for node in model.graph.node if node.op_type == "Sub")
     constant = next(tensor for tensor in model.graph.initializer if tensor.name == subtracted)
@@ -115,14 +115,14 @@ def other_mean(learnt: Learnt) -> Scorer:
 
 
 def searching(learnt: Learnt, vectors: np.ndarray) -> Scorer:
-    """Give stages with an index over other vectors."""
+    """Return stages with an index over other vectors."""
     graph = GraphSearch(build_index(vectors), ef=learnt.memory.index.ef, threads=1)
     search = LazySearch(graph, learnt.memory.bank, PrunedSearch(learnt.memory.bank))
     return replace(learnt.scorer, search=search, whole=search)
 
 
 def another_bank(learnt: Learnt) -> np.ndarray:
-    """Give features of other pictures, as many as the bank has."""
+    """Return features of other pictures, as many as the bank has."""
     embed, preprocess = learnt.network.embed, learnt.network.preprocess
     others = np.concatenate([embed(preprocess(colour_picture(number))) for number in range(40, 44)])
     return others[: len(learnt.memory.bank)]
@@ -162,7 +162,7 @@ class Lying:
         self._true = true.network
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Give its graph, a convolution a little stronger."""
+        """Return its graph, a convolution a little stronger."""
         model = self._true.to_onnx()
         weight = model.graph.initializer[1]
         weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.001), weight.name))

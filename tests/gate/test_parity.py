@@ -198,7 +198,7 @@ def test_distance_below_the_true_one_is_refused() -> None:
 
 
 def farthest(found: Neighbours) -> Neighbours:
-    """Give another entry than the nearest to the patch on top, at another distance."""
+    """Return another entry than the nearest to the patch on top, at another distance."""
     top = np.argmax(found.distance)
     distance, index = found.distance.copy(), found.index.copy()
     distance[top], index[top] = distance[top] * 1.5, (index[top] + 128) % 256

@@ -18,7 +18,7 @@ def pictures(count: int = 2 * KINDS) -> list[Image]:
 
 
 def changed_box(picture: Image, damaged: Image) -> tuple[int, int]:
-    """Give height and width of the box around the pixels that differ."""
+    """Return height and width of the box around the pixels that differ."""
     rows, columns = np.nonzero((picture != damaged).any(axis=2))
     return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
 

@@ -95,7 +95,7 @@ class Harness:
         return result.value
 
     def worker(self) -> int:
-        """Give the process id of the worker."""
+        """Return the process id of the worker."""
         (pid,) = children()
         return pid
 
@@ -124,13 +124,13 @@ def serving(bundle_of: Mapping[str, Path] | Path, **settings: Any) -> Iterator[H
 
 @pytest.fixture
 def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """Give a bundle that may be changed."""
+    """Return a bundle that may be changed."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "mine.bundle"))
 
 
 @pytest.fixture
 def scorer(tiny_bundle: Path) -> Scorer:
-    """Give the stages of the bundle in this process; they have seen no frame yet."""
+    """Return the stages of the bundle in this process; they have seen no frame yet."""
     return load(tiny_bundle, 1)[1].another()
 
 
@@ -589,7 +589,7 @@ def test_no_bundle_at_all_is_said(tmp_path: Path) -> None:
 
 
 def resident(pid: int) -> int:
-    """Give the memory of a process that is its own, bytes."""
+    """Return the memory of a process that is its own, bytes."""
     pages = Path(f"/proc/{pid}/statm").read_text().split()
     return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
 
@@ -727,7 +727,7 @@ def told_of(harness: Harness, picture: Image, wanted: Wanted = AN_ALERT) -> Scor
 
 
 def half_of(picture: Image, left: Image) -> Image:
-    """Give a picture whose left half is another's."""
+    """Return a picture whose left half is another's."""
     return np.concatenate((left[:, : WIDTH // 2], picture[:, WIDTH // 2 :]), axis=1)
 
 

@@ -39,7 +39,7 @@ TOPIC = "v1/alert/edge/cam/"
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    """Give a journal in a file."""
+    """Yield a journal in a file."""
     with closing(Journal(tmp_path / "journal.sqlite", MOST_BYTES, MOST_DAYS)) as journal:
         yield journal
 

@@ -115,7 +115,7 @@ def on_disk(path: Path) -> list[int]:
 
 
 def connection(rig: Rig) -> sqlite3.Connection:
-    """Give the connection to the file; while nothing is put or asked, its thread does not use it."""
+    """Return the connection to the file; while nothing is put or asked, its thread does not use it."""
     file = rig.recorder._store._file
     assert file is not None
     return file._db

@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(path: Path) -> Path:
-    """Give a file with three messages that was closed."""
+    """Return a file with three messages that was closed."""
     with closing(open_journal(path)) as journal:
         journal.write([alert("a", "start", seq) for seq in (1, 2, 3)])
     return path

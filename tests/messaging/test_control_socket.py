@@ -66,13 +66,13 @@ class Client:
 
 @pytest.fixture
 def inbox() -> SimpleQueue[Asked]:
-    """Give the inbox of a main loop."""
+    """Return the inbox of a main loop."""
     return SimpleQueue()
 
 
 @pytest.fixture
 def control(inbox: SimpleQueue[Asked]) -> Iterator[Control]:
-    """Give a socket that hands requests to the inbox."""
+    """Yield a socket that hands requests to the inbox."""
     control = Control("tcp://127.0.0.1:*", inbox.put)
     yield control
     control.close()
@@ -80,14 +80,14 @@ def control(inbox: SimpleQueue[Asked]) -> Iterator[Control]:
 
 @pytest.fixture
 def client(control: Control) -> Iterator[Client]:
-    """Give a client that waits for each reply, as REQ does."""
+    """Yield a client that waits for each reply, as REQ does."""
     with closing(Client(control.endpoint)) as client:
         yield client
 
 
 @pytest.fixture
 def busy_client(control: Control) -> Iterator[Client]:
-    """Give a client that asks without waiting, as DEALER may."""
+    """Yield a client that asks without waiting, as DEALER may."""
     with closing(Client(control.endpoint, zmq.DEALER)) as client:
         yield client
 

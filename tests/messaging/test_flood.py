@@ -82,7 +82,7 @@ class Attacked:
         raise AssertionError("a good request is refused again and again")
 
     def next_seq(self) -> int:
-        """Give `seq` of a message that is published now."""
+        """Return `seq` of a message that is published now."""
         with closing(Client(zmq.SUB, self.events, self.keys)) as client:
             assert client.socket.poll(WAIT_S * 1000), "nothing is published"
             message = json.loads(client.socket.recv_multipart()[1])
@@ -103,7 +103,7 @@ class Attacked:
 
 @pytest.fixture(params=["keys", "none"])
 def attacked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Attacked]:
-    """Give a device that encrypts, or does not."""
+    """Yield a device that encrypts, or does not."""
     with closing(Attacked(tmp_path, encrypted=request.param == "keys")) as attacked:
         yield attacked
 

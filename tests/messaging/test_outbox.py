@@ -75,7 +75,7 @@ class Rig:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give an outbox, and a clock that the test winds."""
+    """Yield an outbox, and a clock that the test winds."""
     clock = Clock()
     monkeypatch.setattr(outbox_, "time", clock)
     rig = Rig(clock)

@@ -25,7 +25,7 @@ BIG = b"x" * (8 << 20)
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    """Give a server with a small page, a big one and a broken one."""
+    """Yield a server with a small page, a big one and a broken one."""
     pages = {"/small": lambda: Page.text("yes"), "/big": lambda: Page(BIG), "/broken": lambda: 1 // 0}
     web = Web("127.0.0.1:0", pages, patience_s=WAIT_S)
     yield web

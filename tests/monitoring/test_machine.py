@@ -13,7 +13,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Give a device of 1000 MiB of free memory, with no sensor and no limit."""
+    """Return a device of 1000 MiB of free memory, with no sensor and no limit."""
     write(tmp_path, "proc/meminfo", "MemTotal:  4096000 kB\nMemAvailable:  1024000 kB\n")
     write(tmp_path, "proc/self/cgroup", "0::/system.slice/patchedge.service\n")
     write(tmp_path, "cgroup/cgroup.procs", "")

@@ -32,7 +32,7 @@ class Manager:
         self.environment = {"NOTIFY_SOCKET": address}
 
     def heard(self) -> list[str]:
-        """Give what has arrived."""
+        """Return what has arrived."""
         words = []
         while select.select([self.socket], [], [], 0)[0]:  # a datagram is here before its sendto returns
             words.append(self.socket.recv(4096).decode())
@@ -41,7 +41,7 @@ class Manager:
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request, tmp_path: Path) -> Iterator[Manager]:
-    """Give a manager that listens at a path, and one in the abstract namespace."""
+    """Yield a manager that listens at a path, and one in the abstract namespace."""
     address = str(tmp_path / "notify") if request.param == "path" else f"@patchedge-{uuid.uuid4()}"
     manager = Manager(address)
     with closing(manager.socket):

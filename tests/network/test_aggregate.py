@@ -24,7 +24,7 @@ MAPS_HW = [(6, 8), (3, 4), (2, 2), (1, 2)]
 
 
 def maps_of(channels: tuple[int, ...], seed: int = 0) -> list[np.ndarray]:
-    """Give random maps float32 [1, c, h, w], each layer smaller than the one before."""
+    """Return random maps float32 [1, c, h, w], each layer smaller than the one before."""
     random = np.random.default_rng(seed)
     return [
         random.standard_normal((1, count, *hw)).astype(np.float32) for count, hw in zip(channels, MAPS_HW, strict=False)
@@ -32,7 +32,7 @@ def maps_of(channels: tuple[int, ...], seed: int = 0) -> list[np.ndarray]:
 
 
 def literal(maps: list[np.ndarray], aggregation: Aggregation) -> np.ndarray:
-    """Give the patch features of the reference."""
+    """Return the patch features of the reference."""
     dims = (aggregation.layer_dim, aggregation.target_dim) if aggregation.kind == "adaptive" else None
     return reference.patch_features([each[0] for each in maps], aggregation.patch_size, aggregation.stride, dims)
 

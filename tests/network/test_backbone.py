@@ -111,7 +111,7 @@ def write_net_of_functions(path: Path, opset: int) -> Path:
 
 
 def difference(backbone: Backbone, kind: str, hw: tuple[int, int] = HW) -> float:
-    """Give how far the features of the exported graph are from the reference, as a share of the longest."""
+    """Return how far the features of the exported graph are from the reference, as a share of the longest."""
     aggregation = Aggregation(kind=kind, layer_dim=32, target_dim=48)
     by_definition = Reference(backbone, aggregation)
     graph = export_graph(backbone, aggregation, by_definition.layout(hw), hw)

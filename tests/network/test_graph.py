@@ -43,7 +43,7 @@ class Once:
         self._translate = functools.cache(network.to_onnx)
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Give a copy of the graph."""
+        """Return a copy of the graph."""
         copy = onnx.ModelProto()
         copy.CopyFrom(self._translate())
         return copy
@@ -93,7 +93,7 @@ class Made:
 
 
 def made(network: Made, count: int) -> Backbone:
-    """Give a made network with unequal means and deviations, in RGB order."""
+    """Return a made network with unequal means and deviations, in RGB order."""
     return Backbone(
         name="made",
         network=network,
@@ -106,7 +106,7 @@ def made(network: Made, count: int) -> Backbone:
 
 
 def preprocess(input_hw: tuple[int, int]) -> Preprocess:
-    """Give the stage that makes inputs of the graph."""
+    """Return the stage that makes inputs of the graph."""
     one = (0.0,) * 3  # nothing reads them here: they stand inside the graph
     return Preprocess(
         Preprocessing(resize="area", resize_hw=input_hw, crop_hw=input_hw, color_order="bgr", mean=one, std=one)
@@ -114,7 +114,7 @@ def preprocess(input_hw: tuple[int, int]) -> Preprocess:
 
 
 def photograph(name: str, input_hw: tuple[int, int] = INPUT_HW) -> np.ndarray:
-    """Give a real photograph as the input of the graph, uint8 [1, H, W, 3] BGR."""
+    """Return a real photograph as the input of the graph, uint8 [1, H, W, 3] BGR."""
     rgb = getattr(skimage.data, name)()
     return preprocess(input_hw)(np.ascontiguousarray(rgb[..., ::-1]))
 
@@ -129,7 +129,7 @@ def by_hand(backbone: Backbone, tensor: np.ndarray, aggregation: Aggregation) ->
 
 
 def largest_difference(found: np.ndarray, true: np.ndarray) -> float:
-    """Give the distance of the worst patch from what it should be, as a share of that patch's length."""
+    """Return the distance of the worst patch from what it should be, as a share of that patch's length."""
     apart = np.linalg.norm(found.astype(np.float64) - true, axis=1)
     return float((apart / np.linalg.norm(true.astype(np.float64), axis=1)).max())
 
@@ -143,7 +143,7 @@ def exported(backbone: Backbone, aggregation: Aggregation, input_hw: tuple[int, 
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    """Give the default network with its default layers."""
+    """Return the default network with its default layers."""
     loaded = load_backbone(DEFAULT, INPUT_HW)
     return replace(loaded, network=Once(loaded.network))
 
@@ -157,7 +157,7 @@ def odd_backbone() -> Backbone:
 
 @pytest.fixture(scope="module")
 def data(backbone) -> bytes:
-    """Give the exported graph: means of 3 x 3 at every position."""
+    """Return the exported graph: means of 3 x 3 at every position."""
     return export_graph(backbone, MEAN, Reference(backbone, MEAN).layout(INPUT_HW), INPUT_HW)
 
 

@@ -38,7 +38,7 @@ ADAPTIVE = Aggregation(kind="adaptive", layer_dim=16, target_dim=24)
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
-    """Give four convolutions."""
+    """Return four convolutions."""
     path = tmp_path_factory.mktemp("network") / "small.onnx"
     onnx.save(small_network(), path)
     return load_backbone(str(path), (SIZE, SIZE), layers=LAYERS)
@@ -59,7 +59,7 @@ def embed(graph: bytes, folder: Path) -> Embed:
 
 
 def shapes(graph: bytes) -> list[tuple[str, int, list[int]]]:
-    """Give name, type and shape of inputs and outputs."""
+    """Return name, type and shape of inputs and outputs."""
     model = onnx.load_model_from_string(graph).graph
     values = [*model.input, *model.output]
     return [
@@ -69,7 +69,7 @@ def shapes(graph: bytes) -> list[tuple[str, int, list[int]]]:
 
 
 def weights(graph: bytes) -> list[tuple[str, onnx.NodeProto | onnx.TensorProto]]:
-    """Give for each convolution the name of its output and where its weights come from, in the order of computation."""
+    """Return for each convolution the name of its output and the source of its weights, in the order of computation."""
     model = onnx.load_model_from_string(graph).graph
     sources = {tensor.name: tensor for tensor in model.initializer} | {node.output[0]: node for node in model.node}
     return [(node.output[0], sources[node.input[1]]) for node in model.node if node.op_type == "Conv"]

@@ -15,7 +15,7 @@ class Highest(Random):
     """Draws the longest wait that is allowed."""
 
     def uniform(self, a: float, b: float) -> float:
-        """Give the upper bound."""
+        """Return the upper bound."""
         return max(a, b)
 
 

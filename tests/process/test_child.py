@@ -35,7 +35,7 @@ Pair = tuple[Link, Link]
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """Give both ends of a link."""
+    """Yield both ends of a link."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     one, other = (Link(sock, Ping | Text) for sock in ends)
     yield one, other

@@ -84,7 +84,7 @@ def messages_of_a_run(bundle: Path, source: Path, folder: Path, threads: int) ->
 
 
 def essence(messages: list[AnyMessage]) -> list[tuple[object, ...]]:
-    """Give what must not depend on threads: all but clocks and names of this very run."""
+    """Return what must not depend on threads: all but clocks and names of this very run."""
     names = ("seq", "frame_id", "score", "label", "peak_xy", "phase", "peak_score", "peak_frame_id", "state")
     return [(type(message), *(getattr(message, name, "") for name in names)) for message in messages]
 

@@ -20,7 +20,7 @@ ENOUGH_S = 60.0
 
 
 def instructions() -> list[tuple[str, str, str]]:
-    """Give (stage, instruction, arguments); the stage is empty before the first FROM."""
+    """Return (stage, instruction, arguments); the stage is empty before the first FROM."""
     text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile.arm64").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     stage, found = "", []
     for line in filter(str.strip, text.splitlines()):
@@ -32,7 +32,7 @@ def instructions() -> list[tuple[str, str, str]]:
 
 
 def parents(stage: str) -> list[str]:
-    """Give a stage and those that it is made from, itself first; the last one is not a stage."""
+    """Return a stage and those that it is made from, itself first; the last one is not a stage."""
     bases = {stage: arguments.split()[0] for stage, word, arguments in instructions() if word == "FROM"}
     chain = [stage]
     while chain[-1] in bases:
@@ -41,7 +41,7 @@ def parents(stage: str) -> list[str]:
 
 
 def of_image(target: str) -> list[tuple[str, str]]:
-    """Give what makes the image of a target, without the stages that are only copied from."""
+    """Return what makes the image of a target, without the stages that are only copied from."""
     return [(word, arguments) for stage, word, arguments in instructions() if stage in parents(target)]
 
 

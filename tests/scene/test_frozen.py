@@ -22,7 +22,7 @@ def reasons(pictures: list[Image], fps: float = FPS) -> list[str | None]:
 
 
 def first_s(found: list[str | None], fps: float = FPS) -> float:
-    """Give when it was frozen; it must be so to the end."""
+    """Return when it was frozen; it must be so to the end."""
     first = next(at for at, reason in enumerate(found) if reason)
     assert all(found[first:])
     return first / fps

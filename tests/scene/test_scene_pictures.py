@@ -52,21 +52,21 @@ def files(folder: Path) -> list[Path]:
 
 @cache
 def office() -> Film:
-    """Give the fixed camera; people are in the pictures to spoil."""
+    """Return the fixed camera; people are in the pictures to spoil."""
     found = files(DATA / "office" / "frames")
     return film(found[:400], [read_picture(path) for path in found], slice(900, 1300, 5))
 
 
 @cache
 def bottle() -> Film:
-    """Give the bottles, good and damaged ones; each picture shows another."""
+    """Return the bottles, good and damaged ones; each picture shows another."""
     found = files(DATA / "bottle" / "train" / "good")
     return film(found, [read_picture(path) for path in files(DATA / "bottle" / "test")], slice(0, 80))
 
 
 @pytest.fixture(scope="module")
 def belt(tmp_path_factory: pytest.TempPathFactory) -> Film:
-    """Give the conveyor belt of the demo; objects come by."""
+    """Return the conveyor belt of the demo; objects come by."""
     folder = tmp_path_factory.mktemp("demo")
     make_clip(folder)
     return film(list(walk(folder / NORMAL)), list(read_video(open_video(folder / CLIP))), slice(140, 220))

@@ -31,18 +31,18 @@ SEEDS = range(12)
 
 @pytest.fixture(scope="module")
 def scorer(tiny_bundle: Path) -> Scorer:
-    """Give the stages of the tiny bundle, with the search of a device."""
+    """Return the stages of the tiny bundle, with the search of a device."""
     return load(tiny_bundle, 1)[1]
 
 
 @pytest.fixture(scope="module")
 def bank(tiny_bundle: Path) -> np.ndarray:
-    """Give its bank."""
+    """Return its bank."""
     return np.load(tiny_bundle / "bank.npy")
 
 
 def regions_of(over: np.ndarray) -> list[set[tuple[int, int]]]:
-    """Give the connected regions of a grid bool [rows, columns], corners connect, by going from place to place."""
+    """Return the connected regions of a grid bool [rows, columns], corners connect, by going from place to place."""
     left = {(int(row), int(column)) for row, column in np.argwhere(over)}
     regions = []
     while left:
@@ -95,7 +95,7 @@ def test_boxes_lie_where_the_crop_lies_and_end_at_the_frame(scorer: Scorer):
 
 
 def pictures(seed: int) -> Image:
-    """Give a picture with up to three strange squares."""
+    """Return a picture with up to three strange squares."""
     random = np.random.default_rng(seed)
     picture = strange_picture(seed)
     for _ in range(seed % 3):
@@ -105,7 +105,7 @@ def pictures(seed: int) -> Image:
 
 
 def boxes_of(exact: np.ndarray) -> set[tuple[int, int, int, int]]:
-    """Give the boxes of what is over the threshold, by scipy."""
+    """Return the boxes of what is over the threshold, by scipy."""
     labels, _ = ndimage.label(exact.reshape(GRID) > THRESHOLD, CORNERS_TOO)
     return {
         (

@@ -34,7 +34,7 @@ def scorer_of(bundle: Path, search: SearchKind) -> Scorer:
 
 @pytest.fixture
 def lazy(tiny_bundle: Path) -> Scorer:
-    """Give the search of a device, which has seen its scene a few times and goes by that."""
+    """Return the search of a device, which has seen its scene a few times and goes by that."""
     scorer = scorer_of(tiny_bundle, "lazy")
     for _ in range(5):
         scorer(normal_picture(SCENE))
@@ -43,12 +43,12 @@ def lazy(tiny_bundle: Path) -> Scorer:
 
 @pytest.fixture
 def bank(tiny_bundle: Path) -> np.ndarray:
-    """Give the memory bank."""
+    """Return the memory bank."""
     return np.load(tiny_bundle / "bank.npy")
 
 
 def run_of_pictures() -> list[Image]:
-    """Give some scenes, each as a camera sees it: still, then in other light, with something strange, and as before."""
+    """Return some scenes, each as a camera sees it: still, in other light, with something strange, and as before."""
     pictures = []
     for seed in range(20, 26):
         normal, strange = normal_picture(seed), strange_picture(seed)

@@ -22,7 +22,7 @@ FIXED_POINT = 1.0  # OpenCV's bilinear weights for uint8 have 11 bits: up to one
 
 
 def preprocess(resize_hw: tuple[int, int], crop_hw: tuple[int, int] | None = None) -> Preprocess:
-    """Give the stage, without a crop unless told otherwise."""
+    """Return the stage, without a crop unless told otherwise."""
     one = (127.0,) * 3
     return Preprocess(
         Preprocessing(
@@ -32,7 +32,7 @@ def preprocess(resize_hw: tuple[int, int], crop_hw: tuple[int, int] | None = Non
 
 
 def noise(height: int, width: int) -> np.ndarray:
-    """Give a frame in which no two pixels are alike."""
+    """Return a frame in which no two pixels are alike."""
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 

@@ -36,7 +36,7 @@ def preprocess(resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> Preproce
 
 
 def centres(grid: Grid, resize_hw: tuple[int, int], crop_hw: tuple[int, int], frame_hw: tuple[int, int]) -> np.ndarray:
-    """Give x and y of the centre of each patch on the frame, [patches, 2], by how pictures are resized and cropped."""
+    """Return x and y of the centre of each patch on the frame, [patches, 2], by how pictures are resized, cropped."""
     places = []
     for row in range(0, grid.map_hw[0], grid.stride):
         for column in range(0, grid.map_hw[1], grid.stride):
@@ -50,7 +50,7 @@ def centres(grid: Grid, resize_hw: tuple[int, int], crop_hw: tuple[int, int], fr
 
 
 def holds(polygon: tuple[tuple[int, int], ...], x: float, y: float) -> bool:
-    """Tell whether a point lies in a polygon: a ray from it crosses the outline an odd number of times."""
+    """Return whether a point lies in a polygon: a ray from it crosses the outline an odd number of times."""
     crossings = 0
     for (x0, y0), (x1, y1) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
         crossings += (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0)
@@ -58,7 +58,7 @@ def holds(polygon: tuple[tuple[int, int], ...], x: float, y: float) -> bool:
 
 
 def distance_to_outline(polygon: tuple[tuple[int, int], ...], point: np.ndarray) -> float:
-    """Give the distance of a point to the nearest edge."""
+    """Return the distance of a point to the nearest edge."""
     distances = []
     for start, end in zip(np.array(polygon, float), np.array([*polygon[1:], polygon[0]], float), strict=True):
         along = end - start
@@ -127,12 +127,12 @@ def test_a_dent_is_not_inside():
 
 @pytest.fixture(scope="module")
 def bank() -> np.ndarray:
-    """Give a bank in clusters."""
+    """Return a bank in clusters."""
     return clusters(400, 40, seed=1)
 
 
 def searches(bank: np.ndarray) -> dict[str, Deciding]:
-    """Give each kind of search as a device has it."""
+    """Return each kind of search as a device has it."""
     graph, table = GraphSearch(build_index(bank), ef=8, threads=1), neighbour_table(bank, B)
     pruned = PrunedSearch(bank)
     return {
@@ -143,7 +143,7 @@ def searches(bank: np.ndarray) -> dict[str, Deciding]:
 
 
 def masks(random: np.random.Generator) -> list[np.ndarray]:
-    """Give masks of some, of most, of few, and of a single patch."""
+    """Return masks of some, of most, of few, and of a single patch."""
     some = [random.random(PATCHES) < share for share in (0.5, 0.9, 0.05)]
     one = np.zeros(PATCHES, dtype=bool)
     one[random.integers(PATCHES)] = True

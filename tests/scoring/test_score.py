@@ -22,7 +22,7 @@ B = 9
 
 
 def case(distance: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give features and a bank whose largest patch distance is about `distance`, with neighbours some 1 apart."""
+    """Return features and a bank whose largest patch distance is about `distance`, with neighbours some 1 apart."""
     random = np.random.default_rng(seed)
     bank = random.standard_normal((200, 20)).astype(np.float32) * np.float32(0.3)
     features = bank[random.integers(200, size=50)] + random.standard_normal((50, 20)).astype(np.float32) * 0.1
@@ -105,7 +105,7 @@ def test_the_factor_lies_between_0_and_1(distances: np.ndarray):
 
 
 def grid_distances(grid: Grid, seed: int = 0) -> np.ndarray:
-    """Give a distance around 1 for each patch, float32 [patches], no two alike."""
+    """Return a distance around 1 for each patch, float32 [patches], no two alike."""
     rows, columns = grid.hw
     return np.random.default_rng(seed).uniform(0.5, 1.5, rows * columns).astype(np.float32)
 

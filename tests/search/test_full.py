@@ -23,7 +23,7 @@ PATCHES = 1600  # a grid of 40 x 40
 
 @pytest.fixture(scope="module")
 def bank() -> np.ndarray:
-    """Give a bank in clusters."""
+    """Return a bank in clusters."""
     return clusters(2500, 40, seed=1)
 
 
@@ -174,7 +174,7 @@ def test_a_file_that_hnswlib_refuses_is_named(tmp_path):
 
 
 def recall(index, ef: int, features: np.ndarray, bank: np.ndarray) -> float:
-    """Give the share of patches for which the graph finds an entry that is as near as the nearest."""
+    """Return the share of patches for which the graph finds an entry that is as near as the nearest."""
     true = reference.distances(features, bank)
     found = true[np.arange(len(features)), GraphSearch(index, ef=ef)(features).index]
     return float((found <= true.min(axis=1) * (1 + SAME_ENTRY)).mean())

@@ -30,11 +30,11 @@ class Model:
         known.insert(0, entry)
 
     def newest(self, patch: int) -> int:
-        """Give the newest entry."""
+        """Return the newest entry."""
         return self._lists[patch][0]
 
     def remembered(self, patch: int) -> set[int]:
-        """Give what the patch may look at: its own entries and the newest of the patches around it."""
+        """Return what the patch may look at: its own entries and the newest of the patches around it."""
         height, width = self._hw
         row, column = divmod(patch, width)
         around = [
@@ -69,12 +69,12 @@ def remembered(history: History, bank: np.ndarray, patches: int) -> list[set[int
 
 @pytest.fixture(scope="module")
 def bank() -> np.ndarray:
-    """Give a small bank, all entries different."""
+    """Return a small bank, all entries different."""
     return np.random.default_rng(0).standard_normal((ENTRIES, 5)).astype(np.float32)
 
 
 def learnt(grid_hw: tuple[int, int], first: list[int]) -> History:
-    """Give a history after its first frame."""
+    """Return a history after its first frame."""
     history = History(grid_hw)
     history.learn(np.arange(len(first)), np.array(first, dtype=np.int64))
     return history

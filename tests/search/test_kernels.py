@@ -19,7 +19,7 @@ ARRAYS = [*FRAME, *TABLES, "rows"]
 
 
 def in_order(features: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """Give the distances in float32, with the operations of kernels.c in their order."""
+    """Return the distances in float32, with the operations of kernels.c in their order."""
     squares = np.square(features - entries)
     even, odd = (np.zeros((len(squares), 8), dtype=np.float32) for _ in range(2))
     whole = squares.shape[1] // 64 * 64
@@ -50,7 +50,7 @@ def test_a_distance_is_the_same_on_every_processor(dimension: int):
 
 @pytest.fixture
 def settling() -> dict[str, object]:
-    """Give arguments that fit, with everything that is known."""
+    """Return arguments that fit, with everything that is known."""
     random = np.random.default_rng(0)
     features, bank = (random.standard_normal((count, DIMENSION)).astype(np.float32) for count in (PATCHES, ENTRIES))
     exact = PrunedSearch(bank)

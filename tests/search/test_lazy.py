@@ -38,7 +38,7 @@ class AnyGraph:
         self._random = random
 
     def __call__(self, features: np.ndarray) -> Neighbours:
-        """Give any entry for each patch, at a distance that is not even right."""
+        """Return any entry for each patch, at a distance that is not even right."""
         index = self._random.integers(len(self._bank), size=len(features))
         return all_of(Tier.GRAPH, np.zeros(len(features), dtype=np.float32), index)
 
@@ -50,7 +50,7 @@ class FarthestGraph:
         self._bank = bank
 
     def __call__(self, features: np.ndarray) -> Neighbours:
-        """Give the farthest entry for each patch."""
+        """Return the farthest entry for each patch."""
         apart = np.array([distances(feature, self._bank) for feature in features])
         return all_of(Tier.GRAPH, apart.max(axis=1), apart.argmax(axis=1))
 
@@ -111,7 +111,7 @@ def make_graph(kind: str, bank: np.ndarray, random: np.random.Generator):
 
 
 def numbers(kind: str, shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Give numbers: few `whole` ones, with many ties; `real`; `large`, whose products cancel; or of all `scales`."""
+    """Return numbers: few `whole` ones, with many ties; `real`; `large`, whose products cancel; or of all `scales`."""
     if kind == "whole":
         return random.integers(-2, 3, size=shape).astype(np.float32)
     values = random.standard_normal(shape)
@@ -123,7 +123,7 @@ def numbers(kind: str, shape: tuple[int, int], random: np.random.Generator) -> n
 
 
 def make_bank(kind: str, values: str, shape: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Give a bank: `plain`, with many `repeats`, or `level`, of one entry over and over."""
+    """Return a bank: `plain`, with many `repeats`, or `level`, of one entry over and over."""
     bank = numbers(values, shape, random)
     if kind == "repeats":
         return bank[random.integers(max(1, shape[0] // 3), size=shape[0])]
@@ -136,7 +136,7 @@ def on_device(graph, bank: np.ndarray, exact, k: int, history: History) -> LazyS
 
 
 def make_neighbours(kind: str, bank: np.ndarray, random: np.random.Generator) -> np.ndarray | None:
-    """Give the entries beside each: those that are `near`, `any` at all, or `none` to look at."""
+    """Return the entries beside each: those that are `near`, `any` at all, or `none` to look at."""
     if kind == "near":
         return reference.neighbour_table(bank, min(B, len(bank))).astype(np.int32)
     return random.integers(len(bank), size=(len(bank), B)).astype(np.int32) if kind == "any" else None
@@ -145,7 +145,7 @@ def make_neighbours(kind: str, bank: np.ndarray, random: np.random.Generator) ->
 def next_frame(
     kind: str, last: np.ndarray, values: str, grid_hw: tuple[int, int], bank: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """Give the frame after `last`: `unrelated`, the `same`, a little `changed`, `shifted`, or made of `entries`."""
+    """Return the frame after `last`: `unrelated`, the `same`, a little `changed`, `shifted`, or made of `entries`."""
     if kind == "unrelated":
         return numbers(values, last.shape, random)
     if kind == "entries":
@@ -211,14 +211,14 @@ def check_scores(features: np.ndarray, bank: np.ndarray, found: Neighbours, k: i
 
 
 def largest(found: Neighbours, k: int) -> list[tuple[int, float, int]]:
-    """Give patch, distance and entry of the k largest distances, the first of equals."""
+    """Return patch, distance and entry of the k largest distances, the first of equals."""
     order = np.argsort(-found.distance, kind="stable")[:k]
     return [(int(patch), float(found.distance[patch]), int(found.index[patch])) for patch in order]
 
 
 @pytest.fixture(scope="module")
 def bank() -> np.ndarray:
-    """Give a bank in clusters."""
+    """Return a bank in clusters."""
     return clusters(2500, 40, seed=1)
 
 
@@ -430,7 +430,7 @@ def test_what_cannot_decide_any_more_is_not_searched():
 
 
 def far_apart(k: int = 1) -> tuple[np.ndarray, np.ndarray, CountedGraph, CountedExact, LazySearch]:
-    """Give a bank of entries that lie far apart, the frame that was searched last, and what searches the next one.
+    """Return a bank of entries that lie far apart, the frame that was searched last, and what searches the next one.
 
     No entry is beside another, so walks are useless; patches next to each other are never near the same entries.
     """
@@ -654,7 +654,7 @@ def test_of_a_scene_that_drifts_to_the_entries_beside_little_is_searched():
 
 
 def unlike(number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give a bank of far entries, and a frame of 64 patches near any of them: no two frames are alike."""
+    """Return a bank of far entries, and a frame of 64 patches near any of them: no two frames are alike."""
     bank = np.eye(100, dtype=np.float32) * 10
     random = np.random.default_rng(number)
     return bank, (bank[random.integers(100, size=64)] + random.standard_normal((64, 100)) * 0.1).astype(np.float32)

@@ -16,7 +16,7 @@ FEW = 0.05  # share of a bank that is left to compare where it lies along few ax
 
 
 def whole_bank(feature: np.ndarray, bank: np.ndarray) -> tuple[float, int]:
-    """Give the smallest distance as computed, and the lowest number of equals."""
+    """Return the smallest distance as computed, and the lowest number of equals."""
     apart = distances(feature, bank)
     return float(apart.min()), int(apart.argmin())
 

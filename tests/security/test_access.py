@@ -40,13 +40,13 @@ def short_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def device(tmp_path: Path) -> Iterator[Device]:
-    """Give a device that encrypts and knows nobody."""
+    """Yield a device that encrypts and knows nobody."""
     with closing(Device(tmp_path)) as device:
         yield device
 
 
 def intruder(kind: str, device: Device) -> Keys | None:
-    """Give what somebody has who must not get in."""
+    """Return what somebody has who must not get in."""
     if kind == "no keys":
         return None
     known = device.keys_of("known")

@@ -401,7 +401,7 @@ def pack_with_sizes(case: Case) -> Path:
 
 
 def set_off(**fields: object) -> Callable[[Case], Path]:
-    """Give the first header other fields than packing does."""
+    """Return the first header other fields than packing does."""
 
     def attack(case: Case) -> Path:
         entries = members(case.bundle)
@@ -535,7 +535,7 @@ ATTACKS: dict[str, tuple[Callable[[Case], Path], type[errors.PatchedgeError]]] =
 
 @pytest.fixture(scope="module")
 def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a second bundle: as good as the first, with another threshold and another bank."""
+    """Return a second bundle: as good as the first, with another threshold and another bank."""
     bundle = make_bundle(tmp_path_factory.mktemp("another") / "other.bundle")
     found = bundles.read(bundle).manifest
     flip(bundle / bundles.BANK)
@@ -545,7 +545,7 @@ def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def case(tiny_bundle: Path, another: Path, tmp_path: Path) -> Case:
-    """Give the two bundles, signed."""
+    """Return the two bundles, signed."""
     folder = tmp_path / "work"
     folder.mkdir()
     found = Case(folder, *(Path(shutil.copytree(it, folder / it.name)) for it in (tiny_bundle, another)))

@@ -21,7 +21,7 @@ from runtime.security import keys
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Path, Path]:
-    """Give the files of fresh keys."""
+    """Return the files of fresh keys."""
     return keys.make(str(tmp_path / "laptop"))
 
 

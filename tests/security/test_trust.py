@@ -30,7 +30,7 @@ SAME_SCORE = 1e-5
 
 @pytest.fixture
 def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """Give a bundle that may be changed."""
+    """Return a bundle that may be changed."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "line.bundle"))
 
 
@@ -44,7 +44,7 @@ def key(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def signed(bundle: Path, key: Path) -> Path:
-    """Give a signed bundle."""
+    """Return a signed bundle."""
     done = call_export("sign", bundle, "--key", key)
     assert done.code == 0, done.err
     return bundle

@@ -104,7 +104,7 @@ class NatsServer(Broker):
 
 
 def free_port() -> int:
-    """Give a port that nothing uses at the moment."""
+    """Return a port that nothing uses at the moment."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

@@ -23,20 +23,20 @@ Fault = Callable[[Image], Image]
 
 @cache
 def scene() -> Image:
-    """Give the scene without noise, uint8 [240, 360, 3] BGR."""
+    """Return the scene without noise, uint8 [240, 360, 3] BGR."""
     photograph = np.ascontiguousarray(data.coffee()[..., ::-1])
     return np.asarray(cv2.resize(photograph, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
 
 
 @cache
 def _noise(height: int, width: int, sigma: float) -> np.ndarray:
-    """Give noise for pictures of a size, int16, with a margin to cut it from other places."""
+    """Return noise for pictures of a size, int16, with a margin to cut it from other places."""
     random = np.random.default_rng(0)
     return (random.standard_normal((height + _MARGIN, width + _MARGIN, 3), np.float32) * sigma).round().astype(np.int16)
 
 
 def noisy(picture: Image, seed: int, sigma: float = 2.0) -> Image:
-    """Give a picture as a sensor sees it."""
+    """Return a picture as a sensor sees it."""
     height, width = picture.shape[:2]
     down, right = divmod(seed * 37 % _MARGIN**2, _MARGIN)
     noise = _noise(height, width, sigma)[down : down + height, right : right + width]
@@ -70,7 +70,7 @@ def moved(picture: Image, right: float, down: float = 0.0) -> Image:
 
 
 def exposed(picture: Image, factor: float) -> Image:
-    """Give the picture more or less light."""
+    """Return the picture more or less light."""
     return np.clip(picture * np.float32(factor), 0, 255).astype(np.uint8)
 
 
@@ -108,7 +108,7 @@ def play(inspect: Inspect, pictures: Iterable[Image], start_s: float = 0.0, fps:
 
 
 def found_after_s(findings: list[Finding | None], state: str, fps: float = FPS) -> float:
-    """Give when the first frame was in `state`; none after it may be called anything else."""
+    """Return when the first frame was in `state`; none after it may be called anything else."""
     states = [finding.state if finding else None for finding in findings]
     assert state in states, set(states)
     first = states.index(state)

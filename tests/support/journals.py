@@ -42,23 +42,23 @@ def state(seq: int, *, epoch: str = "one", camera: str = "cam", t_ns: int = NOW_
 
 
 def seqs(kept: KeptMessages) -> list[int]:
-    """Give `seq` of the messages of a reply."""
+    """Return `seq` of the messages of a reply."""
     return [seq for _, seq in places(kept)]
 
 
 def places(kept: KeptMessages) -> list[tuple[str, int]]:
-    """Give epoch and `seq` of the messages of a reply."""
+    """Return epoch and `seq` of the messages of a reply."""
     return [place(message) for message in kept.messages]
 
 
 def place(kept: Kept) -> tuple[str, int]:
-    """Give epoch and `seq` of a message."""
+    """Return epoch and `seq` of a message."""
     fields = msgspec.json.decode(kept.message)
     return fields["epoch"], fields["seq"]
 
 
 def read_all(journal: Journal, topic_: str = "v1/alert/edge/cam/") -> list[tuple[str, int]]:
-    """Give epoch and `seq` of all messages of a topic, as a client asks for them."""
+    """Return epoch and `seq` of all messages of a topic, as a client asks for them."""
     found: list[tuple[str, int]] = []
     epoch, seq, more = "", 0, True
     while more:
@@ -70,5 +70,5 @@ def read_all(journal: Journal, topic_: str = "v1/alert/edge/cam/") -> list[tuple
 
 
 def size_on_disk(path: Path) -> int:
-    """Give the bytes of a journal's file and of what SQLite keeps beside it."""
+    """Return the bytes of a journal's file and of what SQLite keeps beside it."""
     return sum(one.stat().st_size for one in path.parent.iterdir() if one.name.startswith(path.name))

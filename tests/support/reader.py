@@ -47,7 +47,7 @@ class Reader:
         self.shots = 0
 
     def hear(self, kind: type[E], fits: Callable[[E], bool] = lambda _: True) -> E:
-        """Give the next event of a kind, and let all before it pass."""
+        """Return the next event of a kind, and let all before it pass."""
         while True:
             try:
                 event = self.inbox.get(timeout=ENOUGH_S)
@@ -111,7 +111,7 @@ def reading(source: int | str, command: tuple[str, ...] = COMMAND, **settings: A
 
 
 def children() -> list[int]:
-    """Give the processes that this one has started and not reaped."""
+    """Return the processes that this one has started and not reaped."""
     tasks = Path("/proc/self/task").iterdir()
     return [int(pid) for task in tasks for pid in read_of_process(os.getpid(), f"task/{task.name}/children").split()]
 
@@ -125,7 +125,7 @@ def wait_until(fits: Callable[[], bool]) -> None:
 
 
 def read_of_process(pid: int, name: str) -> str:
-    """Give a file of a process in /proc; empty if the process has ended."""
+    """Return a file of a process in /proc; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):

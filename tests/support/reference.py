@@ -92,25 +92,25 @@ def farthest_first(points: np.ndarray, size: int, first: int) -> list[int]:
 
 
 def distances(features: np.ndarray, bank: np.ndarray) -> np.ndarray:
-    """Give all Euclidean distances, [patches, k]."""
+    """Return all Euclidean distances, [patches, k]."""
     features, bank = features.astype(np.float64), bank.astype(np.float64)
     return np.array([np.sqrt(((bank - feature) ** 2).sum(axis=1)) for feature in features])
 
 
 def covering_radius(features: np.ndarray, bank: np.ndarray) -> float:
-    """Give the largest distance of a feature to its nearest entry of the bank."""
+    """Return the largest distance of a feature to its nearest entry of the bank."""
     return float(distances(features, bank).min(axis=1).max())
 
 
 def neighbour_table(bank: np.ndarray, b: int) -> np.ndarray:
-    """Give for each entry the b nearest: itself, then by distance, the lowest number of equals."""
+    """Return for each entry the b nearest: itself, then by distance, the lowest number of equals."""
     apart = distances(bank, bank)
     numbers = np.arange(len(bank))
     return np.array([np.lexsort((numbers, apart[entry], numbers != entry))[:b] for entry in numbers])
 
 
 def paper_score(features: np.ndarray, bank: np.ndarray, b: int) -> float:
-    """Give s of equation 7; the sum is shifted by log-sum-exp, as exp(500) is beyond float64's own squares."""
+    """Return s of equation 7; the sum is shifted by log-sum-exp, as exp(500) is beyond float64's own squares."""
     apart = distances(features, bank)
     patch = int(np.argmax(apart.min(axis=1)))
     nearest = int(np.argmin(apart[patch]))
@@ -121,12 +121,12 @@ def paper_score(features: np.ndarray, bank: np.ndarray, b: int) -> float:
 
 
 def max_score(features: np.ndarray, bank: np.ndarray) -> float:
-    """Give s* of equation 6."""
+    """Return s* of equation 6."""
     return covering_radius(features, bank)
 
 
 def topk_score(features: np.ndarray, bank: np.ndarray, k: int) -> float:
-    """Give the mean of the k largest patch distances, or of all where there are fewer."""
+    """Return the mean of the k largest patch distances, or of all where there are fewer."""
     return float(np.mean(sorted(distances(features, bank).min(axis=1))[-k:]))
 
 
@@ -154,5 +154,5 @@ def gaussian(picture: np.ndarray, sigma: float, reach: int) -> np.ndarray:
 
 
 def conformal_rank(n: int, alpha: str) -> int:
-    """Give ceil((n + 1)(1 - alpha)) in exact arithmetic, alpha as its decimal digits; more than n if n is too small."""
+    """Return ceil((n + 1)(1 - alpha)) in exact arithmetic, alpha as its decimal digits; more than n if n is small."""
     return math.ceil((n + 1) * (1 - Fraction(alpha)))

@@ -44,7 +44,7 @@ AGGREGATIONS = {
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Backbone:
-    """Give four convolutions."""
+    """Return four convolutions."""
     path = tmp_path_factory.mktemp("network") / "small.onnx"
     onnx.save(small_network(), path)
     return load_backbone(str(path), (SIZE, SIZE), layers=LAYERS)

@@ -44,7 +44,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder of pictures."""
+    """Return a folder of pictures."""
     return write_colours(tmp_path_factory.mktemp("source"), PICTURES, first=100)
 
 

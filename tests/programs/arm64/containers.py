@@ -26,7 +26,7 @@ class Containers:
         self._call("rm", "--all")  # what an earlier run, cut short, has left
 
     def has(self, image: str) -> bool:
-        """Tell whether there is an image of this name."""
+        """Return whether there is an image of this name."""
         command = [*self._command, "inspect", "--type", "image", image]
         return not subprocess.run(command, check=False, capture_output=True).returncode
 
@@ -59,7 +59,7 @@ class Containers:
             raise RuntimeError("\n".join(["the build failed:", *tail]))
 
     def config(self, image: str) -> dict[str, Any]:
-        """Give the configuration of an image, as Docker has it."""
+        """Return the configuration of an image, as Docker has it."""
         found: dict[str, Any] = json.loads(self._call("inspect", "--type", "image", image))
         return dict(found["Docker"]["config"])
 

@@ -12,13 +12,13 @@ _BRANCH = re.compile(r"^(?:b\.\w+|b|cbn?z|tbn?z)\s.*?([0-9a-f]+) <")
 
 
 def disassemble(library: Path) -> str:
-    """Give what objdump prints of an arm64 library, names as in C++."""
+    """Return what objdump prints of an arm64 library, names as in C++."""
     command = ["aarch64-linux-gnu-objdump", "-d", "-C", "--no-show-raw-insn", str(library)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def function(listing: str, name: str) -> list[tuple[int, str]]:
-    """Give (address, instruction) of the functions whose names begin with `name`."""
+    """Return (address, instruction) of the functions whose names begin with `name`."""
     inside, found = False, []
     for line in listing.splitlines():
         head, instruction = _HEAD.match(line), _LINE.match(line)
@@ -30,7 +30,7 @@ def function(listing: str, name: str) -> list[tuple[int, str]]:
 
 
 def loops(instructions: list[tuple[int, str]]) -> list[list[str]]:
-    """Give the innermost loops: from where a branch backwards leads to that branch."""
+    """Return the innermost loops: from where a branch backwards leads to that branch."""
     spans: list[tuple[int, int]] = []
     for address, text in instructions:
         branch = _BRANCH.match(text)
@@ -41,11 +41,11 @@ def loops(instructions: list[tuple[int, str]]) -> list[list[str]]:
 
 
 def vector_loops(listing: str, name: str, instruction: str) -> list[list[str]]:
-    """Give the innermost loops of a function that have `instruction` on whole vectors of four floats."""
+    """Return the innermost loops of a function that have `instruction` on whole vectors of four floats."""
     wanted = re.compile(rf"\b{instruction}\s+v\d+\.4s")
     return [loop for loop in loops(function(listing, name)) if any(wanted.search(line) for line in loop)]
 
 
 def mnemonics(loop: list[str]) -> list[str]:
-    """Give the names of the instructions of a loop that work on whole vectors of four floats."""
+    """Return the names of the instructions of a loop that work on whole vectors of four floats."""
     return [line.split()[1] for line in loop if re.search(r"\sv\d+\.4s", line)]

@@ -55,7 +55,7 @@ class Inside:
     boards: Path
 
     def command(self, words: Sequence[str], board: Board = PI_4) -> list[str]:
-        """Give the command line that runs `words` inside; the network is that of this machine."""
+        """Return the command line that runs `words` inside; the network is that of this machine."""
         user, group = self.config["User"].split(":")
         command = ["bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"]
         # Two capabilities for setpriv, which gives them up.
@@ -73,11 +73,11 @@ class Inside:
         return [*command, *drop, *words]
 
     def entry(self, *words: str) -> list[str]:
-        """Give the image's entry point with its arguments; without any, those that the image has."""
+        """Return the image's entry point with its arguments; without any, those that the image has."""
         return [*self.config["Entrypoint"], *(words or self.config["Cmd"])]
 
     def health(self) -> list[str]:
-        """Give the command of the image's health check."""
+        """Return the command of the image's health check."""
         kind, *command = self.config["Healthcheck"]["Test"]
         return ["/bin/sh", "-c", *command] if kind == "CMD-SHELL" else command
 

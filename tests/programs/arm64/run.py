@@ -119,7 +119,7 @@ def _revision() -> str:
 
 @contextmanager
 def _mounted(containers: Containers, args: argparse.Namespace, name: str) -> Iterator[Inside]:
-    """Give the image with the demo on /bundles, settings on /etc/patchedge and an empty /data of its user."""
+    """Yield the image with the demo on /bundles, settings on /etc/patchedge and an empty /data of its user."""
     container, where = containers.mount(name)
     config = containers.config(name)
     data, etc = args.work / "data", args.work / "etc"
@@ -261,7 +261,7 @@ def _write(path: Path, tree: dict[str, Any]) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Give ports that nobody uses at this moment."""
+    """Return ports that nobody uses at this moment."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

@@ -55,7 +55,7 @@ class Row:
         return abs(self.arm64 - self.x86) / abs(self.x86) if self.x86 != self.arm64 else 0.0
 
     def line(self) -> str:
-        """Give the row of the table."""
+        """Return the row of the table."""
         return (
             f"| {self.frame} | {self.x86:.6f} | {self.arm64:.6f} | {self.difference:.1e} | {self.label} "
             f"| {'yes' if self.same_label else 'NO'} | {'yes' if self.same_place else 'no'} |"
@@ -63,7 +63,7 @@ class Row:
 
 
 def settings(bundles: str, source: str, data: str, events: int, metrics: int) -> dict[str, Any]:
-    """Give the settings of a run over a source as fast as it goes.
+    """Return the settings of a run over a source as fast as it goes.
 
     Args:
         bundles: folder of the source and the bundle.
@@ -151,7 +151,7 @@ def _listen(subscriber: Subscriber, frames: int, health: Sequence[str]) -> Playe
 
 
 def _inside(pid: int) -> int:
-    """Give the process that bwrap runs; a process that is not bwrap, itself."""
+    """Return the process that bwrap runs; a process that is not bwrap, itself."""
     if Path(f"/proc/{pid}/comm").read_text() != "bwrap\n":
         return pid
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
@@ -177,7 +177,7 @@ def compare(x86: Played, arm64: Played) -> list[Row]:
 
 
 def table(rows: Sequence[Row], worst: int = 10) -> list[str]:
-    """Give the lines of the table: the frames that differ most, then all of them in one."""
+    """Return the lines of the table: the frames that differ most, then all of them in one."""
     differences = sorted(row.difference for row in rows)
     same_labels, same_places = (sum(getattr(row, name) for row in rows) for name in ("same_label", "same_place"))
     return [

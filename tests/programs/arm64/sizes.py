@@ -18,7 +18,7 @@ _OF = {  # folder -> package, where they are named differently
 
 
 def group(path: PurePosixPath) -> str:
-    """Give the row of the table that a file belongs to."""
+    """Return the row of the table that a file belongs to."""
     parts = path.parts
     if "site-packages" in parts:
         return _package(parts[parts.index("site-packages") + 1])
@@ -27,13 +27,13 @@ def group(path: PurePosixPath) -> str:
 
 
 def _package(entry: str) -> str:
-    """Give the name of a package: its folder, its libraries (NAME.libs) and its metadata are one."""
+    """Return the name of a package: its folder, its libraries (NAME.libs) and its metadata are one."""
     name = entry.removesuffix(".dist-info").removesuffix(".libs").split(".cpython-")[0].split("-")[0]
     return f"python: {_OF.get(name, name.lower())}"
 
 
 def measure(root: Path) -> Counter[str]:
-    """Give bytes by row."""
+    """Return bytes by row."""
     seen: set[int] = set()
     sizes: Counter[str] = Counter()
     for folder, _, names in os.walk(root):
@@ -48,7 +48,7 @@ def measure(root: Path) -> Counter[str]:
 
 
 def table(sizes: Counter[str], rows: int = 16) -> list[str]:
-    """Give the lines of the table: the largest first, the small ones in one."""
+    """Return the lines of the table: the largest first, the small ones in one."""
     lines = ["| what | MB |", "|---|--:|"]
     ordered = sizes.most_common()
     lines += [f"| {name} | {size / MB:.1f} |" for name, size in ordered[:rows]]

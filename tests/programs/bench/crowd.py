@@ -104,7 +104,7 @@ class _Killed(subprocess.Popen[bytes]):
 
 
 def _settled(journal: Path, said: dict[str, int]) -> bool:
-    """Tell whether nothing was written since this was asked last."""
+    """Return whether nothing was written since this was asked last."""
     before, said["keys"] = said.get("keys", -1), len(keys(journal))
     return before == said["keys"]
 
@@ -121,7 +121,7 @@ def _twice(one: list[Line]) -> int:
 
 
 def _memory_mb(pid: int) -> float:
-    """Give the resident memory of a process, MiB."""
+    """Return the resident memory of a process, MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return round(int(line.split()[1]) / 1024, 1)

@@ -38,7 +38,7 @@ OPTIONS = {
 
 
 def scenes(data: Path, work: Path) -> dict[str, tuple[Path, Path]]:
-    """Give name -> (pictures to learn from, source of frames)."""
+    """Return name -> (pictures to learn from, source of frames)."""
     office = sorted((data / "office" / "frames").iterdir())
     bottle = sorted((data / "bottle" / "test").rglob("*.*"))
     bottle = [bottle[place] for place in np.random.default_rng(SEED).permutation(len(bottle))]
@@ -57,7 +57,7 @@ def scenes(data: Path, work: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def measure(name: str, bundle: Path, source: Path, threads: int) -> str:
-    """Give a row of the table, by `patchedge bench` in a process of its own."""
+    """Return a row of the table, by `patchedge bench` in a process of its own."""
     words = [
         "bench",
         str(bundle),

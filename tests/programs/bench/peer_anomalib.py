@@ -173,7 +173,7 @@ def to_tensor(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
 
 
 def run_torch(peer: Any, size: int) -> Run:
-    """Give a function from a frame to the score, by the peer's module."""
+    """Return a function from a frame to the score, by the peer's module."""
 
     def run(image: NDArray[np.uint8]) -> float:
         with torch.inference_mode():
@@ -193,7 +193,7 @@ def session(model: Path, threads: int, *, spin: bool) -> onnxruntime.InferenceSe
 
 
 def run_onnx(model: Path, size: int, threads: int) -> Run:
-    """Give a function from a frame to the score, by the peer's ONNX file in ONNX Runtime as it comes (it spins)."""
+    """Return a function from a frame to the score, by the peer's ONNX file in ONNX Runtime as it comes (it spins)."""
     graph = session(model, threads, spin=True)
     name = graph.get_inputs()[0].name
     return lambda image: float(graph.run(["pred_score"], {name: to_tensor(image, size)})[0].item())
@@ -211,7 +211,7 @@ def compile_openvino(model: Path, threads: int, precision: str | None) -> tuple[
 
 
 def run_openvino(compiled: Any, size: int) -> Run:
-    """Give a function from a frame to the score, by the peer's OpenVINO file."""
+    """Return a function from a frame to the score, by the peer's OpenVINO file."""
     return lambda image: float(compiled(to_tensor(image, size))["pred_score"].item())
 
 

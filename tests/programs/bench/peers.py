@@ -252,7 +252,7 @@ def _none(_: object) -> None:
 def _measure(
     contenders: Sequence[Contender], images: Sequence[NDArray[np.uint8]], rounds: int, frames: int
 ) -> dict[str, Times]:
-    """Give every contender its turn in each round, on the same pictures, in an order that goes round."""
+    """Return every contender its turn in each round, on the same pictures, in an order that goes round."""
     times = {contender.name: Times() for contender in contenders}
     for number in range(rounds):
         chosen = [(number * frames + at) % len(images) for at in range(frames)]
@@ -272,7 +272,7 @@ def _measure(
 
 
 def _difference(found: Times, ours: Times) -> float | None:
-    """Give the largest relative difference of a score from ours; None where no score is made."""
+    """Return the largest relative difference of a score from ours; None where no score is made."""
     differences = [
         abs(score - ours.scores[at]) / abs(ours.scores[at]) for at, score in found.scores.items() if score is not None
     ]
@@ -352,7 +352,7 @@ def _timed(stage: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def _radius(features: NDArray[np.float32], chosen: Sequence[int]) -> float:
-    """Give the largest distance of a feature to the nearest chosen one, in the unprojected space."""
+    """Return the largest distance of a feature to the nearest chosen one, in the unprojected space."""
     bank = torch.from_numpy(features[np.asarray(chosen)])
     blocks = torch.from_numpy(features).split(RADIUS_ROWS)
     return round(max(float(torch.cdist(block, bank).amin(dim=1).max()) for block in blocks), 4)

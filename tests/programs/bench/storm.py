@@ -243,7 +243,7 @@ def unended(journal: Path) -> int:
 
 
 def keys(journal: Path) -> set[str]:
-    """Give the keys of all messages of alerts."""
+    """Return the keys of all messages of alerts."""
     return {key for key, _ in _rows(journal)}
 
 

@@ -50,7 +50,7 @@ def message(subscriber: Subscriber) -> Any:
 
 
 def rate(command: tuple[str, ...], words: list[str], frames: int) -> float:
-    """Give frames a second at full speed."""
+    """Return frames a second at full speed."""
     with heard(command, [*words, "--pace", "max"]) as scores:
         for _ in range(WARM_UP):
             next(scores)
@@ -61,7 +61,7 @@ def rate(command: tuple[str, ...], words: list[str], frames: int) -> float:
 
 
 def age_ms(command: tuple[str, ...], words: list[str], frames: int) -> float:
-    """Give the median age of a frame at its publishing."""
+    """Return the median age of a frame at its publishing."""
     with heard(command, [*words, "--pace", "fps", "--fps", "25"]) as scores:
         return median([next(scores).age_ms for _ in range(WARM_UP + frames)][WARM_UP:])
 

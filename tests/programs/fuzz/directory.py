@@ -23,7 +23,7 @@ _TRUST = Trust(keys=("ed25519:" + "0" * 64,), unsigned="allow")
 
 
 def seeds() -> list[bytes]:
-    """Give each file as it is, after the number of its name."""
+    """Return each file as it is, after the number of its name."""
     signature = b"patchedge-signature-v1 ed25519:" + b"0" * 64 + b" " + b"0" * 128 + b"\n"
     contents = [(small.bundle() / name).read_bytes() for name in (*bundles.PARTS, bundles.MANIFEST)]
     return [bytes([number]) + content for number, content in enumerate([*contents, signature, b"", b""])]

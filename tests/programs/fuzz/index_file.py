@@ -18,7 +18,7 @@ _ODD = (0, 1, 2, 23, 24, 25, 2**16 - 1, 2**16, 2**31, 2**32 - 1)
 
 
 def seeds() -> list[bytes]:
-    """Give a good index."""
+    """Return a good index."""
     whole = (small.bundle() / bundles.INDEX).read_bytes()
     return [whole, whole[: hnsw_header.SIZE], whole[:-4], b""]
 

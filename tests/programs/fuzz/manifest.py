@@ -16,7 +16,7 @@ FOUND: tuple[bytes, ...] = ()
 
 
 def seeds() -> list[bytes]:
-    """Give a good manifest, and such as tests know."""
+    """Return a good manifest, and such as tests know."""
     return [(small.bundle() / bundles.MANIFEST).read_bytes(), b"{}", b"[" * 2000, b'{"format_version": 2}', b"\xff"]
 
 

@@ -17,7 +17,7 @@ _SUM = slice(148, 156)
 
 
 def seeds() -> list[bytes]:
-    """Give a packed bundle and pieces of it."""
+    """Return a packed bundle and pieces of it."""
     file = small.scratch() / "seed.pack"
     pack.pack(pack.bundles.read(small.bundle()), file, force=True)
     whole = file.read_bytes()

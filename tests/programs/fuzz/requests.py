@@ -12,7 +12,7 @@ FOUND: tuple[bytes, ...] = ()
 
 
 def seeds() -> list[bytes]:
-    """Give a request of each kind, and such as tests know."""
+    """Return a request of each kind, and such as tests know."""
     fields = {
         "status": "",
         "reload": ', "camera": "top", "path": "/new.bundle"',

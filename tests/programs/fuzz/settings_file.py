@@ -23,7 +23,7 @@ LONGEST = 16_000  # YAML is read slowly, and a quarter as fast under atheris
 
 
 def seeds() -> list[bytes]:
-    """Give settings in both, with every section."""
+    """Return settings in both, with every section."""
     return [
         b"\0bundle: b\ncameras:\n  top: {source: 0, alerts: {min_frames: 3}, regions: [[[0, 0], [9, 0], [9, 9]]]}\n",
         b'\0{"bundle": "b", "cameras": {"top": {"source": "rtsp://x"}}, "events": {"bind": "tcp://127.0.0.1:5"},'

@@ -21,7 +21,7 @@ SIZE, DIMENSION, M, B = 24, 3, 2, 5
 
 @cache
 def scratch() -> Path:
-    """Give a folder in memory, if there is one, that is gone when the process is."""
+    """Return a folder in memory, if there is one, that is gone when the process is."""
     shm = Path("/dev/shm")  # noqa: S108 - what is in it is of no value
     folder = Path(tempfile.mkdtemp(prefix="patchedge-fuzz-", dir=shm if shm.is_dir() else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -30,7 +30,7 @@ def scratch() -> Path:
 
 @cache
 def bank() -> np.ndarray:
-    """Give the entries of the bank."""
+    """Return the entries of the bank."""
     return np.random.default_rng(0).standard_normal((SIZE, DIMENSION)).astype(np.float32)
 
 

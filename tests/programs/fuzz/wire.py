@@ -18,7 +18,7 @@ _OF_FRAME = (
 
 
 def seeds() -> list[bytes]:
-    """Give a message of each kind."""
+    """Return a message of each kind."""
     bodies = {
         b"score": _OF_FRAME,
         b"state": b'"reason": "x"',

@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _is_open(self) -> bool:
-        """Tell whether the client is still there."""
+        """Return whether the client is still there."""
         try:
             return bool(self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:

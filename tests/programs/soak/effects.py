@@ -122,7 +122,7 @@ def _hang_up(rig: Rig, cameras: Sequence[str]) -> bool:
 
 
 def _came_back(rig: Rig, camera: str, since_s: float) -> bool:
-    """Tell whether a camera was gone since then, and is live."""
+    """Return whether a camera was gone since then, and is live."""
     states = [seen.message.state for seen in rig.watch.since(since_s, camera)]
     return any(state != "live" for state in states) and states[-1] == "live"
 

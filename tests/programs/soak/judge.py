@@ -36,7 +36,7 @@ class Outcome:
 
 
 def first(seen: Iterable[Seen], cameras: Sequence[str], states: Sequence[str]) -> Seen | None:
-    """Give the first message on the topic `state` that says one of the states of one of the cameras."""
+    """Return the first message on the topic `state` that says one of the states of one of the cameras."""
     told = (one for one in seen if isinstance(one.message, StateMessage) and one.camera in cameras)
     return next((one for one in told if one.message.state in states), None)
 

@@ -39,7 +39,7 @@ class Usage:
 
 
 def tree(pid: int) -> list[int]:
-    """Give a process and all its descendants."""
+    """Return a process and all its descendants."""
     children: dict[int, list[int]] = {}
     for other in _all():
         if (parent := _parent(other)) is not None:
@@ -51,17 +51,17 @@ def tree(pid: int) -> list[int]:
 
 
 def command(pid: int) -> str:
-    """Give the command line of a process; empty if it is gone."""
+    """Return the command line of a process; empty if it is gone."""
     return _read(pid, "cmdline").replace("\0", " ")
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether a process is there, and not as a zombie."""
+    """Return whether a process is there, and not as a zombie."""
     return _stat(pid)[:1] not in ([], ["Z"])
 
 
 def address_space(pid: int) -> int:
-    """Give the size of a process's address space, bytes."""
+    """Return the size of a process's address space, bytes."""
     return int(_read(pid, "statm").split()[0]) * _PAGE
 
 
@@ -79,7 +79,7 @@ def usage(pid: int, at_s: float) -> Usage:
 
 
 def warm(samples: Sequence[Usage]) -> Sequence[Usage]:
-    """Give the samples after the warm-up."""
+    """Return the samples after the warm-up."""
     return samples[int(len(samples) * WARM_UP) :]
 
 
@@ -120,7 +120,7 @@ def _parent(pid: int) -> int | None:
 
 
 def _stat(pid: int) -> list[str]:
-    """Give state, parent and so on: what stands behind the name, which may hold blanks."""
+    """Return state, parent and so on: what stands behind the name, which may hold blanks."""
     return _read(pid, "stat").rpartition(")")[2].split()
 
 

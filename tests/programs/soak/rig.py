@@ -65,7 +65,7 @@ class Runtime:
         self.pid = self._process.pid
 
     def children(self, module: str) -> list[int]:
-        """Give its processes that run a module."""
+        """Return its processes that run a module."""
         return [pid for pid in processes.tree(self.pid)[1:] if module in processes.command(pid)]
 
     def figure(self, name: str, label: str = "") -> float:
@@ -86,7 +86,7 @@ class Runtime:
         self._process.send_signal(number)
 
     def is_running(self) -> bool:
-        """Tell whether it has not ended."""
+        """Return whether it has not ended."""
         return self._process.poll() is None
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> list[str]:

@@ -188,7 +188,7 @@ class Soak:
         return complaints
 
     def _clip_is_over(self) -> bool:
-        """Tell whether the recording was played; what it took is free then."""
+        """Return whether the recording was played; what it took is free then."""
         return self._rig.watch.state.get(CLIP) == "disconnected"
 
     def _print_usage(self) -> None:
@@ -218,7 +218,7 @@ def rows(soak: Soak) -> list[Row]:
 
 
 def endlessly(chosen: Sequence[Fault], generator: random.Random, minutes: float) -> Iterator[Fault]:
-    """Give all faults in random order, again and again, until the time is over."""
+    """Yield all faults in random order, again and again, until the time is over."""
     end_s = time.monotonic() + minutes * 60
     while True:
         for fault in generator.sample(chosen, len(chosen)):

@@ -77,7 +77,7 @@ class Watch:
         self.wait(lambda: False, seconds)
 
     def since(self, begin_s: float, camera: str | None = None) -> list[Seen]:
-        """Give what arrived from then on, about one camera or all."""
+        """Return what arrived from then on, about one camera or all."""
         with self._news:
             seen = self._seen[bisect.bisect_left(self._seen, begin_s, key=lambda one: one.at_s) :]
         return [one for one in seen if camera in {None, one.camera}]

@@ -156,7 +156,7 @@ class Telling:
         return [requests.encode_reply(request.id, {})]
 
     def keys(self, topic: str) -> list[str]:
-        """Give the keys of what the journal holds of a topic."""
+        """Return the keys of what the journal holds of a topic."""
         return [entry.key for entry in self.journal if entry.topic == topic]
 
     def _make(
@@ -303,7 +303,7 @@ class Device(Telling):
         self._context.destroy(linger=0)
 
     def __enter__(self) -> Device:  # noqa: PYI034 - typing.Self needs Python 3.11
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -83,7 +83,7 @@ class FakeDevice:
         self.names: list[str | None] = []
 
     def connect(self, _device: Device, kinds: Sequence[Kind], name: str | None) -> Any:
-        """Give the source of some kinds; the bridge names itself where it acknowledges."""
+        """Return the source of some kinds; the bridge names itself where it acknowledges."""
         if "alert" in kinds:
             self.names.append(name)
             return self.alerts

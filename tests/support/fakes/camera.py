@@ -62,7 +62,7 @@ class Remote:
 
 @contextmanager
 def plugged(path: Path) -> Iterator[Remote]:
-    """Give a device at `path`, and take it out when the block ends."""
+    """Yield a device at `path`, and take it out when the block ends."""
     remote = Remote(path)
     try:
         yield remote

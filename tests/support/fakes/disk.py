@@ -30,7 +30,7 @@ class Disk:
 
 @contextmanager
 def hanging(path: Path) -> Iterator[Disk]:
-    """Give a disk that hangs, ruled by a FIFO at `path`."""
+    """Yield a disk that hangs, ruled by a FIFO at `path`."""
     disk = Disk(path)
     try:
         yield disk

@@ -30,7 +30,7 @@ class NetworkCamera(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Give its address, with a password."""
+        """Return its address, with a password."""
         return f"http://user:secret@127.0.0.1:{self.server_port}/camera.mjpg"
 
 
@@ -64,7 +64,7 @@ class _Stream(BaseHTTPRequestHandler):
 
 @contextmanager
 def network_camera() -> Iterator[NetworkCamera]:
-    """Give a camera until the block ends."""
+    """Yield a camera until the block ends."""
     with NetworkCamera() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -48,7 +48,7 @@ class Publisher:
         self.messages.append({"kind": kind, "camera": camera, **fields})
 
     def of(self, kind: str, *names: str, camera: str | None = None) -> list[Any]:
-        """Give these fields of the messages of a kind; of one field the bare values."""
+        """Return these fields of the messages of a kind; of one field the bare values."""
         chosen = [m for m in self.messages if m["kind"] == kind and camera in {None, m["camera"]}]
         return [tuple(m[name] for name in names) if len(names) > 1 else m[names[0]] for m in chosen]
 
@@ -276,5 +276,5 @@ class Parts:
         )
 
     def figure(self, line: str) -> bool:
-        """Tell whether the metrics hold this line."""
+        """Return whether the metrics hold this line."""
         return f"patchedge_{line}" in self.metrics.text().decode().splitlines()

@@ -33,7 +33,7 @@ def _endless() -> int:
 
 
 def _write_only() -> int:
-    """Give a memory that holds what is said, and cannot be read."""
+    """Return a memory that holds what is said, and cannot be read."""
     packed = pack([b"ab", b"c"])
     try:
         return os.open(Path(f"/proc/self/fd/{packed}"), os.O_WRONLY)

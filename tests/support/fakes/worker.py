@@ -32,7 +32,7 @@ class Finding:
 
 
 def marked(picture: np.ndarray, mark: int) -> np.ndarray:
-    """Give a copy of a picture that makes the worker misbehave."""
+    """Return a copy of a picture that makes the worker misbehave."""
     copy = picture.copy()
     copy[0, 0, 0] = mark
     return copy
