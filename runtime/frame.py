@@ -45,7 +45,7 @@ class Grid:
         return rows, columns
 
     def edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return where rows and columns of patches meet, as shares from 0 to 1 like the centres: one more than these."""
+        """Return where rows and columns meet, as shares from 0 to 1, like the centres: one more than these."""
         rows, columns = (np.r_[0.0, (at[1:] + at[:-1]) / 2, 1.0] for at in self.centers())
         return rows, columns
 

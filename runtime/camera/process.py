@@ -416,14 +416,14 @@ def _play_live(order: Open, connect: Callable[[int | str], Grabber], grab: _Grab
     try:
         camera = connect(order.source)  # never released: that may hang, and the end of the process does it
     except SourceUnavailable as error:
-        from runtime.diagnosis import diagnose  # only now, as it is seldom needed
+        from runtime.camera.diagnosis import diagnose  # only now, as it is seldom needed
 
         grab.looking()
         raise diagnose.explain(order.source, error, order.transport) from error
     grab.opened(0.0)
     ended = SourceUnavailable("delivers no more pictures")
     if grab.live(camera, order.first_id) <= 1 and address.plain(order.source).startswith("http"):
-        from runtime.diagnosis import diagnose
+        from runtime.camera.diagnosis import diagnose
 
         grab.looking()
         ended = diagnose.explain(order.source, ended, opened=True)

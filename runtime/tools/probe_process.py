@@ -12,7 +12,7 @@ import msgspec
 from edge_config.errors import NotWritten
 from edge_config.saving import put
 from runtime.camera import address, process
-from runtime.diagnosis import v4l2
+from runtime.camera.diagnosis import v4l2
 
 if TYPE_CHECKING:
     from runtime.camera.sources import Grabber

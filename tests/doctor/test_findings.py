@@ -15,7 +15,7 @@ import pytest
 from edge_config.errors import BundleFileHash, SettingsError, SourceUnavailable
 from edge_config.settings import device
 from edge_config.settings.sections import Camera, Degrade, Provider
-from runtime.diagnosis import v4l2
+from runtime.camera.diagnosis import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
 from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Finding, exit_code, look

@@ -23,9 +23,9 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.redact import scrub
 from edge_config.settings.sections import Camera
+from runtime.camera.diagnosis import diagnose, v4l2
 from runtime.camera.feed import Feed
 from runtime.client.subscriber import Subscriber
-from runtime.diagnosis import diagnose, v4l2
 from tests.support.fakes.server import Answer, reply, serving
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
 from tests.support.tiny import normal_picture

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from runtime.diagnosis.login import authorization
+from runtime.camera.diagnosis.login import authorization
 
 MAX_BYTES = 64 << 10
 """An answer is read to here."""

@@ -25,8 +25,8 @@ from urllib.parse import quote
 from edge_config.errors import LoginRefused, SourceUnavailable
 from edge_config.settings.sections import Transport
 from runtime.camera import address
-from runtime.diagnosis import v4l2
-from runtime.diagnosis.request import Inquiry, Place, Reply
+from runtime.camera.diagnosis import v4l2
+from runtime.camera.diagnosis.request import Inquiry, Place, Reply
 
 STEP_S = 3.0
 """For each step: resolving, connecting, each answer."""
