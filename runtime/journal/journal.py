@@ -13,7 +13,7 @@ import msgspec
 from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
 from runtime.journal import orders, recall
 from runtime.journal.file import PAGE_BYTES, Database
-from runtime.journal.move import Noted, Notes
+from runtime.journal.notes import Noted, Notes
 from runtime.journal.orders import Order
 from runtime.journal.read import COLUMNS, Entry, Reader
 from runtime.journal.room import Room

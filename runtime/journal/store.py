@@ -16,7 +16,8 @@ from edge_config.wire.messages import JournalState
 from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.journal import Journal
-from runtime.journal.move import Noted, move
+from runtime.journal.move import move
+from runtime.journal.notes import Noted
 from runtime.journal.orders import Order
 from runtime.journal.owners import Owners
 from runtime.journal.read import Entry

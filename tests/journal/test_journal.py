@@ -17,7 +17,8 @@ from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.file import default_path
 from runtime.journal.journal import LARGE, MOST_SUBSCRIBERS, Journal
-from runtime.journal.move import Noted, move
+from runtime.journal.move import move
+from runtime.journal.notes import Noted
 from runtime.journal.orders import KEPT, Order
 from runtime.journal.read import Entry
 from runtime.journal.recall import REPLY_BYTES
