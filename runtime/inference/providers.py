@@ -12,8 +12,8 @@ import onnxruntime
 from edge_config.errors import PatchedgeError, ProviderUnavailable
 from edge_config.saving import writing
 from edge_config.settings.sections import CPU, Provider
-from runtime.journal.file import default_path
 from runtime.scoring.embed import Embed
+from runtime.state_folder import state_folder
 
 _STATE = "{state}"
 
@@ -92,7 +92,7 @@ def at_home(provider: Provider) -> Provider:
     options = dict(provider.options)
     for key, value in options.items():
         if isinstance(value, str) and _STATE in value:
-            options[key] = value.replace(_STATE, str(default_path("device").parent))
+            options[key] = value.replace(_STATE, str(state_folder()))
         if key in _FOLDERS:
             with writing(str(options[key])):
                 Path(str(options[key])).mkdir(parents=True, exist_ok=True)

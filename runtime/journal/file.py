@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from edge_config.errors import JournalUnavailable
+from runtime.state_folder import state_folder
 
 PAGE_BYTES = 4096
 VERSION = 1
@@ -151,20 +152,8 @@ class Database:
 
 
 def default_path(device: str) -> Path:
-    """Name the file of a device whose settings name none.
-
-    Raises:
-        OSError: the user has no home.
-    """
-    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # of the systemd service
-    if given:
-        return Path(given) / f"{device}.sqlite"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    except RuntimeError as error:
-        raise OSError(errno.ENOENT, "there is no home directory") from error
-    return folder / "patchedge" / f"{device}.sqlite"
+    """Return the path for a device whose settings set none; raise OSError where the user has no home."""
+    return state_folder() / f"{device}.sqlite"
 
 
 def _take_lock(path: Path) -> int:
