@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runtime.cli import of_settings
 
 if TYPE_CHECKING:
-    from edge_config.bundle.files import Bundle
     from edge_config.settings.device import Settings
-    from runtime.scoring.scorer import Scorer
 
 NAME = "warm"
 HELP = "load the bundles once: engines of TensorRT are built and kept, and the golden frames are run"
 TALKS = True
-
-_ROUNDS = 3
-
-_TOLD_S = 4.0
-"""Where nobody looks on, the progress is told so often."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load each bundle, and say what that took and what a frame takes now."""
+    from runtime.inference.frame_time import frame_ms
     from runtime.inference.load import load
+    from runtime.process.progress import ticking
     from runtime.process.threads import limit_threads
 
     settings, paths = of_settings.read(args)
     threads = limit_threads(settings.threads, blas=1)
     for path in paths:
         began = time.monotonic()
-        with ticking(f"{path}: {_what_happens(settings)}"):
+        print(f"patchedge: {path}: {_what_happens(settings)}", file=sys.stderr)
+        with ticking(f"patchedge: {path}", at_terminal=True):
             bundle, scorer = load(path, threads, settings.search, trust=settings.trust, providers=settings.providers)
         for line in scorer.passed_over:
             print(f"patchedge: {path}: passed over {line}", file=sys.stderr)
@@ -60,39 +52,3 @@ def _what_happens(settings: Settings) -> str:
     if not names:
         return "nothing is to be built for the CPU; loading"
     return f"{' and '.join(names)}: the first start may take minutes"
-
-
-def frame_ms(bundle: Bundle, scorer: Scorer) -> float:
-    """Measure what a golden frame takes, from preprocessing to its score; the median, milliseconds."""
-    from runtime.inference.load import golden_images
-
-    took = []
-    for image in golden_images(bundle, scorer.grid) * _ROUNDS:
-        start = time.perf_counter()
-        scorer(image)
-        took.append(time.perf_counter() - start)
-    return statistics.median(took) * 1000
-
-
-@contextmanager
-def ticking(what: str) -> Iterator[None]:
-    """Show that something goes on, and for how long: on a terminal each second in one line, else now and then."""
-    over = threading.Event()
-    terminal = sys.stderr.isatty()
-    print(f"patchedge: {what}", file=sys.stderr, end="" if terminal else "\n", flush=True)
-    began = time.monotonic()
-
-    def tick() -> None:
-        while not over.wait(1.0 if terminal else _TOLD_S):
-            line = f"patchedge: {what}, {time.monotonic() - began:.0f} s"
-            print(f"\r{line}" if terminal else line, file=sys.stderr, end="" if terminal else "\n", flush=True)
-
-    thread = threading.Thread(target=tick, name="ticking")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        if terminal:
-            print(file=sys.stderr)

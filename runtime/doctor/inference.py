@@ -78,7 +78,7 @@ def main() -> None:
         refused = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": error.exit_code}
         print(msgspec.json.encode({"refused": refused}).decode())
         return
-    from runtime.cli.warm import frame_ms
+    from runtime.inference.frame_time import frame_ms
     from runtime.inference.load import golden_images
     from runtime.scoring.regions import find_blind
 

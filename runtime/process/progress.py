@@ -1,6 +1,6 @@
-"""How far a command is, for whoever is not at a terminal: a line on stderr every few seconds, from a thread of its own.
+"""Progress of a command where stderr is no terminal: a line every few seconds, from a thread of its own.
 
-What is worked on says so by `GAUGE`; the thread prints it. At a terminal nothing is printed here: bars are shown there.
+The work in progress updates `GAUGE`; the thread prints it. At a terminal bars are shown instead.
 """
 
 from __future__ import annotations
@@ -74,26 +74,30 @@ GAUGE = Gauge()
 
 
 @contextmanager
-def ticking(command: str) -> Iterator[None]:
-    """Say every few seconds, on stderr where that is no terminal, that a command goes on, how far it is, and how long.
+def ticking(command: str, *, at_terminal: bool = False) -> Iterator[None]:
+    """Print to stderr every few seconds that a command is still running, how far it is, and for how long it has run.
 
     Args:
         command: its name, as the line begins.
+        at_terminal: also at a terminal, in one line that is overwritten; by default nothing is printed there.
     """
-    if sys.stderr.isatty():
+    terminal = sys.stderr.isatty()
+    if terminal and not at_terminal:
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(target=_tick, args=(command, over), name="ticking", daemon=True)
+    thread = threading.Thread(target=_tick, args=(command, over, terminal), name="ticking", daemon=True)
     thread.start()
     try:
         yield
     finally:
         over.set()
         thread.join()
+        if terminal:
+            print(file=sys.stderr)
 
 
-def _tick(command: str, over: threading.Event) -> None:
+def _tick(command: str, over: threading.Event, terminal: bool) -> None:  # noqa: FBT001 - one caller
     began_s = time.monotonic()
     passed_s = 0.0
     while not over.wait(EVERY_S if passed_s < LONG_S else LONG_EVERY_S):
@@ -101,6 +105,6 @@ def _tick(command: str, over: threading.Event) -> None:
         what = str(GAUGE)
         line = f"{command}: {what + ', ' if what else ''}{passed_s:.0f} s"
         try:
-            print(line, file=sys.stderr, flush=True)
-        except (OSError, ValueError):  # nobody reads it
+            print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
+        except (OSError, ValueError):  # stderr is closed
             return
