@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Features, Preprocessing
 from export.network.aggregate import Aggregation
-from export.network.backbone import Backbone, load_backbone
+from export.network.backbone import Backbone
 from export.network.graph import Layout, Reference, export_graph
+from export.network.load_backbone import load_backbone
 from export.network.quantise import PICTURES, quantise
 from export.options import Options
 from export.pictures.images import Pictures, evenly

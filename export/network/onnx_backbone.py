@@ -68,7 +68,7 @@ def load_onnx(
     weights: Path | None,
     tokens_to_map: int | str | None = None,
 ) -> Backbone:
-    """Load an ONNX file with one input float32 [N, 3, H, W] RGB. See `export.network.backbone.load_backbone`.
+    """Load an ONNX file with one input float32 [N, 3, H, W] RGB. See `load_backbone`.
 
     Raises:
         UsageError: the file, its input or one of the named tensors cannot be used.

@@ -80,7 +80,7 @@ def load_lite(
     std: RGB | None,
     weights: Path | None,
 ) -> Backbone:
-    """Load an EfficientNet-lite; its layers are "blocks.0" and so on. See `export.network.backbone.load_backbone`."""
+    """Load an EfficientNet-lite; its layers are "blocks.0" and so on. See `load_backbone`."""
     network = EfficientNet.from_name(name, image_size=list(input_hw))  # its "same" padding depends on the size
     blocks = [f"blocks.{number}" for number in range(len(network._blocks))]  # noqa: SLF001 - no public name
     chosen = _known_layers(layers or LITE_LAYERS[name], blocks, name)
@@ -105,7 +105,7 @@ def load_timm(
     std: RGB | None,
     weights: Path | None,
 ) -> Backbone:
-    """Load a timm network by `features_only`. See `export.network.backbone.load_backbone`."""
+    """Load a timm network by `features_only`. See `load_backbone`."""
     timm = _import_timm(name)
     if not timm.is_model(name):
         raise UsageError(f"timm has no network {name}", remedy="timm.list_models() gives the names that it has")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool1d
 
-from export.network.backbone import load_backbone
+from export.network.load_backbone import load_backbone
 from export.options import DEFAULT
 from runtime.frame import Image
 from runtime.inference.load import load

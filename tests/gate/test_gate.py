@@ -21,7 +21,8 @@ from export.bank.features import embed_pictures
 from export.bank.index import build_index
 from export.gate.parity import measure_parity
 from export.gate.synthetic_faults import synthetic_faults
-from export.network.backbone import Backbone, load_backbone
+from export.network.backbone import Backbone
+from export.network.load_backbone import load_backbone
 from export.network.network import Network, make_network
 from export.options import Options
 from export.pictures.images import Pictures

@@ -20,8 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_config.bundle.files import file_sha256
 from edge_config.errors import UsageError
 from export.network.aggregate import Aggregation
-from export.network.backbone import LITE, Backbone, load_backbone
+from export.network.backbone import LITE, Backbone
 from export.network.graph import Reference, export_graph
+from export.network.load_backbone import load_backbone
 from export.options import DEFAULT
 from tests.support.processes import DEVICE, ENOUGH_S, call, without_progress
 from tests.support.tiny import write_pictures

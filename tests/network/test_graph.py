@@ -18,8 +18,9 @@ from torch.nn import functional
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import UsageError
 from export.network.aggregate import Aggregation
-from export.network.backbone import Backbone, load_backbone
+from export.network.backbone import Backbone
 from export.network.graph import Layout, Reference, export_graph
+from export.network.load_backbone import load_backbone
 from export.options import DEFAULT
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess

@@ -12,8 +12,9 @@ from onnx import numpy_helper
 from edge_config.bundle.manifest import Preprocessing
 from export.gate.parity import relative
 from export.network.aggregate import Aggregation
-from export.network.backbone import Backbone, load_backbone
+from export.network.backbone import Backbone
 from export.network.graph import Reference, export_graph
+from export.network.load_backbone import load_backbone
 from export.network.quantise import FLOAT_CONVOLUTIONS, quantise
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_config.errors import PatchedgeError, UsageError
-from export.network.backbone import load_backbone
+from export.network.load_backbone import load_backbone
 from tests.support.processes import DEVICE, ENOUGH_S, EXPORT, call, started, without_progress
 from tests.support.tiny import write_pictures
 

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper
 
 from edge_config.errors import UsageError
 from export.network.aggregate import Aggregation
-from export.network.backbone import load_backbone
 from export.network.graph import Reference, export_graph
+from export.network.load_backbone import load_backbone
 from export.network.tokens import grids
 from tests.network.test_backbone import SAME, difference, write_net
 from tests.support.small import call_device, call_export, small_network, write_colours

@@ -14,8 +14,9 @@ from edge_config.bundle.files import AGGREGATION
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import BundleGraphInvalid
 from export.network.aggregate import Aggregation
-from export.network.backbone import Backbone, load_backbone
+from export.network.backbone import Backbone
 from export.network.graph import Reference, export_graph
+from export.network.load_backbone import load_backbone
 from export.network.quantise import quantise
 from runtime.scoring.preprocess import Preprocess
 from runtime.tools.bare_network import cut_before_aggregation
