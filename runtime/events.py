@@ -8,6 +8,7 @@ from typing import Literal
 
 from edge_config.errors import PatchedgeError
 from edge_config.settings.sections import Alerts
+from edge_config.wire.requests import AnyRequest
 from runtime.frame import BundleInfo, Result, SharedFrame
 
 
@@ -169,6 +170,21 @@ class ReloadRefused:
 
 
 EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | ReloadRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that a client sent, to be answered once, by `Control.reply` or `Control.refuse`.
+
+    Attributes:
+        number: of the request.
+        request: what is asked.
+        key: the client's public key (Z85); empty where there are no keys.
+    """
+
+    number: int
+    request: AnyRequest
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

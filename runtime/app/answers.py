@@ -25,7 +25,8 @@ from edge_config.wire.requests import (
 )
 from runtime.alerts.camera_state import Watched
 from runtime.app import picture_requests
-from runtime.messaging.control_socket import Asked, Control
+from runtime.events import Asked
+from runtime.messaging.control_socket import Control
 from runtime.messaging.outbox import Outbox
 from runtime.monitoring.metrics import Metrics
 

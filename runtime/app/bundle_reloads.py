@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.events import Asked
 from runtime.inference.engine import Engine
-from runtime.messaging.control_socket import Asked, Control
+from runtime.messaging.control_socket import Control
 
 
 @dataclass(slots=True)

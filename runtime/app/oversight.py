@@ -14,11 +14,10 @@ from edge_config.wire.requests import Reload
 from runtime.alerts.camera_state import Watched
 from runtime.app.answers import Answers
 from runtime.app.bundle_reloads import Reloads
-from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored, SettingsRead, Shown
+from runtime.events import Asked, EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored, SettingsRead, Shown
 from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.inference.engine import Engine
 from runtime.journal.recorder import JournalChanged, Written
-from runtime.messaging.control_socket import Asked
 from runtime.messaging.wire import RESTARTED, Wire
 from runtime.monitoring.degrade import Degrade, Load, Strain
 from runtime.monitoring.dropped_frames import Drops, News

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from edge_config.wire.requests import Picture, PictureTaken
 from runtime.alerts.camera_state import Watched
-from runtime.events import Shown
-from runtime.messaging.control_socket import Asked, Control
+from runtime.events import Asked, Shown
+from runtime.messaging.control_socket import Control
 from runtime.messaging.rate_limit import Bucket, Rate
 
 WAIT_S = 5.0

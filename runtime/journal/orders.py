@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from edge_config.wire.requests import name_of
-from runtime.messaging.control_socket import Asked
+from runtime.events import Asked
 
 KEPT = 200
 """So many orders are kept; the oldest go."""

@@ -16,11 +16,11 @@ from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import Journal as Settings
 from edge_config.wire.messages import JournalState
 from edge_config.wire.requests import Ack, Acknowledged, Forget, Forgotten, Pending, Replay
+from runtime.events import Asked
 from runtime.journal.file import default_path
 from runtime.journal.orders import Order
 from runtime.journal.read import GROUP, Entry
 from runtime.journal.store import Store
-from runtime.messaging.control_socket import Asked
 from runtime.process.backoff import Backoff
 
 MOST_WAITING = 10_000

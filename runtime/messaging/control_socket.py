@@ -26,6 +26,7 @@ from edge_config.wire.requests import (
     name_of,
     request_id,
 )
+from runtime.events import Asked
 from runtime.messaging import reply_address
 from runtime.messaging.listener import Guard, Listener
 from runtime.messaging.rate_limit import Rates
@@ -48,21 +49,6 @@ _OPTIONS: dict[int, int] = {
 _TURN_MS = 1000  # how often overdue answers are looked for
 _MAX_TOLD = 100  # requests and keys whose refusal is logged; more are only counted
 _BRAKE = 5  # so many requests over the rate are read, then none for a millisecond
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, as those get it who answer it: each by `Control.reply` or `Control.refuse`, once.
-
-    Attributes:
-        number: of the request.
-        request: what is asked.
-        key: public key of who asks (Z85); empty where there are no keys.
-    """
-
-    number: int
-    request: AnyRequest
-    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

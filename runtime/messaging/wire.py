@@ -14,9 +14,10 @@ from edge_config.errors import AddressUnavailable
 from edge_config.settings import sections
 from edge_config.settings.device import Settings
 from edge_config.wire.requests import OfJournal
+from runtime.events import Asked
 from runtime.journal.orders import Order
 from runtime.journal.recorder import Recorder
-from runtime.messaging.control_socket import Asked, Control
+from runtime.messaging.control_socket import Control
 from runtime.messaging.outbox import Outbox
 from runtime.messaging.publisher import Publisher
 from runtime.security.access import Access

@@ -11,9 +11,9 @@ import pytest
 
 from edge_config.errors import RequestError
 from edge_config.wire.requests import SCHEMA, Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status, decode_request
+from runtime.events import Asked
 from runtime.frame import Wanted
 from runtime.journal.recorder import JournalChanged, Written
-from runtime.messaging.control_socket import Asked
 from tests.support.fakes.parts import EVERY_RUN, OLD, THRESHOLD, Feed, Parts
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge_config.wire.requests import Reload
 from runtime.app.bundle_reloads import Reloads
-from runtime.messaging.control_socket import Asked
+from runtime.events import Asked
 from tests.support.fakes.parts import OLD, Control, Engine, Feed
 
 

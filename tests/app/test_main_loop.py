@@ -17,6 +17,7 @@ from edge_config.wire.messages import Part
 from edge_config.wire.requests import Pause, Resume
 from runtime.app.main_loop import Camera, Pipeline
 from runtime.events import (
+    Asked,
     EngineLost,
     EngineReady,
     EngineRefused,
@@ -28,7 +29,6 @@ from runtime.events import (
     Stop,
 )
 from runtime.frame import Result
-from runtime.messaging.control_socket import Asked
 from tests.support.fakes.parts import OLD, STRANGE, THRESHOLD, Feed, Parts, frame
 
 HOUR_NS = 3600 * 1_000_000_000

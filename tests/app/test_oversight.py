@@ -15,9 +15,8 @@ from structlog.testing import capture_logs
 from edge_config.wire.requests import Reload, Status
 from runtime.alerts.camera_state import Watched
 from runtime.app import oversight as oversight_
-from runtime.events import EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
+from runtime.events import Asked, EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
 from runtime.frame import BundleInfo, Result
-from runtime.messaging.control_socket import Asked
 from runtime.monitoring.metrics import DROPPED
 from tests.support.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, Clock, Feed, Parts, frame
 

@@ -15,8 +15,7 @@ from edge_config.wire.requests import Picture, PictureTaken
 from runtime.app import picture_requests
 from runtime.app.picture_requests import OF_CAMERA, WAIT_S
 from runtime.camera.snapshot import MAX_BYTES, jpeg
-from runtime.events import Shown
-from runtime.messaging.control_socket import Asked
+from runtime.events import Asked, Shown
 from tests.support.fakes.parts import OLD, Clock, Feed, Parts
 
 

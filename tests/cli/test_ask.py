@@ -13,7 +13,8 @@ import pytest
 
 from edge_config.wire.requests import Configure, Picture
 from runtime.cli.main import main
-from runtime.messaging.control_socket import Asked, Control
+from runtime.events import Asked
+from runtime.messaging.control_socket import Control
 
 
 class Device:

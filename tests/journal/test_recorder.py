@@ -24,11 +24,11 @@ from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import Journal as Settings
 from edge_config.wire import requests
 from edge_config.wire.requests import Ack, Acknowledged, Forget, Forgotten, KeptMessages, Pending, Replay
+from runtime.events import Asked
 from runtime.journal import recorder as recorders
 from runtime.journal.journal import Journal
 from runtime.journal.read import Entry
 from runtime.journal.recorder import MOST_ASKED, JournalChanged, Recorder, Written
-from runtime.messaging.control_socket import Asked
 from runtime.process.backoff import Backoff
 from tests.support.journals import MOST_BYTES, MOST_DAYS, alert, read_all, seqs, state
 from tests.support.processes import ENOUGH_S

@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 
 from edge_config.errors import AddressUnavailable
 from edge_config.wire.requests import MAX_REQUEST_BYTES, SCHEMA, Reload, Status
-from runtime.messaging.control_socket import MAX_WAITING, MAX_WAITING_ALL, Asked, Control
+from runtime.events import Asked
+from runtime.messaging.control_socket import MAX_WAITING, MAX_WAITING_ALL, Control
 from runtime.messaging.rate_limit import Rate, Rates
 
 BIG = b"x" * (1 << 20)

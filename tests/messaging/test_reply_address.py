@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_config.wire.requests import SCHEMA
-from runtime.messaging.control_socket import Asked, Control
+from runtime.events import Asked
+from runtime.messaging.control_socket import Control
 from runtime.messaging.rate_limit import Rate, Rates
 from runtime.messaging.reply_address import MAX_BYTES, MAX_FRAMES
 

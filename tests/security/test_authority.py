@@ -20,9 +20,9 @@ from edge_config.settings import device as settings
 from edge_config.wire import requests
 from runtime.cli.main import main
 from runtime.client.subscriber import Subscriber
+from runtime.events import Asked
 from runtime.journal.journal import MOST_SUBSCRIBERS
 from runtime.journal.owners import MAX_NAMES
-from runtime.messaging.control_socket import Asked
 from runtime.messaging.wire import Wire, open_wire
 from runtime.security import keys
 from runtime.security.keys import Keys

@@ -12,7 +12,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from edge_config.settings.sections import Security
 from edge_config.wire.requests import SCHEMA
-from runtime.messaging.control_socket import Asked, Control
+from runtime.events import Asked
+from runtime.messaging.control_socket import Control
 from runtime.messaging.publisher import Publisher
 from runtime.security import keys
 from runtime.security.access import Access

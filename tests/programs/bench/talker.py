@@ -18,9 +18,9 @@ from typing import Any
 from edge_config.settings import device
 from runtime.alerts.camera_state import Watched
 from runtime.app.answers import Answers
+from runtime.events import Asked
 from runtime.frame import BundleInfo, Frame, Result
 from runtime.journal.recorder import Written
-from runtime.messaging.control_socket import Asked
 from runtime.messaging.wire import open_wire
 from runtime.monitoring.metrics import Metrics
 from tests.support.fakes.parts import EVERY_RUN

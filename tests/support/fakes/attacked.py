@@ -12,8 +12,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from runtime.events import Asked
 from runtime.messaging import listener
-from runtime.messaging.control_socket import Asked
 from tests.support.keyring import Device
 
 TURN_S = 0.01

@@ -13,9 +13,8 @@ from typing import Any
 from edge_config.settings.sections import Alerts, Degrade
 from runtime.alerts.camera_state import Watched
 from runtime.app.oversight import Oversight
-from runtime.events import Scored
+from runtime.events import Asked, Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
-from runtime.messaging.control_socket import Asked
 from runtime.monitoring.health import Health
 from runtime.monitoring.metrics import Metrics
 
