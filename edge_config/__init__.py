@@ -1,1 +1,1 @@
-"""The contract that workshop and device share: errors, settings, bundle, messages."""
+"""What export and device share: errors, settings, the bundle format, wire messages."""

@@ -1,4 +1,4 @@
-"""Every error that a user can cause: one class per cause, one line of text, one exit code.
+"""All errors that a user can cause: one class per cause, one line of text, one exit code.
 
 PatchedgeError                      1   (never raised itself)
 ├── UsageError                      2   arguments or pictures that cannot be used

@@ -1,4 +1,4 @@
-"""Sources and texts without the secrets in them.
+"""Redact secrets in source addresses and in texts.
 
 What is not known to be harmless is hidden: cameras take passwords as user info, as parameters of many names, as parts
 of the path and as properties of GStreamer, and some take a token as the whole path.

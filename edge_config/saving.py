@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all, and one line where the system does not take them."""
+"""Atomic file writes: a file is written whole or not at all, and a disk error becomes one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workshop: from normal pictures to a bundle. Everything after the graph goes through the runtime's own code."""
+"""Export: from normal pictures to a bundle. Everything after the graph goes through the runtime's own code."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""From pictures to a bundle: the order of the stages, the manifest, and the check by the runtime before the rename."""
+"""Fit a bundle to pictures: the order of the stages, the manifest, and the check by the runtime before the rename."""
 
 from __future__ import annotations
 

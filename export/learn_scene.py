@@ -1,4 +1,4 @@
-"""What the normal pictures look like as pictures: the device does not trust a camera outside of it."""
+"""Learn what normal pictures look like (light, sharpness, position), so that the device can detect a changed camera."""
 
 from __future__ import annotations
 

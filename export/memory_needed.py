@@ -1,4 +1,4 @@
-"""What a fit needs of memory and disk: said before the work, and compared with what there is.
+"""Estimate the memory and disk space that a fit needs, and compare with what is free, before it starts.
 
 The peak is that of the whole process. What it holds already is measured; what is to come follows from the numbers of
 patches and entries and from the largest picture, stage by stage, and the largest of the stages counts.

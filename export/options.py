@@ -1,4 +1,4 @@
-"""What a user may choose for `fit`: a strict settings file, overlaid by the command line; the manifest records it."""
+"""Options of `fit`: a strict settings file, overridden by the command line; recorded in the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A new threshold for a bundle, from new normal pictures: graph, bank and index stay as they are.
+"""Set a new threshold for a bundle from new normal pictures; graph, bank and index are kept.
 
 What the scene may look like is widened by them, against the reference that the bundle has.
 """

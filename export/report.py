@@ -1,4 +1,4 @@
-"""What `fit` did, on a few lines that a person can read."""
+"""Summary of a fit, on a few lines for a person."""
 
 from __future__ import annotations
 

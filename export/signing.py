@@ -1,4 +1,4 @@
-"""Sign bundles, and make the keys for that: the secret half stays in the workshop."""
+"""Sign bundles, and make signing keys: the secret half stays in the workshop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that were given and count for nothing, or not as they were given: each is said."""
+"""Warn about options that have no effect, or another effect than given."""
 
 from __future__ import annotations
 

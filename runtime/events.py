@@ -1,4 +1,4 @@
-"""What the threads of the runtime tell its main thread; it alone decides and publishes."""
+"""Events from the threads of the runtime to its main thread, which alone decides and publishes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The bundle: its files, its manifest, its signature, and how it travels."""
+"""The bundle format: files, manifest, signature, and packing into one file."""

@@ -1,4 +1,4 @@
-"""The bundle on disk: verified before anything parses it, written so that half of one never exists.
+"""Bundles on disk: checksums are verified before anything is parsed, and writes are atomic.
 
 A bundle is a directory NAME.bundle with these files and no others:
 

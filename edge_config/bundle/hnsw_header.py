@@ -1,4 +1,4 @@
-"""Check an hnswlib 0.8 index without hnswlib, because `load_index` trusts whatever it reads.
+"""Validate the header of an hnswlib 0.8 index without hnswlib, because `load_index` trusts whatever it reads.
 
 The header is, in native byte order (little endian on every machine that we run on): offset of level 0, room for
 elements, elements, bytes per element, offset of the label, offset of the data (6 x uint64), highest level

@@ -1,4 +1,4 @@
-"""Check every link of an hnswlib 0.8 index, because its search follows them without looking.
+"""Validate every link of an hnswlib 0.8 index, because its search follows them without bounds checks.
 
 Behind the header (see hnsw_header.py) and the records of level 0 there is, for each element, the size in bytes of its
 lists above level 0 (uint32) and these lists: for each level from 1 on a count and M links (uint32 each).

@@ -1,4 +1,4 @@
-"""What manifest.json says: how a bundle was made and what a device must do with it."""
+"""manifest.json: how a bundle was made and how a device must use it."""
 
 from __future__ import annotations
 

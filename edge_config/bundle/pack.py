@@ -1,4 +1,4 @@
-"""A bundle as one file: the same bundle gives the same bytes, and only these bytes give a bundle.
+"""Pack a bundle into one file and unpack it: equal bundles give equal bytes, and no other bytes are accepted.
 
 The file is a tar archive (ustar, not compressed): manifest.json first, then manifest.sig if the bundle is signed, then
 the others in the order of the format; every header has the same mode, time and owner; two blocks of zeros end it. `tar

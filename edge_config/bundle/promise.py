@@ -1,4 +1,4 @@
-"""What a conformal threshold promises: on average over calibrations, and with confidence for the one at hand.
+"""Guarantees of a conformal threshold: its expected false alarm rate, and an upper bound with confidence.
 
 The threshold at rank r of n held-out scores is exceeded by a new exchangeable normal picture with probability
 1 - r / (n + 1), on average over calibrations. The rate of one calibration is Beta(n + 1 - r, r) distributed.

@@ -1,4 +1,4 @@
-"""What a signature of a bundle is, in bytes; to make and to check one is others' work.
+"""File format of a bundle's signature. Export signs, the runtime verifies.
 
 manifest.sig lies beside manifest.json and is one line of ASCII, the public key and the signature in hex:
 

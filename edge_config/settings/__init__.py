@@ -1,1 +1,1 @@
-"""What a user may set: strict files, sections, profiles of kinds of device."""
+"""Settings of device and bridge: strict files, their sections, and device profiles."""

@@ -1,4 +1,4 @@
-"""What a user may set of `patchedge bridge`: a strict YAML or TOML file, as that of a device."""
+"""Settings of `patchedge bridge`: a strict YAML or TOML file, like that of a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that are right each by itself, and do not go together."""
+"""Checks across settings: values that are valid alone, but not together."""
 
 from __future__ import annotations
 

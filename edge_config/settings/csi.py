@@ -1,4 +1,4 @@
-"""Cameras at a CSI port: from `csi://0` to the pipeline of GStreamer that opens it on this kind of device."""
+"""CSI cameras: from `csi://0` to the GStreamer pipeline that opens it on this kind of device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user may set on a device: a strict YAML or TOML file, overlaid by the command line."""
+"""Settings of a device: a strict YAML or TOML file, overridden by the command line."""
 
 from __future__ import annotations
 

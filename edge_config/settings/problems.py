@@ -1,4 +1,4 @@
-"""All that is wrong with settings, at once: where it stands, which key, and what is allowed, in words."""
+"""Report all problems of a settings file at once: line, key, and what is allowed."""
 
 from __future__ import annotations
 

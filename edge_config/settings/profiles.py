@@ -1,4 +1,4 @@
-"""Profiles: what is set otherwise on a kind of device, as data, and which kind this device is.
+"""Device profiles: default settings for each kind of device, and detection of the kind this one is.
 
 A profile is a file in the folder `profiles` with the keys `about`, `machine` (as of `uname -m`), `model` (a part of the
 board's name, empty for any) and `settings`, which the settings of the user go over.

@@ -1,4 +1,4 @@
-"""Settings files: YAML or TOML into plain values, which line each key stands in, and no key twice."""
+"""Parse settings files (YAML or TOML) into plain values with line numbers; duplicate keys are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections of the settings of a device: one struct each, and bounds on every value."""
+"""Sections of the device settings: one struct each, with bounds on every value."""
 
 from __future__ import annotations
 

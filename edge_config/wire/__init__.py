@@ -1,1 +1,1 @@
-"""What goes over the wire: messages that are published, requests and replies."""
+"""Wire format: published messages, requests and replies."""

@@ -1,4 +1,4 @@
-"""The wire: topics, message types, and their bytes.
+"""Published messages: topics, message types, and their encoding.
 
 A message is a ZeroMQ multipart: frame 0 the topic `v1/<kind>/<device>/<camera>/` in ASCII, frame 1 JSON in
 UTF-8 of less than 2 KB. Further frames are binary parts, which an alert lists in `parts`. A topic ends in

@@ -1,4 +1,4 @@
-"""What one can ask of a running device: requests and replies, and their bytes.
+"""Requests to a running device, and their replies: types and encoding.
 
 A request is one ZeroMQ message of a REQ or DEALER socket, JSON in UTF-8 of at most 64 KB:
 `{"schema": "patchedge.control.v1", "request": "reload", "camera": "top"}`. Every request gets one reply. Unlike the

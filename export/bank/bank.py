@@ -1,4 +1,4 @@
-"""What patches are compared with: the coreset of the training patches, its index and its table of neighbours."""
+"""Build the memory bank: coreset of the training patches, index, table of neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory bank of all patches, embedded by the very stages that the device uses."""
+"""Embed all training patches for the memory bank, by the same stages that the device uses."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The demo: a belt under a camera, made out of real photographs, with its truth."""
+"""The demo: a synthetic camera clip made of real photographs, with ground truth."""

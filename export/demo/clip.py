@@ -1,4 +1,4 @@
-"""Make a camera clip of a belt of gravel on which foreign objects come by.
+"""Make a camera clip of a belt of gravel with foreign objects on it.
 
 Every pixel comes from photographs that scikit-image ships. The belt never repeats: it is patched together from random
 pieces of one photograph, with other pieces for the normal pictures than for the clip. The camera has sensor noise,

@@ -1,4 +1,4 @@
-"""Draw what happened in the demo: frames with their heat maps, and the score over time."""
+"""Draw the results of the demo: frames with their heat maps, and the score over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Play the demo the way a user would: fit, run, watch, each in a process of its own; then judge what was published."""
+"""Run the demo as a user would: fit, run and watch in separate processes; then check what was published."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How good a bundle is on pictures whose truth is known."""
+"""Evaluate a bundle on labelled pictures."""

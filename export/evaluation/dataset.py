@@ -1,4 +1,4 @@
-"""Pictures whose truth is known: a folder in MVTec layout, or a CSV list of frames in the order of time.
+"""Labelled pictures: a folder in MVTec layout, or a CSV list of frames in time order.
 
 DIR/test/good/*.png                     a list has the columns `frame` and `label`, and may have `mask`:
 DIR/test/crack/001.png                      frame,label

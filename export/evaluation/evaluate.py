@@ -1,4 +1,4 @@
-"""Score pictures whose truth is known with the stages of the device, and say how good the bundle is."""
+"""Score labelled pictures with the stages of the device, and measure how good the bundle is."""
 
 from __future__ import annotations
 

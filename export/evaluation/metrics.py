@@ -1,4 +1,4 @@
-"""Figures of merit over scores and over anomaly maps; None where the pictures do not allow one."""
+"""Metrics over scores and anomaly maps; None where the pictures do not allow one."""
 
 from __future__ import annotations
 

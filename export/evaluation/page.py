@@ -1,4 +1,4 @@
-"""What an evaluation found, in words for a terminal and as one HTML page that needs nothing but itself."""
+"""Report of an evaluation: text for a terminal, and one self-contained HTML page."""
 
 from __future__ import annotations
 

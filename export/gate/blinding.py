@@ -1,4 +1,4 @@
-"""A threshold that blinds: before it is sealed, is a fault that was found still found?
+"""Check that a new threshold still finds the faults that the old one found.
 
 A new threshold follows the highest scores of the new pictures. One person among them, or a scene that the bank does not
 know, lifts it over everything that the bundle was made to find.

@@ -1,4 +1,4 @@
-"""What int8 costs in accuracy: the same patches in the bank, once through each graph."""
+"""Measure the accuracy cost of int8: the same patches in the bank, once through each graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate: is what will be served what was learnt?
+"""Parity check: the bundle to be served must give the scores that were learnt.
 
 Held-out pictures and synthetic faults are scored three ways: by the reference with the exact search, by ONNX Runtime
 with the exact search, and by ONNX Runtime with the search of the device. The resized pixels are compared with the

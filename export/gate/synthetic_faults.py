@@ -1,4 +1,4 @@
-"""Synthetic faults: normal pictures with something wrong in one place, where no picture of a real fault exists.
+"""Synthetic faults: normal pictures with a local defect, where no picture of a real fault exists.
 
 They compare one graph with another on strange patches. They are no test set: what is found here says little about
 what will be found on a line.

@@ -1,4 +1,4 @@
-"""Tensors of a graph that belong to attention, by what computes them: queries, keys, values, scores, what heads give.
+"""Find the tensors of attention in a graph: queries, keys, values, scores, head outputs.
 
 Their shapes may be those of a map (heads x tokens x tokens), and they are none.
 """

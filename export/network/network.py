@@ -1,4 +1,4 @@
-"""The graph that is served, in the wanted precision, with all that goes before it and what it must equal."""
+"""The graph to be served, in the wanted precision, with its preprocessing and its reference."""
 
 from __future__ import annotations
 

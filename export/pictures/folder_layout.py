@@ -1,4 +1,4 @@
-"""Is a folder one of normal pictures, or the root of a data set, with its faults and masks?"""
+"""Detect whether a folder holds normal pictures, or is the root of a data set with faults and masks."""
 
 from __future__ import annotations
 

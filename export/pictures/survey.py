@@ -1,4 +1,4 @@
-"""What there is to learn from, looked at before the work begins: what is passed over, squashed, cut off or a copy.
+"""Check the training pictures before the work begins: skipped, distorted, cropped and duplicate ones.
 
 Nothing here changes a picture. Copies are left out by `Pictures.keep`, and how many bits of 16 are used is fixed for
 all pictures, by the depth that the bundle records.

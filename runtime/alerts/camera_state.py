@@ -1,4 +1,4 @@
-"""One camera as the runtime's main loop knows it: its state, what its scores mean, and what subscribers are told."""
+"""State of one camera: what its scores mean, and the messages about it."""
 
 from __future__ import annotations
 

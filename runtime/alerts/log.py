@@ -1,4 +1,4 @@
-"""What becomes of a camera, in the log: its states and its alerts, and of a storm of them a count."""
+"""Log the states and alerts of cameras; a storm of alerts is logged as a count."""
 
 from __future__ import annotations
 

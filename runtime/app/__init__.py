@@ -1,1 +1,1 @@
-"""The process `patchedge run`: everything put together, and its main loop."""
+"""The process `patchedge run`: its assembly and its main loop."""

@@ -1,4 +1,4 @@
-"""Answers to the requests that the main loop answers itself: those about now. The journal answers for the past."""
+"""Answers of the main loop to requests about the present. The journal answers about the past."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles that are to be read anew: who asked for it, and where another one was put in place of the old."""
+"""Reload bundles: on request, or when another bundle was put in place of the old."""
 
 from __future__ import annotations
 

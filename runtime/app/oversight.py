@@ -1,4 +1,4 @@
-"""What the main loop does beside the frames: figures, heart-beats, watchdog, degradation, and bundles that change."""
+"""The main loop's work beside frames: metrics, heartbeats, watchdog, degradation, bundle reloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of cameras for those who ask: of the next frame, at a bounded rate, or why there is none."""
+"""Requests for a camera's current picture: answered from its next frame, rate limited, or refused with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings to a running pipeline, and back to nothing."""
+"""Start the whole pipeline from settings, and shut it down."""
 
 from __future__ import annotations
 

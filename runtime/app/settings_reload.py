@@ -1,4 +1,4 @@
-"""The settings file, read again while the runtime runs: alerts count at once, all else needs a restart, and is said."""
+"""Reload the settings file: alert settings take effect at once; changes that need a restart are reported."""
 
 from __future__ import annotations
 

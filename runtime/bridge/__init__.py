@@ -1,1 +1,1 @@
-"""Forwards what devices say to MQTT and NATS."""
+"""Forward the messages of devices to MQTT and NATS."""

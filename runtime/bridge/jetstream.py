@@ -1,4 +1,4 @@
-"""What is published at a NATS server with JetStream.
+"""Publish to a NATS server with JetStream.
 
     PREFIX.alert.DEVICE.CAMERA    each alert message, JSON as the device published it
     PREFIX.state.DEVICE.CAMERA    states, JSON; of those in quick succession the newest

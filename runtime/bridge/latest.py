@@ -1,4 +1,4 @@
-"""Values of which only the newest matters: while one is on its way, newer ones replace each other."""
+"""A queue of the newest value per key: while one is being sent, newer ones replace each other."""
 
 from __future__ import annotations
 

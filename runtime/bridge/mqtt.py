@@ -1,4 +1,4 @@
-"""What is published at an MQTT broker; `topics.py` says where."""
+"""Publish to an MQTT broker; `topics.py` has the topic layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of two messages is newer: a snapshot or a replay may give an old one after a new one."""
+"""Decide which of two messages is newer: a snapshot or a replay may deliver an old one after a new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From one device to all brokers.
+"""Relay the messages of one device to all brokers.
 
 An alert is acknowledged at the device when every broker has confirmed it, in the order that they came in, since to
 acknowledge one message of an alert is to acknowledge those before it. At most `IN_FLIGHT` are under way: then no more

@@ -1,4 +1,4 @@
-"""Passwords and credentials are in files, and the files are not for everybody."""
+"""Read passwords and credentials from files, which must not be readable by everybody."""
 
 from __future__ import annotations
 

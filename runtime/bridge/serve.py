@@ -1,4 +1,4 @@
-"""From settings to a running bridge, and back to nothing."""
+"""Start the bridge from settings, and shut it down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where messages go to."""
+"""The interface of a broker: where messages are forwarded to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where messages come from: a device, by the client of this package.
+"""Messages of a device, received by the client of this package.
 
 Alerts and all else come by two subscribers, so that a broker that is away holds up the alerts alone, which the
 device's journal keeps meanwhile.

@@ -1,4 +1,4 @@
-"""What stands where at an MQTT broker, and what Home Assistant is told about it.
+"""MQTT topic layout, and discovery by Home Assistant.
 
     PREFIX/DEVICE/CAMERA/alert      each alert message, JSON as the device published it; not retained
     PREFIX/DEVICE/CAMERA/anomaly    ON while an alert is open, OFF otherwise; retained

@@ -1,4 +1,4 @@
-"""What the name of a source means, before anything is opened. Loads nothing heavy."""
+"""Parse source addresses, before anything is opened. Loads nothing heavy."""
 
 from __future__ import annotations
 

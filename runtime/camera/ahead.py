@@ -1,4 +1,4 @@
-"""Let a stage run one step ahead of the next one, in a thread of its own."""
+"""Run a stage one step ahead of the next one, in a thread of its own."""
 
 from __future__ import annotations
 

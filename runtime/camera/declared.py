@@ -1,4 +1,4 @@
-"""What a source says of itself, which need not be true."""
+"""What a source declares about itself (codec, size, rate), which need not be true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One camera, for as long as the runtime runs: a capture process is kept alive, and its frames are handed out."""
+"""One camera for the lifetime of the runtime: its capture process is kept alive, and its frames are handed out."""
 
 from __future__ import annotations
 

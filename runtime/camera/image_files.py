@@ -1,4 +1,4 @@
-"""Read a picture file the one way that workshop and device share."""
+"""Decode picture files the one way that export and device share."""
 
 from __future__ import annotations
 

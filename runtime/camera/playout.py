@@ -1,4 +1,4 @@
-"""When the frames of a stream are due: one that comes in bursts, as HLS does, is looked at evenly.
+"""Pace the frames of a stream: one that arrives in bursts, as HLS does, is sampled evenly.
 
 A camera's frames are due when they come. Of a stream that brings many at once, the rest would be dropped for the newest
 one, in every burst; so its frames are taken up when its own time stamps say. Nothing is kept for that: what is not due

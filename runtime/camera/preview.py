@@ -1,4 +1,4 @@
-"""Take what one source gives, as the runtime would: the same process grabs, and the same side takes."""
+"""Read frames of one source as the runtime would, through the same capture process."""
 
 from __future__ import annotations
 

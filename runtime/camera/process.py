@@ -1,4 +1,4 @@
-"""The process that holds a camera: it grabs frames into shared memory, and may hang or die without harm to others.
+"""The capture process: it grabs frames into shared memory, and may hang or die without harm to others.
 
 The runtime's `Feed` starts it, kills it when it hangs, and starts another: a reconnect is a new process.
 """

@@ -1,4 +1,4 @@
-"""The frames of a camera between those who capture and those who take them."""
+"""Slots for the frames of a camera, between capture and consumers."""
 
 from __future__ import annotations
 

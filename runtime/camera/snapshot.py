@@ -1,4 +1,4 @@
-"""A frame as a JPEG of bounded size, for who wants to see a camera now. It is made in the capture process."""
+"""JPEG snapshots of bounded size, for clients that want to see a camera now; made in the capture process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a source to frames.
+"""Open sources (cameras, streams, videos, folders) and read their frames.
 
 Two kinds. `Recorded` (video file, folder, picture) loses no frame and keeps a pace. A `Grabber` (camera, stream) gives
 what is there at the moment; `Live` reads one in a thread and keeps the newest frame only, and counts what it drops: a

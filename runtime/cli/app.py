@@ -1,4 +1,4 @@
-"""What every verb shares: arguments, errors as one line, exit codes.
+"""What all verbs share: arguments, errors as one line, exit codes.
 
 A verb is a module with NAME, HELP, `add_arguments(parser)` and `run(args) -> exit code`.
 """

@@ -1,4 +1,4 @@
-"""patchedge bundle: verify a bundle, show what it says of itself, make one file of it and a bundle of that."""
+"""patchedge bundle: verify a bundle, show its manifest, pack it into one file and unpack it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""patchedge check: load bundles as `run` does, without a camera, and show how far this machine is from the exporter."""
+"""patchedge check: load bundles as `run` does, without a camera, and show how far scores are from the exporter's."""
 
 from __future__ import annotations
 

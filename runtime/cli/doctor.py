@@ -1,4 +1,4 @@
-"""patchedge doctor: look at the device, and say on one page what is well, what is not, and what to do about it."""
+"""patchedge doctor: check the device, and show on one page what works, what does not, and how to fix it."""
 
 from __future__ import annotations
 

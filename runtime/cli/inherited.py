@@ -1,4 +1,4 @@
-"""What a process inherits without being meant to: signals ignored or blocked, standard streams closed.
+"""Undo what a process inherits by accident: signals ignored or blocked, standard streams closed.
 
 A shell without job control, and so make and CI runners, starts what stands before `&` with SIGINT and SIGQUIT ignored;
 nohup ignores SIGHUP, and that is meant: it stays so.

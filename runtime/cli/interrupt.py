@@ -1,4 +1,4 @@
-"""Ctrl-C: one line and one exit code, also before there is a handler. This imports nothing that takes time."""
+"""Ctrl-C: one line and one exit code, even before there is a handler. This imports nothing that takes time."""
 
 from __future__ import annotations
 

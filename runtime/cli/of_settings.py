@@ -1,4 +1,4 @@
-"""Verbs that look at one bundle, or at all that a settings file names: as `run` would load them, without a camera."""
+"""Verbs on one bundle, or on all bundles of a settings file: loaded as `run` would, without a camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""patchedge probe: open a camera, a URL or a recording as the runtime would, and say what it gives."""
+"""patchedge probe: open a camera, a URL or a recording as the runtime would, and report what it delivers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""patchedge replay: print what the journal of a device holds."""
+"""patchedge replay: print the messages in the journal of a device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why nothing is heard of a device: nobody is there, it wants keys, or it has other cameras than were asked for."""
+"""Explain why no message arrives: no device answers, it requires keys, or it has other cameras than those asked for."""
 
 from __future__ import annotations
 

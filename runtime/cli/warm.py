@@ -1,4 +1,4 @@
-"""patchedge warm: load bundles once, so that what a provider builds for them lies in its cache before it is needed."""
+"""patchedge warm: load bundles once, so that the caches of providers are built before they are needed."""
 
 from __future__ import annotations
 

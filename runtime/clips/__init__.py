@@ -1,1 +1,1 @@
-"""Clips: films of the seconds around an alert."""
+"""Clips: video of the seconds around an alert."""

@@ -1,4 +1,4 @@
-"""Films of JPEGs: Motion JPEG in an AVI file, which every player and OpenCV itself can play.
+"""Motion JPEG in an AVI file, which every player and OpenCV itself can play.
 
 OpenCV's own writer is not used: it says that all is well while the disk is full, and it wants pixels, where the JPEGs
 are made already. The format: RIFF chunks of a name, a size and as many bytes, padded to an even number; a header, the

@@ -1,4 +1,4 @@
-"""Clips: films of the seconds around an alert, and the folder that keeps the newest of them.
+"""Clips: video of the seconds around an alert, and the folder that keeps the newest of them.
 
 Time is cut into slots of 1 / fps seconds of the monotonic clock, and a film has one picture for each. A slot in which
 none came shows the one before it, so that the time of a film is true with a slow camera, too.

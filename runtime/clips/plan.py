@@ -1,4 +1,4 @@
-"""Which file shows an alert: a camera's alerts whose clips would overlap share one.
+"""Plan which clip shows an alert: alerts of a camera whose clips would overlap share one.
 
 The main loop names the file in an alert's messages before the capture process has written anything, so both follow the
 same rule. A clip is held open for a while after its end; an alert that begins meanwhile, and whose seconds before touch

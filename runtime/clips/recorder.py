@@ -1,4 +1,4 @@
-"""Filming, beside the grabbing of a capture process: it must never wait for this, whatever the disk does.
+"""Record clips in a thread beside capture, which must never wait for the disk.
 
 One thread makes small JPEGs of the frames that are due, into a ring; frames that come meanwhile are passed over.
 Another one writes the clips out of the ring, and hears the orders. A disk that is slower than the ring reaches back

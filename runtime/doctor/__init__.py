@@ -1,1 +1,1 @@
-"""What `patchedge doctor` looks at: one small function for each finding, and a remedy with each problem."""
+"""The checks of `patchedge doctor`: one small function for each finding, and a remedy with each problem."""

@@ -1,4 +1,4 @@
-"""Cameras: which are there, and whether this user may open them."""
+"""Check cameras: which exist, and whether this user may open them."""
 
 from __future__ import annotations
 

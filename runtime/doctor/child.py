@@ -1,4 +1,4 @@
-"""Questions that may kill who asks them: they are put in a process of its own.
+"""Risky checks, run in a subprocess that may crash.
 
 A library that was built for another processor ends its process by SIGILL; a provider of ONNX Runtime may hang.
 """

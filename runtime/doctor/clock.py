@@ -1,4 +1,4 @@
-"""Whether the clock is right: messages carry the time of the grab, and alerts of several devices are compared by it."""
+"""Check the clock: messages carry the capture time, and alerts of several devices are compared by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found: how bad it is, what it is, and what can be done about it."""
+"""A finding: how bad it is, what it is, and what can be done about it."""
 
 from __future__ import annotations
 

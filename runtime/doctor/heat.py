@@ -1,4 +1,4 @@
-"""How hot it is, and whether something slows the processor down."""
+"""Check temperature and throttling of the processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime's providers: which are there, and which start with this bundle and compute what the exporter did."""
+"""Check ONNX Runtime's providers: which exist, start with this bundle and compute what the exporter did."""
 
 from __future__ import annotations
 

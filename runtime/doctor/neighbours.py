@@ -1,4 +1,4 @@
-"""How fast this processor finds nearest neighbours: hnswlib's graph against the product with the whole bank.
+"""Measure nearest-neighbour search on this processor: hnswlib's graph against the product with the whole bank.
 
 hnswlib is built from source. What it was built for decides: without vector instructions in its distance it is many
 times slower, which nothing else shows. So its plain search over all entries, which is one distance after the other, is

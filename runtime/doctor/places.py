@@ -1,4 +1,4 @@
-"""Ports that the runtime binds, and folders that it writes to or reads from."""
+"""Check the ports that the runtime binds, and the folders that it writes to or reads from."""
 
 from __future__ import annotations
 

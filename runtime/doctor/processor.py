@@ -1,4 +1,4 @@
-"""Processor, cores and memory."""
+"""Check processor, cores and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python, the packages, and whether what is compiled runs on this very processor."""
+"""Check Python, the packages, and whether what is compiled runs on this very processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OpenCV can open."""
+"""Check what OpenCV can open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inference worker as the runtime sees it: kept alive, watched, and given new bundles."""
+"""The inference worker as the runtime sees it: kept alive, watched, and sent new bundles."""
 
 from __future__ import annotations
 

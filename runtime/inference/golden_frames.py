@@ -1,4 +1,4 @@
-"""Golden frames: pictures that travel with a bundle, and what they scored where it was made.
+"""Golden frames: test pictures in a bundle, with the scores that they had at export.
 
 Both sides are exact: every distance is that to the true nearest entry, so the HNSW graph, which may miss one, has no
 part in the comparison. Patches or entries that are equally far may take each other's place on another machine: compared

@@ -1,4 +1,4 @@
-"""From a bundle on disk to the stages that score with it, checked on this very machine."""
+"""Load a bundle from disk into the stages that score with it, checked on this very machine."""
 
 from __future__ import annotations
 

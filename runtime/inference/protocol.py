@@ -1,4 +1,4 @@
-"""What the runtime and its inference worker say to each other.
+"""Messages between the runtime and its inference worker.
 
 The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
 descriptor), `Detach`, `Job`, and `Load` again for a reload, in any order. The worker answers every `Load` with `Loaded`

@@ -1,4 +1,4 @@
-"""Providers of ONNX Runtime: which of those that are wanted are there and start, the most wanted first."""
+"""Execution providers of ONNX Runtime: which of the wanted ones exist and start, in order of preference."""
 
 from __future__ import annotations
 

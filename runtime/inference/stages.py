@@ -1,4 +1,4 @@
-"""Bundles in service: what each camera's frames are scored with, shared where two cameras have the same bundle."""
+"""Bundles in service: the stages that score each camera's frames, shared by cameras with the same bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inference worker, a process of its own: it scores the frames that lie in shared memory.
+"""The inference worker process: it scores the frames in shared memory.
 
 Four threads: the main one reads what the parent says, one loads bundles, and two do a half of each frame's stages, so
 that a frame is embedded while the one before it is searched. A new bundle travels the same way as the frames, so that

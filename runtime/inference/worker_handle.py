@@ -1,4 +1,4 @@
-"""One inference worker from its start to its end: its process, and what it owes an answer to."""
+"""One inference worker from its start to its end: its process, and the frames that it has not answered yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: what was published can be had again.
+"""The journal: published alerts and states, stored so that they can be replayed.
 
 `recorder` is its thread; `store` is the file, and the memory that stands in for it.
 """

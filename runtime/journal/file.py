@@ -1,4 +1,4 @@
-"""The journal's database: opened, locked, checked, and moved aside where it cannot be read."""
+"""The journal's database file: opened, locked, checked, and moved aside if it cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may not be lost: every alert and state that was published, and who has acknowledged what."""
+"""The journal in a database: published alerts and states, and the acknowledgements of subscribers."""
 
 from __future__ import annotations
 

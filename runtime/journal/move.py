@@ -1,4 +1,4 @@
-"""From memory into the file: what could not be written for a while, behind what was written before."""
+"""Move the journal from memory into the file, once the disk works again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who had what done: requests that change something, each with the public key that it came with."""
+"""Audit log: requests that changed something, each with the public key of the client."""
 
 from __future__ import annotations
 

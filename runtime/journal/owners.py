@@ -1,4 +1,4 @@
-"""Whose name is whose: a subscriber's name belongs to the public key that used it first."""
+"""Owners of names: a subscriber's name belongs to the public key that used it first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in the journal: its entries, and who has acknowledged what."""
+"""Read the journal: its entries, and who has acknowledged what."""
 
 from __future__ import annotations
 

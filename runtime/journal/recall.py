@@ -1,4 +1,4 @@
-"""Answers out of the journal: out of its file, and then out of what could not be written to it, as if they were one."""
+"""Answer requests from the journal: from its file, then from entries that could not be written to it."""
 
 from __future__ import annotations
 

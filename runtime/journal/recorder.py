@@ -1,4 +1,4 @@
-"""The journal's thread: alerts and states are on the disk before they are published, and requests are answered."""
+"""The journal's thread: writes alerts and states to disk before they are published, and answers requests."""
 
 from __future__ import annotations
 

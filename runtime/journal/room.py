@@ -1,4 +1,4 @@
-"""What leaves the journal: by size, and by age.
+"""Prune the journal, by size and by age.
 
 By size, the oldest first among the states, which nobody acknowledges, and the alert messages that all known
 subscribers have acknowledged. Where that is not enough, the oldest alerts go anyway; those that are open go last of

@@ -1,4 +1,4 @@
-"""The journal on the disk, and in memory for as long as the disk fails."""
+"""The journal on disk, and in memory while the disk fails."""
 
 from __future__ import annotations
 

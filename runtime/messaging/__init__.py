@@ -1,1 +1,1 @@
-"""ZeroMQ on the device: what is published, what is asked and answered."""
+"""ZeroMQ on the device: published messages, requests and replies."""

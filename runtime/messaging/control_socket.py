@@ -1,4 +1,4 @@
-"""The socket that takes requests while the device runs."""
+"""The control socket, which takes requests while the device runs."""
 
 from __future__ import annotations
 

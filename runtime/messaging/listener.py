@@ -1,4 +1,4 @@
-"""A bound ZeroMQ socket and those who are connected to it: how many they may be, and how much each may say.
+"""A bound ZeroMQ socket and its peers: limits on their number, and on what each may send.
 
 ZeroMQ takes any number of connections, and every subscription costs memory: who opens too many, or says too much, is
 cut off. Connections are known by their descriptors, from the socket's monitor.

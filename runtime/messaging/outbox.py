@@ -1,4 +1,4 @@
-"""What subscribers are told, on its way out: scores at once, alerts and states after they are written down."""
+"""Outgoing messages: scores are sent at once, alerts and states after they are in the journal."""
 
 from __future__ import annotations
 

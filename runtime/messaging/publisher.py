@@ -1,4 +1,4 @@
-"""From decisions to the PUB socket."""
+"""The PUB socket: messages are numbered, encoded and sent."""
 
 from __future__ import annotations
 

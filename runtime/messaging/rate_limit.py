@@ -1,4 +1,4 @@
-"""How often may be asked: by each peer, and by all together."""
+"""Rate limits on requests: of each peer, and of all together."""
 
 from __future__ import annotations
 

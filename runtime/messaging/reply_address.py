@@ -1,4 +1,4 @@
-"""Where an answer goes: the frames before a request, which the answer must begin with.
+"""Return address of a request: the frames before it, which its reply must begin with.
 
 ROUTER puts the peer's identity first; what the client's socket adds follows up to and with an empty frame. REQ adds the
 empty frame, with REQ_CORRELATE a number before it, each proxy on the way an identity; a bare DEALER adds nothing.

@@ -1,4 +1,4 @@
-"""All that talks with others over ZeroMQ, put together: events, control, journal, and who may connect."""
+"""All ZeroMQ sockets of a device, put together: events, control, journal, and access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doing less with a name, when a device cannot do all: one step down at a time, and one step up.
+"""Named degradation levels, for a device that cannot keep up: one step down at a time, and one step up.
 
 Down after `BAD_S` of trouble: frames are missed, the device is hot, or memory is short. Up after `CALM_S` without any,
 where calm begins well below what counts as trouble. A step up that brings the missed frames back is tried again only

@@ -1,4 +1,4 @@
-"""What became of the frames of each camera that were not scored: counted by reason, and said where they are many."""
+"""Frames that were not scored: counted by camera and reason, and logged when they are many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the runtime is alive, and whether it is ready, as orchestrators ask it.
+"""Liveness and readiness of the runtime, for orchestrators.
 
 Alive: the main loop gets on. A camera that is away is no reason to start the runtime anew; it says so in its states.
 Ready: the inference worker has warmed up, and at least one camera delivers pictures that can be judged, or is paused.

@@ -1,4 +1,4 @@
-"""How hot the device is and how much memory is left."""
+"""Temperature and available memory of the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus may know of the runtime: one plain verb for everything that happens.
+"""Prometheus metrics of the runtime: one plain verb for everything that happens.
 
 Verbs cost some microseconds and wait for nothing but each other; `text` may be called from another thread meanwhile.
 """

@@ -1,4 +1,4 @@
-"""What systemd wants to hear of a service: the protocol of sd_notify(3), which is one datagram for each word.
+"""Notify systemd of readiness, status and watchdog: the protocol of sd_notify(3), one datagram for each word.
 
 Without systemd (no NOTIFY_SOCKET in the environment) nothing is sent. Nothing here ever waits or fails: a manager that
 does not listen is no reason to stop looking at cameras.

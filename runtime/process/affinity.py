@@ -1,4 +1,4 @@
-"""Keep this process to some of the cores, such as the fast ones of a board that has two kinds."""
+"""CPU affinity: keep this process on some cores, such as the fast ones of a board that has two kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long to wait before the next try."""
+"""Exponential back-off with jitter, for retries."""
 
 from __future__ import annotations
 

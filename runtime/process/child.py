@@ -1,4 +1,4 @@
-"""A child process and the socket to it: typed messages and descriptors both ways, and no child that outlives us.
+"""A child process and the socket to it: typed messages and descriptors both ways, and no orphans.
 
 A packet is one message in JSON, a msgspec Struct of a tagged union, and the descriptors that go with it.
 """

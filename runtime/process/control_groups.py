@@ -1,4 +1,4 @@
-"""Control groups that bound the memory of this process, versions 1 and 2: limits, what is used, and who was killed."""
+"""Control groups that bound the memory of this process, versions 1 and 2: limits, usage, and OOM kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that the system does not give: each library says so in its own way, and here it becomes one line."""
+"""Out-of-memory errors: each library raises its own, and here they become one line."""
 
 from __future__ import annotations
 

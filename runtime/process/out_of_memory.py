@@ -1,4 +1,4 @@
-"""Children that the kernel kills for want of memory: found out, said with what would be enough, and started less often.
+"""Children killed by the kernel's OOM killer: detected, logged with what would be enough, and restarted less often.
 
 The kernel says it nowhere but in counters: of the control group, or else of the whole device. A child that was killed
 by SIGKILL while the counter rose was killed for memory, unless another child has had that kill counted already.

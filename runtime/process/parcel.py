@@ -1,4 +1,4 @@
-"""Bytes that are too long for a packet: they lie in an anonymous memory, whose descriptor goes along with a message."""
+"""Payloads too long for a packet: sent as an anonymous memory file, whose descriptor goes along with a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One number bounds the threads of everything: ONNX Runtime, OpenCV, BLAS and hnswlib fight over few cores."""
+"""Limit the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together: they compete for few cores."""
 
 from __future__ import annotations
 

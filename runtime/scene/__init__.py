@@ -1,1 +1,1 @@
-"""Can this picture be judged at all?"""
+"""Picture checks before scoring: frozen, dark, blurred and moved cameras."""

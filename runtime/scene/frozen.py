@@ -1,4 +1,4 @@
-"""Find pictures that repeat: a camera that hands out what it has shown before, however its stamps go on."""
+"""Detect frozen cameras: pictures that repeat, even while their timestamps advance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage `inspect`: can this picture be judged at all? Frozen, dark, blurred and moved cameras are found here."""
+"""The stage `inspect`: detect frozen, dark, blurred and moved cameras, whose pictures cannot be judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small grey picture of a frame, and what can be measured on it: light, sharpness, detail, and its place."""
+"""A small grey picture of a frame, and its measurements: light, sharpness, detail, displacement."""
 
 from __future__ import annotations
 

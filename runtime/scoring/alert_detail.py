@@ -1,4 +1,4 @@
-"""What is told of a frame that is over the threshold: where that is, and what an alert brings along."""
+"""Details of a frame over the threshold: where it is anomalous, and the attachments of an alert."""
 
 from __future__ import annotations
 

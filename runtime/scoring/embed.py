@@ -1,4 +1,4 @@
-"""From the input of the graph to patch features, by ONNX Runtime."""
+"""Embed the graph's input into patch features, by ONNX Runtime."""
 
 from __future__ import annotations
 

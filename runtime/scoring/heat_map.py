@@ -1,4 +1,4 @@
-"""The heat map of an alert as it travels: patch distances as a grey PNG of 16 bits, one pixel a patch.
+"""Encode the heat map of an alert: patch distances as a grey PNG of 16 bits, one pixel a patch.
 
 Every browser and picture library opens it. The part says which distances the darkest and the brightest pixel stand for.
 """

@@ -1,4 +1,4 @@
-"""From a camera frame to the input of the graph."""
+"""Preprocess a camera frame into the input of the graph."""
 
 from __future__ import annotations
 

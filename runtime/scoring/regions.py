@@ -1,4 +1,4 @@
-"""Which patches of a camera's frames are judged: those whose centre lies in a region and in nothing to be ignored."""
+"""Regions of interest: a patch is judged if its centre is in a region and in no ignored area."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From patch features to their nearest entries of the memory bank: the two full searches, and what they share.
+"""Full nearest-neighbour search of patch features in the memory bank: two kinds, and what they share.
 
 `GraphSearch` follows the HNSW graph: fast, and never below the true distance, but one patch in some hundreds may end
 far above it, and a score is a maximum over hundreds. `ExactSearch` compares with the whole bank and is the reference.

@@ -1,4 +1,4 @@
-"""What was near in the last frames: entries of the bank that give cheap upper bounds in the next one.
+"""Bank entries that were near in the last frames: they give cheap upper bounds in the next one.
 
 A camera that stands still sees the same thing at the same place, and where a scene moves, what was beside it. So each
 patch keeps the entries that were nearest to it lately, and looks at the newest of the patches around it.

@@ -1,4 +1,4 @@
-"""The search of a device: no patch is searched further than the decision needs, and the score is that of an exact one.
+"""Lazy exact search, for devices: no patch is searched further than the decision needs; the score is exact.
 
 An approximate neighbour is never nearer than the true one, so any entry gives an upper bound, and only the largest
 distances decide. Best first: the patches with the highest bounds are refined, from entries known from the last frames

@@ -1,4 +1,4 @@
-"""The exact nearest entries of a few patches, without the product with the whole bank.
+"""Pruned exact search for a few patches, without the product with the whole bank.
 
 Along its principal axes a bank differs much, along the others little. Split a vector v into a part p along some axes
 and a rest of length r: then |q - m| is at least the distance of (p_q, r_q) and (p_m, r_m) (Cauchy-Schwarz). These

@@ -1,4 +1,4 @@
-"""Who may connect, and what for: CURVE keys on the device's sockets, and a folder with its clients' public keys.
+"""Access control: CURVE keys on the device's sockets, and a folder with its clients' public keys.
 
 `clients/view` holds the keys of those who may look, `clients/operate` of those who may also give orders; keys directly
 in `clients` may look.

@@ -1,4 +1,4 @@
-"""Whose bundles are served: their signatures, checked against the keys that the settings name."""
+"""Verify the signatures of bundles against the keys that the settings name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the tools `bench`, `probe` and `record` do."""
+"""The work of the verbs `bench`, `probe` and `record`."""

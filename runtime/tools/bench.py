@@ -1,4 +1,4 @@
-"""What a frame costs on this machine: every stage, beside the bare network in the same run."""
+"""Benchmark a frame on this machine: every stage, beside the bare network in the same run."""
 
 from __future__ import annotations
 

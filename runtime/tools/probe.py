@@ -1,4 +1,4 @@
-"""Look at a source as the runtime would, and measure what it gives."""
+"""Open a source as the runtime would, and measure what it delivers."""
 
 from __future__ import annotations
 

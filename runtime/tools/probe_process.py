@@ -1,4 +1,4 @@
-"""The capture process of `patchedge probe`: the runtime's own, which also notes what the source says of itself."""
+"""The capture process of `patchedge probe`: the runtime's own, which also notes what the source declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write what a source gives into a folder, as lossless pictures: what `fit` learns from is what will be scored."""
+"""Record a source into a folder as lossless pictures: what `fit` learns from is what will be scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture with what the settings say of it: regions, what is ignored, and what the bundle does not see."""
+"""Draw settings on a picture: regions, ignored areas, and what the bundle does not see."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Why a source does not open."""
+"""Diagnose why a source does not open."""

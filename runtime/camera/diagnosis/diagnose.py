@@ -1,4 +1,4 @@
-"""Why a source does not open: OpenCV does not say, so it is looked for after it has failed.
+"""Diagnose why a source does not open: OpenCV gives no reason, so the cause is looked for after the failure.
 
 The name is resolved, the port connected, and one question asked: DESCRIBE and SETUP of RTSP, or GET of HTTP. A device
 is opened without OpenCV. No password is part of what is said, and nothing that a camera answers is repeated.

@@ -1,4 +1,4 @@
-"""How a client says who it is, in HTTP and RTSP: Basic and Digest (RFC 7617, RFC 7616)."""
+"""Client authentication in HTTP and RTSP: Basic and Digest (RFC 7617, RFC 7616)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question to a camera in HTTP or RTSP, which are written alike: bounded in time and in bytes."""
+"""One HTTP or RTSP request to a camera, bounded in time and in bytes."""
 
 from __future__ import annotations
 

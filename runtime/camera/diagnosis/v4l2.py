@@ -1,4 +1,4 @@
-"""What a camera of Video4Linux says that it can give: formats and sizes."""
+"""List the formats and sizes of a Video4Linux camera."""
 
 from __future__ import annotations
 
