@@ -24,9 +24,9 @@ from export.bank.bank import bank_size, make_memory
 from export.bank.features import Features, embed_pictures
 from export.calibrate import calibrate, hold_out
 from export.gate.int8_cost import Cost, measure_cost
-from export.gate.parity import MOST_PICTURES, ROUNDING, is_clear, measure_parity
+from export.gate.parity import MAX_PICTURES, ROUNDING, is_clear, measure_parity
 from export.gate.synthetic_faults import with_faults
-from export.learn_scene import MOST_PICTURES as MOST_SCENE_PICTURES
+from export.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
 from export.learn_scene import learn
 from export.memory_needed import Work, require
 from export.network.network import Network, make_network
@@ -174,10 +174,10 @@ def fit(options: Options) -> Report:
             calibration = calibrate(scores, options.alpha)
             _refuse_rounding(calibration.threshold, features, held, options)
         with clock("gate"):
-            gallery = _Gallery(pictures, _spread(held, MOST_PICTURES), options.seed)
+            gallery = _Gallery(pictures, _spread(held, MAX_PICTURES), options.seed)
             parity = measure_parity(gallery, network, scorer, memory.exact, 2 * len(gallery.places))
         with clock("scene"):
-            scene, reference = learn(pictures.again(evenly(len(features), MOST_SCENE_PICTURES)))
+            scene, reference = learn(pictures.again(evenly(len(features), MAX_SCENE_PICTURES)))
         with clock("seal"):
             _save_golden(folder / bundles.GOLDEN, gallery, memory.bank, scorer, reference)
             manifest = Manifest(

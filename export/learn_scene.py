@@ -11,7 +11,7 @@ from runtime.frame import Image
 from runtime.scene.inspect import is_moved
 from runtime.scene.thumbnail import Placed, Thumbnail, look, shrink, size_for
 
-MOST_PICTURES = 200
+MAX_PICTURES = 200
 """Pictures to learn from, spread evenly: more teach nothing new about light and sharpness."""
 
 ODD = 0.02

@@ -19,7 +19,7 @@ from edge_config.errors import NoImages
 from export.calibrate import calibrate
 from export.fit import now
 from export.gate.blinding import refuse_blinding
-from export.learn_scene import MOST_PICTURES, learn, widened
+from export.learn_scene import MAX_PICTURES, learn, widened
 from export.pictures.images import Pictures, evenly
 from export.pictures.survey import Survey, look
 from export.progress import progress
@@ -110,5 +110,5 @@ def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene | No
     reference = scene_reference(bundle)
     if bundle.manifest.scene is None or reference is None:
         return None
-    new, _ = learn(pictures.again(evenly(count, MOST_PICTURES)), reference)
+    new, _ = learn(pictures.again(evenly(count, MAX_PICTURES)), reference)
     return widened(bundle.manifest.scene, new)

@@ -18,7 +18,7 @@ from edge_config.saving import put, put_all
 
 _PUBLIC = re.compile(r"ed25519:[0-9a-f]{64}\s*")
 _FORM = re.compile(r"patchedge-signing-key-v1 ([0-9a-f]{64})\n")
-_MOST_BYTES = 4096
+_MAX_BYTES = 4096
 
 
 def make_key(stem: Path) -> str:
@@ -51,7 +51,7 @@ def read_key(path: Path) -> SigningKey:
     try:
         with path.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
-            text = stream.read(_MOST_BYTES).decode("ascii", "replace")
+            text = stream.read(_MAX_BYTES).decode("ascii", "replace")
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=str(path)) from error
     if _PUBLIC.fullmatch(text):

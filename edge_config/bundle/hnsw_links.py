@@ -16,7 +16,7 @@ from edge_config.bundle import hnsw_header
 from edge_config.errors import BundleIndexInvalid
 
 _RECORDS = 4096  # looked at at a time
-_MOST_LEVELS = 64  # hnswlib draws them: more than 64 never happen
+_MAX_LEVELS = 64  # hnswlib draws them: more than 64 never happen
 _SIZE = struct.Struct("<I")
 
 
@@ -63,8 +63,8 @@ def _problem_above(path: Path, size: int, dimension: int, m: int) -> str:
             return "its lists end too early"
         (length,) = _SIZE.unpack_from(rest, at)
         at += _SIZE.size
-        levels[element] = count = min(length // per_level, _MOST_LEVELS + 1)
-        if length % per_level or count > min(highest, _MOST_LEVELS):
+        levels[element] = count = min(length // per_level, _MAX_LEVELS + 1)
+        if length % per_level or count > min(highest, _MAX_LEVELS):
             return f"the lists of an element have {length} bytes"
         if count:
             lists.append((at, count))

@@ -43,7 +43,7 @@ read_file = reading.read_file
 
 _MAX_IPC_BYTES = 107  # of the path of a Unix socket on Linux, which ends with a zero
 
-_MOST_PROVIDER_BYTES = 8 << 10  # with keys and cores, all fit in one message to the worker
+_MAX_PROVIDER_BYTES = 8 << 10  # with keys and cores, all fit in one message to the worker
 
 
 class Settings(Section, frozen=True):
@@ -155,8 +155,8 @@ def _problems(settings: Settings) -> Iterator[Problem]:
             said = f"key `cameras.{name}.reconnect_min_s` is above its `reconnect_max_s`"
             yield Problem(("cameras", name, "reconnect_min_s"), said)
     yield from _of_trust(settings.trust)
-    if len(msgspec.json.encode(settings.providers)) > _MOST_PROVIDER_BYTES:
-        yield Problem(("providers",), f"key `providers` is longer than {_MOST_PROVIDER_BYTES} bytes")
+    if len(msgspec.json.encode(settings.providers)) > _MAX_PROVIDER_BYTES:
+        yield Problem(("providers",), f"key `providers` is longer than {_MAX_PROVIDER_BYTES} bytes")
     if settings.degrade.cool_c >= settings.degrade.hot_c:
         yield Problem(("degrade", "cool_c"), "key `degrade.cool_c` is not below `degrade.hot_c`")
 

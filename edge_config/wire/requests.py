@@ -24,7 +24,7 @@ SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
 
-_MOST_SAID = 300  # characters of what is wrong with a request
+_MAX_SAID = 300  # characters of what is wrong with a request
 
 Role = Literal["view", "operate"]
 """What a client's key may ask for: `view` changes nothing but its own acknowledgements, `operate` may ask for all."""
@@ -365,7 +365,7 @@ _NAME_SAID = f"`str` matching regex {NAME_PATTERN!r}"
 def _short(error: Exception) -> str:
     """Say what is wrong, without all that a stranger wrote."""
     text = str(error).replace(_NAME_SAID, "letters, digits, _ and - only")
-    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID // 2]}...{text[-_MOST_SAID // 2 :]}"
+    return text if len(text) <= _MAX_SAID else f"{text[: _MAX_SAID // 2]}...{text[-_MAX_SAID // 2 :]}"
 
 
 def request_id(body: bytes) -> str:

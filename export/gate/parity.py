@@ -24,7 +24,7 @@ from runtime.inference.golden_frames import unit
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import Search
 
-MOST_PICTURES = 50
+MAX_PICTURES = 50
 """Held-out pictures that are compared at most, spread evenly, and as many faults: each costs an exact search of every
 patch, twice, and a graph that differs shows it on the first one."""
 

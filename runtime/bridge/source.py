@@ -61,7 +61,7 @@ class Source(Protocol):
 Connect = Callable[[Device, Sequence[Kind], "str | None"], Source]
 """Makes a source of some kinds of messages; with a name all alerts are given until that name acknowledges them."""
 
-MOST_SOCKETS = 4096
+MAX_SOCKETS = 4096
 """Each device takes four; ZeroMQ allows 1023 unless it is told."""
 
 
@@ -81,7 +81,7 @@ class Devices:
                 if device.server_key is not None:
                     keys.load_public(Path(device.server_key))
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._context.set(zmq.MAX_SOCKETS, MOST_SOCKETS)
+        self._context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
 
     def connect(self, device: Device, kinds: Sequence[Kind], name: str | None) -> Source:
         """Make a subscriber.

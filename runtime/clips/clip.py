@@ -37,7 +37,7 @@ LATE_S = 0.5
 HOLD_S = 1.0
 """An alert is known so long after its first frame, or it has a clip of its own."""
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 """Of one clip; players count to not much more."""
 
 NAME = re.compile(r"[A-Za-z0-9_-]+-([0-9]{8}T[0-9]{6})Z-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.avi")
@@ -138,7 +138,7 @@ class Clip:
         self.next = slot_at(t_begin_ns - round(before_s(settings) * _SECOND_NS), self._fps)  # slot that is to be shown
         self._longest = self.next + math.ceil(settings.longest_s * self._fps) - 1  # the last slot there may be
         self._last = self._longest  # and the last there will be, as far as is known
-        self._most_bytes = min(settings.most_mb << 20, MOST_BYTES)
+        self._most_bytes = min(settings.most_mb << 20, MAX_BYTES)
         self._shown: Picture | None = None
         folder = Path(settings.folder)
         folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from runtime.frame import Image
 QUALITY = 80
 """Of the JPEGs."""
 
-MOST_AT_ONCE = 8
+MAX_AT_ONCE = 8
 """Clips that are written at the same time: two, where one that is full gives way to another, and room for surprises."""
 
 
@@ -152,8 +152,8 @@ class Filming:
                 self._tell(order.name, "")  # it was over when the order came
 
     def _begin(self, name: str, t_ns: int) -> None:
-        if len(self._clips) >= MOST_AT_ONCE:
-            raise ValueError(f"{MOST_AT_ONCE} clips are being written already")
+        if len(self._clips) >= MAX_AT_ONCE:
+            raise ValueError(f"{MAX_AT_ONCE} clips are being written already")
         self._clips[name] = Clip(self._settings, name, t_ns)
 
     def _go_on(self, name: str, *, closing: bool) -> None:

@@ -21,7 +21,7 @@ from runtime.process.child import LinkClosed, module
 from runtime.process.out_of_memory import Kills, Patience
 from runtime.process.parcel import pack
 
-_MOST = 2
+_MAX_IN_FLIGHT = 2
 """Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
 
 _BUILDS = 10
@@ -105,7 +105,7 @@ class Engine:
     def room(self) -> int:
         """How many frames may be submitted now."""
         with self._lock:
-            return max(0, _MOST - len(self._life.jobs)) if self._life and self._life.ready else 0
+            return max(0, _MAX_IN_FLIGHT - len(self._life.jobs)) if self._life and self._life.ready else 0
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         """Know a memory that frames will lie in; the descriptor stays the caller's."""

@@ -21,7 +21,7 @@ from runtime.journal.room import Room
 GROUP_BYTES = 1 << 20
 """So much is written in one transaction, or one entry; less where the journal must stay small."""
 
-MOST_SUBSCRIBERS = 100
+MAX_SUBSCRIBERS = 100
 """So many names are known; another takes the place of the one that was not seen for longest."""
 
 SEEN_NS = 3_600_000_000_000
@@ -130,7 +130,7 @@ class Journal(Reader):
             self._db.executemany(_SEE, [(name, now_ns, key) for name, key in news.items()])
             self._db.executemany(_ACKNOWLEDGE, acks)
             self._db.executemany(_ACKNOWLEDGED, [(ack.row, ack.subscriber) for ack in acks])
-            if self._db.execute(_DROP_SUBSCRIBERS, (MOST_SUBSCRIBERS,)).rowcount:
+            if self._db.execute(_DROP_SUBSCRIBERS, (MAX_SUBSCRIBERS,)).rowcount:
                 self._db.execute("DELETE FROM acks WHERE subscriber NOT IN (SELECT name FROM subscribers)")
 
     def forget(self, subscriber: str) -> bool:

@@ -23,13 +23,13 @@ from runtime.journal.read import GROUP, Entry
 from runtime.journal.store import Store
 from runtime.process.backoff import Backoff
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 """So many entries wait for a disk that does not answer, at most; then the oldest states go, and then the oldest."""
 
-MOST_WAITING_BYTES = 32 << 20
+MAX_WAITING_BYTES = 32 << 20
 """And so many bytes of them."""
 
-MOST_ASKED = 1000
+MAX_ASKED = 1000
 """So many requests wait; another is refused."""
 
 OPEN_S = 10.0
@@ -126,7 +126,7 @@ class Recorder:
         self._entries: deque[Entry] = deque()
         self._bytes = 0  # of them
         self._asked: deque[Asked] = deque()
-        self._orders: deque[Order] = deque(maxlen=MOST_ASKED)
+        self._orders: deque[Order] = deque(maxlen=MAX_ASKED)
         self._closing = self._ended = False
         self._started = False  # the constructor has returned, or is about to
         self._opened = False
@@ -162,7 +162,7 @@ class Recorder:
         with self._news:
             self._entries.append(entry)
             self._bytes += entry.size
-            while len(self._entries) > MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
+            while len(self._entries) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
                 self._drop()
             self._news.notify_all()
 
@@ -170,7 +170,7 @@ class Recorder:
         """Have a request of `OfJournal` answered. Never waits."""
         with self._news:
             problem = "the device is stopping" if self._ended else ""
-            if len(self._asked) >= MOST_ASKED:
+            if len(self._asked) >= MAX_ASKED:
                 problem = "the journal is busy; ask later"
             if not problem:
                 self._asked.append(asked)

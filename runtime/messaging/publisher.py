@@ -20,7 +20,7 @@ from runtime.messaging.listener import Guard, Listener
 LINGER_MS = 1000
 """At the end the last messages may take this long to leave; a dead subscriber cannot hold us longer."""
 
-MOST_SUBSCRIBED_BYTES = 32768
+MAX_SUBSCRIBED_BYTES = 32768
 """A connection that subscribes to more is cut off: ZeroMQ keeps some 50 bytes for each byte of a subscription. Four
 topics of each of 64 cameras are less."""
 
@@ -37,7 +37,7 @@ _OPTIONS: dict[int, int] = {
 }
 _SUBSCRIBERS_POLL_MS = 100  # how often a wait for subscribers looks whether it was called off
 _TAKE_IN_S = 0.1  # how often what subscribers say is read while messages are sent
-_MOST_WORDS = 1000  # of them that are read in one go
+_MAX_WORDS = 1000  # of them that are read in one go
 
 
 class Publisher:
@@ -92,7 +92,7 @@ class Publisher:
                 options,
                 key="events.bind",
                 guard=guard,
-                most_bytes=MOST_SUBSCRIBED_BYTES,
+                most_bytes=MAX_SUBSCRIBED_BYTES,
             )
         except AddressUnavailable:
             if self._own:
@@ -179,7 +179,7 @@ class Publisher:
         """Take in who came, went and subscribed."""
         self._listener.watch()
         with suppress(zmq.Again):
-            for _ in range(_MOST_WORDS):
+            for _ in range(_MAX_WORDS):
                 frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
                 if bytes(frame.buffer[:1]) not in {b"\x00", b"\x01"}:
                     self.refused["no subscription"] += 1

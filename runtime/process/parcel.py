@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-MOST_BYTES = 1 << 26
+MAX_BYTES = 1 << 26
 """Of all in one parcel."""
 
 
@@ -27,7 +27,7 @@ def pack(items: Sequence[bytes]) -> int:
 
 
 def unpack(descriptors: Sequence[int], sizes: Sequence[int]) -> tuple[bytes, ...]:
-    """Read what `pack` has put there; whatever it is that came, this neither waits nor reads more than `MOST_BYTES`.
+    """Read what `pack` has put there; whatever it is that came, this neither waits nor reads more than `MAX_BYTES`.
 
     Args:
         descriptors: that came with a message: one, or none where there are no sizes; they stay the caller's.
@@ -39,7 +39,7 @@ def unpack(descriptors: Sequence[int], sizes: Sequence[int]) -> tuple[bytes, ...
     """
     if not descriptors and not sizes:
         return ()
-    if len(descriptors) != 1 or min(sizes, default=-1) < 0 or sum(sizes) > MOST_BYTES:
+    if len(descriptors) != 1 or min(sizes, default=-1) < 0 or sum(sizes) > MAX_BYTES:
         raise ValueError(f"{len(descriptors)} descriptors for parts of {list(sizes[:10])} bytes")
     found = os.fstat(descriptors[0])
     if not stat.S_ISREG(found.st_mode) or found.st_size != sum(sizes):

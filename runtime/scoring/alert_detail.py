@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_config.wire.messages import MAX_BOXES, Box, Part
 from runtime.frame import Image, Score, Tier, Wanted
-from runtime.process.parcel import MOST_BYTES
+from runtime.process.parcel import MAX_BYTES
 from runtime.scoring import heat_map
 from runtime.scoring.scorer import Scorer
 
@@ -110,7 +110,7 @@ def _jpeg(image: Image, quality: int) -> list[tuple[Part, bytes]]:
         done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error:
         return []
-    if not done or data.nbytes > MOST_BYTES // 2:
+    if not done or data.nbytes > MAX_BYTES // 2:
         return []
     return [(Part(name="jpeg", media_type="image/jpeg"), data.tobytes())]
 

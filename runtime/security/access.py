@@ -29,7 +29,7 @@ REQUESTS_DOMAIN = b"patchedge.requests"
 """Of sockets whose messages carry the client's key as "User-Id". ZeroMQ 4.3.5 loses messages of such a connection where
 `RCVHWM` is 1, as it is for events."""
 
-_MOST_TOLD = 100  # clients without access that are logged; more are only counted
+_MAX_TOLD = 100  # clients without access that are logged; more are only counted
 
 _FOLDERS: tuple[Role, ...] = get_args(Role)
 """Folders within that of the clients; a key in both has the last one's role."""
@@ -181,7 +181,7 @@ class _Zap(ThreadAuthenticator):
         public = z85.encode(key)
         if public in self.allowed:
             return True
-        if public not in self._told and len(self._told) < _MOST_TOLD:
+        if public not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(public)
             who = {"address": address.decode("ascii", "replace"), "public_key": public.decode("ascii")}
             structlog.get_logger().warning("a client was turned away: its key is not among the clients' keys", **who)

@@ -23,7 +23,7 @@ PUBLIC = ".key"
 SECRET = ".key_secret"  # noqa: S105 - the end of a file name
 
 KEY_BYTES = 32
-_MOST_BYTES = 65536  # of a key file
+_MAX_BYTES = 65536  # of a key file
 _PUBLIC_TEXT = """# Public key (ZeroMQ CURVE): may be given to anybody.
 
 metadata
@@ -175,7 +175,7 @@ def _read(path: Path) -> tuple[bytes, bytes | None]:
 
 def _parse(path: Path) -> tuple[bytes, bytes | None]:
     found = path.stat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
         raise ValueError("not a regular file of a few lines")
     public, secret = load_certificate(path)
     for key in (public,) if secret is None else (public, secret):

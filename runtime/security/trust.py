@@ -12,7 +12,7 @@ from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleKeyUnknown, BundleSignatureInvalid, BundleUnsigned, SettingsError
 from edge_config.settings.sections import Trust
 
-_MOST_KEY_BYTES = 4096
+_MAX_KEY_BYTES = 4096
 
 
 def read(path: str | Path, trust: Trust) -> Bundle:
@@ -88,7 +88,7 @@ def public_key(text: str) -> str:
     try:
         with Path(text).open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
-            content = stream.read(_MOST_KEY_BYTES).decode("ascii").strip() if stat.S_ISREG(mode) else ""
+            content = stream.read(_MAX_KEY_BYTES).decode("ascii").strip() if stat.S_ISREG(mode) else ""
     except (OSError, ValueError) as error:
         raise SettingsError(f"no public key to be read ({error})", where=text) from error
     if not signatures.is_key(content):

@@ -21,7 +21,7 @@ from edge_config.settings.sections import Camera, Clips
 from runtime.camera.feed import Feed
 from runtime.clips.clip import clip_name, slot_at
 from runtime.clips.plan import FilmPlan
-from runtime.clips.recorder import MOST_AT_ONCE
+from runtime.clips.recorder import MAX_AT_ONCE
 from runtime.events import FeedChanged, FeedEnded
 from runtime.frame import Alert, Image
 from runtime.process.child import Link
@@ -394,17 +394,17 @@ def test_cause_is_told_again_after_a_clip_that_came(remote: Remote, tmp_path: Pa
     ):
         for times in (1, 2):
             begin(reader, remote, tmp_path)
-            for number in range(1, MOST_AT_ONCE + 1):
+            for number in range(1, MAX_AT_ONCE + 1):
                 reader.feed.begin_clip(name(number))
             wait_until(lambda times=times: len(logs) == times)
-            for number in range(MOST_AT_ONCE):
+            for number in range(MAX_AT_ONCE):
                 reader.feed.end_clip(name(number))
-            wait_until(lambda: held(tmp_path) >= {name(number) for number in range(MOST_AT_ONCE)})
+            wait_until(lambda: held(tmp_path) >= {name(number) for number in range(MAX_AT_ONCE)})
             wait_until(lambda: not any(left.endswith(".part") for left in held(tmp_path)))
-            for number in range(MOST_AT_ONCE):
+            for number in range(MAX_AT_ONCE):
                 (tmp_path / "clips" / name(number)).unlink()
     assert {line["problem"] for line in logs} == {
-        f"{tmp_path / 'clips'}: {MOST_AT_ONCE} clips are being written already"
+        f"{tmp_path / 'clips'}: {MAX_AT_ONCE} clips are being written already"
     }
 
 

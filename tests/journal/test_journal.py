@@ -16,7 +16,7 @@ from edge_config.wire.messages import Phase
 from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.file import default_path
-from runtime.journal.journal import LARGE, MOST_SUBSCRIBERS, Journal
+from runtime.journal.journal import LARGE, MAX_SUBSCRIBERS, Journal
 from runtime.journal.move import move
 from runtime.journal.notes import Noted
 from runtime.journal.orders import KEPT, Order
@@ -24,8 +24,8 @@ from runtime.journal.read import Entry
 from runtime.journal.recall import REPLY_BYTES
 from tests.support.journals import (
     DAY_NS,
-    MOST_BYTES,
-    MOST_DAYS,
+    MAX_BYTES,
+    MAX_DAYS,
     NOW_NS,
     alert,
     place,
@@ -41,7 +41,7 @@ TOPIC = "v1/alert/edge/cam/"
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     """Yield a journal in a file."""
-    with closing(Journal(tmp_path / "journal.sqlite", MOST_BYTES, MOST_DAYS)) as journal:
+    with closing(Journal(tmp_path / "journal.sqlite", MAX_BYTES, MAX_DAYS)) as journal:
         yield journal
 
 
@@ -73,13 +73,13 @@ def test_messages_come_back_as_they_were_published(journal: Journal) -> None:
 def test_file_is_for_nobody_else_and_outlives_the_program(tmp_path: Path) -> None:
     """The folder and the file are made with modes 0700 and 0600, and another start finds what was written."""
     path = tmp_path / "state" / "patchedge" / "journal.sqlite"
-    with closing(Journal(path, MOST_BYTES, MOST_DAYS)) as journal:
+    with closing(Journal(path, MAX_BYTES, MAX_DAYS)) as journal:
         journal.write([alert("a", "start", 1)])
         modes = {one.name: one.stat().st_mode & 0o777 for one in [path.parent, *path.parent.iterdir()]}
     assert modes.pop("patchedge") == 0o700
     assert len(modes) == 4
     assert set(modes.values()) == {0o600}
-    with closing(Journal(path, MOST_BYTES, MOST_DAYS)) as journal:
+    with closing(Journal(path, MAX_BYTES, MAX_DAYS)) as journal:
         assert [entry.alert_id for entry in journal.open_alerts()] == ["a"]
 
 
@@ -152,7 +152,7 @@ def test_replies_are_bounded_in_number_and_bytes(journal: Journal) -> None:
 
 def test_one_message_larger_than_a_reply_is_given_alone(tmp_path: Path) -> None:
     """A message of more than 1 MiB with its parts is a reply of its own."""
-    with closing(Journal(tmp_path / "j", 64 << 20, MOST_DAYS)) as journal:
+    with closing(Journal(tmp_path / "j", 64 << 20, MAX_DAYS)) as journal:
         journal.write([alert("a", "start", seq, parts=(bytes(2 * REPLY_BYTES),)) for seq in (1, 2)])
         kept, parts = journal.replay(Replay(topic=TOPIC))
     assert (seqs(kept), kept.more, [len(part) for part in parts]) == ([1], True, [2 * REPLY_BYTES])
@@ -271,7 +271,7 @@ def test_file_stays_below_its_size(tmp_path: Path, most_mb: int) -> None:
     """At every moment the file, its log and the index of the log are below `most_mb`, with large and small messages."""
     path = tmp_path / "journal" / "j.sqlite"
     largest, seq = 0, 0
-    with closing(Journal(path, most_mb << 20, MOST_DAYS)) as journal:
+    with closing(Journal(path, most_mb << 20, MAX_DAYS)) as journal:
         pending(journal)
         while seq < 30 * most_mb:
             group = [
@@ -290,10 +290,10 @@ def test_file_stays_below_its_size(tmp_path: Path, most_mb: int) -> None:
 def test_file_shrinks_to_a_smaller_size(tmp_path: Path) -> None:
     """Where the settings allow less than before, the space is given back."""
     path = tmp_path / "journal" / "j.sqlite"
-    with closing(Journal(path, 8 << 20, MOST_DAYS)) as journal:
+    with closing(Journal(path, 8 << 20, MAX_DAYS)) as journal:
         fill(journal, "some", 1, 150)
     assert size_on_disk(path) > 3 << 20
-    with closing(Journal(path, 1 << 20, MOST_DAYS)) as journal:
+    with closing(Journal(path, 1 << 20, MAX_DAYS)) as journal:
         journal.prune(NOW_NS)
         assert size_on_disk(path) < 1 << 20
         assert seqs(journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=299))[0]) == [299, 300]
@@ -360,7 +360,7 @@ def test_forgotten_name_begins_anew(journal: Journal) -> None:
 def test_orders_are_bounded_and_come_over_from_memory_once(journal: Journal) -> None:
     """So many orders are kept, the newest; those of a time without a disk are added once, however often it is tried."""
     journal.order([Order(number, "key", "reload", "{}") for number in range(2 * KEPT)])
-    memory = Journal(None, MOST_BYTES, MOST_DAYS)
+    memory = Journal(None, MAX_BYTES, MAX_DAYS)
     memory.order([Order(5 * KEPT, "key", "pause", "{}")])
     for _ in range(2):
         journal.adopt(memory.notes())
@@ -378,7 +378,7 @@ def test_what_another_key_acknowledged_while_the_disk_was_away_does_not_count(
     """Where nobody could tell whose a name is, its owner loses nothing by what another key said under it."""
     journal.write(whole_alert("a", 1))
     journal.note([], {"plc": "its own"})
-    memory = Journal(None, MOST_BYTES, MOST_DAYS)
+    memory = Journal(None, MAX_BYTES, MAX_DAYS)
     memory.continue_after(journal.last_row)
     memory.note([Noted("a", "plc", journal.last_row, key)], {"plc": key})
     move(memory, journal)
@@ -390,11 +390,11 @@ def test_what_another_key_acknowledged_while_the_disk_was_away_does_not_count(
 def test_names_of_subscribers_are_bounded(journal: Journal) -> None:
     """Ten thousand names leave no more behind than a hundred, and the last one is known."""
     journal.write(whole_alert("a", 1))
-    for number in range(3 * MOST_SUBSCRIBERS):
+    for number in range(3 * MAX_SUBSCRIBERS):
         acknowledge(journal, "a", f"name{number}")
     notes = journal.notes()
-    assert [len(notes.subscribers), len(notes.acks)] == [MOST_SUBSCRIBERS, MOST_SUBSCRIBERS]
-    assert seqs(pending(journal, f"name{3 * MOST_SUBSCRIBERS - 1}")) == []
+    assert [len(notes.subscribers), len(notes.acks)] == [MAX_SUBSCRIBERS, MAX_SUBSCRIBERS]
+    assert seqs(pending(journal, f"name{3 * MAX_SUBSCRIBERS - 1}")) == []
 
 
 def test_places_grow_though_the_clock_is_set_back(journal: Journal) -> None:
@@ -407,7 +407,7 @@ def test_places_grow_though_the_clock_is_set_back(journal: Journal) -> None:
 
 def test_what_was_in_memory_comes_behind_what_was_on_the_disk_though_the_clock_was_set_back() -> None:
     """Messages and acknowledgements of a time without a disk keep their order when they are moved to it."""
-    with closing(Journal(None, MOST_BYTES, MOST_DAYS)) as disk, closing(Journal(None, MOST_BYTES, MOST_DAYS)) as memory:
+    with closing(Journal(None, MAX_BYTES, MAX_DAYS)) as disk, closing(Journal(None, MAX_BYTES, MAX_DAYS)) as memory:
         disk.write(whole_alert("a", 1))
         memory.write([alert("b", "start", 3, t_ns=10**9), alert("b", "end", 4, t_ns=10**9)])
         acknowledge(memory, "b", epoch="one", seq=3)
@@ -469,7 +469,7 @@ class Journals:
     """A disk and a memory, of which the disk fails at times; both are in memory here."""
 
     def __init__(self) -> None:
-        self.disk, self.memory = Journal(None, MOST_BYTES, MOST_DAYS), Journal(None, MOST_BYTES, MOST_DAYS)
+        self.disk, self.memory = Journal(None, MAX_BYTES, MAX_DAYS), Journal(None, MAX_BYTES, MAX_DAYS)
         self.broken = False
 
     @property

@@ -28,9 +28,9 @@ from runtime.events import Asked
 from runtime.journal import recorder as recorders
 from runtime.journal.journal import Journal
 from runtime.journal.read import Entry
-from runtime.journal.recorder import MOST_ASKED, JournalChanged, Recorder, Written
+from runtime.journal.recorder import MAX_ASKED, JournalChanged, Recorder, Written
 from runtime.process.backoff import Backoff
-from tests.support.journals import MOST_BYTES, MOST_DAYS, alert, read_all, seqs, state
+from tests.support.journals import MAX_BYTES, MAX_DAYS, alert, read_all, seqs, state
 from tests.support.processes import ENOUGH_S
 
 TOPIC = "v1/alert/edge/cam/"
@@ -110,7 +110,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def on_disk(path: Path) -> list[int]:
-    with closing(Journal(path, MOST_BYTES, MOST_DAYS)) as journal:
+    with closing(Journal(path, MAX_BYTES, MAX_DAYS)) as journal:
         return [seq for _, seq in read_all(journal)]
 
 
@@ -509,7 +509,7 @@ def test_disk_that_hangs_holds_up_nobody_and_memory_is_bounded(
     """`put` returns while a write hangs; of too many entries the states go first; what is left is written later, and an
     end does not wait for ever.
     """
-    monkeypatch.setattr(recorders, "MOST_WAITING", 10)
+    monkeypatch.setattr(recorders, "MAX_WAITING", 10)
     rig = start(path)
     rig.recorder.put(state(1))
     assert hanging.hung.wait(ENOUGH_S)
@@ -519,7 +519,7 @@ def test_disk_that_hangs_holds_up_nobody_and_memory_is_bounded(
     assert rig.recorder.dropped == 2
     rig.recorder.close(0.05)  # gives up
     assert rig.events.empty()
-    for _ in range(MOST_ASKED + 1):
+    for _ in range(MAX_ASKED + 1):
         rig.recorder.ask(Asked(1, Replay(topic=TOPIC)))
     assert rig.answers.get(timeout=ENOUGH_S)[1] == "the journal is busy; ask later"
     hanging.go_on.set()

@@ -18,7 +18,7 @@ from edge_config.wire.requests import Pending
 from runtime.journal.file import KEPT_ASIDE
 from runtime.journal.journal import Journal
 from tests.programs.bench.journal_kill import kill_writer
-from tests.support.journals import MOST_BYTES, MOST_DAYS, alert, read_all, seqs
+from tests.support.journals import MAX_BYTES, MAX_DAYS, alert, read_all, seqs
 
 INSTANTS = 15  # of 200: `python -m tests.programs.bench.journal_kill`
 IMAGES = 80
@@ -40,7 +40,7 @@ def written(path: Path) -> Path:
 
 
 def open_journal(path: Path) -> Journal:
-    return Journal(path, MOST_BYTES, MOST_DAYS)
+    return Journal(path, MAX_BYTES, MAX_DAYS)
 
 
 def read(path: Path) -> list[int]:

@@ -30,7 +30,7 @@ SPEC = Preprocessing(
     std=(1.0, 1.0, 1.0),
 )
 
-CHANGED_LEAST, CHANGED_MOST = 1e-4, 0.1
+MIN_CHANGED, MAX_CHANGED = 1e-4, 0.1
 """Of a patch's length: 8 bits round to some parts in a thousand, where float32 rounds to parts in a million."""
 
 MEAN = Aggregation()
@@ -97,8 +97,8 @@ def test_features_are_near_and_not_the_same(backbone: Backbone, aggregation: Agg
     tensor = tensors(5)[4]
     wanted = embed(graph, tmp_path)(tensor)
     apart = relative(embed(quantise(graph, tensors()), tmp_path)(tensor), wanted)
-    assert apart.mean() > CHANGED_LEAST
-    assert apart.max() < CHANGED_MOST
+    assert apart.mean() > MIN_CHANGED
+    assert apart.max() < MAX_CHANGED
 
 
 def test_convolutions_are_in_8_bits_by_channel(backbone: Backbone) -> None:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from runtime.process.parcel import MOST_BYTES, pack, unpack
+from runtime.process.parcel import MAX_BYTES, pack, unpack
 
 
 @pytest.mark.parametrize("items", [[b"a"], [b"", b"abc", b""], [b"x" * 3_000_000, b"yz"], []])
@@ -21,7 +21,7 @@ def test_what_is_packed_is_unpacked(items: list[bytes]):
         os.close(descriptor)
 
 
-@pytest.mark.parametrize("sizes", [[2], [4], [4, -1], [3, 1], [], [2**70], [MOST_BYTES, 1]])
+@pytest.mark.parametrize("sizes", [[2], [4], [4, -1], [3, 1], [], [2**70], [MAX_BYTES, 1]])
 def test_sizes_that_are_not_those_of_the_parcel_are_refused(sizes: list[int]):
     """Less, more, negative and endless sizes are refused in words."""
     descriptor = pack([b"abc"])

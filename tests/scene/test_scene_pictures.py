@@ -11,7 +11,7 @@ import pytest
 
 from edge_config.bundle.manifest import Scene
 from export.demo.clip import CLIP, NORMAL, make_clip
-from export.learn_scene import MOST_PICTURES, learn
+from export.learn_scene import MAX_PICTURES, learn
 from export.pictures.images import evenly
 from runtime.camera.image_files import read_picture, walk
 from runtime.camera.sources import open_video, read_video
@@ -40,7 +40,7 @@ class Film(NamedTuple):
 
 
 def film(normal: list[Path], pictures: list[Image], some: slice) -> Film:
-    learnt = learn(read_picture(normal[number]) for number in evenly(len(normal), MOST_PICTURES))
+    learnt = learn(read_picture(normal[number]) for number in evenly(len(normal), MAX_PICTURES))
     return Film(*learnt, pictures, pictures[some])
 
 

@@ -21,7 +21,7 @@ from edge_config.wire import requests
 from runtime.cli.main import main
 from runtime.client.subscriber import Subscriber
 from runtime.events import Asked
-from runtime.journal.journal import MOST_SUBSCRIBERS
+from runtime.journal.journal import MAX_SUBSCRIBERS
 from runtime.journal.owners import MAX_NAMES
 from runtime.messaging.wire import Wire, open_wire
 from runtime.security import keys
@@ -234,7 +234,7 @@ def test_forgotten_name_is_free(device: Device) -> None:
 
 def test_key_cannot_take_all_names(device: Device) -> None:
     """The journal knows so many names only: no key can have so many of them that others fall out."""
-    assert MAX_NAMES < MOST_SUBSCRIBERS / 2
+    assert MAX_NAMES < MAX_SUBSCRIBERS / 2
     greedy = device.keys_of("greedy")
     with device.client(greedy) as client:
         for number in range(MAX_NAMES + 1):

@@ -15,8 +15,8 @@ from runtime.journal.read import Entry
 DAY_NS = 86_400 * 10**9
 NOW_NS = 1_800_000_000 * 10**9  # in 2027
 
-MOST_BYTES = 8 << 20
-MOST_DAYS = 90.0
+MAX_BYTES = 8 << 20
+MAX_DAYS = 90.0
 
 
 def alert(

@@ -21,7 +21,7 @@ from edge_config.wire.requests import (
     request_id,
 )
 
-MOST_SAID = 600
+MAX_SAID = 600
 """Characters of one line that says what is wrong: a screen's width or some, and not what a stranger wrote."""
 
 FIELDS = ["id", "camera", "path", "topic", "epoch", "from_seq", "limit", "subscriber", "after", "alert_id", "seq", "x"]
@@ -41,7 +41,7 @@ def only_refused(body: bytes) -> None:
         decode_request(body)
     except RequestError as error:
         said = str(error)
-        assert len(said) <= MOST_SAID
+        assert len(said) <= MAX_SAID
         assert "\n" not in said
         assert json.loads(encode_refusal(request_id(body), said))["error"] == said
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 _CAPTURE = 1
 _DISCRETE = 1
-_MOST = 64  # a driver that never ends its list must not hold us
+_MAX_ENTRIES = 64  # a driver that never ends its list must not hold us
 
 _FORMAT = struct.Struct("=III32sI16x")
 _SIZE = struct.Struct("=III24s8x")
@@ -52,7 +52,7 @@ def formats(node: str, ask: Ask | None = None) -> list[Format]:
 
 def _formats(descriptor: int, ask: Ask) -> list[Format]:
     found: list[Format] = []
-    for number in range(_MOST):
+    for number in range(_MAX_ENTRIES):
         answer = bytearray(_FORMAT.pack(number, _CAPTURE, 0, b"", 0))
         if not _answers(ask, descriptor, _request(_ENUM_FMT, _FORMAT.size), answer):
             break
@@ -64,7 +64,7 @@ def _formats(descriptor: int, ask: Ask) -> list[Format]:
 
 def _sizes(descriptor: int, ask: Ask, code: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
-    for number in range(_MOST):
+    for number in range(_MAX_ENTRIES):
         answer = bytearray(_SIZE.pack(number, code, 0, b""))
         if not _answers(ask, descriptor, _request(_ENUM_FRAMESIZES, _SIZE.size), answer):
             break

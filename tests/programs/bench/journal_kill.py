@@ -26,7 +26,7 @@ from runtime.process.child import module
 from runtime.process.log import set_up_logging
 from tests.support.journals import alert, read_all
 
-MOST_MB = 1024  # nothing is pruned
+MAX_MB = 1024  # nothing is pruned
 LATEST_S = 0.25
 """The longest time from the first message that is published to the kill."""
 
@@ -89,7 +89,7 @@ def _run_writer(path: Path, epoch: str, delay_s: float, *, early: bool) -> list[
 
 def _read(path: Path) -> set[tuple[str, int]]:
     """Open the journal as a start of the runtime does, and give all that is in it."""
-    with closing(Journal(path, MOST_MB << 20, 90.0)) as journal:
+    with closing(Journal(path, MAX_MB << 20, 90.0)) as journal:
         found = set(read_all(journal))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -109,7 +109,7 @@ def write(path: Path, epoch: str) -> None:
     def answer(*_: object) -> None:
         """Nobody asks."""
 
-    recorder = Recorder(Settings(path=str(path), most_mb=MOST_MB), "edge", tell=tell, reply=answer, refuse=answer)
+    recorder = Recorder(Settings(path=str(path), most_mb=MAX_MB), "edge", tell=tell, reply=answer, refuse=answer)
     if recorder.state != "on":
         raise SystemExit(f"the journal is {recorder.state}: {recorder.reason}")
     chance = random.Random(epoch)  # noqa: S311

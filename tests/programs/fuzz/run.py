@@ -16,13 +16,13 @@ from tests.programs.fuzz.targets import TARGETS
 
 WORK = Path("build/fuzz")
 
-MOST_S = 2
+MAX_S = 2
 """Of processor time: a reader that takes longer hangs."""
 
-MOST_MB = 1024
+MAX_MB = 1024
 """Of the whole process, atheris and numpy included."""
 
-MOST_INPUT = 70_000
+MAX_INPUT = 70_000
 
 
 def main() -> int:
@@ -71,14 +71,14 @@ def fuzz(name: str, minutes: float) -> None:
     def check(data: bytes) -> None:
         start = time.process_time()
         reader.check(data)
-        assert time.process_time() - start < MOST_S, "it hangs"
+        assert time.process_time() - start < MAX_S, "it hangs"
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         changed = reader.mutate(data, seed) if seed % 2 and hasattr(reader, "mutate") else atheris.Mutate(data, most)
         return changed[:most]
 
-    longest = getattr(reader, "LONGEST", MOST_INPUT)
-    options = [f"-max_total_time={minutes * 60:.0f}", f"-rss_limit_mb={MOST_MB}", f"-max_len={longest}"]
+    longest = getattr(reader, "LONGEST", MAX_INPUT)
+    options = [f"-max_total_time={minutes * 60:.0f}", f"-rss_limit_mb={MAX_MB}", f"-max_len={longest}"]
     options += ["-timeout=60", "-print_final_stats=1", f"-artifact_prefix={WORK}/{name}-"]
     atheris.Setup([sys.argv[0], *options, str(corpus)], check, custom_mutator=mutate)
     atheris.Fuzz()

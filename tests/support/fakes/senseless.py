@@ -14,7 +14,7 @@ from edge_config.wire.messages import MAX_BOXES, Part
 from runtime.frame import BundleInfo, Result
 from runtime.inference.protocol import Done, Job, Load, Loaded, ToWorker
 from runtime.process.child import from_parent
-from runtime.process.parcel import MOST_BYTES, pack
+from runtime.process.parcel import MAX_BYTES, pack
 
 PART = Part(name="jpeg", media_type="image/jpeg")
 TWO = Result(value=1.0, parts=(PART, PART))
@@ -54,7 +54,7 @@ ANSWERS: MappingProxyType[str, Callable[[int], Answer]] = MappingProxyType(
         "too small a parcel": lambda number: (Done(number, TWO, sizes=(2, 1)), [pack([b"ab"])]),
         "too large a parcel": lambda number: (Done(number, TWO, sizes=(2, 1)), [pack([b"abcd"])]),
         "a negative size": lambda number: (Done(number, TWO, sizes=(4, -1)), [pack([b"abc"])]),
-        "more than there is": lambda number: (Done(number, TWO, sizes=(1, MOST_BYTES)), [_sparse(1 + MOST_BYTES)]),
+        "more than there is": lambda number: (Done(number, TWO, sizes=(1, MAX_BYTES)), [_sparse(1 + MAX_BYTES)]),
         "a size beyond numbers": lambda number: (Done(number, TWO, sizes=(1, 2**70)), [pack([b"abc"])]),
         "a pipe": lambda number: (Done(number, TWO, sizes=(2, 1)), [os.pipe()[0]]),
         "a device": lambda number: (Done(number, TWO, sizes=(2, 1)), [_endless()]),
