@@ -9,9 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.errors import SettingsError, UsageError
-from edge_config.settings import device
-from edge_config.settings.problems import look, refusal
-from edge_config.settings.reading import Tree
+from edge_config.settings.problems import explain, look, refusal
+from edge_config.settings.reading import Tree, read_file
 
 DEFAULT = "efficientnet-lite0"
 
@@ -117,16 +116,16 @@ def read_options(given: dict[str, Any], file: Path | None) -> Options:
         SettingsError: the file holds an unknown key or a value out of bounds.
         UsageError: the command line does, or something is missing.
     """
-    tree = device.read_file(str(file), tell_later=True) if file else Tree({})
+    tree = read_file(str(file), tell_later=True) if file else Tree({})
     together: dict[str, Any] = {"images": "-", "out": "-", **tree}
     if problems := [*tree.twice, *look(together, Options)[0]]:  # the file by itself first, so that its errors name it
         raise refusal(problems, str(file), tree.lines)
     try:
         msgspec.convert(together, Options)
     except msgspec.ValidationError as error:
-        raise SettingsError(device.explain(str(error), Options.__struct_fields__), where=str(file)) from error
+        raise SettingsError(explain(str(error), Options.__struct_fields__), where=str(file)) from error
     together = {**tree, **given}
     try:
         return msgspec.convert(together, Options)
     except msgspec.ValidationError as error:
-        raise UsageError(device.explain(str(error), Options.__struct_fields__)) from error
+        raise UsageError(explain(str(error), Options.__struct_fields__)) from error

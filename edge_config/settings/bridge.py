@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from edge_config.settings.device import MAX_PORT
 from edge_config.settings.problems import Problem, look, refusal
 from edge_config.settings.reading import Tree, lines_of
-from edge_config.settings.sections import Name, Section
+from edge_config.settings.sections import MAX_PORT, Name, Section
 
 Address = Annotated[
     str,
@@ -133,7 +132,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Bridge:
     """Check a tree of plain values against `Bridge`.
 
     Args:
-        tree: what `settings.read_file` gave.
+        tree: what `read_file` gave.
         where: named in the errors: the file.
 
     Raises:

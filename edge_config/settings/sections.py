@@ -10,6 +10,8 @@ from msgspec import Meta
 from edge_config.wire.messages import DEFAULT_EVENTS, NAME_PATTERN
 from edge_config.wire.requests import DEFAULT_CONTROL
 
+MAX_PORT = 65535
+
 SearchKind = Literal["lazy", "graph", "exact"]
 """How far patches are searched; the score is the same.
 

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from edge_config.errors import SettingsError
-from edge_config.settings.device import with_changes
+from edge_config.settings.parse import with_changes
 from edge_config.wire.messages import TYPES
 from edge_config.wire.requests import (
     CameraState,

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     from contextlib import closing
 
     from edge_config.settings import bridge
-    from edge_config.settings.device import read_file
+    from edge_config.settings.reading import read_file
 
     settings = bridge.parse(read_file(args.config, tell_later=True), where=args.config)
 

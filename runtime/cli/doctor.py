@@ -57,18 +57,19 @@ def run(args: argparse.Namespace) -> int:
 def _settings(args: argparse.Namespace) -> tuple[Settings, list[Finding]]:
     """Return the settings; if those of the file are wrong, the defaults and what is wrong."""
     from edge_config.errors import SettingsError
-    from edge_config.settings import device as settings
+    from edge_config.settings.parse import parse
+    from edge_config.settings.reading import read_file
     from runtime.doctor.finding import Finding
 
     tree = of_settings.of_bundle(args.bundle or "none")
     of_settings.lay_trust(tree, args)
-    default = settings.parse(tree, where="command line")
+    default = parse(tree, where="command line")
     if args.config is None:
         return default, []
     try:
-        tree = settings.read_file(args.config, tell_later=True)
+        tree = read_file(args.config, tell_later=True)
         of_settings.lay_trust(tree, args)
-        return settings.parse(tree, where=args.config), []
+        return parse(tree, where=args.config), []
     except SettingsError as error:
         return default, [Finding.of("settings", one) for one in (error, *error.more)]
 

@@ -35,15 +35,16 @@ def read(args: argparse.Namespace) -> tuple[Settings, list[str]]:
         SettingsError: the settings are wrong.
     """
     from edge_config.errors import UsageError
-    from edge_config.settings import device as settings
+    from edge_config.settings.parse import parse
+    from edge_config.settings.reading import read_file
 
     if (args.bundle is None) == (args.config is None):
         raise UsageError("one thing to look at is needed", remedy="give a bundle, or --config FILE")
-    tree = settings.read_file(args.config, tell_later=True) if args.config else of_bundle(args.bundle)
+    tree = read_file(args.config, tell_later=True) if args.config else of_bundle(args.bundle)
     if args.threads is not None:
         tree["threads"] = args.threads
     lay_trust(tree, args)
-    found = settings.parse(tree, where=args.config or "command line")
+    found = parse(tree, where=args.config or "command line")
     return found, bundles(found)
 
 

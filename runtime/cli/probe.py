@@ -75,15 +75,16 @@ def _camera(args: argparse.Namespace) -> tuple[Camera, str]:
     import msgspec
 
     from edge_config.errors import UsageError
-    from edge_config.settings import device
+    from edge_config.settings.parse import parse
+    from edge_config.settings.reading import read_file
 
     if (args.source is None) == (args.config is None) or (args.camera and not args.config):
         raise UsageError("one source is needed", remedy="give SOURCE, or --config FILE and maybe --camera NAME")
     if args.config is None:
         tree = {"bundle": "none", "cameras": {"probe": {"source": args.source}}}
-        found = device.parse(tree, where="command line")
+        found = parse(tree, where="command line")
     else:
-        found = device.parse(device.read_file(args.config), where=args.config)
+        found = parse(read_file(args.config), where=args.config)
     name = args.camera or next(iter(found.cameras))
     if name not in found.cameras or (args.camera is None and len(found.cameras) > 1):
         names = ", ".join(found.cameras)

@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write until there are enough, or it is interrupted: what is there is whole then."""
     from edge_config.errors import SourceUnavailable
-    from edge_config.settings import device
+    from edge_config.settings.parse import parse
     from runtime.process.log import set_up_logging
     from runtime.tools.record import Record
 
     set_up_logging()
     tree = {"bundle": "none", "cameras": {"record": {"source": args.source, "transport": args.transport}}}
-    camera = device.parse(tree, where="command line").cameras["record"]
+    camera = parse(tree, where="command line").cameras["record"]
     step = max(1, args.count // _LINES)
 
     def progress(recorded: Recorded) -> None:

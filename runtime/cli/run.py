@@ -53,14 +53,16 @@ def run(args: argparse.Namespace) -> int:
     termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
 
     from edge_config.errors import UsageError
-    from edge_config.settings import device as settings_
+    from edge_config.settings.device import Settings
+    from edge_config.settings.parse import parse
+    from edge_config.settings.reading import read_file
 
     if not args.config and (args.bundle is None or args.source is None):
         raise UsageError("nothing to run", remedy="give --bundle and --source, or --config")
 
-    def read() -> settings_.Settings:
-        tree = settings_.read_file(args.config, tell_later=True) if args.config else {}
-        return settings_.parse(_with_places(tree, _overlay(tree, args)), where=args.config or COMMAND_LINE)
+    def read() -> Settings:
+        tree = read_file(args.config, tell_later=True) if args.config else {}
+        return parse(_with_places(tree, _overlay(tree, args)), where=args.config or COMMAND_LINE)
 
     settings = read()
 

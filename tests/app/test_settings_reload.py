@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from edge_config.settings import device
+from edge_config.settings.device import Settings
+from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Alerts
 from runtime.app.settings_reload import Rereading, needing_restart
 from runtime.events import SettingsRead
@@ -19,9 +20,9 @@ from tests.support.fakes.parts import OLD, Feed, Parts
 ENOUGH_S = 20.0
 
 
-def parse(**changes: Any) -> device.Settings:
+def parse(**changes: Any) -> Settings:
     tree: dict[str, Any] = {"bundle": "a.bundle", "cameras": {"top": {"source": 0}, "side": {"source": 1}}}
-    return device.parse(tree | changes)
+    return parse(tree | changes)
 
 
 def cameras(**of_top: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def test_what_needs_a_restart_is_named_without_its_value(changes: dict[str, Any]
 
 def read(path: Path) -> SettingsRead:
     told: SimpleQueue[SettingsRead] = SimpleQueue()
-    Rereading(parse(), lambda: device.parse(device.read_file(str(path)), str(path)), told.put).begin()
+    Rereading(parse(), lambda: parse(read_file(str(path)), str(path)), told.put).begin()
     return told.get(timeout=ENOUGH_S)
 
 

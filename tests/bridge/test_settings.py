@@ -9,7 +9,7 @@ import pytest
 
 from edge_config.errors import MissingExtra, SettingsError
 from edge_config.settings import bridge
-from edge_config.settings.device import read_file
+from edge_config.settings.reading import read_file
 from runtime.bridge import jetstream
 from runtime.bridge.secret import read_secret
 from runtime.bridge.serve import make_sinks

@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from edge_config.errors import SettingsError, SourceUnavailable
-from edge_config.settings.device import parse
+from edge_config.settings.parse import parse
 from runtime.camera import process, sources
 
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_config.errors import SettingsError, UsageError
-from edge_config.settings.device import parse
+from edge_config.settings.parse import parse
 from runtime.cli import run
 
 TWO = {"top": {"source": 0, "max_age_ms": 50}, "side": {"source": "/dev/video1"}}

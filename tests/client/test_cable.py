@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import zmq
 
-from edge_config.settings import device as settings
+from edge_config.settings.parse import parse
 from edge_config.settings.sections import Alerts
 from runtime.alerts.camera_state import Watched
 from runtime.frame import BundleInfo, Frame, Result
@@ -146,7 +146,7 @@ class Device:
             "journal": {"path": str(folder / "journal.sqlite")},
         }
         self._inbox: SimpleQueue[Any] = SimpleQueue()
-        self.wire = open_wire(settings.parse(tree), self._inbox.put, stack)
+        self.wire = open_wire(parse(tree), self._inbox.put, stack)
         self._camera = Watched("cam1", self.wire.outbox, Alerts(min_frames=1, min_ms=0, merge_ms=0))
         self._camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
         self._camera.connect("live", "delivers pictures")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from edge_config.errors import BundleFileHash, SettingsError, SourceUnavailable
-from edge_config.settings import device
+from edge_config.settings.device import Settings
+from edge_config.settings.parse import parse
 from edge_config.settings.sections import Camera, Degrade, Provider
 from runtime.camera.diagnosis import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
@@ -41,9 +42,9 @@ def lay(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def parsed(**changes: object) -> device.Settings:
+def parsed(**changes: object) -> Settings:
     """Return settings."""
-    return device.parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "profile": "none", **changes})
+    return parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "profile": "none", **changes})
 
 
 # Processor, cores and memory

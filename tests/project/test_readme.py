@@ -18,7 +18,8 @@ import yaml
 
 from edge_config.errors import PatchedgeError
 from edge_config.settings import bridge
-from edge_config.settings import device as settings
+from edge_config.settings.parse import parse
+from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Camera
 from runtime.security import keys
 from tests.support import readme
@@ -146,12 +147,12 @@ def test_settings_are_taken(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     for text in settings_of(block):
         file.write_text(text)
-        tree = settings.read_file(str(file))
+        tree = read_file(str(file))
         try:
             if any(key in tree for key in BRIDGE_KEYS):
                 bridge.parse(tree, str(block))
             else:
-                settings.parse(completed(tree), str(block))
+                parse(completed(tree), str(block))
         except PatchedgeError as error:
             pytest.fail(f"{error}\n{text}")
 

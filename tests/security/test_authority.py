@@ -16,7 +16,7 @@ import zmq
 from structlog.testing import capture_logs
 
 from edge_config.errors import RequestError
-from edge_config.settings import device as settings
+from edge_config.settings.parse import parse
 from edge_config.wire import requests
 from runtime.cli.main import main
 from runtime.client.subscriber import Subscriber
@@ -75,7 +75,7 @@ class Device:
             "security": security,
         }
         self.asked: list[Asked] = []
-        self.wire: Wire = open_wire(settings.parse(tree), self._tell, stack)
+        self.wire: Wire = open_wire(parse(tree), self._tell, stack)
 
     def _tell(self, event: Any) -> None:
         if isinstance(event, Asked):

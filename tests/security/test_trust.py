@@ -13,7 +13,7 @@ import pytest
 
 from edge_config import errors
 from edge_config.bundle import files as bundles
-from edge_config.settings import device
+from edge_config.settings.parse import parse
 from edge_config.settings.sections import Trust
 from runtime.events import EngineReady, EngineRefused, Reloaded, ReloadRefused
 from runtime.inference.engine import Engine
@@ -228,7 +228,7 @@ def test_key_that_is_not_there_is_said_by_the_worker(signed: Path, tmp_path: Pat
 def test_mistakes_in_the_settings_are_named(section: dict[str, Any], said: str) -> None:
     """A section `trust` that cannot be meant is refused at once, and the key of it is named."""
     with pytest.raises(errors.SettingsError, match=said.replace("[", r"\[")):
-        device.parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "trust": section})
+        parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "trust": section})
 
 
 # One file

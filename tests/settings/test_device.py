@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from edge_config.errors import SettingsError
-from edge_config.settings import device
+from edge_config.settings.parse import parse
+from edge_config.settings.reading import read_file
 
 MINIMAL: dict[str, Any] = {"bundle": "line.bundle", "cameras": {"top": {"source": 0}}}
 
@@ -23,7 +24,7 @@ MINIMAL: dict[str, Any] = {"bundle": "line.bundle", "cameras": {"top": {"source"
 def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> None:
     """The same settings can be written in YAML and in TOML."""
     (tmp_path / name).write_text(text)
-    read = device.parse(device.read_file(str(tmp_path / name)))
+    read = parse(read_file(str(tmp_path / name)))
     assert read.cameras["top"].source == 0
     assert read.events.high_water_mark == 5
     assert read.events.bind == "tcp://127.0.0.1:5556"
@@ -85,7 +86,7 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> Non
 def test_mistake_is_named_by_its_key(change: dict[str, Any], said: str) -> None:
     """A wrong key or value is refused in one line that names file and key."""
     with pytest.raises(SettingsError) as caught:
-        device.parse({**MINIMAL, **change}, where="/etc/patchedge.yaml")
+        parse({**MINIMAL, **change}, where="/etc/patchedge.yaml")
     assert str(caught.value).startswith("/etc/patchedge.yaml: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -94,9 +95,9 @@ def test_mistake_is_named_by_its_key(change: dict[str, Any], said: str) -> None:
 def test_missing_key_is_named() -> None:
     """A required key that is absent is named."""
     with pytest.raises(SettingsError, match="key `bundle` is missing"):
-        device.parse({"cameras": {"top": {"source": 0}}})
+        parse({"cameras": {"top": {"source": 0}}})
     with pytest.raises(SettingsError, match="source"):
-        device.parse({**MINIMAL, "cameras": {"top": {}}})
+        parse({**MINIMAL, "cameras": {"top": {}}})
 
 
 @pytest.mark.parametrize("section", ["events", "control"])
@@ -104,8 +105,8 @@ def test_missing_key_is_named() -> None:
 def test_open_bind_must_be_asked_for(section: str, bind: str) -> None:
     """A bind beyond this machine is refused unless `insecure` is set."""
     with pytest.raises(SettingsError, match=rf"{section}\.bind .*set {section}\.insecure"):
-        device.parse({**MINIMAL, section: {"bind": bind}})
-    assert getattr(device.parse({**MINIMAL, section: {"bind": bind, "insecure": True}}), section).bind == bind
+        parse({**MINIMAL, section: {"bind": bind}})
+    assert getattr(parse({**MINIMAL, section: {"bind": bind, "insecure": True}}), section).bind == bind
 
 
 KEYS = {"secret_key": "device.key_secret", "clients": "clients"}
@@ -116,18 +117,18 @@ def test_open_bind_is_allowed_with_keys(section: str) -> None:
     """With keys a bind beyond this machine needs no permission; without, the refusal says how to make them."""
     opened = {section: {"bind": "tcp://0.0.0.0:5558"}}
     with pytest.raises(SettingsError, match=r"make keys with `patchedge keygen` and set security\.secret_key"):
-        device.parse({**MINIMAL, **opened})
-    read = device.parse({**MINIMAL, **opened, "security": KEYS})
+        parse({**MINIMAL, **opened})
+    read = parse({**MINIMAL, **opened, "security": KEYS})
     assert getattr(read, section).bind == "tcp://0.0.0.0:5558"
     assert not getattr(read, section).insecure
-    by_path = device.parse({**MINIMAL, "events": {"bind": "ipc:///run/x"}, "security": KEYS})
+    by_path = parse({**MINIMAL, "events": {"bind": "ipc:///run/x"}, "security": KEYS})
     assert by_path.security.clients == "clients"
 
 
 def test_keys_do_not_open_the_metrics() -> None:
     """Figures go over plain HTTP: keys change nothing for them."""
     with pytest.raises(SettingsError, match=r"metrics\.bind") as caught:
-        device.parse({**MINIMAL, "metrics": {"bind": "0.0.0.0:9456"}, "security": KEYS})
+        parse({**MINIMAL, "metrics": {"bind": "0.0.0.0:9456"}, "security": KEYS})
     assert "keygen" not in str(caught.value)
 
 
@@ -136,21 +137,21 @@ def test_keys_come_together(missing: str) -> None:
     """Half of the keys is a mistake that is named."""
     half = {name: path for name, path in KEYS.items() if name != missing}
     with pytest.raises(SettingsError, match=rf"key `security\.{missing}` is missing; set both"):
-        device.parse({**MINIMAL, "security": half})
+        parse({**MINIMAL, "security": half})
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:9456", "192.168.1.4:9456", "eth0:9456", "[::]:9456"])
 def test_open_metrics_must_be_asked_for(bind: str) -> None:
     """Figures beyond this machine are refused unless `insecure` is set."""
     with pytest.raises(SettingsError, match=r"set metrics\.insecure"):
-        device.parse({**MINIMAL, "metrics": {"bind": bind}})
-    assert device.parse({**MINIMAL, "metrics": {"bind": bind, "insecure": True}}).metrics.bind == bind
+        parse({**MINIMAL, "metrics": {"bind": bind}})
+    assert parse({**MINIMAL, "metrics": {"bind": bind, "insecure": True}}).metrics.bind == bind
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "localhost:9456", "[::1]:9456"])
 def test_local_metrics_need_no_permission(bind: str) -> None:
     """Figures on a loopback address are not open to the network."""
-    assert device.parse({**MINIMAL, "metrics": {"bind": bind}}).metrics.bind == bind
+    assert parse({**MINIMAL, "metrics": {"bind": bind}}).metrics.bind == bind
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_local_metrics_need_no_permission(bind: str) -> None:
 )
 def test_local_bind_needs_no_permission(bind: str) -> None:
     """Loopback addresses and ipc are not open to the network."""
-    assert device.parse({**MINIMAL, "events": {"bind": bind}}).events.bind == bind
+    assert parse({**MINIMAL, "events": {"bind": bind}}).events.bind == bind
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
@@ -167,7 +168,7 @@ def test_another_encoding_is_named(tmp_path: Path, name: str, encoding: str) -> 
     """A file that an editor has saved in another encoding than UTF-8 says so, in place of a codec's words."""
     (tmp_path / name).write_bytes("# für\n".encode(encoding))
     with pytest.raises(SettingsError, match=r"is not UTF-8 text; save it as UTF-8"):
-        device.read_file(str(tmp_path / name))
+        read_file(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
@@ -189,5 +190,5 @@ def test_unreadable_file_is_a_settings_error(tmp_path: Path, name: str, text: st
     if text is not None:
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(SettingsError, match=name) as caught:
-        device.read_file(str(tmp_path / name))
+        read_file(str(tmp_path / name))
     assert "\n" not in str(caught.value)

@@ -15,10 +15,12 @@ from hypothesis import settings as no_deadline
 from hypothesis import strategies as some
 
 from edge_config.errors import SettingsError
-from edge_config.settings import bridge, device, profiles
-from edge_config.settings.conflicts import overlap
+from edge_config.settings import bridge, profiles
+from edge_config.settings.checks import overlap
 from edge_config.settings.device import Settings
+from edge_config.settings.parse import parse
 from edge_config.settings.problems import look, words
+from edge_config.settings.reading import read_file
 from export.options import Options, read_options
 
 MINIMAL = {"bundle": "line.bundle", "cameras": {"top": {"source": 0}}}
@@ -80,7 +82,7 @@ SAID_TOML = [
 def mistakes(file: Path) -> list[str]:
     """Read settings as `check` does, and return what is said."""
     with pytest.raises(SettingsError) as caught:
-        device.parse(device.read_file(str(file), tell_later=True), str(file))
+        parse(read_file(str(file), tell_later=True), str(file))
     return str(caught.value).splitlines()
 
 
@@ -124,7 +126,7 @@ def test_key_that_is_there_twice_is_an_error(tmp_path: Path, name: str, text: st
     """At every level, in YAML and in TOML, for every reader of settings: one of the two would be lost."""
     (tmp_path / name).write_text(text)
     with pytest.raises(SettingsError, match="there twice") as caught:
-        device.read_file(str(tmp_path / name))
+        read_file(str(tmp_path / name))
     assert str(caught.value).startswith(f"{tmp_path / name}:{line}: ")
 
 
@@ -133,7 +135,7 @@ def test_what_is_merged_may_be_said_otherwise(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "bundle: a\ncameras:\n  top: &all {source: 0, max_age_ms: 50}\n  side: {<<: *all, source: 1}\n"
     )
-    read = device.parse(device.read_file(str(tmp_path / "s.yaml")))
+    read = parse(read_file(str(tmp_path / "s.yaml")))
     assert (read.cameras["side"].source, read.cameras["side"].max_age_ms) == (1, 50)
 
 
@@ -153,7 +155,7 @@ def test_what_is_merged_may_be_said_otherwise(tmp_path: Path) -> None:
 def test_settings_that_do_not_go_together_are_found(change: dict[str, Any], key: str) -> None:
     """Two sockets at one address, and two cameras that are one device, are a mistake before anything is opened."""
     with pytest.raises(SettingsError, match=re.escape(f"key `{key}`: ")):
-        device.parse({**MINIMAL, **change})
+        parse({**MINIMAL, **change})
 
 
 @pytest.mark.parametrize(
@@ -171,7 +173,7 @@ def test_settings_that_do_not_go_together_are_found(change: dict[str, Any], key:
 )
 def test_settings_that_go_together_are_taken(change: dict[str, Any]) -> None:
     """Free ports, another address, streams and files for several cameras are no conflict."""
-    device.parse({**MINIMAL, **change})
+    parse({**MINIMAL, **change})
 
 
 def test_addresses_overlap_either_way_round() -> None:
@@ -249,7 +251,7 @@ def test_mistakes_are_those_of_msgspec(seed: Any, value: Any) -> None:
 def test_profiles_of_the_program_have_no_key_twice() -> None:
     """The packaged profiles are read as strictly as settings."""
     for name in profiles.all_profiles():
-        device.read_file(str(Path(profiles.__file__).parent / "profiles" / f"{name}.yaml"))
+        read_file(str(Path(profiles.__file__).parent / "profiles" / f"{name}.yaml"))
 
 
 def test_file_of_fit_is_read_as_strictly(tmp_path: Path) -> None:
@@ -269,7 +271,7 @@ def test_bridge_tells_all_too(tmp_path: Path) -> None:
         "mqtt: {host: 'bro ker', prot: 1}\nname: x y\n"
     )
     with pytest.raises(SettingsError) as caught:
-        bridge.parse(device.read_file(str(tmp_path / "bridge.yaml"), tell_later=True), "bridge.yaml")
+        bridge.parse(read_file(str(tmp_path / "bridge.yaml"), tell_later=True), "bridge.yaml")
     said = str(caught.value).splitlines()
     assert [line.split(":")[1] for line in said] == ["2", "3", "4", "4", "5"]
     assert not any(PATTERN_SIGNS.search(line) for line in said)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from edge_config.errors import SettingsError
-from edge_config.settings import csi, device, profiles
+from edge_config.settings import csi, profiles
+from edge_config.settings.parse import parse
 from edge_config.settings.sections import Capture, Provider
 
 MINIMAL: dict[str, Any] = {"bundle": "line.bundle", "cameras": {"top": {"source": 0}}}
@@ -45,7 +46,7 @@ def test_device_gets_the_profile_of_its_kind(tmp_path: Path, machine: str, name:
 @pytest.mark.parametrize("name", profiles.all_profiles())
 def test_every_profile_makes_valid_settings(name: str) -> None:
     """No profile has a key or a value that the settings do not take, and all end with the CPU."""
-    read = device.parse({**MINIMAL, "profile": name})
+    read = parse({**MINIMAL, "profile": name})
     assert read.profile == name
     assert read.providers[-1].name == "CPUExecutionProvider"
     assert read.budget_ms
@@ -54,7 +55,7 @@ def test_every_profile_makes_valid_settings(name: str) -> None:
 def test_what_the_user_sets_goes_over_the_profile() -> None:
     """A value of the user stands; those beside it, in the same section too, are the profile's."""
     mine = {"threads": 1, "degrade": {"hot_c": 91}, "providers": ["CPUExecutionProvider"]}
-    read = device.parse({**MINIMAL, "profile": "jetson-orin", **mine})
+    read = parse({**MINIMAL, "profile": "jetson-orin", **mine})
     assert (read.threads, read.degrade.hot_c, read.degrade.cool_c) == (1, 91, 84)
     assert [provider.name for provider in read.providers] == ["CPUExecutionProvider"]
     assert read.budget_ms == 33
@@ -62,7 +63,7 @@ def test_what_the_user_sets_goes_over_the_profile() -> None:
 
 def test_without_a_profile_nothing_is_set() -> None:
     """`none` leaves every default as it is."""
-    read = device.parse({**MINIMAL, "profile": "none"})
+    read = parse({**MINIMAL, "profile": "none"})
     assert (read.profile, read.budget_ms, read.capture.csi) == ("none", None, "")
 
 
@@ -93,7 +94,7 @@ def test_without_a_profile_nothing_is_set() -> None:
 def test_mistakes_are_said_in_one_line(change: dict[str, Any], said: str) -> None:
     """What is wrong names its key, and what would be right."""
     with pytest.raises(SettingsError) as caught:
-        device.parse({**MINIMAL, **change}, where="s.yaml")
+        parse({**MINIMAL, **change}, where="s.yaml")
     assert said in str(caught.value)
     assert str(caught.value).startswith("s.yaml: ")
 
@@ -101,7 +102,7 @@ def test_mistakes_are_said_in_one_line(change: dict[str, Any], said: str) -> Non
 def test_csi_camera_becomes_the_pipeline_of_the_device() -> None:
     """Sensor and sizes are filled in, and what the source says goes over what the profile says."""
     cameras = {"a": {"source": "csi://1?width=640&height=480"}, "b": {"source": "clip.avi"}}
-    read = device.parse({**MINIMAL, "profile": "jetson-orin", "cameras": cameras})
+    read = parse({**MINIMAL, "profile": "jetson-orin", "cameras": cameras})
     source = str(read.cameras["a"].source)
     assert source.startswith("gst:nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),width=640,height=480,")
     assert "framerate=30/1" in source
@@ -120,6 +121,6 @@ def test_nothing_is_smuggled_into_a_pipeline(source: str) -> None:
 def test_names_and_options_of_providers_may_stand_side_by_side() -> None:
     """A provider is its name, or its name with options."""
     given = [{"name": "CUDAExecutionProvider", "options": {"device_id": 0}}, "CPUExecutionProvider"]
-    read = device.parse({**MINIMAL, "providers": given})
+    read = parse({**MINIMAL, "providers": given})
     wanted = (Provider(name="CUDAExecutionProvider", options={"device_id": 0}), Provider(name="CPUExecutionProvider"))
     assert read.providers == wanted

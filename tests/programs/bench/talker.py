@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from edge_config.settings import device
+from edge_config.settings.parse import parse
 from runtime.alerts.camera_state import Watched
 from runtime.app.answers import Answers
 from runtime.events import Asked
@@ -46,7 +46,7 @@ def main(folder: str) -> None:
         "journal": {"path": f"{folder}/journal.sqlite"},
     }
     with ExitStack() as stack:
-        wire = open_wire(device.parse(tree), inbox.put, stack)
+        wire = open_wire(parse(tree), inbox.put, stack)
         camera = Watched("cam1", wire.outbox, EVERY_RUN)
         camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
         camera.connect("live", "delivers pictures")

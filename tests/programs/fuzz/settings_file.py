@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from edge_config.errors import PatchedgeError
-from edge_config.settings import device
+from edge_config.settings.parse import parse
+from edge_config.settings.reading import read_file
 from tests.programs.fuzz import small
 from tests.programs.fuzz.mutate import mutate_json
 
@@ -42,7 +43,7 @@ def check(data: bytes) -> None:
     file = small.scratch() / ("s.toml" if data[:1] and data[0] % 2 else "s.yaml")
     file.write_bytes(data[1:])
     with contextlib.suppress(PatchedgeError):
-        device.parse(device.read_file(str(file)), str(file))
+        parse(read_file(str(file)), str(file))
 
 
 def mutate(data: bytes, seed: int) -> bytes:

@@ -20,10 +20,11 @@ def main(path: str, parent: str) -> int:
     die_with_parent(int(parent))
     termination = Termination()  # before the imports below: some start threads, which inherit what is blocked
 
-    from edge_config.settings import device
+    from edge_config.settings.parse import parse
+    from edge_config.settings.reading import read_file
     from runtime.app.serve import serve
 
-    return serve(device.parse(device.read_file(path), path), termination, grab=GRAB)
+    return serve(parse(read_file(path), path), termination, grab=GRAB)
 
 
 if __name__ == "__main__":

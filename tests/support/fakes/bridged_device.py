@@ -16,7 +16,7 @@ from typing import Any
 
 from edge_config.settings import bridge
 from edge_config.settings.bridge import Bridge, Device
-from edge_config.settings.device import read_file
+from edge_config.settings.reading import read_file
 from edge_config.wire import messages as message
 from edge_config.wire.messages import AlertMessage, AnyMessage, HealthMessage, Kind, Part, ScoreMessage, StateMessage
 from runtime.bridge.serve import forward, forward_until_signal, make_sinks
