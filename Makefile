@@ -41,11 +41,12 @@ $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scor
 test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch that torchvision matches
 	$(TIMM)/bin/python -m pytest tests/network/test_timm.py
 
-lint: setup  ## ruff, mypy (strict) and import-linter
+lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of modules and folders
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.programs.house
 
 format: setup  ## let ruff format the code
 	$(BIN)/ruff format .

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge_config.settings.device import Settings
+from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Alerts
 from runtime.app.settings_reload import Rereading, needing_restart
@@ -20,7 +21,7 @@ from tests.support.fakes.parts import OLD, Feed, Parts
 ENOUGH_S = 20.0
 
 
-def parse(**changes: Any) -> Settings:
+def parsed(**changes: Any) -> Settings:
     tree: dict[str, Any] = {"bundle": "a.bundle", "cameras": {"top": {"source": 0}, "side": {"source": 1}}}
     return parse(tree | changes)
 
@@ -42,13 +43,13 @@ def cameras(**of_top: Any) -> dict[str, Any]:
 )
 def test_what_needs_a_restart_is_named_without_its_value(changes: dict[str, Any], keys: list[str]) -> None:
     """Every key that differs is named, but for alerts, which count at once; no value, which may be a secret."""
-    found = [key.removeprefix("cameras.") for key in needing_restart(parse(), parse(**changes))]
+    found = [key.removeprefix("cameras.") for key in needing_restart(parsed(), parsed(**changes))]
     assert sorted(found) == sorted(keys)
 
 
 def read(path: Path) -> SettingsRead:
     told: SimpleQueue[SettingsRead] = SimpleQueue()
-    Rereading(parse(), lambda: parse(read_file(str(path)), str(path)), told.put).begin()
+    Rereading(parsed(), lambda: parse(read_file(str(path)), str(path)), told.put).begin()
     return told.get(timeout=ENOUGH_S)
 
 

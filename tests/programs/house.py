@@ -1,0 +1,61 @@
+"""Limits on the size of modules and folders, held by `make lint`: what outgrows them is split by idea.
+
+Arrows between rooms and import cycles are import-linter's: see `pyproject.toml`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("edge_config", "runtime", "export")
+MAX_LINES = 300
+MAX_MODULES = 16
+VERBS = ("runtime/cli", "export/cli")
+"""A module for each verb of the command line: as many as there are."""
+
+TO_SPLIT = frozenset(
+    {
+        "edge_config/bundle/manifest.py",
+        "edge_config/wire/requests.py",
+        "export/evaluation/evaluate.py",
+        "export/fit.py",
+        "export/pictures/survey.py",
+        "runtime/app/oversight.py",
+        "runtime/camera/diagnosis/diagnose.py",
+        "runtime/camera/feed.py",
+        "runtime/camera/process.py",
+        "runtime/camera/sources.py",
+        "runtime/client/follower.py",
+        "runtime/clips/clip.py",
+        "runtime/inference/engine.py",
+        "runtime/inference/load.py",
+        "runtime/inference/stages.py",
+        "runtime/journal/recorder.py",
+        "runtime/messaging/control_socket.py",
+        "runtime/tools/bench.py",
+    }
+)
+"""Too long, and being split."""
+
+
+def too_large(root: Path) -> Iterator[str]:
+    """Return a line for each module and folder of the packages that is over its limit."""
+    for package in PACKAGES:
+        for folder in (root / package, *(path for path in (root / package).rglob("*") if path.is_dir())):
+            modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+            where = folder.relative_to(root).as_posix()
+            if len(modules) > MAX_MODULES and where not in VERBS:
+                yield f"{where}: {len(modules)} modules, at most {MAX_MODULES}"
+            for path in modules:
+                lines = path.read_text(encoding="utf-8").count("\n")
+                if lines > MAX_LINES and path.relative_to(root).as_posix() not in TO_SPLIT:
+                    yield f"{path.relative_to(root).as_posix()}: {lines} lines, at most {MAX_LINES}"
+
+
+if __name__ == "__main__":
+    found = list(too_large(ROOT))
+    print("\n".join(found) or "no module and no folder is too large")
+    sys.exit(bool(found))
