@@ -13,7 +13,7 @@ from edge_config.errors import PatchedgeError, TargetExists
 from edge_config.saving import writing
 
 NAME = "demo"
-HELP = "make a sample camera clip with its normal pictures and its truth; play it with --run"
+HELP = "make a sample camera clip with normal pictures and truth; play it with --run"
 
 MISSED = 1
 """Exit code where --run missed an object or raised a false alert."""

@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=Path, metavar="PATH", help="for a list: folder of its frames, or their video")
     parser.add_argument("--masks", type=Path, metavar="DIR", help="for a list: folder of its masks")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help=f"where {FIGURES} and {PAGE} are written, or replaced (NAME-evaluation)"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"where {FIGURES} and {PAGE} are written, or replaced (default: NAME-evaluation)",
     )
     parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")

@@ -9,15 +9,19 @@ from runtime.cli.interrupt import interrupted
 
 try:
     from export.cli import demo, evaluate, fit, recalibrate, sign, signing_key
-    from runtime.cli.app import run_app
+    from runtime.cli.app import Verbs, run_app
 except KeyboardInterrupt:  # imports take a second, and several on a small device
     sys.exit(interrupted("patchedge-export"))
 
-VERBS = (fit, evaluate, recalibrate, demo, signing_key, sign)
+VERBS: Verbs = {
+    "Learn": (fit, recalibrate),
+    "Judge": (evaluate, demo),
+    "Carry": (signing_key, sign),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `patchedge-export` and give its exit code."""
+    """Run `patchedge-export` and return its exit code."""
     description = "Learn from normal pictures and make a bundle."
     return run_app("patchedge-export", description, "cpu,export", VERBS, argv)
 

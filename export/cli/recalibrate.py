@@ -9,7 +9,7 @@ from pathlib import Path
 from runtime.cli.arguments import between, whole
 
 NAME = "recalibrate"
-HELP = "make a bundle with a new threshold from new normal pictures; graph and bank stay as they are"
+HELP = "make a bundle with a new threshold from new normal pictures; the rest stays"
 
 _FORCE = "replace a bundle that is there, and take a threshold that would miss the bundle's golden fault"
 
@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="it is not touched")
     parser.add_argument("--images", type=Path, required=True, metavar="PATH", help="new normal pictures, or a video")
     parser.add_argument("--out", type=Path, required=True, metavar="NAME.bundle", help="where to write the new bundle")
-    parser.add_argument("--alpha", type=between(0, 1), metavar="RATE", help="wanted false-alarm rate; else as before")
+    parser.add_argument(
+        "--alpha", type=between(0, 1), metavar="RATE", help="wanted false-alarm rate (default: as before)"
+    )
     parser.add_argument("--max-images", type=whole(1, 10**9), metavar="N", help="take N pictures, spread evenly")
     parser.add_argument("--skip-bad", action="store_true", help="pass over pictures that cannot be read")
     parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 NAME = "signing-key"
-HELP = "make a pair of keys to sign bundles with: NAME.key, which is secret, and NAME.pub for the devices"
+HELP = "make a key pair to sign bundles: NAME.key, which is secret, NAME.pub for devices"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,12 +14,12 @@ by `alert_id`, `epoch` and `seq`.
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from edge_config.installed import version
 from edge_config.wire.messages import AnyMessage, State
 
 ONLINE: Final = b"online"
@@ -88,7 +88,7 @@ def discovery(topics: Topics, root: str, device: str, camera: str, entity: Entit
             "manufacturer": "patchedge",
             "model": "camera",
         },
-        "origin": {"name": "patchedge bridge", "sw_version": _version()},
+        "origin": {"name": "patchedge bridge", "sw_version": version() or ""},
         "availability": [
             {"topic": topics.bridge_status, "payload_available": "online", "payload_not_available": "offline"},
             {"topic": topics.device_status(device), "payload_available": "online", "payload_not_available": "offline"},
@@ -121,10 +121,3 @@ def _of_entity(topics: Topics, device: str, camera: str, entity: Entity) -> dict
             "entity_category": "diagnostic",
         }
     return {"state_topic": topic, "value_template": "{{ value_json.score }}", "state_class": "measurement"}
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("patchedge")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder of sources
-        return ""

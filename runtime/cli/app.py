@@ -1,4 +1,4 @@
-"""What all verbs share: arguments, errors as one line, exit codes.
+"""What every verb shares: the parser and its help, errors as one line, exit codes.
 
 A verb is a module with NAME, HELP, `add_arguments(parser)` and `run(args) -> exit code`.
 """
@@ -12,12 +12,13 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
-from edge_config.errors import MissingExtra, PatchedgeError
+from edge_config.errors import MissingExtra, PatchedgeError, UsageError
+from edge_config.installed import version
 from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
 from runtime.cli.inherited import settle
@@ -29,10 +30,7 @@ _OWN = {"edge_config", "runtime", "export"}
 
 
 class Verb(Protocol):
-    """A module of this folder or of `export.cli`.
-
-    One that says by itself how it gets on has a constant TALKS that is true; of the others it is told.
-    """
+    """A module of this folder or of `export.cli`; one that shows its own progress has a constant TALKS that is true."""
 
     NAME: str
     HELP: str
@@ -42,18 +40,22 @@ class Verb(Protocol):
         ...
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it, and give the exit code."""
+        """Do it, and return the exit code."""
         ...
 
 
-def run_app(prog: str, description: str, extra: str, verbs: Sequence[Verb], argv: Sequence[str] | None) -> int:
+Verbs = Mapping[str, Sequence[Verb]]
+"""Purpose, such as "Run" -> the verbs that serve it."""
+
+
+def run_app(prog: str, description: str, extra: str, verbs: Verbs, argv: Sequence[str] | None) -> int:
     """Parse the arguments, run the verb, and turn an error that a user can cause into one line.
 
     Args:
         prog: name of the command.
         description: what it is for.
         extra: the extra of the distribution that its verbs need.
-        verbs: its verbs.
+        verbs: its verbs, by purpose.
         argv: the arguments; None takes those of the process.
 
     Returns:
@@ -96,6 +98,12 @@ def _run(prog: str, parser: argparse.ArgumentParser, argv: Sequence[str] | None)
     except SystemExit:  # --help
         sys.stdout.flush()
         raise
+    if args.show_version:
+        print(f"{prog} {version() or 'is not installed: run from a folder of sources'}", flush=True)
+        return 0
+    if args.verb is None:
+        parser.print_help(sys.stderr)
+        return UsageError.exit_code
     with memory_named(), nullcontext() if args.talks else ticking(f"{prog} {args.verb}"):
         code = int(args.run(args))
     sys.stdout.flush()
@@ -113,21 +121,49 @@ def _close_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def build_parser(prog: str, description: str, verbs: Sequence[Verb]) -> argparse.ArgumentParser:
-    """Return the parser of a command: of what it gives, `run` is the verb's."""
-    parser = _Parser(prog=prog, description=description)
-    choices = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in verbs:
-        sub = choices.add_parser(
-            verb.NAME, help=verb.HELP, description=verb.HELP, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+def build_parser(prog: str, description: str, verbs: Verbs) -> argparse.ArgumentParser:
+    """Return the parser of a command; `run` of what it returns is the verb's."""
+    parser = _Parser(
+        prog=prog,
+        usage=f"{prog} [-h] [--version] VERB ...",
+        description=description,
+        epilog=_overview(prog, verbs),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", dest="show_version", action="store_true", help="show the version and exit")
+    parser.set_defaults(verb=None)
+    choices = parser.add_subparsers(metavar="VERB", prog=prog, help=argparse.SUPPRESS)
+    for verb in (verb for group in verbs.values() for verb in group):
+        sub = choices.add_parser(verb.NAME, description=verb.HELP)
         verb.add_arguments(sub)
         sub.set_defaults(run=verb.run, verb=verb.NAME, talks=getattr(verb, "TALKS", False))
     return parser
 
 
+def _overview(prog: str, verbs: Verbs) -> str:
+    """Return the verbs by purpose, one line each."""
+    width = max(len(verb.NAME) for group in verbs.values() for verb in group)
+    lines = []
+    for purpose, group in verbs.items():
+        lines += [f"{purpose}:", *(f"  {verb.NAME:<{width}}  {verb.HELP}" for verb in group), ""]
+    return "\n".join([*lines, f"`{prog} VERB --help` shows the options of a verb."])
+
+
+class _Help(argparse.HelpFormatter):
+    """Shows the default of each option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        none = (None, False, argparse.SUPPRESS)
+        if not action.help or any(action.default is one for one in none) or action.default == []:
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
 class _Parser(argparse.ArgumentParser):
-    """Its errors quote arguments, and one may be the URL of a camera."""
+    """Its errors quote arguments, and one may be the URL of a camera: they are shown without secrets."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> NoReturn:
         super().error(scrub(message))

@@ -12,7 +12,7 @@ from runtime.cli.following import add_keys, keys_of
 from runtime.cli.silence import asking
 
 NAME = "ask"
-HELP = "send a request to a running device, such as status, pause, configure or picture, and print its reply"
+HELP = "send a request, such as status or pause, to a running device, and print its reply"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from runtime.cli import of_settings
+from runtime.cli import overlay
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from runtime.scoring.scorer import Scorer
 
 NAME = "check"
-HELP = "check settings and their bundles, or a bundle: score its golden frames here, and compare with the exporter"
+HELP = "check settings and bundles: score the golden frames here, compare with the exporter"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    of_settings.add_arguments(parser)
+    overlay.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from runtime.inference.load import load_and_check
     from runtime.process.threads import limit_threads
 
-    settings, paths = of_settings.read(args)
+    settings, paths = overlay.read(args)
     threads, reports, good = limit_threads(settings.threads), [], True
     blind: list[Problem] = []
     for path in paths:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from runtime.cli import of_settings
+from runtime.cli import overlay
 from runtime.process.progress import GAUGE
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runtime.doctor.finding import Finding
 
 NAME = "doctor"
-HELP = "look at the device and its software: what is well, what is not, and what to do about it"
+HELP = "examine the device and its software: what is well, what is not, how to mend it"
 
 _WIDTH = 118
 _INDENT = 22
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--bundle", metavar="DIR", help="also load this bundle, on each provider")
     parser.add_argument("--config", metavar="FILE", help="look at what these settings name: bundles, cameras, places")
-    of_settings.add_trust_arguments(parser)
+    overlay.add_trust_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print all findings as one JSON object")
 
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings, wrong = _settings(args)
     configured = args.config is not None and not wrong
-    bundles = of_settings.bundles(settings) if configured else []
+    bundles = overlay.bundles(settings) if configured else []
     if args.bundle is not None and args.bundle not in bundles:
         bundles.append(args.bundle)
     page = {"settings": wrong or [Finding("settings", "ok", f"{args.config}, whole")]} if args.config else {}
@@ -61,15 +61,13 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, list[Finding]]:
     from edge_config.settings.reading import read_file
     from runtime.doctor.finding import Finding
 
-    tree = of_settings.of_bundle(args.bundle or "none")
-    of_settings.lay_trust(tree, args)
-    default = parse(tree, where="command line")
+    tree = overlay.of_one_camera(bundle=args.bundle or "none")
+    default = parse(overlay.lay_over(tree, overlay.trust(args)), where=overlay.COMMAND_LINE)
     if args.config is None:
         return default, []
     try:
         tree = read_file(args.config, tell_later=True)
-        of_settings.lay_trust(tree, args)
-        return parse(tree, where=args.config), []
+        return parse(overlay.lay_over(tree, overlay.trust(args)), where=args.config), []
     except SettingsError as error:
         return default, [Finding.of("settings", one) for one in (error, *error.more)]
 

@@ -10,7 +10,7 @@ from runtime.cli.following import add_keys, keys_of
 from runtime.cli.silence import asking
 
 NAME = "forget"
-HELP = "have a device forget a subscriber's name: nothing is kept for it any more, and another key may take it"
+HELP = "delete a subscriber's name: nothing is kept for it, and another key may take it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

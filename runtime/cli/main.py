@@ -25,16 +25,23 @@ try:
         warm,
         watch,
     )
-    from runtime.cli.app import run_app
+    from runtime.cli.app import Verbs, run_app
 except KeyboardInterrupt:  # imports take a second, and several on a small device
     sys.exit(interrupted("patchedge"))
 
-VERBS = (run, watch, replay, ask, forget, bridge, doctor, probe, record, check, warm, bench, bundle, keygen, schema)
+VERBS: Verbs = {
+    "Learn": (record,),
+    "Run": (run, check, warm, bench),
+    "Watch": (watch, replay, bridge, schema),
+    "Look after": (doctor, probe, ask, forget),
+    "Carry": (bundle, keygen),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `patchedge` and give its exit code."""
-    return run_app("patchedge", "Watch a camera for what it never saw before.", "cpu", VERBS, argv)
+    """Run `patchedge` and return its exit code."""
+    description = "Watch a camera for what it never saw before. `patchedge-export` learns what is normal."
+    return run_app("patchedge", description, "cpu", VERBS, argv)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.cli import overlay
 from runtime.cli.arguments import between
 from runtime.process.progress import GAUGE
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from runtime.tools.probe import Report, Spread
 
 NAME = "probe"
-HELP = "open a camera or URL as the runtime would: sizes, rate, latency, jitter, and a frame"
+HELP = "open a camera or URL as the runtime would: sizes, rate, latency, jitter, a frame"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", metavar="NAME", help="which camera of the settings")
     parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="look for so long")
     parser.add_argument(
-        "--transport", choices=("tcp", "udp"), help="how the pictures of an RTSP camera come (tcp, or as set)"
+        "--transport", choices=("tcp", "udp"), help="how the pictures of an RTSP camera come (default: as set, or tcp)"
     )
     parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the last picture, as .png or .jpg")
@@ -72,27 +73,17 @@ def _camera(args: argparse.Namespace) -> tuple[Camera, str]:
         UsageError: there is not one camera that is meant.
         SettingsError: the settings are wrong.
     """
-    import msgspec
-
     from edge_config.errors import UsageError
     from edge_config.settings.parse import parse
     from edge_config.settings.reading import read_file
 
     if (args.source is None) == (args.config is None) or (args.camera and not args.config):
         raise UsageError("one source is needed", remedy="give SOURCE, or --config FILE and maybe --camera NAME")
-    if args.config is None:
-        tree = {"bundle": "none", "cameras": {"probe": {"source": args.source}}}
-        found = parse(tree, where="command line")
-    else:
-        found = parse(read_file(args.config), where=args.config)
-    name = args.camera or next(iter(found.cameras))
-    if name not in found.cameras or (args.camera is None and len(found.cameras) > 1):
-        names = ", ".join(found.cameras)
-        raise UsageError("which of the cameras is meant", remedy=f"give --camera and one of {names}")
-    camera = found.cameras[name]
-    if args.transport is not None:
-        camera = msgspec.structs.replace(camera, transport=args.transport)
-    return camera, camera.bundle or found.bundle
+    tree = read_file(args.config) if args.config else overlay.of_one_camera("probe", source=args.source)
+    where = args.config or overlay.COMMAND_LINE
+    name = overlay.which_camera(parse(tree, where=where).cameras, args.camera)
+    found = parse(overlay.lay_over(tree, {("cameras", name, "transport"): args.transport}), where=where)
+    return found.cameras[name], found.cameras[name].bundle or found.bundle
 
 
 def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[str, ...]]:

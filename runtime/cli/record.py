@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runtime.cli import overlay
 from runtime.cli.arguments import between, whole
 from runtime.process.progress import GAUGE
 
@@ -42,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     from runtime.tools.record import Record
 
     set_up_logging()
-    tree = {"bundle": "none", "cameras": {"record": {"source": args.source, "transport": args.transport}}}
-    camera = parse(tree, where="command line").cameras["record"]
+    tree = overlay.of_one_camera("record", source=args.source, transport=args.transport)
+    camera = parse(tree, where=overlay.COMMAND_LINE).cameras["record"]
     step = max(1, args.count // _LINES)
 
     def progress(recorded: Recorded) -> None:

@@ -21,7 +21,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="where the device takes requests")
-    parser.add_argument("--kind", action="append", choices=("alert", "state"), help="only these; repeatable")
+    parser.add_argument(
+        "--kind", action="append", choices=("alert", "state"), help="only these; repeatable (default: both)"
+    )
     parser.add_argument("--camera", help="only this camera; also one that the device has no longer")
     parser.add_argument(
         "--since",

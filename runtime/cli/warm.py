@@ -7,19 +7,19 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from runtime.cli import of_settings
+from runtime.cli import overlay
 
 if TYPE_CHECKING:
     from edge_config.settings.device import Settings
 
 NAME = "warm"
-HELP = "load the bundles once: engines of TensorRT are built and kept, and the golden frames are run"
+HELP = "load the bundles once: build and keep TensorRT engines, run the golden frames"
 TALKS = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    of_settings.add_arguments(parser)
+    overlay.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from runtime.process.progress import ticking
     from runtime.process.threads import limit_threads
 
-    settings, paths = of_settings.read(args)
+    settings, paths = overlay.read(args)
     threads = limit_threads(settings.threads, blas=1)
     for path in paths:
         began = time.monotonic()

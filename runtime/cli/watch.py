@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", help="print every alert once for this name, over restarts: what is printed is acknowledged"
     )
     parser.add_argument(
-        "--kind", action="append", choices=("score", "alert", "state", "health"), help="only these; repeatable"
+        "--kind",
+        action="append",
+        choices=("score", "alert", "state", "health"),
+        help="only these; repeatable (default: score, alert, state)",
     )
     parser.add_argument("--device", help="only this device")
     parser.add_argument("--camera", help="only this camera (with --device)")

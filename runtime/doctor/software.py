@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 from collections.abc import Callable, Iterator
 
+from edge_config.installed import version
 from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Finding
 
@@ -38,11 +38,11 @@ _INSTALL = "pip install 'patchedge[cpu]'"
 
 def python() -> Finding:
     """Say which Python this is, and the version of patchedge."""
-    own, version = _version("patchedge") or "not installed", platform.python_version()
+    own, running = version() or "not installed", platform.python_version()
     where = "" if sys.prefix == sys.base_prefix else f" in {sys.prefix}"
     libc = " ".join(platform.libc_ver()).strip()
-    data = {"python": version, "patchedge": own, "libc": libc, "prefix": sys.prefix}
-    return Finding("python", "ok", f"{version}{where}; patchedge {own}; {libc or 'no glibc'}", data=data)
+    data = {"python": running, "patchedge": own, "libc": libc, "prefix": sys.prefix}
+    return Finding("python", "ok", f"{running}{where}; patchedge {own}; {libc or 'no glibc'}", data=data)
 
 
 def packages(run: Callable[[str], Answer] | None = None) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def packages(run: Callable[[str], Answer] | None = None) -> Iterator[Finding]:
     versions = {}
     for name, code in _USES.items():
         answer = run(f"{code}; print('null')")
-        versions[name] = next(filter(None, map(_version, _NAMES.get(name, (name,)))), None) or "of the system"
+        versions[name] = next(filter(None, map(version, _NAMES.get(name, (name,)))), None) or "of the system"
         if answer.illegal:
             remedy = _REBUILD if name == "hnswlib" else _OTHER_WHEEL
             yield Finding(
@@ -63,16 +63,9 @@ def packages(run: Callable[[str], Answer] | None = None) -> Iterator[Finding]:
             )
         elif answer.problem:
             yield Finding(name, "fail", f"cannot be used ({answer.problem})", _INSTALL)
-    says = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "patchedge's loops")
+    says = ", ".join(f"{name} {found}" for name, found in versions.items() if name != "patchedge's loops")
     yield Finding("packages", "ok", says, data=versions)
 
 
 def _with_our_path(code: str) -> str:
     return f"import sys; sys.path[:] = {sys.path!r}; {code}"
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -5,7 +5,6 @@ Verbs cost some microseconds and wait for nothing but each other; `text` may be 
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -13,6 +12,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from edge_config.installed import version
 from edge_config.wire.messages import TYPES, JournalState, State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -74,7 +74,7 @@ class Metrics:
         self._build = self._gauge("build_info", "1 for the version that runs.", "version")
         self.machine(None, None)
         self._journal.set(1)
-        self._build.labels(_version()).set(1)
+        self._build.labels(version() or "not installed").set(1)
         self._begin(list(cameras))
 
     def captured(self, camera: str, t_capture_ns: int, count: int = 1) -> None:
@@ -194,10 +194,3 @@ class Metrics:
 
     def _gauge(self, name: str, said: str, *labels: str) -> Gauge:
         return Gauge(f"patchedge_{name}", said, labels, registry=self._registry)
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("patchedge")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder of sources
-        return "not installed"

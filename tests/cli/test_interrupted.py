@@ -61,11 +61,11 @@ def test_interrupt_that_a_library_makes_an_import_error_of(capsys: pytest.Captur
     verb = Importing()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
     try:
-        assert run_app("patchedge", "", "cpu", [verb], ["import"]) == INTERRUPTED
+        assert run_app("patchedge", "", "cpu", {"Run": [verb]}, ["import"]) == INTERRUPTED
         assert capsys.readouterr().err == "patchedge: interrupted\n"
         verb.interrupt = False
         with pytest.raises(ImportError, match="initialization failed"):
-            run_app("patchedge", "", "cpu", [verb], ["import"])
+            run_app("patchedge", "", "cpu", {"Run": [verb]}, ["import"])
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import edge_config
+import export.cli.main
 import runtime
+import runtime.cli.main
 
 WORKSHOP_ONLY = ("torch", "onnx", "onnxscript", "timm", "sklearn", "skimage", "matplotlib", "tqdm")
 HEAVY = ("numpy", "cv2", "onnxruntime", "hnswlib", "zmq", "torch")
@@ -26,21 +28,8 @@ sys.meta_path.insert(0, Block())
 """
 
 VERBS = {
-    "runtime.cli.main": (
-        "run",
-        "watch",
-        "replay",
-        "bridge",
-        "doctor",
-        "probe",
-        "check",
-        "warm",
-        "bench",
-        "bundle",
-        "keygen",
-        "schema",
-    ),
-    "export.cli.main": ("fit", "evaluate", "recalibrate", "demo", "signing-key", "sign"),
+    main.__name__: [verb.NAME for verbs in main.VERBS.values() for verb in verbs]
+    for main in (runtime.cli.main, export.cli.main)
 }
 
 

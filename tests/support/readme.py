@@ -16,7 +16,7 @@ from runtime.cli.app import build_parser
 
 ROOT = Path(__file__).parents[2]
 VERBS = {"patchedge": runtime.cli.main.VERBS, "patchedge-export": export.cli.main.VERBS}
-OWNER = {verb.NAME: command for command, verbs in VERBS.items() for verb in verbs}
+OWNER = {verb.NAME: command for command, groups in VERBS.items() for verbs in groups.values() for verb in verbs}
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n`]*)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`]+)`")
