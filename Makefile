@@ -9,8 +9,9 @@ PEERS ?= build/peers
 DATA ?= ../shared/data
 MINUTES ?= 10
 READER ?= all
+WORKERS ?= 4
 
-.PHONY: help setup demo test test-pythons test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,8 +27,12 @@ setup: $(VENV)/.installed  ## install everything into .venv
 demo: setup  ## make a sample camera clip, learn, watch it live, and judge what was published
 	$(BIN)/patchedge-export demo $(DEMO) --run --force
 
-test: setup  ## run the tests
-	$(BIN)/python -m pytest
+test: setup  ## run the tests: WORKERS=4 at a time, then one by one those that measure time or memory
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
+	$(BIN)/python -m pytest -m alone
+
+test-quick: setup  ## run the tests that take less than a second each, in a minute
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not alone"
 
 test-pythons: setup  ## install the device half by README's line on each Python from 3.10 to 3.13 that is here, and use it
 	$(BIN)/python -m tests.programs.pythons

@@ -5,15 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
-
-from tqdm import tqdm
+from typing import Any, Protocol, TypeVar
 
 from runtime.process.progress import GAUGE
 
 T = TypeVar("T")
-
-tqdm.monitor_interval = 0  # no thread of its own
 
 
 class Moving(Protocol):
@@ -27,8 +23,8 @@ class Moving(Protocol):
 def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "item") -> Iterable[T]:
     """Show how far it is while `items` are walked; `unit` is in the singular."""
     if sys.stderr.isatty():
-        bar: Iterable[T] = tqdm(items, desc=f"{what:<16}", total=total, unit=f" {unit}", leave=True)
-        return bar
+        shown: Iterable[T] = _bar(what, total, unit, items)
+        return shown
     return _told(items, what, total if total is not None else len(items) if isinstance(items, Sized) else None, unit)
 
 
@@ -36,11 +32,18 @@ def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: s
 def bar(what: str, total: int, unit: str) -> Iterator[Moving]:
     """Show a bar that is moved by hand, inside a `with`, by its `update(n)`."""
     if sys.stderr.isatty():
-        with tqdm(desc=f"{what:<16}", total=total, unit=f" {unit}", leave=True) as moving:
+        with _bar(what, total, unit) as moving:
             yield moving
     else:
         with GAUGE.stage(what, total, _plural(unit)) as stage:
             yield stage
+
+
+def _bar(what: str, total: int | None, unit: str, items: Iterable[Any] | None = None) -> Any:
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0  # no thread of its own
+    return tqdm(items, desc=f"{what:<16}", total=total, unit=f" {unit}", leave=True)
 
 
 def _told(items: Iterable[T], what: str, total: int | None, unit: str) -> Iterator[T]:

@@ -1,26 +1,54 @@
-"""What tests share: the tiny bundle, and a look for threads that a test left behind."""
+"""What tests share: markers, the tiny bundle, and a look for threads that a test left behind."""
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.tiny import make_bundle
+from tests.support.workshop import needs_workshop
 
 for _number in signal.valid_signals():  # what `make test &` and nohup ignore would be ignored by all that tests start
     if signal.getsignal(_number) == signal.SIG_IGN and _number not in {signal.SIGPIPE, signal.SIGXFSZ}:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
+hypothesis.settings.register_profile("no deadline", deadline=None)  # other tests run at the same time
+hypothesis.settings.load_profile("no deadline")
+
 _states = itertools.count()
 
 THREAD_END_S = 5.0
 """A thread that was told to end and has not after so long is a leak."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out, on a device, what needs the packages of the workshop."""
+    on_device = importlib.util.find_spec("torch") is None
+    return (on_device and collection_path.suffix == ".py" and needs_workshop(collection_path)) or None
+
+
+def pytest_itemcollected(item: pytest.Function) -> None:
+    """Mark what needs the workshop; keep tests that share a fixture of their module in one process of pytest-xdist."""
+    if needs_workshop(item.path):
+        item.add_marker(pytest.mark.torch)
+    fixtures = [definition for found in item._fixtureinfo.name2fixturedefs.values() for definition in found]
+    if any(one.scope in {"module", "class"} and one.baseid for one in fixtures):
+        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests where several processes share the tests, so that all end at about the same time."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,10 @@ import edge_config
 import export.cli.main
 import runtime
 import runtime.cli.main
+from tests.support.workshop import PACKAGES, needs_workshop, without
 
-WORKSHOP_ONLY = ("torch", "onnx", "onnxscript", "timm", "sklearn", "skimage", "matplotlib", "tqdm")
+TESTS = Path(__file__).parents[1]
 HEAVY = ("numpy", "cv2", "onnxruntime", "hnswlib", "zmq", "torch")
-
-BLOCK = f"""
-import sys
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {WORKSHOP_ONLY!r}:
-            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
-sys.meta_path.insert(0, Block())
-"""
 
 VERBS = {
     main.__name__: [verb.NAME for verbs in main.VERBS.values() for verb in verbs]
@@ -37,6 +29,15 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 
+def test_tests_that_are_not_marked_torch_need_no_workshop() -> None:
+    """Where torch, onnx and their like cannot be imported, all test modules that are not marked `torch` still load."""
+    modules = [str(path) for path in sorted(TESTS.rglob("test_*.py")) if not needs_workshop(path)]
+    assert str(TESTS / "camera/test_feed.py") in modules
+    assert str(TESTS / "network/test_graph.py") not in modules
+    done = python(f"{without(*PACKAGES)}import runpy\nfor path in {modules!r}: runpy.run_path(path)")
+    assert done.returncode == 0, done.stderr
+
+
 def test_whole_runtime_imports_without_workshop_libraries() -> None:
     """Every module of the device side imports where torch, onnx and their like cannot be imported."""
     modules = [
@@ -45,7 +46,7 @@ def test_whole_runtime_imports_without_workshop_libraries() -> None:
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
     ]
     assert "runtime.app.serve" in modules
-    done = python(BLOCK + "\n".join(f"import {name}" for name in modules))
+    done = python(without(*PACKAGES) + "\n".join(f"import {name}" for name in modules))
     assert done.returncode == 0, done.stderr
 
 
@@ -53,7 +54,7 @@ def test_whole_runtime_imports_without_workshop_libraries() -> None:
 def test_help_loads_nothing_heavy(main: str, verb: str) -> None:
     """`--help` of every verb works without the workshop libraries, and loads none of the large ones."""
     argv = [verb, "--help"] if verb else ["--help"]
-    code = f"""{BLOCK}
+    code = f"""{without(*PACKAGES)}
 import {main} as m
 try:
     m.main({argv!r})
@@ -69,8 +70,7 @@ print("loaded:", sorted(set({HEAVY!r}) & set(sys.modules)))
 
 def test_parent_of_capture_processes_loads_no_library_of_theirs() -> None:
     """What keeps cameras alive must not be what hangs or crashes: it works without OpenCV and ONNX Runtime."""
-    heavy = ("cv2", "onnxruntime", "hnswlib")
-    done = python(f"{BLOCK.replace(repr(WORKSHOP_ONLY), repr(heavy))}\nimport runtime.camera.feed")
+    done = python(f"{without('cv2', 'onnxruntime', 'hnswlib')}import runtime.camera.feed")
     assert done.returncode == 0, done.stderr
 
 
@@ -118,8 +118,9 @@ def test_missing_broker_extra_names_its_install_line(package: str, extra: str, b
     """Where the package for a broker is missing, `bridge` says what to install and exits with 2."""
     path = tmp_path / "bridge.yaml"
     path.write_text(f"devices: [{{events: 'tcp://127.0.0.1:1', control: 'tcp://127.0.0.1:2'}}]\n{broker}\n")
-    block = BLOCK.replace(repr(WORKSHOP_ONLY), repr((package,)))
-    done = python(f"{block}\nimport runtime.cli.main as m\nsys.exit(m.main(['bridge', '--config', {str(path)!r}]))")
+    done = python(
+        f"{without(package)}import runtime.cli.main as m\nsys.exit(m.main(['bridge', '--config', {str(path)!r}]))"
+    )
     assert done.returncode == 2
     assert done.stderr == f"patchedge: {package} is not installed; pip install 'patchedge[{extra}]'\n"
 
@@ -127,7 +128,7 @@ def test_missing_broker_extra_names_its_install_line(package: str, extra: str, b
 def test_missing_export_extra_names_its_install_line(tmp_path) -> None:
     """Where the export extra is missing, `fit` says what to install and exits with 2."""
     argv = ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")]
-    done = python(f"{BLOCK}\nimport export.cli.main as m\nsys.exit(m.main({argv!r}))")
+    done = python(f"{without(*PACKAGES)}import export.cli.main as m\nsys.exit(m.main({argv!r}))")
     assert done.returncode == 2
     assert "pip install 'patchedge[cpu,export]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
