@@ -14,13 +14,13 @@ from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVers
 FORMAT_VERSION = 2
 
 FULL_DEPTH = 16
-"""Bits that pictures of 16 bits fill, unless a bundle says otherwise."""
+"""Default depth of 16-bit pictures, bits."""
 
 _ZEROS = b"0" * 64
 
 Count = Annotated[int, Meta(ge=1, le=2**31)]
 Width = Annotated[int, Meta(ge=1, le=2**20)]
-"""Numbers in a vector, or links of an element."""
+"""Length of a vector, or links of an element."""
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -31,7 +31,7 @@ HeightWidth = tuple[Side, Side]
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the manifest; a key that it does not know belongs to another version."""
+    """A part of the manifest; an unknown key belongs to another version. The range of a field is in its annotation."""
 
 
 class FileEntry(Part, frozen=True):
@@ -45,14 +45,14 @@ class Preprocessing(Part, frozen=True):
     """From a camera frame to the input of the graph.
 
     Attributes:
-        resize: `area` averages the covered pixels where the picture shrinks in both directions, rounded half to even,
-            else it is bilinear.
-        resize_hw: height and width after resizing, pixels; the proportions are not kept.
-        crop_hw: height and width of the centre that is kept: the input of the graph.
-        color_order: order of the channels that the graph takes.
-        mean, std: inside the graph, in RGB order on the scale 0 to 255: (x - mean) / std.
-        depth: bits that are used in pictures of 16 bits: the high 8 of these are kept, and what is larger is white.
-            Pictures of 8 bits stay as they are.
+        resize: `area` averages the covered pixels if the picture shrinks in both directions, rounded half to even;
+            otherwise it is bilinear.
+        resize_hw: height and width after resizing, pixels; the aspect ratio is not kept.
+        crop_hw: height and width of the centre crop, pixels: the input of the graph.
+        color_order: channel order of the input of the graph.
+        mean, std: normalisation inside the graph, RGB, on the scale 0 to 255: (x - mean) / std.
+        depth: bits in use in 16-bit pictures, default 16: the high 8 of these are kept, and larger values are white.
+            8-bit pictures are not changed.
     """
 
     resize: Literal["area"]
@@ -68,19 +68,19 @@ class Features(Part, frozen=True):
     """The patch features (PatchCore section 3.1).
 
     Attributes:
-        backbone, weights, weights_sha256: which network, where its weights came from, and their hash.
+        backbone, weights, weights_sha256: name of the network, origin of its weights, and their sha256.
         layers: names of the layers whose maps are joined, the finest first.
         aggregation: f_agg over a neighbourhood: `mean` is average pooling of each channel, `adaptive` pools the
             flattened neighbourhood of each layer to `layer_dim`, and the joined layers to `target_dim`.
-        layer_dim, target_dim: of `adaptive`; null with `mean`.
-        patch_size: p, odd.
+        layer_dim, target_dim: lengths after pooling by `adaptive`; null with `mean`.
+        patch_size: p, side of the neighbourhood in positions of the map, odd.
         stride: s; every s-th row and column of the first layer's map is a patch.
-        map_hw: height and width of the first layer's map.
+        map_hw: height and width of the first layer's map, positions.
         grid_hw: rows and columns of patches.
         dimension: D, length of a patch feature.
-        precision: of the graph's convolutions.
-        prefix_tokens: of a vision transformer: tokens of each layer that come before those of the patches, and are
-            dropped inside the graph; null where all layers were maps.
+        precision: number type of the graph's convolutions.
+        prefix_tokens: number of tokens before those of the patches in each layer of a vision transformer, dropped
+            inside the graph; null if all layers are maps.
     """
 
     backbone: str
@@ -103,11 +103,11 @@ class Coreset(Part, frozen=True):
     """The memory bank after greedy selection (PatchCore section 3.2).
 
     Attributes:
-        size: k, entries of the bank.
-        fraction: share of the patches that was asked for; null where a count was.
-        patches: patches that it was selected from.
-        seed: of the projection and of the first entry.
-        projection_dim: d* of the random projection; null if there was none.
+        size: k, number of entries of the bank.
+        fraction: requested share of the patches, 0 to 1; null if a number of entries was requested.
+        patches: number of patches that the bank was selected from.
+        seed: random seed of the projection and of the first entry.
+        projection_dim: d*, dimension of the random projection; null without one.
         covering_radius: largest distance of a training patch to the bank, unprojected.
     """
 
@@ -120,7 +120,15 @@ class Coreset(Part, frozen=True):
 
 
 class Index(Part, frozen=True):
-    """The HNSW graph over the bank, and how to search it."""
+    """The HNSW graph over the bank.
+
+    Attributes:
+        space: squared Euclidean distance.
+        M: maximum number of links of an element (twice as many in the lowest layer).
+        ef_construction: length of the candidate list while the graph was built.
+        ef: length of the candidate list in a search.
+        recall_at_1: share of held-out patches whose nearest entry the graph finds, 0 to 1.
+    """
 
     space: Literal["l2"]
     M: Width
@@ -134,8 +142,8 @@ class Scoring(Part, frozen=True):
 
     Attributes:
         mode: `paper` is re-weighted, `max` is the largest patch distance, `topk` the mean of the k largest.
-        b: neighbours in the re-weighting of `paper`.
-        k: patches in the mean of `topk`.
+        b: number of neighbours in the re-weighting of `paper`.
+        k: number of patches in the mean of `topk`.
     """
 
     mode: Literal["paper", "max", "topk"]
@@ -147,12 +155,12 @@ class Calibration(Part, frozen=True):
     """The threshold, from held-out normal pictures.
 
     Attributes:
-        n: held-out pictures.
-        alpha: wanted false-alarm rate.
-        promised_alpha: the rate that the threshold promises on average over calibrations; above alpha where n pictures
-            cannot promise alpha.
-        threshold: a score above it is anomalous.
-        quantiles: of the n scores, by level such as "0.5".
+        n: number of held-out pictures.
+        alpha: wanted false-alarm rate, 0 to 1.
+        promised_alpha: guaranteed false-alarm rate of the threshold, on average over calibrations; above alpha if n is
+            too small to guarantee alpha.
+        threshold: scores above it are anomalous.
+        quantiles: quantiles of the n scores, by level such as "0.5".
         upper_alpha: the rate that this very calibration does not exceed with 95 % confidence; null in manifests that
             were written before there was one: `upper` computes it.
     """
@@ -173,20 +181,21 @@ class Calibration(Part, frozen=True):
 
 
 class Difference(Part, frozen=True):
-    """The largest and the mean of some differences."""
+    """The largest and the mean difference."""
 
     largest: NonNegative
     mean: NonNegative
 
 
 class Comparison(Part, frozen=True):
-    """How far apart two ways to score the same pictures are.
+    """Differences between two ways to score the same pictures.
 
     Attributes:
         features: ||a - b|| / ||b|| of each patch.
-        distances: of each patch distance, as a share of the picture's largest one.
-        scores: of each picture, as the same share; of the largest distances where the two ways took another entry.
-        ties: share of the pictures where they did: two entries or two patches are nearly equal.
+        distances: difference of each patch distance, relative to the largest one of the picture.
+        scores: difference of each picture's score, relative to the same; of the largest distances if the two ways took
+            different entries.
+        ties: share of the pictures in which they did, as two entries or two patches are nearly equal.
     """
 
     features: Difference
@@ -196,22 +205,27 @@ class Comparison(Part, frozen=True):
 
 
 class Tolerance(Part, frozen=True):
-    """How far a device may be from the golden scores and from their patch distances, as in `Comparison`."""
+    """Tolerance of a device against the golden frames.
+
+    Attributes:
+        scores: largest difference of scores, as in `Comparison`.
+        distances_mean: mean difference of patch distances, as in `Comparison`.
+    """
 
     scores: Annotated[float, Meta(ge=0, le=0.5)]
     distances_mean: Annotated[float, Meta(ge=0, le=0.5)]
 
 
 class Parity(Part, frozen=True):
-    """What the gate measured at sealing, on held-out pictures and synthetic faults.
+    """Results of the parity gate, on held-out pictures and synthetic faults.
 
     Attributes:
-        pictures: that were compared.
-        reference: what computed the features independently, such as "torch 2.13.0 float32".
-        resize_levels: of the pixels, resized by the device's code and by the definition of the kernel, 0 to 255.
-        graph: ONNX Runtime against the reference, both searched exactly.
-        search: the search of the device against the exact one, both on features of ONNX Runtime.
-        tolerances: for the golden frames on a device, by provider of ONNX Runtime.
+        pictures: number of pictures compared.
+        reference: independent program that computed the features, such as "torch 2.13.0 float32".
+        resize_levels: difference of pixels resized by the device's code and by the definition of the kernel, 0 to 255.
+        graph: ONNX Runtime against the reference, both with an exact search.
+        search: the device's search against an exact one, both on features of ONNX Runtime.
+        tolerances: tolerance for the golden frames on a device, by execution provider of ONNX Runtime.
     """
 
     pictures: Count
@@ -223,16 +237,16 @@ class Parity(Part, frozen=True):
 
 
 class Scene(Part, frozen=True):
-    """What the normal pictures look like as pictures: outside of it a camera is not trusted.
+    """Bounds of the normal pictures: outside of them a picture is not judged.
 
     All are measured on a thumbnail of the size of `scene_reference` in golden.npz, see runtime/scene/thumbnail.py.
 
     Attributes:
-        luminance: smallest and largest mean grey level of a picture that can be judged, 0 to 255.
-        sharpness: smallest sharpness of a picture that can be judged: below it is defocused.
-        detail: smallest detail of a picture that can be judged: below it is covered.
-        shift: largest shift against the reference of a picture that can be judged, as a share of the thumbnail's
-            width; null where the scene itself moves, so that a moved camera cannot be told from it.
+        luminance: smallest and largest mean grey level, 0 to 255.
+        sharpness: smallest sharpness; a picture below it is defocused.
+        detail: smallest detail; a picture below it is covered.
+        shift: largest displacement against the reference, relative to the width of the thumbnail; null if the scene
+            itself moves, which hides a moved camera.
     """
 
     luminance: tuple[NonNegative, NonNegative]
@@ -245,9 +259,18 @@ class Manifest(Part, frozen=True, kw_only=True):
     """The whole of manifest.json.
 
     Attributes:
-        format_version: of this format.
-        manifest_sha256: hash of manifest.json with 64 zeros in this place; it finds a byte that changed on the way,
-            not somebody who meant to change it.
+        format_version: version of this format.
+        manifest_sha256: sha256 of manifest.json with 64 zeros in this place; it detects damage, not tampering.
+        files: every other file of the bundle, by name.
+        preprocessing: from a camera frame to the input of the graph.
+        features: the patch features.
+        coreset: the memory bank.
+        index: the HNSW graph over the bank.
+        scoring: the score that the threshold belongs to.
+        calibration: the threshold, and its guarantee.
+        parity: results of the parity gate.
+        versions: versions of the packages that made the bundle, by name.
+        created: when it was made, ISO 8601, UTC.
         scene: null in bundles that were made before there was one: then only frozen and dark are noticed.
         recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
     """
@@ -279,9 +302,9 @@ def decode(text: bytes, where: str) -> Manifest:
     """Read manifest.json; `where` names the file in the errors.
 
     Raises:
-        BundleManifestInvalid: not JSON, or not what this format says.
+        BundleManifestInvalid: not JSON, or not valid in this format.
         BundleVersionUnknown: another format version.
-        BundleFileHash: it is not as it was written.
+        BundleFileHash: it was changed after it was written.
     """
     try:
         tree: Any = msgspec.json.decode(text)

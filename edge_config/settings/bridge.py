@@ -16,7 +16,7 @@ Address = Annotated[
     str,
     Meta(pattern=r"^(ipc://.+|tcp://.+:[0-9]{1,5})\Z", description="such as tcp://press-3:5556, or ipc:// and a path"),
 ]
-"""Of ZeroMQ, to connect to."""
+"""A ZeroMQ endpoint to connect to."""
 
 File = Annotated[str, Meta(min_length=1, max_length=4096)]
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,253}\Z", description="a name or an address of a machine")]
@@ -58,9 +58,9 @@ class Device(Section, frozen=True):
     """A device whose messages are forwarded.
 
     Attributes:
-        events: where it publishes.
-        control: where it takes requests.
-        server_key: file with its public key; then all is encrypted, and the bridge needs a `secret_key`.
+        events: address of its PUB socket.
+        control: address of its control socket.
+        server_key: file with its public key, for encryption; the bridge then needs a `secret_key`.
     """
 
     events: Address
@@ -72,14 +72,14 @@ class Mqtt(Section, frozen=True):
     """An MQTT broker.
 
     Attributes:
-        host: name or address.
-        port: 1883 in plain, often 8883 with TLS.
-        username: by default none is given.
-        password_file: file whose first line is the password; not for others to read.
-        tls: encrypt, and check the broker's certificate.
-        ca_file: certificates (PEM) that the broker's must be signed by; by default those of the system.
+        host: name or address of the broker.
+        port: TCP port; usually 1883 without and 8883 with TLS.
+        username: user name at the broker; by default none is sent.
+        password_file: file whose first line is the password; not readable by others.
+        tls: encrypt the connection, and verify the broker's certificate.
+        ca_file: certificates (PEM) of authorities that may sign the broker's; by default those of the system.
         prefix: first levels of every topic.
-        discovery: prefix of Home Assistant's discovery topics; empty: nothing is told to it.
+        discovery: prefix of Home Assistant's discovery topics; empty: no discovery.
     """
 
     host: Host
@@ -97,9 +97,9 @@ class Nats(Section, frozen=True):
 
     Attributes:
         servers: nats://HOST:PORT, or tls:// for encryption; without user and password.
-        stream: that alerts and states are stored in; it is made where there is none, and never changed.
+        stream: JetStream stream of alerts and states; created if it does not exist, never changed.
         prefix: first tokens of every subject.
-        credentials_file: as `nsc` makes it (JWT and seed); not for others to read.
+        credentials_file: credentials (JWT and seed) made by `nsc`; not readable by others.
     """
 
     servers: Annotated[tuple[NatsServer, ...], Meta(min_length=1, max_length=16)]
@@ -112,12 +112,12 @@ class Bridge(Section, frozen=True):
     """All settings of `patchedge bridge`; paths are relative to the working directory.
 
     Attributes:
-        devices: whose messages are forwarded, 1 to 256.
-        name: of this bridge: devices know by it what was forwarded, so two bridges need two names.
+        devices: devices whose messages are forwarded, 1 to 256.
+        name: subscriber name of this bridge at its devices, and its client id at brokers; unique for each bridge.
         secret_key: file with the secret key of this bridge, for devices with a `server_key`.
         scores: forward scores too; unlike alerts and states they may be lost.
-        mqtt: where to.
-        nats: where to; an alert counts as forwarded when both have it.
+        mqtt: MQTT broker to forward to.
+        nats: NATS server to forward to; an alert is acknowledged when all brokers have confirmed it.
     """
 
     devices: Annotated[tuple[Device, ...], Meta(min_length=1, max_length=256)]

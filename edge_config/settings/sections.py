@@ -15,8 +15,8 @@ MAX_PORT = 65535
 SearchKind = Literal["lazy", "graph", "exact"]
 """How far patches are searched; the score is the same.
 
-`lazy`: as far as the decision needs, with what was near in the camera's last frames. `graph`: every patch through the
-graph, and those that decide exactly. `exact`: every patch against the whole bank, the reference.
+`lazy`: as far as the decision needs, starting from the nearest entries of the last frames. `graph`: every
+patch through the HNSW graph, then the deciding ones exactly. `exact`: every patch against the whole bank.
 """
 
 Name = Annotated[
@@ -29,44 +29,46 @@ Endpoint = Annotated[
         description="such as tcp://127.0.0.1:5556 (port * takes a free one), or ipc:// and a path",
     ),
 ]
-"""Of ZeroMQ, to bind."""
+"""A ZeroMQ endpoint to bind."""
 
 
 Attachable = Literal["jpeg", "heat_map"]
-"""What an alert may bring along, as further frames of its message."""
+"""Attachments of an alert, sent as further frames of its message: a picture, a heat map."""
 
 Transport = Literal["tcp", "udp"]
-"""How the pictures of an RTSP camera come. `tcp`: over the connection of RTSP, or by UDP from a camera that has no
-other way; nothing is lost. `udp`: by UDP alone, where what is lost on the way shows as a damaged picture."""
+"""RTSP transport. `tcp`: over the RTSP connection, without loss; by UDP if the camera offers nothing else. `udp`: UDP
+only, where lost packets show as damaged pictures."""
 
 Coordinate = Annotated[int, Meta(ge=0, le=65535)]
 Polygon = Annotated[
     tuple[tuple[Coordinate, Coordinate], ...],
     Meta(min_length=3, max_length=256, description="a list of at least 3 corners [x, y]"),
 ]
-"""Corners [x, y], pixels of the camera frame; the last is joined with the first."""
+"""Corners [x, y] in pixels of the camera frame; the polygon is closed from the last to the first."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the settings; a key that it does not know is an error."""
+    """A section of the settings; an unknown key is an error. The range of a field is in its annotation."""
 
 
 class Alerts(Section, frozen=True):
-    """When the scores of a camera make an alert, and what it brings.
+    """When the scores of a camera become an alert, and its attachments.
 
     Attributes:
-        threshold: a score above it is anomalous; by default the bundle's.
-        hysteresis: a score is quiet only where it is at most (1 - hysteresis) times the threshold; frames between the
-            two neither begin nor end an alert.
-        min_frames: an alert begins with so many anomalous frames, at no time fewer than the quiet ones between them; by
-            default with 2, or with 1 from a camera whose frames are more than 250 ms apart,
-        min_ms: and not before they last so long (that one lasts as long as the frames are apart).
-        merge_ms: an alert ends when frames were quiet for so long: a shorter gap belongs to it. One that flickers waits
-            for 6 times its longest gap, at most for 10 times `merge_ms`. 0: every quiet frame ends it.
-        cooldown_ms: after an alert ends no other begins for so long.
-        update_ms: new peaks of an alert are told at most so often, and ever more rarely while it lasts.
-        attach: what the start and the updates of an alert bring along: a picture of the peak frame, its heat map.
-        jpeg_quality: of that picture.
+        threshold: scores above it are anomalous; by default the threshold of the bundle.
+        hysteresis: a score is quiet if it is at most (1 - hysteresis) times the threshold; frames between quiet and
+            anomalous neither begin nor end an alert.
+        min_frames: anomalous frames needed to begin an alert, at no time fewer than the quiet ones between them; by
+            default 2, or 1 if the camera's frames are more than 250 ms apart.
+        min_ms: time that the anomalous frames must last to begin an alert, milliseconds (a single frame lasts until the
+            next one).
+        merge_ms: quiet time after which an alert ends, milliseconds; shorter gaps are part of it. A flickering alert
+            ends after 6 times its longest gap, at most 10 times `merge_ms`. 0: every quiet frame ends it.
+        cooldown_ms: time after the end of an alert in which no other begins, milliseconds.
+        update_ms: minimum interval between updates of an alert that report a new peak, milliseconds; it grows while the
+            alert lasts.
+        attach: attachments of the start and the updates of an alert: a picture of the peak frame, its heat map.
+        jpeg_quality: JPEG quality of that picture.
     """
 
     threshold: Annotated[float, Meta(gt=0, le=1e9)] | None = None
@@ -87,18 +89,18 @@ class Camera(Section, frozen=True):
         source: camera index, /dev/videoN, a stable name such as /dev/v4l/by-id/NAME, a pattern such as /dev/video* (the
             first that opens), v4l2://PATH, csi://N (see `Capture`), gst:PIPELINE, rtsp or http URL, video file or
             folder.
-        pace: for files and folders: `fps` plays in time, `max` as fast as possible. States and alerts follow
+        pace: playback of files and folders: `fps` in real time, `max` as fast as possible. States and alerts follow
             the clock of the recording either way.
-        fps: frames a second of a file or folder; by default a file's own time stamps, 25 a second for a folder.
-        transport: how the pictures of an RTSP camera come: `tcp`, or by UDP where it takes nothing else; or `udp`.
-        bundle: path of the camera's own bundle; by default that of all.
-        max_age_ms: a frame that is older when its turn comes is not scored.
-        stall_ms: a camera that delivers nothing for so long is stalled, and opened anew.
-        reconnect_min_s: first wait before a camera is opened anew; it doubles from try to try.
-        reconnect_max_s: longest wait.
-        alerts: when its scores make an alert.
-        regions: polygons in pixels of the camera frame; what lies in none of them is not judged. By default all is.
-        ignore: polygons of what is not judged.
+        fps: frame rate of a file or folder, frames per second; by default a file's own time stamps, 25 for a folder.
+        transport: of an RTSP camera: `tcp`, with UDP if the camera offers nothing else; or `udp` only.
+        bundle: path of a bundle for this camera only; by default the bundle of the device.
+        max_age_ms: maximum age of a frame, milliseconds; older frames of cameras and streams are not scored.
+        stall_ms: time-out of a camera, milliseconds: without a frame for this long it is stalled, and reopened.
+        reconnect_min_s: first wait before a camera is reopened, seconds; it doubles from try to try.
+        reconnect_max_s: maximum wait before a camera is reopened, seconds.
+        alerts: when its scores become an alert.
+        regions: polygons in pixels of the camera frame; only patches inside of one are judged. Empty: all are.
+        ignore: polygons in pixels of the camera frame; patches inside of one are not judged.
     """
 
     source: Annotated[int, Meta(ge=0)] | Annotated[str, Meta(min_length=1)]
@@ -116,13 +118,13 @@ class Camera(Section, frozen=True):
 
 
 class Events(Section, frozen=True):
-    """The PUB socket that scores and alerts leave by.
+    """The PUB socket, which publishes scores, alerts, states and heartbeats.
 
     Attributes:
         bind: a ZeroMQ endpoint, tcp://ADDRESS:PORT or ipc://PATH.
-        high_water_mark: messages kept for each slow subscriber before new ones are dropped.
-        wait_subscribers: the first frame waits until so many have subscribed.
-        heartbeat_s: a health message of every camera comes so often.
+        high_water_mark: maximum number of messages queued for a slow subscriber; further ones are dropped.
+        wait_subscribers: number of subscribers to wait for before the first frame.
+        heartbeat_s: heartbeat interval: a health message of every camera, seconds.
         insecure: allow a bind beyond this machine without encryption.
     """
 
@@ -134,11 +136,11 @@ class Events(Section, frozen=True):
 
 
 class Control(Section, frozen=True):
-    """The socket that answers requests, such as for a reload.
+    """The control socket, which answers requests, such as for a reload.
 
     Attributes:
         bind: a ZeroMQ endpoint, tcp://ADDRESS:PORT or ipc://PATH.
-        insecure: allow a bind beyond this machine: whoever reaches it may give orders.
+        insecure: allow a bind beyond this machine without encryption: every client there may send any request.
     """
 
     bind: Endpoint = DEFAULT_CONTROL
@@ -146,12 +148,12 @@ class Control(Section, frozen=True):
 
 
 class Metrics(Section, frozen=True):
-    """Figures and health over HTTP.
+    """Metrics and health over HTTP.
 
     Attributes:
-        enabled: serve them at all.
+        enabled: whether to serve them.
         bind: ADDRESS:PORT; port 0 takes a free one.
-        insecure: allow a bind beyond this machine: there is no encryption.
+        insecure: allow a bind beyond this machine; there is no encryption.
     """
 
     enabled: bool = True
@@ -160,12 +162,12 @@ class Metrics(Section, frozen=True):
 
 
 class Degrade(Section, frozen=True):
-    """When to do less, and when to do all again.
+    """When to degrade, and when to recover.
 
     Attributes:
-        hot_c: from this temperature of the hottest thermal zone on the device does less, degrees Celsius.
-        cool_c: below this one it may do more again.
-        least_memory_mb: with less memory than this left (MiB) the device does less; 0 turns this off.
+        hot_c: temperature of the hottest thermal zone from which the device degrades, degrees Celsius.
+        cool_c: temperature below which it may recover, degrees Celsius.
+        least_memory_mb: available memory below which the device degrades, MiB; 0 turns this off.
         thermal_root: folder of the thermal zones.
     """
 
@@ -176,14 +178,14 @@ class Degrade(Section, frozen=True):
 
 
 class Journal(Section, frozen=True):
-    """The file in which every alert and every state is written before it is published.
+    """The journal: a file to which every alert and every state is written before it is published.
 
     Attributes:
-        enabled: write it at all; without it a lost alert cannot be had again.
+        enabled: whether to write it; without a journal lost alerts cannot be replayed.
         path: of the file; by default DEVICE.sqlite in $STATE_DIRECTORY, $XDG_STATE_HOME/patchedge or
             ~/.local/state/patchedge, the first of them that is set.
-        most_mb: it is kept below this size (MiB): the oldest alerts go, at first those that all have acknowledged.
-        most_days: what is older goes too.
+        most_mb: maximum size, MiB: the oldest messages are deleted, first those that all subscribers have acknowledged.
+        most_days: maximum age of messages, days; older ones are deleted.
     """
 
     enabled: bool = True
@@ -193,17 +195,17 @@ class Journal(Section, frozen=True):
 
 
 class Clips(Section, frozen=True):
-    """Films of what happened around the alerts. Alerts of a camera whose films would overlap share one.
+    """Video clips of the alerts. Alerts of a camera whose clips would overlap share one.
 
     Attributes:
-        folder: where they are kept; empty: there are none.
-        before_s: seconds before the alert began, at most half of `longest_s`.
-        after_s: seconds after it ended.
-        longest_s: no clip is longer: that of an alert that goes on is cut off here.
-        fps: pictures a second.
-        width: of the pictures, pixels; larger frames are reduced.
-        most: so many are kept, of all cameras together; the oldest go.
-        most_mb: and so many MiB.
+        folder: where clips are stored; empty: no clips are made.
+        before_s: length before the start of an alert, seconds; at most half of `longest_s`.
+        after_s: length after the end of an alert, seconds.
+        longest_s: maximum length of a clip, seconds; the clip of a longer alert is cut off.
+        fps: frame rate, frames per second.
+        width: maximum width of the pictures, pixels; larger frames are reduced.
+        most: maximum number of clips, of all cameras together; the oldest are deleted.
+        most_mb: maximum size of all clips together, MiB; the oldest are deleted.
     """
 
     folder: Annotated[str, Meta(max_length=4096)] = ""
@@ -217,12 +219,12 @@ class Clips(Section, frozen=True):
 
 
 class Security(Section, frozen=True):
-    """Encryption (CURVE) of events and control, and who may connect. Both keys, or none and no encryption.
+    """Encryption (CURVE) and access control of events and control. Set both keys, or none for no encryption.
 
     Attributes:
-        secret_key: file with the secret key of this device, made by `patchedge keygen`; for nobody else to read.
-        clients: folder with the public keys of those who may connect, those in its folder `operate` may also give
-            orders, those in `view` and in no folder may not; read anew when it changes.
+        secret_key: file with the secret key of this device, made by `patchedge keygen`; not readable by others.
+        clients: folder with the public keys of authorised clients; reloaded when it changes. Keys in its folder
+            `operate` may send all requests, keys in `view` or in no folder only those that change nothing.
     """
 
     secret_key: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
@@ -234,13 +236,13 @@ KeyText = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class Trust(Section, frozen=True):
-    """Whose bundles are served.
+    """Which signatures of bundles are trusted.
 
     Attributes:
-        keys: public keys, made by `patchedge-export signing-key`; a bundle signed by another one is refused. Without
-            keys no signature is looked at.
-        unsigned: what becomes of a bundle without a signature; by default it is refused where there are keys.
-        rebuild_index: never open the index of a bundle, but build it anew from the bank; that takes its time.
+        keys: public keys, made by `patchedge-export signing-key`; bundles signed by another key are refused. Without
+            keys no signature is checked.
+        unsigned: whether a bundle without a signature is served; by default it is refused if there are keys.
+        rebuild_index: rebuild the index from the bank, and never open that of the bundle; loading takes longer.
     """
 
     keys: Annotated[tuple[KeyText, ...], Meta(max_length=16)] = ()  # all fit in one message to the worker
@@ -255,16 +257,16 @@ ProviderName = Annotated[
         description="the name of a provider of ONNX Runtime, such as CPUExecutionProvider",
     ),
 ]
-"""As ONNX Runtime calls it."""
+"""Name of an execution provider in ONNX Runtime."""
 
 
 class Provider(Section, frozen=True):
-    """What computes the graph.
+    """An execution provider of ONNX Runtime, which computes the graph.
 
     Attributes:
         name: such as CUDAExecutionProvider.
-        options: as ONNX Runtime's documentation of the provider says; `{state}` in a text stands for the folder where
-            patchedge keeps its state.
+        options: as in ONNX Runtime's documentation of the provider; `{state}` in a text is replaced by the folder of
+            patchedge's state.
     """
 
     name: ProviderName
@@ -274,16 +276,16 @@ class Provider(Section, frozen=True):
 CPU = Provider(name="CPUExecutionProvider")
 
 Providers = Annotated[tuple[Provider, ...], Meta(min_length=1, max_length=8)]
-"""The first that starts and computes what the exporter did is used; those after it take what it cannot compute."""
+"""The first one that starts and reproduces the exporter's scores is used; later ones take what it cannot compute."""
 
 
 class Capture(Section, frozen=True):
-    """How the cameras at a CSI port are opened: `csi://0`, or `csi://0?width=640&height=480&fps=10`.
+    """How CSI cameras are opened: `csi://0`, or `csi://0?width=640&height=480&fps=10`.
 
     Attributes:
-        csi: pipeline of GStreamer, in which {sensor}, {width}, {height} and {fps} are filled in.
-        width, height: of the pictures, pixels, where the source does not say.
-        fps: pictures a second, where the source does not say.
+        csi: GStreamer pipeline, in which {sensor}, {width}, {height} and {fps} are filled in; by default the profile's.
+        width, height: size of the pictures if the source does not name one, pixels.
+        fps: frame rate if the source does not name one, frames per second.
     """
 
     csi: Annotated[str, Meta(max_length=4096)] = ""

@@ -2,8 +2,8 @@
 
 A message is a ZeroMQ multipart: frame 0 the topic `v1/<kind>/<device>/<camera>/` in ASCII, frame 1 JSON in
 UTF-8 of less than 2 KB. Further frames are binary parts, which an alert lists in `parts`. A topic ends in
-`/` because subscriptions match prefixes: without it `cam1` would match `cam10`. Readers pass over fields that
-they do not know, so that old readers live on.
+`/` because subscriptions match prefixes: without it `cam1` would match `cam10`. Readers ignore unknown fields, so
+that old readers keep working.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ MAX_JSON_BYTES = 2048
 DEFAULT_EVENTS = "tcp://127.0.0.1:5556"
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]+\Z"
-"""Names of devices and cameras: they stand between slashes in a topic."""
+"""Of names of devices and cameras, which are levels of a topic."""
 
 Kind = Literal["score", "alert", "state", "health"]
 Label = Literal["normal", "anomalous", "unknown"]
 State = Literal["starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed", "paused"]
-"""Of a camera. `starting`: nothing was heard of it yet. `live`: it delivers pictures that can be judged. `stalled`: it
-is open, but delivers nothing, or nothing is scored. `frozen`, `dark` (or blinding), `blurred` (or covered), `moved`: it
-delivers pictures, but none that can be judged. `disconnected`: it is not there, or a recording is over. `failed`: what
-nobody but a person can mend. `paused`: by a request; it is closed."""
+"""State of a camera. `starting`: no frame yet. `live`: it delivers pictures that can be judged. `stalled`: it is open,
+but delivers nothing, or nothing is scored. `frozen`, `dark` (or blinding), `blurred` (or covered), `moved`: it delivers
+pictures that cannot be judged. `disconnected`: it is absent, or a recording has ended. `failed`: a failure that needs
+manual repair. `paused`: closed by a request."""
 Phase = Literal["start", "update", "end"]
 JournalState = Literal["on", "memory", "off"]
 Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What every message says.
+    """Fields of every message.
 
     Attributes:
         schema: kind and version, such as "patchedge.score.v1".
         device: name of the device.
         camera: name of the camera.
         epoch: uuid of this start of the runtime; `seq` is comparable only within one epoch.
-        seq: counts the messages of this topic, from 1; a gap is a loss.
+        seq: number of the message in its topic, from 1; a gap means lost messages.
         t_publish_ns: wall clock at publishing, nanoseconds since 1970 UTC.
         bundle: sha256 of the manifest of the bundle in service, 64 hex digits; empty before there is one.
         state: state of the camera.
-        degraded: level of degradation, 0 is none.
+        degraded: degradation level, 0 to 3; 0 is none.
     """
 
     schema: str
@@ -61,17 +61,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _OfFrame(Message, frozen=True, kw_only=True):
-    """What every message about one frame says.
+    """Fields of every message about one frame.
 
     Attributes:
-        frame_id: counts the frames that the source gave, from 1; a gap is a frame dropped by a live source.
-        t_capture_ns: wall clock when the frame was grabbed, nanoseconds since 1970 UTC.
-        t_mono_ns: monotonic clock of the device at the same moment, nanoseconds.
-        age_ms: time from grab to publishing, milliseconds.
+        frame_id: number of the frame at its source, from 1; a gap means frames that a live source dropped.
+        t_capture_ns: wall clock at capture, nanoseconds since 1970 UTC.
+        t_mono_ns: monotonic clock of the device at capture, nanoseconds.
+        age_ms: time from capture to publishing, milliseconds.
         score: anomaly score of the frame, at least 0; null if the frame could not be scored.
-        threshold: a score above it is anomalous.
-        label: normal, anomalous, or unknown where nothing was scored.
-        peak_xy: pixel [x, y] of the camera frame where the score comes from; null without a score.
+        threshold: scores above it are anomalous.
+        label: normal, anomalous, or unknown if the frame was not scored or cannot be judged.
+        peak_xy: pixel [x, y] of the camera frame with the highest patch score; null without a score.
     """
 
     frame_id: int
@@ -88,8 +88,8 @@ class ScoreMessage(_OfFrame, frozen=True, kw_only=True):
     """One scored frame.
 
     Attributes:
-        repeated: true: the frame is identical to the last one that was scored, pixel by pixel, and this is the score of
-            that one; it was not scored again, and counts for no alert. Not there otherwise.
+        repeated: true if the frame is identical to the last scored one, pixel by pixel, and has its score; it was not
+            scored again and does not count for alerts. Absent otherwise.
     """
 
     repeated: bool | msgspec.UnsetType = msgspec.UNSET
@@ -102,16 +102,16 @@ MAX_BOXES = 16
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A binary part that comes with a message; the parts are further frames, in this order.
+    """A binary part of a message; the parts are further frames, in this order.
 
     Attributes:
-        name: `jpeg`, a picture of the peak frame; `heat_map`, patch distances of the peak frame, one pixel a patch.
-        media_type: image/jpeg; image/png for a heat map; application/octet-stream for numbers, little-endian, row by
-            row, as heat maps came until now (float32).
-        dtype: of the numbers or pixels, such as uint16.
-        shape: of the numbers or pixels, rows and columns.
-        area: of the camera frame that they lie over; null: all of it.
-        min, max: distances that the pixels 0 and 65,535 of a heat map stand for.
+        name: `jpeg`, a picture of the peak frame; `heat_map`, patch distances of the peak frame, one pixel per patch.
+        media_type: image/jpeg; image/png for a heat map; application/octet-stream for the float32 heat maps of earlier
+            versions, little-endian, row by row.
+        dtype: type of the numbers or pixels, such as uint16.
+        shape: rows and columns of the numbers or pixels.
+        area: box of the camera frame that they cover; null: all of it.
+        min, max: patch distances of the pixel values 0 and 65,535 of a heat map.
     """
 
     name: str
@@ -124,20 +124,20 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AlertMessage(_OfFrame, frozen=True, kw_only=True):
-    """An alert begins, reaches a new peak (update) or ends. What it says of a frame is of the last one.
+    """An alert begins, reaches a new peak (update) or ends. Its fields about a frame are of the latest frame.
 
     Attributes:
         alert_id: uuid, the same in all phases of one alert.
         phase: start, update or end.
         peak_score: highest score of the alert so far.
-        peak_frame_id: frame of that score.
-        peak_frame_xy: pixel [x, y] of that frame where the score comes from.
-        boxes: regions of that frame that are over the threshold, largest distance first, at most 16.
-        t_start_ns: wall clock when the first frame of the alert was grabbed, nanoseconds since 1970 UTC.
+        peak_frame_id: `frame_id` of the frame with that score.
+        peak_frame_xy: pixel [x, y] of that frame with the highest patch score.
+        boxes: regions of that frame over the threshold, largest patch distance first, at most 16.
+        t_start_ns: wall clock at capture of the first frame of the alert, nanoseconds since 1970 UTC.
         reason: why it ended, such as "normal again"; empty before.
-        clip: name of the file on the device that will show it, maybe with other alerts; empty if there is none. Of an
-            alert that goes on in another file, that one from then on.
-        parts: what comes along as further frames.
+        clip: name of the clip on the device, which other alerts may share; empty without. If the alert continues in
+            another clip, the name of that one.
+        parts: the further frames of the message.
     """
 
     alert_id: str
@@ -163,15 +163,15 @@ class StateMessage(Message, frozen=True, kw_only=True):
 
 
 class HealthMessage(Message, frozen=True, kw_only=True):
-    """The device is alive, and this is the last that it has said of the camera: who has less has lost something.
+    """A heartbeat: the device is alive, and its latest messages have these numbers; clients that have fewer lost some.
 
     Attributes:
-        heartbeat_s: the next one comes after so many seconds at the latest.
+        heartbeat_s: time until the next heartbeat at most, seconds.
         alert_seq: `seq` of the last message in the camera's alert topic, 0 before the first.
-        state_seq: the same of its state topic.
-        journal: `on`: alerts and states are on the disk before they are published. `memory`: they cannot be, and are
-            kept in memory until they can; they are lost if the device ends meanwhile. `off`: as the settings want it.
-        journal_reason: why, in a few words, such as "database or disk is full".
+        state_seq: `seq` of the last message in the camera's state topic, 0 before the first.
+        journal: `on`: alerts and states are written to disk before they are published. `memory`: the disk fails, and
+            they are held in memory until it works; a restart loses them. `off`: disabled by the settings.
+        journal_reason: why it is in memory, in a few words, such as "database or disk is full"; else empty.
     """
 
     heartbeat_s: float
@@ -191,7 +191,7 @@ TYPES: dict[Kind, type[Message]] = {
 }
 
 JOURNALED: tuple[Kind, ...] = ("alert", "state")
-"""What is written down before it is published, and can be had again."""
+"""Kinds of messages that are written to the journal before they are published, and can be replayed."""
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(type_) for kind, type_ in TYPES.items()}
@@ -235,7 +235,7 @@ def decode(frames: Sequence[bytes]) -> tuple[str, AnyMessage]:
     """Read topic and message from the frames of a multipart.
 
     Raises:
-        MessageError: not a multipart of this version, or JSON that is not what its kind says.
+        MessageError: not a multipart of this version, or JSON that does not match its kind.
     """
     try:
         topic_, body = bytes(frames[0]).decode("ascii"), frames[1]

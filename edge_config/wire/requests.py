@@ -1,9 +1,8 @@
 """Requests to a running device, and their replies: types and encoding.
 
 A request is one ZeroMQ message of a REQ or DEALER socket, JSON in UTF-8 of at most 64 KB:
-`{"schema": "patchedge.control.v1", "request": "reload", "camera": "top"}`. Every request gets one reply. Unlike the
-messages of `message.py`, requests with a field that is not known are refused: an order that is half understood is
-worse than none.
+`{"schema": "patchedge.control.v1", "request": "reload", "camera": "top"}`. Every request gets one reply. Unlike
+published messages, requests with an unknown field are refused: half of an order is worse than none.
 
 To add a request: a struct here with the role that it needs, its place in `AnyRequest`, and an answer in the main loop.
 """
@@ -24,21 +23,21 @@ SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
 
-_MAX_SAID = 300  # characters of what is wrong with a request
+_MAX_REASON = 300  # characters of the reason why a request is refused
 
 Role = Literal["view", "operate"]
-"""What a client's key may ask for: `view` changes nothing but its own acknowledgements, `operate` may ask for all."""
+"""Role of a client's key: `view` may change nothing but its own acknowledgements, `operate` may send all requests."""
 
 SubscriberName = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="request"):
-    """What every request says.
+    """Fields of every request.
 
     Attributes:
-        role: that the key of who asks must have.
+        role: role that the client's key needs.
         schema: "patchedge.control.v1".
-        id: comes back in the reply, for those who ask several things at once.
+        id: is returned in the reply, for clients with several requests in flight.
     """
 
     role: ClassVar[Role] = "operate"
@@ -48,17 +47,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Status(Request, frozen=True, tag="status"):
-    """How is it going?"""
+    """Return the status of the device and its cameras."""
 
     role: ClassVar[Role] = "view"
 
 
 class Reload(Request, frozen=True, tag="reload"):
-    """Load a bundle and put it into service; a bad one leaves the old one running.
+    """Reload a bundle; if the new one is refused, the old one stays in service.
 
     Attributes:
-        camera: of which camera; by default of all.
-        path: of the bundle, on the device; by default the one in service, read anew.
+        camera: name of the camera; by default all.
+        path: path of the bundle on the device; by default that of the bundle in service.
     """
 
     camera: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
@@ -69,12 +68,12 @@ CameraName = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Configure(Request, frozen=True, tag="configure"):
-    """Change when the scores of a camera make an alert, from the next frame on, until the runtime ends.
+    """Change the alert settings of a camera, from the next frame on, until the runtime ends.
 
     Attributes:
-        camera: of which camera.
-        alerts: those keys of its section `alerts` that change, as in the settings; a `threshold` of null is the
-            bundle's. Without any the reply just says what is in force.
+        camera: name of the camera.
+        alerts: the keys of its section `alerts` that change, as in the settings; a `threshold` of null is that of the
+            bundle. Without keys the reply reports the settings in force.
     """
 
     camera: CameraName
@@ -82,11 +81,11 @@ class Configure(Request, frozen=True, tag="configure"):
 
 
 class InForce(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Configure`: what is in force from the next frame on.
+    """Reply to `Configure`: the settings in force from the next frame on.
 
     Attributes:
-        camera: of which camera.
-        threshold: a score above it is anomalous; 0 before there is a bundle.
+        camera: name of the camera.
+        threshold: scores above it are anomalous; 0 before there is a bundle.
         alerts: its whole section `alerts`.
     """
 
@@ -96,27 +95,27 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pause(Request, frozen=True, tag="pause"):
-    """Close a camera and look at no more of it, until `Resume` or the end of the runtime. An open alert ends.
+    """Close a camera until `Resume` or the end of the runtime. An open alert ends.
 
     Attributes:
-        camera: which.
+        camera: name of the camera.
     """
 
     camera: CameraName
 
 
 class Resume(Request, frozen=True, tag="resume"):
-    """Go on with a camera that is paused; its state stays so until it is open, or is known not to open.
+    """Reopen a paused camera; it stays `paused` until it is open or has failed to open.
 
     Attributes:
-        camera: which.
+        camera: name of the camera.
     """
 
     camera: CameraName
 
 
 class CameraState(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Pause` and `Resume`: the state of the camera now, and why."""
+    """Reply to `Pause` and `Resume`: the current state of the camera, and the reason for it."""
 
     camera: str
     state: State
@@ -124,12 +123,12 @@ class CameraState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture(Request, frozen=True, tag="picture"):
-    """Show a camera as it is now: its next frame, as a JPEG, which is the further frame of the reply.
+    """Return the next frame of a camera as a JPEG, in a further frame of the reply.
 
     Attributes:
-        camera: which.
-        width: pixels; a wider frame is reduced.
-        quality: of the JPEG; where it would be larger than 900 kB the picture is made smaller instead.
+        camera: name of the camera.
+        width: maximum width, pixels; a wider frame is reduced.
+        quality: JPEG quality; a picture of more than 900 kB is reduced further.
     """
 
     role: ClassVar[Role] = "view"
@@ -143,10 +142,10 @@ class PictureTaken(msgspec.Struct, frozen=True, kw_only=True):
     """Reply to `Picture`.
 
     Attributes:
-        camera: which.
+        camera: name of the camera.
         frame_id: as in messages.
-        t_capture_ns: when the frame was grabbed, nanoseconds since 1970 UTC.
-        width, height: of the picture, pixels.
+        t_capture_ns: wall clock at capture, nanoseconds since 1970 UTC.
+        width, height: size of the picture, pixels.
     """
 
     camera: str
@@ -157,10 +156,10 @@ class PictureTaken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(Request, frozen=True, tag="snapshot"):
-    """What is the case now? For those who join late.
+    """Return the current state and open alert of cameras, for late joiners.
 
     Attributes:
-        camera: of which camera; by default of all.
+        camera: name of the camera; by default all.
     """
 
     role: ClassVar[Role] = "view"
@@ -169,12 +168,12 @@ class Snapshot(Request, frozen=True, tag="snapshot"):
 
 
 class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
-    """What subscribers of a camera have been told.
+    """The latest messages about a camera.
 
     Attributes:
         state: the last state message; null before the first.
         alert: the last message of the open alert; null if none is open.
-        alert_seq, state_seq: `seq` of the last message in each topic, 0 before the first.
+        alert_seq, state_seq: `seq` of the last message in each of its topics, 0 before the first.
     """
 
     state: StateMessage | None
@@ -184,7 +183,7 @@ class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Now(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Snapshot`: `cameras` by name; `epoch` is of the runtime that answers."""
+    """Reply to `Snapshot`: `cameras` by name; `epoch` is that of the runtime."""
 
     device: str
     epoch: str
@@ -256,12 +255,12 @@ class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ack(Request, frozen=True, tag="ack"):
-    """Acknowledge an alert, up to one of its messages; without `epoch` and `seq` all that was published of it so far.
+    """Acknowledge an alert, up to one of its messages; without `epoch` and `seq` all of them so far.
 
     Attributes:
-        subscriber: who has it safe.
-        alert_id: of the alert.
-        epoch, seq: of the message.
+        subscriber: name of the subscriber that has stored it.
+        alert_id: id of the alert.
+        epoch, seq: `epoch` and `seq` of the message.
     """
 
     role: ClassVar[Role] = "view"
@@ -273,18 +272,18 @@ class Ack(Request, frozen=True, tag="ack"):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Ack`: `known` tells whether the journal has such an alert (it may be too old)."""
+    """Reply to `Ack`: `known` is whether the journal has the alert (it may have been deleted)."""
 
     known: bool
 
 
 class ReportGap(Request, frozen=True, tag="report_gap"):
-    """Tell the device that messages did not arrive: it counts them.
+    """Report messages that did not arrive, for the device's metrics.
 
     Attributes:
-        topic: of the messages.
-        missed: how many.
-        subscriber: who misses them, if it has a name.
+        topic: topic of the messages.
+        missed: number of lost messages.
+        subscriber: name of the subscriber, if it has one.
     """
 
     role: ClassVar[Role] = "view"
@@ -295,19 +294,19 @@ class ReportGap(Request, frozen=True, tag="report_gap"):
 
 
 class Forget(Request, frozen=True, tag="forget"):
-    """Forget a subscriber: nothing is kept for it any more, and its name is free for another key.
+    """Forget a subscriber: nothing is kept for it any more, and another key may use its name.
 
-    Should the name come back, it begins anew, with all alerts that the journal holds.
+    A subscriber that uses the name again receives all alerts in the journal.
 
     Attributes:
-        subscriber: its name.
+        subscriber: name of the subscriber.
     """
 
     subscriber: SubscriberName
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Forget`: `known` tells whether there was such a name."""
+    """Reply to `Forget`: `known` is whether there was such a subscriber."""
 
     known: bool
 
@@ -317,19 +316,19 @@ AnyRequest = (
 )
 
 OfJournal = Replay | Pending | Ack | Forget
-"""What the journal answers; all else is the main loop's."""
+"""Requests that the journal answers; the main loop answers all others."""
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))
-"""What can be asked, by name."""
+"""Names of all requests."""
 
 
 def name_of(request: Request) -> str:
-    """Return what a request is called, such as `reload`."""
+    """Return the name of a request, such as `reload`."""
     return str(type(request).__struct_config__.tag)
 
 
 class _Header(msgspec.Struct):
-    """What is read first, to tell another version from a mistake."""
+    """Is read first, to tell another version from a mistake."""
 
     schema: str
     id: Annotated[str, Meta(max_length=128)] = ""
@@ -341,10 +340,10 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode_request(body: bytes) -> AnyRequest:
-    """Read a request.
+    """Decode a request.
 
     Raises:
-        RequestError: too long, not JSON, of another version, unknown, or with a wrong field.
+        RequestError: too long, not JSON, of another version, unknown, or with an invalid field.
     """
     if len(body) > MAX_REQUEST_BYTES:
         raise RequestError(f"a request of {len(body)} bytes, {MAX_REQUEST_BYTES} are allowed")
@@ -358,18 +357,18 @@ def decode_request(body: bytes) -> AnyRequest:
         raise RequestError(f"not a request that is understood ({_short(error)})", remedy=known) from error
 
 
-_NAME_SAID = f"`str` matching regex {NAME_PATTERN!r}"
-"""How msgspec says what a name may be."""
+_NAME_TEXT = f"`str` matching regex {NAME_PATTERN!r}"
+"""The pattern of names in the errors of msgspec."""
 
 
 def _short(error: Exception) -> str:
-    """Say what is wrong, without all that a stranger wrote."""
-    text = str(error).replace(_NAME_SAID, "letters, digits, _ and - only")
-    return text if len(text) <= _MAX_SAID else f"{text[: _MAX_SAID // 2]}...{text[-_MAX_SAID // 2 :]}"
+    """Shorten the text of an error, which quotes untrusted input."""
+    text = str(error).replace(_NAME_TEXT, "letters, digits, _ and - only")
+    return text if len(text) <= _MAX_REASON else f"{text[: _MAX_REASON // 2]}...{text[-_MAX_REASON // 2 :]}"
 
 
 def request_id(body: bytes) -> str:
-    """Return the id of what may be a bad request; empty if there is none to be read."""
+    """Return the id of a request, which may be invalid; empty if none can be read."""
     try:
         return _headers.decode(body[:MAX_REQUEST_BYTES]).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -377,18 +376,18 @@ def request_id(body: bytes) -> str:
 
 
 def encode_reply(request_id_: str, payload: Any) -> bytes:
-    """Make the reply to a request that was done: `payload` is a struct or what JSON can hold."""
+    """Encode the reply to a request that was done: `payload` is a struct or a value that JSON can hold."""
     return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": True, "reply": payload})
 
 
 def encode_refusal(request_id_: str, error: str, *, denied: bool = False) -> bytes:
-    """Return the reply to a request that was not done; `error` is one line, `denied` as in `Answer`."""
+    """Encode the reply to a request that was refused; `error` is one line, `denied` as in `Answer`."""
     more = {"denied": True} if denied else {}
     return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": False, "error": error, **more})
 
 
 def json_schemas() -> dict[str, Any]:
-    """Return the JSON Schemas of requests, of the envelope of replies, and of what the envelope holds, by name."""
+    """Return the JSON Schemas of requests, of the envelope of replies, and of its payloads, by name."""
     kinds = {
         "request": AnyRequest,
         "reply": Answer,
@@ -403,7 +402,7 @@ def json_schemas() -> dict[str, Any]:
     return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}
 
 
-# What follows is for those who ask.
+# The client's side.
 
 _BUSY = ("too many requests", "wait for an answer", "is stopping")
 
@@ -413,11 +412,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         schema: "patchedge.control.v1".
-        id: that of the request.
-        ok: it was done.
-        reply: what it asked for, as JSON; null if it was not done.
-        error: why it was not done, one line; empty if it was.
-        denied: the key of who asks may not have it done, and to ask again is no use.
+        id: the id of the request.
+        ok: whether the request was done.
+        reply: payload, as JSON; null if the request was refused.
+        error: why the request was refused, one line; empty if it was done.
+        denied: the client's key lacks the role, so a retry is no use.
     """
 
     schema: Literal["patchedge.control.v1"]
@@ -429,7 +428,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_busy(self) -> bool:
-        """Whether the same request may well be answered a moment later."""
+        """Whether a retry may succeed a moment later."""
         return not self.ok and any(words in self.error for words in _BUSY)
 
 
@@ -438,15 +437,15 @@ _Payload = TypeVar("_Payload")
 
 
 def encode_request(request: Request) -> bytes:
-    """Make the bytes of a request."""
+    """Encode a request."""
     return _encoder.encode(request)
 
 
 def decode_answer(body: bytes) -> Answer:
-    """Read the envelope of a reply.
+    """Decode the envelope of a reply.
 
     Raises:
-        MessageError: not JSON, of another version, or with a wrong field.
+        MessageError: not JSON, of another version, or with an invalid field.
     """
     try:
         return _answers.decode(body)
@@ -455,11 +454,11 @@ def decode_answer(body: bytes) -> Answer:
 
 
 def read_reply(answer: Answer, kind: type[_Payload]) -> _Payload:
-    """Read what was asked for, such as a `Now`.
+    """Decode the payload of a reply, such as a `Now`.
 
     Raises:
-        RequestError: the device did not do it.
-        MessageError: it is not what such a request is answered by.
+        RequestError: the device refused the request.
+        MessageError: the payload is of another type.
     """
     if not answer.ok:
         raise RequestError(answer.error)
