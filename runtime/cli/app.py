@@ -26,7 +26,7 @@ from runtime.cli.interrupt import interrupted
 from runtime.process.memory_error import memory_named
 from runtime.process.progress import ticking
 
-_OWN = {"edge_config", "runtime", "export"}
+_OWN = {"edge_config", "runtime", "export", "patchedge"}
 
 
 class Verb(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("edge_config", "runtime", "export")
+PACKAGES = ("edge_config", "runtime", "export", "patchedge")
 MAX_LINES = 300
 MAX_MODULES = 16
 VERBS = ("runtime/cli", "export/cli")

@@ -80,6 +80,7 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
             shutil.rmtree(left)
         call(place / "bin/pip", "--disable-pip-version-check", "--quiet", *words[1].replace("'", "").split())
         call(patchedge, "check", bundle)
+        call(place / "bin/python", "-I", "-c", "from patchedge import *; import patchedge; patchedge.__version__")
         ended = json.loads(call(*run).splitlines()[-1])
         assert (ended["frames"], ended["not_scored"], ended["alerts"]) == (PICTURES, 0, len(STRANGE)), ended
     except (subprocess.CalledProcessError, AssertionError) as error:

@@ -108,7 +108,7 @@ def test_the_context_is_what_a_build_needs_and_nothing_else() -> None:
     """.dockerignore lets in the packages, what pip builds them by, and a vendor's wheel: no .git, build or .venv."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
-    packages = {"edge_config", "runtime", "export"}
+    packages = {"edge_config", "runtime", "export", "patchedge"}
     assert lines[0] == "*"
     assert let_in == {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "*.whl"} | packages
     assert {"**/*.so", "**/__pycache__"} <= set(lines)

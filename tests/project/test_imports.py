@@ -12,8 +12,11 @@ import pytest
 
 import edge_config
 import export.cli.main
+import patchedge
 import runtime
 import runtime.cli.main
+from edge_config.installed import version
+from runtime.client.subscriber import Subscriber
 from tests.support.workshop import PACKAGES, needs_workshop, without
 
 TESTS = Path(__file__).parents[1]
@@ -74,22 +77,30 @@ def test_parent_of_capture_processes_loads_no_library_of_theirs() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "module", ["runtime.client.subscriber", "runtime.client.async_subscriber", "runtime.client.control"]
-)
-def test_client_needs_pyzmq_and_msgspec_only(module: str) -> None:
+def test_what_users_import_needs_pyzmq_and_msgspec_only() -> None:
     """A user of the client installs two libraries; numpy, the readers of settings and the logger are none of them."""
-    code = f"""import sys
+    code = """import sys
 class Only:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in {{"runtime", "edge_config", "zmq", "msgspec", *sys.stdlib_module_names}}:
-            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+        if top not in {"patchedge", "runtime", "edge_config", "zmq", "msgspec", *sys.stdlib_module_names}:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
 sys.meta_path.insert(0, Only())
-import {module}
+from patchedge import *
+assert "importlib.metadata" not in sys.modules
 """
     done = python(code)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_users_import_is_defined_once_and_named() -> None:
+    """Each name of `__all__` is there, is what the package defines elsewhere, and the version is the installed one."""
+    assert patchedge.__version__ == version()
+    for name in patchedge.__all__:
+        assert getattr(patchedge, name) is not None
+    assert patchedge.Subscriber is Subscriber
+    with pytest.raises(AttributeError, match="no_such_name"):
+        patchedge.no_such_name  # noqa: B018 - it must not be there
 
 
 def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: Path) -> None:
