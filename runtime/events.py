@@ -20,30 +20,6 @@ class FrameArrived:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryMade:
-    """There is shared memory with frames of a camera.
-
-    Attributes:
-        memory: its number, as in `SharedFrame`.
-        descriptor: of the memory; the receiver's, to be closed.
-        size: bytes.
-    """
-
-    camera: str
-    memory: int
-    descriptor: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryGone:
-    """No frame lies in this memory any more, nor ever will."""
-
-    camera: str
-    memory: int
-
-
-@dataclass(frozen=True, slots=True)
 class FeedChanged:
     """The connection to a camera has another state, or the same for another reason.
 
@@ -91,7 +67,7 @@ class Shown:
     problem: str
 
 
-FeedEvent = FrameArrived | MemoryMade | MemoryGone | FeedChanged | FeedEnded | Shown
+FeedEvent = FrameArrived | FeedChanged | FeedEnded | Shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ decides and publishes. The stages inside the worker are in service.py.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -23,12 +22,9 @@ from runtime.events import (
     FeedChanged,
     FeedEnded,
     FrameArrived,
-    MemoryGone,
-    MemoryMade,
     Scored,
     Stop,
 )
-from runtime.frame import SharedFrame
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import NO_PATCH
 
@@ -119,7 +115,7 @@ class Pipeline:
                 self._oversight.arrived(event.camera)
             case Scored():
                 self._publish(event)
-            case MemoryMade() | MemoryGone() | FeedChanged() | FeedEnded():
+            case FeedChanged() | FeedEnded():
                 self._hear_feed(event)
             case EngineReady() | EngineLost() | EngineRefused():
                 self._hear_engine(event)
@@ -128,13 +124,8 @@ class Pipeline:
             case _:
                 self._oversight.handle(event)
 
-    def _hear_feed(self, event: MemoryMade | MemoryGone | FeedChanged | FeedEnded) -> None:
+    def _hear_feed(self, event: FeedChanged | FeedEnded) -> None:
         match event:
-            case MemoryMade():
-                self._engine.attach(event.memory, event.descriptor, event.size)
-                os.close(event.descriptor)
-            case MemoryGone():
-                self._engine.detach(event.memory)
             case FeedChanged():
                 camera = self._cameras[event.camera]
                 if not (camera.watched.paused and camera.feed.live):  # else its last words come late
@@ -169,14 +160,8 @@ class Pipeline:
             elif camera.feed.live and self._oversight.is_older(camera.watched.name, frame, camera.max_age_ns):
                 camera.feed.give_back(frame)
             else:
-                self._await_memory(frame)
                 camera.in_worker += 1
                 self._engine.submit(camera.watched.name, frame, camera.watched.wanted())
-
-    def _await_memory(self, frame: SharedFrame) -> None:
-        """Handle events until the engine knows the memory of a frame: it was told before the frame came."""
-        while not self._engine.knows(frame.memory) and (event := self._next_event()) is not None:
-            self._handle(event)
 
     def _most_urgent(self) -> Camera | None:
         """Return the camera that has the earliest deadline.

@@ -62,10 +62,6 @@ def serve(
         stack.callback(termination.done)
         clips = settings.clips
         depths = {name: _depth(path) for name, path in _bundles(settings).items()}
-        feeds = {
-            name: Feed(name, one, inbox.put, grab, clips=clips, depth=depths[name])
-            for name, one in settings.cameras.items()
-        }
         engine = Engine(
             _bundles(settings),
             tell=inbox.put,
@@ -76,6 +72,10 @@ def serve(
             providers=settings.providers,
             affinity=settings.affinity,
         )
+        feeds = {
+            name: Feed(name, one, inbox.put, engine, grab, clips=clips, depth=depths[name])
+            for name, one in settings.cameras.items()
+        }
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
         wire = open_wire(settings, inbox.put, stack)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import Literal
+from typing import Literal, Protocol
 
 import structlog
 
@@ -38,7 +38,7 @@ from runtime.camera.process import (
     Word,
 )
 from runtime.camera.slots import NO_MEMORY, Shelf
-from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade, Shown
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, Shown
 from runtime.frame import SharedFrame
 from runtime.process.backoff import Backoff
 from runtime.process.child import Link, LinkClosed, module, spawn
@@ -107,11 +107,23 @@ class _Connection:
         return 0.0 if self.since is None else time.monotonic() - self.since
 
 
+class FrameMemories(Protocol):
+    """What reads frames where they lie, such as the engine. Any thread may call."""
+
+    def attach(self, memory: int, descriptor: int, size: int) -> None:
+        """Get ready for frames in a shared memory of so many bytes; the descriptor stays the caller's."""
+        ...
+
+    def detach(self, memory: int) -> None:
+        """Forget a memory: no frame lies in it, nor ever will."""
+        ...
+
+
 class Feed:
     """Keeps a capture process alive for one camera, and gives its frames.
 
-    A live source is opened again for ever; a recording is played once. `tell` is called from several threads and must
-    not block; who gets a `MemoryMade` closes its descriptor.
+    A live source is reopened indefinitely; a recording is played once. `tell` and `memories` are called from several
+    threads; `tell` must not block. A shared memory is attached before the first frame in it can be taken.
 
     Attributes:
         live: the source is a camera or a stream: the newest frame is kept only. A recording loses no frame.
@@ -128,6 +140,7 @@ class Feed:
         name: str,
         camera: Camera,
         tell: Callable[[FeedEvent], None],
+        memories: FrameMemories,
         command: Sequence[str] = module("runtime.camera.process"),
         new_memory_id: Callable[[], int] = _numbers.__next__,
         random: Random | None = None,
@@ -141,6 +154,7 @@ class Feed:
             name: of the camera, in events.
             camera: its settings.
             tell: takes events.
+            memories: is told of the shared memories that frames lie in.
             command: starts a capture process.
             new_memory_id: gives a number that no shared memory of this runtime has had.
             random: for the jitter of reconnects.
@@ -161,7 +175,8 @@ class Feed:
         self._tell = tell
         self._command = command
         self._new_memory_id = new_memory_id
-        self._shelf = Shelf(keep_all=not self.live, gone=lambda memory: tell(MemoryGone(name, memory)))
+        self._shelf = Shelf(keep_all=not self.live, gone=memories.detach)
+        self._memories = memories
         self._backoff = Backoff(camera.reconnect_min_s, camera.reconnect_max_s, random)
         self._every = 1
         self._next_id = 1
@@ -453,7 +468,10 @@ class Feed:
             self._shelf.retire(connection.memory)
             connection.memory = self._new_memory_id()
             self._shelf.add(connection.memory)
-            self._tell(MemoryMade(self._name, connection.memory, descriptors[0], word.size))
+            try:
+                self._memories.attach(connection.memory, descriptors[0], word.size)
+            finally:
+                os.close(descriptors[0])
         elif isinstance(word, Grabbed):
             self._arrive(connection, word)
         elif isinstance(word, Missed):

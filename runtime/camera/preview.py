@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import queue
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
 from runtime.camera.address import redact, scrub
 from runtime.camera.feed import Feed
-from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived
 from runtime.frame import Image, SharedFrame
 from runtime.process.child import module
 from runtime.process.shared_memory import picture
@@ -42,11 +41,11 @@ class Look:
     def __init__(self, camera: Camera, each: Each, command: Sequence[str] = GRAB) -> None:
         """Take the settings of a camera; `command` starts a capture process."""
         self.where = redact(str(camera.source))
-        self.feed = Feed(_NAME, camera, self._hear, tuple(command))
+        self._events: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
+        self.feed = Feed(_NAME, camera, self._events.put, self, tuple(command))
         self.pictures = 0
         self.interruptions: list[str] = []
         self._each = each
-        self._events: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
         self._memories: dict[int, mmap.mmap] = {}
 
     def __enter__(self) -> Look:  # noqa: PYI034 - typing.Self needs Python 3.11
@@ -91,13 +90,13 @@ class Look:
             return True
         return self._note(event)
 
-    def _hear(self, event: FeedEvent) -> None:
-        """Map a memory at once: a frame in it may be taken before what is waiting here is read."""
-        if isinstance(event, MemoryMade):
-            self._memories[event.memory] = mmap.mmap(event.descriptor, event.size, prot=mmap.PROT_READ)
-            os.close(event.descriptor)
-        else:
-            self._events.put(event)
+    def attach(self, memory: int, descriptor: int, size: int) -> None:
+        """Map a memory that frames will lie in; for the feed's thread."""
+        self._memories[memory] = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+
+    def detach(self, memory: int) -> None:
+        """Forget a memory that no frame lies in; any thread."""
+        self._memories.pop(memory, None)
 
     def _arrive(self) -> None:
         while (frame := self.feed.take()) is not None:
@@ -110,8 +109,6 @@ class Look:
 
     def _note(self, event: FeedEvent) -> bool:
         match event:
-            case MemoryGone():
-                self._memories.pop(event.memory, None)
             case FeedChanged(state=state, reason=reason, remedy=remedy) if state != "live":
                 if not self.pictures:
                     raise SourceUnavailable(reason, where=self.where, remedy=remedy or "see `patchedge doctor`")

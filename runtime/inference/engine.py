@@ -116,11 +116,6 @@ class Engine:
             if self._life:
                 self._life.send(Attach(memory, size), [descriptor])
 
-    def knows(self, memory: int) -> bool:
-        """Return whether a memory is attached."""
-        with self._lock:
-            return memory in self._memories
-
     def detach(self, memory: int) -> None:
         """Forget a memory; frames in it that were submitted before are still scored."""
         with self._lock:

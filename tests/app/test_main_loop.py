@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,8 +23,6 @@ from runtime.events import (
     FeedChanged,
     FeedEnded,
     FrameArrived,
-    MemoryGone,
-    MemoryMade,
     Stop,
 )
 from runtime.frame import Result
@@ -188,26 +185,6 @@ def test_worker_is_told_what_is_wanted_and_parts_reach_subscribers(make: Make) -
     loop.run(FeedEnded("clip", END, failed=False))
     assert [one.detail_above for one in loop.engine.wanted] == [THRESHOLD, STRANGE + 1, STRANGE + 2]
     assert loop.publisher.of("alert", "phase", "attached")[0] == ("start", (b"picture",))
-
-
-def test_frame_that_is_there_before_its_memory_was_handled_is_scored(make: Make) -> None:
-    """A frame that overtakes the news of its memory, which the loop has yet to handle, is scored as any other."""
-    loop = make({"clip": Feed(frame(1))})
-    loop.engine.unknown = {1}
-    descriptor = os.memfd_create("frames")
-    loop.run(FrameArrived("clip"), MemoryMade("clip", 1, descriptor, 0), FeedEnded("clip", END, failed=False))
-    assert loop.publisher.of("score", "frame_id", "label") == [(1, "normal")]
-
-
-def test_memory_is_handed_on_and_its_descriptor_closed(make: Make) -> None:
-    """The engine learns of a shared memory and of its end, and the main loop keeps no descriptor of it."""
-    descriptor = os.memfd_create("frames")
-    os.ftruncate(descriptor, 4096)
-    loop = make({"top": Feed(live=True)})
-    loop.run(MemoryMade("top", 7, descriptor, 4096), MemoryGone("top", 7), Stop())
-    assert (loop.engine.memories, loop.engine.detached) == ([(7, 4096)], [7])
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
 
 
 def test_end_of_a_recording_is_said_after_its_last_frame(make: Make) -> None:

@@ -105,7 +105,7 @@ def test_capture_process_is_lost_for_memory(
     monkeypatch.setattr("runtime.camera.feed.Patience", lambda: waits)
     with plugged(tmp_path / "camera") as remote:
         reader = Reader(remote.source, **PATIENT)
-        reader.feed = Feed("front", Camera(source=remote.source), reader.inbox.put, COMMAND, kills=kills)
+        reader.feed = Feed("front", Camera(source=remote.source), reader.inbox.put, reader, COMMAND, kills=kills)
         reader.feed.start()
         try:
             for _ in range(2):

@@ -28,6 +28,7 @@ from runtime.camera.feed import Feed
 from runtime.client.subscriber import Subscriber
 from tests.support.fakes.server import Answer, reply, serving
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
+from tests.support.reader import Unread
 from tests.support.tiny import normal_picture
 
 SDP = "v=0\r\nm=audio 0 RTP/AVP 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 {codec}/90000\r\na=control:track1\r\n"
@@ -428,9 +429,8 @@ def test_refused_login_is_not_tried_soon_again(answer: str, least_s: float, reas
     random = Noting()
     with serving(lambda _: reply(answer, protocol="HTTP/1.1")) as server:
         source = f"http://me:x@127.0.0.1:{server.port}/x"
-        feed = Feed(
-            "top", Camera(source=source, reconnect_min_s=0.1, reconnect_max_s=40.0), lambda _: None, random=random
-        )
+        camera = Camera(source=source, reconnect_min_s=0.1, reconnect_max_s=40.0)
+        feed = Feed("top", camera, lambda _: None, Unread(), random=random)
         feed.start()
         try:
             assert random.drawn.wait(ENOUGH_S)

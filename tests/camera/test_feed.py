@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import queue
 import select
@@ -22,7 +23,7 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
 from runtime.camera.feed import UNDEAD, Feed
-from runtime.events import FeedChanged, FeedEnded, FrameArrived, MemoryGone, Shown
+from runtime.events import FeedChanged, FeedEnded, FrameArrived, Shown
 from runtime.process.shared_memory import SLOTS
 from tests.support.fakes.camera import (
     AGAIN,
@@ -45,7 +46,18 @@ from tests.support.fakes.camera import (
 )
 from tests.support.fakes.mjpeg import streaming
 from tests.support.fakes.videos import variable_rate
-from tests.support.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, children, read_of_process, reading, wait_until
+from tests.support.reader import (
+    ENOUGH_S,
+    PATIENT,
+    REAL,
+    SOON,
+    Reader,
+    Unread,
+    children,
+    read_of_process,
+    reading,
+    wait_until,
+)
 from tests.support.tiny import normal_picture, write_pictures
 
 TURN_S = 0.05
@@ -91,6 +103,26 @@ def test_frames_arrive_as_they_were_grabbed(remote: Remote) -> None:
         assert stamps == sorted(stamps)
         assert reader.feed.live
         assert reader.feed.dropped["newer"] == 0
+
+
+def test_memory_is_attached_before_a_frame_in_it_can_be_taken(remote: Remote) -> None:
+    """What reads frames has the memory, by an open descriptor, before the frame arrives; the feed keeps none open."""
+    seen: list[tuple[bool, int]] = []
+    with reading(remote.source, **PATIENT) as reader:
+        attach = reader.attach
+
+        def look(memory: int, descriptor: int, size: int) -> None:
+            seen.append((reader.feed.peek() is None, descriptor))
+            attach(memory, descriptor, size)
+
+        reader.attach = look  # type: ignore[method-assign]
+        for what in (PICTURE, WIDE):
+            remote.do(what)
+            reader.look(reader.next())
+        assert [nothing_there for nothing_there, _ in seen] == [True, True]
+        for _, descriptor in seen:
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(descriptor)
 
 
 def test_identical_frames_are_known_by_their_content(remote: Remote) -> None:
@@ -191,9 +223,9 @@ def test_capture_process_may_be_killed_at_any_time(remote: Remote) -> None:
         assert reader.state("disconnected") == "capture process killed by signal 9"
         remote.do(PICTURE)
         assert reader.next().frame_id == 2
-        assert not any(isinstance(event, MemoryGone) for event in reader.past)
+        assert reader.gone.empty()
         assert np.array_equal(reader.look(frame), pixels(1))
-        assert reader.hear(MemoryGone).memory == frame.memory
+        assert reader.gone.get(timeout=ENOUGH_S) == frame.memory
 
 
 def test_camera_that_is_absent_is_waited_for(tmp_path: Path) -> None:
@@ -249,8 +281,8 @@ def test_size_may_change_at_any_time(remote: Remote) -> None:
         assert len({frame.memory for frame in held}) == 3
         for number, frame in enumerate(held, start=1):
             assert np.array_equal(reader.look(frame), pixels(number, WIDE if number == 2 else PICTURE))
-        assert reader.hear(MemoryGone).memory == held[0].memory
-        assert reader.hear(MemoryGone).memory == held[1].memory
+        assert reader.gone.get(timeout=ENOUGH_S) == held[0].memory
+        assert reader.gone.get(timeout=ENOUGH_S) == held[1].memory
 
 
 def test_undecodable_frames_are_frames(remote: Remote) -> None:
@@ -297,6 +329,7 @@ def test_slowed_feed_gives_every_nth_frame(remote: Remote) -> None:
 
 def test_nothing_is_left_after_many_reconnects(remote: Remote) -> None:
     """Fifty reconnects leave no descriptor, no process, no thread and no memory, and neither does the end."""
+    gc.collect()  # readers of tests before, and what they have mapped
     threads, files = threading.active_count(), descriptors()
     with reading(remote.source, **PATIENT) as reader:
         for number in range(1, 51):
@@ -327,7 +360,7 @@ def test_close_is_quick_while_nothing_is_connected(tmp_path: Path) -> None:
     """`close` does not wait for the next try."""
     with reading(f"v4l2://{tmp_path}/none", reconnect_min_s=3600, reconnect_max_s=3600) as reader:
         reader.state("disconnected")
-    Feed("front", Camera(source=0), reader.inbox.put).close()  # not even started
+    Feed("front", Camera(source=0), reader.inbox.put, reader).close()  # not even started
 
 
 def test_death_of_the_runtime_takes_the_capture_process_along(remote: Remote) -> None:
@@ -336,8 +369,9 @@ def test_death_of_the_runtime_takes_the_capture_process_along(remote: Remote) ->
 import queue, sys
 from edge_config.settings.sections import Camera
 from runtime.camera.feed import Feed
+from tests.support.reader import Unread
 inbox = queue.SimpleQueue()
-feed = Feed("front", Camera(source={remote.source!r}, stall_ms=60000), inbox.put, {COMMAND!r})
+feed = Feed("front", Camera(source={remote.source!r}, stall_ms=60000), inbox.put, Unread(), {COMMAND!r})
 feed.start()
 while feed.take() is None:
     inbox.get()
@@ -389,7 +423,7 @@ def test_last_frames_of_a_recording_can_be_taken_after_its_end(tmp_path: Path) -
             assert frame is not None
             assert np.array_equal(reader.look(frame), normal_picture(number))
         assert reader.feed.take() is None
-        reader.hear(MemoryGone)
+        reader.gone.get(timeout=ENOUGH_S)
 
 
 def test_video_loses_no_frame(tmp_path: Path) -> None:
@@ -506,7 +540,7 @@ def test_absent_camera_of_the_machine_is_a_state() -> None:
 def test_unknown_kind_of_source_is_refused_at_once() -> None:
     """What can never open is not tried for ever."""
     with pytest.raises(SourceUnavailable, match="not known"):
-        Feed("front", Camera(source="ftp://host/clip"), print)
+        Feed("front", Camera(source="ftp://host/clip"), print, Unread())
 
 
 def test_program_that_cannot_start_is_a_state(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import zmq
 from edge_config.settings.sections import Camera
 from runtime.camera.feed import Feed
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
+from tests.support.reader import Unread
 
 SECRET = "Zq7hushKj"  # noqa: S105 - of nobody
 URL = (
@@ -110,7 +111,7 @@ def test_traceback_of_a_capture_process(capfd: pytest.CaptureFixture[str]) -> No
     """What a capture process writes to standard error before it dies is handed on, without the secrets."""
     crash = (sys.executable, "-c", f"raise OSError('cannot open {URL}: error 5')")
     told: list[str] = []
-    feed = Feed("top", Camera(source=URL), lambda event: told.append(getattr(event, "reason", "")), crash)
+    feed = Feed("top", Camera(source=URL), lambda event: told.append(getattr(event, "reason", "")), Unread(), crash)
     feed.start()
     said = ""
     while "OSError" not in said:

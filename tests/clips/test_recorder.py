@@ -27,7 +27,7 @@ from runtime.frame import Alert, Image
 from runtime.process.child import Link
 from tests.support.fakes.camera import COMMAND, HANG, HANG_HARD, KILL, LOST, PICTURE, THROW, Remote, pixels, plugged
 from tests.support.fakes.disk import hanging
-from tests.support.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, children, reading, wait_until
+from tests.support.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, Unread, children, reading, wait_until
 
 SECOND = 1_000_000_000
 FPS = 20.0
@@ -452,7 +452,7 @@ def test_orders_never_block(remote: Remote, tmp_path: Path) -> None:
 
 def test_orders_without_a_connection_do_nothing(remote: Remote, tmp_path: Path) -> None:
     """Before the start and after the end of a feed there is nobody to film."""
-    Feed("front", Camera(source=0), print, COMMAND, clips=settings(tmp_path)).begin_clip(name())
+    Feed("front", Camera(source=0), print, Unread(), COMMAND, clips=settings(tmp_path)).begin_clip(name())
     with reading(remote.source, clips=settings(tmp_path), **PATIENT) as reader:
         reader.look(reader.shoot(remote))
     reader.feed.begin_clip(name())
@@ -463,7 +463,7 @@ def test_orders_without_a_connection_do_nothing(remote: Remote, tmp_path: Path) 
 @pytest.mark.parametrize(("opened", "folder", "orders"), [(True, "clips", 2), (False, "clips", 0), (True, "", 0)])
 def test_orders_are_for_open_cameras_and_wanted_clips(*, opened: bool, folder: str, orders: int) -> None:
     """Nothing is sent where clips are off, nor before a source is open: the first order must be the one to open it."""
-    feed = Feed("front", Camera(source=0), print, COMMAND, clips=Clips(folder=folder))
+    feed = Feed("front", Camera(source=0), print, Unread(), COMMAND, clips=Clips(folder=folder))
     link = Mock(spec=Link)
     feed._connection = Mock(link=link, opened=opened)
     feed.begin_clip(name())

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,8 +32,9 @@ from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, Rel
 from runtime.frame import Image, SharedFrame, Wanted
 from runtime.inference.engine import Engine
 from runtime.inference.load import load
-from runtime.inference.protocol import View
+from runtime.inference.protocol import Attach, View
 from runtime.inference.stages import Service, Succession, inspects
+from runtime.inference.worker_handle import Life
 from runtime.process.backoff import Backoff
 from runtime.process.child import module
 from runtime.process.shared_memory import SLOTS, Memory
@@ -369,7 +370,6 @@ def test_frames_that_nobody_can_score_are_answered_at_once(tiny_bundle: Path) ->
     with serving(tiny_bundle) as harness:
         harness.engine.submit("cam1", SharedFrame(1, 0, None, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "cannot be decoded"
-        assert not harness.engine.knows(99)
         harness.engine.submit("cam1", SharedFrame(99, 0, HW, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "its memory is gone"
         harness.engine.submit("cam1", SharedFrame(1, SLOTS, HW, 1, 0, 0), PLAIN)
@@ -379,6 +379,35 @@ def test_frames_that_nobody_can_score_are_answered_at_once(tiny_bundle: Path) ->
         harness.engine.close()
         harness.submit(normal_picture(1))
         assert harness.next(Scored).reason == "no inference worker"
+
+
+def test_memory_may_be_attached_by_any_thread_while_a_worker_starts(
+    tiny_bundle: Path, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memory that a feed attaches at the very moment when a worker is told of those before it is known to it, too."""
+    send = Life.send
+    second = Memory(HW)
+    second.write(0, strange_picture(5))
+
+    def and_attach_another(life: Life, message: Any, descriptors: Sequence[int] = ()) -> None:
+        send(life, message, descriptors)
+        if isinstance(message, Attach) and feed.ident is None:
+            feed.start()
+            feed.join(0.2)  # it must wait for this thread, or else is done by then
+
+    monkeypatch.setattr(Life, "send", and_attach_another)
+    harness = Harness({"cam1": tiny_bundle})
+    feed = threading.Thread(target=harness.engine.attach, args=(2, second.descriptor, second.size))
+    harness.engine.start()
+    harness.next(EngineReady)
+    feed.join()
+    harness.engine.submit("cam1", SharedFrame(2, 0, HW, 1, 0, 0), PLAIN)
+    scored = harness.next(Scored)
+    assert scored.result is not None, scored.reason
+    assert scored.result.value == scorer(strange_picture(5)).value
+    harness.engine.close()
+    harness.memory.close()
+    second.close()
 
 
 def test_memory_that_there_is_no_room_for_is_mapped_when_there_is(tiny_bundle: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from edge_config.settings.sections import Camera, Clips
 from runtime.camera.feed import CLOSE_S, NO_CLIPS, Feed
-from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, MemoryGone, MemoryMade
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived
 from runtime.frame import Image, SharedFrame
 from runtime.process.child import module
 from runtime.process.shared_memory import picture
@@ -33,18 +33,38 @@ PATIENT = {**SOON, "stall_ms": 60_000}
 E = TypeVar("E")
 
 
+class Unread:
+    """Shared memories that nothing reads frames from."""
+
+    def attach(self, memory: int, descriptor: int, size: int) -> None:
+        pass
+
+    def detach(self, memory: int) -> None:
+        pass
+
+
 class Reader:
-    """What the main thread does with a feed: it hears events, maps memories and takes frames."""
+    """What the main thread does with a feed: it maps memories, hears events and takes frames."""
 
     def __init__(
         self, source: int | str, command: tuple[str, ...] = COMMAND, clips: Clips = NO_CLIPS, **settings: Any
     ) -> None:
         self.inbox: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
         camera = Camera(source=source, **settings)
-        self.feed = Feed("front", camera, self.inbox.put, command, random=Random(0), clips=clips)  # noqa: S311
+        self.feed = Feed("front", camera, self.inbox.put, self, command, random=Random(0), clips=clips)  # noqa: S311
         self.maps: dict[int, mmap.mmap] = {}
+        self.gone: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.past: list[FeedEvent] = []
         self.shots = 0
+
+    def attach(self, memory: int, descriptor: int, size: int) -> None:
+        """Map a memory, as the inference worker does."""
+        self.maps[memory] = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+
+    def detach(self, memory: int) -> None:
+        """Forget a memory; its number is put in `gone`."""
+        self.maps.pop(memory).close()
+        self.gone.put(memory)
 
     def hear(self, kind: type[E], fits: Callable[[E], bool] = lambda _: True) -> E:
         """Return the next event of a kind, and let all before it pass."""
@@ -54,11 +74,6 @@ class Reader:
             except queue.Empty:
                 pytest.fail(f"no {kind.__name__} came after {self.past}")
             self.past.append(event)
-            if isinstance(event, MemoryMade):
-                self.maps[event.memory] = mmap.mmap(event.descriptor, event.size, access=mmap.ACCESS_READ)
-                os.close(event.descriptor)
-            if isinstance(event, MemoryGone):
-                self.maps.pop(event.memory).close()
             if isinstance(event, kind) and fits(event):
                 return event
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -134,7 +133,6 @@ class Engine:
         attached: what comes with every answer.
         reloads: camera and path, as they were asked for.
         serving: camera -> path.
-        unknown: memories that must be attached before a frame in them is submitted.
     """
 
     def __init__(self, tell: Callable[[Any], None], feeds: Mapping[str, Feed], most: int = 1) -> None:
@@ -142,9 +140,6 @@ class Engine:
         self.wanted: list[Wanted] = []
         self.attached: tuple[bytes, ...] = ()
         self.reloads: list[tuple[str | None, str | None]] = []
-        self.memories: list[tuple[int, int]] = []
-        self.detached: list[int] = []
-        self.unknown: set[int] = set()
         self.serving = dict.fromkeys(feeds, OLD.path)
         self.judge: Callable[[SharedFrame], Result | None] = lambda _frame: Result(value=NORMAL, peak_xy=(3, 4))
         self.after_submit: Callable[[], None] = lambda: None
@@ -156,20 +151,8 @@ class Engine:
     def room(self) -> int:
         return self._most - sum(len(feed.out) for feed in self._feeds.values())
 
-    def attach(self, memory: int, descriptor: int, size: int) -> None:
-        assert os.fstat(descriptor).st_size == size  # open it is
-        self.memories.append((memory, size))
-        self.unknown.discard(memory)
-
-    def knows(self, memory: int) -> bool:
-        return memory not in self.unknown
-
-    def detach(self, memory: int) -> None:
-        self.detached.append(memory)
-
     def submit(self, camera: str, one: SharedFrame, wanted: Wanted) -> None:
         assert one.hw is not None
-        assert self.knows(one.memory)
         self.submitted.append((camera, one.frame_id))
         self.wanted.append(wanted)
         self._tell(Scored(camera, one, self.judge(one), "as the test wants it", self.attached))
