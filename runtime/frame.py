@@ -16,18 +16,18 @@ Image = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3], channels in BGR order."""
 
 Identity = tuple[int, float]
-"""What makes two frames of a camera the same to a bundle: `content_id` of the pixels, and the threshold."""
+"""Two frames of a camera with the same identity have the same result: `content_id` of the pixels, and threshold."""
 
 SceneFault = Literal["frozen", "dark", "blurred", "moved"]
-"""State of a camera whose pictures cannot be judged, as they themselves show."""
+"""State of a camera whose pictures cannot be judged, found in the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where patches lie: every `stride`-th row and column of a map that covers the input of the graph.
+    """The grid of patches: every `stride`-th row and column of a map that covers the input of the graph.
 
     Attributes:
-        map_hw: height and width of the map.
+        map_hw: height and width of the map, positions.
         stride: s.
     """
 
@@ -45,7 +45,7 @@ class Grid:
         return rows, columns
 
     def edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return where rows and columns meet, as shares from 0 to 1, like the centres: one more than these."""
+        """Return the edges of rows and of columns, from 0 to 1 like the centres: one more than these."""
         rows, columns = (np.r_[0.0, (at[1:] + at[:-1]) / 2, 1.0] for at in self.centers())
         return rows, columns
 
@@ -55,11 +55,11 @@ class Frame:
     """One frame of a camera.
 
     Attributes:
-        image: uint8 [H, W, 3] BGR; None where the source gave a frame that cannot be decoded.
-        frame_id: counts the frames that the source gave, from 1.
-        t_capture_ns: wall clock after the grab, nanoseconds since 1970 UTC.
-        t_mono_ns: monotonic clock at the same moment, nanoseconds.
-        t_media_ns: time of the frame within its recording, nanoseconds; None of a camera or stream.
+        image: uint8 [H, W, 3] BGR; None if the frame cannot be decoded.
+        frame_id: number of the frame at its source, from 1.
+        t_capture_ns: wall clock at capture, nanoseconds since 1970 UTC.
+        t_mono_ns: monotonic clock at capture, nanoseconds.
+        t_media_ns: time of the frame within its recording, nanoseconds; None for a camera or stream.
     """
 
     image: Image | None
@@ -70,20 +70,20 @@ class Frame:
 
     @property
     def clock_ns(self) -> int:
-        """Clock that states and alerts are timed by: of a recording its own, whatever the load of the machine."""
+        """Clock for states and alerts, nanoseconds: a recording has its own, independent of the machine's load."""
         return self.t_mono_ns if self.t_media_ns is None else self.t_media_ns
 
 
 @dataclass(frozen=True, slots=True)
 class SharedFrame:
-    """One frame of a camera that lies in memory shared with the process that captured it.
+    """One frame of a camera, in memory shared with its capture process.
 
     Attributes:
-        memory: number of the shared memory; the same number is never used twice by a runtime. 0 where `hw` is None.
-        slot: place in it.
-        hw: height and width, pixels; None where the source gave a frame that cannot be decoded.
-        frame_id, t_capture_ns, t_mono_ns, t_media_ns: as of `Frame`.
-        content_id: `frame_id` of the first frame in a row whose pixels are all the same; None where that is not known.
+        memory: number of the shared memory, never used twice by a runtime; 0 if `hw` is None.
+        slot: slot in it.
+        hw: height and width, pixels; None if the frame cannot be decoded.
+        frame_id, t_capture_ns, t_mono_ns, t_media_ns: as in `Frame`.
+        content_id: `frame_id` of the first frame of a run of identical frames; None if unknown.
     """
 
     memory: int
@@ -97,7 +97,7 @@ class SharedFrame:
 
     @property
     def clock_ns(self) -> int:
-        """As of `Frame`."""
+        """As in `Frame`."""
         return self.t_mono_ns if self.t_media_ns is None else self.t_media_ns
 
 
@@ -105,15 +105,15 @@ class Tier(IntEnum):
     """How far the search went for a patch; its distance is never below the true one."""
 
     KNOWN = 0
-    """An entry that was near in a frame before."""
+    """An entry that was near in an earlier frame."""
     LISTED = 1
     """The nearest of several such entries."""
     BESIDE = 2
-    """The nearest that a short walk found, from that one to the entries beside it in the bank."""
+    """The nearest entry of a short walk, from that one along the table of neighbours."""
     WALKED = 3
-    """What a long walk found."""
+    """The nearest entry of a long walk."""
     GRAPH = 4
-    """What the HNSW graph found."""
+    """The nearest entry that the HNSW graph found."""
     EXACT = 5
     """The nearest entry of the whole bank."""
 
@@ -126,7 +126,7 @@ class Neighbours:
         distance: float32 [patches], Euclidean (a root, not the square).
         index: int64 [patches], rows of the bank.
         tier: uint8 [patches], the `Tier` of each.
-        active: bool [patches], those that are judged; None: all are. The others are at distance 0, and settled.
+        active: bool [patches], whether a patch is judged; None: all are. The others have distance 0 and are final.
     """
 
     distance: NDArray[np.float32]
@@ -136,7 +136,7 @@ class Neighbours:
 
     @property
     def searched(self) -> float:
-        """Share of the judged patches that were searched, by a long walk, in the graph or in the bank, 0 to 1."""
+        """Share of the judged patches that were searched by a long walk, the graph or the bank, 0 to 1."""
         judged = self.tier if self.active is None else self.tier[self.active]
         return float(np.mean(judged >= Tier.WALKED))
 
@@ -149,7 +149,7 @@ class Score:
         value: at least 0; larger is stranger.
         patch: q*, number of the patch with the largest distance, row by row.
         entry: m*, row of the bank that is nearest to it.
-        found: what the search knows of all patches; only the distances that decide need to be exact.
+        found: nearest entries of all patches; only the distances that decide need to be exact.
     """
 
     value: float
@@ -159,26 +159,26 @@ class Score:
 
     @property
     def distances(self) -> NDArray[np.float32]:
-        """Patch distances, float32 [patches], as far as they are known: none is below the true one."""
+        """Patch distances, float32 [patches], upper bounds of the true ones."""
         return self.found.distance
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the inference worker knows of one frame.
+    """The result of the inference worker for one frame.
 
     Attributes:
-        value: the score; None where the picture cannot be judged: `scene` says why.
-        patch, entry: as of `Score`.
+        value: the score; None if the picture cannot be judged: `scene` says why.
+        patch, entry: as in `Score`.
         peak_xy: pixel (x, y) of the frame under the centre of that patch.
-        searched: share of the patches that were searched, as of `Neighbours`, 0 to 1.
-        scene: state that the picture shows the camera to be in; None if it can be judged.
-        scene_reason: what was seen, in a few words.
-        stage_seconds: time of each stage that the frame went through.
-        boxes: regions of the frame that are over the threshold, strangest first; all of them where that was wanted,
-            otherwise those that are known. Empty if the score is not above it.
-        parts: what was made of the frame for an alert, if that was wanted: the bytes of each come beside the result.
-        repeated: the frame is identical to the last one that was scored; this is the result of that one.
+        searched: share of the patches that were searched, as in `Neighbours`, 0 to 1.
+        scene: state of the camera that the picture shows; None if it can be judged.
+        scene_reason: evidence for it, in a few words.
+        stage_seconds: time of each stage of the frame.
+        boxes: regions of the frame over the threshold, largest distance first; all if details were requested, otherwise
+            the known ones. Empty if the score is not above it.
+        parts: attachments for an alert, if requested; their bytes are sent beside the result.
+        repeated: the frame is identical to the last scored one, and this is the result of that one.
     """
 
     value: float | None = None
@@ -196,13 +196,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the main loop wants to know of a frame beside its score.
+    """What the main loop requests of a frame beside its score.
 
     Attributes:
-        threshold: above it a score is anomalous.
-        detail_above: with a score above this one, all boxes and parts are wanted: an alert may begin or rise.
+        threshold: scores above it are anomalous.
+        detail_above: score above which all boxes and parts are requested, as an alert may begin or peak.
         attach: names of the parts.
-        jpeg_quality: of the picture among them, 1 to 100.
+        jpeg_quality: JPEG quality of the picture among them, 1 to 100.
     """
 
     threshold: float
@@ -217,13 +217,13 @@ class BundleInfo:
 
     Attributes:
         id: sha256 of its manifest in hex.
-        path: where it was loaded from.
-        threshold: a score above it is anomalous.
-        promised_alpha: false-alarm rate that the threshold promises on average over calibrations.
-        provider: of ONNX Runtime that computes its graph; empty where that is not known.
-        passed_over: those that would have been preferred, a line each that says why they do not serve.
-        upper_alpha: rate that this very threshold does not exceed with 95 % confidence; None where that is not known.
-        depth: bits that it uses in pictures of 16 bits.
+        path: path that it was loaded from.
+        threshold: scores above it are anomalous.
+        promised_alpha: guaranteed false-alarm rate of the threshold, on average over calibrations.
+        provider: execution provider of ONNX Runtime that computes its graph; empty if unknown.
+        passed_over: preferred providers that are not used, a line each with the reason.
+        upper_alpha: false-alarm rate that this threshold does not exceed with 95 % confidence; None if unknown.
+        depth: bits in use in 16-bit pictures.
     """
 
     id: str
@@ -260,7 +260,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the score of a frame means: its label and, where one begins, peaks or ends, an alert."""
+    """The decision on a frame: its label and, if one begins, peaks or ends, an alert."""
 
     label: Literal["normal", "anomalous", "unknown"]
     alert: Alert | None

@@ -1,4 +1,4 @@
-"""The folder where a device keeps its state: the journal, and what providers build."""
+"""The folder of a device's state: the journal, and the caches of providers."""
 
 from __future__ import annotations
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def keep_to(cores: Iterable[int]) -> bool:
-    """Keep all threads of this process, and those that they start later, to these cores.
+    """Pin all threads of this process, and those that they start later, to these cores.
 
     Args:
-        cores: their numbers; none means that nothing changes. Those that this process may not use are left out.
+        cores: their numbers; empty changes nothing. Cores that this process may not use are ignored.
 
     Returns:
-        Whether it is so. Where none of the cores may be used, it is not.
+        False if the process may use none of these cores.
     """
     wanted = set(cores)
     if not wanted:

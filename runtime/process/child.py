@@ -22,22 +22,22 @@ from typing import Any, BinaryIO, Generic, TypeVar
 import msgspec
 
 PACKET_BYTES = 1 << 16
-"""Longest message."""
+"""Maximum length of a message."""
 
 DESCRIPTORS = 8
-"""Most descriptors of one message."""
+"""Maximum number of descriptors of one message."""
 
 SEND_S = 1.0
-"""A peer that has not read for so long that its queue is full, and does not for this time, counts as gone."""
+"""Time-out of sending: a peer whose queue stays full for this time counts as gone."""
 
 GRACE_S = 0.3
-"""A child ends by itself when its socket is closed; this is how long it may take."""
+"""Time-out for a child to exit by itself after its socket is closed."""
 
 KILLED_S = 0.2
-"""A killed process is gone after this time, unless the kernel holds it inside a driver."""
+"""Time-out for a killed process to exit; the kernel may hold it longer inside a driver."""
 
 LINE_BYTES = 1 << 16
-"""Longest line of a child's standard error that is handed on as a whole."""
+"""Maximum length of a line of a child's standard error; longer ones are split."""
 
 _RIGHTS_BYTES = socket.CMSG_LEN(DESCRIPTORS * array("i").itemsize)
 _PR_SET_PDEATHSIG = 1
@@ -55,7 +55,7 @@ class Link(Generic[T]):
     """One end of a seqpacket socket. Any thread may send; one thread receives, and that one closes."""
 
     def __init__(self, sock: socket.socket, kinds: Any) -> None:
-        """Talk over `sock`; `kinds` is the union of tagged structs that may come."""
+        """Use `sock`; `kinds` is the union of tagged structs that may be received."""
         self._socket = sock
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kinds)
         self._sending = threading.Lock()
@@ -64,10 +64,10 @@ class Link(Generic[T]):
         self._readable.register(sock, select.POLLIN)
 
     def send(self, message: msgspec.Struct, descriptors: Sequence[int] = (), *, wait_s: float = SEND_S) -> None:
-        """Send a message, and copies of some descriptors; a full queue is waited for, at most `wait_s`.
+        """Send a message and copies of some descriptors; waits for a full queue, at most `wait_s`.
 
         Raises:
-            LinkClosed: the peer is gone, or has not read for long.
+            LinkClosed: the peer is gone, or does not read.
             ValueError: the message is longer than a packet may be.
         """
         packet = msgspec.json.encode(message)
@@ -80,16 +80,16 @@ class Link(Generic[T]):
                 raise LinkClosed(f"the peer does not read ({error.strerror or error})") from error
 
     def receive(self, timeout_s: float | None) -> tuple[T, list[int]] | None:
-        """Wait for a message; None if there is none in time.
+        """Wait for a message; None after the time-out.
 
         Args:
-            timeout_s: None waits for ever.
+            timeout_s: None waits indefinitely.
 
         Returns:
-            The message, and its descriptors, which are the caller's to close.
+            The message and its descriptors, which the caller must close.
 
         Raises:
-            LinkClosed: the peer is gone and has said nothing more, or what it says makes no sense.
+            LinkClosed: the peer is gone and everything it sent was received, or it sent an invalid message.
         """
         if not self._readable.poll(None if timeout_s is None else max(0.0, timeout_s * 1000)):
             return None
@@ -103,17 +103,17 @@ class Link(Generic[T]):
             raise LinkClosed(f"not a message: {error}") from error
 
     def hang_up(self) -> None:
-        """Have `receive` and `send` raise LinkClosed here and at the peer; any thread may."""
+        """Make `receive` and `send` raise LinkClosed here and at the peer; any thread may call this."""
         with self._closing, contextlib.suppress(OSError):  # the peer may have been first
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Free the socket; for the thread that receives."""
+        """Close the socket; only for the thread that receives."""
         with self._sending, self._closing:
             self._socket.close()
 
     def _send(self, packet: bytes, descriptors: Sequence[int], wait_s: float) -> None:
-        # socket.send_fds and recv_fds of Python 3.10 and 3.11 take flags, and pass over them.
+        # socket.send_fds and recv_fds of Python 3.10 and 3.11 take flags, and ignore them.
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
         try:
             self._socket.sendmsg([packet], rights, socket.MSG_DONTWAIT)
@@ -128,7 +128,7 @@ class Link(Generic[T]):
             try:
                 packet, rights, marks, _ = self._socket.recvmsg(PACKET_BYTES, _RIGHTS_BYTES, socket.MSG_CMSG_CLOEXEC)
             except ConnectionResetError:
-                continue  # said once, of a peer that went without having read all; what it said before is still there
+                continue  # once, of a peer that exited without reading everything; what it sent can still be read
             except OSError as error:
                 raise LinkClosed("the peer is gone") from error
             descriptors = array("i", b"".join(data for _, _, data in rights)).tolist()
@@ -144,7 +144,7 @@ def _close(descriptors: Sequence[int]) -> None:
 
 
 def module(name: str) -> tuple[str, ...]:
-    """Return the command that calls `main` of a module of ours, whatever lies in the working directory."""
+    """Return the command that calls `main` of one of our modules, whatever is in the working directory."""
     root = str(Path(__file__).parents[2])
     paths = f"import sys; sys.path[:] = filter(None, sys.path); {root!r} in sys.path or sys.path.insert(0, {root!r})"
     return sys.executable, "-c", f"{paths}; from {name} import main; main()"
@@ -153,13 +153,13 @@ def module(name: str) -> tuple[str, ...]:
 def spawn(
     command: Sequence[str], hide: Callable[[str], str] | None = None
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a child; it finds its end of a socket by `from_parent`.
+    """Start a child, which gets its end of a socket by `from_parent`.
 
-    To be called from a thread that outlives the child: the child dies with the thread that started it.
+    Call it from a thread that outlives the child: the child is killed when the thread that started it ends.
 
     Args:
-        command: of the child.
-        hide: hides secrets in a line of what it writes to its standard error, which is ours otherwise.
+        command: the command line of the child.
+        hide: hides secrets in a line of its standard error; without it, the child inherits ours.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
@@ -168,7 +168,7 @@ def spawn(
             process = subprocess.Popen(
                 [*command, str(number), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # ours is for results, and a library's chatter is none
+                stdout=subprocess.DEVNULL,  # ours is for results, not for the output of libraries
                 stderr=subprocess.PIPE if hide else None,
                 pass_fds=[number],
             )
@@ -184,7 +184,7 @@ def spawn(
 
 
 def _hand_on(stream: BinaryIO, hide: Callable[[str], str]) -> None:
-    """Write to our standard error what comes, to its end; read on where that fails, or the child blocks."""
+    """Copy a stream to our standard error; keep reading even if writing fails, or the child would block."""
     with stream:
         while line := stream.readline(LINE_BYTES):
             with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -193,10 +193,10 @@ def _hand_on(stream: BinaryIO, hide: Callable[[str], str]) -> None:
 
 
 def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> bool:
-    """Wait for a child whose socket is closed, kill it if it does not end, and reap it.
+    """Wait for a child whose socket is closed, kill it after a time-out, and reap it.
 
     Returns:
-        Whether it is gone; not so if the kernel holds it inside a driver. Then `poll` it again later.
+        Whether it is gone. If the kernel holds it inside a driver it is not: `poll` it again later.
     """
     try:
         process.wait(grace_s)
@@ -207,16 +207,16 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> bool:
     except subprocess.TimeoutExpired:
         return False
     if reader := _readers.pop(process.pid, None):
-        reader.join(KILLED_S)  # what it has written is there: this is for the last of it
+        reader.join(KILLED_S)  # for the last lines that it has written
     return True
 
 
 def from_parent(arguments: Sequence[str], kinds: Any) -> Link[Any]:
-    """In a child, first of all: bind its life to the parent's, and give its end of the socket.
+    """Connect a child to its parent: it is killed with the parent. Call this first of all.
 
     Args:
-        arguments: of the command line, the last two of which are from `spawn`.
-        kinds: the union of tagged structs that may come.
+        arguments: the command line; its last two are from `spawn`.
+        kinds: the union of tagged structs that may be received.
     """
     number, parent = (int(word) for word in arguments[-2:])
     die_with_parent(parent)
@@ -225,7 +225,7 @@ def from_parent(arguments: Sequence[str], kinds: Any) -> Link[Any]:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends; end now if it has ended."""
+    """Have the kernel kill this process when the thread that started it ends; exit now if it has ended."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != parent:

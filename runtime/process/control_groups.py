@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _UNLIMITED = 1 << 60
-"""Version 1 says so by a number near the largest of 64 bits."""
+"""Version 1 has a number near the 64-bit maximum for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What the files of a version are called, and the field that counts what is given back on demand."""
+    """Names of the files of a version, and of the field that counts reclaimable cache."""
 
     limit: str
     used: str
@@ -25,24 +25,24 @@ _V2 = _Names("memory.max", "memory.current", "inactive_file", "memory.events")
 
 
 class MemoryGroups:
-    """Reads some small files of the kernel: less than a millisecond."""
+    """Reads small files of the kernel, in less than a millisecond."""
 
     def __init__(self, *, proc: str | Path = "/proc", cgroup: str | Path = "/sys/fs/cgroup") -> None:
-        """Say where to look.
+        """Set where to look.
 
         Args:
-            proc: where /proc is.
-            cgroup: where the trees of control groups are.
+            proc: folder of /proc.
+            cgroup: folder of the trees of control groups.
         """
         self._proc, self._root = Path(proc), Path(cgroup)
 
     def free(self) -> Iterator[int]:
-        """Return what is left in each group around this process that has a limit, bytes."""
+        """Return the available memory of each group with a limit around this process, bytes."""
         for folder, names in self._around():
             limit, used = _limit(folder, names), number(folder / names.used)
             if limit is not None and used is not None:
-                given_back = field(folder / "memory.stat", names.cache) or 0  # as soon as somebody wants it
-                yield max(0, limit - used + given_back)
+                reclaimable = field(folder / "memory.stat", names.cache) or 0  # cache, dropped on demand
+                yield max(0, limit - used + reclaimable)
 
     def limit(self) -> int | None:
         """Return the tightest limit around this process, bytes; None if there is none."""
@@ -55,9 +55,9 @@ class MemoryGroups:
         return None if kib is None else kib * 1024
 
     def kills(self) -> int | None:
-        """Return how many processes the kernel has killed for want of memory; None if it does not say.
+        """Return the number of processes that the OOM killer has killed; None if the kernel does not report it.
 
-        Counted are those of this process' own group; where there is none, those of the whole device.
+        Counts those in this process' own group, or without one those of the whole device.
         """
         for base, path, names in self._trees():
             found = field(_own(base, path) / names.kills, "oom_kill")
@@ -66,7 +66,7 @@ class MemoryGroups:
         return field(self._proc / "vmstat", "oom_kill")
 
     def refusals(self) -> int | None:
-        """Return how often memory was asked for beyond a limit of version 1: older kernels count no kills."""
+        """Return the number of allocations beyond a limit of version 1, as older kernels do not count kills."""
         for base, path, names in self._trees():
             if names is _V1 and (found := number(_own(base, path) / "memory.failcnt")) is not None:
                 return found
@@ -82,13 +82,13 @@ class MemoryGroups:
 
     def _trees(self) -> Iterator[tuple[Path, str, _Names]]:
         """Return the root of each tree, and the path of this process in it."""
-        said = [line.split(":", 2) for line in lines(self._proc / "self/cgroup")]
-        for _, controllers, path in (parts for parts in said if len(parts) == 3):  # noqa: PLR2004 - number, names, path
+        trees = [line.split(":", 2) for line in lines(self._proc / "self/cgroup")]
+        for _, controllers, path in (parts for parts in trees if len(parts) == 3):  # noqa: PLR2004 - number, names, path
             if "memory" in controllers.split(","):
                 yield self._root / "memory", path, _V1
             elif not controllers:
                 yield self._root, path, _V2
-        if not any(parts[1:2] == [""] for parts in said):
+        if not any(parts[1:2] == [""] for parts in trees):
             yield self._root, "/", _V2
 
 
@@ -104,7 +104,7 @@ def _limit(folder: Path, names: _Names) -> int | None:
 
 
 def lines(path: Path) -> list[str]:
-    """Return the lines of a file; none where it is absent or cannot be read."""
+    """Return the lines of a file; none if it is absent or cannot be read."""
     try:
         return path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:  # absent, or a sensor that does not answer
@@ -112,7 +112,7 @@ def lines(path: Path) -> list[str]:
 
 
 def number(path: Path) -> int | None:
-    """Read a number; None where there is none, such as `max`."""
+    """Read a number; None if there is none, such as `max`."""
     try:
         return int("".join(lines(path)))
     except ValueError:
@@ -120,7 +120,7 @@ def number(path: Path) -> int | None:
 
 
 def field(path: Path, name: str) -> int | None:
-    """Read the number that follows a name at the beginning of a line."""
+    """Read the number after a name at the beginning of a line; None if there is none."""
     for line in lines(path):
         key, *rest = line.split() or [""]
         if key == name and rest and rest[0].isdecimal():

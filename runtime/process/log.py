@@ -14,7 +14,7 @@ from edge_config.redact import scrub
 
 
 class _Stderr:
-    """Standard error that swallows its own failures: a full disk behind a log must not end the service."""
+    """Standard error that ignores write errors: a full disk behind a log must not end the service."""
 
     def write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -30,7 +30,7 @@ def _hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]
 
 
 def _hidden(value: Any) -> Any:
-    """Return a value of a log line with the secrets of URLs hidden, at whatever depth they are."""
+    """Return a value of a log line with the secrets of URLs hidden, at any depth."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
 """Children killed by the kernel's OOM killer: detected, logged with what would be enough, and restarted less often.
 
-The kernel says it nowhere but in counters: of the control group, or else of the whole device. A child that was killed
-by SIGKILL while the counter rose was killed for memory, unless another child has had that kill counted already.
+The kernel reports it only in counters: of the control group, or else of the whole device. A child that died by SIGKILL
+while the counter rose was killed for memory, unless another child has claimed that kill already.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MEMORY = "memory"
 """Cause of a loss, in events and metrics."""
 
 RETRY_MIN_S, RETRY_MAX_S = 5.0, 300.0
-"""Wait before a child is started again that was killed for memory: the first, and where doubling it ends."""
+"""First and longest wait before the restart of a child that was killed for memory; the wait doubles each time."""
 
 STEADY_S = 600.0
-"""A child that lived for so long had enough: the next wait is the shortest again."""
+"""A child that ran for this time had enough memory: the next wait is the shortest again."""
 
 CLAIM_S = 5.0
-"""A child that was killed is gone after this time."""
+"""Time in which the parent notices a killed child and claims the kill."""
 
 _MIB = 1 << 20
 _ROUND_MIB = 16
@@ -37,18 +37,18 @@ _ROUND_MIB = 16
 # of 0.1 MiB and 193 MiB with the default one of 26 MiB; a third is left for large pictures and clips.
 _BASE_MIB, _PER_BUNDLE, _PER_CAMERA_MIB = 160, 4, 48
 _MORE = 1.5
-"""Where that is no more than there is already."""
+"""Factor over the memory that there is, if the estimate is not above it."""
 
 
 class Kills:
-    """The kernel's count of processes that it killed for want of memory; any thread may use it."""
+    """The kernel's count of OOM kills; thread-safe."""
 
     def __init__(self, groups: MemoryGroups | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin to count.
+        """Start counting.
 
         Args:
-            groups: where, by default in the kernel's own files.
-            clock: gives seconds.
+            groups: the counters, by default in the kernel's own files.
+            clock: returns seconds.
         """
         self.groups = groups or MemoryGroups()
         self._clock = clock
@@ -56,10 +56,10 @@ class Kills:
         self._kills, self._refusals = self.groups.kills(), self.groups.refusals()
         self._seen, self._seen_s = self._kills, clock()
         self.peak_bytes: dict[str, int] = {}
-        """Most that the children of a kind had, as far as it was seen."""
+        """Peak memory of the children of each kind, as far as known."""
 
     def look(self) -> None:
-        """Forget kills that nobody claims: others were killed; to be done now and then."""
+        """Forget unclaimed kills, which were other processes; call it from time to time."""
         with self._lock:
             now, now_s = self.groups.kills(), self._clock()
             if now != self._seen:
@@ -68,7 +68,7 @@ class Kills:
                 self._kills = now
 
     def claim(self) -> bool:
-        """Return whether there was a kill that nobody has claimed, and claim it."""
+        """Claim a kill; return whether there was an unclaimed one."""
         with self._lock:
             now = self.groups.kills()
             if now is None:
@@ -78,7 +78,7 @@ class Kills:
             return new
 
     def _was_refused(self) -> bool:
-        """Return whether memory was refused since the last look: older kernels count nothing else."""
+        """Return whether an allocation failed since the last call, as older kernels count nothing else."""
         before, self._refusals = self._refusals, self.groups.refusals()
         return self._refusals is not None and self._refusals > (before or 0)
 
@@ -90,13 +90,13 @@ def kernel() -> Kills:
 
 
 class Child:
-    """What a child process takes of memory, and whether that was its end."""
+    """The memory of a child process, and whether it was killed for it."""
 
     def __init__(self, kind: str, process: subprocess.Popen[bytes], kills: Kills | None = None) -> None:
-        """Take a child that was started.
+        """Watch a child that was started.
 
         Args:
-            kind: what it does: children of a kind take as much.
+            kind: kind of child; children of a kind need the same memory.
             process: the child.
             kills: the kernel's count, by default that of all children.
         """
@@ -104,25 +104,25 @@ class Child:
         self._kills = kills or kernel()
 
     def look(self) -> None:
-        """See what it has; to be done when it has taken the most of it."""
+        """Record its peak memory; call it when it has allocated most of it."""
         kib = field(Path(f"/proc/{self._process.pid}/status"), "VmHWM:")
         self._had((kib or 0) * 1024)
 
     def end(self) -> bool:
-        """End it as `link.end` does."""
+        """End it, as `child.end` does."""
         before = _largest(resource.RUSAGE_CHILDREN)
         gone = end(self._process)
         after = _largest(resource.RUSAGE_CHILDREN)
-        if after > max(before, _largest(resource.RUSAGE_SELF)):  # a child begins with what its parent has
+        if after > max(before, _largest(resource.RUSAGE_SELF)):  # a child begins with its parent's memory
             self._had(after)
         return gone
 
     def killed_for_memory(self, bundles: tuple[str, ...] = (), cameras: int = 1) -> str:
-        """Return the reason where the kernel has killed it for want of memory, else nothing; ask once, after `end`.
+        """Return the reason if the OOM killer has killed it, else an empty text; call once, after `end`.
 
         Args:
-            bundles: paths of those that the runtime serves: what would be enough depends on their size.
-            cameras: how many it watches.
+            bundles: paths of the bundles in service, whose size determines what would be enough.
+            cameras: number of cameras.
         """
         if self._process.returncode != -signal.SIGKILL or not self._kills.claim():
             return ""
@@ -143,7 +143,7 @@ class Child:
 
 
 class Patience:
-    """Waits before a child is started again that was killed for memory: each twice as long as the one before."""
+    """Waits before the restart of a child that was killed for memory: each twice as long as the one before."""
 
     def __init__(self, shortest_s: float = RETRY_MIN_S, longest_s: float = RETRY_MAX_S) -> None:
         """Wait `shortest_s` at first, and `longest_s` at most."""
@@ -151,7 +151,7 @@ class Patience:
         self._next_s = shortest_s
 
     def after(self, lived_s: float) -> float:
-        """Return the next wait, seconds, after a child that lived for `lived_s`."""
+        """Return the next wait, seconds, after a child that ran for `lived_s`."""
         if lived_s >= STEADY_S:
             self._next_s = self._shortest_s
         wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._longest_s)
@@ -159,9 +159,9 @@ class Patience:
 
 
 def _enough_mib(have_bytes: int, bundles: tuple[str, ...], cameras: int) -> int:
-    """Estimate what all processes need together."""
+    """Estimate the memory of all processes together."""
     sizes: list[int] = []
-    with contextlib.suppress(OSError):  # they may be exchanged this very moment
+    with contextlib.suppress(OSError):  # they may be replaced at this very moment
         sizes += [path.stat().st_size for bundle in set(bundles) for path in Path(bundle).iterdir()]
     needed = _BASE_MIB + _PER_BUNDLE * sum(sizes) / _MIB + _PER_CAMERA_MIB * (cameras - 1)
     needed = max(needed, _MORE * have_bytes / _MIB if needed * _MIB <= have_bytes else 0)

@@ -7,14 +7,14 @@ import stat
 from collections.abc import Sequence
 
 MAX_BYTES = 1 << 26
-"""Of all in one parcel."""
+"""Maximum size of a parcel."""
 
 
 def pack(items: Sequence[bytes]) -> int:
-    """Put bytes into a new memory, one after the other; give its descriptor, which is the caller's to close.
+    """Return the descriptor of a new memory file with these bytes, one after the other; the caller must close it.
 
     Raises:
-        OSError: there is no memory or no descriptor to be had.
+        OSError: out of memory or of descriptors.
     """
     descriptor = os.memfd_create("patchedge parcel", os.MFD_CLOEXEC)
     try:
@@ -27,14 +27,14 @@ def pack(items: Sequence[bytes]) -> int:
 
 
 def unpack(descriptors: Sequence[int], sizes: Sequence[int]) -> tuple[bytes, ...]:
-    """Read what `pack` has put there; whatever it is that came, this neither waits nor reads more than `MAX_BYTES`.
+    """Return the items of a parcel; whatever was sent, this neither waits nor reads more than `MAX_BYTES`.
 
     Args:
-        descriptors: that came with a message: one, or none where there are no sizes; they stay the caller's.
-        sizes: of the items, as the message says.
+        descriptors: the descriptors of the message: one, or none if there are no sizes; the caller keeps them.
+        sizes: sizes of the items, from the message.
 
     Raises:
-        ValueError: the descriptors are not what the sizes say.
+        ValueError: the descriptors do not match the sizes.
         OSError: they cannot be read.
     """
     if not descriptors and not sizes:

@@ -12,29 +12,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 EVERY_S = 3.0
-"""Between lines."""
+"""Interval between lines."""
 
 LONG_S = 600.0
-"""A command that takes so long says it more seldom: logs are kept."""
+"""Running time after which the longer interval is used, as logs are kept."""
 
 LONG_EVERY_S = 30.0
-"""Between its lines then."""
+"""Interval between lines of a long command."""
 
 
 class Gauge:
-    """What is worked on now, and how much of it is done. Any thread may read it; one tells it."""
+    """The current stage of the work, and how much of it is done. One thread updates it, any thread may read it."""
 
     def __init__(self) -> None:
         self._stages: list[_Stage] = []
 
     @contextmanager
     def stage(self, what: str, total: int | None = None, unit: str = "") -> Iterator[_Stage]:
-        """Name what is worked on in the block.
+        """Name the stage of the work in the block.
 
         Args:
-            what: in a few words.
-            total: of pieces of work, where that is known.
-            unit: of them, in the plural.
+            what: its name, in a few words.
+            total: number of pieces of work, if known.
+            unit: name of the pieces, in the plural.
         """
         stage = _Stage(what, total, unit)
         self._stages.append(stage)
@@ -44,7 +44,7 @@ class Gauge:
             self._stages.remove(stage)
 
     def __str__(self) -> str:
-        """Say it in a few words; empty if nothing is known."""
+        """Return the stage and its progress in a few words; empty if there is none."""
         stages = self._stages[-1:]  # a copy: it may end meanwhile
         return str(stages[0]) if stages else ""
 
@@ -58,11 +58,11 @@ class _Stage:
         self._done = 0
 
     def update(self, pieces: int = 1) -> None:
-        """Count pieces that are done."""
+        """Count finished pieces."""
         self._done += pieces
 
     def __str__(self) -> str:
-        """Say it in a few words."""
+        """Return name and progress in a few words."""
         if not self._unit or self._total == 1:
             return self.what
         of = f" of {self._total}" if self._total else ""
@@ -70,7 +70,7 @@ class _Stage:
 
 
 GAUGE = Gauge()
-"""Of this process."""
+"""The gauge of this process."""
 
 
 @contextmanager

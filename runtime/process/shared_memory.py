@@ -1,7 +1,7 @@
-"""Pictures in memory that processes share.
+"""Pictures in shared memory.
 
-A memory is anonymous, so that nothing of it is left when the last process that knows it ends. It has `SLOTS` places for
-pictures of one size. Which of them may be written is agreed elsewhere.
+A memory is an anonymous file, so that nothing is left when the last process that uses it ends. It has `SLOTS` slots for
+pictures of one size. Which of them may be written is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from runtime.frame import Image
 
 SLOTS = 4
-"""One is written, one waits, and two are in work."""
+"""One is being written, one waits, and two are being scored."""
 
 _CHANNELS = 3
-_PIECE = 1 << 16  # bytes that are compared at once: two pictures of a sensor differ in the first of them
+_PIECE = 1 << 16  # bytes compared at once: two pictures of a sensor differ in the first piece
 _SIZE_STAYS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class Memory:
-    """The side that writes."""
+    """The writer's side of a shared memory."""
 
     def __init__(self, hw: tuple[int, int]) -> None:
         """Make a memory for pictures of this height and width."""
@@ -31,7 +31,7 @@ class Memory:
         self.size = SLOTS * _slot_bytes(hw)
         self.descriptor = os.memfd_create("patchedge frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.descriptor, self.size)
-        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SIZE_STAYS)  # who has mapped it cannot be hurt by its end
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SIZE_STAYS)  # a reader that has mapped it cannot be harmed
         self._mapping = mmap.mmap(self.descriptor, self.size)
 
     def write(self, slot: int, image: Image) -> None:
@@ -39,7 +39,7 @@ class Memory:
         np.copyto(picture(self._mapping, slot, self.hw), image)
 
     def holds(self, slot: int, image: Image) -> bool:
-        """Return whether a slot holds the very same picture; costs some microseconds where it does not."""
+        """Return whether a slot holds an identical picture; takes some microseconds if it does not."""
         if image.shape[:2] != self.hw:
             return False
         there, flat = picture(self._mapping, slot, self.hw).reshape(-1), image.reshape(-1)
@@ -47,7 +47,7 @@ class Memory:
         return all(np.array_equal(there[piece], flat[piece]) for piece in pieces)
 
     def close(self) -> None:
-        """Forget it here."""
+        """Unmap and close it in this process."""
         self._mapping.close()
         os.close(self.descriptor)
 

@@ -1,6 +1,6 @@
 """SIGINT, SIGTERM and SIGHUP as an ordinary call from an ordinary thread.
 
-A Python signal handler runs between two steps of the main thread: it may not take a lock, and it waits as long as
+A Python signal handler runs between two steps of the main thread: it may not take a lock, and it does not run while
 the main thread is inside a driver. So the signals are blocked, and a thread waits for them.
 """
 
@@ -15,14 +15,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HANG_UP = signal.SIGHUP
 
 GRACE_S = 2.5
-"""From the signal to the end at the latest, seconds; the promise to users is 3."""
+"""Maximum time from the signal to the exit of the process, seconds; users are promised 3."""
 
 
 class Termination:
-    """Calls what it was given when SIGINT or SIGTERM comes; ends the process if that does not within `GRACE_S`."""
+    """Calls actions on SIGINT or SIGTERM; ends the process if it has not ended by itself within `GRACE_S`."""
 
     def __init__(self) -> None:
-        """Block the signals; make one before any other thread starts, since threads inherit the mask."""
+        """Block the signals; create it before any other thread, since threads inherit the mask."""
         self._actions: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._signalled = False
@@ -33,7 +33,7 @@ class Termination:
         threading.Thread(target=self._wait, name="termination", daemon=True).start()
 
     def call(self, action: Callable[[], None]) -> None:
-        """Have `action` called on the signal; at once if it has come already."""
+        """Call `action` on the signal; at once if it has been received already."""
         with self._lock:
             self._actions.append(action)
             signalled = self._signalled
@@ -41,7 +41,7 @@ class Termination:
             action()
 
     def call_on_hup(self, action: Callable[[], None]) -> None:
-        """Have `action` called on each SIGHUP; at once if one has come already."""
+        """Call `action` on each SIGHUP; at once if one has been received already."""
         with self._lock:
             self._on_hup = action
             hung_up, self._hung_up = self._hung_up, False
@@ -49,7 +49,7 @@ class Termination:
             action()
 
     def done(self) -> None:
-        """Say that the clean-up is over and the process is about to end by itself."""
+        """Report that the shutdown is complete and the process is about to exit by itself."""
         self._done.set()
 
     def _wait(self) -> None:

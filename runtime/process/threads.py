@@ -9,15 +9,15 @@ from threadpoolctl import threadpool_limits
 
 
 def limit_threads(wanted: int, *, blas: int | None = None) -> int:
-    """Bound the process-wide pools of OpenCV and BLAS, and give the number for ONNX Runtime and hnswlib.
+    """Limit the process-wide thread pools of OpenCV and BLAS; return the limit for ONNX Runtime and hnswlib.
 
     Args:
-        wanted: threads; 0 means all cores that this process may use.
-        blas: threads of BLAS, if fewer. A device takes one: its products are small, and OpenBLAS's idle threads spin
-            for longer than a frame takes, on the cores that ONNX Runtime needs.
+        wanted: number of threads; 0 means all cores that this process may use.
+        blas: threads of BLAS, if fewer. A device uses one: its products are small, and OpenBLAS's idle threads
+            spin for longer than a frame takes, on the cores that ONNX Runtime needs.
 
     Returns:
-        The number in force, at least 1.
+        The limit, at least 1.
     """
     count = wanted or len(os.sched_getaffinity(0))
     cv2.setNumThreads(count)
