@@ -18,15 +18,15 @@ from runtime.state_folder import state_folder
 
 PAGE_BYTES = 4096
 VERSION = 1
-"""Of the tables, as `user_version` says it."""
+"""Version of the tables, stored in `user_version`."""
 
 KEPT_ASIDE = 2
-"""So many damaged files are kept; the oldest go."""
+"""Maximum number of damaged files that are kept; the oldest are deleted."""
 
 BUSY_S = 1.0
-"""For so long a write waits for another program that writes to the file."""
+"""Time-out of a write while another program writes to the file."""
 
-_APPLICATION = 0x50456A6C  # "PEjl": what tells a journal from the database of another program
+_APPLICATION = 0x50456A6C  # "PEjl": tells a journal from the database of another program
 
 _SETTINGS = (
     f"page_size = {PAGE_BYTES}",
@@ -39,7 +39,7 @@ _SETTINGS = (
 )
 
 _TABLES = (
-    # Places (`row`) are never used twice, and grow for ever: see `Journal.write`.
+    # Rows are never used twice, and always grow: see `Journal.write`.
     """CREATE TABLE IF NOT EXISTS entries (
         row INTEGER PRIMARY KEY, kind TEXT NOT NULL, topic TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
         t_ns INTEGER NOT NULL, alert_id TEXT NOT NULL, phase TEXT NOT NULL, body BLOB NOT NULL, parts BLOB NOT NULL,
@@ -47,12 +47,12 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS entries_of_topic ON entries (topic)",
     "CREATE INDEX IF NOT EXISTS entries_of_alert ON entries (alert_id, row, phase)",
     "CREATE INDEX IF NOT EXISTS alert_entries ON entries (row, alert_id) WHERE alert_id != ''",
-    # The last message of each alert that a subscriber has safe, and the public key that said so.
+    # The last message of each alert that a subscriber has acknowledged, and its public key.
     """CREATE TABLE IF NOT EXISTS acks (
         alert_id TEXT NOT NULL, subscriber TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL DEFAULT '',
         PRIMARY KEY (alert_id, subscriber)) WITHOUT ROWID""",
-    # `acked_row`: the last place that it acknowledged; `lost_row`: the last one that it never did and that was pruned;
-    # `key`: whom the name belongs to.
+    # `acked_row`: the last row that it acknowledged; `lost_row`: the last row that was pruned before it did;
+    # `key`: public key of the owner of the name.
     """CREATE TABLE IF NOT EXISTS subscribers (
         name TEXT PRIMARY KEY, seen_ns INTEGER NOT NULL, acked_row INTEGER NOT NULL DEFAULT 0,
         lost_row INTEGER NOT NULL DEFAULT 0, key TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
@@ -60,41 +60,41 @@ _TABLES = (
     """CREATE TABLE IF NOT EXISTS pruned (
         topic TEXT NOT NULL, epoch TEXT NOT NULL, row INTEGER NOT NULL, seq INTEGER NOT NULL,
         PRIMARY KEY (topic, epoch)) WITHOUT ROWID""",
-    # Requests that changed something, and the public keys that they came with.
+    # Requests that changed something, and the public keys of their clients.
     """CREATE TABLE IF NOT EXISTS orders (
         number INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL,
         fields TEXT NOT NULL, UNIQUE (t_ns, request, key) ON CONFLICT IGNORE)""",
 )
 
-# Columns that earlier programs did not make. They can still use a file that has them, so `VERSION` stays.
+# Columns that earlier versions lack. They can use a file that has them, so `VERSION` stays.
 _ADDED = (("acks", "key"), ("subscribers", "key"))
 
 
 class Newer(Exception):
-    """The tables are those of a later version of this program."""
+    """The tables are of a later version of this program."""
 
 
 class Database:
-    """A connection with the tables of a journal, and the lock that keeps other runtimes out. Use it from one thread.
+    """A connection with the tables of a journal, and the lock against other runtimes. Use it from one thread.
 
-    Commits are on the disk when they return: a write-ahead log with one fsync for each (synchronous=FULL). Where power
-    is lost inside a commit, the checksums of the log tell, and what came before it is whole.
+    Commits are on the disk when they return: a write-ahead log with one fsync for each (synchronous=FULL). After a
+    power cut inside a commit, the checksums of the log show it, and all earlier commits are intact.
 
     Attributes:
-        connection: without transactions of its own accord.
+        connection: in autocommit mode.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Open the file, or make it: for nobody else to read, and its folder too.
+        """Open or create the file, readable by its owner only, as is its folder.
 
-        What is damaged, or of a later version, is moved aside, and a new file begins.
+        A file that is damaged, or of a later version, is moved aside and replaced by a new one.
 
         Args:
             path: of the file; None: in memory.
 
         Raises:
-            JournalUnavailable: another runtime has it, or it is the database of another program.
-            OSError, sqlite3.Error: the disk does not let it be written.
+            JournalUnavailable: another runtime uses it, or it is the database of another program.
+            OSError, sqlite3.Error: it cannot be written.
         """
         self._path = None if path is None else path.absolute()
         self._lock: int | None = None
@@ -112,10 +112,10 @@ class Database:
             raise
 
     def verify(self) -> None:
-        """Look whether the path still leads to the files that are open here.
+        """Check that the path still leads to the open files.
 
         Raises:
-            OSError: they were removed or replaced, and what was written to them is gone with them.
+            OSError: they were removed or replaced, and everything written to them is lost.
         """
         if self._path is None:
             return
@@ -127,7 +127,7 @@ class Database:
             raise OSError(errno.ESTALE, "the file was removed or replaced", str(self._path))
 
     def close(self) -> None:
-        """Close the file, and let others have it. What is committed stays, also where this fails."""
+        """Close the file and release the lock. Commits are kept, even if this fails."""
         with suppress(sqlite3.Error):
             self.connection.close()
         if self._lock is not None:
@@ -135,13 +135,13 @@ class Database:
             self._lock = None
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        """Open the file; what cannot be read is moved aside."""
+        """Open the file; one that cannot be read is moved aside."""
         try:
             return _open(path)
         except Newer as error:
             _move_aside(path, "newer", str(error))
         except sqlite3.DatabaseError as error:
-            if type(error) is not sqlite3.DatabaseError:  # its heirs are about the disk and about our mistakes
+            if type(error) is not sqlite3.DatabaseError:  # subclasses are disk errors and bugs of ours
                 raise
             _move_aside(path, "damaged", str(error))
         return _open(path)
@@ -152,12 +152,12 @@ class Database:
 
 
 def default_path(device: str) -> Path:
-    """Return the path for a device whose settings set none; raise OSError where the user has no home."""
+    """Return the path for a device whose settings name none; raises OSError if the user has no home."""
     return state_folder() / f"{device}.sqlite"
 
 
 def _take_lock(path: Path) -> int:
-    """Return the descriptor that holds the lock; the kernel lets it go when this process ends, however it ends."""
+    """Return the descriptor that holds the lock; the kernel releases it when this process ends, however it ends."""
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,12 +198,12 @@ def _connect(name: str) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Look at what is there.
+    """Check an existing database.
 
     Raises:
-        JournalUnavailable: the database of another program.
-        Newer: of a later version.
-        sqlite3.DatabaseError: damaged.
+        JournalUnavailable: it is the database of another program.
+        Newer: it is of a later version.
+        sqlite3.DatabaseError: it is damaged.
     """
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and connection.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION:
@@ -216,7 +216,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _lay_out(connection: sqlite3.Connection) -> None:
-    """Make the tables. It writes in any case, so that a disk that takes nothing is found at once."""
+    """Create the tables. This always writes, so that a read-only or full disk is detected at once."""
     for setting in _SETTINGS:
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN IMMEDIATE")
@@ -231,7 +231,7 @@ def _lay_out(connection: sqlite3.Connection) -> None:
 
 
 def _move_aside(path: Path, why: str, problem: str) -> None:
-    """Keep a file under another name, with the log that belongs to it."""
+    """Rename a file together with its write-ahead log."""
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = path.with_name(f"{path.name}.{why}-{now}")
     for count in range(2, 1000):
@@ -243,7 +243,7 @@ def _move_aside(path: Path, why: str, problem: str) -> None:
         Path(f"{path}-wal").rename(f"{aside}-wal")
     Path(f"{path}-shm").unlink(missing_ok=True)
     _sync_folder(path.parent)
-    structlog.get_logger().warning("journal moved aside, a new one begins", problem=problem, now=str(aside))
+    structlog.get_logger().warning("journal moved aside, a new one was created", problem=problem, now=str(aside))
     kept = sorted(one for one in path.parent.glob(f"{path.name}.damaged-*") if not one.name.endswith("-wal"))
     for old in kept[:-KEPT_ASIDE]:
         old.unlink(missing_ok=True)
@@ -251,7 +251,7 @@ def _move_aside(path: Path, why: str, problem: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make sure that the names in a folder outlive a loss of power."""
+    """Sync a folder, so that the names in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

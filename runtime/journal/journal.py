@@ -19,16 +19,16 @@ from runtime.journal.read import COLUMNS, Entry, Reader
 from runtime.journal.room import Room
 
 GROUP_BYTES = 1 << 20
-"""So much is written in one transaction, or one entry; less where the journal must stay small."""
+"""Maximum size of a transaction, or one entry; less if the journal must stay small."""
 
 MAX_SUBSCRIBERS = 100
-"""So many names are known; another takes the place of the one that was not seen for longest."""
+"""Maximum number of subscribers; a further one replaces the one that was not seen for longest."""
 
 SEEN_NS = 3_600_000_000_000
-"""It is written down so often that a subscriber is still there."""
+"""Interval at which it is recorded that a subscriber is active."""
 
 LARGE = 4
-"""An entry of more than so many groups is kept without its binary parts."""
+"""Maximum size of an entry, in groups; a larger one is stored without its binary parts."""
 
 _WRITE = (
     f"INSERT INTO entries (row, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
@@ -56,16 +56,16 @@ class Journal(Reader):
     """
 
     def __init__(self, path: Path | None, most_bytes: int, most_days: float) -> None:
-        """Open the file, or make it.
+        """Open or create the file.
 
         Args:
             path: of the file; None: in memory.
-            most_bytes: the file and its log stay below this, at least 1 MiB.
-            most_days: entries are kept for so long.
+            most_bytes: maximum size of the file and its log, at least 1 MiB.
+            most_days: maximum age of entries.
 
         Raises:
-            JournalUnavailable: another runtime has it, or it is the database of another program.
-            OSError, sqlite3.Error: the disk does not let it be written.
+            JournalUnavailable: another runtime uses it, or it is the database of another program.
+            OSError, sqlite3.Error: it cannot be written.
         """
         self._database = Database(path)
         super().__init__(self._database.connection, min(GROUP_BYTES, most_bytes // 16))
@@ -105,19 +105,19 @@ class Journal(Reader):
         return recall.replay([self], request)
 
     def pending(self, request: Pending) -> tuple[KeptMessages, list[bytes]]:
-        """Answer a request, and know the subscriber from now on."""
+        """Answer a request, and register the subscriber."""
         self.note([], {request.subscriber: ""})
         return recall.pending([self], request)
 
     def acknowledge(self, request: Ack) -> bool:
-        """Note what a subscriber has safe, and know it from now on; False if there is no such alert."""
+        """Store an acknowledgement, and register the subscriber; False if there is no such alert."""
         row = recall.place([self], request)
         acks = [] if row is None else [Noted(request.alert_id, request.subscriber, row)]
         self.note(acks, {request.subscriber: ""})
         return row is not None
 
     def note(self, acks: Sequence[Noted], subscribers: Mapping[str, str]) -> None:
-        """Note acknowledgements, and that these subscribers are there, name -> public key that it belongs to."""
+        """Store acknowledgements, and that these subscribers are active, name -> public key of its owner."""
         now_ns = time.time_ns()
         acks = [ack for ack in acks if ack.row > self.acked(ack.alert_id, ack.subscriber)]
         found = self._db.execute("SELECT name, seen_ns, key FROM subscribers").fetchall()
@@ -140,13 +140,13 @@ class Journal(Reader):
             return bool(self._db.execute("DELETE FROM subscribers WHERE name = ?", (subscriber,)).rowcount)
 
     def order(self, given: Sequence[Order]) -> None:
-        """Note who had what done."""
+        """Store orders in the audit log."""
         with self._transaction():
             self._room.make([orders.SIZE] * len(given), time.time_ns())
             orders.write(self._db, given)
 
     def prune(self, now_ns: int) -> None:
-        """Let go what is too old or too much, and give the space back."""
+        """Delete entries beyond the maximum age or size, and shrink the file."""
         for step in (self._room.expire, self._room.step):
             more = True
             while more:

@@ -1,4 +1,4 @@
-"""What a journal keeps beside its entries: acknowledgements, subscribers, what was pruned, and orders."""
+"""Everything in a journal beside its entries: acknowledgements, subscribers, pruned rows, and orders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from runtime.journal import orders
 from runtime.journal.orders import Order
 
-# A name may have been used by another key while it was not known whose it is: the disk did not answer.
+# Another key may have used a name while the owner was unknown, because the disk did not respond.
 _ACK = """INSERT INTO acks (alert_id, subscriber, row, key) SELECT ?1, ?2, ?3, ?4
     WHERE ?4 = '' OR (SELECT key FROM subscribers WHERE name = ?2) IN ('', ?4)
     ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row), key = excluded.key"""
@@ -22,7 +22,7 @@ _PRUNED = """INSERT INTO pruned (topic, epoch, row, seq) VALUES (?, ?, ?, ?)
 
 
 class Noted(NamedTuple):
-    """An acknowledgement: a subscriber has an alert safe up to a place; `key` is the public key that said so."""
+    """An acknowledgement of an alert by a subscriber, up to a row; `key` is its public key."""
 
     alert_id: str
     subscriber: str
@@ -32,7 +32,7 @@ class Noted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What a journal knows beside its entries: rows of its tables, in their order; and its orders."""
+    """The content of a journal beside its entries: rows of its tables, in their order; and its orders."""
 
     acks: list[tuple[str, str, int, str]]
     subscribers: list[tuple[str, int, int, int, str]]
@@ -41,7 +41,7 @@ class Notes:
 
     @classmethod
     def read(cls, db: sqlite3.Connection) -> Notes:
-        """Read them."""
+        """Read the notes of a journal."""
         rows: list[list[Any]] = [
             db.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
             for table in ("acks", "subscribers", "pruned")
@@ -50,14 +50,14 @@ class Notes:
         return cls(acks, subscribers, pruned, orders.read(db))
 
     def write(self, db: sqlite3.Connection) -> None:
-        """Add them to those that are there."""
+        """Add these notes to those of a journal."""
         db.executemany(_SUBSCRIBER, self.subscribers)
         db.executemany(_ACK, self.acks)
         db.executemany(_PRUNED, self.pruned)
         orders.write(db, self.given)
 
     def lifted(self, first: int, shift: int) -> Notes:
-        """Return the same, where all places from `first` on have moved by `shift`."""
+        """Return a copy in which all rows from `first` on are moved by `shift`."""
 
         def lift(row: int) -> int:
             return row + shift if row >= first else row

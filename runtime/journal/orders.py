@@ -13,13 +13,13 @@ from edge_config.wire.requests import name_of
 from runtime.events import Asked
 
 KEPT = 200
-"""So many orders are kept; the oldest go."""
+"""Maximum number of orders that are kept; the oldest are deleted."""
 
 MAX_CHARACTERS = 1000
-"""Of the fields of an order that are written down."""
+"""Maximum length of the stored fields of an order."""
 
 SIZE = MAX_CHARACTERS + 200
-"""Bytes that an order takes at most."""
+"""Maximum size of an order, bytes."""
 
 _WRITE = "INSERT INTO orders (t_ns, key, request, fields) VALUES (?, ?, ?, ?)"
 _PRUNE = "DELETE FROM orders WHERE number <= (SELECT max(number) FROM orders) - ?"
@@ -27,13 +27,13 @@ _PRUNE = "DELETE FROM orders WHERE number <= (SELECT max(number) FROM orders) - 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was ordered.
+    """A request that changed something.
 
     Attributes:
-        t_ns: wall clock when it was asked, nanoseconds since 1970 UTC.
-        key: public key (Z85) of who asked; empty where the device has no keys.
-        request: its name.
-        fields: all that it says, as JSON.
+        t_ns: wall clock of the request, nanoseconds since 1970 UTC.
+        key: public key (Z85) of the client; empty if the device has no keys.
+        request: name of the request.
+        fields: its fields, as JSON.
     """
 
     t_ns: int
@@ -43,17 +43,17 @@ class Order:
 
     @classmethod
     def of(cls, asked: Asked) -> Order:
-        """Return the order that a request is, now."""
+        """Return the order for a request that is made now."""
         fields = msgspec.json.encode(asked.request).decode()
         return cls(time.time_ns(), asked.key, name_of(asked.request), fields[:MAX_CHARACTERS])
 
 
 def write(db: sqlite3.Connection, orders: Sequence[Order]) -> None:
-    """Write orders down, within the caller's transaction."""
+    """Store orders, within the caller's transaction."""
     db.executemany(_WRITE, [(one.t_ns, one.key, one.request, one.fields) for one in orders])
     db.execute(_PRUNE, (KEPT,))
 
 
 def read(db: sqlite3.Connection) -> list[Order]:
-    """Return those that are kept, the oldest first."""
+    """Return the stored orders, the oldest first."""
     return [Order(*row) for row in db.execute("SELECT t_ns, key, request, fields FROM orders ORDER BY number")]

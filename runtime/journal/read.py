@@ -15,7 +15,7 @@ from edge_config.wire.messages import Kind, Phase
 COLUMNS = "kind, topic, epoch, seq, t_ns, alert_id, phase, body, parts"
 
 GROUP = 64
-"""So many entries are written in one transaction at most."""
+"""Maximum number of entries in one transaction."""
 
 _OPEN = """SELECT max(row) FROM entries WHERE alert_id != '' GROUP BY alert_id HAVING max(phase = 'end') = 0
     ORDER BY max(row)"""
@@ -28,17 +28,17 @@ _parts = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message, as it is published.
+    """A message as it is published.
 
     Attributes:
         kind: alert or state.
-        topic: with device and camera.
-        epoch: start of the runtime that `seq` was counted in.
-        seq: counts the messages of the topic, from 1.
+        topic: topic of the message, with device and camera.
+        epoch: start of the runtime that `seq` belongs to.
+        seq: number of the message in its topic, from 1.
         t_ns: wall clock at publishing, nanoseconds since 1970 UTC.
         body: the JSON.
         parts: further frames of the message.
-        alert_id: of an alert; empty for a state.
+        alert_id: id of the alert; empty for a state.
         phase: of an alert.
     """
 
@@ -59,7 +59,7 @@ class Entry:
 
 
 class Reader:
-    """Looks things up in the database of a journal. Every method may raise sqlite3.Error.
+    """Queries on the database of a journal. Every method may raise sqlite3.Error.
 
     Attributes:
         group_bytes: a transaction should hold no more, or one entry.
@@ -70,7 +70,7 @@ class Reader:
         self.group_bytes = group_bytes
 
     def open_alerts(self) -> list[Entry]:
-        """Return the last message of each alert that has no end."""
+        """Return the last message of each open alert."""
         return [entry for (row,) in self._db.execute(_OPEN).fetchall() if (entry := self.entry(row)) is not None]
 
     def oldest(self) -> list[tuple[int, Entry]]:
@@ -103,7 +103,7 @@ class Reader:
         )
 
     def last_row_of(self, topic: str, epoch: str) -> int | None:
-        """Find the last message of an epoch, also if it is pruned."""
+        """Find the last message of an epoch, even if it is pruned."""
         return self._first_of(
             "SELECT max(row) FROM (SELECT row FROM entries WHERE topic = ?1 AND epoch = ?2"
             " UNION ALL SELECT row FROM pruned WHERE topic = ?1 AND epoch = ?2)",
@@ -124,14 +124,14 @@ class Reader:
         )
 
     def rows_of_subscriber(self, subscriber: str, after: int) -> Iterator[tuple[int, str]]:
-        """Return place and alert of the alert messages behind a place that a subscriber has not acknowledged."""
+        """Return row and alert of each alert message after a row that a subscriber has not acknowledged."""
         return self._each(_PENDING, subscriber, after)
 
     def row_of_alert(self, alert_id: str, epoch: str, seq: int) -> int | None:
-        """Find the last message of an alert, not behind `seq` of an epoch; without `epoch` the last of all.
+        """Find the last message of an alert, up to `seq` of an epoch; without `epoch` the last of all.
 
         Returns:
-            Its place; 0 if all are behind; None if there is no such alert.
+            Its row; 0 if all are after `seq`; None if there is no such alert.
         """
         if not epoch:
             return self._first_of("SELECT max(row) FROM entries WHERE alert_id = ?", alert_id)
@@ -139,15 +139,15 @@ class Reader:
         return self._first_of(query, epoch, seq, alert_id)
 
     def acked(self, alert_id: str, subscriber: str) -> int:
-        """Return the last place that a subscriber has acknowledged of an alert, 0 for none."""
+        """Return the last row of an alert that a subscriber has acknowledged, 0 for none."""
         return self._first_of("SELECT row FROM acks WHERE alert_id = ? AND subscriber = ?", alert_id, subscriber) or 0
 
     def owners(self) -> dict[str, str]:
-        """Return the names of subscribers, and the public key that each belongs to; empty where nobody's."""
+        """Return the names of subscribers, and the public key of each one's owner; empty without one."""
         return dict(self._db.execute("SELECT name, key FROM subscribers").fetchall())
 
     def misses(self, subscriber: str, after: int) -> bool:
-        """Return whether messages behind a place, and behind all it acknowledged, were pruned unacknowledged."""
+        """Return whether messages after a row, and after all it has acknowledged, were pruned unacknowledged."""
         query = "SELECT 1 FROM subscribers WHERE name = ? AND lost_row > max(acked_row, ?)"
         return self._first_of(query, subscriber, after) is not None
 
@@ -156,5 +156,5 @@ class Reader:
         return None if found is None else cast("int | None", found[0])
 
     def _each(self, query: str, *values: str | int) -> Iterator[Any]:
-        with closing(self._db.execute(query, values)) as cursor:  # read to its end or not: it must not hold the log
+        with closing(self._db.execute(query, values)) as cursor:  # if not read to its end, it must not hold the log
             yield from cursor

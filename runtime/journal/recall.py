@@ -12,7 +12,7 @@ from edge_config.wire.requests import Ack, Kept, KeptMessages, Pending, Replay
 from runtime.journal.read import Entry, Reader
 
 REPLY_BYTES = 1 << 20
-"""A reply holds no more bytes of messages and parts than this, or one message."""
+"""Maximum size of messages and parts in a reply, or one message."""
 
 _Place = tuple[Reader, int]
 
@@ -40,7 +40,7 @@ def pending(journals: Sequence[Reader], request: Pending) -> tuple[KeptMessages,
 
 
 def place(journals: Sequence[Reader], request: Ack) -> int | None:
-    """Find the last message that is acknowledged: 0 if all are behind; None if there is no such alert."""
+    """Return the row of the last acknowledged message: 0 if all are after it; None if there is no such alert."""
     rows = [journal.row_of_alert(request.alert_id, request.epoch, request.seq) for journal in journals]
     return max((row for row in rows if row is not None), default=None)
 
@@ -63,7 +63,7 @@ def _unacknowledged(journals: Sequence[Reader], request: Pending) -> Generator[_
 def _collect(
     places: Generator[_Place, None, None], limit: int, after: int, *, complete: bool
 ) -> tuple[KeptMessages, list[bytes]]:
-    """Read messages as long as they fit into a reply; what cannot be read is passed over."""
+    """Read messages that fit into one reply; those that cannot be read are skipped."""
     messages: list[Kept] = []
     parts: list[bytes] = []
     size, more = 0, False

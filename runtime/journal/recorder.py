@@ -24,19 +24,19 @@ from runtime.journal.store import Store
 from runtime.process.backoff import Backoff
 
 MAX_WAITING = 10_000
-"""So many entries wait for a disk that does not answer, at most; then the oldest states go, and then the oldest."""
+"""Maximum backlog while the disk does not respond; beyond it the oldest state is dropped, or else the oldest entry."""
 
 MAX_WAITING_BYTES = 32 << 20
-"""And so many bytes of them."""
+"""Maximum size of the backlog."""
 
 MAX_ASKED = 1000
-"""So many requests wait; another is refused."""
+"""Maximum number of queued requests; further ones are refused."""
 
 OPEN_S = 10.0
-"""The start waits so long for the file. It is opened later then, and the journal is in memory until it is."""
+"""Time-out for opening the file at the start. After it the journal is in memory until the file is open."""
 
 RETRY_S = (1.0, 30.0)
-"""The shortest and the longest wait before a disk that failed is tried again."""
+"""Shortest and longest back-off before a failed disk is retried."""
 
 _log = structlog.get_logger()
 
@@ -50,12 +50,12 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class JournalChanged:
-    """The journal is written to the disk again, or not any more.
+    """The journal is written to disk again, or no longer is.
 
     Attributes:
-        state: what it is now.
-        reason: why, in a few words; empty for `on`.
-        unfinished: where the file could not be opened at the start, and is now: as `Recorder.unfinished`.
+        state: its new state.
+        reason: the reason, in a few words; empty for `on`.
+        unfinished: as `Recorder.unfinished`, if the file could not be opened at the start but now is.
     """
 
     state: JournalState
@@ -71,18 +71,18 @@ class Reply(Protocol):
 
 
 class Refuse(Protocol):
-    """Answers a request that is not done, from any thread."""
+    """Refuses a request, from any thread."""
 
     def __call__(self, asked: Asked, error: str, *, denied: bool = False) -> object:
-        """Send the line that says why; `denied`: the key may not have it done."""
+        """Send the reason, one line; `denied`: the client's key lacks the right."""
 
 
 class Recorder:
-    """Writes the journal in a thread of its own. Where the disk fails, it goes on in memory until the disk is back.
+    """Writes the journal in a thread of its own. If the disk fails, it continues in memory until the disk works.
 
     Attributes:
-        unfinished: the last message of each alert that was open when the file was opened: of a runtime that has ended.
-        dropped: entries that were thrown away because too many waited for the disk.
+        unfinished: the last message of each alert that an earlier run of the runtime left open.
+        dropped: number of entries dropped because the backlog was full.
     """
 
     def __init__(
@@ -98,15 +98,15 @@ class Recorder:
         """Open the journal and start.
 
         Args:
-            section: settings; a path that nobody chose may be in use, as two runtimes on a machine are no mistake.
-            device: its name, for the default path.
-            tell: takes events, in the journal's thread, and must not wait. What the state is at first it is not told.
+            section: settings; the default path may be in use, as two runtimes on a machine are allowed.
+            device: name of the device, for the default path.
+            tell: receives events, in the journal's thread, and must not wait. The initial state is not sent.
             reply: answers a request.
-            refuse: answers one that cannot be done, by one line that says why.
-            backoff: waits before a disk that failed is tried again.
+            refuse: refuses a request, with the reason in one line.
+            backoff: waits before a failed disk is retried.
 
         Raises:
-            JournalUnavailable: the chosen file is in use by another runtime, or is another program's.
+            JournalUnavailable: the configured file is in use by another runtime, or by another program.
         """
         self.unfinished: tuple[Entry, ...] = ()
         self.dropped = 0
@@ -132,7 +132,7 @@ class Recorder:
         self._opened = False
         self._told = False  # what is unfinished
         self._refusal: JournalUnavailable | None = None
-        # A write may hang in the kernel for ever: nothing waits for the thread at exit.
+        # A write may hang in the kernel: nothing waits for the thread at exit.
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
         with self._news:
@@ -144,7 +144,7 @@ class Recorder:
 
     @property
     def state(self) -> JournalState:
-        """`on`, `memory` or `off`, as health messages say it."""
+        """`on`, `memory` or `off`, as in health messages."""
         return self._store.state
 
     @property
@@ -154,11 +154,11 @@ class Recorder:
 
     @property
     def lost(self) -> int:
-        """Alert messages that had to go before all had acknowledged them, because the journal was full."""
+        """Number of alert messages deleted before all subscribers had acknowledged them, because it was full."""
         return self._store.lost
 
     def put(self, entry: Entry) -> None:
-        """Have an entry written; `Written` is told when it is. Never waits."""
+        """Queue an entry for writing; the event `Written` follows. Never waits."""
         with self._news:
             self._entries.append(entry)
             self._bytes += entry.size
@@ -167,11 +167,11 @@ class Recorder:
             self._news.notify_all()
 
     def ask(self, asked: Asked) -> None:
-        """Have a request of `OfJournal` answered. Never waits."""
+        """Queue a request of `OfJournal` for an answer. Never waits."""
         with self._news:
             problem = "the device is stopping" if self._ended else ""
             if len(self._asked) >= MAX_ASKED:
-                problem = "the journal is busy; ask later"
+                problem = "the journal is busy; retry later"
             if not problem:
                 self._asked.append(asked)
                 self._news.notify_all()
@@ -179,22 +179,22 @@ class Recorder:
             self._refuse(asked, problem)
 
     def note(self, order: Order) -> None:
-        """Have it written down who had what done. Never waits."""
+        """Queue an order for the audit log. Never waits."""
         with self._news:
             self._orders.append(order)
             self._news.notify_all()
 
     def close(self, timeout_s: float) -> None:
-        """Write what is still to be written, and end; or give up after this time, where the disk hangs."""
+        """Write the backlog, and stop; give up after this time if the disk hangs."""
         with self._news:
             self._closing = True
             self._news.notify_all()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            _log.error("journal given up: the disk does not answer", waiting=len(self._entries))
+            _log.error("journal given up: the disk does not respond", waiting=len(self._entries))
 
     def _drop(self) -> None:
-        """Throw away the oldest state, or the oldest entry if there is none."""
+        """Drop the oldest state, or the oldest entry if there is none."""
         place = next((place for place, entry in enumerate(self._entries) if entry.kind == "state"), 0)
         self._bytes -= self._entries[place].size
         del self._entries[place]
@@ -217,21 +217,21 @@ class Recorder:
             self._store.close()
 
     def _begin(self) -> bool:
-        """Open the file; False: it is chosen, and another's."""
+        """Open the file; False if it is configured and in use by another program."""
         refusal = None
         try:
             self._store.open()
         except JournalUnavailable as error:
             refusal = error
         with self._news:
-            if not self._started:  # else it took too long, and memory is better than an end
+            if not self._started:  # else it took too long, and the memory is better than an exit
                 self._refusal = refusal if self._chosen else None
             self._opened = True
             self._news.notify_all()
         return self._refusal is None
 
     def _turn(self) -> bool:
-        """Do what is to be done; False: all is done, and this is the end."""
+        """Process the queues once; False after the last time."""
         with self._news:
             if not (self._entries or self._asked or self._orders or self._closing):
                 self._news.wait(max(0.0, self._store.due_s - time.monotonic()))
@@ -268,10 +268,10 @@ class Recorder:
         try:
             self._store.order(orders)
         except Exception as error:  # noqa: BLE001 - whatever it is, they are done
-            _log.error("orders cannot be written down", problem=repr(error), orders=[one.request for one in orders])
+            _log.error("orders cannot be stored", problem=repr(error), orders=[one.request for one in orders])
 
     def _allowed(self, asked: list[Asked]) -> list[Asked]:
-        """Refuse those that use the name of another key; return the others."""
+        """Refuse requests that use the name of another key; return the others."""
         allowed = []
         for one in asked:
             mine = one.request.subscriber if isinstance(one.request, Ack | Pending) else None
@@ -282,7 +282,7 @@ class Recorder:
         return allowed
 
     def _answer(self, asked: list[Asked]) -> None:
-        """Answer requests, acknowledgements together, as each transaction waits for the disk."""
+        """Answer requests; acknowledgements in one transaction, as each waits for the disk."""
         acks = [one for one in asked if isinstance(one.request, Ack)]
         others = [[one] for one in asked if not isinstance(one.request, Ack)]
         for some in [acks, *others] if acks else others:

@@ -1,8 +1,8 @@
 """Prune the journal, by size and by age.
 
-By size, the oldest first among the states, which nobody acknowledges, and the alert messages that all known
-subscribers have acknowledged. Where that is not enough, the oldest alerts go anyway; those that are open go last of
-all. By age, all but the open alerts. A subscriber that was not seen for as long as entries are kept is not waited for.
+By size, the oldest first among the states, which are not acknowledged, and the alert messages that all known
+subscribers have acknowledged. If that is not enough, the oldest alerts are deleted anyway, open ones last. By age, all
+but the open alerts. Subscribers that were not seen for the maximum age of entries do not count.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from runtime.journal.file import PAGE_BYTES
 DAY_NS = 86_400_000_000_000
 
 REMEMBERED = 100
-"""Of each topic, so many epochs are remembered after all their messages are pruned."""
+"""Maximum number of epochs of each topic that are remembered after all their messages are pruned."""
 
-_OF_ENTRY = 400  # bytes that an entry takes beside its body and parts, in the table and its indexes
-_SLACK = 64  # this share of the room is freed at once, so that not every message is a search for what may go
+_OF_ENTRY = 400  # bytes of an entry beside its body and parts, in the table and its indexes
+_SLACK = 64  # this share of the maximum size is freed at once, so that not every message needs a search
 _VACUUM_PAGES = 256
-_AT_ONCE = 2000  # entries: a transaction must not make the log long
+_AT_ONCE = 2000  # entries in one transaction, which must not make the log long
 
 _CLOSED = """(alert_id = '' OR EXISTS (
     SELECT 1 FROM entries AS ends WHERE ends.alert_id = entries.alert_id AND ends.phase = 'end'))"""
@@ -32,7 +32,7 @@ _IN_TURN = (f"{_CLOSED} AND {_ACKNOWLEDGED}", _CLOSED, "1")
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """An entry that may go; `size` in bytes."""
+    """An entry that may be deleted; `size` in bytes."""
 
     row: int
     topic: str
@@ -43,14 +43,14 @@ class _Old:
 
 
 class Room:
-    """Keeps a database within its bounds. All but `shrink` is part of the caller's transaction.
+    """Keeps a database within its maximum size and age. All but `shrink` is part of the caller's transaction.
 
     Attributes:
-        lost: alert messages that went because of the size before all known subscribers had acknowledged them.
+        lost: number of alert messages deleted because of the size before all known subscribers had acknowledged them.
     """
 
     def __init__(self, connection: sqlite3.Connection, most_pages: int, most_days: float) -> None:
-        """Take a database that may hold `most_pages`, and entries for `most_days`."""
+        """Bound a database to `most_pages`, and its entries to an age of `most_days`."""
         self.lost = 0
         self._db = connection
         self._most_pages = most_pages
@@ -58,13 +58,13 @@ class Room:
 
     def make(self, sizes: list[int], now_ns: int) -> None:
         """Make room for entries of these sizes, bytes."""
-        # A page more than it fills: what is larger than a page shares none with others.
+        # One more page than it fills, as an entry larger than a page shares none with others.
         wanted = sum((size + _OF_ENTRY) / PAGE_BYTES + (size > PAGE_BYTES / 4) for size in sizes) + 1
         while self.step(now_ns, wanted):
             pass
 
     def step(self, now_ns: int, wanted: float = 0) -> bool:
-        """Let some of the oldest go where the size is too large, or will be with `wanted` pages; False: it is not."""
+        """Delete some of the oldest if the size is too large, or will be with `wanted` pages; False if it is not."""
         excess = self._used() + wanted - self._most_pages
         if excess <= 0:
             return False
@@ -77,9 +77,9 @@ class Room:
         return False
 
     def expire(self, now_ns: int) -> bool:
-        """Let some of what is too old go; False: nothing is.
+        """Delete some entries beyond the maximum age; False if there are none.
 
-        A place is the time of writing, and does not fall when the clock is set.
+        A row is the time of writing, and does not decrease when the clock is set back.
         """
         until = (now_ns - self._most_ns) // 1000
         query = f"SELECT {_COLUMNS} FROM entries WHERE row < ? AND {_CLOSED} ORDER BY row LIMIT {_AT_ONCE}"  # noqa: S608
@@ -88,7 +88,7 @@ class Room:
         return bool(old)
 
     def shrink(self) -> None:
-        """Give free pages back to the disk, where the file is larger than it may be. No transaction may be open."""
+        """Return free pages to the disk if the file is too large. No transaction may be open."""
         if self._pages() <= self._most_pages:
             return
         while self._pages() > self._most_pages and self._free():
@@ -105,7 +105,7 @@ class Room:
         return int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
 
     def _oldest(self, which: str, wanted: float, now_ns: int) -> list[_Old]:
-        """Find the oldest entries that free so many bytes together, but not too many."""
+        """Find the oldest entries that together free `wanted` bytes, at most `_AT_ONCE`."""
         query = f"SELECT {_COLUMNS} FROM entries WHERE {which} ORDER BY row LIMIT {_AT_ONCE}"  # noqa: S608
         old: list[_Old] = []
         cursor = self._db.execute(query, {"since_ns": now_ns - self._most_ns})
@@ -118,7 +118,7 @@ class Room:
         return old
 
     def _remove(self, old: list[_Old]) -> None:
-        """Remove entries, and remember how far: per topic, and for each subscriber that had not acknowledged them."""
+        """Delete entries; remember the last per topic, and for each subscriber that had not acknowledged them."""
         execute = self._db.executemany
         last = {(one.topic, one.epoch): one for one in old}  # rows and seq grow together
         execute(_REMEMBER, [(one.topic, one.epoch, one.row, one.seq) for one in last.values()])

@@ -24,16 +24,16 @@ from runtime.journal.read import Entry
 from runtime.process.backoff import Backoff
 
 MEMORY_BYTES = 8 << 20
-"""What cannot be written is kept in memory up to this size; then the oldest goes, as in the file."""
+"""Maximum size of the entries in memory; beyond it the oldest are deleted, as in the file."""
 
 PRUNE_S = 3600.0
-"""So often it is looked for what is too old."""
+"""Interval between searches for entries beyond the maximum age."""
 
 TROUBLE = (sqlite3.Error, OSError)
-"""What a disk may do."""
+"""Errors of a disk."""
 
 _PASSING = ("database or disk is full", "database is locked")
-"""Trouble that leaves an open file as good as it was: it is read on, and need not be opened anew."""
+"""Errors after which an open file can still be read, and need not be reopened."""
 
 _log = structlog.get_logger()
 
@@ -41,13 +41,13 @@ T = TypeVar("T")
 
 
 class Store:
-    """A file, and a memory for what it does not take. Use it from one thread, but for its attributes.
+    """A file, and a memory for entries that cannot be written to it. Only its attributes are thread-safe.
 
     Attributes:
-        state: `on`, `memory` or `off`, as health messages say it.
-        reason: why.
+        state: `on`, `memory` or `off`, as in health messages.
+        reason: the reason for it.
         unfinished: the last message of each alert that was open when the file was opened for the first time.
-        group_bytes: a `write` should hold no more, or one entry.
+        group_bytes: maximum size of a `write`, or one entry.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Store:
         backoff: Backoff,
         changed: Callable[[JournalState, str], object],
     ) -> None:
-        """Open nothing yet.
+        """Begin with the file closed.
 
         Args:
-            path: names the file, or raises OSError; None: there is only memory, as the settings want it.
-            most_bytes: of the file.
-            most_days: entries are kept for so long.
-            backoff: waits before a disk that failed is tried again.
-            changed: is told another state or reason.
+            path: returns the path of the file, or raises OSError; None: memory only, as in the settings.
+            most_bytes: maximum size of the file.
+            most_days: maximum age of entries.
+            backoff: waits before a failed disk is retried.
+            changed: is called with a new state and reason.
         """
         self.state: JournalState = "off" if path is None else "memory"
         self.reason = "" if path is None else "the file is not open yet"
@@ -92,14 +92,14 @@ class Store:
 
     @property
     def due_s(self) -> float:
-        """When `tend` has something to do, monotonic time."""
+        """When `tend` is due, monotonic time."""
         return min(self._retry_s, self._prune_s) if self.state == "memory" else self._prune_s
 
     def open(self) -> None:
         """Open the file for the first time.
 
         Raises:
-            JournalUnavailable: it is another's; then all goes to memory, and `tend` tries again.
+            JournalUnavailable: it is in use; then entries are held in memory, and `tend` retries.
         """
         if self.state == "memory":
             try:
@@ -116,23 +116,23 @@ class Store:
         lost = self.lost
         self._try(lambda: self._writable().write(entries))
         if self.lost and not lost:
-            _log.warning("the journal is full: alerts go that not every subscriber has acknowledged")
+            _log.warning("the journal is full: alerts are deleted before all subscribers have acknowledged them")
 
     def replay(self, request: Replay) -> tuple[KeptMessages, list[bytes]]:
         """Answer from both; where the file cannot be read, from memory, and not complete."""
         return self._told(self._try(lambda: recall.replay(self._journals(), request)))
 
     def claim(self, name: str, key: str) -> str:
-        """Let a public key use a subscriber's name; return why it may not, empty if it may: see `Owners`."""
+        """Claim a subscriber's name for a public key; return the reason for a refusal, else empty: see `Owners`."""
         return self._owners.claim(name, key)
 
     def forget(self, subscriber: str) -> bool:
         """Forget a subscriber; return whether there was one.
 
         Raises:
-            JournalUnavailable: the disk fails: the subscriber would be back when it is.
+            JournalUnavailable: the disk fails: the subscriber would be restored from it.
         """
-        remedy = "ask again when the disk is back"
+        remedy = "retry when the disk works again"
         if self.state == "memory":
             raise JournalUnavailable(f"the journal is in memory ({self.reason})", remedy=remedy)
         try:
@@ -143,20 +143,20 @@ class Store:
         return any(known)
 
     def order(self, given: Sequence[Order]) -> None:
-        """Note who had what done."""
+        """Store orders in the audit log."""
         self._try(lambda: self._writable().order(given))
 
     def pending(self, request: Pending, key: str = "") -> tuple[KeptMessages, list[bytes]]:
-        """Answer likewise, and know the subscriber, and the public key that asks for it, from now on."""
+        """Answer likewise, and register the subscriber and its public key."""
         self._note([], {request.subscriber: key})
         return self._told(self._try(lambda: recall.pending(self._journals(), request)))
 
     def acknowledge(self, requests: Sequence[Ack], keys: Sequence[str]) -> list[bool]:
-        """Note what subscribers have safe, all in one transaction; False where there is no such alert.
+        """Store acknowledgements, all in one transaction; False for those of an unknown alert.
 
         Args:
-            requests: of any subscribers.
-            keys: the public key that each of them came with.
+            requests: acknowledgements of any subscribers.
+            keys: public key of the client of each request.
         """
         rows = self._try(lambda: [recall.place(self._journals(), ack) for ack in requests])
         found = [
@@ -172,13 +172,13 @@ class Store:
         self._know_owners()
 
     def _know_owners(self) -> None:
-        """Look up whose name is whose; while the disk fails, what was known of it holds."""
+        """Look up the owners of names; while the disk fails, the last known ones remain."""
         owners = self._try(lambda: _owners_of(self._journals()))
         if self.state != "memory":
             self._owners.know(owners)
 
     def tend(self, *, last: bool = False) -> None:
-        """Try the disk again, and prune, when it is time; at the end, try it once more."""
+        """Retry the disk, and prune, when due; at the end, retry in any case."""
         now_s = time.monotonic()
         if self.state == "memory" and (last or now_s >= self._retry_s):
             self._retry()
@@ -203,7 +203,7 @@ class Store:
         return replace(answer[0], complete=False), answer[1]  # nobody knows what is in the file
 
     def _try(self, do: Callable[[], T]) -> T:
-        """Do something with the file and memory; if the file cannot be written, with memory; nor read, without it."""
+        """Do something with file and memory; if the file cannot be written, with memory, or else without the file."""
         try:
             return do()
         except TROUBLE as error:
@@ -217,19 +217,19 @@ class Store:
         return self._try(do)
 
     def _rest(self, error: Exception) -> None:
-        """Go on in memory, and leave the disk alone for a while."""
+        """Continue in memory, and back off from the disk."""
         now_s = time.monotonic()
         self._retry_s = now_s + self._backoff.after(now_s - self._since_s if self.state == "on" else 0.0)
         self._change("memory", _words(error))
 
     def _retry(self) -> None:
-        """See whether the disk takes what is in memory."""
+        """Try to move the entries in memory to the disk."""
         try:
             if self._file is None or self.reason not in _PASSING:
                 self._close_file()
                 self._file = self._open()
             move(self._memory, self._file)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again for ever
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is retried indefinitely
             self._rest(error)
         else:
             self._change("on", "")
@@ -265,13 +265,13 @@ class Store:
 
 
 def _owners_of(journals: Sequence[Journal]) -> dict[str, str]:
-    """Return whose name is whose; what the first of the journals says comes first."""
+    """Return the owners of names; the first journal takes precedence."""
     said = [{name: key for name, key in journal.owners().items() if key} for journal in reversed(journals)]
     return {name: key for one in said for name, key in one.items()}
 
 
 def _words(error: Exception) -> str:
-    """Say what is wrong in a few words, those of the system or of SQLite."""
+    """Return the message of an error, that of the system or of SQLite."""
     if isinstance(error, JournalUnavailable):
         return error.what
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -226,7 +226,7 @@ def test_name_is_not_forgotten_while_the_disk_fails_and_stays_its_owners(path: P
         rig.put(large(2))
         assert rig.changed().state == "memory"
         assert rig.ask(Forget(subscriber="plc")) == (
-            "the journal is in memory (database or disk is full); ask again when the disk is back"
+            "the journal is in memory (database or disk is full); retry when the disk works again"
         )
         assert "belongs to another key" in rig.ask(Pending(subscriber="plc"), "another key")
         assert seqs(rig.ask(Pending(subscriber="plc"), "its key")) == [1, 2]
@@ -521,7 +521,7 @@ def test_disk_that_hangs_holds_up_nobody_and_memory_is_bounded(
     assert rig.events.empty()
     for _ in range(MAX_ASKED + 1):
         rig.recorder.ask(Asked(1, Replay(topic=TOPIC)))
-    assert rig.answers.get(timeout=ENOUGH_S)[1] == "the journal is busy; ask later"
+    assert rig.answers.get(timeout=ENOUGH_S)[1] == "the journal is busy; retry later"
     hanging.go_on.set()
     assert [(entry.kind, entry.seq) for entry in rig.written(11)] == [
         ("state", 1),
