@@ -1,23 +1,22 @@
-"""Requests to a running device, and their replies: types and encoding.
+"""Requests to a running device: types and encoding. Their replies are in `replies.py`.
 
 A request is one ZeroMQ message of a REQ or DEALER socket, JSON in UTF-8 of at most 64 KB:
 `{"schema": "patchedge.control.v1", "request": "reload", "camera": "top"}`. Every request gets one reply. Unlike
 published messages, requests with an unknown field are refused: half of an order is worse than none.
 
-To add a request: a struct here with the role that it needs, its place in `AnyRequest`, and an answer in the main loop.
+To add a request: a struct here with the role that it needs, its place in `AnyRequest`, the type of its reply in
+`replies.py`, and an answer in the main loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
-from edge_config.errors import MessageError, RequestError
-from edge_config.wire.messages import NAME_PATTERN, AlertMessage, State, StateMessage
+from edge_config.errors import RequestError
+from edge_config.wire.messages import NAME_PATTERN
 
 SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
@@ -80,20 +79,6 @@ class Configure(Request, frozen=True, tag="configure"):
     alerts: Annotated[dict[str, Any], Meta(max_length=64)] = {}
 
 
-class InForce(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Configure`: the settings in force from the next frame on.
-
-    Attributes:
-        camera: name of the camera.
-        threshold: scores above it are anomalous; 0 before there is a bundle.
-        alerts: its whole section `alerts`.
-    """
-
-    camera: str
-    threshold: float
-    alerts: dict[str, Any]
-
-
 class Pause(Request, frozen=True, tag="pause"):
     """Close a camera until `Resume` or the end of the runtime. An open alert ends.
 
@@ -114,14 +99,6 @@ class Resume(Request, frozen=True, tag="resume"):
     camera: CameraName
 
 
-class CameraState(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Pause` and `Resume`: the current state of the camera, and the reason for it."""
-
-    camera: str
-    state: State
-    reason: str
-
-
 class Picture(Request, frozen=True, tag="picture"):
     """Return the next frame of a camera as a JPEG, in a further frame of the reply.
 
@@ -138,23 +115,6 @@ class Picture(Request, frozen=True, tag="picture"):
     quality: Annotated[int, Meta(ge=1, le=100)] = 85
 
 
-class PictureTaken(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Picture`.
-
-    Attributes:
-        camera: name of the camera.
-        frame_id: as in messages.
-        t_capture_ns: wall clock at capture, nanoseconds since 1970 UTC.
-        width, height: size of the picture, pixels.
-    """
-
-    camera: str
-    frame_id: int
-    t_capture_ns: int
-    width: int
-    height: int
-
-
 class Snapshot(Request, frozen=True, tag="snapshot"):
     """Return the current state and open alert of cameras, for late joiners.
 
@@ -165,29 +125,6 @@ class Snapshot(Request, frozen=True, tag="snapshot"):
     role: ClassVar[Role] = "view"
 
     camera: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-
-
-class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest messages about a camera.
-
-    Attributes:
-        state: the last state message; null before the first.
-        alert: the last message of the open alert; null if none is open.
-        alert_seq, state_seq: `seq` of the last message in each of its topics, 0 before the first.
-    """
-
-    state: StateMessage | None
-    alert: AlertMessage | None
-    alert_seq: int
-    state_seq: int
-
-
-class Now(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Snapshot`: `cameras` by name; `epoch` is that of the runtime."""
-
-    device: str
-    epoch: str
-    cameras: dict[str, CameraNow]
 
 
 class Replay(Request, frozen=True, tag="replay"):
@@ -224,36 +161,6 @@ class Pending(Request, frozen=True, tag="pending"):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A message out of the journal: the bytes are those that were published.
-
-    Attributes:
-        topic: as published.
-        message: as published.
-        parts: so many further frames of the reply belong to it.
-    """
-
-    topic: str
-    message: msgspec.Raw
-    parts: int = 0
-
-
-class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Replay` and `Pending`; the binary parts of all messages, in order, are further frames of the reply.
-
-    Attributes:
-        messages: in the order of publishing.
-        more: there are more than one reply may hold: ask again, from behind the last one.
-        next: `after` of the next `Pending`.
-        complete: nothing before these was thrown away that was asked for.
-    """
-
-    messages: tuple[Kept, ...]
-    more: bool
-    next: int = 0
-    complete: bool = True
-
-
 class Ack(Request, frozen=True, tag="ack"):
     """Acknowledge an alert, up to one of its messages; without `epoch` and `seq` all of them so far.
 
@@ -269,12 +176,6 @@ class Ack(Request, frozen=True, tag="ack"):
     alert_id: Annotated[str, Meta(min_length=1, max_length=64)]
     epoch: Annotated[str, Meta(max_length=64)] = ""
     seq: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
-
-
-class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Ack`: `known` is whether the journal has the alert (it may have been deleted)."""
-
-    known: bool
 
 
 class ReportGap(Request, frozen=True, tag="report_gap"):
@@ -303,12 +204,6 @@ class Forget(Request, frozen=True, tag="forget"):
     """
 
     subscriber: SubscriberName
-
-
-class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Forget`: `known` is whether there was such a subscriber."""
-
-    known: bool
 
 
 AnyRequest = (
@@ -375,112 +270,6 @@ def request_id(body: bytes) -> str:
         return ""
 
 
-def encode_reply(request_id_: str, payload: Any) -> bytes:
-    """Encode the reply to a request that was done: `payload` is a struct or a value that JSON can hold."""
-    return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": True, "reply": payload})
-
-
-def encode_refusal(request_id_: str, error: str, *, denied: bool = False) -> bytes:
-    """Encode the reply to a request that was refused; `error` is one line, `denied` as in `Answer`."""
-    more = {"denied": True} if denied else {}
-    return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": False, "error": error, **more})
-
-
-def json_schemas() -> dict[str, Any]:
-    """Return the JSON Schemas of requests, of the envelope of replies, and of its payloads, by name."""
-    kinds = {
-        "request": AnyRequest,
-        "reply": Answer,
-        "snapshot": Now,
-        "messages": KeptMessages,
-        "ack": Acknowledged,
-        "forget": Forgotten,
-        "configure": InForce,
-        "pause": CameraState,
-        "picture": PictureTaken,
-    }
-    return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}
-
-
-# The client's side.
-
-_BUSY = ("too many requests", "wait for an answer", "is stopping")
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The envelope of every reply.
-
-    Attributes:
-        schema: "patchedge.control.v1".
-        id: the id of the request.
-        ok: whether the request was done.
-        reply: payload, as JSON; null if the request was refused.
-        error: why the request was refused, one line; empty if it was done.
-        denied: the client's key lacks the role, so a retry is no use.
-    """
-
-    schema: Literal["patchedge.control.v1"]
-    ok: bool
-    id: str = ""
-    reply: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
-    error: str = ""
-    denied: bool = False
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a retry may succeed a moment later."""
-        return not self.ok and any(words in self.error for words in _BUSY)
-
-
-_answers = msgspec.json.Decoder(Answer)
-_Payload = TypeVar("_Payload")
-
-
 def encode_request(request: Request) -> bytes:
     """Encode a request."""
     return _encoder.encode(request)
-
-
-def decode_answer(body: bytes) -> Answer:
-    """Decode the envelope of a reply.
-
-    Raises:
-        MessageError: not JSON, of another version, or with an invalid field.
-    """
-    try:
-        return _answers.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MessageError(f"not a reply that is understood ({error})", remedy=f"expected {SCHEMA}") from error
-
-
-def read_reply(answer: Answer, kind: type[_Payload]) -> _Payload:
-    """Decode the payload of a reply, such as a `Now`.
-
-    Raises:
-        RequestError: the device refused the request.
-        MessageError: the payload is of another type.
-    """
-    if not answer.ok:
-        raise RequestError(answer.error)
-    try:
-        return msgspec.json.decode(answer.reply, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MessageError(f"damaged reply ({error})") from error
-
-
-def kept_frames(kept: KeptMessages, parts: Sequence[bytes]) -> list[list[bytes]]:
-    """Return the frames of each message as they were published.
-
-    Args:
-        kept: the reply.
-        parts: the further frames that it came with.
-
-    Raises:
-        MessageError: there are not as many parts as the reply says.
-    """
-    if sum(max(0, one.parts) for one in kept.messages) != len(parts):
-        raise MessageError(f"a reply with {len(parts)} binary parts, it lists others")
-    rest = iter(parts)
-    return [
-        [one.topic.encode("ascii", "replace"), bytes(one.message), *islice(rest, one.parts)] for one in kept.messages
-    ]

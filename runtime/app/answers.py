@@ -11,18 +11,8 @@ import structlog
 from edge_config.errors import SettingsError
 from edge_config.settings.parse import with_changes
 from edge_config.wire.messages import TYPES
-from edge_config.wire.requests import (
-    CameraState,
-    Configure,
-    InForce,
-    Pause,
-    Picture,
-    Reload,
-    ReportGap,
-    Resume,
-    Snapshot,
-    Status,
-)
+from edge_config.wire.replies import CameraState, InForce
+from edge_config.wire.requests import Configure, Pause, Picture, Reload, ReportGap, Resume, Snapshot, Status
 from runtime.alerts.camera_state import Watched
 from runtime.app import picture_requests
 from runtime.events import Asked

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge_config.wire.requests import Picture, PictureTaken
+from edge_config.wire.replies import PictureTaken
+from edge_config.wire.requests import Picture
 from runtime.alerts.camera_state import Watched
 from runtime.events import Asked, Shown
 from runtime.messaging.control_socket import Control

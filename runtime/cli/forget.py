@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from edge_config.errors import UsageError
-    from edge_config.wire.requests import Forget, Forgotten
+    from edge_config.wire.replies import Forgotten
+    from edge_config.wire.requests import Forget
     from runtime.client.control import ControlClient
 
     try:

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     """Print what there is, the oldest first."""
     from edge_config.errors import UsageError
     from edge_config.wire import messages
-    from edge_config.wire.requests import Now, Snapshot
+    from edge_config.wire.replies import Now
+    from edge_config.wire.requests import Snapshot
     from runtime.client.control import ControlClient
 
     since_ns = 0 if args.since is None else int(args.since.timestamp() * 1e9)

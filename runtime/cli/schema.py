@@ -16,8 +16,8 @@ def run(_args: argparse.Namespace) -> int:
     """Print one JSON object: name of the schema -> schema."""
     import msgspec
 
-    from edge_config.wire import messages, requests
+    from edge_config.wire import messages, replies
 
-    schemas = messages.json_schemas() | requests.json_schemas()
+    schemas = messages.json_schemas() | replies.json_schemas()
     print(msgspec.json.format(msgspec.json.encode(schemas), indent=2).decode())
     return 0

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge_config.wire.messages import AlertMessage
-from edge_config.wire.requests import Ack, Answer
+from edge_config.wire.replies import Answer
+from edge_config.wire.requests import Ack
 from runtime.client.received import Place, Received
 from runtime.client.requests import Asking
 

@@ -13,18 +13,8 @@ import msgspec
 import zmq
 
 from edge_config.errors import AddressUnavailable
-from edge_config.wire.requests import (
-    DEFAULT_CONTROL,
-    Answer,
-    KeptMessages,
-    Pending,
-    Replay,
-    Request,
-    decode_answer,
-    encode_request,
-    kept_frames,
-    read_reply,
-)
+from edge_config.wire.replies import Answer, KeptMessages, decode_answer, kept_frames, read_reply
+from edge_config.wire.requests import DEFAULT_CONTROL, Pending, Replay, Request, encode_request
 from runtime.client.connection import connect
 from runtime.client.received import Received, read
 from runtime.security.keys import Keys

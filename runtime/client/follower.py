@@ -20,7 +20,8 @@ from dataclasses import replace
 from edge_config.errors import MessageError, RequestError
 from edge_config.wire import messages as message
 from edge_config.wire.messages import JOURNALED, AlertMessage, HealthMessage, Kind, StateMessage
-from edge_config.wire.requests import Answer, KeptMessages, Now, Replay, Snapshot, kept_frames, read_reply
+from edge_config.wire.replies import Answer, KeptMessages, Now, kept_frames, read_reply
+from edge_config.wire.requests import Replay, Snapshot
 from runtime.client.acks import Acks
 from runtime.client.gaps import Gaps
 from runtime.client.pending import Unacknowledged

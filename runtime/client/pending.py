@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edge_config.wire.requests import Answer, KeptMessages, Pending
+from edge_config.wire.replies import Answer, KeptMessages
+from edge_config.wire.requests import Pending
 from runtime.client.requests import Asking
 
 EVERY_S = 60.0

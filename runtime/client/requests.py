@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import msgspec
 
 from edge_config.errors import MessageError
-from edge_config.wire.requests import Answer, Pending, Replay, Request, decode_answer, encode_request
+from edge_config.wire.replies import Answer, decode_answer
+from edge_config.wire.requests import Pending, Replay, Request, encode_request
 
 ANSWER_S = 3.0
 """A reply that has not come by then is lost, with the connection: a new one is made, and all is asked again."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
+from edge_config.wire.replies import KeptMessages
+from edge_config.wire.requests import Ack, Pending, Replay
 from runtime.journal import orders, recall
 from runtime.journal.file import PAGE_BYTES, Database
 from runtime.journal.notes import Noted, Notes

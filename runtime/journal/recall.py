@@ -8,7 +8,8 @@ from contextlib import closing
 import msgspec
 
 from edge_config.wire.messages import JOURNALED, WIRE_VERSION
-from edge_config.wire.requests import Ack, Kept, KeptMessages, Pending, Replay
+from edge_config.wire.replies import Kept, KeptMessages
+from edge_config.wire.requests import Ack, Pending, Replay
 from runtime.journal.read import Entry, Reader
 
 REPLY_BYTES = 1 << 20

@@ -15,7 +15,8 @@ import structlog
 from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import Journal as Settings
 from edge_config.wire.messages import JournalState
-from edge_config.wire.requests import Ack, Acknowledged, Forget, Forgotten, Pending, Replay
+from edge_config.wire.replies import Acknowledged, Forgotten
+from edge_config.wire.requests import Ack, Forget, Pending, Replay
 from runtime.events import Asked
 from runtime.journal.file import default_path
 from runtime.journal.orders import Order

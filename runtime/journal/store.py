@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from edge_config.errors import JournalUnavailable
 from edge_config.wire.messages import JournalState
-from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
+from edge_config.wire.replies import KeptMessages
+from edge_config.wire.requests import Ack, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.journal import Journal
 from runtime.journal.move import move

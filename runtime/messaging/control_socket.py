@@ -17,15 +17,8 @@ import structlog
 import zmq
 
 from edge_config.errors import AddressUnavailable, RequestError
-from edge_config.wire.requests import (
-    AnyRequest,
-    Role,
-    decode_request,
-    encode_refusal,
-    encode_reply,
-    name_of,
-    request_id,
-)
+from edge_config.wire.replies import encode_refusal, encode_reply
+from edge_config.wire.requests import AnyRequest, Role, decode_request, name_of, request_id
 from runtime.events import Asked
 from runtime.messaging import reply_address
 from runtime.messaging.listener import Guard, Listener

@@ -14,7 +14,7 @@ import structlog
 from edge_config.errors import MessageError
 from edge_config.wire import messages
 from edge_config.wire.messages import JOURNALED, AlertMessage, Kind, Message, StateMessage
-from edge_config.wire.requests import CameraNow, Now
+from edge_config.wire.replies import CameraNow, Now
 from runtime.journal.read import Entry
 from runtime.messaging.publisher import Publisher
 

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_config.wire.requests import Picture, PictureTaken
+from edge_config.wire.replies import PictureTaken
+from edge_config.wire.requests import Picture
 from runtime.app import picture_requests
 from runtime.app.picture_requests import OF_CAMERA, WAIT_S
 from runtime.camera.snapshot import MAX_BYTES, jpeg

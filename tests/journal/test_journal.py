@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_config.wire.messages import Phase
-from edge_config.wire.requests import Ack, KeptMessages, Pending, Replay
+from edge_config.wire.replies import KeptMessages
+from edge_config.wire.requests import Ack, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.file import default_path
 from runtime.journal.journal import LARGE, MAX_SUBSCRIBERS, Journal

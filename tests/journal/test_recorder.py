@@ -23,7 +23,8 @@ from structlog.testing import capture_logs
 from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import Journal as Settings
 from edge_config.wire import requests
-from edge_config.wire.requests import Ack, Acknowledged, Forget, Forgotten, KeptMessages, Pending, Replay
+from edge_config.wire.replies import Acknowledged, Forgotten, KeptMessages
+from edge_config.wire.requests import Ack, Forget, Pending, Replay
 from runtime.events import Asked
 from runtime.journal import recorder as recorders
 from runtime.journal.journal import Journal

@@ -19,7 +19,6 @@ VERBS = ("runtime/cli", "export/cli")
 TO_SPLIT = frozenset(
     {
         "edge_config/bundle/manifest.py",
-        "edge_config/wire/requests.py",
         "export/evaluation/evaluate.py",
         "export/fit.py",
         "export/pictures/survey.py",

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from edge_config.wire.messages import Phase, topic
-from edge_config.wire.requests import Kept, KeptMessages, Replay
+from edge_config.wire.replies import Kept, KeptMessages
+from edge_config.wire.requests import Replay
 from runtime.journal.journal import Journal
 from runtime.journal.read import Entry
 

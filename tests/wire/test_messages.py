@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_config.errors import MessageError
-from edge_config.wire import messages
-from edge_config.wire import requests as control
+from edge_config.wire import messages, replies
 from edge_config.wire.messages import AlertMessage, HealthMessage, Part, ScoreMessage, StateMessage
 
 COMMON = {
@@ -173,7 +172,7 @@ def test_json_schemas_list_every_field() -> None:
 
 def test_json_schemas_of_requests_name_every_request() -> None:
     """The printed JSON Schemas have each request that can be made, and what it is answered by."""
-    schemas = control.json_schemas()
+    schemas = replies.json_schemas()
     requests = schemas["patchedge.control.v1 request"]["$defs"]
     tags = {
         one["properties"]["request"]["enum"][0] for one in requests.values() if "request" in one.get("properties", {})

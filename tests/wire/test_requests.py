@@ -10,16 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_config.errors import RequestError
-from edge_config.wire.requests import (
-    MAX_REQUEST_BYTES,
-    REQUESTS,
-    SCHEMA,
-    Replay,
-    Status,
-    decode_request,
-    encode_refusal,
-    request_id,
-)
+from edge_config.wire.replies import encode_refusal
+from edge_config.wire.requests import MAX_REQUEST_BYTES, REQUESTS, SCHEMA, Replay, Status, decode_request, request_id
 
 MAX_SAID = 600
 """Characters of one line that says what is wrong: a screen's width or some, and not what a stranger wrote."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from edge_config.errors import PatchedgeError
-from edge_config.wire import requests
+from edge_config.wire import replies, requests
 from tests.programs.fuzz.mutate import mutate_json
 
 FOUND: tuple[bytes, ...] = ()
@@ -37,10 +37,10 @@ def seeds() -> list[bytes]:
 
 def check(data: bytes) -> None:
     """Read a request, and the id that a refusal would name."""
-    requests.encode_refusal(requests.request_id(data), "x")
+    replies.encode_refusal(requests.request_id(data), "x")
     with contextlib.suppress(PatchedgeError):
         found = requests.decode_request(data)
-        requests.encode_reply(found.id, found)
+        replies.encode_reply(found.id, found)
 
 
 def mutate(data: bytes, seed: int) -> bytes:

@@ -17,7 +17,7 @@ import msgspec
 import zmq
 
 from edge_config.wire import messages as message
-from edge_config.wire import requests
+from edge_config.wire import replies, requests
 from edge_config.wire.messages import (
     AlertMessage,
     AnyMessage,
@@ -28,18 +28,8 @@ from edge_config.wire.messages import (
     ScoreMessage,
     StateMessage,
 )
-from edge_config.wire.requests import (
-    Ack,
-    Acknowledged,
-    CameraNow,
-    Kept,
-    KeptMessages,
-    Now,
-    Pending,
-    Replay,
-    ReportGap,
-    Snapshot,
-)
+from edge_config.wire.replies import Acknowledged, CameraNow, Kept, KeptMessages, Now
+from edge_config.wire.requests import Ack, Pending, Replay, ReportGap, Snapshot
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -144,16 +134,16 @@ class Telling:
         self.asked[type(request).__struct_config__.tag] += 1
         if self.refusals:
             self.refusals -= 1
-            return [requests.encode_refusal(request.id, "too many requests; ask later")]
+            return [replies.encode_refusal(request.id, "too many requests; ask later")]
         if isinstance(request, Snapshot):
-            return [requests.encode_reply(request.id, self._now(request.camera))]
+            return [replies.encode_reply(request.id, self._now(request.camera))]
         if isinstance(request, Replay | Pending):
             return self._page(request)
         if isinstance(request, Ack):
-            return [requests.encode_reply(request.id, Acknowledged(known=self._acknowledge(request)))]
+            return [replies.encode_reply(request.id, Acknowledged(known=self._acknowledge(request)))]
         if isinstance(request, ReportGap):
             self.gaps[request.topic] += request.missed
-        return [requests.encode_reply(request.id, {})]
+        return [replies.encode_reply(request.id, {})]
 
     def keys(self, topic: str) -> list[str]:
         """Return the keys of what the journal holds of a topic."""
@@ -202,7 +192,7 @@ class Telling:
 
     def _page(self, request: Replay | Pending) -> list[bytes]:
         if not self.has_journal:
-            return [requests.encode_refusal(request.id, "there is no journal")]
+            return [replies.encode_refusal(request.id, "there is no journal")]
         if isinstance(request, Replay):
             wanted, complete = self._replay(request)
         else:
@@ -225,7 +215,7 @@ class Telling:
             complete=complete,
         )
         parts = [part for _, entry in page for part in entry.frames[2:]]
-        return [requests.encode_reply(request.id, reply), *parts]
+        return [replies.encode_reply(request.id, reply), *parts]
 
     def _replay(self, request: Replay) -> tuple[list[tuple[int, Entry]], bool]:
         """Find what follows; where nothing of the epoch is in the topic, give all, as the real journal does."""

@@ -1,0 +1,225 @@
+"""Replies of a running device to requests: types and encoding.
+
+A reply is one ZeroMQ message, JSON in UTF-8: the envelope `Answer`, whose `reply` is one of the types below. Binary
+parts are further frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from edge_config.errors import MessageError, RequestError
+from edge_config.wire.messages import AlertMessage, State, StateMessage
+from edge_config.wire.requests import SCHEMA, AnyRequest
+
+_BUSY = ("too many requests", "wait for an answer", "is stopping")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope of every reply.
+
+    Attributes:
+        schema: "patchedge.control.v1".
+        id: the id of the request.
+        ok: whether the request was done.
+        reply: payload, as JSON; null if the request was refused.
+        error: why the request was refused, one line; empty if it was done.
+        denied: the client's key lacks the role, so a retry is no use.
+    """
+
+    schema: Literal["patchedge.control.v1"]
+    ok: bool
+    id: str = ""
+    reply: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+    error: str = ""
+    denied: bool = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a retry may succeed a moment later."""
+        return not self.ok and any(words in self.error for words in _BUSY)
+
+
+class InForce(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Configure`: the settings in force from the next frame on.
+
+    Attributes:
+        camera: name of the camera.
+        threshold: scores above it are anomalous; 0 before there is a bundle.
+        alerts: its whole section `alerts`.
+    """
+
+    camera: str
+    threshold: float
+    alerts: dict[str, Any]
+
+
+class CameraState(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Pause` and `Resume`: the current state of the camera, and the reason for it."""
+
+    camera: str
+    state: State
+    reason: str
+
+
+class PictureTaken(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Picture`.
+
+    Attributes:
+        camera: name of the camera.
+        frame_id: as in messages.
+        t_capture_ns: wall clock at capture, nanoseconds since 1970 UTC.
+        width, height: size of the picture, pixels.
+    """
+
+    camera: str
+    frame_id: int
+    t_capture_ns: int
+    width: int
+    height: int
+
+
+class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest messages about a camera.
+
+    Attributes:
+        state: the last state message; null before the first.
+        alert: the last message of the open alert; null if none is open.
+        alert_seq, state_seq: `seq` of the last message in each of its topics, 0 before the first.
+    """
+
+    state: StateMessage | None
+    alert: AlertMessage | None
+    alert_seq: int
+    state_seq: int
+
+
+class Now(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Snapshot`: `cameras` by name; `epoch` is that of the runtime."""
+
+    device: str
+    epoch: str
+    cameras: dict[str, CameraNow]
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A message out of the journal: the bytes are those that were published.
+
+    Attributes:
+        topic: as published.
+        message: as published.
+        parts: so many further frames of the reply belong to it.
+    """
+
+    topic: str
+    message: msgspec.Raw
+    parts: int = 0
+
+
+class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Replay` and `Pending`; the binary parts of all messages, in order, are further frames of the reply.
+
+    Attributes:
+        messages: in the order of publishing.
+        more: there are more than one reply may hold: ask again, from behind the last one.
+        next: `after` of the next `Pending`.
+        complete: nothing before these was thrown away that was asked for.
+    """
+
+    messages: tuple[Kept, ...]
+    more: bool
+    next: int = 0
+    complete: bool = True
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Ack`: `known` is whether the journal has the alert (it may have been deleted)."""
+
+    known: bool
+
+
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `Forget`: `known` is whether there was such a subscriber."""
+
+    known: bool
+
+
+_encoder = msgspec.json.Encoder()
+_answers = msgspec.json.Decoder(Answer)
+_Payload = TypeVar("_Payload")
+
+
+def encode_reply(request_id_: str, payload: Any) -> bytes:
+    """Encode the reply to a request that was done: `payload` is a struct or a value that JSON can hold."""
+    return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": True, "reply": payload})
+
+
+def encode_refusal(request_id_: str, error: str, *, denied: bool = False) -> bytes:
+    """Encode the reply to a request that was refused; `error` is one line, `denied` as in `Answer`."""
+    more = {"denied": True} if denied else {}
+    return _encoder.encode({"schema": SCHEMA, "id": request_id_, "ok": False, "error": error, **more})
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Decode the envelope of a reply.
+
+    Raises:
+        MessageError: not JSON, of another version, or with an invalid field.
+    """
+    try:
+        return _answers.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"not a reply that is understood ({error})", remedy=f"expected {SCHEMA}") from error
+
+
+def read_reply(answer: Answer, kind: type[_Payload]) -> _Payload:
+    """Decode the payload of a reply, such as a `Now`.
+
+    Raises:
+        RequestError: the device refused the request.
+        MessageError: the payload is of another type.
+    """
+    if not answer.ok:
+        raise RequestError(answer.error)
+    try:
+        return msgspec.json.decode(answer.reply, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageError(f"damaged reply ({error})") from error
+
+
+def kept_frames(kept: KeptMessages, parts: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the frames of each message as they were published.
+
+    Args:
+        kept: the reply.
+        parts: the further frames that it came with.
+
+    Raises:
+        MessageError: there are not as many parts as the reply says.
+    """
+    if sum(max(0, one.parts) for one in kept.messages) != len(parts):
+        raise MessageError(f"a reply with {len(parts)} binary parts, it lists others")
+    rest = iter(parts)
+    return [
+        [one.topic.encode("ascii", "replace"), bytes(one.message), *islice(rest, one.parts)] for one in kept.messages
+    ]
+
+
+def json_schemas() -> dict[str, Any]:
+    """Return the JSON Schemas of requests, of the envelope of replies, and of its payloads, by name."""
+    kinds = {
+        "request": AnyRequest,
+        "reply": Answer,
+        "snapshot": Now,
+        "messages": KeptMessages,
+        "ack": Acknowledged,
+        "forget": Forgotten,
+        "configure": InForce,
+        "pause": CameraState,
+        "picture": PictureTaken,
+    }
+    return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}
