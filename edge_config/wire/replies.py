@@ -99,10 +99,18 @@ class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Now(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Snapshot`: `cameras` by name; `epoch` is that of the runtime."""
+    """Reply to `Snapshot`: `cameras` by name.
+
+    Attributes:
+        device: its name.
+        epoch: that of the runtime.
+        row: place in the journal up to which this is the latest: what is newer is `After` it.
+        cameras: by name.
+    """
 
     device: str
     epoch: str
+    row: int = 0
     cameras: dict[str, CameraNow]
 
 
@@ -113,26 +121,30 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         topic: as published.
         message: as published.
         parts: so many further frames of the reply belong to it.
+        row: its place in the journal.
     """
 
     topic: str
     message: msgspec.Raw
     parts: int = 0
+    row: int = 0
 
 
 class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Replay` and `Pending`; the binary parts of all messages, in order, are further frames of the reply.
+    """Reply to `After`, `Replay` and `Pending`; binary parts of the messages, in order, are further frames of it.
 
     Attributes:
         messages: in the order of publishing.
         more: there are more than one reply may hold: ask again, from behind the last one.
-        next: `after` of the next `Pending`.
+        next: `row` of the next `After`, `after` of the next `Pending`.
+        epoch: `epoch` of the next `After`.
         complete: nothing before these was thrown away that was asked for.
     """
 
     messages: tuple[Kept, ...]
     more: bool
     next: int = 0
+    epoch: str = ""
     complete: bool = True
 
 

@@ -145,6 +145,25 @@ class Replay(Request, frozen=True, tag="replay"):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
+class After(Request, frozen=True, tag="after"):
+    """Return all alerts and states behind a row of the journal, in the order of rows.
+
+    Attributes:
+        row: `next` of the last reply, or `row` of a snapshot; 0: from the first message that is left.
+        epoch: `epoch` of that reply or snapshot. Where the journal does not know it, it is another one than the row is
+            of, such as after a damaged file: the reply is then all that there is, and not complete. Empty: any.
+        topics: how the topics begin that are wanted, such as v1/alert/; by default all.
+        limit: maximum number of messages of one reply.
+    """
+
+    role: ClassVar[Role] = "view"
+
+    row: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    epoch: Annotated[str, Meta(max_length=64)] = ""
+    topics: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=16)] = ()
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
 class Pending(Request, frozen=True, tag="pending"):
     """Give the alert messages that a subscriber has not acknowledged. Who asks is known from then on.
 
@@ -207,10 +226,22 @@ class Forget(Request, frozen=True, tag="forget"):
 
 
 AnyRequest = (
-    Status | Reload | Snapshot | Replay | Pending | Ack | ReportGap | Forget | Configure | Pause | Resume | Picture
+    Status
+    | Reload
+    | Snapshot
+    | After
+    | Replay
+    | Pending
+    | Ack
+    | ReportGap
+    | Forget
+    | Configure
+    | Pause
+    | Resume
+    | Picture
 )
 
-OfJournal = Replay | Pending | Ack | Forget
+OfJournal = After | Replay | Pending | Ack | Forget
 """Requests that the journal answers; the main loop answers all others."""
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))

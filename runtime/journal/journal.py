@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,8 @@ _SEE = """INSERT INTO subscribers (name, seen_ns, key) VALUES (?, ?, ?) ON CONFL
 _ACKNOWLEDGE = """INSERT INTO acks (alert_id, subscriber, row, key) VALUES (?, ?, ?, ?)
     ON CONFLICT (alert_id, subscriber) DO UPDATE SET row = max(row, excluded.row), key = excluded.key"""
 _ACKNOWLEDGED = "UPDATE subscribers SET acked_row = max(acked_row, ?) WHERE name = ?"
+_EPOCHS = """SELECT epoch, min(row) FROM (SELECT epoch, row FROM entries UNION ALL SELECT epoch, row FROM pruned)
+    GROUP BY epoch"""
 _DROP_SUBSCRIBERS = """DELETE FROM subscribers WHERE name IN (
     SELECT name FROM subscribers ORDER BY seen_ns DESC LIMIT -1 OFFSET ?)"""
 
@@ -52,8 +55,6 @@ class Journal(Reader):
 
     Every method may raise OSError or sqlite3.Error: what it was to write is then not written.
 
-    Attributes:
-        last_row: the last place that was given; 0 at first.
     """
 
     def __init__(self, path: Path | None, most_bytes: int, most_days: float) -> None:
@@ -77,6 +78,7 @@ class Journal(Reader):
             self._db.execute(f"PRAGMA wal_autocheckpoint = {self.group_bytes // PAGE_BYTES}")
             self._db.execute(f"PRAGMA journal_size_limit = {self.group_bytes}")
             rows = [self._first_of(f"SELECT max(row) FROM {table}") or 0 for table in ("entries", "pruned")]  # noqa: S608
+            self.epochs.update(self._db.execute(_EPOCHS))
         except BaseException:
             self._database.close()
             raise
@@ -87,19 +89,23 @@ class Journal(Reader):
         """Alert messages that went before all had acknowledged them, because of the size."""
         return self._room.lost
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Write entries, all or none; those that are there already are passed over. They are safe when it returns."""
-        self.write_at([(0, entry) for entry in entries])
+    def write(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Write entries, all or none; those that are there already are passed over. They are safe when it returns.
 
-    def write_at(self, placed: Sequence[tuple[int, Entry]]) -> None:
-        """Write entries, all or none, each at its place if that is not behind the last one."""
+        Returns:
+            The entries with their places. One that has a place keeps it, if that is behind the last one.
+        """
+        written = []
         with self._transaction():
-            self._room.make([entry.size for _, entry in placed], time.time_ns())
-            for row, entry in placed:
-                self.last_row = max(self.last_row + 1, entry.t_ns // 1000, row)
+            self._room.make([entry.size for entry in entries], time.time_ns())
+            for entry in entries:
+                self.last_row = max(self.last_row + 1, entry.t_ns // 1000, entry.row)
+                self.epochs.setdefault(entry.epoch, self.last_row)
                 parts = entry.parts if entry.size <= LARGE * self.group_bytes else ()
                 told = (entry.kind, entry.topic, entry.epoch, entry.seq, entry.t_ns, entry.alert_id, entry.phase or "")
                 self._db.execute(_WRITE, (self.last_row, *told, entry.body, msgspec.msgpack.encode(parts)))
+                written.append(replace(entry, row=self.last_row))
+        return tuple(written)
 
     def replay(self, request: Replay) -> tuple[KeptMessages, list[bytes]]:
         """Answer a request: the messages, and the binary parts of all of them."""
@@ -159,16 +165,17 @@ class Journal(Reader):
         """Close the file."""
         self._database.close()
 
-    def remove(self, placed: Sequence[tuple[int, Entry]]) -> None:
+    def remove(self, entries: Sequence[Entry]) -> None:
         """Remove entries that are kept elsewhere."""
         with self._transaction():
-            self._db.executemany("DELETE FROM entries WHERE row = ?", [(row,) for row, _ in placed])
+            self._db.executemany("DELETE FROM entries WHERE row = ?", [(entry.row,) for entry in entries])
 
     def clear(self) -> None:
         """Forget everything; places go on."""
         with self._transaction():
             for table in ("entries", "acks", "subscribers", "pruned", "orders"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608
+        self.epochs.clear()
 
     def notes(self) -> Notes:
         """Return all that is kept beside the entries."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runtime.journal.journal import Journal
 
 
@@ -14,11 +16,11 @@ def move(source: Journal, target: Journal) -> None:
         OSError, sqlite3.Error: of the target.
     """
     group = source.oldest()
-    first = group[0][0] if group else source.last_row + 1
+    first = group[0].row if group else source.last_row + 1
     shift = max(0, target.last_row + 1 - first) if group else 0
     target.adopt(source.notes().lifted(first, shift))
     while group:
-        target.write_at([(row + shift, entry) for row, entry in group])
+        target.write([replace(entry, row=entry.row + shift) for entry in group])
         source.remove(group)
         group = source.oldest()
     source.clear()

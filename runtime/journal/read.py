@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
@@ -40,6 +40,7 @@ class Entry:
         parts: further frames of the message.
         alert_id: id of the alert; empty for a state.
         phase: of an alert.
+        row: its place in the journal; 0 before it is written.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class Entry:
     parts: tuple[bytes, ...] = ()
     alert_id: str = ""
     phase: Phase | None = None
+    row: int = field(default=0, compare=False)
 
     @property
     def size(self) -> int:
@@ -63,20 +65,24 @@ class Reader:
 
     Attributes:
         group_bytes: a transaction should hold no more, or one entry.
+        last_row: the last place that was given; 0 at first.
+        epochs: first place of each start of the runtime that it knows of.
     """
 
     def __init__(self, connection: sqlite3.Connection, group_bytes: int) -> None:
         self._db = connection
         self.group_bytes = group_bytes
+        self.last_row = 0
+        self.epochs: dict[str, int] = {}
 
     def open_alerts(self) -> list[Entry]:
         """Return the last message of each open alert."""
         return [entry for (row,) in self._db.execute(_OPEN).fetchall() if (entry := self.entry(row)) is not None]
 
-    def oldest(self) -> list[tuple[int, Entry]]:
-        """Return the oldest entries with their places, so many as one transaction should hold."""
+    def oldest(self) -> list[Entry]:
+        """Return the oldest entries, so many as one transaction should hold."""
         rows = self._db.execute("SELECT row FROM entries ORDER BY row LIMIT ?", (GROUP,)).fetchall()
-        group: list[tuple[int, Entry]] = []
+        group: list[Entry] = []
         size = 0
         for (row,) in rows:
             if (entry := self.entry(row)) is None:
@@ -84,7 +90,7 @@ class Reader:
             size += entry.size
             if group and size > self.group_bytes:
                 break
-            group.append((row, entry))
+            group.append(entry)
         return group
 
     def entry(self, row: int) -> Entry | None:
@@ -92,7 +98,7 @@ class Reader:
         found = self._db.execute(f"SELECT {COLUMNS} FROM entries WHERE row = ?", (row,)).fetchone()  # noqa: S608
         try:
             kind, topic, epoch, seq, t_ns, alert_id, phase, body, parts = found
-            return Entry(kind, topic, epoch, seq, t_ns, body, _parts.decode(parts), alert_id, phase or None)
+            return Entry(kind, topic, epoch, seq, t_ns, body, _parts.decode(parts), alert_id, phase or None, row)
         except (TypeError, ValueError):  # a damaged page: DecodeError is a ValueError
             return None
 
@@ -115,6 +121,15 @@ class Reader:
         """Return whether anything of a topic is pruned, from a place on or of an epoch from `seq` on."""
         query = "SELECT 1 FROM pruned WHERE topic = ? AND (row >= ? OR (epoch = ? AND seq >= ?)) LIMIT 1"
         return self._first_of(query, topic, row, epoch, seq) is not None
+
+    def is_pruned_after(self, row: int, prefixes: tuple[str, ...]) -> bool:
+        """Return whether anything behind a place is pruned of the topics that begin so."""
+        return any(topic.startswith(prefixes) for (topic,) in self._each("SELECT topic FROM pruned WHERE row > ?", row))
+
+    def rows_after(self, row: int, prefixes: tuple[str, ...]) -> Iterator[int]:
+        """Return the places behind one of the messages of the topics that begin so."""
+        found = self._each("SELECT row, topic FROM entries WHERE row > ? ORDER BY row", row)
+        return (place for place, topic in found if topic.startswith(prefixes))
 
     def rows_of_topic(self, topic: str, row: int) -> Iterator[int]:
         """Return the places of the messages of a topic, from one on."""

@@ -6,10 +6,11 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 
 import msgspec
+from msgspec.structs import replace
 
 from edge_config.wire.messages import JOURNALED, WIRE_VERSION
 from edge_config.wire.replies import Kept, KeptMessages
-from edge_config.wire.requests import Ack, Pending, Replay
+from edge_config.wire.requests import Ack, After, Pending, Replay
 from runtime.journal.read import Entry, Reader
 
 REPLY_BYTES = 1 << 20
@@ -34,6 +35,25 @@ def replay(journals: Sequence[Reader], request: Replay) -> tuple[KeptMessages, l
     return _collect(places, request.limit, 0, complete=complete)
 
 
+def after(journals: Sequence[Reader], request: After) -> tuple[KeptMessages, list[bytes]]:
+    """Return what was said in some topics behind a row, in the order of rows, and the binary parts of all messages.
+
+    Args:
+        journals: all places of each are behind those of the one before it.
+        request: where its epoch is not known the row is one of another journal: all that there is comes after it.
+    """
+    first = [journal.epochs[request.epoch] for journal in journals if request.epoch in journal.epochs]
+    is_ours = bool(first) or not request.epoch
+    # Rows of a time without a disk may have moved behind those of the file (`move`); what was before is no news.
+    row = max(request.row, min(first, default=0) - 1) if is_ours else 0
+    topics = request.topics or ("",)
+    complete = is_ours and not any(journal.is_pruned_after(row, topics) for journal in journals)
+    places = ((journal, found) for journal in journals for found in journal.rows_after(row, topics))
+    kept, parts = _collect(places, request.limit, row, complete=complete)
+    end = kept.next if kept.more else max([kept.next, *(journal.last_row for journal in journals)])
+    return replace(kept, next=end, epoch=_epoch_at(journals, end)), parts
+
+
 def pending(journals: Sequence[Reader], request: Pending) -> tuple[KeptMessages, list[bytes]]:
     """Return the alert messages that a subscriber has not acknowledged, and their binary parts."""
     complete = not any(journal.misses(request.subscriber, request.after) for journal in journals)
@@ -51,6 +71,12 @@ def _begin(journals: Sequence[Reader], topic: str, epoch: str, seq: int) -> int 
     first = [row for journal in journals if (row := journal.first_row(topic, epoch, seq)) is not None]
     last = [row for journal in journals if (row := journal.last_row_of(topic, epoch)) is not None]
     return min(first) if first else max(last) + 1 if last else None
+
+
+def _epoch_at(journals: Sequence[Reader], row: int) -> str:
+    """Return the start of the runtime that a row is of; empty before the first."""
+    begun = [(first, epoch) for journal in journals for epoch, first in journal.epochs.items() if first <= row]
+    return max(begun, default=(0, ""))[1]
 
 
 def _unacknowledged(journals: Sequence[Reader], request: Pending) -> Generator[_Place, None, None]:
@@ -75,7 +101,9 @@ def _collect(
                 size += entry.size
                 if more := len(messages) == limit or (bool(messages) and size > REPLY_BYTES):
                     break
-                messages.append(Kept(topic=entry.topic, message=msgspec.Raw(entry.body), parts=len(entry.parts)))
+                messages.append(
+                    Kept(topic=entry.topic, message=msgspec.Raw(entry.body), parts=len(entry.parts), row=row)
+                )
                 parts += entry.parts
             after = row
     return KeptMessages(messages=tuple(messages), more=more, next=after, complete=complete), parts

@@ -16,7 +16,7 @@ from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import Journal as Settings
 from edge_config.wire.messages import JournalState
 from edge_config.wire.replies import Acknowledged, Forgotten
-from edge_config.wire.requests import Ack, Forget, Pending, Replay
+from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
 from runtime.events import Asked
 from runtime.journal.file import default_path
 from runtime.journal.orders import Order
@@ -154,6 +154,11 @@ class Recorder:
         return self._store.reason
 
     @property
+    def last_row(self) -> int:
+        """Place of the last entry."""
+        return self._store.last_row
+
+    @property
     def lost(self) -> int:
         """Number of alert messages deleted before all subscribers had acknowledged them, because it was full."""
         return self._store.lost
@@ -236,9 +241,11 @@ class Recorder:
         with self._news:
             if not (self._entries or self._asked or self._orders or self._closing):
                 self._news.wait(max(0.0, self._store.due_s - time.monotonic()))
-            entries, asked, orders = self._group(), list(self._asked), list(self._orders)
-            self._asked.clear()
+            entries, orders = self._group(), list(self._orders)
+            asked = [] if self._entries else list(self._asked)  # what was said before an answer is in it
             self._orders.clear()
+            if asked:
+                self._asked.clear()
             last = self._closing and not self._entries
         if entries:
             self._write(entries)
@@ -260,7 +267,7 @@ class Recorder:
 
     def _write(self, entries: tuple[Entry, ...]) -> None:
         try:
-            self._store.write(entries)
+            entries = self._store.write(entries)
         except Exception as error:  # noqa: BLE001 - whatever it is, they are published
             _log.error("entries cannot be kept", problem=repr(error), topics=[entry.topic for entry in entries])
         self._tell(Written(entries))
@@ -306,6 +313,8 @@ class Recorder:
         match requests:
             case [Replay() as request]:
                 return [self._store.replay(request)]
+            case [After() as request]:
+                return [self._store.after(request)]
             case [Pending() as request]:
                 return [self._store.pending(request, keys[0])]
             case [Forget() as request]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from edge_config.errors import JournalUnavailable
 from edge_config.wire.messages import JournalState
 from edge_config.wire.replies import KeptMessages
-from edge_config.wire.requests import Ack, Pending, Replay
+from edge_config.wire.requests import Ack, After, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.journal import Journal
 from runtime.journal.move import move
@@ -85,11 +85,17 @@ class Store:
         self._since_s = time.monotonic()  # of this state
         self._retry_s = self._prune_s = 0.0  # when to (monotonic)
         self._lost = 0  # in files that are closed
+        self._unread = 0  # last row of the file that was closed because it cannot be read
 
     @property
     def lost(self) -> int:
         """Alert messages that had to go before all had acknowledged them, because of the size."""
         return self._lost + sum(journal.lost for journal in self._journals())
+
+    @property
+    def last_row(self) -> int:
+        """Place of the last entry."""
+        return max(journal.last_row for journal in self._journals())
 
     @property
     def due_s(self) -> float:
@@ -112,16 +118,22 @@ class Store:
             else:
                 self._change("on", "")
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Write entries to the file; to memory, where it does not take them."""
+    def write(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        """Write entries to the file; to memory, where it does not take them. Return them with their places."""
         lost = self.lost
-        self._try(lambda: self._writable().write(entries))
+        written = self._try(lambda: self._writable().write(entries))
         if self.lost and not lost:
             _log.warning("the journal is full: alerts are deleted before all subscribers have acknowledged them")
+        return written
 
     def replay(self, request: Replay) -> tuple[KeptMessages, list[bytes]]:
         """Answer from both; where the file cannot be read, from memory, and not complete."""
         return self._told(self._try(lambda: recall.replay(self._journals(), request)))
+
+    def after(self, request: After) -> tuple[KeptMessages, list[bytes]]:
+        """Answer likewise; without the file it is complete for a client that has read all of the file, too."""
+        answer = self._try(lambda: recall.after(self._journals(), request))
+        return self._told(answer, known=request.epoch in self._memory.epochs and request.row >= self._unread)
 
     def claim(self, name: str, key: str) -> str:
         """Claim a subscriber's name for a public key; return the reason for a refusal, else empty: see `Owners`."""
@@ -198,8 +210,10 @@ class Store:
     def _journals(self) -> list[Journal]:
         return [self._memory] if self._file is None else [self._file, self._memory]
 
-    def _told(self, answer: tuple[KeptMessages, list[bytes]]) -> tuple[KeptMessages, list[bytes]]:
-        if self.state != "memory" or self._file is not None:
+    def _told(
+        self, answer: tuple[KeptMessages, list[bytes]], *, known: bool = False
+    ) -> tuple[KeptMessages, list[bytes]]:
+        if known or self.state != "memory" or self._file is not None:
             return answer
         return replace(answer[0], complete=False), answer[1]  # nobody knows what is in the file
 
@@ -253,6 +267,7 @@ class Store:
     def _close_file(self) -> None:
         if self._file is not None:
             self._lost += self._file.lost
+            self._unread = self._file.last_row
             self._file.close()
             self._file = None
 

@@ -41,6 +41,11 @@ class Recorder(Protocol):
         """Why it is not; empty if it is."""
         ...
 
+    @property
+    def last_row(self) -> int:
+        """Place of the last entry in the journal."""
+        ...
+
     def put(self, entry: Entry) -> None:
         """Have it written, without waiting for that."""
         ...
@@ -78,6 +83,7 @@ class Outbox:
         self._recorder = recorder
         self._lines: dict[str, deque[_Waiting | _Behind]] = {}  # camera -> what waits, the first of it for the disk
         self._waiting: dict[tuple[str, int], _Waiting] = {}  # (topic, seq) -> what is not written yet
+        self._row = recorder.last_row  # of the last message that was published once it was written
         self._hangs = False  # the disk does, so nothing waits for it
         self._latest: dict[tuple[Kind, str], Any] = {}  # kind and camera -> the last message that was published
         self._open: dict[str, dict[str, AlertMessage]] = {}  # camera -> id -> the last message of an open alert
@@ -117,6 +123,7 @@ class Outbox:
         """Publish what is written down now, and what waited behind it."""
         self._hangs = False
         for entry in entries:
+            self._row = entry.row
             if (waiting := self._waiting.pop((entry.topic, entry.seq), None)) is not None:
                 waiting.written = True
                 self._advance(waiting.said.camera)
@@ -132,7 +139,7 @@ class Outbox:
     def now(self, cameras: Iterable[str]) -> Now:
         """Say what subscribers of these cameras have been told."""
         said = {name: self._camera(name) for name in cameras}
-        return Now(device=self._publisher.device, epoch=self._publisher.epoch, cameras=said)
+        return Now(device=self._publisher.device, epoch=self._publisher.epoch, row=self._row, cameras=said)
 
     def close(self) -> None:
         """Write and publish what is left."""

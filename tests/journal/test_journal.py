@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge_config.wire.messages import Phase
 from edge_config.wire.replies import KeptMessages
-from edge_config.wire.requests import Ack, Pending, Replay
+from edge_config.wire.requests import Ack, After, Pending, Replay
 from runtime.journal import recall
 from runtime.journal.file import default_path
 from runtime.journal.journal import LARGE, MAX_SUBSCRIBERS, Journal
@@ -122,6 +122,56 @@ def test_replay_of_an_unknown_epoch_gives_all_and_says_that_it_may_not_be_all(jo
     journal.write(whole_alert("a", 1))
     kept, _ = journal.replay(Replay(topic=TOPIC, epoch="gone", from_seq=7))
     assert (seqs(kept), kept.complete) == ([1, 2], False)
+
+
+def test_rows_behind_a_row_come_in_their_order_and_by_topic(journal: Journal) -> None:
+    """All topics are one row of messages, over restarts; wanted are those whose topics begin as one says, and the next
+    row is behind all that there is, whatever was wanted.
+    """
+    journal.write([*whole_alert("a", 1), state(1), alert("x", "start", 1, camera="other")])
+    first, _ = recall.after([journal], After())
+    assert (first.next, first.epoch) == (journal.last_row, "one")
+    rows = [one.row for one in first.messages]
+    assert rows == sorted(set(rows))
+    assert [one.topic for one in first.messages] == [TOPIC, TOPIC, "v1/state/edge/cam/", "v1/alert/edge/other/"]
+    journal.write([*whole_alert("b", 1, epoch="two"), state(1, epoch="two")])
+    kept, _ = recall.after([journal], After(row=first.next, epoch="one", topics=("v1/state/", "v1/alert/edge/other/")))
+    assert (places(kept), kept.next, kept.epoch) == ([("two", 1)], journal.last_row, "two")
+
+
+def test_row_of_another_journal_is_behind_nothing(journal: Journal) -> None:
+    """Where the file is a new one, and the clock was set back before it, whoever comes with a row of the old one gets
+    all that there is, and is told that there may have been more.
+    """
+    journal.write([alert("a", "start", 1, t_ns=10**9)])
+    kept, _ = recall.after([journal], After(row=NOW_NS // 1000, epoch="gone"))
+    assert (seqs(kept), kept.complete) == ([1], False)
+    kept, _ = recall.after([journal], After(row=kept.next, epoch=kept.epoch))
+    assert (seqs(kept), kept.complete) == ([], True)
+
+
+def test_rows_that_moved_behind_those_of_the_file_bring_nothing_old() -> None:
+    """What was read from memory and then moved to a file whose clock was ahead is followed by what came later, and not
+    by what the file held before.
+    """
+    with closing(Journal(None, MAX_BYTES, MAX_DAYS)) as disk, closing(Journal(None, MAX_BYTES, MAX_DAYS)) as memory:
+        disk.write(whole_alert("a", 1))
+        memory.write([alert("b", "start", 1, epoch="two", t_ns=10**9)])
+        read, _ = recall.after([memory], After())
+        move(memory, disk)
+        disk.write([alert("b", "end", 2, epoch="two", t_ns=10**9)])
+        kept, _ = recall.after([disk, memory], After(row=read.next, epoch=read.epoch))
+        assert places(kept) == [("two", 1), ("two", 2)]  # the first again: its row is another one now
+
+
+def test_what_is_pruned_behind_a_row_is_told(journal: Journal) -> None:
+    """Who comes so late that messages are gone is told so, of the topics that are wanted."""
+    journal.write([alert("a", "end", 1), state(1, t_ns=NOW_NS + 10**6)])
+    first, _ = recall.after([journal], After(limit=1))
+    journal.prune(NOW_NS + 2 * int(MAX_DAYS * DAY_NS))
+    for topics, complete in (((), False), (("v1/state/",), False), (("v1/alert/",), True)):
+        kept, _ = recall.after([journal], After(row=first.next, epoch=first.epoch, topics=topics))
+        assert (kept.messages, kept.complete) == ((), complete)
 
 
 @pytest.mark.parametrize(
@@ -431,6 +481,7 @@ steps = st.one_of(
     st.tuples(st.just("ack"), names, ids, epochs, st.integers(1, 6)),
     st.tuples(st.just("pending"), names, st.integers(1, 4)),
     st.tuples(st.just("replay"), epochs, st.integers(1, 6), st.integers(1, 4)),
+    st.tuples(st.just("after"), st.integers(1, 4)),
     st.tuples(st.sampled_from(["restart", "break", "mend"])),
 )
 
@@ -472,6 +523,8 @@ class Journals:
     def __init__(self) -> None:
         self.disk, self.memory = Journal(None, MAX_BYTES, MAX_DAYS), Journal(None, MAX_BYTES, MAX_DAYS)
         self.broken = False
+        self.read_so_far: list[tuple[str, str, int]] = []
+        self._at = (0, "")
 
     @property
     def both(self) -> list[Journal]:
@@ -517,6 +570,17 @@ class Journals:
             epoch, seq = (found[-1][0], found[-1][1] + 1) if more else ("", 0)
         return found
 
+    def read(self, limit: int) -> None:
+        """Go on reading behind the last row that was read."""
+        more = True
+        while more:
+            row, epoch = self._at
+            kept, _ = recall.after(self.both, After(row=row, epoch=epoch, limit=limit))
+            assert len(kept.messages) <= limit
+            assert kept.complete
+            self.read_so_far += [(one.topic, *place(one)) for one in kept.messages]
+            self._at, more = (kept.next, kept.epoch), kept.more
+
     def close(self) -> None:
         for journal in self.both:
             journal.close()
@@ -530,7 +594,8 @@ WRITE: Step = ("write", "a", "update", True)
 @given(st.lists(writes, max_size=6), st.lists(steps, min_size=5, max_size=40))
 def test_answers_are_those_of_a_plain_list(first: list[Step], script: list[Step]) -> None:
     """Whatever is written and acknowledged, over restarts and failures of the disk, pending gives exactly what was not
-    acknowledged and replay exactly what was asked for, in the order of publishing.
+    acknowledged and replay exactly what was asked for, in the order of publishing; and who reads on behind the last row
+    now and then has read all, once.
     """
     model, seq, epoch = Model(), {"alert": 0, "state": 0}, 0
     with closing(Journals()) as journals:
@@ -549,6 +614,8 @@ def test_answers_are_those_of_a_plain_list(first: list[Step], script: list[Step]
                 assert journals.pending(*values) == model.pending(values[0])
             elif what == "replay":
                 assert journals.replay(*values) == model.replay(*values[:2])
+            elif what == "after":
+                journals.read(*values)
             elif what == "restart":
                 epoch, seq = epoch + 1, {"alert": 0, "state": 0}
             else:
@@ -557,6 +624,8 @@ def test_answers_are_those_of_a_plain_list(first: list[Step], script: list[Step]
         for name in ("plc", "mes"):
             assert journals.pending(name, 3) == model.pending(name)
         assert journals.replay("", 1, 3) == model.replay("", 1)
+        journals.read(3)
+        assert journals.read_so_far == [(entry.topic, entry.epoch, entry.seq) for entry in model.entries]
 
 
 def _entry(alert_id: str, phase: Phase, seq: int, epoch: str, *, is_alert: bool) -> Entry:

@@ -24,11 +24,11 @@ from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import Journal as Settings
 from edge_config.wire import requests
 from edge_config.wire.replies import Acknowledged, Forgotten, KeptMessages
-from edge_config.wire.requests import Ack, Forget, Pending, Replay
+from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
 from runtime.events import Asked
 from runtime.journal import recorder as recorders
 from runtime.journal.journal import Journal
-from runtime.journal.read import Entry
+from runtime.journal.read import GROUP, Entry
 from runtime.journal.recorder import MAX_ASKED, JournalChanged, Recorder, Written
 from runtime.process.backoff import Backoff
 from tests.support.journals import MAX_BYTES, MAX_DAYS, alert, read_all, seqs, state
@@ -335,6 +335,34 @@ def test_disk_that_is_read_only(path: Path) -> None:
             assert seqs(rig.replay()) == [1, 2, 3]
 
 
+def test_what_was_read_from_memory_alone_is_known_to_be_all(path: Path) -> None:
+    """Without the file a client is told that there may be more, but not again after it has read what is there."""
+    path.parent.mkdir()
+    with mounted(path.parent):
+        if remount(path.parent, read_only=True):
+            pytest.skip("cannot mount a file system read-only here")
+        with started(path) as rig:
+            (first,) = rig.put(large(2))
+            kept = rig.ask(After(row=first.row - 1, epoch="gone"))
+            assert (seqs(kept), kept.next, kept.complete) == ([2], first.row, False)
+            rig.put(large(3))
+            kept = rig.ask(After(row=kept.next, epoch=kept.epoch))
+            assert (seqs(kept), kept.complete) == ([3], True)
+
+
+def test_answer_holds_all_that_was_put_before_the_question(path: Path) -> None:
+    """However many entries wait for the disk, who asks behind them gets them all: what was published is in the log."""
+    with started(path) as rig:
+        rig.recorder._news.acquire()  # the disk is slow
+        try:
+            for seq in range(1, 3 * GROUP):
+                rig.recorder.put(alert("a", "update", seq))
+            rig.recorder.ask(Asked(1, After(limit=1000)))
+        finally:
+            rig.recorder._news.release()
+        assert seqs(rig.answers.get(timeout=ENOUGH_S)[1]) == list(range(1, 3 * GROUP))
+
+
 @pytest.mark.parametrize("loss", ["removed", "replaced", "folder"])
 def test_file_that_is_taken_away_is_begun_anew(path: Path, loss: str) -> None:
     """Somebody removes the file while it is open: what comes then is in a new one."""
@@ -494,10 +522,10 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
     hanging = Hanging()
     write = Journal.write
 
-    def hang(journal: Journal, entries: Any) -> None:
+    def hang(journal: Journal, entries: Any) -> tuple[Entry, ...]:
         hanging.hung.set()
         assert hanging.go_on.wait(ENOUGH_S)
-        write(journal, entries)
+        return write(journal, entries)
 
     monkeypatch.setattr(Journal, "write", hang)
     yield hanging

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ class Recorder:
     def __init__(self) -> None:
         self.state: JournalState = "on"
         self.reason = ""
+        self.last_row = 7
         self.entries: list[Entry] = []
         self.closed = False
 
@@ -70,7 +72,9 @@ class Rig:
     def write(self) -> None:
         """Have the recorder write all it has."""
         entries, self.recorder.entries = self.recorder.entries, []
-        self.outbox.written(entries)
+        first = self.recorder.last_row + 1
+        self.recorder.last_row += len(entries)
+        self.outbox.written([replace(entry, row=row) for row, entry in enumerate(entries, first)])
 
 
 @pytest.fixture
@@ -215,3 +219,14 @@ def test_what_is_left_is_published_at_the_end(rig: Rig) -> None:
     rig.outbox.close()
     assert rig.recorder.closed
     assert [said.phase for said in rig.said("alert")] == ["end"]
+
+
+def test_snapshot_says_up_to_which_row_it_tells_all(rig: Rig) -> None:
+    """Who goes on behind the row of a snapshot gets what it does not tell, and nothing that it does."""
+    assert rig.outbox.now([]).row == 7
+    for reason in ("one", "two"):
+        rig.outbox.send("state", "cam1", bundle="", state="live", reason=reason)
+    assert rig.outbox.now([]).row == 7
+    rig.write()
+    now = rig.outbox.now(["cam1"])
+    assert (now.row, now.cameras["cam1"].state.reason) == (9, "two")

@@ -177,7 +177,7 @@ def test_json_schemas_of_requests_name_every_request() -> None:
     tags = {
         one["properties"]["request"]["enum"][0] for one in requests.values() if "request" in one.get("properties", {})
     }
-    viewing = {"status", "snapshot", "replay", "pending", "ack", "report_gap", "picture"}
+    viewing = {"after", "status", "snapshot", "replay", "pending", "ack", "report_gap", "picture"}
     assert tags == viewing | {"reload", "configure", "pause", "resume", "forget"}
     assert {"patchedge.control.v1 reply", "patchedge.control.v1 snapshot"} < set(schemas)
 
