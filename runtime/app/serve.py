@@ -112,7 +112,7 @@ def _assemble(
     """Put the main loop and what stands beside it together; what needs closing goes on the stack."""
     from runtime.app.main_loop import Camera, Pipeline
     from runtime.app.oversight import Oversight
-    from runtime.monitoring.http_server import Page, Web
+    from runtime.monitoring.http_server import HttpServer, Page
     from runtime.monitoring.metrics import (  # while the worker loads: prometheus-client takes its time
         CONTENT_TYPE,
         Metrics,
@@ -126,7 +126,7 @@ def _assemble(
             "/healthz": health.alive_page,
             "/readyz": health.ready_page,
         }
-        web = bind(settings.metrics, sections.Metrics(), "127.0.0.1:0", lambda at: Web(at, pages))
+        web = bind(settings.metrics, sections.Metrics(), "127.0.0.1:0", lambda at: HttpServer(at, pages))
         stack.callback(web.close)
         at["metrics"] = web.address
     stall_s = {name: camera.stall_ms / 1000 for name, camera in settings.cameras.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.monitoring.http_server import Page, Web
+from runtime.monitoring.http_server import HttpServer, Page
 
 ROOT = Path(__file__).parents[2]
 FINAL = ("generic", "jetson")
@@ -118,7 +118,7 @@ def test_the_context_is_what_a_build_needs_and_nothing_else() -> None:
 def test_health_check_asks_healthz(status: int, code: int) -> None:
     """The health check ends with 0 where /healthz is 200, and with 1 where it is not."""
     pages = {"/healthz": lambda: Page.text("", status=status)}
-    web = Web("127.0.0.1:0", pages)
+    web = HttpServer("127.0.0.1:0", pages)
     try:
         assert check_health(web.address) == code
     finally:
@@ -127,7 +127,7 @@ def test_health_check_asks_healthz(status: int, code: int) -> None:
 
 def test_health_check_fails_where_nobody_answers() -> None:
     """A runtime that is gone is not healthy."""
-    web = Web("127.0.0.1:0", {})
+    web = HttpServer("127.0.0.1:0", {})
     web.close()
     assert check_health(web.address)
 
