@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from edge_config.saving import put
 from edge_config.wire.messages import ScoreMessage
 from export.demo.clip import Place
-from runtime.camera.sources import open_video, read_video
+from runtime.camera.sources.recording import open_video, read_video
 from runtime.inference.load import load
 from runtime.scoring.score import anomaly_map
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage, UsageError
 from runtime.camera import image_files
-from runtime.camera.sources import open_video, read_video
+from runtime.camera.sources.recording import open_video, read_video
 from runtime.frame import Image
 
 NORMAL, ANOMALOUS = frozenset({"good", "normal"}), frozenset({"bad", "anomalous"})

@@ -13,7 +13,7 @@ import numpy as np
 from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage
 from runtime.camera import image_files
-from runtime.camera.sources import open_video, read_video
+from runtime.camera.sources.recording import open_video, read_video
 from runtime.frame import Image
 
 Pixels = TypeVar("Pixels", Image, image_files.Deep)

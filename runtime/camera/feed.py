@@ -18,9 +18,10 @@ import structlog
 from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.settings.sections import Camera, Clips
 from runtime.camera import address
-from runtime.camera.process import (
+from runtime.camera.protocol import (
     BeginClip,
     ClipOver,
+    Declared,
     EndClip,
     Ended,
     Free,
@@ -63,6 +64,9 @@ UNDEAD = 2
 
 CLOSE_S = 0.5
 """`close` returns after this time at the latest."""
+
+CAPTURE_PROCESS = module("runtime.camera.process")
+"""Command that starts a capture process."""
 
 NO_CLIPS = Clips()
 """Alerts are not filmed."""
@@ -133,6 +137,7 @@ class Feed:
         pauses: how often it was paused.
         paced: the source is a stream that comes in bursts, and its frames are taken up by their time stamps.
         depth: bits that are used in pictures of 16 bits.
+        declared: what the source declares about itself, if that is asked for.
     """
 
     def __init__(
@@ -141,12 +146,14 @@ class Feed:
         camera: Camera,
         tell: Callable[[FeedEvent], None],
         memories: FrameMemories,
-        command: Sequence[str] = module("runtime.camera.process"),
+        command: Sequence[str] = CAPTURE_PROCESS,
         new_memory_id: Callable[[], int] = _numbers.__next__,
         random: Random | None = None,
         clips: Clips = NO_CLIPS,
         depth: int = FULL_DEPTH,
         kills: Kills | None = None,
+        *,
+        declares: bool = False,
     ) -> None:
         """Take a camera; nothing is opened before `start`.
 
@@ -161,6 +168,7 @@ class Feed:
             clips: how alerts are filmed, if at all.
             depth: bits that are used in pictures of 16 bits, as the bundle says.
             kills: the kernel's count of processes that it killed for want of memory; by default the real one.
+            declares: ask the source what it declares about itself.
 
         Raises:
             SourceUnavailable: a URL of a kind that is not known.
@@ -190,6 +198,8 @@ class Feed:
         self.pauses = 0
         self._clips = clips
         self.depth = depth
+        self.declared = Declared()
+        self._declares = declares
         self._clip_problems: set[str] = set()
         self._kills = kills
         self._patience = Patience()
@@ -412,7 +422,7 @@ class Feed:
         """
         camera = self._camera
         played = camera.source, self.live, camera.pace, camera.fps
-        connection.link.send(Open(*played, self._next_id, self._clips, self.depth, camera.transport))
+        connection.link.send(Open(*played, self._next_id, self._clips, self.depth, camera.transport, self._declares))
         while True:
             heard = connection.link.receive(connection.left_s())
             match heard:  # what these say is no sign of life of the camera
@@ -457,7 +467,7 @@ class Feed:
             connection.patience_s = LOOKING_S
         elif isinstance(word, Opened):
             connection.opened = True
-            connection.interval_s = word.interval_s
+            connection.interval_s, self.declared = word.interval_s, word.declared
             connection.patience_s = self._stall_s + OPENING_S + word.interval_s
             connection.child.look()  # most of what it takes, it has now
         elif isinstance(word, Paced):

@@ -1,4 +1,4 @@
-"""Read frames of one source as the runtime would, through the same capture process."""
+"""Preview one source: take its frames by the way that the runtime does, for `probe`, `record` and `doctor`."""
 
 from __future__ import annotations
 
@@ -11,44 +11,42 @@ from types import TracebackType
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
 from runtime.camera.address import redact, scrub
-from runtime.camera.feed import Feed
-from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived
+from runtime.camera.feed import CAPTURE_PROCESS, Feed
+from runtime.events import CAPTURE_PROCESS, FeedChanged, FeedEnded, FeedEvent, FrameArrived
 from runtime.frame import Image, SharedFrame
-from runtime.process.child import module
 from runtime.process.shared_memory import picture
 
-GRAB = module("runtime.camera.process")
-"""Starts a capture process."""
-
-_NAME = "look"
+_NAME = "preview"
 _TURN_S = 0.25
 
 Each = Callable[[SharedFrame, Image | None], None]
-"""Is given every frame with its picture, uint8 [H, W, 3] BGR, which stays as it is during the call; None cannot be
+"""Called with every frame and its image, uint8 [H, W, 3] BGR, which is valid during the call; None if it could not be
 decoded."""
 
 
-class Look:
-    """One source, open while the block lasts. Use it from one thread.
+class Preview:
+    """One source, open while a `with` block lasts. Not thread-safe.
 
     Attributes:
-        feed: what it comes by.
+        feed: of the source.
         where: the source, without secrets.
-        pictures: frames so far.
-        interruptions: what became of the connection since the first of them, if anything did.
+        frames: so far.
+        interruptions: why the connection was lost since the first frame, one line each.
     """
 
-    def __init__(self, camera: Camera, each: Each, command: Sequence[str] = GRAB) -> None:
-        """Take the settings of a camera; `command` starts a capture process."""
+    def __init__(
+        self, camera: Camera, each: Each, command: Sequence[str] = CAPTURE_PROCESS, *, declares: bool = False
+    ) -> None:
+        """Take the settings of a camera; the rest is as in `Feed`."""
         self.where = redact(str(camera.source))
         self._events: queue.SimpleQueue[FeedEvent] = queue.SimpleQueue()
-        self.feed = Feed(_NAME, camera, self._events.put, self, tuple(command))
-        self.pictures = 0
+        self.feed = Feed(_NAME, camera, self._events.put, self, command, declares=declares)
+        self.frames = 0
         self.interruptions: list[str] = []
         self._each = each
         self._memories: dict[int, mmap.mmap] = {}
 
-    def __enter__(self) -> Look:  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> Preview:  # noqa: PYI034 - typing.Self needs Python 3.11
         """Open it."""
         self.feed.start()
         return self
@@ -67,7 +65,7 @@ class Look:
             SourceUnavailable: it does not open, or gives none in time.
         """
         until_s = time.monotonic() + timeout_s
-        while not self.pictures:
+        while not self.frames:
             left_s = until_s - time.monotonic()
             if left_s <= 0 and self.feed.looking:  # the reason is worth the wait, which is bounded
                 left_s = _TURN_S
@@ -76,7 +74,7 @@ class Look:
                 raise SourceUnavailable(f"no picture in {timeout_s:g} s", where=self.where, remedy=remedy)
 
     def turn(self, timeout_s: float) -> bool:
-        """Hand on the frames that are there, or wait for something to happen; tell whether more may come.
+        """Hand on the frames that are there, or wait for an event; return whether more may come.
 
         Raises:
             SourceUnavailable: it does not open.
@@ -100,7 +98,7 @@ class Look:
 
     def _arrive(self) -> None:
         while (frame := self.feed.take()) is not None:
-            self.pictures += 1
+            self.frames += 1
             memory = self._memories.get(frame.memory)
             try:
                 self._each(frame, None if frame.hw is None or memory is None else picture(memory, frame.slot, frame.hw))
@@ -110,11 +108,11 @@ class Look:
     def _note(self, event: FeedEvent) -> bool:
         match event:
             case FeedChanged(state=state, reason=reason, remedy=remedy) if state != "live":
-                if not self.pictures:
+                if not self.frames:
                     raise SourceUnavailable(reason, where=self.where, remedy=remedy or "see `patchedge doctor`")
                 self.interruptions.append(scrub(reason))
             case FeedEnded(reason=reason, failed=failed):
-                if failed and not self.pictures:
+                if failed and not self.frames:
                     raise SourceUnavailable(scrub(reason).removeprefix(f"{self.where}: "), where=self.where)
                 return False
         return True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edge_config.settings.sections import Camera
     from runtime.frame import Image
-    from runtime.tools.probe import Report, Spread
+    from runtime.tools.probe import Durations, ProbeReport
 
 NAME = "probe"
 HELP = "open a camera or URL as the runtime would: sizes, rate, latency, jitter, a frame"
@@ -118,7 +118,7 @@ def _save(image: Image | None, path: Path | None) -> str | None:
     return str(path)
 
 
-def _lines(report: Report, saved: str | None, legend: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _lines(report: ProbeReport, saved: str | None, legend: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     said = report.declared
     sizes = ", ".join(f"{width} x {height}" for width, height in report.sizes) or "no picture could be decoded"
     yield "pictures", f"{sizes} pixels"
@@ -147,7 +147,7 @@ def _lines(report: Report, saved: str | None, legend: tuple[str, ...]) -> Iterat
         yield "legend", line
 
 
-def _spread(spread: Spread | None) -> str:
+def _spread(spread: Durations | None) -> str:
     if spread is None:
         return "too few pictures"
     return f"p50 {spread.p50:.1f}, p95 {spread.p95:.1f}, max {spread.max:.1f} ms"

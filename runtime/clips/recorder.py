@@ -36,7 +36,7 @@ class _Order(NamedTuple):
     otherwise: str
 
 
-class Filming:
+class ClipRecorder:
     """Films one source. All methods return at once, but for `close`."""
 
     def __init__(self, settings: Clips, tell: Callable[[str, str], None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import grp
 import os
 import re
@@ -14,11 +13,13 @@ from pathlib import Path
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
 from runtime.camera import address
-from runtime.camera.preview import GRAB, Look
+from runtime.camera.diagnosis.device import join_group, user_name
+from runtime.camera.feed import CAPTURE_PROCESS
+from runtime.camera.preview import Preview
 from runtime.doctor.finding import Finding, lines, number
 
-_AT_A_TIME = 8  # cameras that are opened, each in a process of its own
-_FIRST_S = 10.0  # for a first picture
+_MAX_AT_ONCE = 8  # cameras that are opened, each in a process of its own
+_FIRST_S = 10.0  # time-out for the first picture
 
 _NODE = re.compile(r"video[0-9]+")
 
@@ -26,7 +27,7 @@ MayOpen = Callable[[Path], bool]
 
 
 def cameras(root: Path, may_open: MayOpen | None = None) -> Iterator[Finding]:
-    """Say which cameras are there."""
+    """Report the cameras of this machine."""
     may_open = may_open or _may_open
     names = _stable_names(root)
     found = [node for node in _nodes(root / "dev") if _gives_pictures(root, node)]
@@ -40,34 +41,35 @@ def cameras(root: Path, may_open: MayOpen | None = None) -> Iterator[Finding]:
         if may_open(node):
             yield Finding("camera", "ok", says, data=data)
         else:
-            yield Finding("camera", "fail", f"{says}: {_user()} may not open it", _join(node), data=data)
+            yield Finding("camera", "fail", f"{says}: {user_name()} may not open it", _join(node), data=data)
 
 
 def group() -> Finding:
-    """Say whether this user is in the group that cameras belong to."""
+    """Report whether this user is in the group that cameras belong to."""
     try:
         wanted = grp.getgrnam("video")
     except KeyError:
         return Finding("group", "ok", "this system has no group `video`")
+    user = user_name()
     if os.geteuid() == 0 or wanted.gr_gid in (*os.getgroups(), os.getegid()):
-        return Finding("group", "ok", f"{_user()} may open what belongs to the group `video`")
-    remedy = f"sudo usermod -aG video {_user()}, and log in again; the systemd unit has it; in a container: --group-add"
-    return Finding("group", "warn", f"{_user()} is not in the group `video`", remedy)
+        return Finding("group", "ok", f"{user} may open what belongs to the group `video`")
+    remedy = f"sudo usermod -aG video {user}, and log in again; the systemd unit has it; in a container: --group-add"
+    return Finding("group", "warn", f"{user} is not in the group `video`", remedy)
 
 
 def wanted(
     of_settings: Mapping[str, Camera],
     devices: Callable[[int | str], list[str]] = address.devices,
-    command: Sequence[str] = GRAB,
+    command: Sequence[str] = CAPTURE_PROCESS,
 ) -> Iterator[Finding]:
-    """Open the cameras of the settings, some at a time, and say what each gives or why it does not open.
+    """Open the cameras of the settings, some at a time, and report what each gives or why it does not open.
 
     Args:
         of_settings: name -> camera.
-        devices: gives the nodes that the name of a device stands for.
+        devices: returns the nodes that match the name of a device.
         command: starts a capture process.
     """
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+    with ThreadPoolExecutor(_MAX_AT_ONCE) as pool:
         yield from pool.map(lambda name: _open(name, of_settings[name], devices, command), of_settings)
 
 
@@ -81,8 +83,8 @@ def _open(name: str, camera: Camera, devices: Callable[[int | str], list[str]], 
     sizes: set[tuple[int, int] | None] = set()
     began_s = time.monotonic()
     try:
-        with Look(camera, lambda frame, _: sizes.add(frame.hw), command) as look:
-            look.open(_FIRST_S)
+        with Preview(camera, lambda frame, _: sizes.add(frame.hw), command) as preview:
+            preview.open(_FIRST_S)
     except SourceUnavailable as error:
         return Finding(about, "fail", f"{source}: {error.what}", error.remedy or "look at it by `patchedge probe`")
     took_s = time.monotonic() - began_s
@@ -113,16 +115,9 @@ def _may_open(node: Path) -> bool:
     return os.access(node, os.R_OK | os.W_OK)
 
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # of a container, whose user has no name
-        return f"user {os.geteuid()}"
-
-
 def _join(node: Path) -> str:
     try:
         name = node.group()
     except (KeyError, OSError):
         name = "video"
-    return f"sudo usermod -aG {name} {_user()}, and log in again; in a container: --device and --group-add"
+    return join_group(name)

@@ -17,7 +17,7 @@ _SYSTEM = "use the system's OpenCV (python3-opencv, or that of JetPack): the whe
 
 
 def backends(sources: Iterable[int | str] = (), run: Callable[[], Answer] | None = None) -> Finding:
-    """Say which back ends OpenCV has, and which of those it lacks are needed.
+    """Report which back ends OpenCV has, and which missing ones are needed.
 
     Args:
         sources: of the cameras of the settings.
@@ -43,7 +43,7 @@ def main() -> None:
     """Print what OpenCV has, as JSON."""
     import cv2
 
-    from runtime.camera.sources import has_backend
+    from runtime.camera.sources.live import has_backend
 
     found: dict[str, Any] = {name: has_backend(getattr(cv2, f"CAP_{name}")) for name in _FOR}
     print(msgspec.json.encode({"version": cv2.__version__, "backends": found}).decode())

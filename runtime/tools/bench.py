@@ -29,7 +29,7 @@ from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import SearchKind
 from runtime.alerts.camera_state import Watched
 from runtime.camera import address
-from runtime.camera.sources import Source, open_source
+from runtime.camera.sources.in_process import FrameSource, open_source
 from runtime.client.subscriber import Subscriber
 from runtime.frame import BundleInfo, Frame, Image, Result, Score
 from runtime.inference.load import load, scene_reference
@@ -185,7 +185,7 @@ class _Clock:
 
 
 @contextmanager
-def _watched(bundle: Bundle, camera: Source) -> Iterator[Watched]:
+def _watched(bundle: Bundle, camera: FrameSource) -> Iterator[Watched]:
     """Yield a camera whose messages somebody subscribes to."""
     with TemporaryDirectory() as folder:
         publisher = Publisher(f"ipc://{folder}/events", device="bench")
@@ -210,7 +210,7 @@ def _load_network(bundle: Bundle, threads: int) -> Callable[[NDArray[np.uint8]],
     return lambda tensor: session.run(None, {name: tensor})
 
 
-def _decoded(camera: Source, most: int, clock: _Clock) -> Iterator[Frame]:
+def _decoded(camera: FrameSource, most: int, clock: _Clock) -> Iterator[Frame]:
     """Read frames, some at a time: decoding must not run beside what is measured."""
     while most > 0:
         some: list[Frame] = []

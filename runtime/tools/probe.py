@@ -2,72 +2,65 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.settings.sections import Camera
-from runtime.camera.declared import Declared
-from runtime.camera.preview import Look
+from runtime.camera.feed import CAPTURE_PROCESS
+from runtime.camera.preview import Preview
+from runtime.camera.protocol import Declared
 from runtime.frame import Image, SharedFrame
-from runtime.process.child import module
-
-PROBING = module("runtime.tools.probe_process")
-"""Starts a capture process that says what the source says of itself."""
-
 
 AT_ONCE = 0.5
 """Frames that follow each other within this share of the usual interval come at once."""
 
-
 GAP = 10.0
 """So many usual intervals without a frame are a gap."""
 
-LEAST_BURST = 3
-"""So many frames are no accident."""
+MIN_BURST = 3
+"""Fewer frames at once are an accident."""
 
 
-class Spread(msgspec.Struct, frozen=True):
-    """Of some durations, milliseconds."""
+class Durations(msgspec.Struct, frozen=True):
+    """Percentiles of durations, milliseconds."""
 
     p50: float
     p95: float
     max: float
 
     @classmethod
-    def of(cls, values_ms: NDArray[np.float64]) -> Spread | None:
-        """Sum up; None where there are none."""
+    def of(cls, values_ms: NDArray[np.float64]) -> Durations | None:
+        """Sum up; None if there are none."""
         if values_ms.size == 0:
             return None
         p50, p95 = np.percentile(values_ms, [50, 95])
         return cls(round(float(p50), 2), round(float(p95), 2), round(float(values_ms.max()), 2))
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What a source gave.
+class ProbeReport(msgspec.Struct, frozen=True):
+    """Measurements of a source.
 
     Attributes:
         source: without secrets.
-        declared: what it says of itself.
+        declared: what it declares about itself.
         opened_s: from the start to the first picture.
         seconds: from the first picture to the last.
-        pictures: that were grabbed, but for the dropped ones.
+        pictures: that arrived.
         undecodable: of these.
-        dropped: frames that nobody took in time, by reason.
+        dropped: frames that were dropped, by reason.
         sizes: width and height of the pictures, pixels, in the order in which they came.
-        fps: measured, pictures a second, by the times of the grabs, without the first burst.
-        burst: frames that came at once at the start, as of a stream that has kept some; of the figures only `pictures`
-            and `dropped` have them.
-        paced: the stream comes in bursts, and its frames are taken up by their own time stamps.
+        fps: measured, pictures per second, by the times of the grabs, without the first burst.
+        burst: frames that came at once at the start, as of a stream that buffers; they count in `pictures` and
+            `dropped` only.
+        paced: the stream comes in bursts, so its frames are released by their own time stamps.
         interval_ms: from grab to grab.
-        jitter_ms: how far the intervals are from the median one.
-        latency_ms: from grab to arrival; what passes in the camera and on the network before the grab is not in it.
-        interruptions: what became of the connection meanwhile, if anything did.
+        jitter_ms: distance of the intervals from their median.
+        latency_ms: from grab to arrival; the time in the camera and on the network before the grab is not included.
+        interruptions: why the connection was lost meanwhile, one line each.
     """
 
     source: str
@@ -79,18 +72,18 @@ class Report(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     sizes: tuple[tuple[int, int], ...]
     fps: float | None
-    interval_ms: Spread | None
-    jitter_ms: Spread | None
-    latency_ms: Spread | None
+    interval_ms: Durations | None
+    jitter_ms: Durations | None
+    latency_ms: Durations | None
     burst: int
     paced: bool
     interruptions: tuple[str, ...]
 
 
 class Probe:
-    """Measures what one source gives."""
+    """Measures one source."""
 
-    def __init__(self, camera: Camera, command: Sequence[str] = PROBING) -> None:
+    def __init__(self, camera: Camera, command: Sequence[str] = CAPTURE_PROCESS) -> None:
         """Take the settings of a camera; `command` starts a capture process."""
         self._camera = camera
         self._command = command
@@ -99,8 +92,8 @@ class Probe:
         self.image: Image | None = None
         """The last picture that could be decoded."""
 
-    def run(self, seconds: float, timeout_s: float) -> Report:
-        """Open the source and take what it gives for some seconds.
+    def run(self, seconds: float, timeout_s: float) -> ProbeReport:
+        """Open the source and take its frames for some seconds.
 
         Args:
             seconds: from the first picture on; a recording may end earlier.
@@ -109,16 +102,13 @@ class Probe:
         Raises:
             SourceUnavailable: it does not open, or gives no picture in time.
         """
-        with tempfile.TemporaryDirectory(prefix="patchedge-probe-") as folder:
-            said = Path(folder) / "declared.json"
-            began_s = time.monotonic()
-            with Look(self._camera, self._keep, (*self._command, str(said))) as look:
-                look.open(timeout_s)
-                until_s = time.monotonic() + seconds
-                while (left_s := until_s - time.monotonic()) > 0 and look.turn(left_s):
-                    pass
-            declared = msgspec.json.decode(said.read_bytes(), type=Declared) if said.exists() else Declared()
-        return self._sum_up(began_s, declared, look)
+        began_s = time.monotonic()
+        with Preview(self._camera, self._keep, self._command, declares=True) as preview:
+            preview.open(timeout_s)
+            until_s = time.monotonic() + seconds
+            while (left_s := until_s - time.monotonic()) > 0 and preview.turn(left_s):
+                pass
+        return self._sum_up(began_s, preview)
 
     def _keep(self, frame: SharedFrame, image: Image | None) -> None:
         self._latencies_ns.append(time.monotonic_ns() - frame.t_mono_ns)
@@ -126,32 +116,32 @@ class Probe:
         if image is not None:
             self.image = image.copy()
 
-    def _sum_up(self, began_s: float, declared: Declared, look: Look) -> Report:
+    def _sum_up(self, began_s: float, preview: Preview) -> ProbeReport:
         times_ns = np.array([frame.t_mono_ns for frame in self._frames], dtype=np.float64)
         seconds = float(times_ns[-1] - times_ns[0]) / 1e9
         ids = np.array([frame.frame_id for frame in self._frames])
         first = _first_in_time(times_ns, ids)
-        rated = max(first, _after_gaps(times_ns)) if look.feed.paced else first
+        rated = max(first, _after_gaps(times_ns)) if preview.feed.paced else first
         rated_s = float(times_ns[-1] - times_ns[rated]) / 1e9
-        # Where a frame between two was dropped, their distance says nothing of the camera.
+        # If a frame between two was dropped, their distance is not the camera's.
         intervals_ms = np.diff(times_ns[first:])[np.diff(ids[first:]) == 1] / 1e6
         jitter_ms = np.abs(intervals_ms - np.median(intervals_ms)) if intervals_ms.size else intervals_ms
-        return Report(
-            source=look.where,
-            declared=declared,
+        return ProbeReport(
+            source=preview.where,
+            declared=preview.feed.declared,
             opened_s=round(float(times_ns[0]) / 1e9 - began_s, 3),
             seconds=round(seconds, 3),
             pictures=len(self._frames),
             undecodable=sum(frame.hw is None for frame in self._frames),
-            dropped={why: number for why, number in look.feed.dropped.items() if number},
+            dropped={why: number for why, number in preview.feed.dropped.items() if number},
             sizes=tuple(dict.fromkeys((frame.hw[1], frame.hw[0]) for frame in self._frames if frame.hw is not None)),
             fps=round(float(ids[-1] - ids[rated]) / rated_s, 2) if rated_s > 0 else None,
             burst=int(ids[first]) - 1 if first else 0,
-            paced=look.feed.paced,
-            interval_ms=Spread.of(intervals_ms),
-            jitter_ms=Spread.of(jitter_ms),
-            latency_ms=Spread.of(np.array(self._latencies_ns, dtype=np.float64) / 1e6),
-            interruptions=tuple(look.interruptions),
+            paced=preview.feed.paced,
+            interval_ms=Durations.of(intervals_ms),
+            jitter_ms=Durations.of(jitter_ms),
+            latency_ms=Durations.of(np.array(self._latencies_ns, dtype=np.float64) / 1e6),
+            interruptions=tuple(preview.interruptions),
         )
 
 
@@ -169,4 +159,4 @@ def _first_in_time(times_ns: NDArray[np.float64], ids: NDArray[np.int64]) -> int
     """
     paces = np.diff(times_ns) / np.diff(ids)
     in_time = np.flatnonzero(paces >= AT_ONCE * np.median(paces[len(paces) // 2 :])) if paces.size else np.empty(0)
-    return int(in_time[0]) if in_time.size and in_time[0] >= LEAST_BURST else 0
+    return int(in_time[0]) if in_time.size and in_time[0] >= MIN_BURST else 0

@@ -11,7 +11,8 @@ import cv2
 
 from edge_config.saving import put, writing
 from edge_config.settings.sections import Camera
-from runtime.camera.preview import GRAB, Look
+from runtime.camera.feed import CAPTURE_PROCESS
+from runtime.camera.preview import Preview
 from runtime.frame import Image, SharedFrame
 
 _TURN_S = 1.0
@@ -25,8 +26,8 @@ class Recorded:
     Attributes:
         pictures: in the folder, by this run.
         sizes: width and height of them, pixels, in the order in which they came.
-        undecodable: frames that were no picture.
-        interruptions: what became of the connection meanwhile.
+        undecodable: frames that could not be decoded.
+        interruptions: why the connection was lost meanwhile, one line each.
     """
 
     pictures: int = 0
@@ -50,16 +51,16 @@ class Record:
         count: int,
         every_s: float,
         written: Callable[[Recorded], None] = lambda _recorded: None,
-        command: Sequence[str] = GRAB,
+        command: Sequence[str] = CAPTURE_PROCESS,
     ) -> None:
-        """Take the settings of a camera, and what is wanted of it.
+        """Write nothing yet.
 
         Args:
             camera: its settings.
-            folder: for the pictures, made where it is not there; what lies in it stays.
+            folder: for the pictures; created if it does not exist, and other files in it are kept.
             count: of pictures.
-            every_s: least time from one to the next, seconds.
-            written: is called after each.
+            every_s: minimum time from one to the next, seconds.
+            written: called after each.
             command: starts a capture process.
         """
         self.recorded = Recorded()
@@ -80,10 +81,10 @@ class Record:
         """
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        with Look(self._camera, self._take, self._command) as look:
-            look.open(timeout_s)
-            self.recorded.interruptions = look.interruptions
-            while self.recorded.pictures < self._count and look.turn(_TURN_S):
+        with Preview(self._camera, self._take, self._command) as preview:
+            preview.open(timeout_s)
+            self.recorded.interruptions = preview.interruptions
+            while self.recorded.pictures < self._count and preview.turn(_TURN_S):
                 pass
 
     def _take(self, frame: SharedFrame, image: Image | None) -> None:
@@ -97,7 +98,7 @@ class Record:
         seconds, rest_ns = divmod(frame.t_capture_ns, _NS)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
         path = self._folder / f"{stamp}.{rest_ns // 1_000_000:03d}Z-{frame.frame_id:06d}.png"
-        put(path, cv2.imencode(".png", image)[1].tobytes())  # half a picture must not be learnt from
+        put(path, cv2.imencode(".png", image)[1].tobytes())  # `fit` must not learn from half a picture
         height, width = image.shape[:2]
         self.recorded.pictures += 1
         if (width, height) not in self.recorded.sizes:

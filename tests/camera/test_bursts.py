@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_config.settings.sections import Camera
-from runtime.camera.preview import Look
+from runtime.camera.preview import Preview
 from runtime.frame import Image, SharedFrame
 from tests.support.fakes.hls import ENDLESS, FILE, FPS, PLAYLIST, SEGMENT_S, UNNAMED, in_bursts
 
@@ -27,19 +27,19 @@ EVEN_S = 0.5 * SEGMENT_S
 """Never so long without a frame; a burst that is not spread leaves nearly a whole segment."""
 
 
-def taken(url: str, seconds: float) -> tuple[np.ndarray, Look]:
+def taken(url: str, seconds: float) -> tuple[np.ndarray, Preview]:
     """Take frames for some seconds; give the times at which they were grabbed."""
     stamps: list[int] = []
 
     def each(frame: SharedFrame, _: Image | None) -> None:
         stamps.append(frame.t_mono_ns)
 
-    with Look(Camera(source=url), each) as look:
-        look.open(20.0)
+    with Preview(Camera(source=url), each) as preview:
+        preview.open(20.0)
         until_s = time.monotonic() + seconds
         while (left_s := until_s - time.monotonic()) > 0:
-            look.turn(left_s)
-    return np.array(stamps) / 1e9, look
+            preview.turn(left_s)
+    return np.array(stamps) / 1e9, preview
 
 
 class _EnoughError(Exception):
@@ -58,15 +58,15 @@ def test_slow_device_looks_evenly(tmp_path: Path) -> None:
             raise _EnoughError
 
     with in_bursts(tmp_path / "clip", seconds=12) as stream:
-        look = Look(Camera(source=stream.url + PLAYLIST), each)
-        with contextlib.suppress(_EnoughError), look:
-            look.open(20.0)
+        preview = Preview(Camera(source=stream.url + PLAYLIST), each)
+        with contextlib.suppress(_EnoughError), preview:
+            preview.open(20.0)
             while True:
-                look.turn(1.0)
+                preview.turn(1.0)
     intervals_s = np.diff(np.array(stamps) / 1e9)
     assert np.median(intervals_s) < 2 * SLOW_S
     assert intervals_s.max() < EVEN_S
-    assert look.feed.dropped["newer"] > ENOUGH
+    assert preview.feed.dropped["newer"] > ENOUGH
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_slow_device_looks_evenly(tmp_path: Path) -> None:
 def test_bursts_are_taken_up_evenly(tmp_path: Path, path: str, known_after_s: float, *, by_ffmpeg: bool) -> None:
     """Most frames are taken, at even times, though a second of them arrives at once; what is dropped is counted."""
     with in_bursts(tmp_path / "clip", seconds=12, by_ffmpeg=by_ffmpeg) as stream:
-        at_s, look = taken(stream.url + path, known_after_s + 2.5)
-    assert look.feed.paced
-    assert look.interruptions == []
+        at_s, preview = taken(stream.url + path, known_after_s + 2.5)
+    assert preview.feed.paced
+    assert preview.interruptions == []
     settled = at_s[at_s > at_s[0] + known_after_s]
     assert len(settled) >= BUSY * FPS * (settled[-1] - settled[0])
     assert np.diff(settled).max() < EVEN_S
-    assert look.feed.dropped["newer"] + look.feed.dropped["no slot"] + look.pictures > FPS
+    assert preview.feed.dropped["newer"] + preview.feed.dropped["no slot"] + preview.frames > FPS

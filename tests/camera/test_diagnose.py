@@ -23,8 +23,10 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.redact import scrub
 from edge_config.settings.sections import Camera
-from runtime.camera.diagnosis import diagnose, v4l2
+from runtime.camera.diagnosis import stream
+from runtime.camera.diagnosis.explain import explain
 from runtime.camera.feed import Feed
+from runtime.camera.sources import v4l2
 from runtime.client.subscriber import Subscriber
 from tests.support.fakes.server import Answer, reply, serving
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
@@ -42,7 +44,7 @@ REAL_SERVER = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.re
 
 
 def explained(source: str, transport: str = "tcp") -> SourceUnavailable:
-    return diagnose.explain(source, SourceUnavailable("does not open", where="cam"), transport)
+    return explain(source, SourceUnavailable("does not open", where="cam"), transport)
 
 
 def rtsp(describe: bytes | None, set_up: bytes | None = None) -> Answer:
@@ -165,7 +167,7 @@ def test_url_of_a_single_picture() -> None:
     assert "lost      a single picture (image/jpeg), not a stream" in done.stdout
     ended = SourceUnavailable("delivers no more pictures")
     with serving(lambda _: reply("200 OK", "x", "HTTP/1.1", Content_Type="multipart/x-mixed-replace")) as server:
-        assert diagnose.explain(f"http://127.0.0.1:{server.port}/x", ended, opened=True) is ended
+        assert explain(f"http://127.0.0.1:{server.port}/x", ended, opened=True) is ended
 
 
 def test_redirection_is_followed() -> None:
@@ -308,7 +310,7 @@ def test_camera_that_another_program_films_is_in_use(tmp_path: Path, monkeypatch
 
 def test_name_server_and_host_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server that hangs and a host that takes no connection each cost a step, and are told apart."""
-    monkeypatch.setattr(diagnose, "STEP_S", 0.2)
+    monkeypatch.setattr(stream, "STEP_S", 0.2)
     over = threading.Event()
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))

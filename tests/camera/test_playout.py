@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from runtime.camera.playout import CATCH_UP, MAX_SLIP_S, MAX_STEP_S, InTime, Playout
+from runtime.camera.sources.playout import CATCH_UP, MAX_SLIP_S, MAX_STEP_S, InTime, Playout
 
 FPS = 25.0
 STEP_S = 1 / FPS

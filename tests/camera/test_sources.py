@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from edge_config.errors import SourceLost, SourceUnavailable
-from runtime.camera.sources import Live, Recorded, open_camera, open_source, redact
+from runtime.camera.address import redact
+from runtime.camera.sources.in_process import Live, open_source
+from runtime.camera.sources.live import open_camera
+from runtime.camera.sources.recording import Recording
 from runtime.frame import Image
 from tests.support.fakes.videos import variable_rate
 from tests.support.tiny import normal_picture, write_pictures
@@ -71,7 +74,7 @@ def camera() -> Iterator[Camera]:
     camera.end()
 
 
-def read_all(source: Recorded) -> list:
+def read_all(source: Recording) -> list:
     return list(iter(source.read, None))
 
 
@@ -158,7 +161,7 @@ def test_video_loses_no_frame(tmp_path: Path) -> None:
 def test_recording_at_its_pace_is_not_faster_than_its_rate() -> None:
     """Frames at a pace are at least the interval apart, and none is lost to a slow reader."""
     interval_s = 0.02
-    recorded = Recorded([normal_picture(1)] * 4, fps=1 / interval_s, pace="fps")
+    recorded = Recording([normal_picture(1)] * 4, fps=1 / interval_s, pace="fps")
     stamps = [frame.t_mono_ns for frame in read_all(recorded)]
     assert len(stamps) == 4
     assert stamps[-1] - stamps[0] >= 2 * interval_s * 1e9  # one frame that is late does not put off those after it
@@ -181,7 +184,7 @@ def test_recording_has_its_own_clock(stamps_s: list, expected_s: list, pace: str
     """The clock is that of the time stamps, at any pace; where one is missing or makes no sense, a step is taken."""
     stamps = iter(stamps_s)
     images = [normal_picture(1)] * len(stamps_s)
-    recorded = Recorded(images, fps=5, pace=pace, stamp_s=lambda: next(stamps))
+    recorded = Recording(images, fps=5, pace=pace, stamp_s=lambda: next(stamps))
     frames = read_all(recorded)
     assert [frame.t_media_ns for frame in frames] == pytest.approx([round(at * 1e9) for at in expected_s], abs=ROUNDED)
     took_s = (frames[-1].t_mono_ns - frames[0].t_mono_ns) / 1e9
@@ -204,7 +207,7 @@ def test_video_of_variable_rate_plays_at_its_own_time_stamps(tmp_path: Path, nam
 
 def test_close_ends_a_recording_that_waits_for_its_next_frame() -> None:
     """`close` does not wait for the pace."""
-    recorded = Recorded([normal_picture(1)] * 2, fps=0.001, pace="fps")
+    recorded = Recording([normal_picture(1)] * 2, fps=0.001, pace="fps")
     assert recorded.read() is not None
     threading.Timer(0.01, recorded.close).start()
     assert recorded.read() is None
@@ -250,7 +253,7 @@ def test_credentials_never_show() -> None:
 
 def test_pipeline_needs_an_opencv_that_has_gstreamer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where OpenCV has none, the error names the remedy and hides passwords; so does csi:// without a pipeline."""
-    monkeypatch.setattr("runtime.camera.sources.has_backend", lambda _: False)
+    monkeypatch.setattr("runtime.camera.sources.live.has_backend", lambda _: False)
     source = "gst:rtspsrc location=rtsp://me:s3cret@host/x user-pw=s3cret2 ! appsink"
     with pytest.raises(SourceUnavailable, match="has no GStreamer here; use the system's OpenCV") as caught:
         open_camera(source)
@@ -279,7 +282,7 @@ def test_pipeline_is_opened_by_gstreamer_and_ends_without_a_queue(
         def isOpened(self) -> bool:  # noqa: N802 - as OpenCV calls it
             return True
 
-    monkeypatch.setattr("runtime.camera.sources.has_backend", lambda _: True)
+    monkeypatch.setattr("runtime.camera.sources.live.has_backend", lambda _: True)
     monkeypatch.setattr(cv2, "VideoCapture", Capture)
     open_camera(source)
     ((pipeline, backend),) = asked

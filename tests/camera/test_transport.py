@@ -10,7 +10,7 @@ import pytest
 
 from edge_config.errors import SettingsError, SourceUnavailable
 from edge_config.settings.parse import parse
-from runtime.camera import process, sources
+from runtime.camera.sources import rtsp
 
 OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
@@ -33,7 +33,7 @@ def test_options_of_the_user_are_kept(
     monkeypatch.setenv(OPTIONS, given or "")
     if given is None:
         monkeypatch.delenv(OPTIONS)
-    process._choose(transport)
+    rtsp._choose(transport)
     assert os.environ[OPTIONS] == wanted
 
 
@@ -50,7 +50,7 @@ def test_open_that_does_not_return_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     """An FFmpeg that waits for a name server beyond its own time-out is left behind, with an error."""
     over = threading.Event()
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: over.wait())
-    monkeypatch.setattr(sources, "OPEN_S", 0.01)
+    monkeypatch.setattr(rtsp, "OPEN_S", 0.01)
     with pytest.raises(SourceUnavailable, match="does not open in time"):
-        sources.open_camera("rtsp://h/x")
+        rtsp.open_stream("rtsp://h/x", "tcp")
     over.set()

@@ -16,7 +16,7 @@ from edge_config.errors import BundleFileHash, SettingsError, SourceUnavailable
 from edge_config.settings.device import Settings
 from edge_config.settings.parse import parse
 from edge_config.settings.sections import Camera, Degrade, Provider
-from runtime.camera.diagnosis import v4l2
+from runtime.camera.sources import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
 from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Finding, exit_code, look

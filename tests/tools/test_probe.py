@@ -11,17 +11,16 @@ import pytest
 
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
-from runtime.camera.declared import Declared
-from runtime.camera.preview import Look
+from runtime.camera.preview import Preview
 from runtime.frame import SharedFrame
-from runtime.tools.probe import Probe, Spread
+from runtime.tools.probe import Durations, Probe
 from tests.support.fakes.camera import BROKEN, COMMAND, HANGS_IN_OPEN, LOST, PICTURE, WIDE, Remote, pixels, plugged
 from tests.support.fakes.mjpeg import streaming
 from tests.support.processes import DEVICE, call
 from tests.support.tiny import HEIGHT, WIDTH, write_pictures
 
 FAKE = COMMAND
-"""A capture process whose camera does what a test says. It takes no notice of the file that the probe names."""
+"""A capture process whose camera does what a test says."""
 
 WAITS_S = 20.0
 """For the start of a capture process on a busy machine."""
@@ -149,9 +148,9 @@ def test_time_over_a_dropped_frame_is_no_interval(tmp_path: Path) -> None:
     camera = Camera(source=str(tmp_path))
     probe = Probe(camera, FAKE)
     probe._frames = [SharedFrame(0, 0, (48, 64), number, 0, at_ns) for number, at_ns in frames]
-    look = Look(camera, lambda _frame, _image: None, FAKE)
-    look.feed.dropped["newer"] = 1
-    report = probe._sum_up(0.0, Declared(), look)
+    preview = Preview(camera, lambda _frame, _image: None, FAKE)
+    preview.feed.dropped["newer"] = 1
+    report = probe._sum_up(0.0, preview)
     assert report.fps == 100.0
-    assert report.interval_ms == Spread(10.0, 10.0, 10.0)
+    assert report.interval_ms == Durations(10.0, 10.0, 10.0)
     assert report.dropped == {"newer": 1}

@@ -1,4 +1,4 @@
-"""Client authentication in HTTP and RTSP: Basic and Digest (RFC 7617, RFC 7616)."""
+"""Log in over HTTP and RTSP: Basic and Digest authentication (RFC 7617, RFC 7616)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def authorization(challenges: Sequence[str], user: str, password: str, method: s
         uri: as in the request's first line.
 
     Returns:
-        None where neither is offered, or only with a hash that is not known here.
+        None if neither is offered, or only with an unknown hash.
     """
     offered = {one.split(None, 1)[0].lower(): one for one in challenges if one.strip()}
     if "digest" in offered and (digest := _digest(offered["digest"], user, password, method, uri)):

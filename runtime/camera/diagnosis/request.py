@@ -1,4 +1,4 @@
-"""One HTTP or RTSP request to a camera, bounded in time and in bytes."""
+"""A small client for HTTP and RTSP, which are written alike: bounded in time and in bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from urllib.parse import unquote
 from runtime.camera.diagnosis.login import authorization
 
 MAX_BYTES = 64 << 10
-"""An answer is read to here."""
+"""A response is read up to this size."""
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-"""Where FFmpeg connects where a URL names no port."""
+"""Where FFmpeg connects if a URL names no port."""
 
 _URL = re.compile(
     r"(?P<scheme>rtsps?|https?)://(?:(?P<login>[^/?#]*)@)?(?P<host>\[[^\]/?#]+\]|[^/?#:@]+)(?::(?P<port>[0-9]{1,5}))?"
@@ -27,8 +27,8 @@ _STARTS = (b"RTSP/", b"HTTP/")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What a URL names.
+class Endpoint:
+    """The server and the path of a URL.
 
     Attributes:
         scheme: small letters.
@@ -45,8 +45,8 @@ class Place:
     login: tuple[str, str] | None = field(repr=False)
 
     @classmethod
-    def of(cls, url: str) -> Place | None:
-        """Return what a URL names; None for what cannot be read as one."""
+    def of(cls, url: str) -> Endpoint | None:
+        """Return the endpoint of a URL; None if that cannot be parsed."""
         found = _URL.fullmatch(url)
         if found is None or not url.isprintable() or int(found["port"] or 0) >= 1 << 16:
             return None
@@ -59,7 +59,7 @@ class Place:
 
     @property
     def uri(self) -> str:
-        """What a request names: the target in HTTP, the URL without a login in RTSP."""
+        """What a request line has: the target in HTTP, the URL without a login in RTSP."""
         if not self.scheme.startswith("rtsp"):
             return self.target
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -67,13 +67,13 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What was answered.
+class Response:
+    """The answer of a server.
 
     Attributes:
-        protocol: of the answer, such as RTSP; empty where it was in neither.
+        protocol: RTSP or HTTP; empty if it is neither.
         code: of its status.
-        headers: small name -> values.
+        headers: name in lower case -> values.
         body: its first bytes.
     """
 
@@ -87,46 +87,46 @@ class Reply:
         return self.headers.get(name, [""])[0]
 
 
-class Inquiry:
+class Client:
     """A connection to a camera."""
 
-    def __init__(self, place: Place, address: tuple[str, int], step_s: float) -> None:
-        """Connect, with TLS where the scheme wants it; its certificate is not judged, as FFmpeg does not either.
+    def __init__(self, endpoint: Endpoint, address: tuple[str, int], step_s: float) -> None:
+        """Connect, with TLS where the scheme wants it; its certificate is not checked, as FFmpeg does not either.
 
         Args:
-            place: who is asked.
-            address: of it, as resolved.
-            step_s: for each step: connection, handshake, answer.
+            endpoint: of the camera.
+            address: its host and port, resolved.
+            step_s: time-out of each step: connection, handshake, answer.
 
         Raises:
             OSError: it cannot be reached; `ssl.SSLError` where it does not speak TLS.
         """
-        self._place, self._address, self._step_s = place, address, step_s
+        self._endpoint, self._address, self._step_s = endpoint, address, step_s
         self._number = 0
         self._connect()
 
-    def ask(self, method: str, uri: str = "", **headers: str) -> Reply:
-        """Ask, and once more with the URL's login where one is wanted.
+    def ask(self, method: str, uri: str = "", **headers: str) -> Response:
+        """Send a request, and once more with the URL's login if the server wants one.
 
         Args:
-            method: GET, DESCRIBE, SETUP and their kin.
-            uri: by default that of the place.
+            method: such as GET, DESCRIBE or SETUP.
+            uri: by default that of the endpoint.
             headers: more of them, with `_` for `-`.
 
         Raises:
             OSError: no answer in time, or the connection broke.
         """
-        uri = uri or self._place.uri
-        reply = self._exchange(method, uri, headers)
-        login = self._place.login
-        if reply.code == _UNAUTHORIZED and login is not None:
-            challenges = reply.headers.get("www-authenticate", [])
+        uri = uri or self._endpoint.uri
+        response = self._exchange(method, uri, headers)
+        login = self._endpoint.login
+        if response.code == _UNAUTHORIZED and login is not None:
+            challenges = response.headers.get("www-authenticate", [])
             if proof := authorization(challenges, *login, method, uri):
-                if self._place.scheme.startswith("http"):
+                if self._endpoint.scheme.startswith("http"):
                     self.close()
                     self._connect()
-                reply = self._exchange(method, uri, headers | {"Authorization": proof})
-        return reply
+                response = self._exchange(method, uri, headers | {"Authorization": proof})
+        return response
 
     def close(self) -> None:
         """Hang up."""
@@ -134,26 +134,25 @@ class Inquiry:
 
     def _connect(self) -> None:
         self._socket = socket.create_connection(self._address, self._step_s)
-        if self._place.scheme in {"rtsps", "https"}:
+        if self._endpoint.scheme in {"rtsps", "https"}:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            self._socket = context.wrap_socket(self._socket, server_hostname=self._place.host)
+            self._socket = context.wrap_socket(self._socket, server_hostname=self._endpoint.host)
 
-    def _exchange(self, method: str, uri: str, headers: dict[str, str]) -> Reply:
+    def _exchange(self, method: str, uri: str, headers: dict[str, str]) -> Response:
         self._number += 1
-        rtsp = self._place.scheme.startswith("rtsp")
+        rtsp = self._endpoint.scheme.startswith("rtsp")
+        host = f"{self._endpoint.host}:{self._endpoint.port}"
         lines = [f"{method} {uri} {'RTSP/1.0' if rtsp else 'HTTP/1.1'}"]
-        lines += (
-            [f"CSeq: {self._number}"] if rtsp else [f"Host: {self._place.host}:{self._place.port}", "Connection: close"]
-        )
+        lines += [f"CSeq: {self._number}"] if rtsp else [f"Host: {host}", "Connection: close"]
         lines += ["User-Agent: patchedge", *(f"{name.replace('_', '-')}: {text}" for name, text in headers.items())]
         self._socket.sendall("\r\n".join([*lines, "", ""]).encode("utf-8", errors="replace"))
         return self._read()
 
-    def _read(self) -> Reply:
+    def _read(self) -> Response:
         until_s = time.monotonic() + self._step_s
         data = b""
-        while b"\r\n\r\n" not in data and _may_be_an_answer(data) and (more := self._more(until_s, data)):
+        while b"\r\n\r\n" not in data and _may_be_a_response(data) and (more := self._more(until_s, data)):
             data += more
         if not data:
             raise ConnectionError
@@ -163,12 +162,12 @@ class Inquiry:
         headers: dict[str, list[str]] = {}
         for name, _, value in (line.partition(":") for line in lines):
             headers.setdefault(name.strip().lower(), []).append(value.strip())
-        reply = Reply(found[1] if found else "", int(found[2]) if found else 0, headers, body)
-        length = reply.first("content-length")
+        response = Response(found[1] if found else "", int(found[2]) if found else 0, headers, body)
+        length = response.first("content-length")
         wanted = min(int(length), MAX_BYTES) if length.isdecimal() else 0
         while len(body) < wanted and (more := self._more(until_s, body)):
             body += more
-        return Reply(reply.protocol, reply.code, headers, body)
+        return Response(response.protocol, response.code, headers, body)
 
     def _more(self, until_s: float, so_far: bytes) -> bytes:
         left_s = until_s - time.monotonic()
@@ -180,6 +179,6 @@ class Inquiry:
         return self._socket.recv(MAX_BYTES)
 
 
-def _may_be_an_answer(data: bytes) -> bool:
-    """Return whether what has come so far can become one: the greeting of an SSH server never ends."""
+def _may_be_a_response(data: bytes) -> bool:
+    """Return whether the data so far can become a response: the greeting of an SSH server never ends."""
     return any(data[: len(start)] == start[: len(data)] for start in _STARTS)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from runtime.camera.sources import open_source
+from runtime.camera.sources.in_process import open_source
 from runtime.inference.load import load
 from tests.programs.bench.accuracy import DATA
 from tests.programs.bench.machine import machine

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.alerts.camera_state import Watched
-from runtime.camera.ahead import Ahead
-from runtime.camera.sources import open_source
+from runtime.camera.sources.in_process import open_source
+from runtime.camera.sources.prefetch import Prefetch
 from runtime.frame import BundleInfo, Frame, Result
 from runtime.inference.load import load, scene_reference
 from runtime.messaging.publisher import Publisher
@@ -52,7 +52,7 @@ def main() -> None:
                 rooms.append(scorer.embed(scorer.preprocess(frame.image), rooms.pop(0)))
                 yield frame, rooms[-1]  # type: ignore[misc]
 
-    for frame, features in Ahead(embedded(), "embed") if threads > 1 else embedded():
+    for frame, features in Prefetch(embedded(), "embed") if threads > 1 else embedded():
         score = scorer.judge(features)
         height, width = frame.image.shape[:2]  # type: ignore[union-attr]
         peak_xy = scorer.preprocess.to_camera(score.patch, scorer.grid, (height, width))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from edge_config.errors import SourceUnavailable
-from runtime.camera import address, process, sources
+from edge_config.settings.sections import Transport
+from runtime.camera import address, process
+from runtime.camera.sources.grabber import Grabber
+from runtime.camera.sources.live import open_camera
 from tests.programs.soak import usb
 
 
-def connect(source: int | str) -> sources.Grabber:
+def connect(source: int | str, transport: Transport) -> Grabber:
     """Open what the runtime would open, or a `usb.Driver`.
 
     Raises:
         SourceUnavailable: it is not there.
     """
     if usb.MARK not in str(source):
-        return sources.open_camera(source)
+        return open_camera(source, transport)
     nodes = address.devices(source)
     if not nodes:
         raise SourceUnavailable("no such device", where=str(source))

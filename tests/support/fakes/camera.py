@@ -113,7 +113,7 @@ class _Camera:
 
 def main() -> None:
     """Be the capture process."""
-    grab.main(connect=lambda source: _Camera(str(source).removeprefix("v4l2://")))
+    grab.main(connect=lambda source, _transport: _Camera(str(source).removeprefix("v4l2://")))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""List the formats and sizes of a Video4Linux camera."""
+"""Ask a V4L2 device, without OpenCV: which formats and sizes it offers, and whether it is free."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from dataclasses import dataclass
 
 _CAPTURE = 1
 _DISCRETE = 1
-_MAX_ENTRIES = 64  # a driver that never ends its list must not hold us
+_MAX_ITEMS = 64  # a driver that never ends its list must not hold us up
 
 _FORMAT = struct.Struct("=III32sI16x")
 _SIZE = struct.Struct("=III24s8x")
-_ENUM_FMT, _ENUM_FRAMESIZES = 2, 74
+_REQUEST_BUFFERS = struct.Struct("=5I")
+_MEMORY_MAPPED = 1
+_ENUM_FMT, _REQBUFS, _ENUM_FRAMESIZES = 2, 8, 74
 
 Ask = Callable[[int, int, bytearray], object]
-"""As `fcntl.ioctl`: the descriptor, the request, and what it is about, which becomes the answer."""
+"""As `fcntl.ioctl`: the descriptor, the request, and its argument, which becomes the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of the pictures.
+    """A pixel format.
 
     Attributes:
         name: four letters, such as MJPG.
-        sizes: width and height, pixels; of a camera that takes any between two, these two.
+        sizes: width and height, pixels; of a camera that offers any between two, these two.
     """
 
     name: str
@@ -34,11 +36,11 @@ class Format:
 
 
 def formats(node: str, ask: Ask | None = None) -> list[Format]:
-    """List the formats of a device node; empty for what is no camera, or does not say.
+    """Return the formats of a device node; empty if it is no camera, or does not list them.
 
     Args:
         node: such as /dev/video0.
-        ask: puts a question to the driver; by default `fcntl.ioctl`.
+        ask: asks the driver; by default `fcntl.ioctl`.
     """
     try:
         descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -50,9 +52,20 @@ def formats(node: str, ask: Ask | None = None) -> list[Format]:
         os.close(descriptor)
 
 
+def reserve(descriptor: int) -> None:
+    """Ask an open device for a buffer, which it has for one program only, and give it back.
+
+    Raises:
+        OSError: EBUSY if another program uses the device.
+    """
+    for count in (1, 0):
+        asked = bytearray(_REQUEST_BUFFERS.pack(count, _CAPTURE, _MEMORY_MAPPED, 0, 0))
+        fcntl.ioctl(descriptor, _request(_REQBUFS, _REQUEST_BUFFERS.size), asked)
+
+
 def _formats(descriptor: int, ask: Ask) -> list[Format]:
     found: list[Format] = []
-    for number in range(_MAX_ENTRIES):
+    for number in range(_MAX_ITEMS):
         answer = bytearray(_FORMAT.pack(number, _CAPTURE, 0, b"", 0))
         if not _answers(ask, descriptor, _request(_ENUM_FMT, _FORMAT.size), answer):
             break
@@ -64,14 +77,14 @@ def _formats(descriptor: int, ask: Ask) -> list[Format]:
 
 def _sizes(descriptor: int, ask: Ask, code: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
-    for number in range(_MAX_ENTRIES):
+    for number in range(_MAX_ITEMS):
         answer = bytearray(_SIZE.pack(number, code, 0, b""))
         if not _answers(ask, descriptor, _request(_ENUM_FRAMESIZES, _SIZE.size), answer):
             break
         _, _, kind, sides = _SIZE.unpack(answer)
         if kind != _DISCRETE:
-            least_width, most_width, _, least_height, most_height, _ = struct.unpack("=6I", sides)
-            return [(least_width, least_height), (most_width, most_height)]
+            min_width, max_width, _, min_height, max_height, _ = struct.unpack("=6I", sides)
+            return [(min_width, min_height), (max_width, max_height)]
         width, height = struct.unpack_from("=2I", sides)
         found.append((width, height))
     return found
@@ -80,11 +93,11 @@ def _sizes(descriptor: int, ask: Ask, code: int) -> list[tuple[int, int]]:
 def _answers(ask: Ask, descriptor: int, request: int, answer: bytearray) -> bool:
     try:
         ask(descriptor, request, answer)
-    except OSError:  # the end of the list, or not asked in this way
+    except OSError:  # the end of the list, or not supported
         return False
     return True
 
 
 def _request(number: int, size: int) -> int:
-    """Return the code of a question that is written and read, as the kernel's _IOWR('V', number, size)."""
+    """Return the code of a request, as the kernel's _IOWR('V', number, size)."""
     return (3 << 30) | (size << 16) | (ord("V") << 8) | number

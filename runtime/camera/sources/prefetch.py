@@ -1,4 +1,4 @@
-"""Run a stage one step ahead of the next one, in a thread of its own."""
+"""Prefetch: compute the next item in a thread while the one before it is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class Prefetch(Generic[T]):
     """Iterate over `items`, each computed while the one before it is used.
 
     Never more than one step ahead, so that nothing grows old in between. The thread starts with the first item that is
@@ -23,7 +23,7 @@ class Ahead(Generic[T]):
         self._computed: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
         self._wanted = threading.Semaphore(1)
         self._closed = False
-        # What computes may hang, as a disk that is gone does; then nothing waits for it at exit.
+        # The computation may hang, as on a disk that is gone; as a daemon the thread then holds up no exit.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = False
 
@@ -46,7 +46,7 @@ class Ahead(Generic[T]):
         return item  # type: ignore[return-value]  # None only together with an error
 
     def close(self) -> None:
-        """Compute no more, and wake who waits for an item; may be called from any thread."""
+        """Compute no more, and end a wait for the next item. Thread-safe."""
         self._closed = True
         self._wanted.release()
         self._computed.put((None, StopIteration()))
@@ -55,5 +55,5 @@ class Ahead(Generic[T]):
         try:
             while self._wanted.acquire() and not self._closed:
                 self._computed.put((next(self._items), None))
-        except BaseException as error:  # noqa: BLE001 - StopIteration too: it goes to who iterates
+        except BaseException as error:  # noqa: BLE001 - StopIteration too: it goes to the consumer
             self._computed.put((None, error))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.camera.ahead import Ahead
+from runtime.camera.sources.prefetch import Prefetch
 
 WAIT_S = 10.0
 """For what another thread does next: more means that it hangs."""
@@ -40,7 +40,7 @@ class Gated:
 class Reader(threading.Thread):
     """Asks once for the next item, in a thread of its own."""
 
-    def __init__(self, ahead: Ahead[int]) -> None:
+    def __init__(self, ahead: Prefetch[int]) -> None:
         super().__init__(daemon=True)
         self.ahead = ahead
         self.got: int | None = None
@@ -69,14 +69,14 @@ def wait_for_thread_end() -> None:
 def test_all_items_come_in_order(count: int) -> None:
     """Whatever the length, every item comes once and in order, None among them, and the thread ends by itself."""
     items = [None if number % 7 == 3 else number for number in range(count)]
-    assert list(Ahead(items, NAME)) == items
+    assert list(Prefetch(items, NAME)) == items
     wait_for_thread_end()
 
 
 def test_nothing_starts_before_the_first_item_is_asked_for() -> None:
     """What is made and never used computes nothing and has no thread."""
     gated = Gated()
-    ahead = Ahead(gated, NAME)
+    ahead = Prefetch(gated, NAME)
     assert not gated.begun.acquire(timeout=NEVER_S)
     assert threads_of_ahead() == []
     ahead.close()
@@ -87,7 +87,7 @@ def test_nothing_starts_before_the_first_item_is_asked_for() -> None:
 def test_one_item_is_computed_while_the_last_is_used_and_no_more() -> None:
     """The next item is begun without being asked for, as soon as one is handed out; the one after it is not."""
     gated = Gated()
-    ahead = Ahead(gated, NAME)
+    ahead = Prefetch(gated, NAME)
     gated.allowed.release(100)
     for number in range(1, 4):
         assert next(ahead) == number
@@ -110,7 +110,7 @@ def test_error_arrives_where_its_item_would_have_come(error: BaseException) -> N
         yield 2
         raise error
 
-    ahead = Ahead(broken(), NAME)
+    ahead = Prefetch(broken(), NAME)
     assert [next(ahead), next(ahead)] == [1, 2]
     with pytest.raises(type(error)) as raised:
         next(ahead)
@@ -121,7 +121,7 @@ def test_error_arrives_where_its_item_would_have_come(error: BaseException) -> N
 
 def test_end_is_for_good() -> None:
     """After the last item every further question is answered at once: there is none."""
-    ahead = Ahead([1], NAME)
+    ahead = Prefetch([1], NAME)
     assert list(ahead) == [1]
     for _ in range(3):
         with pytest.raises(StopIteration):
@@ -134,7 +134,7 @@ def test_end_is_for_good() -> None:
 def test_close_wakes_who_waits() -> None:
     """A reader that waits for an item is told at once that none comes; the item in hand ends, and no other is begun."""
     gated = Gated()
-    ahead = Ahead(gated, NAME)
+    ahead = Prefetch(gated, NAME)
     reader = Reader(ahead)
     assert gated.begun.acquire(timeout=WAIT_S)
     ahead.close()
@@ -150,7 +150,7 @@ def test_close_wakes_who_waits() -> None:
 def test_close_while_an_item_is_computed_ahead() -> None:
     """Closed between two items, it gives none any more, and its thread ends after the item that it is in."""
     gated = Gated()
-    ahead = Ahead(gated, NAME)
+    ahead = Prefetch(gated, NAME)
     gated.allowed.release()
     assert next(ahead) == 1
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_close_while_an_item_is_computed_ahead() -> None:
 def test_close_ends_a_thread_that_waits_to_be_asked() -> None:
     """With its item ready and nobody asking, the thread ends when it is closed."""
     gated = Gated()
-    ahead = Ahead(gated, NAME)
+    ahead = Prefetch(gated, NAME)
     gated.allowed.release(2)
     assert next(ahead) == 1
     for _ in range(2):

@@ -1,0 +1,192 @@
+"""Messages between the runtime and the capture process of a camera; descriptors of shared memory travel with them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from edge_config.bundle.manifest import FULL_DEPTH
+from edge_config.settings.sections import Clips, Transport
+
+Pace = Literal["fps", "max"]
+"""A recording is played at its own rate, or as fast as it is read."""
+
+
+class Open(msgspec.Struct, tag=True, frozen=True):
+    """Order, the first one: capture the frames of this source, counted from `first_id`.
+
+    Attributes:
+        source, pace, fps, clips, transport: as in the settings.
+        live: a camera or a stream, not a recording.
+        depth: bits that are used in pictures of 16 bits, as in `image_files.read_picture`.
+        declares: `Opened` says what the source declares; this costs a live source some questions to its driver.
+    """
+
+    source: int | str
+    live: bool
+    pace: Pace
+    fps: float | None
+    first_id: int
+    clips: Clips
+    depth: int = FULL_DEPTH
+    transport: Transport = "tcp"
+    declares: bool = False
+
+
+class Free(msgspec.Struct, tag=True, frozen=True):
+    """Order: this slot may be overwritten."""
+
+    slot: int
+
+
+class BeginClip(msgspec.Struct, tag=True, frozen=True):
+    """Order: film an alert that began at this moment into this file, as in `ClipRecorder.begin`."""
+
+    name: str
+    t_mono_ns: int
+    otherwise: str
+
+
+class EndClip(msgspec.Struct, tag=True, frozen=True):
+    """Order: the alert of this clip ended at this moment."""
+
+    name: str
+    t_mono_ns: int
+    otherwise: str
+
+
+class Show(msgspec.Struct, tag=True, frozen=True):
+    """Order: make a JPEG of the next frame, see `snapshot.jpeg`, and send it as a `Shot` with this number."""
+
+    number: int
+    width: int
+    quality: int
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """What a source declares about itself, which need not be true.
+
+    Attributes:
+        backend: of OpenCV that opened it.
+        format: four letters of its codec or pixel format; empty if not declared.
+        size: width and height, pixels; zeros if not declared.
+        fps: frames per second; 0 if not declared.
+        formats: what a V4L2 device offers, one line each.
+    """
+
+    backend: str = ""
+    format: str = ""
+    size: tuple[int, int] = (0, 0)
+    fps: float = 0.0
+    formats: tuple[str, ...] = ()
+
+
+class Started(msgspec.Struct, tag=True, frozen=True):
+    """Word: the process runs and opens the source now."""
+
+
+class Looking(msgspec.Struct, tag=True, frozen=True):
+    """Word: the source does not open; the process looks for the reason, in bounded time."""
+
+
+class Opened(msgspec.Struct, tag=True, frozen=True):
+    """Word: the source is open.
+
+    Attributes:
+        interval_s: time from frame to frame, seconds; 0 if not known.
+        declared: filled in only if the order wanted it.
+    """
+
+    interval_s: float
+    declared: Declared = Declared()
+
+
+class Waits(msgspec.Struct, tag=True, frozen=True):
+    """Word: the next frame of a recording is due in so many seconds, by its own time stamps."""
+
+    seconds: float
+
+
+class Paced(msgspec.Struct, tag=True, frozen=True):
+    """Word: the stream comes in bursts, and its frames are released by their time stamps from now on; or no longer."""
+
+    paced: bool
+
+
+class MemoryReady(msgspec.Struct, tag=True, frozen=True):
+    """Word: frames are written into this shared memory from now on; its descriptor comes with the message."""
+
+    size: int
+
+
+class Grabbed(msgspec.Struct, tag=True, frozen=True):
+    """Word: this slot of the newest memory holds a frame.
+
+    Attributes:
+        hw: height and width; None, and the slot empty, if the frame could not be decoded.
+        frame_id, t_capture_ns, t_mono_ns, t_media_ns, content_id: as in `SharedFrame`.
+    """
+
+    slot: int
+    hw: tuple[int, int] | None
+    frame_id: int
+    t_capture_ns: int
+    t_mono_ns: int
+    t_media_ns: int | None = None
+    content_id: int | None = None
+
+
+class Missed(msgspec.Struct, tag=True, frozen=True):
+    """Word: a live source gave a frame while no slot was free."""
+
+    frame_id: int
+
+
+class ClipOver(msgspec.Struct, tag=True, frozen=True):
+    """Word: a clip is complete, or failed with this problem. Without a name, the problem is of the folder of clips."""
+
+    name: str
+    problem: str
+
+
+class Shot(msgspec.Struct, tag=True, frozen=True):
+    """Word: the answer to `Show`: a JPEG, which comes as a parcel, or the problem that prevents it.
+
+    Attributes:
+        number: of the order.
+        size: bytes of the JPEG.
+        hw: height and width of the JPEG.
+        frame_id, t_capture_ns: of the frame.
+    """
+
+    number: int
+    size: int
+    hw: tuple[int, int]
+    frame_id: int
+    t_capture_ns: int
+    problem: str = ""
+
+
+class Ended(msgspec.Struct, tag=True, frozen=True):
+    """Word, the last one: no more frames.
+
+    Attributes:
+        cause: `end` of a recording, `absent` (the source did not open), `refused` (its login was), `lost` (it delivers
+            no more frames).
+        what: what is wrong.
+        line: the same as a complete line, with place and remedy.
+        remedy: what the user can do about it.
+    """
+
+    cause: Literal["end", "absent", "refused", "lost"]
+    what: str
+    line: str
+    remedy: str = ""
+
+
+Order = Open | Free | BeginClip | EndClip | Show
+"""Messages to the capture process."""
+
+Word = Started | Looking | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Shot | Ended
+"""Messages from the capture process."""
