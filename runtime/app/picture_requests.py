@@ -57,7 +57,7 @@ class Pictures:
             self._control.refuse(asked, f"camera `{name}` is paused; resume it first")
             return
         if wait_s := self._rates[name].wait_s(now_s):
-            self._control.refuse(asked, f"too many requests for pictures, ask again in {wait_s * 1000:.0f} ms")
+            self._control.refuse(asked, f"too many requests for pictures, retry in {wait_s * 1000:.0f} ms")
             return
         self._rates[name].take()
         number = next(self._numbers)

@@ -25,28 +25,28 @@ from runtime.messaging.listener import Guard, Listener
 from runtime.messaging.rate_limit import Rates
 
 ANSWER_S = 180.0
-"""A request that has not been answered by then is refused; loading a bundle may take two minutes."""
+"""Time-out of a request, after which it is refused; loading a bundle may take two minutes."""
 
 MAX_WAITING = 16
-"""So many requests of one peer may wait for an answer at once; another is refused."""
+"""Maximum number of pending requests of one peer; further ones are refused."""
 
 MAX_WAITING_ALL = 256
-"""So many requests of all peers."""
+"""Maximum number of pending requests of all peers."""
 
 _OPTIONS: dict[int, int] = {
     zmq.LINGER: 200,  # ms, for the last reply
-    zmq.MAXMSGSIZE: 1 << 17,  # bytes of a part: ZeroMQ throws out who sends more, before it is in memory
+    zmq.MAXMSGSIZE: 1 << 17,  # bytes of a part: ZeroMQ disconnects a peer that sends more, before it is in memory
     zmq.RCVHWM: MAX_WAITING,  # requests of one peer that ZeroMQ keeps
-    zmq.SNDHWM: 2 * MAX_WAITING,  # replies to one peer: what goes to one that does not read is dropped
+    zmq.SNDHWM: 2 * MAX_WAITING,  # replies to one peer; further ones to a peer that does not read are dropped
 }
-_TURN_MS = 1000  # how often overdue answers are looked for
-_MAX_TOLD = 100  # requests and keys whose refusal is logged; more are only counted
-_BRAKE = 5  # so many requests over the rate are read, then none for a millisecond
+_TURN_MS = 1000  # poll interval for overdue answers
+_MAX_LOGGED = 100  # requests and keys whose refusal is logged; more are only counted
+_BRAKE = 5  # after this many requests over the rate limit none is read for a millisecond
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Whom an answer goes to, and until when it is awaited (monotonic seconds)."""
+    """A pending request: the route of its answer, and its deadline (monotonic seconds)."""
 
     route: list[bytes]
     id: str
@@ -54,11 +54,11 @@ class _Waiting:
 
 
 class Control:
-    """A ROUTER socket in a thread of its own, which alone touches it. Answer from any thread.
+    """A ROUTER socket, used only by a thread of its own. Answers may come from any thread.
 
     Attributes:
-        endpoint: where it is bound, with its port.
-        refused: requests that were not done, and connections that came to nothing, by reason.
+        endpoint: its address, with the port.
+        refused: number of refused requests and failed connections, by reason.
     """
 
     def __init__(
@@ -72,16 +72,17 @@ class Control:
         rates: Rates | None = None,
         role_of: Callable[[str], Role | None] | None = None,
     ) -> None:
-        """Bind the socket and start to listen.
+        """Bind the socket and start listening.
 
         Args:
             bind: endpoint, such as tcp://127.0.0.1:5557; port * or 0 takes a free one.
-            tell: gets every good request, in the socket's thread; it must not wait.
-            answer_s: how long an answer is awaited.
-            context: to share; by default one of its own, which ends with it.
+            tell: receives every valid request, in the socket's thread; it must not wait.
+            answer_s: time-out of a request.
+            context: a shared context; by default one of its own, which is closed with it.
             guard: prepares each socket before it is bound, such as `Access.guard`.
-            rates: how often may be asked.
-            role_of: tells the role of a public key (Z85); None: there are no keys, and everybody may ask for all.
+            rates: rate limits.
+            role_of: returns the role of a public key (Z85); None: there are no keys, and all clients may send all
+                requests.
 
         Raises:
             AddressUnavailable: the address is in use, or is not one of this machine.
@@ -114,21 +115,21 @@ class Control:
         self._thread.start()
 
     def reply(self, asked: Asked, payload: Any, parts: Sequence[bytes] = ()) -> None:
-        """Answer a request that was done; `payload` is a struct or what JSON can hold, `parts` are further frames."""
+        """Answer a request: `payload` is a struct or a value that JSON can hold, `parts` are further frames."""
         self._answer(asked.number, [encode_reply(asked.request.id, payload), *parts])
 
     def refuse(self, asked: Asked, error: str, *, denied: bool = False) -> None:
-        """Answer a request that was not done; `error` is one line that says why, `denied`: the key may not have it."""
+        """Refuse a request: `error` is the reason, one line; `denied`: the client's key lacks the role."""
         self._answer(asked.number, [encode_refusal(asked.request.id, error, denied=denied)])
 
     def rebind(self) -> None:
-        """Have everybody cut off, who connect again by themselves if they may; answers that are awaited are lost."""
+        """Disconnect all clients; authorised ones reconnect by themselves. Pending answers are lost."""
         with self._lock:
             self._rebind = True
             self._rouse()
 
     def close(self) -> None:
-        """End the thread and free the address, with a shared context a moment later; who still waits is refused."""
+        """Stop the thread and free the address (with a shared context a moment later); pending requests are refused."""
         with self._lock:
             if self._closing:
                 return
@@ -153,14 +154,14 @@ class Control:
         wake = zmq.Poller()
         wake.register(self._wake, zmq.POLLIN)
         while not self._closing:
-            if self._over >= _BRAKE:  # to read all that somebody floods us with would take the time of the others
+            if self._over >= _BRAKE:  # reading everything of a flooding client would starve the others
                 self._over = 0
                 wake.poll(1)
             try:
                 self._turn()
             except zmq.ContextTerminated:
                 break
-            except Exception:  # noqa: BLE001 - whatever one request does, others are answered
+            except Exception:  # noqa: BLE001 - a failure of one request must not stop the others
                 self.refused["internal"] += 1
                 structlog.get_logger().exception("request failed")
         self._send_answers()
@@ -185,10 +186,10 @@ class Control:
             self._listener.rebind()
         except AddressUnavailable as error:
             self._rebind = True  # until it is free again
-            structlog.get_logger().error("no requests are taken", problem=str(error))
+            structlog.get_logger().error("the control socket is closed", problem=str(error), next="retry")
 
     def _take(self) -> None:
-        """Hand a request on, or refuse it; the answer goes back in the envelope that the request came in."""
+        """Pass a request on, or refuse it; the answer is sent in the envelope of the request."""
         try:
             frames, count, key = self._receive()
         except zmq.Again:
@@ -199,7 +200,7 @@ class Control:
             self._over += 1
             self.refused["rate"] += 1
             if not math.isinf(wait_s):
-                self._refuse(route, parts, f"too many requests, ask again in {wait_s * 1000:.0f} ms")
+                self._refuse(route, parts, f"too many requests, retry in {wait_s * 1000:.0f} ms")
             return
         try:
             request = self._read(route[0], parts, count - len(route))
@@ -214,21 +215,21 @@ class Control:
         self._tell(Asked(number, request, key))
 
     def _deny(self, request: AnyRequest, key: str) -> str:
-        """Say why a key may not have a request done; empty if it may."""
+        """Return the reason why a key may not send a request; empty if it may."""
         role = "operate" if self._role_of is None else self._role_of(key)
         if role in {request.role, "operate"}:
             return ""
         name = name_of(request)
         self.refused["role"] += 1
-        if (name, key) not in self._denied and len(self._denied) < _MAX_TOLD:
+        if (name, key) not in self._denied and len(self._denied) < _MAX_LOGGED:
             self._denied.add((name, key))
-            structlog.get_logger().warning("a request was refused: its key may only view", request=name, public_key=key)
+            structlog.get_logger().warning("request refused: its key has the role view", request=name, public_key=key)
         return (
-            f"`{name}` needs a key of the role {request.role}; on the device, put this one into clients/{request.role}"
+            f"`{name}` needs a key of the role {request.role}; on the device, move this key to clients/{request.role}"
         )
 
     def _receive(self) -> tuple[list[bytes], int, str]:
-        """Receive a message; return its first frames, how many it has, and the public key of who sent it."""
+        """Receive a message; return its first frames, the number of its frames, and the client's public key."""
         frames: list[bytes] = []
         for count in itertools.count(1):
             frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
@@ -243,7 +244,7 @@ class Control:
     def _read(self, peer: bytes, parts: list[bytes], count: int) -> AnyRequest:
         if count != 1:
             self.refused["malformed"] += 1
-            raise RequestError(f"a message of {count} parts, a request is one")
+            raise RequestError(f"a message of {count} parts, a request has one")
         try:
             request = decode_request(parts[0])
         except RequestError:
@@ -253,7 +254,7 @@ class Control:
         if own >= MAX_WAITING or len(self._waiting) >= MAX_WAITING_ALL:
             self.refused["busy"] += 1
             wait = MAX_WAITING if own >= MAX_WAITING else MAX_WAITING_ALL
-            raise RequestError(f"{wait} requests wait for an answer", remedy="ask later")
+            raise RequestError(f"{wait} requests wait for an answer", remedy="retry later")
         return request
 
     def _send_answers(self) -> None:
@@ -276,5 +277,5 @@ class Control:
         self._send(route, [encode_refusal(request_id(parts[0]) if parts else "", error)])
 
     def _send(self, route: list[bytes], frames: list[bytes]) -> None:
-        """Send to whom it came from; ROUTER drops what goes to somebody who has left or does not read."""
+        """Send frames back; ROUTER drops them if the peer is gone or does not read."""
         self._listener.socket.send_multipart([*route, *frames], zmq.NOBLOCK)

@@ -18,39 +18,38 @@ from edge_config.wire.messages import Kind, Message
 from runtime.messaging.listener import Guard, Listener
 
 LINGER_MS = 1000
-"""At the end the last messages may take this long to leave; a dead subscriber cannot hold us longer."""
+"""Time-out for sending the last messages at shutdown; a dead subscriber cannot delay it longer."""
 
 MAX_SUBSCRIBED_BYTES = 32768
-"""A connection that subscribes to more is cut off: ZeroMQ keeps some 50 bytes for each byte of a subscription. Four
-topics of each of 64 cameras are less."""
+"""Maximum size of the subscriptions of a connection, which is closed beyond it: ZeroMQ keeps some 50 bytes for each.
+Four topics of each of 64 cameras are less."""
 
 QUIET_S = 0.2
-"""Subscriptions of one subscriber follow each other within milliseconds: after so long of silence they are complete."""
+"""Time after its last subscription when a subscriber counts as ready; subscriptions come within milliseconds."""
 
 _OPTIONS: dict[int, int] = {
     zmq.LINGER: LINGER_MS,
     zmq.XPUB_VERBOSE: 1,  # tell every subscription, also to a topic that another has already
     zmq.MAXMSGSIZE: 640,  # bytes: a topic has 140, a handshake up to 600
-    # A `send` reads subscriptions until none is left: who sends them without end must not be faster than we are.
+    # A `send` reads all waiting subscriptions: a peer that floods us with them must not be faster than we are.
     zmq.RCVHWM: 1,
     zmq.RCVBUF: 4096,  # bytes
 }
-_SUBSCRIBERS_POLL_MS = 100  # how often a wait for subscribers looks whether it was called off
-_TAKE_IN_S = 0.1  # how often what subscribers say is read while messages are sent
-_MAX_WORDS = 1000  # of them that are read in one go
+_SUBSCRIBERS_POLL_MS = 100  # poll interval of a wait for subscribers
+_TAKE_IN_S = 0.1  # interval at which subscriptions are read while messages are sent
+_MAX_SUBSCRIPTIONS = 1000  # read at once
 
 
 class Publisher:
-    """The socket that messages leave by. Use it from one thread.
+    """The PUB socket. Use it from one thread.
 
-    Best effort, as PUB is: what a slow subscriber does not take is dropped at the high-water mark, and shows as a
-    gap in `seq`.
+    Best effort: messages to a slow subscriber are dropped at the high-water mark, which shows as a gap in `seq`.
 
     Attributes:
-        epoch: uuid of this start.
-        endpoint: where it is bound, with its port.
-        sent: messages by kind.
-        refused: what others tried in vain, by reason.
+        epoch: uuid of this start of the runtime.
+        endpoint: its address, with the port.
+        sent: number of messages, by kind.
+        refused: number of failed connections and invalid messages, by reason.
     """
 
     def __init__(
@@ -67,8 +66,8 @@ class Publisher:
         Args:
             bind: endpoint, such as tcp://127.0.0.1:5556; port * or 0 takes a free one.
             device: name of the device in every topic.
-            high_water_mark: messages kept for each slow subscriber.
-            context: to share; by default one of its own, which ends with it.
+            high_water_mark: maximum number of messages queued for a slow subscriber.
+            context: a shared context; by default one of its own, which is closed with it.
             guard: prepares each socket before it is bound, such as `Access.guard`.
 
         Raises:
@@ -106,12 +105,12 @@ class Publisher:
         return self._seq[messages.topic(kind, self.device, camera)]
 
     def make(self, kind: Kind, camera: str, **fields: Any) -> tuple[str, Message]:
-        """Make the next message of a topic, which must then be sent, in the order of making.
+        """Make the next message of a topic. It must be sent, in the order of making.
 
         Args:
-            kind: of the message.
-            camera: that it is about.
-            fields: those of its type, without what the publisher knows itself.
+            kind: kind of the message.
+            camera: name of its camera.
+            fields: the fields of its type that the publisher does not set itself.
 
         Returns:
             The topic and the message.
@@ -133,11 +132,11 @@ class Publisher:
         )
 
     def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
-        """Make a message and publish it; `attached` are the bytes of the parts that it lists."""
+        """Make and publish a message; `attached` are the bytes of the parts that it lists."""
         self.send_frames(kind, messages.encode(*self.make(kind, camera, **fields), attached))
 
     def send_frames(self, kind: Kind, frames: Sequence[bytes]) -> None:
-        """Publish a message that was made and encoded before."""
+        """Publish a message that is already encoded."""
         now_s = time.monotonic()
         if now_s >= self._take_in_at_s:
             self._take_in_at_s = now_s + _TAKE_IN_S
@@ -154,7 +153,7 @@ class Publisher:
             pass
 
     def has_subscribers(self, count: int, timeout_ms: int = 0) -> bool:
-        """Return whether so many are connected and have subscribed: what they said last is `QUIET_S` ago."""
+        """Return whether `count` subscribers are ready: connected, with the last subscription `QUIET_S` ago."""
         self._listener.wait(timeout_ms)
         self._take_in()
         quiet_since_s = time.monotonic() - QUIET_S
@@ -162,24 +161,24 @@ class Publisher:
         return sum(1 for peer in peers if peer.said and peer.last_s <= quiet_since_s) >= count
 
     def rebind(self) -> None:
-        """Cut off all subscribers, who connect again by themselves if they may; epoch and `seq` go on.
+        """Disconnect all subscribers; authorised ones reconnect by themselves. Epoch and `seq` continue.
 
         Raises:
-            AddressUnavailable: somebody else has taken the address meanwhile; this may be tried again.
+            AddressUnavailable: another program has taken the address meanwhile; retry later.
         """
         self._listener.rebind()
 
     def close(self) -> None:
-        """Let the last messages leave, at most `LINGER_MS`, and free the address: with a shared context, as it ends."""
+        """Send the last messages, for at most `LINGER_MS`, and free the address (a shared context, as it closes)."""
         self._listener.close()
         if self._own:
             self._own.term()
 
     def _take_in(self) -> None:
-        """Take in who came, went and subscribed."""
+        """Process connections and subscriptions."""
         self._listener.watch()
         with suppress(zmq.Again):
-            for _ in range(_MAX_WORDS):
+            for _ in range(_MAX_SUBSCRIPTIONS):
                 frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
                 if bytes(frame.buffer[:1]) not in {b"\x00", b"\x01"}:
                     self.refused["no subscription"] += 1

@@ -7,61 +7,61 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 MAX_PEERS = 1024
-"""So many peers are remembered; who has not asked for longest is forgotten, and begins anew."""
+"""Maximum number of peers that are tracked; the one idle for longest is forgotten, and starts with a full bucket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many a second, and so many at once after a pause."""
+    """A rate limit: requests per second, and at once after a pause."""
 
     per_s: float
     burst: float
 
 
 class Bucket:
-    """A token bucket: each thing done takes a token, and tokens come back with time. Times are monotonic seconds."""
+    """A token bucket: each action takes a token, and tokens are refilled over time. Times are monotonic seconds."""
 
     def __init__(self, rate: Rate, now_s: float) -> None:
-        """Begin with as many tokens as fit."""
+        """Begin with a full bucket."""
         self._rate = rate
         self._tokens = rate.burst
         self._at_s = now_s
 
     def wait_s(self, now_s: float) -> float:
-        """Tell how long it takes until there is a token, seconds; 0 if there is one."""
+        """Return the time until a token is available, seconds; 0 if one is."""
         self._tokens = min(self._rate.burst, self._tokens + (now_s - self._at_s) * self._rate.per_s)
         self._at_s = now_s
         return max(0.0, (1 - self._tokens) / self._rate.per_s)
 
     def take(self) -> None:
-        """Take a token that `wait_s` found."""
+        """Take a token; call it only if `wait_s` returned 0."""
         self._tokens -= 1
 
 
 EACH, ALL = Rate(200, 400), Rate(1000, 1000)
 SILENT = 10
-"""A peer that goes on at more than so many times its rate is not even refused."""
+"""A peer at more than this multiple of its rate limit gets no refusals, either."""
 
 
 class Rates:
-    """The rates of one socket. Use it from one thread."""
+    """The rate limits of one socket. Use it from one thread."""
 
     def __init__(self, each: Rate = EACH, all_: Rate = ALL) -> None:
-        """Take the rate of each peer, and that of all together."""
+        """Set the rate limits of each peer and of all together."""
         self._each, self._all = each, all_
         self._refusals = Rate(each.per_s * SILENT, each.burst)
         self._together: Bucket | None = None
         self._peers: OrderedDict[bytes, tuple[Bucket, Bucket]] = OrderedDict()
 
     def ask(self, peer: bytes, now_s: float) -> float:
-        """Return whether a peer may ask now.
+        """Count a request of a peer.
 
         Args:
-            peer: what it is known by.
+            peer: identity of the peer.
             now_s: monotonic clock, seconds.
 
         Returns:
-            0: it may. Otherwise the seconds until it may, to be told; infinity: it has been told too often.
+            0 if it is allowed. Otherwise the time until it is, seconds, for the refusal; infinity: send no refusal.
         """
         if self._together is None:
             self._together = Bucket(self._all, now_s)
@@ -71,7 +71,7 @@ class Rates:
         own, refusals = self._peers[peer]
         if len(self._peers) > MAX_PEERS:
             self._peers.popitem(last=False)
-        wait_s = own.wait_s(now_s) or self._together.wait_s(now_s)  # who is over its own rate takes nothing of others
+        wait_s = own.wait_s(now_s) or self._together.wait_s(now_s)  # a peer over its own limit costs others none
         if not wait_s:
             own.take()
             self._together.take()

@@ -23,7 +23,7 @@ from runtime.messaging.publisher import Publisher
 from runtime.security.access import Access
 
 RESTARTED = "the runtime ended before the alert did"
-"""Why an alert ends that an earlier start of the runtime left open."""
+"""Reason of the end of an alert that an earlier run of the runtime left open."""
 
 T = TypeVar("T")
 
@@ -32,14 +32,14 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Wire:
-    """What is open.
+    """The open sockets and the journal.
 
     Attributes:
-        publisher: the socket of events.
-        control: the socket of requests; those about the journal it hands to the recorder.
-        recorder: writes alerts and states down.
-        outbox: what all messages go through.
-        access: who may connect.
+        publisher: the PUB socket.
+        control: the control socket; it passes requests about the journal to the recorder.
+        recorder: writes alerts and states to the journal.
+        outbox: all outgoing messages pass through it.
+        access: access control.
     """
 
     publisher: Publisher
@@ -50,21 +50,21 @@ class Wire:
     _to_cut: bool = False
 
     def admit(self) -> bool:
-        """Take note of keys that came or went; tell whether everybody was cut off, since one of them is gone."""
+        """Reload the clients' keys; return whether all clients were disconnected, because a key was removed."""
         self._to_cut |= self.access.refresh()
         if not self._to_cut:
             return False
         self.control.rebind()
         try:
-            self.publisher.rebind()  # who is still allowed connects again by itself
+            self.publisher.rebind()  # authorised clients reconnect by themselves
         except AddressUnavailable as error:
-            _log.warning("events are not served", problem=str(error), next="it is tried again")
+            _log.warning("the events socket is closed", problem=str(error), next="retry")
             return False
         self._to_cut = False
         return True
 
     def refused(self) -> dict[str, Mapping[str, int]]:
-        """Count what was refused so far, by socket and reason."""
+        """Return the number of refusals so far, by socket and reason."""
         denied = {"key": self.access.denied}
         return {"events": self.publisher.refused, "control": self.control.refused, "access": denied}
 
@@ -73,13 +73,13 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
     """Bind the sockets and open the journal.
 
     Args:
-        settings: of the device.
-        tell: gets requests, and what the journal says, from other threads.
+        settings: settings of the device.
+        tell: receives requests and events of the journal, from other threads.
         stack: closes everything, in order.
 
     Raises:
-        AddressUnavailable: an address that was chosen cannot be bound.
-        JournalUnavailable: another runtime has the journal that was chosen.
+        AddressUnavailable: a configured address cannot be bound.
+        JournalUnavailable: another runtime uses the configured journal.
         KeysInvalid: a key cannot be used.
     """
     context = zmq.Context()
@@ -126,11 +126,11 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
 
 
 def bind(chosen: Any, default: Any, free: str, make: Callable[[str], T]) -> T:
-    """Bind an address; where nobody chose it and it is taken, a free one: two runtimes on a machine are no mistake."""
+    """Bind an address; if the default one is in use, a free one instead, as two runtimes may share a machine."""
     try:
         return make(chosen.bind)
     except AddressUnavailable as error:
         if chosen.bind != default.bind:
             raise
-        _log.warning("default address is taken", problem=str(error), instead="a free one")
+        _log.warning("default address in use, a free one is taken", problem=str(error))
         return make(free)

@@ -103,7 +103,7 @@ def test_pictures_are_bounded_in_rate(parts: Parts, clock: Clock) -> None:
     for number in range(20):
         ask(parts, number)
     assert len(parts.feeds["top"].shows) == OF_CAMERA.burst
-    assert "too many requests for pictures, ask again in" in parts.control.answers[-1][2]
+    assert "too many requests for pictures, retry in" in parts.control.answers[-1][2]
     parts.oversight.handle(Asked(99, Picture(camera="side")))
     assert len(parts.feeds["side"].shows) == 1
     clock.now_s += 10

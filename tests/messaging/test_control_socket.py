@@ -298,7 +298,7 @@ def test_peer_that_asks_too_often_is_told_when_to_come_back(inbox: SimpleQueue[A
         told = [often.receive() for _ in range(2)]
         assert [one["id"] for one in told] == ["3", "4"]
         for one in told:
-            in_ms = int(one["error"].removeprefix("too many requests, ask again in ").removesuffix(" ms"))
+            in_ms = int(one["error"].removeprefix("too many requests, retry in ").removesuffix(" ms"))
             assert 0 < in_ms <= 10_000
         for _ in range(3):
             control.reply(inbox.get(timeout=WAIT_S), None)

@@ -133,7 +133,7 @@ def test_envelope_out_of_bounds_is_refused_and_not_sent_back(device: Device, bef
     socket = device.client(zmq.DEALER)
     socket.send_multipart([*before, REQUEST])
     (refusal,) = said(socket)
-    assert "parts, a request is one" in json.loads(refusal)["error"]
+    assert "parts, a request has one" in json.loads(refusal)["error"]
     assert device.control.refused == {"malformed": 1}
 
 

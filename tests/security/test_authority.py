@@ -157,7 +157,7 @@ def test_refused_orders_are_told_once(device: Device) -> None:
         for _ in range(3):
             client.ask(request="reload")
             client.reply()
-    said = [line for line in told if "was refused" in line["event"]]
+    said = [line for line in told if "request refused" in line["event"]]
     assert [(line["request"], line["public_key"]) for line in said] == [("reload", public(its))]
 
 
@@ -265,7 +265,7 @@ def test_subscriber_with_a_name_of_another_key_is_told_so(device: Device) -> Non
     url, its = device.wire.control.endpoint, device.keys_of("other")
     with (
         Subscriber(device.wire.publisher.endpoint, control=url, name="hall", keys=its) as subscriber,
-        pytest.raises(RequestError, match="the name `hall` belongs to another key; take another name"),
+        pytest.raises(RequestError, match="the name `hall` belongs to another key; use another name"),
     ):
         subscriber.receive(WAIT_S)
 

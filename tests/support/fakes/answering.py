@@ -134,7 +134,7 @@ class Telling:
         self.asked[type(request).__struct_config__.tag] += 1
         if self.refusals:
             self.refusals -= 1
-            return [replies.encode_refusal(request.id, "too many requests; ask later")]
+            return [replies.encode_refusal(request.id, "too many requests; retry later")]
         if isinstance(request, Snapshot):
             return [replies.encode_reply(request.id, self._now(request.camera))]
         if isinstance(request, Replay | Pending):
