@@ -32,6 +32,7 @@ from tests.support.keyring import WAIT_S, Client
 FIELDS: dict[str, dict[str, Any]] = {
     "status": {},
     "snapshot": {},
+    "after": {},
     "replay": {"topic": "v1/alert/edge/cam/"},
     "pending": {"subscriber": "hall"},
     "ack": {"subscriber": "hall", "alert_id": "a"},
@@ -45,7 +46,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 """A good request of each kind."""
 
-VIEW = {"status", "snapshot", "replay", "pending", "ack", "report_gap", "picture"}
+VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture"}
 """What changes nothing but the client's own acknowledgements."""
 
 _numbers = itertools.count()
