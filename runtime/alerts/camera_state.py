@@ -10,7 +10,7 @@ from edge_config.settings.sections import Alerts
 from edge_config.wire.messages import Kind, Part, State
 from runtime.alerts.decide import Decide
 from runtime.alerts.log import Chronicle
-from runtime.clips.plan import FilmPlan
+from runtime.clips.plan import ClipPlan
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
 
 _FIRST = BundleInfo(id="", path="", threshold=0.0, promised_alpha=1.0)
@@ -57,7 +57,7 @@ class Watched:
         name: str,
         publisher: Sender,
         alerts: Alerts | None = None,
-        films: FilmPlan | None = None,
+        films: ClipPlan | None = None,
         chronicle: Chronicle | None = None,
     ) -> None:
         """Know nothing yet of the camera `name`.
@@ -194,7 +194,7 @@ class Watched:
             self._send_alert(decision.alert)
         return decision
 
-    def _film(self, films: FilmPlan, frame: Frame | SharedFrame, alert: Alert | None) -> None:
+    def _film(self, films: ClipPlan, frame: Frame | SharedFrame, alert: Alert | None) -> None:
         """Have the open alert filmed, and note where."""
         if alert is not None and alert.phase == "start":
             self._clip = films.begin(alert, frame.t_mono_ns - (frame.t_capture_ns - alert.t_start_ns))

@@ -20,7 +20,7 @@ from runtime.alerts.log import Chronicle
 from runtime.app.settings_reload import Rereading
 from runtime.camera.address import redact
 from runtime.camera.feed import Feed
-from runtime.clips.plan import FilmPlan
+from runtime.clips.plan import ClipPlan
 from runtime.events import Renew, Stop
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import View
@@ -84,7 +84,7 @@ def serve(
                 name,
                 wire.outbox,
                 camera.alerts,
-                FilmPlan(name, clips, feeds[name]) if clips.folder else None,
+                ClipPlan(name, clips, feeds[name]) if clips.folder else None,
                 Chronicle(name),
             )
             for name, camera in settings.cameras.items()

@@ -291,7 +291,7 @@ class Feed:
         When the connection ends, so does the clip. A clip that fails is logged, once per cause.
 
         Args:
-            name: of the file, as of `clips.clip_name`.
+            name: of the file, as in `clips.folder.clip_name`.
             t_mono_ns: when the alert began, monotonic clock; by default now.
             otherwise: name of a file to begin if the one to extend is over already.
 

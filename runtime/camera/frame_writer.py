@@ -170,12 +170,12 @@ def _send(link: Link[Order], name: str, problem: str) -> None:
 
 def _show(link: Link[Order], order: Show, image: Image, frame_id: int, t_capture_ns: int) -> None:
     """Make a JPEG and send it, in a thread of its own: capture must not wait for it."""
-    from runtime.camera.snapshot import jpeg  # as above
+    from runtime.camera.snapshot import snapshot  # as above
 
     about = (frame_id, t_capture_ns)
     with contextlib.suppress(LinkClosed):
         try:
-            data, hw = jpeg(image, order.width, order.quality)
+            data, hw = snapshot(image, order.width, order.quality)
             parcel = pack([data])
         except Exception as error:  # noqa: BLE001 - a failed snapshot must not disturb the capture
             link.send(Shot(order.number, 0, (0, 0), *about, f"cannot be made ({error})"))

@@ -57,7 +57,7 @@ class EndClip(msgspec.Struct, tag=True, frozen=True):
 
 
 class Show(msgspec.Struct, tag=True, frozen=True):
-    """Order: make a JPEG of the next frame, see `snapshot.jpeg`, and send it as a `Shot` with this number."""
+    """Order: make a JPEG of the next frame, see `snapshot.snapshot`, and send it as a `Shot` with this number."""
 
     number: int
     width: int

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import cv2
-
+from runtime import jpeg
 from runtime.frame import Image
 
 MAX_BYTES = 900_000
-"""Of a picture: with what is said of it, it fits into a reply."""
+"""Of a snapshot: with its description it fits into a reply."""
 
-_SMALLER = 0.7  # a picture that is too large is made smaller by this much, and tried again
+_SMALLER = 0.7  # a snapshot that is too large is reduced by this factor, and tried again
 
 
-def jpeg(image: Image, width: int, quality: int) -> tuple[bytes, tuple[int, int]]:
-    """Return a frame as a JPEG, and the height and width of that.
+def snapshot(image: Image, width: int, quality: int) -> tuple[bytes, tuple[int, int]]:
+    """Return a frame as a JPEG, and its height and width.
 
     Args:
         image: uint8 [H, W, 3] BGR.
@@ -21,20 +20,11 @@ def jpeg(image: Image, width: int, quality: int) -> tuple[bytes, tuple[int, int]
         quality: 1 to 100.
 
     Raises:
-        ValueError: OpenCV makes no JPEG of it.
+        ValueError: it is too large for a JPEG.
     """
     width = min(width, image.shape[1])
     while True:
-        height = max(1, round(image.shape[0] * width / image.shape[1]))
-        small = image
-        if width < image.shape[1]:
-            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        try:
-            done, data = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, quality))
-        except cv2.error as error:
-            raise ValueError(f"{width} x {height} is no size of a JPEG") from error
-        if not done:
-            raise ValueError(f"{width} x {height} is no size of a JPEG")
-        if data.nbytes <= MAX_BYTES:
-            return data.tobytes(), (small.shape[0], small.shape[1])
+        data, hw = jpeg.encode(image, quality, width)
+        if len(data) <= MAX_BYTES:
+            return data, hw
         width = max(1, int(width * _SMALLER))

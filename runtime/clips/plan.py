@@ -1,9 +1,9 @@
 """Plan which clip shows an alert: alerts of a camera whose clips would overlap share one.
 
 The main loop names the file in an alert's messages before the capture process has written anything, so both follow the
-same rule. A clip is held open for a while after its end; an alert that begins meanwhile, and whose seconds before touch
-those after the last one, extends it, if all of these still fit into `longest_s`. One that goes on beyond that is filmed
-on in a file of its own, which its later messages name.
+same rule. A clip is held open for a while after its end. An alert that begins meanwhile extends it, if its seconds
+before touch those after the last one, and all of these fit into `longest_s`. An alert that goes on beyond that
+continues in a file of its own, which its later messages name.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge_config.settings.sections import Clips
-from runtime.clips.clip import before_s, clip_name, hold_s
+from runtime.clips.clip import before_s, hold_s
+from runtime.clips.folder import clip_name
 from runtime.frame import Alert
 
 _SECOND_NS = 1_000_000_000
 
 
-class Films(Protocol):
-    """What obeys, such as `runtime.camera.feed.Feed`; times are of the monotonic clock, nanoseconds."""
+class ClipWriter(Protocol):
+    """What has clips written, such as `runtime.camera.feed.Feed`; times are of the monotonic clock, nanoseconds."""
 
     def begin_clip(self, name: str, t_mono_ns: int, otherwise: str = "") -> bool:
-        """Begin or extend a clip; begin that of the name `otherwise` if this one is over. False: it cannot be."""
+        """Begin or extend a clip; begin the clip `otherwise` if this one is over. False if nothing is filmed."""
         ...
 
     def end_clip(self, name: str, t_mono_ns: int, otherwise: str = "") -> None:
@@ -31,27 +32,27 @@ class Films(Protocol):
         ...
 
     def is_filming(self, name: str) -> bool:
-        """Whether the clip is still being written, as far as is known."""
+        """Return whether the clip is still being written, as far as is known."""
         ...
 
 
-class FilmPlan:
-    """The clips of one camera. Use it from one thread."""
+class ClipPlan:
+    """Plans the clips of one camera. Not thread-safe."""
 
     def __init__(
-        self, camera: str, settings: Clips, films: Films, now_ns: Callable[[], int] = time.monotonic_ns
+        self, camera: str, settings: Clips, writer: ClipWriter, now_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
         """Plan nothing yet.
 
         Args:
-            camera: its name.
+            camera: name of the camera.
             settings: of the clips.
-            films: writes them.
+            writer: writes them.
             now_ns: monotonic clock.
         """
         self._now_ns = now_ns
         self._camera = camera
-        self._films = films
+        self._writer = writer
         self._before_ns = round(before_s(settings) * _SECOND_NS)
         self._after_ns = round(settings.after_s * _SECOND_NS)
         self._longest_ns = round(settings.longest_s * _SECOND_NS)
@@ -61,32 +62,32 @@ class FilmPlan:
         self._ended_ns: int | None = None  # when the alert in it ended
 
     def begin(self, alert: Alert, t_begin_ns: int) -> str:
-        """Film an alert that began at this moment of the monotonic clock; return the name of the file."""
+        """Film an alert that began at this monotonic time; return the name of the file."""
         self._own = clip_name(self._camera, alert.t_start_ns, alert.alert_id)
         if self._fits(t_begin_ns):
-            self._films.begin_clip(self._name, t_begin_ns, self._own)
+            self._writer.begin_clip(self._name, t_begin_ns, self._own)
         else:
-            self._films.begin_clip(self._own, t_begin_ns)
+            self._writer.begin_clip(self._own, t_begin_ns)
             self._is_in(self._own, t_begin_ns)
         self._ended_ns = None
         return self._name
 
     def go_on(self, t_ns: int) -> str:
         """Take note that the alert goes on at this moment; return the name of the file that shows it now."""
-        if self._name != self._own and (t_ns >= self._full_ns or not self._films.is_filming(self._name)):
+        if self._name != self._own and (t_ns >= self._full_ns or not self._writer.is_filming(self._name)):
             t_begin_ns = min(t_ns, self._full_ns) + self._before_ns  # the seconds before are in the other file
-            if self._films.begin_clip(self._own, t_begin_ns):
+            if self._writer.begin_clip(self._own, t_begin_ns):
                 self._is_in(self._own, t_begin_ns)
         return self._name
 
     def end(self) -> None:
         """Take note that the alert is over."""
         self._ended_ns = self._now_ns()
-        self._films.end_clip(self._name, self._ended_ns, self._own)
+        self._writer.end_clip(self._name, self._ended_ns, self._own)
 
     def _fits(self, t_begin_ns: int) -> bool:
         """Return whether the last clip is still open, touches an alert that begins then, and has room for it."""
-        if self._ended_ns is None or not self._films.is_filming(self._name):
+        if self._ended_ns is None or not self._writer.is_filming(self._name):
             return False
         last_ns = self._ended_ns + self._after_ns
         touches = t_begin_ns - self._before_ns <= last_ns and self._now_ns() <= last_ns + self._hold_ns

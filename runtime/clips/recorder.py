@@ -1,9 +1,9 @@
 """Record clips in a thread beside capture, which must never wait for the disk.
 
-One thread makes small JPEGs of the frames that are due, into a ring; frames that come meanwhile are passed over.
-Another one writes the clips out of the ring, and hears the orders. A disk that is slower than the ring reaches back
-costs pictures, and nothing else. When the process ends in order, so do its clips, and are whole; when it is killed,
-they are lost, and the next process removes what is left.
+One thread encodes the frames that are due as small JPEGs, into a ring; frames that arrive meanwhile are skipped.
+Another one writes the clips out of the ring, and obeys the orders. A disk that is slower than the ring is long costs
+frames, and nothing else. When the process ends in order, its clips are completed; when it is killed, they are lost, and
+the next process removes the temporary files.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-
 from edge_config.settings.sections import Clips
-from runtime.clips.clip import SLACK_S, Clip, Picture, Ring, keep_within, remove_leftovers, slot_at
+from runtime import jpeg
+from runtime.clips.clip import Clip
+from runtime.clips.folder import keep_within, remove_leftovers
+from runtime.clips.ring import SLACK_S, ClipFrame, Ring, slot_at
 from runtime.frame import Image
 
-QUALITY = 80
-"""Of the JPEGs."""
+JPEG_QUALITY = 80
+"""Of the frames of a clip."""
 
 MAX_AT_ONCE = 8
 """Clips that are written at the same time: two, where one that is full gives way to another, and room for surprises."""
@@ -37,15 +38,15 @@ class _Order(NamedTuple):
 
 
 class ClipRecorder:
-    """Films one source. All methods return at once, but for `close`."""
+    """Records clips of one source. All methods but `close` return at once."""
 
     def __init__(self, settings: Clips, tell: Callable[[str, str], None]) -> None:
         """Begin to fill the ring.
 
         Args:
             settings: where and how.
-            tell: told of every clip when it is over: its name, and why there is none; empty if there is one. The name
-                is empty where it is about the folder. Called from threads of this object.
+            tell: called for every clip when it is over, with its name and the problem if there is none; the name is
+                empty if the problem is of the folder. Called from threads of this object.
         """
         self._settings = settings
         self._folder = Path(settings.folder)
@@ -63,7 +64,7 @@ class ClipRecorder:
         self._writer.start()
 
     def show(self, image: Image, t_ns: int) -> None:
-        """Give a frame of this moment (monotonic clock), which nobody changes any more."""
+        """Take a frame of this moment (monotonic clock); its image must not change any more."""
         slot = slot_at(t_ns, self._settings.fps)
         if slot > self._slot:
             self._slot = slot
@@ -76,8 +77,8 @@ class ClipRecorder:
 
         Args:
             name: of the clip.
-            t_ns: when the alert began.
-            otherwise: a name to begin a clip under if the one to extend is over.
+            t_ns: start of the alert.
+            otherwise: name of a clip to begin if the one to extend is over.
         """
         self._order(_Order(name, t_ns, begins=True, otherwise=otherwise))
 
@@ -86,7 +87,7 @@ class ClipRecorder:
         self._order(_Order(name, t_ns, begins=False, otherwise=otherwise))
 
     def close(self, timeout_s: float) -> None:
-        """End the clips here and now, and wait until they are whole, at most so long; any thread may, and again."""
+        """End the clips now, and wait at most so long until they are complete. Thread-safe; may be called twice."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -98,7 +99,7 @@ class ClipRecorder:
             self._changed.notify_all()
 
     def _reduce(self) -> None:
-        """Fill the ring, for ever."""
+        """Fill the ring, indefinitely."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting is not None)
@@ -106,12 +107,13 @@ class ClipRecorder:
             if waiting is None:
                 continue
             try:
-                picture = _reduced(*waiting, self._settings.width)
-            except Exception as error:  # noqa: BLE001 - a camera does not suffer from its clips
+                slot, image = waiting
+                data, hw = jpeg.encode(image, JPEG_QUALITY, self._settings.width)
+            except Exception as error:  # noqa: BLE001 - a failed clip must not disturb the capture
                 self._tell("", f"a frame cannot be filmed ({error})")
                 continue
             with self._changed:
-                self._ring.add(picture)
+                self._ring.add(ClipFrame(slot, hw, data))
                 self._news = True
                 self._changed.notify_all()
 
@@ -135,7 +137,7 @@ class ClipRecorder:
         return self._closing or bool(self._orders) or (self._news and bool(self._clips))
 
     def _patience_s(self) -> float | None:
-        """Return the time until a clip is over without a further picture; None if there is no clip."""
+        """Return the time until a clip is over without a further frame; None if there is no clip."""
         over_ns = min((clip.over_ns for clip in self._clips.values()), default=None)
         return None if over_ns is None else max(0.0, (over_ns - time.monotonic_ns()) / 1e9)
 
@@ -161,19 +163,19 @@ class ClipRecorder:
         clip = self._clips[name]
         now_ns = time.monotonic_ns()
         with self._changed:
-            pictures = self._ring.since(clip.next)
-        for picture in pictures:
-            clip.add(picture)
+            frames = self._ring.since(clip.next)
+        for frame in frames:
+            clip.add(frame)
         if not closing and not clip.is_over(now_ns):
             return
-        kept = clip.finish(durable=not closing)  # who is closing is in a hurry
+        kept = clip.finish(durable=not closing)  # the process is about to be killed
         del self._clips[name]
         self._tell(name, "" if kept else "no picture came in its time")
         if not closing:
             self._keep_house(self._keep_within)
 
     def _guard(self, name: str, action: Callable[[], None]) -> None:
-        """Do something for a clip; if it fails there is no clip, and that is all."""
+        """Do something for a clip; if that fails, the clip is deleted and reported."""
         try:
             action()
         except Exception as error:  # noqa: BLE001 - as above
@@ -194,18 +196,3 @@ class ClipRecorder:
     def _describe(self, error: Exception) -> str:
         what = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         return f"{self._folder}: {what}"
-
-
-def _reduced(slot: int, image: Image, width: int) -> Picture:
-    """Make the small JPEG of a frame.
-
-    Raises:
-        ValueError: it is too large for one.
-    """
-    height = max(1, round(image.shape[0] * width / image.shape[1]))
-    if width < image.shape[1]:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    done, jpeg = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
-    if not done:
-        raise ValueError(f"{image.shape[1]} x {image.shape[0]} is no size of a JPEG")
-    return Picture(slot, (image.shape[0], image.shape[1]), jpeg.tobytes())

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.wire.messages import MAX_BOXES, Box, Part
+from runtime import jpeg
 from runtime.frame import Image, Score, Tier, Wanted
 from runtime.process.parcel import MAX_BYTES
 from runtime.scoring import heat_map
@@ -107,12 +108,10 @@ def _least_above(threshold: float) -> float:
 def _jpeg(image: Image, quality: int) -> list[tuple[Part, bytes]]:
     """Return a frame as a JPEG; nothing where it is too large for one."""
     try:
-        done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    except cv2.error:
+        data, _ = jpeg.encode(image, quality)
+    except ValueError:
         return []
-    if not done or data.nbytes > MAX_BYTES // 2:
-        return []
-    return [(Part(name="jpeg", media_type="image/jpeg"), data.tobytes())]
+    return [(Part(name="jpeg", media_type="image/jpeg"), data)] if len(data) <= MAX_BYTES // 2 else []
 
 
 def _heat_map(

@@ -15,7 +15,7 @@ from edge_config.wire.replies import PictureTaken
 from edge_config.wire.requests import Picture
 from runtime.app import picture_requests
 from runtime.app.picture_requests import OF_CAMERA, WAIT_S
-from runtime.camera.snapshot import MAX_BYTES, jpeg
+from runtime.camera.snapshot import MAX_BYTES, snapshot
 from runtime.events import Asked, Shown
 from tests.support.fakes.parts import OLD, Clock, Feed, Parts
 
@@ -117,7 +117,7 @@ def test_pictures_are_bounded_in_rate(parts: Parts, clock: Clock) -> None:
 def test_jpeg_is_of_bounded_size(hw: tuple[int, int], width: int) -> None:
     """A picture is never wider than asked for or than the frame, keeps its shape, and fits into a reply: also noise."""
     image = np.random.default_rng(7).integers(0, 256, (*hw, 3), dtype=np.uint8)
-    data, small = jpeg(image, width, 100)
+    data, small = snapshot(image, width, 100)
     assert len(data) <= MAX_BYTES
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape[:2] == small

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from edge_config.settings.sections import Clips
-from runtime.clips import clip as clips
-from runtime.clips.clip import NAME, Clip, Picture, Ring, clip_name, keep_within, remove_leftovers
+from runtime.clips import folder as clips
+from runtime.clips.clip import Clip
+from runtime.clips.folder import NAME, clip_name, keep_within, remove_leftovers
+from runtime.clips.ring import ClipFrame, Ring
 
 FPS = 4.0
 SECOND = 1_000_000_000
@@ -23,9 +25,9 @@ START_SLOT = round(START_S * FPS)
 JPEGS = [cv2.imencode(".jpg", np.full((48, 64, 3), 5 * number, np.uint8))[1].tobytes() for number in range(50)]
 
 
-def shot(number: int, hw: tuple[int, int] = (48, 64)) -> Picture:
+def shot(number: int, hw: tuple[int, int] = (48, 64)) -> ClipFrame:
     """Return the picture that belongs into the n-th slot from the start on; its grey is 5 n."""
-    return Picture(START_SLOT + number, hw, JPEGS[number])
+    return ClipFrame(START_SLOT + number, hw, JPEGS[number])
 
 
 def settings(folder: Path, **more: float) -> Clips:
@@ -47,7 +49,7 @@ def numbers(path: Path) -> list[int]:
         found.append(round(float(image.mean()) / 5))
 
 
-def film(folder: Path, *pictures: Picture, ended_s: float | None = None, **more: float) -> list[int]:
+def film(folder: Path, *pictures: ClipFrame, ended_s: float | None = None, **more: float) -> list[int]:
     """Film an alert that begins at the start; give the numbers that the clip shows."""
     clip = Clip(settings(folder, **more), name(), START_S * SECOND)
     if ended_s is not None:
@@ -87,14 +89,14 @@ def test_ring_is_bounded_in_time() -> None:
 
 def test_ring_is_bounded_in_bytes() -> None:
     """The oldest pictures go when their bytes are too many; one that is too large alone is not kept."""
-    ring = Ring(1000, most_bytes=250)
+    ring = Ring(1000, max_bytes=250)
     for slot in range(5):
-        ring.add(Picture(slot, (48, 64), bytes(100)))
+        ring.add(ClipFrame(slot, (48, 64), bytes(100)))
         assert ring.size <= 250
     assert [picture.slot for picture in ring.since(0)] == [3, 4]
-    ring.add(Picture(5, (48, 64), bytes(251)))
+    ring.add(ClipFrame(5, (48, 64), bytes(251)))
     assert (ring.since(0), ring.size) == ([], 0)
-    ring.add(Picture(6, (48, 64), bytes(100)))
+    ring.add(ClipFrame(6, (48, 64), bytes(100)))
     assert [picture.slot for picture in ring.since(0)] == [6]
 
 
@@ -124,7 +126,7 @@ def test_clip_is_bounded_in_bytes(tmp_path: Path) -> None:
     """A clip is cut off at `most_mb`."""
     noise = np.random.default_rng(0).integers(0, 256, (256, 512, 3), dtype=np.uint8)
     jpeg = cv2.imencode(".jpg", noise, (cv2.IMWRITE_JPEG_QUALITY, 100))[1].tobytes()
-    pictures = [Picture(START_SLOT + number, (256, 512), jpeg) for number in range(50)]
+    pictures = [ClipFrame(START_SLOT + number, (256, 512), jpeg) for number in range(50)]
     film(tmp_path, *pictures, most_mb=1)
     size = (tmp_path / name()).stat().st_size
     assert (1 << 20) - len(jpeg) - 100 < size <= 1 << 20
@@ -159,7 +161,7 @@ def test_clip_is_held_while_an_alert_could_touch_it(tmp_path: Path) -> None:
     clip = Clip(settings(tmp_path, before_s=4.0), name(), START_S * SECOND)
     clip.end((START_S + 2) * SECOND)
     for number in range(-16, 20):
-        clip.add(Picture(START_SLOT + number, (48, 64), JPEGS[0]))
+        clip.add(ClipFrame(START_SLOT + number, (48, 64), JPEGS[0]))
     assert not clip.is_over((START_S + 3 + 4) * SECOND)
     assert clip.is_over((START_S + 3 + 6) * SECOND)
     clip.discard()
@@ -171,7 +173,7 @@ def test_clip_is_held_while_an_alert_could_touch_it(tmp_path: Path) -> None:
 
 
 def test_extended_clip_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """Pictures after its end are shown when it is extended, none is twice, and it is no longer than it may be."""
+    """ClipFrames after its end are shown when it is extended, none is twice, and it is no longer than it may be."""
     clip = Clip(settings(tmp_path, longest_s=5.0), name(), START_S * SECOND)
     clip.end((START_S + 1) * SECOND)
     for number in range(12):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 
 from edge_config.settings.sections import Clips
-from runtime.clips.clip import clip_name
-from runtime.clips.plan import FilmPlan
+from runtime.clips.folder import clip_name
+from runtime.clips.plan import ClipPlan
 from runtime.frame import Alert
 
 SECOND = 1_000_000_000
@@ -22,7 +22,7 @@ class Films:
         self.begun: list[tuple[str, float, str]] = []
         self.ended: list[tuple[str, float, str]] = []
         self.open: set[str] = set()
-        self.plan = FilmPlan("front", CLIPS, self, lambda: round(self.now_s * SECOND))
+        self.plan = ClipPlan("front", CLIPS, self, lambda: round(self.now_s * SECOND))
 
     def begin_clip(self, name: str, t_mono_ns: int, otherwise: str = "") -> bool:
         if not self.away:

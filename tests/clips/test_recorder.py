@@ -19,9 +19,10 @@ from structlog.testing import capture_logs
 
 from edge_config.settings.sections import Camera, Clips
 from runtime.camera.feed import Feed
-from runtime.clips.clip import clip_name, slot_at
-from runtime.clips.plan import FilmPlan
+from runtime.clips.folder import clip_name
+from runtime.clips.plan import ClipPlan
 from runtime.clips.recorder import MAX_AT_ONCE
+from runtime.clips.ring import slot_at
 from runtime.events import FeedChanged, FeedEnded
 from runtime.frame import Alert, Image
 from runtime.process.child import Link
@@ -180,7 +181,7 @@ class Storm:
         self.named: list[str] = []  # by the end of each alert
         self.begun: list[str] = []  # by its start
         with reading(str(tmp_path / "pictures"), REAL, fps=FPS, clips=clips) as reader:
-            plan, is_open = FilmPlan("front", clips, reader.feed), False
+            plan, is_open = ClipPlan("front", clips, reader.feed), False
             for number in range(1, PICTURES + 1):
                 frame = reader.next()
                 reader.feed.give_back(frame)
