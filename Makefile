@@ -11,6 +11,9 @@ MINUTES ?= 10
 READER ?= all
 WORKERS ?= 4
 
+# Each process that tests start would compile the code anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help setup demo test test-quick test-pythons test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 

@@ -23,6 +23,7 @@ sys.meta_path.insert(0, Block())
 """
 
 
+@cache
 def needs_workshop(path: Path) -> bool:
     """Return whether loading a module imports one of PACKAGES, directly or through other modules of this repository."""
     seen, todo = set(), [path]
