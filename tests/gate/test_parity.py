@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import ParityRefused
 from export.bank.index import build_index, neighbour_table
 from export.gate.parity import is_clear, measure_parity, relative, resize_by_definition
@@ -22,6 +21,7 @@ from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch, GraphSearch
 from tests.support import reference
+from tests.support.preprocessing import resized
 from tests.support.tiny import GRID, MODEL, SCORING, SPEC, B, strange_picture, tiny_bank
 
 ROUNDED = 0.5 + 1e-6
@@ -35,17 +35,6 @@ KNOWN, LARGER = 2e-5, 2e-4
 
 FLOAT32 = 1e-6
 """Sums of float32 features of a few values."""
-
-
-def spec(resize_hw: tuple[int, int], crop_hw: tuple[int, int] | None = None) -> Preprocessing:
-    return Preprocessing(
-        resize="area",
-        resize_hw=resize_hw,
-        crop_hw=crop_hw or resize_hw,
-        color_order="bgr",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-    )
 
 
 def noise(*size_hw: int) -> Image:
@@ -72,7 +61,7 @@ def average_of_area(picture: Image, size_hw: tuple[int, int]) -> np.ndarray:
 def test_smaller_pictures_are_averages_of_what_is_covered(size_hw: tuple[int, int]) -> None:
     """Where a picture shrinks, each pixel is the average of the area that it covers, parts of pixels included."""
     picture = noise(100, 128)
-    found = resize_by_definition(picture, spec(size_hw))
+    found = resize_by_definition(picture, resized(size_hw))
     assert np.abs(found - average_of_area(picture, size_hw)).max() <= ROUNDED
 
 
@@ -80,7 +69,7 @@ def test_smaller_pictures_are_averages_of_what_is_covered(size_hw: tuple[int, in
 def test_larger_pictures_are_bilinear(size_hw: tuple[int, int]) -> None:
     """Where a picture grows in one direction or in both, pixels are interpolated between centres."""
     picture = noise(24, 32)
-    found = resize_by_definition(picture, spec(size_hw))
+    found = resize_by_definition(picture, resized(size_hw))
     wanted = reference.resize_bilinear(picture.transpose(2, 0, 1).astype(np.float64), size_hw).transpose(1, 2, 0)
     assert np.abs(found - wanted).max() <= ROUNDED
 
@@ -91,7 +80,7 @@ def test_the_definition_is_what_opencv_computes(size_hw: tuple[int, int]) -> Non
     picture = noise(*size_hw)
     kernel = cv2.INTER_AREA if size_hw[0] >= 48 and size_hw[1] >= 64 else cv2.INTER_LINEAR
     wanted = cv2.resize(picture, (64, 48), interpolation=kernel)
-    found = resize_by_definition(picture, spec((48, 64)))
+    found = resize_by_definition(picture, resized((48, 64)))
     assert found.shape == (48, 64, 3)
     assert np.abs(found - wanted).max() <= ONE_LEVEL
 
@@ -99,10 +88,10 @@ def test_the_definition_is_what_opencv_computes(size_hw: tuple[int, int]) -> Non
 def test_the_definition_crops_the_centre() -> None:
     """What is cropped is the centre of the resized picture, where the runtime crops it."""
     picture = noise(90, 120)
-    cropped = spec((60, 75), (41, 32))
+    cropped = resized((60, 75), (41, 32))
     found = resize_by_definition(picture, cropped)
     assert found.shape == (41, 32, 3)
-    assert (found == resize_by_definition(picture, spec((60, 75)))[9:50, 21:53]).all()
+    assert (found == resize_by_definition(picture, resized((60, 75)))[9:50, 21:53]).all()
     assert np.abs(found - Preprocess(cropped)(picture)[0]).max() <= ONE_LEVEL
 
 

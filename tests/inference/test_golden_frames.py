@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from edge_config.bundle.manifest import Preprocessing, Scoring
+from edge_config.bundle.manifest import Scoring
 from edge_config.errors import BundleShapeMismatch
 from export.bank.index import build_index, neighbour_table
 from runtime.frame import Grid, Image, Neighbours
@@ -20,16 +20,10 @@ from runtime.inference.load import assemble
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch, GraphSearch
+from tests.support.preprocessing import resized
 
 SIDE, DIMENSION, ENTRIES = 8, 12, 200
-SPEC = Preprocessing(
-    resize="area",
-    resize_hw=(SIDE, SIDE),
-    crop_hw=(SIDE, SIDE),
-    color_order="bgr",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-)
+SPEC = resized((SIDE, SIDE))
 MODES = ("paper", "max", "topk")
 
 ROUNDING = 1e-6

@@ -15,7 +15,6 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional
 
-from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import UsageError
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
@@ -25,6 +24,7 @@ from export.options import DEFAULT
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from tests.support import reference
+from tests.support.preprocessing import resized
 
 INPUT_HW = (96, 128)  # not square, so that rows and columns cannot change places unseen
 MAP_HW, CHANNELS = (24, 32), (24, 40, 112)  # of the default layers, of which the first has stride 4
@@ -108,10 +108,7 @@ def made(network: Made, count: int) -> Backbone:
 
 def preprocess(input_hw: tuple[int, int]) -> Preprocess:
     """Return the stage that makes inputs of the graph."""
-    one = (0.0,) * 3  # nothing reads them here: they stand inside the graph
-    return Preprocess(
-        Preprocessing(resize="area", resize_hw=input_hw, crop_hw=input_hw, color_order="bgr", mean=one, std=one)
-    )
+    return Preprocess(resized(input_hw))
 
 
 def photograph(name: str, input_hw: tuple[int, int] = INPUT_HW) -> np.ndarray:

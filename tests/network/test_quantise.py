@@ -9,7 +9,6 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_config.bundle.manifest import Preprocessing
 from export.gate.parity import relative
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
@@ -18,17 +17,11 @@ from export.network.load_backbone import load_backbone
 from export.network.quantise import FLOAT_CONVOLUTIONS, quantise
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
+from tests.support.preprocessing import resized
 from tests.support.small import CHANNELS, LAYERS, colour_picture, small_network
 
 SIZE = 64
-SPEC = Preprocessing(
-    resize="area",
-    resize_hw=(SIZE, SIZE),
-    crop_hw=(SIZE, SIZE),
-    color_order="bgr",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-)
+SPEC = resized((SIZE, SIZE))
 
 MIN_CHANGED, MAX_CHANGED = 1e-4, 0.1
 """Of a patch's length: 8 bits round to some parts in a thousand, where float32 rounds to parts in a million."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 
-from edge_config.bundle.manifest import Preprocessing, Scoring
+from edge_config.bundle.manifest import Scoring
 from export.bank.index import build_index, neighbour_table
 from export.gate.parity import resize_by_definition
 from export.gate.synthetic_faults import synthetic_faults
@@ -25,19 +25,13 @@ from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import GraphSearch
 from tests.support.pictures import checkered, darkfield, flat, odd_pictures, spot
+from tests.support.preprocessing import resized
 
 PERIOD_NS = 10**9
 FRAMES = 40  # so many seconds: beyond what an overlay has to stay alone for
 
 SIDE = 8
-SPEC = Preprocessing(
-    resize="area",
-    resize_hw=(SIDE, SIDE),
-    crop_hw=(SIDE, SIDE),
-    color_order="bgr",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-)
+SPEC = resized((SIDE, SIDE))
 
 LEVEL = 1.0
 """The kernels round to whole levels, and so does the definition."""

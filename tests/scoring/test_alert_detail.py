@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from edge_config.bundle.manifest import Preprocessing
 from edge_config.wire.messages import MAX_BOXES
 from runtime.frame import Grid, Image, Wanted
 from runtime.inference.load import load
@@ -22,6 +21,7 @@ from runtime.scoring.alert_detail import boxes, detail
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
+from tests.support.preprocessing import resized
 from tests.support.tiny import GRID, HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
 
 CORNERS_TOO = np.ones((3, 3))
@@ -67,9 +67,7 @@ def test_boxes_hold_the_connected_regions(scorer: Scorer, over: np.ndarray, per_
     """Each region has one box around just its patches, the one with the largest distance first, and at most 16 have."""
     hw = over.shape[0] * per_patch[0], over.shape[1] * per_patch[1]
     distances = np.random.default_rng(seed).permutation(over.size).astype(np.float32)
-    one = (127.0,) * 3
-    spec = Preprocessing(resize="area", resize_hw=(96, 96), crop_hw=(96, 96), color_order="bgr", mean=one, std=one)
-    given_grid = replace(scorer, grid=Grid(over.shape), preprocess=Preprocess(spec))
+    given_grid = replace(scorer, grid=Grid(over.shape), preprocess=Preprocess(resized((96, 96))))
     wanted = []
     for region in regions_of(over):
         (top, left), (bottom, right) = np.min(list(region), axis=0), np.max(list(region), axis=0) + 1
@@ -82,9 +80,7 @@ def test_boxes_hold_the_connected_regions(scorer: Scorer, over: np.ndarray, per_
 
 def test_boxes_lie_where_the_crop_lies_and_end_at_the_frame(scorer: Scorer):
     """Where the graph sees the middle of a frame only, boxes are shifted; with a stride they reach half-way and on."""
-    one = (127.0,) * 3
-    spec = Preprocessing(resize="area", resize_hw=(96, 128), crop_hw=(64, 64), color_order="bgr", mean=one, std=one)
-    given_grid = replace(scorer, grid=Grid((8, 8), 2), preprocess=Preprocess(spec))
+    given_grid = replace(scorer, grid=Grid((8, 8), 2), preprocess=Preprocess(resized((96, 128), (64, 64))))
     over = np.zeros((4, 4), dtype=bool)
     over[0, 0] = over[3, 3] = True
     found = boxes(given_grid, np.arange(16, dtype=np.float32), over.ravel(), (192, 384))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from edge_config.bundle.manifest import Preprocessing
 from runtime.frame import Grid
 from runtime.scoring import _pixels
 from runtime.scoring.preprocess import Preprocess
 from tests.support import reference
+from tests.support.preprocessing import resized
 
 HALF_LEVEL = 0.5  # a mean is rounded to a whole level
 SPOT_PX = 2  # the bright spot is 3 pixels wide, and pixel numbers are rounded down
@@ -23,12 +23,7 @@ FIXED_POINT = 1.0  # OpenCV's bilinear weights for uint8 have 11 bits: up to one
 
 def preprocess(resize_hw: tuple[int, int], crop_hw: tuple[int, int] | None = None) -> Preprocess:
     """Return the stage, without a crop unless told otherwise."""
-    one = (127.0,) * 3
-    return Preprocess(
-        Preprocessing(
-            resize="area", resize_hw=resize_hw, crop_hw=crop_hw or resize_hw, color_order="bgr", mean=one, std=one
-        )
-    )
+    return Preprocess(resized(resize_hw, crop_hw))
 
 
 def noise(height: int, width: int) -> np.ndarray:

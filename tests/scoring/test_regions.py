@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from edge_config.bundle.manifest import Preprocessing
 from export.bank.index import build_index, neighbour_table
 from runtime.frame import Grid, Neighbours, Tier
 from runtime.scoring.preprocess import Preprocess
@@ -19,6 +18,7 @@ from runtime.search.lazy import LazySearch
 from runtime.search.pruned import PrunedSearch
 from tests.support import reference
 from tests.support.clusters import clusters
+from tests.support.preprocessing import resized
 
 SCORE_RELATIVE = 1e-5  # float32 features, float64 sums
 B, K, GRID_HW = 9, 5, (8, 10)
@@ -29,10 +29,7 @@ DENT = ((0, 0), (640, 0), (640, 480), (320, 100), (0, 480))
 
 
 def preprocess(resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> Preprocess:
-    one = (127.0,) * 3
-    return Preprocess(
-        Preprocessing(resize="area", resize_hw=resize_hw, crop_hw=crop_hw, color_order="bgr", mean=one, std=one)
-    )
+    return Preprocess(resized(resize_hw, crop_hw))
 
 
 def centres(grid: Grid, resize_hw: tuple[int, int], crop_hw: tuple[int, int], frame_hw: tuple[int, int]) -> np.ndarray:

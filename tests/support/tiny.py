@@ -20,7 +20,6 @@ from edge_config.bundle.manifest import (
     Index,
     Manifest,
     Parity,
-    Preprocessing,
     Scene,
     Scoring,
     Tolerance,
@@ -32,6 +31,7 @@ from runtime.inference.load import assemble
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.search.full import GraphSearch
+from tests.support.preprocessing import resized
 
 MODEL = Path(__file__).parents[1] / "fixtures" / "tiny.onnx"
 SIZE, GRID, B = 32, (8, 8), 5
@@ -39,14 +39,7 @@ HEIGHT, WIDTH = 48, 64
 THRESHOLD = 60.0
 """Grey pictures score below 20 with this bank, and a picture with a red square above 100."""
 
-SPEC = Preprocessing(
-    resize="area",
-    resize_hw=(SIZE, SIZE),
-    crop_hw=(SIZE, SIZE),
-    color_order="bgr",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-)
+SPEC = resized((SIZE, SIZE))
 
 
 SCORING = Scoring(mode="paper", b=B, k=1)

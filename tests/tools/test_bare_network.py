@@ -11,7 +11,6 @@ import pytest
 from onnx.utils import Extractor
 
 from edge_config.bundle.files import AGGREGATION
-from edge_config.bundle.manifest import Preprocessing
 from edge_config.errors import BundleGraphInvalid
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
@@ -20,18 +19,12 @@ from export.network.load_backbone import load_backbone
 from export.network.quantise import quantise
 from runtime.scoring.preprocess import Preprocess
 from runtime.tools.bare_network import cut_before_aggregation
+from tests.support.preprocessing import resized
 from tests.support.small import LAYERS, colour_picture, small_network
 from tests.support.tiny import MODEL
 
 SIZE = 64
-SPEC = Preprocessing(
-    resize="area",
-    resize_hw=(SIZE, SIZE),
-    crop_hw=(SIZE, SIZE),
-    color_order="bgr",
-    mean=(0.0, 0.0, 0.0),
-    std=(1.0, 1.0, 1.0),
-)
+SPEC = resized((SIZE, SIZE))
 
 SAME_MAP = 1e-6
 """Of a map's largest number, against the network's own program: the mean and std are divided out in another order."""

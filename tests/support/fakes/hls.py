@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tests.support.fakes.http import served
 from tests.support.fakes.videos import ffmpeg
 
 FPS, SEGMENT_S = 25, 1.0
@@ -118,14 +119,8 @@ def in_bursts(folder: Path, *, seconds: int, by_ffmpeg: bool = False) -> Iterato
             with contextlib.suppress(OSError):  # the reader has gone
                 super().handle()
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        stream = Bursts(server.server_address[1], clip, segments, video)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield stream
-        finally:
-            stream.over.set()
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    stream = Bursts(server.server_address[1], clip, segments, video)
+    with served(server, stream.over):
+        yield stream

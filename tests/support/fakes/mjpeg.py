@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import cv2
 import numpy as np
 
+from tests.support.fakes.http import served
+
 
 class Stream:
     """A stream of grey pictures.
@@ -60,13 +62,7 @@ def streaming() -> Iterator[Stream]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        stream = Stream(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield stream
-        finally:
-            stream.over.set()
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    stream = Stream(server.server_address[1])
+    with served(server, stream.over):
+        yield stream

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 
+from tests.support.fakes.http import served
 from tests.support.tiny import normal_picture, strange_picture
 
 
@@ -65,12 +66,6 @@ class _Stream(BaseHTTPRequestHandler):
 @contextmanager
 def network_camera() -> Iterator[NetworkCamera]:
     """Yield a camera until the block ends."""
-    with NetworkCamera() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.unplugged.set()
-            server.shutdown()
-            thread.join()
+    server = NetworkCamera()
+    with served(server, server.unplugged):
+        yield server
