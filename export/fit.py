@@ -313,7 +313,7 @@ def _save_golden(
     """
     kinds = ((gallery.normal, GOLDEN_NORMAL), (gallery.faults, GOLDEN_FAULTS))
     frames = [frame for images, wanted in kinds for frame in _clear(images, wanted, bank, scorer)]
-    write_golden(path, [score_golden(frame, scorer) for frame in frames], scene_reference=reference)
+    write_golden(path, [score_golden(frame, scorer) for frame in frames], reference)
 
 
 def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scorer: Scorer) -> list[Image]:

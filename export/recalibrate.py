@@ -105,10 +105,7 @@ def recalibrate(
     return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped), seen, problem)
 
 
-def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene | None:
-    """Let the scene look as the new pictures do, too; None for a bundle that never learnt what it looks like."""
-    reference = scene_reference(bundle)
-    if bundle.manifest.scene is None or reference is None:
-        return None
-    new, _ = learn(pictures.again(evenly(count, MAX_PICTURES)), reference)
+def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene:
+    """Let the scene look as the new pictures do, too."""
+    new, _ = learn(pictures.again(evenly(count, MAX_PICTURES)), scene_reference(bundle))
     return widened(bundle.manifest.scene, new)

@@ -68,7 +68,7 @@ def _figure(value: float | None) -> str:
 
 def promise(calibration: Calibration) -> str:
     """Say what the threshold promises of frames like the held-out ones, and what more pictures could."""
-    promised = in_words(calibration.promised_alpha, calibration.upper)
+    promised = in_words(calibration.promised_alpha, calibration.upper_alpha)
     if calibration.promised_alpha <= calibration.alpha:
         return promised
     return (

@@ -2,17 +2,18 @@
 
 A bundle is a directory NAME.bundle with these files and no others:
 
-    manifest.json    see manifest.py; holds size and sha256 of each of the others
-    model.onnx       uint8 frame [1, H, W, 3] BGR -> patch features [h*w, D] float32
-    bank.npy         float32 [k, D], in greedy order
-    neighbours.npy   int32 [k, b]: for each bank entry the b nearest, itself first
-    index.hnsw       hnswlib, space l2, over bank.npy
-    golden.npz       a few camera frames (frame_0, ...: uint8 [H, W, 3] BGR), their `scores` float64 [n] and their patch
-                     `distances` float32 [n, h*w]
+    manifest.json           see manifest.py; holds size and sha256 of each of the others
+    model.onnx              uint8 frame [1, H, W, 3] BGR -> patch features [h*w, D] float32
+    bank.safetensors        `bank` float32 [k, D], in greedy order
+    neighbours.safetensors  `neighbours` int32 [k, b]: for each bank entry the b nearest, itself first
+    index.hnsw              hnswlib, space l2, over the bank
+    golden.safetensors      a few camera frames (`frame_0`, ...: uint8 [H, W, 3] BGR), their `scores` float64 [n], their
+                            patch `distances` float32 [n, h*w], the patch and the entry that `decided` int64 [n, 2], and
+                            `scene_reference` uint8 [h, w], the thumbnail that the camera's place is told from
 
 and, if it is signed, one more:
 
-    manifest.sig     see signature.py
+    manifest.sig            see signature.py
 """
 
 from __future__ import annotations
@@ -46,10 +47,14 @@ AGGREGATION = "patchedge/tail/"
 """Before the names of what model.onnx computes after the network itself."""
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
-MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN = "model.onnx", "bank.npy", "neighbours.npy", "index.hnsw", "golden.npz"
+MODEL, INDEX = "model.onnx", "index.hnsw"
+BANK, NEIGHBOURS, GOLDEN = "bank.safetensors", "neighbours.safetensors", "golden.safetensors"
 PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)
 NAMES = frozenset({MANIFEST, SIGNATURE, *PARTS})
 """All that may lie in a bundle."""
+
+_EARLIER = frozenset({"bank.npy", "neighbours.npy", "golden.npz"})
+"""What lay in bundles of format 2: `fit --force` may replace them."""
 
 MAX_MANIFEST_BYTES = 1 << 20
 _HASH_CHUNK_BYTES = 1 << 20
@@ -271,7 +276,7 @@ def _holds_a_bundle_at_most(target: Path) -> bool:
     """Return whether a folder holds the files of a bundle and no others: what --force may delete."""
     if target.is_symlink() or not target.is_dir():
         return False
-    return {entry.name for entry in target.iterdir()} <= NAMES
+    return {entry.name for entry in target.iterdir()} <= NAMES | _EARLIER
 
 
 def _sync(folder: Path) -> None:

@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_config.bundle import promise
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 FULL_DEPTH = 16
 """Default depth of 16-bit pictures, bits."""
@@ -161,8 +160,7 @@ class Calibration(Part, frozen=True):
             too small to guarantee alpha.
         threshold: scores above it are anomalous.
         quantiles: quantiles of the n scores, by level such as "0.5".
-        upper_alpha: the rate that this very calibration does not exceed with 95 % confidence; null in manifests that
-            were written before there was one: `upper` computes it.
+        upper_alpha: the rate that this very calibration does not exceed with 95 % confidence.
     """
 
     n: Count
@@ -170,14 +168,7 @@ class Calibration(Part, frozen=True):
     promised_alpha: Fraction
     threshold: NonNegative
     quantiles: dict[str, float]
-    upper_alpha: Fraction | None = None
-
-    @property
-    def upper(self) -> float:
-        """The rate that this very calibration does not exceed with 95 % confidence."""
-        if self.upper_alpha is not None:
-            return self.upper_alpha
-        return promise.bound(self.n, promise.rank_of(self.n, self.promised_alpha))
+    upper_alpha: Fraction
 
 
 class Difference(Part, frozen=True):
@@ -239,7 +230,8 @@ class Parity(Part, frozen=True):
 class Scene(Part, frozen=True):
     """Bounds of the normal pictures: outside of them a picture is not judged.
 
-    All are measured on a thumbnail of the size of `scene_reference` in golden.npz, see runtime/scene/thumbnail.py.
+    All are measured on a thumbnail of the size of `scene_reference` in golden.safetensors, see
+    runtime/scene/thumbnail.py.
 
     Attributes:
         luminance: smallest and largest mean grey level, 0 to 255.
@@ -271,7 +263,7 @@ class Manifest(Part, frozen=True, kw_only=True):
         parity: results of the parity gate.
         versions: versions of the packages that made the bundle, by name.
         created: when it was made, ISO 8601, UTC.
-        scene: null in bundles that were made before there was one: then only frozen and dark are noticed.
+        scene: bounds of the normal pictures.
         recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
     """
 
@@ -285,10 +277,10 @@ class Manifest(Part, frozen=True, kw_only=True):
     scoring: Scoring
     calibration: Calibration
     parity: Parity
-    recalibrated_from: Sha256 | None = None
-    scene: Scene | None = None
+    scene: Scene
     versions: dict[str, str]
     created: str
+    recalibrated_from: Sha256 | None = None
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -315,7 +307,7 @@ def decode(text: bytes, where: str) -> Manifest:
         raise BundleVersionUnknown(
             f"format version {version!r}, this program reads {FORMAT_VERSION}",
             where=where,
-            remedy="export the bundle again with the patchedge version of the device",
+            remedy="fit again with the version of patchedge that the device has",
         )
     own = str(tree.get("manifest_sha256")).encode()
     if hashlib.sha256(text.replace(own, _ZEROS, 1)).hexdigest().encode() != own:

@@ -17,11 +17,6 @@ _MAX_TERMS = 20_000  # it needs some sqrt(n): enough for 10^8 pictures
 _TINY = 1e-300  # stands for a denominator of zero
 
 
-def rank_of(n: int, promised_alpha: float) -> int:
-    """Return the rank r of a threshold among n scores from the rate 1 - r / (n + 1) that it promises on average."""
-    return min(max(1, round((1 - promised_alpha) * (n + 1))), n)
-
-
 def bound(n: int, rank: int, confidence: float = CONFIDENCE) -> float:
     """Return the rate that the calibration at hand does not exceed with this confidence.
 

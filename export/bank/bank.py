@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Coreset, Index
 from export.bank.coreset import covering_radius, select
@@ -74,11 +75,11 @@ def make_memory(
     size = bank_size(options, len(train))
     rows = select(features, size, seed=options.seed, projection_dim=projection_dim, rows=train)
     bank = features[train[rows]]
-    np.save(folder / bundles.BANK, bank)
+    arrays.write(folder / bundles.BANK, bank=bank)
     graph = build_index(bank)
     save_index(graph, folder / bundles.INDEX)
     neighbours = neighbour_table(bank, min(options.b, size))
-    np.save(folder / bundles.NEIGHBOURS, neighbours)
+    arrays.write(folder / bundles.NEIGHBOURS, neighbours=neighbours)
     exact = ExactSearch(bank)
     index = choose_ef(graph, queries, exact, threads)
     search = GraphSearch(graph, ef=index.ef, threads=threads)

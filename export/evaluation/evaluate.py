@@ -255,7 +255,7 @@ def _figures(bundle: Bundle, dataset: Dataset, walk: _Walk, results: list[Result
         score_mode=bundle.manifest.scoring.mode,
         threshold=calibration.threshold,
         promised_alpha=calibration.promised_alpha,
-        upper_alpha=calibration.upper,
+        upper_alpha=calibration.upper_alpha,
         normal=int((~truth).sum()),
         anomalous=int(truth.sum()),
         left_out=dataset.left_out,

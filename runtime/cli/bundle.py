@@ -79,7 +79,6 @@ def _info(bundle: Bundle, trust: Trust) -> str:
     from edge_config.bundle import manifest
 
     tree: dict[str, Any] = msgspec.json.decode(manifest.encode(bundle.manifest))
-    tree["calibration"]["upper_alpha"] = bundle.manifest.calibration.upper  # which older manifests lack
     tree["signature"] = {"key": signer(bundle), "trusted": bool(trust.keys)}
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode()
 

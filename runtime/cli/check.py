@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
             path, threads, settings.search, trust=settings.trust, providers=settings.providers
         )
         calibration = bundle.manifest.calibration
-        promised = {"promised_alpha": calibration.promised_alpha, "upper_alpha": calibration.upper}
+        promised = {"promised_alpha": calibration.promised_alpha, "upper_alpha": calibration.upper_alpha}
         reports.append({**msgspec.to_builtins(found), "good": found.good, "bundle": bundle.id, **promised})
         good &= found.good
         blind += _blind(settings, path, bundle, scorer)
         if not args.json:
-            promise = in_words(calibration.promised_alpha, calibration.upper)
+            promise = in_words(calibration.promised_alpha, calibration.upper_alpha)
             print(f"{_in_words(path, found)}; false alarms {promise}")
         for line in found.passed_over:
             print(f"patchedge: {path}: passed over {line}", file=sys.stderr)

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle import arrays
 from edge_config.bundle.manifest import Scoring
 from edge_config.errors import BundleShapeMismatch
 from runtime.frame import Image, Neighbours, Score
-from runtime.inference.untrusted_arrays import read_archive
+from runtime.scene.thumbnail import SMALLEST_SIDE, Thumbnail
 from runtime.scoring.scorer import Scorer
 
-NOT_GOLDEN = (OSError, ValueError, KeyError, IndexError, TypeError)
-"""What reading golden.npz can raise."""
+MAX_GOLDEN_BYTES = 64 << 20
+"""Of all golden frames together: they are no larger than 640 pixels, and there are four."""
 
 SMALLEST = 0.02
 """Share of a feature's length that differences of distances are taken relative to at least. Features of one network
@@ -31,6 +31,8 @@ however small they are. Scenes that stand still have distances as small as this.
 
 _SMALLEST_FRAME = 0.01
 """Share of the largest golden distance: relative to less, rounding would look like a difference."""
+
+_FRAME = "frame_"  # and its number: the names of the pictures
 
 _EVERY = 8
 """Of the patches of a golden frame that are compared: a graph or a bank that is wrong is wrong everywhere."""
@@ -44,14 +46,13 @@ class Golden:
         frame: uint8 [H, W, 3] BGR.
         score: of the bundle's mode.
         distances: to the nearest entries, float32 [patches].
-        decided: patch and entry that decide, q* and m*; None in a bundle of an older version, whose distances may be
-            those to entries that the graph took for the nearest.
+        decided: patch and entry that decide, q* and m*.
     """
 
     frame: Image
     score: float
     distances: NDArray[np.float32]
-    decided: tuple[int, int] | None
+    decided: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,71 +92,79 @@ def score_golden(frame: Image, scorer: Scorer) -> Golden:
     return Golden(frame, score.value, score.distances, (score.patch, score.entry))
 
 
-def write_golden(path: Path, golden: Sequence[Golden], **more: NDArray[Any]) -> None:
-    """Write golden.npz, with further arrays beside the frames."""
-    decided = [one.decided for one in golden if one.decided is not None]
-    np.savez_compressed(
+def write_golden(path: Path, golden: Sequence[Golden], scene_reference: Thumbnail) -> None:
+    """Write golden.safetensors; with the frames goes the thumbnail that the camera's place is told from.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    arrays.write(
         path,
-        allow_pickle=False,
         scores=np.array([one.score for one in golden]),
         distances=np.array([one.distances for one in golden], dtype=np.float32),
-        decided=np.array(decided, dtype=np.int64),
-        **more,
-        **{f"frame_{number}": one.frame for number, one in enumerate(golden)},
+        decided=np.array([one.decided for one in golden], dtype=np.int64),
+        scene_reference=scene_reference,
+        **{f"{_FRAME}{number}": one.frame for number, one in enumerate(golden)},
     )
 
 
-def read_golden(path: Path, patches: int) -> list[Golden]:
-    """Read golden.npz of a bundle with so many patches.
+def read_golden(path: Path, patches: int, entries: int) -> list[Golden]:
+    """Read the golden frames of a bundle with so many patches and entries of the bank.
 
     Raises:
-        BundleShapeMismatch: it holds no golden frames.
+        BundleShapeMismatch: it holds none, or other ones.
     """
-    try:
-        arrays = read_archive(path)
-        distances, decided = arrays["distances"], arrays.get("decided")
-        found = [
-            Golden(arrays[f"frame_{number}"], float(score), distances[number], _places(decided, number))
-            for number, score in enumerate(arrays["scores"])
-        ]
-    except NOT_GOLDEN as error:
-        raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
-    if not found or any(one.frame.dtype != np.uint8 or one.frame.shape[2:] != (3,) for one in found):
-        raise BundleShapeMismatch("not golden frames, uint8 [H, W, 3]", where=str(path))
-    if distances.shape != (len(found), patches) or distances.dtype != np.float32:
-        raise BundleShapeMismatch(f"distances {distances.shape}, not {(len(found), patches)}", where=str(path))
-    if any(one.decided and not 0 <= one.decided[0] < patches for one in found):
-        raise BundleShapeMismatch(f"decided by patches that are not among {patches}", where=str(path))
+    if path.stat().st_size > MAX_GOLDEN_BYTES:
+        raise BundleShapeMismatch(f"golden frames of more than {MAX_GOLDEN_BYTES} bytes", where=str(path))
+    found = arrays.read(path)
+    count = sum(name.startswith(_FRAME) for name in found)
+    frames = [f"{_FRAME}{number}" for number in range(count)]
+    if not count or found.keys() != {"scores", "distances", "decided", "scene_reference", *frames}:
+        raise BundleShapeMismatch("not the arrays of golden frames", where=str(path))
+    pictures = [found[name] for name in frames]
+    if any(one.dtype != np.uint8 or one.shape[2:] != (3,) or not one.size for one in pictures):
+        raise BundleShapeMismatch("golden frames that are no pictures, uint8 [H, W, 3]", where=str(path))
+    kinds = {
+        "scores": ("float64", (count,)),
+        "distances": ("float32", (count, patches)),
+        "decided": ("int64", (count, 2)),
+    }
+    for name, (kind, shape) in kinds.items():
+        if found[name].dtype != kind or found[name].shape != shape:
+            raise BundleShapeMismatch(f"golden {name} are not {kind} {shape}", where=str(path))
+    scores, distances, decided = (found[name] for name in kinds)
+    if (decided < 0).any() or (decided >= (patches, entries)).any():
+        raise BundleShapeMismatch(
+            f"decided by what is not among {patches} patches or {entries} entries", where=str(path)
+        )
+    rows = zip(pictures, scores.tolist(), distances, decided.tolist(), strict=True)
+    return [Golden(frame, score, row, (patch, entry)) for frame, score, row, (patch, entry) in rows]
+
+
+def read_scene_reference(path: Path) -> Thumbnail:
+    """Read the thumbnail that the camera's place is told from, uint8 [h, w].
+
+    Raises:
+        BundleShapeMismatch: it is none.
+    """
+    found: Thumbnail = arrays.read(path, "scene_reference")["scene_reference"]
+    if found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < SMALLEST_SIDE:  # noqa: PLR2004 - rows, columns
+        raise BundleShapeMismatch(f"scene_reference {found.dtype} {found.shape} is no thumbnail", where=str(path))
     return found
 
 
-def compare(golden: Sequence[Golden], scorer: Scorer, scoring: Scoring, entries: int) -> Differences:
+def compare(golden: Sequence[Golden], scorer: Scorer, scoring: Scoring) -> Differences:
     """Score golden frames on this machine, and compare.
 
     Args:
         golden: the frames.
         scorer: the stages as this machine runs them.
         scoring: of the manifest.
-        entries: of the bank.
-
-    Raises:
-        BundleShapeMismatch: a frame was decided by an entry that the bank does not have.
     """
-    if any(one.decided and not 0 <= one.decided[1] < entries for one in golden):
-        raise BundleShapeMismatch(f"golden frames decided by entries that are not among {entries}")
     least = _SMALLEST_FRAME * max(float(one.distances.max()) for one in golden)
     parts = [_differences(one, scorer, scoring, least) for one in golden]
     # np.max and not max: a NaN must not get lost
     return Differences(*(float(value) for value in np.max(parts, axis=0)))
-
-
-def _places(decided: NDArray[Any] | None, number: int) -> tuple[int, int] | None:
-    if decided is None:
-        return None
-    if decided.dtype != np.int64:
-        raise TypeError(f"decided {decided.dtype}")
-    patch, entry = decided[number].tolist()
-    return patch, entry
 
 
 def _differences(golden: Golden, scorer: Scorer, scoring: Scoring, least: float) -> tuple[float, float]:
@@ -164,9 +173,6 @@ def _differences(golden: Golden, scorer: Scorer, scoring: Scoring, least: float)
     score = scorer.judge(features)
     one = max(unit(golden.distances, features), least)
     of_score = max(abs(golden.score), _least(features), least)
-    if golden.decided is None:
-        distances = _beyond_bounds(golden, features, scorer)
-        return abs(score.value - golden.score) / of_score, float(distances.mean()) / one
     patch = golden.decided[0]
     rows = np.append(np.arange(0, len(features), _EVERY), patch)
     here = exact(scorer, features[rows]).distance
@@ -187,14 +193,3 @@ def _value(
     index = score.found.index.copy()
     index[patch] = entry
     return scorer.score(features, replace(score.found, index=index, active=np.arange(len(index)) == patch)).value
-
-
-def _beyond_bounds(golden: Golden, features: NDArray[np.float32], scorer: Scorer) -> NDArray[np.float64]:
-    """Return how far the distances of an older bundle lie outside of what they may be, float64 [some patches].
-
-    They are those to the nearest entries, or to the ones that the graph finds.
-    """
-    stored = golden.distances[::_EVERY].astype(np.float64)
-    bounds = scorer.whole(features).distance[::_EVERY]
-    nearest = exact(scorer, features[::_EVERY]).distance
-    return np.asarray(np.abs(stored - np.clip(stored, nearest, np.maximum(nearest, bounds))))

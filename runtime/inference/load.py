@@ -6,22 +6,20 @@ import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from edge_config.bundle import arrays, hnsw_header
 from edge_config.bundle import files as bundles
-from edge_config.bundle import hnsw_header
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Scoring, Tolerance
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
 from runtime.frame import Grid, Image
-from runtime.inference.golden_frames import NOT_GOLDEN, Golden, compare, read_golden
+from runtime.inference.golden_frames import Golden, compare, read_golden, read_scene_reference
 from runtime.inference.providers import PassedOver, starting
-from runtime.inference.untrusted_arrays import read_archive, read_array
-from runtime.scene.thumbnail import SMALLEST_SIDE, Thumbnail
+from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.score import ScoreFrame
@@ -32,8 +30,6 @@ from runtime.search.history import History
 from runtime.search.lazy import LazySearch
 from runtime.search.pruned import PrunedSearch
 from runtime.security.trust import read
-
-K = TypeVar("K", bound=np.generic)
 
 HASTY_EF = 8
 """Candidate list of the graph where only bounds are wanted. Measured on three scenes: 7 patches in a frame go on
@@ -176,31 +172,20 @@ def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
     return [one.frame for one in _golden(bundle, grid)]
 
 
-def scene_reference(bundle: Bundle) -> Thumbnail | None:
-    """Return the thumbnail that the camera's place is told from; None in a bundle that was made before there was one.
+def scene_reference(bundle: Bundle) -> Thumbnail:
+    """Return the thumbnail that the camera's place is told from.
 
     Raises:
         BundleShapeMismatch: it is no thumbnail.
     """
-    path = bundle.file(bundles.GOLDEN)
-    try:
-        found: Thumbnail | None = read_archive(path, "scene_reference").get("scene_reference")
-    except NOT_GOLDEN as error:
-        raise BundleShapeMismatch(f"not golden frames ({error})", where=str(path)) from error
-    if found is not None and (found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < SMALLEST_SIDE):  # noqa: PLR2004 - rows, columns
-        raise BundleShapeMismatch(f"scene_reference {found.dtype} {found.shape} is no thumbnail", where=str(path))
-    return found
+    return read_scene_reference(bundle.file(bundles.GOLDEN))
 
 
 def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed, *, rebuild_index: bool) -> Scorer:
     manifest = bundle.manifest
     scene_reference(bundle)  # a bad one is said now, not when a camera is opened
-    size, dimension = manifest.coreset.size, manifest.features.dimension
     grid = Grid(manifest.features.map_hw, manifest.features.stride)
-    bank = _array(bundle, bundles.BANK, (size, dimension), np.float32)
-    neighbours = _array(bundle, bundles.NEIGHBOURS, (size, manifest.scoring.b), np.int32)
-    if neighbours.min() < 0 or neighbours.max() >= size:
-        raise BundleShapeMismatch("names entries that the bank does not have", where=bundles.NEIGHBOURS)
+    bank, neighbours = _bank(bundle), _neighbours(bundle)
     if grid.hw != manifest.features.grid_hw:
         raise BundleShapeMismatch(
             f"grid {manifest.features.grid_hw} is not that of map and stride, {grid.hw}",
@@ -209,7 +194,7 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed,
     spec = manifest.preprocessing
     if any(crop > resize for crop, resize in zip(spec.crop_hw, spec.resize_hw, strict=True)):
         raise BundleShapeMismatch("crops more than it resizes to", where=str(bundle.file(bundles.MANIFEST)))
-    wanted = (1, *spec.crop_hw, 3), (grid.hw[0] * grid.hw[1], dimension)
+    wanted = (1, *spec.crop_hw, 3), (grid.hw[0] * grid.hw[1], manifest.features.dimension)
     if (embed.input_shape, embed.output_shape) != wanted:
         raise BundleShapeMismatch(
             f"graph {embed.input_shape} -> {embed.output_shape}, the manifest says {wanted[0]} -> {wanted[1]}",
@@ -265,14 +250,27 @@ def assemble(
     )
 
 
-def _array(bundle: Bundle, name: str, shape: tuple[int, ...], kind: type[K]) -> NDArray[K]:
-    try:
-        array: NDArray[K] = read_array(bundle.file(name))
-    except ValueError as error:
-        raise BundleShapeMismatch(f"not an array ({error})", where=str(bundle.file(name))) from error
+def _bank(bundle: Bundle) -> NDArray[np.float32]:
+    shape = bundle.manifest.coreset.size, bundle.manifest.features.dimension
+    bank: NDArray[np.float32] = _array(bundle.file(bundles.BANK), "bank", shape, np.float32)
+    if not np.isfinite((bank.min(), bank.max())).all():  # of which there would be a mask as large as a quarter of it
+        raise BundleShapeMismatch("holds what is no number", where=str(bundle.file(bundles.BANK)))
+    return bank
+
+
+def _neighbours(bundle: Bundle) -> NDArray[np.int32]:
+    size, path = bundle.manifest.coreset.size, bundle.file(bundles.NEIGHBOURS)
+    neighbours: NDArray[np.int32] = _array(path, "neighbours", (size, bundle.manifest.scoring.b), np.int32)
+    if neighbours.min() < 0 or neighbours.max() >= size:
+        raise BundleShapeMismatch("names entries that the bank does not have", where=str(path))
+    return neighbours
+
+
+def _array(path: Path, name: str, shape: tuple[int, ...], kind: DTypeLike) -> arrays.Array:
+    array = arrays.read(path, name)[name]
     if array.shape != shape or array.dtype != kind:
         raise BundleShapeMismatch(
-            f"{array.dtype} {array.shape}, the manifest says {np.dtype(kind)} {shape}", where=str(bundle.file(name))
+            f"{array.dtype} {array.shape}, the manifest says {np.dtype(kind)} {shape}", where=str(path)
         )
     return array
 
@@ -287,12 +285,12 @@ def _check_golden(bundle: Bundle, scorer: Scorer) -> GoldenCheck:
             remedy=f"it has {', '.join(tolerances) or 'none'}",
         )
     golden = _golden(bundle, scorer.grid)
-    found = compare(golden, scorer, bundle.manifest.scoring, bundle.manifest.coreset.size)
+    found = compare(golden, scorer, bundle.manifest.scoring)
     return GoldenCheck(provider, len(golden), found.scores, found.distances_mean, tolerances[provider])
 
 
 def _golden(bundle: Bundle, grid: Grid) -> list[Golden]:
-    return read_golden(bundle.file(bundles.GOLDEN), grid.hw[0] * grid.hw[1])
+    return read_golden(bundle.file(bundles.GOLDEN), grid.hw[0] * grid.hw[1], bundle.manifest.coreset.size)
 
 
 def _other_versions(made: Mapping[str, str]) -> str:

@@ -252,7 +252,7 @@ class Service:
         served_by = scorer.provider, scorer.passed_over
         promised = calibration.threshold, calibration.promised_alpha
         depth = bundle.manifest.preprocessing.depth
-        info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper, depth=depth)
+        info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper_alpha, depth=depth)
         buffers = shared.buffers if shared else _make_buffers(bundle)
         self._check_views(cameras := list(cameras), bundle, scorer)
         stages = {

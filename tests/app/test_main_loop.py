@@ -210,7 +210,7 @@ def test_end_is_said_of_each_recording_by_itself(make: Make) -> None:
 
 def test_bundle_that_is_refused_at_the_start_ends_it(make: Make) -> None:
     """The engine's error comes out of `run` as it is."""
-    error = BundleFileHash("its content has changed", where="bank.npy")
+    error = BundleFileHash("its content has changed", where="bank.safetensors")
     loop = make({"top": Feed(live=True)})
     with pytest.raises(BundleFileHash) as raised:
         loop.run(EngineRefused(error))

@@ -302,12 +302,12 @@ def run_and_fail(*options: object) -> tuple[int, str]:
 def test_bad_bundle_is_65(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
     """A bundle with a byte changed ends the run with 65 and names the file."""
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bad.bundle"))
-    data = bytearray((bundle / "bank.npy").read_bytes())
+    data = bytearray((bundle / "bank.safetensors").read_bytes())
     data[200] ^= 1
-    (bundle / "bank.npy").write_bytes(data)
+    (bundle / "bank.safetensors").write_bytes(data)
     code, line = run_and_fail("--bundle", bundle, "--source", tmp_path, "--bind", endpoint)
     assert code == 65
-    assert "bank.npy" in line
+    assert "bank.safetensors" in line
 
 
 @pytest.mark.parametrize("source", ["/no/such/clip.mp4", "gopher://user:secret@127.0.0.1:9/x"])

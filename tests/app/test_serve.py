@@ -291,11 +291,11 @@ def test_damaged_bundle_is_refused_and_the_old_one_goes_on(run: Run, camera: Net
         shutil.copytree(good, folder, dirs_exist_ok=True)
         flip_a_bit(folder)
     refused = runtime.logged("bundle refused")
-    assert "bank.npy" in refused["problem"]
+    assert "bank.safetensors" in refused["problem"]
     assert refused["old_one_goes_on"] is True
     answer = runtime.ask(request="reload")
     assert answer["ok"] is False
-    assert "bank.npy" in answer["error"]
+    assert "bank.safetensors" in answer["error"]
     status = runtime.ask(request="status")["reply"]["cameras"]["top"]
     assert (status["state"], status["bundle"]) == ("live", old)
     heard += runtime.until(lambda m: isinstance(m, ScoreMessage) and m.frame_id >= status["frames"])
@@ -316,7 +316,7 @@ def test_camera_that_has_no_bundle_any_more_fails_until_there_is_one(run: Run, c
     os.kill(runtime.child("runtime.inference.worker"), signal.SIGKILL)
     runtime.until_state("stalled")
     failed = runtime.until_state("failed")
-    assert "bank.npy" in failed[-1].reason
+    assert "bank.safetensors" in failed[-1].reason
     runtime.logged("running")  # again, as far as it can
     new = put(runtime.bundle, good)
     outage = runtime.until_state("live")

@@ -153,5 +153,5 @@ def test_a_fit_through_a_file_gives_the_same_bundle(tmp_path: Path, monkeypatch:
     into_a_file(monkeypatch)
     assert call_export("fit", *small_options(tmp_path, out[1])).code == 0
     assert {entry.name for entry in tmp_path.iterdir()} == before | {out[1].name}
-    for name in ("bank.npy", "neighbours.npy", "index.hnsw"):
+    for name in ("bank.safetensors", "neighbours.safetensors", "index.hnsw"):
         assert (out[0] / name).read_bytes() == (out[1] / name).read_bytes()

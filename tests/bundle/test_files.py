@@ -14,15 +14,17 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from safetensors.numpy import load_file
 
 import runtime.inference.load
 from edge_config import errors
+from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
-from edge_config.bundle import manifest as manifests
 from export.bank.index import build_index
 from runtime.frame import Image
-from runtime.inference.load import load, scene_reference
+from runtime.inference.load import load
 from runtime.scoring.preprocess import Preprocess
+from tests.support.forge import edit_arrays, edit_golden, edit_manifest, flip, reseal, safetensors_of
 from tests.support.processes import DEVICE, call
 from tests.support.small import call_device, call_export, small_options
 from tests.support.tiny import tiny_bank, write_manifest
@@ -37,21 +39,6 @@ def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_bundle, tmp_path / "copy.bundle"))
 
 
-def edit_manifest(bundle: Path, change: Callable[[dict], None]) -> None:
-    """Change the manifest and make its own hash right again, as the format says."""
-    tree = json.loads((bundle / "manifest.json").read_text())
-    change(tree)
-    text = json.dumps({**tree, "manifest_sha256": "0" * 64})
-    own = hashlib.sha256(text.encode()).hexdigest()
-    (bundle / "manifest.json").write_text(text.replace("0" * 64, own, 1))
-
-
-def flip_byte(path: Path, at: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1
-    path.write_bytes(data)
-
-
 def test_whole_bundle_is_read(tiny_bundle: Path) -> None:
     """A whole bundle is read, and its id is the sha256 of its manifest."""
     bundle, _ = load(tiny_bundle)
@@ -61,7 +48,7 @@ def test_whole_bundle_is_read(tiny_bundle: Path) -> None:
 @pytest.mark.parametrize("name", bundles.PARTS)
 def test_changed_byte_is_found(copy: Path, name: str) -> None:
     """One changed bit in any file is found before the file is parsed."""
-    flip_byte(copy / name, -1)
+    flip(copy / name)
     with pytest.raises(errors.BundleFileHash, match=name):
         bundles.read(copy)
 
@@ -113,16 +100,16 @@ def test_absent_bundle_is_said() -> None:
         bundles.read("/nowhere/at.bundle")
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
+@pytest.mark.parametrize("version", [0, 1, 2, 4, "3", None])
 def test_other_version_is_refused(copy: Path, version: object) -> None:
-    """A bundle of another format version is refused as such."""
+    """A bundle of another format version is refused as such, and the line says what to do."""
     edit_manifest(copy, lambda tree: tree.update(format_version=version))
-    with pytest.raises(errors.BundleVersionUnknown):
+    with pytest.raises(errors.BundleVersionUnknown, match="fit again"):
         bundles.read(copy)
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 2}', b" " * (2 << 20)]
+    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 3}', b" " * (2 << 20)]
 )
 def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
     """A manifest that is not what the format says is refused, whatever it is."""
@@ -136,9 +123,9 @@ def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
     [
         lambda tree: tree.update(surprise=1),
         lambda tree: tree["scoring"].update(mode="best"),
-        lambda tree: tree["files"].pop("bank.npy"),
-        lambda tree: tree["files"].update({"../../etc/passwd": tree["files"]["bank.npy"]}),
-        lambda tree: tree["files"]["bank.npy"].update(sha256="no hash"),
+        lambda tree: tree["files"].pop("bank.safetensors"),
+        lambda tree: tree["files"].update({"../../etc/passwd": tree["files"]["bank.safetensors"]}),
+        lambda tree: tree["files"]["bank.safetensors"].update(sha256="no hash"),
         lambda tree: tree["coreset"].update(size=-1),
         lambda tree: tree["calibration"].update(threshold="high"),
         lambda tree: tree["index"].update(ef=10**30),
@@ -160,24 +147,27 @@ def test_manifest_with_other_content_is_refused(copy: Path, change: Callable[[di
 
 
 @pytest.mark.parametrize(
-    ("name", "array"),
+    ("name", "found"),
     [
-        (bundles.BANK, tiny_bank()[:, :2]),
-        (bundles.BANK, tiny_bank().astype(np.float64)),
-        (bundles.NEIGHBOURS, np.zeros((len(tiny_bank()), 2), np.int32)),
-        (bundles.NEIGHBOURS, np.full((len(tiny_bank()), 5), len(tiny_bank()), np.int32)),
+        (bundles.BANK, {"bank": tiny_bank()[:, :2]}),
+        (bundles.BANK, {"bank": tiny_bank().astype(np.float64)}),
+        (bundles.BANK, {"bank": tiny_bank() * np.float32("nan")}),
+        (bundles.BANK, {"bank": tiny_bank() * np.float32("-inf")}),
+        (bundles.BANK, {"Bank": tiny_bank()}),
+        (bundles.NEIGHBOURS, {"neighbours": np.zeros((len(tiny_bank()), 2), np.int32)}),
+        (bundles.NEIGHBOURS, {"neighbours": np.full((len(tiny_bank()), 5), len(tiny_bank()), np.int32)}),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(copy: Path, name: str, array: np.ndarray) -> None:
-    """Whole files of other shapes, or that name entries beyond the bank, are refused."""
-    np.save(copy / name, array)
+def test_arrays_that_do_not_fit_are_refused(copy: Path, name: str, found: dict[str, np.ndarray]) -> None:
+    """Whole files of other shapes, of what is no number, or that name entries beyond the bank, are refused."""
+    arrays.write(copy / name, **found)
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleShapeMismatch, match=name):
         load(copy)
 
 
 @pytest.mark.parametrize("name", [bundles.BANK, bundles.NEIGHBOURS, bundles.GOLDEN])
-@pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY\x01\x00", b"PK\x03\x04"])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY\x01\x00", b"PK\x03\x04", safetensors_of(b"{}")])
 def test_file_of_another_kind_is_refused(copy: Path, name: str, content: bytes) -> None:
     """A listed file that is no array, or no golden frames, is refused."""
     (copy / name).write_bytes(content)
@@ -186,31 +176,51 @@ def test_file_of_another_kind_is_refused(copy: Path, name: str, content: bytes) 
         load(copy)
 
 
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+
+
 @pytest.mark.parametrize(
-    "arrays",
+    "changed",
     [
-        {},
         {"scores": np.zeros(0)},
         {"scores": np.ones(1)},
-        {"scores": np.ones(1), "frame_0": np.zeros((4, 4), np.uint8)},
-        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.float32)},
-        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8)},
-        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.ones((1, 63), np.float32)},
-        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.ones((2, 64), np.float32)},
-        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.ones((1, 64))},
-        {"scores": np.ones(1), "frame_0": np.zeros((4, 4, 3), np.uint8), "distances": np.float32(1)},
+        {"scores": np.ones(2, np.float32)},
+        {"frame_0": np.zeros((4, 4), np.uint8)},
+        {"frame_0": np.zeros((4, 4, 3), np.float32)},
+        {"frame_0": np.zeros((0, 4, 3), np.uint8)},
+        {"frame_2": PICTURE},
+        {"frame_3": PICTURE},
+        {"more": PICTURE},
+        {"distances": np.ones((2, 63), np.float32)},
+        {"distances": np.ones((1, 64), np.float32)},
+        {"distances": np.ones((2, 64))},
+        {"distances": np.array(1, np.float32)},
+        {"decided": np.zeros((2, 2), np.int32)},
+        {"decided": np.zeros((2, 3), np.int64)},
+        {"decided": np.full((2, 2), 64)},
+        {"decided": np.array([[0, len(tiny_bank())], [0, 0]])},
     ],
 )
-def test_golden_frames_must_be_pictures(copy: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Golden frames that are missing or no pictures, or without a distance for each patch, are refused."""
-    np.savez(copy / bundles.GOLDEN, **arrays)
+def test_golden_frames_must_be_pictures(copy: Path, changed: dict[str, np.ndarray]) -> None:
+    """Golden frames that are no pictures, or without a distance for each patch and what decided, are refused."""
+    edit_arrays(copy / bundles.GOLDEN, lambda found: {**found, **changed})
+    write_manifest(copy, len(tiny_bank()))
+    with pytest.raises(errors.BundleShapeMismatch, match="golden"):
+        load(copy)
+
+
+@pytest.mark.parametrize("name", ["frame_0", "frame_1", "scores", "distances", "decided", "scene_reference"])
+def test_golden_frames_must_be_whole(copy: Path, name: str) -> None:
+    """Golden frames of which one array is missing are refused."""
+    edit_arrays(copy / bundles.GOLDEN, lambda found: {key: it for key, it in found.items() if key != name})
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleShapeMismatch, match="golden"):
         load(copy)
 
 
 @pytest.mark.parametrize(
-    "reference", [np.zeros((90, 160, 3), np.uint8), np.zeros((90, 160)), np.zeros((8, 160), np.uint8), np.uint8(7)]
+    "reference",
+    [np.zeros((90, 160, 3), np.uint8), np.zeros((90, 160)), np.zeros((8, 160), np.uint8), np.array(7, np.uint8)],
 )
 def test_scene_reference_must_be_a_thumbnail(copy: Path, reference: np.ndarray) -> None:
     """A reference of the scene that is no small grey picture is refused."""
@@ -218,17 +228,6 @@ def test_scene_reference_must_be_a_thumbnail(copy: Path, reference: np.ndarray) 
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleShapeMismatch, match="scene_reference"):
         load(copy)
-
-
-def test_bundle_without_a_scene_is_served(copy: Path) -> None:
-    """A bundle from before there was a scene is served, and has no reference."""
-    with np.load(copy / bundles.GOLDEN) as golden:
-        arrays = {name: array for name, array in golden.items() if name != "scene_reference"}
-    np.savez(copy / bundles.GOLDEN, **arrays)
-    write_manifest(copy, len(tiny_bank()))
-    bundle, _ = load(copy)
-    assert bundle.manifest.scene is None
-    assert scene_reference(bundle) is None
 
 
 def test_map_and_stride_that_give_another_grid_are_refused(copy: Path) -> None:
@@ -247,7 +246,8 @@ def test_crop_larger_than_the_picture_is_refused(copy: Path) -> None:
 
 def test_pickled_array_is_never_loaded(copy: Path) -> None:
     """An array that would run code when loaded is refused."""
-    np.save(copy / bundles.BANK, np.array([print], dtype=object), allow_pickle=True)
+    with (copy / bundles.BANK).open("wb") as stream:
+        np.save(stream, np.array([print], dtype=object), allow_pickle=True)
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleShapeMismatch):
         load(copy)
@@ -271,10 +271,7 @@ def test_graph_that_is_none_is_refused(copy: Path) -> None:
 
 def test_other_golden_scores_are_refused(copy: Path) -> None:
     """A machine that computes other scores than the exporter must not serve."""
-    with np.load(copy / bundles.GOLDEN) as golden:
-        arrays = dict(golden)
-    arrays["scores"] = arrays["scores"] * 1.01
-    np.savez(copy / bundles.GOLDEN, **arrays)
+    edit_golden(copy, "scores", lambda scores: scores * 1.01)
     write_manifest(copy, len(tiny_bank()))
     with pytest.raises(errors.BundleParity, match="golden frames differ on this machine"):
         load(copy)
@@ -293,6 +290,7 @@ def test_existing_target_is_kept(tmp_path: Path) -> None:
     target = tmp_path / "old.bundle"
     target.mkdir()
     (target / bundles.BANK).write_text("old")
+    (target / "bank.npy").write_text("of format 2")
     with pytest.raises(errors.TargetExists), bundles.staging(target):
         pass
     with pytest.raises(ZeroDivisionError), bundles.staging(target, force=True):
@@ -330,13 +328,6 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "sealed.bundle"
 
 
-def reseal(bundle: Path, **changed: object) -> None:
-    """Write the manifest for the files that are there now, its hashes right."""
-    manifest = manifests.decode((bundle / bundles.MANIFEST).read_bytes(), "test")
-    changed = {"files": bundles.file_table(bundle), **changed}
-    (bundle / bundles.MANIFEST).write_bytes(manifests.encode(msgspec.structs.replace(manifest, **changed)))
-
-
 def edit_graph(bundle: Path, change: Callable[[onnx.GraphProto], None]) -> None:
     model = onnx.load(bundle / bundles.MODEL)
     change(model.graph)
@@ -360,13 +351,7 @@ def shift_mean(graph: onnx.GraphProto) -> None:
 
 def swap_index(bundle: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
     """Put the index of another bank of the same size in place."""
-    build_index(change(np.load(bundle / bundles.BANK))).save_index(str(bundle / bundles.INDEX))
-
-
-def edit_golden(bundle: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    with np.load(bundle / bundles.GOLDEN) as golden:
-        arrays = dict(golden)
-    np.savez(bundle / bundles.GOLDEN, **{**arrays, name: change(arrays[name])})
+    build_index(change(load_file(bundle / bundles.BANK)["bank"])).save_index(str(bundle / bundles.INDEX))
 
 
 def crop_elsewhere(bundle: Path) -> None:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from scipy import stats
 
-from edge_config.bundle import files as bundles
-from edge_config.bundle import manifest as manifests
-from edge_config.bundle.manifest import Calibration
-from edge_config.bundle.promise import bound, in_words, rank_of
+from edge_config.bundle.promise import bound, in_words
 from export.calibrate import calibrate
 from export.report import promise
 from tests.support.small import call_device
@@ -47,32 +43,14 @@ def test_the_bound_holds_for_95_in_100_calibrations(n: int, alpha: float) -> Non
     """Of many calibrations on uniform scores 95 % have a true false-alarm rate below the bound: no more, no fewer."""
     draws = np.sort(np.random.default_rng(n).random((DRAWS, n)), axis=1)
     found = calibrate(draws[0], alpha)
-    rank = rank_of(n, found.promised_alpha)
+    rank = round((1 - found.promised_alpha) * (n + 1))
     rates = 1 - draws[:, rank - 1]
-    assert found.upper_alpha is not None
     share = (rates <= found.upper_alpha).mean()
     assert share == pytest.approx(0.95, abs=SIGMAS * np.sqrt(0.95 * 0.05 / DRAWS))
 
 
-@pytest.mark.parametrize("n", [1, 7, 100, 399, 12345])
-def test_rank_comes_back_from_the_rate(n: int) -> None:
-    """The rank of every threshold can be told from n and the rate that it promises on average."""
-    for rank in {1, n // 3, n // 2, n - 1, n} & set(range(1, n + 1)):
-        assert rank_of(n, 1 - rank / (n + 1)) == rank
-
-
-def test_manifests_without_the_bound_are_read_and_have_it(tiny_bundle: Path) -> None:
-    """A manifest that was written before there was a bound is read, and gives the same one as a new one."""
-    manifest = bundles.read(tiny_bundle).manifest
-    tree = json.loads(manifests.encode(manifest))
-    del tree["calibration"]["upper_alpha"]
-    old = msgspec.convert(tree["calibration"], Calibration)
-    assert old.upper_alpha is None
-    assert old.upper == pytest.approx(stats.beta.ppf(0.95, 1, 99), rel=RELATIVE)
-
-
 def test_check_and_info_say_both(tiny_bundle: Path) -> None:
-    """`check` and `bundle info` show the rate on average and the one with confidence, of old bundles too."""
+    """`check` and `bundle info` show the rate on average and the one with confidence."""
     upper = 1 - 0.05 ** (1 / 99)
     assert in_words(0.01, upper) in call_device("check", tiny_bundle).out
     said = json.loads(call_device("check", tiny_bundle, "--json").out)

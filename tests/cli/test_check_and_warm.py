@@ -47,7 +47,7 @@ def test_check_in_json_is_one_object(tiny_bundle: Path, tmp_path: Path) -> None:
 def test_what_is_wrong_decides_the_exit_code(tiny_bundle: Path, tmp_path: Path, verb: str) -> None:
     """Wrong settings give 78, a bad bundle 65, no argument or two 2, no provider 69; each says so in a line."""
     broken = shutil.copytree(tiny_bundle, tmp_path / "broken.bundle")
-    (broken / "bank.npy").write_bytes(b"no bank")
+    (broken / "bank.safetensors").write_bytes(b"no bank")
     camera = "cameras: {a: {source: 0}}\n"
     texts = {
         78: f"bundle: {tiny_bundle}\ncameras: {{a: {{source: 0, colour: 1}}}}\n",

@@ -58,7 +58,7 @@ def test_object_is_for_machines(tiny_bundle: Path) -> None:
         ("bundle: {whole}\ncameras: {{a: {{source: {clip}}}}}\n", 0, "clip.png opens: 64 x 48 pixels"),
         ("bundle: {whole}\ncameras: {{a: {{source: 87}}}}\n", 69, "87 is not there"),
         ("bundle: {whole}\ncameras: {{a: {{source: 'gst:x ! appsink'}}}}\n", 69, "not csi:// and gst: (GSTREAMER)"),
-        ("bundle: {broken}\ncameras: {{a: {{source: {clip}}}}}\n", 65, "bank.npy: 7 bytes instead of"),
+        ("bundle: {broken}\ncameras: {{a: {{source: {clip}}}}}\n", 65, "bank.safetensors: 7 bytes instead of"),
         ("bundle: {whole}\ncameras: {{a: {{source: 87, colour: 1}}}}\n", 78, "unknown key `cameras.a.colour`"),
         ("bundle: {whole}\ncameras: {{a: {{source: 87}}}}\nclips: {{folder: {clip}}}\n", 69, "cannot be written"),
     ],
@@ -66,7 +66,7 @@ def test_object_is_for_machines(tiny_bundle: Path) -> None:
 def test_worst_finding_is_the_exit_code(tiny_bundle: Path, tmp_path: Path, text: str, code: int, said: str) -> None:
     """Settings that are wrong give 78, a bad bundle 65, a camera or a back end that is not there 69."""
     broken = shutil.copytree(tiny_bundle, tmp_path / "broken.bundle")
-    (broken / "bank.npy").write_bytes(b"no bank")
+    (broken / "bank.safetensors").write_bytes(b"no bank")
     clip = tmp_path / "clip.png"
     cv2.imwrite(str(clip), normal_picture(1))
     filled = text.format(whole=tiny_bundle, broken=broken, clip=clip)

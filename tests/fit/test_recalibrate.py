@@ -176,6 +176,6 @@ def test_bundle_that_must_not_be_served_is_not_recalibrated(tiny_bundle: Path, p
     data.tofile(source / bundles.BANK)
     done = call_export("recalibrate", source, "--images", pictures, "--out", tmp_path / "new.bundle")
     assert done.code == 65
-    assert "bank.npy" in done.err
+    assert "bank.safetensors" in done.err
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "new.bundle").exists()

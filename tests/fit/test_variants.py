@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 from torch.nn.functional import adaptive_avg_pool1d
 
 from export.network.load_backbone import load_backbone
@@ -55,7 +56,7 @@ def test_manifest_says_every_option(other: Path) -> None:
     """`bundle info` shows all that was chosen, and `check` serves the bundle."""
     assert call_device("check", other).code == 0
     shown = json.loads(call_device("bundle", "info", other).out)
-    assert shown["format_version"] == 2
+    assert shown["format_version"] == 3
     features = shown["features"]
     assert {key: features[key] for key in ("backbone", "layers", "aggregation", "layer_dim", "target_dim")} == {
         "backbone": DEFAULT,
@@ -106,7 +107,7 @@ def test_score_is_that_of_the_method(other: Path) -> None:
     wanted = by_hand(picture)
     found = scorer.embed(scorer.preprocess(large))
     assert (np.linalg.norm(found - wanted, axis=1) <= SAME_FEATURES * np.linalg.norm(wanted, axis=1)).all()
-    distances = reference.distances(wanted, np.load(other / "bank.npy")).min(axis=1)
+    distances = reference.distances(wanted, load_file(other / "bank.safetensors")["bank"]).min(axis=1)
     score = scorer(large)
     assert score.value == pytest.approx(np.sort(distances)[-K:].mean(), rel=SAME_SCORE)
     assert score.patch == np.argmax(distances)

@@ -13,8 +13,7 @@ import export.bank.index
 import export.fit
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleParity
-from runtime.inference.load import load, load_and_check
-from tests.support.forge import reseal
+from runtime.inference.load import load_and_check
 from tests.support.small import LAYERS, Done, call_export, colour_picture, small_network
 
 COUNT, SEEDS = 12, 5
@@ -81,14 +80,3 @@ def test_a_refusal_at_sealing_does_not_blame_the_machine(
     assert "report it" in done.err
     assert "version" not in done.err
     assert not (tmp_path / "x.bundle").exists()
-
-
-def test_a_bundle_of_before_still_loads(workshop: Path, tmp_path: Path) -> None:
-    """A bundle whose golden frames do not say what decided is taken as ever."""
-    assert fit(workshop, tmp_path / "x.bundle").code == 0
-    path = tmp_path / "x.bundle" / bundles.GOLDEN
-    with np.load(path) as golden:
-        arrays = {name: array for name, array in golden.items() if name != "decided"}
-    np.savez_compressed(path, allow_pickle=False, **arrays)
-    reseal(tmp_path / "x.bundle")
-    load(tmp_path / "x.bundle", 1)

@@ -24,6 +24,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
@@ -43,6 +44,7 @@ from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
 from tests.support.fakes.senseless import ANSWERS
 from tests.support.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Finding, marked
+from tests.support.forge import edit_golden, reseal
 from tests.support.processes import ENOUGH_S
 from tests.support.tiny import GRID, HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
 
@@ -535,13 +537,8 @@ def absent(bundle: Path) -> None:
 
 def other_golden(bundle: Path) -> None:
     """Golden frames that this machine scores otherwise, in a bundle that is whole."""
-    with np.load(bundle / bundles.GOLDEN) as golden:
-        arrays = dict(golden)
-    arrays["scores"] = arrays["scores"] * 2
-    np.savez(bundle / bundles.GOLDEN, **arrays)
-    manifest = manifests.decode((bundle / bundles.MANIFEST).read_bytes(), where="")
-    changed = msgspec.structs.replace(manifest, files=bundles.file_table(bundle))
-    (bundle / bundles.MANIFEST).write_bytes(manifests.encode(changed))
+    edit_golden(bundle, "scores", lambda scores: scores * 2)
+    reseal(bundle)
 
 
 @pytest.mark.parametrize("spoil", [truncated, flipped, absent, other_golden])
@@ -847,7 +844,7 @@ def test_what_is_not_judged_is_in_no_box_and_no_map(tiny_bundle: Path, scorer: S
             if part.name == "heat_map"
         )
         features = scorer.embed(scorer.preprocess(strange_picture(3)))
-        distances = ExactSearch(np.load(tiny_bundle / bundles.BANK))(features).distance.reshape(GRID)
+        distances = ExactSearch(load_file(tiny_bundle / bundles.BANK)["bank"])(features).distance.reshape(GRID)
         distances[:, 6:] = 0
         np.testing.assert_allclose(heat, distances, atol=distances.max() / 65535)
         assert not heat[:, 6:].any()

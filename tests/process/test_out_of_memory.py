@@ -125,7 +125,7 @@ def test_reason_names_limit_and_remedy(tmp_path: Path) -> None:
     assert "for want of memory: the limit of its control group is 160 MiB, it had 121 MiB of that" in reason
     assert "some 240 MiB for all of patchedge should be enough: raise the limit (MemoryMax= of systemd" in reason
     (tmp_path / "x.bundle").mkdir()
-    write(tmp_path, "x.bundle/bank.npy", "0" * 25 * MIB)
+    write(tmp_path, "x.bundle/bank.safetensors", "0" * 25 * MIB)
     assert "some 368 MiB" in child.killed_for_memory((str(tmp_path / "x.bundle"),) * 2, cameras=3)
     (tmp_path / "cgroup/app/edge/memory.max").unlink()
     write(tmp_path, "proc/meminfo", f"MemTotal: {512 << 10} kB")

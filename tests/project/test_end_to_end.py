@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from skimage import data
 
 from runtime.camera.image_files import read_picture
@@ -54,7 +55,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_fit_is_deterministic(workshop: Path) -> None:
     """Two fits of the same pictures and seed give the same graph, bank, neighbours and index, byte for byte."""
-    for name in ("model.onnx", "bank.npy", "neighbours.npy", "index.hnsw"):
+    for name in ("model.onnx", "bank.safetensors", "neighbours.safetensors", "index.hnsw"):
         assert (workshop / "one.bundle" / name).read_bytes() == (workshop / "two.bundle" / name).read_bytes()
 
 
@@ -79,7 +80,7 @@ def test_bundle_verifies_and_shows_its_manifest(workshop: Path) -> None:
     """`bundle verify` accepts the bundle, and `bundle info` prints its manifest."""
     assert call(*DEVICE, "bundle", "verify", workshop / "one.bundle").returncode == 0
     shown = json.loads(call(*DEVICE, "bundle", "info", workshop / "one.bundle").stdout)
-    assert shown["format_version"] == 2
+    assert shown["format_version"] == 3
     assert shown["features"]["dimension"] == 24 + 40 + 112
     assert shown["features"]["stride"] == 2
     assert shown["features"]["map_hw"] == [24, 24]
@@ -96,16 +97,16 @@ def test_bundle_verifies_and_shows_its_manifest(workshop: Path) -> None:
 
 def test_golden_frames_hold_what_sealing_saw(workshop: Path) -> None:
     """Golden frames come with their scores and a distance for each patch, and `check` finds them again here."""
-    with np.load(workshop / "one.bundle" / "golden.npz") as golden:
-        assert sorted(golden) == [
-            "decided",
-            "distances",
-            *(f"frame_{number}" for number in range(4)),
-            "scene_reference",
-            "scores",
-        ]
-        assert golden["distances"].shape == (4, 12 * 12)
-        assert golden["distances"].dtype == np.float32
+    golden = load_file(workshop / "one.bundle" / "golden.safetensors")
+    assert sorted(golden) == [
+        "decided",
+        "distances",
+        *(f"frame_{number}" for number in range(4)),
+        "scene_reference",
+        "scores",
+    ]
+    assert golden["distances"].shape == (4, 12 * 12)
+    assert golden["distances"].dtype == np.float32
     done = call(*DEVICE, "check", workshop / "one.bundle", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["scores"] < SAME_SCORE

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
+from safetensors.numpy import load_file
 from scipy import ndimage
 
 from edge_config.wire.messages import MAX_BOXES
@@ -38,7 +39,7 @@ def scorer(tiny_bundle: Path) -> Scorer:
 @pytest.fixture(scope="module")
 def bank(tiny_bundle: Path) -> np.ndarray:
     """Return its bank."""
-    return np.load(tiny_bundle / "bank.npy")
+    return load_file(tiny_bundle / "bank.safetensors")["bank"]
 
 
 def regions_of(over: np.ndarray) -> list[set[tuple[int, int]]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from edge_config.settings.sections import SearchKind
 from runtime.frame import Grid, Image, Tier
@@ -44,7 +45,7 @@ def lazy(tiny_bundle: Path) -> Scorer:
 @pytest.fixture
 def bank(tiny_bundle: Path) -> np.ndarray:
     """Return the memory bank."""
-    return np.load(tiny_bundle / "bank.npy")
+    return load_file(tiny_bundle / "bank.safetensors")["bank"]
 
 
 def run_of_pictures() -> list[Image]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import struct
 import tarfile
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from nacl.signing import SigningKey
+from safetensors.numpy import load_file
 
+from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle import signature as signatures
@@ -86,10 +88,16 @@ def _header(info: tarfile.TarInfo) -> bytes:
     return bytes(header)
 
 
-def zip_of(**contents: bytes) -> bytes:
-    """Make a compressed archive."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in contents.items():
-            archive.writestr(f"{name}.npy", content)
-    return buffer.getvalue()
+def edit_arrays(path: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> None:
+    """Change the arrays of a file of a bundle."""
+    arrays.write(path, **change(load_file(path)))
+
+
+def edit_golden(bundle: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Change one of the arrays of the golden frames."""
+    edit_arrays(bundle / bundles.GOLDEN, lambda found: {**found, name: change(found[name])})
+
+
+def safetensors_of(header: bytes, data: bytes = b"", *, length: int | None = None) -> bytes:
+    """Write a safetensors file whose header is what it is, and claimed to be so long."""
+    return struct.pack("<Q", len(header) if length is None else length) + header + data

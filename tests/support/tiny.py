@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.manifest import (
@@ -24,9 +25,11 @@ from edge_config.bundle.manifest import (
     Scoring,
     Tolerance,
 )
+from edge_config.bundle.promise import bound
 from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
 from export.learn_scene import learn
 from runtime.frame import Grid, Image
+from runtime.inference.golden_frames import score_golden, write_golden
 from runtime.inference.load import assemble
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
@@ -44,6 +47,7 @@ SPEC = resized((SIZE, SIZE))
 
 SCORING = Scoring(mode="paper", b=B, k=1)
 NOTHING = Difference(largest=0.0, mean=0.0)
+ANYTHING = Scene(luminance=(0.0, 255.0), sharpness=0.0, detail=0.0, shift=None)
 SAME = Comparison(features=NOTHING, distances=NOTHING, scores=NOTHING, ties=0.0)
 
 
@@ -86,22 +90,15 @@ def make_bundle(target: Path) -> Path:
     scene, reference = learn(normal_picture(seed) for seed in range(1000, 1004))
     with bundles.staging(target) as folder:
         shutil.copy(MODEL, folder / bundles.MODEL)
-        np.save(folder / bundles.BANK, bank)
-        np.save(folder / bundles.NEIGHBOURS, table)
+        arrays.write(folder / bundles.BANK, bank=bank)
+        arrays.write(folder / bundles.NEIGHBOURS, neighbours=table)
         index.save_index(str(folder / bundles.INDEX))
-        found = [scorer(image) for image in golden]
-        np.savez(
-            folder / bundles.GOLDEN,
-            scores=np.array([score.value for score in found]),
-            distances=np.array([score.distances for score in found]),
-            scene_reference=reference,
-            **{f"frame_{number}": image for number, image in enumerate(golden)},
-        )
+        write_golden(folder / bundles.GOLDEN, [score_golden(frame, scorer) for frame in golden], reference)
         write_manifest(folder, len(bank), scene)
     return target
 
 
-def write_manifest(folder: Path, size: int, scene: Scene | None = None) -> None:
+def write_manifest(folder: Path, size: int, scene: Scene = ANYTHING) -> None:
     """Write a manifest for the files that are in `folder`, whatever they are."""
     manifest = Manifest(
         format_version=manifests.FORMAT_VERSION,
@@ -125,7 +122,14 @@ def write_manifest(folder: Path, size: int, scene: Scene | None = None) -> None:
         coreset=Coreset(size=size, fraction=None, patches=size, seed=0, projection_dim=None, covering_radius=0.0),
         index=Index(space="l2", M=M, ef_construction=EF_CONSTRUCTION, ef=16, recall_at_1=1.0),
         scoring=SCORING,
-        calibration=Calibration(n=99, alpha=0.01, promised_alpha=0.01, threshold=THRESHOLD, quantiles={"0.5": 10.0}),
+        calibration=Calibration(
+            n=99,
+            alpha=0.01,
+            promised_alpha=0.01,
+            threshold=THRESHOLD,
+            quantiles={"0.5": 10.0},
+            upper_alpha=bound(99, 99),
+        ),
         parity=Parity(
             pictures=2,
             reference="none",

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 
 from edge_config.bundle import files as bundles
@@ -80,7 +81,7 @@ def _search(path: Path, pictures: list[Path]) -> str:
     """Compare the graph, and what the device makes of it, with the exact search."""
     bundle, scorer = load(path)
     manifest = bundle.manifest
-    exact = ExactSearch(np.load(bundle.file(bundles.BANK)))
+    exact = ExactSearch(load_file(bundle.file(bundles.BANK))["bank"])
     graph = GraphSearch.load(bundle.file(bundles.INDEX), dimension=manifest.features.dimension, ef=manifest.index.ef)
     recall, above, device = [], [], []
     for picture in pictures:

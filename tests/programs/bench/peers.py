@@ -31,6 +31,7 @@ os.environ.setdefault("TQDM_DISABLE", "" if sys.stderr.isatty() else "1")
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from edge_config.bundle import files as bundles
 from export.bank.coreset import select
@@ -176,7 +177,7 @@ def _frames(
     options: argparse.Namespace,
 ) -> list[dict[str, Any]]:
     """Measure the time of a frame: one row for each contender and number of threads."""
-    bank = np.load(bundle / bundles.BANK)
+    bank = load_file(bundle / bundles.BANK)["bank"]
     if len(bank) != options.entries:
         raise RuntimeError(f"{bundle} has {len(bank)} entries, not {options.entries}: run without --keep")
     files = _exports(network, weights, bank, options.work)

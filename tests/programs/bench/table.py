@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
+from edge_config.bundle.files import BANK, NEIGHBOURS
 from export.evaluation.dataset import Dataset, open_dataset
 from export.evaluation.evaluate import evaluate
 from export.evaluation.metrics import image_auroc
@@ -65,7 +67,7 @@ def measure(data: Path, name: str, row: dict[str, Any], work: Path) -> dict[str,
     report = fit(Options(images=str(images), out=str(work / "set.bundle"), force=True, **chosen))
     bundle, scorer = load(work / "set.bundle")
     scoring = bundle.manifest.scoring
-    bank, neighbours = (np.load(bundle.file(file)) for file in ("bank.npy", "neighbours.npy"))
+    bank, neighbours = load_file(bundle.file(BANK))["bank"], load_file(bundle.file(NEIGHBOURS))["neighbours"]
     by_mode = {mode: ScoreFrame(bank, neighbours, mode, scoring.k) for mode in MODES}
     scores: dict[str, list[float]] = {mode: [] for mode in MODES}
 

@@ -6,8 +6,6 @@ import contextlib
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from edge_config.bundle import files as bundles
 from edge_config.errors import PatchedgeError
 from edge_config.settings.sections import Trust
@@ -18,7 +16,7 @@ from tests.support.forge import reseal
 
 FOUND: tuple[bytes, ...] = ()
 
-_NAMES = (*bundles.PARTS, bundles.MANIFEST, bundles.SIGNATURE, "Bank.npy")
+_NAMES = (*bundles.PARTS, bundles.MANIFEST, bundles.SIGNATURE, "Bank.safetensors")
 _TRUST = Trust(keys=("ed25519:" + "0" * 64,), unsigned="allow")
 
 
@@ -42,7 +40,7 @@ def check(data: bytes) -> None:
         _read(folder)
     finally:
         (folder / name).unlink()
-        for changed in {name, bundles.MANIFEST} - {bundles.SIGNATURE, "Bank.npy"}:
+        for changed in {name, bundles.MANIFEST} - {bundles.SIGNATURE, "Bank.safetensors"}:
             shutil.copyfile(small.bundle() / changed, folder / changed)
 
 
@@ -50,7 +48,6 @@ def _read(folder: Path) -> None:
     with contextlib.suppress(PatchedgeError):
         found = read(folder, _TRUST)
         load.scene_reference(found)
-        golden_frames.read_golden(found.file(bundles.GOLDEN), 4)
-        bank = load._array(found, bundles.BANK, (small.SIZE, small.DIMENSION), np.float32)
-        load._array(found, bundles.NEIGHBOURS, (small.SIZE, small.B), np.int32)
-        load._graph(found, bank, 1)(small.bank())
+        golden_frames.read_golden(found.file(bundles.GOLDEN), small.PATCHES, small.SIZE)
+        load._neighbours(found)
+        load._graph(found, load._bank(found), 1)(small.bank())

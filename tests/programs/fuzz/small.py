@@ -11,12 +11,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
+from runtime.inference.golden_frames import Golden, write_golden
 from runtime.search.build_index import build_index
 from tests.support.tiny import write_manifest
 
-SIZE, DIMENSION, M, B = 24, 3, 2, 5
+SIZE, DIMENSION, M, B, PATCHES = 24, 3, 2, 5, 4
 
 
 @cache
@@ -40,16 +42,11 @@ def bundle() -> Path:
     folder = scratch() / "small.bundle"
     folder.mkdir()
     (folder / bundles.MODEL).write_bytes(b"no graph")
-    np.save(folder / bundles.BANK, bank())
-    np.save(folder / bundles.NEIGHBOURS, np.tile(np.arange(B, dtype=np.int32), (SIZE, 1)))
+    arrays.write(folder / bundles.BANK, bank=bank())
+    arrays.write(folder / bundles.NEIGHBOURS, neighbours=np.tile(np.arange(B, dtype=np.int32), (SIZE, 1)))
     build_index(bank(), m=M, ef_construction=10, threads=1).save_index(str(folder / bundles.INDEX))
-    np.savez_compressed(
-        folder / bundles.GOLDEN,
-        scores=np.array([1.0]),
-        distances=np.ones((1, 4), dtype=np.float32),
-        scene_reference=np.zeros((16, 16), dtype=np.uint8),
-        frame_0=np.zeros((4, 4, 3), dtype=np.uint8),
-    )
+    golden = Golden(np.zeros((4, 4, 3), dtype=np.uint8), 1.0, np.ones(PATCHES, dtype=np.float32), (0, 0))
+    write_golden(folder / bundles.GOLDEN, [golden], np.zeros((16, 16), dtype=np.uint8))
     write_manifest(folder, SIZE)
     found = manifests.decode((folder / bundles.MANIFEST).read_bytes(), "seed")
     replaced = msgspec.structs.replace(found, index=msgspec.structs.replace(found.index, M=M))

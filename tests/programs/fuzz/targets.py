@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-TARGETS = ("manifest", "directory", "packed", "settings_file", "wire", "requests", "index_file")
+TARGETS = ("manifest", "directory", "packed", "settings_file", "wire", "requests", "index_file", "arrays_file")
 
 
 def target(name: str):
