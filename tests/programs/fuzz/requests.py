@@ -17,6 +17,7 @@ def seeds() -> list[bytes]:
         "status": "",
         "reload": ', "camera": "top", "path": "/new.bundle"',
         "snapshot": ', "camera": "top"',
+        "after": ', "row": 7, "epoch": "e", "topics": ["v1/alert/"], "limit": 9',
         "replay": ', "topic": "v1/alert/edge/top/", "epoch": "e", "from_seq": 3, "limit": 9',
         "pending": ', "subscriber": "me", "after": 3',
         "ack": ', "subscriber": "me", "alert_id": "a", "epoch": "e", "seq": 4',
