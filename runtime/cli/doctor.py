@@ -99,8 +99,8 @@ def _verdict(found: list[Finding]) -> str:
     failed = sum(finding.level == "fail" for finding in found)
     warned = sum(finding.level == "warn" for finding in found)
     if failed:
-        return f"{failed} things must be put right, {warned} could be better"
-    return f"nothing is in the way of `patchedge run`; {warned} things could be better" if warned else "all is well"
+        return f"problems that must be fixed: {failed}, warnings: {warned}"
+    return f"nothing prevents `patchedge run`; warnings: {warned}" if warned else "no problems found"
 
 
 def _tell(about: str) -> None:

@@ -32,7 +32,7 @@ def cameras(root: Path, may_open: MayOpen | None = None) -> Iterator[Finding]:
     names = _stable_names(root)
     found = [node for node in _nodes(root / "dev") if _gives_pictures(root, node)]
     if not found:
-        yield Finding("cameras", "ok", "none at this machine (/dev/video*): streams and files can be watched")
+        yield Finding("cameras", "ok", "none on this machine (/dev/video*); streams and files can be watched")
     for node in found:
         model = "".join(lines(root / f"sys/class/video4linux/{node.name}/name")) or "unnamed"
         stable = names.get(node.name, "")
@@ -52,7 +52,7 @@ def group() -> Finding:
         return Finding("group", "ok", "this system has no group `video`")
     user = user_name()
     if os.geteuid() == 0 or wanted.gr_gid in (*os.getgroups(), os.getegid()):
-        return Finding("group", "ok", f"{user} may open what belongs to the group `video`")
+        return Finding("group", "ok", f"{user} may open devices of the group `video`")
     remedy = f"sudo usermod -aG video {user}, and log in again; the systemd unit has it; in a container: --group-add"
     return Finding("group", "warn", f"{user} is not in the group `video`", remedy)
 
@@ -77,21 +77,21 @@ def _open(name: str, camera: Camera, devices: Callable[[int | str], list[str]], 
     about, source = f"camera {name}", address.redact(str(camera.source))
     kind = address.kind(camera.source)
     if kind == "device" and not devices(camera.source):
-        return Finding(about, "fail", f"{source} is not there", "check cable and power; `ls -l /dev/v4l/by-id`")
+        return Finding(about, "fail", f"{source} does not exist", "check cable and power; `ls -l /dev/v4l/by-id`")
     if kind == "recording" and not os.path.exists(str(camera.source)):  # False for what no disk can hold
-        return Finding(about, "fail", f"{source} is not there", "correct cameras.source")
+        return Finding(about, "fail", f"{source} does not exist", "correct cameras.source")
     sizes: set[tuple[int, int] | None] = set()
     began_s = time.monotonic()
     try:
         with Preview(camera, lambda frame, _: sizes.add(frame.hw), command) as preview:
             preview.open(_FIRST_S)
     except SourceUnavailable as error:
-        return Finding(about, "fail", f"{source}: {error.what}", error.remedy or "look at it by `patchedge probe`")
+        return Finding(about, "fail", f"{source}: {error.what}", error.remedy or "run `patchedge probe`")
     took_s = time.monotonic() - began_s
     if (hw := sizes.pop()) is None:
-        remedy = "look at it by `patchedge probe`; another codec of the camera may do"
-        return Finding(about, "warn", f"{source} opens, and its first picture cannot be decoded", remedy)
-    return Finding(about, "ok", f"{source} opens: {hw[1]} x {hw[0]} pixels, the first after {took_s:.1f} s")
+        remedy = "run `patchedge probe`; try another codec of the camera"
+        return Finding(about, "warn", f"{source} opens, but its first picture cannot be decoded", remedy)
+    return Finding(about, "ok", f"{source} opens: {hw[1]} x {hw[0]} pixels, first picture after {took_s:.1f} s")
 
 
 def _nodes(folder: Path) -> list[Path]:
@@ -100,12 +100,12 @@ def _nodes(folder: Path) -> list[Path]:
 
 
 def _gives_pictures(root: Path, node: Path) -> bool:
-    """Return whether a node is a camera's first: the second of a USB camera gives data about its pictures."""
+    """Return whether a node is a camera's first: the second of a USB camera delivers metadata."""
     return not number(root / f"sys/class/video4linux/{node.name}/index")
 
 
 def _stable_names(root: Path) -> dict[str, str]:
-    """Return name of a node -> the name that it keeps when it is plugged elsewhere."""
+    """Return the stable name of each node, which it keeps on another port."""
     folder = root / "dev/v4l/by-id"
     links = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
     return {link.readlink().name: f"/dev/v4l/by-id/{link.name}" for link in links if link.is_symlink()}

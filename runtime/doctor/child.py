@@ -16,17 +16,17 @@ import msgspec
 from runtime.process.child import module
 
 TIMEOUT_S = 180.0
-"""For anything but the building of an engine, on a slow and busy device too."""
+"""Time-out of all checks but building an engine, on a slow and busy device."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of it.
+    """Result of a check.
 
     Attributes:
-        value: what was printed, decoded from JSON; None if it failed.
-        problem: why it failed; empty if it did not.
-        illegal: it was ended because of an instruction that this processor does not have.
+        value: its output, decoded from JSON; None if it failed.
+        problem: the reason of the failure; empty if there was none.
+        illegal: it was killed by an instruction that this processor lacks.
     """
 
     value: Any = None
@@ -35,12 +35,12 @@ class Answer:
 
 
 def ask(name: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> Answer:
-    """Run `main` of one of our modules, which prints JSON, with arguments; or with the module `-c`, run code."""
+    """Run `main` of one of our modules, which prints JSON, with arguments; or run code if the module is `-c`."""
     command = (sys.executable, "-c", *arguments) if name == "-c" else (*module(name), *arguments)
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        return Answer(problem=f"no answer in {timeout_s:g} s")
+        return Answer(problem=f"no answer within {timeout_s:g} s")
     if done.returncode < 0:
         number = -done.returncode
         return Answer(problem=f"ended by {signal.Signals(number).name}", illegal=number == signal.SIGILL)
@@ -50,4 +50,4 @@ def ask(name: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> Answer:
     try:
         return Answer(msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2] or b"null"))
     except msgspec.MsgspecError:
-        return Answer(problem="it printed what makes no sense")
+        return Answer(problem="its output is not JSON")

@@ -25,17 +25,17 @@ def examine(
     root: Path = Path("/"),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[str, list[Finding]]]:
-    """Look at everything.
+    """Run all checks.
 
     Args:
-        settings: what is to be run.
-        bundles: to be loaded.
-        configured: the settings are those of a file, so that what its cameras need must be there.
-        root: where /proc, /sys, /dev and /run are.
-        tell: hears what is looked at next.
+        settings: settings to check for.
+        bundles: paths of bundles to load.
+        configured: the settings are from a file, so its cameras are checked, too.
+        root: folder of /proc, /sys, /dev and /run.
+        tell: receives the name of the next check.
 
     Yields:
-        The name of a section, and what was found.
+        The name of a section, and its findings.
     """
     asked = ask("-c", _PROVIDERS)
     sources = [camera.source for camera in settings.cameras.values()] if configured else []

@@ -13,7 +13,7 @@ from edge_config.redact import scrub
 Level = Literal["ok", "warn", "fail"]
 
 EXIT_CODES = (SettingsError.exit_code, BundleError.exit_code, UnavailableError.exit_code)
-"""The worst first: with wrong settings, what is said of the bundle may be about another one."""
+"""The worst first: with wrong settings, findings about the bundle may be about the wrong one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Finding:
     """One line of the page.
 
     Attributes:
-        about: what was looked at, in a word or two.
-        level: `fail`: `run` would not work; `warn`: it would, and not as well as it could.
-        says: what is so.
-        remedy: what to do about it; empty where nothing is to be done.
-        exit_code: of a `fail`: 69 something is not there, 65 a bad bundle, 78 wrong settings.
-        data: the same for machines.
+        about: subject of the check, in a word or two.
+        level: `fail`: `run` would not work; `warn`: it would, but not as well as possible.
+        says: the result.
+        remedy: how to fix it; empty if nothing is to be done.
+        exit_code: of a `fail`: 69 something is missing, 65 a bad bundle, 78 wrong settings.
+        data: the result for machines.
     """
 
     about: str
@@ -38,7 +38,7 @@ class Finding:
 
     @classmethod
     def of(cls, about: str, error: PatchedgeError) -> Finding:
-        """Make the finding of an error that `run` would end with."""
+        """Return the finding for an error that `run` would exit with."""
         code = error.exit_code if error.exit_code in EXIT_CODES else UnavailableError.exit_code
         where = f"{error.where}: " if error.where else ""
         return cls(about, "fail", f"{where}{error.what}", error.remedy or "see above", code)
@@ -48,25 +48,25 @@ Check = Callable[[], "Finding | Iterable[Finding]"]
 
 
 def look(about: str, check: Check) -> list[Finding]:
-    """Do a check; one that fails itself is a finding, and no reason not to do the others."""
+    """Run a check; a check that fails itself is a finding, and does not stop the others."""
     try:
         found = check()
         return [found] if isinstance(found, Finding) else list(found)
     except PatchedgeError as error:
         return [Finding.of(about, error)]
-    except Exception as error:  # noqa: BLE001 - a device may be broken in any way: that is what it is looked at for
+    except Exception as error:  # noqa: BLE001 - a device may be broken in any way
         words = scrub(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-        return [Finding(about, "warn", f"cannot be looked at ({words})", "report this line")]
+        return [Finding(about, "warn", f"cannot be checked ({words})", "report this line")]
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """Return the exit code of the worst finding; 0 where nothing is worse than a warning."""
+    """Return the exit code of the worst finding; 0 if nothing is worse than a warning."""
     codes = {finding.exit_code for finding in findings if finding.level == "fail"}
     return next((code for code in EXIT_CODES if code in codes), 0)
 
 
 def lines(path: Path) -> list[str]:
-    """Read the lines of a small file of the kernel; none where it is not there."""
+    """Return the lines of a small file of the kernel; none if it does not exist."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -74,7 +74,7 @@ def lines(path: Path) -> list[str]:
 
 
 def number(path: Path, base: int = 10) -> int | None:
-    """Read a number; None where there is none."""
+    """Read a number; None if there is none."""
     try:
         return int("".join(lines(path)).strip(), base)
     except ValueError:

@@ -11,25 +11,25 @@ from runtime.monitoring.machine import Machine
 
 _PI = "sys/devices/platform/soc"
 _PI_NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "at the soft limit of temperature"}
-_PI_BEFORE = 16  # the same bits, of what has been since the start
-_COOLING = ("cpu", "processor", "thermal-")  # of devices that cool by slowing down; a fan is none
+_PI_BEFORE = 16  # shift of the same bits since boot
+_COOLING = ("cpu", "processor", "thermal-")  # devices that cool by slowing down; a fan does not
 _NEARLY = 0.95
 
 
 def temperature(root: Path, degrade: Degrade) -> Finding:
-    """Say how hot the hottest part is."""
+    """Check the temperature of the hottest sensor."""
     found = Machine(str(root / "sys/class/thermal")).read().temperature_c
     if found is None:
         return Finding("temperature", "ok", "no sensor", data={"celsius": None})
     data = {"celsius": round(found, 1)}
     if found >= degrade.hot_c:
-        remedy = "cool it: the runtime does less at this temperature"
+        remedy = "cool it: the runtime degrades at this temperature"
         return Finding("temperature", "warn", f"{found:.0f} °C, of {degrade.hot_c:g} allowed", remedy, data=data)
     return Finding("temperature", "ok", f"{found:.0f} °C", data=data)
 
 
 def throttling(root: Path) -> Finding:
-    """Say whether the processor is slowed down, or was since it was started."""
+    """Check whether the processor is throttled, or was since boot."""
     now = [*_firmware(root, 0), *_cooling(root)]
     before = [*_firmware(root, _PI_BEFORE), *_counted(root)]
     data = {"now": now, "since_start": before}
@@ -37,15 +37,15 @@ def throttling(root: Path) -> Finding:
     if now:
         return Finding("throttling", "warn", f"now: {', '.join(now)}", remedy, data=data)
     if before:
-        return Finding("throttling", "warn", f"since the start: {', '.join(before)}", remedy, data=data)
+        return Finding("throttling", "warn", f"since boot: {', '.join(before)}", remedy, data=data)
     return Finding("throttling", "ok", "none", data=data)
 
 
 def frequency(root: Path) -> Finding:
-    """Say how fast the cores run, and whether they may run as fast as they can."""
+    """Check the frequency of the cores, and whether it is limited."""
     found = list(_frequencies(root))
     if not found:
-        return Finding("frequency", "ok", "the kernel does not say", data={})
+        return Finding("frequency", "ok", "not reported by the kernel", data={})
     current, allowed, able = (max(column) for column in zip(*found, strict=True))
     governors = sorted({name for path in _policies(root) for name in lines(path / "scaling_governor")})
     data = {
@@ -65,7 +65,7 @@ def frequency(root: Path) -> Finding:
 
 
 def _firmware(root: Path, shift: int) -> list[str]:
-    """Read what the firmware of a Raspberry Pi says."""
+    """Read the throttling flags of a Raspberry Pi's firmware."""
     for path in sorted((root / _PI).glob("*firmware/get_throttled")):
         bits = number(path, 16)
         return [name for bit, name in _PI_NOW.items() if bits and bits >> bit + shift & 1]

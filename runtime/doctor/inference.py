@@ -18,28 +18,26 @@ from runtime.doctor.finding import Finding
 from runtime.inference.protocol import View
 
 _BUILDING_S = 1200.0
-"""A provider that builds an engine, or an index that is built, may take so long on a small device."""
+"""Time-out for a provider that builds an engine, or for building an index, on a small device."""
 
-_GPU = "a GPU needs another package: onnxruntime-gpu, or for a Jetson the wheel of its maker"
+_GPU = "a GPU needs another package: onnxruntime-gpu, or the wheel of NVIDIA for a Jetson"
 
 Try = Callable[[str, Provider], Answer]
 """Loads a bundle on one provider, in a process of its own."""
 
 
 def present(wanted: Sequence[Provider], there: Sequence[str], version: str) -> Finding:
-    """Say which providers are built in, and which of the wanted ones are not."""
+    """Return the providers that are built in, and which of the wanted ones are not."""
     missing = [provider.name for provider in wanted if provider.name not in there]
     says = f"ONNX Runtime {version} has {', '.join(there)}"
     data = {"present": list(there), "wanted": [provider.name for provider in wanted], "version": version}
     if missing:
-        return Finding(
-            "providers", "warn", f"{says}; not {', '.join(missing)}, which the profile wants", _GPU, data=data
-        )
+        return Finding("providers", "warn", f"{says}; not {', '.join(missing)}, wanted by the profile", _GPU, data=data)
     return Finding("providers", "ok", says, data=data)
 
 
 def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Try | None = None) -> Iterator[Finding]:
-    """Load a bundle on each of the wanted providers that are there."""
+    """Load a bundle on each of the wanted providers that exist."""
     attempt = attempt or partial(_attempt, settings)
     serves = False
     problems: list[tuple[Provider, Answer]] = []
@@ -59,12 +57,12 @@ def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Tr
         yield _failed(path, provider, answer, serves=serves)
     if not serves and not problems:
         yield Finding(
-            "bundle", "fail", f"{path}: no provider of the settings is here", f"add {CPU.name} to `providers`"
+            "bundle", "fail", f"{path}: no provider of the settings is installed", f"add {CPU.name} to `providers`"
         )
 
 
 def main() -> None:
-    """Load a bundle on a provider, as the arguments say, and print what came of it as JSON."""
+    """Load a bundle on a provider, both from the arguments, and print the result as JSON."""
     from runtime.inference.load import load_and_check
     from runtime.process.threads import limit_threads
 
@@ -99,7 +97,7 @@ def _attempt(settings: Settings, path: str, provider: Provider) -> Answer:
 
 
 def _blind(value: dict[str, Any]) -> Iterator[Finding]:
-    """Name regions of cameras in which nothing is seen with this bundle."""
+    """Report regions of cameras that contain no patch of this bundle."""
     for what, remedy in value.get("blind", ()):
         yield Finding("regions", "fail", what, remedy, SettingsError.exit_code)
 
@@ -112,7 +110,7 @@ def _started(path: str, provider: Provider, value: dict[str, Any], settings: Set
     )
     data = {"path": path, **value}
     if not value["good"]:
-        remedy = "`run` does not use it: the next provider serves, or export on this kind of machine"
+        remedy = "`run` uses the next provider instead; or export on this kind of machine"
         return Finding(
             "bundle", "warn" if provider.name != CPU.name else "fail", says, remedy, BundleError.exit_code, data
         )

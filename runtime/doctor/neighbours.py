@@ -1,8 +1,8 @@
 """Measure nearest-neighbour search on this processor: hnswlib's graph against the product with the whole bank.
 
-hnswlib is built from source. What it was built for decides: without vector instructions in its distance it is many
-times slower, which nothing else shows. So its plain search over all entries, which is one distance after the other, is
-held against our own loop, which the compiler always vectorises.
+hnswlib is built from source. Without vector instructions in its distance it is many times slower, which nothing else
+shows. So its plain search over all entries, one distance after the other, is compared with our own loop, which the
+compiler always vectorises.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from runtime.doctor.child import Answer, ask
 from runtime.doctor.finding import Finding
 
 ENTRIES, DIMENSION, PATCHES = 2000, 128, 196
-"""Of a bank and of frames as small devices have them."""
+"""A bank and frames of the size that small devices have."""
 
 SCALAR = 3.0
-"""hnswlib takes this many times as long for a distance as our loop where it has no vector instructions. Measured
-on x86: 0.8 to 1.1 times with AVX, 1.5 with SSE, 5 without; not tried on a real ARM core."""
+"""Time of a distance in hnswlib, relative to our loop, from which it counts as built without vector instructions.
+Measured on x86: 0.8 to 1.1 with AVX, 1.5 with SSE, 5 without; not tried on a real ARM core."""
 
 _ROUNDS = 5
 _ONE_THREAD = 1
 
 
 def speed(run: Callable[[], Answer] | None = None) -> Finding:
-    """Say how long a frame's search takes either way, and whether hnswlib was compiled without vector instructions."""
+    """Return the time of a frame's search both ways, and whether hnswlib was built without vector instructions."""
     answer = run() if run else ask(__name__)
     if answer.illegal:
         remedy = "rebuild it: HNSWLIB_NO_NATIVE=1 pip install --no-binary hnswlib --force-reinstall hnswlib"
-        return Finding("hnswlib", "fail", "uses instructions that this processor does not have (SIGILL)", remedy)
+        return Finding("hnswlib", "fail", "uses instructions that this processor lacks (SIGILL)", remedy)
     if answer.problem:
         return Finding("hnswlib", "fail", f"cannot be used ({answer.problem})", "pip install hnswlib")
     found: dict[str, float] = answer.value

@@ -15,12 +15,12 @@ from runtime.doctor.finding import Finding
 from runtime.journal.file import default_path
 
 _MIB = 1 << 20
-_ANY = {"*": "0.0.0.0"}  # noqa: S104 - as ZeroMQ says it
-_MAY_BE_OURS = "if patchedge runs already, this is it; otherwise end the other program, or set another {key}"
+_ANY = {"*": "0.0.0.0"}  # noqa: S104 - as ZeroMQ writes it
+_MAY_BE_OURS = "fine if patchedge is already running; otherwise stop the other program, or set another {key}"
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
-    """Say which of the addresses to bind are taken."""
+    """Check which of the addresses to bind are in use."""
     binds = {"events.bind": settings.events.bind, "control.bind": settings.control.bind}
     if settings.metrics.enabled:
         binds["metrics.bind"] = settings.metrics.bind
@@ -38,25 +38,25 @@ def ports(settings: Settings) -> Iterator[Finding]:
 
 
 def journal(settings: Settings) -> Finding:
-    """Say whether the journal can be written, and has the room that it may take."""
+    """Check whether the journal can be written, and has disk space for its maximum size."""
     if not settings.journal.enabled:
-        return Finding("journal", "ok", "not wanted")
+        return Finding("journal", "ok", "disabled")
     path = Path(settings.journal.path) if settings.journal.path else default_path(settings.device)
     return _room("journal", path.absolute().parent, settings.journal.most_mb, "journal.path")
 
 
 def clips(settings: Settings) -> Finding:
-    """Say whether clips can be written, and have the room that they may take."""
+    """Check whether clips can be written, and have disk space for their maximum size."""
     if not settings.clips.folder:
-        return Finding("clips", "ok", "not wanted")
+        return Finding("clips", "ok", "disabled")
     return _room("clips", Path(settings.clips.folder).absolute(), settings.clips.most_mb, "clips.folder")
 
 
 def keys(settings: Settings) -> Finding:
-    """Say whether the keys are there, and for nobody else to read."""
+    """Check whether the keys exist, and are not readable by others."""
     secret, clients = settings.security.secret_key, settings.security.clients
     if secret is None or clients is None:
-        return Finding("encryption", "ok", "none wanted")
+        return Finding("encryption", "ok", "disabled")
     from runtime.security.keys import load_secret
 
     try:
@@ -67,7 +67,7 @@ def keys(settings: Settings) -> Finding:
         return Finding("encryption", "fail", f"{clients}: no such folder", "create it", SettingsError.exit_code)
     operating = len(list(Path(clients).glob("operate/*.key")))
     known = len(list(Path(clients).glob("*.key"))) + len(list(Path(clients).glob("view/*.key"))) + operating
-    return Finding("encryption", "ok", f"{secret}, for {known} clients, {operating} of which may give orders")
+    return Finding("encryption", "ok", f"{secret}; {known} clients, {operating} of them with the role operate")
 
 
 def _room(about: str, folder: Path, most_mib: int, key: str) -> Finding:
@@ -77,19 +77,19 @@ def _room(about: str, folder: Path, most_mib: int, key: str) -> Finding:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         remedy = f"let this user write there, or set {key}; the service writes to /var/lib/patchedge"
         return Finding(about, "fail", f"{folder} cannot be written", remedy, data=data)
-    says = f"{folder}, {free_mib} MiB free, takes at most {most_mib}"
+    says = f"{folder}, {free_mib} MiB free, at most {most_mib} needed"
     if free_mib < most_mib:
-        return Finding(about, "warn", says, f"make room, or set {about}.most_mb lower", data=data)
+        return Finding(about, "warn", says, f"free disk space, or lower {about}.most_mb", data=data)
     return Finding(about, "ok", says, data=data)
 
 
 def _nearest(folder: Path) -> Path:
-    """Return what there is of a path: the folders below it are made by the runtime."""
+    """Return the nearest existing folder of a path; the runtime creates those below it."""
     return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
 
 
 def _taken(bind: str) -> str:
-    """Try to bind; say why that is not possible."""
+    """Try to bind; return the reason if that fails."""
     host, _, port = bind.removeprefix("tcp://").rpartition(":")
     if port in {"*", "0"}:
         return ""
@@ -97,7 +97,7 @@ def _taken(bind: str) -> str:
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
         with closing(socket.socket(family, kind)) as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was closed a moment ago is free
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a port closed a moment ago is free
             one.bind(address)
     except OSError as error:
         return error.strerror or str(error)
@@ -106,4 +106,4 @@ def _taken(bind: str) -> str:
 
 def _folder_of_ipc(bind: str) -> str:
     folder = Path(bind.removeprefix("ipc://")).absolute().parent
-    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} is no folder that can be written"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} is not a writable folder"

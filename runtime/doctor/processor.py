@@ -19,7 +19,7 @@ _FEATURES = {
 _SAME = {"avx512_vnni": "avx_vnni"}
 _WANTED = {
     "x86_64": ("avx2", "without AVX2 the network takes about twice as long"),
-    "aarch64": ("asimddp", "without the dot product, networks of 8 bits gain little"),
+    "aarch64": ("asimddp", "without the dot product, int8 networks gain little"),
 }
 
 _ARM_PARTS = {
@@ -41,21 +41,21 @@ _ARM_PARTS = {
 }
 
 _MIB = 1 << 20
-_LEAST_MIB = 512  # the runtime with one camera and a small bundle takes about 300
+_LEAST_MIB = 512  # the runtime with one camera and a small bundle needs about 300
 
 
 def processor(root: Path, machine: str | None = None) -> Finding:
-    """Say what computes here, and what of it matters for the network and the search."""
+    """Check the processor, and its vector instructions for the network and the search."""
     machine = machine or platform.machine()
     info = lines(root / "proc/cpuinfo")
     model = _model(info) or machine
     flags = {_SAME.get(flag, flag) for flag in _field(info, "flags", "Features").split()}
     if machine == "aarch64" and _field(info, "flags"):  # as qemu passes it on
-        remedy = "figures of speed mean nothing here"
+        remedy = "speed cannot be measured here"
         return Finding("processor", "warn", f"{machine}, emulated on {model}", remedy, data={"machine": machine})
     known = _FEATURES.get(machine, {})
     features = [name for flag, name in known.items() if flag in flags]
-    says = f"{model} ({machine}); {', '.join(features) or 'no vector instructions that are known here'}"
+    says = f"{model} ({machine}); {', '.join(features) or 'no known vector instructions'}"
     data = {"model": model, "machine": machine, "features": features, "board": profiles.board(root)}
     wanted, why = _WANTED.get(machine, ("", ""))
     if wanted and wanted not in flags:
@@ -64,7 +64,7 @@ def processor(root: Path, machine: str | None = None) -> Finding:
 
 
 def cores(root: Path, allowed: int | None = None) -> Finding:
-    """Say how many cores there are, and how many of them this process may use."""
+    """Check the number of cores, and how many of them this process may use."""
     allowed = allowed if allowed is not None else len(os.sched_getaffinity(0))
     there = sum(bool(re.fullmatch(r"cpu[0-9]+", entry.name)) for entry in _entries(root / "sys/devices/system/cpu"))
     there = max(there, allowed)
@@ -72,13 +72,15 @@ def cores(root: Path, allowed: int | None = None) -> Finding:
     data = {"cores": there, "allowed": allowed, "quota": quota}
     says = f"{there}" if there == allowed else f"{there}, {allowed} of them for this process"
     if quota is not None and quota < allowed:
-        remedy = f"give it more, or set threads: {max(1, int(quota))}: more threads than that only wait for each other"
-        return Finding("cores", "warn", f"{says}; its control group has the time of {quota:g}", remedy, data=data)
+        remedy = f"raise the limit, or set threads: {max(1, int(quota))}; more threads only wait for each other"
+        return Finding(
+            "cores", "warn", f"{says}; limited to the time of {quota:g} by its control group", remedy, data=data
+        )
     return Finding("cores", "ok", says, data=data)
 
 
 def memory(root: Path) -> Finding:
-    """Say how much memory there is, and what is left of it, in the control groups around this process too."""
+    """Check total and available memory, and the limits of the control groups around this process."""
     total = next(
         (int(line.split()[1]) * 1024 for line in lines(root / "proc/meminfo") if line.startswith("MemTotal:")), 0
     )
@@ -90,20 +92,18 @@ def memory(root: Path) -> Finding:
     says += f", limited to {limit // _MIB}" if limit is not None else ""
     if left is None:
         return Finding("memory", "ok", says, data=data)
-    says += f", {left // _MIB} left"
+    says += f", {left // _MIB} available"
     if left < _LEAST_MIB * _MIB:
-        remedy = f"end something, or give it more: one camera takes some {_LEAST_MIB} MiB with what is loaded"
+        remedy = f"stop other programs, or raise the limit: one camera with its libraries needs some {_LEAST_MIB} MiB"
         return Finding("memory", "warn", says, remedy, data=data)
     return Finding("memory", "ok", says, data=data)
 
 
 def profile(root: Path, machine: str | None = None) -> Finding:
-    """Say which profile `profile: auto` takes here."""
+    """Return the profile that `profile: auto` selects here."""
     name = profiles.detect(root, machine)
     if name == profiles.NONE:
-        return Finding(
-            "profile", "warn", "none fits this device", "name one in the settings, or leave it: all defaults hold"
-        )
+        return Finding("profile", "warn", "none matches this device", "name one in the settings, or keep the defaults")
     about = profiles.all_profiles()[name].about
     return Finding("profile", "ok", f"{name} ({about})", data={"profile": name})
 
@@ -137,7 +137,7 @@ def _groups(root: Path) -> list[Path]:
 
 
 def _quota(root: Path) -> float | None:
-    """Return the cores' worth of time that the tightest control group has."""
+    """Return the tightest CPU quota of the control groups, in cores."""
     words = ("".join(lines(folder / "cpu.max")).split() for folder in _groups(root))
     quotas = (int(word[0]) / int(word[1]) for word in words if len(word) == 2 and word[0].isdecimal())  # noqa: PLR2004 - quota, period
     return min(quotas, default=None)

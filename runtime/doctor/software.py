@@ -37,7 +37,7 @@ _INSTALL = "pip install 'patchedge[cpu]'"
 
 
 def python() -> Finding:
-    """Say which Python this is, and the version of patchedge."""
+    """Return the versions of Python and patchedge."""
     own, running = version() or "not installed", platform.python_version()
     where = "" if sys.prefix == sys.base_prefix else f" in {sys.prefix}"
     libc = " ".join(platform.libc_ver()).strip()
@@ -46,10 +46,10 @@ def python() -> Finding:
 
 
 def packages(run: Callable[[str], Answer] | None = None) -> Iterator[Finding]:
-    """Use each compiled package a little, in a process of its own.
+    """Check that each compiled package works, in a process of its own.
 
     Args:
-        run: runs code in a process; by default a Python like this one.
+        run: runs code in a process; by default one of this Python.
     """
     run = run or (lambda code: ask("-c", _with_our_path(code)))
     versions = {}
@@ -59,7 +59,7 @@ def packages(run: Callable[[str], Answer] | None = None) -> Iterator[Finding]:
         if answer.illegal:
             remedy = _REBUILD if name == "hnswlib" else _OTHER_WHEEL
             yield Finding(
-                name, "fail", f"{versions[name]} uses instructions that this processor does not have (SIGILL)", remedy
+                name, "fail", f"{versions[name]} uses instructions that this processor lacks (SIGILL)", remedy
             )
         elif answer.problem:
             yield Finding(name, "fail", f"cannot be used ({answer.problem})", _INSTALL)

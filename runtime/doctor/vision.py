@@ -40,7 +40,7 @@ def backends(sources: Iterable[int | str] = (), run: Callable[[], Answer] | None
 
 
 def main() -> None:
-    """Print what OpenCV has, as JSON."""
+    """Print version and backends of OpenCV, as JSON."""
     import cv2
 
     from runtime.camera.sources.live import has_backend

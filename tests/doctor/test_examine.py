@@ -56,7 +56,7 @@ def test_object_is_for_machines(tiny_bundle: Path) -> None:
     ("text", "code", "said"),
     [
         ("bundle: {whole}\ncameras: {{a: {{source: {clip}}}}}\n", 0, "clip.png opens: 64 x 48 pixels"),
-        ("bundle: {whole}\ncameras: {{a: {{source: 87}}}}\n", 69, "87 is not there"),
+        ("bundle: {whole}\ncameras: {{a: {{source: 87}}}}\n", 69, "87 does not exist"),
         ("bundle: {whole}\ncameras: {{a: {{source: 'gst:x ! appsink'}}}}\n", 69, "not csi:// and gst: (GSTREAMER)"),
         ("bundle: {broken}\ncameras: {{a: {{source: {clip}}}}}\n", 65, "bank.safetensors: 7 bytes instead of"),
         ("bundle: {whole}\ncameras: {{a: {{source: 87, colour: 1}}}}\n", 78, "unknown key `cameras.a.colour`"),
@@ -73,4 +73,4 @@ def test_worst_finding_is_the_exit_code(tiny_bundle: Path, tmp_path: Path, text:
     done = call(*DEVICE, "doctor", "--config", config(tmp_path, filled))
     assert done.returncode == code, done.stdout
     assert said in " ".join(done.stdout.split())
-    assert "cannot be looked at" not in done.stdout
+    assert "cannot be checked" not in done.stdout

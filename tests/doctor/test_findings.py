@@ -58,7 +58,7 @@ def parsed(**changes: object) -> Settings:
         ("x86_64", PC, "ok", ["Some CPU @ 3 GHz", "FMA, AVX2, VNNI"]),
         ("x86_64", PC.replace("avx2", ""), "warn", ["no AVX2"]),
         ("aarch64", PC, "warn", ["aarch64, emulated on Some CPU @ 3 GHz"]),
-        ("aarch64", "", "warn", ["aarch64", "no vector instructions"]),
+        ("aarch64", "", "warn", ["aarch64", "no known vector instructions"]),
         ("riscv64", "", "ok", ["riscv64"]),
     ],
 )
@@ -101,7 +101,7 @@ def test_memory_is_that_of_the_control_group(tmp_path: Path) -> None:
     )
     found = processor.memory(root)
     assert found.level == "warn"
-    assert found.says == "8192 MiB, limited to 1024, 324 left"
+    assert found.says == "8192 MiB, limited to 1024, 324 available"
     (root / "sys/fs/cgroup/app/memory.max").write_text("max\n")
     assert processor.memory(root).level == "ok"
 
@@ -132,7 +132,7 @@ def test_heat_that_makes_the_runtime_do_less_is_a_warning(tmp_path: Path) -> Non
         ({}, "ok", "none"),
         ({"sys/devices/platform/soc/soc:firmware/get_throttled": "0\n"}, "ok", "none"),
         ({"sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n"}, "warn", "now: under-voltage, throttled"),
-        ({"sys/devices/platform/soc/soc:firmware/get_throttled": "10000\n"}, "warn", "since the start: under-voltage"),
+        ({"sys/devices/platform/soc/soc:firmware/get_throttled": "10000\n"}, "warn", "since boot: under-voltage"),
         (
             {
                 "sys/class/thermal/cooling_device0/type": "cpufreq-cpu0",
@@ -217,9 +217,9 @@ def test_packages_of_this_machine_are_used() -> None:
 def test_process_that_dies_is_an_answer() -> None:
     """A question that kills who asks, prints nonsense, hangs or throws is a problem in a few words."""
     assert ask("-c", "import os, signal; os.kill(os.getpid(), signal.SIGILL)") == Answer(None, "ended by SIGILL", True)  # noqa: FBT003
-    assert ask("-c", "print('hm')").problem == "it printed what makes no sense"
+    assert ask("-c", "print('hm')").problem == "its output is not JSON"
     assert ask("-c", "raise ValueError('so')").problem == "ValueError: so"
-    assert ask("-c", "import threading; threading.Event().wait()", timeout_s=0.5).problem == "no answer in 0.5 s"
+    assert ask("-c", "import threading; threading.Event().wait()", timeout_s=0.5).problem == "no answer within 0.5 s"
     assert ask("-c", "print('noise'); print('[1]')").value == [1]
 
 
@@ -354,7 +354,7 @@ def test_camera_that_opens_is_described(tmp_path: Path) -> None:
         there = {"good": Camera(source=good.source), "bad": Camera(source=bad.source)}
         found = list(cameras.wanted(there, command=COMMAND))
     assert [finding.level for finding in found] == ["ok", "warn"]
-    assert "opens: 64 x 48 pixels, the first after" in found[0].says
+    assert "opens: 64 x 48 pixels, first picture after" in found[0].says
 
 
 def test_formats_of_a_camera_are_listed(tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ def test_socket_in_a_folder_that_is_not_there_fails(tmp_path: Path) -> None:
     """`run` cannot bind it, whatever else runs: the remedy is the folder."""
     (found,) = [one for one in places.ports(parsed(events={"bind": f"ipc://{tmp_path}/none/e"})) if one.level != "ok"]
     assert (found.level, found.exit_code) == ("fail", 69)
-    assert found.says == f"events.bind ipc://{tmp_path}/none/e: {tmp_path}/none is no folder that can be written"
+    assert found.says == f"events.bind ipc://{tmp_path}/none/e: {tmp_path}/none is not a writable folder"
     assert found.remedy == "create it, let this user write there, or set another events.bind"
 
 
@@ -409,7 +409,7 @@ def test_folders_must_be_writable_and_roomy(tmp_path: Path, monkeypatch: pytest.
     """A folder that the runtime makes itself is fine; a file in its way is not; too little room is a warning."""
     (tmp_path / "file").touch()
     assert places.journal(parsed(journal={"path": str(tmp_path / "new/deep/j.sqlite")})).level == "ok"
-    assert places.journal(parsed(journal={"enabled": False})).says == "not wanted"
+    assert places.journal(parsed(journal={"enabled": False})).says == "disabled"
     assert places.clips(parsed(clips={"folder": str(tmp_path / "file/clips")})).level == "fail"
     assert places.clips(parsed(clips={"folder": str(tmp_path), "most_mb": 1_048_576})).level == "warn"
     monkeypatch.setattr(os, "access", lambda *_: False)
