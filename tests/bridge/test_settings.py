@@ -14,7 +14,7 @@ from runtime.bridge import jetstream
 from runtime.bridge.secret import read_secret
 from runtime.bridge.serve import make_sinks
 from runtime.cli.main import main
-from tests.support.brokers import free_port
+from tests.support.ports import free_port
 
 DEVICE = {"events": "tcp://press-3:5556", "control": "tcp://press-3:5557"}
 MQTT = {"host": "broker.local"}

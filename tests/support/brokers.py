@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.processes import ENOUGH_S
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -101,10 +101,3 @@ class NatsServer(Broker):
 
     def command(self) -> list[str]:
         return [NATS_SERVER or "", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
-
-
-def free_port() -> int:
-    """Return a port that nothing uses at the moment."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

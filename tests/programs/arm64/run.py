@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from tests.programs.arm64.board import PI_4, PI_5, Board
 from tests.programs.arm64.containers import Containers
 from tests.programs.arm64.disassembly import disassemble, mnemonics, vector_loops
 from tests.programs.arm64.inside import Inside, faults
+from tests.support.ports import free_port
 from tests.support.processes import DEVICE, EXPORT
 
 IMAGE = "localhost/patchedge:arm64"
@@ -229,14 +229,14 @@ def _compare(report: Report, image: Inside, work: Path, frames: int) -> None:
 
 def _play(report: Report, image: Inside, work: Path, frames: int, source: str) -> list[scores.Row]:
     """Play a source here and inside, and show the table; labels and alerts must be the same."""
-    events, metrics = _free_ports(2)
+    events, metrics = free_port(), free_port()
     report.title(f"{source} on x86")
     _write(work / "x86.yaml", scores.settings(str(image.mounts["/bundles"]), source, str(work), events, metrics))
     x86 = scores.play([*DEVICE, "run", "--config", str(work / "x86.yaml")], events, work / "x86.log")
     report.lines(f"{len(x86.scores)} frames, alerts {x86.alerts}")
 
     report.title(f"{source} inside, as {PI_4.name}")
-    events, metrics = _free_ports(2)
+    events, metrics = free_port(), free_port()
     settings = scores.settings("/bundles", source, "/data", events, metrics)
     _write(image.mounts["/etc/patchedge"] / "settings.yaml", settings)
     health = image.command(["env", f"PATCHEDGE_HEALTH=127.0.0.1:{metrics}", *image.health()])
@@ -258,15 +258,6 @@ def _play(report: Report, image: Inside, work: Path, frames: int, source: str) -
 
 def _write(path: Path, tree: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody uses at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 if __name__ == "__main__":

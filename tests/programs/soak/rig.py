@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from tests.programs.soak.clock import WallClock
 from tests.programs.soak.models import Site
 from tests.programs.soak.usb import UsbCamera
 from tests.programs.soak.watch import Watch
+from tests.support.ports import free_port
 
 CLIP = "clip"
 CLIP_FRAMES, CLIP_FPS = 300, 5.0
@@ -50,7 +50,7 @@ class Runtime:
     def __init__(self, name: str, folder: Path, settings: dict[str, Any], clock: WallClock, log: IO[Any] | int) -> None:
         """Start it, with its standard error to `log`."""
         self.events = f"ipc://{folder}/{name}.events"
-        self._figures = f"127.0.0.1:{_free_port()}"
+        self._figures = f"127.0.0.1:{free_port()}"
         own = {
             "events": {"bind": self.events, "wait_subscribers": 1},
             "control": {"bind": f"ipc://{folder}/{name}.control"},
@@ -205,8 +205,3 @@ def _make_clip(path: Path) -> Path:
         writer.write(views.normal(number))
     writer.release()
     return path
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
