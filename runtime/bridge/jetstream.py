@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,13 +25,10 @@ from nats.js.errors import NotFoundError
 from edge_config.errors import MissingExtra, SettingsError
 from edge_config.settings.bridge import Nats
 from edge_config.wire.messages import AlertMessage, AnyMessage, HealthMessage, Kind, ScoreMessage, StateMessage
+from runtime.bridge.connection import CONFIRM_S, BrokerConnection, explain
 from runtime.bridge.latest import Latest
 from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import body
-from runtime.process.backoff import Backoff
-
-CONFIRM_S = 5.0
-"""What is not confirmed by then is published again."""
 
 KEEP_S = 30 * 24 * 3600
 """A stream that we make keeps messages for so long."""
@@ -41,7 +38,7 @@ MAX_PENDING = 64 * 1024
 
 _PING_S = 10
 _CONNECT_S = 3
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 class _Session:
@@ -49,36 +46,19 @@ class _Session:
 
     def __init__(self, client: Client, lost: asyncio.Event) -> None:
         self.client = client
-        self.lost = lost
         self.stream: JetStreamContext = client.jetstream(timeout=CONFIRM_S)
+        self._lost = lost
 
     async def until_lost(self) -> None:
         """Wait for the end. nats-py does not tell where closing the connection fails too: so look at it as well."""
         while not self.client.is_closed:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.lost.wait(), _LOOK_S)
+                await asyncio.wait_for(self._lost.wait(), _POLL_S)
                 return
-        self.lost.set()
 
     async def publish(self, subject: str, payload: bytes, key: str, stream: str) -> None:
-        """Publish, and wait for the confirmation.
-
-        Raises:
-            ConnectionResetError: the connection was lost meanwhile.
-            Exception: what nats-py raises.
-        """
-        headers = {"Nats-Msg-Id": key}
-        sending = asyncio.create_task(self.stream.publish(subject, payload, CONFIRM_S, stream, headers))
-        losing = asyncio.create_task(self.lost.wait())
-        try:
-            await asyncio.wait([sending, losing], return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
-                raise ConnectionResetError("connection lost")
-            await sending
-        finally:
-            for task in (sending, losing):
-                task.cancel()
-            await asyncio.gather(sending, losing, return_exceptions=True)
+        """Publish, and wait for the confirmation."""
+        await self.stream.publish(subject, payload, CONFIRM_S, stream, {"Nats-Msg-Id": key})
 
 
 class NatsSink:
@@ -99,22 +79,15 @@ class NatsSink:
         self._settings = settings
         self._options: dict[str, Any] = {"name": f"patchedge-{bridge}", **_access(settings)}
         self._latest: Latest[tuple[bytes, str]] = Latest(lambda subject, said: self._publish(subject, *said))
-        self._turns: dict[str, asyncio.Lock] = {}
-        self._session: _Session | None = None
-        self._connected = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._troubled = ""
-        self._log = structlog.get_logger().bind(broker=self.name)
+        self._connection = BrokerConnection(self.name, self._connect)
 
     async def start(self) -> None:
         """Begin to connect."""
-        self._task = asyncio.create_task(self._keep_connected())
+        self._connection.start()
 
     async def alert(self, said: AlertMessage, _parts: Sequence[bytes], key: str) -> None:
         """Publish an alert message, after those of the camera before it; return when the stream has it."""
-        subject = self._subject("alert", said)
-        async with self._turns.setdefault(subject, asyncio.Lock()):
-            await self._publish(subject, body(said), key)
+        await self._publish(self._subject("alert", said), body(said), key)
 
     def state(self, said: StateMessage, key: str) -> None:
         """Publish the state of a camera in time."""
@@ -122,16 +95,17 @@ class NatsSink:
 
     async def score(self, said: ScoreMessage) -> bool:
         """Publish a score if the server takes it now."""
-        if self._session is None or self._session.client.pending_data_size > MAX_PENDING:
+        session = self._connection.session
+        if session is None or session.client.pending_data_size > MAX_PENDING:
             return False
         try:
-            await self._session.client.publish(self._subject("score", said), body(said))
-        except Exception:  # noqa: BLE001 - as below
+            await session.client.publish(self._subject("score", said), body(said))
+        except Exception:  # noqa: BLE001 - whatever nats-py makes of a server that dies
             return False
         return True
 
     def health(self, said: HealthMessage) -> None:
-        """Do nothing: who reads a stream sees by its messages that a device is alive."""
+        """Do nothing: the messages of a stream show that a device is alive."""
 
     def lost(self, device: str) -> None:
         """Do nothing."""
@@ -139,54 +113,31 @@ class NatsSink:
     async def close(self, timeout_s: float) -> None:
         """Disconnect."""
         await self._latest.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=timeout_s)
+        await self._connection.close(timeout_s)
 
     def _subject(self, kind: Kind, said: AnyMessage) -> str:
         return f"{self._settings.prefix}.{kind}.{said.device}.{said.camera}"
 
     async def _publish(self, subject: str, payload: bytes, key: str) -> None:
-        """Publish until it is confirmed."""
-        backoff = Backoff(0.1, CONFIRM_S)
-        while True:
-            while self._session is None:
-                await self._connected.wait()
-            try:
-                await self._session.publish(subject, payload, key, self._settings.stream)
-            except Exception as error:  # noqa: BLE001 - as below
-                self._trouble(f"not confirmed: {_explain(error)}")
-                await asyncio.sleep(backoff.after(0))
-            else:
-                self._troubled = ""
-                return
+        stream = self._settings.stream
+        await self._connection.until_confirmed(subject, lambda session: session.publish(subject, payload, key, stream))
 
-    async def _keep_connected(self) -> None:
-        backoff = Backoff(0.5, 30)
-        while True:
-            began_s = asyncio.get_running_loop().time()
-            try:
-                await self._connect_once()
-                self._trouble("connection lost")
-            except Exception as error:  # noqa: BLE001 - whatever nats-py makes of a server that dies: it must go on
-                self._trouble(_explain(error))
-            await asyncio.sleep(backoff.after(asyncio.get_running_loop().time() - began_s))
-
-    async def _connect_once(self) -> None:
-        """Connect, and return when the connection is lost.
-
-        Connecting again is our business: then what is not confirmed is published again at once.
-        """
+    @contextlib.asynccontextmanager
+    async def _connect(self) -> AsyncIterator[_Session]:
+        """Connect once; reconnecting is ours: so what is not confirmed is published again at once."""
         client, lost = Client(), asyncio.Event()
 
         async def on_closed() -> None:
             lost.set()
 
+        async def on_error(error: Exception) -> None:
+            self._connection.trouble(explain(error))
+
         try:
             await client.connect(
                 list(self._settings.servers),
                 closed_cb=on_closed,
-                error_cb=self._on_error,
+                error_cb=on_error,
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,
@@ -196,14 +147,8 @@ class NatsSink:
             )
             session = _Session(client, lost)
             await self._make_stream(session)
-            self._log.info("connected")
-            self._troubled = ""
-            self._session = session
-            self._connected.set()
-            await session.until_lost()
+            yield session
         finally:
-            self._session = None
-            self._connected.clear()
             with contextlib.suppress(Exception):
                 await client.close()
 
@@ -215,20 +160,7 @@ class NatsSink:
         except NotFoundError:
             subjects = [f"{prefix}.alert.>", f"{prefix}.state.>"]
             await session.stream.add_stream(name=name, subjects=subjects, max_age=KEEP_S)
-            self._log.info("stream made", stream=name, subjects=subjects)
-
-    async def _on_error(self, error: Exception) -> None:
-        self._trouble(_explain(error))
-
-    def _trouble(self, reason: str) -> None:
-        """Log what is wrong, once until it is over or something else is."""
-        if reason != self._troubled:
-            self._troubled = reason
-            self._log.warning("trouble; trying again", reason=reason)
-
-
-def _explain(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+            structlog.get_logger().info("stream made", broker=self.name, stream=name, subjects=subjects)
 
 
 def _access(settings: Nats) -> dict[str, Any]:

@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import logging
+import math
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+import aiomqtt
+
+from edge_config.errors import SettingsError
 from edge_config.settings.bridge import Mqtt
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+from runtime.bridge.connection import BrokerConnection
 from runtime.bridge.latest import Latest
-from runtime.bridge.mqtt_link import MqttLink
 from runtime.bridge.order import Moment, Newest
+from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import OFF, OFFLINE, ON, ONLINE, Entity, Topics, body, discovery
+
+KEEPALIVE_S = 15
+"""A broker that does not answer for so long is gone."""
+
+MAX_SCORES = 100
+"""Scores that may wait to be written to the network; more are dropped."""
+
+_IN_FLIGHT = 1000  # the relays have limits of their own
+_CONNECT_S = 3.0
+_SEND_AT_ONCE = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a packet may wait 40 ms for the one before it
+
+_log = logging.getLogger(__name__)  # what aiomqtt would print beside our log
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+
+
+class _Session:
+    """One connection, from its beginning to its end."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+
+    async def until_lost(self) -> None:
+        """Wait for the end: nothing is subscribed to, so there are no messages before it."""
+        async for _ in self._client.messages:
+            pass
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish, and wait for the confirmation; with QoS 0 until it is written to the network."""
+        await self._client.publish(topic, payload, qos, retain, timeout=math.inf)
 
 
 class MqttSink:
@@ -28,8 +68,16 @@ class MqttSink:
             SettingsError: a password or certificate file cannot be used.
         """
         self._topics = Topics(settings.prefix, bridge)
-        self._link = MqttLink(settings, bridge, self._topics.bridge_status)
-        self.name = f"mqtt {self._link.address}"
+        self.name = f"mqtt {settings.host}:{settings.port}"
+        self._options: dict[str, Any] = {
+            "hostname": settings.host,
+            "port": settings.port,
+            "identifier": bridge,  # another client with the same one replaces this one
+            "will": aiomqtt.Will(self._topics.bridge_status, OFFLINE, qos=1, retain=True),
+            **_access(settings),
+        }
+        self._connection = BrokerConnection(self.name, self._connect, self._publish_again)
+        self._scores: set[asyncio.Task[None]] = set()
         self._discovery = settings.discovery
         self._entities: tuple[Entity, ...] = ("anomaly", "state", "score") if scores else ("anomaly", "state")
         self._retained: dict[str, bytes] = {}
@@ -40,7 +88,7 @@ class MqttSink:
 
     async def start(self) -> None:
         """Begin to connect."""
-        self._link.start(self._tell_again)
+        self._connection.start()
         self._retain(self._topics.bridge_status, ONLINE)
 
     async def alert(self, said: AlertMessage, parts: Sequence[bytes], _key: str) -> None:
@@ -48,13 +96,13 @@ class MqttSink:
         device, camera = said.device, said.camera
         self._discover(device, camera, *self._entities)
         publishing: list[Awaitable[None]] = [
-            self._link.publish(self._topics.of(device, camera, "alert"), lambda: body(said), retain=False)
+            self._publish(self._topics.of(device, camera, "alert"), body(said), retain=False)
         ]
         if self._newest.take(device, camera, Moment.of(said)):
             topic, anomaly = self._topics.of(device, camera, "anomaly"), OFF if said.phase == "end" else ON
             self._retained[topic] = anomaly
             # One by one: between two alerts it is OFF, however slow the broker is.
-            publishing.append(self._link.publish(topic, lambda: anomaly, retain=True))
+            publishing.append(self._publish(topic, anomaly, retain=True))
             if (picture := _picture(said, parts)) is not None:
                 self._discover(device, camera, "picture")
                 arrival = self._retain(self._topics.of(device, camera, "picture"), picture)
@@ -68,7 +116,13 @@ class MqttSink:
 
     async def score(self, said: ScoreMessage) -> bool:
         """Publish a score if the broker takes it now."""
-        return self._link.publish_now(self._topics.of(said.device, said.camera, "score"), body(said))
+        session = self._connection.session
+        if session is None or len(self._scores) >= MAX_SCORES:
+            return False
+        task = asyncio.create_task(_try(session, self._topics.of(said.device, said.camera, "score"), body(said)))
+        self._scores.add(task)
+        task.add_done_callback(self._scores.discard)
+        return True
 
     def health(self, said: HealthMessage) -> None:
         """Say that the device is online, and that a camera which never had an alert shows no anomaly."""
@@ -86,11 +140,12 @@ class MqttSink:
 
     async def close(self, timeout_s: float) -> None:
         """Say that the devices are offline, since nobody will notice when they are, and the bridge; disconnect."""
-        if self._link.online and self._devices:
-            said = [self._retain(self._topics.device_status(device), OFFLINE) for device in self._devices]
-            await asyncio.wait(said, timeout=timeout_s / 2)
+        if self._connection.session is not None:
+            topics = [*map(self._topics.device_status, self._devices), self._topics.bridge_status]
+            await asyncio.wait([self._retain(topic, OFFLINE) for topic in topics], timeout=timeout_s / 2)
         await self._latest.close()
-        await self._link.close(self._topics.bridge_status, timeout_s / 2)
+        self._drop_scores()
+        await self._connection.close(timeout_s / 2)
 
     def _discover(self, device: str, camera: str, *entities: Entity) -> None:
         """Tell Home Assistant of what it does not know yet."""
@@ -108,12 +163,54 @@ class MqttSink:
         return self._latest.put(topic, None)
 
     async def _publish_retained(self, topic: str) -> None:
-        await self._link.publish(topic, lambda: self._retained[topic], retain=True)
+        def publish(session: _Session) -> Coroutine[Any, Any, None]:
+            return session.publish(topic, self._retained[topic], retain=True)  # the newest, each time
 
-    def _tell_again(self) -> None:
+        await self._connection.until_confirmed(topic, publish)
+
+    async def _publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        await self._connection.until_confirmed(topic, lambda session: session.publish(topic, payload, retain=retain))
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[_Session]:
+        client = aiomqtt.Client(
+            **self._options,
+            timeout=_CONNECT_S,
+            keepalive=KEEPALIVE_S,
+            max_inflight_messages=_IN_FLIGHT,
+            socket_options=[_SEND_AT_ONCE],
+            logger=_log,
+        )
+        async with client:
+            yield _Session(client)
+
+    def _drop_scores(self) -> None:
+        """Give up those that wait: what was not written when a connection broke never will be."""
+        for task in self._scores:
+            task.cancel()
+
+    def _publish_again(self) -> None:
+        self._drop_scores()
         for topic in self._retained:
             self._latest.put(topic, None)
 
 
 def _picture(said: AlertMessage, parts: Sequence[bytes]) -> bytes | None:
     return next((part for about, part in zip(said.parts, parts, strict=False) if about.name == "jpeg"), None)
+
+
+async def _try(session: _Session, topic: str, score: bytes) -> None:
+    with suppress(Exception):  # whatever aiomqtt makes of a broker that dies
+        await session.publish(topic, score, qos=0)
+
+
+def _access(settings: Mqtt) -> dict[str, Any]:
+    options: dict[str, Any] = {"username": settings.username}
+    if settings.password_file is not None:
+        options["password"] = read_secret(settings.password_file).partition("\n")[0].rstrip("\r")
+    if settings.tls:
+        try:
+            options["tls_context"] = ssl.create_default_context(cafile=settings.ca_file)
+        except OSError as error:  # SSLError is one
+            raise SettingsError(f"no certificates to be read ({error})", where=settings.ca_file or "mqtt") from error
+    return options

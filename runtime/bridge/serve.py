@@ -23,11 +23,11 @@ NEWS: Final[tuple[Kind, ...]] = ("state", "health")
 
 SCORED: Final[tuple[Kind, ...]] = (*NEWS, "score")
 
-CONFIRM_S = 3.0
-"""At the end confirmations are awaited for so long."""
+DRAIN_S = 3.0
+"""Time-out at the end for confirmations."""
 
-FAREWELL_S = 1.0
-"""And then the brokers have so long to hear that the bridge is off."""
+CLOSE_S = 1.0
+"""Time-out after that for telling the brokers that the bridge is off."""
 
 
 def make_sinks(settings: Bridge) -> list[Sink]:
@@ -97,8 +97,8 @@ async def forward(settings: Bridge, sinks: Sequence[Sink], connect: Connect, sto
             await _until(stop, relays)
         finally:
             notifier.stopping()
-            await asyncio.gather(*(relay.drain(CONFIRM_S) for relay in relays))
-            await asyncio.gather(*(sink.close(FAREWELL_S) for sink in sinks), *(source.close() for source in sources))
+            await asyncio.gather(*(relay.drain(DRAIN_S) for relay in relays))
+            await asyncio.gather(*(sink.close(CLOSE_S) for sink in sinks), *(source.close() for source in sources))
             unconfirmed = sum(relay.in_flight for relay in relays)
             structlog.get_logger().info("ended", **counts.all(), unconfirmed=unconfirmed)
 

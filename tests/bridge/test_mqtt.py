@@ -16,6 +16,7 @@ import yaml
 
 from edge_config.settings import bridge
 from edge_config.settings.bridge import Bridge
+from runtime.bridge.mqtt import MqttSink
 from runtime.bridge.relay import IN_FLIGHT
 from tests.support.brokers import Mosquitto, needs_mosquitto
 from tests.support.fakes.bridged_device import FakeDevice, bridged
@@ -263,6 +264,39 @@ def test_broker_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
         asyncio.run(run())
     finally:
         broker.end()
+
+
+def test_scores_that_a_dead_connection_held_block_no_later_ones(broker: Mosquitto) -> None:
+    """A broker that stops reading is sent scores up to a limit; killed and started again, it gets new ones at once."""
+
+    async def run(listener: Listener) -> None:
+        device = FakeDevice()
+        device.score()
+        said = device.news.waiting.get_nowait().message
+        sink = MqttSink(bridge.parse(tree(broker)).mqtt, "bridge", scores=True)
+        await sink.start()
+        try:
+            await asyncio.to_thread(listener.until_says, STATUS, b"online")
+            broker.send(signal.SIGSTOP)
+            done = {None}
+            while done:  # until nothing more goes into the sockets
+                while await sink.score(said):
+                    pass
+                done, _ = await asyncio.wait(sink._scores, timeout=1)
+            broker.send(signal.SIGKILL)  # while it is stopped, so that it reads no more
+            await asyncio.to_thread(broker.end)
+            await asyncio.to_thread(broker.start)
+            await asyncio.to_thread(listener.until, lambda: listener.connections == 2)
+            await asyncio.to_thread(listener.until, lambda: online(listener) > 1)
+            assert await sink.score(said)
+        finally:
+            await sink.close(END_S)
+
+    def online(listener: Listener) -> int:
+        return [one.payload for one in listener.heard if one.topic == STATUS].count(b"online")
+
+    with Listener(broker.port, STATUS) as listener:
+        asyncio.run(run(listener))
 
 
 def test_broker_that_forgot_everything_is_told_again(broker: Mosquitto) -> None:

@@ -84,7 +84,7 @@ def test_one_shot_verb_ends(tmp_path: Path, number: signal.Signals) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_bridge_ends(tmp_path: Path, number: signal.Signals) -> None:
     """`bridge` ends with 0."""
-    pytest.importorskip("paho.mqtt")
+    pytest.importorskip("aiomqtt")
     config = tmp_path / "bridge.yaml"
     config.write_text(
         f"devices: [{{events: 'ipc://{tmp_path}/events', control: 'ipc://{tmp_path}/control'}}]\n"

@@ -123,7 +123,7 @@ def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: P
 
 @pytest.mark.parametrize(
     ("package", "extra", "broker"),
-    [("paho", "mqtt", "mqtt: {host: 127.0.0.1}"), ("nats", "nats", "nats: {servers: ['nats://127.0.0.1:1']}")],
+    [("aiomqtt", "mqtt", "mqtt: {host: 127.0.0.1}"), ("nats", "nats", "nats: {servers: ['nats://127.0.0.1:1']}")],
 )
 def test_missing_broker_extra_names_its_install_line(package: str, extra: str, broker: str, tmp_path: Path) -> None:
     """Where the package for a broker is missing, `bridge` says what to install and exits with 2."""
