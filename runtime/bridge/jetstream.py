@@ -31,7 +31,7 @@ from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import body
 
 KEEP_S = 30 * 24 * 3600
-"""A stream that we make keeps messages for so long."""
+"""Retention of a stream that we make, seconds."""
 
 MAX_PENDING = 64 * 1024
 """Scores are dropped while more bytes than this wait to be written to the network."""
@@ -41,7 +41,7 @@ _CONNECT_S = 3
 _POLL_S = 0.5
 
 
-class _Session:
+class NatsSession:
     """One connection, from its beginning to its end."""
 
     def __init__(self, client: Client, lost: asyncio.Event) -> None:
@@ -50,7 +50,7 @@ class _Session:
         self._lost = lost
 
     async def until_lost(self) -> None:
-        """Wait for the end. nats-py does not tell where closing the connection fails too: so look at it as well."""
+        """Wait for the end. nats-py calls nothing where closing fails, too: so poll as well."""
         while not self.client.is_closed:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._lost.wait(), _POLL_S)
@@ -123,7 +123,7 @@ class NatsSink:
         await self._connection.until_confirmed(subject, lambda session: session.publish(subject, payload, key, stream))
 
     @contextlib.asynccontextmanager
-    async def _connect(self) -> AsyncIterator[_Session]:
+    async def _connect(self) -> AsyncIterator[NatsSession]:
         """Connect once; reconnecting is ours: so what is not confirmed is published again at once."""
         client, lost = Client(), asyncio.Event()
 
@@ -145,14 +145,14 @@ class NatsSink:
                 ping_interval=_PING_S,
                 **self._options,
             )
-            session = _Session(client, lost)
+            session = NatsSession(client, lost)
             await self._make_stream(session)
             yield session
         finally:
             with contextlib.suppress(Exception):
                 await client.close()
 
-    async def _make_stream(self, session: _Session) -> None:
+    async def _make_stream(self, session: NatsSession) -> None:
         """Make the stream if there is none; one that is there is left as it is."""
         name, prefix = self._settings.stream, self._settings.prefix
         try:
@@ -169,7 +169,7 @@ def _access(settings: Nats) -> dict[str, Any]:
         options["tls"] = ssl.create_default_context()
     if (path := settings.credentials_file) is not None:
         text = read_secret(path)
-        if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:  # nats-py would look for ever
+        if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:  # nats-py would search without end
             raise SettingsError("no NATS credentials", where=path, remedy="give the file that `nsc` makes")
         if find_spec("nkeys") is None:  # nats-py loads it when it connects
             raise MissingExtra("nkeys is not installed", remedy="pip install 'nats-py[nkeys]'")

@@ -16,7 +16,7 @@ class Latest(Generic[T]):
     """
 
     def __init__(self, send: Callable[[str, T], Awaitable[object]]) -> None:
-        """Send by `send`, which returns when the value has arrived, and tries for ever."""
+        """Send by `send`, which retries until the value has arrived."""
         self._send = send
         self._waiting: dict[str, tuple[T, asyncio.Future[None]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -31,7 +31,7 @@ class Latest(Generic[T]):
         return arrived
 
     async def close(self) -> None:
-        """Give up what has not arrived."""
+        """Drop what has not arrived."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -23,7 +23,7 @@ from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import OFF, OFFLINE, ON, ONLINE, Entity, Topics, body, discovery
 
 KEEPALIVE_S = 15
-"""A broker that does not answer for so long is gone."""
+"""Time-out of a broker that does not answer, seconds."""
 
 MAX_SCORES = 100
 """Scores that may wait to be written to the network; more are dropped."""
@@ -37,7 +37,7 @@ _log.addHandler(logging.NullHandler())
 _log.propagate = False
 
 
-class _Session:
+class MqttSession:
     """One connection, from its beginning to its end."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
@@ -125,7 +125,7 @@ class MqttSink:
         return True
 
     def health(self, said: HealthMessage) -> None:
-        """Say that the device is online, and that a camera which never had an alert shows no anomaly."""
+        """Publish that the device is online, and that a camera without any alert yet shows no anomaly."""
         self._devices.add(said.device)
         self._discover(said.device, said.camera, *self._entities)
         self._say_once(self._topics.device_status(said.device), ONLINE)
@@ -135,11 +135,11 @@ class MqttSink:
             self._say_once(self._topics.of(said.device, said.camera, "anomaly"), OFF)
 
     def lost(self, device: str) -> None:
-        """Say that a device is offline."""
+        """Publish that a device is offline."""
         self._say_once(self._topics.device_status(device), OFFLINE)
 
     async def close(self, timeout_s: float) -> None:
-        """Say that the devices are offline, since nobody will notice when they are, and the bridge; disconnect."""
+        """Publish that the bridge is offline, and the devices, which it watches no more; disconnect."""
         if self._connection.session is not None:
             topics = [*map(self._topics.device_status, self._devices), self._topics.bridge_status]
             await asyncio.wait([self._retain(topic, OFFLINE) for topic in topics], timeout=timeout_s / 2)
@@ -163,7 +163,7 @@ class MqttSink:
         return self._latest.put(topic, None)
 
     async def _publish_retained(self, topic: str) -> None:
-        def publish(session: _Session) -> Coroutine[Any, Any, None]:
+        def publish(session: MqttSession) -> Coroutine[Any, Any, None]:
             return session.publish(topic, self._retained[topic], retain=True)  # the newest, each time
 
         await self._connection.until_confirmed(topic, publish)
@@ -172,7 +172,7 @@ class MqttSink:
         await self._connection.until_confirmed(topic, lambda session: session.publish(topic, payload, retain=retain))
 
     @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[_Session]:
+    async def _connect(self) -> AsyncIterator[MqttSession]:
         client = aiomqtt.Client(
             **self._options,
             timeout=_CONNECT_S,
@@ -182,10 +182,10 @@ class MqttSink:
             logger=_log,
         )
         async with client:
-            yield _Session(client)
+            yield MqttSession(client)
 
     def _drop_scores(self) -> None:
-        """Give up those that wait: what was not written when a connection broke never will be."""
+        """Drop those that wait: what was not written when a connection broke never will be."""
         for task in self._scores:
             task.cancel()
 
@@ -199,7 +199,7 @@ def _picture(said: AlertMessage, parts: Sequence[bytes]) -> bytes | None:
     return next((part for about, part in zip(said.parts, parts, strict=False) if about.name == "jpeg"), None)
 
 
-async def _try(session: _Session, topic: str, score: bytes) -> None:
+async def _try(session: MqttSession, topic: str, score: bytes) -> None:
     with suppress(Exception):  # whatever aiomqtt makes of a broker that dies
         await session.publish(topic, score, qos=0)
 

@@ -9,7 +9,7 @@ from edge_config.wire.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When something was said in a topic: `seq` of `epoch`, at `t_ns` by the device's wall clock."""
+    """When a message was published: `seq` of `epoch`, at `t_ns` by the device's wall clock."""
 
     epoch: str
     seq: int
@@ -17,7 +17,7 @@ class Moment:
 
     @classmethod
     def of(cls, message: Message) -> Moment:
-        """When a message was published."""
+        """Return when a message was published."""
         return cls(message.epoch, message.seq, message.t_publish_ns)
 
     def precedes(self, other: Moment) -> bool:
@@ -34,7 +34,7 @@ class Newest:
         self._newest: dict[tuple[str, str], Moment] = {}
 
     def take(self, device: str, camera: str, moment: Moment) -> bool:
-        """Take a moment in, and tell whether it is the newest, which it still is when it comes once more."""
+        """Record a moment, and return whether it is the newest; a repetition of the newest is, too."""
         last = self._newest.get((device, camera))
         if last is not None and moment.precedes(last):
             return False

@@ -2,7 +2,7 @@
 
 An alert is acknowledged at the device when every broker has confirmed it, in the order that they came in, since to
 acknowledge one message of an alert is to acknowledge those before it. At most `IN_FLIGHT` are under way: then no more
-are taken, and the device's journal keeps them. States and scores wait for nobody.
+are taken, and the device's journal keeps the others. States and scores do not wait for that.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from edge_config.errors import MessageError, PatchedgeError
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.order import Moment, Newest
 from runtime.bridge.sink import Counts, Sink
-from runtime.bridge.source import Given, Source
+from runtime.bridge.source import Given, MessageSource
 
 IN_FLIGHT = 64
-"""So many alert messages of a device are taken before the first of them is confirmed."""
+"""Limit of alert messages of a device that are taken and not yet confirmed."""
 
 LOST_AFTER = 3.0
-"""A device is lost when nothing is heard of it for so many heart-beats."""
+"""A device is lost after so many heartbeats without a message."""
 
 
 class Relay:
@@ -33,22 +33,27 @@ class Relay:
     """
 
     def __init__(
-        self, alerts: Source, news: Source, sinks: Sequence[Sink], counts: Counts, most_in_flight: int = IN_FLIGHT
+        self,
+        alerts: MessageSource,
+        news: MessageSource,
+        sinks: Sequence[Sink],
+        counts: Counts,
+        max_in_flight: int = IN_FLIGHT,
     ) -> None:
-        """Put it together; `run` does the rest.
+        """Set it up; `run` forwards.
 
         Args:
-            alerts: gives the alerts, all of them until they are acknowledged.
-            news: gives states, health and, if wanted, scores.
+            alerts: source of the alerts, all of them until they are acknowledged.
+            news: source of states, health and, if wanted, scores.
             sinks: where to.
             counts: where to count.
-            most_in_flight: so many alert messages may be under way.
+            max_in_flight: limit of alert messages that are taken and not yet confirmed.
         """
         self.in_flight = 0
         self._alerts, self._news = alerts, news
         self._sinks = sinks
         self._counts = counts
-        self._slots = asyncio.Semaphore(most_in_flight)
+        self._slots = asyncio.Semaphore(max_in_flight)
         self._under_way: asyncio.Queue[tuple[Given, asyncio.Task[None]]] = asyncio.Queue()
         self._newest = Newest()
         self._lost: dict[str, asyncio.TimerHandle] = {}
@@ -72,7 +77,7 @@ class Relay:
             await _end(readers)
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until what is under way is confirmed and acknowledged, or give up; `in_flight` tells what was not."""
+        """Wait until all that was taken is confirmed and acknowledged, or time is over; `in_flight` counts the rest."""
         done = asyncio.create_task(self._under_way.join())
         await asyncio.wait([done], timeout=timeout_s)
         left = [done] if self._acknowledging is None else [done, self._acknowledging]
@@ -118,7 +123,7 @@ class Relay:
                 await self._take_score(said)
 
     def _take_state(self, said: StateMessage, key: str) -> None:
-        """Pass on what is no older than what was passed on: a late replay must not bring an old state back."""
+        """Forward a state unless a newer one was forwarded: a late replay must not bring an old state back."""
         if self._newest.take(said.device, said.camera, Moment.of(said)):
             self._counts.states += 1
             for sink in self._sinks:
@@ -145,8 +150,8 @@ class Relay:
             else:
                 self._counts.scores_dropped += 1
 
-    async def _next(self, source: Source) -> Given:
-        """Wait for the next message that can be read."""
+    async def _next(self, source: MessageSource) -> Given:
+        """Wait for the next message that can be decoded."""
         while True:
             try:
                 given = await source.receive()

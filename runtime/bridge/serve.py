@@ -15,11 +15,11 @@ from edge_config.settings.bridge import Bridge
 from edge_config.wire.messages import Kind
 from runtime.bridge.relay import Relay
 from runtime.bridge.sink import Counts, Sink
-from runtime.bridge.source import Connect, Source
+from runtime.bridge.source import Connect, MessageSource
 from runtime.monitoring.systemd import Notifier
 
 NEWS: Final[tuple[Kind, ...]] = ("state", "health")
-"""What is read beside the alerts."""
+"""Kinds that are read beside the alerts."""
 
 SCORED: Final[tuple[Kind, ...]] = (*NEWS, "score")
 
@@ -54,7 +54,7 @@ def make_sinks(settings: Bridge) -> list[Sink]:
 
 
 def summary(settings: Bridge, sinks: Sequence[Sink]) -> str:
-    """Say in a few words what is forwarded where."""
+    """Return in a few words what is forwarded where."""
     count = len(settings.devices)
     return f"{count} device{'' if count == 1 else 's'} to {', '.join(sink.name for sink in sinks)}"
 
@@ -81,7 +81,7 @@ async def forward(settings: Bridge, sinks: Sequence[Sink], connect: Connect, sto
         PatchedgeError: an address cannot be connected to, or a key cannot be used.
     """
     counts = Counts()
-    sources: list[Source] = []
+    sources: list[MessageSource] = []
     relays: list[Relay] = []
     for sink in sinks:
         await sink.start()

@@ -10,7 +10,7 @@ from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage,
 
 
 class Sink(Protocol):
-    """A broker. It connects by itself, and again whenever it must, for ever."""
+    """A broker. It connects by itself, and reconnects indefinitely."""
 
     name: str
     """What logs call it."""
@@ -25,7 +25,7 @@ class Sink(Protocol):
         Args:
             said: the message.
             parts: what came along.
-            key: identifies the message for ever.
+            key: identifies the message, over restarts too.
         """
         ...
 
@@ -34,32 +34,32 @@ class Sink(Protocol):
         ...
 
     async def score(self, said: ScoreMessage, /) -> bool:
-        """Publish a score now, or tell that it was dropped."""
+        """Publish a score now, and return whether it was sent rather than dropped."""
         ...
 
     def health(self, said: HealthMessage, /) -> None:
-        """Take in that a device is alive, and what it says of a camera."""
+        """Record that a device is alive, and the state of a camera."""
         ...
 
     def lost(self, device: str) -> None:
-        """Take in that a device has not been heard of for a while."""
+        """Record that a device has sent nothing for a while."""
         ...
 
     async def close(self, timeout_s: float) -> None:
-        """Say good-bye within `timeout_s` seconds."""
+        """Tell the broker that the bridge is off, and disconnect, within `timeout_s` seconds."""
         ...
 
 
 @dataclass(slots=True)
 class Counts:
-    """What was done.
+    """Counters of what was forwarded.
 
     Attributes:
         alerts: alert messages that every broker has confirmed.
-        states: states handed on; of those in quick succession brokers get the newest.
-        scores, scores_dropped: scores sent; those that no broker took at the time, once for each.
-        damaged: messages that could not be read.
-        unacknowledged: confirmed alert messages that the device could not be told of: they come again.
+        states: states forwarded; of several in quick succession brokers get the newest.
+        scores, scores_dropped: scores sent, and scores dropped, counted for each broker.
+        damaged: messages that could not be decoded.
+        unacknowledged: confirmed alert messages whose acknowledgement failed: they come again.
     """
 
     alerts: int = 0
@@ -70,5 +70,5 @@ class Counts:
     unacknowledged: int = 0
 
     def all(self) -> dict[str, int]:
-        """Give them by name."""
+        """Return them by name."""
         return asdict(self)

@@ -1,6 +1,6 @@
 """Messages of a device, received by the client of this package.
 
-Alerts and all else come by two subscribers, so that a broker that is away holds up the alerts alone, which the
+Alerts and all other messages come by two subscribers, so that a broker that is away holds up only the alerts, which the
 device's journal keeps meanwhile.
 """
 
@@ -20,29 +20,29 @@ from runtime.security.keys import Keys
 
 
 class Given(Protocol):
-    """A message as a subscriber gives it."""
+    """A message as a subscriber returns it."""
 
     @property
     def message(self) -> AnyMessage:
-        """What the device said."""
+        """The message of the device."""
         ...
 
     @property
     def parts(self) -> Sequence[bytes]:
-        """What came along."""
+        """Its binary parts."""
         ...
 
     @property
     def key(self) -> str:
-        """Identifies the message for ever."""
+        """Identifies the message, over restarts too."""
         ...
 
 
-class Source(Protocol):
+class MessageSource(Protocol):
     """A subscriber of one device that is connected, as `runtime.client.async_subscriber` makes it."""
 
     async def receive(self) -> Given | None:
-        """Wait for the next message; to cancel that loses none.
+        """Wait for the next message; cancelling loses none.
 
         Raises:
             MessageError: something arrived that cannot be read.
@@ -50,16 +50,16 @@ class Source(Protocol):
         ...
 
     async def acknowledge(self, received: Any, /) -> None:
-        """Tell the device that an alert message is safe, and so those of the same alert before it."""
+        """Acknowledge an alert message, and with it those of the same alert before it."""
         ...
 
     async def close(self) -> None:
-        """Disconnect, when the device knows what was acknowledged or does not answer."""
+        """Disconnect, once the device has the acknowledgements or does not answer."""
         ...
 
 
-Connect = Callable[[Device, Sequence[Kind], "str | None"], Source]
-"""Makes a source of some kinds of messages; with a name all alerts are given until that name acknowledges them."""
+Connect = Callable[[Device, Sequence[Kind], "str | None"], MessageSource]
+"""Makes a source of some kinds of messages; with a name, alerts come until that name acknowledges them."""
 
 MAX_SOCKETS = 4096
 """Each device takes four; ZeroMQ allows 1023 unless it is told."""
@@ -69,7 +69,7 @@ class Devices:
     """Connects to devices with the keys of a bridge."""
 
     def __init__(self, settings: Bridge) -> None:
-        """Look at the key files; nothing is connected.
+        """Check the key files; nothing is connected.
 
         Raises:
             PatchedgeError: a key file cannot be used.
@@ -83,7 +83,7 @@ class Devices:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
 
-    def connect(self, device: Device, kinds: Sequence[Kind], name: str | None) -> Source:
+    def connect(self, device: Device, kinds: Sequence[Kind], name: str | None) -> MessageSource:
         """Make a subscriber.
 
         Raises:

@@ -5,7 +5,7 @@
     PREFIX/DEVICE/CAMERA/picture    JPEG of the peak frame of the last alert that brought one; retained
     PREFIX/DEVICE/CAMERA/state      the last state message, JSON; retained
     PREFIX/DEVICE/CAMERA/score      score messages, JSON, QoS 0; not retained
-    PREFIX/DEVICE/status            online, or offline when nothing is heard of the device for 3 heart-beats; retained
+    PREFIX/DEVICE/status            online, or offline after 3 heartbeats without a message of the device; retained
     PREFIX/bridge/NAME/status       online, or offline when the bridge is gone (its last will); retained
 
 All but scores have QoS 1: what is published again after a lost connection may arrive twice. An alert message is known
@@ -29,7 +29,7 @@ OFF: Final = b"OFF"
 
 Leaf = Literal["alert", "anomaly", "picture", "state", "score"]
 Entity = Literal["anomaly", "state", "score", "picture"]
-"""What Home Assistant shows of a camera."""
+"""Entities of a camera in Home Assistant."""
 
 _COMPONENTS: dict[Entity, str] = {"anomaly": "binary_sensor", "state": "sensor", "score": "sensor", "picture": "image"}
 
@@ -53,20 +53,20 @@ class Topics:
 
     @property
     def bridge_status(self) -> str:
-        """Whether the bridge is there."""
+        """Topic of the status of the bridge."""
         return f"{self.prefix}/bridge/{self.bridge}/status"
 
     def device_status(self, device: str) -> str:
-        """Whether a device is there."""
+        """Return the topic of the status of a device."""
         return f"{self.prefix}/{device}/status"
 
     def of(self, device: str, camera: str, leaf: Leaf) -> str:
-        """One topic of a camera."""
+        """Return a topic of a camera."""
         return f"{self.prefix}/{device}/{camera}/{leaf}"
 
 
 def discovery(topics: Topics, root: str, device: str, camera: str, entity: Entity) -> tuple[str, bytes]:
-    """Return topic and payload by which Home Assistant learns of one entity of a camera.
+    """Return topic and payload that announce an entity of a camera to Home Assistant.
 
     The ids are made of the prefix and the two names, with a colon between, which is in none of them: they stay the same
     over restarts, and no two are equal.
@@ -76,7 +76,7 @@ def discovery(topics: Topics, root: str, device: str, camera: str, entity: Entit
         root: Home Assistant's discovery prefix.
         device: name of the device.
         camera: name of the camera.
-        entity: what of it.
+        entity: which of its entities.
     """
     node = f"{topics.prefix.replace('/', '-')}-{device}"
     config: dict[str, Any] = {
