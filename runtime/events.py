@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge_config.errors import PatchedgeError
 from edge_config.settings.sections import Alerts
 from edge_config.wire.requests import AnyRequest
-from runtime.frame import BundleInfo, Result, SharedFrame
+
+if TYPE_CHECKING:  # it needs numpy, which programs beside the main loop do without
+    from runtime.frame import BundleInfo, Result, SharedFrame
 
 
 @dataclass(frozen=True, slots=True)

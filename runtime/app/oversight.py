@@ -19,8 +19,8 @@ from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.inference.engine import Engine
 from runtime.journal.recorder import JournalChanged, Written
 from runtime.messaging.wire import RESTARTED, Wire
-from runtime.monitoring.degrade import Degrade, Load, Strain
-from runtime.monitoring.dropped_frames import Drops, News
+from runtime.monitoring.degrade import Degradation, MissedFrames, Strain
+from runtime.monitoring.dropped_frames import Drops, DropsChanged
 from runtime.monitoring.health import Health
 from runtime.monitoring.machine import Machine
 from runtime.monitoring.metrics import Metrics
@@ -101,8 +101,8 @@ class Oversight:
         self._health = health
         self._notifier = Notifier()
         self._machine = Machine(limits.thermal_root)
-        self._degrade = Degrade(limits)
-        self._load = Load()
+        self._degrade = Degradation(limits)
+        self._load = MissedFrames()
         self._reloads = Reloads(engine, wire.control)
         metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
         self._drops = Drops()
@@ -350,7 +350,7 @@ class Oversight:
         self._notifier.ready()
 
 
-def _say_drops(camera: str, news: News) -> None:
+def _say_drops(camera: str, news: DropsChanged) -> None:
     if news.many:
         _log.warning("many frames are dropped", camera=camera, share=round(news.share, 2), reasons=news.reasons)
     else:

@@ -2,8 +2,8 @@
 
 Down after `BAD_S` of trouble: frames are missed, the device is hot, or memory is short. Up after `CALM_S` without any,
 where calm begins well below what counts as trouble. A step up that brings the missed frames back is tried again only
-after twice the time, so that a device that is too small for its cameras does not swing for ever. No step changes a
-score: the frames that are scored are scored as always.
+after twice the time, so that a device that is too small for its cameras does not oscillate. No step changes a
+score: it only changes which frames are scored.
 """
 
 from __future__ import annotations
@@ -14,56 +14,56 @@ from enum import IntEnum
 from edge_config.settings.sections import Degrade as Limits
 
 BAD_S = 3.0
-"""Trouble of so long leads one step down."""
+"""Duration of trouble before a step down."""
 
 CALM_S = 6.0
-"""Calm of so long leads one step up: from the lowest level to the highest in three of these."""
+"""Duration of calm before a step up; from the lowest level to the highest it takes three of these."""
 
 MAX_CALM_S = 600.0
 """The longest wait for a step up that failed before."""
 
 MISSED_BAD = 0.25
-"""Overload: so large a share of the due frames is missed."""
+"""Share of missed frames from which on it is overload."""
 
 MISSED_CALM = 0.05
-"""No overload: no larger a share is missed."""
+"""Share of missed frames up to which it is calm."""
 
 MEMORY_CALM = 1.25
-"""Memory is enough again with so many times the least."""
+"""Memory is sufficient again at this multiple of the limit."""
 
 
 class Level(IntEnum):
-    """What is done less; each level does the less of those before it, too."""
+    """Degradation levels, each on top of those before it."""
 
     FULL = 0
-    """All."""
+    """Every frame, with maps."""
     LOWER_RATE = 1
-    """Of live cameras every second frame."""
+    """Every second frame of live cameras."""
     NO_MAPS = 2
-    """And no maps."""
+    """No anomaly maps, either."""
     FEWEST = 3
-    """Of live cameras every fourth frame, and no maps."""
+    """Every fourth frame of live cameras, without maps."""
 
     @property
     def title(self) -> str:
-        """The level in words."""
+        """Return the level in words."""
         return ("full", "lower rate", "no maps", "every 4th frame")[self]
 
     @property
     def every(self) -> int:
-        """Of live cameras every n-th frame is scored."""
+        """Return n: every n-th frame of live cameras is scored."""
         return (1, 2, 2, 4)[self]
 
     @property
     def maps(self) -> bool:
-        """Whether anomaly maps are made."""
+        """Return whether anomaly maps are made."""
         return self < Level.NO_MAPS
 
 
-class Load:
-    """Counts the frames that were due, and those that were missed: dropped, or scored after their time.
+class MissedFrames:
+    """Share of the due frames that were missed: dropped, or scored after their time.
 
-    Where all are missed, time and again, the worker hangs or is gone. That is no overload: to do less is no help.
+    Where all are missed repeatedly, the worker hangs or is gone. That is no overload: doing less does not help.
     """
 
     def __init__(self) -> None:
@@ -93,12 +93,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Strain:
-    """What a device bears at one moment.
+    """Load of the device at one moment.
 
     Attributes:
-        missed: share of the due frames that were missed of late, 0 to 1.
-        temperature_c: degrees Celsius; None if it is not known.
-        available_mb: memory that is left, MiB; None if it is not known.
+        missed: share of the due frames that were missed recently, 0 to 1.
+        temperature_c: degrees Celsius; None if unknown.
+        available_mb: available memory, MiB; None if unknown.
     """
 
     missed: float
@@ -106,11 +106,11 @@ class Strain:
     available_mb: float | None
 
 
-class Degrade:
-    """The level, from one look at the strain to the next. It has no clock: time is told to it.
+class Degradation:
+    """The degradation level over time. It has no clock: the time is an argument.
 
     Attributes:
-        level: what is done now.
+        level: the current one.
         reason: why it changed last, in a few words.
     """
 
@@ -124,7 +124,7 @@ class Degrade:
         self._rose_s: float | None = None
 
     def update(self, now_s: float, strain: Strain) -> bool:
-        """Take in the strain, about once a second, and tell whether the level changed.
+        """Process the load, about once a second, and return whether the level changed.
 
         Args:
             now_s: monotonic time, seconds.
@@ -162,13 +162,13 @@ class Degrade:
         self.reason = "calm again"
 
     def _prove(self, now_s: float) -> None:
-        """Forgive a level its failures once it has held for longer than one waited for it."""
+        """Reset the wait for a level once it has held for longer than that."""
         if self._rose_s is not None and now_s - self._rose_s >= self._wait_s[self.level] + 2 * BAD_S:
             self._wait_s[self.level] = CALM_S
             self._rose_s = None
 
     def _trouble(self, strain: Strain) -> str:
-        """Say what is wrong; empty if nothing is."""
+        """Return what is wrong; empty if nothing is."""
         limits = self._limits
         if strain.temperature_c is not None and strain.temperature_c >= limits.hot_c:
             return f"hot: {strain.temperature_c:.0f} degrees"

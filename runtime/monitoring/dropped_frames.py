@@ -10,25 +10,25 @@ from typing import NamedTuple
 from runtime.monitoring.metrics import DROPPED
 
 WINDOW_S = 10.0
-"""Looked at together: longer than a burst of a stream, that a share of it means something."""
+"""Window of the shares, longer than a burst of a stream."""
 
 MANY, FEW = 0.25, 0.05
-"""Shares of the frames of a window: from the first on drops are said, and below the second that they are over."""
+"""Shares of the frames of a window: from the first on drops are logged, and below the second that they are over."""
 
 OPENING_S = 2.0
-"""A stream that is opened sends at once what it has kept: what is dropped of it was old, and is not looked at."""
+"""A stream that is opened first sends what it has kept: what is dropped of it was old, and is not logged."""
 
 LOST = ("newer", "no slot", "too old")
-"""Reasons that say that a frame was in vain; the others have a line of their own, or are wanted."""
+"""Reasons that count as lost frames; the others are logged elsewhere, or are wanted."""
 
 
-class News(NamedTuple):
-    """What the log says of a camera: many frames are dropped, or no longer.
+class DropsChanged(NamedTuple):
+    """For the log: many frames of a camera are dropped, or no longer.
 
     Attributes:
         many: whether they are.
         share: of the frames of the last `WINDOW_S`, 0 to 1.
-        reasons: how many of them for which reason.
+        reasons: number of them, by reason.
     """
 
     many: bool
@@ -38,7 +38,7 @@ class News(NamedTuple):
 
 @dataclass(slots=True)
 class _Camera:
-    """Of one camera: what was counted here, what the totals were in the last `WINDOW_S`, and when it was opened."""
+    """Counters of one camera, the totals of the last `WINDOW_S`, and when it was opened."""
 
     counted: Counter[str] = field(default_factory=Counter)
     past: deque[tuple[float, int, dict[str, int]]] = field(default_factory=deque)
@@ -52,7 +52,7 @@ class Drops:
     """Counts frames that were not scored. Use it from the main loop's thread."""
 
     def __init__(self) -> None:
-        """Know of no camera yet."""
+        """Begin without a camera."""
         self._cameras: dict[str, _Camera] = {}
 
     def count(self, camera: str, reason: str) -> None:
@@ -60,25 +60,25 @@ class Drops:
         self._of(camera).counted[reason] += 1
 
     def of(self, camera: str, by_feed: Mapping[str, int]) -> dict[str, int]:
-        """Return how many frames were not scored, by reason.
+        """Return the number of frames that were not scored, by reason.
 
         Args:
             camera: its name.
-            by_feed: what its feed has counted.
+            by_feed: the counters of its feed.
         """
         return {**dict.fromkeys(DROPPED, 0), **by_feed, **self._of(camera).counted}
 
     def look(
         self, now_s: float, camera: str, captured: int, by_feed: Mapping[str, int], connection: int = 0
-    ) -> News | None:
-        """Take note of the totals, about once a second; return what is new, if anything is.
+    ) -> DropsChanged | None:
+        """Process the totals, about once a second; return what is to be logged, if anything.
 
         Args:
             now_s: monotonic time, seconds.
             camera: its name.
-            captured: frames that it gave so far.
-            by_feed: those of them that its feed has dropped.
-            connection: how often it was opened anew.
+            captured: number of frames that it delivered so far.
+            by_feed: those of them that its feed dropped, by reason.
+            connection: how often it was reopened.
         """
         mine, total = self._of(camera), self.of(camera, by_feed)
         given = captured + sum(by_feed.values())
@@ -100,7 +100,7 @@ class Drops:
         if not settled or not (share < FEW if mine.many else share >= MANY):
             return None
         mine.many = not mine.many
-        return News(mine.many, share, reasons)
+        return DropsChanged(mine.many, share, reasons)
 
     def _of(self, camera: str) -> _Camera:
         return self._cameras.setdefault(camera, _Camera())

@@ -1,6 +1,6 @@
 """Liveness and readiness of the runtime, for orchestrators.
 
-Alive: the main loop gets on. A camera that is away is no reason to start the runtime anew; it says so in its states.
+Alive: the main loop makes progress. A camera that is absent is no reason to restart the runtime; its state says so.
 Ready: the inference worker has warmed up, and at least one camera delivers pictures that can be judged, or is paused.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from runtime.monitoring.http_server import Page
 
 BOUND_S = 5.0
-"""A main loop that has not got on for so long hangs; it turns at least once a second."""
+"""Time-out of the main loop, which turns at least once a second."""
 
 
 class Health:
-    """What the main loop says of itself, and the two pages that tell it; any thread may ask for them."""
+    """Health of the main loop, and the two pages that show it, which any thread may ask for."""
 
     def __init__(self, bound_s: float = BOUND_S, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin alive and not ready.
@@ -32,19 +32,19 @@ class Health:
         self._live_cameras = self._paused_cameras = 0
 
     def progress(self) -> None:
-        """Say that the main loop gets on."""
+        """Record progress of the main loop."""
         self._last_s = self._clock()
 
     def engine(self, *, ready: bool) -> None:
-        """Say whether the inference worker is ready."""
+        """Record whether the inference worker is ready."""
         self._engine_ready = ready
 
     def cameras(self, live: int, paused: int = 0) -> None:
-        """Say how many cameras are live, and how many are paused, as somebody wants them."""
+        """Record how many cameras are live, and how many are paused on request."""
         self._live_cameras, self._paused_cameras = live, paused
 
     def alive_page(self) -> Page:
-        """Return /healthz: 200 while the main loop gets on, 503 when it hangs."""
+        """Return /healthz: 200 while the main loop makes progress, 503 when it hangs."""
         silent_s = self._clock() - self._last_s
         if silent_s <= self._bound_s:
             return Page.text("alive")

@@ -13,11 +13,11 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found at one moment; None where nothing is known.
+    """Temperature and memory at one moment; None where unknown.
 
     Attributes:
         temperature_c: of the hottest thermal zone, degrees Celsius.
-        available_bytes: what may still be used before something is thrown out of memory.
+        available_bytes: memory that can be used before the kernel kills a process.
     """
 
     temperature_c: float | None
@@ -25,7 +25,7 @@ class Reading:
 
     @property
     def available_mb(self) -> float | None:
-        """Memory that is left, MiB."""
+        """Return the available memory, MiB."""
         return None if self.available_bytes is None else self.available_bytes / _MIB
 
 
@@ -35,19 +35,19 @@ class Machine:
     def __init__(
         self, thermal_root: str = "/sys/class/thermal", *, proc: str = "/proc", cgroup: str = "/sys/fs/cgroup"
     ) -> None:
-        """Say where to look.
+        """Name the places; nothing is read yet.
 
         Args:
             thermal_root: folder of thermal_zone*/temp, in thousandths of a degree.
-            proc: where /proc is.
-            cgroup: where the trees of control groups are.
+            proc: the mount point of /proc.
+            cgroup: the mount point of the control groups.
         """
         self._thermal_root = Path(thermal_root)
         self._proc = Path(proc)
         self._groups = MemoryGroups(proc=proc, cgroup=cgroup)
 
     def read(self) -> Reading:
-        """Read it all."""
+        """Return what is read now."""
         temperatures = [
             degrees
             for zone in self._thermal_root.glob("thermal_zone*/temp")

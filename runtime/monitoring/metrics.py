@@ -39,11 +39,11 @@ _STAGE_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.5,
 
 
 class Metrics:
-    """All figures, in a registry of their own."""
+    """All metrics, in a registry of their own."""
 
     def __init__(self, cameras: Iterable[str] = ()) -> None:
         """Begin every counter at 0, those of `cameras` too."""
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, and say nothing that a device needs
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series for nothing
         self._registry = CollectorRegistry()
         self._totals: dict[tuple[Counter | str, ...], int] = {}
         self._bundles: dict[str, str] = {}
@@ -87,25 +87,25 @@ class Metrics:
         self._dropped.labels(camera, reason).inc(count)
 
     def dropped_in_all(self, camera: str, by_reason: Mapping[str, int]) -> None:
-        """Take over the counts that a `Feed` keeps, of all frames since it began."""
+        """Set the counters to those of a `Feed`, of all frames since it began."""
         self._take_over(self._dropped, by_reason, camera)
 
     def reconnected_in_all(self, camera: str, by_reason: Mapping[str, int]) -> None:
-        """Take over the counts that a `Feed` keeps, of all its reconnects since it began."""
+        """Set the counters to those of a `Feed`, of all its reconnects since it began."""
         self._take_over(self._reconnects, by_reason, camera)
 
     def scored(self, camera: str, score: float | None, age_s: float) -> None:
-        """Keep the score of a frame, None where it has none, and its age when it was published."""
+        """Record the score of a frame, None where it has none, and its age when it was published."""
         self._score.labels(camera).set(math.nan if score is None else score)
         self._age.labels(camera).observe(age_s)
 
     def stages(self, seconds: Mapping[str, float]) -> None:
-        """Count what each stage took of a frame."""
+        """Record the time of each stage of a frame."""
         for stage, took_s in seconds.items():
             self._stage.labels(stage).observe(took_s)
 
     def state(self, camera: str, state: State) -> None:
-        """Show the state that a camera is in now; the first call shows the others as 0."""
+        """Set the state of a camera; the first call sets the others to 0."""
         before = self._states.get(camera)
         for name in STATES if before is None else (before, state):
             self._state.labels(camera, name).set(name == state)
@@ -116,11 +116,11 @@ class Metrics:
         self._alerts.labels(camera).inc()
 
     def published_in_all(self, by_kind: Mapping[str, int]) -> None:
-        """Take over the counts that the `Publisher` keeps."""
+        """Set the counters to those of the `Publisher`."""
         self._take_over(self._messages, by_kind)
 
     def refused_in_all(self, socket: str, by_reason: Mapping[str, int]) -> None:
-        """Take over the counts that a socket keeps, `events` or `control`, or `access` for both."""
+        """Set the counters to those of a socket, `events` or `control`, or `access` for both."""
         self._take_over(self._refused, by_reason, socket)
 
     def gap(self, kind: str, missed: int) -> None:
@@ -128,20 +128,20 @@ class Metrics:
         self._gaps.labels(kind).inc(missed)
 
     def journal(self, state: JournalState) -> None:
-        """Show whether alerts and states are written down."""
+        """Set whether alerts and states are written to the disk."""
         self._journal.set(state == "on")
 
     def machine(self, temperature_c: float | None, available_bytes: int | None) -> None:
-        """Show what `Machine.read` found."""
+        """Set what `Machine.read` returned."""
         self._temperature.set(math.nan if temperature_c is None else temperature_c)
         self._memory.set(math.nan if available_bytes is None else available_bytes)
 
     def degraded(self, level: int) -> None:
-        """Show the level of degradation."""
+        """Set the degradation level."""
         self._level.set(level)
 
     def bundle(self, camera: str, bundle_id: str) -> None:
-        """Show the bundle that is in service for a camera now, in place of the one before."""
+        """Set the bundle that is in service for a camera, in place of the one before."""
         before = self._bundles.get(camera)
         if before is not None:
             self._bundle.remove(camera, before)
@@ -149,7 +149,7 @@ class Metrics:
         self._bundle.labels(camera, bundle_id).set(1)
 
     def worker_restarted(self, reason: str) -> None:
-        """Count an inference worker that was started anew; `reason` is one of a few words, never free text."""
+        """Count a restart of the inference worker; `reason` is one of a few words, never free text."""
         self._restarts.labels(reason).inc()
 
     def reloaded(self, *, taken: bool) -> None:

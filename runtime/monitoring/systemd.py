@@ -1,7 +1,7 @@
 """Notify systemd of readiness, status and watchdog: the protocol of sd_notify(3), one datagram for each word.
 
 Without systemd (no NOTIFY_SOCKET in the environment) nothing is sent. Nothing here ever waits or fails: a manager that
-does not listen is no reason to stop looking at cameras.
+does not listen must not stop the cameras.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Callable, Mapping
 
 
 class Notifier:
-    """Tells systemd how it is going. Use it from one thread."""
+    """Notifies systemd. Use it from one thread."""
 
     def __init__(
         self, environment: Mapping[str, str] = os.environ, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Find out who wants to be told.
+        """Read where to send, and how often.
 
         Args:
-            environment: NOTIFY_SOCKET is where to send, WATCHDOG_USEC how long silence is borne, WATCHDOG_PID by whom.
+            environment: NOTIFY_SOCKET is the address, WATCHDOG_USEC the time-out of the watchdog of WATCHDOG_PID.
             clock: monotonic seconds.
         """
         self._address = environment.get("NOTIFY_SOCKET", "")
@@ -36,13 +36,13 @@ class Notifier:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
     def ready(self, status: str = "") -> None:
-        """Say that the service has started, or that a reload is over."""
+        """Notify that the service has started, or that a reload is over."""
         self._send("READY=1")
         if status:
             self.status(status)
 
     def status(self, status: str) -> None:
-        """Say in one line what the service does; told only when it changes."""
+        """Set the status line; it is sent only when it changes."""
         line = " ".join(status.split())
         if line != self._status:
             self._status = line
@@ -60,15 +60,15 @@ class Notifier:
             self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """Say that a reload begins; `ready` ends it."""
+        """Notify that a reload begins; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that the service ends."""
+        """Notify that the service ends."""
         self._send("STOPPING=1")
 
     def close(self) -> None:
-        """Say no more."""
+        """Free the socket."""
         self._socket.close()
 
     def _send(self, words: str) -> None:
@@ -78,7 +78,7 @@ class Notifier:
 
 
 def _watchdog_s(environment: Mapping[str, str]) -> float:
-    """Return how long silence is borne, seconds; infinite where nobody watches this process."""
+    """Return the time-out of the watchdog, seconds; infinite where there is none for this process."""
     try:
         usec = int(environment.get("WATCHDOG_USEC", "0"))
         watched = int(environment.get("WATCHDOG_PID", os.getpid()))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_config.settings.sections import Degrade as Limits
-from runtime.monitoring.degrade import BAD_S, CALM_S, MAX_CALM_S, Degrade, Level, Load, Strain
+from runtime.monitoring.degrade import BAD_S, CALM_S, MAX_CALM_S, Degradation, Level, MissedFrames, Strain
 
 LIMITS = Limits(hot_c=85, cool_c=75, least_memory_mb=100)
 CALM = Strain(0.0, 50.0, 1000.0)
@@ -29,7 +29,7 @@ strains = st.builds(
 )
 
 
-def feed(degrade: Degrade, strain: Strain, seconds: int, start_s: float = 0.0) -> list[Level]:
+def feed(degrade: Degradation, strain: Strain, seconds: int, start_s: float = 0.0) -> list[Level]:
     """Tell the same strain once a second, and give the level after each."""
     levels = []
     for second in range(seconds):
@@ -41,7 +41,7 @@ def feed(degrade: Degrade, strain: Strain, seconds: int, start_s: float = 0.0) -
 @pytest.mark.parametrize(("strain", "said"), [(HOT, "hot"), (SHORT, "memory"), (BUSY, "overload")])
 def test_trouble_leads_down_to_the_end_of_the_ladder(strain: Strain, said: str) -> None:
     """Lasting trouble of any kind leads down, one step at a time, and the reason names it."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     levels = feed(degrade, strain, 20)
     assert [level for level, after in pairwise([*levels, None]) if level != after] == list(Level)
     assert levels.index(Level.LOWER_RATE) == BAD_S
@@ -50,7 +50,7 @@ def test_trouble_leads_down_to_the_end_of_the_ladder(strain: Strain, said: str) 
 
 def test_calm_leads_up_in_time() -> None:
     """When a device is calm again after the worst, all is done again within the promised time."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     feed(degrade, HOT, 20)
     levels = feed(degrade, CALM, int(RECOVERY_S), start_s=20)
     assert levels[-1] == Level.FULL
@@ -59,7 +59,7 @@ def test_calm_leads_up_in_time() -> None:
 
 def test_short_trouble_changes_nothing() -> None:
     """Trouble that comes and goes within `BAD_S` leaves the level alone."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     for second in range(100):
         assert not degrade.update(second, BUSY if second % 4 < BAD_S - 1 else CALM)
     assert degrade.level is Level.FULL
@@ -67,7 +67,7 @@ def test_short_trouble_changes_nothing() -> None:
 
 def test_between_hot_and_cool_nothing_changes() -> None:
     """Below hot but not yet cool, the level stays where it is."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     feed(degrade, HOT, 5)
     level = degrade.level
     assert level != Level.FULL
@@ -76,7 +76,7 @@ def test_between_hot_and_cool_nothing_changes() -> None:
 
 def test_unknown_is_no_trouble() -> None:
     """A device without sensors is judged by its frames alone."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     feed(degrade, Strain(1.0, None, None), 20)
     assert degrade.level is Level.FEWEST
     assert feed(degrade, Strain(0.0, None, None), 30, start_s=20)[-1] is Level.FULL
@@ -84,14 +84,14 @@ def test_unknown_is_no_trouble() -> None:
 
 def test_memory_can_be_left_alone() -> None:
     """With a least memory of 0, memory never counts."""
-    degrade = Degrade(Limits(least_memory_mb=0))
+    degrade = Degradation(Limits(least_memory_mb=0))
     assert set(feed(degrade, Strain(0.0, None, 0.0), 20)) == {Level.FULL}
 
 
 @given(st.lists(st.tuples(strains, st.floats(0.1, 10)), max_size=100))
 def test_steps_are_single_and_apart(story: list[tuple[Strain, float]]) -> None:
     """Whatever happens, the level goes by single steps within the ladder, and never two within `BAD_S`."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     now_s, stepped_s, level = 0.0, -BAD_S, Level.FULL
     for strain, later_s in story:
         now_s += later_s
@@ -107,7 +107,7 @@ def test_steps_are_single_and_apart(story: list[tuple[Strain, float]]) -> None:
 @given(st.lists(strains, max_size=60))
 def test_everything_is_forgiven(story: list[Strain]) -> None:
     """Whatever happened, lasting calm leads back to full service, and then nothing changes any more."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     for second, strain in enumerate(story):
         degrade.update(second, strain)
     levels = feed(degrade, CALM, int(3 * MAX_CALM_S) + 3, start_s=len(story))
@@ -118,7 +118,7 @@ def test_everything_is_forgiven(story: list[Strain]) -> None:
 @given(st.floats(0.1, 1.5))
 def test_device_that_is_too_small_does_not_swing(capacity: float) -> None:
     """Closed loop: frames that a device cannot do at one level and can at the next bring few changes in an hour."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     changes = 0
     for second in range(HOUR_S):
         missed = max(0.0, 1 - capacity * degrade.level.every)
@@ -129,7 +129,7 @@ def test_device_that_is_too_small_does_not_swing(capacity: float) -> None:
 
 def test_level_that_holds_is_forgiven() -> None:
     """A step up that failed waits longer the next time; once it has held, it waits no longer than ever."""
-    degrade = Degrade(LIMITS)
+    degrade = Degradation(LIMITS)
     steps = []
     now_s = 0.0
 
@@ -165,7 +165,7 @@ def test_what_levels_mean() -> None:
 
 def test_load_is_a_share_since_it_was_taken() -> None:
     """The load is the share of due frames that were missed since the last look; without frames there is none."""
-    load = Load()
+    load = MissedFrames()
     assert load.take() == 0.0
     load.count(due=3)
     load.count(due=1, missed=1)
@@ -175,7 +175,7 @@ def test_load_is_a_share_since_it_was_taken() -> None:
 
 def test_worker_that_takes_no_frame_is_not_overloaded() -> None:
     """One turn without a frame in time may be a slow frame, and counts as before; the second is no overload."""
-    load = Load()
+    load = MissedFrames()
     shares = []
     for in_time in (1, 0, 1, 0, 0, 0, 1):
         load.count(due=in_time)
@@ -186,7 +186,7 @@ def test_worker_that_takes_no_frame_is_not_overloaded() -> None:
 
 def test_worker_that_hangs_costs_no_step() -> None:
     """From a worker that hangs in the midst of a turn until one that starts in the midst of another, all stays full."""
-    load, degrade = Load(), Degrade(LIMITS)
+    load, degrade = MissedFrames(), Degradation(LIMITS)
     for second, in_time in enumerate((10, 3, *[0] * 12, 3, 10, 10)):
         load.count(due=in_time)
         load.count(due=10 - in_time, missed=10 - in_time)

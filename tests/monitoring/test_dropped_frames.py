@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.monitoring.dropped_frames import FEW, MANY, WINDOW_S, Drops, News
+from runtime.monitoring.dropped_frames import FEW, MANY, WINDOW_S, Drops, DropsChanged
 from runtime.monitoring.metrics import DROPPED
 
 
@@ -62,7 +62,7 @@ def test_frames_that_were_never_taken_count_too() -> None:
     """Where none of a window was taken, so that nothing is known of how many there were, all were dropped."""
     drops = Drops()
     news = [drops.look(float(at), "top", 5, totals(25 * at)) for at in range(12)]
-    assert [one for one in news if one] == [News(many=True, share=1.0, reasons={"newer": 125})]
+    assert [one for one in news if one] == [DropsChanged(many=True, share=1.0, reasons={"newer": 125})]
 
 
 def test_what_a_stream_sends_at_once_when_it_is_opened_is_not_said() -> None:
