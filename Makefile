@@ -31,11 +31,11 @@ demo: setup  ## make a sample camera clip, learn, watch it live, and judge what 
 	$(BIN)/patchedge-export demo $(DEMO) --run --force
 
 test: setup  ## run the tests: WORKERS=4 at a time, then one by one those that measure time or memory
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
-test-quick: setup  ## run the tests that take less than a second each, in a minute
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not alone"
+test-quick: setup  ## run all but the slow tests, in a minute
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not alone"
 
 test-pythons: setup  ## install the device half by README's line on each Python from 3.10 to 3.13 that is here, and use it
 	$(BIN)/python -m tests.programs.pythons

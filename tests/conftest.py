@@ -48,7 +48,8 @@ def pytest_itemcollected(item: pytest.Function) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow tests where several processes share the tests, so that all end at about the same time."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        for marker in ("slow", "timeout"):
+            items.sort(key=lambda item, marker=marker: item.get_closest_marker(marker) is None)
 
 
 @pytest.fixture(scope="session")

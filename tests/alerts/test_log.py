@@ -61,6 +61,7 @@ def test_alert_is_said_at_its_start_and_its_end(log: list[dict[str, Any]]) -> No
     ]
 
 
+@pytest.mark.slow
 def test_run_logs_states_and_alerts(tiny_bundle: Path, tmp_path: Path) -> None:
     """The log of `run` has the camera's states and its alert, with the id and the clip that subscribers are told."""
     source = write_pictures(tmp_path / "pictures", {3, 4}, 8)

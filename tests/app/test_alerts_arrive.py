@@ -19,6 +19,8 @@ from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, started
 from tests.support.tiny import HEIGHT, WIDTH
 
+pytestmark = pytest.mark.slow
+
 SQUARE = (40, 12, 12, 12)
 """x, y, width and height of the strange square."""
 

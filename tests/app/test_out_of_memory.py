@@ -122,6 +122,7 @@ def test_capture_process_is_lost_for_memory(
             reader.close()
 
 
+@pytest.mark.slow
 def test_kernel_that_kills() -> None:
     """In a real control group: the cause is memory, its limit is named, and the next worker waits."""
     limit_mib = 200

@@ -42,6 +42,7 @@ def wait_for_line(process: subprocess.Popen[str], event: str) -> dict:
     raise AssertionError(f"no {event!r} in the log")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("waits", ["for subscribers", "for its next frame"])
 def test_signal_ends_it_cleanly(
@@ -112,6 +113,7 @@ def looking(folder: Path, bundle: Path, source: Path, said: str) -> Path:
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["check", "run", "doctor"])
 @pytest.mark.parametrize(
     ("said", "words"),
@@ -135,6 +137,7 @@ def test_blind_region_is_named_before_anything_is_opened(
     assert verb != "check" or f"{config}:6: " in done.stderr
 
 
+@pytest.mark.slow
 def test_regions_for_larger_frames_are_judged_by_the_first(tiny_bundle: Path, tmp_path: Path) -> None:
     """Of a recording no frame of which holds a patch of the regions, nothing is scored: 78, and the reason."""
     source = write_pictures(tmp_path / "pictures", set(), 3)
@@ -147,6 +150,7 @@ def test_regions_for_larger_frames_are_judged_by_the_first(tiny_bundle: Path, tm
     assert "none of the 3 frames was scored: the camera's regions hold no patch of a frame of 64 x 48" in done.stderr
 
 
+@pytest.mark.slow
 def test_run_that_scored_nothing_is_no_success(tiny_bundle: Path, tmp_path: Path) -> None:
     """A recording of which no frame can be decoded ends with 69, and says of which camera and why."""
     source = write_pictures(tmp_path / "pictures", set(), 3)
@@ -161,6 +165,7 @@ def test_run_that_scored_nothing_is_no_success(tiny_bundle: Path, tmp_path: Path
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_alert_in_progress_is_ended_for_subscribers(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
     """Messages come in order: state, scores, the alert's start, and at the end of the recording the alert's end."""
     source = write_pictures(tmp_path / "pictures", set(range(3, 9)), 8)
@@ -212,6 +217,7 @@ def alerts_of(received: list) -> list[tuple[str, int]]:
     return [(one.phase, one.frame_id) for one in received if isinstance(one, AlertMessage)]
 
 
+@pytest.mark.slow
 def test_alerts_of_a_recording_do_not_depend_on_its_speed(tiny_bundle: Path, tmp_path: Path) -> None:
     """The same recording in its own time and as fast as possible makes the same alerts, timed by its own clock."""
     source = write_pictures(tmp_path / "pictures", {*range(3, 13), *range(15, 17), *range(48, 58)}, 65)
@@ -222,6 +228,7 @@ def test_alerts_of_a_recording_do_not_depend_on_its_speed(tiny_bundle: Path, tmp
     assert [one for one in found[0] if one[0] != "update"] == [("start", 7), ("end", 34), ("start", 52), ("end", 63)]
 
 
+@pytest.mark.slow
 def test_pictures_that_are_sent_again_and_again_are_no_evidence(tiny_bundle: Path, tmp_path: Path) -> None:
     """Two strange pictures, each sent five times, are two frames and no alert of three; all have a message."""
     source = tmp_path / "pictures"
@@ -379,6 +386,7 @@ def test_command_line_overrides_settings_file(tiny_bundle: Path, tmp_path: Path)
         assert process.wait(ENOUGH_S) == 0
 
 
+@pytest.mark.slow
 def test_watch_prints_what_a_device_publishes(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
     """`patchedge watch` prints a line for each message, and ends after the wanted number."""
     source = write_pictures(tmp_path / "pictures", set(range(2, 7)), 6)

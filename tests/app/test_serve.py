@@ -32,6 +32,8 @@ from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, started
 from tests.support.tiny import write_pictures
 
+pytestmark = pytest.mark.slow
+
 END_S = 3.0
 """A signal ends the runtime within this time, whatever state its cameras are in."""
 
@@ -473,6 +475,7 @@ def test_folder_is_scored_whole_though_the_worker_is_killed(run: Run, tmp_path: 
     assert sum(score.label == "unknown" for score in scores(heard)) <= 2
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("state", ["starting", "live", "stalled", "disconnected"])
 def test_signal_ends_it_in_every_state(run: Run, camera: NetworkCamera, state: str) -> None:
     """SIGTERM ends the runtime with 0 in time: without a subscriber, with a hung or an absent camera, and at work."""

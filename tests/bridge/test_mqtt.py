@@ -177,6 +177,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
 """As https://www.home-assistant.io/integrations/mqtt/ has them."""
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_broker_is_killed_under_load(tmp_path: Path) -> None:
     """Of some hundred alerts, with the broker killed three times meanwhile, each arrives and is acknowledged."""
     broker = Mosquitto(tmp_path)
@@ -232,6 +233,7 @@ def test_alert_is_acknowledged_after_the_broker_confirmed_it(broker: Mosquitto) 
         asyncio.run(run(listener))
 
 
+@pytest.mark.slow
 def test_broker_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     """The bridge begins before its broker: alerts are held up to the bound, of the states the newest, scores not."""
     broker = Mosquitto(tmp_path)
@@ -342,6 +344,7 @@ def test_silent_device_is_offline_until_it_is_heard_again(broker: Mosquitto) -> 
         asyncio.run(run(listener))
 
 
+@pytest.mark.slow
 def test_broker_tells_when_the_bridge_is_killed(broker: Mosquitto, tmp_path: Path) -> None:
     """After kill -9 the broker says that the bridge is offline, and whoever joins later hears it."""
     with Listener(broker.port) as listener, running(broker, tmp_path) as process:
@@ -352,6 +355,7 @@ def test_broker_tells_when_the_bridge_is_killed(broker: Mosquitto, tmp_path: Pat
             assert (late.last(STATUS).payload, late.last(STATUS).retain) == (b"offline", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_it_in_order(broker: Mosquitto, tmp_path: Path, number: signal.Signals) -> None:
     """A signal ends the bridge with 0; it says offline itself, and logs what it did."""
@@ -366,6 +370,7 @@ def test_signal_ends_it_in_order(broker: Mosquitto, tmp_path: Path, number: sign
     assert (ended["event"], ended["alerts"], ended["states"], ended["unconfirmed"]) == ("ended", 1, 1, 0)
 
 
+@pytest.mark.slow
 def test_signal_ends_it_without_a_broker(tmp_path: Path) -> None:
     """Where the broker never came, a signal ends the bridge all the same, and the alert is left to the device."""
     broker = Mosquitto(tmp_path)
@@ -380,6 +385,7 @@ def test_signal_ends_it_without_a_broker(tmp_path: Path) -> None:
     assert (ended["alerts"], ended["unconfirmed"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_password_comes_from_a_file(tmp_path: Path) -> None:
     """The bridge logs in with the first line of the file; with another password the broker refuses it."""
     subprocess.run(["mosquitto_passwd", "-c", "-b", str(tmp_path / "users"), "hall", "s3cret"], check=True)  # noqa: S607

@@ -125,6 +125,7 @@ def test_what_is_published_again_is_stored_once(server: NatsServer) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_server_is_killed_under_load(server: NatsServer) -> None:
     """Of some hundred alerts, with the server killed three times meanwhile, each is stored once and in its order."""
 

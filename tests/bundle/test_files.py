@@ -375,6 +375,7 @@ CHANGED: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGED)
 def test_bundle_that_is_not_what_was_sealed_is_not_served(colours: Path, tmp_path: Path, name: str) -> None:
     """`check` and `run` refuse a bundle whose stages differ from those that scored its golden frames: 65, one line."""
@@ -418,6 +419,7 @@ def test_provider_without_a_tolerance_is_named(colours: Path, tmp_path: Path) ->
     assert "CUDAExecutionProvider" in done.err
 
 
+@pytest.mark.slow
 def test_check_tells_how_near_this_machine_is(colours: Path) -> None:
     """`check` of a good bundle ends with 0, and gives the figures and what is allowed, for people and for machines."""
     done = call(*DEVICE, "check", colours)

@@ -16,6 +16,8 @@ from runtime.camera.preview import Preview
 from runtime.frame import Image, SharedFrame
 from tests.support.fakes.hls import ENDLESS, FILE, FPS, PLAYLIST, SEGMENT_S, UNNAMED, in_bursts
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 BUSY = 0.7
 """At least so many of the frames are taken on a machine that is busy with other tests; of a burst that is not spread it
 would be one in some twenty."""

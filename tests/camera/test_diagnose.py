@@ -158,6 +158,7 @@ def test_http_server_that_has_no_stream(answer: bytes, what: str) -> None:
     assert error.remedy
 
 
+@pytest.mark.slow
 def test_url_of_a_single_picture() -> None:
     """A URL that gives one JPEG opens and ends, which is said of `probe`'s source; a stream that ends is just lost."""
     picture = cv2.imencode(".jpg", normal_picture(1))[1].tobytes()
@@ -228,6 +229,7 @@ def test_server_without_tls() -> None:
     assert error.what.startswith("does not speak TLS")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [None, b"RTSP/1.0 200 OK\r\nX: 1\r\n"])
 def test_server_that_is_silent_costs_bounded_time(answer: bytes | None) -> None:
     """One that takes the connection and says nothing, or never comes to an end, is given up."""
@@ -350,6 +352,7 @@ def real_server(pictures: Path) -> Iterator[Callable[..., int]]:
         yield start
 
 
+@pytest.mark.slow
 def test_real_rtsp_server(real_server: Callable[..., int]) -> None:
     """With a real RTSP server `probe` shows the stream, and says what is wrong with a URL; capitals are no fault."""
     tcp, udp = real_server("tcp"), real_server("udp")
@@ -380,6 +383,7 @@ def test_programs_say_why(tmp_path: Path, words: list[str], code: int) -> None:
     assert f"http://***@127.0.0.1:{server.port}/x: wrong user or password (401); correct them" in line
 
 
+@pytest.mark.slow
 def test_run_has_the_reason_as_that_of_the_state(tiny_bundle: Path, tmp_path: Path) -> None:
     """A camera that does not open is `disconnected` for the reason that was found; and so when the reason changes."""
     answers = [b"401 Unauthorized"]

@@ -153,6 +153,7 @@ def test_who_comes_late_gets_the_newest_frame(remote: Remote) -> None:
         assert reader.feed.take() is None
 
 
+@pytest.mark.slow
 def test_who_holds_all_slots_stops_no_camera(remote: Remote) -> None:
     """While all slots are taken the camera is drained, its frames are counted, and it is not called stalled."""
     with reading(remote.source, **SOON) as reader:
@@ -169,6 +170,7 @@ def test_who_holds_all_slots_stops_no_camera(remote: Remote) -> None:
         assert not any(isinstance(event, FeedChanged) and event.state != "live" for event in reader.past)
 
 
+@pytest.mark.slow
 def test_read_that_never_returns_costs_one_process(remote: Remote) -> None:
     """A camera that delivers nothing for stall_ms is stalled, its process is killed, and another goes on counting."""
     with reading(remote.source, **SOON) as reader:
@@ -184,6 +186,7 @@ def test_read_that_never_returns_costs_one_process(remote: Remote) -> None:
         assert len(children()) == 1
 
 
+@pytest.mark.slow
 def test_open_that_never_returns_is_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that hangs while it is opened is given up after a while, and opened anew."""
     monkeypatch.setattr("runtime.camera.feed.OPENING_S", 0.1)
@@ -253,6 +256,7 @@ def test_device_that_is_plugged_in_is_opened_at_once(tmp_path: Path) -> None:
             reader.next()
 
 
+@pytest.mark.slow
 def test_driver_that_lets_no_process_end_gets_no_more_of_them(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that cannot even be killed do not pile up; when they end, the camera is opened anew."""
     monkeypatch.setattr("runtime.process.out_of_memory.end", lambda _: False)
@@ -327,6 +331,7 @@ def test_slowed_feed_gives_every_nth_frame(remote: Remote) -> None:
         assert reader.next().frame_id == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_left_after_many_reconnects(remote: Remote) -> None:
     """Fifty reconnects leave no descriptor, no process, no thread and no memory, and neither does the end."""
     gc.collect()  # readers of tests before, and what they have mapped
@@ -443,6 +448,7 @@ def test_video_loses_no_frame(tmp_path: Path) -> None:
     assert stamps[-1] - stamps[0] >= 18e9 / 100  # a frame that is late does not put off those after it
 
 
+@pytest.mark.slow
 def test_recording_that_is_taken_slowly_is_not_stalled(tmp_path: Path) -> None:
     """A recording waits for who takes its frames, and for its own pace; neither is a stall."""
     write_pictures(tmp_path, set(), SLOTS + 2)
@@ -456,6 +462,7 @@ def test_recording_that_is_taken_slowly_is_not_stalled(tmp_path: Path) -> None:
         assert [event.state for event in reader.past if isinstance(event, FeedChanged)] == ["live"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed: it makes the video")
 def test_gap_in_a_video_of_variable_rate_is_not_a_stall(tmp_path: Path) -> None:
     """While the next frame is not due by the video's own time stamps, nothing is wrong with the recording."""
@@ -498,6 +505,7 @@ def test_stream_that_refuses_hides_its_credentials(capfd: pytest.CaptureFixture[
     assert "s3cret" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 def test_stream_goes_silent_changes_and_comes_back() -> None:
     """A real stream that goes silent is stalled, one that is cut is lost, and both are live again by themselves."""
     with streaming() as stream, reading(stream.url, REAL, **{**SOON, "stall_ms": 1000}) as reader:
@@ -517,6 +525,7 @@ def test_stream_goes_silent_changes_and_comes_back() -> None:
         assert "s3cret" not in repr(reader.past)
 
 
+@pytest.mark.slow
 def test_recording_whose_process_stops_is_stalled_and_goes_on(tmp_path: Path) -> None:
     """A recording that gives nothing, though it could, is stalled; it is not killed, as no frame may be lost."""
     write_pictures(tmp_path, set(), 4)
@@ -593,6 +602,7 @@ def go_on(reader: Reader, remote: Remote) -> None:
     reader.feed.give_back(frame)
 
 
+@pytest.mark.slow
 def test_camera_that_is_paused_and_resumed_at_once_goes_on(remote: Remote) -> None:
     """Whatever the capture process is doing when it is closed: frames come in the end, and nothing looks wrong."""
     with reading(remote.source, **PATIENT) as reader:

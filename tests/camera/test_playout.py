@@ -111,6 +111,7 @@ def test_segments_are_taken_up_evenly(segment_s: float, jitter_s: float) -> None
     assert max(one.late_s for one in seen[-250:]) < 1.2 * segment_s + jitter_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("segmented", "burst_s", "clock"), [(True, 2.0, 0.999), (False, 0.4, 0.999), (False, 2.0, 1.0), (True, 2.0, 1.001)]
 )

@@ -167,6 +167,7 @@ def test_recording_at_its_pace_is_not_faster_than_its_rate() -> None:
     assert stamps[-1] - stamps[0] >= 2 * interval_s * 1e9  # one frame that is late does not put off those after it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stamps_s", "expected_s"),
     [

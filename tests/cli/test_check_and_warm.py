@@ -43,6 +43,7 @@ def test_check_in_json_is_one_object(tiny_bundle: Path, tmp_path: Path) -> None:
     assert "passed over CUDAExecutionProvider" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["check", "warm"])
 def test_what_is_wrong_decides_the_exit_code(tiny_bundle: Path, tmp_path: Path, verb: str) -> None:
     """Wrong settings give 78, a bad bundle 65, no argument or two 2, no provider 69; each says so in a line."""

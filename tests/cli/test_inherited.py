@@ -18,6 +18,8 @@ from tests.support.fakes.mjpeg import streaming
 from tests.support.processes import DEVICE, ENOUGH_S, NEGLECTED, call, started
 from tests.support.tiny import write_pictures
 
+pytestmark = pytest.mark.slow
+
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 _CLOSE = "import os, sys; os.closerange(0, 3); os.execv(sys.argv[1], sys.argv[1:])"

@@ -15,6 +15,8 @@ from runtime.camera.feed import Feed
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
 from tests.support.reader import Unread
 
+pytestmark = pytest.mark.slow
+
 SECRET = "Zq7hushKj"  # noqa: S105 - of nobody
 URL = (
     f"http://{SECRET}:{SECRET}@127.0.0.1:1/user={SECRET}_password={SECRET}_channel=1;token={SECRET}"

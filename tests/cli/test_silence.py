@@ -112,6 +112,7 @@ def first_line(*words: object) -> tuple[str, float]:
         return line, time.monotonic() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [[], ["--kind", "alert"]])
 def test_watch_where_nobody_is(kind: list[str]) -> None:
     """It says so within 5 seconds, and goes on waiting."""
@@ -122,6 +123,7 @@ def test_watch_where_nobody_is(kind: list[str]) -> None:
     assert took_s < SOON_S + START_S
 
 
+@pytest.mark.slow
 def test_watch_of_a_device_that_goes_away(tmp_path: Path) -> None:
     """That the device has gone is one line, soon; what it says when it is back is printed."""
     with started(*DEVICE, "watch", f"ipc://{tmp_path}/events") as process:
@@ -140,6 +142,7 @@ def test_watch_of_a_device_that_goes_away(tmp_path: Path) -> None:
             assert "a is back" in process.stdout.readline()
 
 
+@pytest.mark.slow
 def test_watch_of_a_camera_that_is_not_there(device: Device) -> None:
     """Who asks for a camera that there is none of is told which speak there."""
     words = ("watch", device.events, "--device", "edge", "--camera", "b")

@@ -80,6 +80,7 @@ def test_messages_come_and_are_acknowledged(device: Device) -> None:
     assert [ack.alert_id for ack in device.acks] == ["one", "lost", "three"]
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.floats(0, 0.004), min_size=20, max_size=60))
 def test_cancelled_receive_loses_nothing(tmp_path_factory: pytest.TempPathFactory, waits: list[float]) -> None:
@@ -116,6 +117,7 @@ def test_silence_is_none(device: Device) -> None:
     assert asyncio.run(follow()) == [None, None]
 
 
+@pytest.mark.slow
 def test_silent_control_socket_is_connected_anew(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a task that waits for messages and one that acknowledges, a lost request is asked again on a new socket."""
     monkeypatch.setattr(requests, "ANSWER_S", 0.3)

@@ -28,6 +28,8 @@ from runtime.journal.recorder import Written
 from runtime.messaging import listener
 from runtime.messaging.wire import open_wire
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parents[2] / "README.md"
 
 IP = shutil.which("ip") or ""

@@ -260,6 +260,7 @@ def test_rebind_is_a_gap_at_most(open_publisher: Publisher) -> None:
     assert received.message.epoch == before.epoch
 
 
+@pytest.mark.slow
 def test_rebind_where_the_address_was_taken() -> None:
     """Should another program have taken the address, that is an error, and a later try may succeed."""
     with zmq.Context() as context, context.socket(zmq.REP) as thief:
@@ -279,6 +280,7 @@ def test_rebind_where_the_address_was_taken() -> None:
         publisher.close()
 
 
+@pytest.mark.slow
 def test_connections_that_nobody_looks_at_do_not_stop_zeromq(open_publisher: Publisher) -> None:
     """Thousands come and go while nothing is published: after that a subscriber is served as ever."""
     for _ in range(CONNECTIONS):
@@ -289,6 +291,7 @@ def test_connections_that_nobody_looks_at_do_not_stop_zeromq(open_publisher: Pub
         assert subscriber.receive(WAIT_S).message.reason == "hello"
 
 
+@pytest.mark.slow
 def test_connections_are_bounded_and_who_has_subscribed_stays(open_publisher: Publisher) -> None:
     """Who opens more connections than are allowed loses the oldest of them; a subscriber loses nothing."""
     with Subscriber(open_publisher.endpoint) as subscriber, ExitStack() as stack:

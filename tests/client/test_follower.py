@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -239,6 +240,7 @@ HEARD_BEFORE_JOINING = [
 ]
 
 
+@pytest.mark.slow
 @FEW
 @given(st.lists(STEP, max_size=60), NAME)
 @example(HEARD_BEFORE_JOINING, None)
@@ -257,6 +259,7 @@ def test_all_that_was_journaled_is_given_in_order(steps: list[tuple[Any, ...]], 
             assert keys == all_keys
 
 
+@pytest.mark.slow
 @FEW
 @given(st.lists(STEP, max_size=60))
 def test_all_that_comes_after_the_snapshot_is_given(steps: list[tuple[Any, ...]]) -> None:
@@ -278,6 +281,7 @@ SNAPSHOT_REFUSED = [
 ]
 
 
+@pytest.mark.slow
 @FEW
 @given(st.lists(ILL_STEP, max_size=60), NAME)
 @example(SNAPSHOT_REFUSED, "hall")

@@ -36,6 +36,7 @@ def lines_of(done: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.splitlines()]
 
 
+@pytest.mark.slow
 def test_watch_with_a_name_prints_each_alert_once(device: Device) -> None:
     """What one run has printed is acknowledged, and the next run prints the rest; the second has no news."""
     words = (
@@ -91,6 +92,7 @@ def test_watch_refuses_what_does_not_go_together(words: list[str], said: str) ->
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_replay_prints_the_journal(device: Device) -> None:
     """All that the journal holds, over its pages, the oldest first; by kind and camera if wanted."""
     device.page = 2
@@ -110,6 +112,7 @@ def test_replay_prints_the_journal(device: Device) -> None:
     assert len(call(*DEVICE, "replay", device.control, "--since", "2023-11-01").stdout.splitlines()) == 6
 
 
+@pytest.mark.slow
 def test_pictures_are_saved(device: Device, tmp_path: Path) -> None:
     """`--save` writes pictures and heat maps as files; one that is not what it says is told and passed over."""
     part, png = heat_map.encode(HEAT_MAP, (0, 0, 9, 9))

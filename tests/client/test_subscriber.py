@@ -130,6 +130,7 @@ def test_gap_of_scores_is_counted_and_reported(device: Device) -> None:
         assert subscriber.missed == 2
 
 
+@pytest.mark.slow
 def test_silent_control_socket_delays_alerts_and_loses_none(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the device does not answer, what came is given with its gap after two time-outs, and the lost ones late."""
     monkeypatch.setattr(requests, "ANSWER_S", 0.3)
@@ -206,6 +207,7 @@ def test_acknowledgement_of_the_last_phase_covers_the_others(device: Device) -> 
         wait(subscriber, lambda: device.count("pending") == 2)
 
 
+@pytest.mark.slow
 def test_acknowledgements_survive_refusals_and_silence(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that has too much to do, and then does not answer, gets the acknowledgements all the same."""
     monkeypatch.setattr(requests, "ANSWER_S", 0.3)
@@ -226,6 +228,7 @@ def test_acknowledgements_survive_refusals_and_silence(device: Device, monkeypat
         wait(subscriber, lambda: len({ack.alert_id for ack in device.acks}) == 40)
 
 
+@pytest.mark.slow
 def test_acknowledgements_are_paced_and_bounded(device: Device) -> None:
     """Many at once stay below what a device allows a client, and so many wait at most; none is lost."""
     for number in range(600):

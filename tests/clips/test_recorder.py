@@ -30,6 +30,8 @@ from tests.support.fakes.camera import COMMAND, HANG, HANG_HARD, KILL, LOST, PIC
 from tests.support.fakes.disk import hanging
 from tests.support.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, Unread, children, reading, wait_until
 
+pytestmark = pytest.mark.slow
+
 SECOND = 1_000_000_000
 FPS = 20.0
 LEVEL = 4

@@ -12,6 +12,8 @@ import pytest
 from tests.support.processes import DEVICE, call
 from tests.support.tiny import normal_picture
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = ["device", "software", "bundles", "cameras", "places"]
 
 

@@ -207,6 +207,7 @@ def test_package_for_another_processor_is_told_from_one_that_is_missing() -> Non
     assert exit_code(found.values()) == 69
 
 
+@pytest.mark.slow
 def test_packages_of_this_machine_are_used() -> None:
     """Each of them really runs, in a process of its own."""
     (found,) = software.packages()
@@ -294,6 +295,7 @@ def test_providers_are_tried_with_the_bundle(answers: dict[str, Answer], levels:
     assert exit_code(found) == code
 
 
+@pytest.mark.slow
 def test_bundle_is_really_loaded(tiny_bundle: Path) -> None:
     """On this machine a whole bundle starts, and a broken path is the bundle's fault."""
     (found,) = inference.with_bundle(str(tiny_bundle), parsed(), [CPU])
@@ -330,6 +332,7 @@ def test_cameras_are_named_by_what_stays(tmp_path: Path) -> None:
     assert nothing.level == "ok"
 
 
+@pytest.mark.slow
 def test_cameras_of_the_settings_must_be_there(tmp_path: Path) -> None:
     """A device or a file that is missing fails, and so does one that does not open, with the reason and no password."""
     (tmp_path / "clip.avi").touch()
@@ -456,6 +459,7 @@ def test_worst_finding_decides() -> None:
     assert exit_code([Finding("x", "warn", "y", "z", 78)]) == 0
 
 
+@pytest.mark.slow
 def test_nothing_of_the_sort_is_imported_by_the_side_that_asks() -> None:
     """A library that dies by SIGILL takes a child with it, and not doctor."""
     code = (

@@ -98,6 +98,7 @@ def evaluated(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return root, json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_figures_of_a_folder(evaluated: tuple[Path, dict[str, Any]]):
     """Grey and red are told apart, and what each figure is over is said."""
     figures = evaluated[1]
@@ -258,6 +259,7 @@ def test_mask_that_marks_nothing_is_noted(bundle: Path, tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 def test_list_is_evaluated_in_the_order_of_time(bundle: Path, tmp_path: Path):
     """A list gives its frames in order, counts what it leaves out, and the page shows the score over time."""
     path = write_list(tmp_path / "data")
@@ -291,6 +293,7 @@ def test_video_is_evaluated_by_frame_number(bundle: Path, tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 def test_default_target_is_named_after_the_bundle(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Without --out the files land in NAME-evaluation of the working directory; a second run replaces them."""
     data = write_dataset(tmp_path / "data", good=1, red=1, bare=0)
@@ -321,6 +324,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_line_and_leaves_nothing(bundle: Path, tmp_path: Path, name: str):
     """Whatever is wrong with the pictures, it is one line on stderr, exit code 2, and nothing is written."""
@@ -346,6 +350,7 @@ def test_target_that_cannot_be_written_is_refused(bundle: Path, tmp_path: Path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_bad_bundle_has_the_exit_code_of_bad_bundles(tmp_path: Path):
     """What is no bundle is refused with 65, as everywhere, and nothing is written."""
     done = call(*EXPORT, "evaluate", tmp_path, "--dataset", write_dataset(tmp_path / "data"), "--out", tmp_path / "out")

@@ -48,6 +48,7 @@ def random_maps(seed: int, levels: int) -> tuple[list[np.ndarray], list[np.ndarr
     return maps, masks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [2, 3, 10, 100_000])
 @pytest.mark.parametrize("limit", [0.05, LIMIT, 1.0])
 def test_aupro_is_what_the_definition_says(levels: int, limit: float):

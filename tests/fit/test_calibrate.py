@@ -21,6 +21,7 @@ def scores(n: int) -> np.ndarray:
     return np.random.default_rng(n).permutation(np.arange(1, n + 1)).astype(np.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_threshold_is_the_conformal_quantile(alpha: str):
     """For every n the threshold is the ceil((n+1)(1-alpha))-th smallest score, in exact arithmetic."""
@@ -64,6 +65,7 @@ def test_quantiles_describe_the_scores():
     assert found == {"0.5": 51, "0.9": 91, "0.95": 96, "0.99": 100, "1.0": 101}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (60, 0.05), (99, 0.01), (30, 0.2)])
 def test_the_false_alarm_rate_keeps_its_promise(n: int, alpha: float):
     """Over many calibrations a new normal picture is over the threshold as rarely as promised, and about as often."""

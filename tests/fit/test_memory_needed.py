@@ -54,6 +54,7 @@ def peak_of(*words: object) -> tuple[str, int]:
     return done.stderr, int(done.stdout) * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hw", "count", "size"), [((120, 160), 8, 64), ((2400, 3200), 4, 64)])
 def test_the_estimate_is_near_what_is_measured(tmp_path: Path, hw: tuple[int, int], count: int, size: int) -> None:
     """What `fit` says that it needs is near its peak, with small pictures and with large ones."""

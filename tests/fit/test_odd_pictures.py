@@ -17,6 +17,8 @@ from tests.support.pictures import checkered, darkfield, flat, spot
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
 from tests.support.small import LAYERS, Done, call_export, errors_of, small_network
 
+pytestmark = pytest.mark.slow
+
 COUNT = 16
 
 LEARNT: dict[str, Sequence[Image]] = {

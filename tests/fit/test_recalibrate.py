@@ -41,6 +41,7 @@ def scores(bundle: Path) -> list[float]:
     return sorted(scorer(normal_picture(number)).value for number in range(1, COUNT + 1))
 
 
+@pytest.mark.slow
 def test_only_the_threshold_is_new(tiny_bundle: Path, pictures: Path, tmp_path: Path) -> None:
     """The new bundle has the files of the old one, another calibration and a wider scene; both are served."""
     before, out = content(tiny_bundle), tmp_path / "new.bundle"

@@ -20,6 +20,8 @@ from tests.support.processes import DEVICE, call
 from tests.support.small import call_device, call_export, colour_picture, small_options, write_colours
 from tests.support.tiny import write_pictures
 
+pytestmark = pytest.mark.slow
+
 SIZE, PATCH, LAYER_DIM, TARGET_DIM, ENTRIES, K = 64, 5, 64, 48, 200, 3
 LAYERS = ("blocks.4", "blocks.10")
 

@@ -128,6 +128,7 @@ def linked(folder: Path, files: list[Path]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_one_person_among_a_hundred_frames(office: tuple[Path, dict[str, list[Path]], Path]) -> None:
     """A person in 1 of 100 frames of the empty office is refused and named; without it the same frames pass."""
     bundle, frames, folder = office

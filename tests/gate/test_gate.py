@@ -37,6 +37,8 @@ from runtime.search.lazy import LazySearch
 from runtime.search.pruned import PrunedSearch
 from tests.support.small import call_export, colour_picture, errors_of, small_options, write_colours
 
+pytestmark = pytest.mark.slow
+
 FEATURES = 1e-4
 """The promise to users: ONNX Runtime against the network's own program, of a patch's length."""
 

@@ -58,6 +58,7 @@ def test_every_seed_gives_a_bundle(
     assert (checked.scores, checked.distances_mean) == (0, 0)
 
 
+@pytest.mark.slow
 def test_the_same_pictures_and_options_give_the_same_bundle(workshop: Path, tmp_path: Path) -> None:
     """All files of two fits are equal byte by byte, but for the time in the manifest."""
     for name in ("one", "two"):

@@ -48,6 +48,8 @@ from tests.support.forge import edit_golden, reseal
 from tests.support.processes import ENOUGH_S
 from tests.support.tiny import GRID, HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
 
+pytestmark = pytest.mark.slow
+
 FAKE = module("tests.support.fakes.worker")
 HW = (HEIGHT, WIDTH)
 PLAIN = Wanted(THRESHOLD, math.inf)

@@ -82,6 +82,7 @@ def differences(golden: list, scorer: Scorer, mode: str) -> Differences:
     return compare(golden, scorer, Scoring(mode=mode, b=9, k=5))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(MODES), st.sampled_from([0.0, ROUNDING]))
 def test_ties_are_no_differences(seed: int, mode: str, change: float) -> None:

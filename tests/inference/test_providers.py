@@ -161,6 +161,7 @@ def test_engine_caches_lie_where_the_device_keeps_its_state(tmp_path: Path, monk
     assert (tmp_path / "tensorrt").is_dir()
 
 
+@pytest.mark.slow
 def test_worker_tells_what_computes_and_what_does_not(tiny_bundle: Path) -> None:
     """The providers of the settings reach the worker; the runtime hears which one serves, and why not the others."""
     events: queue.Queue[EngineEvent] = queue.Queue()
@@ -175,6 +176,7 @@ def test_worker_tells_what_computes_and_what_does_not(tiny_bundle: Path) -> None
     assert [line.partition(":")[0] for line in ready.bundles["cam"].passed_over] == [TENSORRT.name]
 
 
+@pytest.mark.slow
 def test_worker_without_a_provider_ends_the_start(tiny_bundle: Path) -> None:
     """Where no provider of the list starts, the runtime does not, and says why."""
     events: queue.Queue[EngineEvent] = queue.Queue()
@@ -188,6 +190,7 @@ def test_worker_without_a_provider_ends_the_start(tiny_bundle: Path) -> None:
     assert isinstance(refused.error, ProviderUnavailable)
 
 
+@pytest.mark.slow
 def test_run_says_that_it_falls_back(tiny_bundle: Path, tmp_path: Path) -> None:
     """`patchedge run` on a device without its GPU's provider serves by the CPU, and warns with the reason."""
     source = write_pictures(tmp_path / "pictures", set(), 2)

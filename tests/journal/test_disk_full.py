@@ -91,6 +91,7 @@ def test_pack_and_unpack(tiny_bundle: Path, tmp_path: Path) -> None:
         assert left(small) == ["x.pack"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("short", WRITTEN)
 def test_fit(short: str, fitted: tuple[Path, list[str]], tmp_path: Path) -> None:
     """Whichever file of the bundle is the one that does not fit, also those that C libraries write."""
@@ -114,6 +115,7 @@ def test_recalibrate(tiny_bundle: Path, tmp_path: Path) -> None:
         assert left(small) == []
 
 
+@pytest.mark.slow
 def test_evaluate(tiny_bundle: Path, tmp_path: Path) -> None:
     """Neither file is there where one does not fit, nor the folder that was made for them; old ones stay."""
     dataset = write_dataset(tmp_path / "set", good=2, red=2, bare=0)
@@ -159,6 +161,7 @@ def test_sign(tiny_bundle: Path, key: Path, tmp_path: Path) -> None:
         assert not (bundle / bundles.SIGNATURE).exists()
 
 
+@pytest.mark.slow
 def test_pictures_of_a_source(full: Path, tmp_path: Path) -> None:
     """`record` and `probe --save` say it, and leave no piece of a picture."""
     source = write_pictures(tmp_path / "source", set(), 3)
@@ -187,6 +190,7 @@ def device(tmp_path: Path) -> Iterator[Device]:
         yield device
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["watch", "replay"])
 def test_alerts_go_on_without_pictures(verb: str, device: Device, full: Path) -> None:
     """Each alert is printed, that pictures cannot be saved is said once, and no piece of one is left."""
@@ -262,6 +266,7 @@ def test_only_what_writing_says_is_about_the_target(tmp_path: Path) -> None:
         (tmp_path / "absent" / "x").write_bytes(b"")
 
 
+@pytest.mark.slow
 def test_pictures_that_fit_are_whole(tmp_path: Path) -> None:
     """Of a recording those pictures stay that fitted; each of them can be read."""
     source = write_pictures(tmp_path / "source", set(), 6)

@@ -262,6 +262,7 @@ def fill(journal: Journal, name: str, first: int, count: int, **fields: Any) -> 
         )
 
 
+@pytest.mark.slow
 def test_what_all_have_acknowledged_goes_first(journal: Journal) -> None:
     """Where the file is full, old alerts that a known subscriber waits for outlive newer ones that all have."""
     pending(journal, "plc")
@@ -279,6 +280,7 @@ def test_what_all_have_acknowledged_goes_first(journal: Journal) -> None:
     assert pending(journal).complete
 
 
+@pytest.mark.slow
 def test_states_give_way_to_alerts_that_wait(journal: Journal) -> None:
     """Nobody acknowledges states: where the file is full, old ones go before any alert that somebody waits for."""
     pending(journal)
@@ -292,6 +294,7 @@ def test_states_give_way_to_alerts_that_wait(journal: Journal) -> None:
     assert not kept.complete
 
 
+@pytest.mark.slow
 def test_oldest_go_unacknowledged_rather_than_the_newest_and_open_ones_last(journal: Journal) -> None:
     """Where nothing is acknowledged the oldest alerts go and are counted, the subscriber can see it, and an alert that
     is open stays.
@@ -310,6 +313,7 @@ def test_oldest_go_unacknowledged_rather_than_the_newest_and_open_ones_last(jour
     assert pending(journal).complete  # it went on behind the gap: it knows
 
 
+@pytest.mark.slow
 def test_open_alerts_go_where_nothing_else_is_left(journal: Journal) -> None:
     """A camera that never ends an alert does not fill the disk."""
     for seq in range(1, 301):
@@ -317,6 +321,7 @@ def test_open_alerts_go_where_nothing_else_is_left(journal: Journal) -> None:
     assert journal.open_alerts()[0].seq == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most_mb", [1, 4])
 def test_file_stays_below_its_size(tmp_path: Path, most_mb: int) -> None:
     """At every moment the file, its log and the index of the log are below `most_mb`, with large and small messages."""
@@ -370,6 +375,7 @@ def test_epoch_that_is_pruned_is_remembered(journal: Journal) -> None:
         assert (places(kept), kept.complete) == ([("two", 1), ("two", 2)], complete)
 
 
+@pytest.mark.slow
 def test_subscriber_that_is_long_gone_holds_nothing_back(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alerts are not kept for one that was not seen for as long as alerts are kept."""
     now_ns = NOW_NS
@@ -385,6 +391,7 @@ def test_subscriber_that_is_long_gone_holds_nothing_back(journal: Journal, monke
     assert not pending(journal, "gone", limit=1).complete  # it is told that it missed some
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgotten", [False, True])
 def test_forgotten_subscriber_holds_nothing_back(journal: Journal, forgotten: bool) -> None:  # noqa: FBT001
     """What only a forgotten subscriber had not acknowledged goes first, and none of it counts as lost."""
@@ -438,6 +445,7 @@ def test_what_another_key_acknowledged_while_the_disk_was_away_does_not_count(
     memory.close()
 
 
+@pytest.mark.slow
 def test_names_of_subscribers_are_bounded(journal: Journal) -> None:
     """Ten thousand names leave no more behind than a hundred, and the last one is known."""
     journal.write(whole_alert("a", 1))
@@ -589,6 +597,7 @@ class Journals:
 WRITE: Step = ("write", "a", "update", True)
 
 
+@pytest.mark.slow
 @example([WRITE, ("ack", "plc", "a", "", 1), WRITE], [("break",), ("ack", "plc", "a", "", 1), ("mend",)])
 @settings(max_examples=EXAMPLES)
 @given(st.lists(writes, max_size=6), st.lists(steps, min_size=5, max_size=40))

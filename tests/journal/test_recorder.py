@@ -258,6 +258,7 @@ def test_change_of_the_state_is_told_once(path: Path) -> None:
     assert on_disk(path) == list(range(1, 20))
 
 
+@pytest.mark.slow
 def test_file_that_may_not_grow_is_a_state(path: Path) -> None:
     """The kernel's own limit on the size of files: what it refuses is kept in memory, and written at the end if it can
     be, and the process does not die of it.
@@ -477,6 +478,7 @@ def test_chosen_path_in_use_is_refused_and_a_default_one_is_a_state(
     assert on_disk(tmp_path / "default" / "edge.sqlite") == [1, 2]
 
 
+@pytest.mark.slow
 def test_lock_is_free_after_kill(path: Path) -> None:
     """A runtime that was killed with -9 does not keep the next one out."""
     program = (

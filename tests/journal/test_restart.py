@@ -52,6 +52,7 @@ def moved_aside(path: Path, why: str) -> list[Path]:
     return [one for one in path.parent.iterdir() if f".{why}-" in one.name]
 
 
+@pytest.mark.slow
 def test_nothing_that_was_published_is_lost_when_the_runtime_is_killed(tmp_path: Path) -> None:
     """Killed with -9 at any instant while it writes, it opens again, is whole, and has all that was published."""
     counts = kill_writer(INSTANTS, 7, tmp_path)
@@ -76,6 +77,7 @@ def messages(path: Path) -> Iterator[int]:
             yield seq
 
 
+@pytest.mark.slow
 def test_power_may_fail_between_any_two_messages(path: Path, tmp_path: Path) -> None:
     """What the disk holds at any moment opens, and has every message that was written before.
 
@@ -87,6 +89,7 @@ def test_power_may_fail_between_any_two_messages(path: Path, tmp_path: Path) -> 
         assert not moved_aside(folder / path.name, "damaged")
 
 
+@pytest.mark.slow
 def test_power_may_fail_within_a_message(path: Path, tmp_path: Path) -> None:
     """Where power is lost before the fsync, any of the sectors that were written since the last one may be old or new:
     the file opens, and has every message that was written before.

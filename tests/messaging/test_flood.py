@@ -22,6 +22,8 @@ from runtime.security import keys
 from runtime.security.keys import Keys
 from tests.support.keyring import Client
 
+pytestmark = pytest.mark.slow
+
 SEED = 20260731
 REQUESTS_BAD = 10_000
 WARM_UP = 3_000

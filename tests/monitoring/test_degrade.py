@@ -88,6 +88,7 @@ def test_memory_can_be_left_alone() -> None:
     assert set(feed(degrade, Strain(0.0, None, 0.0), 20)) == {Level.FULL}
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(strains, st.floats(0.1, 10)), max_size=100))
 def test_steps_are_single_and_apart(story: list[tuple[Strain, float]]) -> None:
     """Whatever happens, the level goes by single steps within the ladder, and never two within `BAD_S`."""
@@ -104,6 +105,7 @@ def test_steps_are_single_and_apart(story: list[tuple[Strain, float]]) -> None:
             stepped_s, level = now_s, degrade.level
 
 
+@pytest.mark.slow
 @given(st.lists(strains, max_size=60))
 def test_everything_is_forgiven(story: list[Strain]) -> None:
     """Whatever happened, lasting calm leads back to full service, and then nothing changes any more."""
@@ -115,6 +117,7 @@ def test_everything_is_forgiven(story: list[Strain]) -> None:
     assert all(before >= after for before, after in pairwise(levels))
 
 
+@pytest.mark.slow
 @given(st.floats(0.1, 1.5))
 def test_device_that_is_too_small_does_not_swing(capacity: float) -> None:
     """Closed loop: frames that a device cannot do at one level and can at the next bring few changes in an hour."""

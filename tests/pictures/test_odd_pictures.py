@@ -27,6 +27,8 @@ from runtime.search.full import GraphSearch
 from tests.support.pictures import checkered, darkfield, flat, odd_pictures, spot
 from tests.support.preprocessing import resized
 
+pytestmark = pytest.mark.slow
+
 PERIOD_NS = 10**9
 FRAMES = 40  # so many seconds: beyond what an overlay has to stay alone for
 

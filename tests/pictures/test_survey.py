@@ -175,6 +175,7 @@ def test_a_crop_that_blinds_is_refused_unless_it_is_wanted(tmp_path: Path) -> No
     assert "16.7% of a picture at each" in out
 
 
+@pytest.mark.slow
 def test_copies_teach_nothing(tmp_path: Path) -> None:
     """Eight copies of ten pictures, in other files and formats, make the very bank and threshold of the ten."""
     once = write_colours(tmp_path / "once", 10)
@@ -293,6 +294,7 @@ def test_grey_pictures_of_full_depth_are_read_as_ever(tmp_path: Path, suffix: st
     assert (read_picture(tmp_path / f"a{suffix}", 12)[..., 1] == np.minimum(image >> 4, 255)).all()
 
 
+@pytest.mark.slow
 def test_what_is_learnt_is_what_is_served(tmp_path: Path) -> None:
     """The bundle holds the depth, and a device that plays pictures of 16 bits shows the scorer what `fit` saw.
 
@@ -315,6 +317,7 @@ def test_what_is_learnt_is_what_is_served(tmp_path: Path) -> None:
     assert served[0] < served[1]
 
 
+@pytest.mark.slow
 def test_recalibrate_looks_as_fit_does(tmp_path: Path) -> None:
     """New pictures are read at the bundle's depth, copies count once, and faults beside them are refused."""
     bundle, _, _ = fit_small(tmp_path, write_deep(tmp_path / "images", 8, 4095))
@@ -343,6 +346,7 @@ def test_recalibrate_looks_at_the_shape(tiny_bundle: Path, tmp_path: Path) -> No
     assert "they differ by 1.78 to 1 (at most 1.5); crop them to that shape, or learn them with fit" in far.err
 
 
+@pytest.mark.slow
 def test_evaluate_reads_at_the_depth_and_counts_copies(tmp_path: Path) -> None:
     """A test set of 16 bits is scored as the device does, masks whose only value is 1 count, and copies are said."""
     bundle, _, _ = fit_small(tmp_path, write_deep(tmp_path / "images", 8, 4095))

@@ -89,6 +89,7 @@ def essence(messages: list[AnyMessage]) -> list[tuple[object, ...]]:
     return [(type(message), *(getattr(message, name, "") for name in names)) for message in messages]
 
 
+@pytest.mark.slow
 def test_runs_with_one_and_two_threads_publish_the_same(tiny_bundle: Path, tmp_path: Path) -> None:
     """Whether stages overlap or not, the same messages come in the same order with the very same scores, a picture
     that cannot be decoded among them.

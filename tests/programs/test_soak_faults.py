@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 LONGEST_S = 240.0
 """Of one soak: two minutes on two cores that are free."""
 

@@ -16,6 +16,8 @@ from runtime.inference.load import load
 from tests.support.processes import DEVICE, ENOUGH_S, EXPORT, call, started
 from tests.support.small import small_options
 
+pytestmark = pytest.mark.slow
+
 PICTURES, SIDE, SIZE = 24, 160, 96
 
 FEATURES = 1e-4

@@ -41,6 +41,7 @@ def test_tests_that_are_not_marked_torch_need_no_workshop() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_whole_runtime_imports_without_workshop_libraries() -> None:
     """Every module of the device side imports where torch, onnx and their like cannot be imported."""
     modules = [
@@ -103,6 +104,7 @@ def test_what_users_import_is_defined_once_and_named() -> None:
         patchedge.no_such_name  # noqa: B018 - it must not be there
 
 
+@pytest.mark.slow
 def test_missing_cpu_extra_names_its_install_line(tiny_bundle: Path, tmp_path: Path) -> None:
     """Where OpenCV or ONNX Runtime are missing, `run` says what to install and exits with 2."""
     for name in ("cv2", "onnxruntime"):  # found before the real ones, in the processes that it starts too

@@ -97,6 +97,7 @@ def goes_on(code: str) -> bool:
     return any(isinstance(node, ast.While | ast.For | ast.AsyncFor) for node in ast.walk(ast.parse(code)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", readme.blocks("python"), ids=named)
 def test_python_runs(block: Block, tiny_bundle: Path, tmp_path: Path) -> None:
     """A program of README runs as it stands, but for the ports, and prints what it got from a device."""
@@ -164,6 +165,7 @@ def test_shell_is_shell(block: Block) -> None:
     assert done.returncode == 0, f"{block}: {done.stderr}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", readme.commands(), ids=named)
 def test_command_is_one_of_the_program(command: Command) -> None:
     """The real parser takes every command, in blocks and between them."""

@@ -21,6 +21,8 @@ from runtime.scene.inspect import BLURRED_S, DARK_S, FRAMES, MOVED_EVERY_S, MOVE
 from runtime.scene.thumbnail import Thumbnail
 from tests.support.cameras import BLURRED, DARK, FPS, HARMLESS, MOVED, Fault, found_after_s, play
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SLACK_S = FRAMES / FPS
 RATES = (25, 5, 1)

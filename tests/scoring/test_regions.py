@@ -69,6 +69,7 @@ POLYGONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(
     regions=POLYGONS,
     ignore=POLYGONS,
@@ -147,6 +148,7 @@ def masks(random: np.random.Generator) -> list[np.ndarray]:
     return [mask if mask.any() else one for mask in some] + [one]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lazy", "graph", "exact"])
 def test_score_is_that_of_the_judged_patches_alone(bank: np.ndarray, kind: str):
     """In every mode score, patch and entry are those of an exact search that knows of no other patches, frame by frame.

@@ -131,6 +131,7 @@ def test_a_distance_is_euclidean(dimension: int):
     np.testing.assert_allclose(distances(features, entries), true, rtol=FLOAT32_RELATIVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ef", [1, 4, 64])
 def test_graph_search_is_never_below_the_true_distance(bank, index, ef: int):
     """The graph gives distances (not squares) of real entries, so none is below the true one."""
@@ -190,6 +191,7 @@ def test_recall_of_the_chosen_ef_keeps_the_promise(bank, index):
     assert recall(index, chosen.ef, fresh, bank) >= PROMISED_RECALL
 
 
+@pytest.mark.slow
 def test_ef_is_the_smallest_step_with_the_wanted_recall():
     """On features without structure, which are hard to search, ef grows until the recall is reached, and no further."""
     random = np.random.default_rng(1)

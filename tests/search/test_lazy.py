@@ -233,6 +233,7 @@ FRAMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(
     frames=FRAMES,
     grid_hw=st.tuples(st.integers(1, 6), st.integers(1, 6)),
@@ -293,6 +294,7 @@ def test_whatever_was_seen_before_what_decides_is_exact(
         assert not Counter(exact.patches) - same  # no patch twice
 
 
+@pytest.mark.slow
 @given(
     frames=arrays(
         np.float32, (3, 12, 5), elements=st.floats(-50, 50, width=32).map(lambda x: x if abs(x) > SMALLEST else 0.0)
@@ -315,6 +317,7 @@ def test_what_decides_is_exact_for_any_numbers(frames: np.ndarray, bank: np.ndar
         assert found.distance.max() == pytest.approx(true.max(), rel=FLOAT32_RELATIVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_history", [False, True])
 @pytest.mark.parametrize("k", [1, 3, 10])
 def test_the_top_is_exact_behind_a_hasty_graph(bank, index, k: int, with_history: bool):  # noqa: FBT001 - a parameter
@@ -480,6 +483,7 @@ def test_for_a_map_the_graph_is_asked_where_walks_are_useless():
     assert sum(graph.calls) == 40 - len(exact.patches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", ["near", "any", "none"])
 @pytest.mark.parametrize("values", [np.nan, np.inf, -np.inf, 1e30])
 @pytest.mark.parametrize("graph", ["any", "hasty"])

@@ -38,6 +38,7 @@ def check(features: np.ndarray, bank: np.ndarray, starts: np.ndarray) -> None:
         assert (float(alone[0][0]), int(alone[1][0])) == wanted
 
 
+@pytest.mark.slow
 @given(
     sizes=st.tuples(st.integers(1, 8), st.integers(1, 40), st.sampled_from([1, 2, 5, 40])),
     offset=st.sampled_from([0.0, 1e3, -3e4]),

@@ -67,6 +67,7 @@ def test_known_key_hears_and_is_answered(tmp_path: Path, scheme: str) -> None:
             assert asker.reply()["reply"] == {"camera": "press"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no keys", "unknown key", "other device's key"])
 def test_intruder_hears_nothing(device: Device, kind: str) -> None:
     """Without the right keys the handshake fails, and nothing that is published arrives."""
@@ -83,6 +84,7 @@ def test_intruder_hears_nothing(device: Device, kind: str) -> None:
         assert not outsider.socket.poll(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["no keys", "unknown key", "other device's key"])
 def test_intruder_is_not_answered(device: Device, kind: str) -> None:
     """Without the right keys no request is taken, and none is answered."""
@@ -102,6 +104,7 @@ def test_intruder_is_not_answered(device: Device, kind: str) -> None:
         assert next(device.control._numbers) == 2  # so many requests reached it
 
 
+@pytest.mark.slow
 def test_denials_are_counted_and_told_once(device: Device) -> None:
     """A client that is turned away again and again is one line of the log, and a counter."""
     stranger = device.keys_of("stranger", allowed=False)

@@ -564,6 +564,7 @@ def take(crafted: Path, case: Case) -> object:
     return pack.unpack(crafted, case.folder / "unpacked.bundle", Judge(case.trust))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack_is_refused_by_its_own_error(case: Case, name: str) -> None:
     """Every attack of the list ends with its own error, in one line, soon, in little memory, and leaves nothing."""

@@ -150,6 +150,7 @@ def test_verbs_demand_the_key_that_they_are_given(signed: Path, key: Path, verb:
     assert "there is no signature" in done.err
 
 
+@pytest.mark.slow
 def test_verbs_that_look_demand_the_keys_of_the_settings(signed: Path, key: Path, tmp_path: Path) -> None:
     """`check`, `warm` and `doctor` take and refuse what `run` does, by `trust.keys` of the settings and by --key."""
     config = tmp_path / "device.yaml"
@@ -165,6 +166,7 @@ def test_verbs_that_look_demand_the_keys_of_the_settings(signed: Path, key: Path
         (signed / bundles.SIGNATURE).unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_run_serves_what_is_signed_and_nothing_else(signed: Path, key: Path, tmp_path: Path) -> None:
     """With `trust.keys` in the settings, `run` serves the signed bundle, and without its signature ends with 65."""
     source = write_pictures(tmp_path / "pictures", set(), 2)
@@ -199,6 +201,7 @@ def test_reload_of_what_is_not_signed_leaves_the_old_one(signed: Path, key: Path
         engine.close()
 
 
+@pytest.mark.slow
 def test_key_that_is_not_there_is_said_by_the_worker(signed: Path, tmp_path: Path) -> None:
     """A public key that is missing is a matter of the settings: 78, and the file is named."""
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -288,6 +291,7 @@ def test_rebuilt_index_gives_the_same_scores(bundle: Path) -> None:
     assert found == pytest.approx(expected, rel=SAME_SCORE)
 
 
+@pytest.mark.slow
 def test_check_and_run_rebuild_on_request(bundle: Path, tmp_path: Path) -> None:
     """`check` and `run` with --rebuild-index serve a bundle whose index was changed, and refuse it without."""
     (bundle / bundles.INDEX).write_bytes(b"changed on the way")

@@ -223,6 +223,7 @@ WHOLE: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @no_deadline(deadline=None)  # on a machine that does other things too
 @given(seed=some.randoms(use_true_random=False), value=VALUES)
 def test_mistakes_are_those_of_msgspec(seed: Any, value: Any) -> None:

@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from tests.support.small import Done, call_device, call_export, small_options, write_colours
 
+pytestmark = pytest.mark.slow
+
 PICTURES, WARM_UP = 20, 5
 
 STAGES = ("inspect", "preprocess", "graph", "search", "score", "publish")

@@ -19,6 +19,8 @@ from tests.support.fakes.mjpeg import streaming
 from tests.support.processes import DEVICE, call
 from tests.support.tiny import HEIGHT, WIDTH, write_pictures
 
+pytestmark = pytest.mark.slow
+
 FAKE = COMMAND
 """A capture process whose camera does what a test says."""
 

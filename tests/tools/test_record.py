@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from edge_config.settings.sections import Camera
 from runtime.camera.image_files import walk
@@ -16,6 +17,8 @@ from tests.support.fakes.camera import COMMAND, LOST, PICTURE, WIDE, pixels, plu
 from tests.support.fakes.mjpeg import streaming
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
 from tests.support.tiny import write_pictures
+
+pytestmark = pytest.mark.slow
 
 A_MOMENT_S = 1e-6
 """Between pictures that are all to be taken."""

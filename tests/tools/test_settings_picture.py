@@ -57,6 +57,7 @@ def test_odd_polygons_are_said(polygon: tuple, odd: str) -> None:
     assert outline(GREY, Camera(source=0, regions=(polygon,)), CROP).legend[-1] == odd
 
 
+@pytest.mark.slow
 def test_probe_draws_a_camera_of_the_settings(tiny_bundle: Path, tmp_path: Path) -> None:
     """`probe --config --camera --save` takes the source, the polygons and the bundle of the settings."""
     source = str(write_pictures(tmp_path / "pictures", set(), 2))
@@ -77,6 +78,7 @@ def test_probe_draws_a_camera_of_the_settings(tiny_bundle: Path, tmp_path: Path)
     assert "which of the cameras is meant; give --camera and one of top, side" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [[], ["0", "--config", "x.yaml"], ["0", "--camera", "top"]])
 def test_one_source_is_wanted(words: list[str]) -> None:
     """A source, or settings and one of their cameras."""

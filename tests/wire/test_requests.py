@@ -44,12 +44,14 @@ def test_any_bytes(body: bytes) -> None:
     only_refused(body)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([*REQUESTS, "explode", ""]), st.dictionaries(st.sampled_from(FIELDS), values, max_size=4))
 def test_any_json(request: str, fields: dict[str, object]) -> None:
     """JSON of any kind is a request or is refused."""
     only_refused(json.dumps({"schema": SCHEMA, "request": request, **fields}).encode())
 
 
+@pytest.mark.slow
 @given(st.sampled_from(REQUESTS), st.dictionaries(st.sampled_from(FIELDS), values, max_size=4), st.data())
 def test_any_part_of_a_request(request: str, fields: dict[str, object], data: st.DataObject) -> None:
     """A request that was cut short or in which a byte was changed is refused, if it is none."""
