@@ -98,7 +98,7 @@ def recalibrate(
         created=now(),
     )
     with bundles.staging(out, force=force) as folder:
-        for name in bundles.PARTS:
+        for name in bundle.manifest.files:
             shutil.copyfile(bundle.file(name), folder / name)
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)

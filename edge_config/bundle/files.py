@@ -11,9 +11,10 @@ A bundle is a directory NAME.bundle with these files and no others:
                             patch `distances` float32 [n, h*w], the patch and the entry that `decided` int64 [n, 2], and
                             `scene_reference` uint8 [h, w], the thumbnail that the camera's place is told from
 
-and, if it is signed, one more:
+and perhaps
 
     manifest.sig            see signature.py
+    network.onnx            model.onnx without its aggregation, whose weights it reads from there: for `patchedge bench`
 """
 
 from __future__ import annotations
@@ -43,14 +44,11 @@ from edge_config.errors import (
 )
 from edge_config.saving import not_written, writing
 
-AGGREGATION = "patchedge/tail/"
-"""Before the names of what model.onnx computes after the network itself."""
-
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
-MODEL, INDEX = "model.onnx", "index.hnsw"
+MODEL, NETWORK, INDEX = "model.onnx", "network.onnx", "index.hnsw"
 BANK, NEIGHBOURS, GOLDEN = "bank.safetensors", "neighbours.safetensors", "golden.safetensors"
 PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)
-NAMES = frozenset({MANIFEST, SIGNATURE, *PARTS})
+NAMES = frozenset({MANIFEST, SIGNATURE, *PARTS, NETWORK})
 """All that may lie in a bundle."""
 
 _EARLIER = frozenset({"bank.npy", "neighbours.npy", "golden.npz"})
@@ -102,7 +100,7 @@ def read(path: str | Path, judge: Judge | None = None, *, index: bool = True) ->
         judge(text, read_signature(folder), str(folder / SIGNATURE))
     found = manifest.decode(text, where=str(folder / MANIFEST))
     verify_table(found, str(folder / MANIFEST))
-    _verify_names(folder)
+    _verify_names(folder, names_of(found))
     for name, entry in found.files.items():
         if index or name != INDEX:
             _verify_file(folder / name, entry)
@@ -149,7 +147,7 @@ def verify_table(found: Manifest, where: str) -> None:
     Raises:
         BundleManifestInvalid: it does not.
     """
-    if set(found.files) != set(PARTS):
+    if set(found.files) - {NETWORK} != set(PARTS):
         raise BundleManifestInvalid(
             f"lists {', '.join(sorted(found.files))} instead of {', '.join(sorted(PARTS))}", where=where
         )
@@ -157,7 +155,13 @@ def verify_table(found: Manifest, where: str) -> None:
 
 def file_table(folder: Path) -> dict[str, FileEntry]:
     """Measure the files of a bundle that is being written."""
-    return {name: FileEntry(size=(folder / name).stat().st_size, sha256=file_sha256(folder / name)) for name in PARTS}
+    paths = [folder / name for name in (*PARTS, NETWORK)]
+    return {path.name: FileEntry(size=path.stat().st_size, sha256=file_sha256(path)) for path in paths if path.exists()}
+
+
+def names_of(found: Manifest) -> list[str]:
+    """Return the names of the files that a manifest lists, in the order of the format."""
+    return [name for name in (*PARTS, NETWORK) if name in found.files]
 
 
 def refuse_target(target: Path, *, force: bool) -> None:
@@ -230,15 +234,15 @@ def _read_small(path: Path, most: int) -> bytes | None:
         return stream.read(most + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
-def _verify_names(folder: Path) -> None:
-    """Check that the folder holds the files of the format, and no others."""
+def _verify_names(folder: Path, names: list[str]) -> None:
+    """Check that the folder holds these files, and no others."""
     present = set()
     with os.scandir(folder) as entries:
         for entry in entries:  # the first stranger ends it: there may be any number
-            if entry.name not in NAMES or not entry.is_file(follow_symlinks=False):
+            if entry.name not in {MANIFEST, SIGNATURE, *names} or not entry.is_file(follow_symlinks=False):
                 raise BundleFileUnexpected("does not belong to the bundle", where=entry.path, remedy="remove it")
             present.add(entry.name)
-    for name in PARTS:
+    for name in names:
         if name not in present:
             raise BundleFileMissing("file is missing", where=str(folder / name), remedy="copy the bundle again")
 

@@ -22,7 +22,7 @@ from typing import IO
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle import signature as signatures
-from edge_config.bundle.files import MANIFEST, MAX_MANIFEST_BYTES, PARTS, SIGNATURE, Bundle, Judge
+from edge_config.bundle.files import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Bundle, Judge
 from edge_config.bundle.manifest import Manifest
 from edge_config.errors import (
     BundleError,
@@ -70,7 +70,7 @@ def pack(bundle: Bundle, target: Path, *, force: bool = False) -> None:
         signature = bundles.read_signature(bundle.path)
         if signature is not None:
             _put(stream, SIGNATURE, signature)
-        for name in PARTS:
+        for name in bundles.names_of(bundle.manifest):
             entry = bundle.manifest.files[name]
             stream.write(_header(name, entry.size))
             with bundle.file(name).open("rb") as source:
@@ -122,7 +122,7 @@ class _Unpacking:
         found = manifests.decode(text, where=f"{self._where}: {MANIFEST}")
         bundles.verify_table(found, f"{self._where}: {MANIFEST}")
         self._check_sizes(found)
-        for name in PARTS:
+        for name in bundles.names_of(found):
             entry = found.files[name]
             self._expect(header, name, entry.size)
             with self._new(name) as written:

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
-from edge_config.bundle.files import AGGREGATION
+from edge_config.bundle.files import MODEL
 from export.network.aggregate import Aggregation, Kernel, adaptive_kernels, by_definition
 from export.network.backbone import Backbone
 
@@ -26,9 +26,11 @@ LEAST_OPSET = 13
 
 FRAME, FEATURES = "frame", "features"
 OWN = "patchedge/"
-"""Before the names of tensors outside the network: those of AGGREGATION, and of what comes before the network."""
+"""Prefix of the names of tensors outside the network."""
 
-_HEAD = f"{OWN}head/"
+_HEAD, _TAIL = f"{OWN}head/", f"{OWN}tail/"  # what comes before the network, and the aggregation
+
+_SMALL_BYTES = 1024  # below it, a constant takes no more room than to name its place
 
 _NETWORK = "network/"  # and before those inside it, so that none of them is called like another, or like FRAME
 
@@ -120,7 +122,7 @@ def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, i
     """
     model = compose.add_prefix(recent(backbone.network.to_onnx()), _NETWORK)
     graph = model.graph
-    head, tail = _Nodes(_HEAD), _Nodes(AGGREGATION)
+    head, tail = _Nodes(_HEAD), _Nodes(_TAIL)
     _normalise(head, backbone, graph.input[0].name)
     maps = [output.name for output in graph.output]
     _aggregate(tail, maps, aggregation, layout)
@@ -132,6 +134,40 @@ def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, i
     graph.input.append(helper.make_tensor_value_info(FRAME, TensorProto.UINT8, [1, *input_hw, 3]))
     graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [patches, layout.dimension]))
     return finish(model)
+
+
+def bare_network(model: bytes) -> bytes:
+    """Return network.onnx for a model.onnx: the same graph without the aggregation; its outputs are the network's maps.
+
+    Weights are not in it: it names their places in model.onnx, which must lie beside it.
+    """
+    cut = onnx.load_model_from_string(model)
+    graph = cut.graph
+    tail: list[onnx.NodeProto] = []
+    kept: list[onnx.NodeProto] = []
+    for node in graph.node:
+        (tail if node.output[0] == FEATURES or node.output[0].startswith(_TAIL) else kept).append(node)
+    needed = {name for node in kept for name in node.input}
+    maps = sorted({name for node in kept for name in node.output} & {name for node in tail for name in node.input})
+    constants = [_elsewhere(tensor, model) for tensor in graph.initializer if tensor.name in needed]
+    graph.CopyFrom(
+        helper.make_graph(kept, graph.name, graph.input, [onnx.ValueInfoProto(name=name) for name in maps], constants)
+    )
+    data: bytes = cut.SerializeToString(deterministic=True)
+    return data
+
+
+def _elsewhere(tensor: TensorProto, model: bytes) -> TensorProto:
+    """Return a constant of model.onnx that names its place in the bytes of that file; a small one as it is."""
+    if len(tensor.raw_data) < _SMALL_BYTES:
+        return tensor
+    place = {"location": MODEL, "offset": model.index(tensor.raw_data), "length": len(tensor.raw_data)}
+    moved = TensorProto(
+        name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, data_location=TensorProto.EXTERNAL
+    )
+    for key, value in place.items():
+        moved.external_data.add(key=key, value=str(value))
+    return moved
 
 
 def finish(model: onnx.ModelProto) -> bytes:

@@ -14,7 +14,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Features, Preprocessing
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
-from export.network.graph import Layout, Reference, export_graph
+from export.network.graph import Layout, Reference, bare_network, export_graph
 from export.network.load_backbone import load_backbone
 from export.network.quantise import PICTURES, quantise
 from export.options import Options
@@ -79,7 +79,7 @@ class Network:
 
 
 def make_network(options: Options, pictures: Pictures, folder: Path, threads: int) -> Network:
-    """Load the backbone and write model.onnx into `folder`; int8 takes its ranges from some of the pictures."""
+    """Load the backbone and write both graphs into `folder`; int8 takes its ranges from some of the pictures."""
     input_hw = (options.size, options.size)
     resize = options.resize or options.size
     with bar("make graph", 1, "graph") as moving:
@@ -124,6 +124,7 @@ def make_network(options: Options, pictures: Pictures, folder: Path, threads: in
         program = f"onnxruntime {onnxruntime.__version__} int8, every step in float32"
     else:
         path.write_bytes(float_graph)
+    (folder / bundles.NETWORK).write_bytes(bare_network(path.read_bytes()))
     return Network(
         backbone=backbone,
         aggregation=aggregation,

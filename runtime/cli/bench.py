@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runtime.cli.arguments import whole
 
 if TYPE_CHECKING:
-    from runtime.tools.bench import Bench
+    from runtime.tools.bench_figures import Bench
 
 NAME = "bench"
 HELP = "measure every stage of a frame on this machine, beside the bare network"
@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=whole(10, 10**6), default=300, metavar="N", help="measure at most so many")
     parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
     parser.add_argument(
-        "--search", choices=("lazy", "graph", "exact"), default="lazy", help="how far patches are searched"
+        "--search",
+        choices=("lazy", "graph", "exact"),
+        default="lazy",
+        help="how far patches are searched (cold start and memory: always lazy)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
@@ -51,7 +54,7 @@ def _lines(found: Bench) -> list[str]:
         *lines,
         "frame: inspect to publish. Not part of it: decode; network, the graph without its aggregation;",
         "whole_search, every patch through the graph; map, what an alert adds.",
-        f"frame / network        {found.ratio_to_network:.2f}   with decoding {found.ratio_with_decode:.2f}",
+        f"frame / network        {_by_network(found)}",
         f"frame / whole search   {found.ratio_to_whole_search:.2f}",
         f"patches searched       {found.searched_share_p50:.1%} at the median, {found.searched_share_p95:.1%} at p95",
         f"peak memory            {peak}",
@@ -60,3 +63,9 @@ def _lines(found: Bench) -> list[str]:
         f"threads                {found.threads}",
         f"on                     {found.machine}, {versions}",
     ]
+
+
+def _by_network(found: Bench) -> str:
+    if found.ratio_to_network is None:
+        return "not measured: the bundle has no network.onnx"
+    return f"{found.ratio_to_network:.2f}   with decoding {found.ratio_with_decode:.2f}"

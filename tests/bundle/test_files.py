@@ -86,6 +86,21 @@ def test_extra_file_is_named(copy: Path) -> None:
         bundles.read(copy)
 
 
+def test_bare_network_belongs_to_the_bundle_that_lists_it(copy: Path) -> None:
+    """network.onnx may be left out; where it lies it must be listed, and where it is listed it must lie, unchanged."""
+    (copy / bundles.NETWORK).write_bytes(b"bare")
+    with pytest.raises(errors.BundleFileUnexpected, match=bundles.NETWORK):
+        bundles.read(copy)
+    reseal(copy)
+    assert bundles.NETWORK in bundles.read(copy).manifest.files
+    flip(copy / bundles.NETWORK)
+    with pytest.raises(errors.BundleFileHash, match=bundles.NETWORK):
+        bundles.read(copy)
+    (copy / bundles.NETWORK).unlink()
+    with pytest.raises(errors.BundleFileMissing, match=bundles.NETWORK):
+        bundles.read(copy)
+
+
 def test_symbolic_link_is_refused(copy: Path, tiny_bundle: Path) -> None:
     """A link in place of a file is refused, even to the very file."""
     (copy / bundles.BANK).unlink()

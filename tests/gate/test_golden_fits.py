@@ -63,7 +63,7 @@ def test_the_same_pictures_and_options_give_the_same_bundle(workshop: Path, tmp_
     """All files of two fits are equal byte by byte, but for the time in the manifest."""
     for name in ("one", "two"):
         assert fit(workshop, tmp_path / name).code == 0
-    for name in bundles.PARTS:
+    for name in (*bundles.PARTS, bundles.NETWORK):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 

@@ -57,7 +57,7 @@ def flip(path: Path, at: int = -1) -> None:
 
 def members(bundle: Path) -> list[tuple[tarfile.TarInfo, bytes]]:
     """Return what a packed bundle holds, in its order."""
-    names = [bundles.MANIFEST, bundles.SIGNATURE, *bundles.PARTS]
+    names = [bundles.MANIFEST, bundles.SIGNATURE, *bundles.PARTS, bundles.NETWORK]
     return [member(name, (bundle / name).read_bytes()) for name in names if (bundle / name).exists()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import cv2
 import pytest
 from threadpoolctl import threadpool_limits
 
+from edge_config.bundle import files as bundles
+from tests.support.forge import reseal
 from tests.support.small import Done, call_device, call_export, small_options, write_colours
 
 pytestmark = pytest.mark.slow
@@ -135,6 +138,29 @@ def test_table_names_every_stage(bundle: Path, source: Path) -> None:
     for said in ("frame / network", "peak memory", "cold start", "patches searched", f"{PICTURES - WARM_UP} frames"):
         assert said in done.out
     assert ["threads", "1"] in lines
+
+
+def test_bundle_without_its_bare_network_is_measured_without(bundle: Path, source: Path, tmp_path: Path) -> None:
+    """Where network.onnx is not in a bundle, all else is measured, and the table and the JSON say what is not."""
+    lacking = Path(shutil.copytree(bundle, tmp_path / "lacking.bundle"))
+    (lacking / bundles.NETWORK).unlink()
+    reseal(lacking)
+    done = call_device("bench", lacking, "--source", source, "--frames", 10, "--threads", 1)
+    assert (done.code, done.err) == (0, "")
+    assert "frame / network        not measured" in done.out
+    done = call_device("bench", lacking, "--source", source, "--frames", 10, "--threads", 1, "--json")
+    found = json.loads(done.out)
+    assert (found["ratio_to_network"], found["ratio_with_decode"]) == (None, None)
+    assert found["stages"].keys() == {*STAGES, *BESIDE} - {"network"}
+
+
+def test_bare_network_that_is_none_is_refused(bundle: Path, source: Path, tmp_path: Path) -> None:
+    """A network.onnx that ONNX Runtime does not take is named in one line, with exit code 65."""
+    spoilt = Path(shutil.copytree(bundle, tmp_path / "spoilt.bundle"))
+    (spoilt / bundles.NETWORK).write_bytes(b"no graph")
+    reseal(spoilt)
+    done = call_device("bench", spoilt, "--source", source, "--frames", 10, "--threads", 1, "--json")
+    check_refused(done, 65, bundles.NETWORK)
 
 
 def test_too_few_frames_are_refused(bundle: Path, tmp_path: Path) -> None:

@@ -8,22 +8,22 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 from onnx.utils import Extractor
 
-from edge_config.bundle.files import AGGREGATION
-from edge_config.errors import BundleGraphInvalid
+from edge_config.bundle.files import MODEL as MODEL_FILE
+from edge_config.bundle.files import NETWORK
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
-from export.network.graph import Reference, export_graph
+from export.network.graph import Reference, bare_network, export_graph
 from export.network.load_backbone import load_backbone
 from export.network.quantise import quantise
 from runtime.scoring.preprocess import Preprocess
-from runtime.tools.bare_network import cut_before_aggregation
 from tests.support.preprocessing import resized
 from tests.support.small import LAYERS, colour_picture, small_network
-from tests.support.tiny import MODEL
 
 SIZE = 64
+TAIL = "patchedge/tail/"
 SPEC = resized((SIZE, SIZE))
 
 SAME_MAP = 1e-6
@@ -57,13 +57,20 @@ def model(request: pytest.FixtureRequest, backbone: Backbone, tmp_path: Path) ->
     graph = export_graph(backbone, aggregation, layout, (SIZE, SIZE))
     if precision == "int8":
         graph = quantise(graph, [tensor(number) for number in range(3)])
-    path = tmp_path / "model.onnx"
+    path = tmp_path / MODEL_FILE
     path.write_bytes(graph)
     return path
 
 
-def run(graph: bytes, frame: np.ndarray) -> dict[str, np.ndarray]:
-    """Run a graph operator by operator, and give its outputs by name."""
+def cut(model: Path) -> Path:
+    """Write network.onnx beside model.onnx."""
+    path = model.with_name(NETWORK)
+    path.write_bytes(bare_network(model.read_bytes()))
+    return path
+
+
+def run(graph: Path | bytes, frame: np.ndarray) -> dict[str, np.ndarray]:
+    """Run a graph operator by operator, and return its outputs by name."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
@@ -75,12 +82,12 @@ def run(graph: bytes, frame: np.ndarray) -> dict[str, np.ndarray]:
 def test_outputs_are_the_maps_of_the_network(model: Path) -> None:
     """The cut gives the same maps, bit for bit, as a cut of the same graph that the `onnx` package makes."""
     whole = onnx.load(model)
-    tail = [node for node in whole.graph.node if "features" in node.output or node.output[0].startswith(AGGREGATION)]
+    tail = [node for node in whole.graph.node if "features" in node.output or node.output[0].startswith(TAIL)]
     maps = {name for node in tail for name in node.input if name.startswith("network/")}
     assert len(maps) == len(LAYERS)
     whole = onnx.shape_inference.infer_shapes(whole)
     wanted = run(Extractor(whole).extract_model(["frame"], sorted(maps)).SerializeToString(), tensor(7))
-    found = run(cut_before_aggregation(model), tensor(7))
+    found = run(cut(model), tensor(7))
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():
         assert found[name].shape == values.shape
@@ -91,9 +98,9 @@ def test_maps_are_those_of_the_networks_own_program(backbone: Backbone, tmp_path
     """The outputs are the layers that were chosen, as the network computes them outside of patchedge."""
     aggregation = AGGREGATIONS["mean"]
     reference = Reference(backbone, aggregation)
-    path = tmp_path / "model.onnx"
+    path = tmp_path / MODEL_FILE
     path.write_bytes(export_graph(backbone, aggregation, reference.layout((SIZE, SIZE)), (SIZE, SIZE)))
-    found = {values.shape: values for values in run(cut_before_aggregation(path), tensor(8)).values()}
+    found = {values.shape: values for values in run(cut(path), tensor(8)).values()}
     layers = reference.maps(tensor(8))
     assert found.keys() == {layer.shape for layer in layers}
     for layer in layers:
@@ -102,57 +109,27 @@ def test_maps_are_those_of_the_networks_own_program(backbone: Backbone, tmp_path
 
 def test_nothing_of_the_aggregation_is_left(model: Path) -> None:
     """No operator and no constant of the aggregation remains, and nothing of the network is gone."""
-    before, after = onnx.load(model).graph, onnx.load_model_from_string(cut_before_aggregation(model))
+    before, after = onnx.load(model).graph, onnx.load(cut(model))  # with its weights, from model.onnx
     onnx.checker.check_model(onnx.shape_inference.infer_shapes(after), full_check=True)
-    own = {node.output[0] for node in before.node if node.output[0].startswith(AGGREGATION)}
+    own = {node.output[0] for node in before.node if node.output[0].startswith(TAIL)}
     assert own
     left = after.graph
     names = [name for node in left.node for name in (*node.input, *node.output)]
     names += [tensor.name for tensor in left.initializer] + [output.name for output in left.output]
-    assert not [name for name in names if name.startswith(AGGREGATION) or name == "features"]
+    assert not [name for name in names if name.startswith(TAIL) or name == "features"]
     assert list(left.node) == [node for node in before.node if node.output[0] not in {*own, "features"}]
-    kept = [constant for constant in before.initializer if not constant.name.startswith(AGGREGATION)]
-    assert list(left.initializer) == kept
+    kept = {one.name: numpy_helper.to_array(one) for one in before.initializer if not one.name.startswith(TAIL)}
+    found = {one.name: numpy_helper.to_array(one) for one in left.initializer}
+    assert found.keys() == kept.keys()
+    assert all(found[name].tobytes() == array.tobytes() for name, array in kept.items())
     assert list(left.input) == list(before.input)
 
 
-def test_what_a_cut_does_not_touch_passes_through(model: Path) -> None:
-    """Operator sets, versions and producer are those of the file, and the file itself is not changed."""
-    before = model.read_bytes()
-    whole, cut = onnx.load(model), onnx.load_model_from_string(cut_before_aggregation(model))
-    assert list(cut.opset_import) == list(whole.opset_import)
-    assert (cut.ir_version, cut.producer_name) == (whole.ir_version, whole.producer_name)
-    assert model.read_bytes() == before
-    assert cut_before_aggregation(model) == cut_before_aggregation(model)
-
-
-def check_refused(path: Path, said: str) -> None:
-    """Hold an error against what a command line does with it: one line that names the file, exit code 65."""
-    with pytest.raises(BundleGraphInvalid, match=said) as raised:
-        cut_before_aggregation(path)
-    assert raised.value.exit_code == 65
-    assert len(str(raised.value).splitlines()) == 1
-    assert str(path) in str(raised.value)
-
-
-def test_graph_whose_aggregation_is_not_marked_is_refused() -> None:
-    """A graph that was not written by `fit` says in one line that its aggregation cannot be found."""
-    check_refused(MODEL, "not marked")
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"not an ONNX file at all\n", "not an ONNX file"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(range(200)), "not an ONNX file"),
-        (MODEL.read_bytes()[:-7], "not an ONNX file"),
-        (b"", "not marked"),
-        (onnx.ModelProto(ir_version=10).SerializeToString(), "not marked"),
-    ],
-    ids=["text", "picture", "truncated", "empty", "no graph"],
-)
-def test_what_is_no_graph_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
-    """Text, a picture, half a file, nothing: each is refused in one line."""
-    path = tmp_path / "model.onnx"
-    path.write_bytes(content)
-    check_refused(path, said)
+def test_weights_are_not_stored_twice(model: Path) -> None:
+    """A constant of a kilobyte or more lies in model.onnx only; versions and operator sets are those of that file."""
+    whole, bare = onnx.load(model), onnx.load(cut(model), load_external_data=False)
+    assert all(len(one.raw_data) < 1024 for one in bare.graph.initializer)
+    assert any(one.external_data for one in bare.graph.initializer)
+    assert list(bare.opset_import) == list(whole.opset_import)
+    assert (bare.ir_version, bare.producer_name) == (whole.ir_version, whole.producer_name)
+    assert bare_network(model.read_bytes()) == bare_network(model.read_bytes())
