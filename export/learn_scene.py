@@ -9,7 +9,7 @@ import numpy as np
 from edge_config.bundle.manifest import Scene
 from runtime.frame import Image
 from runtime.scene.inspect import is_moved
-from runtime.scene.thumbnail import Placed, Thumbnail, look, shrink, size_for
+from runtime.scene.thumbnail import Placed, Thumbnail, measure, shrink, size_for
 
 MAX_PICTURES = 200
 """Pictures to learn from, spread evenly: more teach nothing new about light and sharpness."""
@@ -50,7 +50,7 @@ def learn(pictures: Iterable[Image], reference: Thumbnail | None = None) -> tupl
     for image in pictures:
         size = size or size_for(*image.shape[:2])
         thumbnails.append(shrink(image, size))
-    looks = np.array([look(thumbnail) for thumbnail in thumbnails])
+    looks = np.array([measure(thumbnail) for thumbnail in thumbnails])
     least = np.quantile(looks, ODD, axis=0)
     most = np.quantile(looks, 1 - ODD, axis=0)
     if reference is None:

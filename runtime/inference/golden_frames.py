@@ -18,7 +18,7 @@ from edge_config.bundle import arrays
 from edge_config.bundle.manifest import Scoring
 from edge_config.errors import BundleShapeMismatch
 from runtime.frame import Image, Neighbours, Score
-from runtime.scene.thumbnail import SMALLEST_SIDE, Thumbnail
+from runtime.scene.thumbnail import MIN_SIDE, Thumbnail
 from runtime.scoring.scorer import Scorer
 
 MAX_GOLDEN_BYTES = 64 << 20
@@ -148,7 +148,7 @@ def read_scene_reference(path: Path) -> Thumbnail:
         BundleShapeMismatch: it is none.
     """
     found: Thumbnail = arrays.read(path, "scene_reference")["scene_reference"]
-    if found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < SMALLEST_SIDE:  # noqa: PLR2004 - rows, columns
+    if found.dtype != np.uint8 or found.ndim != 2 or min(found.shape) < MIN_SIDE:  # noqa: PLR2004 - rows, columns
         raise BundleShapeMismatch(f"scene_reference {found.dtype} {found.shape} is no thumbnail", where=str(path))
     return found
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleError, SettingsError
 from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
-from runtime.frame import BundleInfo, Identity, Image, Result, SceneFault, Score, Wanted
+from runtime.frame import BundleInfo, Identity, Image, Result, Score, Wanted
 from runtime.inference.load import golden_images, prepare, scene_reference
 from runtime.inference.protocol import NO_PATCH, View
 from runtime.process.threads import limit_threads
-from runtime.scene.inspect import Inspect
+from runtime.scene.inspect import CameraFault, Inspect
 from runtime.scoring.alert_detail import Detail, detail
 from runtime.scoring.regions import Regions, find_blind
 from runtime.scoring.scorer import Scorer
@@ -31,26 +30,6 @@ _BUFFERS = 2  # of features: one is filled while the other is searched
 
 _TRIES = 3  # to read a bundle that is replaced meanwhile
 
-
-class Finding(Protocol):
-    """What makes a picture one that cannot be judged."""
-
-    @property
-    def state(self) -> SceneFault:
-        """Of the camera."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """What was seen, in a few words."""
-        ...
-
-
-Inspection = Callable[[Image, int], Finding | None]
-"""Looks at the pictures of one camera, and the clock of each, before anything is computed from them."""
-
-Succession = Callable[[Inspection | None], Inspection]
-"""Gives the inspection with a new bundle; it takes that of the camera until now, whose findings should not be lost."""
 
 Buffers = queue.SimpleQueue[NDArray[np.float32]]
 
@@ -86,7 +65,7 @@ class Half:
     stages: Stages
     image: Image
     active: NDArray[np.bool_] | None
-    finding: Finding | None = None
+    fault: CameraFault | None = None
     identity: Identity | None = None
     repeated: bool = False
     features: NDArray[np.float32] | None = None
@@ -102,8 +81,7 @@ class Stages:
         scorer: its `search` is the camera's own; all else is shared by all cameras with this bundle.
         buffers: for features, shared too.
         regions: that are judged, the camera's own.
-        succession: from the inspection of the camera before.
-        inspect: the camera's own, once the stages have taken over.
+        inspect: the camera's own.
         last: the last frame; forgotten whenever stages take over.
     """
 
@@ -111,13 +89,12 @@ class Stages:
     scorer: Scorer
     buffers: Buffers
     regions: Regions
-    succession: Succession
-    inspect: Inspection | None = None
+    inspect: Inspect
     last: Last = field(default_factory=Last)
 
     def take_over(self, before: Stages | None) -> Stages:
         """Return the stages as they go on where others end; between two frames."""
-        return replace(self, inspect=self.succession(before.inspect if before else None), last=Last())
+        return replace(self, inspect=self.inspect.after(before.inspect) if before else self.inspect, last=Last())
 
     def embed(self, image: Image, t_ns: int, identity: Identity | None = None) -> Half | str:
         """Do the first half, on one frame at a time; text says why that cannot be.
@@ -132,9 +109,9 @@ class Stages:
             return f"{NO_PATCH} of {image.shape[1]} x {image.shape[0]} pixels"
         half = Half(self, image, active, identity=identity)
         with _timed(half, "inspect"):
-            half.finding = self.inspect(image, t_ns) if self.inspect else None
+            half.fault = self.inspect(image, t_ns)
         half.repeated = identity is not None and identity == self.last.identity
-        if half.finding is not None or half.repeated:
+        if half.fault is not None or half.repeated:
             return half
         with _timed(half, "preprocess"):
             tensor = self.scorer.preprocess(image)
@@ -154,8 +131,8 @@ class Stages:
         Returns:
             The result, and the bytes of each of its parts.
         """
-        if half.finding is not None:
-            scene, reason = half.finding.state, half.finding.reason
+        if half.fault is not None:
+            scene, reason = half.fault.state, half.fault.reason
             return Result(scene=scene, scene_reason=reason, stage_seconds=half.seconds), ()
         before, self.last.result = self.last.result, None
         if half.repeated:
@@ -215,7 +192,7 @@ class Service:
         self,
         threads: int,
         search: SearchKind,
-        inspection: Callable[[Bundle], Succession],
+        inspection: Callable[[Bundle], Inspect],
         views: Mapping[str, View] | None = None,
         trust: Trust | None = None,
         providers: Sequence[Provider] = (CPU,),
@@ -225,7 +202,7 @@ class Service:
         Args:
             threads: of all libraries together; 0 means all cores.
             search: how far patches are searched.
-            inspection: says how a bundle inspects.
+            inspection: makes the inspection of a camera with a bundle, as `learnt_inspection` does.
             views: camera -> how its frames are looked at; by default all of them.
             trust: whose bundles are served; by default everybody's.
             providers: of ONNX Runtime, in the order in which they are tried.
@@ -280,12 +257,10 @@ class Service:
         if blind:
             raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
 
-    def _stages(
-        self, camera: str, info: BundleInfo, scorer: Scorer, buffers: Buffers, succession: Succession
-    ) -> Stages:
+    def _stages(self, camera: str, info: BundleInfo, scorer: Scorer, buffers: Buffers, inspect: Inspect) -> Stages:
         view = self._views.get(camera) or View()
         regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid)
-        return Stages(info, scorer.another(), buffers, regions, succession)
+        return Stages(info, scorer.another(), buffers, regions, inspect)
 
     def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
         """Read a bundle as a whole, and none half of which was replaced meanwhile.
@@ -317,17 +292,9 @@ class Service:
         )
 
 
-def inspects(bundle: Bundle) -> Succession:
-    """Say how the pictures of a camera are judged that this bundle was made for."""
-    scene, reference = bundle.manifest.scene, scene_reference(bundle)
-
-    def succeed(before: Inspection | None) -> Inspection:
-        if not isinstance(before, Inspect):
-            return Inspect(scene, reference)
-        before.learnt(scene, reference)  # what is at fault stays so until its pictures are better
-        return before
-
-    return succeed
+def learnt_inspection(bundle: Bundle) -> Inspect:
+    """Return a new inspection of a camera's frames, with the limits that a bundle learnt."""
+    return Inspect(bundle.manifest.scene, scene_reference(bundle))
 
 
 def _make_buffers(bundle: Bundle) -> Buffers:

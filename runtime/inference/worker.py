@@ -46,7 +46,8 @@ from runtime.process.parcel import pack, unpack
 from runtime.process.shared_memory import picture
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime come while the parent is heard already
-    from runtime.inference.stages import Half, Stages, Succession
+    from runtime.inference.stages import Half, Stages
+    from runtime.scene.inspect import Inspect
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class _Swap:
 class Worker:
     """Scores what the parent sends."""
 
-    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Succession] | None) -> None:
-        """Take the end of the socket, and what says how a bundle inspects; by default `service.inspects`."""
+    def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Inspect] | None) -> None:
+        """Take the end of the socket, and what makes an inspection; by default `stages.learnt_inspection`."""
         self._link = link
         self._inspection = inspection
         self._memories: dict[int, mmap.mmap] = {}
@@ -127,7 +128,7 @@ class Worker:
         begin, views = self._begin.get()
         self._overlap = begin.threads != 1
         keep_to(begin.affinity)
-        inspection = self._inspection or service.inspects
+        inspection = self._inspection or service.learnt_inspection
         serving = service.Service(begin.threads, begin.search, inspection, views, begin.trust, begin.providers)
         while True:
             load = self._loads.get()
@@ -209,7 +210,7 @@ class Worker:
             os.close(parcel)
 
 
-def main(inspection: Callable[[Bundle], Succession] | None = None) -> None:
+def main(inspection: Callable[[Bundle], Inspect] | None = None) -> None:
     """Be the worker of the process that started this one."""
     link = from_parent(sys.argv, ToWorker)
     faulthandler.enable()

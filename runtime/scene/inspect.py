@@ -3,62 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from edge_config.bundle.manifest import Scene
-from runtime.frame import Image
+from runtime.frame import Image, SceneFault
 from runtime.scene.frozen import Frozen
-from runtime.scene.thumbnail import Look, Placed, Shift, Thumbnail, look, shrink, size_for
+from runtime.scene.thumbnail import Measures, Placed, Shift, Thumbnail, measure, shrink, size_for
 
 DARK_S, BLURRED_S, MOVED_S = 0.5, 1.0, 2.0
-"""A fault is found after so many seconds of it, and as many frames as `FRAMES`; frozen as frozen.py says."""
+"""A fault is reported after so many seconds and at least `FRAMES` frames of it; for frozen see frozen.py."""
 LEFT_S = 0.5
-"""It is over after so many seconds without it, and as many frames as `FRAMES`."""
+"""It is over after so many seconds and at least `FRAMES` frames without it."""
 FRAMES = 3
 """One odd frame changes nothing."""
 
 LOOK_EVERY_S = 0.1
-"""A picture is looked at so often, and those between count as the one before: the states take longer anyway, and so the
-cost does not grow with the rate of a camera."""
+"""Shortest time between two frames that are checked; those between count as the one before. The faults take longer
+anyway, and so the cost does not grow with the rate of a camera."""
 
 MOVED_EVERY_S = 0.25
-"""The place is looked for so often: a camera that was moved stays moved, and this is the dearest measurement."""
-MORE_LIKE, LEAST_LIKE = 0.2, 0.45
-"""Moved: the picture correlates with the shifted reference at least so, and by so much more than with the unshifted.
+"""Shortest time between two checks of the place: a moved camera stays moved, and this measurement is the slowest."""
+MIN_CORRELATION_GAIN, MIN_CORRELATION = 0.2, 0.45
+"""Moved: the frame correlates with the shifted reference at least so, and by so much more than with the unshifted.
 Measured with people over half of the view: mostly 0.5 to 1.0 where the camera was moved, and never more than unshifted
 where it was not. Pictures that have nothing in common reach 0.4 by chance."""
 IN_PLACE = 0.3
 """In place: no shift fits better, and the picture correlates with the reference at least so."""
 
 UNKNOWN_SCENE = Scene(luminance=(4.0, 251.0), sharpness=0.0, detail=0.0, shift=None)
-"""Where nothing was learnt: only what no scene looks like is a fault."""
+"""If nothing was learnt, only what no scene looks like is a fault."""
 NO_CONTRAST = 0.5
-"""Grey levels: a thumbnail with less shows nothing, whatever was learnt."""
-
-Fault = Literal["dark", "blurred", "frozen", "moved"]
+"""Standard deviation in grey levels: a thumbnail with less shows nothing, whatever was learnt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Why a picture cannot be judged: the state of its camera, and a reason for people."""
+class CameraFault:
+    """Why a frame cannot be judged: the state of its camera, and the reason for people."""
 
-    state: Fault
+    state: SceneFault
     reason: str
 
 
 class _Latch:
     """One fault with its hysteresis."""
 
-    def __init__(self, state: Fault, after_s: float) -> None:
+    def __init__(self, state: SceneFault, after_s: float) -> None:
         self.state = state
-        self.finding: Finding | None = None
+        self.fault: CameraFault | None = None
         self._after_s = after_s
         self._streak = 0
         self._since_ns = 0
 
     def __call__(self, t_mono_ns: int, reason: str | None) -> None:
-        """Take what one frame says: the reason of the fault, or None."""
-        if (reason is None) == (self.finding is None):
+        """Take the reason of the fault in one frame; None if there is none."""
+        if (reason is None) == (self.fault is None):
             self._streak = 0
             return
         if not self._streak:
@@ -67,19 +64,22 @@ class _Latch:
         lasted_s = (t_mono_ns - self._since_ns) / 1e9
         if self._streak >= FRAMES and lasted_s >= (LEFT_S if reason is None else self._after_s):
             self._streak = 0
-            self.finding = None if reason is None else Finding(self.state, reason)
+            self.fault = None if reason is None else CameraFault(self.state, reason)
 
 
 class Inspect:
-    """Looks at each frame of one camera, in order."""
+    """Checks each frame of one camera, in order."""
 
     def __init__(self, scene: Scene | None, reference: Thumbnail | None) -> None:
-        """Take what was learnt; None where nothing was.
+        """Take the limits that a bundle learnt; None if it learnt none.
 
         Args:
             scene: of the manifest.
             reference: its thumbnail, uint8 [h, w].
         """
+        self._scene = scene or UNKNOWN_SCENE
+        self._reference = reference
+        self._place = None if reference is None or self._scene.shift is None else Placed.of(reference)
         self._frozen = Frozen()
         self._is_dark = _Latch("dark", DARK_S)
         self._is_blurred = _Latch("blurred", BLURRED_S)
@@ -87,17 +87,19 @@ class Inspect:
         self._is_moved = _Latch("moved", MOVED_S)
         self._looked_ns: int | None = None
         self._placed_ns: int | None = None
-        self.learnt(scene, reference)
 
-    def learnt(self, scene: Scene | None, reference: Thumbnail | None) -> None:
-        """Go on with what another bundle learnt: a camera that is at fault stays so until its pictures are better."""
-        self._scene = scene or UNKNOWN_SCENE
-        self._size = None if reference is None else (reference.shape[0], reference.shape[1])
-        self._place = None if reference is None or self._scene.shift is None else Placed.of(reference)
+    def after(self, before: Inspect) -> Inspect:
+        """Return the inspection of a camera whose bundle changes: its faults last until its frames are better.
+
+        Args:
+            before: of the same camera, with the bundle until now; not to be used any more.
+        """
+        before._scene, before._reference, before._place = self._scene, self._reference, self._place
         if self._place is None:
-            self._is_moved = _Latch("moved", MOVED_S)
+            before._is_moved = self._is_moved
+        return before
 
-    def __call__(self, image: Image, t_mono_ns: int) -> Finding | None:
+    def __call__(self, image: Image, t_mono_ns: int) -> CameraFault | None:
         """Return the fault of the camera, or None where the picture can be judged.
 
         Args:
@@ -107,19 +109,19 @@ class Inspect:
         if self._looked_ns is None or not 0 <= t_mono_ns - self._looked_ns < LOOK_EVERY_S * 1e9:
             self._looked_ns = t_mono_ns
             self._look_at(image, t_mono_ns)
-        return self._is_dark.finding or self._is_blurred.finding or self._is_frozen.finding or self._is_moved.finding
+        return self._is_dark.fault or self._is_blurred.fault or self._is_frozen.fault or self._is_moved.fault
 
     def _look_at(self, image: Image, t_mono_ns: int) -> None:
-        thumbnail = shrink(image, self._size or size_for(*image.shape[:2]))
-        seen = look(thumbnail)
+        thumbnail = shrink(image, size_for(*image.shape[:2]) if self._reference is None else self._reference.shape)
+        seen = measure(thumbnail)
         dark, blurred = self._dark(seen), self._blurred(seen)
         self._is_dark(t_mono_ns, dark)
         self._is_blurred(t_mono_ns, blurred)
         self._is_frozen(t_mono_ns, self._frozen(image, thumbnail, t_mono_ns))
-        if dark is None and blurred is None:  # else there is nothing to tell the place from
+        if dark is None and blurred is None:  # else the place cannot be measured
             self._look_for_place(thumbnail, t_mono_ns)
 
-    def _dark(self, seen: Look) -> str | None:
+    def _dark(self, seen: Measures) -> str | None:
         least, most = self._scene.luminance
         if seen.luminance < least:
             return f"dark: mean grey level {seen.luminance:.0f}, at least {least:.0f} can be judged"
@@ -127,7 +129,7 @@ class Inspect:
             return f"too bright: mean grey level {seen.luminance:.0f}, at most {most:.0f} can be judged"
         return None
 
-    def _blurred(self, seen: Look) -> str | None:
+    def _blurred(self, seen: Measures) -> str | None:
         if seen.contrast < NO_CONTRAST:
             return "covered: no contrast"
         if seen.detail < self._scene.detail:
@@ -151,4 +153,4 @@ class Inspect:
 
 def is_moved(shift: Shift, limit: float) -> bool:
     """Return whether a picture lies more than `limit` of the width away from the reference, beyond doubt."""
-    return shift.share > limit and shift.there >= LEAST_LIKE and shift.there - shift.here >= MORE_LIKE
+    return shift.share > limit and shift.there >= MIN_CORRELATION and shift.there - shift.here >= MIN_CORRELATION_GAIN

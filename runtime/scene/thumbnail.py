@@ -14,7 +14,7 @@ from runtime.frame import Image
 LONG_SIDE = 160
 """Pixels. Defocus of one percent of the width still blurs it, and sensor noise is averaged away."""
 
-SMALLEST_SIDE = 16
+MIN_SIDE = 16
 """Pixels, for frames that are nearly a line."""
 
 Thumbnail = NDArray[np.uint8]
@@ -25,8 +25,8 @@ _FLAT = 1e-6  # variance of edges, which are at most about 1: below it is what r
 _AROUND, _LOCAL = (7, 7), (13, 13)  # boxes on the halved thumbnail: surroundings of a pixel, and of its contrast
 
 
-class Look(NamedTuple):
-    """How a thumbnail looks.
+class Measures(NamedTuple):
+    """Light, sharpness and detail of a thumbnail.
 
     Attributes:
         luminance: mean grey level, 0 to 255.
@@ -60,7 +60,7 @@ class Shift(NamedTuple):
 def size_for(height: int, width: int) -> tuple[int, int]:
     """Return height and width of the thumbnail for a frame: even numbers, its proportions kept."""
     factor = LONG_SIDE / max(height, width)
-    return max(SMALLEST_SIDE, round(height * factor / 2) * 2), max(SMALLEST_SIDE, round(width * factor / 2) * 2)
+    return max(MIN_SIDE, round(height * factor / 2) * 2), max(MIN_SIDE, round(width * factor / 2) * 2)
 
 
 def shrink(image: Image, size_hw: tuple[int, int]) -> Thumbnail:
@@ -71,7 +71,7 @@ def shrink(image: Image, size_hw: tuple[int, int]) -> Thumbnail:
     return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def look(thumbnail: Thumbnail) -> Look:
+def measure(thumbnail: Thumbnail) -> Measures:
     """Measure a thumbnail."""
     exact = thumbnail.astype(np.float32)
     mean, deviation = cv2.meanStdDev(exact)
@@ -79,7 +79,7 @@ def look(thumbnail: Thumbnail) -> Look:
     smooth = cv2.Laplacian(cv2.GaussianBlur(exact, (3, 3), 0), cv2.CV_32F)
     luminance = float(mean[0, 0])
     unit = luminance + 1  # a black picture has no light to divide by
-    return Look(
+    return Measures(
         luminance=luminance,
         contrast=float(deviation[0, 0]),
         sharpness=cv2.norm(edges, cv2.NORM_L2) / np.sqrt(exact.size) / unit,
@@ -95,7 +95,7 @@ class Placed:
 
     @classmethod
     def of(cls, thumbnail: Thumbnail) -> Placed:
-        """Take a thumbnail."""
+        """Return the edges of a thumbnail."""
         height, width = thumbnail.shape
         half = cv2.resize(thumbnail, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32)
         raised = half - cv2.blur(half, _AROUND)
@@ -104,7 +104,7 @@ class Placed:
         return cls(np.asarray(raised / (local + _FLOOR), dtype=np.float32))
 
     def shift_of(self, other: Placed) -> Shift:
-        """Find how far `other` lies from this one, by phase correlation, and how sure that is."""
+        """Return how far `other` lies from this one, by phase correlation, and how sure that is."""
         height, width = self.edges.shape
         window = cv2.createHanningWindow((width, height), cv2.CV_32F)
         # Given the window, phaseCorrelate would multiply its arguments in place wherever their size needs no padding.

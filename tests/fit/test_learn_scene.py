@@ -7,7 +7,7 @@ import pytest
 
 from edge_config.bundle.manifest import Scene
 from export.learn_scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
-from runtime.scene.thumbnail import look, shrink, size_for
+from runtime.scene.thumbnail import measure, shrink, size_for
 from tests.support.cameras import HEIGHT, WIDTH, exposed, frames, moved, noisy, scene
 from tests.support.small import colour_picture
 
@@ -17,7 +17,7 @@ def test_limits_lie_far_beyond_the_normal_pictures() -> None:
     pictures = [exposed(picture, factor) for picture in frames(10) for factor in (0.7, 1.0, 1.2)]
     limits, reference = learn(pictures)
     assert reference.shape == size_for(HEIGHT, WIDTH)
-    for seen in (look(shrink(picture, reference.shape)) for picture in pictures):
+    for seen in (measure(shrink(picture, reference.shape)) for picture in pictures):
         assert 2 * limits.luminance[0] < seen.luminance < limits.luminance[1] - 10
         assert limits.sharpness < 0.6 * seen.sharpness
         assert limits.detail < 0.5 * seen.detail

@@ -34,7 +34,7 @@ from runtime.frame import Image, SharedFrame, Wanted
 from runtime.inference.engine import Engine
 from runtime.inference.load import load
 from runtime.inference.protocol import Attach, View
-from runtime.inference.stages import Service, Succession, inspects
+from runtime.inference.stages import Service, learnt_inspection
 from runtime.inference.worker_handle import Life
 from runtime.process.backoff import Backoff
 from runtime.process.child import module
@@ -43,7 +43,7 @@ from runtime.scoring import heat_map
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
 from tests.support.fakes.senseless import ANSWERS
-from tests.support.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Finding, marked
+from tests.support.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, Marked, marked
 from tests.support.forge import edit_golden, reseal
 from tests.support.processes import ENOUGH_S
 from tests.support.tiny import GRID, HEIGHT, THRESHOLD, WIDTH, normal_picture, strange_picture
@@ -276,7 +276,7 @@ def test_frame_after_one_that_failed_or_could_not_be_judged_is_scored(tiny_bundl
 
 def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: Path, tmp_path: Path) -> None:
     """One session and one bank serve two cameras, at once or one after the other; each has its own search."""
-    service = Service(1, "lazy", inspects)
+    service = Service(1, "lazy", learnt_inspection)
     _, stages = service.load(["cam1", "cam2"], str(bundle))
     elsewhere = shutil.copytree(bundle, tmp_path / "same.bundle")
     stages |= service.load(["cam3"], str(elsewhere))[1]
@@ -289,14 +289,24 @@ def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: P
 def test_inspection_goes_on_over_a_swap(bundle: Path, tmp_path: Path) -> None:
     """What the first stage of a camera has found is handed on to the next bundle, and to no other camera."""
 
-    def inspection(_: bundles.Bundle) -> Succession:
-        return lambda before: lambda picture, t_mono_ns: Finding(reason=f"{before and before(picture, t_mono_ns)}")
+    class Inspection:
+        def __init__(self, bundle: bundles.Bundle) -> None:
+            self.reason = str(bundle.manifest.calibration.threshold)
 
-    service = Service(1, "lazy", inspection)
-    old = service.load(["cam1"], str(bundle))[1]["cam1"].take_over(None)
-    new = service.load(["cam1"], str(with_threshold(bundle, tmp_path / "new.bundle", 70.0)))[1]["cam1"].take_over(old)
-    assert old.score(old.embed(normal_picture(1), 0), PLAIN)[0].scene_reason == "None"
-    assert new.score(new.embed(normal_picture(1), 0), PLAIN)[0].scene_reason == str(Finding(reason="None"))
+        def after(self, before: Inspection) -> Inspection:
+            self.reason += f" after {before.reason}"
+            return self
+
+        def __call__(self, _picture: object, _t_mono_ns: int) -> Marked:
+            return Marked(reason=self.reason)
+
+    service = Service(1, "lazy", Inspection)
+    (old, other), new_bundle = service.load(["cam1", "cam2"], str(bundle))[1].values(), tmp_path / "new.bundle"
+    old, other = old.take_over(None), other.take_over(None)
+    new = service.load(["cam1"], str(with_threshold(bundle, new_bundle, 70.0)))[1]["cam1"].take_over(old)
+    first = str(bundles.read(bundle).manifest.calibration.threshold)
+    found = [one.score(one.embed(normal_picture(1), 0), PLAIN)[0].scene_reason for one in (old, other, new)]
+    assert found == [first, first, f"70.0 after {first}"]
 
 
 # What happens to it
@@ -601,7 +611,7 @@ def test_bundle_that_is_replaced_while_it_is_read_is_read_again(
         return found
 
     monkeypatch.setattr(bundles, "read", read_and_replace)
-    info, _ = Service(1, "lazy", inspects).load(["cam1"], str(bundle))
+    info, _ = Service(1, "lazy", learnt_inspection).load(["cam1"], str(bundle))
     assert info.threshold == 70.0
     assert info.id == read(bundle).id
 
@@ -609,7 +619,7 @@ def test_bundle_that_is_replaced_while_it_is_read_is_read_again(
 def test_no_bundle_at_all_is_said(tmp_path: Path) -> None:
     """The service passes on what is wrong with a path."""
     with pytest.raises(BundleMissing):
-        Service(1, "lazy", inspects).load(["cam1"], str(tmp_path / "none"))
+        Service(1, "lazy", learnt_inspection).load(["cam1"], str(tmp_path / "none"))
     assert issubclass(BundleMissing, BundleError)
 
 

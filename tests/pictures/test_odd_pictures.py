@@ -18,7 +18,7 @@ from runtime.frame import Grid, Image, Wanted
 from runtime.inference.load import assemble
 from runtime.scene.frozen import Frozen
 from runtime.scene.inspect import Inspect
-from runtime.scene.thumbnail import Placed, Shift, look, shrink, size_for
+from runtime.scene.thumbnail import Placed, Shift, measure, shrink, size_for
 from runtime.scoring import heat_map
 from runtime.scoring.alert_detail import detail
 from runtime.scoring.preprocess import Preprocess
@@ -58,7 +58,7 @@ def shift_between(one: Image, other: Image) -> Shift:
 def test_a_look_is_finite(picture: Image) -> None:
     """Light, contrast, sharpness, detail and edges of any picture are numbers, and none below zero."""
     thumbnail = shrink(picture, size_for(*picture.shape[:2]))
-    seen = look(thumbnail)
+    seen = measure(thumbnail)
     assert finite(seen)
     assert min(seen) >= 0
     assert np.isfinite(Placed.of(thumbnail).edges).all()

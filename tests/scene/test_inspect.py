@@ -169,9 +169,9 @@ def test_fault_outlasts_a_new_bundle() -> None:
     stage = inspect()
     covered = changed(BLURRED["hand"], 4)
     assert play(stage, covered)[-1].state == "blurred"
-    stage.learnt(*learnt())
+    stage = inspect().after(stage)
     assert {finding.state for finding in play(stage, covered, start_s=4)} == {"blurred"}
     stage = inspect()
     assert play(stage, changed(MOVED["8 % right"], 4))[-1].state == "moved"
-    stage.learnt(None, None)
+    stage = Inspect(None, None).after(stage)
     assert not any(play(stage, LIVE, start_s=4))

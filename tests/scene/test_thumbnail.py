@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.scene.inspect import is_moved
-from runtime.scene.thumbnail import LONG_SIDE, SMALLEST_SIDE, Placed, look, shrink, size_for
+from runtime.scene.thumbnail import LONG_SIDE, MIN_SIDE, Placed, measure, shrink, size_for
 from tests.support.cameras import HEIGHT, WIDTH, cover, defocus, exposed, moved, noisy, scene
 
 SIZE = size_for(HEIGHT, WIDTH)
@@ -18,10 +18,10 @@ def test_size_keeps_the_proportions_in_even_numbers(hw: tuple[int, int]) -> None
     """A thumbnail is as long as it should be, even on both sides, and as wide as the frame as far as that goes."""
     size = size_for(*hw)
     assert max(size) == LONG_SIDE
-    assert all(side % 2 == 0 and side >= SMALLEST_SIDE for side in size)
+    assert all(side % 2 == 0 and side >= MIN_SIDE for side in size)
     longest = max(hw)
     for side, pixels in zip(size, hw, strict=True):
-        assert side == pytest.approx(max(SMALLEST_SIDE, pixels * LONG_SIDE / longest), abs=1)
+        assert side == pytest.approx(max(MIN_SIDE, pixels * LONG_SIDE / longest), abs=1)
 
 
 @pytest.mark.parametrize("hw", [(240, 360), (720, 1280), (48, 64), (3, 2)])
@@ -36,13 +36,13 @@ def test_frames_of_any_size_give_the_thumbnail_asked_for(hw: tuple[int, int]) ->
 def test_resolution_hardly_changes_a_look() -> None:
     """The same scene from a larger frame looks the same, within a third."""
     large = cv2.resize(scene(), (1280, 853), interpolation=cv2.INTER_CUBIC)
-    for one, other in zip(look(shrink(scene(), SIZE)), look(shrink(large, SIZE)), strict=True):
+    for one, other in zip(measure(shrink(scene(), SIZE)), measure(shrink(large, SIZE)), strict=True):
         assert one == pytest.approx(other, rel=0.35)
 
 
 def test_light_moves_the_luminance_alone() -> None:
     """Sharpness and detail are the same under half the light."""
-    bright, dim = look(shrink(scene(), SIZE)), look(shrink(exposed(scene(), 0.5), SIZE))
+    bright, dim = measure(shrink(scene(), SIZE)), measure(shrink(exposed(scene(), 0.5), SIZE))
     assert dim.luminance == pytest.approx(bright.luminance / 2, rel=0.02)
     assert dim.contrast == pytest.approx(bright.contrast / 2, rel=0.02)
     assert dim.sharpness == pytest.approx(bright.sharpness, rel=0.05)
@@ -51,16 +51,16 @@ def test_light_moves_the_luminance_alone() -> None:
 
 def test_defocus_takes_the_sharpness_and_a_cover_the_detail() -> None:
     """Half a cover leaves more sharpness than defocus does, and noise does not stand for detail."""
-    whole = look(shrink(noisy(scene(), 0), SIZE))
-    assert look(shrink(defocus(scene()), SIZE)).sharpness < 0.4 * whole.sharpness
-    assert look(shrink(cover(scene(), (90, 120, 190), 0.5), SIZE)).sharpness > 0.6 * whole.sharpness
-    assert look(shrink(cover(scene(), (90, 120, 190)), SIZE)).detail < 0.15 * whole.detail
+    whole = measure(shrink(noisy(scene(), 0), SIZE))
+    assert measure(shrink(defocus(scene()), SIZE)).sharpness < 0.4 * whole.sharpness
+    assert measure(shrink(cover(scene(), (90, 120, 190), 0.5), SIZE)).sharpness > 0.6 * whole.sharpness
+    assert measure(shrink(cover(scene(), (90, 120, 190)), SIZE)).detail < 0.15 * whole.detail
 
 
 def test_black_and_white_can_be_measured() -> None:
     """A picture without light or without contrast gives numbers."""
     for level in (0, 255):
-        assert look(np.full(SIZE, level, np.uint8)) == (level, 0, 0, 0)
+        assert measure(np.full(SIZE, level, np.uint8)) == (level, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("right", "down"), [(0.0, 0.0), (0.05, 0.0), (-0.08, 0.0), (0.0, 0.1), (0.2, -0.1)])

@@ -10,7 +10,7 @@ import numpy as np
 from skimage import data
 
 from runtime.frame import Image
-from runtime.scene.inspect import Finding, Inspect
+from runtime.scene.inspect import CameraFault, Inspect
 
 FPS = 10
 HEIGHT, WIDTH = 240, 360
@@ -102,12 +102,14 @@ HARMLESS: dict[str, Fault] = {
 }
 
 
-def play(inspect: Inspect, pictures: Iterable[Image], start_s: float = 0.0, fps: float = FPS) -> list[Finding | None]:
+def play(
+    inspect: Inspect, pictures: Iterable[Image], start_s: float = 0.0, fps: float = FPS
+) -> list[CameraFault | None]:
     """Show pictures to a stage, the first at `start_s`."""
     return [inspect(picture, round((start_s + at / fps) * SECOND_NS)) for at, picture in enumerate(pictures)]
 
 
-def found_after_s(findings: list[Finding | None], state: str, fps: float = FPS) -> float:
+def found_after_s(findings: list[CameraFault | None], state: str, fps: float = FPS) -> float:
     """Return when the first frame was in `state`; none after it may be called anything else."""
     states = [finding.state if finding else None for finding in findings]
     assert state in states, set(states)

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -24,8 +23,8 @@ _NEVER = threading.Event()
 
 
 @dataclass(frozen=True)
-class Finding:
-    """That a picture cannot be judged."""
+class Marked:
+    """That a frame cannot be judged, as `CameraFault`."""
 
     state: Literal["dark"] = "dark"
     reason: str = "marked"
@@ -38,16 +37,19 @@ def marked(picture: np.ndarray, mark: int) -> np.ndarray:
     return copy
 
 
-def inspection(bundle: Bundle) -> Callable[[object], Callable[[np.ndarray, int], Finding | None]]:
-    """Say how a bundle inspects."""
-    if SLOW in bundle.path.name:
-        _NEVER.wait()
-    return lambda before: before or _inspect
+class _Inspect:
+    """What stands in for `Inspect`."""
 
+    def __init__(self, bundle: Bundle) -> None:
+        if SLOW in bundle.path.name:
+            _NEVER.wait()
 
-def _inspect(picture: np.ndarray, _: int) -> Finding | None:
-    action = _ACTIONS.get(int(picture[0, 0, 0]))
-    return action and action()
+    def after(self, before: _Inspect) -> _Inspect:
+        return before
+
+    def __call__(self, picture: np.ndarray, _: int) -> Marked | None:
+        action = _ACTIONS.get(int(picture[0, 0, 0]))
+        return action and action()
 
 
 def _crash() -> None:
@@ -63,7 +65,7 @@ def _starve() -> None:
     raise MemoryError
 
 
-_ACTIONS = MappingProxyType({HANG: _NEVER.wait, CRASH: _crash, FAIL: _fail, SEEN: Finding, STARVE: _starve})
+_ACTIONS = MappingProxyType({HANG: _NEVER.wait, CRASH: _crash, FAIL: _fail, SEEN: Marked, STARVE: _starve})
 
 
 def bare() -> None:
@@ -74,7 +76,7 @@ def bare() -> None:
 
 def main() -> None:
     """Be a worker that misbehaves when it is told to."""
-    worker.main(inspection)
+    worker.main(_Inspect)
 
 
 if __name__ == "__main__":
