@@ -10,14 +10,14 @@ from pathlib import Path
 
 from edge_config.errors import NotWritten
 
-REMEDY = "make room, or name another folder"
-TEMPORARY = "make room, or set TMPDIR to another folder"
+REMEDY = "free disk space, or name another folder"
+TEMPORARY = "free disk space, or set TMPDIR to another folder"
 """The remedy where the folder is the one for temporary files."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})  # of file systems that have nothing to wait for
 _PUBLIC = 0o666  # less the umask
-_PART = "only a part of it was taken"
+_PART = "only a part of it was written"
 _TRY_BYTES = 1 << 20
 
 

@@ -178,7 +178,7 @@ def refuse_target(target: Path, *, force: bool) -> None:
         if not _holds_a_bundle_at_most(target):
             raise TargetExists("is not a bundle, and will not be replaced", where=str(target))
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise UsageError("no folder that can be written", where=str(target.parent), remedy="create it first")
+        raise UsageError("not a writable folder", where=str(target.parent), remedy="create it first")
 
 
 @contextmanager

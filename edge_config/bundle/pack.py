@@ -49,7 +49,7 @@ _END = bytes(2 * _BLOCK)
 _CHUNK_BYTES = 1 << 20
 _MODE = 0o644
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
-_REMEDY = "copy it again, or pack the bundle anew"
+_REMEDY = "copy it again, or pack the bundle again"
 
 
 def pack(bundle: Bundle, target: Path, *, force: bool = False) -> None:
@@ -162,7 +162,7 @@ class _Unpacking:
         problems: list[tuple[bool, type[BundleError], str]] = [
             (_leads_out(found.name), BundlePackPath, f"{said} leads out of the bundle"),
             (found.type not in _PLAIN, BundlePackSpecial, f"{said} is not a plain file"),
-            (found.name in self._seen, BundlePackDuplicate, f"{said} comes twice"),
+            (found.name in self._seen, BundlePackDuplicate, f"{said} occurs twice"),
             (found.name not in bundles.NAMES, BundleFileUnexpected, f"{said} does not belong to the bundle"),
             (found.name != name, BundlePackInvalid, f"{said} where {name or 'the end'} belongs"),
             (found.size > MAX_TOTAL_BYTES, BundlePackTooLarge, f"{said} is larger than any bundle"),
@@ -274,7 +274,7 @@ def _opened(source: Path) -> Iterator[IO[bytes]]:
         raise BundlePackInvalid(f"cannot be read ({error})", where=str(source)) from error
     with open(descriptor, "rb") as stream:  # noqa: PTH123 - of a descriptor
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BundlePackInvalid("is not a file", where=str(source), remedy="name what `bundle pack` wrote")
+            raise BundlePackInvalid("is not a file", where=str(source), remedy="name a file made by `bundle pack`")
         yield stream
 
 

@@ -49,7 +49,7 @@ def decode(text: bytes, where: str) -> Signature:
     """
     found = _FORM.fullmatch(text)
     if not found:
-        raise BundleSignatureInvalid("not a signature", where=where, remedy="copy the bundle again, or sign it anew")
+        raise BundleSignatureInvalid("not a signature", where=where, remedy="copy the bundle again, or sign it again")
     return Signature(found[1].decode(), bytes.fromhex(found[2].decode()))
 
 

@@ -142,7 +142,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Bridge:
     problems = [*(tree.twice if isinstance(tree, Tree) else ()), *wrong]
     bridge = msgspec.convert({**_STAND_INS, **mended} if problems else dict(tree), Bridge)
     if tree.get("mqtt") is None and tree.get("nats") is None:
-        problems.append(Problem((), "nowhere to forward to", "set `mqtt`, `nats` or both"))
+        problems.append(Problem((), "no broker to forward to", "set `mqtt`, `nats` or both"))
     problems += [*_of_devices(bridge, keyed="server_key" in str(tree.get("devices"))), *_of_mqtt(bridge.mqtt)]
     if problems:
         raise refusal(problems, where, lines_of(tree))
@@ -159,11 +159,11 @@ def _of_devices(bridge: Bridge, *, keyed: bool) -> Iterator[Problem]:
     for number, device in enumerate(bridge.devices):
         if device.events == device.control != _NOWHERE:
             path = f"devices[{number}].control"
-            yield Problem(("devices", number, "control"), f"key `{path}`: {device.control} is where `events` come from")
+            yield Problem(("devices", number, "control"), f"key `{path}`: {device.control} is the address of `events`")
         for key, address in (("events", device.events), ("control", device.control)):
             path = f"devices[{number}].{key}"
             if address in seen[key]:
-                yield Problem(("devices", number, key), f"key `{path}`: {address} is there twice")
+                yield Problem(("devices", number, key), f"key `{path}`: {address} is listed twice")
                 break
             if address.startswith("tcp://") and not 0 < int(address.rpartition(":")[2]) <= MAX_PORT:
                 yield Problem(("devices", number, key), f"key `{path}`: there is no such port")

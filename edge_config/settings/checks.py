@@ -103,7 +103,7 @@ def _of_trust(trust: Trust) -> Iterator[Problem]:
         yield Problem(("trust", "unsigned"), said, "name a public key")
     for at, text in enumerate(trust.keys):
         if not signature.is_key_or_path(text):
-            said = f"key `trust.keys`: `{text}` is no key"
+            said = f"key `trust.keys`: `{text}` is not a key"
             yield Problem(("trust", "keys", at), said, "ed25519: and 64 hex digits, or a file")
 
 
@@ -159,7 +159,7 @@ def _devices(settings: Settings) -> Iterator[Problem]:
         device = _device(camera.source)
         if device is not None and device in seen:
             said = f"key `cameras.{name}.source`: {camera.source} is the device of `cameras.{seen[device]}`"
-            yield Problem(("cameras", name, "source"), said, "it can be opened once: use one camera")
+            yield Problem(("cameras", name, "source"), said, "a device can be opened only once: use one camera")
         elif device is not None:
             seen[device] = name
 

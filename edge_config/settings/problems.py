@@ -107,7 +107,7 @@ class _Look:
             if isinstance(value, dict):
                 mended = self.section(value, base, path)
                 return mended if _has_all(mended, base) else _BAD
-            return self._wrong(path, f"{_shown(value)} is no section; known in it: {_known(base)}")
+            return self._wrong(path, f"{_shown(value)} is not a section; known keys: {_known(base)}")
         if get_origin(base) is dict and isinstance(value, dict):
             return self._names(value, kind, path)
         if get_origin(base) in _LISTS and isinstance(value, _LISTS):
@@ -146,7 +146,7 @@ class _Look:
         of = get_args(_base(kind))
         open_end = get_origin(_base(kind)) is not tuple or of[-1] is Ellipsis
         if not open_end and len(of) != len(value):
-            return self._wrong(path, f"{len(value)} values, where {len(of)} belong")
+            return self._wrong(path, f"{len(value)} values instead of {len(of)}")
         kinds = [of[0]] * len(value) if open_end else of
         better = [self.value(one, each, (*path, at)) for at, (one, each) in enumerate(zip(value, kinds, strict=True))]
         mended = [one for one in better if one is not _BAD]

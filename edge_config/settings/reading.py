@@ -99,7 +99,7 @@ def _unreadable(error: Exception, path: str) -> SettingsError:
     if found := _TOML_PLACE.search(str(error)):
         said, place = str(error)[: found.start()], f"{path}:{found[1]}"
         if _TOML_TWICE.match(said):
-            return SettingsError("a key is there twice", where=place, remedy="remove one of the two, or rename it")
+            return SettingsError("duplicate key", where=place, remedy="remove or rename one of them")
         return SettingsError(f"cannot be parsed ({said})", where=place)
     return SettingsError(f"cannot be parsed ({error})", where=path)
 
@@ -118,8 +118,8 @@ def _read_yaml(text: str) -> Tree | None:
     for path, line, before in found:
         tree.lines[path] = line
         if before is not None:
-            said = f"key `{dotted(path)}` is there twice, at first in line {before}"
-            tree.twice.append(Problem(path, said, "remove one of the two, or rename it", line))
+            said = f"duplicate key `{dotted(path)}`, first in line {before}"
+            tree.twice.append(Problem(path, said, "remove or rename one of them", line))
     return tree
 
 

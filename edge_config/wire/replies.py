@@ -185,7 +185,7 @@ def decode_answer(body: bytes) -> Answer:
     try:
         return _answers.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MessageError(f"not a reply that is understood ({error})", remedy=f"expected {SCHEMA}") from error
+        raise MessageError(f"invalid reply ({error})", remedy=f"expected {SCHEMA}") from error
 
 
 def read_reply(answer: Answer, kind: type[_Payload]) -> _Payload:

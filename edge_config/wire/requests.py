@@ -276,11 +276,11 @@ def decode_request(body: bytes) -> AnyRequest:
     try:
         schema = _headers.decode(body).schema
         if schema != SCHEMA:
-            raise RequestError(f"unknown schema `{schema[:80]}`", remedy=f"this version answers {SCHEMA}")
+            raise RequestError(f"unknown schema `{schema[:80]}`", remedy=f"this version expects {SCHEMA}")
         return _requests.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         known = f"known here: {', '.join(REQUESTS)}"
-        raise RequestError(f"not a request that is understood ({_short(error)})", remedy=known) from error
+        raise RequestError(f"invalid request ({_short(error)})", remedy=known) from error
 
 
 _NAME_TEXT = f"`str` matching regex {NAME_PATTERN!r}"

@@ -210,9 +210,9 @@ class Oversight:
         self._starve(now_s)
         self._measure(now_s)
         if self._wire.admit():
-            _log.warning("a client's key is gone: all connections were cut, who may connects again")
+            _log.warning("a client's key was removed: all clients were disconnected; authorised ones reconnect")
         if self._reloads.changed():
-            self._renew("another bundle lies at its path")
+            self._renew("another bundle is at its path")
         for watched in self._watched.values():
             watched.turn()
         live, paused = (sum(one.state == state for one in self._watched.values()) for state in ("live", "paused"))
@@ -235,9 +235,9 @@ class Oversight:
 
     def _journal_changed(self, event: JournalChanged) -> None:
         if event.state == "memory":
-            _log.error("alerts and states cannot be written down, and are kept in memory", reason=event.reason)
+            _log.error("alerts and states cannot be written to disk, and are held in memory", reason=event.reason)
         else:
-            _log.info("alerts and states are written down")
+            _log.info("alerts and states are written to disk")
         self._metrics.journal(event.state)
         self._wire.outbox.finish(event.unfinished, RESTARTED)
         self._beat(time.monotonic())
@@ -301,21 +301,21 @@ class Oversight:
         self._reloads.ask(asked, request.camera, request.path)
 
     def _renew(self, why: str) -> None:
-        _log.info("reading bundles anew", why=why)
+        _log.info("reloading bundles", why=why)
         self._notifier.reloading()
         self._reloads.renew()
 
     def _settings_read(self, event: SettingsRead) -> None:
         """Go on with the alert settings of the file, also where a request had changed them."""
         if event.problem:
-            _log.error("settings cannot be used: nothing of them changes", problem=event.problem)
+            _log.error("reloading the settings failed; the old ones remain", problem=event.problem)
             return
         changed = [name for name, alerts in event.alerts.items() if alerts != self._watched[name].settings]
         for name in changed:
             self._watched[name].configure(event.alerts[name])
-        _log.info("settings read again", alerts_of=changed)
+        _log.info("settings reloaded", alerts_of=changed)
         if event.restart:
-            _log.warning("settings that count from the next start only", keys=list(event.restart))
+            _log.warning("changed settings that need a restart", keys=list(event.restart))
 
     def _reloaded(self, event: Reloaded) -> None:
         _log.info("bundle in service", cameras=list(event.cameras), bundle=event.info.id[:12], path=event.info.path)

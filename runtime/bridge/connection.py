@@ -90,7 +90,7 @@ class BrokerConnection(Generic[S]):
         """Log what is wrong, once until it is over or something else is."""
         if reason != self._troubled:
             self._troubled = reason
-            self._log.warning("trouble; trying again", reason=reason)
+            self._log.warning("connection problem; retrying", reason=reason)
 
     async def _unless_lost(self, publishing: Coroutine[Any, Any, None]) -> bool:
         """Return whether it was published before the connection was lost."""

@@ -170,7 +170,7 @@ def _access(settings: Nats) -> dict[str, Any]:
     if (path := settings.credentials_file) is not None:
         text = read_secret(path)
         if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:  # nats-py would search without end
-            raise SettingsError("no NATS credentials", where=path, remedy="give the file that `nsc` makes")
+            raise SettingsError("no NATS credentials", where=path, remedy="name a file made by `nsc`")
         if find_spec("nkeys") is None:  # nats-py loads it when it connects
             raise MissingExtra("nkeys is not installed", remedy="pip install 'nats-py[nkeys]'")
         options["user_credentials"] = path

@@ -20,5 +20,5 @@ def read_secret(path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot be read ({error})", where=path) from error
     if mode & stat.S_IRWXO:
-        raise SettingsError("others may read this secret", where=path, remedy="chmod o= it")
+        raise SettingsError("this secret is readable by others", where=path, remedy="chmod o= it")
     return text

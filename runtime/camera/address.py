@@ -47,7 +47,7 @@ def kind(source: int | str) -> Kind:
         return "device"
     if scheme:
         known = "a camera index, /dev/videoN, v4l2://, csi://, rtsp://, http://, gst:PIPELINE, a file or a folder"
-        raise SourceUnavailable("this kind of source is not known", where=redact(name), remedy=f"give {known}")
+        raise SourceUnavailable("unknown kind of source", where=redact(name), remedy=f"give {known}")
     return "device" if name.startswith("/dev/") and not name.startswith("/dev/shm/") else "recording"  # noqa: S108
 
 

@@ -377,7 +377,7 @@ class Feed:
         """Run one capture process to its end; say why it ended, and for how long it delivered frames."""
         self._undead = [process for process in self._undead if process.poll() is None]
         if len(self._undead) >= UNDEAD:
-            return _Over("stalled", "the driver does not let capture processes end"), 0.0
+            return _Over("stalled", "capture processes hang in the driver and cannot be killed"), 0.0
         try:
             process, sock = spawn(self._command, self._hide if self.live else None)
         except OSError as error:
@@ -400,7 +400,7 @@ class Feed:
         delivered_s = connection.delivered_s()
         self._end(connection, process)
         if self._asked:
-            over = _Over("asked", "a new connection was asked for")
+            over = _Over("asked", "a new connection was requested")
         elif over.cause == "crashed" and process.returncode:
             over = _of_death(connection.child, process.returncode)
         return over, delivered_s

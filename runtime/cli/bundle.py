@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 NAME = "bundle"
 HELP = "verify a bundle, show its manifest, pack it into one file, unpack it"
 
-_KEY = "refuse what none of these public keys (ed25519:..., or a file) has signed; repeatable"
+_KEY = "refuse a bundle that is not signed by one of these public keys (ed25519:..., or a file); repeatable"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     verify = actions.add_parser("verify", help="check every file")
     info = actions.add_parser("info", help="check every file, and print the manifest and who signed it, as JSON")
-    pack = actions.add_parser("pack", help="make one file of it: of the same bundle always the same bytes")
-    unpack = actions.add_parser("unpack", help="make a bundle of such a file, checked before it is there")
+    pack = actions.add_parser("pack", help="pack it into one file; equal bundles give equal bytes")
+    unpack = actions.add_parser("unpack", help="unpack such a file into a bundle, after checking it")
     unpack.add_argument("file", type=Path, metavar="FILE")
     for action in (verify, info, pack, unpack):
         action.add_argument("bundle", type=Path, metavar="DIR")
         action.add_argument("--key", action="append", default=[], metavar="KEY", help=_KEY)
     pack.add_argument("file", type=Path, metavar="FILE")
     for action in (pack, unpack):
-        action.add_argument("--force", action="store_true", help="replace what is there")
+        action.add_argument("--force", action="store_true", help="replace an existing target")
 
 
 def run(args: argparse.Namespace) -> int:

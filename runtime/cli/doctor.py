@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runtime.doctor.finding import Finding
 
 NAME = "doctor"
-HELP = "examine the device and its software: what is well, what is not, how to mend it"
+HELP = "check the device and its software: what works, what does not, and how to fix it"
 
 _WIDTH = 118
 _INDENT = 22

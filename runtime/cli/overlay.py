@@ -75,10 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments that say whose bundles are loaded; those left out keep what the settings say."""
     parser.add_argument(
-        "--key", action="append", metavar="KEY", help="load only what this public key has signed; repeatable"
+        "--key", action="append", metavar="KEY", help="load only bundles signed by this public key; repeatable"
     )
     parser.add_argument(
-        "--rebuild-index", action="store_const", const=True, help="build the index anew, and never open the file"
+        "--rebuild-index", action="store_const", const=True, help="rebuild the index, and never open the file"
     )
 
 
@@ -99,7 +99,7 @@ def read(args: argparse.Namespace) -> tuple[Settings, list[str]]:
     from edge_config.settings.reading import read_file
 
     if (args.bundle is None) == (args.config is None):
-        raise UsageError("one thing to look at is needed", remedy="give a bundle, or --config FILE")
+        raise UsageError("no bundle given", remedy="give a bundle, or --config FILE")
     tree = read_file(args.config, tell_later=True) if args.config else of_one_camera(bundle=args.bundle)
     laid = lay_over(tree, {("threads",): args.threads, **trust(args)})
     found = parse(laid, where=args.config or COMMAND_LINE)

@@ -22,7 +22,7 @@ CONNECT_S = 1.0
 LISTEN_S = 6.0
 """A device sends a heartbeat within this time, unless its settings say otherwise."""
 
-REMEDY = "somebody listens there: give the address of its `control`, not of its `events`, and the keys if it wants some"
+REMEDY = "another service listens there: name the address of its `control`, not `events`, and keys if it requires them"
 """Where a request is not answered."""
 
 
@@ -41,7 +41,7 @@ def nobody(url: str) -> str:
     except TimeoutError:
         return "no answer to a connection"
     except OSError as error:
-        return f"nobody listens there ({error.strerror})"
+        return f"nothing listens there ({error.strerror})"
     except ValueError:  # no address that we understand
         return ""
     return ""

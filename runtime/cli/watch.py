@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("url", nargs="?", default=DEFAULT_EVENTS, help="where the device publishes")
     parser.add_argument(
-        "--control", metavar="URL", help="where it takes requests: begin with what is the case, fetch what is lost"
+        "--control", metavar="URL", help="its control socket: begin with the current state, and fetch lost messages"
     )
     parser.add_argument(
-        "--name", help="print every alert once for this name, over restarts: what is printed is acknowledged"
+        "--name", help="subscriber name: print every alert once, even over restarts; printed alerts are acknowledged"
     )
     parser.add_argument(
         "--kind",

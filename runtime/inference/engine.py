@@ -288,7 +288,7 @@ class Engine:
             self._tell(Scored(camera, frame, None, f"inference worker {cause}"))
         for number, (load, _) in life.loads.items():
             if number not in life.starting and not self._closed:
-                line = f"{load.path}: the inference worker was lost while it was loaded"
+                line = f"{load.path}: the inference worker died while loading it"
                 self._tell(ReloadRefused(load.cameras, load.path, line))
 
     def _send_waiting(self) -> None:

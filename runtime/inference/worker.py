@@ -108,7 +108,7 @@ class Worker:
         except OSError as error:
             return f"shared memory cannot be mapped ({error.strerror})"
         except (KeyError, ValueError):
-            return "no such place in shared memory"
+            return "no such slot in shared memory"
 
     def _map(self, memory: int) -> None:
         """Map a memory with the first frame in it; where there is no room for it, with a later one."""

@@ -97,7 +97,7 @@ class Life:
             Lost: it is not on the list.
         """
         if done.number not in self.jobs:
-            raise _senseless("an answer to no frame")
+            raise _senseless("an answer for an unknown frame")
         self._answered_s[Job] = time.monotonic()
         camera, frame, _ = self.jobs.pop(done.number)
         return camera, frame
@@ -109,7 +109,7 @@ class Life:
             Lost: it is not on the list.
         """
         if loaded.number not in self.loads:
-            raise _senseless("an answer to no bundle")
+            raise _senseless("an answer for an unknown bundle")
         self._answered_s[Load] = time.monotonic()
         self._child.look()
         load, _ = self.loads.pop(loaded.number)
@@ -147,12 +147,12 @@ class Life:
         now = time.monotonic()
         jobs = [since for _, _, since in self.jobs.values()]
         if jobs and now - max(jobs[0], self._answered_s[Job]) > self._job_timeout_s:
-            raise lost("hung", f"no answer to a frame in {self._job_timeout_s:g} s")
+            raise lost("hung", f"frame time-out of {self._job_timeout_s:g} s")
         loads = [since for _, since in self.loads.values()]
         if loads:
             self._child.look()  # where memory is short, it is killed while it loads: afterwards nothing is known
         if loads and now - max(loads[0], self._answered_s[Load]) > self._load_timeout_s:
-            raise lost("hung", f"a bundle not loaded in {self._load_timeout_s:g} s")
+            raise lost("hung", f"time-out of {self._load_timeout_s:g} s while loading a bundle")
 
     def hang_up(self) -> None:
         """Make the worker end, and `receive` raise."""
@@ -189,13 +189,13 @@ def _sizes(message: Done | Loaded) -> tuple[int, ...]:
 
 def _senseless(what: str) -> Lost:
     """Make the error of a worker that says what makes no sense."""
-    return lost("crashed", f"it says what makes no sense: {what}")
+    return lost("crashed", f"it sent an invalid message: {what}")
 
 
 def _how(process: subprocess.Popen[bytes]) -> str:
     code = process.returncode
     if code is None:
-        return "the kernel holds it"
+        return "the kernel cannot end it"
     if code >= 0:
         return f"ended with exit code {code}"
     with contextlib.suppress(ValueError):

@@ -173,7 +173,7 @@ class Degradation:
         if strain.temperature_c is not None and strain.temperature_c >= limits.hot_c:
             return f"hot: {strain.temperature_c:.0f} degrees"
         if strain.available_mb is not None and strain.available_mb < limits.least_memory_mb:
-            return f"memory is short: {strain.available_mb:.0f} MiB left"
+            return f"memory low: {strain.available_mb:.0f} MiB available"
         if strain.missed >= MISSED_BAD:
             return f"overload: {strain.missed:.0%} of the frames missed"
         return ""

@@ -48,7 +48,7 @@ class Health:
         silent_s = self._clock() - self._last_s
         if silent_s <= self._bound_s:
             return Page.text("alive")
-        return Page.text(f"the main loop has not got on for {silent_s:.1f} s", status=503)
+        return Page.text(f"the main loop has made no progress for {silent_s:.1f} s", status=503)
 
     def ready_page(self) -> Page:
         """Return /readyz: 200 once frames can be scored, 503 while not."""

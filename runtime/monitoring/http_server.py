@@ -141,13 +141,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with the page of the path."""
         make = self.server.pages.get(self.path.partition("?")[0])
         if make is None:
-            self.send_error(HTTPStatus.NOT_FOUND, f"no such page; there are {' '.join(self.server.pages)}")
+            self.send_error(HTTPStatus.NOT_FOUND, f"no such page; pages: {' '.join(self.server.pages)}")
             return
         try:
             page = make()
         except Exception:  # noqa: BLE001 - a page that fails is no reason to serve none
             structlog.get_logger().exception("page failed")
-            page = Page.text("the page failed; the log says why", status=500)
+            page = Page.text("internal error; see the log", status=500)
         self._answer(page)
 
     do_HEAD = do_GET  # noqa: N815

@@ -132,10 +132,10 @@ class Child:
         peak = self._kills.peak_bytes.get(self._kind, 0)
         had = f", it had {peak // _MIB} MiB of that" if peak else ""
         enough = _enough_mib(have, bundles, cameras)
-        remedy = "raise the limit (MemoryMax= of systemd, --memory of docker)" if limit else "end other programs"
+        remedy = "raise the limit (MemoryMax= of systemd, --memory of docker)" if limit else "stop other programs"
         return (
-            f"killed by the kernel for want of memory: {whose} {have // _MIB} MiB{had}; "
-            f"some {enough} MiB for all of patchedge should be enough: {remedy}"
+            f"killed by the kernel, out of memory: {whose} {have // _MIB} MiB{had}; "
+            f"about {enough} MiB for all of patchedge should be enough: {remedy}"
         )
 
     def _had(self, peak_bytes: int) -> None:

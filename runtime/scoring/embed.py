@@ -66,7 +66,7 @@ class Embed:
         self._session.disable_fallback()  # it would go on with another provider, and say nothing
         self.provider: str = self._session.get_providers()[0]
         if self.provider != providers[0].name:
-            raise ProviderUnavailable("does not start: ONNX Runtime goes on without it", where=providers[0].name)
+            raise ProviderUnavailable("does not start: ONNX Runtime uses another provider", where=providers[0].name)
         self._input, self._output = inputs[0].name, outputs[0].name
         self.input_shape: tuple[int, ...] = tuple(inputs[0].shape)
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)

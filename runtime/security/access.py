@@ -120,19 +120,19 @@ class Access:
             if key is not None:
                 role = self._role(path)
                 if allowed.get(key, role) != role:
-                    remedy = "remove it from the one that is not meant"
+                    remedy = "remove it from one of them"
                     log.warning(
-                        "a key is in the folders of both roles: it may give orders", file=str(path), remedy=remedy
+                        "a key is in the folders of both roles: its role is operate", file=str(path), remedy=remedy
                     )
                 allowed[key] = role
             elif self._found.get(path) != of_file:
-                log.warning("file among the clients' keys is passed over", problem=problem)
+                log.warning("file among the clients' keys ignored", problem=problem)
         if not allowed:
-            log.warning("nobody may connect: there is no client's public key", folder=str(self._clients))
+            log.warning("no client can connect: there are no public keys of clients", folder=str(self._clients))
         if not self._told_of_roles and any(path.parent == self._clients for path in found):
             self._told_of_roles = True
-            more = f"keys of those who give orders belong into {self._clients / 'operate'}"
-            log.warning("keys directly in the clients' folder may view, and nothing else", remedy=more)
+            more = f"move keys of operators to {self._clients / 'operate'}"
+            log.warning("keys directly in the clients' folder have the role view", remedy=more)
         self._found = found
         self._zap.allow_keys(allowed)
 
@@ -184,7 +184,7 @@ class _Zap(ThreadAuthenticator):
         if public not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(public)
             who = {"address": address.decode("ascii", "replace"), "public_key": public.decode("ascii")}
-            structlog.get_logger().warning("a client was turned away: its key is not among the clients' keys", **who)
+            structlog.get_logger().warning("client refused: its key is not among the clients' keys", **who)
         return False
 
 
@@ -195,7 +195,7 @@ def _check_folder(folder: Path) -> None:
     except OSError:
         return  # not there yet: nobody may connect
     if mode & stat.S_IWOTH:
-        raise KeysInvalid("everybody may put keys into this folder", where=str(folder), remedy=f"chmod o-w {folder}")
+        raise KeysInvalid("this folder is writable by everybody", where=str(folder), remedy=f"chmod o-w {folder}")
 
 
 def _public_key(path: Path) -> tuple[bytes | None, str]:

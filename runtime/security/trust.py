@@ -52,7 +52,7 @@ class Judge:
         found = signatures.decode(signature, where)
         if found.key not in self._keys:
             raise BundleKeyUnknown(
-                f"signed by {found.key}, which is not among the keys that are trusted",
+                f"signed by {found.key}, which is not a trusted key",
                 where=where,
                 remedy="sign it with another key, or name this one in `trust.keys`",
             )
@@ -73,7 +73,7 @@ def verify(manifest: bytes, signature: signatures.Signature, where: str) -> None
         key.verify(signatures.signed_bytes(manifest), signature.value)
     except (nacl.exceptions.BadSignatureError, nacl.exceptions.ValueError) as error:
         raise BundleSignatureInvalid(
-            "not a signature of this manifest", where=where, remedy="copy the bundle again, or sign it anew"
+            "not a signature of this manifest", where=where, remedy="copy the bundle again, or sign it again"
         ) from error
 
 
@@ -90,9 +90,9 @@ def public_key(text: str) -> str:
             mode = os.fstat(stream.fileno()).st_mode
             content = stream.read(_MAX_KEY_BYTES).decode("ascii").strip() if stat.S_ISREG(mode) else ""
     except (OSError, ValueError) as error:
-        raise SettingsError(f"no public key to be read ({error})", where=text) from error
+        raise SettingsError(f"not a readable public key ({error})", where=text) from error
     if not signatures.is_key(content):
         raise SettingsError("not a public key", where=text, remedy="name a file made by `patchedge-export signing-key`")
     if mode & stat.S_IWOTH:
-        raise SettingsError("everybody may change this key", where=text, remedy=f"chmod o-w {text}")
+        raise SettingsError("this key is writable by everybody", where=text, remedy=f"chmod o-w {text}")
     return content

@@ -74,7 +74,7 @@ def test_worker_is_lost_for_memory(tiny_bundle: Path, killer: tuple[Kills, Calla
         kill(pid)
         lost = next_of(events, EngineLost)
         assert lost.cause == "memory"
-        assert f"for want of memory: the limit of its control group is {LIMIT_MIB} MiB, it had " in lost.reason
+        assert f"out of memory: the limit of its control group is {LIMIT_MIB} MiB, it had " in lost.reason
         assert "should be enough" in lost.reason
         next_of(events, EngineReady)
         (pid,) = children()
@@ -114,7 +114,7 @@ def test_capture_process_is_lost_for_memory(
                 (pid,) = children()
                 kill(pid)
                 reason = reader.hear(FeedChanged, lambda event: event.state == "disconnected").reason
-                assert reason.startswith("capture process killed by the kernel for want of memory")
+                assert reason.startswith("capture process killed by the kernel, out of memory")
             assert reader.feed.reconnects["memory"] == 2
             assert reader.feed.reconnects["crashed"] == 0
             assert waits.noted_s == [5.0, 10.0]

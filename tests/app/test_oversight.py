@@ -256,7 +256,7 @@ def test_reload_is_refused_once_with_the_reason(rig: Rig, kept: bool) -> None:  
     assert rig.engine.reloads == [("top", NEW.path)]
     assert rig.control.answers == []
     rig.oversight.lost(EngineLost("crashed", "ended by SIGKILL"))
-    refused = ReloadRefused(("top",), NEW.path, f"{NEW.path}: the inference worker was lost", kept=kept)
+    refused = ReloadRefused(("top",), NEW.path, f"{NEW.path}: the inference worker died", kept=kept)
     rig.oversight.handle(refused)
     rig.oversight.handle(refused)
     assert rig.control.answers == [(1, False, refused.error)]

@@ -378,12 +378,12 @@ def test_hang_up_reads_the_alerts_of_the_settings_again(run: Run, camera: Networ
     settings["cameras"]["top"]["stall_ms"] = 7000
     path.write_text(json.dumps(settings))
     runtime.process.send_signal(signal.SIGHUP)
-    assert runtime.logged("settings read again")["alerts_of"] == ["top"]
-    assert runtime.logged("settings that count from the next start only")["keys"] == ["cameras.top.stall_ms"]
+    assert runtime.logged("settings reloaded")["alerts_of"] == ["top"]
+    assert runtime.logged("changed settings that need a restart")["keys"] == ["cameras.top.stall_ms"]
     runtime.until(lambda m: isinstance(m, ScoreMessage) and m.threshold == 2 * usual.threshold)
     path.write_text("{")
     runtime.process.send_signal(signal.SIGHUP)
-    assert str(path) in runtime.logged("settings cannot be used: nothing of them changes")["problem"]
+    assert str(path) in runtime.logged("reloading the settings failed; the old ones remain")["problem"]
     assert runtime.ask(request="status")["reply"]["cameras"]["top"]["threshold"] == 2 * usual.threshold
     heard = runtime.until_scored(SOME)
     assert states(heard) == []
@@ -423,7 +423,7 @@ def test_request_that_the_worker_takes_with_it_is_refused(run: Run, camera: Netw
         os.kill(worker, signal.SIGKILL)
         said = answer()
     assert said["ok"] is False
-    assert "worker was lost" in said["error"]
+    assert "worker died" in said["error"]
     runtime.until_state("stalled")
     runtime.until_state("live")
     assert runtime.until_scored()[-1].bundle == bundle_id(runtime.bundle)

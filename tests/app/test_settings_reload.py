@@ -83,9 +83,9 @@ def test_alerts_of_the_file_count_at_once(tmp_path: Path) -> None:
         parts.oversight.handle(SettingsRead({}, (), "device.yaml: cannot be parsed"))
     assert (parts.watched["top"].threshold, parts.watched["top"].settings) == (3, Alerts(threshold=3))
     assert [line["event"] for line in told] == [
-        "settings read again",
-        "settings that count from the next start only",
-        "settings cannot be used: nothing of them changes",
+        "settings reloaded",
+        "changed settings that need a restart",
+        "reloading the settings failed; the old ones remain",
     ]
     assert (told[0]["alerts_of"], told[1]["keys"]) == (["top"], ["events.bind"])
     parts.oversight.close()

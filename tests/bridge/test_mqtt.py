@@ -377,7 +377,7 @@ def test_signal_ends_it_without_a_broker(tmp_path: Path) -> None:
     with running(broker, tmp_path) as process:
         assert process.stderr is not None
         lines = [process.stderr.readline(), process.stderr.readline()]
-        assert any("trying again" in line for line in lines), lines
+        assert any("retrying" in line for line in lines), lines
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=END_S)
     assert process.returncode == 0

@@ -44,12 +44,12 @@ def test_defaults_are_those_that_are_documented(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"mqtt": None}, "nowhere to forward to"),
+        ({"mqtt": None}, "no broker to forward to"),
         ({"colour": 1}, "unknown key `colour`; known here: devices, name, secret_key, scores, mqtt, nats"),
         ({"devices": []}, "devices"),
         ({"devices": [DEVICE, {"events": "tcp://a:1"}]}, "key `devices[1].control` is missing"),
         ({"devices": [{**DEVICE, "name": "x"}]}, "unknown key `devices[0].name`; known here: events"),
-        ({"devices": [DEVICE, DEVICE]}, "tcp://press-3:5556 is there twice"),
+        ({"devices": [DEVICE, DEVICE]}, "tcp://press-3:5556 is listed twice"),
         ({"devices": [{**DEVICE, "events": "tcp://press-3"}]}, "devices[0].events"),
         (
             {"devices": [{**DEVICE, "control": "tcp://press-3:70000"}]},
@@ -98,7 +98,7 @@ def test_secret_that_others_may_read_or_write_is_refused(tmp_path: Path, mode: i
     if good:
         assert read_secret(str(path)) == "s3cret\n"
     else:
-        with pytest.raises(SettingsError, match="others may read this secret; chmod o= it"):
+        with pytest.raises(SettingsError, match="this secret is readable by others; chmod o= it"):
             read_secret(str(path))
 
 

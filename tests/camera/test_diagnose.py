@@ -237,7 +237,7 @@ def test_server_that_is_silent_costs_bounded_time(answer: bytes | None) -> None:
         began = time.monotonic()
         error = explained(f"rtsp://127.0.0.1:{server.port}/x")
         assert time.monotonic() - began < LOOK_S
-    assert error.what == "takes the connection and does not answer (RTSP, time-out)"
+    assert error.what == "accepts the connection but does not answer (RTSP, time-out)"
 
 
 def test_answer_is_read_to_a_bound() -> None:

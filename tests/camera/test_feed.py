@@ -264,7 +264,7 @@ def test_driver_that_lets_no_process_end_gets_no_more_of_them(remote: Remote, mo
         for _ in range(UNDEAD):
             remote.do(PICTURE, HANG_HARD)
             reader.state("stalled")
-        assert reader.state("stalled") == "the driver does not let capture processes end"
+        assert reader.state("stalled") == "capture processes hang in the driver and cannot be killed"
         remote.do(PICTURE)
         stuck = children()
         assert len(stuck) == UNDEAD

@@ -119,7 +119,7 @@ def test_watch_where_nobody_is(kind: list[str]) -> None:
     with zmq.Context() as context, context.socket(zmq.PUB) as free:
         url = f"tcp://127.0.0.1:{free.bind_to_random_port('tcp://127.0.0.1')}"
     line, took_s = first_line("watch", url, *kind)
-    assert f"{url}: nobody listens there (Connection refused); is patchedge running there?" in line
+    assert f"{url}: nothing listens there (Connection refused); is patchedge running there?" in line
     assert took_s < SOON_S + START_S
 
 
@@ -134,7 +134,7 @@ def test_watch_of_a_device_that_goes_away(tmp_path: Path) -> None:
             device.say(device.state("a", "a is there"))
             assert "a is there" in process.stdout.readline()
         began = time.monotonic()
-        assert "the connection is lost: nobody listens there" in process.stderr.readline()
+        assert "the connection is lost: nothing listens there" in process.stderr.readline()
         assert time.monotonic() - began < SOON_S
         with Device(tmp_path) as again:
             again.wait_subscribed(["v1/score/", "v1/alert/", "v1/state/"])
@@ -170,7 +170,7 @@ def test_asking_where_nobody_is(tmp_path: Path, words: list[str]) -> None:
     """Why nobody answers is part of the line."""
     done = call(*DEVICE, *words, f"ipc://{tmp_path}/nobody", "--timeout", "0.1")
     assert done.returncode == 69
-    assert "nobody: no answer within 0.1 s: nobody listens there (No such file or directory)" in done.stderr
+    assert "nobody: no answer within 0.1 s: nothing listens there (No such file or directory)" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["replay"], ["ask", "status", "--control"], ["forget", "hall"]])
@@ -178,13 +178,13 @@ def test_asking_where_events_are_published(device: Device, words: list[str]) -> 
     """The other port of a device does not answer: one line and exit code 69, and not a wait for ever."""
     done = call(*DEVICE, *words, device.events, "--timeout", "0.5")
     assert (done.returncode, done.stdout) == (69, "")
-    assert f"patchedge: {device.events}: no answer within 0.5 s; somebody listens there: give" in done.stderr
+    assert f"patchedge: {device.events}: no answer within 0.5 s; another service listens there" in done.stderr
 
 
 def test_why_nobody_can_be_reached(device: Device, tmp_path: Path) -> None:
     """A name that is not known, a port that is closed, a socket that is not there; nothing where somebody listens."""
     assert nobody("tcp://no-such-host.invalid:5556").startswith("the name is not known")
-    assert nobody(f"ipc://{tmp_path}/none") == "nobody listens there (No such file or directory)"
+    assert nobody(f"ipc://{tmp_path}/none") == "nothing listens there (No such file or directory)"
     assert nobody(device.events) == ""
     assert nobody("inproc://x") == ""
     assert nobody("tcp://127.0.0.1") == ""

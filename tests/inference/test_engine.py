@@ -340,8 +340,8 @@ def stop(harness: Harness) -> None:
         (kill, "crashed", "SIGKILL"),
         (crash, "crashed", "SIGSEGV"),
         (starve, "crashed", "exit code 1"),
-        (hang, "hung", "no answer to a frame"),
-        (stop, "hung", "no answer to a frame"),
+        (hang, "hung", "frame time-out"),
+        (stop, "hung", "frame time-out"),
     ],
 )
 def test_lost_worker_is_replaced_and_owes_no_answer(
@@ -387,7 +387,7 @@ def test_frames_that_nobody_can_score_are_answered_at_once(tiny_bundle: Path) ->
         harness.engine.submit("cam1", SharedFrame(99, 0, HW, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "its memory is gone"
         harness.engine.submit("cam1", SharedFrame(1, SLOTS, HW, 1, 0, 0), PLAIN)
-        assert harness.next(Scored).reason == "no such place in shared memory"
+        assert harness.next(Scored).reason == "no such slot in shared memory"
         harness.engine.submit("cam9", SharedFrame(1, 0, HW, 1, 0, 0), PLAIN)
         assert harness.next(Scored).reason == "no bundle in service"
         harness.engine.close()
@@ -902,7 +902,7 @@ def test_answers_that_make_no_sense_end_the_worker_alone(tiny_bundle: Path) -> N
         for kind, name in enumerate(ANSWERS):
             frame = harness.submit(normal_picture(1), wanted=Wanted(kind, math.inf))
             lost, scored = harness.next(EngineLost), harness.next(Scored)
-            assert (lost.cause, lost.reason.partition(":")[0]) == ("crashed", "it says what makes no sense"), name
+            assert (lost.cause, lost.reason.partition(":")[0]) == ("crashed", "it sent an invalid message"), name
             assert (scored.frame, scored.result, scored.attached) == (frame, None, ()), name
             harness.next(EngineReady)
             assert descriptors(os.getpid()) == before, name

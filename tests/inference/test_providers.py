@@ -80,7 +80,7 @@ def test_session_that_goes_on_without_its_provider_is_no_success() -> None:
     """ONNX Runtime computes on the CPU where a provider cannot, and only warns: that is told, and not taken for it."""
     with (
         pytest.warns(UserWarning, match="CUDAExecutionProvider"),
-        pytest.raises(ProviderUnavailable, match="does not start: ONNX Runtime goes on without it"),
+        pytest.raises(ProviderUnavailable, match="does not start: ONNX Runtime uses another provider"),
     ):
         Embed(MODEL, 1, providers=(CUDA, CPU))
 

@@ -118,8 +118,8 @@ def test_refusal_of_the_main_loop_is_told(control: Control, inbox: SimpleQueue[A
     [
         (b"", "truncated"),
         (b"reload", "malformed"),
-        (b"\xff\xfe", "not a request that is understood"),
-        (b"[" * 20000, "not a request that is understood"),
+        (b"\xff\xfe", "invalid request"),
+        (b"[" * 20000, "invalid request"),
         (b"[]", "Expected `object`"),
         (b'{"request": "status"}', "missing required field `schema`"),
         (b'{"schema": "patchedge.control.v9", "request": "status"}', "unknown schema `patchedge.control.v9`"),

@@ -22,7 +22,7 @@ def test_alive_while_the_loop_gets_on() -> None:
     assert health.alive_page().status == 200
     clock.now_s += 5.1
     page = health.alive_page()
-    assert (page.status, page.body) == (503, b"the main loop has not got on for 5.1 s\n")
+    assert (page.status, page.body) == (503, b"the main loop has made no progress for 5.1 s\n")
     health.progress()
     assert health.alive_page().status == 200
 

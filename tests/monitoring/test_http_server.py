@@ -59,7 +59,7 @@ def test_pages_are_found_by_their_path(web: HttpServer) -> None:
     assert get(web, "/small") == (200, b"yes\n")
     assert get(web, "/small?x=1") == (200, b"yes\n")
     assert get(web, "/big") == (200, BIG)
-    assert get(web, "/") == (404, b"no such page; there are /small /big /broken\n")
+    assert get(web, "/") == (404, b"no such page; pages: /small /big /broken\n")
 
 
 def test_head_gives_the_length_without_the_page(web: HttpServer) -> None:

@@ -122,11 +122,11 @@ def test_reason_names_limit_and_remedy(tmp_path: Path) -> None:
     kills.peak_bytes["worker"] = 121 * MIB
     write(tmp_path, V2[1], EVENTS.format(3))
     reason = child.killed_for_memory()
-    assert "for want of memory: the limit of its control group is 160 MiB, it had 121 MiB of that" in reason
-    assert "some 240 MiB for all of patchedge should be enough: raise the limit (MemoryMax= of systemd" in reason
+    assert "out of memory: the limit of its control group is 160 MiB, it had 121 MiB of that" in reason
+    assert "about 240 MiB for all of patchedge should be enough: raise the limit (MemoryMax= of systemd" in reason
     (tmp_path / "x.bundle").mkdir()
     write(tmp_path, "x.bundle/bank.safetensors", "0" * 25 * MIB)
-    assert "some 368 MiB" in child.killed_for_memory((str(tmp_path / "x.bundle"),) * 2, cameras=3)
+    assert "about 368 MiB" in child.killed_for_memory((str(tmp_path / "x.bundle"),) * 2, cameras=3)
     (tmp_path / "cgroup/app/edge/memory.max").unlink()
     write(tmp_path, "proc/meminfo", f"MemTotal: {512 << 10} kB")
     assert "this machine has 512 MiB" in child.killed_for_memory()

@@ -167,7 +167,7 @@ def test_keys_in_no_role_are_told_of_once(device: Device) -> None:
     with capture_logs() as told:
         device.keys_of("old", "")
         device.keys_of("another", "")
-    said = [line for line in told if "may view, and nothing else" in line["event"]]
+    said = [line for line in told if "have the role view" in line["event"]]
     assert len(said) == 1
     assert said[0]["remedy"].endswith("clients/operate")
 

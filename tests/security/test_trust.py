@@ -103,7 +103,7 @@ def test_public_key_does_not_sign(bundle: Path, key: Path) -> None:
 def test_public_key_that_everybody_may_change_is_refused(key: Path) -> None:
     """A device takes no key from a file that everybody on it may write."""
     public(key).chmod(0o666)
-    with pytest.raises(errors.SettingsError, match="everybody may change"):
+    with pytest.raises(errors.SettingsError, match="writable by everybody"):
         public_key(str(public(key)))
 
 
@@ -222,8 +222,8 @@ def test_key_that_is_not_there_is_said_by_the_worker(signed: Path, tmp_path: Pat
     [
         ({"unsigned": "refuse"}, "trust.unsigned"),
         ({"unsigned": "perhaps"}, "trust.unsigned"),
-        ({"keys": ["ed25519:12"]}, "is no key"),
-        ({"keys": ["ed25519:" + "A" * 64]}, "is no key"),
+        ({"keys": ["ed25519:12"]}, "is not a key"),
+        ({"keys": ["ed25519:" + "A" * 64]}, "is not a key"),
         ({"keys": [""]}, "trust.keys"),
         ({"key": []}, "unknown key `trust.key`; known here: keys, unsigned, rebuild_index"),
     ],

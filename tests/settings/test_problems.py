@@ -52,12 +52,12 @@ profile: nano
 SAID_YAML = [
     "2: key `device`: `press 3` is not letters, digits, _ and - only",
     "3: unknown key `thread`; known here: bundle, cameras",
-    "8: key `cameras.top` is there twice, at first in line 5",
+    "8: duplicate key `cameras.top`, first in line 5",
     "10: unknown key `cameras.top.alerts.min_frame`; known here: threshold",
     "12: key `cameras.side.source`: /dev/video0 is the device of `cameras.top`",
     "13: key `cameras.side.regions[0][1][1]`: -1 is not a whole number from 0 to 65535",
     "15: key `events.bind`: `udp://127.0.0.1:1` is not such as tcp://127.0.0.1:5556",
-    "17: key `events.high_water_mark` is there twice, at first in line 16",
+    "17: duplicate key `events.high_water_mark`, first in line 16",
     "19: key `metrics.bind`: 0.0.0.0:9456 is the address of `control.bind`, tcp://127.0.0.1:9456",
     "20: key `degrade.cool_c` is not below `degrade.hot_c`",
     "21: key `profile`: there is no `nano`; known: auto, none",
@@ -125,7 +125,7 @@ def test_nearest_known_key_is_suggested(tmp_path: Path) -> None:
 def test_key_that_is_there_twice_is_an_error(tmp_path: Path, name: str, text: str, line: int) -> None:
     """At every level, in YAML and in TOML, for every reader of settings: one of the two would be lost."""
     (tmp_path / name).write_text(text)
-    with pytest.raises(SettingsError, match="there twice") as caught:
+    with pytest.raises(SettingsError, match="duplicate key") as caught:
         read_file(str(tmp_path / name))
     assert str(caught.value).startswith(f"{tmp_path / name}:{line}: ")
 

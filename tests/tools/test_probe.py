@@ -86,7 +86,7 @@ def test_page_is_for_people(tmp_path: Path) -> None:
         ("/dev/video87", "/dev/video87: no such device"),
         ("nothing.avi", "nothing.avi: no such file, folder or camera"),
         ("http://me:s3cret@127.0.0.1:1/video", "http://***@127.0.0.1:1/video: nothing listens at port 1"),
-        ("ftp://me:s3cret@host/x", "ftp://***@host/x: this kind of source is not known"),
+        ("ftp://me:s3cret@host/x", "ftp://***@host/x: unknown kind of source"),
         ("gst:videotestsrc ! appsink", "has no GStreamer here"),
     ],
 )
@@ -113,7 +113,7 @@ def test_picture_that_cannot_be_saved_is_said(tmp_path: Path) -> None:
     source = write_pictures(tmp_path / "pictures", set(), 1)
     done = call(*DEVICE, "probe", source, "--timeout", WAITS_S, "--save", tmp_path / "no/x.png")
     assert done.returncode == 2
-    assert "x.png: cannot be written (No such file or directory); make room, or name another folder" in done.stderr
+    assert "x.png: cannot be written (No such file or directory); free disk space, or" in done.stderr
 
 
 def test_camera_is_looked_at_by_the_capture_process(tmp_path: Path) -> None:

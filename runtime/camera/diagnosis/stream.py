@@ -162,8 +162,8 @@ def _answered(ask: Callable[[], Response], endpoint: Endpoint) -> Response:
     try:
         response = ask()
     except TimeoutError as error:
-        what = f"takes the connection and does not answer ({protocol}, time-out)"
-        raise Problem(what, "start the camera anew") from error
+        what = f"accepts the connection but does not answer ({protocol}, time-out)"
+        raise Problem(what, "restart the camera") from error
     except OSError as error:
         raise Problem(f"hangs up when asked ({reason_of(error)})", "check the port, and who may connect") from error
     if not response.protocol:
@@ -192,7 +192,7 @@ def _check_status(response: Response, endpoint: Endpoint) -> str:
     if 300 <= code < 400 and (location := response.first("location")):  # noqa: PLR2004
         return _redirected(location, endpoint)
     if code >= 500:  # noqa: PLR2004
-        raise Problem(f"the camera fails ({code})", "it may have too many viewers: close some, or start it anew")
+        raise Problem(f"the camera fails ({code})", "it may have too many viewers: close some, or restart it")
     if code >= 300:  # noqa: PLR2004
         raise Problem(f"refuses the request ({code})", "check the URL with the camera's manual")
     return ""
