@@ -60,14 +60,14 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Needs:
     """Bytes of memory, at the peak of the whole process, and of disk."""
 
     memory: int
     disk: int
 
 
-def needed(work: Work, held: int) -> Room:
+def needed(work: Work, held: int) -> Needs:
     """Return what a fit needs that holds so many bytes already."""
     features = work.pictures * work.patches * work.dimension * _FLOAT
     filed = in_file(work.pictures * work.patches, work.dimension)
@@ -76,13 +76,13 @@ def needed(work: Work, held: int) -> Room:
     select = work.train * work.patches * (work.projected * _FLOAT + _ROW_BYTES)
     table = work.entries * _TABLE_ROWS * 3 * _DOUBLE
     gate = _PICTURES * work.pixels * _CHANNELS
-    return Room(
+    return Needs(
         memory=held + _RUN_BYTES + (0 if filed else features) + max(select, bank + max(table, gate)),
         disk=(features if filed else 0) + work.graph_bytes + work.entries * (entry + work.dimension * _FLOAT),
     )
 
 
-def require(work: Work, folder: Path, where: str) -> Room:
+def require(work: Work, folder: Path, where: str) -> Needs:
     """Say what a fit needs, and refuse it where it cannot fit.
 
     Args:
@@ -95,26 +95,26 @@ def require(work: Work, folder: Path, where: str) -> Room:
         NotWritten: there is less disk.
     """
     held = _own("VmRSS")
-    room = needed(work, held)
+    needs = needed(work, held)
     if _is_memory(folder):
-        room = Room(room.memory + room.disk, 0)
+        needs = Needs(needs.memory + needs.disk, 0)
     left, what = min(_left(), default=(sys.maxsize, "memory"))
     free = shutil.disk_usage(folder).free
     whole = held + left
-    need = f"needs about {room.memory / _GB:.1f} GB of memory and {room.disk / _GB:.1f} GB of disk"
-    if room.memory / FACTOR > whole:
+    need = f"needs about {needs.memory / _GB:.1f} GB of memory and {needs.disk / _GB:.1f} GB of disk"
+    if needs.memory / FACTOR > whole:
         raise NotEnoughMemory(
             f"{need}, and {whole / _GB:.1f} GB of memory are left ({what})", where=where, remedy=REMEDY
         )
-    if room.disk > free:
+    if needs.disk > free:
         raise NotWritten(
             f"{need}, and {free / _GB:.1f} GB of disk are free",
             where=str(folder),
             remedy="make room, or learn from fewer pictures (--max-images)",
         )
-    tight = f"; it may not fit: {whole / _GB:.1f} GB of memory are left ({what})" if room.memory > whole else ""
+    tight = f"; it may not fit: {whole / _GB:.1f} GB of memory are left ({what})" if needs.memory > whole else ""
     print(f"patchedge-export: note: {need}{tight}", file=sys.stderr, flush=True)
-    return room
+    return needs
 
 
 def _left() -> Iterator[tuple[int, str]]:

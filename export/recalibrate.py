@@ -17,12 +17,13 @@ from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Calibration, Scene
 from edge_config.errors import NoImages
 from export.calibrate import calibrate
-from export.fit import now
-from export.gate.blinding import refuse_blinding
+from export.gate.threshold import refuse_blinding
 from export.learn_scene import MAX_PICTURES, learn, widened
+from export.pictures.check import check_pictures
 from export.pictures.images import Pictures, evenly
-from export.pictures.survey import Survey, look
+from export.pictures.survey import Survey
 from export.progress import progress
+from export.write_bundle import now
 from runtime.inference.load import golden_images, load, scene_reference
 from runtime.process.threads import limit_threads
 
@@ -81,7 +82,7 @@ def recalibrate(
     pictures = Pictures(images, limit=max_images, skip_bad=skip_bad)
     golden = golden_images(bundle, scorer.grid)
     depth, (height, width) = bundle.manifest.preprocessing.depth, golden[0].shape[:2]
-    seen = look(pictures, images, least=1, depth=depth, learnt_hw=(height, width))
+    seen = check_pictures(pictures, images, least=1, depth=depth, learnt_hw=(height, width))
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
     scores = [(name, scorer(image).value) for name, image in walk]
     if not scores:

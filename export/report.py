@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config.bundle.manifest import Calibration, Features, Parity
+from edge_config.bundle.manifest import Calibration, Features, Manifest, Parity
 from edge_config.bundle.promise import in_words
 from export.calibrate import pictures_needed
-from export.fit import Report
 from export.gate.int8_cost import Cost
 from export.pictures.survey import Survey
 
 
-def as_text(report: Report, out: Path) -> str:
+@dataclass(slots=True)
+class FitReport:
+    """Result of `fit`.
+
+    Attributes:
+        manifest: of the bundle.
+        bundle_id: id of the bundle.
+        pictures: that were used, held-out ones included.
+        skipped: pictures that could not be read.
+        size_bytes: of the bundle on disk.
+        seconds: by stage, in order.
+        survey: what was found in the pictures.
+        int8_cost: what int8 costs in accuracy; None with float32.
+    """
+
+    manifest: Manifest
+    bundle_id: str
+    pictures: int
+    skipped: list[str]
+    size_bytes: int
+    seconds: dict[str, float]
+    survey: Survey
+    int8_cost: Cost | None = None
+
+
+def as_text(report: FitReport, out: Path) -> str:
     """Write the summary of a fit whose bundle is at `out`."""
     manifest = report.manifest
     coreset, index, calibration = manifest.coreset, manifest.index, manifest.calibration

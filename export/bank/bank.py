@@ -24,7 +24,7 @@ MIN_BANK = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryBank:
     """The memory bank, and the manifest's words about it.
 
     Attributes:
@@ -51,14 +51,14 @@ def bank_size(options: Options, train: int) -> int:
     return min(max(MIN_BANK, wanted), train)
 
 
-def make_memory(
+def make_bank(
     features: Rows,
     queries: list[NDArray[np.float32]],
     options: Options,
     folder: Path,
     threads: int,
     train: NDArray[np.int64] | None = None,
-) -> Memory:
+) -> MemoryBank:
     """Select and index patches, and measure how well they are found.
 
     Args:
@@ -91,4 +91,4 @@ def make_memory(
         projection_dim=projection_dim,
         covering_radius=covering_radius(features, LazySearch(search, bank, PrunedSearch(bank)), train),
     )
-    return Memory(coreset, index, rows, bank, neighbours, exact, search)
+    return MemoryBank(coreset, index, rows, bank, neighbours, exact, search)

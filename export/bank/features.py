@@ -88,7 +88,7 @@ Rows = NDArray[np.float32] | PatchFile
 """Patch features [rows, D], read by numbers of rows: in memory or in a file."""
 
 
-class Features:
+class FeatureTable:
     """Patch features of pictures, one after the other.
 
     Attributes:
@@ -123,7 +123,7 @@ def embed_pictures(
     preprocess: Preprocess,
     embed: Embed,
     folder: Path | None = None,
-) -> Features:
+) -> FeatureTable:
     """Embed every picture.
 
     Args:
@@ -144,7 +144,7 @@ def embed_pictures(
         rows = _to_file(embedded, count * patches, dimension, folder or Path(tempfile.gettempdir()))
     else:
         rows = _to_memory(embedded, count * patches, dimension)
-    return Features(rows, patches)
+    return FeatureTable(rows, patches)
 
 
 def in_file(rows: int, dimension: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import hnswlib
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Index
 from edge_config.saving import cut_short
 from export.progress import bar, progress
-from runtime.frame import Neighbours
+from runtime.frame import Image, Neighbours
 from runtime.search.build_index import build_index as build
 from runtime.search.full import GraphSearch, Search
 
@@ -21,6 +21,9 @@ M = 32
 pictures the top patch of most frames was missed. 32 costs the search nothing, as fewer steps lead there."""
 
 EF_CONSTRUCTION = 500
+RECALL_PICTURES = 16
+"""Held-out pictures that recall is measured on, spread evenly."""
+
 WANTED_RECALL = 0.991
 """Recall@1 that ef is chosen for, on the hardest kind of query; the promise to users is 0.99."""
 
@@ -47,6 +50,16 @@ def save_index(index: hnswlib.Index, path: Path) -> None:
     index.save_index(str(path))
     if not path.exists() or path.stat().st_size != index.index_file_size():
         raise cut_short(path)
+
+
+def recall_queries(images: Iterable[Image], embed: Callable[[Image], NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Return the features of pictures as they are, and upside down: two kinds of queries, float32 [n, D].
+
+    The graph finds the neighbours of normal patches easily; of strange ones, which matter, it misses more, and a scene
+    that stands on its head is strange in every patch.
+    """
+    upright, turned = zip(*((embed(image), embed(image[::-1])) for image in images), strict=True)
+    return [np.concatenate(upright), np.concatenate(turned)]
 
 
 def choose_ef(index: hnswlib.Index, queries: Sequence[NDArray[np.float32]], search: Search, threads: int = 0) -> Index:

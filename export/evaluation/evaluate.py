@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.files import Bundle
 from export.evaluation import metrics
 from export.evaluation.dataset import Dataset, Sample, printable, read_mask
-from export.pictures.survey import fingerprint
+from export.pictures.images import fingerprint
 from export.progress import bar, progress
 from runtime.frame import Image, Score
 from runtime.scoring.score import anomaly_map

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scoring
 from edge_config.saving import TEMPORARY, writing
-from export.bank.bank import Memory
+from export.bank.bank import MemoryBank
 from export.bank.index import neighbour_table
 from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
-from export.network.network import Network
+from export.network.make_network import Network
 from export.options import Options
 from export.pictures.images import Pictures
 from export.progress import progress
@@ -51,7 +51,7 @@ def measure_cost(
     train: NDArray[np.bool_],
     pairs: Iterable[tuple[Image, Image]],
     network: Network,
-    memory: Memory,
+    memory: MemoryBank,
     scorer: Scorer,
     scoring: Scoring,
     options: Options,
@@ -93,7 +93,7 @@ def _float_twin(
     pictures: Pictures,
     train: NDArray[np.int64],
     network: Network,
-    memory: Memory,
+    memory: MemoryBank,
     scoring: Scoring,
     threads: int,
 ) -> Scorer:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Comparison, Difference, Parity, Preprocessing, Tolerance
 from edge_config.errors import ParityRefused
 from export.network.aggregate import bilinear_matrix
-from export.network.network import Network
+from export.network.make_network import Network
 from export.progress import progress
 from runtime.frame import Image, Neighbours, Score
 from runtime.inference.golden_frames import unit

@@ -15,7 +15,7 @@ LITE = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 RGB = tuple[float, float, float]
 
 
-class Network(Protocol):
+class PretrainedNetwork(Protocol):
     """A network in the program that it came with: what the graph is compared with."""
 
     program: str
@@ -44,7 +44,7 @@ class Backbone:
     """
 
     name: str
-    network: Network
+    network: PretrainedNetwork
     layers: tuple[str, ...]
     mean: RGB
     std: RGB

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from edge_config.errors import UsageError
 from export.bank import features as bank
-from export.bank.features import Features, PatchFile, embed_pictures
+from export.bank.features import FeatureTable, PatchFile, embed_pictures
 from tests.support.small import call_export, small_options
 
 PATCHES, DIMENSION = 6, 4
@@ -35,12 +35,12 @@ def pictures(count: int):
         yield f"{number}.png", np.full((2, 2, 3), number, dtype=np.uint8)
 
 
-def embed(count: int, there: int, folder: Path | None = None) -> Features:
+def embed(count: int, there: int, folder: Path | None = None) -> FeatureTable:
     """Embed `there` pictures where `count` were announced."""
     return embed_pictures(pictures(there), count, lambda image: image, FakeEmbed(), folder)
 
 
-def whole(features: Features) -> np.ndarray:
+def whole(features: FeatureTable) -> np.ndarray:
     """Return all of them, float32 [pictures, patches, D]."""
     return np.array(list(features), dtype=np.float32).reshape(-1, PATCHES, DIMENSION)
 

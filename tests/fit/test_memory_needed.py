@@ -18,7 +18,7 @@ import pytest
 import export.fit
 import export.memory_needed
 from edge_config.errors import BundleGraphInvalid, NotEnoughMemory, NotWritten
-from export.memory_needed import FACTOR, Room, Work, needed, require
+from export.memory_needed import FACTOR, Needs, Work, needed, require
 from runtime.process.memory_error import out_of_memory
 from tests.support.processes import EXPORT
 from tests.support.small import LAYERS, call_export, errors_of, small_network, small_options
@@ -87,7 +87,7 @@ def test_what_cannot_fit_is_refused_with_figures(tmp_path: Path, monkeypatch: py
     huge = Work(10**6, 10**6, 1600, 176, 128, 10**5, 10**6, 10**6)
     with pytest.raises(NotEnoughMemory, match=r"needs about [0-9.]+ GB .* GB of memory are left \(of a limit\); learn"):
         require(huge, tmp_path, "normal/")
-    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Room(1, 1 << 62))
+    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Needs(1, 1 << 62))
     with pytest.raises(NotWritten, match="GB of disk are free; make room"):
         require(WORK, tmp_path, "normal/")
 
@@ -96,7 +96,7 @@ def test_fit_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.Monk
     """`fit` that cannot fit ends with 69 and one line, before a picture is embedded, and leaves nothing behind."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Room(1 << 60, 0))
+    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Needs(1 << 60, 0))
     monkeypatch.setattr(export.fit, "embed_pictures", None)
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
@@ -133,7 +133,7 @@ def test_memory_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.
     """However a library says that memory is missing, `fit` ends with 69 and one line, and leaves nothing behind."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(export.fit, "make_memory", lambda *_: MISSING[who]())
+    monkeypatch.setattr(export.fit, "make_bank", lambda *_: MISSING[who]())
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
     lines = errors_of(done.err)

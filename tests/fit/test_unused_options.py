@@ -9,8 +9,8 @@ import cv2
 import pytest
 
 from export.options import Options
+from export.pictures.check import check_pictures
 from export.pictures.images import DEFAULT_VIDEO_FRAMES, Pictures
-from export.pictures.survey import look
 from export.unused_options import changed, without_effect
 from tests.support.small import call_export, small_options
 from tests.support.tiny import normal_picture
@@ -66,8 +66,8 @@ def test_frames_of_a_video_that_are_left_out_are_said(tmp_path: Path) -> None:
         writer.write(normal_picture(number))
     writer.release()
     said = "300 of 305 frames of the video are taken, spread evenly; --max-images takes more"
-    assert said in look(Pictures(path), path, least=4).notes
-    assert not any("taken" in note for note in look(Pictures(path, limit=20), path, least=4).notes)
+    assert said in check_pictures(Pictures(path), path, least=4).notes
+    assert not any("taken" in note for note in check_pictures(Pictures(path, limit=20), path, least=4).notes)
 
 
 def test_fit_says_it(tmp_path: Path) -> None:

@@ -13,17 +13,17 @@ import pytest
 from onnx import numpy_helper
 
 import export.bank.bank
-import export.network.network
+import export.network.make_network
 from edge_config.bundle.manifest import Preprocessing, Scoring
 from edge_config.errors import ParityRefused
-from export.bank.bank import Memory, make_memory
+from export.bank.bank import MemoryBank, make_bank
 from export.bank.features import embed_pictures
 from export.bank.index import build_index
 from export.gate.parity import measure_parity
 from export.gate.synthetic_faults import synthetic_faults
 from export.network.backbone import Backbone
 from export.network.load_backbone import load_backbone
-from export.network.network import Network, make_network
+from export.network.make_network import Network, make_network
 from export.options import Options
 from export.pictures.images import Pictures
 from runtime.frame import Image
@@ -70,7 +70,7 @@ class Learnt:
     """All that a fit has before the gate, with the real network."""
 
     network: Network
-    memory: Memory
+    memory: MemoryBank
     scorer: Scorer
     pictures: list[Image]
     folder: Path
@@ -85,7 +85,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     pictures = Pictures(images)
     network = make_network(options, pictures, folder, limit_threads(1))
     features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed)
-    memory = make_memory(features.rows, [features[0]], options, folder, 1)
+    memory = make_bank(features.rows, [features[0]], options, folder, 1)
     scoring = Scoring(mode="paper", b=memory.neighbours.shape[1], k=1)
     stages = (network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours)
     unseen = [colour_picture(number) for number in range(20, 24)]
@@ -178,8 +178,8 @@ def load_lying(*args: object, **options: object) -> Backbone:
 
 
 REPLACED = {
-    "another graph": (export.network.network, "load_backbone", load_lying),
-    "another resize kernel": (export.network.network, "Preprocess", OtherKernel),
+    "another graph": (export.network.make_network, "load_backbone", load_lying),
+    "another resize kernel": (export.network.make_network, "Preprocess", OtherKernel),
     "index of another bank": (export.bank.bank, "build_index", lambda bank: build_index(np.roll(bank, 1, axis=1))),
     "index in another order": (export.bank.bank, "build_index", lambda bank: build_index(bank[::-1])),
 }

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 import export.bank.index
-import export.fit
+import export.write_bundle
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleParity
 from runtime.inference.load import load_and_check
@@ -75,7 +75,7 @@ def test_a_refusal_at_sealing_does_not_blame_the_machine(
     def refuse(*_: object, **__: object) -> None:
         raise BundleParity("golden frames differ on this machine: scores by 1", remedy="other versions")
 
-    monkeypatch.setattr(export.fit, "load", refuse)
+    monkeypatch.setattr(export.write_bundle, "load", refuse)
     done = fit(workshop, tmp_path / "x.bundle")
     assert done.code == 73
     assert "report it" in done.err

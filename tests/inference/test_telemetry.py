@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 ENOUGH_S = 60.0
 
 
-@pytest.mark.parametrize("module", ["runtime.scoring.embed", "export.network.network"])
+@pytest.mark.parametrize("module", ["runtime.scoring.embed", "export.network.make_network"])
 def test_onnxruntime_collects_nothing(module: str, tmp_path: Path) -> None:
     """ONNX Runtime, which would make an identifier of the device and send events to its maker, leaves no trace."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}

@@ -12,8 +12,9 @@ import pytest
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import NoImages, TooFewImages, UsageError
+from export.pictures.check import check_pictures
 from export.pictures.images import Pictures
-from export.pictures.survey import Survey, look
+from export.pictures.survey import Survey
 from runtime.camera.image_files import read_picture, to_8_bits
 from runtime.inference.load import load
 from tests.programs.bench.published import published_scores
@@ -27,7 +28,7 @@ SAME_SCORE = 1e-6
 
 def survey(folder: Path, **options: object) -> Survey:
     """Look at a folder as `fit` does."""
-    return look(Pictures(folder), folder, least=LEAST, **options)  # type: ignore[arg-type]
+    return check_pictures(Pictures(folder), folder, least=LEAST, **options)  # type: ignore[arg-type]
 
 
 def write(folder: Path, count: int, size: tuple[int, int] = (64, 48), first: int = 0) -> Path:
@@ -215,7 +216,7 @@ def test_repeated_frames_of_a_video_are_counted_once(tmp_path: Path) -> None:
             writer.write(colour_picture(number))
     writer.release()
     pictures = Pictures(tmp_path / "clip.avi")
-    found = look(pictures, tmp_path / "clip.avi", least=LEAST)
+    found = check_pictures(pictures, tmp_path / "clip.avi", least=LEAST)
     assert (found.pictures, found.copies) == (16, 8)
     assert len(list(pictures)) == 8
 

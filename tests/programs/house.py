@@ -20,8 +20,6 @@ TO_SPLIT = frozenset(
     {
         "edge_config/bundle/manifest.py",
         "export/evaluation/evaluate.py",
-        "export/fit.py",
-        "export/pictures/survey.py",
         "runtime/app/oversight.py",
         "runtime/camera/feed.py",
         "runtime/client/follower.py",

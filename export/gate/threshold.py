@@ -1,4 +1,4 @@
-"""Check that a new threshold still finds the faults that the old one found.
+"""Refuse a useless threshold: one that is rounding, or a new one that faults would not pass any more.
 
 A new threshold follows the highest scores of the new pictures. One person among them, or a scene that the bank does not
 know, lifts it over everything that the bundle was made to find.
@@ -6,10 +6,14 @@ know, lifts it over everything that the bundle was made to find.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edge_config.errors import BlindThreshold
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.errors import BlindThreshold, UsageError
+from export.gate.parity import ROUNDING
 
 MAX_GROWTH = 2.0
 """New threshold by the old one. Light and wear of a day move it by tenths; a person among 100 frames of an empty room
@@ -17,6 +21,29 @@ by 5.5, twenty pictures of another scene by 2.6."""
 
 MAX_NAMED = 5
 """Pictures that are named at most, the highest first."""
+
+
+def refuse_rounding(threshold: float, features: Iterable[NDArray[np.float32]], where: Path) -> None:
+    """Refuse a threshold that is rounding: to the network the held-out pictures equal those that were learnt from.
+
+    Args:
+        threshold: of the held-out pictures.
+        features: of each of them, float32 [patches, D].
+        where: the pictures are from.
+
+    Raises:
+        UsageError: it is.
+    """
+    lengths = [float(np.linalg.norm(one, axis=1).max()) for one in features]
+    if threshold > ROUNDING * max(lengths):
+        return
+    raise UsageError(
+        f"to the network all {len(lengths)} held-out pictures are the same as pictures that were learnt from, so the "
+        f"threshold would be 0 (patch distances of {threshold:.1e}) and every new frame an alarm",
+        where=str(where),
+        remedy="take pictures that differ, not copies of one, nor repeated frames of a video (--max-images spreads "
+        "them); where they do differ, the network sees nothing of it: check --layers, --mean and --std",
+    )
 
 
 def refuse_blinding(
