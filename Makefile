@@ -1,5 +1,5 @@
-# `make` lists what one can do. Targets set up what they need in .venv, test-timm and bench-peers in build; nothing goes
-# elsewhere.
+# `make` lists the targets. They install what they need into .venv, test-timm and bench-peers into build, and write
+# nothing elsewhere.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ MINUTES ?= 10
 READER ?= all
 WORKERS ?= 4
 
-# Each process that tests start would compile the code anew.
+# Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup demo test test-quick test-pythons test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt runtime/search/kernels.c runt
 
 setup: $(VENV)/.installed  ## install everything into .venv
 
-demo: setup  ## make a sample camera clip, learn, watch it live, and judge what was published
+demo: setup  ## make a sample camera clip, learn, watch it live, and check what was published
 	$(BIN)/patchedge-export demo $(DEMO) --run --force
 
 test: setup  ## run the tests: WORKERS=4 at a time, then one by one those that measure time or memory
@@ -37,7 +37,7 @@ test: setup  ## run the tests: WORKERS=4 at a time, then one by one those that m
 test-quick: setup  ## run all but the slow tests, in a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not alone"
 
-test-pythons: setup  ## install the device half by README's line on each Python from 3.10 to 3.13 that is here, and use it
+test-pythons: setup  ## install the device half by README's line on each installed Python from 3.10 to 3.13, and use it
 	$(BIN)/python -m tests.programs.pythons
 
 $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-timm.txt
@@ -59,29 +59,29 @@ lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of 
 format: setup  ## let ruff format the code
 	$(BIN)/ruff format .
 
-soak: setup  ## faults of all kinds against the real runtime, and a table of them; MINUTES=10, SOAK_OPTIONS=--help
+soak: setup  ## inject faults of all kinds into the real runtime, and print a table; MINUTES=10, SOAK_OPTIONS=--help
 	$(BIN)/python -m tests.programs.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)
 
-fuzz: setup  ## all readers under atheris, MINUTES=10 each; READER=manifest for one of them
+fuzz: setup  ## fuzz all readers with atheris, MINUTES=10 each; READER=manifest for one of them
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris==3.0.0'
 	$(BIN)/python -m tests.programs.fuzz.run $(READER) --minutes $(MINUTES)
 
-bench: setup  ## accuracy, alerts and speed on the real pictures in DATA, from published scores
+bench: setup  ## measure accuracy, alerts and speed on the real pictures in DATA, from published scores
 	$(BIN)/python -m tests.programs.bench.accuracy $(DATA)
 
-bench-frame: setup  ## what a frame costs beside the bare network: fixed camera, pictures in random order, belt (20 minutes)
+bench-frame: setup  ## time of a frame beside the bare network: fixed camera, pictures in random order, belt (20 minutes)
 	$(BIN)/python -m tests.programs.bench.frame $(DATA) build/frame
 
-bench-topology: setup  ## what the processes cost beside threads of one process: after bench-frame, on its bundle
+bench-topology: setup  ## cost of processes beside threads of one process; after bench-frame, on its bundle
 	$(BIN)/python -m tests.programs.bench.topology build/frame/office.bundle build/frame/sources/office
 
-bench-delivery: setup  ## do alerts arrive? everything is killed while they are counted (6 minutes); DELIVERY_OPTIONS=--help
+bench-delivery: setup  ## count alerts while everything is killed (6 minutes); DELIVERY_OPTIONS=--help
 	$(BIN)/python -m tests.programs.bench.delivery $(DELIVERY_OPTIONS)
 
 bench-coreset: setup  ## coreset selection against the plain loop, and a million patches within 4 GiB
 	$(BIN)/python -m tests.programs.bench.coreset
 
-bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; stop and go on as you like
+bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; can be stopped and resumed
 	$(BIN)/python -m tests.programs.bench.table $(DATA) build/accuracy.jsonl
 
 $(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-peers.txt
@@ -90,11 +90,11 @@ $(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/sco
 		anomalib openvino
 	@touch $@
 
-bench-peers: $(PEERS)/.installed  ## anomalib beside ours in one run, in an environment of its own (2.2 GB); PEERS_OPTIONS=--help
+bench-peers: $(PEERS)/.installed  ## compare with anomalib in one run, in an environment of its own (2.2 GB); PEERS_OPTIONS=--help
 	$(PEERS)/bin/python -m tests.programs.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
 
-arm64: setup  ## build Dockerfile.arm64 under emulation, run it, compare its scores; as root, half an hour; ARM64_OPTIONS=--help
+arm64: setup  ## build and run Dockerfile.arm64 under emulation, compare scores; as root, half an hour; ARM64_OPTIONS=--help
 	$(BIN)/python -m tests.programs.arm64.run --demo $(DEMO) $(ARM64_OPTIONS)
 
-clean:  ## remove what the other targets made
+clean:  ## remove everything that the other targets made
 	rm -rf $(VENV) build runtime/*/*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info

@@ -1,51 +1,51 @@
 """All errors that a user can cause: one class per cause, one line of text, one exit code.
 
 PatchedgeError                      1   (never raised itself)
-├── UsageError                      2   arguments or pictures that cannot be used
+├── UsageError                      2   invalid arguments or pictures
 │   ├── NoImages                        a folder or video without a picture
-│   ├── UnreadableImage                 a picture that is truncated or no picture
+│   ├── UnreadableImage                 a truncated picture, or not a picture
 │   ├── TooFewImages                    not enough pictures to learn and to calibrate
-│   ├── BlindThreshold                  a new threshold that would no longer find what the old one does
-│   ├── TargetExists                    the file or folder to be written is there already
-│   ├── NotWritten                      a file that the system does not take: no room, no right, no folder
+│   ├── BlindThreshold                  a new threshold that would miss faults that the old one detects
+│   ├── TargetExists                    the file or folder to be written exists already
+│   ├── NotWritten                      a file cannot be written: disk full, no permission, no folder
 │   └── MissingExtra                    an optional part is not installed
 ├── BundleError                    65   a bundle that must not be served
 │   ├── BundleMissing                   no bundle at this path
-│   ├── BundleManifestInvalid           manifest.json is not what the format says
+│   ├── BundleManifestInvalid           manifest.json does not match the format
 │   ├── BundleVersionUnknown            written in another version of the format
-│   ├── BundleFileMissing               a listed file is absent
+│   ├── BundleFileMissing               a listed file is missing
 │   ├── BundleFileUnexpected            a file that the manifest does not list
-│   ├── BundleFileSize                  a file has another size than the manifest says
-│   ├── BundleFileHash                  a file has another sha256 than the manifest says
-│   ├── BundleShapeMismatch             files that are whole but do not fit together
+│   ├── BundleFileSize                  the size of a file differs from the manifest
+│   ├── BundleFileHash                  the sha256 of a file differs from the manifest
+│   ├── BundleShapeMismatch             intact files that do not fit together
 │   ├── BundleIndexInvalid              the header of index.hnsw does not match the bank
-│   ├── BundleGraphInvalid              ONNX Runtime does not take model.onnx
-│   ├── BundleParity                    this machine computes other numbers than the exporter
-│   ├── BundleUnsigned                  there is no signature, and the settings want one
-│   ├── BundleSignatureInvalid          the signature is not of this manifest, or is none
+│   ├── BundleGraphInvalid              ONNX Runtime cannot load model.onnx
+│   ├── BundleParity                    scores on this machine differ from the exporter's
+│   ├── BundleUnsigned                  no signature, and the settings require one
+│   ├── BundleSignatureInvalid          the signature is damaged, or of another manifest
 │   ├── BundleKeyUnknown                signed by a key that the settings do not name
-│   └── BundlePackInvalid               a file that is no packed bundle
+│   └── BundlePackInvalid               a file that is not a packed bundle
 │       ├── BundlePackTruncated             it ends too early
-│       ├── BundlePackTrailing              something follows its end
+│       ├── BundlePackTrailing              bytes after its end
 │       ├── BundlePackSpecial               a link, a device, a folder in place of a file
 │       ├── BundlePackPath                  a name that leads out of the bundle
-│       ├── BundlePackDuplicate             a name that comes twice
-│       └── BundlePackTooLarge              more than any bundle holds
-├── ParityRefused                  73   the gate: the graph or index is not what was learnt, no bundle was made
-├── UnavailableError               69   something outside is not there
+│       ├── BundlePackDuplicate             a name that occurs twice
+│       └── BundlePackTooLarge              more than any bundle contains
+├── ParityRefused                  73   the parity gate: graph or index differ from the training, no bundle was made
+├── UnavailableError               69   something outside of the program is missing
 │   ├── SourceUnavailable               camera, file or URL does not open
 │   │   └── LoginRefused                    a camera that refuses user and password
-│   ├── SourceLost                      a camera that was open delivers no more
+│   ├── SourceLost                      an open camera stopped delivering pictures
 │   ├── NothingScored                   a recording of which no frame could be scored
 │   ├── AddressUnavailable              a socket cannot be bound or reached
-│   ├── JournalUnavailable              the journal's file is another's
-│   ├── ProviderUnavailable             a provider of ONNX Runtime that is not there or does not start
-│   ├── NotEnoughMemory                 the work needs more memory than there is
+│   ├── JournalUnavailable              the journal's file is in use by another program
+│   ├── ProviderUnavailable             a provider of ONNX Runtime is not installed or does not start
+│   ├── NotEnoughMemory                 more memory is needed than there is
 │   └── WeightsUnavailable              weights of a network that cannot be downloaded
-├── SettingsError                  78   settings that are wrong
-│   └── KeysInvalid                     a key file that is missing, is none, or that others can read
+├── SettingsError                  78   invalid settings
+│   └── KeysInvalid                     a key file that is missing, invalid, or readable by others
 ├── MessageError                    1   bytes from the wire that are not a patchedge message
-└── RequestError                    1   a request to a running device that is not understood
+└── RequestError                    1   a request to a running device that is invalid or refused
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ class PatchedgeError(Exception):
     """Base of all errors that a user can cause.
 
     Args:
-        what: what is wrong, without a full stop.
-        where: the file, key or address that it is about; empty if there is none.
-        remedy: what the user can do about it; empty if nothing but the obvious.
+        what: the problem, without a full stop.
+        where: the file, key or address with the problem; empty if there is none.
+        remedy: how to fix it; empty if that is obvious.
     """
 
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        """Keep the three parts, without secrets, and join them into the one line that is shown."""
+        """Store the three parts, without secrets, and join them into one line."""
         what, where, remedy = scrub(what), scrub(where), scrub(remedy)
         self.what, self.where, self.remedy = what, where, remedy
         line = f"{where}: {what}" if where else what
@@ -76,20 +76,20 @@ class PatchedgeError(Exception):
 
 
 def _printable(line: str) -> str:
-    """Return a line in which what commands a terminal stands as its code: a stranger may have named a file so."""
+    """Escape control characters of a line: a stranger may have put terminal commands into the name of a file."""
     if line.isprintable():
         return line
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
 
 
 class UsageError(PatchedgeError):
-    """Arguments or pictures that cannot be used."""
+    """Invalid arguments or pictures."""
 
     exit_code = 2
 
 
 class NoImages(UsageError):
-    """A folder or a video holds no picture."""
+    """A folder or a video contains no picture."""
 
 
 class UnreadableImage(UsageError):
@@ -97,19 +97,19 @@ class UnreadableImage(UsageError):
 
 
 class TooFewImages(UsageError):
-    """There are not enough pictures to learn from and to calibrate with."""
+    """There are too few pictures to learn from and to calibrate with."""
 
 
 class BlindThreshold(UsageError):
-    """A new threshold would no longer find what the old one does."""
+    """A new threshold would miss faults that the old one detects."""
 
 
 class TargetExists(UsageError):
-    """The file or folder to be written is there already."""
+    """The file or folder to be written exists already."""
 
 
 class NotWritten(UsageError):
-    """The system does not take a file: there is no room, no right or no folder for it."""
+    """A file cannot be written: the disk is full, or there is no permission or no folder."""
 
 
 class MissingExtra(UsageError):
@@ -127,7 +127,7 @@ class BundleMissing(BundleError):
 
 
 class BundleManifestInvalid(BundleError):
-    """The manifest is not what the format says."""
+    """The manifest does not match the format."""
 
 
 class BundleVersionUnknown(BundleError):
@@ -135,23 +135,23 @@ class BundleVersionUnknown(BundleError):
 
 
 class BundleFileMissing(BundleError):
-    """A file that the manifest lists is absent."""
+    """A file that the manifest lists is missing."""
 
 
 class BundleFileUnexpected(BundleError):
-    """The bundle holds something that its manifest does not list."""
+    """The bundle contains a file that its manifest does not list."""
 
 
 class BundleFileSize(BundleError):
-    """A file has another size than the manifest says."""
+    """The size of a file differs from the manifest."""
 
 
 class BundleFileHash(BundleError):
-    """A file has another sha256 than the manifest says."""
+    """The sha256 of a file differs from the manifest."""
 
 
 class BundleShapeMismatch(BundleError):
-    """The files are whole but do not fit together."""
+    """The files are intact but do not fit together."""
 
 
 class BundleIndexInvalid(BundleError):
@@ -159,19 +159,19 @@ class BundleIndexInvalid(BundleError):
 
 
 class BundleGraphInvalid(BundleError):
-    """ONNX Runtime does not take the graph."""
+    """ONNX Runtime cannot load the graph."""
 
 
 class BundleParity(BundleError):
-    """This machine computes other numbers than the exporter did."""
+    """Scores on this machine differ from the exporter's."""
 
 
 class BundleUnsigned(BundleError):
-    """The bundle has no signature, and the settings want one."""
+    """The bundle has no signature, and the settings require one."""
 
 
 class BundleSignatureInvalid(BundleError):
-    """The signature is none, or not one of this manifest."""
+    """The signature is damaged, or of another manifest."""
 
 
 class BundleKeyUnknown(BundleError):
@@ -179,7 +179,7 @@ class BundleKeyUnknown(BundleError):
 
 
 class BundlePackInvalid(BundleError):
-    """A file is no packed bundle."""
+    """A file is not a packed bundle."""
 
 
 class BundlePackTruncated(BundlePackInvalid):
@@ -187,33 +187,33 @@ class BundlePackTruncated(BundlePackInvalid):
 
 
 class BundlePackTrailing(BundlePackInvalid):
-    """Something follows the end of a packed bundle."""
+    """A packed bundle is followed by more bytes."""
 
 
 class BundlePackSpecial(BundlePackInvalid):
-    """A packed bundle holds a link, a device or a folder in place of a file."""
+    """A packed bundle contains a link, a device or a folder in place of a file."""
 
 
 class BundlePackPath(BundlePackInvalid):
-    """A packed bundle holds a name that leads out of it."""
+    """A packed bundle contains a name that leads out of it."""
 
 
 class BundlePackDuplicate(BundlePackInvalid):
-    """A packed bundle holds a name twice."""
+    """A packed bundle contains a name twice."""
 
 
 class BundlePackTooLarge(BundlePackInvalid):
-    """A packed bundle holds more than any bundle does."""
+    """A packed bundle contains more than any bundle does."""
 
 
 class ParityRefused(PatchedgeError):
-    """The parity gate found that what was made differs from what it was made from: no bundle is sealed."""
+    """The parity gate found that the bundle differs from the training: no bundle is written."""
 
     exit_code = 73
 
 
 class UnavailableError(PatchedgeError):
-    """Something outside the program is not there."""
+    """Something outside of the program is missing."""
 
     exit_code = 69
 
@@ -223,15 +223,15 @@ class SourceUnavailable(UnavailableError):
 
 
 class LoginRefused(SourceUnavailable):
-    """A camera refuses user and password, or wants some."""
+    """A camera refuses user and password, or requires them."""
 
 
 class SourceLost(UnavailableError):
-    """A camera that was open delivers no more pictures."""
+    """An open camera stopped delivering pictures."""
 
 
 class NothingScored(UnavailableError):
-    """A recording is over, and none of its frames could be scored."""
+    """None of the frames of a recording could be scored."""
 
 
 class AddressUnavailable(UnavailableError):
@@ -243,11 +243,11 @@ class JournalUnavailable(UnavailableError):
 
 
 class ProviderUnavailable(UnavailableError):
-    """A provider of ONNX Runtime is not there, or does not start."""
+    """A provider of ONNX Runtime is not installed, or does not start."""
 
 
 class NotEnoughMemory(UnavailableError):
-    """The work needs more memory than there is."""
+    """More memory is needed than there is."""
 
 
 class WeightsUnavailable(UnavailableError):
@@ -255,17 +255,17 @@ class WeightsUnavailable(UnavailableError):
 
 
 class SettingsError(PatchedgeError):
-    """The settings are wrong; its text has a line for each mistake.
+    """The settings are invalid; its text has a line for each mistake.
 
     Args:
         what, where, remedy: of the first mistake, as in `PatchedgeError`.
-        more: the others.
+        more: the other mistakes.
     """
 
     exit_code = 78
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "", more: Sequence[SettingsError] = ()) -> None:
-        """Keep all."""
+        """Store all mistakes."""
         super().__init__(what, where=where, remedy=remedy)
         self.more = tuple(more)
 
@@ -275,7 +275,7 @@ class SettingsError(PatchedgeError):
 
 
 class KeysInvalid(SettingsError):
-    """A key file is missing, is no key, or can be read by others."""
+    """A key file is missing, invalid, or readable by others."""
 
 
 class MessageError(PatchedgeError):
@@ -283,4 +283,4 @@ class MessageError(PatchedgeError):
 
 
 class RequestError(PatchedgeError):
-    """A request to a running device is not understood."""
+    """A request to a running device is invalid, or was refused."""

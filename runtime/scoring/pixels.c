@@ -1,7 +1,7 @@
-/* Shrinking a picture: each pixel is the mean of what it covers, rounded to the nearest level, half to even.
+/* Area resize: each pixel is the mean of the input that it covers, rounded to the nearest level, half to even.
  *
- * All sums are whole numbers, so every processor gives the same picture. OpenCV's area kernel adds in float32: one
- * value in a thousand differs by a level between x86 and ARM, and scores by 1e-3 then.
+ * All sums are integers, so every processor computes the same picture. OpenCV's area kernel adds in float32: one value
+ * in a thousand differs by a level between x86 and ARM, and scores by 1e-3.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -10,13 +10,13 @@
 #include <string.h>
 
 #define CHANNELS 3
-#define LIMIT 65535      /* pixels of a side: no sum below overflows */
-#define ADDED 256        /* rows of 8 bits whose sum fits 16 */
+#define LIMIT 65535      /* maximum pixels of a side: no sum overflows */
+#define ADDED 256        /* rows of 8 bits whose sum fits into 16 */
 
-/* Where one pixel of the output lies on the input, in units of which an input pixel has `outputs`. */
+/* The input pixels covered by one output pixel; weights in units of 1 / `outputs` input pixels. */
 struct Span {
-    Py_ssize_t first, last;      /* input pixels, both are touched */
-    uint32_t of_first, of_last;  /* how much of them; 0 for the last where it is the first; all of those between */
+    Py_ssize_t first, last;      /* input pixels, inclusive */
+    uint32_t of_first, of_last;  /* their weights; 0 for the last if it is the first; those between count in full */
 };
 
 static struct Span span_of(Py_ssize_t place, Py_ssize_t inputs, Py_ssize_t outputs)
@@ -51,7 +51,7 @@ static void sum_columns(
     }
 }
 
-/* Divide, and round half to even: at 2^52 a double has whole numbers only. Both sides are exact, so that is all. */
+/* Divide, and round half to even: at 2^52 a double has integers only. Both operands are exact. */
 static uint8_t level(uint64_t sum, double area)
 {
     return (uint8_t)((double)sum / area + 4503599627370496.0 - 4503599627370496.0);

@@ -1,5 +1,5 @@
-/* Included by kernels.c once for each kind of processor, with NAMED to tell the instances apart: GCC lowers vectors to
- * what the function they stand in may use, so inline functions of another kind would undo it.
+/* Included by kernels.c once for each instruction set, with NAMED to tell the instances apart: GCC lowers vectors to the
+ * instruction set of the enclosing function, so inline functions of another one would undo it.
  */
 
 INLINE Vector NAMED(load)(const float *from)
@@ -26,7 +26,7 @@ INLINE int NAMED(any_of)(Mask mask)
     return (halves[0] | halves[1] | halves[2] | halves[3]) != 0;
 }
 
-/* Give the squared distance of two rows, or some number above `enough` where it is above that: no sum ever shrinks. */
+/* Return the squared distance of two rows, or any number above `enough` if it is above that, as the sum only grows. */
 static __attribute__((noinline)) float NAMED(square)(
     const float *a, const float *b, Py_ssize_t size, float enough)
 {
@@ -56,14 +56,14 @@ static __attribute__((noinline)) float NAMED(square)(
     return NAMED(sum_of)(even + odd);
 }
 
-/* Add BLOCK elements of a column so many times. */
+/* Add BLOCK elements of a column, times a factor. */
 INLINE void NAMED(add)(Vector *one, Vector *other, float times, const float *column)
 {
     *one += NAMED(all_lanes)(times) * NAMED(load)(column);
     *other += NAMED(all_lanes)(times) * NAMED(load)(column + WIDTH);
 }
 
-/* A bound that overflowed to no number says nothing, and is possible. */
+/* A bound that is NaN after an overflow counts as possible. */
 INLINE int NAMED(possible)(Vector one, Vector other, float limit, int32_t *possible)
 {
     Mask first = ~(one > NAMED(all_lanes)(limit)), second = ~(other > NAMED(all_lanes)(limit));
@@ -74,12 +74,12 @@ INLINE int NAMED(possible)(Vector one, Vector other, float limit, int32_t *possi
     return 1;
 }
 
-/* Tell of which of BLOCK rows the bound is no more than the limit of a patch, and whether of any. A table holds column
- * after column, BLOCK rows side by side; the first column counts once, the others as often as the patch says. */
+/* Find the rows of a BLOCK whose bound is at most the limit of a patch; return whether there are any. A table stores
+ * column after column, BLOCK rows side by side; the first column has the factor 1, the others those of the patch. */
 static __attribute__((noinline)) int NAMED(bound)(
     const float *table, const float *patch, Py_ssize_t columns, float limit, int32_t *possible)
 {
-    /* Two sums each, so that none waits for the one before. */
+    /* Two independent sums each, for pipelining. */
     Vector one = NAMED(load)(table), other = NAMED(load)(table + WIDTH), next_one = {0}, next_other = {0};
     Py_ssize_t column = 1;
     for (; column + 1 < columns; column += 2) {
