@@ -49,7 +49,7 @@ class FeedEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PictureReady:
     """A picture of a camera, as it was asked for with this number, or why there is none.
 
     Attributes:
@@ -69,7 +69,7 @@ class Shown:
     problem: str
 
 
-FeedEvent = FrameArrived | FeedChanged | FeedEnded | Shown
+FeedEvent = FrameArrived | FeedChanged | FeedEnded | PictureReady
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +186,8 @@ class SettingsRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Renew:
-    """Bundles shall be read anew from where they lie.
+class ReloadBundles:
+    """Reload all bundles from their paths.
 
     Attributes:
         why: in a few words.

@@ -1,18 +1,27 @@
-"""Reload bundles: on request, or when another bundle was put in place of the old."""
+"""Reload bundles: on request, on a signal, or when another bundle was put in place of the old."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from runtime.events import Asked
+import structlog
+
+from edge_config.bundle.files import directory_identity
+from edge_config.wire.requests import Reload
+from runtime.app.channel import Channel
+from runtime.events import Asked, Reloaded, ReloadRefused
+from runtime.frame import BundleInfo
 from runtime.inference.engine import Engine
 from runtime.messaging.control_socket import Control
+from runtime.monitoring.metrics import Metrics
+from runtime.monitoring.systemd import Notifier
+
+_log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _ReloadRequest:
     """A request that is answered when all its bundles are."""
 
     asked: Asked
@@ -20,55 +29,95 @@ class _Waiting:
     errors: list[str]
 
 
-class Reloads:
-    """Has bundles read anew, and answers those who asked. Use it from one thread."""
+class BundleReloads:
+    """Reloads bundles, and answers those who asked. Use it from the main loop's thread."""
 
-    def __init__(self, engine: Engine, control: Control) -> None:
-        """Take who does it, and who is told."""
+    def __init__(
+        self, channels: Mapping[str, Channel], engine: Engine, control: Control, metrics: Metrics, notifier: Notifier
+    ) -> None:
+        """Take the cameras, what loads their bundles, and what is told of it."""
+        self._channels = channels
         self._engine = engine
         self._control = control
-        self._lying: dict[str, tuple[int, int] | None] = {}
-        self._waiting: list[_Waiting] = []
+        self._metrics = metrics
+        self._notifier = notifier
+        self._identities: dict[str, tuple[int, int] | None] = {}
+        self._requests: list[_ReloadRequest] = []
 
-    def serving(self, paths: Iterable[str]) -> None:
-        """Watch the paths of the bundles in service."""
-        self._lying = {path: self._lying.get(path) or _identity(path) for path in paths}
+    def ready(self, bundles: Mapping[str, BundleInfo]) -> None:
+        """Take note of the bundles that a worker serves from its start."""
+        for name, bundle in bundles.items():
+            self._serve(name, bundle)
+        self._watch_paths()
 
-    def changed(self) -> bool:
-        """Return whether another bundle lies at one of the paths than when this was asked last."""
-        now = {path: _identity(path) for path in self._lying}
-        changed = any(found is not None and found != self._lying[path] for path, found in now.items())
-        self._lying.update({path: found for path, found in now.items() if found is not None})
-        return changed
+    def look(self) -> None:
+        """Reload where another bundle was put in place."""
+        if self._replaced():
+            self.reload("another bundle is at its path")
 
-    def renew(self) -> None:
-        """Have every bundle read anew from where it lies."""
-        self.changed()
+    def reload(self, why: str) -> None:
+        """Reload every bundle from its path."""
+        _log.info("reloading bundles", why=why)
+        self._notifier.reloading()
+        self._replaced()
         self._engine.reload()
 
-    def ask(self, asked: Asked, camera: str | None, path: str | None) -> None:
-        """Have bundles read because of a request."""
-        self._waiting.append(_Waiting(asked, self._engine.reload(camera, path), []))
+    def ask(self, asked: Asked, request: Reload) -> None:
+        """Reload because of a request, which is answered later."""
+        self._notifier.reloading()
+        self._requests.append(_ReloadRequest(asked, self._engine.reload(request.camera, request.path), []))
 
-    def answered(self, path: str, error: str) -> None:
-        """Take note of what came of a bundle: an error, or empty."""
-        for waiting in [one for one in self._waiting if path in one.paths]:
-            waiting.paths.discard(path)
+    def taken(self, event: Reloaded) -> None:
+        """Take note of a bundle that is in service."""
+        _log.info("bundle in service", cameras=list(event.cameras), bundle=event.info.id[:12], path=event.info.path)
+        for name in event.cameras:
+            self._serve(name, event.info)
+        self._metrics.reloaded(taken=True)
+        self._watch_paths()
+        self._answer(event.info.path, "")
+        self._notifier.ready()
+
+    def refused(self, event: ReloadRefused) -> None:
+        """Take note of a bundle that cannot be served."""
+        _log.error("bundle refused", cameras=list(event.cameras), problem=event.error, old_one_goes_on=event.kept)
+        if not event.kept:
+            for name in event.cameras:
+                self._channels[name].camera.status.fail(event.error)
+        self._metrics.reloaded(taken=False)
+        self._answer(event.path, event.error)
+        self._notifier.ready()
+
+    def _serve(self, name: str, bundle: BundleInfo) -> None:
+        channel = self._channels[name]
+        channel.camera.serve(bundle)
+        self._metrics.bundle(name, bundle.id)
+        if not channel.feed.live and channel.feed.depth != bundle.depth:
+            depths = {"depth": channel.feed.depth, "of_the_bundle": bundle.depth}
+            remedy = "play it again: then they are read at the depth of the bundle"
+            _log.warning("pictures of 16 bits are read at another depth", camera=name, **depths, remedy=remedy)
+
+    def _watch_paths(self) -> None:
+        """Notice where another bundle is put in place; also of a camera that has none since its own was refused."""
+        paths = {channel.camera.bundle.path for channel in self._channels.values()} - {""}
+        self._identities = {path: self._identities.get(path) or directory_identity(path) for path in paths}
+
+    def _replaced(self) -> bool:
+        """Return whether another bundle lies at one of the paths than at the last call."""
+        now = {path: directory_identity(path) for path in self._identities}
+        changed = any(found is not None and found != self._identities[path] for path, found in now.items())
+        self._identities.update({path: found for path, found in now.items() if found is not None})
+        return changed
+
+    def _answer(self, path: str, error: str) -> None:
+        """Answer the requests that waited for this bundle last."""
+        for request in [one for one in self._requests if path in one.paths]:
+            request.paths.discard(path)
             if error:
-                waiting.errors.append(error)
-            if waiting.paths:
+                request.errors.append(error)
+            if request.paths:
                 continue
-            self._waiting.remove(waiting)
-            if waiting.errors:
-                self._control.refuse(waiting.asked, "; ".join(waiting.errors))
+            self._requests.remove(request)
+            if request.errors:
+                self._control.refuse(request.asked, "; ".join(request.errors))
             else:
-                self._control.reply(waiting.asked, {"reloaded": True})
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Tell which directory lies at a path; None if there is none."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+                self._control.reply(request.asked, {"reloaded": True})

@@ -1,20 +1,18 @@
-"""The way of a frame: capture process -> shared memory -> inference worker -> decide -> publish.
+"""The main loop: it takes every frame from its camera to its messages, one event at a time.
 
-The threads of feeds, engine and control put events into one inbox; the loop here handles them one at a time, and alone
-decides and publishes. The stages inside the worker are in service.py.
+The threads of feeds, engine, journal and control socket put events into one inbox. The main loop alone decides and
+publishes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from edge_config.errors import NothingScored, PatchedgeError, SettingsError, SourceUnavailable
-from runtime.alerts.camera_state import Watched
-from runtime.app.oversight import Oversight
-from runtime.camera.feed import Feed
+from runtime.app.channel import Channel, all_over, most_urgent
+from runtime.app.monitor import Monitor
+from runtime.app.requests import Requests
 from runtime.events import (
     EngineLost,
     EngineReady,
@@ -26,7 +24,8 @@ from runtime.events import (
     Stop,
 )
 from runtime.inference.engine import Engine
-from runtime.inference.protocol import NO_PATCH
+from runtime.journal.recorder import JournalChanged, Written
+from runtime.messaging.outbox import Outbox
 
 TURN_S = 0.25
 """The loop turns at least so often, so that what is due once a second comes in time."""
@@ -34,49 +33,36 @@ TURN_S = 0.25
 _WAITING_TURN_S = 0.05  # while subscribers are awaited
 
 
-@dataclass(slots=True)
-class Camera:
-    """What belongs to one camera: where its frames come from, and where they go.
-
-    Attributes:
-        waits_since_ns: monotonic time of the frame that was there first since one was taken last, newer ones may have
-            replaced it; None if none was seen since.
-        not_scored: why the last frame without a score has none.
-    """
-
-    feed: Feed
-    watched: Watched
-    max_age_ns: int
-    in_worker: int = 0
-    waits_since_ns: int | None = None
-    ended: FeedEnded | None = None
-    not_scored: str = ""
-
-
-class Pipeline:
-    """The main loop."""
+class MainLoop:
+    """The way of every frame: capture -> inference worker -> decide -> journal -> publish."""
 
     def __init__(
         self,
-        cameras: Mapping[str, Camera],
+        channels: Mapping[str, Channel],
         engine: Engine,
         inbox: SimpleQueue[Any],
-        oversight: Oversight,
+        outbox: Outbox,
+        monitor: Monitor,
+        requests: Requests,
         may_start: Callable[[], bool],
     ) -> None:
-        """Take the parts; feeds and engine tell the inbox, and are closed by the caller.
+        """Take the parts, which put events into the inbox and are closed by the caller.
 
         Args:
-            cameras: by name.
-            engine: started.
+            channels: the cameras, by name.
+            engine: the inference worker, started.
             inbox: of all events.
-            oversight: of all that is not the way of a frame.
-            may_start: whether the cameras may be opened: it is asked until it says so.
+            outbox: publishes; alerts and states once they are in the journal.
+            monitor: watches over everything.
+            requests: answers clients.
+            may_start: whether the cameras may be opened: it is called until it returns True.
         """
-        self._cameras = cameras
+        self._channels = channels
         self._engine = engine
         self._inbox = inbox
-        self._oversight = oversight
+        self._outbox = outbox
+        self._monitor = monitor
+        self._requests = requests
         self._may_start = may_start
         self._started = self._ready = self._stopping = False
 
@@ -86,20 +72,65 @@ class Pipeline:
         Raises:
             BundleError: a bundle must not be served, at the first start.
             SourceUnavailable: a recording cannot be read, and there is nothing else.
+            NothingScored: of a recording no frame was scored.
+            SettingsError: as its regions hold no patch.
         """
         while not self._is_over():
-            self._start()
-            self._handle(self._next_event())
+            self._open_cameras()
+            match self._next_event():
+                case FrameArrived(camera=name):  # 1. a capture process has put a frame into shared memory: see _submit
+                    self._monitor.arrived(name)
+                case Scored() as scored:  # 2. the inference worker has scored it
+                    self._channels[scored.camera].in_worker -= 1
+                    self._publish(self._channels[scored.camera], scored)
+                case Written(entries=entries):  # 3. the alert or state that came of it is in the journal
+                    self._outbox.written(entries)
+                case other:
+                    self._take_note(other)
             self._submit()
-            self._end_recordings()
-            self._oversight.turn()
+            self._turn()
 
-    def _start(self) -> None:
+    def _submit(self) -> None:
+        """Hand the worker frames for as long as it takes any, the one that is due first at first."""
+        while self._engine.room and (channel := most_urgent(self._channels.values())) is not None:
+            frame = channel.feed.take()
+            channel.waits_since_ns = None
+            if frame is None:  # replaced by a newer one this very moment: there will be an event
+                return
+            self._monitor.taken(channel, frame)
+            if frame.hw is None:
+                self._publish(channel, Scored(channel.name, frame, None, "cannot be decoded"))
+            elif channel.feed.live and self._monitor.is_older(channel, frame):
+                channel.feed.give_back(frame)
+            else:
+                channel.in_worker += 1
+                self._engine.submit(channel.name, frame, channel.camera.wanted())
+
+    def _publish(self, channel: Channel, scored: Scored) -> None:
+        """Decide on a frame, and publish its score now; what else comes of it goes to the journal before."""
+        channel.feed.give_back(scored.frame)
+        if channel.camera.status.paused:  # since it was taken
+            self._monitor.unwanted(channel)
+            return
+        reason = scored.reason if scored.result is None else scored.result.scene_reason
+        channel.not_scored = reason or channel.not_scored
+        decision = channel.camera.publish(scored.frame, scored.result, scored.attached)
+        self._monitor.published(channel, scored, decision)
+
+    def _turn(self) -> None:
+        """Do what is due by the clock."""
+        for channel in self._channels.values():
+            channel.end_recording()
+        self._outbox.turn()
+        self._monitor.turn()
+        self._requests.turn()
+
+    def _open_cameras(self) -> None:
         """Open the cameras, once they may be."""
         if not self._started and self._may_start():
             self._started = True
-            for camera in self._cameras.values():
-                camera.feed.start()
+            for channel in self._channels.values():
+                channel.feed.start()
 
     def _next_event(self) -> Any:
         try:
@@ -107,126 +138,34 @@ class Pipeline:
         except Empty:
             return None
 
-    def _handle(self, event: Any) -> None:
+    def _take_note(self, event: Any) -> None:
+        """Take note of what is not about a frame."""
         match event:
-            case None:
-                pass
-            case FrameArrived():
-                self._oversight.arrived(event.camera)
-            case Scored():
-                self._publish(event)
-            case FeedChanged() | FeedEnded():
-                self._hear_feed(event)
-            case EngineReady() | EngineLost() | EngineRefused():
-                self._hear_engine(event)
+            case FeedChanged():
+                channel = self._channels[event.camera]
+                status = channel.camera.status
+                if not (status.paused and channel.feed.live):  # else its last words come late
+                    status.connect(event.state, event.reason, event.remedy)
+            case FeedEnded():
+                self._channels[event.camera].ended = event
+            case EngineReady():
+                self._ready = True
+                self._requests.bundles.ready(event.bundles)
+                self._monitor.ready(event)
+            case EngineLost():
+                for channel in self._channels.values():
+                    channel.camera.status.starve(f"inference worker lost: {event.reason}")
+                self._monitor.lost(event)
+            case EngineRefused():
+                raise event.error
+            case JournalChanged():
+                self._monitor.journal_changed(event)
             case Stop():
                 self._stopping = True
             case _:
-                self._oversight.handle(event)
-
-    def _hear_feed(self, event: FeedChanged | FeedEnded) -> None:
-        match event:
-            case FeedChanged():
-                camera = self._cameras[event.camera]
-                if not (camera.watched.paused and camera.feed.live):  # else its last words come late
-                    camera.watched.connect(event.state, event.reason, event.remedy)
-            case FeedEnded():
-                self._cameras[event.camera].ended = event
-
-    def _hear_engine(self, event: EngineReady | EngineLost | EngineRefused) -> None:
-        match event:
-            case EngineReady():
-                self._ready = True
-                for name, bundle in event.bundles.items():
-                    self._cameras[name].watched.serve(bundle)
-                self._oversight.ready(event)
-            case EngineLost():
-                for camera in self._cameras.values():
-                    camera.watched.starve(f"inference worker lost: {event.reason}")
-                self._oversight.lost(event)
-            case EngineRefused():
-                raise event.error
-
-    def _submit(self) -> None:
-        """Give the worker frames for as long as it takes any, the one that is due first at first."""
-        while self._engine.room and (camera := self._most_urgent()) is not None:
-            frame = camera.feed.take()
-            camera.waits_since_ns = None
-            if frame is None:  # replaced by a newer one this very moment: there will be an event
-                return
-            self._oversight.taken(camera.watched.name, frame)
-            if frame.hw is None:
-                self._finish(camera, Scored(camera.watched.name, frame, None, "cannot be decoded"))
-            elif camera.feed.live and self._oversight.is_older(camera.watched.name, frame, camera.max_age_ns):
-                camera.feed.give_back(frame)
-            else:
-                camera.in_worker += 1
-                self._engine.submit(camera.watched.name, frame, camera.watched.wanted())
-
-    def _most_urgent(self) -> Camera | None:
-        """Return the camera that has the earliest deadline.
-
-        It is that of the frame that was there first since one was taken: a newer one in its place must not put it off,
-        or a camera that is always a little later than another would never have its turn.
-        """
-        due = []
-        for camera in self._cameras.values():
-            if camera.watched.paused or (frame := camera.feed.peek()) is None:
-                continue
-            if camera.waits_since_ns is None:
-                camera.waits_since_ns = frame.t_mono_ns
-            # One that cannot be decoded waits for those before it: messages come in the order of the frames.
-            if frame.hw is not None or not camera.in_worker:
-                due.append((camera.waits_since_ns + camera.max_age_ns, camera))
-        return min(due, key=lambda one: one[0])[1] if due else None
-
-    def _publish(self, scored: Scored) -> None:
-        camera = self._cameras[scored.camera]
-        camera.in_worker -= 1
-        self._finish(camera, scored)
-
-    def _finish(self, camera: Camera, scored: Scored) -> None:
-        camera.feed.give_back(scored.frame)
-        if camera.watched.paused:  # since it was taken
-            self._oversight.unwanted(camera.watched)
-            return
-        camera.not_scored = scored.reason if scored.result is None else scored.result.scene_reason or camera.not_scored
-        decision = camera.watched.publish(scored.frame, scored.result, scored.attached)
-        self._oversight.published(camera.watched, scored, decision)
-
-    def _end_recordings(self) -> None:
-        for camera in self._cameras.values():
-            over = camera.ended is not None and not camera.in_worker and camera.feed.peek() is None
-            if over and camera.ended is not None and camera.watched.state != "disconnected":
-                camera.watched.end(camera.ended.reason, failed=camera.ended.failed)
+                self._requests.handle(event)
 
     def _is_over(self) -> bool:
-        """Return whether there is nothing to wait for.
-
-        Raises:
-            SourceUnavailable: there never was.
-            NothingScored: of a recording no frame was scored.
-            SettingsError: as its regions hold no patch.
-        """
-        if self._stopping:
-            return True
-        if not self._ready:  # a bundle that must not be served is said before a source that is not there
-            return False
-        for camera in self._cameras.values():
-            if camera.ended is None or camera.in_worker or camera.feed.peek() is not None:
-                return False
-        failed = [camera.ended.reason for camera in self._cameras.values() if camera.ended and camera.ended.failed]
-        if failed:
-            raise SourceUnavailable(failed[0])
-        for name, camera in self._cameras.items():
-            if not camera.watched.frames and not camera.watched.paused:
-                raise _nothing_scored(name, camera)
-        return True
-
-
-def _nothing_scored(name: str, camera: Camera) -> PatchedgeError:
-    why = camera.not_scored or "it gave no frame"
-    said = f"none of the {camera.watched.undecodable} frames was scored: {why}"
-    if why.startswith(NO_PATCH):
-        return SettingsError(said, where=f"cameras.{name}", remedy="correct its `regions` and `ignore`")
-    return NothingScored(said, where=f"cameras.{name}")
+        """Return whether there is nothing to wait for."""
+        # A bundle that must not be served is an error before a source that is not there.
+        return self._stopping or (self._ready and all_over(self._channels.values()))

@@ -6,12 +6,11 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from edge_config.wire.replies import PictureTaken
 from edge_config.wire.requests import Picture
-from runtime.alerts.camera_state import Watched
-from runtime.events import Asked, Shown
+from runtime.app.channel import Channel
+from runtime.events import Asked, PictureReady
 from runtime.messaging.control_socket import Control
 from runtime.messaging.rate_limit import Bucket, Rate
 
@@ -22,38 +21,29 @@ OF_CAMERA = Rate(2, 4)
 """Pictures a second of each camera, and at once after a while without: each costs its capture process some time."""
 
 
-class Source(Protocol):
-    """Where pictures come from."""
-
-    def show(self, number: int, width: int, quality: int) -> bool:
-        """Have a JPEG made of the next frame, which is told by this number; False where nothing is open."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _PictureRequest:
     asked: Asked
     camera: str
     until_s: float
 
 
-class Pictures:
+class PictureRequests:
     """Answers requests for pictures. Use it from one thread."""
 
-    def __init__(self, watched: Mapping[str, Watched], sources: Mapping[str, Source], control: Control) -> None:
-        """Take the cameras, where their pictures come from, and who is told."""
-        self._watched = watched
-        self._sources = sources
+    def __init__(self, channels: Mapping[str, Channel], control: Control) -> None:
+        """Take the cameras, and the socket that the answers go to."""
+        self._channels = channels
         self._control = control
         now_s = time.monotonic()
-        self._rates = {name: Bucket(OF_CAMERA, now_s) for name in watched}
+        self._rates = {name: Bucket(OF_CAMERA, now_s) for name in channels}
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, _PictureRequest] = {}
 
     def ask(self, asked: Asked, request: Picture) -> None:
         """Have a picture taken, or refuse it."""
         name, now_s = request.camera, time.monotonic()
-        if self._watched[name].paused:
+        if self._channels[name].camera.status.paused:
             self._control.refuse(asked, f"camera `{name}` is paused; resume it first")
             return
         if wait_s := self._rates[name].wait_s(now_s):
@@ -61,12 +51,12 @@ class Pictures:
             return
         self._rates[name].take()
         number = next(self._numbers)
-        if self._sources[name].show(number, request.width, request.quality):
-            self._waiting[number] = _Waiting(asked, name, now_s + WAIT_S)
+        if self._channels[name].feed.show(number, request.width, request.quality):
+            self._waiting[number] = _PictureRequest(asked, name, now_s + WAIT_S)
         else:
             self._control.refuse(asked, f"no picture: {self._how(name)}")
 
-    def shown(self, event: Shown) -> None:
+    def ready(self, event: PictureReady) -> None:
         """Answer with a picture, or with why it could not be made."""
         if (waiting := self._waiting.pop(event.number, None)) is None:
             return
@@ -90,5 +80,5 @@ class Pictures:
             self._control.refuse(waiting.asked, f"no picture within {WAIT_S:g} s: {self._how(waiting.camera)}")
 
     def _how(self, name: str) -> str:
-        watched = self._watched[name]
-        return f"camera `{name}` is {watched.state} ({watched.reason})"
+        status = self._channels[name].camera.status
+        return f"camera `{name}` is {status.state} ({status.reason})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,17 +16,19 @@ from edge_config.bundle import files, manifest
 from edge_config.errors import BundleError
 from edge_config.settings import sections
 from edge_config.settings.device import Settings
-from runtime.alerts.camera_state import Watched
-from runtime.alerts.log import Chronicle
-from runtime.app.settings_reload import Rereading
+from runtime.alerts.camera_log import CameraLog
+from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.app.channel import Channel
+from runtime.app.settings_reload import SettingsReload
 from runtime.camera.address import redact
 from runtime.camera.feed import Feed
 from runtime.clips.plan import ClipPlan
-from runtime.events import Renew, Stop
+from runtime.events import ReloadBundles, Stop
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import View
 from runtime.messaging.wire import Wire, bind, open_wire
 from runtime.monitoring.health import Health
+from runtime.monitoring.systemd import Notifier
 from runtime.process.child import module
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
@@ -60,65 +63,61 @@ def serve(
     stop = threading.Event()
     with ExitStack() as stack:
         stack.callback(termination.done)
-        clips = settings.clips
-        depths = {name: _depth(path) for name, path in _bundles(settings).items()}
+        bundles = {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
         engine = Engine(
-            _bundles(settings),
+            bundles,
             tell=inbox.put,
             threads=settings.threads,
             search=settings.search,
             trust=settings.trust,
-            views=_views(settings),
+            views={name: View.of(camera) for name, camera in settings.cameras.items()},
             providers=settings.providers,
             affinity=settings.affinity,
         )
         feeds = {
-            name: Feed(name, one, inbox.put, engine, grab, clips=clips, depth=depths[name])
-            for name, one in settings.cameras.items()
+            name: Feed(name, camera, inbox.put, engine, grab, clips=settings.clips, depth=_depth(bundles[name]))
+            for name, camera in settings.cameras.items()
         }
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
         wire = open_wire(settings, inbox.put, stack)
-        watched = {
-            name: Watched(
-                name,
-                wire.outbox,
-                camera.alerts,
-                ClipPlan(name, clips, feeds[name]) if clips.folder else None,
-                Chronicle(name),
-            )
-            for name, camera in settings.cameras.items()
-        }
-        stack.callback(_log_end, watched, feeds)
-        stack.callback(_end, watched, stop)
+        channels = {name: _channel(name, settings, feed, wire) for name, feed in feeds.items()}
+        stack.callback(_log_end, channels)
+        stack.callback(_end, channels, stop)
         stack.callback(_close_feeds, feeds)
-        run = _assemble(settings, stack, engine, feeds, watched, inbox, wire)
+        run = _assemble(settings, stack, engine, channels, inbox, wire)
         termination.call(lambda: _stop(stop, inbox))
-        rereading = None if read_again is None else Rereading(settings, read_again, inbox.put)
-        termination.call_on_hup(lambda: _renew(inbox, rereading))
+        reload = None if read_again is None else SettingsReload(settings, read_again, inbox.put)
+        termination.call_on_hup(lambda: _reload(inbox, reload))
         run()
     return 0
+
+
+def _channel(name: str, settings: Settings, feed: Feed, wire: Wire) -> Channel:
+    camera = settings.cameras[name]
+    films = ClipPlan(name, settings.clips, feed) if settings.clips.folder else None
+    monitored = MonitoredCamera(name, wire.outbox, camera.alerts, films, CameraLog(name))
+    return Channel(feed, monitored, max_age_ns=camera.max_age_ms * 1_000_000, stall_s=camera.stall_ms / 1000)
 
 
 def _assemble(
     settings: Settings,
     stack: ExitStack,
     engine: Engine,
-    feeds: Mapping[str, Feed],
-    watched: Mapping[str, Watched],
+    channels: Mapping[str, Channel],
     inbox: SimpleQueue[Any],
     wire: Wire,
 ) -> Callable[[], None]:
-    """Put the main loop and what stands beside it together; what needs closing goes on the stack."""
-    from runtime.app.main_loop import Camera, Pipeline
-    from runtime.app.oversight import Oversight
+    """Return the main loop with all its parts; what needs closing goes on the stack."""
+    # While the worker loads: prometheus-client takes its time.
+    from runtime.app.bundle_reloads import BundleReloads
+    from runtime.app.main_loop import MainLoop
+    from runtime.app.monitor import Monitor
+    from runtime.app.requests import Requests
     from runtime.monitoring.http_server import HttpServer, Page
-    from runtime.monitoring.metrics import (  # while the worker loads: prometheus-client takes its time
-        CONTENT_TYPE,
-        Metrics,
-    )
+    from runtime.monitoring.metrics import CONTENT_TYPE, Metrics
 
-    metrics, health = Metrics(settings.cameras), Health()
+    metrics, health, notifier = Metrics(settings.cameras), Health(), Notifier()
     at = {"device": settings.device}
     if settings.metrics.enabled:
         pages = {
@@ -129,31 +128,17 @@ def _assemble(
         web = bind(settings.metrics, sections.Metrics(), "127.0.0.1:0", lambda at: HttpServer(at, pages))
         stack.callback(web.close)
         at["metrics"] = web.address
-    stall_s = {name: camera.stall_ms / 1000 for name, camera in settings.cameras.items()}
     sources = {name: redact(str(camera.source)) for name, camera in settings.cameras.items()}
     running = {"events": wire.publisher.endpoint, "control": wire.control.endpoint, **at, "cameras": sources}
-    oversight = Oversight(
-        watched,
-        feeds,
-        stall_s,
-        engine,
-        wire,
-        settings.degrade,
-        metrics=metrics,
-        health=health,
-        running=running,
+    monitor = Monitor(
+        channels, wire, settings.degrade, metrics=metrics, health=health, notifier=notifier, running=running
     )
-    stack.callback(oversight.close)
-    cameras = {
-        name: Camera(feeds[name], watched[name], camera.max_age_ms * 1_000_000)
-        for name, camera in settings.cameras.items()
-    }
+    stack.callback(monitor.close)
+    bundles = BundleReloads(channels, engine, wire.control, metrics, notifier)
+    requests = Requests(channels, wire, metrics, bundles, monitor.status)
     wanted = settings.events.wait_subscribers
-    return Pipeline(cameras, engine, inbox, oversight, lambda: wire.publisher.has_subscribers(wanted)).run
-
-
-def _bundles(settings: Settings) -> dict[str, str]:
-    return {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
+    may_start = partial(wire.publisher.has_subscribers, wanted)
+    return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run
 
 
 def _depth(path: str) -> int:
@@ -166,14 +151,10 @@ def _depth(path: str) -> int:
     return manifest.FULL_DEPTH
 
 
-def _views(settings: Settings) -> dict[str, View]:
-    return {name: View.of(camera) for name, camera in settings.cameras.items()}
-
-
-def _renew(inbox: SimpleQueue[Any], rereading: Rereading | None) -> None:
-    inbox.put(Renew("SIGHUP"))
-    if rereading is not None:
-        rereading.begin()
+def _reload(inbox: SimpleQueue[Any], settings: SettingsReload | None) -> None:
+    inbox.put(ReloadBundles("SIGHUP"))
+    if settings is not None:
+        settings.begin()
 
 
 def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:
@@ -189,22 +170,23 @@ def _close_feeds(feeds: Mapping[str, Feed]) -> None:
         feed.close()
 
 
-def _end(watched: Mapping[str, Watched], stop: threading.Event) -> None:
+def _end(channels: Mapping[str, Channel], stop: threading.Event) -> None:
     """Tell subscribers that nothing more comes."""
-    for camera in watched.values():
-        if camera.state != "starting":
-            camera.end("stopped" if stop.is_set() else "internal error", failed=not stop.is_set())
+    for channel in channels.values():
+        if channel.camera.status.state != "starting":
+            channel.camera.end("stopped" if stop.is_set() else "internal error", failed=not stop.is_set())
 
 
-def _log_end(watched: Mapping[str, Watched], feeds: Mapping[str, Feed]) -> None:
-    for name, camera in watched.items():
-        if camera.state == "starting":
+def _log_end(channels: Mapping[str, Channel]) -> None:
+    for name, channel in channels.items():
+        camera = channel.camera
+        if camera.status.state == "starting":
             continue  # nothing was ever said of it
         structlog.get_logger().info(
             "ended",
             camera=name,
             frames=camera.frames,
             not_scored=camera.undecodable,
-            dropped=sum(feeds[name].dropped.values()),
+            dropped=sum(channel.feed.dropped.values()),
             alerts=camera.alerts,
         )

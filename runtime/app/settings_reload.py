@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+import structlog
 
 from edge_config.errors import PatchedgeError
 from edge_config.settings.device import Settings
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.events import SettingsRead
 
+_log = structlog.get_logger()
 
-class Rereading:
-    """Reads the settings in threads of its own, one after the other: the disk may hang. Any thread may ask for it."""
+
+class SettingsReload:
+    """Reads the settings file in threads of its own, one after the other: the disk may hang. Any thread may call."""
 
     def __init__(
         self, settings: Settings, read: Callable[[], Settings], tell: Callable[[SettingsRead], object]
     ) -> None:
-        """Take what the runtime was started with, what reads it again, and who is told."""
+        """Take the settings that the runtime was started with, what reads them again, and what takes the event."""
         self._settings = settings
         self._read = read
         self._tell = tell
-        self._lock = threading.Lock()  # who reads last has read the newest
+        self._lock = threading.Lock()  # what is read last is the newest
 
     def begin(self) -> None:
-        """Read the settings, and tell what is in them, or what is wrong; returns at once."""
+        """Begin to read; `SettingsRead` comes of it."""
         threading.Thread(target=self._run, name="settings", daemon=True).start()
 
     def _run(self) -> None:
@@ -42,6 +46,19 @@ class Rereading:
             return SettingsRead({}, (), f"{type(error).__name__}: {error}")
         alerts = {name: camera.alerts for name, camera in found.cameras.items() if name in self._settings.cameras}
         return SettingsRead(alerts, tuple(needing_restart(self._settings, found)))
+
+
+def apply(event: SettingsRead, cameras: Mapping[str, MonitoredCamera]) -> None:
+    """Go on with the alert settings of the file, also where a request had changed them."""
+    if event.problem:
+        _log.error("reloading the settings failed; the old ones remain", problem=event.problem)
+        return
+    changed = [name for name, alerts in event.alerts.items() if alerts != cameras[name].settings]
+    for name in changed:
+        cameras[name].configure(event.alerts[name])
+    _log.info("settings reloaded", alerts_of=changed)
+    if event.restart:
+        _log.warning("changed settings that need a restart", keys=list(event.restart))
 
 
 def needing_restart(old: Settings, new: Settings) -> list[str]:

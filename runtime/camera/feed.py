@@ -39,7 +39,7 @@ from runtime.camera.protocol import (
     Word,
 )
 from runtime.camera.slots import NO_MEMORY, Shelf
-from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, Shown
+from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, PictureReady
 from runtime.frame import SharedFrame
 from runtime.process.backoff import Backoff
 from runtime.process.child import Link, LinkClosed, module, spawn
@@ -266,7 +266,7 @@ class Feed:
         self._going.set()
 
     def show(self, number: int, width: int, quality: int) -> bool:
-        """Have a JPEG made of the next frame: `Shown` is told with this number, unless the connection ends before it.
+        """Have a JPEG made of the next frame; `PictureReady` with this number comes of it, unless the connection ends.
 
         Args:
             number: of the order.
@@ -449,7 +449,7 @@ class Feed:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-        self._tell(Shown(self._name, shot.number, shot.hw, shot.frame_id, shot.t_capture_ns, jpeg, problem))
+        self._tell(PictureReady(self._name, shot.number, shot.hw, shot.frame_id, shot.t_capture_ns, jpeg, problem))
 
     def _note(self, over: ClipOver) -> None:
         """Log why there is no clip, if that is new since the last one that there is."""

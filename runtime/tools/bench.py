@@ -17,7 +17,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleGraphInvalid, SourceUnavailable
 from edge_config.settings.sections import CPU, SearchKind
-from runtime.alerts.camera_state import Watched
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.camera import address
 from runtime.camera.sources.in_process import FrameSource, open_source
 from runtime.client.subscriber import Subscriber
@@ -100,14 +100,14 @@ def _try(source: str) -> None:
 
 
 @contextmanager
-def _watched(bundle: Bundle, camera: FrameSource) -> Iterator[Watched]:
+def _watched(bundle: Bundle, camera: FrameSource) -> Iterator[MonitoredCamera]:
     """Yield a camera whose messages somebody subscribes to."""
     with TemporaryDirectory() as folder:
         publisher = Publisher(f"ipc://{folder}/events", device="bench")
         try:
             with Subscriber(publisher.endpoint):
                 publisher.wait_subscribers(1, threading.Event())
-                watched = Watched("bench", publisher)
+                watched = MonitoredCamera("bench", publisher)
                 calibration = bundle.manifest.calibration
                 path = str(bundle.path)
                 watched.serve(BundleInfo(bundle.id, path, calibration.threshold, calibration.promised_alpha))
@@ -152,7 +152,7 @@ def _measure(
     inspect: Inspect,
     scorer: Scorer,
     network: Network | None,
-    watched: Watched,
+    watched: MonitoredCamera,
     room: NDArray[np.float32],
     clock: Clock,
 ) -> float:

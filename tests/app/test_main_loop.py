@@ -14,7 +14,7 @@ import pytest
 from edge_config.errors import BundleFileHash, SourceUnavailable
 from edge_config.wire.messages import Part
 from edge_config.wire.requests import Pause, Resume
-from runtime.app.main_loop import Camera, Pipeline
+from runtime.app.main_loop import MainLoop
 from runtime.events import (
     Asked,
     EngineLost,
@@ -26,9 +26,9 @@ from runtime.events import (
     Stop,
 )
 from runtime.frame import Result
-from tests.support.fakes.parts import OLD, STRANGE, THRESHOLD, Feed, Parts, frame
+from runtime.journal.recorder import JournalChanged, Written
+from tests.support.fakes.parts import HOUR_NS, OLD, STRANGE, THRESHOLD, Feed, Parts, frame
 
-HOUR_NS = 3600 * 1_000_000_000
 END = "end of recording"
 
 
@@ -46,8 +46,10 @@ class Loop(Parts):
     ) -> None:
         self.inbox: SimpleQueue[Any] = SimpleQueue()
         super().__init__(folder, self.inbox.put, feeds, most)
-        self.cameras = {name: Camera(feed, self.watched[name], max_age_ns) for name, feed in feeds.items()}
-        self.pipeline = Pipeline(self.cameras, self.engine, self.inbox, self.oversight, may_start)
+        for channel in self.channels.values():
+            channel.max_age_ns = max_age_ns
+        outbox, monitor, requests = self.wire.outbox, self.monitor, self.requests
+        self.loop = MainLoop(self.channels, self.engine, self.inbox, outbox, monitor, requests, may_start)
         self.inbox.put(EngineReady(dict.fromkeys(feeds, OLD)))
         for name in feeds:
             self.inbox.put(FeedChanged(name, "live", "delivers pictures"))
@@ -56,7 +58,7 @@ class Loop(Parts):
         """Run, with these events in the inbox."""
         for event in events:
             self.inbox.put(event)
-        self.pipeline.run()
+        self.loop.run()
 
     def stop_after(self, count: int, each: Callable[[int], None]) -> None:
         """Call `each` after every frame that was submitted, with the number of those, and stop after `count`."""
@@ -79,7 +81,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
         def one(feeds: dict[str, Feed], **settings: Any) -> Loop:
             loop = Loop(tmp_path / "-".join(feeds), feeds, **settings)
-            stack.callback(loop.oversight.close)
+            stack.callback(loop.monitor.close)
             return loop
 
         yield one
@@ -94,7 +96,7 @@ def test_earliest_deadline_goes_first(make: Make) -> None:
         "hasty": Feed(frame(1, now + 10)),
     }
     loop = make(feeds)
-    loop.cameras["hasty"].max_age_ns -= 8
+    loop.channels["hasty"].max_age_ns -= 8
     loop.run(*(FeedEnded(name, END, failed=False) for name in feeds))
     assert loop.engine.submitted == [("b", 1), ("hasty", 1), ("a", 1), ("a", 2), ("b", 2)]
 
@@ -187,6 +189,26 @@ def test_worker_is_told_what_is_wanted_and_parts_reach_subscribers(make: Make) -
     assert loop.publisher.of("alert", "phase", "attached")[0] == ("start", (b"picture",))
 
 
+def test_what_is_in_the_journal_is_published(make: Make) -> None:
+    """The main loop publishes the alerts and states that the journal has written."""
+    loop = make({"top": Feed(live=True)})
+    loop.run(Written(("entry",)), Stop())
+    assert loop.wire.outbox.entries == ["entry"]
+
+
+def test_change_of_the_journal_is_said_at_once(make: Make) -> None:
+    """When the disk fails, subscribers of every camera hear it at once, and the metrics show it; so when it is back."""
+    loop = make({"top": Feed(live=True), "side": Feed(live=True)})
+    loop.run(Stop())
+    before = len(loop.publisher.of("health", "camera"))
+    loop.monitor.journal_changed(JournalChanged("memory", "disk is full"))
+    assert loop.publisher.of("health", "camera")[before:] == ["top", "side"]
+    assert loop.figure("journal_writable 0.0")
+    loop.monitor.journal_changed(JournalChanged("on", "", ("an open alert",)))
+    assert loop.figure("journal_writable 1.0")
+    assert [entry for entry, _ in loop.wire.outbox.finished] == ["an open alert"]
+
+
 def test_end_of_a_recording_is_said_after_its_last_frame(make: Make) -> None:
     """`disconnected` comes after the last score, although the recording was over before that was there."""
     loop = make({"clip": Feed(frame(1), frame(2), frame(3))})
@@ -222,8 +244,8 @@ def test_live_camera_keeps_it_running(make: Make) -> None:
     loop = make({"clip": Feed(), "top": Feed(live=True)})
     loop.run(FeedEnded("clip", END, failed=False), FrameArrived("top"), FrameArrived("top"), Stop())
     assert loop.inbox.empty()  # all was heard, the last of it too
-    assert loop.watched["clip"].state == "disconnected"
-    assert loop.watched["top"].state == "live"
+    assert loop.cameras["clip"].status.state == "disconnected"
+    assert loop.cameras["top"].status.state == "live"
 
 
 def test_recording_that_failed_is_an_error_when_all_are_over(make: Make) -> None:
@@ -255,7 +277,7 @@ def test_lost_worker_stalls_every_camera_until_a_frame_is_scored(make: Make) -> 
     feeds = {"a": Feed(live=True), "b": Feed(live=True)}
     loop = make(feeds)
     loop.run(EngineLost("crashed", "ended by SIGKILL"), Stop())
-    assert [watched.state for watched in loop.watched.values()] == ["stalled", "stalled"]
+    assert [camera.status.state for camera in loop.cameras.values()] == ["stalled", "stalled"]
     again = make({"clip": Feed(frame(1), frame(2))})
     judge = again.engine.judge
 
@@ -286,9 +308,9 @@ def test_paused_camera_is_not_looked_at_and_a_recording_goes_on_where_it_was(mak
 
     def pause_and_resume() -> None:
         if loop.engine.submitted[-1] == ("a", 1):
-            loop.watched["a"].pause()
+            loop.cameras["a"].pause()
         if loop.engine.submitted[-1] == ("b", 3):
-            loop.watched["a"].resume(reopens=False)
+            loop.cameras["a"].status.resume(reopens=False)
 
     loop.engine.after_submit = pause_and_resume
     loop.run(*(FeedEnded(name, END, failed=False) for name in feeds))

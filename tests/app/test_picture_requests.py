@@ -13,10 +13,10 @@ import pytest
 
 from edge_config.wire.replies import PictureTaken
 from edge_config.wire.requests import Picture
-from runtime.app import picture_requests
+from runtime.app import picture_requests, requests
 from runtime.app.picture_requests import OF_CAMERA, WAIT_S
 from runtime.camera.snapshot import MAX_BYTES, snapshot
-from runtime.events import Asked, Shown
+from runtime.events import Asked, PictureReady
 from tests.support.fakes.parts import OLD, Clock, Feed, Parts
 
 
@@ -24,24 +24,25 @@ from tests.support.fakes.parts import OLD, Clock, Feed, Parts
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the time that requests for pictures see."""
     clock = Clock()
-    monkeypatch.setattr(picture_requests, "time", clock)
+    for module in (picture_requests, requests):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
 @pytest.fixture
 def parts(tmp_path: Path, clock: Clock) -> Iterator[Parts]:
-    """Return the oversight over two live cameras."""
+    """Yield two live cameras."""
     parts = Parts(tmp_path, SimpleQueue().put, {"top": Feed(live=True), "side": Feed(live=True)})
-    for watched in parts.watched.values():
-        watched.serve(OLD)
-        watched.connect("live", "delivers pictures")
+    for camera in parts.cameras.values():
+        camera.serve(OLD)
+        camera.status.connect("live", "delivers pictures")
     clock.now_s += 100  # whoever asked before has been forgotten
     yield parts
-    parts.oversight.close()
+    parts.monitor.close()
 
 
 def ask(parts: Parts, number: int = 1, **fields: Any) -> None:
-    parts.oversight.handle(Asked(number, Picture(camera="top", **fields)))
+    parts.requests.handle(Asked(number, Picture(camera="top", **fields)))
 
 
 def test_picture_is_answered_with_the_next_frame(parts: Parts) -> None:
@@ -51,7 +52,7 @@ def test_picture_is_answered_with_the_next_frame(parts: Parts) -> None:
     ((number, *order),) = parts.feeds["top"].shows
     assert order == [320, 50]
     for _ in range(2):
-        parts.oversight.handle(Shown("top", number, (240, 320), 9, 77, b"a jpeg", ""))
+        parts.requests.handle(PictureReady("top", number, (240, 320), 9, 77, b"a jpeg", ""))
     told = PictureTaken(camera="top", frame_id=9, t_capture_ns=77, width=320, height=240)
     assert parts.control.answers == [(1, True, told)]
     assert parts.control.parts == [b"a jpeg"]
@@ -62,28 +63,28 @@ def test_each_gets_its_own_picture(parts: Parts) -> None:
     ask(parts, 1, width=100)
     ask(parts, 2, width=200)
     for number, width, _ in reversed(parts.feeds["top"].shows):
-        parts.oversight.handle(Shown("top", number, (1, width), 9, 77, b"a jpeg", ""))
+        parts.requests.handle(PictureReady("top", number, (1, width), 9, 77, b"a jpeg", ""))
     assert [(number, said.width) for number, _, said in parts.control.answers] == [(2, 200), (1, 100)]
 
 
 def test_no_picture_in_time_is_refused_with_the_state(parts: Parts, clock: Clock) -> None:
     """A camera that gives no frame in time is a refusal that says how the camera is; what comes later is dropped."""
     ask(parts)
-    parts.watched["top"].connect("stalled", "no frame for 5 s")
+    parts.cameras["top"].status.connect("stalled", "no frame for 5 s")
     clock.now_s += WAIT_S
-    parts.oversight._answer.pictures.turn(clock.now_s)
+    parts.requests.turn()
     ((_, done, said),) = parts.control.answers
     assert (done, said) == (False, "no picture within 5 s: camera `top` is stalled (no frame for 5 s)")
-    parts.oversight.handle(Shown("top", parts.feeds["top"].shows[0][0], (1, 1), 9, 77, b"late", ""))
+    parts.requests.handle(PictureReady("top", parts.feeds["top"].shows[0][0], (1, 1), 9, 77, b"late", ""))
     assert len(parts.control.answers) == 1
 
 
 def test_camera_that_is_not_open_is_refused_at_once(parts: Parts) -> None:
     """Where nothing is open, or the camera is paused, nobody waits for a picture."""
     parts.feeds["top"].open = False
-    parts.watched["top"].connect("disconnected", "no such device")
+    parts.cameras["top"].status.connect("disconnected", "no such device")
     ask(parts)
-    parts.watched["top"].pause()
+    parts.cameras["top"].pause()
     ask(parts)
     assert [said for _, _, said in parts.control.answers] == [
         "no picture: camera `top` is disconnected (no such device)",
@@ -94,7 +95,7 @@ def test_camera_that_is_not_open_is_refused_at_once(parts: Parts) -> None:
 def test_picture_that_cannot_be_made_is_refused(parts: Parts) -> None:
     """What OpenCV makes no JPEG of is said."""
     ask(parts)
-    parts.oversight.handle(Shown("top", parts.feeds["top"].shows[0][0], (0, 0), 9, 77, b"", "cannot be made (x)"))
+    parts.requests.handle(PictureReady("top", parts.feeds["top"].shows[0][0], (0, 0), 9, 77, b"", "cannot be made (x)"))
     assert parts.control.answers == [(1, False, "no picture of camera `top`: cannot be made (x)")]
 
 
@@ -104,7 +105,7 @@ def test_pictures_are_bounded_in_rate(parts: Parts, clock: Clock) -> None:
         ask(parts, number)
     assert len(parts.feeds["top"].shows) == OF_CAMERA.burst
     assert "too many requests for pictures, retry in" in parts.control.answers[-1][2]
-    parts.oversight.handle(Asked(99, Picture(camera="side")))
+    parts.requests.handle(Asked(99, Picture(camera="side")))
     assert len(parts.feeds["side"].shows) == 1
     clock.now_s += 10
     for number in range(20):

@@ -14,7 +14,7 @@ from edge_config.settings.device import Settings
 from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Alerts
-from runtime.app.settings_reload import Rereading, needing_restart
+from runtime.app.settings_reload import SettingsReload, needing_restart
 from runtime.events import SettingsRead
 from tests.support.fakes.parts import OLD, Feed, Parts
 
@@ -49,7 +49,7 @@ def test_what_needs_a_restart_is_named_without_its_value(changes: dict[str, Any]
 
 def read(path: Path) -> SettingsRead:
     told: SimpleQueue[SettingsRead] = SimpleQueue()
-    Rereading(parsed(), lambda: parse(read_file(str(path)), str(path)), told.put).begin()
+    SettingsReload(parsed(), lambda: parse(read_file(str(path)), str(path)), told.put).begin()
     return told.get(timeout=ENOUGH_S)
 
 
@@ -75,17 +75,17 @@ def test_cameras_that_are_new_have_no_alerts_to_change(tmp_path: Path) -> None:
 def test_alerts_of_the_file_count_at_once(tmp_path: Path) -> None:
     """The main loop goes on with the file's alerts, says of which cameras they are new, and what needs a restart."""
     parts = Parts(tmp_path, SimpleQueue().put, {"top": Feed(live=True), "side": Feed(live=True)})
-    parts.watched["top"].serve(OLD)
-    parts.watched["top"].configure(Alerts(threshold=99))  # by a request
-    news = {"top": Alerts(threshold=3), "side": parts.watched["side"].settings}
+    parts.cameras["top"].serve(OLD)
+    parts.cameras["top"].configure(Alerts(threshold=99))  # by a request
+    news = {"top": Alerts(threshold=3), "side": parts.cameras["side"].settings}
     with capture_logs() as told:
-        parts.oversight.handle(SettingsRead(news, ("events.bind",)))
-        parts.oversight.handle(SettingsRead({}, (), "device.yaml: cannot be parsed"))
-    assert (parts.watched["top"].threshold, parts.watched["top"].settings) == (3, Alerts(threshold=3))
+        parts.requests.handle(SettingsRead(news, ("events.bind",)))
+        parts.requests.handle(SettingsRead({}, (), "device.yaml: cannot be parsed"))
+    assert (parts.cameras["top"].threshold, parts.cameras["top"].settings) == (3, Alerts(threshold=3))
     assert [line["event"] for line in told] == [
         "settings reloaded",
         "changed settings that need a restart",
         "reloading the settings failed; the old ones remain",
     ]
     assert (told[0]["alerts_of"], told[1]["keys"]) == (["top"], ["events.bind"])
-    parts.oversight.close()
+    parts.monitor.close()

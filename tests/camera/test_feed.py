@@ -23,7 +23,7 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
 from runtime.camera.feed import UNDEAD, Feed
-from runtime.events import FeedChanged, FeedEnded, FrameArrived, Shown
+from runtime.events import FeedChanged, FeedEnded, FrameArrived, PictureReady
 from runtime.process.shared_memory import SLOTS
 from tests.support.fakes.camera import (
     AGAIN,
@@ -634,13 +634,13 @@ def test_end_of_a_paused_camera_is_quick(remote: Remote) -> None:
         wait_until(lambda: not children())
 
 
-def shown(reader: Reader, remote: Remote, number: int, width: int = 4096, quality: int = 95) -> Shown:
+def shown(reader: Reader, remote: Remote, number: int, width: int = 4096, quality: int = 95) -> PictureReady:
     """Ask for a picture, and have the camera take some until one of them is shown."""
     assert reader.feed.show(number, width, quality)
     while True:
         go_on(reader, remote)
         for event in reader.past:
-            if isinstance(event, Shown) and event.number == number:
+            if isinstance(event, PictureReady) and event.number == number:
                 return event
 
 

@@ -22,7 +22,7 @@ import zmq
 
 from edge_config.settings.parse import parse
 from edge_config.settings.sections import Alerts
-from runtime.alerts.camera_state import Watched
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import BundleInfo, Frame, Result
 from runtime.journal.recorder import Written
 from runtime.messaging import listener
@@ -149,9 +149,9 @@ class Device:
         }
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self.wire = open_wire(parse(tree), self._inbox.put, stack)
-        self._camera = Watched("cam1", self.wire.outbox, Alerts(min_frames=1, min_ms=0, merge_ms=0))
+        self._camera = MonitoredCamera("cam1", self.wire.outbox, Alerts(min_frames=1, min_ms=0, merge_ms=0))
         self._camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
-        self._camera.connect("live", "delivers pictures")
+        self._camera.status.connect("live", "delivers pictures")
         self._numbers = itertools.count(1)
 
     def alert(self) -> None:

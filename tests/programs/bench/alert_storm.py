@@ -20,7 +20,7 @@ from edge_config.settings.sections import Alerts
 from edge_config.settings.sections import Journal as JournalSettings
 from edge_config.wire import messages
 from edge_config.wire.messages import AlertMessage, Part
-from runtime.alerts.camera_state import Watched
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import BundleInfo, Result, SharedFrame
 from runtime.journal.journal import Journal
 from runtime.journal.read import Entry
@@ -89,9 +89,9 @@ def storm(scores: NDArray[np.float64], alerts: Alerts, parts: dict[str, tuple[Pa
     """Have a camera see these scores, and say what the journal holds then."""
     path = folder / f"{uuid.uuid4()}.sqlite"
     kept = Kept(path)
-    camera = Watched("cam1", kept, alerts)
+    camera = MonitoredCamera("cam1", kept, alerts)
     camera.serve(BundleInfo("0" * 64, "none", 1.0, 0.01))
-    camera.connect("live", "delivers pictures")
+    camera.status.connect("live", "delivers pictures")
     what, along = tuple(part for part, _ in parts.values()), tuple(data for _, data in parts.values())
     boxes = tuple((120 + number, 80, 40, 56) for number in range(4))
     for number, score in enumerate(scores, start=1):

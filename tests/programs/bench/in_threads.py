@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.alerts.camera_state import Watched
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.camera.sources.in_process import open_source
 from runtime.camera.sources.prefetch import Prefetch
 from runtime.frame import BundleInfo, Frame, Result
@@ -38,7 +38,7 @@ def main() -> None:
     bundle, scorer = load(args.bundle, threads)
     inspect = Inspect(bundle.manifest.scene, scene_reference(bundle))
     publisher = Publisher(args.bind, device="bench")
-    watched = Watched("bench", publisher)
+    watched = MonitoredCamera("bench", publisher)
     calibration = bundle.manifest.calibration
     watched.serve(BundleInfo(bundle.id, args.bundle, calibration.threshold, calibration.promised_alpha))
     publisher.wait_subscribers(args.wait_subscribers, threading.Event())

@@ -14,10 +14,13 @@ import time
 from contextlib import ExitStack
 from queue import Empty, SimpleQueue
 from typing import Any
+from unittest.mock import Mock
 
 from edge_config.settings.parse import parse
-from runtime.alerts.camera_state import Watched
-from runtime.app.answers import Answers
+from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.app.bundle_reloads import BundleReloads
+from runtime.app.channel import Channel
+from runtime.app.requests import Requests
 from runtime.events import Asked
 from runtime.frame import BundleInfo, Frame, Result
 from runtime.journal.recorder import Written
@@ -47,10 +50,12 @@ def main(folder: str) -> None:
     }
     with ExitStack() as stack:
         wire = open_wire(parse(tree), inbox.put, stack)
-        camera = Watched("cam1", wire.outbox, EVERY_RUN)
+        camera = MonitoredCamera("cam1", wire.outbox, EVERY_RUN)
         camera.serve(BundleInfo("0" * 64, "none", 5.0, 0.01))
-        camera.connect("live", "delivers pictures")
-        answer = Answers({"cam1": camera}, {}, wire.control, wire.outbox, Metrics(), _no_reload, dict)
+        camera.status.connect("live", "delivers pictures")
+        channels, metrics = {"cam1": Channel(Mock(live=True), camera, 0, 0.0)}, Metrics()
+        bundles = BundleReloads(channels, Mock(), wire.control, metrics, Mock())
+        requests = Requests(channels, wire, metrics, bundles, dict)
         began_s, number, beat_s = time.monotonic(), 0, 0.0
         while True:
             number += 1
@@ -60,8 +65,8 @@ def main(folder: str) -> None:
             camera.publish(frame, Result(value=9.0 if strange else 1.0, peak_xy=(1, 2)))
             if now_s > beat_s:
                 beat_s = now_s + wire.outbox.heartbeat_s
-                camera.beat()
-            _serve(inbox, began_s + number / RATE, wire.outbox.written, answer)
+                camera.messages.send("health")
+            _serve(inbox, began_s + number / RATE, wire.outbox.written, requests.handle)
             wire.outbox.turn()
 
 
@@ -76,10 +81,6 @@ def _serve(inbox: SimpleQueue[Any], until_s: float, written: Any, answer: Any) -
             written(event.entries)
         elif isinstance(event, Asked):
             answer(event)
-
-
-def _no_reload(*_: object) -> None:
-    """There is nothing to load."""
 
 
 if __name__ == "__main__":

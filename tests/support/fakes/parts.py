@@ -10,14 +10,19 @@ from types import SimpleNamespace
 from typing import Any
 
 from edge_config.settings.sections import Alerts, Degrade
-from runtime.alerts.camera_state import Watched
-from runtime.app.oversight import Oversight
+from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.app.bundle_reloads import BundleReloads
+from runtime.app.channel import Channel
+from runtime.app.monitor import Monitor
+from runtime.app.requests import Requests
 from runtime.events import Asked, Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
 from runtime.monitoring.health import Health
 from runtime.monitoring.metrics import Metrics
+from runtime.monitoring.systemd import Notifier
 
 NORMAL, STRANGE, THRESHOLD = 1.0, 9.0, 5.0
+HOUR_NS = 3600 * 1_000_000_000
 OLD = BundleInfo(
     "a" * 64, "/bundles/old", THRESHOLD, 0.01, "CPUExecutionProvider", ("CUDAExecutionProvider: not here",)
 )
@@ -231,7 +236,7 @@ class Clock:
 
 
 class Parts:
-    """Cameras, and the real oversight over them, with fakes around."""
+    """Channels with fake feeds, and what the main loop really does with them, with fakes around."""
 
     def __init__(self, folder: Path, tell: Callable[[Any], None], feeds: Mapping[str, Feed], most: int = 1) -> None:
         self.feeds = feeds
@@ -242,20 +247,22 @@ class Parts:
         self.sent = self.publisher.sent
         self.metrics = Metrics()
         self.health = Health()
-        self.watched = {name: Watched(name, self.publisher, EVERY_RUN) for name in feeds}
+        self.cameras = {name: MonitoredCamera(name, self.publisher, EVERY_RUN) for name in feeds}
+        self.channels = {name: Channel(feed, self.cameras[name], HOUR_NS, 5.0) for name, feed in feeds.items()}
         self.thermal = folder / "thermal_zone0" / "temp"
         self.thermal.parent.mkdir(parents=True)
-        self.oversight = Oversight(
-            self.watched,
-            feeds,
-            dict.fromkeys(feeds, 5.0),
-            self.engine,
+        notifier = Notifier()
+        self.monitor = Monitor(
+            self.channels,
             self.wire,
             Degrade(thermal_root=str(folder), least_memory_mb=0),
             metrics=self.metrics,
             health=self.health,
+            notifier=notifier,
             running={"device": "edge"},
         )
+        self.bundles = BundleReloads(self.channels, self.engine, self.control, self.metrics, notifier)
+        self.requests = Requests(self.channels, self.wire, self.metrics, self.bundles, self.monitor.status)
 
     def figure(self, line: str) -> bool:
         """Return whether the metrics hold this line."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from edge_config.wire.messages import State
+from runtime.alerts.camera_state import StateChange
 from runtime.frame import Alert
 
 WINDOW_S = 60.0
@@ -22,7 +22,7 @@ _QUIET = frozenset({"live", "paused", "starting"})
 _log = structlog.get_logger()
 
 
-class Chronicle:
+class CameraLog:
     """Writes the log of one camera. Use it from one thread."""
 
     def __init__(self, camera: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,18 +33,12 @@ class Chronicle:
         self._lines = 0
         self._left_out: Counter[str] = Counter()
 
-    def state(self, state: State, reason: str, remedy: str = "", *, wanted: bool = False) -> None:
-        """Say that the camera is in another state, or in the same for another reason.
-
-        Args:
-            state: that it is in now.
-            reason: why.
-            remedy: what the user can do about it; empty where nothing is known.
-            wanted: it is no fault, such as the end of the run.
-        """
+    def state(self, change: StateChange) -> None:
+        """Log that the camera is in another state, or in the same for another reason."""
         if self._may("states"):
-            tell = _log.info if wanted or state in _QUIET else _log.warning
-            tell("state", camera=self._camera, state=state, reason=reason, **({"remedy": remedy} if remedy else {}))
+            tell = _log.info if change.wanted or change.state in _QUIET else _log.warning
+            remedy = {"remedy": change.remedy} if change.remedy else {}
+            tell("state", camera=self._camera, state=change.state, reason=change.reason, **remedy)
 
     def alert(self, alert: Alert, t_capture_ns: int, clip: str) -> None:
         """Say that an alert begins or ends; its updates are not said.

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from edge_config.wire.requests import Reload, Status
-from runtime.alerts.camera_state import Watched
-from runtime.app import oversight as oversight_
-from runtime.events import Asked, EngineLost, EngineReady, Reloaded, ReloadRefused, Renew, Scored
+from edge_config.wire.requests import Status
+from runtime.app import monitor as monitor_
+from runtime.events import Asked, EngineLost, EngineReady, Scored
 from runtime.frame import BundleInfo, Result
 from runtime.monitoring.metrics import DROPPED
-from tests.support.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, Clock, Feed, Parts, frame
+from tests.support.fakes.parts import EVERY_RUN, NORMAL, OLD, STRANGE, Clock, Feed, Parts, frame
 
 STALL_S = 5
 HOT, COOL = "95000", "40000"
 
 
 class Rig(Parts):
-    """The oversight over two live cameras and a recording, and a clock that the test winds."""
+    """The monitor of two live cameras and a recording, and a clock that the test winds."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         feeds = {"top": Feed(live=True), "side": Feed(live=True), "clip": Feed()}
@@ -33,20 +30,19 @@ class Rig(Parts):
         self.clock = clock
         self.thermal.write_text(COOL)
         self.ready(dict.fromkeys(feeds, OLD))
-        for watched in self.watched.values():
-            watched.connect("live", "delivers pictures")
+        for camera in self.cameras.values():
+            camera.status.connect("live", "delivers pictures")
 
     def ready(self, bundles: dict[str, BundleInfo]) -> None:
         """Do what the main loop does when the worker is ready."""
-        for name, bundle in bundles.items():
-            self.watched[name].serve(bundle)
-        self.oversight.ready(EngineReady(bundles))
+        self.bundles.ready(bundles)
+        self.monitor.ready(EngineReady(bundles))
 
     def score(self, name: str, result: Result | None) -> None:
         """Do what the main loop does with an answer."""
         scored = Scored(name, frame(1, self.clock.monotonic_ns()), result, "")
-        decision = self.watched[name].publish(scored.frame, result)
-        self.oversight.published(self.watched[name], scored, decision)
+        decision = self.cameras[name].publish(scored.frame, result)
+        self.monitor.published(self.channels[name], scored, decision)
 
     def pass_by(self, seconds: int, scored: tuple[str, ...] = ()) -> None:
         """Let time pass; each live camera that is connected gives a frame a second, and those of `scored` are."""
@@ -54,24 +50,24 @@ class Rig(Parts):
             self.clock.now_s += 1
             for name in scored:
                 self.score(name, Result(value=NORMAL, peak_xy=(1, 1)))
-            for name, watched in self.watched.items():
-                if watched.connected:
-                    self.oversight.arrived(name)
-            self.oversight.turn()
+            for name, camera in self.cameras.items():
+                if camera.status.connected:
+                    self.monitor.arrived(name)
+            self.monitor.turn()
 
     def states(self) -> dict[str, str]:
         """Return the state of each camera."""
-        return {name: watched.state for name, watched in self.watched.items()}
+        return {name: camera.status.state for name, camera in self.cameras.items()}
 
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    """Yield the oversight, its worker ready and its cameras live."""
+    """Yield the monitor, its worker ready and its cameras live."""
     clock = Clock()
-    monkeypatch.setattr(oversight_, "time", clock)
+    monkeypatch.setattr(monitor_, "time", clock)
     rig = Rig(tmp_path, clock)
     yield rig
-    rig.oversight.close()
+    rig.monitor.close()
 
 
 def test_camera_that_delivers_in_vain_is_stalled_until_a_frame_is_scored(rig: Rig) -> None:
@@ -80,7 +76,7 @@ def test_camera_that_delivers_in_vain_is_stalled_until_a_frame_is_scored(rig: Ri
     assert rig.states() == {"top": "live", "side": "live", "clip": "live"}
     rig.pass_by(1, scored=("top",))
     assert rig.states() == {"top": "live", "side": "stalled", "clip": "live"}
-    assert "no frame scored" in rig.watched["side"].reason
+    assert "no frame scored" in rig.cameras["side"].status.reason
     rig.score("side", None)  # not scored is not enough
     assert rig.states()["side"] == "stalled"
     rig.score("side", Result(value=NORMAL, peak_xy=(1, 1)))
@@ -91,41 +87,31 @@ def test_camera_that_delivers_in_vain_is_stalled_until_a_frame_is_scored(rig: Ri
 
 def test_threshold_in_force_is_said(rig: Rig) -> None:
     """The line `running` has the threshold of the settings where they have one, without the promise of the bundle's."""
-    rig.watched["top"].configure(msgspec.structs.replace(rig.watched["top"].settings, threshold=99.0))
+    rig.cameras["top"].configure(msgspec.structs.replace(rig.cameras["top"].settings, threshold=99.0))
     with capture_logs() as said:
-        rig.ready(dict.fromkeys(rig.watched, OLD))
+        rig.ready(dict.fromkeys(rig.cameras, OLD))
     (bundles,) = (one["bundles"] for one in said if one["event"] == "running")
     assert (bundles["top"]["threshold"], bundles["side"]["threshold"]) == (99.0, OLD.threshold)
     assert "false_alarm_rate" in bundles["side"]
     assert "false_alarm_rate" not in bundles["top"]
 
 
-def test_another_depth_is_said_of_a_folder_that_is_being_played(rig: Rig) -> None:
-    """A folder that is being played at another depth than its new bundle learnt is a warning; cameras have none."""
-    with capture_logs() as said:
-        rig.oversight.handle(Reloaded(tuple(rig.watched), NEW))
-        assert [one for one in said if one["log_level"] == "warning"] == []
-        rig.oversight.handle(Reloaded(tuple(rig.watched), replace(NEW, depth=12)))
-    (warning,) = (one for one in said if one["log_level"] == "warning")
-    assert (warning["camera"], warning["depth"], warning["of_the_bundle"]) == ("clip", 16, 12)
-
-
 def test_reason_that_nothing_is_scored_is_said(rig: Rig) -> None:
     """A camera that is stalled because each of its frames has no score for a reason says that reason."""
     scored = Scored("side", frame(1, rig.clock.monotonic_ns()), None, "the camera's regions hold no patch")
-    rig.oversight.published(rig.watched["side"], scored, rig.watched["side"].publish(scored.frame, None))
+    rig.monitor.published(rig.channels["side"], scored, rig.cameras["side"].publish(scored.frame, None))
     rig.pass_by(2 + STALL_S, scored=("top",))
     assert rig.states()["side"] == "stalled"
-    assert rig.watched["side"].reason.endswith("s: the camera's regions hold no patch")
+    assert rig.cameras["side"].status.reason.endswith("s: the camera's regions hold no patch")
 
 
 def test_connection_gets_its_own_time_to_be_scored(rig: Rig) -> None:
     """The time without a score begins with the first frame of a connection, and a camera that is away is not hungry."""
     rig.pass_by(STALL_S)
-    rig.watched["top"].connect("disconnected", "lost")
+    rig.cameras["top"].status.connect("disconnected", "lost")
     rig.pass_by(10 * STALL_S)
     assert rig.states()["top"] == "disconnected"
-    rig.watched["top"].connect("live", "delivers pictures")
+    rig.cameras["top"].status.connect("live", "delivers pictures")
     rig.pass_by(1 + STALL_S)
     assert rig.states()["top"] == "live"
     rig.pass_by(1)
@@ -135,11 +121,11 @@ def test_connection_gets_its_own_time_to_be_scored(rig: Rig) -> None:
 def test_camera_that_gives_a_frame_now_and_then_is_live(rig: Rig) -> None:
     """Where few frames are due, as with a slow camera of a degraded device, their scoring is what counts."""
     for _ in range(3):
-        rig.oversight.arrived("top")
+        rig.monitor.arrived("top")
         rig.score("top", Result(value=NORMAL, peak_xy=(1, 1)))
         for _ in range(2 * STALL_S):
             rig.clock.now_s += 1
-            rig.oversight.turn()
+            rig.monitor.turn()
     assert rig.states()["top"] == "live"
 
 
@@ -163,12 +149,12 @@ def test_heat_lowers_the_rate_of_cameras_and_messages_say_so(rig: Rig) -> None:
     assert rig.publisher.of("score", "degraded")[-1] == 3
     assert rig.publisher.of("alert", "degraded") == [3]
     assert rig.figure("degradation_level 3.0")
-    assert not any(watched.maps for watched in rig.watched.values())
+    assert not any(camera.maps for camera in rig.cameras.values())
     rig.thermal.write_text(COOL)
     rig.pass_by(30, scored=live)
     assert [rig.feeds[name].every for name in live] == [1, 1]
     rig.score("side", Result(value=NORMAL, peak_xy=(1, 1)))
-    assert all(watched.maps for watched in rig.watched.values())
+    assert all(camera.maps for camera in rig.cameras.values())
     assert rig.publisher.of("score", "degraded")[-1] == 0
     seen = list(dict.fromkeys(rig.publisher.of("score", "degraded", camera="side")))
     assert seen == [0, 1, 2, 3]
@@ -182,7 +168,7 @@ def test_missed_frames_of_live_cameras_are_overload(rig: Rig) -> None:
     assert rig.feeds["top"].every == 1
     for number in range(5):
         rig.feeds["top"].dropped["newer"] += 1
-        rig.oversight.taken("top", frame(2 * number + 2))
+        rig.monitor.taken(rig.channels["top"], frame(2 * number + 2))
         rig.pass_by(1, scored=("top",))
     assert rig.feeds["top"].every == 2
     assert rig.figure('frames_captured_total{camera="top"} 10.0')
@@ -198,10 +184,11 @@ def test_status_says_what_became_of_the_frames(rig: Rig) -> None:
     with capture_logs() as said_in_log:
         for number in range(1, 13):
             feed.dropped["newer"] += 9
-            rig.oversight.taken("top", frame(10 * number))
+            rig.monitor.taken(rig.channels["top"], frame(10 * number))
             rig.pass_by(1, scored=("top",))
-    rig.oversight.is_older("top", frame(121, 0), 1)
-    rig.oversight.handle(Asked(4, Status()))
+    rig.channels["top"].max_age_ns = 1
+    rig.monitor.is_older(rig.channels["top"], frame(121, 0))
+    rig.requests.handle(Asked(4, Status()))
     said = rig.control.answers[0][2]["cameras"]["top"]
     assert (said["captured"], said["repeated"], said["paced"]) == (120, 1, True)
     assert said["dropped"] == {**dict.fromkeys(DROPPED, 0), "newer": 108, "too old": 1, "not scored": 1}
@@ -218,7 +205,7 @@ def test_what_comes_at_once_after_a_pause_is_no_trouble(rig: Rig) -> None:
                 feed.dropped["newer"] += 25
                 number += 25
             number += 2
-            rig.oversight.taken("top", frame(number))
+            rig.monitor.taken(rig.channels["top"], frame(number))
             rig.pass_by(1, scored=("top",))
     assert [one for one in said if one["event"] == "many frames are dropped"] == []
 
@@ -226,8 +213,8 @@ def test_what_comes_at_once_after_a_pause_is_no_trouble(rig: Rig) -> None:
 def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
     """The answer says of each camera its state, bundle and last score, and the level of degradation."""
     rig.score("top", Result(value=NORMAL, peak_xy=(1, 1)))
-    rig.watched["side"].connect("disconnected", "no such device")
-    rig.oversight.handle(Asked(4, Status()))
+    rig.cameras["side"].status.connect("disconnected", "no such device")
+    rig.requests.handle(Asked(4, Status()))
     ((number, done, said),) = rig.control.answers
     assert (number, done, said["degraded"], said["does"]) == (4, True, 0, "full")
     assert said["device"] == "edge"  # of several at one machine each has an address of its own
@@ -249,105 +236,16 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
     assert said["cameras"]["side"]["state"] == "disconnected"
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_reload_is_refused_once_with_the_reason(rig: Rig, kept: bool) -> None:  # noqa: FBT001
-    """A refused bundle, or a worker lost while it loads one, refuses the request; only what serves none has failed."""
-    rig.oversight.handle(Asked(1, Reload(camera="top", path=NEW.path)))
-    assert rig.engine.reloads == [("top", NEW.path)]
-    assert rig.control.answers == []
-    rig.oversight.lost(EngineLost("crashed", "ended by SIGKILL"))
-    refused = ReloadRefused(("top",), NEW.path, f"{NEW.path}: the inference worker died", kept=kept)
-    rig.oversight.handle(refused)
-    rig.oversight.handle(refused)
-    assert rig.control.answers == [(1, False, refused.error)]
-    assert rig.states()["top"] == ("live" if kept else "failed")
-    assert rig.watched["top"].bundle == OLD
-
-
-def test_reload_is_answered_once_and_in_every_message_from_then_on(rig: Rig) -> None:
-    """The answer comes when the bundle is in service; the next message carries its id and its threshold."""
-    rig.oversight.handle(Asked(1, Reload(path=NEW.path)))
-    taken = Reloaded(tuple(rig.watched), NEW)
-    rig.oversight.handle(taken)
-    rig.oversight.handle(taken)
-    rig.score("top", Result(value=STRANGE, peak_xy=(1, 1)))
-    assert rig.control.answers == [(1, True, {"reloaded": True})]
-    assert rig.publisher.of("score", "bundle", "threshold", "label") == [(NEW.id, NEW.threshold, "normal")]
-    assert rig.figure(f'bundle_info{{camera="top",id="{NEW.id}"}} 1.0')
-
-
-def test_reload_before_there_is_a_bundle_is_answered(rig: Rig) -> None:
-    """A request that comes while the worker loads its first bundle waits for that path, and gets an answer."""
-    rig.watched["top"] = Watched("top", rig.publisher, EVERY_RUN)  # as at the start
-    rig.oversight.handle(Asked(1, Reload(camera="top")))
-    rig.oversight.handle(Reloaded(("top",), OLD))
-    assert rig.control.answers == [(1, True, {"reloaded": True})]
-
-
-def test_reload_of_an_unknown_camera_is_refused_at_once(rig: Rig) -> None:
-    """The refusal names the cameras that there are, and nothing is loaded."""
-    rig.oversight.handle(Asked(1, Reload(camera="bottom")))
-    ((number, done, said),) = rig.control.answers
-    assert (number, done) == (1, False)
-    assert "top, side, clip" in said
-    assert rig.engine.reloads == []
-
-
-def test_signal_reads_all_bundles_anew(rig: Rig) -> None:
-    """`Renew` has the engine reload everything, once."""
-    rig.oversight.handle(Renew("SIGHUP"))
-    rig.pass_by(3)
-    assert rig.engine.reloads == [(None, None)]
-
-
-def lay(path: Path, name: str) -> BundleInfo:
-    """Put a new folder at a path, by renaming."""
-    new = path.with_name(name)
-    new.mkdir()
-    if path.exists():
-        path.rename(path.with_name(f"before-{name}"))
-    new.rename(path)
-    return BundleInfo(name, str(path), 1.0, 0.01)
-
-
-def test_renamed_bundle_is_noticed_once(rig: Rig, tmp_path: Path) -> None:
-    """Another folder at the path of a bundle in service is read anew within two seconds, and not again."""
-    path = tmp_path / "site.bundle"
-    rig.ready(dict.fromkeys(rig.watched, lay(path, "first")))
-    rig.pass_by(3)
-    assert rig.engine.reloads == []
-    second = lay(path, "second")
-    rig.pass_by(2)
-    rig.oversight.handle(Reloaded(tuple(rig.watched), second))
-    rig.pass_by(3)
-    assert rig.engine.reloads == [(None, None)]
-
-
-def test_good_bundle_in_place_of_one_that_failed_is_noticed(rig: Rig, tmp_path: Path) -> None:
-    """A camera whose bundle was bad when the worker started anew has failed until another bundle lies there."""
-    path = tmp_path / "top.bundle"
-    bundles: dict[str, Any] = dict.fromkeys(rig.watched, OLD) | {"top": lay(path, "first")}
-    rig.ready(bundles)
-    rig.oversight.handle(ReloadRefused(("top",), str(path), "damaged", kept=False))
-    rig.ready({name: one for name, one in bundles.items() if name != "top"})
-    assert rig.states()["top"] == "failed"
-    good = lay(path, "good")
-    rig.pass_by(2)
-    assert rig.engine.reloads == [(None, None)]
-    rig.oversight.handle(Reloaded(("top",), good))
-    assert rig.states()["top"] == "live"
-
-
 def test_health_says_what_can_be_scored(rig: Rig) -> None:
     """Ready is a device with a worker and a live camera; without either it is not, and alive all the same."""
     rig.pass_by(1)
     assert rig.health.ready_page().status == 200
-    rig.oversight.lost(EngineLost("crashed", "ended by SIGKILL"))
+    rig.monitor.lost(EngineLost("crashed", "ended by SIGKILL"))
     assert rig.health.ready_page().status == 503
     rig.ready({})
     assert rig.health.ready_page().status == 200
-    for watched in rig.watched.values():
-        watched.connect("disconnected", "lost")
+    for camera in rig.cameras.values():
+        camera.status.connect("disconnected", "lost")
     rig.pass_by(1)
     assert rig.health.ready_page().status == 503
     assert rig.health.alive_page().status == 200

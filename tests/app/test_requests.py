@@ -13,21 +13,20 @@ from edge_config.errors import RequestError
 from edge_config.wire.requests import SCHEMA, Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status, decode_request
 from runtime.events import Asked
 from runtime.frame import Wanted
-from runtime.journal.recorder import JournalChanged, Written
 from tests.support.fakes.parts import EVERY_RUN, OLD, THRESHOLD, Feed, Parts
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Any:
-    """Yield the oversight over two cameras."""
+    """Yield what answers, with two cameras."""
     parts = Parts(tmp_path, SimpleQueue().put, {"top": Feed(live=True), "side": Feed(live=True)})
     yield parts
-    parts.oversight.close()
+    parts.monitor.close()
 
 
 def ask(parts: Parts, request: Any) -> tuple[bool, Any]:
     """Ask, and give the answer."""
-    parts.oversight.handle(Asked(1, request))
+    parts.requests.handle(Asked(1, request))
     ((_, done, said),) = parts.control.answers
     return done, said
 
@@ -51,7 +50,7 @@ def test_snapshot_of_an_unknown_camera_is_refused(parts: Parts) -> None:
 def test_gap_that_a_subscriber_reports_is_counted(parts: Parts) -> None:
     """What subscribers missed shows in the metrics, by kind; a topic that is none counts as other."""
     assert ask(parts, ReportGap(topic="v1/alert/edge/top/", missed=3)) == (True, {"counted": 3})
-    parts.oversight.handle(Asked(2, ReportGap(topic="nonsense", missed=2)))
+    parts.requests.handle(Asked(2, ReportGap(topic="nonsense", missed=2)))
     assert parts.figure('gaps_reported_total{kind="alert"} 3.0')
     assert parts.figure('gaps_reported_total{kind="other"} 2.0')
 
@@ -69,37 +68,21 @@ def test_request_that_is_not_for_the_main_loop_gets_an_answer(parts: Parts) -> N
     assert not done
 
 
-def test_change_of_the_journal_is_said_at_once(parts: Parts) -> None:
-    """When the disk fails, every camera's subscribers hear it at once, and the metrics show it; so when it is back."""
-    parts.oversight.handle(JournalChanged("memory", "disk is full"))
-    assert parts.publisher.of("health", "camera") == ["top", "side"]
-    assert parts.figure("journal_writable 0.0")
-    parts.oversight.handle(JournalChanged("on", "", ("an open alert",)))
-    assert parts.figure("journal_writable 1.0")
-    assert [entry for entry, _ in parts.wire.outbox.finished] == ["an open alert"]
-
-
-def test_what_is_written_down_is_published(parts: Parts) -> None:
-    """The main loop publishes what the journal has written."""
-    parts.oversight.handle(Written(("entry",)))
-    assert parts.wire.outbox.entries == ["entry"]
-
-
 def test_configure_changes_some_settings_and_says_what_is_in_force(parts: Parts) -> None:
     """What is named changes from the next frame on, all else stays, and reply and status say what is in force."""
-    watched = parts.watched["top"]
-    watched.serve(OLD)
+    camera = parts.cameras["top"]
+    camera.serve(OLD)
     done, said = ask(parts, Configure(camera="top", alerts={"threshold": 12, "attach": ["jpeg"]}))
     assert (done, said.camera, said.threshold) == (True, "top", 12.0)
     assert said.alerts == {**msgspec.to_builtins(EVERY_RUN), "threshold": 12.0, "attach": ["jpeg"]}
-    assert watched.wanted() == Wanted(12.0, 12.0, frozenset({"jpeg"}))
+    assert camera.wanted() == Wanted(12.0, 12.0, frozenset({"jpeg"}))
     parts.control.answers.clear()
     assert ask(parts, Status())[1]["cameras"]["top"]["alerts"] == said.alerts
-    assert parts.watched["side"].settings == EVERY_RUN
+    assert parts.cameras["side"].settings == EVERY_RUN
     parts.control.answers.clear()
     done, said = ask(parts, Configure(camera="top", alerts={"threshold": None}))
     assert (done, said.threshold) == (True, THRESHOLD)  # the bundle's again
-    assert watched.settings.attach == frozenset({"jpeg"})
+    assert camera.settings.attach == frozenset({"jpeg"})
 
 
 @pytest.mark.parametrize(
@@ -116,13 +99,13 @@ def test_configure_checks_as_the_settings_do(parts: Parts, alerts: dict[str, Any
     done, error = ask(parts, Configure(camera="top", alerts=alerts))
     assert not done
     assert said in error
-    assert parts.watched["top"].settings == EVERY_RUN
+    assert parts.cameras["top"].settings == EVERY_RUN
 
 
 def test_pause_and_resume_reach_the_camera_once(parts: Parts) -> None:
     """A camera is paused and goes on; to ask twice is no mistake, and the reply says its state."""
-    parts.watched["top"].serve(OLD)
-    parts.watched["top"].connect("live", "delivers pictures")
+    parts.cameras["top"].serve(OLD)
+    parts.cameras["top"].status.connect("live", "delivers pictures")
     for _ in range(2):
         parts.control.answers.clear()
         done, said = ask(parts, Pause(camera="top"))
@@ -155,5 +138,5 @@ def test_no_value_of_configure_ends_the_main_loop(parts: Parts, key: str, value:
     except RequestError:
         return  # it never gets here
     done, said = ask(parts, request)
-    settings = parts.watched["top"].settings
+    settings = parts.cameras["top"].settings
     assert said.alerts == msgspec.to_builtins(settings) if done else settings == EVERY_RUN

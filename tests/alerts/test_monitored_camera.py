@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from edge_config.wire.messages import Part
-from runtime.alerts.camera_state import Watched
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import Result, SharedFrame, Wanted
 from tests.support.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
 
@@ -26,67 +26,67 @@ def publisher() -> Publisher:
 
 
 @pytest.fixture
-def camera(publisher: Publisher) -> Watched:
+def camera(publisher: Publisher) -> MonitoredCamera:
     """Return a camera that is live, with a bundle."""
-    watched = Watched("top", publisher, EVERY_RUN)
-    watched.serve(OLD)
-    watched.connect("live", "delivers pictures")
-    return watched
+    camera = MonitoredCamera("top", publisher, EVERY_RUN)
+    camera.serve(OLD)
+    camera.status.connect("live", "delivers pictures")
+    return camera
 
 
-def test_gravest_cause_is_the_state(publisher: Publisher, camera: Watched) -> None:
+def test_gravest_cause_is_the_state(publisher: Publisher, camera: MonitoredCamera) -> None:
     """What cannot be scored at all comes before the connection, that before hunger, and that before the picture."""
     camera.publish(frame(1), DARK)
-    camera.starve("no worker")
-    camera.fail("bundle is gone")
-    assert (camera.state, camera.reason) == ("failed", "bundle is gone")
-    camera.connect("stalled", "no frame for 5 s")
-    assert camera.state == "failed"
-    camera.fail("")
-    assert (camera.state, camera.reason) == ("stalled", "no frame for 5 s")
-    camera.connect("live", "delivers pictures")
-    assert camera.state == "stalled"  # for want of a worker
+    camera.status.starve("no worker")
+    camera.status.fail("bundle is gone")
+    assert (camera.status.state, camera.status.reason) == ("failed", "bundle is gone")
+    camera.status.connect("stalled", "no frame for 5 s")
+    assert camera.status.state == "failed"
+    camera.status.fail("")
+    assert (camera.status.state, camera.status.reason) == ("stalled", "no frame for 5 s")
+    camera.status.connect("live", "delivers pictures")
+    assert camera.status.state == "stalled"  # for want of a worker
     camera.publish(frame(2), DARK)
-    assert (camera.state, camera.reason) == ("dark", "grey 3")
+    assert (camera.status.state, camera.status.reason) == ("dark", "grey 3")
     camera.publish(frame(3), GOOD)
-    assert (camera.state, camera.reason) == ("live", "delivers pictures")
+    assert (camera.status.state, camera.status.reason) == ("live", "delivers pictures")
     assert publisher.of("state", "state") == ["live", "dark", "stalled", "failed", "stalled", "dark", "live"]
 
 
-def test_camera_that_is_away_is_away_whatever_else_is_wrong(camera: Watched) -> None:
+def test_camera_that_is_away_is_away_whatever_else_is_wrong(camera: MonitoredCamera) -> None:
     """A camera that is not there is disconnected, even where nothing could be scored of it."""
-    camera.fail("bundle is gone")
-    camera.connect("disconnected", "no such device")
-    assert camera.state == "disconnected"
+    camera.status.fail("bundle is gone")
+    camera.status.connect("disconnected", "no such device")
+    assert camera.status.state == "disconnected"
 
 
 def test_nothing_is_said_before_there_is_a_bundle(publisher: Publisher) -> None:
     """A state that comes before the bundle is published with it, and not before."""
-    watched = Watched("top", publisher, EVERY_RUN)
-    watched.connect("disconnected", "no such device")
-    watched.connect("live", "delivers pictures")
+    camera = MonitoredCamera("top", publisher, EVERY_RUN)
+    camera.status.connect("disconnected", "no such device")
+    camera.status.connect("live", "delivers pictures")
     assert publisher.messages == []
-    watched.serve(OLD)
+    camera.serve(OLD)
     assert publisher.of("state", "state", "bundle") == [("live", OLD.id)]
 
 
-def test_state_is_said_when_it_changes_only(publisher: Publisher, camera: Watched) -> None:
+def test_state_is_said_when_it_changes_only(publisher: Publisher, camera: MonitoredCamera) -> None:
     """The same state for the same cause again is no news."""
-    camera.connect("live", "delivers pictures")
+    camera.status.connect("live", "delivers pictures")
     camera.serve(OLD)
     camera.publish(frame(1), GOOD)
     assert publisher.of("state", "state") == ["live"]
 
 
 @pytest.mark.parametrize("result", [None, DARK, Result(value=math.nan)])
-def test_frame_without_a_score_is_unknown(publisher: Publisher, camera: Watched, result: Result | None) -> None:
+def test_frame_without_a_score_is_unknown(publisher: Publisher, camera: MonitoredCamera, result: Result | None) -> None:
     """A frame that was not scored, or cannot be judged, is unknown and never normal, and has no place of a peak."""
     decision = camera.publish(frame(7), result)
     assert decision.label == "unknown"
     assert publisher.of("score", "frame_id", "label", "peak_xy") == [(7, "unknown", None)]
 
 
-def test_state_comes_before_the_frame_that_shows_it(publisher: Publisher, camera: Watched) -> None:
+def test_state_comes_before_the_frame_that_shows_it(publisher: Publisher, camera: MonitoredCamera) -> None:
     """The message of a dark frame says dark, and that of the first good one live; each state is told before it."""
     camera.publish(frame(1), DARK)
     camera.publish(frame(2), GOOD)
@@ -99,7 +99,7 @@ def test_state_comes_before_the_frame_that_shows_it(publisher: Publisher, camera
     ]
 
 
-def test_repeated_frame_gets_its_message_with_the_last_score(publisher: Publisher, camera: Watched) -> None:
+def test_repeated_frame_gets_its_message_with_the_last_score(publisher: Publisher, camera: MonitoredCamera) -> None:
     """A repeated frame is said to be so; one that is new says nothing of it."""
     camera.publish(frame(1), GOOD)
     camera.publish(frame(2), dataclasses.replace(GOOD, repeated=True))
@@ -108,23 +108,23 @@ def test_repeated_frame_gets_its_message_with_the_last_score(publisher: Publishe
     assert (second["frame_id"], second["score"], second["label"], second["repeated"]) == (2, NORMAL, "normal", True)
 
 
-def test_fault_of_a_picture_ends_with_its_connection(camera: Watched) -> None:
+def test_fault_of_a_picture_ends_with_its_connection(camera: MonitoredCamera) -> None:
     """A dark frame that is answered after its connection was lost says nothing of the next connection."""
     camera.publish(frame(1), DARK)
-    camera.connect("disconnected", "lost")
+    camera.status.connect("disconnected", "lost")
     camera.publish(frame(2), DARK)
-    assert camera.state == "disconnected"
-    camera.connect("live", "delivers pictures")
-    assert camera.state == "live"
+    assert camera.status.state == "disconnected"
+    camera.status.connect("live", "delivers pictures")
+    assert camera.status.state == "live"
 
 
-def test_open_alert_survives_reload_and_outage(publisher: Publisher, camera: Watched) -> None:
+def test_open_alert_survives_reload_and_outage(publisher: Publisher, camera: MonitoredCamera) -> None:
     """An alert stays open over another bundle, lost frames and a lost camera, and the next normal frame ends it."""
     camera.publish(frame(1), BAD)
     camera.serve(NEW)
     camera.publish(frame(2), None)
-    camera.connect("disconnected", "lost")
-    camera.connect("live", "delivers pictures")
+    camera.status.connect("disconnected", "lost")
+    camera.status.connect("live", "delivers pictures")
     assert publisher.of("alert", "phase") == ["start"]
     camera.publish(frame(3), BAD)  # the new threshold is above it
     assert publisher.of("alert", "phase", "frame_id", "peak_frame_id") == [("start", 1, 1), ("end", 3, 1)]
@@ -132,24 +132,24 @@ def test_open_alert_survives_reload_and_outage(publisher: Publisher, camera: Wat
     assert camera.alerts == 1
 
 
-def test_end_closes_the_alert_and_the_camera(publisher: Publisher, camera: Watched) -> None:
+def test_end_closes_the_alert_and_the_camera(publisher: Publisher, camera: MonitoredCamera) -> None:
     """`end` ends an open alert and says that the camera is away, in this order."""
     camera.publish(frame(1), BAD)
     camera.end("stopped")
     assert [m["kind"] for m in publisher.messages][-2:] == ["alert", "state"]
     assert publisher.of("alert", "phase", "reason") == [("start", ""), ("end", "stopped")]
     assert publisher.of("state", "state", "reason")[-1] == ("disconnected", "stopped")
-    assert not camera.connected
+    assert not camera.status.connected
 
 
-def test_every_message_says_bundle_and_degradation(publisher: Publisher, camera: Watched) -> None:
+def test_every_message_says_bundle_and_degradation(publisher: Publisher, camera: MonitoredCamera) -> None:
     """Scores, alerts and states carry the bundle in service, its threshold, and the level of degradation."""
-    camera.degraded = 2
+    camera.messages.degraded = 2
     camera.publish(frame(1), BAD)
     camera.serve(NEW)
-    camera.degraded = 3
+    camera.messages.degraded = 3
     camera.publish(frame(2), BAD)
-    camera.connect("stalled", "no frame")
+    camera.status.connect("stalled", "no frame")
     said = [(m["kind"], m["bundle"], m["degraded"]) for m in publisher.messages[1:]]
     assert said == [
         ("score", OLD.id, 2),
@@ -161,7 +161,7 @@ def test_every_message_says_bundle_and_degradation(publisher: Publisher, camera:
     assert publisher.of("score", "threshold") == [OLD.threshold, NEW.threshold]
 
 
-def test_frames_are_counted_by_what_became_of_them(camera: Watched) -> None:
+def test_frames_are_counted_by_what_became_of_them(camera: MonitoredCamera) -> None:
     """Frames with a score and frames without are counted apart, and `score` is the last one's."""
     camera.publish(frame(1), GOOD)
     camera.publish(frame(2), None)
@@ -185,12 +185,12 @@ def strange(score: float, **more: Any) -> Result:
     return Result(value=score, peak_xy=(3, 4), boxes=((1, 2, int(score), 4),), **more)
 
 
-def served(publisher: Publisher, **alerts: Any) -> Watched:
+def served(publisher: Publisher, **alerts: Any) -> MonitoredCamera:
     """Return a camera with these settings, and a bundle."""
-    watched = Watched("top", publisher, replace(EVERY_RUN, **alerts))
-    watched.serve(OLD)
-    watched.connect("live", "delivers pictures")
-    return watched
+    camera = MonitoredCamera("top", publisher, replace(EVERY_RUN, **alerts))
+    camera.serve(OLD)
+    camera.status.connect("live", "delivers pictures")
+    return camera
 
 
 def test_alert_says_all_of_its_peak(publisher: Publisher) -> None:
@@ -240,7 +240,7 @@ def test_peak_without_parts_brings_none_of_another(publisher: Publisher) -> None
 
 def test_all_is_wanted_above_the_threshold_and_then_above_the_peak(publisher: Publisher) -> None:
     """What is wanted of the next frame follows the alert; without a bundle no detail, without maps no parts."""
-    camera = Watched("top", publisher, replace(EVERY_RUN, attach=ATTACH))
+    camera = MonitoredCamera("top", publisher, replace(EVERY_RUN, attach=ATTACH))
     assert camera.wanted().detail_above == math.inf
     camera.serve(OLD)
     assert camera.wanted() == Wanted(THRESHOLD, THRESHOLD, ATTACH)
@@ -260,39 +260,39 @@ def test_threshold_of_the_settings_is_said_and_wanted(publisher: Publisher) -> N
     assert (camera.threshold, camera.wanted().threshold) == (0.5, 0.5)
 
 
-def test_paused_comes_before_every_other_cause(publisher: Publisher, camera: Watched) -> None:
+def test_paused_comes_before_every_other_cause(publisher: Publisher, camera: MonitoredCamera) -> None:
     """A paused camera is paused, whatever else is wrong, and afterwards what it is; an open alert ends with it."""
     camera.publish(frame(1), BAD)
     alert = camera.pause()
     assert alert is not None
     assert publisher.of("alert", "phase", "reason")[-1] == ("end", "paused")
-    assert (camera.state, camera.connected) == ("paused", False)
-    camera.fail("bundle is gone")
-    camera.starve("no worker")
+    assert (camera.status.state, camera.status.connected) == ("paused", False)
+    camera.status.fail("bundle is gone")
+    camera.status.starve("no worker")
     assert camera.pause() is None
-    assert camera.state == "paused"
-    camera.resume(reopens=False)  # a recording, of which nothing was closed
-    assert camera.state == "failed"
-    camera.fail("")
-    assert (camera.state, camera.connected) == ("live", True)
+    assert camera.status.state == "paused"
+    camera.status.resume(reopens=False)  # a recording, of which nothing was closed
+    assert camera.status.state == "failed"
+    camera.status.fail("")
+    assert (camera.status.state, camera.status.connected) == ("live", True)
     assert publisher.of("state", "state") == ["live", "paused", "failed", "live"]
 
 
 @pytest.mark.parametrize("state", ["live", "stalled", "disconnected"])
 def test_resumed_camera_is_paused_until_something_is_heard_of_it(
-    publisher: Publisher, camera: Watched, state: Any
+    publisher: Publisher, camera: MonitoredCamera, state: Any
 ) -> None:
     """While a camera is opened again nobody is told that it is lost, and then what it is."""
     camera.pause()
-    camera.resume(reopens=True)
-    assert (camera.state, camera.connected) == ("paused", False)
-    camera.connect(state, "news")
-    assert camera.state == state
+    camera.status.resume(reopens=True)
+    assert (camera.status.state, camera.status.connected) == ("paused", False)
+    camera.status.connect(state, "news")
+    assert camera.status.state == state
     assert publisher.of("state", "state") == ["live", "paused", state]
 
 
 def test_other_settings_count_from_the_next_frame_and_leave_an_alert_open(
-    publisher: Publisher, camera: Watched
+    publisher: Publisher, camera: MonitoredCamera
 ) -> None:
     """A threshold that is raised over an open alert ends it with the next frame, and the message has the new one."""
     camera.publish(frame(1), BAD)
@@ -305,10 +305,10 @@ def test_other_settings_count_from_the_next_frame_and_leave_an_alert_open(
     assert camera.threshold == STRANGE + 1  # as one in the settings does, it comes before a bundle's
 
 
-def test_end_of_a_camera_that_is_gone_already_is_not_said_again(publisher: Publisher, camera: Watched) -> None:
+def test_end_of_a_camera_that_is_gone_already_is_not_said_again(publisher: Publisher, camera: MonitoredCamera) -> None:
     """A recording that is over stays so when the program ends, and an alert that is open then is ended."""
     camera.publish(frame(1), BAD)
-    camera.connect("disconnected", "end of recording")
+    camera.status.connect("disconnected", "end of recording")
     camera.end("internal error", failed=True)
     assert publisher.of("state", "reason") == ["delivers pictures", "end of recording"]
     assert publisher.of("alert", "phase", "reason") == [("start", ""), ("end", "internal error")]

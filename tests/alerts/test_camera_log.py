@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import structlog
 
-from runtime.alerts.camera_state import Watched
-from runtime.alerts.log import MAX_LINES, WINDOW_S, Chronicle
+from runtime.alerts.camera_log import MAX_LINES, WINDOW_S, CameraLog
+from runtime.alerts.camera_state import StateChange
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import Alert
 from tests.support.fakes.parts import OLD, Publisher
 from tests.support.processes import DEVICE, call
@@ -29,13 +30,13 @@ def log() -> Any:
 
 def test_state_is_said_with_its_reason_and_remedy(log: list[dict[str, Any]]) -> None:
     """A fault is a warning with what to do about it; live, and an end that was to be, are informations."""
-    camera = Watched("top", Publisher(), chronicle=Chronicle("top"))
+    camera = MonitoredCamera("top", Publisher(), log=CameraLog("top"))
     camera.serve(OLD)
-    camera.connect("live", "delivers pictures")
-    camera.connect("disconnected", "wrong user", "correct it")
-    camera.connect("disconnected", "wrong user", "correct it")
-    camera.connect("disconnected", "wrong path")
-    camera.connect("live", "delivers pictures")
+    camera.status.connect("live", "delivers pictures")
+    camera.status.connect("disconnected", "wrong user", "correct it")
+    camera.status.connect("disconnected", "wrong user", "correct it")
+    camera.status.connect("disconnected", "wrong path")
+    camera.status.connect("live", "delivers pictures")
     camera.end("stopped")
     said = [(line["log_level"], line["state"], line["reason"], line.get("remedy")) for line in log]
     assert said == [
@@ -50,10 +51,10 @@ def test_state_is_said_with_its_reason_and_remedy(log: list[dict[str, Any]]) -> 
 
 def test_alert_is_said_at_its_start_and_its_end(log: list[dict[str, Any]]) -> None:
     """Its id, score, clip and length are there; its updates are not said."""
-    chronicle = Chronicle("top")
-    chronicle.alert(ALERT, 1_000_000_000, "top.avi")
-    chronicle.alert(replace(ALERT, phase="update"), 2_000_000_000, "top.avi")
-    chronicle.alert(replace(ALERT, phase="end", reason="normal again"), 3_500_000_000, "top.avi")
+    camera_log = CameraLog("top")
+    camera_log.alert(ALERT, 1_000_000_000, "top.avi")
+    camera_log.alert(replace(ALERT, phase="update"), 2_000_000_000, "top.avi")
+    camera_log.alert(replace(ALERT, phase="end", reason="normal again"), 3_500_000_000, "top.avi")
     said = {"camera": "top", "alert": "id-1", "peak_score": 12.346, "clip": "top.avi"}
     assert log == [
         {"event": "alert begins", "log_level": "warning", **said, "frame_id": 7},
@@ -84,17 +85,17 @@ def test_run_logs_states_and_alerts(tiny_bundle: Path, tmp_path: Path) -> None:
 def test_storm_is_counted_and_said_once(log: list[dict[str, Any]]) -> None:
     """A hundred states and alerts in a minute are a bounded number of lines, and one with the counts of the others."""
     now = [0.0]
-    chronicle = Chronicle("top", clock=lambda: now[0])
+    camera_log = CameraLog("top", clock=lambda: now[0])
     for number in range(100):
-        chronicle.state("dark", f"grey {number}")
-        chronicle.alert(ALERT, 0, "")
+        camera_log.state(StateChange("dark", f"grey {number}"))
+        camera_log.alert(ALERT, 0, "")
     assert len(log) == MAX_LINES
     now[0] = WINDOW_S
-    chronicle.turn()
-    chronicle.turn()
+    camera_log.turn()
+    camera_log.turn()
     left_out = {"states": 100 - MAX_LINES // 2, "alert_starts": 100 - MAX_LINES // 2}
     assert log[MAX_LINES:] == [
         {"event": "log lines left out", "log_level": "warning", "camera": "top", "seconds": 60, **left_out}
     ]
-    chronicle.state("live", "delivers pictures")
+    camera_log.state(StateChange("live", "delivers pictures"))
     assert log[-1]["state"] == "live"

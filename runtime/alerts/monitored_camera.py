@@ -1,0 +1,154 @@
+"""One camera as the main loop knows it: each scored frame is decided on, and what comes of it is told and filmed."""
+
+from __future__ import annotations
+
+import math
+
+from edge_config.settings.sections import Alerts
+from runtime.alerts.camera_log import CameraLog
+from runtime.alerts.camera_messages import CameraMessages, Sender
+from runtime.alerts.camera_state import StateChange, StateMachine
+from runtime.alerts.decide import Decide
+from runtime.clips.plan import ClipPlan
+from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
+
+
+class MonitoredCamera:
+    """Decides on the frames of one camera, and publishes them and its state. Use it from one thread.
+
+    Attributes:
+        status: its state, and what that depends on.
+        messages: what is published of it.
+        frames, repeated, undecodable, alerts: published so far, `repeated` among the `frames`; alerts that started.
+        settings: when its scores make an alert, and what is attached to it.
+        score: of the last frame; None if it has none.
+        maps: alerts may have pictures and maps attached; False where the device must do less.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sender: Sender,
+        alerts: Alerts | None = None,
+        films: ClipPlan | None = None,
+        log: CameraLog | None = None,
+    ) -> None:
+        """Know nothing yet of the camera `name`.
+
+        Args:
+            name: of the camera.
+            sender: takes its messages.
+            alerts: its alert settings; by default the settings' defaults.
+            films: plans the clips of its alerts, if they are filmed.
+            log: of the camera, if there is one.
+        """
+        self.name = name
+        self.status = StateMachine(self._tell_state)
+        self.messages = CameraMessages(name, sender, self.status)
+        self.frames = self.repeated = self.undecodable = self.alerts = 0
+        self.score: float | None = None
+        self.settings = alerts or Alerts()
+        self.maps = True
+        self._decide = Decide(self.settings, 0.0)
+        self._films = films
+        self._clip = ""  # of the open alert
+        self._log = log
+
+    @property
+    def bundle(self) -> BundleInfo:
+        """The bundle in service; its id is empty before there is one."""
+        return self.messages.bundle
+
+    @property
+    def threshold(self) -> float:
+        """A score above it is anomalous: that of the settings, or else of the bundle in service."""
+        return self._decide.threshold
+
+    def configure(self, alerts: Alerts) -> None:
+        """Decide with other settings from the next frame on; an open alert stays open."""
+        self.settings = alerts
+        self._decide.configure(alerts, self.bundle.threshold)
+
+    def serve(self, bundle: BundleInfo) -> None:
+        """Take note of the bundle that scores come from now; an open alert stays open."""
+        self.messages.bundle = bundle
+        self._decide.threshold = bundle.threshold
+        self.status.serve()
+
+    def pause(self) -> Alert | None:
+        """Score nothing more, and say so; return the alert that was open, and ends with that."""
+        alert = None if self.status.paused else self._close_alert("paused")
+        self.status.pause()
+        return alert
+
+    def wanted(self) -> Wanted:
+        """Return what should be known of the next frame that is scored."""
+        above = self._decide.wanted_above if self.bundle.id else math.inf
+        attach = self.settings.attach if self.maps else frozenset()
+        return Wanted(self.threshold, above, attach, self.settings.jpeg_quality)
+
+    def publish(self, frame: Frame | SharedFrame, result: Result | None, attached: tuple[bytes, ...] = ()) -> Decision:
+        """Decide on a frame, and tell subscribers.
+
+        Args:
+            frame: what was scored.
+            result: None where nothing could be scored.
+            attached: the bytes of each of its parts.
+        """
+        if result is not None:
+            self.status.see(result.scene, result.scene_reason)
+        decision = self._decide(frame, result)
+        if result is not None and self._decide.peak_frame_id == frame.frame_id:
+            self.messages.keep_parts(frame.frame_id, result, attached)
+        self.score = None if result is None else result.value
+        self.messages.score(frame, result, decision, self.threshold)
+        self.repeated += result is not None and result.repeated
+        self.frames += self.score is not None
+        self.undecodable += self.score is None
+        if self._films is not None:
+            self._film(self._films, frame, decision.alert)
+        if decision.alert is not None:
+            self._tell_alert(decision.alert)
+        return decision
+
+    def end(self, reason: str, *, failed: bool = False) -> None:
+        """Close what is open, so that no subscriber waits indefinitely for the end of an alert.
+
+        Args:
+            reason: why nothing more comes.
+            failed: it is a fault, and not the planned end.
+        """
+        self._close_alert(reason)
+        if self.status.state != "disconnected":  # else it is known why
+            self.status.connect("disconnected", reason, wanted=not failed)
+
+    def turn(self) -> None:
+        """Do what is due once a second."""
+        if self._log is not None:
+            self._log.turn()
+
+    def _film(self, films: ClipPlan, frame: Frame | SharedFrame, alert: Alert | None) -> None:
+        """Have the open alert filmed, and note where."""
+        if alert is not None and alert.phase == "start":
+            self._clip = films.begin(alert, frame.t_mono_ns - (frame.t_capture_ns - alert.t_start_ns))
+        elif self._clip:
+            self._clip = films.go_on(frame.t_mono_ns)
+
+    def _close_alert(self, reason: str) -> Alert | None:
+        if (alert := self._decide.close(reason)) is not None:
+            self._tell_alert(alert)
+        return alert
+
+    def _tell_alert(self, alert: Alert) -> None:
+        self.alerts += alert.phase == "start"
+        self.messages.alert(alert, self._clip)
+        if self._log is not None:
+            self._log.alert(alert, self.messages.last.get("t_capture_ns", alert.t_start_ns), self._clip)
+        if alert.phase == "end" and self._clip and self._films is not None:
+            self._films.end()
+            self._clip = ""
+
+    def _tell_state(self, change: StateChange) -> None:
+        self.messages.send("state", reason=change.reason)
+        if self._log is not None:
+            self._log.state(change)

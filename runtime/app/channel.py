@@ -1,0 +1,101 @@
+"""One camera from end to end: the feed that its frames come from, and what decides on them and publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edge_config.errors import NothingScored, PatchedgeError, SettingsError, SourceUnavailable
+from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.camera.feed import Feed
+from runtime.events import FeedEnded
+from runtime.inference.protocol import NO_PATCH
+
+
+@dataclass(slots=True)
+class Channel:
+    """One camera from end to end. Use it from the main loop's thread.
+
+    Attributes:
+        feed: where its frames come from.
+        camera: decides on them, and publishes.
+        max_age_ns: an older frame of a live source is not scored.
+        stall_s: a live source of which no frame is scored for so long is stalled.
+        in_worker: frames of it.
+        waits_since_ns: monotonic time of the frame that was there first since one was taken last, newer ones may have
+            replaced it; None if none was seen since.
+        ended: the recording is over.
+        not_scored: why the last frame without a score has none.
+    """
+
+    feed: Feed
+    camera: MonitoredCamera
+    max_age_ns: int
+    stall_s: float
+    in_worker: int = 0
+    waits_since_ns: int | None = None
+    ended: FeedEnded | None = None
+    not_scored: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the camera."""
+        return self.camera.name
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the recording is over, and all its frames are published."""
+        return self.ended is not None and not self.in_worker and self.feed.peek() is None
+
+    def due_ns(self) -> int | None:
+        """Return the deadline of the frame that may be scored next, monotonic clock; None if there is none.
+
+        It is that of the frame that was there first since one was taken: a newer one in its place must not put it off,
+        or a camera that is always a little later than another would never have its turn.
+        """
+        if self.camera.status.paused or (frame := self.feed.peek()) is None:
+            return None
+        if self.waits_since_ns is None:
+            self.waits_since_ns = frame.t_mono_ns
+        # One that cannot be decoded waits for those before it: messages come in the order of the frames.
+        return None if frame.hw is None and self.in_worker else self.waits_since_ns + self.max_age_ns
+
+    def end_recording(self) -> None:
+        """Tell subscribers that the recording is over, once it is."""
+        if self.is_over and self.ended is not None and self.camera.status.state != "disconnected":
+            self.camera.end(self.ended.reason, failed=self.ended.failed)
+
+
+def most_urgent(channels: Iterable[Channel]) -> Channel | None:
+    """Return the channel with the earliest deadline; None if no frame may be scored."""
+    due = [(due_ns, channel) for channel in channels if (due_ns := channel.due_ns()) is not None]
+    return min(due, key=lambda one: one[0])[1] if due else None
+
+
+def all_over(channels: Iterable[Channel]) -> bool:
+    """Return whether all are recordings, and over.
+
+    Raises:
+        SourceUnavailable: one of them could not be read.
+        NothingScored: of one no frame was scored.
+        SettingsError: as its regions hold no patch.
+    """
+    channels = list(channels)
+    if not all(channel.is_over for channel in channels):
+        return False
+    failed = [channel.ended.reason for channel in channels if channel.ended and channel.ended.failed]
+    if failed:
+        raise SourceUnavailable(failed[0])
+    for channel in channels:
+        if not channel.camera.frames and not channel.camera.status.paused:
+            raise _nothing_scored(channel)
+    return True
+
+
+def _nothing_scored(channel: Channel) -> PatchedgeError:
+    why = channel.not_scored or "it gave no frame"
+    where = f"cameras.{channel.name}"
+    what = f"none of the {channel.camera.undecodable} frames was scored: {why}"
+    if why.startswith(NO_PATCH):
+        return SettingsError(what, where=where, remedy="correct its `regions` and `ignore`")
+    return NothingScored(what, where=where)

@@ -1,0 +1,280 @@
+"""Monitoring: figures, heart-beats, watchdog and degradation, at each event and once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from edge_config.settings.sections import Alerts, Degrade
+from runtime.app.channel import Channel
+from runtime.events import EngineLost, EngineReady, Scored
+from runtime.frame import BundleInfo, Decision, SharedFrame
+from runtime.journal.recorder import JournalChanged
+from runtime.messaging.wire import RESTARTED, Wire
+from runtime.monitoring.degrade import Degradation, MissedFrames, Strain
+from runtime.monitoring.dropped_frames import Drops, DropsChanged
+from runtime.monitoring.health import Health
+from runtime.monitoring.machine import Machine
+from runtime.monitoring.metrics import Metrics
+from runtime.monitoring.systemd import Notifier
+from runtime.process.out_of_memory import kernel
+
+EVERY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Frames:
+    """What is known of the frames of a camera.
+
+    Attributes:
+        last_id: of the last one that was taken.
+        missed: frames that its feed had dropped, when this was counted last.
+        owed_s: when it gave the first frame since one of it was scored; None if there is none.
+        unscored: why the last one was not scored; None if it was.
+    """
+
+    last_id: int = 0
+    missed: int = 0
+    owed_s: float | None = None
+    unscored: str | None = None
+
+
+class Monitor:
+    """Watches over everything. Use it from the main loop's thread."""
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        wire: Wire,
+        limits: Degrade,
+        *,
+        metrics: Metrics,
+        health: Health,
+        notifier: Notifier,
+        running: Mapping[str, Any],
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            channels: the cameras, by name.
+            wire: sockets and journal.
+            limits: when to do less.
+            metrics: figures.
+            health: what the health pages say.
+            notifier: tells systemd.
+            running: fields of the log line that says that the worker is ready, `device` among them.
+        """
+        self._channels = channels
+        self._wire = wire
+        self._metrics = metrics
+        self._health = health
+        self._notifier = notifier
+        self._running = running
+        self._machine = Machine(limits.thermal_root)
+        self._degrade = Degradation(limits)
+        self._missed = MissedFrames()
+        self._drops = Drops()
+        self._frames = {name: _Frames() for name in channels}
+        self._next_s = self._next_beat_s = 0.0
+        metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
+
+    def arrived(self, camera: str) -> None:
+        """Take note that a camera has given a frame that should be scored."""
+        frames = self._frames[camera]
+        frames.owed_s = time.monotonic() if frames.owed_s is None else frames.owed_s
+
+    def taken(self, channel: Channel, frame: SharedFrame) -> None:
+        """Count a frame, and those before it that were never taken."""
+        frames = self._frames[channel.name]
+        self._metrics.captured(channel.name, frame.t_capture_ns, frame.frame_id - frames.last_id)
+        frames.last_id = frame.frame_id
+        if channel.feed.live:
+            self._missed.count(1)
+
+    def is_older(self, channel: Channel, frame: SharedFrame) -> bool:
+        """Return whether a frame is too old to be scored, and count it then."""
+        if time.monotonic_ns() - frame.t_mono_ns <= channel.max_age_ns:
+            return False
+        self._drop(channel.name, "too old")
+        self._missed.count(0, 1)
+        return True
+
+    def unwanted(self, channel: Channel) -> None:
+        """Count a frame of a camera that was paused while the frame was scored."""
+        self._drop(channel.name, "paused")
+
+    def published(self, channel: Channel, scored: Scored, decision: Decision) -> None:
+        """Take note of a frame that was published."""
+        name, frames = channel.name, self._frames[channel.name]
+        age_s = (time.monotonic_ns() - scored.frame.t_mono_ns) / 1e9
+        self._metrics.scored(name, channel.camera.score, age_s)
+        if decision.alert is not None and decision.alert.phase == "start":
+            self._metrics.alerted(name)
+        if scored.result is None:
+            self._drop(name, "not scored")
+            if frames.unscored is None:  # once, and not for each of what may be thousands
+                _log.warning("frame not scored", camera=name, frame_id=scored.frame.frame_id, reason=scored.reason)
+            frames.unscored = scored.reason
+            return
+        frames.unscored = frames.owed_s = None
+        self._metrics.stages(scored.result.stage_seconds)
+        self._notifier.progress()
+
+    def ready(self, event: EngineReady) -> None:
+        """Take note that the worker scores frames."""
+        bundles = {name: _describe(one, self._channels[name].camera.settings) for name, one in event.bundles.items()}
+        _log.info("running", **self._running, bundles=bundles)
+        self._health.engine(ready=True)
+        self._notifier.ready("ready")
+
+    def lost(self, event: EngineLost) -> None:
+        """Take note that the worker is restarted."""
+        _log.warning("inference worker lost", cause=event.cause, reason=event.reason)
+        self._metrics.worker_restarted(event.cause)
+        self._health.engine(ready=False)
+
+    def journal_changed(self, event: JournalChanged) -> None:
+        """Say at once whether alerts and states are on the disk."""
+        if event.state == "memory":
+            _log.error("alerts and states cannot be written to disk, and are held in memory", reason=event.reason)
+        else:
+            _log.info("alerts and states are written to disk")
+        self._metrics.journal(event.state)
+        self._wire.outbox.finish(event.unfinished, RESTARTED)
+        self._beat(time.monotonic())
+
+    def turn(self) -> None:
+        """Do what is due: hardly anything in most turns of the loop, all else once a second."""
+        self._health.progress()
+        now_s = time.monotonic()
+        if now_s >= self._next_beat_s:
+            self._beat(now_s)
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + EVERY_S
+        for channel in self._channels.values():
+            self._starve(now_s, channel)
+            self._count(now_s, channel)
+            channel.camera.turn()
+        self._measure(now_s)
+        self._say_how_it_is()
+
+    def status(self) -> dict[str, Any]:
+        """Return the answer to a request for the status."""
+        level, recorder = self._degrade.level, self._wire.recorder
+        return {
+            "cameras": {name: self._status_of(channel) for name, channel in self._channels.items()},
+            "device": self._running["device"],
+            "degraded": int(level),
+            "does": level.title,
+            "journal": recorder.state,
+            "journal_reason": recorder.reason,
+        }
+
+    def close(self) -> None:
+        """Tell systemd that the runtime ends."""
+        self._notifier.stopping()
+        self._notifier.close()
+
+    def _status_of(self, channel: Channel) -> dict[str, Any]:
+        camera, feed = channel.camera, channel.feed
+        return {
+            "state": camera.status.state,
+            "reason": camera.status.reason,
+            "bundle": camera.bundle.id,
+            "provider": camera.bundle.provider,
+            "passed_over": camera.bundle.passed_over,
+            "threshold": camera.threshold,
+            "alerts": msgspec.to_builtins(camera.settings),
+            "score": camera.score,
+            "frames": camera.frames,
+            "repeated": camera.repeated,
+            "captured": self._frames[channel.name].last_id,
+            "dropped": self._drops.of(channel.name, feed.dropped),
+            "paced": feed.paced,
+        }
+
+    def _drop(self, camera: str, reason: str) -> None:
+        self._metrics.dropped(camera, reason)
+        self._drops.count(camera, reason)
+
+    def _beat(self, now_s: float) -> None:
+        """Send heart-beats: the device is alive, and this is what subscribers should have by now."""
+        self._next_beat_s = now_s + self._wire.outbox.heartbeat_s
+        for channel in self._channels.values():
+            channel.camera.messages.send("health")
+
+    def _starve(self, now_s: float, channel: Channel) -> None:
+        """Call a camera stalled that delivers, while nothing of it is scored."""
+        frames, status = self._frames[channel.name], channel.camera.status
+        if not status.connected:
+            frames.owed_s = None
+        since_s = 0.0 if frames.owed_s is None else now_s - frames.owed_s
+        if channel.feed.live and since_s > channel.stall_s:
+            why = f": {frames.unscored}" if frames.unscored else ""
+            status.starve(f"no frame scored for {since_s:.0f} s{why}")
+
+    def _count(self, now_s: float, channel: Channel) -> None:
+        """Take over what a feed counts."""
+        name, feed, frames = channel.name, channel.feed, self._frames[channel.name]
+        self._metrics.dropped_in_all(name, feed.dropped)
+        self._metrics.reconnected_in_all(name, feed.reconnects)
+        self._metrics.state(name, channel.camera.status.state)
+        missed = feed.dropped["newer"] + feed.dropped["no slot"]
+        if feed.live:
+            self._missed.count(missed - frames.missed, missed - frames.missed)
+            opened = sum(feed.reconnects.values()) + feed.pauses
+            if news := self._drops.look(now_s, name, frames.last_id, feed.dropped, opened):
+                _log_drops(name, news)
+        frames.missed = missed
+
+    def _measure(self, now_s: float) -> None:
+        """Take over what the sockets count, read the machine, and do less or more."""
+        self._metrics.published_in_all(self._wire.publisher.sent)
+        for socket, refused in self._wire.refused().items():
+            self._metrics.refused_in_all(socket, refused)
+        kernel().look()
+        reading = self._machine.read()
+        self._metrics.machine(reading.temperature_c, reading.available_bytes)
+        if self._degrade.update(now_s, Strain(self._missed.take(), reading.temperature_c, reading.available_mb)):
+            self._step()
+
+    def _step(self) -> None:
+        level = self._degrade.level
+        _log.warning("degradation", level=int(level), does=level.title, reason=self._degrade.reason)
+        self._metrics.degraded(level)
+        for channel in self._channels.values():
+            channel.feed.slow_down(level.every)
+            channel.camera.messages.degraded = int(level)
+            channel.camera.maps = level.maps
+
+    def _say_how_it_is(self) -> None:
+        """Tell the health pages and systemd."""
+        statuses = [channel.camera.status for channel in self._channels.values()]
+        live, paused = (sum(one.state == state for one in statuses) for state in ("live", "paused"))
+        self._health.cameras(live, paused)
+        if not any(status.connected for status in statuses):
+            self._notifier.progress()  # no frame can come, and all is done that can be
+        also = f", {paused} paused" if paused else ""
+        self._notifier.status(f"{live} of {len(statuses)} cameras live{also}, {self._degrade.level.title}")
+
+
+def _log_drops(camera: str, news: DropsChanged) -> None:
+    if news.many:
+        _log.warning("many frames are dropped", camera=camera, share=round(news.share, 2), reasons=news.reasons)
+    else:
+        _log.info("few frames are dropped again", camera=camera, share=round(news.share, 2))
+
+
+def _describe(bundle: BundleInfo, alerts: Alerts) -> dict[str, Any]:
+    if alerts.threshold is not None:  # without the promise of the bundle's
+        return {"bundle": bundle.id[:12], "threshold": alerts.threshold}
+    rates = {"false_alarm_rate": bundle.promised_alpha, "false_alarm_rate_upper_95": bundle.upper_alpha}
+    return {"bundle": bundle.id[:12], "threshold": bundle.threshold, **rates}

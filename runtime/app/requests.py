@@ -1,0 +1,142 @@
+"""What is asked of the runtime: requests about the present, reloads, and keys that came or went.
+
+The journal answers requests about the past.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from edge_config.errors import SettingsError
+from edge_config.settings.parse import with_changes
+from edge_config.wire.messages import TYPES
+from edge_config.wire.replies import CameraState, InForce
+from edge_config.wire.requests import Configure, Pause, Picture, Reload, ReportGap, Resume, Snapshot, Status
+from runtime.app import settings_reload
+from runtime.app.bundle_reloads import BundleReloads
+from runtime.app.channel import Channel
+from runtime.app.picture_requests import PictureRequests
+from runtime.events import Asked, PictureReady, ReloadBundles, Reloaded, ReloadRefused, SettingsRead
+from runtime.messaging.wire import Wire
+from runtime.monitoring.metrics import Metrics
+
+EVERY_S = 1.0
+
+_log = structlog.get_logger()
+
+
+class Requests:
+    """Answers requests, and does what they ask for. Use it from the main loop's thread.
+
+    Attributes:
+        bundles: reloads them.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        wire: Wire,
+        metrics: Metrics,
+        bundles: BundleReloads,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        """Take the cameras, the sockets, what counts, what reloads bundles, and what knows the status."""
+        self.bundles = bundles
+        self._channels = channels
+        self._wire = wire
+        self._control = wire.control
+        self._metrics = metrics
+        self._status = status
+        self._pictures = PictureRequests(channels, wire.control)
+        self._next_s = 0.0
+
+    def handle(self, event: Any) -> None:
+        """Handle a request, a signal, or what came of one."""
+        match event:
+            case Asked():
+                self._answer(event)
+            case PictureReady():
+                self._pictures.ready(event)
+            case ReloadBundles():
+                self.bundles.reload(event.why)
+            case Reloaded():
+                self.bundles.taken(event)
+            case ReloadRefused():
+                self.bundles.refused(event)
+            case SettingsRead():
+                settings_reload.apply(event, {name: channel.camera for name, channel in self._channels.items()})
+
+    def turn(self) -> None:
+        """Refuse what has waited for too long; once a second, look for keys and bundles that were replaced."""
+        now_s = time.monotonic()
+        self._pictures.turn(now_s)
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + EVERY_S
+        if self._wire.admit():
+            _log.warning("a client's key was removed: all clients were disconnected; authorised ones reconnect")
+        self.bundles.look()
+
+    def _answer(self, asked: Asked) -> None:
+        """Answer a request, now or later."""
+        request = asked.request
+        camera = getattr(request, "camera", None)
+        if camera is not None and camera not in self._channels:
+            self._control.refuse(asked, f"no camera `{camera}`; known: {', '.join(self._channels)}")
+            return
+        match request:
+            case Status():
+                self._control.reply(asked, self._status())
+            case Snapshot():
+                self._control.reply(asked, self._wire.outbox.now(self._channels if camera is None else [camera]))
+            case ReportGap():
+                self._count_gap(request, asked.key)
+                self._control.reply(asked, {"counted": request.missed})
+            case Configure():
+                self._configure(asked, request)
+            case Picture():
+                self._pictures.ask(asked, request)
+            case Pause() | Resume():
+                self._pause(asked, request)
+            case Reload():
+                self.bundles.ask(asked, request)
+            case _:
+                self._control.refuse(asked, "not for the main loop")
+
+    def _configure(self, asked: Asked, request: Configure) -> None:
+        camera = self._channels[request.camera].camera
+        try:
+            alerts = with_changes(camera.settings, request.alerts)
+        except SettingsError as error:
+            self._control.refuse(asked, str(error))
+            return
+        if alerts != camera.settings:
+            _log.info("alerts configured", camera=camera.name, by=asked.key, **request.alerts)
+            camera.configure(alerts)
+        alerts_now = msgspec.to_builtins(camera.settings)
+        self._control.reply(asked, InForce(camera=camera.name, threshold=camera.threshold, alerts=alerts_now))
+
+    def _pause(self, asked: Asked, request: Pause | Resume) -> None:
+        channel = self._channels[request.camera]
+        status = channel.camera.status
+        pause = isinstance(request, Pause)
+        if pause != status.paused:
+            _log.info("camera paused" if pause else "camera resumed", camera=channel.name, by=asked.key)
+        if pause:
+            channel.camera.pause()  # ends its clip, too
+            channel.feed.pause()
+        elif status.paused:
+            status.resume(reopens=channel.feed.live)
+            channel.feed.resume()
+        self._control.reply(asked, CameraState(camera=channel.name, state=status.state, reason=status.reason))
+
+    def _count_gap(self, gap: ReportGap, key: str) -> None:
+        kind = next((kind for kind in TYPES if f"/{kind}/" in gap.topic), "other")  # a label for each of a few things
+        self._metrics.gap(kind, gap.missed)
+        who = {"subscriber": gap.subscriber, "by": key}
+        _log.warning("a subscriber missed messages", topic=gap.topic, missed=gap.missed, **who)
