@@ -12,7 +12,7 @@ from edge_config.wire.requests import Picture
 from runtime.app.channel import Channel
 from runtime.events import Asked, PictureReady
 from runtime.messaging.control_socket import Control
-from runtime.messaging.rate_limit import Bucket, Rate
+from runtime.process.token_bucket import Bucket, Rate
 
 WAIT_S = 5.0
 """A camera that gives no frame in so many seconds gives no picture."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import heapq
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
@@ -50,14 +49,12 @@ def run(args: argparse.Namespace) -> int:
         with asking(args.url):
             now = device.request(Snapshot(), Now)
         topics = [
-            messages.topic(kind, now.device, camera)
+            messages.topic(kind, now.device, args.camera) if args.camera else messages.topic_prefix(kind)
             for kind in args.kind or messages.JOURNALED
-            for camera in ([args.camera] if args.camera else sorted(now.cameras))
         ]
-        replays = [device.replay(topic) for topic in topics]
         with closing(Saver(args.save)) as save:
             found = False
-            for received in heapq.merge(*replays, key=lambda one: one.message.t_publish_ns):
+            for received in device.replay(*topics):
                 found = True
                 if received.message.t_publish_ns < since_ns:
                     continue

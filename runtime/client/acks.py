@@ -11,10 +11,10 @@ from edge_config.wire.requests import Ack
 from runtime.client.received import Place, Received
 from runtime.client.requests import Asking
 
-MOST_WAITING = 256
+MAX_WAITING = 256
 """With so many alerts acknowledged that the device does not know of yet, the next acknowledgement waits."""
 
-MOST_KEPT = 20_000
+MAX_KEPT = 20_000
 """While the device does not answer, so many are kept; an alert that falls out is given again after a restart."""
 
 
@@ -57,8 +57,8 @@ class Acks:
     @property
     def is_full(self) -> bool:
         """Whether the next one has to wait. Not for a device that does not answer: alerts would wait with it."""
-        ready = self._sent + sum(map(self._is_ready, self._due.values())) if self.waiting >= MOST_WAITING else 0
-        return ready >= MOST_WAITING and not self._asking.is_down
+        ready = self._sent + sum(map(self._is_ready, self._due.values())) if self.waiting >= MAX_WAITING else 0
+        return ready >= MAX_WAITING and not self._asking.is_down
 
     @property
     def waiting(self) -> int:
@@ -124,5 +124,5 @@ def _is_before(one: Place, other: Place) -> bool:
 
 
 def _bound(table: dict[str, Any]) -> None:
-    if len(table) > MOST_KEPT:
+    if len(table) > MAX_KEPT:
         del table[next(iter(table))]

@@ -14,7 +14,7 @@ import zmq
 
 from edge_config.errors import AddressUnavailable
 from edge_config.wire.replies import Answer, KeptMessages, decode_answer, kept_frames, read_reply
-from edge_config.wire.requests import DEFAULT_CONTROL, Pending, Replay, Request, encode_request
+from edge_config.wire.requests import DEFAULT_CONTROL, After, Request, encode_request
 from runtime.client.connection import connect
 from runtime.client.received import Received, read
 from runtime.security.keys import Keys
@@ -84,29 +84,21 @@ class ControlClient:
         answer, parts = self._ask(request)
         return read_reply(answer, Any), list(parts)
 
-    def kept(self, request: Replay | Pending) -> tuple[KeptMessages, list[Received]]:
-        """Ask for messages of the journal: the reply, and its messages with their binary parts.
+    def replay(self, *topics: str) -> Iterator[Received]:
+        """Yield all alerts and states that the journal holds, in its order, page by page.
+
+        Args:
+            topics: how the topics begin that are wanted; by default all.
 
         Raises:
             AddressUnavailable, RequestError, MessageError: as `request`.
         """
-        answer, parts = self._ask(request)
-        kept = read_reply(answer, KeptMessages)
-        return kept, [read(frames, "replay") for frames in kept_frames(kept, parts)]
-
-    def replay(self, topic: str) -> Iterator[Received]:
-        """Yield all that the journal holds of a topic, page by page.
-
-        Raises:
-            AddressUnavailable, RequestError, MessageError: as `request`.
-        """
-        epoch, from_seq, more = "", 1, True
+        row, epoch, more = 0, "", True
         while more:
-            kept, messages = self.kept(Replay(topic=topic, epoch=epoch, from_seq=from_seq))
-            yield from messages
-            more = kept.more and bool(messages)
-            if messages:
-                epoch, from_seq = messages[-1].place.epoch, messages[-1].place.seq + 1
+            answer, parts = self._ask(After(row=row, epoch=epoch, topics=topics))
+            kept = read_reply(answer, KeptMessages)
+            yield from (read(frames, "replay") for frames in kept_frames(kept, parts))
+            row, epoch, more = kept.next, kept.epoch, kept.more
 
     def close(self) -> None:
         """Disconnect."""
@@ -132,7 +124,7 @@ class ControlClient:
             answer, parts = self._receive(number, end_s)
             if not answer.is_busy or time.monotonic() + _BUSY_S >= end_s:
                 return answer, parts
-            time.sleep(_BUSY_S)
+            self._socket.poll(round(_BUSY_S * 1000))  # nothing more is to come: a wait that a signal ends
 
     def _receive(self, number: str, end_s: float) -> tuple[Answer, Sequence[bytes]]:
         """Wait for the answer of this number; those of earlier requests are late, and passed over."""

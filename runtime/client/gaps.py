@@ -1,11 +1,11 @@
-"""What was lost of messages that cannot be had again, and what the device is told of it."""
+"""Gaps in what was published: counted by topic, and reported to the device."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from edge_config.wire.requests import ReportGap
-from runtime.client.received import Place, Received
+from runtime.client.received import Place, Received, missing
 from runtime.client.requests import Asking
 
 REPORT_EVERY_S = 1.0
@@ -29,16 +29,12 @@ class Gaps:
         self._reported_s = 0.0
 
     def before(self, received: Received) -> int:
-        """Count what is missing before a message. What went out before the very first one was never ours."""
-        place = received.place
-        last = self._last.get(received.topic, Place(place.epoch, place.seq - 1))
-        self._last[received.topic] = place
-        return max(0, place.seq - 1 - (last.seq if last.epoch == place.epoch else 0))
-
-    def add(self, topic: str, missed: int) -> None:
-        """Note that messages of a topic did not arrive."""
+        """Count what is missing before a message that was published."""
+        missed = missing(self._last.get(received.topic), received.place)
+        self._last[received.topic] = received.place
         if missed:
-            self._unreported[topic] += missed
+            self._unreported[received.topic] += missed
+        return missed
 
     def report(self, now_s: float) -> None:
         """Tell the device of one topic, if it is time to, and if nothing better is to be asked."""

@@ -1,4 +1,4 @@
-"""What a subscriber is given."""
+"""Messages as a subscriber receives them, and their places in a topic."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Received:
 
     @property
     def key(self) -> str:
-        """Names this message for ever, over restarts of both sides: `topic` `epoch`/`seq`."""
-        return f"{self.topic}{self.message.epoch}/{self.message.seq}"
+        """Identifies this message indefinitely, over restarts of both sides: `topic` `epoch`/`seq`."""
+        return key_of(self.topic, self.place)
 
     @property
     def place(self) -> Place:
@@ -52,6 +52,21 @@ class Received:
     def kind(self) -> str:
         """Its kind: score, alert, state or health."""
         return self.topic.split("/", 2)[1]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the binary parts."""
+        return sum(map(len, self.parts))
+
+
+def key_of(topic: str, place: Place) -> str:
+    """Return the key of the message at a place of a topic."""
+    return f"{topic}{place.epoch}/{place.seq}"
+
+
+def missing(last: Place | None, place: Place) -> int:
+    """Count the messages between two of a topic. What was before the very first one was never ours."""
+    return 0 if last is None else max(0, place.seq - 1 - (last.seq if last.epoch == place.epoch else 0))
 
 
 def read(frames: Sequence[bytes], origin: Origin = "live") -> Received:

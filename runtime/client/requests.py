@@ -1,4 +1,4 @@
-"""Requests that are on their way to a device: paced, matched with their replies, and sent again when one is lost."""
+"""Requests on their way to a device: rate limited, matched with their replies, and sent again when one is lost."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ import msgspec
 
 from edge_config.errors import MessageError
 from edge_config.wire.replies import Answer, decode_answer
-from edge_config.wire.requests import Pending, Replay, Request, encode_request
+from edge_config.wire.requests import After, Pending, Request, encode_request
+from runtime.process.backoff import Backoff
+from runtime.process.token_bucket import Bucket, Rate
 
 ANSWER_S = 3.0
-"""A reply that has not come by then is lost, with the connection: a new one is made, and all is asked again."""
-
-DOWN_AFTER = 2
-"""So many times in a row without an answer: the device is taken not to answer, and nothing waits for it."""
+"""Time-out of a reply: it is lost, with the connection. A new one is made, and all is asked again."""
 
 LOST_S = 15.0
 """A single reply that has not come by then is lost, even if others come."""
 
-MOST_MESSAGES = 100
+DOWN_AFTER = 2
+"""So many time-outs in a row: the device is taken not to answer, and nothing waits for it."""
+
+BUSY_AFTER = 4
+"""So many refusals in a row by a device that has too much to do, which take as long: likewise."""
+
+MAX_MESSAGES = 100
 """So many messages of a journal are asked for at once; fewer, where a reply of so many takes too long."""
 
 WINDOW = 8
@@ -34,9 +39,8 @@ RATE = 150.0
 BURST = 100.0
 """So many may follow each other at once."""
 
-_BUSY_S = 0.5  # first wait where the device has too much to do, doubled each time
-_LONG_S = 8.0  # after four times, which took as long as two time-outs
-_LONGEST_S = 10.0
+RETRY_S = (0.5, 10.0)
+"""The shortest and the longest wait before a device that does not answer, or is busy, is asked again."""
 
 Done = Callable[[Answer, Sequence[bytes]], None]
 """Gets the reply and its binary parts."""
@@ -44,7 +48,7 @@ Done = Callable[[Answer, Sequence[bytes]], None]
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request, and who waits for its answer."""
+    """A request, and what gets its answer."""
 
     request: Request
     done: Done | None
@@ -60,20 +64,20 @@ class Asking:
 
     def __init__(self) -> None:
         self.failures = 0
+        self._refusals = 0
         self._queue: deque[_Asked] = deque()
         self._sent: dict[str, _Asked] = {}
         self._ids = itertools.count(1)
-        self._limit = MOST_MESSAGES
+        self._limit = MAX_MESSAGES
         self._heard_s = 0.0  # when something was sent to an idle device, or an answer came
         self._not_before_s = 0.0
-        self._busy_s = _BUSY_S
-        self._tokens = BURST
-        self._counted_s = 0.0
+        self._backoff = Backoff(*RETRY_S)
+        self._bucket = Bucket(Rate(RATE, BURST), 0.0)
 
     @property
     def is_down(self) -> bool:
         """Whether the device is taken not to answer, or not to get round to it."""
-        return self.failures >= DOWN_AFTER or self._busy_s >= _LONG_S
+        return self.failures >= DOWN_AFTER or self._refusals >= BUSY_AFTER
 
     @property
     def room(self) -> int:
@@ -91,11 +95,11 @@ class Asking:
 
     def due(self, now_s: float) -> list[bytes]:
         """Return the requests that are to be sent now."""
-        self._tokens = min(BURST, self._tokens + (now_s - self._counted_s) * RATE)
-        self._counted_s = now_s
         bodies = []
-        while self._queue and len(self._sent) < WINDOW and self._tokens >= 1 and now_s >= self._not_before_s:
-            self._tokens -= 1
+        while self._queue and len(self._sent) < WINDOW and now_s >= self._not_before_s:
+            if self._bucket.wait_s(now_s):
+                break
+            self._bucket.take()
             if not self._sent:
                 self._heard_s = now_s
             asked, number = self._queue.popleft(), str(next(self._ids))
@@ -115,15 +119,16 @@ class Asking:
             return
         self._heard_s = now_s
         self.failures = 0
-        if not answer.is_busy:
-            self._busy_s = _BUSY_S
-        elif asked.done is not None:
+        if answer.is_busy and asked.done is not None:
+            self._refusals += 1
             self._queue.appendleft(asked)
-            self._not_before_s = now_s + self._busy_s
-            self._busy_s = min(_LONGEST_S, 2 * self._busy_s)
+            self._not_before_s = now_s + self._backoff.after(0)
             return
-        if isinstance(asked.request, Replay | Pending):
-            self._limit = min(MOST_MESSAGES, 2 * self._limit)
+        if not answer.is_busy:
+            self._refusals = 0
+            self._backoff.reset()
+        if isinstance(asked.request, After | Pending):
+            self._limit = min(MAX_MESSAGES, 2 * self._limit)
         if asked.done is not None:
             asked.done(answer, parts)
 
@@ -135,15 +140,15 @@ class Asking:
         if now_s < self._heard_s + ANSWER_S and now_s < oldest_s + LOST_S:
             return False
         self.failures += 1
-        if any(isinstance(asked.request, Replay | Pending) for asked in self._sent.values()):
+        if any(isinstance(asked.request, After | Pending) for asked in self._sent.values()):
             self._limit = max(1, self._limit // 4)
         self._queue.extendleft(asked for asked in reversed(self._sent.values()) if asked.done is not None)
         self._sent.clear()
         if self.is_down:
-            self._not_before_s = now_s + min(_LONGEST_S, 2.0 ** (self.failures - DOWN_AFTER))
+            self._not_before_s = now_s + self._backoff.after(0)
         return True
 
     def _fit(self, request: Request) -> Request:
-        if isinstance(request, Replay | Pending):
+        if isinstance(request, After | Pending):
             return msgspec.structs.replace(request, limit=self._limit)
         return request

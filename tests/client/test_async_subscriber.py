@@ -46,8 +46,8 @@ async def take(subscriber: AsyncSubscriber, count: int) -> list[Received]:
 
 
 async def joined(subscriber: AsyncSubscriber) -> None:
-    """Let the subscriber work until it has its snapshot."""
-    while subscriber._follower._waiting is not None:
+    """Let the subscriber work until it knows from where on it reads."""
+    while subscriber._follower._cursor._row is None:
         assert await subscriber.receive(TURN_S) is None
 
 

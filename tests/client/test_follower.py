@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from edge_config.wire import messages
 from edge_config.wire import requests as control
 from edge_config.wire.messages import JOURNALED, Phase
-from runtime.client.follower import JOIN_S, Follower
-from runtime.client.pending import EVERY_S
+from runtime.client.cursor import EVERY_S, JOIN_S, MAX_HEARD
+from runtime.client.follower import Follower
 from runtime.client.received import Received
-from runtime.client.resequence import MOST_HELD
 from tests.support.fakes.answering import Telling
 
 TOPICS = [messages.topic(kind, "edge", camera) for kind in JOURNALED for camera in ("a", "b")]
@@ -97,7 +96,7 @@ class World:
         for _ in range(HEAL_STEPS):
             self.deliver()
             self.answer()
-            if self.follower.asking.is_idle and not self.silent and not self.follower._later:
+            if self.follower.asking.is_idle and not self.silent:
                 return
 
     def wait(self, seconds: float) -> None:
@@ -380,7 +379,7 @@ def test_what_the_device_has_forgotten_is_acknowledged_again() -> None:
     """An acknowledgement that a loss of power took back is sent again when the device starts."""
     world = joined(name="hall")
     world.alert("a")
-    world.deliver()
+    world.settle()
     world.acknowledge(world.given[-1])
     world.settle()
     assert len(world.device.acks) == 1
@@ -439,8 +438,8 @@ def test_heartbeat_while_the_device_is_silent_takes_nothing_back() -> None:
     assert world.keys(STATE_A) == journal(world, STATE_A)
 
 
-def test_what_came_after_the_replay_was_read_is_given_with_it() -> None:
-    """A live message that is newer than the reply waits for nothing more."""
+def test_what_came_after_the_reply_was_read_is_asked_for() -> None:
+    """A message that is heard while a request is on its way, and is newer than its reply, is given live."""
     world = joined()
     world.state("a", lost=True)
     world.state("a")
@@ -451,7 +450,7 @@ def test_what_came_after_the_replay_was_read_is_given_with_it() -> None:
     world.deliver()
     for frames in replies:
         world.follower.answered(frames, world.now_s)
-    world.deliver()
+    world.settle()
     assert [received.origin for received in world.given[-3:]] == ["replay", "replay", "live"]
     assert world.keys(STATE_A) == journal(world, STATE_A)
 
@@ -460,10 +459,10 @@ def test_what_waits_is_bounded() -> None:
     """Of very many messages that wait for a lost one, those beyond a bound are let go, and fetched with it."""
     world = joined()
     world.state("a", lost=True)
-    for _ in range(MOST_HELD + 500):
+    for _ in range(MAX_HEARD + 500):
         world.state("a")
     world.deliver()
-    assert len(world.follower._lines[STATE_A]._held) == MOST_HELD
+    assert len(world.follower._cursor._heard) == MAX_HEARD
     world.heal()
     assert world.keys(STATE_A) == journal(world, STATE_A)
 
@@ -477,7 +476,7 @@ def test_large_replies_are_asked_for_in_smaller_pages() -> None:
     limits = []
     for _ in range(60):
         requests = [control.decode_request(body) for body in world.requests]
-        limits += [request.limit for request in requests if isinstance(request, control.Replay)]
+        limits += [request.limit for request in requests if isinstance(request, control.After)]
         world.requests.clear()
         world.wait(0.25)
     assert limits[:3] == [100, 25, 6]

@@ -12,7 +12,7 @@ import zmq
 
 from edge_config.errors import AddressUnavailable
 from runtime.client import requests
-from runtime.client.acks import MOST_WAITING
+from runtime.client.acks import MAX_WAITING
 from runtime.client.subscriber import Received, Subscriber
 from tests.support.fakes.answering import Device
 
@@ -238,7 +238,7 @@ def test_acknowledgements_are_paced_and_bounded(device: Device) -> None:
         begin_s = time.monotonic()
         for one in received:
             subscriber.acknowledge(one)
-            assert subscriber._follower.acks.waiting <= MOST_WAITING
+            assert subscriber._follower.acks.waiting <= MAX_WAITING
         wait(subscriber, lambda: len(device.acks) == 600)
         took_s = time.monotonic() - begin_s
     assert requests.BURST + requests.RATE * took_s >= 600

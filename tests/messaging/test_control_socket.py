@@ -19,7 +19,8 @@ from edge_config.errors import AddressUnavailable
 from edge_config.wire.requests import MAX_REQUEST_BYTES, SCHEMA, Reload, Status
 from runtime.events import Asked
 from runtime.messaging.control_socket import MAX_WAITING, MAX_WAITING_ALL, Control
-from runtime.messaging.rate_limit import Rate, Rates
+from runtime.messaging.rate_limit import Rates
+from runtime.process.token_bucket import Rate
 
 BIG = b"x" * (1 << 20)
 KEPT_MB = 64

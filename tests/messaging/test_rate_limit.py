@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from runtime.messaging.rate_limit import MAX_PEERS, Rate, Rates
+from runtime.messaging.rate_limit import MAX_PEERS, Rates
+from runtime.process.token_bucket import Rate
 
 EACH, ALL = Rate(10, 20), Rate(50, 60)
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from edge_config.wire.requests import SCHEMA
 from runtime.events import Asked
 from runtime.messaging.control_socket import Control
-from runtime.messaging.rate_limit import Rate, Rates
+from runtime.messaging.rate_limit import Rates
 from runtime.messaging.reply_address import MAX_BYTES, MAX_FRAMES
+from runtime.process.token_bucket import Rate
 
 WAIT_MS = 10_000
 """For a reply of this machine: more means that there is none."""

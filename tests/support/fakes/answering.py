@@ -29,7 +29,7 @@ from edge_config.wire.messages import (
     StateMessage,
 )
 from edge_config.wire.replies import Acknowledged, CameraNow, Kept, KeptMessages, Now
-from edge_config.wire.requests import Ack, Pending, Replay, ReportGap, Snapshot
+from edge_config.wire.requests import Ack, After, Pending, Replay, ReportGap, Snapshot
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -48,8 +48,9 @@ OF_FRAME: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A message in the journal."""
+    """A message in the journal, and its row there."""
 
+    row: int
     message: AnyMessage
     topic: str
     frames: list[bytes]
@@ -76,6 +77,8 @@ class Telling:
         self.name = name
         self.cameras = cameras
         self.journal: list[Entry] = []
+        self._written: list[Entry] = []
+        self._first_rows: dict[str, int] = {}
         self.page = 1000
         self.refusals = 0
         self.has_journal = True
@@ -137,7 +140,7 @@ class Telling:
             return [replies.encode_refusal(request.id, "too many requests; retry later")]
         if isinstance(request, Snapshot):
             return [replies.encode_reply(request.id, self._now(request.camera))]
-        if isinstance(request, Replay | Pending):
+        if isinstance(request, Replay | Pending | After):
             return self._page(request)
         if isinstance(request, Ack):
             return [replies.encode_reply(request.id, Acknowledged(known=self._acknowledge(request)))]
@@ -168,7 +171,9 @@ class Telling:
         )
         frames = message.encode(topic, made, binary)
         if kind in message.JOURNALED:
-            self.journal.append(Entry(made, topic, frames))
+            self._written.append(Entry(len(self._written) + 1, made, topic, frames))
+            self._first_rows.setdefault(self.epoch, len(self._written))
+            self.journal.append(self._written[-1])
         if isinstance(made, StateMessage):
             self._states[camera] = made
         if isinstance(made, AlertMessage):
@@ -188,47 +193,46 @@ class Telling:
             for camera in self.cameras
             if only in {None, camera}
         }
-        return Now(device=self.name, epoch=self.epoch, cameras=cameras)
+        return Now(device=self.name, epoch=self.epoch, row=len(self._written), cameras=cameras)
 
-    def _page(self, request: Replay | Pending) -> list[bytes]:
+    def _page(self, request: Replay | Pending | After) -> list[bytes]:
         if not self.has_journal:
             return [replies.encode_refusal(request.id, "there is no journal")]
-        if isinstance(request, Replay):
-            wanted, complete = self._replay(request)
-        else:
-            done = self._acknowledged.setdefault(request.subscriber, set())
-            wanted = [
-                (number, entry)
-                for number, entry in enumerate(self.journal, 1)
-                if number > request.after and isinstance(entry.message, AlertMessage) and entry.key not in done
-            ]
-            complete = True
+        wanted, complete = self._wanted(request)
         page = wanted[: min(self.page, request.limit)]
+        more = len(page) < len(wanted)
         messages = tuple(
-            Kept(topic=entry.topic, message=msgspec.Raw(entry.frames[1]), parts=len(entry.frames) - 2)
-            for _, entry in page
+            Kept(topic=entry.topic, message=msgspec.Raw(entry.frames[1]), parts=len(entry.frames) - 2, row=entry.row)
+            for entry in page
         )
-        reply = KeptMessages(
-            messages=messages,
-            more=len(page) < len(wanted),
-            next=page[-1][0] if page else getattr(request, "after", 0),
-            complete=complete,
-        )
-        parts = [part for _, entry in page for part in entry.frames[2:]]
-        return [replies.encode_reply(request.id, reply), *parts]
+        at = page[-1].row if page else getattr(request, "after", 0)
+        at = len(self._written) if isinstance(request, After) and not more else at
+        epoch = max((first, epoch) for epoch, first in [("", 0), *self._first_rows.items()] if first <= at)[1]
+        reply = KeptMessages(messages=messages, more=more, next=at, epoch=epoch, complete=complete)
+        return [replies.encode_reply(request.id, reply), *(part for entry in page for part in entry.frames[2:])]
 
-    def _replay(self, request: Replay) -> tuple[list[tuple[int, Entry]], bool]:
-        """Find what follows; where nothing of the epoch is in the topic, give all, as the real journal does."""
-        of_topic = [(number, entry) for number, entry in enumerate(self.journal, 1) if entry.topic == request.topic]
-        of_epoch = [entry.message.seq for _, entry in of_topic if entry.message.epoch == request.epoch]
+    def _wanted(self, request: Replay | Pending | After) -> tuple[list[Entry], bool]:
+        """Return all that a request asks for, and whether nothing of it was thrown away."""
+        if isinstance(request, Replay):
+            return self._replay(request)
+        if isinstance(request, Pending):
+            done = self._acknowledged.setdefault(request.subscriber, set())
+            alerts = [entry for entry in self.journal if isinstance(entry.message, AlertMessage)]
+            return [entry for entry in alerts if entry.row > request.after and entry.key not in done], True
+        is_ours = not request.epoch or request.epoch in self._first_rows
+        row = max(request.row, self._first_rows.get(request.epoch, 1) - 1) if is_ours else 0
+        wanted = [one for one in self._written if one.row > row and one.topic.startswith(request.topics or "")]
+        left = [one for one in wanted if one in self.journal]
+        return left, is_ours and len(left) == len(wanted)
+
+    def _replay(self, request: Replay) -> tuple[list[Entry], bool]:
+        """Find what follows; where nothing of the epoch is in the topic, return all, as the real journal does."""
+        of_topic = [entry for entry in self.journal if entry.topic == request.topic]
+        of_epoch = [entry.message.seq for entry in of_topic if entry.message.epoch == request.epoch]
         if not of_epoch:
             return of_topic, not request.epoch
         begin = self.epochs.index(request.epoch), request.from_seq
-        wanted = [
-            (number, entry)
-            for number, entry in of_topic
-            if (self.epochs.index(entry.message.epoch), entry.message.seq) >= begin
-        ]
+        wanted = [entry for entry in of_topic if (self.epochs.index(entry.message.epoch), entry.message.seq) >= begin]
         return wanted, min(of_epoch) <= request.from_seq
 
     def _acknowledge(self, ack: Ack) -> bool:
