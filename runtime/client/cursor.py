@@ -143,7 +143,7 @@ class Cursor:
         self._asking.put(request, when_answered)
 
     def _when_snapshot(self, answer: Answer, _parts: Sequence[bytes]) -> None:
-        self._wants_snapshot, self._behind = False, True
+        self._wants_snapshot = False
         try:
             self._snapshot = now = read_reply(answer, Now)
         except (RequestError, MessageError):
@@ -151,6 +151,8 @@ class Cursor:
         self._runtime = now.epoch
         if self._row is None and self._first is None:
             self._begin_with(now)
+        else:
+            self._behind = True
 
     def _begin_with(self, now: Now) -> None:
         has_said = any(latest.alert_seq or latest.state_seq for latest in now.cameras.values())
