@@ -231,11 +231,11 @@ def assemble(
 ) -> Scorer:
     """Put the stages together as a device runs them."""
     decisive = scoring.k if scoring.mode == "topk" else 1
-    pruned = PrunedSearch(bank)
+    pruned = PrunedSearch(bank, neighbours)
     whole = LazySearch(graph, bank, pruned, decisive)
     hasty = graph.with_ef(HASTY_EF)
     kinds: dict[SearchKind, Callable[[], Deciding]] = {
-        "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(grid.hw), neighbours),
+        "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(grid.hw)),
         "graph": lambda: whole,
         "exact": lambda: ExactSearch(bank),
     }

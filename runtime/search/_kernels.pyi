@@ -1,56 +1,45 @@
 # Types of kernels.c: C-contiguous arrays, their shapes as it says.
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
+Array: TypeAlias = NDArray[Any]
+
 BLOCK: int
 
-def distances(
-    size: int, features: NDArray[Any], entries: NDArray[Any], rows: NDArray[Any], out: NDArray[Any], /
-) -> None: ...
-def learn(length: int, history: NDArray[Any], rows: NDArray[Any], index: NDArray[Any], /) -> None: ...
-def settle(
-    k: int,
-    most: int,
-    at_least: float,
-    expected: float,
-    largest: float,
-    features: NDArray[Any],
-    bank: NDArray[Any],
-    distance: NDArray[Any],
-    index: NDArray[Any],
-    tier: NDArray[Any],
-    history: NDArray[Any],
-    around: NDArray[Any],
-    beside: NDArray[Any],
-    middles: NDArray[Any],
-    entries: NDArray[Any],
-    order: NDArray[Any],
-    centre: NDArray[Any],
-    axes: NDArray[Any],
-    rows: NDArray[Any],
-    /,
-) -> tuple[int, int]: ...
-def tell_apart(
-    k: int,
-    most: int,
-    at_least: float,
-    expected: float,
-    largest: float,
-    features: NDArray[Any],
-    bank: NDArray[Any],
-    distance: NDArray[Any],
-    index: NDArray[Any],
-    tier: NDArray[Any],
-    history: NDArray[Any],
-    around: NDArray[Any],
-    beside: NDArray[Any],
-    middles: NDArray[Any],
-    entries: NDArray[Any],
-    order: NDArray[Any],
-    centre: NDArray[Any],
-    axes: NDArray[Any],
-    rows: NDArray[Any],
-    /,
-) -> tuple[int, int]: ...
+def distances(size: int, features: Array, entries: Array, rows: Array, out: Array, /) -> None: ...
+def learn(length: int, history: Array, rows: Array, index: Array, /) -> None: ...
+
+class Tables:
+    compared: int
+    def __init__(
+        self,
+        bank: Array,
+        beside: Array,
+        middles: Array,
+        entries: Array,
+        order: Array,
+        centre: Array,
+        axes: Array,
+        largest: float,
+        /,
+    ) -> None: ...
+    def settle(
+        self,
+        features: Array,
+        found: tuple[Array, Array, Array],
+        known: tuple[Array, Array, float],
+        k: int,
+        most: int,
+        at_least: float,
+        /,
+    ) -> bytes: ...
+    def tell_apart(
+        self,
+        features: Array,
+        found: tuple[Array, Array, Array],
+        known: tuple[Array, Array, float],
+        at_least: float,
+        /,
+    ) -> None: ...

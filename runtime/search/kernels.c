@@ -12,8 +12,10 @@
 
 #include <float.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <structmember.h>
 
 #define WIDTH 8
 #define BLOCK (2 * WIDTH)  /* rows of the bank whose bounds are computed together */
@@ -143,7 +145,7 @@ struct Walk {
     int64_t seen[SEEN];
 };
 
-/* Tell whether an entry is new to the walk, and remember it. */
+/* Return whether an entry is new to the walk, and remember it. */
 static int is_new(struct Walk *walk, int64_t entry)
 {
     size_t place = (size_t)entry * 2654435761u % SEEN;
@@ -291,7 +293,7 @@ static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t
 
 /* ---- best first ---- */
 
-/* Tell whether a patch comes before another: the larger distance, the first of equals; what is no number first. */
+/* Return whether a patch comes before another: the larger distance, the first of equals; what is no number first. */
 INLINE int before(const struct Search *in, int64_t one, int64_t other)
 {
     float a = in->distance[one], b = in->distance[other];
@@ -328,7 +330,7 @@ static void refine(struct Search *in, Py_ssize_t patch)
 /* Refine what is on top until the k largest distances, and all from `at_least` on, are exact.
  *
  * Patches that only know what is beside go to the bank as long as they are no more than `most`; then it returns, the
- * patches that want a better bound first in the heap, and gives their number. */
+ * patches that want a better bound first in the heap, and returns their number. */
 static Py_ssize_t settle(
     struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, float *vectors, double *room)
 {
@@ -413,13 +415,13 @@ static Py_ssize_t numbers(const Py_buffer *buffer)
     return buffer->len / (Py_ssize_t)sizeof(int64_t);
 }
 
-/* Give the number of rows of so many floats, -1 where they are no whole rows. */
+/* Return the number of rows of so many floats, -1 where they are no whole rows. */
 static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t size)
 {
     return size > 0 && floats(buffer) % size == 0 ? floats(buffer) / size : -1;
 }
 
-/* Tell whether all are from 0 to below `end`; without comparisons, which SSE2 has none of for 64 bits. */
+/* Return whether all are from 0 to below `end`; without comparisons, which SSE2 has none of for 64 bits. */
 static int all_below(int64_t end, const int64_t *some, Py_ssize_t count)
 {
     uint64_t signs = 0;
@@ -497,95 +499,225 @@ static PyObject *learn(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* What a search is asked for; where that is to tell patches apart, `k`, `most` and `rows` mean nothing. */
-enum Aim { SETTLE, TELL_APART };
+/* ---- the tables of a bank, made once ---- */
 
-static PyObject *search_from_python(PyObject *args, enum Aim aim)
+enum { BANK, BESIDE_EACH, MIDDLES, ENTRIES, ORDER, CENTRE, AXES, TABLES };
+
+struct Tables {
+    PyObject_HEAD
+    struct Search search;  /* what does not change from frame to frame; the rest is null */
+    Py_buffer held[TABLES];
+    Py_ssize_t compared;  /* entries that were compared in full so far */
+};
+
+static int tables_fit(const struct Search *search, const Py_buffer *held)
 {
-    /* features float32 [n, D], bank float32 [k, D]; in and out: distance float32 [n], index int64 [n], tier uint8 [n];
-     * history int64 [n, length] or empty, around int64 [n, a], beside int32 [k, b] or empty; middles float32
-     * [blocks, c + 1, BLOCK], entries float32 [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D],
-     * axes float64 [D, c - 2]; out: rows int64 [n]. */
-    enum {
-        FEATURES, BANK, DISTANCE, INDEX, TIER, HISTORY, AROUND, BESIDE_EACH, MIDDLES, ENTRIES, ORDER, CENTRE, AXES,
-        ROWS, ALL
-    };
-    Py_buffer in[ALL];
-    Py_ssize_t k, most;
-    float at_least, expected;
+    const Py_ssize_t across = (search->groups + BLOCK - 1) / BLOCK * BLOCK;
+    if (!(search->stored > 0 && search->columns >= 2
+          && held[BESIDE_EACH].len == search->stored * search->each * (Py_ssize_t)sizeof(int32_t)
+          && numbers(&held[ORDER]) == search->groups * BLOCK
+          && floats(&held[ENTRIES]) == search->groups * search->columns * BLOCK
+          && floats(&held[MIDDLES]) == across * (search->columns + 1)
+          && held[AXES].len == search->size * (search->columns - 2) * (Py_ssize_t)sizeof(double)))
+        return refuse("arrays of other shapes");
+    for (Py_ssize_t i = 0; i < search->groups * BLOCK; i++)
+        if (search->order[i] < -1 || search->order[i] >= search->stored)
+            return refuse("a number out of range");
+    for (Py_ssize_t i = 0; i < search->stored * search->each; i++)
+        if (search->beside[i] < 0 || search->beside[i] >= search->stored)
+            return refuse("a number out of range");
+    return 1;
+}
+
+static void tables_free(PyObject *self)
+{
+    release(((struct Tables *)self)->held, TABLES);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
+{
+    /* bank float32 [k, D], beside int32 [k, b] or empty; middles float32 [blocks, c + 1, BLOCK], entries float32
+     * [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D], axes float64 [D, c - 2] */
+    Py_buffer in[TABLES];
     double largest;
-    if (!PyArg_ParseTuple(
-            args, "nnffdy*y*w*w*w*y*y*y*y*y*y*y*y*w*", &k, &most, &at_least, &expected, &largest, &in[FEATURES],
-            &in[BANK], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY], &in[AROUND], &in[BESIDE_EACH], &in[MIDDLES],
-            &in[ENTRIES], &in[ORDER], &in[CENTRE], &in[AXES], &in[ROWS]))
+    if (named && PyDict_GET_SIZE(named) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Tables takes no arguments by name");
         return NULL;
-    const Py_ssize_t count = floats(&in[DISTANCE]), size = in[CENTRE].len / (Py_ssize_t)sizeof(double);
-    const Py_ssize_t groups = numbers(&in[ORDER]) / BLOCK, stored = rows_of(&in[BANK], size);
-    struct Search search = {
-        .count = count, .size = size, .stored = stored, .k = k,
-        .features = in[FEATURES].buf, .bank = in[BANK].buf,
-        .distance = in[DISTANCE].buf, .index = in[INDEX].buf, .tier = in[TIER].buf, .expected = expected, .radius = INFINITY,
-        .history = in[HISTORY].len ? in[HISTORY].buf : NULL, .around = in[AROUND].buf,
-        .length = count ? numbers(&in[HISTORY]) / count : 0, .neighbours = count ? numbers(&in[AROUND]) / count : 0,
+    }
+    if (!PyArg_ParseTuple(
+            args, "y*y*y*y*y*y*y*d", &in[BANK], &in[BESIDE_EACH], &in[MIDDLES], &in[ENTRIES], &in[ORDER], &in[CENTRE],
+            &in[AXES], &largest))
+        return NULL;
+    struct Tables *self = (struct Tables *)type->tp_alloc(type, 0);
+    if (!self) {
+        release(in, TABLES);
+        return NULL;
+    }
+    memcpy(self->held, in, sizeof in);
+    const Py_ssize_t size = in[CENTRE].len / (Py_ssize_t)sizeof(double), stored = rows_of(&in[BANK], size);
+    const Py_ssize_t groups = numbers(&in[ORDER]) / BLOCK;
+    self->search = (struct Search){
+        .size = size, .stored = stored, .bank = in[BANK].buf,
         .beside = in[BESIDE_EACH].len ? in[BESIDE_EACH].buf : NULL,
         .each = stored > 0 ? in[BESIDE_EACH].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
         .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf,
         .centre = in[CENTRE].buf, .axes = in[AXES].buf,
         .groups = groups, .columns = groups ? floats(&in[ENTRIES]) / groups / BLOCK : 0, .largest = largest,
     };
-    const Py_ssize_t across = (groups + BLOCK - 1) / BLOCK * BLOCK, columns = search.columns;
-    int fits = k > 0 && most >= 0 && stored > 0 && columns >= 2
-        && rows_of(&in[FEATURES], size) == count && numbers(&in[INDEX]) == count && in[TIER].len == count
-        && numbers(&in[ROWS]) == count && numbers(&in[HISTORY]) == count * search.length
-        && numbers(&in[AROUND]) == count * search.neighbours && (search.history || !search.neighbours)
-        && in[BESIDE_EACH].len == stored * search.each * (Py_ssize_t)sizeof(int32_t)
-        && numbers(&in[ORDER]) == groups * BLOCK && floats(&in[ENTRIES]) == groups * columns * BLOCK
-        && floats(&in[MIDDLES]) == across * (columns + 1)
-        && in[AXES].len == size * (columns - 2) * (Py_ssize_t)sizeof(double);
-    /* `beside` and `order` are as large as the bank: LazySearch and PrunedSearch see to them once. */
-    int good = fits ? all_below(stored, search.index, count) && all_below(stored, search.history, count * search.length)
-        && all_below(count, search.around, count * search.neighbours) : refuse("arrays of other shapes");
-    float *vectors = good ? PyMem_Malloc((size_t)(TOGETHER * (columns + 1)) * sizeof(float)) : NULL;
-    double *room = good ? PyMem_Malloc((size_t)columns * sizeof(double)) : NULL;
-    Py_ssize_t wanting = 0;
-    if (vectors && room) {
-        Py_BEGIN_ALLOW_THREADS
-        if (aim == SETTLE)
-            wanting = settle(&search, at_least, most, in[ROWS].buf, vectors, room);
-        else
-            tell_apart(&search, at_least, vectors, room);
-        Py_END_ALLOW_THREADS
-    } else if (good) {
-        PyErr_NoMemory();
+    if (!tables_fit(&self->search, in)) {
+        Py_DECREF(self);
+        return NULL;
     }
-    int failed = !vectors || !room;
-    PyMem_Free(vectors);
-    PyMem_Free(room);
-    release(in, ALL);
-    return failed ? NULL : Py_BuildValue("nn", wanting, search.compared);
+    return (PyObject *)self;
 }
 
-PyDoc_STRVAR(settle_doc, "settle(...): refine, best first, until what decides is exact; see runtime/search/pruned.py.");
+/* The buffers of one frame: features float32 [n, D]; in and out: distance float32 [n], index int64 [n], tier uint8 [n];
+ * history int64 [n, length] or empty, around int64 [n, a]. */
+enum { FEATURES, DISTANCE, INDEX, TIER, HISTORY, AROUND, FRAME };
 
-static PyObject *settle_from_python(PyObject *self, PyObject *args)
+/* Put the frame beside the tables. */
+static struct Search search_of(const struct Tables *self, const Py_buffer *in, float expected)
 {
-    (void)self;
-    return search_from_python(args, SETTLE);
+    const Py_ssize_t count = floats(&in[DISTANCE]);
+    struct Search search = self->search;
+    search.count = count;
+    search.features = in[FEATURES].buf;
+    search.distance = in[DISTANCE].buf;
+    search.index = in[INDEX].buf;
+    search.tier = in[TIER].buf;
+    search.expected = expected;
+    search.radius = INFINITY;
+    search.history = in[HISTORY].len ? in[HISTORY].buf : NULL;
+    search.around = in[AROUND].buf;
+    search.length = count ? numbers(&in[HISTORY]) / count : 0;
+    search.neighbours = count ? numbers(&in[AROUND]) / count : 0;
+    return search;
 }
 
-PyDoc_STRVAR(tell_apart_doc, "tell_apart(...): find which patches are nearer than a distance; as settle.");
-
-static PyObject *tell_apart_from_python(PyObject *self, PyObject *args)
+static int frame_fits(const struct Search *search, const Py_buffer *in)
 {
-    (void)self;
-    return search_from_python(args, TELL_APART);
+    const Py_ssize_t count = search->count;
+    if (!(rows_of(&in[FEATURES], search->size) == count && numbers(&in[INDEX]) == count && in[TIER].len == count
+          && numbers(&in[HISTORY]) == count * search->length && numbers(&in[AROUND]) == count * search->neighbours
+          && (search->history || !search->neighbours)))
+        return refuse("arrays of other shapes");
+    return all_below(search->stored, search->index, count)
+        && all_below(search->stored, search->history, count * search->length)
+        && all_below(count, search->around, count * search->neighbours);
 }
+
+/* What the loops need beside the arrays. */
+struct Room {
+    float *vectors;
+    double *axes;
+    int64_t *heap;
+};
+
+static int make_room(struct Room *room, const struct Search *search)
+{
+    room->vectors = PyMem_Malloc((size_t)(TOGETHER * (search->columns + 1)) * sizeof(float));
+    room->axes = PyMem_Malloc((size_t)search->columns * sizeof(double));
+    room->heap = PyMem_Malloc((size_t)search->count * sizeof(int64_t));
+    if (!room->vectors || !room->axes || !room->heap)
+        PyErr_NoMemory();
+    return room->vectors && room->axes && room->heap;
+}
+
+static void free_room(struct Room *room)
+{
+    PyMem_Free(room->vectors);
+    PyMem_Free(room->axes);
+    PyMem_Free(room->heap);
+}
+
+PyDoc_STRVAR(settle_doc,
+    "settle(features, (distance, index, tier), (history, around, expected), k, most, at_least): refine, best first, until\n"
+    "what decides is exact; the numbers of the patches that want a better bound first, as bytes of int64.");
+
+static PyObject *tables_settle(PyObject *object, PyObject *args)
+{
+    struct Tables *self = (struct Tables *)object;
+    Py_buffer in[FRAME];
+    Py_ssize_t k, most;
+    float expected, at_least;
+    if (!PyArg_ParseTuple(
+            args, "y*(w*w*w*)(y*y*f)nnf", &in[FEATURES], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY],
+            &in[AROUND], &expected, &k, &most, &at_least))
+        return NULL;
+    struct Search search = search_of(self, in, expected);
+    struct Room room = {0};
+    PyObject *wanting = NULL;
+    int counts_fit = (k > 0 && most >= 0) || refuse("counts that mean nothing");
+    if (counts_fit && frame_fits(&search, in) && make_room(&room, &search)) {
+        Py_ssize_t count;
+        search.k = k;
+        Py_BEGIN_ALLOW_THREADS
+        count = settle(&search, at_least, most, room.heap, room.vectors, room.axes);
+        Py_END_ALLOW_THREADS
+        self->compared += search.compared;
+        wanting = PyBytes_FromStringAndSize((const char *)room.heap, count * (Py_ssize_t)sizeof(int64_t));
+    }
+    free_room(&room);
+    release(in, FRAME);
+    return wanting;
+}
+
+PyDoc_STRVAR(tell_apart_doc,
+    "tell_apart(features, (distance, index, tier), (history, around, expected), at_least): find which patches are nearer\n"
+    "than a distance.");
+
+static PyObject *tables_tell_apart(PyObject *object, PyObject *args)
+{
+    struct Tables *self = (struct Tables *)object;
+    Py_buffer in[FRAME];
+    float expected, at_least;
+    if (!PyArg_ParseTuple(
+            args, "y*(w*w*w*)(y*y*f)f", &in[FEATURES], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY],
+            &in[AROUND], &expected, &at_least))
+        return NULL;
+    struct Search search = search_of(self, in, expected);
+    struct Room room = {0};
+    int good = frame_fits(&search, in) && make_room(&room, &search);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        tell_apart(&search, at_least, room.vectors, room.axes);
+        Py_END_ALLOW_THREADS
+        self->compared += search.compared;
+    }
+    free_room(&room);
+    release(in, FRAME);
+    if (!good)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef tables_methods[] = {
+    {"settle", tables_settle, METH_VARARGS, settle_doc},
+    {"tell_apart", tables_tell_apart, METH_VARARGS, tell_apart_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef tables_members[] = {
+    {"compared", T_PYSSIZET, offsetof(struct Tables, compared), READONLY, "entries that were compared in full so far"},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyTypeObject tables_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "runtime.search._kernels.Tables",
+    .tp_doc = "Tables(bank, beside, middles, entries, order, centre, axes, largest): see runtime/search/pruned.py.",
+    .tp_basicsize = sizeof(struct Tables),
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = tables_new,
+    .tp_dealloc = tables_free,
+    .tp_methods = tables_methods,
+    .tp_members = tables_members,
+};
 
 static PyMethodDef methods[] = {
     {"distances", distances, METH_VARARGS, distances_doc},
     {"learn", learn, METH_VARARGS, learn_doc},
-    {"settle", settle_from_python, METH_VARARGS, settle_doc},
-    {"tell_apart", tell_apart_from_python, METH_VARARGS, tell_apart_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -597,7 +729,7 @@ PyMODINIT_FUNC PyInit__kernels(void)
 {
     choose_loops();
     PyObject *made = PyModule_Create(&module);
-    if (made && PyModule_AddIntConstant(made, "BLOCK", BLOCK) < 0) {
+    if (made && (PyModule_AddIntConstant(made, "BLOCK", BLOCK) < 0 || PyModule_AddType(made, &tables_type) < 0)) {
         Py_DECREF(made);
         return NULL;
     }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from runtime.frame import Neighbours, Tier
 from runtime.search.full import Search, all_of, distances, spread
 from runtime.search.history import History
-from runtime.search.pruned import Known, PrunedSearch
+from runtime.search.pruned import NOTHING_KNOWN, Known, PrunedSearch
 
 _POINTLESS = 0.5
 """Where more than this share of the patches had to be searched, the history did not pay: do without for some frames."""
@@ -25,8 +25,6 @@ _HOPEFUL = 8
 """Times k: so many patches are compared with the whole bank on the word of a long walk alone; behind bounds that are as
 bad as that must mean, the graph is asked first. A fixed camera and a belt need a few times k and stay below it at the
 median; pictures of which no two are alike reach it now and then."""
-
-_NO_TABLE = np.empty(0, dtype=np.int32)
 
 
 class LazySearch:
@@ -39,32 +37,21 @@ class LazySearch:
         exact: PrunedSearch,
         k: int = 1,
         history: History | None = None,
-        neighbours: NDArray[np.int32] | None = None,
     ) -> None:
         """Take the tiers.
 
         Args:
             graph: finds any near entry; its numbers are used, not its distances.
             bank: float32 [entries, D].
-            exact: over the same bank.
+            exact: over the same bank, with the entries beside each where there is a history.
             k: how many of the largest distances decide.
             history: of the camera; without one every patch goes through the graph.
-            neighbours: for each entry those beside it, int32 [entries, b]; with a history only.
-
-        Raises:
-            ValueError: `neighbours` is of another bank: of another length, or with entries that this one does not have.
         """
-        if neighbours is not None:
-            if len(neighbours) != len(bank):
-                raise ValueError(f"neighbours of {len(neighbours)} entries, the bank has {len(bank)}")
-            if neighbours.min() < 0 or neighbours.max() >= len(bank):
-                raise ValueError("neighbours that the bank does not have")
         self._graph = graph
         self._bank = bank
         self._exact = exact
         self._k = k
         self._history = history
-        self._beside = _NO_TABLE if neighbours is None else np.ascontiguousarray(neighbours, dtype=np.int32)
         self._expected = 0.0  # the k-th largest distance of the last frame: this one's will be about the same
         self._rest = 0  # frames that the history sits out
         self._last_rest = 0
@@ -118,11 +105,11 @@ class LazySearch:
             likely = found.distance >= min(at_least, self._least_that_decides(found))
             self._ask_graph(features, found, np.flatnonzero(likely & (found.tier < Tier.GRAPH)))
 
-    def _what_is_known(self) -> Known | None:
+    def _what_is_known(self) -> Known:
         """Return what patches can look at before they are searched."""
         if self._history is None or self._history.empty:
-            return None
-        return Known(self._history.entries, self._history.around, self._beside, self._expected)
+            return NOTHING_KNOWN
+        return Known(self._history.entries, self._history.around, self._expected)
 
     def _ask_graph(self, features: NDArray[np.float32], found: Neighbours, rows: NDArray[np.int64]) -> None:
         """Take the patches `rows` through the graph."""

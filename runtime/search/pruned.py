@@ -10,7 +10,6 @@ nearer are compared in full.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,8 @@ SHARE = 0.95
 """Of the bank's variance that the axes explain: on 48,000 x 176 they are 58, and some 400 entries are left to compare.
 """
 
+_NO_TABLE = np.empty(0, dtype=np.int32)
+
 _GROUPED_AXES = 16  # that the groups are made by
 _SAMPLE = 4096  # entries that the axes are computed from: any axes are right, these are good
 _ROWS = 2048  # of the bank at a time, so that no second copy of it is in memory
@@ -36,34 +37,45 @@ class Known(NamedTuple):
     Attributes:
         history: entries lately nearest, the newest first, int64 [n, length].
         around: patches around each, int64 [n, a].
-        beside: entries beside each in the bank, int32 [k, b].
-        expected: the distance that decided in the last frame: whoever is well below it is left alone.
+        expected: the distance that decided in the last frame: patches well below it are left alone.
     """
 
     history: NDArray[np.int64]
     around: NDArray[np.int64]
-    beside: NDArray[np.int32]
     expected: float
 
 
-NOTHING_KNOWN = Known(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), 0.0)
+NOTHING_KNOWN = Known(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)
 
 
 class PrunedSearch:
-    """Compare patches with every entry of the bank, float32 [k, D], that could be nearer than a known one.
+    """Compare patches with every entry of the bank, float32 [k, D], that could be nearer than a known one."""
 
-    Attributes:
-        compared: entries that were compared in full so far.
-    """
+    def __init__(self, bank: NDArray[np.float32], neighbours: NDArray[np.int32] | None = None) -> None:
+        """Compute the axes and the tables.
 
-    def __init__(self, bank: NDArray[np.float32]) -> None:
-        """Compute the axes and the tables."""
-        self.compared = 0
-        self._bank = np.ascontiguousarray(bank)
+        Args:
+            bank: the entries.
+            neighbours: for each entry those beside it, int32 [k, b]: where patches walk on to that know one.
+
+        Raises:
+            ValueError: `neighbours` is of another bank: of another length, or with entries that this one does not have.
+        """
+        if neighbours is not None and len(neighbours) != len(bank):
+            raise ValueError(f"neighbours of {len(neighbours)} entries, the bank has {len(bank)}")
+        beside = np.ascontiguousarray(_NO_TABLE if neighbours is None else neighbours, dtype=np.int32)
         sample = bank[:: -(-len(bank) // _SAMPLE)].astype(np.float64)
-        self._centre = sample.mean(axis=0)
-        self._axes = _principal_axes(sample - self._centre)
-        self._order, self._middles, self._entries, self._largest = self._make_tables()
+        centre = sample.mean(axis=0)
+        axes = _principal_axes(sample - centre)
+        order, middles, entries, largest = _make_tables(bank, centre, axes)
+        self._tables = _kernels.Tables(
+            np.ascontiguousarray(bank), beside, middles, entries, order, centre, axes, largest
+        )
+
+    @property
+    def compared(self) -> int:
+        """Entries that were compared in full so far."""
+        return self._tables.compared
 
     def __call__(
         self, features: NDArray[np.float32], distance: NDArray[np.float32], index: NDArray[np.int64]
@@ -86,7 +98,7 @@ class PrunedSearch:
         *,
         k: int,
         at_least: float = np.inf,
-        known: Known | None = None,
+        known: Known = NOTHING_KNOWN,
         most: int = sys.maxsize,
     ) -> NDArray[np.int64]:
         """Refine in place, best first, until the k largest distances, and all from `at_least` on, are exact.
@@ -102,10 +114,12 @@ class PrunedSearch:
         Returns:
             Patches that should go through the graph first, int64 [m]; none if all is settled.
         """
-        return self._run(_kernels.settle, k, most, at_least, features, found, known)
+        parts = found.distance, found.index, found.tier
+        rows = self._tables.settle(np.ascontiguousarray(features), parts, known, k, most, at_least)
+        return np.frombuffer(rows, dtype=np.int64)
 
     def tell_apart(
-        self, features: NDArray[np.float32], found: Neighbours, *, at_least: float, known: Known | None = None
+        self, features: NDArray[np.float32], found: Neighbours, *, at_least: float, known: Known = NOTHING_KNOWN
     ) -> None:
         """Bring every distance whose true value is below `at_least` below it, in place.
 
@@ -117,75 +131,41 @@ class PrunedSearch:
             at_least: as a float32; what is not below it is left as it is.
             known: what patches of the tier `KNOWN` can look at first.
         """
-        self._run(_kernels.tell_apart, 1, 0, at_least, features, found, known)
+        parts = found.distance, found.index, found.tier
+        self._tables.tell_apart(np.ascontiguousarray(features), parts, known, at_least)
 
-    def _run(
-        self,
-        loop: Callable[..., tuple[int, int]],
-        k: int,
-        most: int,
-        at_least: float,
-        features: NDArray[np.float32],
-        found: Neighbours,
-        known: Known | None,
-    ) -> NDArray[np.int64]:
-        """Run a loop of kernels.c, and give the patches that it names."""
-        known = known or NOTHING_KNOWN
-        rows = np.empty(len(features), dtype=np.int64)
-        named, compared = loop(
-            k,
-            most,
-            at_least,
-            known.expected,
-            self._largest,
-            np.ascontiguousarray(features),
-            self._bank,
-            found.distance,
-            found.index,
-            found.tier,
-            known.history,
-            known.around,
-            known.beside,
-            self._middles,
-            self._entries,
-            self._order,
-            self._centre,
-            self._axes,
-            rows,
-        )
-        self.compared += compared
-        return rows[:named]
 
-    def _split(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return |v|^2 of the centred vectors float32 [n, D], the part along the axes, and the length of the rest."""
-        centred = vectors - self._centre
-        inside = centred @ self._axes
-        norms = np.einsum("nd,nd->n", centred, centred)
-        rest = np.sqrt(np.maximum(norms - np.einsum("nd,nd->n", inside, inside), 0))
-        return np.column_stack((norms, inside, rest))
+def _split(vectors: NDArray[np.float32], centre: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return |v|^2 of the centred vectors float32 [n, D], the part along the axes, and the length of the rest."""
+    centred = vectors - centre
+    inside = centred @ axes
+    norms = np.einsum("nd,nd->n", centred, centred)
+    rest = np.sqrt(np.maximum(norms - np.einsum("nd,nd->n", inside, inside), 0))
+    return np.column_stack((norms, inside, rest))
 
-    def _make_tables(self) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], float]:
-        """Put the entries into groups.
 
-        Returns:
-            order: entries, those of a group together, -1 where a group is not full, int64 [groups * BLOCK].
-            middles: of the groups, as `_middles` gives them, float32 [blocks, columns + 1, BLOCK].
-            entries: |m|^2, and -2 times the other columns of `_split`, float32 [groups, columns, BLOCK].
-            The largest |m|.
-        """
-        starts = range(0, len(self._bank), _ROWS)
-        vectors = np.concatenate(
-            [self._split(self._bank[start : start + _ROWS]).astype(np.float32) for start in starts]
-        )
-        largest = float(np.sqrt(vectors[:, 0].max()))
-        order = _order(vectors[:, 1 : 1 + _GROUPED_AXES])
-        vectors = vectors[order]
-        middles = _middles(vectors[:, 1:])
-        vectors[:, 1:] *= -2
-        missing = np.arange(len(order)) >= len(self._bank)
-        order[missing] = -1
-        vectors[missing, 0] = np.inf
-        return order, middles, _side_by_side(vectors), largest
+def _make_tables(
+    bank: NDArray[np.float32], centre: NDArray[np.float64], axes: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], float]:
+    """Put the entries into groups.
+
+    Returns:
+        order: entries, those of a group together, -1 where a group is not full, int64 [groups * BLOCK].
+        middles: of the groups, as `_middles` gives them, float32 [blocks, columns + 1, BLOCK].
+        entries: |m|^2, and -2 times the other columns of `_split`, float32 [groups, columns, BLOCK].
+        The largest |m|.
+    """
+    starts = range(0, len(bank), _ROWS)
+    vectors = np.concatenate([_split(bank[start : start + _ROWS], centre, axes).astype(np.float32) for start in starts])
+    largest = float(np.sqrt(vectors[:, 0].max()))
+    order = _order(vectors[:, 1 : 1 + _GROUPED_AXES])
+    vectors = vectors[order]
+    middles = _middles(vectors[:, 1:])
+    vectors[:, 1:] *= -2
+    missing = np.arange(len(order)) >= len(bank)
+    order[missing] = -1
+    vectors[missing, 0] = np.inf
+    return order, middles, _side_by_side(vectors), largest
 
 
 def _principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -132,9 +132,9 @@ def bank() -> np.ndarray:
 def searches(bank: np.ndarray) -> dict[str, Deciding]:
     """Return each kind of search as a device has it."""
     graph, table = GraphSearch(build_index(bank), ef=8, threads=1), neighbour_table(bank, B)
-    pruned = PrunedSearch(bank)
+    pruned = PrunedSearch(bank, table)
     return {
-        "lazy": LazySearch(graph, bank, pruned, K, History(GRID_HW), table),
+        "lazy": LazySearch(graph, bank, pruned, K, History(GRID_HW)),
         "graph": LazySearch(graph, bank, pruned, K),
         "exact": ExactSearch(bank),
     }
@@ -198,8 +198,8 @@ def test_what_is_not_judged_costs_nothing(bank: np.ndarray):
         asked.append(len(features))
         return exact(features)
 
-    pruned = PrunedSearch(bank)
-    search = LazySearch(graph, bank, pruned, 1, History(GRID_HW), neighbour_table(bank, B))
+    pruned = PrunedSearch(bank, neighbour_table(bank, B))
+    search = LazySearch(graph, bank, pruned, 1, History(GRID_HW))
     active = np.zeros(PATCHES, dtype=bool)
     active[::4] = True
     features = clusters(PATCHES, 40, seed=3)

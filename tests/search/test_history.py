@@ -49,7 +49,7 @@ def listed(history: History, features: np.ndarray, bank: np.ndarray, search: Pru
     """Have all patches look at what they remember, and at nothing else."""
     index = history.newest
     found = all_of(Tier.KNOWN, distances(features, bank, index), index)
-    known = Known(history.entries, history.around, np.empty(0, dtype=np.int32), 0.0)
+    known = Known(history.entries, history.around, 0.0)
     search.settle(features, found, k=len(features), known=known, most=0)
     assert (found.tier == Tier.LISTED).all()
     return found

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 from runtime.frame import Tier
-from runtime.search import _kernels
+from runtime.search import _kernels, pruned
 from runtime.search.full import distances
 from runtime.search.history import History
-from runtime.search.pruned import PrunedSearch
 
 PATCHES, DIMENSION, ENTRIES, B = 12, 5, 40, 3
-COUNTS = ["k", "most", "at_least", "expected", "largest"]
-FRAME = ["features", "bank", "distance", "index", "tier", "history", "around", "beside"]
-TABLES = ["middles", "entries", "order", "centre", "axes"]
-ARRAYS = [*FRAME, *TABLES, "rows"]
+TABLES = ["bank", "beside", "middles", "entries", "order", "centre", "axes", "largest"]
+FRAME = ["features", "distance", "index", "tier", "history", "around"]
 
 
 def in_order(features: np.ndarray, entries: np.ndarray) -> np.ndarray:
@@ -49,78 +48,147 @@ def test_a_distance_is_the_same_on_every_processor(dimension: int):
 
 
 @pytest.fixture
-def settling() -> dict[str, object]:
-    """Return arguments that fit, with everything that is known."""
+def of_bank() -> dict[str, object]:
+    """Return arguments for the tables of a bank that fit, with entries beside each."""
     random = np.random.default_rng(0)
-    features, bank = (random.standard_normal((count, DIMENSION)).astype(np.float32) for count in (PATCHES, ENTRIES))
-    exact = PrunedSearch(bank)
+    bank = random.standard_normal((ENTRIES, DIMENSION)).astype(np.float32)
+    centre = bank.mean(axis=0, dtype=np.float64)
+    axes = pruned._principal_axes(bank - centre)
+    order, middles, entries, largest = pruned._make_tables(bank, centre, axes)
+    beside = random.integers(ENTRIES, size=(ENTRIES, B)).astype(np.int32)
+    return dict(zip(TABLES, (bank, beside, middles, entries, order, centre, axes, largest), strict=True))
+
+
+@pytest.fixture
+def frame(of_bank) -> dict[str, object]:
+    """Return arguments of one frame that fit, with everything that is known."""
+    random = np.random.default_rng(1)
+    features = random.standard_normal((PATCHES, DIMENSION)).astype(np.float32)
     history = History((3, 4))
     history.learn(np.arange(PATCHES), random.integers(ENTRIES, size=PATCHES))
     index = history.newest
-    values = (PATCHES, 1000, np.inf, 0.0, exact._largest, features, bank, distances(features, bank, index), index)
-    values += (np.zeros(PATCHES, dtype=np.uint8), history.entries, history.around)
-    values += (random.integers(ENTRIES, size=(ENTRIES, B)).astype(np.int32), exact._middles, exact._entries)
-    values += (exact._order, exact._centre, exact._axes, np.empty(PATCHES, dtype=np.int64))
-    return dict(zip(COUNTS + ARRAYS, values, strict=True))
+    values = (features, distances(features, of_bank["bank"], index), index, np.zeros(PATCHES, dtype=np.uint8))
+    values += (history.entries, history.around, 0.0, PATCHES, 1000, np.inf)
+    return dict(zip((*FRAME, "expected", "k", "most", "at_least"), values, strict=True))
 
 
-def test_what_fits_is_settled(settling):
+def settle(tables: _kernels.Tables, frame: dict) -> bytes:
+    *frame_, expected, k, most, at_least = frame.values()
+    features, distance, index, tier, history, around = frame_
+    return tables.settle(features, (distance, index, tier), (history, around, expected), k, most, at_least)
+
+
+def tell_apart(tables: _kernels.Tables, frame: dict) -> None:
+    features, distance, index, tier, history, around, expected, *_ = frame.values()
+    tables.tell_apart(features, (distance, index, tier), (history, around, expected), frame["at_least"])
+
+
+def changed(array: np.ndarray, change: str) -> np.ndarray:
+    array = array.ravel()
+    return {"longer": np.append(array, array[:1]), "shorter": array[:-1].copy(), "empty": array[:0].copy()}[change]
+
+
+def test_what_fits_is_settled(of_bank, frame):
     """With arguments that fit, all patches become exact: what is refused below is refused for its fault alone."""
-    assert _kernels.settle(*settling.values())[0] == 0
-    assert (settling["tier"] == Tier.EXACT).all()
+    tables = _kernels.Tables(*of_bank.values())
+    assert settle(tables, frame) == b""
+    assert (frame["tier"] == Tier.EXACT).all()
+    assert 0 < tables.compared <= PATCHES * ENTRIES
 
 
-def test_telling_apart_takes_what_settling_takes(settling):
+def test_patches_that_want_a_better_bound_are_named(of_bank, frame):
+    """Where no patch may be compared on the word of a walk alone, all of them are named and nothing is compared."""
+    tables = _kernels.Tables(*of_bank.values())
+    frame["most"] = 0
+    assert sorted(np.frombuffer(settle(tables, frame), dtype=np.int64)) == list(range(PATCHES))
+    assert (frame["tier"] == Tier.WALKED).all()
+    assert tables.compared == 0
+
+
+def test_telling_apart_takes_what_settling_takes(of_bank, frame):
     """With arguments that fit patches are told apart, and with others it is refused before anything is written."""
-    settling["at_least"] = 1e9
-    assert _kernels.tell_apart(*settling.values()) == (0, 0)  # all is nearer than that
-    settling["at_least"] = 1e-9
-    assert _kernels.tell_apart(*settling.values())[0] == 0
-    assert (settling["tier"] == Tier.LISTED).all()
-    settling["tier"] = settling["tier"][:-1].copy()
+    tables = _kernels.Tables(*of_bank.values())
+    frame["at_least"] = 1e9
+    tell_apart(tables, frame)
+    assert (frame["tier"] == Tier.KNOWN).all()  # all is nearer than that
+    frame["at_least"] = 1e-9
+    tell_apart(tables, frame)
+    assert (frame["tier"] == Tier.LISTED).all()
+    frame["tier"] = frame["tier"][:-1].copy()
     with pytest.raises(ValueError, match="arrays of other shapes"):
-        _kernels.tell_apart(*settling.values())
+        tell_apart(tables, frame)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("name", TABLES[:-1])
 @pytest.mark.parametrize("change", ["longer", "shorter", "empty"])
-def test_settle_refuses_arrays_of_other_shapes(settling, name: str, change: str):
-    """An array that does not go with the others is refused, and nothing is written."""
-    if (name, change) in {("beside", "empty"), ("around", "empty")}:
+def test_tables_refuse_arrays_of_other_shapes(of_bank, name: str, change: str):
+    """An array that does not go with the others is refused when the tables are made."""
+    if (name, change) == ("beside", "empty"):
         pytest.skip("may be missing")
-    array = settling[name].ravel()
-    changed = {"longer": np.append(array, array[:1]), "shorter": array[:-1].copy(), "empty": array[:0].copy()}
-    settling[name] = changed[change]
-    before = {name: np.array(value).tobytes() for name, value in settling.items()}
+    of_bank[name] = changed(of_bank[name], change)
     with pytest.raises(ValueError, match="arrays of other shapes"):
-        _kernels.settle(*settling.values())
-    assert {name: np.array(value).tobytes() for name, value in settling.items()} == before
+        _kernels.Tables(*of_bank.values())
+
+
+@pytest.mark.parametrize(("name", "least"), [("beside", 0), ("order", -1)])
+@pytest.mark.parametrize("place", [0, -1])
+def test_tables_refuse_numbers_out_of_range(of_bank, name: str, least: int, place: int):
+    """Entries that the bank does not have are refused when the tables are made."""
+    for wrong in (least - 1, ENTRIES, 2**31 - 1, -(2**31)):
+        of_bank[name] = of_bank[name].copy()
+        of_bank[name].ravel()[place] = wrong
+        with pytest.raises(ValueError, match="out of range"):
+            _kernels.Tables(*of_bank.values())
+
+
+def test_tables_keep_their_arrays(of_bank, frame):
+    """The tables outlive whoever made their arrays, and give them back at their end."""
+    arrays = [weakref.ref(array) for array in of_bank.values() if isinstance(array, np.ndarray)]
+    tables = _kernels.Tables(*of_bank.values())
+    of_bank.clear()
+    assert all(array() is not None for array in arrays)
+    assert settle(tables, frame) == b""
+    del tables
+    assert all(array() is None for array in arrays)
+
+
+@pytest.mark.parametrize("name", FRAME)
+@pytest.mark.parametrize("change", ["longer", "shorter", "empty"])
+def test_settle_refuses_arrays_of_other_shapes(of_bank, frame, name: str, change: str):
+    """An array that does not go with the others is refused, and nothing is written."""
+    if (name, change) == ("around", "empty"):
+        pytest.skip("may be missing")
+    frame[name] = changed(frame[name], change)
+    before = {name: np.array(value).tobytes() for name, value in frame.items()}
+    with pytest.raises(ValueError, match="arrays of other shapes"):
+        settle(_kernels.Tables(*of_bank.values()), frame)
+    assert {name: np.array(value).tobytes() for name, value in frame.items()} == before
 
 
 @pytest.mark.parametrize(("name", "end"), [("index", ENTRIES), ("history", ENTRIES), ("around", PATCHES)])
 @pytest.mark.parametrize("place", [0, -1])
-def test_settle_refuses_numbers_out_of_range(settling, name: str, end: int, place: int):
+def test_settle_refuses_numbers_out_of_range(of_bank, frame, name: str, end: int, place: int):
     """Entries that the bank does not have, and patches that the frame does not have, are refused."""
     for wrong in (-1, end, 2**62, -(2**63)):
-        settling[name] = settling[name].copy()
-        settling[name].ravel()[place] = wrong
+        frame[name] = frame[name].copy()
+        frame[name].ravel()[place] = wrong
         with pytest.raises(ValueError, match="out of range"):
-            _kernels.settle(*settling.values())
+            settle(_kernels.Tables(*of_bank.values()), frame)
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("k", 0), ("k", -1), ("most", -1)])
-def test_settle_refuses_counts_that_mean_nothing(settling, name: str, wrong: int):
+def test_settle_refuses_counts_that_mean_nothing(of_bank, frame, name: str, wrong: int):
     """At least one patch decides, and no fewer than none may be compared."""
-    settling[name] = wrong
-    with pytest.raises(ValueError, match="other shapes"):
-        _kernels.settle(*settling.values())
+    frame[name] = wrong
+    with pytest.raises(ValueError, match="mean nothing"):
+        settle(_kernels.Tables(*of_bank.values()), frame)
 
 
-def test_settle_of_no_patches_is_nothing(settling):
+def test_settle_of_no_patches_is_nothing(of_bank, frame):
     """A frame without patches is settled."""
-    for name in ("features", "distance", "index", "tier", "history", "around", "rows"):
-        settling[name] = settling[name][:0].copy()
-    assert _kernels.settle(*settling.values()) == (0, 0)
+    for name in FRAME:
+        frame[name] = frame[name][:0].copy()
+    assert settle(_kernels.Tables(*of_bank.values()), frame) == b""
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ class CountedGraph:
 class CountedExact(PrunedSearch):
     """The exact search of patches; it notes which patches become exact, and that no patch falls back."""
 
-    def __init__(self, bank: np.ndarray) -> None:
-        super().__init__(bank)
+    def __init__(self, bank: np.ndarray, neighbours: np.ndarray | None = None) -> None:
+        super().__init__(bank, neighbours)
         self._entries_of_bank = len(bank)
         self.patches: list[bytes] = []
 
@@ -130,9 +130,14 @@ def make_bank(kind: str, values: str, shape: tuple[int, int], random: np.random.
     return np.repeat(bank[:1], shape[0], axis=0) if kind == "level" else bank
 
 
-def on_device(graph, bank: np.ndarray, exact, k: int, history: History) -> LazySearch:
+def near(bank: np.ndarray) -> np.ndarray:
+    """Return the table of entries beside each other."""
+    return neighbour_table(bank, min(B, len(bank)))
+
+
+def on_device(graph, bank: np.ndarray, k: int, history: History, exact: PrunedSearch | None = None) -> LazySearch:
     """Put a search together as a device does, with the table of entries beside each other."""
-    return LazySearch(graph, bank, exact, k, history, neighbour_table(bank, min(B, len(bank))))
+    return LazySearch(graph, bank, exact or PrunedSearch(bank, near(bank)), k, history)
 
 
 def make_neighbours(kind: str, bank: np.ndarray, random: np.random.Generator) -> np.ndarray | None:
@@ -267,9 +272,9 @@ def test_whatever_was_seen_before_what_decides_is_exact(
     """
     random = np.random.default_rng(seed)
     bank = make_bank(bank_kind, values, bank_shape, random)
-    exact = CountedExact(bank)
-    history = History(grid_hw) if with_history else None
-    search = LazySearch(make_graph(graph, bank, random), bank, exact, k, history, make_neighbours(beside, bank, random))
+    graph = make_graph(graph, bank, random)
+    exact = CountedExact(bank, make_neighbours(beside, bank, random))
+    search = LazySearch(graph, bank, exact, k, History(grid_hw) if with_history else None)
     features = numbers(values, (grid_hw[0] * grid_hw[1], bank_shape[1]), random)
     for kind in frames:
         features = next_frame(kind, features, values, grid_hw, bank, random)
@@ -308,7 +313,7 @@ def test_whatever_was_seen_before_what_decides_is_exact(
 @settings(deadline=None, max_examples=100)
 def test_what_decides_is_exact_for_any_numbers(frames: np.ndarray, bank: np.ndarray, k: int, seed: int):
     """With features and entries of any numbers at all, frame after frame ends with the distances that decide."""
-    search = on_device(AnyGraph(bank, np.random.default_rng(seed)), bank, PrunedSearch(bank), k, History((3, 4)))
+    search = on_device(AnyGraph(bank, np.random.default_rng(seed)), bank, k, History((3, 4)))
     for features in frames:
         found = search(features)
         check_equals_exact(features, bank, found, k)
@@ -344,7 +349,7 @@ def test_the_top_is_exact_behind_a_hasty_graph(bank, index, k: int, with_history
 
 def test_a_new_value_on_top_is_found_where_it_appears(bank):
     """After many frames alike, a single patch that changes is the one that is named, with its own neighbour."""
-    search = on_device(ExactSearch(bank), bank, PrunedSearch(bank), 1, History((10, 10)))
+    search = on_device(ExactSearch(bank), bank, 1, History((10, 10)))
     features = clusters(100, 40, seed=3)
     for _ in range(5):
         search(features)
@@ -380,8 +385,8 @@ def test_no_more_than_k_exact_searches_behind_a_good_graph(bank, k: int):
 
     Only where a frame is unlike the last one, some more are, before the graph is asked.
     """
-    exact = CountedExact(bank)
-    search = on_device(ExactSearch(bank), bank, exact, k, History((10, 20)))
+    exact = CountedExact(bank, near(bank))
+    search = on_device(ExactSearch(bank), bank, k, History((10, 20)), exact)
     for seed, most in ((11, k), (11, k), (12, k + HOPEFUL * k), (12, k)):
         exact.patches.clear()
         found = search(clusters(200, 40, seed))
@@ -392,8 +397,8 @@ def test_no_more_than_k_exact_searches_behind_a_good_graph(bank, k: int):
 @pytest.mark.parametrize("k", [60, 61, 1000])
 def test_with_k_beyond_the_patches_every_patch_is_exact(bank, k: int):
     """Where all patches decide, each is compared with the bank once, and all distances are true."""
-    exact = CountedExact(bank)
-    search = on_device(AnyGraph(bank, np.random.default_rng(0)), bank, exact, k, History((6, 10)))
+    exact = CountedExact(bank, near(bank))
+    search = on_device(AnyGraph(bank, np.random.default_rng(0)), bank, k, History((6, 10)), exact)
     for seed in (10, 10, 13):
         features = clusters(60, 40, seed)
         exact.patches.clear()
@@ -409,9 +414,9 @@ def test_ties_end_and_the_first_are_taken(k: int, level: float, with_history: bo
     """Where all patches are equally far, the search ends after the first k, and those are what counts."""
     bank = np.zeros((5, 4), dtype=np.float32)
     features = np.full((50, 4), level, dtype=np.float32)
-    exact = CountedExact(bank)
+    exact = CountedExact(bank, near(bank))
     history = History((5, 10)) if with_history else None
-    search = on_device(AnyGraph(bank, np.random.default_rng(0)), bank, exact, k, history)
+    search = on_device(AnyGraph(bank, np.random.default_rng(0)), bank, k, history, exact)
     for _ in range(3):
         exact.patches.clear()
         found = search(features)
@@ -438,9 +443,9 @@ def far_apart(k: int = 1) -> tuple[np.ndarray, np.ndarray, CountedGraph, Counted
     No entry is beside another, so walks are useless; patches next to each other are never near the same entries.
     """
     bank = np.concatenate((np.eye(100) * 10, np.zeros((100, 1))), axis=1).astype(np.float32)
-    graph, exact = CountedGraph(ExactSearch(bank)), CountedExact(bank)
     alone = np.repeat(np.arange(100, dtype=np.int32)[:, None], B, axis=1)
-    search = LazySearch(graph, bank, exact, k, History((8, 8)), alone)
+    graph, exact = CountedGraph(ExactSearch(bank)), CountedExact(bank, alone)
+    search = LazySearch(graph, bank, exact, k, History((8, 8)))
     features = bank[np.arange(64) + 10] + np.float32(0.01)
     search(features)
     graph.calls.clear()
@@ -491,7 +496,7 @@ def test_what_is_not_a_number_ends_and_harms_no_other(bank, graph: str, values: 
     """Patches without numbers end the search of no other patch, and are forgotten in the next frames."""
     random = np.random.default_rng(0)
     table = make_neighbours(beside, bank, random)
-    search = LazySearch(make_graph(graph, bank, random), bank, PrunedSearch(bank), 2, History((10, 10)), table)
+    search = LazySearch(make_graph(graph, bank, random), bank, PrunedSearch(bank, table), 2, History((10, 10)))
     good, lost = clusters(100, 40, seed=3), np.r_[0:30, 57]
     bad = good.copy()
     bad[lost, ::3] = values
@@ -517,17 +522,17 @@ def test_neighbours_of_another_bank_are_refused(bank):
     for entry, wrong in ((0, -1), (-1, len(bank))):
         other = table.copy()
         other[entry, -1] = wrong
-        with pytest.raises(ValueError, match="does not have"):
-            LazySearch(ExactSearch(bank), bank, PrunedSearch(bank), neighbours=other)
+        with pytest.raises(ValueError, match="out of range"):
+            PrunedSearch(bank, other)
     with pytest.raises(ValueError, match="the bank has"):
-        LazySearch(ExactSearch(bank), bank, PrunedSearch(bank), neighbours=table[1:])
+        PrunedSearch(bank, table[1:])
 
 
 def test_all_tiers_are_gone_through():
     """On a scene that drifts and jumps, patches end at every tier there is, and what decides is exact all the same."""
     random = np.random.default_rng(0)
     bank = clusters(2500, 10, seed=1)
-    search = on_device(ExactSearch(bank), bank, PrunedSearch(bank), 2, History((10, 10)))
+    search = on_device(ExactSearch(bank), bank, 2, History((10, 10)))
     features, tiers = clusters(100, 10, seed=2), set()
     for number in range(40):
         size = (0.1, 0.5, 1.0, 2.0)[number % 4]
@@ -581,7 +586,7 @@ def test_what_the_graph_gave_is_left_as_it_was(bank):
 
 def test_a_frame_that_was_handed_over_is_not_changed_by_the_next(bank):
     """What was found for a frame is its own: later frames do not write into it, nor does writing into it harm them."""
-    search = on_device(ExactSearch(bank), bank, PrunedSearch(bank), 1, History((5, 10)))
+    search = on_device(ExactSearch(bank), bank, 1, History((5, 10)))
     first, second = clusters(50, 40, seed=1), clusters(50, 40, seed=2)
     search(first)
     found = search(first)
@@ -597,7 +602,7 @@ def test_a_frame_that_was_handed_over_is_not_changed_by_the_next(bank):
 def test_of_a_frame_seen_before_hardly_anything_is_searched(bank, k: int):
     """On a picture that stands still, no more than the k patches that decide are searched, and the rest is as good."""
     graph = CountedGraph(ExactSearch(bank))
-    search = on_device(graph, bank, PrunedSearch(bank), k, History((10, 20)))
+    search = on_device(graph, bank, k, History((10, 20)))
     features = clusters(200, 40, seed=4)
     first = search(features)
     assert first.searched == 1
@@ -611,7 +616,7 @@ def test_of_a_frame_seen_before_hardly_anything_is_searched(bank, k: int):
 
 def test_of_a_frame_slightly_changed_little_is_searched(bank, index):
     """Where a camera stands still and its picture is noisy, most patches are not searched in the graph."""
-    search = on_device(GraphSearch(index, ef=64), bank, PrunedSearch(bank), 1, History((10, 20)))
+    search = on_device(GraphSearch(index, ef=64), bank, 1, History((10, 20)))
     random = np.random.default_rng(0)
     still = clusters(200, 40, seed=4)
     shares = []
@@ -625,7 +630,7 @@ def test_of_a_frame_slightly_changed_little_is_searched(bank, index):
 def test_of_a_scene_that_moved_by_a_patch_little_is_searched():
     """Where the picture moves by a patch, what was beside it is looked at, and hardly anything is searched."""
     bank = np.eye(128, dtype=np.float32) * 10
-    search = on_device(ExactSearch(bank), bank, PrunedSearch(bank), 1, History((8, 10)))
+    search = on_device(ExactSearch(bank), bank, 1, History((8, 10)))
     random = np.random.default_rng(0)
     wide = bank[random.permutation(128)[:96]].reshape(8, 12, 128) + random.standard_normal((8, 12, 128)) * 0.1
     for column, most in (
@@ -648,7 +653,7 @@ def test_of_a_scene_that_drifts_to_the_entries_beside_little_is_searched():
     start = random.permutation(180)[:64]
     for neighbours, few in ((table, True), (None, False)):
         graph = CountedGraph(ExactSearch(bank))
-        search = LazySearch(graph, bank, PrunedSearch(bank), 1, History((8, 8)), neighbours)
+        search = LazySearch(graph, bank, PrunedSearch(bank, neighbours), 1, History((8, 8)))
         search(bank[start])
         graph.calls.clear()
         features = bank[start + 2] + np.float32(0.1) * random.standard_normal((64, 8)).astype(np.float32)
@@ -675,7 +680,7 @@ def test_the_history_rests_while_frames_are_unlike_and_comes_back():
     """Where nothing is as it was before, the history is tried ever more rarely; once it pays again, it stays in use."""
     bank, still = unlike(0)
     history, graph = WatchedHistory((8, 8)), CountedGraph(ExactSearch(bank))
-    search = on_device(graph, bank, PrunedSearch(bank), 1, history)
+    search = on_device(graph, bank, 1, history)
     frames_unlike(search, range(1, 301))
     assert 1 <= history.used <= WHILE_UNLIKE * 300
     graph.calls.clear()
@@ -696,7 +701,7 @@ def test_one_frame_unlike_the_others_costs_but_a_short_rest():
     """After one picture of something else, in a scene that stands still, the history is soon in use again."""
     bank, still = unlike(0)
     history = WatchedHistory((8, 8))
-    search = on_device(ExactSearch(bank), bank, PrunedSearch(bank), 1, history)
+    search = on_device(ExactSearch(bank), bank, 1, history)
     for again in range(5):
         frames_unlike(search, range(10 + again, 11 + again))
         for _ in range(4):
@@ -734,7 +739,7 @@ def test_a_history_learns_from_frames_it_sat_out():
     """A frame that was searched without the history is known in the next: no frame is lost on it."""
     bank, still = unlike(0)
     history = WatchedHistory((8, 8))
-    search = on_device(ExactSearch(bank), bank, PrunedSearch(bank), 1, history)
+    search = on_device(ExactSearch(bank), bank, 1, history)
     search(unlike(1)[1])
     search(unlike(2)[1])
     assert history.used == 1
