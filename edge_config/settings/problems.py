@@ -88,12 +88,12 @@ def look(tree: Mapping[str, Any], kind: type[msgspec.Struct]) -> tuple[list[Prob
     Returns:
         What is wrong, and the tree without it, for a look at what goes together; required keys may be missing.
     """
-    found = _Look()
+    found = _Checker()
     mended = found.section(dict(tree), kind, ())
     return found.problems, mended
 
 
-class _Look:
+class _Checker:
     """Collects problems; each method returns the value without what is wrong in it, or _BAD."""
 
     def __init__(self) -> None:

@@ -70,7 +70,7 @@ CLIP, NORMAL, TRUTH = "camera.avi", "normal", "truth.csv"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Sighting:
     """An object in a frame: its name and its visible box, pixels."""
 
     frame: int
@@ -101,11 +101,11 @@ def make_clip(folder: Path) -> None:
     _write_truth(folder / TRUTH, lefts)
 
 
-def read_truth(path: Path) -> list[Place]:
+def read_truth(path: Path) -> list[Sighting]:
     """Read truth.csv."""
     with path.open(newline="", encoding="utf-8") as stream:
         return [
-            Place(int(r["frame"]), r["object"], int(r["x"]), int(r["y"]), int(r["width"]), int(r["height"]))
+            Sighting(int(r["frame"]), r["object"], int(r["x"]), int(r["y"]), int(r["width"]), int(r["height"]))
             for r in csv.DictReader(stream)
         ]
 

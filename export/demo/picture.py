@@ -12,13 +12,13 @@ from matplotlib.patches import Rectangle
 
 from edge_config.saving import put
 from edge_config.wire.messages import ScoreMessage
-from export.demo.clip import Place
+from export.demo.clip import Sighting
 from runtime.camera.sources.recording import open_video, read_video
 from runtime.inference.load import load
 from runtime.scoring.score import anomaly_map
 
 
-def draw(path: Path, clip: Path, bundle: Path, scores: list[ScoreMessage], truth: list[Place]) -> None:
+def draw(path: Path, clip: Path, bundle: Path, scores: list[ScoreMessage], truth: list[Sighting]) -> None:
     """Write a PNG: the strangest frame of every object above, published scores and truth below."""
     shown = _strangest(scores, truth)
     frames = {number: image for number, image in enumerate(read_video(open_video(clip)), start=1) if number in shown}
@@ -49,10 +49,10 @@ def draw(path: Path, clip: Path, bundle: Path, scores: list[ScoreMessage], truth
     put(path, drawn.getvalue())
 
 
-def _strangest(scores: list[ScoreMessage], truth: list[Place]) -> dict[int, Place]:
+def _strangest(scores: list[ScoreMessage], truth: list[Sighting]) -> dict[int, Sighting]:
     """Return for each object the frame with the highest score while it is in view."""
     by_frame = {score.frame_id: score.score or 0.0 for score in scores}
-    best: dict[str, Place] = {}
+    best: dict[str, Sighting] = {}
     for place in truth:
         if place.name not in best or by_frame.get(place.frame, 0) > by_frame.get(best[place.name].frame, 0):
             best[place.name] = place

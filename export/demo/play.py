@@ -18,7 +18,7 @@ from edge_config.errors import PatchedgeError
 from edge_config.saving import put
 from edge_config.wire.messages import AlertMessage, AnyMessage, ScoreMessage, decode
 from export.demo import clip
-from export.demo.clip import Place
+from export.demo.clip import Sighting
 from export.demo.picture import draw
 from export.progress import bar
 
@@ -88,7 +88,7 @@ def play(folder: Path) -> Verdict:
     return verdict
 
 
-def judge(scores: list[ScoreMessage], alerts: Iterable[AlertMessage], truth: list[Place]) -> Verdict:
+def judge(scores: list[ScoreMessage], alerts: Iterable[AlertMessage], truth: list[Sighting]) -> Verdict:
     """Compare alerts with the frames in which objects can be seen."""
     spans: dict[str, Span] = {}
     for alert in alerts:

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from edge_config.bundle import promise
 from export.evaluation import metrics
-from export.evaluation.evaluate import Evaluation, Outcome, Result, Shown
+from export.evaluation.evaluate import Outcome
+from export.evaluation.examples import Example
+from export.evaluation.figures import Evaluation, ScoredPicture
 from runtime.frame import Image
 
 P = ParamSpec("P")
@@ -131,11 +133,11 @@ def _plot(
     return stream.getvalue()
 
 
-def _scores_and_truth(results: list[Result]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _scores_and_truth(results: list[ScoredPicture]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return np.array([result.score for result in results]), np.array([result.anomalous for result in results])
 
 
-def _draw_histogram(axes: Axes, results: list[Result], threshold: float) -> None:
+def _draw_histogram(axes: Axes, results: list[ScoredPicture], threshold: float) -> None:
     scores, anomalous = _scores_and_truth(results)
     edges = np.linspace(0, max(scores.max(), threshold, SMALLEST) * 1.02, BINS + 1)
     for own, label, colour in (~anomalous, "normal", NORMAL_COLOUR), (anomalous, "anomalous", ANOMALOUS_COLOUR):
@@ -151,7 +153,7 @@ def _draw_roc(axes: Axes, curve: tuple[NDArray[np.float64], NDArray[np.float64]]
     axes.set(xlabel="false alarms", ylabel="detected", title=ROC_LABEL, aspect="equal")
 
 
-def _draw_time(axes: Axes, results: list[Result], places: list[int], threshold: float) -> None:
+def _draw_time(axes: Axes, results: list[ScoredPicture], places: list[int], threshold: float) -> None:
     """Draw score and truth over time; where frames were left out, the line has a gap."""
     scores, anomalous = _scores_and_truth(results)
     time = np.arange(places[0], places[-1] + 1)
@@ -182,11 +184,11 @@ def _draw_colours(axes: Axes, threshold: float) -> None:
     bar.ax.axvline(threshold, color="white", linestyle="--", linewidth=1)
 
 
-def _gallery(shown: list[Shown], threshold: float) -> list[str]:
+def _gallery(shown: list[Example], threshold: float) -> list[str]:
     return [_pair(each, threshold) for each in shown] or ["<p>There is none.</p>"]
 
 
-def _pair(shown: Shown, threshold: float) -> str:
+def _pair(shown: Example, threshold: float) -> str:
     """Show a picture, and beside it the same with its heat map and ground truth."""
     result = shown.result
     right = result.anomalous == (result.label == "anomalous")
@@ -196,7 +198,7 @@ def _pair(shown: Shown, threshold: float) -> str:
     return f"<figure>{both}<figcaption>{caption}</figcaption></figure>"
 
 
-def _overlay(shown: Shown, threshold: float) -> Image:
+def _overlay(shown: Example, threshold: float) -> Image:
     """Lay the heat map over the picture, the more opaque the hotter, and draw the outline of the truth."""
     share = np.clip(_scale(threshold)(shown.heat), 0, 1)
     colours = colormaps[COLOURS](share)[..., 2::-1] * 255

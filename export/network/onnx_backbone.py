@@ -84,7 +84,7 @@ def load_onnx(
         inferred = shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:  # as above
         raise UsageError(f"is wrong for an input of {input_hw} ({first_line(error)})", where=str(path)) from error
-    look = _Look(inferred, input_hw)
+    look = _Shapes(inferred, input_hw)
     if not layers:
         raise UsageError("which tensors are the maps?", where=str(path), remedy=f"name them by --layers: {look}")
     known = {name for node in model.graph.node for name in node.output}
@@ -156,7 +156,7 @@ def _fix_input(model: onnx.ModelProto, input_hw: tuple[int, int], path: Path) ->
     return str(inputs[0].name)
 
 
-class _Look:
+class _Shapes:
     """What the tensors of a graph are: in words, those that can be layers, the finest first."""
 
     def __init__(self, inferred: onnx.ModelProto, input_hw: tuple[int, int]) -> None:
@@ -196,7 +196,7 @@ def is_alike(map_hw: tuple[int, int], input_hw: tuple[int, int]) -> bool:
 
 
 def _as_maps(
-    cut: onnx.ModelProto, tokens_to_map: int | str | None, input_hw: tuple[int, int], look: _Look, path: Path
+    cut: onnx.ModelProto, tokens_to_map: int | str | None, input_hw: tuple[int, int], look: _Shapes, path: Path
 ) -> tuple[onnx.ModelProto, int | None]:
     """Look at what the layers give, and make maps of tokens, if that is wanted.
 
@@ -225,7 +225,7 @@ def _as_maps(
     return with_maps(cut, chosen, half) if chosen or half else cut, prefix
 
 
-def _refuse(layer: str, shape: tuple[int, ...], input_hw: tuple[int, int], look: _Look, path: Path) -> None:
+def _refuse(layer: str, shape: tuple[int, ...], input_hw: tuple[int, int], look: _Shapes, path: Path) -> None:
     """Refuse a layer that has the axes of a map, and is none."""
     if layer in look.attention.inside:
         raise UsageError(f"{layer} is part of the attention, no map", where=str(path), remedy=f"it has {look}")

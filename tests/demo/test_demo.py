@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_config.wire.messages import AlertMessage
-from export.demo.clip import Place
+from export.demo.clip import Sighting
 from export.demo.play import judge
 from tests.wire.test_messages import ALERT, SCORE
 
@@ -16,8 +16,8 @@ def alert(name: str, first: int, last: int) -> list[AlertMessage]:
     return [AlertMessage(**start), AlertMessage(**end)]
 
 
-TRUTH = [Place(frame, "coin", 0, 0, 9, 9) for frame in range(10, 20)]
-TRUTH += [Place(frame, "brick", 0, 0, 9, 9) for frame in range(40, 50)]
+TRUTH = [Sighting(frame, "coin", 0, 0, 9, 9) for frame in range(10, 20)]
+TRUTH += [Sighting(frame, "brick", 0, 0, 9, 9) for frame in range(40, 50)]
 
 
 def test_all_found_and_none_false_is_good() -> None:

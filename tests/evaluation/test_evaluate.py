@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from export.evaluation.dataset import Sample, open_dataset
-from export.evaluation.evaluate import SHOWN, STAGES, KindFigures, Outcome, _mask_of, evaluate
+from export.evaluation.evaluate import EXAMPLES, Outcome, evaluate
+from export.evaluation.figures import STAGES, KindFigures
 from export.evaluation.page import as_html
+from export.evaluation.score_dataset import mask_of
 from runtime.camera.image_files import read_picture
 from runtime.inference.load import load
 from runtime.scoring.preprocess import Preprocess
@@ -145,7 +147,7 @@ def test_page_needs_nothing_but_itself(evaluated: tuple[Path, dict[str, Any]]):
     """The page refers to nothing outside, runs no script, and shows figures, notes and pictures."""
     page = (evaluated[0] / "out" / "evaluation.html").read_text()
     pictures = addresses(page)
-    assert len(pictures) == 2 + 2 * SHOWN + 1  # histogram and ROC; the worst of both kinds; the colours
+    assert len(pictures) == 2 + 2 * EXAMPLES + 1  # histogram and ROC; the worst of both kinds; the colours
     assert all(picture.startswith("data:image/png;base64,") for picture in pictures)
     assert "<script" not in page
     assert "http" not in re.sub(r"base64,[^\"]*", "", page)
@@ -246,7 +248,7 @@ def test_mask_is_resized_and_cropped_as_the_picture_is(bundle: Path, tmp_path: P
     sample = Sample("", tmp_path / "picture.png", None, 1, anomalous=True, kind="", mask=tmp_path / "mask.png")
     seen = Preprocess(spec)(picture)[0].any(axis=2)
     assert seen.any()
-    assert (_mask_of(sample, cropping, (96, 120)) == seen).all()
+    assert (mask_of(sample, cropping, (96, 120)) == seen).all()
 
 
 def test_mask_that_marks_nothing_is_noted(bundle: Path, tmp_path: Path):

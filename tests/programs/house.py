@@ -19,7 +19,6 @@ VERBS = ("runtime/cli", "export/cli")
 TO_SPLIT = frozenset(
     {
         "edge_config/bundle/manifest.py",
-        "export/evaluation/evaluate.py",
         "runtime/app/oversight.py",
         "runtime/camera/feed.py",
         "runtime/client/follower.py",

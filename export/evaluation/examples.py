@@ -1,0 +1,65 @@
+"""Example pictures of an evaluation: the worst misses and false alarms, with their heat maps and masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.files import Bundle
+from export.evaluation.dataset import Dataset
+from export.evaluation.figures import ScoredPicture
+from export.evaluation.score_dataset import map_of, mask_of
+from runtime.frame import Image
+from runtime.scoring.scorer import Scorer
+
+SIDE = 240
+"""Their longer side, pixels: two dozen of them stay below a few MB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A picture to be looked at, in its own proportions, cropped to what the network sees.
+
+    Attributes:
+        result: what it scored.
+        image: uint8 [H, W, 3] BGR.
+        heat: its anomaly map, float32 [H, W].
+        mask: its ground truth, bool [H, W]; None where there is none.
+    """
+
+    result: ScoredPicture
+    image: Image
+    heat: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
+
+
+def show(
+    bundle: Bundle, scorer: Scorer, dataset: Dataset, results: list[ScoredPicture], numbers: set[int]
+) -> dict[int, Example]:
+    """Look at a few pictures once more: keeping all of them for the few that turn out worst would fill the memory."""
+    spec = bundle.manifest.preprocessing
+    shown = {}
+    for number, image in dataset.pictures(numbers, depth=spec.depth):
+        sample, picture_hw = dataset.samples[number], (image.shape[0], image.shape[1])
+        heat = map_of(scorer, bundle, scorer.embed(scorer.preprocess(image)))
+        size = _shown_size(picture_hw, spec.resize_hw, spec.crop_hw)
+        mask = mask_of(sample, bundle, picture_hw).astype(np.uint8) if sample.mask else None
+        shown[number] = Example(
+            result=results[number],
+            image=np.asarray(
+                cv2.resize(scorer.preprocess(image)[0], size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8
+            ),
+            heat=np.asarray(cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32),
+            mask=None if mask is None else cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0,
+        )
+    return shown
+
+
+def _shown_size(picture_hw: tuple[int, int], resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height in which what the network sees has the proportions of the picture again."""
+    height, width = (own * crop / resized for own, crop, resized in zip(picture_hw, crop_hw, resize_hw, strict=True))
+    factor = SIDE / max(height, width)
+    return max(1, round(width * factor)), max(1, round(height * factor))
