@@ -13,11 +13,11 @@ from edge_config.settings.sections import (
     Camera,
     Capture,
     Clips,
-    Control,
-    Degrade,
+    ControlSettings,
+    DegradeSettings,
     Events,
-    Journal,
-    Metrics,
+    JournalSettings,
+    MetricsSettings,
     Name,
     Providers,
     SearchKind,
@@ -63,10 +63,10 @@ class Settings(Section, frozen=True):
     budget_ms: Annotated[float, Meta(gt=0, le=60_000)] | None = None
     capture: Capture = msgspec.field(default_factory=Capture)
     events: Events = msgspec.field(default_factory=Events)
-    control: Control = msgspec.field(default_factory=Control)
-    metrics: Metrics = msgspec.field(default_factory=Metrics)
-    degrade: Degrade = msgspec.field(default_factory=Degrade)
-    journal: Journal = msgspec.field(default_factory=Journal)
+    control: ControlSettings = msgspec.field(default_factory=ControlSettings)
+    metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
+    degrade: DegradeSettings = msgspec.field(default_factory=DegradeSettings)
+    journal: JournalSettings = msgspec.field(default_factory=JournalSettings)
     clips: Clips = msgspec.field(default_factory=Clips)
     security: Security = msgspec.field(default_factory=Security)
     trust: Trust = msgspec.field(default_factory=Trust)

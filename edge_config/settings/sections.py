@@ -135,7 +135,7 @@ class Events(Section, frozen=True):
     insecure: bool = False
 
 
-class Control(Section, frozen=True):
+class ControlSettings(Section, frozen=True):
     """The control socket, which answers requests, such as for a reload.
 
     Attributes:
@@ -147,7 +147,7 @@ class Control(Section, frozen=True):
     insecure: bool = False
 
 
-class Metrics(Section, frozen=True):
+class MetricsSettings(Section, frozen=True):
     """Metrics and health over HTTP.
 
     Attributes:
@@ -161,7 +161,7 @@ class Metrics(Section, frozen=True):
     insecure: bool = False
 
 
-class Degrade(Section, frozen=True):
+class DegradeSettings(Section, frozen=True):
     """When to degrade, and when to recover.
 
     Attributes:
@@ -177,7 +177,7 @@ class Degrade(Section, frozen=True):
     thermal_root: Annotated[str, Meta(min_length=1)] = "/sys/class/thermal"
 
 
-class Journal(Section, frozen=True):
+class JournalSettings(Section, frozen=True):
     """The journal: a file to which every alert and every state is written before it is published.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from edge_config.settings.sections import Alerts, Degrade
+from edge_config.settings.sections import Alerts, DegradeSettings
 from runtime.app.channel import Channel
 from runtime.events import EngineLost, EngineReady, Scored
 from runtime.frame import BundleInfo, Decision, SharedFrame
@@ -53,7 +53,7 @@ class Monitor:
         self,
         channels: Mapping[str, Channel],
         wire: Wire,
-        limits: Degrade,
+        limits: DegradeSettings,
         *,
         metrics: Metrics,
         health: Health,

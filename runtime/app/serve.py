@@ -125,7 +125,7 @@ def _assemble(
             "/healthz": health.alive_page,
             "/readyz": health.ready_page,
         }
-        web = bind(settings.metrics, sections.Metrics(), "127.0.0.1:0", lambda at: HttpServer(at, pages))
+        web = bind(settings.metrics, sections.MetricsSettings(), "127.0.0.1:0", lambda at: HttpServer(at, pages))
         stack.callback(web.close)
         at["metrics"] = web.address
     sources = {name: redact(str(camera.source)) for name, camera in settings.cameras.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_config.settings.sections import Degrade
+from edge_config.settings.sections import DegradeSettings
 from runtime.doctor.finding import Finding, lines, number
 from runtime.monitoring.machine import Machine
 
@@ -16,7 +16,7 @@ _COOLING = ("cpu", "processor", "thermal-")  # devices that cool by slowing down
 _NEARLY = 0.95
 
 
-def temperature(root: Path, degrade: Degrade) -> Finding:
+def temperature(root: Path, degrade: DegradeSettings) -> Finding:
     """Check the temperature of the hottest sensor."""
     found = Machine(str(root / "sys/class/thermal")).read().temperature_c
     if found is None:

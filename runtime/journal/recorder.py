@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from edge_config.errors import JournalUnavailable
-from edge_config.settings.sections import Journal as Settings
+from edge_config.settings.sections import JournalSettings
 from edge_config.wire.messages import JournalState
 from edge_config.wire.replies import Acknowledged, Forgotten
 from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
@@ -88,7 +88,7 @@ class Recorder:
 
     def __init__(
         self,
-        section: Settings,
+        section: JournalSettings,
         device: str,
         *,
         tell: Callable[[Written | JournalChanged], object],

@@ -114,7 +114,7 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
     stack.callback(outbox.close)
     control = bind(
         settings.control,
-        sections.Control(),
+        sections.ControlSettings(),
         "tcp://127.0.0.1:*",
         lambda at: Control(
             at, route, context=context, guard=access.guard, role_of=access.role_of if access.encrypted else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from edge_config.settings.sections import Degrade as Limits
+from edge_config.settings.sections import DegradeSettings
 
 BAD_S = 3.0
 """Duration of trouble before a step down."""
@@ -114,7 +114,7 @@ class Degradation:
         reason: why it changed last, in a few words.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: DegradeSettings) -> None:
         self.level = Level.FULL
         self.reason = ""
         self._limits = limits

@@ -15,7 +15,7 @@ import pytest
 from edge_config.errors import BundleFileHash, SettingsError, SourceUnavailable
 from edge_config.settings.device import Settings
 from edge_config.settings.parse import parse
-from edge_config.settings.sections import Camera, Degrade, Provider
+from edge_config.settings.sections import Camera, DegradeSettings, Provider
 from runtime.camera.sources import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
 from runtime.doctor.child import Answer, ask
@@ -118,7 +118,7 @@ def test_profile_of_the_device_is_said(tmp_path: Path) -> None:
 
 def test_heat_that_makes_the_runtime_do_less_is_a_warning(tmp_path: Path) -> None:
     """The hottest zone counts, against the limit of the settings; a device without a sensor is no problem."""
-    degrade = Degrade(hot_c=80, cool_c=70)
+    degrade = DegradeSettings(hot_c=80, cool_c=70)
     assert heat.temperature(tmp_path, degrade).level == "ok"
     zones = {"thermal_zone0/temp": "45000", "thermal_zone1/temp": "81500"}
     root = lay(tmp_path, {f"sys/class/thermal/{name}": text for name, text in zones.items()})

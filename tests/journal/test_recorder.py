@@ -21,7 +21,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge_config.errors import JournalUnavailable
-from edge_config.settings.sections import Journal as Settings
+from edge_config.settings.sections import JournalSettings
 from edge_config.wire import requests
 from edge_config.wire.replies import Acknowledged, Forgotten, KeptMessages
 from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
@@ -84,7 +84,7 @@ def start(path: Path | None, *, wait_s: float = NEVER_S, **settings: Any) -> Rig
     changes: SimpleQueue[JournalChanged] = SimpleQueue()
     answers: SimpleQueue[tuple[Asked, Any, Any]] = SimpleQueue()
     recorder = Recorder(
-        Settings(path=None if path is None else str(path), most_mb=8, **settings),
+        JournalSettings(path=None if path is None else str(path), most_mb=8, **settings),
         "edge",
         tell=lambda event: (events if isinstance(event, Written) else changes).put(event),
         reply=lambda asked, payload, parts=(): answers.put((asked, payload, parts)),

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_config.settings.sections import Degrade as Limits
+from edge_config.settings.sections import DegradeSettings
 from runtime.monitoring.degrade import BAD_S, CALM_S, MAX_CALM_S, Degradation, Level, MissedFrames, Strain
 
-LIMITS = Limits(hot_c=85, cool_c=75, least_memory_mb=100)
+LIMITS = DegradeSettings(hot_c=85, cool_c=75, least_memory_mb=100)
 CALM = Strain(0.0, 50.0, 1000.0)
 HOT = Strain(0.0, 95.0, 1000.0)
 WARM = Strain(0.0, 80.0, 1000.0)
@@ -84,7 +84,7 @@ def test_unknown_is_no_trouble() -> None:
 
 def test_memory_can_be_left_alone() -> None:
     """With a least memory of 0, memory never counts."""
-    degrade = Degradation(Limits(least_memory_mb=0))
+    degrade = Degradation(DegradeSettings(least_memory_mb=0))
     assert set(feed(degrade, Strain(0.0, None, 0.0), 20)) == {Level.FULL}
 
 

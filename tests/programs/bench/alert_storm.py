@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.settings.sections import Alerts
-from edge_config.settings.sections import Journal as JournalSettings
+from edge_config.settings.sections import Alerts, JournalSettings
 from edge_config.wire import messages
 from edge_config.wire.messages import AlertMessage, Part
 from runtime.alerts.monitored_camera import MonitoredCamera

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_config.errors import JournalUnavailable
-from edge_config.settings.sections import Journal as Settings
+from edge_config.settings.sections import JournalSettings
 from runtime.journal.journal import Journal
 from runtime.journal.recorder import Recorder
 from runtime.process.child import module
@@ -109,7 +109,7 @@ def write(path: Path, epoch: str) -> None:
     def answer(*_: object) -> None:
         """Nobody asks."""
 
-    recorder = Recorder(Settings(path=str(path), most_mb=MAX_MB), "edge", tell=tell, reply=answer, refuse=answer)
+    recorder = Recorder(JournalSettings(path=str(path), most_mb=MAX_MB), "edge", tell=tell, reply=answer, refuse=answer)
     if recorder.state != "on":
         raise SystemExit(f"the journal is {recorder.state}: {recorder.reason}")
     chance = random.Random(epoch)  # noqa: S311

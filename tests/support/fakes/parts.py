@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from edge_config.settings.sections import Alerts, Degrade
+from edge_config.settings.sections import Alerts, DegradeSettings
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
@@ -255,7 +255,7 @@ class Parts:
         self.monitor = Monitor(
             self.channels,
             self.wire,
-            Degrade(thermal_root=str(folder), least_memory_mb=0),
+            DegradeSettings(thermal_root=str(folder), least_memory_mb=0),
             metrics=self.metrics,
             health=self.health,
             notifier=notifier,
