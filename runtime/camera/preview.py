@@ -11,7 +11,8 @@ from types import TracebackType
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
 from runtime.camera.address import redact, scrub
-from runtime.camera.feed import CAPTURE_PROCESS, Feed
+from runtime.camera.feed import Feed
+from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived
 from runtime.frame import Image, SharedFrame
 from runtime.process.shared_memory import picture

@@ -14,8 +14,8 @@ from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
 from runtime.camera import address
 from runtime.camera.diagnosis.device import join_group, user_name
-from runtime.camera.feed import CAPTURE_PROCESS
 from runtime.camera.preview import Preview
+from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.doctor.finding import Finding, lines, number
 
 _MAX_AT_ONCE = 8  # cameras that are opened, each in a process of its own

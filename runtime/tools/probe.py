@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.settings.sections import Camera
-from runtime.camera.feed import CAPTURE_PROCESS
 from runtime.camera.preview import Preview
 from runtime.camera.protocol import Declared
+from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.frame import Image, SharedFrame
 
 AT_ONCE = 0.5

@@ -11,8 +11,8 @@ import cv2
 
 from edge_config.saving import put, writing
 from edge_config.settings.sections import Camera
-from runtime.camera.feed import CAPTURE_PROCESS
 from runtime.camera.preview import Preview
+from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.frame import Image, SharedFrame
 
 _TURN_S = 1.0

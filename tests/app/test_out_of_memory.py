@@ -102,7 +102,7 @@ def test_capture_process_is_lost_for_memory(
     """The state names memory, it is counted by that name, and the camera is opened again after a longer wait."""
     kills, kill = killer
     waits = Noted()
-    monkeypatch.setattr("runtime.camera.feed.Patience", lambda: waits)
+    monkeypatch.setattr("runtime.camera.retry.Patience", lambda: waits)
     with plugged(tmp_path / "camera") as remote:
         reader = Reader(remote.source, **PATIENT)
         reader.feed = Feed("front", Camera(source=remote.source), reader.inbox.put, reader, COMMAND, kills=kills)

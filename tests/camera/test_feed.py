@@ -22,7 +22,8 @@ import pytest
 
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Camera
-from runtime.camera.feed import UNDEAD, Feed
+from runtime.camera.feed import Feed
+from runtime.camera.supervisor import MAX_UNDEAD
 from runtime.events import FeedChanged, FeedEnded, FrameArrived, PictureReady
 from runtime.process.shared_memory import SLOTS
 from tests.support.fakes.camera import (
@@ -189,7 +190,7 @@ def test_read_that_never_returns_costs_one_process(remote: Remote) -> None:
 @pytest.mark.slow
 def test_open_that_never_returns_is_a_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that hangs while it is opened is given up after a while, and opened anew."""
-    monkeypatch.setattr("runtime.camera.feed.OPENING_S", 0.1)
+    monkeypatch.setattr("runtime.camera.capture_run.OPENING_S", 0.1)
     with plugged(tmp_path / HANGS_IN_OPEN) as remote, reading(remote.source, **SOON) as reader:
         assert reader.state("stalled") == "does not open in time"
         wait_until(lambda: reader.feed.reconnects["stalled"] >= 2)
@@ -261,13 +262,13 @@ def test_driver_that_lets_no_process_end_gets_no_more_of_them(remote: Remote, mo
     """Processes that cannot even be killed do not pile up; when they end, the camera is opened anew."""
     monkeypatch.setattr("runtime.process.out_of_memory.end", lambda _: False)
     with reading(remote.source, **SOON) as reader:
-        for _ in range(UNDEAD):
+        for _ in range(MAX_UNDEAD):
             remote.do(PICTURE, HANG_HARD)
             reader.state("stalled")
         assert reader.state("stalled") == "capture processes hang in the driver and cannot be killed"
         remote.do(PICTURE)
         stuck = children()
-        assert len(stuck) == UNDEAD
+        assert len(stuck) == MAX_UNDEAD
         for child in stuck:
             os.kill(child, signal.SIGKILL)
         reader.state("live")

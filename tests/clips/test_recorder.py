@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 import sys
 import time
 import uuid
@@ -18,7 +19,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge_config.settings.sections import Camera, Clips
+from runtime.camera.capture_run import CaptureRun
 from runtime.camera.feed import Feed
+from runtime.camera.protocol import Order
 from runtime.clips.folder import clip_name
 from runtime.clips.plan import ClipPlan
 from runtime.clips.recorder import MAX_AT_ONCE
@@ -467,8 +470,11 @@ def test_orders_without_a_connection_do_nothing(remote: Remote, tmp_path: Path) 
 def test_orders_are_for_open_cameras_and_wanted_clips(*, opened: bool, folder: str, orders: int) -> None:
     """Nothing is sent where clips are off, nor before a source is open: the first order must be the one to open it."""
     feed = Feed("front", Camera(source=0), print, Unread(), COMMAND, clips=Clips(folder=folder))
-    link = Mock(spec=Link)
-    feed._connection = Mock(link=link, opened=opened)
-    feed.begin_clip(name())
-    feed.end_clip(name())
-    assert link.send.call_count == orders
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        feed._capture = CaptureRun("front", (Mock(), ours), 1.0, None)
+        feed._capture.opened = opened
+        feed.begin_clip(name())
+        feed.end_clip(name())
+        sent: Link[Order] = Link(theirs, Order)
+        assert sum(sent.receive(0.0) is not None for _ in range(orders + 1)) == orders

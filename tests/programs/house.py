@@ -20,7 +20,6 @@ TO_SPLIT = frozenset(
     {
         "edge_config/bundle/manifest.py",
         "runtime/app/oversight.py",
-        "runtime/camera/feed.py",
         "runtime/client/follower.py",
         "runtime/inference/engine.py",
         "runtime/inference/load.py",

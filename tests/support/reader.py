@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import pytest
 
 from edge_config.settings.sections import Camera, Clips
-from runtime.camera.feed import CLOSE_S, NO_CLIPS, Feed
+from runtime.camera.feed import NO_CLIPS, Feed
+from runtime.camera.supervisor import CLOSE_S
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived
 from runtime.frame import Image, SharedFrame
 from runtime.process.child import module

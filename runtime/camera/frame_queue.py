@@ -1,4 +1,4 @@
-"""Slots for the frames of a camera, between capture and consumers."""
+"""Queue of a camera's frames between capture and consumers; it knows which slots and memories are still in use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from runtime.frame import SharedFrame
 
@@ -13,31 +14,43 @@ NO_MEMORY = 0
 """The memory of a frame that could not be decoded."""
 
 
+class FrameMemories(Protocol):
+    """What reads frames in shared memory, such as the engine. Thread-safe."""
+
+    def attach(self, memory: int, descriptor: int, size: int) -> None:
+        """Prepare to read frames in a shared memory of so many bytes; the descriptor stays the caller's."""
+        ...
+
+    def detach(self, memory: int) -> None:
+        """Forget a memory: no frame is in it, nor will be."""
+        ...
+
+
 @dataclass(slots=True)
-class _Memory:
-    """A shared memory: frames outside the capture process that lie in it, and whether more may come."""
+class _MemoryUse:
+    """Frames of a shared memory that wait or were taken, and whether more may come."""
 
     frames: int = 0
     in_use: bool = True
 
 
-class Shelf:
-    """Frames that wait to be taken, and those that were taken and not given back. Any thread may call.
+class FrameQueue:
+    """Frames that wait to be taken, and those that were taken and not given back. Thread-safe.
 
     Attributes:
-        dropped: frames that were never taken, by reason: `newer` came before it was taken, `no slot` was free because
-            all were taken, `degraded`: left out to save time.
+        dropped: frames that were never taken, by reason: `newer` (a newer one came before), `no slot` (no slot was
+            free, because all frames were taken), `degraded` (left out to save time).
     """
 
     def __init__(self, *, keep_all: bool, gone: Callable[[int], None]) -> None:
-        """Keep all frames, or the newest only; `gone` is told when no frame lies in a memory and none will."""
+        """Keep all frames, or the newest only; `gone` is called when no frame is in a memory and none will be."""
         self.dropped = {"newer": 0, "no slot": 0, "degraded": 0}
         self._keep_all = keep_all
         self._gone = gone
         self._lock = threading.Lock()
         self._waiting: deque[SharedFrame] = deque()
         self._out: dict[int, tuple[int, Callable[[], None]]] = {}  # frame_id -> its memory, and what frees its slot
-        self._memories: dict[int, _Memory] = {}
+        self._memories: dict[int, _MemoryUse] = {}
 
     @property
     def out(self) -> int:
@@ -47,10 +60,10 @@ class Shelf:
     def add(self, memory: int) -> None:
         """Expect frames in a memory."""
         with self._lock:
-            self._memories[memory] = _Memory()
+            self._memories[memory] = _MemoryUse()
 
     def retire(self, memory: int) -> None:
-        """Expect no more frames in a memory; of one that is not known: nothing."""
+        """Expect no more frames in a memory; a no-op for one that is not known."""
         with self._lock:
             if memory in self._memories:
                 self._memories[memory].in_use = False
@@ -59,7 +72,7 @@ class Shelf:
             self._gone(memory)
 
     def put(self, frame: SharedFrame, free: Callable[[], None]) -> None:
-        """Let a frame wait; `free` frees its slot."""
+        """Add a frame; `free` frees its slot."""
         with self._lock:
             replaced = [] if self._keep_all else list(self._waiting)
             self._waiting.append(frame)
@@ -83,7 +96,7 @@ class Shelf:
             return self._waiting[0] if self._waiting else None
 
     def give_back(self, frame: SharedFrame) -> None:
-        """Free the slot of a frame; again, or after its capture process has ended: nothing."""
+        """Free the slot of a frame; a no-op the second time, and after its capture process has ended."""
         with self._lock:
             if frame.frame_id not in self._out:
                 return
@@ -96,7 +109,7 @@ class Shelf:
             self._gone(memory)
 
     def _is_gone(self, memory: int) -> bool:
-        """Forget a memory if it is not needed any more, and tell so once."""
+        """Return whether a memory is not needed any more, once, and forget it then."""
         state = self._memories.get(memory)
         if state is None or state.in_use or state.frames:
             return False
