@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"where {FIGURES} and {PAGE} are written, or replaced (default: NAME-evaluation)",
     )
-    parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
+    parser.add_argument(
+        "--threads", type=whole(0, 1024), default=0, metavar="N", help="limit of all threads; 0: all cores"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 

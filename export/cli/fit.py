@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--max-images", "take N pictures, spread evenly", type=whole(1, 10**9), metavar="N")
     option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")
     option("--test-set", "pictures with truth: what --precision int8 costs is measured on them too", metavar="DIR")
-    option("--threads", "bound on all threads; 0: all cores", type=whole(0, 1024), metavar="N")
+    option("--threads", "limit of all threads; 0: all cores", type=whole(0, 1024), metavar="N")
     option("--force", "replace a bundle that is there, once the new one is whole", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 

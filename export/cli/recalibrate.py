@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-images", type=whole(1, 10**9), metavar="N", help="take N pictures, spread evenly")
     parser.add_argument("--skip-bad", action="store_true", help="pass over pictures that cannot be read")
-    parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
+    parser.add_argument(
+        "--threads", type=whole(0, 1024), default=0, metavar="N", help="limit of all threads; 0: all cores"
+    )
     parser.add_argument("--force", action="store_true", help=_FORCE)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 

@@ -83,7 +83,7 @@ def run_app(prog: str, description: str, extra: str, verbs: Verbs, argv: Sequenc
         _close_stdout()
         return 0
     except OSError as error:  # a disk that is full, a path that is too long: nothing that a traceback would explain
-        # Whoever writes files names them: what is left is standard output.
+        # Errors of files name them: what is left is standard output.
         told = not_written(error.filename or "standard output", error) if is_full(error) else None
         print(f"{prog}: {told or scrub(str(error))}", file=sys.stderr)
         if told is not None:
@@ -92,7 +92,7 @@ def run_app(prog: str, description: str, extra: str, verbs: Verbs, argv: Sequenc
 
 
 def _run(prog: str, parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    """Run the verb, and write out what it printed, while what goes wrong there can still be said."""
+    """Run the verb, and flush what it printed while an error there can still be reported."""
     try:
         args = parser.parse_args(argv)
     except SystemExit:  # --help

@@ -19,8 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("bundle", type=Path, metavar="DIR")
     parser.add_argument("--source", required=True, metavar="S", help="as of `run`: camera, URL, video file, folder")
-    parser.add_argument("--frames", type=whole(10, 10**6), default=300, metavar="N", help="measure at most so many")
-    parser.add_argument("--threads", type=whole(0, 1024), default=0, metavar="N", help="bound on all threads; 0: all")
+    parser.add_argument("--frames", type=whole(10, 10**6), default=300, metavar="N", help="maximum number of frames")
+    parser.add_argument(
+        "--threads", type=whole(0, 1024), default=0, metavar="N", help="limit of all threads; 0: all cores"
+    )
     parser.add_argument(
         "--search",
         choices=("lazy", "graph", "exact"),

@@ -94,7 +94,7 @@ class Saver:
         self._lost = 0
 
     def close(self) -> None:
-        """Say how many were not saved, if any."""
+        """Report how many were not saved, if any."""
         if self._lost:
             print(f"patchedge: {self._lost} pictures and heat maps were not saved", file=sys.stderr)
 

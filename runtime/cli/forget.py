@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask, and say what came of it."""
+    """Send the request, and print the result."""
     import msgspec
 
     from edge_config.errors import UsageError

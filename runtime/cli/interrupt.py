@@ -9,6 +9,6 @@ INTERRUPTED = 130
 
 
 def interrupted(prog: str) -> int:
-    """Say that a command was interrupted, and return its exit code."""
+    """Report that a command was interrupted, and return its exit code."""
     print(f"{prog}: interrupted", file=sys.stderr)
     return INTERRUPTED

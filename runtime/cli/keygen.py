@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write both files and say what to do with them."""
+    """Write both files, and print what to do with them."""
     from runtime.security import keys
 
     public, secret = keys.make(args.name, force=args.force)

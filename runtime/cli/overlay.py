@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments that say whose bundles are loaded; those left out keep what the settings say."""
+    """Declare the arguments about signatures; those left out keep the values of the settings."""
     parser.add_argument(
         "--key", action="append", metavar="KEY", help="load only bundles signed by this public key; repeatable"
     )
@@ -83,7 +83,7 @@ def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def trust(args: argparse.Namespace) -> dict[KeyPath, Any]:
-    """Return the options that say whose bundles are loaded."""
+    """Return the options about signatures."""
     return {("trust", "keys"): args.key, ("trust", "rebuild_index"): args.rebuild_index}
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", metavar="FILE", help="in place of a source: settings, YAML or TOML")
     parser.add_argument("--camera", metavar="NAME", help="which camera of the settings")
-    parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="look for so long")
+    parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="duration, in seconds")
     parser.add_argument(
         "--transport", choices=("tcp", "udp"), help="how the pictures of an RTSP camera come (default: as set, or tcp)"
     )
@@ -87,7 +87,7 @@ def _camera(args: argparse.Namespace) -> tuple[Camera, str]:
 
 
 def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[str, ...]]:
-    """Draw what the settings say of a camera's picture, and return that with its legend."""
+    """Draw what the settings name in a camera's picture, and return that with its legend."""
     from edge_config.bundle import files as bundles
     from edge_config.errors import BundleError
     from runtime.tools.settings_picture import outline

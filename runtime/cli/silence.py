@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from runtime.client.subscriber import Subscriber
 
 CONNECT_S = 1.0
-"""Whoever listens accepts a connection within this time."""
+"""Time-out of a connection."""
 
 LISTEN_S = 6.0
-"""A device sends a heartbeat within this time, unless its settings say otherwise."""
+"""A device sends a heartbeat within this time, unless its settings differ."""
 
 REMEDY = "another service listens there: name the address of its `control`, not `events`, and keys if it requires them"
 """Where a request is not answered."""
 
 
-def nobody(url: str) -> str:
-    """Return why nobody can be reached at a ZeroMQ address; empty if somebody can, or it cannot be told."""
+def unreachable(url: str) -> str:
+    """Return why a ZeroMQ address cannot be reached; empty if it can, or if that cannot be checked."""
     scheme, _, place = url.partition("://")
     try:
         if scheme == "tcp":
@@ -49,7 +49,7 @@ def nobody(url: str) -> str:
 
 @contextmanager
 def asking(url: str) -> Iterator[None]:
-    """Say that an answer is waited for and, where none comes, why.
+    """Show that an answer is awaited and, where none comes, why.
 
     Raises:
         AddressUnavailable: none came.
@@ -58,13 +58,13 @@ def asking(url: str) -> Iterator[None]:
         with GAUGE.stage(f"wait for an answer of {url}"):
             yield
     except AddressUnavailable as error:
-        if why := nobody(url):
+        if why := unreachable(url):
             raise AddressUnavailable(f"{error.what}: {why}", where=url) from error
         raise AddressUnavailable(error.what, where=url, remedy=REMEDY) from error
 
 
-class Listener:
-    """Hears everything that a device says, to compare it with what was asked for."""
+class SilenceCheck:
+    """Subscribes to all messages of a device, to compare them with what `watch` asked for."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         """Take the arguments of `watch`."""
@@ -75,7 +75,7 @@ class Listener:
         self._subscriber: Subscriber = Subscriber(args.url, kinds=every, keys=keys_of(args))
 
     def finding(self) -> str:
-        """Return what the first message that is there tells; empty if there is none."""
+        """Return what the next message shows; empty if there is none yet."""
         received = self._subscriber.receive(0)
         if received is None:
             return ""

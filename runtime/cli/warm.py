@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load each bundle, and say what that took and what a frame takes now."""
+    """Load each bundle, and print how long that took and how long a frame takes."""
     from runtime.inference.frame_time import frame_ms
     from runtime.inference.load import load
     from runtime.process.progress import ticking

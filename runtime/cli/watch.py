@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from edge_config.wire.messages import DEFAULT_EVENTS
 from runtime.cli.arguments import between, whole
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
-from runtime.cli.silence import LISTEN_S, Listener, nobody
+from runtime.cli.silence import LISTEN_S, SilenceCheck, unreachable
 
 if TYPE_CHECKING:
     from runtime.client.subscriber import Received, Subscriber
 
 HINT_S = 3.0
-"""Whoever hears nothing for so long is told what may be the matter: a device that wants keys just does not answer."""
+"""Time without a message after which a possible cause is named: a device that wants keys just does not answer."""
 
 _TURN_S = 0.25
-_LOOK_S = 1.0  # how often it is looked whether the device is still connected
+_POLL_S = 1.0  # poll interval of the connection
 
 NAME = "watch"
 HELP = "print the messages of a device, one line each"
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             while args.count is None or shown < args.count:
                 received = _receive_next(subscriber, args) if shown else _receive_first(subscriber, args)
                 if received is None:
-                    why = nobody(args.url)
+                    why = unreachable(args.url)
                     what = f"no message for {args.timeout:g} s"
                     raise AddressUnavailable(f"{what}: {why}" if why else what, where=args.url)
                 save(received)
@@ -99,46 +99,46 @@ def _subscriber(args: argparse.Namespace) -> Subscriber:
 
 
 def _receive_first(subscriber: Subscriber, args: argparse.Namespace) -> Received | None:
-    """Wait for the first message, and say after a while what is the matter: alerts alone may be rare."""
+    """Wait for the first message; name a possible cause of silence after a while, though alerts alone may be rare."""
     end_s = math.inf if args.timeout is None else time.monotonic() + args.timeout
     received = _receive(subscriber, min(HINT_S, _left(end_s)))
     if received is not None or not _left(end_s):
         return received
-    if why := nobody(args.url):
+    if why := unreachable(args.url):
         _say(args, f"{why}; is patchedge running there? Waiting for it")
     else:
-        _say(args, f"somebody listens there, but nothing came in {HINT_S:g} s; listening to all that is said")
+        _say(args, f"connected, but no message within {HINT_S:g} s; listening to all its messages")
         received = _receive_or_explain(subscriber, args, end_s)
     return received or _receive(subscriber, None if args.timeout is None else _left(end_s))
 
 
 def _receive_next(subscriber: Subscriber, args: argparse.Namespace) -> Received | None:
-    """Wait for a further message, and say when the device has gone meanwhile."""
+    """Wait for a further message, and report a lost connection."""
     end_s = math.inf if args.timeout is None else time.monotonic() + args.timeout
     while _left(end_s):
-        received = _receive(subscriber, min(_LOOK_S, _left(end_s)))
+        received = _receive(subscriber, min(_POLL_S, _left(end_s)))
         if received is not None:
             return received
         if not subscriber.connected:
-            _say(args, f"the connection is lost: {nobody(args.url) or 'the device hung up'}; waiting for it")
+            _say(args, f"the connection is lost: {unreachable(args.url) or 'the device hung up'}; waiting for it")
             return _receive(subscriber, None if args.timeout is None else _left(end_s))
     return None
 
 
 def _receive_or_explain(subscriber: Subscriber, args: argparse.Namespace, end_s: float) -> Received | None:
-    """Wait for the first message, until it is clear why it does not come."""
+    """Wait for the first message, or until the cause of silence is known."""
     until_s = min(end_s, time.monotonic() + LISTEN_S)
-    with closing(Listener(args)) as listener:
+    with closing(SilenceCheck(args)) as check:
         while _left(until_s):
             received = _receive(subscriber, min(_TURN_S, _left(until_s)))
             if received is not None:
                 return received
-            if finding := listener.finding():
+            if finding := check.finding():
                 _say(args, f"{finding}; waiting")
                 return None
     _say(
         args,
-        "not even a heartbeat comes; is this its `events`, and does it want keys (--key, --server-key)? Waiting",
+        "not even a heartbeat arrives; is this its `events`, and does it require keys (--key, --server-key)? Waiting",
     )
     return None
 

@@ -20,7 +20,7 @@ TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CheckResult:
     """Result of a check.
 
     Attributes:
@@ -34,20 +34,20 @@ class Answer:
     illegal: bool = False
 
 
-def ask(name: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> Answer:
+def ask(name: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> CheckResult:
     """Run `main` of one of our modules, which prints JSON, with arguments; or run code if the module is `-c`."""
     command = (sys.executable, "-c", *arguments) if name == "-c" else (*module(name), *arguments)
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        return Answer(problem=f"no answer within {timeout_s:g} s")
+        return CheckResult(problem=f"no answer within {timeout_s:g} s")
     if done.returncode < 0:
         number = -done.returncode
-        return Answer(problem=f"ended by {signal.Signals(number).name}", illegal=number == signal.SIGILL)
+        return CheckResult(problem=f"ended by {signal.Signals(number).name}", illegal=number == signal.SIGILL)
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        return Answer(problem=last[:200] or f"ended with exit code {done.returncode}")
+        return CheckResult(problem=last[:200] or f"ended with exit code {done.returncode}")
     try:
-        return Answer(msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2] or b"null"))
+        return CheckResult(msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2] or b"null"))
     except msgspec.MsgspecError:
-        return Answer(problem="its output is not JSON")
+        return CheckResult(problem="its output is not JSON")

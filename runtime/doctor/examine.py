@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_config.settings.device import Settings
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
-from runtime.doctor.child import Answer, ask
+from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Check, Finding, look
 
 _PROVIDERS = (
@@ -78,11 +78,11 @@ def examine(
         yield section, found
 
 
-def _providers(asked: Answer, settings: Settings) -> Finding:
+def _providers(asked: CheckResult, settings: Settings) -> Finding:
     if asked.problem:
         return Finding("providers", "fail", f"no ONNX Runtime ({asked.problem})", "pip install 'patchedge[cpu]'")
     return inference.present(settings.providers, asked.value["present"], asked.value["version"])
 
 
-def _bundle(asked: Answer, path: str, settings: Settings) -> Iterator[Finding]:
+def _bundle(asked: CheckResult, path: str, settings: Settings) -> Iterator[Finding]:
     return inference.with_bundle(path, settings, [] if asked.problem else asked.value["present"])

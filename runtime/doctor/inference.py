@@ -13,7 +13,7 @@ import msgspec
 from edge_config.errors import BundleError, PatchedgeError, SettingsError, UnavailableError
 from edge_config.settings.device import Settings
 from edge_config.settings.sections import CPU, Provider, Trust
-from runtime.doctor.child import TIMEOUT_S, Answer, ask
+from runtime.doctor.child import TIMEOUT_S, CheckResult, ask
 from runtime.doctor.finding import Finding
 from runtime.inference.protocol import View
 
@@ -22,7 +22,7 @@ _BUILDING_S = 1200.0
 
 _GPU = "a GPU needs another package: onnxruntime-gpu, or the wheel of NVIDIA for a Jetson"
 
-Try = Callable[[str, Provider], Answer]
+Try = Callable[[str, Provider], CheckResult]
 """Loads a bundle on one provider, in a process of its own."""
 
 
@@ -40,7 +40,7 @@ def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Tr
     """Load a bundle on each of the wanted providers that exist."""
     attempt = attempt or partial(_attempt, settings)
     serves = False
-    problems: list[tuple[Provider, Answer]] = []
+    problems: list[tuple[Provider, CheckResult]] = []
     for provider in settings.providers:
         if provider.name not in there:
             continue
@@ -87,7 +87,7 @@ def main() -> None:
     print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer), "blind": blind}).decode())
 
 
-def _attempt(settings: Settings, path: str, provider: Provider) -> Answer:
+def _attempt(settings: Settings, path: str, provider: Provider) -> CheckResult:
     trust = settings.trust
     timeout_s = _BUILDING_S if trust.rebuild_index or provider.name != CPU.name else TIMEOUT_S
     provider_, trust_ = (msgspec.json.encode(section).decode() for section in (provider, trust))
@@ -122,7 +122,7 @@ def _started(path: str, provider: Provider, value: dict[str, Any], settings: Set
     )
 
 
-def _failed(path: str, provider: Provider, answer: Answer, *, serves: bool) -> Finding:
+def _failed(path: str, provider: Provider, answer: CheckResult, *, serves: bool) -> Finding:
     refused = (answer.value or {}).get("refused", {})
     where = refused.get("where") or path
     says = f"{where}: {refused.get('what') or answer.problem} ({provider.name})"

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from runtime.doctor.child import Answer, ask
+from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding
 
 ENTRIES, DIMENSION, PATCHES = 2000, 128, 196
@@ -27,7 +27,7 @@ _ROUNDS = 5
 _ONE_THREAD = 1
 
 
-def speed(run: Callable[[], Answer] | None = None) -> Finding:
+def speed(run: Callable[[], CheckResult] | None = None) -> Finding:
     """Return the time of a frame's search both ways, and whether hnswlib was built without vector instructions."""
     answer = run() if run else ask(__name__)
     if answer.illegal:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from edge_config.installed import version
-from runtime.doctor.child import Answer, ask
+from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding
 
 _USES = {
@@ -45,7 +45,7 @@ def python() -> Finding:
     return Finding("python", "ok", f"{running}{where}; patchedge {own}; {libc or 'no glibc'}", data=data)
 
 
-def packages(run: Callable[[str], Answer] | None = None) -> Iterator[Finding]:
+def packages(run: Callable[[str], CheckResult] | None = None) -> Iterator[Finding]:
     """Check that each compiled package works, in a process of its own.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from runtime.camera import address
-from runtime.doctor.child import Answer, ask
+from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding
 
 _FOR = {"V4L2": "cameras", "FFMPEG": "streams and files", "GSTREAMER": "csi:// and gst:"}
@@ -16,7 +16,7 @@ _WHEEL = "pip install opencv-python-headless: its wheels have it"
 _SYSTEM = "use the system's OpenCV (python3-opencv, or that of JetPack): the wheels of PyPI have no GStreamer"
 
 
-def backends(sources: Iterable[int | str] = (), run: Callable[[], Answer] | None = None) -> Finding:
+def backends(sources: Iterable[int | str] = (), run: Callable[[], CheckResult] | None = None) -> Finding:
     """Report which back ends OpenCV has, and which missing ones are needed.
 
     Args:

@@ -1,7 +1,7 @@
 """Access control: CURVE keys on the device's sockets, and a folder with its clients' public keys.
 
-`clients/view` holds the keys of those who may look, `clients/operate` of those who may also give orders; keys directly
-in `clients` may look.
+`clients/view` holds the keys of clients that may only view, `clients/operate` of those that may also change something;
+keys directly in `clients` may only view.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ _Found = dict[Path, tuple[int, int, int]]
 
 
 class Access:
-    """Lets in whose public key lies in the folder, and nobody else; without keys in the settings it does nothing.
+    """Accepts only clients whose public key is in the folder; without keys in the settings it does nothing.
 
     Use it from one thread. Close it after the sockets that it guards, and before the context.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], security: Security) -> None:
-        """Read the keys, and start to decide who is let in.
+        """Read the keys, and start the access control.
 
         Args:
             context: that all guarded sockets belong to.
             security: the settings.
 
         Raises:
-            KeysInvalid: the secret key is missing, is no key, or others can read it; or others can write the folder.
+            KeysInvalid: the secret key is missing, is no key, or others can read it; or others can write to the folder.
         """
         self._zap: _Zap | None = None
         self._found: _Found = {}
@@ -75,29 +75,29 @@ class Access:
 
     @property
     def denied(self) -> int:
-        """Count the connections that were turned away because of their key."""
+        """Return the number of connections that were refused because of their key."""
         return 0 if self._zap is None else self._zap.denied
 
     def role_of(self, key: str) -> Role | None:
-        """Return the role that a client's public key (Z85) has now; None if it may not connect. Any thread may ask."""
+        """Return the role that a client's public key (Z85) has now; None if it may not connect. Thread-safe."""
         return None if self._zap is None else self._zap.allowed.get(key.encode("ascii", "replace"))
 
     def guard(self, socket: zmq.Socket[bytes]) -> None:
-        """Have a socket encrypt and ask who may connect; call it before `bind`."""
+        """Set up a socket for encryption and access control; call it before `bind`."""
         if self._zap is None:
             return
         socket.set(zmq.CURVE_SERVER, 1)
         socket.set(zmq.CURVE_PUBLICKEY, self._public)
         socket.set(zmq.CURVE_SECRETKEY, self._secret)
         socket.set(zmq.ZAP_DOMAIN, REQUESTS_DOMAIN if socket.type == zmq.ROUTER else DOMAIN)
-        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)  # if nobody is there to decide, nobody is let in: ZeroMQ would let in all
+        socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)  # without the thread that decides ZeroMQ would accept every client
 
     def refresh(self) -> bool:
-        """Read the folder anew if it has changed.
+        """Read the folder again if it has changed.
 
         Returns:
-            Whether a key has gone. Who is connected with it stays so until the sockets are bound anew. Who waits with a
-            new key gets in at the next try, within some seconds.
+            Whether a key was removed. Clients that are connected with it stay so until the sockets are bound again.
+            Clients that wait with a new key are accepted at the next try, within some seconds.
         """
         if self._zap is None or (found := _files(self._clients)) == self._found:
             return False
@@ -106,12 +106,12 @@ class Access:
         return bool(before.keys() - self._zap.allowed.keys())
 
     def close(self) -> None:
-        """Stop deciding: nobody new is let in."""
+        """Stop: no further client is accepted."""
         if self._zap is not None:
             self._zap.stop()
 
     def _read(self, found: _Found) -> None:
-        """Read the keys of the files; what is none is told once, and passed over."""
+        """Read the keys of the files; files that hold none are logged once, and skipped."""
         assert self._zap is not None  # noqa: S101 - for the type checker
         log = structlog.get_logger()
         allowed: dict[bytes, Role] = {}
@@ -137,16 +137,16 @@ class Access:
         self._zap.allow_keys(allowed)
 
     def _role(self, path: Path) -> Role:
-        """Return the role that the place of a file gives."""
+        """Return the role that the folder of a file gives."""
         return "operate" if path.parent == self._clients / "operate" else "view"
 
 
 class _Zap(ThreadAuthenticator):
-    """The thread that ZeroMQ asks who may connect (ZAP, RFC 27): those whose key is allowed, and nobody else.
+    """The thread that decides for ZeroMQ which clients may connect (ZAP, RFC 27): those whose key is allowed.
 
-    It says 300 (later, perhaps) where its base class would say 400: after that ZeroMQ's clients never try again, and
-    would be deaf for ever because their key came a moment late. So they try every `HANDSHAKE_IVL`. And it answers
-    everything once, or it could answer nothing more.
+    It answers 300 (temporary failure) where its base class answers 400: after that ZeroMQ's clients never retry, though
+    their key may come a moment later. So they retry every `HANDSHAKE_IVL`. And it answers every request once, or it
+    could answer no more.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
@@ -156,12 +156,12 @@ class _Zap(ThreadAuthenticator):
         self._told: set[bytes] = set()
 
     def allow_keys(self, allowed: Mapping[bytes, Role]) -> None:
-        """Let in these public keys, in Z85, each with its role."""
+        """Accept these public keys, in Z85, each with its role."""
         self._told = set()
         self.allowed = allowed
 
     async def handle_zap_message(self, msg: list[bytes]) -> None:
-        """Answer a question."""
+        """Answer a request of ZeroMQ."""
         request, verdict, user = msg[1] if len(msg) > 1 else b"", b"300", b""
         if self._may(msg):
             verdict, user = b"200", z85.encode(msg[-1]) if msg[2] == REQUESTS_DOMAIN else b""
@@ -189,17 +189,17 @@ class _Zap(ThreadAuthenticator):
 
 
 def _check_folder(folder: Path) -> None:
-    """Refuse a folder in which everybody may put a key."""
+    """Refuse a folder that every user may write to."""
     try:
         mode = folder.stat().st_mode
     except OSError:
-        return  # not there yet: nobody may connect
+        return  # not there yet: no client may connect
     if mode & stat.S_IWOTH:
         raise KeysInvalid("this folder is writable by everybody", where=str(folder), remedy=f"chmod o-w {folder}")
 
 
 def _public_key(path: Path) -> tuple[bytes | None, str]:
-    """Read a public key; None, and why, if it is none."""
+    """Return a public key; None, and the reason, if it is none."""
     if path.suffix != keys.PUBLIC:
         return None, f"{path}: not the name of a public key; name it NAME{keys.PUBLIC}"
     try:
@@ -209,7 +209,7 @@ def _public_key(path: Path) -> tuple[bytes | None, str]:
 
 
 def _files(folder: Path) -> _Found:
-    """Find the files of a folder and of the roles' folders in it; none of those that cannot be read."""
+    """Return the files of a folder and of the roles' folders in it; folders that cannot be read count as empty."""
     roles = [folder / role for role in _FOLDERS]
     found: list[Path] = []
     for one in (folder, *roles):
@@ -219,7 +219,7 @@ def _files(folder: Path) -> _Found:
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
-    """Tell one state of a file from another; a link that leads nowhere is in a state too."""
+    """Return what changes when a file does; a dangling link has such a state, too."""
     try:
         found = path.stat()
     except OSError:

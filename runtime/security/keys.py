@@ -1,7 +1,7 @@
 """Key files: CURVE keys in the format of pyzmq's certificates, one pair for each device and each client.
 
-NAME.key holds the public key, and may be given to anybody. NAME.key_secret holds both, for its owner's eyes only: one
-that others can read is refused.
+NAME.key holds the public key, which is no secret. NAME.key_secret holds both, for its owner alone: a file that others
+can read is refused.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ curve
 
 
 PathText = str | os.PathLike[str]
-"""What names a file, wherever one is taken here."""
+"""Path of a file."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Keys:
-    """What a client needs to connect to a device that encrypts.
+    """Keys with which a client connects to a device that encrypts.
 
     Attributes:
         secret_key: file with the client's own secret key, made by `patchedge keygen`.
@@ -112,7 +112,7 @@ def load_public(path: PathText) -> bytes:
 
 
 def load_secret(path: PathText) -> tuple[bytes, bytes]:
-    """Read a pair of keys from a file that nobody else can read.
+    """Read a pair of keys from a file that no other user can read.
 
     Returns:
         The public and the secret key in Z85: 40 characters each.
@@ -135,7 +135,7 @@ def load_secret(path: PathText) -> tuple[bytes, bytes]:
 
 
 def apply_client_keys(socket: zmq.Socket[bytes], keys: Keys) -> None:
-    """Have a client's socket encrypt, and talk to nobody but the device of this key; call it before `connect`.
+    """Set up a client's socket for encryption, with the device of this key alone; call it before `connect`.
 
     Raises:
         KeysInvalid: a file is missing, is no key, or others can read the secret one.
@@ -169,7 +169,7 @@ def _read(path: Path) -> tuple[bytes, bytes | None]:
         raise KeysInvalid("there is no such key", where=str(path), remedy=remedy) from error
     except OSError as error:
         raise KeysInvalid(f"cannot be read ({error.strerror})", where=str(path)) from error
-    except (ValueError, LookupError, ArithmeticError, struct.error) as error:  # as pyzmq trips over what is no key
+    except (ValueError, LookupError, ArithmeticError, struct.error) as error:  # what pyzmq raises for other files
         raise KeysInvalid("is not a key", where=str(path), remedy=remedy) from error
 
 

@@ -20,25 +20,25 @@ def read(path: str | Path, trust: Trust) -> Bundle:
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
-        SettingsError: a key that is named is not there.
+        SettingsError: a key file is missing.
     """
     return bundles.read(path, Judge(trust), index=not trust.rebuild_index)
 
 
 class Judge:
-    """Refuses a manifest whose signature the settings do not allow; a `bundle.Judge`."""
+    """Refuses manifests whose signature the settings do not allow; a `bundle.Judge`."""
 
     def __init__(self, trust: Trust) -> None:
         """Read the keys.
 
         Raises:
-            SettingsError: a key is not there, is none, or can be changed by everybody.
+            SettingsError: a key is missing, is none, or can be changed by every user.
         """
         self._keys = frozenset(public_key(text) for text in trust.keys)
         self._allows_unsigned = trust.unsigned == "allow"
 
     def __call__(self, manifest: bytes, signature: bytes | None, where: str) -> None:
-        """Look at the bytes of manifest.json, and of manifest.sig at `where`; without keys at nothing.
+        """Check the bytes of manifest.json against those of manifest.sig at `where`; without keys check nothing.
 
         Raises:
             BundleUnsigned: there is no signature, but there should be.
@@ -65,7 +65,7 @@ def verify(manifest: bytes, signature: signatures.Signature, where: str) -> None
     Raises:
         BundleSignatureInvalid: it is not one of this manifest by this key.
     """
-    import nacl.exceptions  # libsodium is loaded only where a signature is looked at
+    import nacl.exceptions  # libsodium is loaded only where a signature is checked
     from nacl.signing import VerifyKey
 
     try:
@@ -81,7 +81,7 @@ def public_key(text: str) -> str:
     """Return a public key that is named by itself or by a file that holds it.
 
     Raises:
-        SettingsError: there is none, or everybody may put another in its place.
+        SettingsError: there is none, or every user may replace it.
     """
     if signatures.is_key(text):
         return text

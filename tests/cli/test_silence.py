@@ -16,7 +16,7 @@ import zmq
 
 import export.cli.main
 import runtime.cli.main
-from runtime.cli.silence import nobody
+from runtime.cli.silence import unreachable
 from runtime.process.progress import Gauge, ticking
 from tests.evaluation.test_evaluate import write_dataset
 from tests.support.fakes.answering import Device
@@ -114,7 +114,7 @@ def first_line(*words: object) -> tuple[str, float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [[], ["--kind", "alert"]])
-def test_watch_where_nobody_is(kind: list[str]) -> None:
+def test_watch_without_a_device(kind: list[str]) -> None:
     """It says so within 5 seconds, and goes on waiting."""
     with zmq.Context() as context, context.socket(zmq.PUB) as free:
         url = f"tcp://127.0.0.1:{free.bind_to_random_port('tcp://127.0.0.1')}"
@@ -166,8 +166,8 @@ def test_replay_of_a_camera_that_is_not_there(device: Device) -> None:
 
 
 @pytest.mark.parametrize("words", [["replay"], ["ask", "status", "--control"], ["forget", "hall"]])
-def test_asking_where_nobody_is(tmp_path: Path, words: list[str]) -> None:
-    """Why nobody answers is part of the line."""
+def test_request_without_a_device(tmp_path: Path, words: list[str]) -> None:
+    """The reason is part of the line."""
     done = call(*DEVICE, *words, f"ipc://{tmp_path}/nobody", "--timeout", "0.1")
     assert done.returncode == 69
     assert "nobody: no answer within 0.1 s: nothing listens there (No such file or directory)" in done.stderr
@@ -181,11 +181,11 @@ def test_asking_where_events_are_published(device: Device, words: list[str]) -> 
     assert f"patchedge: {device.events}: no answer within 0.5 s; another service listens there" in done.stderr
 
 
-def test_why_nobody_can_be_reached(device: Device, tmp_path: Path) -> None:
-    """A name that is not known, a port that is closed, a socket that is not there; nothing where somebody listens."""
-    assert nobody("tcp://no-such-host.invalid:5556").startswith("the name is not known")
-    assert nobody(f"ipc://{tmp_path}/none") == "nothing listens there (No such file or directory)"
-    assert nobody(device.events) == ""
-    assert nobody("inproc://x") == ""
-    assert nobody("tcp://127.0.0.1") == ""
+def test_why_an_address_cannot_be_reached(device: Device, tmp_path: Path) -> None:
+    """A name that is not known, a port that is closed, a socket that is not there; empty where a socket listens."""
+    assert unreachable("tcp://no-such-host.invalid:5556").startswith("the name is not known")
+    assert unreachable(f"ipc://{tmp_path}/none") == "nothing listens there (No such file or directory)"
+    assert unreachable(device.events) == ""
+    assert unreachable("inproc://x") == ""
+    assert unreachable("tcp://127.0.0.1") == ""
     assert os.path.exists(device.events.removeprefix("ipc://"))  # and it is still there

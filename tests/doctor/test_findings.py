@@ -18,7 +18,7 @@ from edge_config.settings.parse import parse
 from edge_config.settings.sections import Camera, DegradeSettings, Provider
 from runtime.camera.sources import v4l2
 from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
-from runtime.doctor.child import Answer, ask
+from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding, exit_code, look
 from tests.support.fakes.camera import BROKEN, COMMAND, PICTURE, plugged
 from tests.support.tiny import write_pictures
@@ -194,10 +194,10 @@ def test_kernel_is_asked_for_its_clock() -> None:
 def test_package_for_another_processor_is_told_from_one_that_is_missing() -> None:
     """SIGILL is named as what it is, with what to do; a package that is not there has its install line."""
 
-    def run(code: str) -> Answer:
+    def run(code: str) -> CheckResult:
         if "hnswlib" in code:
-            return Answer(problem="ended by SIGILL", illegal=True)
-        return Answer(problem="No module named 'cv2'") if "cv2" in code else Answer()
+            return CheckResult(problem="ended by SIGILL", illegal=True)
+        return CheckResult(problem="No module named 'cv2'") if "cv2" in code else CheckResult()
 
     found = {finding.about: finding for finding in software.packages(run)}
     assert "(SIGILL)" in found["hnswlib"].says
@@ -215,9 +215,10 @@ def test_packages_of_this_machine_are_used() -> None:
     assert "hnswlib 0.8" in found.says
 
 
-def test_process_that_dies_is_an_answer() -> None:
-    """A question that kills who asks, prints nonsense, hangs or throws is a problem in a few words."""
-    assert ask("-c", "import os, signal; os.kill(os.getpid(), signal.SIGILL)") == Answer(None, "ended by SIGILL", True)  # noqa: FBT003
+def test_process_that_dies_is_a_result() -> None:
+    """A check that kills its process, prints nonsense, hangs or throws is a problem in a few words."""
+    killed = ask("-c", "import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    assert killed == CheckResult(problem="ended by SIGILL", illegal=True)
     assert ask("-c", "print('hm')").problem == "its output is not JSON"
     assert ask("-c", "raise ValueError('so')").problem == "ValueError: so"
     assert ask("-c", "import threading; threading.Event().wait()", timeout_s=0.5).problem == "no answer within 0.5 s"
@@ -228,7 +229,7 @@ def test_process_that_dies_is_an_answer() -> None:
 def test_hnswlib_without_vector_instructions_is_found(distance_ns: float, level: str) -> None:
     """A distance that takes many times as long as our own was compiled badly."""
     figures = {"graph_ms": 5.0, "product_ms": 2.0, "distance_ns": distance_ns, "ours_ns": 19.0}
-    found = neighbours.speed(lambda: Answer(figures))
+    found = neighbours.speed(lambda: CheckResult(figures))
     assert (found.level, found.data["scalar"]) == (level, level == "warn")
 
 
@@ -253,7 +254,7 @@ def test_back_end_that_a_camera_needs_must_be_there(
     has: dict[str, bool], sources: list[int | str], level: str, remedy: str
 ) -> None:
     """An OpenCV with no camera in it is said before a camera is blamed."""
-    found = vision.backends(sources, lambda: Answer({"version": "4.10", "backends": has}))
+    found = vision.backends(sources, lambda: CheckResult({"version": "4.10", "backends": has}))
     assert found.level == level
     assert remedy in found.remedy
 
@@ -274,17 +275,17 @@ STARTS = {"scores": 1e-6, "tolerance": {"scores": 1e-3, "distances_mean": 1e-3},
 @pytest.mark.parametrize(
     ("answers", "levels", "code"),
     [
-        ({CUDA: Answer(STARTS), CPU: Answer(STARTS)}, ["ok", "ok"], 0),
-        ({CUDA: Answer(problem="ended by SIGSEGV"), CPU: Answer(STARTS)}, ["ok", "warn"], 0),
-        ({CUDA: Answer({**STARTS, "good": False}), CPU: Answer(STARTS)}, ["warn", "ok"], 0),
-        ({CUDA: Answer(problem="x"), CPU: Answer({**STARTS, "good": False})}, ["fail", "warn"], 65),
-        ({CUDA: Answer(problem="x"), CPU: Answer(problem="y")}, ["fail", "fail"], 69),
-        ({CUDA: Answer({**STARTS, "frame_ms": 60.0}), CPU: Answer(STARTS)}, ["warn", "ok"], 0),
-        ({CPU: Answer({"refused": {"what": "w", "where": "x", "remedy": "r", "exit_code": 65}})}, ["fail"], 65),
+        ({CUDA: CheckResult(STARTS), CPU: CheckResult(STARTS)}, ["ok", "ok"], 0),
+        ({CUDA: CheckResult(problem="ended by SIGSEGV"), CPU: CheckResult(STARTS)}, ["ok", "warn"], 0),
+        ({CUDA: CheckResult({**STARTS, "good": False}), CPU: CheckResult(STARTS)}, ["warn", "ok"], 0),
+        ({CUDA: CheckResult(problem="x"), CPU: CheckResult({**STARTS, "good": False})}, ["fail", "warn"], 65),
+        ({CUDA: CheckResult(problem="x"), CPU: CheckResult(problem="y")}, ["fail", "fail"], 69),
+        ({CUDA: CheckResult({**STARTS, "frame_ms": 60.0}), CPU: CheckResult(STARTS)}, ["warn", "ok"], 0),
+        ({CPU: CheckResult({"refused": {"what": "w", "where": "x", "remedy": "r", "exit_code": 65}})}, ["fail"], 65),
         ({}, ["fail"], 69),
     ],
 )
-def test_providers_are_tried_with_the_bundle(answers: dict[str, Answer], levels: list[str], code: int) -> None:
+def test_providers_are_tried_with_the_bundle(answers: dict[str, CheckResult], levels: list[str], code: int) -> None:
     """One that works is enough; those before it that do not are warnings, and so is a frame above the budget."""
     found = list(
         inference.with_bundle(
