@@ -1,7 +1,7 @@
 """Redact secrets in source addresses and in texts.
 
-What is not known to be harmless is hidden: cameras take passwords as user info, as parameters of many names, as parts
-of the path and as properties of GStreamer, and some take a token as the whole path.
+Everything not known to be harmless is hidden: cameras take passwords as user info, as parameters of many names, as
+parts of the path and as properties of GStreamer, and some take a token as the whole path.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 HIDDEN = "***"
-"""Stands for what is not shown."""
+"""Replaces hidden text."""
 
 PIPELINE = "gst:"
-"""Begins the name of a source that is a pipeline of GStreamer."""
+"""Prefix of a source that is a GStreamer pipeline."""
 
 
 def _words(text: str) -> frozenset[str]:

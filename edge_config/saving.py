@@ -12,34 +12,34 @@ from edge_config.errors import NotWritten
 
 REMEDY = "free disk space, or name another folder"
 TEMPORARY = "free disk space, or set TMPDIR to another folder"
-"""The remedy where the folder is the one for temporary files."""
+"""Remedy for the folder of temporary files."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})  # of file systems that have nothing to wait for
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})  # of file systems without fsync
 _PUBLIC = 0o666  # less the umask
 _PART = "only a part of it was written"
 _TRY_BYTES = 1 << 20
 
 
 def is_full(error: OSError) -> bool:
-    """Return whether the system says that there is no room to write; numpy says so without a number."""
+    """Return whether an error means that the disk is full or read-only; numpy's has no number."""
     return error.errno in _FULL or (error.errno is None and " requested and " in str(error))
 
 
 def not_written(target: str | os.PathLike[str], error: OSError, remedy: str = REMEDY) -> NotWritten:
-    """Return the one line about a file that the system does not take.
+    """Return the one line about a file that cannot be written.
 
     Args:
         target: the file or folder.
-        error: what the system says.
-        remedy: what the user can do about it.
+        error: error of the system.
+        remedy: how to fix it.
     """
-    said = error.strerror or cut_short(Path(target)).strerror  # numpy says only how much was taken
+    said = error.strerror or cut_short(Path(target)).strerror  # numpy only reports how much was written
     return NotWritten(f"cannot be written ({said})", where=str(target), remedy=remedy)
 
 
 def cut_short(path: Path) -> OSError:
-    """Return the error of a file that a library wrote in part without a word: what the system says of a second try."""
+    """Return the error of a file that a library wrote only in part, silently, by trying to write once more."""
     part = _part(path)
     try:
         _write(part, bytes(_TRY_BYTES), 0o600)
@@ -53,15 +53,15 @@ def cut_short(path: Path) -> OSError:
 
 @contextlib.contextmanager
 def writing(target: str | os.PathLike[str], remedy: str = REMEDY, *, full_only: bool = False) -> Iterator[None]:
-    """Turn what the system says of a file that is written in the block into one line.
+    """Translate errors of writing a file in the block into one line.
 
     Args:
         target: the file or folder.
-        remedy: what the user can do about it.
-        full_only: the block reads other files too, so only errors that nothing but writing gives are about `target`.
+        remedy: how to fix it.
+        full_only: the block also reads files, so only errors of writing are about `target`.
 
     Raises:
-        NotWritten: the system does not take it.
+        NotWritten: the file cannot be written.
     """
     try:
         yield
@@ -72,16 +72,16 @@ def writing(target: str | os.PathLike[str], remedy: str = REMEDY, *, full_only: 
 
 
 def put(path: Path, data: bytes, *, mode: int = _PUBLIC, part: Path | None = None) -> None:
-    """Write a file beside its target and rename it; a failure leaves what was there before.
+    """Write a file beside its target and rename it; after a failure the old content remains.
 
     Args:
         path: the target.
         data: its content.
-        mode: of the file, from its first byte on.
-        part: where it is written at first, on the same disk; by default a hidden file beside the target.
+        mode: mode of the file, from its first byte on.
+        part: temporary file, on the same disk; by default a hidden one beside the target.
 
     Raises:
-        NotWritten: the system does not take it.
+        NotWritten: the file cannot be written.
     """
     with writing(path):
         part = part or _part(path)
@@ -94,14 +94,14 @@ def put(path: Path, data: bytes, *, mode: int = _PUBLIC, part: Path | None = Non
 
 
 def put_all(files: Mapping[Path, bytes], modes: Mapping[Path, int] | None = None) -> None:
-    """Write several files like `put`; they are renamed only once all of them are whole.
+    """Write several files like `put`; they are renamed once all of them are complete.
 
     Args:
         files: path -> content.
-        modes: path -> mode, where it is not the usual one.
+        modes: path -> mode, unless it is the default.
 
     Raises:
-        NotWritten: the system does not take one of them.
+        NotWritten: one of them cannot be written.
     """
     modes = modes or {}
     parts = {path: _part(path) for path in files}
@@ -123,8 +123,8 @@ def _part(path: Path) -> Path:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a new file that has its mode from the first byte on; neither a file nor a link may be there."""
-    path.unlink(missing_ok=True)  # of a process of this number that was killed
+    """Create and write a file that has its mode from the first byte on; follows no link."""
+    path.unlink(missing_ok=True)  # of a killed process with the same pid
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)

@@ -9,9 +9,9 @@ A bundle is a directory NAME.bundle with these files and no others:
     index.hnsw              hnswlib, space l2, over the bank
     golden.safetensors      a few camera frames (`frame_0`, ...: uint8 [H, W, 3] BGR), their `scores` float64 [n], their
                             patch `distances` float32 [n, h*w], the patch and the entry that `decided` int64 [n, 2], and
-                            `scene_reference` uint8 [h, w], the thumbnail that the camera's place is told from
+                            `scene_reference` uint8 [h, w], the thumbnail that detects a moved camera
 
-and perhaps
+and optionally
 
     manifest.sig            see signature.py
     network.onnx            model.onnx without its aggregation, whose weights it reads from there: for `patchedge bench`
@@ -49,22 +49,22 @@ MODEL, NETWORK, INDEX = "model.onnx", "network.onnx", "index.hnsw"
 BANK, NEIGHBOURS, GOLDEN = "bank.safetensors", "neighbours.safetensors", "golden.safetensors"
 PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)
 NAMES = frozenset({MANIFEST, SIGNATURE, *PARTS, NETWORK})
-"""All that may lie in a bundle."""
+"""All files that a bundle may contain."""
 
 _EARLIER = frozenset({"bank.npy", "neighbours.npy", "golden.npz"})
-"""What lay in bundles of format 2: `fit --force` may replace them."""
+"""Files of bundles of format 2, which `fit --force` may replace."""
 
 MAX_MANIFEST_BYTES = 1 << 20
 _HASH_CHUNK_BYTES = 1 << 20
 
 Judge = Callable[[bytes, bytes | None, str], None]
-"""Takes the bytes of manifest.json and of manifest.sig (None if there is none) before they are parsed, and the path of
-the latter; raises a BundleError where such a bundle must not be served."""
+"""Receives the bytes of manifest.json and manifest.sig (None without one) before they are parsed, and the path of the
+latter; raises a BundleError if the bundle must not be served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose files have the hashes that its manifest says.
+    """A bundle whose files match the hashes in its manifest.
 
     Attributes:
         path: its directory.
@@ -86,11 +86,11 @@ def read(path: str | Path, judge: Judge | None = None, *, index: bool = True) ->
 
     Args:
         path: its directory.
-        judge: decides by the signature, before anything else is looked at.
-        index: False leaves index.hnsw alone, whatever it holds: for those who do not use it.
+        judge: checks the signature, before anything else is read.
+        index: False skips index.hnsw, for callers that do not use it.
 
     Raises:
-        BundleError: a subclass for each thing that can be wrong with it; nothing was parsed but the manifest.
+        BundleError: a subclass for each kind of fault; nothing but the manifest was parsed.
     """
     folder = Path(path)
     if not os.path.isdir(folder):  # unlike Path.is_dir, False for names that no disk can hold
@@ -186,13 +186,13 @@ def staging(target: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield a folder beside `target` that becomes `target` if the block succeeds and vanishes if it fails.
 
     Args:
-        target: where the bundle shall be.
-        force: replace the bundle that is there; it stays until the new one is complete.
+        target: path of the bundle.
+        force: replace an existing bundle, once the new one is complete.
 
     Raises:
-        TargetExists: something is at `target`, and `force` was not given or it is no bundle.
+        TargetExists: `target` exists, and `force` is false or it is not a bundle.
         UsageError: the folder of `target` cannot be written.
-        NotWritten: the disk does not take it.
+        NotWritten: the bundle cannot be written.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - Path.absolute keeps "..", which cannot be renamed
     refuse_target(target, force=force)
@@ -221,7 +221,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _read_small(path: Path, most: int) -> bytes | None:
-    """Read at most `most` bytes of a plain file, and one more; None where there is none, or a link in its place."""
+    """Read at most `most` bytes of a plain file, and one more; None if there is none, or a link in its place."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (FileNotFoundError, IsADirectoryError):
@@ -235,10 +235,10 @@ def _read_small(path: Path, most: int) -> bytes | None:
 
 
 def _verify_names(folder: Path, names: list[str]) -> None:
-    """Check that the folder holds these files, and no others."""
+    """Check that the folder contains these files, and no others."""
     present = set()
     with os.scandir(folder) as entries:
-        for entry in entries:  # the first stranger ends it: there may be any number
+        for entry in entries:  # the first unexpected one ends it: there may be any number
             if entry.name not in {MANIFEST, SIGNATURE, *names} or not entry.is_file(follow_symlinks=False):
                 raise BundleFileUnexpected("does not belong to the bundle", where=entry.path, remedy="remove it")
             present.add(entry.name)
@@ -248,7 +248,7 @@ def _verify_names(folder: Path, names: list[str]) -> None:
 
 
 def _verify_index(path: Path, found: Manifest) -> None:
-    """Check the index as far as that is possible without the bank."""
+    """Check the index as far as possible without the bank."""
     size, dimension, m = found.coreset.size, found.features.dimension, found.index.M
     hnsw_header.verify(path, size=size, dimension=dimension, m=m)
     hnsw_links.verify(path, size=size, dimension=dimension, m=m)
@@ -275,7 +275,7 @@ def directory_identity(path: str) -> tuple[int, int] | None:
 
 
 def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) -> None:
-    """Rename `staged` to `target`; what was there goes to `replaced`, and comes back if that fails."""
+    """Rename `staged` to `target`; an old bundle moves to `replaced`, and back if that fails."""
     refuse_target(target, force=force)
     try:
         if os.path.lexists(target):
@@ -289,14 +289,14 @@ def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) ->
 
 
 def _holds_a_bundle_at_most(target: Path) -> bool:
-    """Return whether a folder holds the files of a bundle and no others: what --force may delete."""
+    """Return whether a folder contains only files of a bundle, so that --force may delete it."""
     if target.is_symlink() or not target.is_dir():
         return False
     return {entry.name for entry in target.iterdir()} <= NAMES | _EARLIER
 
 
 def _sync(folder: Path) -> None:
-    """Have the files of a folder and the folder itself on disk, so that the rename cannot outrun them."""
+    """Sync the files of a folder and the folder itself, so that they are on disk before the rename."""
     for entry in folder.iterdir():
         _sync_path(entry)
     _sync_path(folder)

@@ -30,7 +30,7 @@ def verify(path: Path, *, size: int, dimension: int, m: int) -> None:
     """Check that an index is over `size` vectors of `dimension` float32 with at most `m` links.
 
     Raises:
-        BundleIndexInvalid: the header is truncated or says something else.
+        BundleIndexInvalid: the header is truncated or does not match.
     """
     with path.open("rb") as stream:
         head = stream.read(_HEADER.size)

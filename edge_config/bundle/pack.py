@@ -42,7 +42,7 @@ from edge_config.errors import (
 from edge_config.saving import not_written, writing
 
 MAX_TOTAL_BYTES = 8 << 30
-"""Of all files in a bundle: also what one field of a ustar header can say."""
+"""Maximum size of all files of a bundle, and of the size field of a ustar header."""
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
@@ -53,16 +53,16 @@ _REMEDY = "copy it again, or pack the bundle again"
 
 
 def pack(bundle: Bundle, target: Path, *, force: bool = False) -> None:
-    """Write a bundle that was read into one file.
+    """Pack a verified bundle into one file.
 
     Args:
-        bundle: it is hashed again on the way.
+        bundle: the bundle; it is hashed again while packing.
         target: the file.
-        force: replace the file that is there.
+        force: replace an existing file.
 
     Raises:
         BundleError: the bundle was changed meanwhile.
-        TargetExists: something is at `target`, and `force` was not given or it is no file.
+        TargetExists: something is at `target`, and `force` is false or it is not a file.
         NotWritten: the disk does not take it; nothing is left behind.
     """
     with _written(target, force=force) as stream:
@@ -80,17 +80,17 @@ def pack(bundle: Bundle, target: Path, *, force: bool = False) -> None:
 
 
 def unpack(source: Path, target: Path, judge: Judge | None = None, *, force: bool = False) -> Bundle:
-    """Write the bundle in a file to a directory, verified before it is there.
+    """Unpack a file into a bundle, which is verified before it appears at `target`.
 
     Args:
-        source: the file that `pack` wrote.
+        source: a file made by `pack`.
         target: the directory.
-        judge: decides by the signature, as in `bundle.read`.
-        force: replace the bundle that is there.
+        judge: checks the signature, as in `bundle.read`.
+        force: replace an existing bundle.
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with the file; nothing is left behind.
-        TargetExists: something is at `target`, and `force` was not given or it is no bundle.
+        TargetExists: something is at `target`, and `force` is false or it is not a bundle.
         UsageError: the folder of `target` cannot be written.
         NotWritten: the disk does not take it; nothing is left behind.
     """
@@ -133,7 +133,7 @@ class _Unpacking:
         self._check_end(header)
 
     def _small(self, name: str, most: int, header: bytes = b"") -> bytes:
-        """Take a file that is held in memory; its header says how long it is."""
+        """Unpack a small file into memory; its header has its size."""
         header = header or self._block()
         size = _size(header)
         self._expect(header, name, size)
@@ -149,7 +149,7 @@ class _Unpacking:
         return content
 
     def _expect(self, header: bytes, name: str, size: int) -> None:
-        """Demand the header that packing would have written, and say what is wrong with another one."""
+        """Check that a header is the one that packing would have written; raise the fault of any other."""
         if 0 <= size <= MAX_TOTAL_BYTES and header == _header(name, size):
             return
         if header == bytes(_BLOCK):
@@ -229,7 +229,7 @@ def _copy(source: IO[bytes], target: IO[bytes], entry: manifests.FileEntry, wher
 
 
 def _header(name: str, size: int) -> bytes:
-    """Return the header of a file: the same for everybody, at any time."""
+    """Return the header of a file, which depends on nothing but name and size."""
     zero = b"%07o\0" % 0
     before = name.encode().ljust(100, b"\0") + b"%07o\0" % _MODE + 2 * zero + b"%011o\0%011o\0" % (size, 0)
     behind = b"0".ljust(101, b"\0") + b"ustar\00000".ljust(8 + 64, b"\0") + 2 * zero
@@ -238,7 +238,7 @@ def _header(name: str, size: int) -> bytes:
 
 
 def _size(header: bytes) -> int:
-    """Return the size that a header says; 0 where it says none: it is compared with what packing writes."""
+    """Return the size in a header; 0 without one, as the header is then compared with the packed one."""
     try:
         return int(header[124:135], 8)
     except ValueError:
@@ -267,7 +267,7 @@ def _padding(size: int) -> bytes:
 
 @contextmanager
 def _opened(source: Path) -> Iterator[IO[bytes]]:
-    """Open a plain file, whatever lies in its place."""
+    """Open a plain file; anything else in its place is refused."""
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
@@ -289,7 +289,7 @@ def _written(target: Path, *, force: bool) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise not_written(target, error) from error
     try:
-        with writing(target, full_only=True):  # the bundle is read meanwhile
+        with writing(target, full_only=True):  # the bundle is also read in the block
             with stream:
                 yield stream
                 stream.flush()

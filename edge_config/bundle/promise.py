@@ -1,6 +1,6 @@
 """Guarantees of a conformal threshold: its expected false alarm rate, and an upper bound with confidence.
 
-The threshold at rank r of n held-out scores is exceeded by a new exchangeable normal picture with probability
+A new exchangeable normal picture exceeds the threshold at rank r of n held-out scores with probability
 1 - r / (n + 1), on average over calibrations. The rate of one calibration is Beta(n + 1 - r, r) distributed.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 CONFIDENCE = 0.95
-"""Of the bound that holds for the calibration at hand."""
+"""Confidence of the bound for one calibration."""
 
 _HALVINGS = 60  # of the interval from 0 to 1: below the spacing of float64 near the answer
 _CLOSE = 1e-14  # relative change of the continued fraction at which it has converged
@@ -18,13 +18,13 @@ _TINY = 1e-300  # stands for a denominator of zero
 
 
 def bound(n: int, rank: int, confidence: float = CONFIDENCE) -> float:
-    """Return the rate that the calibration at hand does not exceed with this confidence.
+    """Return the rate that one calibration does not exceed with this confidence.
 
     It is the quantile of Beta(n + 1 - rank, rank), relative error below 1e-9 for n up to 2^31.
 
     Args:
-        n: held-out scores, at least 1.
-        rank: of the threshold among them, 1 to n.
+        n: number of held-out scores, at least 1.
+        rank: rank of the threshold among them, 1 to n.
         confidence: between 0 and 1.
     """
     low, high = 0.0, 1.0
@@ -38,7 +38,7 @@ def bound(n: int, rank: int, confidence: float = CONFIDENCE) -> float:
 
 
 def in_words(average: float, upper: float) -> str:
-    """Return both rates in a few words: on average over calibrations, and what `bound` says of the one at hand."""
+    """Return both rates in a few words: the average over calibrations, and the bound for this one."""
     return f"{average:.2%} on average over calibrations, at most {upper:.2%} with {CONFIDENCE:.0%} confidence"
 
 

@@ -1,6 +1,6 @@
 """File format of a bundle's signature. Export signs, the runtime verifies.
 
-manifest.sig lies beside manifest.json and is one line of ASCII, the public key and the signature in hex:
+manifest.sig is beside manifest.json and is one line of ASCII, the public key and the signature in hex:
 
     patchedge-signature-v1 ed25519:<64 digits> <128 digits>
 
@@ -32,7 +32,7 @@ class Signature:
 
 
 def signed_bytes(manifest: bytes) -> bytes:
-    """Return what is signed for the bytes of a manifest.json."""
+    """Return the bytes to sign for the bytes of a manifest.json."""
     return _PREFIX + manifest
 
 

@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 MAX_BYTES = 128 << 10
-"""Of a settings file: the parser of YAML is slow, and 64 cameras need a tenth of that."""
+"""Maximum size of a settings file: the YAML parser is slow, and 64 cameras need a tenth of it."""
 
 _MAX_MERGED = 256
 _DEEPEST = 32  # brackets in brackets
@@ -33,11 +33,11 @@ _TOML_WORD = re.compile(r"\"([^\"]*)\"|'([^']*)'|([A-Za-z0-9_-]+)")
 
 
 class Tree(dict[str, Any]):
-    """What a settings file holds.
+    """The content of a settings file.
 
     Attributes:
-        lines: path of a key -> its line, from 1; or another place where the value is from.
-        twice: keys that are there again: the values of the first are lost.
+        lines: path of a key -> its line, from 1; or another origin of the value.
+        twice: duplicate keys; the values of the first ones are lost.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Tree(dict[str, Any]):
         lines: Mapping[KeyPath, int | str] | None = None,
         twice: Sequence[Problem] = (),
     ) -> None:
-        """Keep the values, and what is known of them."""
+        """Store the values, and where they are from."""
         super().__init__(values)
         self.lines: dict[KeyPath, int | str] = dict(lines or {})
         self.twice = list(twice)
 
 
 def lines_of(tree: Mapping[str, Any]) -> Mapping[KeyPath, int | str]:
-    """Return where the keys of a tree stand; nothing where it is not from a file."""
+    """Return the lines of the keys of a tree; empty if it is not from a file."""
     return tree.lines if isinstance(tree, Tree) else {}
 
 
@@ -61,8 +61,8 @@ def read_file(path: str, *, tell_later: bool = False) -> Tree:
     """Parse a settings file, by its ending: .yaml, .yml or .toml.
 
     Args:
-        path: of the file.
-        tell_later: keys that are there twice are no error yet: they are in `Tree.twice`, to be told with all else.
+        path: path of the file.
+        tell_later: put duplicate keys into `Tree.twice` instead of raising, to report them with all other problems.
 
     Raises:
         SettingsError: the file is absent, of another kind, not valid YAML or TOML, or has a key twice.
@@ -90,7 +90,7 @@ def read_file(path: str, *, tell_later: bool = False) -> Tree:
 
 
 def _unreadable(error: Exception, path: str) -> SettingsError:
-    """Say what is wrong and where; not the line itself, as YAML's errors do: it may hold a password."""
+    """Return the error with its line number, but not the line itself, as YAML's do: it may contain a password."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}" if mark else path
@@ -108,7 +108,7 @@ def _read_yaml(text: str) -> Tree | None:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
-        found = [] if node is None else list(_keys(node, (), set()))  # before `<<` is merged: that is nothing twice
+        found = [] if node is None else list(_keys(node, (), set()))  # before `<<` is merged, which makes no duplicates
         values = None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
@@ -124,7 +124,7 @@ def _read_yaml(text: str) -> Tree | None:
 
 
 def _keys(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyPath, int, int | None]]:
-    """Find all keys, their lines, and the line where the same key was before; what has an alias is looked at once."""
+    """Yield all keys, their lines, and the line of an earlier duplicate; aliases are visited once."""
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -143,14 +143,14 @@ def _keys(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyP
 
 
 def _plain(key: yaml.ScalarNode) -> Any:
-    """Return a key as the values have it: `1` and `01` are one."""
+    """Return a key as it is in the values: `1` and `01` are the same."""
     with suppress(ValueError, yaml.YAMLError, KeyError, OverflowError):
         return _Loader("").construct_object(key)
     return key.value
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML in reasonable time and memory.
+    """Parses YAML in bounded time and memory.
 
     What `<<` merges may merge in turn, and grow tenfold each time; and each open bracket makes the next one slower. The
     loader in C is no help: deeply nested brackets crash it.
@@ -168,11 +168,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_toml(text: str) -> Tree:
-    return Tree(tomllib.loads(text), dict(_toml_keys(text)))  # the parser itself refuses what is there twice
+    return Tree(tomllib.loads(text), dict(_toml_keys(text)))  # the parser itself refuses duplicates
 
 
 def _toml_keys(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """Find which line each key stands in, as far as one sees it line by line."""
+    """Find the line of each key, as far as possible line by line."""
     table: KeyPath = ()
     for number, line in enumerate(text.splitlines(), 1):
         if found := _TOML_TABLE.match(line):

@@ -12,27 +12,27 @@ from runtime.frame import Image
 from runtime.scene.thumbnail import Thumbnail
 
 FROZEN_S = 5.0
-"""Nothing new for so long is frozen: more than the usual two seconds between the key frames of a compressed stream,
-which may repeat a still scene exactly in between."""
+"""Time without a new picture after which a camera is frozen: more than the usual two seconds between the key frames of
+a compressed stream, which may repeat a still scene exactly in between."""
 FROZEN_FRAMES = 5
-"""And so many pictures without anything new: at one picture in some seconds, time alone says nothing."""
+"""Minimum number of repeated pictures, for cameras with few pictures a minute."""
 
 OVERLAY_S = 30.0
-"""Nothing new for so long outside of a small region is frozen under a running clock."""
+"""Time without anything new outside of a small region after which a picture is frozen under a running clock."""
 OVERLAY_SHARE = 0.05
-"""Largest share of the textured tiles that such a region may have."""
+"""Maximum size of such a region, as a share of the textured tiles."""
 
 BUFFERS = 8
-"""Pictures that a stuck ring of buffers may show in turn."""
+"""Maximum number of pictures that a stuck ring of buffers may show in turn."""
 
 _ROWS, _COLUMNS = 32, 16  # tiles; of each, one row of pixels is compared
 
 
 class Frozen:
-    """Tells for each frame whether its camera is frozen.
+    """Detects for each frame whether its camera is frozen.
 
-    Real sensors have noise: two pictures of the same scene are never the same in every pixel. Compared are some 32
-    rows of the frame, byte by byte, and the thumbnail, to which the other rows contribute.
+    Real sensors have noise: two pictures of the same scene always differ in some pixels. Some 32 rows of the frame are
+    compared byte by byte, and the thumbnail, to which the other rows contribute.
     """
 
     def __init__(self) -> None:
@@ -44,11 +44,11 @@ class Frozen:
         self._quiet = 0
 
     def __call__(self, image: Image, thumbnail: Thumbnail, t_mono_ns: int) -> str | None:
-        """Take a frame; give the reason why it is frozen, or None.
+        """Return the reason why a frame is frozen, or None.
 
         Args:
             image: uint8 [H, W, 3] BGR.
-            thumbnail: of it.
+            thumbnail: its thumbnail.
             t_mono_ns: the frame's clock, see `Frame.clock_ns`, nanoseconds.
         """
         tiles = _tiles(image)
@@ -76,15 +76,15 @@ class Frozen:
         moving = np.count_nonzero(t_mono_ns - self._changed_ns < OVERLAY_S * 1e9)
         if moving > most or self._quiet < FROZEN_FRAMES - 1:
             return False
-        # A tile without texture, such as a black sky, is the same again even in a picture that is not.
+        # A tile without texture, such as a black sky, may repeat even in a picture that does not.
         textured = np.count_nonzero(tiles.max(axis=2) != tiles.min(axis=2))
         return bool(moving <= OVERLAY_SHARE * textured)
 
 
 def _tiles(image: Image) -> NDArray[np.uint8]:
-    """Take rows of a frame, uint8 [rows, columns of tiles, bytes]; what the columns do not divide is left out."""
+    """Return rows of a frame as tiles, uint8 [rows, columns of tiles, bytes], without the remainder of the columns."""
     rows = image[:: max(1, image.shape[0] // _ROWS)]
     rows = rows.reshape(len(rows), -1)
-    columns = min(_COLUMNS, rows.shape[1])  # a frame may be narrower than so many bytes
+    columns = min(_COLUMNS, rows.shape[1])  # a frame may have fewer bytes in a row
     length = rows.shape[1] // columns
     return np.ascontiguousarray(rows[:, : length * columns]).reshape(len(rows), columns, length)

@@ -10,34 +10,34 @@ from runtime.scene.frozen import Frozen
 from runtime.scene.thumbnail import Measures, Placed, Shift, Thumbnail, measure, shrink, size_for
 
 DARK_S, BLURRED_S, MOVED_S = 0.5, 1.0, 2.0
-"""A fault is reported after so many seconds and at least `FRAMES` frames of it; for frozen see frozen.py."""
+"""Time, with at least `FRAMES` frames, after which a fault is reported; for frozen see frozen.py."""
 LEFT_S = 0.5
-"""It is over after so many seconds and at least `FRAMES` frames without it."""
+"""Time without the fault, with at least `FRAMES` frames, after which it is over."""
 FRAMES = 3
 """One odd frame changes nothing."""
 
 LOOK_EVERY_S = 0.1
-"""Shortest time between two frames that are checked; those between count as the one before. The faults take longer
-anyway, and so the cost does not grow with the rate of a camera."""
+"""Minimum interval between checked frames; those between count as the one before. Faults take longer anyway, and so the
+cost does not grow with the frame rate."""
 
 MOVED_EVERY_S = 0.25
-"""Shortest time between two checks of the place: a moved camera stays moved, and this measurement is the slowest."""
+"""Minimum interval between checks for displacement: a moved camera stays moved, and this measurement is the slowest."""
 MIN_CORRELATION_GAIN, MIN_CORRELATION = 0.2, 0.45
-"""Moved: the frame correlates with the shifted reference at least so, and by so much more than with the unshifted.
-Measured with people over half of the view: mostly 0.5 to 1.0 where the camera was moved, and never more than unshifted
-where it was not. Pictures that have nothing in common reach 0.4 by chance."""
+"""A camera is moved if the correlation with the shifted reference is at least the second, and exceeds that with the
+unshifted one by the first. Measured with people over half of the view: mostly 0.5 to 1.0 for a moved camera, and never
+more than unshifted for one in place. Unrelated pictures reach 0.4 by chance."""
 IN_PLACE = 0.3
-"""In place: no shift fits better, and the picture correlates with the reference at least so."""
+"""Minimum correlation with the reference of a camera in place."""
 
 UNKNOWN_SCENE = Scene(luminance=(4.0, 251.0), sharpness=0.0, detail=0.0, shift=None)
-"""If nothing was learnt, only what no scene looks like is a fault."""
+"""Limits if nothing was learnt: only pictures that no scene can give are faults."""
 NO_CONTRAST = 0.5
-"""Standard deviation in grey levels: a thumbnail with less shows nothing, whatever was learnt."""
+"""Standard deviation in grey levels below which a thumbnail shows nothing, whatever was learnt."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraFault:
-    """Why a frame cannot be judged: the state of its camera, and the reason for people."""
+    """Why a frame cannot be judged: the state of its camera, and the reason in words."""
 
     state: SceneFault
     reason: str
@@ -54,7 +54,7 @@ class _Latch:
         self._since_ns = 0
 
     def __call__(self, t_mono_ns: int, reason: str | None) -> None:
-        """Take the reason of the fault in one frame; None if there is none."""
+        """Update with the reason of the fault in one frame; None if there is none."""
         if (reason is None) == (self.fault is None):
             self._streak = 0
             return
@@ -71,11 +71,11 @@ class Inspect:
     """Checks each frame of one camera, in order."""
 
     def __init__(self, scene: Scene | None, reference: Thumbnail | None) -> None:
-        """Take the limits that a bundle learnt; None if it learnt none.
+        """Use the limits that a bundle learnt; None without any.
 
         Args:
-            scene: of the manifest.
-            reference: its thumbnail, uint8 [h, w].
+            scene: section `scene` of the manifest.
+            reference: thumbnail of the scene, uint8 [h, w].
         """
         self._scene = scene or UNKNOWN_SCENE
         self._reference = reference
@@ -89,10 +89,10 @@ class Inspect:
         self._placed_ns: int | None = None
 
     def after(self, before: Inspect) -> Inspect:
-        """Return the inspection of a camera whose bundle changes: its faults last until its frames are better.
+        """Return the inspection of a camera after a change of its bundle, which keeps its faults.
 
         Args:
-            before: of the same camera, with the bundle until now; not to be used any more.
+            before: the inspection with the old bundle; do not use it any more.
         """
         before._scene, before._reference, before._place = self._scene, self._reference, self._place
         if self._place is None:
@@ -100,7 +100,7 @@ class Inspect:
         return before
 
     def __call__(self, image: Image, t_mono_ns: int) -> CameraFault | None:
-        """Return the fault of the camera, or None where the picture can be judged.
+        """Return the fault of the camera, or None if the picture can be judged.
 
         Args:
             image: uint8 [H, W, 3] BGR.
@@ -118,7 +118,7 @@ class Inspect:
         self._is_dark(t_mono_ns, dark)
         self._is_blurred(t_mono_ns, blurred)
         self._is_frozen(t_mono_ns, self._frozen(image, thumbnail, t_mono_ns))
-        if dark is None and blurred is None:  # else the place cannot be measured
+        if dark is None and blurred is None:  # else the displacement cannot be measured
             self._look_for_place(thumbnail, t_mono_ns)
 
     def _dark(self, seen: Measures) -> str | None:
@@ -152,5 +152,5 @@ class Inspect:
 
 
 def is_moved(shift: Shift, limit: float) -> bool:
-    """Return whether a picture lies more than `limit` of the width away from the reference, beyond doubt."""
+    """Return whether a picture is displaced by more than `limit` of the width against the reference, with certainty."""
     return shift.share > limit and shift.there >= MIN_CORRELATION and shift.there - shift.here >= MIN_CORRELATION_GAIN

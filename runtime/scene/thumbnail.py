@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from runtime.frame import Image
 
 LONG_SIDE = 160
-"""Pixels. Defocus of one percent of the width still blurs it, and sensor noise is averaged away."""
+"""Length of the long side, pixels: defocus of one percent of the width still blurs it, and noise is averaged out."""
 
 MIN_SIDE = 16
-"""Pixels, for frames that are nearly a line."""
+"""Minimum length of the short side, pixels, for very narrow frames."""
 
 Thumbnail = NDArray[np.uint8]
-"""Grey, uint8 [h, w]."""
+"""A grey picture, uint8 [h, w]."""
 
-_FLOOR = 3.0  # grey levels: what differs less from its surroundings is noise, and says nothing about the place
-_FLAT = 1e-6  # variance of edges, which are at most about 1: below it is what rounding leaves of none
+_FLOOR = 3.0  # grey levels: smaller differences from the surroundings are noise
+_FLAT = 1e-6  # variance of edges, which are at most about 1: smaller ones are rounding errors
 _AROUND, _LOCAL = (7, 7), (13, 13)  # boxes on the halved thumbnail: surroundings of a pixel, and of its contrast
 
 
@@ -31,10 +31,10 @@ class Measures(NamedTuple):
     Attributes:
         luminance: mean grey level, 0 to 255.
         contrast: standard deviation, grey levels.
-        sharpness: root mean square of the Laplacian over the luminance: sharp edges decide, so defocus brings it
-            down, and it is the same under any exposure.
-        detail: mean absolute Laplacian of the smoothed thumbnail over the luminance: the share of the picture that
-            shows anything decides, so a cover brings it down, and noise does not hold it up.
+        sharpness: root mean square of the Laplacian over the luminance: sharp edges dominate, so defocus lowers it;
+            independent of exposure.
+        detail: mean absolute Laplacian of the smoothed thumbnail over the luminance: the share of the picture with
+            texture dominates, so a cover lowers it, even with noise.
     """
 
     luminance: float
@@ -44,12 +44,12 @@ class Measures(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """Where a thumbnail lies against the reference.
+    """Displacement of a thumbnail against the reference.
 
     Attributes:
-        share: length of the shift that fits best, as a share of the width.
-        here: correlation with the reference as it is, -1 to 1.
-        there: correlation with the reference after the shift; 0 where hardly anything is left to compare.
+        share: length of the best shift, relative to the width.
+        here: correlation with the unshifted reference, -1 to 1.
+        there: correlation with the shifted reference, -1 to 1; 0 if too little overlaps.
     """
 
     share: float
@@ -58,13 +58,13 @@ class Shift(NamedTuple):
 
 
 def size_for(height: int, width: int) -> tuple[int, int]:
-    """Return height and width of the thumbnail for a frame: even numbers, its proportions kept."""
+    """Return height and width of the thumbnail for a frame: even numbers, aspect ratio kept."""
     factor = LONG_SIDE / max(height, width)
     return max(MIN_SIDE, round(height * factor / 2) * 2), max(MIN_SIDE, round(width * factor / 2) * 2)
 
 
 def shrink(image: Image, size_hw: tuple[int, int]) -> Thumbnail:
-    """Make a thumbnail of a picture uint8 [H, W, 3] BGR: from at least 16 pixels for each of its own, not from all."""
+    """Return the thumbnail of a picture uint8 [H, W, 3] BGR; each of its pixels is made of at least 16, not of all."""
     height, width = size_hw
     double = cv2.resize(image, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
     grey = cv2.cvtColor(double, cv2.COLOR_BGR2GRAY)
@@ -78,7 +78,7 @@ def measure(thumbnail: Thumbnail) -> Measures:
     edges = cv2.Laplacian(exact, cv2.CV_32F)
     smooth = cv2.Laplacian(cv2.GaussianBlur(exact, (3, 3), 0), cv2.CV_32F)
     luminance = float(mean[0, 0])
-    unit = luminance + 1  # a black picture has no light to divide by
+    unit = luminance + 1  # a black picture has luminance 0
     return Measures(
         luminance=luminance,
         contrast=float(deviation[0, 0]),
@@ -89,7 +89,7 @@ def measure(thumbnail: Thumbnail) -> Measures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """A thumbnail reduced to where its edges are: light, exposure and shading are gone, float32 [h / 2, w / 2]."""
+    """The edges of a thumbnail, independent of light, exposure and shading, float32 [h / 2, w / 2]."""
 
     edges: NDArray[np.float32]
 
@@ -104,7 +104,7 @@ class Placed:
         return cls(np.asarray(raised / (local + _FLOOR), dtype=np.float32))
 
     def shift_of(self, other: Placed) -> Shift:
-        """Return how far `other` lies from this one, by phase correlation, and how sure that is."""
+        """Return the displacement of `other` against this one, by phase correlation, and its certainty."""
         height, width = self.edges.shape
         window = cv2.createHanningWindow((width, height), cv2.CV_32F)
         # Given the window, phaseCorrelate would multiply its arguments in place wherever their size needs no padding.
@@ -120,9 +120,9 @@ class Placed:
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return Pearson's correlation, -1 to 1; 0 where one is flat, which says nothing of the other.
+    """Return Pearson's correlation, -1 to 1; 0 if one is flat.
 
-    (cv2.matchTemplate takes a flat picture for a perfect match of everything.)
+    (For cv2.matchTemplate a flat picture matches everything perfectly.)
     """
     one, other = a - a.mean(dtype=np.float64), b - b.mean(dtype=np.float64)
     length = float(np.sqrt(np.vdot(one, one) * np.vdot(other, other)))

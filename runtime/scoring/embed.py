@@ -15,7 +15,7 @@ from edge_config.settings.sections import CPU, Provider
 onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
 
 
-_SPIN_US = "100"  # after an operator: longer than from one to the next, far shorter than a frame
+_SPIN_US = "100"  # after an operator: longer than the gap between two, far shorter than a frame
 _CAN_SPIN_SHORTLY = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (
     1,
     32,
@@ -23,12 +23,12 @@ _CAN_SPIN_SHORTLY = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Return the options of a session with so many threads; 0 means all cores."""
+    """Return the options of a session with this number of threads; 0 means all cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads would take the cores that the search needs a moment later. But where none spins at all, each
-    # operator waits until a sleeping thread is up: measured on two threads, 7.2 ms in place of 6.2.
+    # Spinning threads would take the cores that the search needs a moment later. But without any spinning, each
+    # operator waits for a sleeping thread to wake up: measured on two threads, 7.2 ms instead of 6.2.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if _CAN_SPIN_SHORTLY else "0")
     options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
     return options
@@ -43,14 +43,14 @@ class Embed:
         """Load model.onnx.
 
         Args:
-            model: the file.
+            model: path of the file.
             threads: threads of ONNX Runtime; 0 means all cores.
-            optimise: False computes operator by operator, as the file says: slow, for comparisons.
-            providers: what computes it: the first one, and those after it what that one cannot.
+            optimise: False runs the operators of the file one by one: slow, for comparisons.
+            providers: execution providers, by preference: later ones take the operators that the first cannot compute.
 
         Raises:
-            BundleGraphInvalid: ONNX Runtime does not take the file, or its input or output is of another form.
-            ProviderUnavailable: it does take it, but does without the first provider.
+            BundleGraphInvalid: ONNX Runtime cannot load the file, or its input or output is invalid.
+            ProviderUnavailable: the first provider does not start.
         """
         options = session_options(threads)
         if not optimise:
@@ -58,12 +58,12 @@ class Embed:
         try:
             chain = [(provider.name, _as_text(provider.options)) for provider in providers]
             self._session = onnxruntime.InferenceSession(str(model), options, providers=chain)
-        except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
+        except Exception as error:  # the only common base of ONNX Runtime's exceptions
             raise BundleGraphInvalid(f"ONNX Runtime refuses it ({error})", where=str(model)) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or inputs[0].type != "tensor(uint8)":
             raise BundleGraphInvalid("not a graph with one uint8 input and one output", where=str(model))
-        self._session.disable_fallback()  # it would go on with another provider, and say nothing
+        self._session.disable_fallback()  # it would silently use another provider
         self.provider: str = self._session.get_providers()[0]
         if self.provider != providers[0].name:
             raise ProviderUnavailable("does not start: ONNX Runtime uses another provider", where=providers[0].name)
@@ -82,5 +82,5 @@ class Embed:
 
 
 def _as_text(options: dict[str, str | int | float | bool]) -> dict[str, str]:
-    """Write options as ONNX Runtime reads them."""
+    """Return options in the form that ONNX Runtime reads."""
     return {key: str(int(value)) if isinstance(value, bool) else str(value) for key, value in options.items()}

@@ -1,6 +1,6 @@
 """Encode the heat map of an alert: patch distances as a grey PNG of 16 bits, one pixel a patch.
 
-Every browser and picture library opens it. The part says which distances the darkest and the brightest pixel stand for.
+Every browser and picture library opens it. The part has the distances of the darkest and the brightest level.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ LEVELS = 65535
 
 
 def encode(distances: NDArray[np.float32], area: Box) -> tuple[Part, bytes]:
-    """Make the part of a heat map, and its bytes.
+    """Return the part of a heat map, and its bytes.
 
     Args:
-        distances: of patches, float32 [rows, columns], finite.
-        area: of the camera frame that they cover, in cells of the same size.
+        distances: patch distances, float32 [rows, columns], finite.
+        area: box of the camera frame that they cover, in cells of equal size.
     """
     least, largest = float(distances.min()), float(distances.max())
     span = largest - least or 1.0
@@ -39,10 +39,10 @@ def encode(distances: NDArray[np.float32], area: Box) -> tuple[Part, bytes]:
 
 
 def decode(part: Part, data: bytes) -> NDArray[np.float32]:
-    """Return the patch distances of a heat map, float32 [rows, columns], to 1 / 65,535 of their range.
+    """Return the patch distances of a heat map, float32 [rows, columns], with a precision of 1 / 65,535 of their range.
 
     Raises:
-        ValueError: the bytes are not what the part says.
+        ValueError: the bytes do not match the part.
     """
     if part.media_type != PNG or part.min is None or part.max is None:
         raise ValueError(f"a heat map of type {part.media_type}")

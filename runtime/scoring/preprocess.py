@@ -12,10 +12,10 @@ from runtime.scoring import _pixels
 
 
 class Preprocess:
-    """Resize and crop as the manifest says. Colours and normalisation are inside the graph."""
+    """Resize and crop as in the manifest. Colours and normalisation are inside the graph."""
 
     def __init__(self, spec: Preprocessing) -> None:
-        """Take the preprocessing section of the manifest."""
+        """Use the section `preprocessing` of the manifest."""
         self._resize_hw = spec.resize_hw
         self._crop_hw = spec.crop_hw
         self._offset = tuple((r - c) // 2 for r, c in zip(spec.resize_hw, spec.crop_hw, strict=True))
@@ -30,11 +30,11 @@ class Preprocess:
         return np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])[None]
 
     def to_camera(self, patch: int, grid: Grid, frame_hw: tuple[int, int]) -> tuple[int, int]:
-        """Return the pixel (x, y) of the camera frame that lies under the centre of a patch.
+        """Return the pixel (x, y) of the camera frame at the centre of a patch.
 
         Args:
             patch: number of the patch, row by row.
-            grid: where patches lie.
+            grid: the grid of patches.
             frame_hw: height and width of the camera frame, pixels.
         """
         row, column = divmod(patch, grid.hw[1])
@@ -44,14 +44,14 @@ class Preprocess:
     def on_camera(
         self, shares: tuple[NDArray[np.float64], NDArray[np.float64]], frame_hw: tuple[int, int]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return where rows and columns of the graph's input lie on the camera frame.
+        """Map rows and columns of the graph's input to the camera frame.
 
         Args:
-            shares: of the height and of the width of the input, float64 [n] each.
+            shares: positions relative to height and width of the input, float64 [n] each.
             frame_hw: height and width of the camera frame, pixels.
 
         Returns:
-            y and x in pixels of the frame, not rounded: pixel i reaches from i to i + 1.
+            y and x in pixels of the frame, not rounded: pixel i extends from i to i + 1.
         """
         rows, columns = (
             (offset + share * crop) * frame / resized
@@ -68,9 +68,9 @@ class Preprocess:
 
 
 def _resize(image: Image, height: int, width: int) -> Image:
-    """Average where it shrinks in both directions, which would be blocky where it enlarges, else interpolate.
+    """Average if the picture shrinks in both directions, else interpolate, as averaging would be blocky.
 
-    Both give the same pixels on every processor, and so the same scores. OpenCV's area kernel does not.
+    Both compute the same pixels on every processor, and so the same scores. OpenCV's area kernel does not.
     """
     if image.shape[0] < height or image.shape[1] < width:
         enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)

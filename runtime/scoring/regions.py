@@ -16,18 +16,18 @@ from runtime.scoring.preprocess import Preprocess
 
 
 class Regions:
-    """The judged patches of the frames of one camera, found once for each size of frames."""
+    """The judged patches of one camera's frames, computed once for each frame size."""
 
     def __init__(
         self, regions: Sequence[Polygon], ignore: Sequence[Polygon], preprocess: Preprocess, grid: Grid
     ) -> None:
-        """Take what the settings say.
+        """Use the regions of the settings.
 
         Args:
-            regions: polygons in pixels of the camera frame; where there are none, all of it is judged.
-            ignore: polygons that are not.
-            preprocess: says where the graph's input lies on the frame.
-            grid: where patches lie on that.
+            regions: polygons in pixels of the camera frame; without any, the whole frame is judged.
+            ignore: polygons that are not judged.
+            preprocess: maps the graph's input to the frame.
+            grid: the grid of patches on the input.
         """
         self._regions = [np.asarray(corners, dtype=np.int32) for corners in regions]
         self._ignore = [np.asarray(corners, dtype=np.int32) for corners in ignore]
@@ -37,7 +37,7 @@ class Regions:
         self._active = np.empty(0, dtype=np.bool_)
 
     def active(self, frame_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
-        """Tell of each patch whether it is judged, bool [patches], row by row; None where all are.
+        """Return whether each patch is judged, bool [patches], row by row; None if all are.
 
         Args:
             frame_hw: height and width of the frame, pixels.
@@ -55,30 +55,30 @@ class Regions:
 
 
 class Looked(Protocol):
-    """What is said of the frames of a camera, in its settings or for the worker."""
+    """Regions of a camera's frames, of its settings or of the worker."""
 
     @property
     def regions(self) -> tuple[Polygon, ...]:
-        """Where is judged; everywhere, where there are none."""
+        """Regions to judge; empty: everywhere."""
         ...
 
     @property
     def ignore(self) -> tuple[Polygon, ...]:
-        """Where is not."""
+        """Regions that are not judged."""
         ...
 
 
 def find_blind(
     camera: str, looked: Looked, preprocess: Preprocess, grid: Grid, frame_hw: tuple[int, int]
 ) -> Iterator[Problem]:
-    """Find regions in which nothing can be seen, as no patch has its centre in them.
+    """Find regions that contain the centre of no patch.
 
     Args:
-        camera: its name.
-        looked: its regions. Where one of them reaches beyond the frame, they are for frames of another size: none is
-            found then, and the first frame decides.
-        preprocess: of its bundle.
-        grid: of its bundle.
+        camera: name of the camera.
+        looked: its regions. If one of them extends beyond the frame, they are for another frame size: none is found
+            then, and the first frame decides.
+        preprocess: preprocessing of its bundle.
+        grid: grid of its bundle.
         frame_hw: height and width of its frames, pixels, as far as known.
     """
     height, width = frame_hw
@@ -115,5 +115,5 @@ def _step(places: NDArray[np.float64]) -> float:
 
 
 def _any_holds(polygons: list[NDArray[np.int32]], x: float, y: float) -> bool:
-    """Return whether a point lies in one of these polygons, or on its edge."""
+    """Return whether a point is inside of one of these polygons, or on its edge."""
     return any(cv2.pointPolygonTest(corners, (x, y), measureDist=False) >= 0 for corners in polygons)

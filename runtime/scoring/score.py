@@ -13,21 +13,21 @@ from runtime.frame import Grid, Neighbours, Score
 Mode = Literal["paper", "max", "topk"]
 
 MAP_SIGMA = 4.0
-"""Gaussian smoothing of the anomaly map, pixels of the graph's input (the paper's value)."""
+"""Sigma of the Gaussian that smooths the anomaly map, pixels of the graph's input (the paper's value)."""
 
 
 class ScoreFrame:
-    """Score a frame by its strangest patch, or by the few that are strangest."""
+    """Score a frame by its most anomalous patch, or by the few most anomalous ones."""
 
     def __init__(self, bank: NDArray[np.float32], neighbours: NDArray[np.int32], mode: Mode, k: int = 1) -> None:
-        """Keep what the score needs.
+        """Set up the score.
 
         Args:
             bank: memory bank, float32 [k, D].
             neighbours: for each entry the b nearest entries, itself first, int32 [k, b].
             mode: `paper` is re-weighted (equation 7), `max` is the largest patch distance (equation 6), `topk` the
                 mean of the k largest.
-            k: of `topk`.
+            k: number of distances in `topk`.
         """
         self._bank = bank
         self._neighbours = neighbours
@@ -35,11 +35,11 @@ class ScoreFrame:
         self._k = k
 
     def __call__(self, features: NDArray[np.float32], found: Neighbours) -> Score:
-        """Score the patch features float32 [patches, D] with their nearest entries; only the active ones count.
+        """Score patch features float32 [patches, D] with their nearest entries; only active patches count.
 
-        A threshold that was found on whole frames keeps its promise where some patches are not judged: the largest
-        distances of fewer patches are no larger. Not so with `paper`, whose factor depends on the patch that decides;
-        and with `topk` only while at least k patches are judged.
+        A threshold from whole frames keeps its guarantee if some patches are not judged: the largest distances of fewer
+        patches are no larger. This does not hold for `paper`, whose factor depends on the deciding patch, and for
+        `topk` only while at least k patches are judged.
         """
         judged, patch = found.distance, int(np.argmax(found.distance))
         if found.active is not None:
@@ -63,8 +63,8 @@ def reweighting(distances: NDArray[np.float64]) -> float:
     """Return the factor 1 - exp(d[0]) / sum(exp(d)) of equation 7, in [0, 1].
 
     Args:
-        distances: from q* to N_b(m*), m* first, float64 [b]. The largest is subtracted before the
-            exponential, which would overflow otherwise.
+        distances: from q* to N_b(m*), m* first, float64 [b]. The largest is subtracted before the exponential, which
+            would overflow otherwise.
     """
     weights = np.exp(distances - distances.max())
     return float(1 - weights[0] / weights.sum())
@@ -76,9 +76,9 @@ def anomaly_map(distances: NDArray[np.float32], grid: Grid, size_hw: tuple[int, 
 
 
 def patch_map(distances: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
-    """Return patch distances float32 [patches] in as many cells of the same size, float32 [rows, columns].
+    """Return patch distances float32 [patches] in cells of equal size, float32 [rows, columns].
 
-    They are the distances themselves, but where patches lie in every other place only: then they are interpolated.
+    They are interpolated if the stride leaves out every other position, else unchanged.
     """
     return distances.reshape(grid.hw).copy() if grid.stride == 1 else _spread(distances, grid, grid.hw)
 

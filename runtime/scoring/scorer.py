@@ -19,9 +19,9 @@ from runtime.search.full import Deciding
 class Scorer:
     """The stages from a picture to its score: the same four, in the same order, on the device and at export.
 
-    `search` looks at patches as far as the score needs; `whole` looks every patch up and remembers nothing, for maps
-    that are judged and for comparisons. `new_search` makes another `search`, which remembers nothing yet. `provider` of
-    ONNX Runtime computes `embed`; those in `passed_over`, a line each, would have been preferred.
+    `search` searches patches as far as the score needs; `whole` searches every patch and has no memory, for evaluated
+    maps and comparisons. `new_search` makes another `search` with an empty memory. `provider` of ONNX Runtime computes
+    `embed`; `passed_over` lists preferred ones that do not, a line each.
     """
 
     preprocess: Preprocess
@@ -47,15 +47,15 @@ class Scorer:
         return self.score(features, self.search(features))
 
     def alert_map(self, features: NDArray[np.float32], score: Score, threshold: float) -> NDArray[np.float32]:
-        """Return the anomaly map of an alert, a value for each patch: for those below the threshold a bound below it.
+        """Return the anomaly map of an alert, a value per patch: below the threshold it is only an upper bound.
 
         Args:
-            features: of the frame, float32 [patches, D].
-            score: its score; what was not known of it until now is found.
-            threshold: on patch distances.
+            features: patch features of the frame, float32 [patches, D].
+            score: its score, whose distances are refined as far as needed.
+            threshold: threshold on patch distances.
 
         Returns:
-            float32 [rows, columns], in cells of the same size over the input of the graph.
+            float32 [rows, columns], in cells of equal size over the input of the graph.
         """
         self.search.refine(features, score.found, threshold)
         return patch_map(score.distances, self.grid)

@@ -1,4 +1,4 @@
-"""Build the HNSW index over a bank: at export, and on a device that does not want the one in the bundle."""
+"""Build the HNSW index over a bank: at export, and on a device that does not use the one in the bundle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
-SEED = 100  # hnswlib's own default, written down because the graph depends on it
+SEED = 100  # hnswlib's default, fixed because the graph depends on it
 
 _ADDED_AT_A_TIME = 500
 
@@ -25,11 +25,11 @@ def build_index(
 
     Args:
         bank: the entries.
-        m: links of an entry.
-        ef_construction: candidate list while building.
-        threads: 0 means all cores. With one thread the same bank gives the same graph; with several the graph depends
-            on their order, but not the scores: the search makes exact what decides.
-        added: is told how many entries were added, again and again.
+        m: maximum number of links of an entry.
+        ef_construction: length of the candidate list while building.
+        threads: 0 means all cores. With one thread the graph is reproducible; with several it depends on their order,
+            but scores do not: the deciding distances are made exact.
+        added: receives the number of entries added, repeatedly.
     """
     size, dimension = bank.shape
     index = hnswlib.Index(space="l2", dim=dimension)

@@ -1,8 +1,8 @@
 """Full nearest-neighbour search of patch features in the memory bank: two kinds, and what they share.
 
-`GraphSearch` follows the HNSW graph: fast, and never below the true distance, but one patch in some hundreds may end
-far above it, and a score is a maximum over hundreds. `ExactSearch` compares with the whole bank and is the reference.
-A device uses neither alone, but `runtime.search.lazy`.
+`GraphSearch` follows the HNSW graph: fast, and never below the true distance, but one patch in some hundreds may be far
+above it, and a score is a maximum over hundreds. `ExactSearch` compares with the whole bank and is the reference.
+Devices use `runtime.search.lazy` instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROUNDING = 2.0**-24
 """Relative error of one float32 operation; a sum of n products is off by at most n of them."""
 
 TINY = float(np.finfo(np.float32).tiny)
-"""Squares below it lose digits, or become zero."""
+"""Smallest normal float32: squares below it lose digits, or become zero."""
 
 _ALL = np.empty(0, dtype=np.int64)  # for no rows in particular
 
@@ -40,18 +40,18 @@ class Search(Protocol):
 
 
 class Deciding(Protocol):
-    """A search whose largest distances are exact, and others on request."""
+    """A search whose largest distances are exact; others on request."""
 
     def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
         """Find one entry for each patch; with `active`, bool [patches], at least one, for those only."""
         ...
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
-        """Make every distance exact, in place, that is `at_least` or more."""
+        """Make all distances of `at_least` or more exact, in place."""
         ...
 
     def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
-        """Bring every distance whose true value is below `at_least` below it, in place; others may stay bounds."""
+        """Lower every distance whose true value is below `at_least` below it, in place; others may remain bounds."""
         ...
 
 
@@ -60,7 +60,7 @@ def distances(
 ) -> NDArray[np.float32]:
     """Return the distances, row by row, of features float32 [n, D] (or [D]) and entries, float32 [n].
 
-    Every distance that is compared comes from the same loop, so that the same two vectors always give the same number.
+    All compared distances are computed by the same loop, so that the same two vectors always have the same distance.
 
     Args:
         features: one for each entry, or one for all.
@@ -74,7 +74,7 @@ def distances(
 
 
 def _plain(array: NDArray[np.generic], kind: type[K]) -> NDArray[K]:
-    """Return an array as the loops take it: in C order, of this type."""
+    """Return an array in the form that the loops take: in C order, of this type."""
     return np.ascontiguousarray(array, dtype=kind)
 
 
@@ -89,10 +89,10 @@ class GraphSearch:
 
     @classmethod
     def load(cls, path: Path, *, dimension: int, ef: int, threads: int = 0) -> GraphSearch:
-        """Load index.hnsw, whose header was checked before.
+        """Load index.hnsw, whose header must have been checked.
 
         Raises:
-            BundleIndexInvalid: hnswlib does not take the file.
+            BundleIndexInvalid: hnswlib cannot load the file.
         """
         index = hnswlib.Index(space="l2", dim=dimension)
         try:
@@ -107,7 +107,7 @@ class GraphSearch:
 
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
         """Find one entry for each patch."""
-        self._index.set_ef(self._ef)  # not saved in the file, and shared with those of another ef
+        self._index.set_ef(self._ef)  # not stored in the file, and shared with searches of another ef
         labels, squares = self._index.knn_query(features, k=1, num_threads=self._threads)
         return all_of(Tier.GRAPH, np.sqrt(squares[:, 0]), labels[:, 0].astype(np.int64))
 
@@ -116,7 +116,7 @@ class ExactSearch:
     """Nearest neighbour by comparing with every entry of the bank, float32 [k, D]; the first of equals."""
 
     def __init__(self, bank: NDArray[np.float32]) -> None:
-        """Keep the bank and the squared norms of its entries."""
+        """Store the bank and the squared norms of its entries."""
         self._bank = bank
         self._norms = np.einsum("kd,kd->k", bank, bank)
         self._largest = float(self._norms.max())
@@ -130,14 +130,14 @@ class ExactSearch:
         return all_of(Tier.EXACT, distances(features, self._bank, index), index)
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
-        """Leave all as they are: exact."""
+        """Do nothing, as all are exact."""
 
     def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
-        """Leave all as they are: exact."""
+        """Do nothing, as all are exact."""
 
     def _nearest(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Compare by one matrix product, and what its rounding leaves open by the distances themselves."""
-        squares = self._norms - 2 * features @ self._bank.T  # but for |q|^2, which is the same for all entries
+        """Compare by one matrix product; where its rounding could matter, by the distances themselves."""
+        squares = self._norms - 2 * features @ self._bank.T  # without |q|^2, which is the same for all entries
         index = np.argmin(squares, axis=1).astype(np.int64)
         least = squares[np.arange(len(index)), index]
         limits = least + self._rounding(np.einsum("nd,nd->n", features, features))
@@ -159,7 +159,7 @@ def all_of(tier: Tier, distance: NDArray[np.float32], index: NDArray[np.int64]) 
 
 
 def spread(found: Neighbours, active: NDArray[np.bool_]) -> Neighbours:
-    """Put what was found of the active patches, bool [patches], in their places; the others are settled, at 0."""
+    """Scatter the result of the active patches, bool [patches]; the others are final, at 0."""
     distance, index = np.zeros(len(active), dtype=np.float32), np.zeros(len(active), dtype=np.int64)
     tier = np.full(len(active), Tier.EXACT, dtype=np.uint8)
     distance[active], index[active], tier[active] = found.distance, found.index, found.tier

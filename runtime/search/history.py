@@ -1,7 +1,7 @@
 """Bank entries that were near in the last frames: they give cheap upper bounds in the next one.
 
-A camera that stands still sees the same thing at the same place, and where a scene moves, what was beside it. So each
-patch keeps the entries that were nearest to it lately, and looks at the newest of the patches around it.
+A fixed camera sees the same thing at the same place, and in a moving scene what was beside it. So each patch remembers
+the entries that were nearest to it in recent frames, and also uses the newest ones of the patches around it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row,
 
 
 class History:
-    """Entries lately nearest to each patch of one camera.
+    """Entries that were nearest to each patch of one camera in recent frames.
 
     Attributes:
         entries: of each patch, the newest first, int64 [patches, LENGTH]; empty before the first frame.
@@ -27,13 +27,13 @@ class History:
     """
 
     def __init__(self, grid_hw: tuple[int, int]) -> None:
-        """Know nothing yet of a grid of so many rows and columns of patches."""
+        """Begin empty, for a grid of `rows` x `columns` patches."""
         self.entries = np.empty((0, LENGTH), dtype=np.int64)
         self.around = _around(grid_hw)
 
     @property
     def empty(self) -> bool:
-        """Nothing was learnt yet."""
+        """Whether nothing was learnt yet."""
         return not len(self.entries)
 
     @property
@@ -42,9 +42,9 @@ class History:
         return self.entries[:, 0].copy()
 
     def learn(self, rows: NDArray[np.int64], index: NDArray[np.int64]) -> None:
-        """Put the entries `index` in front for the patches `rows`; at first for all of them.
+        """Put the entries `index` in front for the patches `rows`; the first time for all of them.
 
-        What is known already moves to the front; what is new pushes the oldest out.
+        Known entries move to the front; new ones push out the oldest.
         """
         if self.empty:
             self.entries = np.repeat(index[:, None], LENGTH, axis=1)
