@@ -95,8 +95,8 @@ class HttpServer(ThreadingTCPServer):  # ThreadingHTTPServer would ask a name se
             threading.Event().wait(_RETRY_S)  # where descriptors are short, there may be some again by then
             raise
         connection.settimeout(self.patience_s)
-        if len(self._connected) >= MAX_CLIENTS:
-            _end(next(iter(self._connected)))
+        for oldest in list(self._connected)[: 1 - MAX_CLIENTS]:  # list() at once, as threads remove what is over
+            _end(oldest)
         self._connected[connection] = None
         return connection, address
 
