@@ -21,6 +21,18 @@ _PART = "only a part of it was written"
 _TRY_BYTES = 1 << 20
 
 
+def directory_identity(path: str) -> tuple[int, int] | None:
+    """Return which directory lies at a path, as device and inode; None if there is none.
+
+    While it is the same, the directory was not replaced by another.
+    """
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_full(error: OSError) -> bool:
     """Return whether an error means that the disk is full or read-only; numpy's has no number."""
     return error.errno in _FULL or (error.errno is None and " requested and " in str(error))

@@ -262,18 +262,6 @@ def _verify_file(path: Path, entry: FileEntry) -> None:
         raise BundleFileHash("its content has changed", where=str(path), remedy="copy the bundle again")
 
 
-def directory_identity(path: str) -> tuple[int, int] | None:
-    """Return which directory lies at a path, as device and inode; None if there is none.
-
-    While it is the same, no file in it comes from another bundle.
-    """
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) -> None:
     """Rename `staged` to `target`; an old bundle moves to `replaced`, and back if that fails."""
     refuse_target(target, force=force)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from edge_config.bundle.files import directory_identity
+from edge_config.saving import directory_identity
 from edge_config.wire.requests import Reload
 from runtime.app.channel import Channel
 from runtime.events import Asked, Reloaded, ReloadRefused

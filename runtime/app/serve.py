@@ -25,7 +25,7 @@ from runtime.camera.feed import Feed
 from runtime.clips.plan import ClipPlan
 from runtime.events import ReloadBundles, Stop
 from runtime.inference.engine import Engine
-from runtime.inference.protocol import View
+from runtime.inference.protocol import ScoringOptions, View
 from runtime.messaging.wire import Wire, bind, open_wire
 from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
@@ -64,16 +64,11 @@ def serve(
     with ExitStack() as stack:
         stack.callback(termination.done)
         bundles = {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
-        engine = Engine(
-            bundles,
-            tell=inbox.put,
-            threads=settings.threads,
-            search=settings.search,
-            trust=settings.trust,
-            views={name: View.of(camera) for name, camera in settings.cameras.items()},
-            providers=settings.providers,
-            affinity=settings.affinity,
+        options = ScoringOptions(
+            settings.threads, settings.search, settings.trust, tuple(settings.providers), tuple(settings.affinity)
         )
+        views = {name: View.of(camera) for name, camera in settings.cameras.items()}
+        engine = Engine(bundles, inbox.put, options, views)
         feeds = {
             name: Feed(name, camera, inbox.put, engine, grab, clips=settings.clips, depth=_depth(bundles[name]))
             for name, camera in settings.cameras.items()

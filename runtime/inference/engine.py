@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import msgspec
 import structlog
 
-from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import BundleInfo, SharedFrame, Wanted
-from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, View
-from runtime.inference.worker_handle import Life, Lost, lost
+from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, ScoringOptions, View
+from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost
 from runtime.process.backoff import Backoff
-from runtime.process.child import LinkClosed, module
-from runtime.process.out_of_memory import Kills, Patience
+from runtime.process.child import LinkClosed
+from runtime.process.out_of_memory import Patience
 from runtime.process.parcel import pack
 
 _MAX_IN_FLIGHT = 2
@@ -29,6 +28,8 @@ _BUILDS = 10
 
 _TICK_S = 0.25
 """The watch looks so often whether an answer is overdue."""
+
+_OPTIONS, _PROCESS = ScoringOptions(), WorkerProcess()  # by default
 
 
 class Engine:
@@ -41,53 +42,34 @@ class Engine:
     def __init__(
         self,
         bundles: Mapping[str, str],
-        *,
         tell: Callable[[EngineEvent], None],
-        threads: int = 0,
-        search: SearchKind = "lazy",
-        trust: Trust | None = None,
+        options: ScoringOptions = _OPTIONS,
         views: Mapping[str, View] | None = None,
-        providers: Sequence[Provider] = (CPU,),
-        affinity: Sequence[int] = (),
-        command: Sequence[str] = module("runtime.inference.worker"),
-        job_timeout_s: float = 10.0,
-        load_timeout_s: float = 120.0,
+        process: WorkerProcess = _PROCESS,
         backoff: Backoff | None = None,
         patience: Patience | None = None,
-        kills: Kills | None = None,
     ) -> None:
-        """Say what to serve; nothing runs before `start`.
+        """Take what to serve; nothing runs before `start`.
 
         Args:
             bundles: camera -> path of its bundle.
             tell: takes the events, from any thread, and returns at once.
-            threads: of all libraries of the worker together; 0 means all cores.
-            search: how far patches are searched.
-            trust: whose bundles are served; by default everybody's.
-            views: camera -> how its frames are looked at; by default all of them.
-            providers: of ONNX Runtime, in the order in which they are tried.
-            affinity: cores that the worker keeps to; empty: all.
-            command: starts the worker.
-            job_timeout_s: a worker that owes an answer to a frame for so long is hung.
-            load_timeout_s: a worker that loads a bundle for so long is hung; ten times as long where it builds
-                indices, or where a provider other than the CPU may compile the graph.
+            options: how to score.
+            views: camera -> which regions of its frames are scored; by default all of them.
+            process: how a worker is started and watched.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
             patience: the same where the kernel killed it for want of memory; by default 5 to 300 s.
-            kills: the kernel's count of those; by default the real one.
         """
         self._paths = dict(bundles)
         self._views = msgspec.json.encode(dict(views or {}))
-        self._begin = Begin(
-            threads, search, len(self._views), trust or Trust(), providers=tuple(providers), affinity=tuple(affinity)
-        )
-        compiles = any(provider.name != CPU.name for provider in providers)
-        load_timeout_s *= _BUILDS if compiles or self._begin.trust.rebuild_index else 1
+        self._begin = Begin(options, len(self._views))
         self._tell = tell
-        self._new_life = partial(Life, command, job_timeout_s, load_timeout_s, kills)
+        slowly_s = _BUILDS * process.load_timeout_s
+        self._process = replace(process, load_timeout_s=slowly_s) if options.loads_slowly else process
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._patience = patience or Patience()
         self._lock = threading.Lock()
-        self._life: Life | None = None
+        self._worker: WorkerHandle | None = None
         self._memories: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._waiting: list[tuple[tuple[str, ...], str]] = []  # reloads that no worker is there for
         self._last_number = 0
@@ -105,7 +87,7 @@ class Engine:
     def room(self) -> int:
         """How many frames may be submitted now."""
         with self._lock:
-            return max(0, _MAX_IN_FLIGHT - len(self._life.jobs)) if self._life and self._life.ready else 0
+            return max(0, _MAX_IN_FLIGHT - len(self._worker.jobs)) if self._worker and self._worker.ready else 0
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         """Know a memory that frames will lie in; the descriptor stays the caller's."""
@@ -113,16 +95,16 @@ class Engine:
             if self._closed:
                 return
             self._memories[memory] = os.dup(descriptor), size
-            if self._life:
-                self._life.send(Attach(memory, size), [descriptor])
+            if self._worker:
+                self._worker.send(Attach(memory, size), [descriptor])
 
     def detach(self, memory: int) -> None:
         """Forget a memory; frames in it that were submitted before are still scored."""
         with self._lock:
             if memory in self._memories:
                 os.close(self._memories.pop(memory)[0])
-                if self._life:
-                    self._life.send(Detach(memory))
+                if self._worker:
+                    self._worker.send(Detach(memory))
 
     def submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> None:
         """Have a frame scored. A `Scored` comes of it in any case; at once where it cannot be done.
@@ -163,8 +145,8 @@ class Engine:
         """End the worker, and wait for that. What it has not scored is told to be so, and after that nothing."""
         with self._lock:
             self._closed = True
-            if self._life:
-                self._life.hang_up()
+            if self._worker:
+                self._worker.hang_up()
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -178,11 +160,11 @@ class Engine:
         with self._lock:
             if frame.hw is None:
                 return "cannot be decoded"
-            if self._life is None or not self._life.ready:
+            if self._worker is None or not self._worker.ready:
                 return "no inference worker"
             if frame.memory not in self._memories:
                 return "its memory is gone"
-            self._life.submit(self._number(), camera, frame, frame.hw, wanted)
+            self._worker.submit(self._number(), camera, frame, frame.hw, wanted)
             return ""
 
     def _run(self) -> None:
@@ -200,64 +182,64 @@ class Engine:
     def _live(self) -> EngineLost | EngineRefused:
         """Start a worker, listen to it until it is lost, and clear up after it; give what was told of that."""
         try:
-            life = self._new_life()
+            worker = WorkerHandle(self._process)
         except Lost as error:
             self._tell(error.event)
             return error.event
         event: EngineLost | EngineRefused | None = None
         try:
-            self._begin_life(life)
-            self._listen(life)
+            self._introduce(worker)
+            self._listen(worker)
         except LinkClosed:
             pass
         except Lost as error:
-            life.kill()
+            worker.kill()
             event = error.event
         with self._lock:
-            self._life = None
-        how = life.end()
+            self._worker = None
+        how = worker.end()
         event = event or how
         if not self._closed:
             self._tell(event)
-        self._answer(life, event)
+        self._answer(worker, event)
         return event
 
-    def _begin_life(self, life: Life) -> None:
+    def _introduce(self, worker: WorkerHandle) -> None:
         """Tell a worker what to serve, and where frames lie."""
         with self._lock:
             if self._closed:
                 raise LinkClosed
-            self._send_begin(life)
+            self._send_begin(worker)
             for path in dict.fromkeys(self._paths.values()):
-                life.starting.add(self._load(life, self._cameras_of(path), path))
+                worker.starting.add(self._load(worker, self._cameras_of(path), path))
             for memory, (descriptor, size) in self._memories.items():
-                life.send(Attach(memory, size), [descriptor])
-            self._life = life
+                worker.send(Attach(memory, size), [descriptor])
+            self._worker = worker
 
-    def _send_begin(self, life: Life) -> None:
+    def _send_begin(self, worker: WorkerHandle) -> None:
         try:
             views = pack([self._views])
         except OSError as error:
             raise lost("start", f"no shared memory ({error.strerror})") from error
-        life.send(self._begin, [views])
+        worker.send(self._begin, [views])
         os.close(views)
 
-    def _listen(self, life: Life) -> None:
+    def _listen(self, worker: WorkerHandle) -> None:
         """Pass on what a worker says, for as long as it does."""
         while True:
-            match life.receive(_TICK_S):
+            match worker.receive(_TICK_S):
                 case Done() as done, attached:
                     with self._lock:
-                        camera, frame = life.done(done)
+                        camera, frame = worker.done(done)
                     self._tell(Scored(camera, frame, done.result, done.problem, attached))
                 case Loaded() as loaded, _:
-                    self._loaded(life, loaded)
+                    self._loaded(worker, loaded)
             with self._lock:
-                life.watch()
+                worker.watch()
 
-    def _loaded(self, life: Life, loaded: Loaded) -> None:
+    def _loaded(self, worker: WorkerHandle, loaded: Loaded) -> None:
         with self._lock:
-            load, starts = life.loaded(loaded)
+            load, starts = worker.loaded(loaded)
             if loaded.info is not None:
                 self._paths.update(dict.fromkeys(load.cameras, load.path))
                 _say_what_computes(loaded.info)
@@ -265,11 +247,11 @@ class Engine:
             self._refused(load, loaded.refusal, starts=starts)
         elif loaded.info is not None and not starts:
             self._tell(Reloaded(load.cameras, loaded.info))
-        if starts and not life.starting:
+        if starts and not worker.starting:
             self._served = True
-            self._tell(EngineReady(dict(life.bundles)))
+            self._tell(EngineReady(dict(worker.bundles)))
             with self._lock:
-                life.ready = True
+                worker.ready = True
                 self._send_waiting()
 
     def _refused(self, load: Load, refusal: Refusal, *, starts: bool) -> None:
@@ -281,26 +263,26 @@ class Engine:
             raise lost("start", str(error))
         self._tell(ReloadRefused(load.cameras, load.path, str(error), kept=not starts))
 
-    def _answer(self, life: Life, event: EngineLost | EngineRefused) -> None:
+    def _answer(self, worker: WorkerHandle, event: EngineLost | EngineRefused) -> None:
         """Answer what a worker that is gone owed an answer to."""
         cause = event.cause if isinstance(event, EngineLost) else "refused"
-        for camera, frame, _ in life.jobs.values():
+        for camera, frame, _ in worker.jobs.values():
             self._tell(Scored(camera, frame, None, f"inference worker {cause}"))
-        for number, (load, _) in life.loads.items():
-            if number not in life.starting and not self._closed:
+        for number, (load, _) in worker.loads.items():
+            if number not in worker.starting and not self._closed:
                 line = f"{load.path}: the inference worker died while loading it"
                 self._tell(ReloadRefused(load.cameras, load.path, line))
 
     def _send_waiting(self) -> None:
         """Send the reloads that wait, if there is a worker for them."""
-        if self._life and self._life.ready:
+        if self._worker and self._worker.ready:
             for cameras, path in self._waiting:
-                self._load(self._life, cameras, path)
+                self._load(self._worker, cameras, path)
             self._waiting.clear()
 
-    def _load(self, life: Life, cameras: tuple[str, ...], path: str) -> int:
+    def _load(self, worker: WorkerHandle, cameras: tuple[str, ...], path: str) -> int:
         number = self._number()
-        life.load(number, cameras, path)
+        worker.load(number, cameras, path)
         return number
 
     def _cameras_of(self, path: str) -> tuple[str, ...]:

@@ -32,20 +32,37 @@ class View(msgspec.Struct, frozen=True):
         return cls(camera.regions, camera.ignore)
 
 
-class Begin(msgspec.Struct, frozen=True, tag=True):
-    """How to score: threads of all libraries together (0 means all cores), how far to search, and whose bundles.
+class ScoringOptions(msgspec.Struct, frozen=True):
+    """How the worker scores, for all cameras.
 
-    The providers of ONNX Runtime come in the order in which they are tried, and the cores to keep to, if not all.
+    Attributes:
+        threads: of all libraries together; 0 means all cores.
+        search: how far patches are searched.
+        trust: whose bundles are served; by default everybody's.
+        providers: of ONNX Runtime, in the order in which they are tried.
+        affinity: cores that the worker keeps to; empty: all.
+    """
+
+    threads: int = 0
+    search: SearchKind = "lazy"
+    trust: Trust = msgspec.field(default_factory=Trust)
+    providers: tuple[Provider, ...] = (CPU,)
+    affinity: tuple[int, ...] = ()
+
+    @property
+    def loads_slowly(self) -> bool:
+        """Whether indices are built on the device, or a provider other than the CPU may compile the graph."""
+        return self.trust.rebuild_index or any(provider.name != CPU.name for provider in self.providers)
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """How to score.
 
     A parcel comes along with one item of `size` bytes: the `View` of each camera, a dictionary in JSON.
     """
 
-    threads: int
-    search: SearchKind
+    options: ScoringOptions
     size: int
-    trust: Trust = msgspec.field(default_factory=Trust)
-    providers: tuple[Provider, ...] = (CPU,)
-    affinity: tuple[int, ...] = ()
 
 
 class Attach(msgspec.Struct, frozen=True, tag=True):

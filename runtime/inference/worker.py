@@ -36,6 +36,7 @@ from runtime.inference.protocol import (
     Load,
     Loaded,
     Refusal,
+    ScoringOptions,
     ToWorker,
     View,
 )
@@ -63,14 +64,14 @@ class Worker:
     """Scores what the parent sends."""
 
     def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Inspect] | None) -> None:
-        """Take the end of the socket, and what makes an inspection; by default `stages.learnt_inspection`."""
+        """Take the end of the socket, and what makes an inspection; by default `learnt_inspection`."""
         self._link = link
         self._inspection = inspection
         self._memories: dict[int, mmap.mmap] = {}
         self._unmapped: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._stages: dict[str, Stages] = {}
         self._overlap = True
-        self._begin: queue.SimpleQueue[tuple[Begin, dict[str, View]]] = queue.SimpleQueue()
+        self._begin: queue.SimpleQueue[tuple[ScoringOptions, dict[str, View]]] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
         self._second: queue.SimpleQueue[tuple[Job, Half | str] | _Swap] = queue.SimpleQueue()
@@ -94,7 +95,7 @@ class Worker:
                     os.close(self._unmapped.pop(message.memory)[0])
             case Begin():
                 (views,) = unpack(descriptors, [message.size])
-                self._begin.put((message, msgspec.json.decode(views, type=dict[str, View])))
+                self._begin.put((message.options, msgspec.json.decode(views, type=dict[str, View])))
             case Load():
                 self._loads.put(message)
         for descriptor in descriptors:
@@ -120,20 +121,19 @@ class Worker:
 
     def _load(self) -> None:
         try:
-            from runtime.inference import stages as service
+            from runtime.inference.bundle_loader import BundleLoader, learnt_inspection
         except ModuleNotFoundError as error:
             refusal = Refusal.of(MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[cpu]'"))
             while True:
                 self._answer(Loaded(self._loads.get().number, refusal=refusal))
-        begin, views = self._begin.get()
-        self._overlap = begin.threads != 1
-        keep_to(begin.affinity)
-        inspection = self._inspection or service.learnt_inspection
-        serving = service.Service(begin.threads, begin.search, inspection, views, begin.trust, begin.providers)
+        options, views = self._begin.get()
+        self._overlap = options.threads != 1
+        keep_to(options.affinity)
+        loader = BundleLoader(options, views, self._inspection or learnt_inspection)
         while True:
             load = self._loads.get()
             try:
-                self._first.put(_Swap(load.number, *serving.load(load.cameras, load.path)))
+                self._first.put(_Swap(load.number, *loader.load(load.cameras, load.path)))
             except Exception as error:  # noqa: BLE001 - a bundle that can be read by halves breaks anything
                 self._answer(Loaded(load.number, refusal=Refusal.of(error, load.path)))
 

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from edge_config.wire.messages import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused
 from runtime.frame import BundleInfo, SharedFrame, Wanted
 from runtime.inference.protocol import Done, FromWorker, Job, Load, Loaded, ToWorker
-from runtime.process.child import Link, LinkClosed, spawn
+from runtime.process.child import Link, LinkClosed, module, spawn
 from runtime.process.out_of_memory import Child, Kills
 from runtime.process.parcel import unpack
 
@@ -35,31 +36,40 @@ def lost(cause: Cause, reason: str) -> Lost:
     return Lost(EngineLost(cause, reason))
 
 
-class Life:
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """How a worker is started and watched.
+
+    Attributes:
+        command: starts the process.
+        job_timeout_s: frame time-out: a worker that has not answered a frame for so long hangs.
+        load_timeout_s: the same for a bundle; ten times as long where `ScoringOptions.loads_slowly`.
+        kills: the kernel's count of processes that it killed for want of memory; None: the real one.
+    """
+
+    command: Sequence[str] = module("runtime.inference.worker")
+    job_timeout_s: float = 10.0
+    load_timeout_s: float = 120.0
+    kills: Kills | None = None
+
+
+class WorkerHandle:
     """A worker. The methods are for one thread at a time, but `receive`, which waits."""
 
-    def __init__(
-        self, command: Sequence[str], job_timeout_s: float, load_timeout_s: float, kills: Kills | None = None
-    ) -> None:
+    def __init__(self, process: WorkerProcess) -> None:
         """Start the process; it dies with the thread that does this.
-
-        Args:
-            command: of the process.
-            job_timeout_s: a worker that owes an answer to a frame for so long is hung.
-            load_timeout_s: a worker that owes an answer to a `Load` for so long is hung.
-            kills: the kernel's count of those that it killed for want of memory.
 
         Raises:
             Lost: there is no process, no memory or no descriptor to be had.
         """
         try:
-            self._process, sock = spawn(command)
+            self._process, sock = spawn(process.command)
         except OSError as error:
             raise lost("start", f"cannot be started ({error.strerror})") from error
-        self._child = Child("worker", self._process, kills)
+        self._child = Child("worker", self._process, process.kills)
         self._link: Link[FromWorker] = Link(sock, FromWorker)
-        self._job_timeout_s = job_timeout_s
-        self._load_timeout_s = load_timeout_s
+        self._job_timeout_s = process.job_timeout_s
+        self._load_timeout_s = process.load_timeout_s
         self._answered_s = dict.fromkeys((Job, Load), 0.0)
         self.jobs: dict[int, tuple[str, SharedFrame, float]] = {}
         self.loads: dict[int, tuple[Load, float]] = {}

@@ -18,6 +18,8 @@ from edge_config.settings.sections import Camera
 from runtime.camera.feed import Feed
 from runtime.events import EngineLost, EngineReady, FeedChanged
 from runtime.inference.engine import Engine
+from runtime.inference.protocol import ScoringOptions
+from runtime.inference.worker_handle import WorkerProcess
 from runtime.process.backoff import Backoff
 from runtime.process.control_groups import MemoryGroups
 from runtime.process.out_of_memory import Kills, Patience
@@ -61,11 +63,11 @@ def test_worker_is_lost_for_memory(tiny_bundle: Path, killer: tuple[Kills, Calla
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     engine = Engine(
         {"cam1": str(tiny_bundle)},
-        tell=events.put,
-        kills=kills,
+        events.put,
+        ScoringOptions(threads=1),
+        process=WorkerProcess(kills=kills),
         backoff=Backoff(0.01, 0.02),
         patience=Patience(0.01),
-        threads=1,
     )
     engine.start()
     try:

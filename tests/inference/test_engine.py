@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,11 +32,11 @@ from edge_config.bundle import manifest as manifests
 from edge_config.errors import BundleError, BundleFileHash, BundleMissing, MissingExtra
 from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import Image, SharedFrame, Wanted
+from runtime.inference.bundle_loader import BundleLoader
 from runtime.inference.engine import Engine
 from runtime.inference.load import load
-from runtime.inference.protocol import Attach, View
-from runtime.inference.stages import Service, learnt_inspection
-from runtime.inference.worker_handle import Life
+from runtime.inference.protocol import Attach, ScoringOptions, View
+from runtime.inference.worker_handle import WorkerHandle, WorkerProcess
 from runtime.process.backoff import Backoff
 from runtime.process.child import module
 from runtime.process.shared_memory import SLOTS, Memory
@@ -55,6 +56,7 @@ HW = (HEIGHT, WIDTH)
 PLAIN = Wanted(THRESHOLD, math.inf)
 """Of a frame: its score, and what is known anyway."""
 SWAPS = 50
+OF_SCORING, OF_PROCESS = set(ScoringOptions.__struct_fields__), {one.name for one in fields(WorkerProcess)}
 E_ = TypeVar("E_")
 
 
@@ -64,7 +66,10 @@ class Harness:
     def __init__(self, bundle_of: Mapping[str, Path], **settings: Any) -> None:
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         settings = {"threads": 2, "command": FAKE, "backoff": Backoff(0.01, 0.02), **settings}
-        self.engine = Engine({name: str(path) for name, path in bundle_of.items()}, tell=self.events.put, **settings)
+        options = ScoringOptions(**{name: settings.pop(name) for name in OF_SCORING & set(settings)})
+        process = WorkerProcess(**{name: settings.pop(name) for name in OF_PROCESS & set(settings)})
+        paths = {name: str(path) for name, path in bundle_of.items()}
+        self.engine = Engine(paths, self.events.put, options, process=process, **settings)
         self.memory = Memory(HW)
         self.engine.attach(1, self.memory.descriptor, self.memory.size)
         self._frame_ids = itertools.count(1)
@@ -276,10 +281,10 @@ def test_frame_after_one_that_failed_or_could_not_be_judged_is_scored(tiny_bundl
 
 def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: Path, tmp_path: Path) -> None:
     """One session and one bank serve two cameras, at once or one after the other; each has its own search."""
-    service = Service(1, "lazy", learnt_inspection)
-    _, stages = service.load(["cam1", "cam2"], str(bundle))
+    loader = BundleLoader(ScoringOptions(1))
+    _, stages = loader.load(["cam1", "cam2"], str(bundle))
     elsewhere = shutil.copytree(bundle, tmp_path / "same.bundle")
-    stages |= service.load(["cam3"], str(elsewhere))[1]
+    stages |= loader.load(["cam3"], str(elsewhere))[1]
     scorers = [stages[name].scorer for name in ("cam1", "cam2", "cam3")]
     assert len({id(scorer.embed) for scorer in scorers}) == 1
     assert len({id(scorer.whole) for scorer in scorers}) == 1
@@ -300,10 +305,10 @@ def test_inspection_goes_on_over_a_swap(bundle: Path, tmp_path: Path) -> None:
         def __call__(self, _picture: object, _t_mono_ns: int) -> Marked:
             return Marked(reason=self.reason)
 
-    service = Service(1, "lazy", Inspection)
-    (old, other), new_bundle = service.load(["cam1", "cam2"], str(bundle))[1].values(), tmp_path / "new.bundle"
+    loader = BundleLoader(ScoringOptions(1), inspection=Inspection)
+    (old, other), new_bundle = loader.load(["cam1", "cam2"], str(bundle))[1].values(), tmp_path / "new.bundle"
     old, other = old.take_over(None), other.take_over(None)
-    new = service.load(["cam1"], str(with_threshold(bundle, new_bundle, 70.0)))[1]["cam1"].take_over(old)
+    new = loader.load(["cam1"], str(with_threshold(bundle, new_bundle, 70.0)))[1]["cam1"].take_over(old)
     first = str(bundles.read(bundle).manifest.calibration.threshold)
     found = [one.score(one.embed(normal_picture(1), 0), PLAIN)[0].scene_reason for one in (old, other, new)]
     assert found == [first, first, f"70.0 after {first}"]
@@ -399,17 +404,17 @@ def test_memory_may_be_attached_by_any_thread_while_a_worker_starts(
     tiny_bundle: Path, scorer: Scorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A memory that a feed attaches at the very moment when a worker is told of those before it is known to it, too."""
-    send = Life.send
+    send = WorkerHandle.send
     second = Memory(HW)
     second.write(0, strange_picture(5))
 
-    def and_attach_another(life: Life, message: Any, descriptors: Sequence[int] = ()) -> None:
-        send(life, message, descriptors)
+    def and_attach_another(worker: WorkerHandle, message: Any, descriptors: Sequence[int] = ()) -> None:
+        send(worker, message, descriptors)
         if isinstance(message, Attach) and feed.ident is None:
             feed.start()
             feed.join(0.2)  # it must wait for this thread, or else is done by then
 
-    monkeypatch.setattr(Life, "send", and_attach_another)
+    monkeypatch.setattr(WorkerHandle, "send", and_attach_another)
     harness = Harness({"cam1": tiny_bundle})
     feed = threading.Thread(target=harness.engine.attach, args=(2, second.descriptor, second.size))
     harness.engine.start()
@@ -611,7 +616,7 @@ def test_bundle_that_is_replaced_while_it_is_read_is_read_again(
         return found
 
     monkeypatch.setattr(bundles, "read", read_and_replace)
-    info, _ = Service(1, "lazy", learnt_inspection).load(["cam1"], str(bundle))
+    info, _ = BundleLoader(ScoringOptions(1)).load(["cam1"], str(bundle))
     assert info.threshold == 70.0
     assert info.id == read(bundle).id
 
@@ -619,7 +624,7 @@ def test_bundle_that_is_replaced_while_it_is_read_is_read_again(
 def test_no_bundle_at_all_is_said(tmp_path: Path) -> None:
     """The service passes on what is wrong with a path."""
     with pytest.raises(BundleMissing):
-        Service(1, "lazy", learnt_inspection).load(["cam1"], str(tmp_path / "none"))
+        BundleLoader(ScoringOptions(1)).load(["cam1"], str(tmp_path / "none"))
     assert issubclass(BundleMissing, BundleError)
 
 
@@ -713,8 +718,9 @@ def test_close_before_and_during_the_start(tiny_bundle: Path) -> None:
 PARENT = """
 import queue, sys
 from runtime.inference.engine import Engine
+from runtime.inference.protocol import ScoringOptions
 events = queue.SimpleQueue()
-Engine({"cam1": sys.argv[1]}, tell=events.put, threads=1).start()
+Engine({"cam1": sys.argv[1]}, events.put, ScoringOptions(threads=1)).start()
 print(events.get(), flush=True)
 queue.SimpleQueue().get()
 """

@@ -19,6 +19,7 @@ from edge_config.settings.sections import CPU, Provider
 from runtime.events import EngineEvent, EngineReady, EngineRefused
 from runtime.inference.engine import Engine
 from runtime.inference.load import load, load_and_check
+from runtime.inference.protocol import ScoringOptions
 from runtime.inference.providers import PassedOver, at_home, starting
 from runtime.scoring.embed import Embed
 from tests.support.processes import DEVICE, ENOUGH_S, call
@@ -165,7 +166,9 @@ def test_engine_caches_lie_where_the_device_keeps_its_state(tmp_path: Path, monk
 def test_worker_tells_what_computes_and_what_does_not(tiny_bundle: Path) -> None:
     """The providers of the settings reach the worker; the runtime hears which one serves, and why not the others."""
     events: queue.Queue[EngineEvent] = queue.Queue()
-    engine = Engine({"cam": str(tiny_bundle)}, tell=events.put, threads=1, providers=(TENSORRT, CPU), affinity=(0,))
+    engine = Engine(
+        {"cam": str(tiny_bundle)}, events.put, ScoringOptions(threads=1, providers=(TENSORRT, CPU), affinity=(0,))
+    )
     engine.start()
     try:
         ready = events.get(timeout=ENOUGH_S)
@@ -180,7 +183,7 @@ def test_worker_tells_what_computes_and_what_does_not(tiny_bundle: Path) -> None
 def test_worker_without_a_provider_ends_the_start(tiny_bundle: Path) -> None:
     """Where no provider of the list starts, the runtime does not, and says why."""
     events: queue.Queue[EngineEvent] = queue.Queue()
-    engine = Engine({"cam": str(tiny_bundle)}, tell=events.put, threads=1, providers=(TENSORRT,))
+    engine = Engine({"cam": str(tiny_bundle)}, events.put, ScoringOptions(threads=1, providers=(TENSORRT,)))
     engine.start()
     try:
         refused = events.get(timeout=ENOUGH_S)

@@ -18,6 +18,7 @@ from edge_config.settings.sections import Trust
 from runtime.events import EngineReady, EngineRefused, Reloaded, ReloadRefused
 from runtime.inference.engine import Engine
 from runtime.inference.load import load
+from runtime.inference.protocol import ScoringOptions
 from runtime.security.trust import public_key
 from tests.support.forge import reseal
 from tests.support.processes import DEVICE, ENOUGH_S, call
@@ -186,7 +187,7 @@ def test_reload_of_what_is_not_signed_leaves_the_old_one(signed: Path, key: Path
     """A reload is refused for the lack of a signature, and taken with one."""
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     trust = Trust(keys=(public(key).read_text().strip(),))
-    engine = Engine({"cam1": str(signed)}, tell=told.put, threads=1, trust=trust)
+    engine = Engine({"cam1": str(signed)}, told.put, ScoringOptions(threads=1, trust=trust))
     engine.start()
     try:
         assert isinstance(told.get(timeout=ENOUGH_S), EngineReady)
@@ -206,7 +207,7 @@ def test_key_that_is_not_there_is_said_by_the_worker(signed: Path, tmp_path: Pat
     """A public key that is missing is a matter of the settings: 78, and the file is named."""
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     trust = Trust(keys=(str(tmp_path / "none.pub"),))
-    engine = Engine({"cam1": str(signed)}, tell=told.put, threads=1, trust=trust)
+    engine = Engine({"cam1": str(signed)}, told.put, ScoringOptions(threads=1, trust=trust))
     engine.start()
     try:
         refused = told.get(timeout=ENOUGH_S)

@@ -15,6 +15,7 @@ from typing import Any
 from runtime.events import EngineLost
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import ToWorker
+from runtime.inference.worker_handle import WorkerProcess
 from runtime.process.child import from_parent, module
 from runtime.process.out_of_memory import Patience
 
@@ -39,8 +40,8 @@ def run() -> None:
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     engine = Engine(
         {"cam1": "never-loaded"},
-        tell=events.put,
-        command=module("tests.support.fakes.hungry"),
+        events.put,
+        process=WorkerProcess(module("tests.support.fakes.hungry")),
         patience=Patience(WAIT_S),
     )
     engine.start()

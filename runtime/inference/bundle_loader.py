@@ -1,0 +1,133 @@
+"""Load bundles in the inference worker: each once, for all cameras that have it."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from edge_config.bundle.files import Bundle
+from edge_config.errors import BundleError, SettingsError
+from edge_config.saving import directory_identity
+from runtime.frame import BundleInfo
+from runtime.inference.load import golden_images, prepare, scene_reference
+from runtime.inference.protocol import ScoringOptions, View
+from runtime.inference.stages import Buffers, Stages
+from runtime.process.threads import limit_threads
+from runtime.scene.inspect import Inspect
+from runtime.scoring.regions import Regions, find_blind
+from runtime.scoring.scorer import Scorer
+from runtime.security.trust import read
+
+_BUFFERS = 2  # of features: one is filled while the other is searched
+
+_TRIES = 3  # to read a bundle that is replaced meanwhile
+
+
+def learnt_inspection(bundle: Bundle) -> Inspect:
+    """Return a new inspection of a camera's frames, with the limits that a bundle learnt."""
+    return Inspect(bundle.manifest.scene, scene_reference(bundle))
+
+
+class BundleLoader:
+    """Loads bundles for cameras; each bundle once, for as long as any camera has it."""
+
+    def __init__(
+        self,
+        options: ScoringOptions,
+        views: Mapping[str, View] | None = None,
+        inspection: Callable[[Bundle], Inspect] = learnt_inspection,
+    ) -> None:
+        """Load nothing yet.
+
+        Args:
+            options: how to score.
+            views: camera -> which regions of its frames are scored; by default all of them.
+            inspection: makes the inspection of a camera with a bundle.
+        """
+        self._options = options
+        self._threads = limit_threads(options.threads, blas=1)
+        self._views = views or {}
+        self._inspection = inspection
+        self._in_service: dict[str, Stages] = {}
+
+    def load(self, cameras: Iterable[str], path: str) -> tuple[BundleInfo, dict[str, Stages]]:
+        """Load and check a bundle, beside those in service, and return the stages of these cameras with it.
+
+        A camera that has the very bundle already keeps what its stages remember.
+
+        Raises:
+            BundleError: a subclass for each thing that can be wrong with it; nothing has changed then.
+            SettingsError: with it a region of a camera has no patch in it.
+        """
+        bundle, scorer, shared = self._read(path)
+        calibration = bundle.manifest.calibration
+        served_by = scorer.provider, scorer.passed_over
+        promised = calibration.threshold, calibration.promised_alpha
+        depth = bundle.manifest.preprocessing.depth
+        info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper_alpha, depth=depth)
+        buffers = shared.buffers if shared else _make_buffers(bundle)
+        self._check_views(cameras := list(cameras), bundle, scorer)
+        stages = {
+            camera: self._in_service[camera]
+            if camera in self._in_service and self._in_service[camera].info.id == bundle.id
+            else self._stages(camera, info, scorer, buffers, self._inspection(bundle))
+            for camera in cameras
+        }
+        self._in_service.update(stages)
+        return info, stages
+
+    def _check_views(self, cameras: Iterable[str], bundle: Bundle, scorer: Scorer) -> None:
+        """Refuse regions in which nothing is seen, by the size of the pictures that were learnt from."""
+        views = {
+            camera: view for camera in cameras if (view := self._views.get(camera)) and (view.regions or view.ignore)
+        }
+        if not views:
+            return
+        frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
+        blind = [
+            one
+            for name, view in views.items()
+            for one in find_blind(name, view, scorer.preprocess, scorer.grid, frame_hw)
+        ]
+        if blind:
+            raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
+
+    def _stages(self, camera: str, info: BundleInfo, scorer: Scorer, buffers: Buffers, inspect: Inspect) -> Stages:
+        view = self._views.get(camera) or View()
+        regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid)
+        return Stages(info, scorer.another(), buffers, regions, inspect)
+
+    def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
+        """Read a bundle as a whole: again, where it was replaced meanwhile.
+
+        Returns:
+            The bundle, its scorer, and the stages of a camera that has it already.
+        """
+        for _ in range(_TRIES):
+            directory = directory_identity(path)
+            try:
+                bundle = read(path, self._options.trust)
+                shared = next((stages for stages in self._in_service.values() if stages.info.id == bundle.id), None)
+                scorer = shared.scorer if shared else self._prepare(bundle)
+            except Exception:
+                if directory_identity(path) == directory:
+                    raise
+            else:
+                if directory_identity(path) == directory:
+                    return bundle, scorer, shared
+        raise BundleError("is replaced faster than it can be read", where=path)
+
+    def _prepare(self, bundle: Bundle) -> Scorer:
+        options = self._options
+        build = options.trust.rebuild_index
+        return prepare(bundle, self._threads, options.search, rebuild_index=build, providers=options.providers)
+
+
+def _make_buffers(bundle: Bundle) -> Buffers:
+    features = bundle.manifest.features
+    buffers: Buffers = queue.SimpleQueue()
+    for _ in range(_BUFFERS):
+        buffers.put(np.empty((features.grid_hw[0] * features.grid_hw[1], features.dimension), dtype=np.float32))
+    return buffers
