@@ -11,8 +11,8 @@ from edge_config.bundle import promise
 from edge_config.bundle.manifest import Calibration
 
 STRETCHES = 4
-"""Held-out pictures come from so many contiguous stretches: neighbours in a video are nearly the same picture, and
-held out one by one they would be scored against their own twins."""
+"""Number of contiguous stretches that are held out: neighbours in a video are nearly identical, and held out one by one
+they would be scored against their own twins."""
 
 _LEVELS = (0.5, 0.9, 0.95, 0.99, 1.0)
 
@@ -21,8 +21,8 @@ def hold_out(count: int, share: float) -> NDArray[np.bool_]:
     """Choose the pictures to hold out: the end of each of a few equal parts of the sequence.
 
     Args:
-        count: pictures, at least 2.
-        share: of them to hold out, between 0 and 1; at least one is held out and one is not.
+        count: number of pictures, at least 2.
+        share: share to hold out, between 0 and 1; at least one is held out and one is not.
 
     Returns:
         bool [count], True for held out.
@@ -42,10 +42,10 @@ def hold_out(count: int, share: float) -> NDArray[np.bool_]:
 def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
     """Set the threshold so that a new normal picture exceeds it with probability alpha at most, on average.
 
-    The average is over calibrations; what this one does not exceed with 95 % confidence is `upper_alpha`.
+    The average is over calibrations; `upper_alpha` is the rate that this one does not exceed with 95 % confidence.
 
-    It is the ceil((n + 1)(1 - alpha))-th smallest of the n scores. Where that is more than n, the largest score is
-    taken, and what it promises is 1 / (n + 1).
+    It is the ceil((n + 1)(1 - alpha))-th smallest of the n scores. If that is more than n, it is the largest score,
+    which guarantees a rate of 1 / (n + 1).
 
     Args:
         scores: of held-out normal pictures, float64 [n], n at least 1.
@@ -65,5 +65,5 @@ def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
 
 
 def pictures_needed(alpha: float) -> int:
-    """Return the smallest number of held-out pictures that can promise alpha."""
+    """Return the smallest number of held-out pictures that can guarantee alpha."""
     return math.ceil(round(1 / alpha, 9)) - 1

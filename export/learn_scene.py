@@ -12,38 +12,38 @@ from runtime.scene.inspect import is_moved
 from runtime.scene.thumbnail import Placed, Thumbnail, measure, shrink, size_for
 
 MAX_PICTURES = 200
-"""Pictures to learn from, spread evenly: more teach nothing new about light and sharpness."""
+"""Maximum number of pictures to learn from, spread evenly: more add nothing about light and sharpness."""
 
 ODD = 0.02
-"""Share of the normal pictures at each end that may be faulty themselves: a black one must not make black normal."""
+"""Share of outliers at each end that are ignored: a black picture must not make black normal."""
 
 DARKEST = 0.25
-"""Of the luminance of the darkest normal picture can still be judged, and of its distance to white at the other end."""
+"""Pictures down to this share of the darkest normal luminance can be judged; likewise for the distance to white."""
 WHITE, BRIGHTEST = 255.0, 250.0
 """A luminance below the latter is never too bright."""
 
 SOFTEST = 0.5
-"""Of the sharpness of the softest normal picture can still be judged. Measured on five scenes: people over half of the
-view leave 0.7 and damaged objects 0.9, defocus of one percent of the width at most 0.4."""
+"""Pictures down to this share of the lowest normal sharpness can be judged. Measured on five scenes: people over half
+of the view leave 0.7 and damaged objects 0.9, defocus of one percent of the width at most 0.4."""
 BAREST = 0.35
-"""Of the detail of the barest normal picture can still be judged: half a view leaves 0.5, none 0.1."""
+"""Pictures down to this share of the lowest normal detail can be judged: half a view leaves 0.5, no view 0.1."""
 
 STILL = 0.6
-"""Correlation of normal pictures with their median where the camera sees one scene. Fixed cameras have 0.8 and more,
-objects that lie a little differently in each picture 0.3, a conveyor belt 0.1."""
+"""Minimum correlation of normal pictures with their median for a fixed scene. Fixed cameras have 0.8 and more, objects
+in slightly different positions 0.3, a conveyor belt 0.1."""
 CROWDED = 0.1
-"""Share of the normal pictures that may be less like it, for somebody who stands in the view."""
+"""Share of the normal pictures that may be below it, as people may stand in the view."""
 
 SHIFT = 0.04
-"""Share of the width that such a camera may be shifted by."""
+"""Maximum displacement of a fixed camera, relative to the width."""
 
 
 def learn(pictures: Iterable[Image], reference: Thumbnail | None = None) -> tuple[Scene, Thumbnail]:
-    """Learn from normal pictures, uint8 [H, W, 3] BGR, of which there is at least one.
+    """Learn from normal pictures, uint8 [H, W, 3] BGR, at least one.
 
     Args:
         pictures: the normal pictures.
-        reference: what shifts are measured against; None takes the median of the pictures.
+        reference: reference for displacements; None uses the median of the pictures.
     """
     thumbnails: list[Thumbnail] = []
     size = None if reference is None else (reference.shape[0], reference.shape[1])
@@ -65,7 +65,7 @@ def learn(pictures: Iterable[Image], reference: Thumbnail | None = None) -> tupl
 
 
 def widened(old: Scene, new: Scene) -> Scene:
-    """Allow what either allows: the bank still knows the old pictures, the threshold the new ones."""
+    """Return limits that allow what either allows: the bank knows the old pictures, the threshold the new ones."""
     return Scene(
         luminance=(min(old.luminance[0], new.luminance[0]), max(old.luminance[1], new.luminance[1])),
         sharpness=min(old.sharpness, new.sharpness),
@@ -75,7 +75,7 @@ def widened(old: Scene, new: Scene) -> Scene:
 
 
 def _is_still(thumbnails: list[Thumbnail], reference: Thumbnail) -> bool:
-    """Return whether the pictures show one scene from one place, so that a shift means something."""
+    """Return whether the pictures show a fixed scene, so that a displacement can be measured."""
     place = Placed.of(reference)
     shifts = [place.shift_of(Placed.of(thumbnail)) for thumbnail in thumbnails]
     alike = np.quantile([shift.here for shift in shifts], CROWDED) >= STILL

@@ -1,7 +1,7 @@
 """Estimate the memory and disk space that a fit needs, and compare with what is free, before it starts.
 
-The peak is that of the whole process. What it holds already is measured; what is to come follows from the numbers of
-patches and entries and from the largest picture, stage by stage, and the largest of the stages counts.
+The peak is that of the whole process. Its present size is measured; the rest is computed from the numbers of patches
+and entries and from the largest picture, for each stage, and the largest stage counts.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from export.bank.features import in_file
 from runtime.process.control_groups import MemoryGroups, field
 
 FACTOR = 1.5
-"""The peak that is measured lies within this factor of the estimate, both ways."""
+"""The measured peak is within this factor of the estimate, both ways."""
 
 REMEDY = "learn from fewer pictures (--max-images), a smaller --coreset or --size, or where there is more memory"
 
 _FLOAT, _DOUBLE = 4, 8  # bytes
 _RUN_BYTES = 64 << 20
-"""What networks and searches take while they run."""
+"""Memory of networks and searches while they run."""
 
-_ROW_BYTES = 60  # of a patch while the coreset is chosen: norm, distance, nearest entry, and copies of these
+_ROW_BYTES = 60  # of a patch while the coreset is selected: norm, distance, nearest entry, and copies of these
 _LINK_BYTES = 400  # of an entry in the HNSW graph
-_TABLE_ROWS = 512  # of the bank, that are compared with the whole of it at a time
-_PICTURES = 4  # at a time at the gate: as it is, with a fault, as the network takes it, and the next one
+_TABLE_ROWS = 512  # of the bank, compared with the whole bank at once
+_PICTURES = 4  # at once in the gate: original, with a fault, input of the network, and the next one
 _CHANNELS = 3
 _IN_MEMORY = ("tmpfs", "ramfs")
 _GB = 1e9
@@ -38,15 +38,15 @@ _GB = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be learnt.
+    """Sizes of a fit.
 
     Attributes:
-        pictures, train: all of them, and those that are learnt from.
-        patches, dimension: of a picture; of a patch.
-        projected: dimension that the coreset is chosen in.
-        entries: of the bank.
-        pixels: of the largest picture.
-        graph_bytes: of model.onnx.
+        pictures, train: number of all pictures, and of training pictures.
+        patches, dimension: patches of a picture; dimension of a patch feature.
+        projected: dimension that the coreset is selected in.
+        entries: number of entries of the bank.
+        pixels: pixels of the largest picture.
+        graph_bytes: size of model.onnx.
     """
 
     pictures: int
@@ -68,7 +68,7 @@ class Needs:
 
 
 def needed(work: Work, held: int) -> Needs:
-    """Return what a fit needs that holds so many bytes already."""
+    """Return the memory and disk space of a fit, for a process of `held` bytes."""
     features = work.pictures * work.patches * work.dimension * _FLOAT
     filed = in_file(work.pictures * work.patches, work.dimension)
     entry = work.dimension * _FLOAT + _LINK_BYTES
@@ -83,16 +83,16 @@ def needed(work: Work, held: int) -> Needs:
 
 
 def require(work: Work, folder: Path, where: str) -> Needs:
-    """Say what a fit needs, and refuse it where it cannot fit.
+    """Print the memory and disk space that a fit needs, and refuse it if there is not enough.
 
     Args:
-        work: what is to be learnt.
-        folder: on the disk that takes the bundle and the features.
-        where: the pictures, for the message.
+        work: sizes of the fit.
+        folder: folder on the disk for the bundle and the features.
+        where: path of the pictures, for the message.
 
     Raises:
-        NotEnoughMemory: there is less memory, whatever is uncertain about the estimate.
-        NotWritten: there is less disk.
+        NotEnoughMemory: not enough memory, even if the estimate is too high.
+        NotWritten: not enough disk space.
     """
     held = _own("VmRSS")
     needs = needed(work, held)
@@ -118,7 +118,7 @@ def require(work: Work, folder: Path, where: str) -> Needs:
 
 
 def _left() -> Iterator[tuple[int, str]]:
-    """Return what may still be taken, bytes, by each limit, and the limit's name."""
+    """Return the available memory under each limit, bytes, and the limit's name."""
     available = field(Path("/proc/meminfo"), "MemAvailable:")
     if available is not None:
         yield (available + (field(Path("/proc/meminfo"), "SwapFree:") or 0)) * 1024, "of this machine's"
@@ -134,7 +134,7 @@ def _left() -> Iterator[tuple[int, str]]:
 
 
 def _own(name: str) -> int:
-    """Return a size of this process that the kernel knows, bytes."""
+    """Return a size of this process from the kernel, bytes."""
     return (field(Path("/proc/self/status"), f"{name}:") or 0) * 1024
 
 

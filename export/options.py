@@ -21,43 +21,44 @@ Prefix = Annotated[int, Meta(ge=0, le=1024)]
 Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
 
 DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
-"""The usual layers of the packaged networks begin at stride 4: every second position is one patch to 8 pixels."""
+"""Default stride: the usual layers of the packaged networks begin at 4 pixels, so this is one patch per 8 pixels."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The options of `fit`.
+    """The options of `fit`. The range of a field is in its annotation.
 
     Attributes:
         images: folder of normal pictures, or a video.
-        out: where the bundle is written.
+        out: path of the bundle.
         backbone: a packaged network, the path of an ONNX file, or the name of a timm network.
-        weights: file to take the weights from.
-        layers: names of the layers, or of the tensors of an ONNX file.
-        tokens_to_map: of an ONNX file: layers that are tokens become maps; the number of tokens before those of the
-            patches, or "auto".
-        mean, std: normalisation in RGB order, 0 to 255; null takes the network's own.
+        weights: file with the weights of the network; null uses its own.
+        layers: names of the layers to join, or of tensors of an ONNX file, the finest first.
+        tokens_to_map: for an ONNX file: turn token layers into maps; number of tokens before those of the patches, or
+            "auto".
+        mean, std: normalisation, RGB, 0 to 255; null uses the network's own.
         size: side of the graph's input, pixels.
-        depth: bits that are used in pictures of 16 bits; `auto` takes the fewest that hold all of their values.
-        resize: pictures are resized to it and `size` is cropped from the centre; null means `size`.
-        accept_crop: whatever that crop leaves unseen.
-        aggregation: f_agg.
-        patch_size: p.
-        stride: s; null takes 2 for the usual layers of a packaged network and 1 for others.
-        layer_dim, target_dim: of `adaptive`.
-        precision: of the graph's convolutions.
-        coreset: share of the patches below 1, or a number of entries from 2.
-        projection_dim: d* of the random projection; 0 selects in the full space.
-        seed: of the projection, of the first entry and of the synthetic faults.
+        depth: bits in use in 16-bit pictures; `auto` uses the fewest that hold all of their values.
+        resize: side that pictures are resized to before `size` is cropped from the centre, pixels; null means `size`.
+        accept_crop: accept a crop that leaves much of the pictures unseen.
+        aggregation: f_agg, how a neighbourhood becomes one feature.
+        patch_size: p, side of the neighbourhood in positions of the map, odd.
+        stride: s, every s-th row and column of the map is a patch; null means 2 for the usual layers of a packaged
+            network and 1 for others.
+        layer_dim, target_dim: lengths of a layer's feature and of the joined one, for `adaptive`.
+        precision: number type of the graph's convolutions.
+        coreset: share of the patches to keep, below 1, or number of entries, from 2.
+        projection_dim: d*, dimension of the random projection to select in; 0 selects in the full space.
+        seed: random seed of the projection, the first entry and the synthetic faults.
         score: score mode.
-        b: neighbours in `paper`.
-        k: patches in `topk`.
-        alpha: wanted false-alarm rate.
-        hold_out: share of the pictures that is kept for calibration.
-        max_images: take so many, spread evenly; null takes all of a folder and 300 of a video.
-        skip_bad: pass over pictures that cannot be read.
-        test_set: pictures with truth, in MVTec layout; what int8 costs is then measured on them too.
-        threads: bound on all threads; 0 means all cores.
-        force: replace the bundle that is there.
+        b: number of neighbours in the re-weighting of `paper`.
+        k: number of distances in the mean of `topk`.
+        alpha: wanted false-alarm rate, 0 to 1.
+        hold_out: share of the pictures for calibration, 0 to 1.
+        max_images: maximum number of pictures, spread evenly; null means all of a folder and 300 of a video.
+        skip_bad: skip pictures that cannot be read.
+        test_set: labelled pictures in MVTec layout, on which the accuracy cost of int8 is measured, too.
+        threads: limit of all threads; 0 means all cores.
+        force: replace an existing bundle.
     """
 
     images: Annotated[str, Meta(min_length=1)]
@@ -93,7 +94,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     force: bool = False
 
     def __post_init__(self) -> None:
-        """Check what goes together."""
+        """Check values that must fit together."""
         if self.patch_size % 2 == 0:
             raise ValueError(f"patch_size {self.patch_size} is not odd")
         if self.resize is not None and self.resize < self.size:
@@ -106,19 +107,19 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def read_options(given: dict[str, Any], file: Path | None) -> Options:
-    """Lay the arguments of the command line over a settings file, and check the whole.
+    """Override a settings file by arguments of the command line, and check the result.
 
     Args:
-        given: names of fields -> values that stand on the command line.
-        file: settings, YAML or TOML; None if there are none.
+        given: names of fields -> values from the command line.
+        file: settings file, YAML or TOML; None without one.
 
     Raises:
-        SettingsError: the file holds an unknown key or a value out of bounds.
-        UsageError: the command line does, or something is missing.
+        SettingsError: an unknown key or a value out of range in the file.
+        UsageError: the same on the command line, or a required option is missing.
     """
     tree = read_file(str(file), tell_later=True) if file else Tree({})
     together: dict[str, Any] = {"images": "-", "out": "-", **tree}
-    if problems := [*tree.twice, *look(together, Options)[0]]:  # the file by itself first, so that its errors name it
+    if problems := [*tree.twice, *look(together, Options)[0]]:  # the file alone first, so that its errors name it
         raise refusal(problems, str(file), tree.lines)
     try:
         msgspec.convert(together, Options)

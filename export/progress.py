@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Moving(Protocol):
-    """What is moved by hand."""
+    """A bar that is updated explicitly."""
 
     def update(self, n: int, /) -> object:
         """Count n more pieces."""
@@ -21,7 +21,7 @@ class Moving(Protocol):
 
 
 def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "item") -> Iterable[T]:
-    """Show how far it is while `items` are walked; `unit` is in the singular."""
+    """Show the progress of an iteration over `items`; `unit` is in the singular."""
     if sys.stderr.isatty():
         shown: Iterable[T] = _bar(what, total, unit, items)
         return shown
@@ -30,7 +30,7 @@ def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: s
 
 @contextmanager
 def bar(what: str, total: int, unit: str) -> Iterator[Moving]:
-    """Show a bar that is moved by hand, inside a `with`, by its `update(n)`."""
+    """Show a bar that is updated by its `update(n)`, inside a `with`."""
     if sys.stderr.isatty():
         with _bar(what, total, unit) as moving:
             yield moving

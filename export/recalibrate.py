@@ -1,6 +1,6 @@
 """Set a new threshold for a bundle from new normal pictures; graph, bank and index are kept.
 
-What the scene may look like is widened by them, against the reference that the bundle has.
+They also widen the limits of the scene, against the reference of the bundle.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from runtime.process.threads import limit_threads
 
 
 class Recalibration(msgspec.Struct, frozen=True):
-    """What `recalibrate` did.
+    """Result of `recalibrate`.
 
     Attributes:
-        bundle_id, recalibrated_from: the two bundles by their ids.
+        bundle_id, recalibrated_from: ids of the new and the old bundle.
         before, after: the two calibrations.
         skipped: pictures that could not be read.
-        survey: what was found before the work began.
-        problem: what is wrong with the new threshold, with `force`; None if nothing is.
+        survey: findings about the pictures.
+        problem: problem of the new threshold, with `force`; None if there is none.
     """
 
     bundle_id: str
@@ -62,19 +62,19 @@ def recalibrate(
     """Make a bundle with another threshold.
 
     Args:
-        source: the bundle; it is not touched.
+        source: the bundle; it is not changed.
         images: normal pictures that its bank has never seen: all of them calibrate.
-        out: where the new bundle is written.
-        alpha: wanted false-alarm rate; None keeps the one of the bundle.
-        max_images: take so many, spread evenly.
-        skip_bad: pass over pictures that cannot be read.
-        threads: of ONNX Runtime and hnswlib; 0 means all cores.
-        force: replace the bundle that is at `out`, and take a threshold that blinds.
+        out: path of the new bundle.
+        alpha: wanted false-alarm rate; None keeps that of the bundle.
+        max_images: maximum number of pictures, spread evenly.
+        skip_bad: skip pictures that cannot be read.
+        threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
+        force: replace an existing bundle at `out`, and accept a threshold that misses known faults.
 
     Raises:
         BundleError: the source must not be served.
-        UsageError: pictures or target that cannot be used.
-        BlindThreshold: with these pictures a fault that was found would not be found any more.
+        UsageError: invalid pictures or target.
+        BlindThreshold: the new threshold would miss a fault that the old one detects.
     """
     threads = limit_threads(threads)
     bundles.refuse_target(out, force=force)
@@ -107,6 +107,6 @@ def recalibrate(
 
 
 def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene:
-    """Let the scene look as the new pictures do, too."""
+    """Widen the limits of the scene to the new pictures."""
     new, _ = learn(pictures.again(evenly(count, MAX_PICTURES)), scene_reference(bundle))
     return widened(bundle.manifest.scene, new)

@@ -17,14 +17,14 @@ class FitReport:
     """Result of `fit`.
 
     Attributes:
-        manifest: of the bundle.
+        manifest: manifest of the bundle.
         bundle_id: id of the bundle.
-        pictures: that were used, held-out ones included.
-        skipped: pictures that could not be read.
-        size_bytes: of the bundle on disk.
-        seconds: by stage, in order.
-        survey: what was found in the pictures.
-        int8_cost: what int8 costs in accuracy; None with float32.
+        pictures: number of pictures used, including held-out ones.
+        skipped: number of pictures that could not be read.
+        size_bytes: size of the bundle on disk.
+        seconds: time of each stage, in order.
+        survey: findings about the pictures.
+        int8_cost: accuracy cost of int8; None with float32.
     """
 
     manifest: Manifest
@@ -92,7 +92,7 @@ def _figure(value: float | None) -> str:
 
 
 def promise(calibration: Calibration) -> str:
-    """Say what the threshold promises of frames like the held-out ones, and what more pictures could."""
+    """Return the guarantee of the threshold for frames like the held-out ones, and the number of pictures for alpha."""
     promised = in_words(calibration.promised_alpha, calibration.upper_alpha)
     if calibration.promised_alpha <= calibration.alpha:
         return promised

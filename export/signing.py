@@ -22,14 +22,14 @@ _MAX_BYTES = 4096
 
 
 def make_key(stem: Path) -> str:
-    """Write a new pair of keys: STEM.key, which is secret, and STEM.pub for the devices.
+    """Write a new key pair: STEM.key, which is secret, and STEM.pub for devices.
 
     Returns:
         The public key.
 
     Raises:
-        TargetExists: one of the files is there already.
-        NotWritten: their folder or disk does not take them; neither is there then.
+        TargetExists: one of the files exists already.
+        NotWritten: they cannot be written; then neither exists.
     """
     secret, public = stem.with_name(f"{stem.name}.key"), stem.with_name(f"{stem.name}.pub")
     for path in (secret, public):
@@ -46,7 +46,7 @@ def read_key(path: Path) -> SigningKey:
     """Read a secret key.
 
     Raises:
-        SettingsError: there is none, or others may read or change it.
+        SettingsError: it does not exist, or others can read or change it.
     """
     try:
         with path.open("rb") as stream:
@@ -66,12 +66,12 @@ def read_key(path: Path) -> SigningKey:
 
 
 def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, str]:
-    """Sign a bundle that is whole.
+    """Sign a complete bundle.
 
     Args:
         bundle: its directory.
-        key: to sign with.
-        force: replace a signature that is there.
+        key: the signing key.
+        force: replace an existing signature.
 
     Returns:
         The id of the bundle, and the public key.
@@ -79,7 +79,7 @@ def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, st
     Raises:
         BundleError: it must not be served.
         TargetExists: it is signed already.
-        NotWritten: the disk does not take the signature.
+        NotWritten: the signature cannot be written.
     """
     found = bundles.read(bundle)
     target = found.file(bundles.SIGNATURE)
@@ -90,7 +90,7 @@ def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, st
         raise BundleFileHash("was replaced meanwhile", where=str(bundle), remedy="sign it when it is complete")
     public = signatures.key_text(bytes(key.verify_key))
     signature = Signature(public, key.sign(signatures.signed_bytes(manifest)).signature)
-    # Beside the bundle and not in it, where it would be a stranger for a moment.
+    # Beside the bundle and not in it, where it would be an unexpected file for a moment.
     part = bundle.absolute().with_name(f".{bundle.absolute().name}.{os.getpid()}.sig.part")
     put(target, signatures.encode(signature), mode=0o644, part=part)
     return found.id, public

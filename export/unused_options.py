@@ -11,7 +11,7 @@ _DEFAULTS = dict(
 
 
 def without_effect(options: Options) -> list[str]:
-    """Return a sentence for each option that differs from its default and that the others leave without effect."""
+    """Return a sentence for each option that differs from its default, but has no effect with the others."""
     cases = (
         ("layer_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
         ("target_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
@@ -27,13 +27,13 @@ def without_effect(options: Options) -> list[str]:
 
 
 def changed(options: Options, *, train: int, patches: int, dimension: int) -> list[str]:
-    """Return a sentence for each option that cannot be had as it was given.
+    """Return a sentence for each option that takes effect with another value.
 
     Args:
-        options: what was given.
-        train: patches of all pictures that are learnt from.
-        patches: of one picture.
-        dimension: of a patch feature.
+        options: the options.
+        train: number of patches of all training pictures.
+        patches: number of patches of one picture.
+        dimension: dimension of a patch feature.
     """
     said = []
     size = bank_size(options, train)

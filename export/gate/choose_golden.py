@@ -1,4 +1,4 @@
-"""Choose the golden frames of a bundle: held-out pictures whose scores no rounding on another machine can turn."""
+"""Choose the golden frames of a bundle: held-out pictures whose scores do not depend on rounding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runtime.scoring.scorer import Scorer
 NORMAL, FAULTS = 3, 1
 CANDIDATES = 12
 SIDE = 640
-"""Golden frames are stored no larger than this, pixels: a bundle is copied over slow links."""
+"""Maximum side of golden frames, pixels: a bundle is copied over slow links."""
 
 
 def choose_golden(
@@ -39,7 +39,7 @@ def choose_golden(
 
 
 def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scorer: Scorer) -> list[Image]:
-    """Take the first clear ones of some pictures; if there are too few, the others too."""
+    """Return the first clear ones of some pictures; if there are too few, others too."""
     clear: list[Image] = []
     others: list[Image] = []
     for frame in images:

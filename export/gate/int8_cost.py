@@ -28,14 +28,14 @@ from runtime.search.full import ExactSearch
 
 
 class Auroc(msgspec.Struct, frozen=True):
-    """Image AUROC through each graph; null where a kind of picture is missing."""
+    """Image AUROC through each graph; null if a kind of picture is missing."""
 
     float32: float | None
     int8: float | None
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What int8 costs.
+    """Accuracy cost of int8.
 
     Attributes:
         faults: held-out pictures against synthetic faults.
@@ -59,14 +59,14 @@ def measure_cost(
     """Compare int8 with float32.
 
     Args:
-        pictures: that were learnt from.
-        train: those in the bank, bool [pictures].
-        pairs: held-out pictures, each with the same with a synthetic fault.
-        network: the int8 one.
-        memory: the bank that was made through it.
+        pictures: the normal pictures.
+        train: which of them are in the bank, bool [pictures].
+        pairs: held-out pictures, each with its copy with a synthetic fault.
+        network: the int8 graph.
+        memory: the bank made through it.
         scorer: the stages as the device runs them.
-        scoring: mode of the score.
-        options: name the test set, if there is one, and the threads.
+        scoring: score mode.
+        options: test set, if there is one, and threads.
     """
     twin = _float_twin(pictures, np.flatnonzero(train), network, memory, scoring, options.threads)
     synthetic = ((image, anomalous) for pair in pairs for image, anomalous in zip(pair, (False, True), strict=True))

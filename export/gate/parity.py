@@ -2,7 +2,7 @@
 
 Held-out pictures and synthetic faults are scored three ways: by the reference with the exact search, by ONNX Runtime
 with the exact search, and by ONNX Runtime with the search of the device. The resized pixels are compared with the
-definition of the kernel. What differs by more than rounding is refused, before there is a bundle.
+definition of the kernel. Differences above rounding are refused, before there is a bundle.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from runtime.scoring.scorer import Scorer
 from runtime.search.full import Search
 
 MAX_PICTURES = 50
-"""Held-out pictures that are compared at most, spread evenly, and as many faults: each costs an exact search of every
-patch, twice, and a graph that differs shows it on the first one."""
+"""Maximum number of held-out pictures that are compared, spread evenly, and as many faults: each costs two exact
+searches of every patch, and a graph that differs shows it on the first one."""
 
 LEVELS = 1.0
 """OpenCV resizes in fixed point or float32 and rounds to whole levels; so does the definition, in float64."""
@@ -35,12 +35,12 @@ LEVELS_MEAN = 0.25
 """Bilinear weights of 11 bits round some pixels to the other level; another kernel is off by whole levels."""
 
 ROUNDING = 1e-4
-"""Share of a feature's length that rounding may be (`GRAPH`): a threshold no larger separates nothing."""
+"""Maximum rounding error relative to a feature's length (`GRAPH`): a threshold below it separates nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far two ways may be apart, as in `Comparison`; infinite where a difference says nothing."""
+    """Limits of a `Comparison`; infinite where a difference has no meaning."""
 
     features: float
     distances: float
@@ -75,12 +75,12 @@ TOLERANCES = {
     | dict.fromkeys(OTHERS, Tolerance(scores=2e-2, distances_mean=1e-2)),
     "int8": dict.fromkeys((CPU, *OTHERS), Tolerance(scores=0.05, distances_mean=0.01)),
 }
-"""What a device may differ on the golden frames, by precision and provider of ONNX Runtime."""
+"""Tolerance of a device on the golden frames, by precision and provider of ONNX Runtime."""
 
 
 @dataclass(slots=True)
 class _Differences:
-    """What was measured on the pictures so far."""
+    """Measurements on the pictures so far."""
 
     features: list[NDArray[np.float64]] = field(default_factory=list)
     distances: list[NDArray[np.float64]] = field(default_factory=list)
@@ -95,14 +95,14 @@ class _Differences:
         features: NDArray[np.float32],
         wanted: NDArray[np.float32],
     ) -> None:
-        """Compare one picture: features, scores, and the distances of the whole, since a decision knows but a few."""
+        """Compare one picture: features, scores, and all distances, as a decision has only a few."""
         self.features.append(relative(features, wanted))
         largest = unit(true.distances, wanted)
         self.distances.append(np.abs(whole.distance.astype(np.float64) - true.distances) / largest)
         tie = (found.patch, found.entry) != (true.patch, true.entry)
         self.ties.append(tie)
-        # Of two entries that are equally near, the neighbours, and so the re-weighting, may differ: only the largest
-        # distance can be compared then.
+        # Two entries at the same distance have different neighbours, and so another re-weighting: then only the largest
+        # distance can be compared.
         here, there = (float(score.distances.max()) if tie else score.value for score in (found, true))
         self.scores.append(abs(here - there) / largest)
 
@@ -127,9 +127,9 @@ class _Levels:
     pictures: int = 0
 
     def add(self, levels: NDArray[np.float64]) -> None:
-        """Take those of a picture."""
+        """Add those of a picture."""
         self.largest = max(self.largest, float(levels.max()))
-        self.total += float(levels.sum())  # whole levels: exact
+        self.total += float(levels.sum())  # integers: exact
         self.pixels += levels.size
         self.pictures += 1
 
@@ -145,13 +145,13 @@ def measure_parity(
 
     Args:
         pictures: held-out ones and faults, uint8 [H, W, 3] BGR.
-        network: what the device shall compute before the search, and the reference for it.
+        network: the graph to be served, and its reference.
         scorer: the stages as the device runs them.
         exact: the exact search.
-        total: pictures, where that is known.
+        total: number of pictures, if known.
 
     Raises:
-        ParityRefused: more than rounding lies between them.
+        ParityRefused: they differ by more than rounding.
     """
     levels, graph, search = _Levels(), _Differences(), _Differences()
     for picture in progress(pictures, "parity gate", total=total, unit="picture"):
@@ -184,7 +184,7 @@ def relative(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray
 
 
 def is_clear(features: NDArray[np.float32], score: Score, bank: NDArray[np.float32], margin: float = 1e-3) -> bool:
-    """Return whether no other patch or entry is so near to the deciding ones that rounding could choose."""
+    """Return whether no other patch or entry is so close to the deciding ones that rounding could swap them."""
     patches = np.partition(score.distances, -2)[-2:] if len(score.distances) > 1 else np.array([0, 1])
     entries = np.partition(np.linalg.norm(bank - features[score.patch], axis=1), 1)[:2]
     return bool(patches[0] < patches[1] * (1 - margin) and entries[0] < entries[1] * (1 - margin))
@@ -202,7 +202,7 @@ def resize_by_definition(picture: Image, spec: Preprocessing) -> NDArray[np.floa
 
 
 def _weighted(matrix: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return matrix @ values, of which each row of the matrix needs but a few: float64 [outputs, ...]."""
+    """Return matrix @ values for a banded matrix: float64 [outputs, ...]."""
     found = np.empty((len(matrix), *values.shape[1:]))
     for weights, row in zip(matrix, found, strict=True):
         some = np.flatnonzero(weights)
@@ -233,7 +233,7 @@ def _refuse_below(device: Neighbours, true: Neighbours, features: NDArray[np.flo
 
 
 def _judge(parity: Parity, limits: Limits) -> None:
-    """Refuse what is beyond the limits; NaN is."""
+    """Refuse values beyond the limits, and NaN."""
     machine = "the versions of the packages may not go together"
     index = "the index misses too many nearest entries of this bank: try another --coreset or --seed, and report it"
     checks = [

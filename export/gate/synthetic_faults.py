@@ -1,7 +1,7 @@
 """Synthetic faults: normal pictures with a local defect, where no picture of a real fault exists.
 
-They compare one graph with another on strange patches. They are no test set: what is found here says little about
-what will be found on a line.
+They compare one graph with another on anomalous patches. They are not a test set: their detection rate tells little
+about real faults.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 from runtime.frame import Image
 
 SMALLEST, LARGEST = 0.04, 0.16
-"""Sides of a fault, as shares of the shorter side of the picture."""
+"""Sides of a fault, relative to the shorter side of the picture."""
 
 _SCAR_WIDTH = 0.15  # of its length
 _SMEAR_SIGMA = 0.25  # of the side of the fault
 _TINT_LEVELS = 60.0
 
 Fault = Callable[[Image, Image, np.random.Generator], Image]
-"""From the place, the same place in another position of the picture, and randomness, to the damaged place."""
+"""Returns a damaged copy of a place, from it, another place of the picture, and a random generator."""
 
 
 def synthetic_faults(pictures: Iterable[Image], seed: int) -> list[Image]:
-    """Damage each picture in one place, by the kinds of faults in turn: the same for the same pictures and seed."""
+    """Damage each picture in one place, by all kinds of faults in turn; reproducible for the same pictures and seed."""
     return [fault for _, fault in with_faults(pictures, seed)]
 
 
 def with_faults(pictures: Iterable[Image], seed: int) -> Iterator[tuple[Image, Image]]:
-    """Yield each picture and the same with a fault, as of `synthetic_faults`: no more than these two are held."""
+    """Yield each picture and its copy with a fault, as in `synthetic_faults`; only these two are in memory."""
     random = np.random.default_rng(seed)
     for number, picture in enumerate(pictures):
         yield picture, _damage(picture, _KINDS[number % len(_KINDS)], random)
@@ -52,7 +52,7 @@ def _damage(picture: Image, kind: Fault, random: np.random.Generator) -> Image:
 
 
 def _soft_disc(side: int) -> NDArray[np.float32]:
-    """Return 1 in the middle and 0 at the rim of a square."""
+    """Return a window that is 1 in the middle and 0 at the edge of a square."""
     at = np.linspace(-1, 1, side)
     return np.asarray(np.clip(3 * (1 - np.hypot(at[:, None], at)), 0, 1), dtype=np.float32)
 

@@ -1,7 +1,7 @@
-"""Refuse a useless threshold: one that is rounding, or a new one that faults would not pass any more.
+"""Refuse a useless threshold: one that is only rounding, or a new one that misses known faults.
 
-A new threshold follows the highest scores of the new pictures. One person among them, or a scene that the bank does not
-know, lifts it over everything that the bundle was made to find.
+A new threshold follows the highest scores of the new pictures. One person among them, or a scene unknown to the bank,
+lifts it over everything that the bundle was made to find.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from edge_config.errors import BlindThreshold, UsageError
 from export.gate.parity import ROUNDING
 
 MAX_GROWTH = 2.0
-"""New threshold by the old one. Light and wear of a day move it by tenths; a person among 100 frames of an empty room
-by 5.5, twenty pictures of another scene by 2.6."""
+"""Maximum ratio of the new threshold to the old one. Light and wear of a day move it by tenths; a person among 100
+frames of an empty room by 5.5, twenty pictures of another scene by 2.6."""
 
 MAX_NAMED = 5
-"""Pictures that are named at most, the highest first."""
+"""Maximum number of pictures that are named, the highest first."""
 
 
 def refuse_rounding(threshold: float, features: Iterable[NDArray[np.float32]], where: Path) -> None:
-    """Refuse a threshold that is rounding: to the network the held-out pictures equal those that were learnt from.
+    """Refuse a threshold that is only rounding, as to the network the held-out pictures equal the training pictures.
 
     Args:
-        threshold: of the held-out pictures.
-        features: of each of them, float32 [patches, D].
-        where: the pictures are from.
+        threshold: threshold from the held-out pictures.
+        features: features of each of them, float32 [patches, D].
+        where: path of the pictures.
 
     Raises:
-        UsageError: it is.
+        UsageError: it is only rounding.
     """
     lengths = [float(np.linalg.norm(one, axis=1).max()) for one in features]
     if threshold > ROUNDING * max(lengths):
@@ -55,19 +55,19 @@ def refuse_blinding(
     where: Path,
     force: bool,
 ) -> str | None:
-    """Return what is wrong with a new threshold; None if nothing is.
+    """Return the problem of a new threshold; None if there is none.
 
     Args:
         before: the old threshold.
         after: the new one.
-        golden: scores of the bundle's golden frames; those above the old threshold are faults that are found now.
+        golden: scores of the bundle's golden frames; those above the old threshold are known faults.
         scores: name and score of each new picture.
-        where: the new pictures are from.
-        force: let it pass.
+        where: path of the new pictures.
+        force: return the problem instead of raising.
 
     Raises:
-        BlindThreshold: the new one passes a golden fault, or is more than `MAX_GROWTH` times the old one, and nobody
-            wants it so.
+        BlindThreshold: the new one misses a golden fault, or is more than `MAX_GROWTH` times the old one, without
+            `force`.
     """
     found = [score for score in golden if score > before]
     lost = min((score for score in found if score <= after), default=None)
