@@ -37,7 +37,7 @@ from export.report import FitReport
 from export.unused_options import changed, without_effect
 from export.write_bundle import write_bundle
 from runtime.frame import Image
-from runtime.inference.load import assemble
+from runtime.inference.assemble import assemble
 from runtime.process.progress import GAUGE
 from runtime.process.threads import limit_threads
 from runtime.scoring.scorer import Scorer

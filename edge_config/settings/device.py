@@ -20,7 +20,6 @@ from edge_config.settings.sections import (
     MetricsSettings,
     Name,
     Providers,
-    SearchKind,
     Section,
     Security,
     Trust,
@@ -35,7 +34,6 @@ class Settings(Section, frozen=True):
         cameras: name of the camera -> its section, 1 to 64 of them.
         device: name of this device in every topic.
         threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
-        search: how far patches are searched: the score is the same, the time is not.
         profile: values for a kind of device, which the settings go over: `auto` takes that of the device it runs on,
             `none` takes none. What is read names the one that was taken.
         providers: of ONNX Runtime, in the order in which they are tried.
@@ -56,7 +54,6 @@ class Settings(Section, frozen=True):
     cameras: Annotated[dict[Name, Camera], Meta(min_length=1, max_length=64)]
     device: Name = "edge"
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
-    search: SearchKind = "lazy"
     profile: Annotated[str, Meta(min_length=1, max_length=64)] = profiles.AUTO
     providers: Providers = (CPU,)
     affinity: Annotated[tuple[Annotated[int, Meta(ge=0, le=4095)], ...], Meta(max_length=1024)] = ()

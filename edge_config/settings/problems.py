@@ -24,6 +24,11 @@ _UNIONS = (Union, types.UnionType)
 _LISTS = (tuple, list, set, frozenset)
 _BAD: Any = object()
 
+_GONE: Mapping[KeyPath, str] = {
+    ("search",): "leave it out: no score depends on it, and `patchedge bench --search` compares the kinds"
+}
+"""What to do about keys of earlier versions."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -119,7 +124,8 @@ class _Checker:
         for key in value.keys() - fields.keys():
             near = difflib.get_close_matches(str(key), fields, 1)
             said = f"unknown key `{dotted((*path, str(key)))}`; known here: {', '.join(fields)}"
-            self.problems.append(Problem((*path, key), said, f"did you mean `{near[0]}`?" if near else ""))
+            remedy = _GONE.get((*path, key)) or (f"did you mean `{near[0]}`?" if near else "")
+            self.problems.append(Problem((*path, key), said, remedy))
         for name, field in fields.items():
             if field.required and name not in value:
                 said = f"key `{dotted((*path, name))}` is missing"

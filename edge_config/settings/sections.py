@@ -12,13 +12,6 @@ from edge_config.wire.requests import DEFAULT_CONTROL
 
 MAX_PORT = 65535
 
-SearchKind = Literal["lazy", "graph", "exact"]
-"""How far patches are searched; the score is the same.
-
-`lazy`: as far as the decision needs, starting from the nearest entries of the last frames. `graph`: every
-patch through the HNSW graph, then the deciding ones exactly. `exact`: every patch against the whole bank.
-"""
-
 Name = Annotated[
     str, Meta(pattern=NAME_PATTERN, max_length=64, description="letters, digits, _ and - only, at most 64 of them")
 ]

@@ -65,7 +65,7 @@ def serve(
         stack.callback(termination.done)
         bundles = {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
         options = ScoringOptions(
-            settings.threads, settings.search, settings.trust, tuple(settings.providers), tuple(settings.affinity)
+            settings.threads, settings.trust, tuple(settings.providers), tuple(settings.affinity)
         )
         views = {name: View.of(camera) for name, camera in settings.cameras.items()}
         engine = Engine(bundles, inbox.put, options, views)

@@ -42,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
     threads, reports, good = limit_threads(settings.threads), [], True
     blind: list[Problem] = []
     for path in paths:
-        bundle, scorer, found = load_and_check(
-            path, threads, settings.search, trust=settings.trust, providers=settings.providers
-        )
+        bundle, scorer, found = load_and_check(path, threads, trust=settings.trust, providers=settings.providers)
         calibration = bundle.manifest.calibration
         promised = {"promised_alpha": calibration.promised_alpha, "upper_alpha": calibration.upper_alpha}
         reports.append({**msgspec.to_builtins(found), "good": found.good, "bundle": bundle.id, **promised})

@@ -39,11 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait-subscribers", type=int, metavar="N", help="hold the first frame until N have subscribed (default: 0)"
     )
-    parser.add_argument(
-        "--search",
-        choices=("lazy", "graph", "exact"),
-        help="how patches are searched: the scores are the same, the others are slower references (default: lazy)",
-    )
     overlay.add_trust_arguments(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="limit of all threads; 0: all cores (default: 0)")
 
@@ -80,7 +75,7 @@ def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
         from edge_config.errors import UsageError
 
         raise UsageError("--bundle has no effect: each camera of the settings has its own", remedy="change these")
-    options: dict[KeyPath, Any] = {(name,): getattr(args, name) for name in ("bundle", "device", "threads", "search")}
+    options: dict[KeyPath, Any] = {(name,): getattr(args, name) for name in ("bundle", "device", "threads")}
     options |= {("events", name): getattr(args, name) for name in ("bind", "insecure", "wait_subscribers")}
     options |= overlay.trust(args)
     camera = {name: value for name in ("source", "pace", "fps") if (value := getattr(args, name)) is not None}

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         began = time.monotonic()
         print(f"patchedge: {path}: {_what_happens(settings)}", file=sys.stderr)
         with ticking(f"patchedge: {path}", at_terminal=True):
-            bundle, scorer = load(path, threads, settings.search, trust=settings.trust, providers=settings.providers)
+            bundle, scorer = load(path, threads, trust=settings.trust, providers=settings.providers)
         for line in scorer.passed_over:
             print(f"patchedge: {path}: passed over {line}", file=sys.stderr)
         took_ms = frame_ms(bundle, scorer)

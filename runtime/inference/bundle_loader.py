@@ -122,7 +122,7 @@ class BundleLoader:
     def _prepare(self, bundle: Bundle) -> Scorer:
         options = self._options
         build = options.trust.rebuild_index
-        return prepare(bundle, self._threads, options.search, rebuild_index=build, providers=options.providers)
+        return prepare(bundle, self._threads, rebuild_index=build, providers=options.providers)
 
 
 def _make_buffers(bundle: Bundle) -> Buffers:

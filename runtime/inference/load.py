@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,27 +13,20 @@ from numpy.typing import DTypeLike, NDArray
 from edge_config.bundle import arrays, hnsw_header
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
-from edge_config.bundle.manifest import Scoring, Tolerance
+from edge_config.bundle.manifest import Tolerance
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
-from edge_config.settings.sections import CPU, Provider, SearchKind, Trust
+from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.frame import Grid, Image
+from runtime.inference.assemble import SearchKind, assemble
 from runtime.inference.golden_frames import Golden, compare, read_golden, read_scene_reference
 from runtime.inference.providers import PassedOver, starting
 from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
-from runtime.scoring.score import ScoreFrame
 from runtime.scoring.scorer import Scorer
 from runtime.search.build_index import build_index
-from runtime.search.full import Deciding, ExactSearch, GraphSearch
-from runtime.search.history import History
-from runtime.search.lazy import LazySearch
-from runtime.search.pruned import PrunedSearch
+from runtime.search.full import GraphSearch
 from runtime.security.trust import read
-
-HASTY_EF = 8
-"""Candidate list of the graph where only bounds are wanted. Measured on three scenes: 7 patches in a frame go on
-to the exact search where the ef of the manifest leaves 5, and the graph takes a quarter to two thirds of its time."""
 
 _COMPUTE = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib")
 """Packages that scores are computed with."""
@@ -86,7 +79,7 @@ def load(
     Args:
         path: the bundle directory.
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
-        search: how far patches are searched.
+        search: how far patches are searched; a device does it lazily, the others are for comparisons.
         trust: whose bundles are served; by default everybody's.
         providers: of ONNX Runtime. The first that starts and is within the tolerance serves.
 
@@ -102,7 +95,7 @@ def load(
 def prepare(
     bundle: Bundle,
     threads: int,
-    search: SearchKind,
+    search: SearchKind = "lazy",
     *,
     rebuild_index: bool = False,
     providers: Sequence[Provider] = (CPU,),
@@ -119,17 +112,12 @@ def prepare(
 
 
 def load_and_check(
-    path: str | Path,
-    threads: int = 0,
-    search: SearchKind = "lazy",
-    *,
-    trust: Trust | None = None,
-    providers: Sequence[Provider] = (CPU,),
+    path: str | Path, threads: int = 0, *, trust: Trust | None = None, providers: Sequence[Provider] = (CPU,)
 ) -> tuple[Bundle, Scorer, GoldenCheck]:
     """Do what `load` does, but leave the judgement of the golden frames to the caller."""
     trust = trust or Trust()
     bundle = read(path, trust)
-    return bundle, *_first_good(bundle, threads, search, providers, rebuild_index=trust.rebuild_index)
+    return bundle, *_first_good(bundle, threads, "lazy", providers, rebuild_index=trust.rebuild_index)
 
 
 def _first_good(
@@ -217,37 +205,6 @@ def _rebuilt(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSe
     index = bundle.manifest.index
     built = build_index(bank, m=index.M, ef_construction=index.ef_construction, threads=threads)
     return GraphSearch(built, ef=index.ef, threads=threads)
-
-
-def assemble(
-    preprocess: Preprocess,
-    embed: Embed,
-    graph: GraphSearch,
-    bank: NDArray[np.float32],
-    neighbours: NDArray[np.int32],
-    scoring: Scoring,
-    grid: Grid,
-    search: SearchKind,
-) -> Scorer:
-    """Put the stages together as a device runs them."""
-    decisive = scoring.k if scoring.mode == "topk" else 1
-    pruned = PrunedSearch(bank, neighbours)
-    whole = LazySearch(graph, bank, pruned, decisive)
-    hasty = graph.with_ef(HASTY_EF)
-    kinds: dict[SearchKind, Callable[[], Deciding]] = {
-        "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(grid.hw)),
-        "graph": lambda: whole,
-        "exact": lambda: ExactSearch(bank),
-    }
-    return Scorer(
-        preprocess=preprocess,
-        embed=embed,
-        search=kinds[search](),
-        new_search=kinds[search],
-        whole=whole,
-        score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
-        grid=grid,
-    )
 
 
 def _bank(bundle: Bundle) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import math
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.settings.sections import CPU, Attachable, Camera, Polygon, Provider, SearchKind, Trust
+from edge_config.settings.sections import CPU, Attachable, Camera, Polygon, Provider, Trust
 from runtime.frame import BundleInfo, Identity, Result, Wanted
 
 NO_PATCH = "the camera's regions hold no patch of a frame"
@@ -37,14 +37,12 @@ class ScoringOptions(msgspec.Struct, frozen=True):
 
     Attributes:
         threads: of all libraries together; 0 means all cores.
-        search: how far patches are searched.
         trust: whose bundles are served; by default everybody's.
         providers: of ONNX Runtime, in the order in which they are tried.
         affinity: cores that the worker keeps to; empty: all.
     """
 
     threads: int = 0
-    search: SearchKind = "lazy"
     trust: Trust = msgspec.field(default_factory=Trust)
     providers: tuple[Provider, ...] = (CPU,)
     affinity: tuple[int, ...] = ()

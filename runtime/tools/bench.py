@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleGraphInvalid, SourceUnavailable
-from edge_config.settings.sections import CPU, SearchKind
+from edge_config.settings.sections import CPU
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.camera import address
 from runtime.camera.sources.in_process import FrameSource, open_source
 from runtime.client.subscriber import Subscriber
 from runtime.frame import BundleInfo, Frame, Image, Result, Score
+from runtime.inference.assemble import SearchKind
 from runtime.inference.load import load, scene_reference
 from runtime.messaging.publisher import Publisher
 from runtime.process.log import set_up_logging

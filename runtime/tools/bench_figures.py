@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.files import Bundle
-from edge_config.settings.sections import SearchKind
+from runtime.inference.assemble import SearchKind
 
 T = TypeVar("T")
 

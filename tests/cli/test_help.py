@@ -58,7 +58,7 @@ def test_help_of_run_shows_the_defaults_of_the_settings() -> None:
             struct.__struct_fields__[-len(struct.__struct_defaults__) :], struct.__struct_defaults__, strict=True
         )
     }
-    expected = {"--pace", "--device", "--bind", "--wait-subscribers", "--search", "--threads"}
+    expected = {"--pace", "--device", "--bind", "--wait-subscribers", "--threads"}
     assert expected <= set(shown)
     for flag in expected:
         assert shown[flag] == str(defaults[flag.removeprefix("--").replace("-", "_")])

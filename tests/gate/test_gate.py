@@ -27,7 +27,7 @@ from export.network.make_network import Network, make_network
 from export.options import Options
 from export.pictures.images import Pictures
 from runtime.frame import Image
-from runtime.inference.load import assemble
+from runtime.inference.assemble import assemble
 from runtime.process.threads import limit_threads
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess

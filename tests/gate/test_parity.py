@@ -15,7 +15,7 @@ from edge_config.errors import ParityRefused
 from export.bank.index import build_index, neighbour_table
 from export.gate.parity import is_clear, measure_parity, relative, resize_by_definition
 from runtime.frame import Grid, Image, Neighbours, Score
-from runtime.inference.load import assemble
+from runtime.inference.assemble import assemble
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer

@@ -15,7 +15,7 @@ from export.gate.parity import resize_by_definition
 from export.gate.synthetic_faults import synthetic_faults
 from export.learn_scene import learn, widened
 from runtime.frame import Grid, Image, Wanted
-from runtime.inference.load import assemble
+from runtime.inference.assemble import assemble
 from runtime.scene.frozen import Frozen
 from runtime.scene.inspect import Inspect
 from runtime.scene.thumbnail import Placed, Shift, measure, shrink, size_for

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from edge_config.settings.sections import SearchKind
 from runtime.frame import Grid, Image, Tier
+from runtime.inference.assemble import SearchKind
 from runtime.inference.load import load
 from runtime.scoring.score import patch_map
 from runtime.scoring.scorer import Scorer

@@ -34,6 +34,7 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> Non
     ("change", "said"),
     [
         ({"colour": 1}, "unknown key `colour`"),
+        ({"search": "lazy"}, "leave it out: no score depends on it"),
         ({"events": {"port": 1}}, "unknown key `events.port`"),
         ({"cameras": {"top": {"source": 0, "rate": 3}}}, "unknown key `cameras.top.rate`"),
         ({"cameras": {"top": {"source": -1}}}, "cameras.top.source"),

@@ -29,8 +29,8 @@ from edge_config.bundle.promise import bound
 from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
 from export.learn_scene import learn
 from runtime.frame import Grid, Image
+from runtime.inference.assemble import assemble
 from runtime.inference.golden_frames import score_golden, write_golden
-from runtime.inference.load import assemble
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.search.full import GraphSearch
