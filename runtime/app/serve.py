@@ -64,9 +64,7 @@ def serve(
     with ExitStack() as stack:
         stack.callback(termination.done)
         bundles = {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
-        options = ScoringOptions(
-            settings.threads, settings.trust, tuple(settings.providers), tuple(settings.affinity)
-        )
+        options = ScoringOptions(settings.threads, settings.trust, tuple(settings.providers), tuple(settings.affinity))
         views = {name: View.of(camera) for name, camera in settings.cameras.items()}
         engine = Engine(bundles, inbox.put, options, views)
         feeds = {
