@@ -57,7 +57,7 @@ _EARLIER = frozenset({"bank.npy", "neighbours.npy", "golden.npz"})
 MAX_MANIFEST_BYTES = 1 << 20
 _HASH_CHUNK_BYTES = 1 << 20
 
-Judge = Callable[[bytes, bytes | None, str], None]
+SignatureCheck = Callable[[bytes, bytes | None, str], None]
 """Receives the bytes of manifest.json and manifest.sig (None without one) before they are parsed, and the path of the
 latter; raises a BundleError if the bundle must not be served."""
 
@@ -81,7 +81,7 @@ class Bundle:
         return self.path / name
 
 
-def read(path: str | Path, judge: Judge | None = None, *, index: bool = True) -> Bundle:
+def read(path: str | Path, judge: SignatureCheck | None = None, *, index: bool = True) -> Bundle:
     """Open a bundle and verify every file of it.
 
     Args:

@@ -8,6 +8,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from edge_config.bundle.fields import (
+    Count,
+    Fraction,
+    HeightWidth,
+    ManifestPart,
+    NonNegative,
+    Sha256,
+    Triple,
+    Width,
+)
+from edge_config.bundle.parity import Parity
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 FORMAT_VERSION = 3
@@ -17,30 +28,15 @@ FULL_DEPTH = 16
 
 _ZEROS = b"0" * 64
 
-Count = Annotated[int, Meta(ge=1, le=2**31)]
-Width = Annotated[int, Meta(ge=1, le=2**20)]
-"""Length of a vector, or links of an element."""
 
-Fraction = Annotated[float, Meta(ge=0, le=1)]
-NonNegative = Annotated[float, Meta(ge=0)]
-Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-Triple = tuple[float, float, float]
-Side = Annotated[int, Meta(ge=1, le=16384)]
-HeightWidth = tuple[Side, Side]
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A part of the manifest; an unknown key belongs to another version. The range of a field is in its annotation."""
-
-
-class FileEntry(Part, frozen=True):
+class FileEntry(ManifestPart, frozen=True):
     """A file of the bundle: its size in bytes and its sha256 in hex."""
 
     size: Annotated[int, Meta(ge=0)]
     sha256: Sha256
 
 
-class Preprocessing(Part, frozen=True):
+class Preprocessing(ManifestPart, frozen=True):
     """From a camera frame to the input of the graph.
 
     Attributes:
@@ -63,7 +59,7 @@ class Preprocessing(Part, frozen=True):
     depth: Annotated[int, Meta(ge=8, le=16)] = FULL_DEPTH
 
 
-class Features(Part, frozen=True):
+class Features(ManifestPart, frozen=True):
     """The patch features (PatchCore section 3.1).
 
     Attributes:
@@ -98,7 +94,7 @@ class Features(Part, frozen=True):
     prefix_tokens: Annotated[int, Meta(ge=0, le=1024)] | None = None
 
 
-class Coreset(Part, frozen=True):
+class Coreset(ManifestPart, frozen=True):
     """The memory bank after greedy selection (PatchCore section 3.2).
 
     Attributes:
@@ -118,7 +114,7 @@ class Coreset(Part, frozen=True):
     covering_radius: NonNegative
 
 
-class Index(Part, frozen=True):
+class Index(ManifestPart, frozen=True):
     """The HNSW graph over the bank.
 
     Attributes:
@@ -136,7 +132,7 @@ class Index(Part, frozen=True):
     recall_at_1: Fraction
 
 
-class Scoring(Part, frozen=True):
+class Scoring(ManifestPart, frozen=True):
     """The score that the threshold belongs to (PatchCore section 3.3).
 
     Attributes:
@@ -150,7 +146,7 @@ class Scoring(Part, frozen=True):
     k: Count
 
 
-class Calibration(Part, frozen=True):
+class Calibration(ManifestPart, frozen=True):
     """The threshold, from held-out normal pictures.
 
     Attributes:
@@ -171,63 +167,7 @@ class Calibration(Part, frozen=True):
     upper_alpha: Fraction
 
 
-class Difference(Part, frozen=True):
-    """The largest and the mean difference."""
-
-    largest: NonNegative
-    mean: NonNegative
-
-
-class Comparison(Part, frozen=True):
-    """Differences between two ways to score the same pictures.
-
-    Attributes:
-        features: ||a - b|| / ||b|| of each patch.
-        distances: difference of each patch distance, relative to the largest one of the picture.
-        scores: difference of each picture's score, relative to the same; of the largest distances if the two ways took
-            different entries.
-        ties: share of the pictures in which they did, as two entries or two patches are nearly equal.
-    """
-
-    features: Difference
-    distances: Difference
-    scores: Difference
-    ties: Fraction
-
-
-class Tolerance(Part, frozen=True):
-    """Tolerance of a device against the golden frames.
-
-    Attributes:
-        scores: largest difference of scores, as in `Comparison`.
-        distances_mean: mean difference of patch distances, as in `Comparison`.
-    """
-
-    scores: Annotated[float, Meta(ge=0, le=0.5)]
-    distances_mean: Annotated[float, Meta(ge=0, le=0.5)]
-
-
-class Parity(Part, frozen=True):
-    """Results of the parity gate, on held-out pictures and synthetic faults.
-
-    Attributes:
-        pictures: number of pictures compared.
-        reference: independent program that computed the features, such as "torch 2.13.0 float32".
-        resize_levels: difference of pixels resized by the device's code and by the definition of the kernel, 0 to 255.
-        graph: ONNX Runtime against the reference, both with an exact search.
-        search: the device's search against an exact one, both on features of ONNX Runtime.
-        tolerances: tolerance for the golden frames on a device, by execution provider of ONNX Runtime.
-    """
-
-    pictures: Count
-    reference: str
-    resize_levels: Difference
-    graph: Comparison
-    search: Comparison
-    tolerances: dict[str, Tolerance]
-
-
-class Scene(Part, frozen=True):
+class Scene(ManifestPart, frozen=True):
     """Bounds of the normal pictures: outside of them a picture is not judged.
 
     All are measured on a thumbnail of the size of `scene_reference` in golden.safetensors, see
@@ -247,7 +187,7 @@ class Scene(Part, frozen=True):
     shift: NonNegative | None
 
 
-class Manifest(Part, frozen=True, kw_only=True):
+class Manifest(ManifestPart, frozen=True, kw_only=True):
     """The whole of manifest.json.
 
     Attributes:

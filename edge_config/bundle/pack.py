@@ -22,7 +22,7 @@ from typing import IO
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle import signature as signatures
-from edge_config.bundle.files import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Bundle, Judge
+from edge_config.bundle.files import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Bundle, SignatureCheck
 from edge_config.bundle.manifest import Manifest
 from edge_config.errors import (
     BundleError,
@@ -79,7 +79,7 @@ def pack(bundle: Bundle, target: Path, *, force: bool = False) -> None:
         stream.write(_END)
 
 
-def unpack(source: Path, target: Path, judge: Judge | None = None, *, force: bool = False) -> Bundle:
+def unpack(source: Path, target: Path, judge: SignatureCheck | None = None, *, force: bool = False) -> Bundle:
     """Unpack a file into a bundle, which is verified before it appears at `target`.
 
     Args:
@@ -110,7 +110,7 @@ class _Unpacking:
         self._folder = folder
         self._seen: list[str] = []
 
-    def run(self, judge: Judge | None) -> None:
+    def run(self, judge: SignatureCheck | None) -> None:
         text = self._small(MANIFEST, MAX_MANIFEST_BYTES)
         header = self._block()
         signature = None

@@ -26,7 +26,7 @@ def read(path: str | Path, trust: Trust) -> Bundle:
 
 
 class Judge:
-    """Refuses manifests whose signature the settings do not allow; a `bundle.Judge`."""
+    """Refuses manifests whose signature the settings do not allow; a `SignatureCheck`."""
 
     def __init__(self, trust: Trust) -> None:
         """Read the keys.

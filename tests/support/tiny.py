@@ -12,19 +12,8 @@ from numpy.typing import NDArray
 from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
-from edge_config.bundle.manifest import (
-    Calibration,
-    Comparison,
-    Coreset,
-    Difference,
-    Features,
-    Index,
-    Manifest,
-    Parity,
-    Scene,
-    Scoring,
-    Tolerance,
-)
+from edge_config.bundle.manifest import Calibration, Coreset, Features, Index, Manifest, Scene, Scoring
+from edge_config.bundle.parity import Comparison, Difference, Parity, Tolerance
 from edge_config.bundle.promise import bound
 from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
 from export.learn_scene import learn

@@ -1,0 +1,65 @@
+"""Results of the parity gate, as manifest.json holds them, and the tolerances of a device."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from edge_config.bundle.fields import Count, Fraction, ManifestPart, NonNegative
+
+
+class Difference(ManifestPart, frozen=True):
+    """The largest and the mean difference."""
+
+    largest: NonNegative
+    mean: NonNegative
+
+
+class Comparison(ManifestPart, frozen=True):
+    """Differences between two ways to score the same pictures.
+
+    Attributes:
+        features: ||a - b|| / ||b|| of each patch.
+        distances: difference of each patch distance, relative to the largest one of the picture.
+        scores: difference of each picture's score, relative to the same; of the largest distances if the two ways took
+            different entries.
+        ties: share of the pictures in which they did, as two entries or two patches are nearly equal.
+    """
+
+    features: Difference
+    distances: Difference
+    scores: Difference
+    ties: Fraction
+
+
+class Tolerance(ManifestPart, frozen=True):
+    """Tolerance of a device against the golden frames.
+
+    Attributes:
+        scores: largest difference of scores, as in `Comparison`.
+        distances_mean: mean difference of patch distances, as in `Comparison`.
+    """
+
+    scores: Annotated[float, Meta(ge=0, le=0.5)]
+    distances_mean: Annotated[float, Meta(ge=0, le=0.5)]
+
+
+class Parity(ManifestPart, frozen=True):
+    """Results of the parity gate, on held-out pictures and synthetic faults.
+
+    Attributes:
+        pictures: number of pictures compared.
+        reference: independent program that computed the features, such as "torch 2.13.0 float32".
+        resize_levels: difference of pixels resized by the device's code and by the definition of the kernel, 0 to 255.
+        graph: ONNX Runtime against the reference, both with an exact search.
+        search: the device's search against an exact one, both on features of ONNX Runtime.
+        tolerances: tolerance for the golden frames on a device, by execution provider of ONNX Runtime.
+    """
+
+    pictures: Count
+    reference: str
+    resize_levels: Difference
+    graph: Comparison
+    search: Comparison
+    tolerances: dict[str, Tolerance]
