@@ -30,7 +30,7 @@ def plain(source: int | str) -> str:
 
 
 def kind(source: int | str) -> Kind:
-    """Tell what kind of source this is: streams and devices are live, a recording is a file or a folder.
+    """Return the kind of a source: streams and devices are live, a recording is a file or a folder.
 
     What GStreamer opens is a stream: whether its device is there, only the pipeline knows.
 

@@ -1,4 +1,4 @@
-"""One camera for the lifetime of the runtime: its frames are handed out, and its states told, whatever it does."""
+"""One camera for the lifetime of the runtime: hand out its frames and report its state."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ if hasattr(cv2.utils, "logging"):  # not in OpenCV 4.6, which Debian 12 has, and
 
 
 def is_picture(path: Path) -> bool:
-    """Tell by its name whether a file is a picture; files that start with a dot are not (`._photo.jpg`)."""
+    """Return whether a file is a picture, by its name; files that start with a dot are not (`._photo.jpg`)."""
     return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
 
 
@@ -54,10 +54,10 @@ def passed_over(folder: Path) -> Counter[str]:
     return Counter(name.suffix.lower() or "no suffix" for name in names if not is_picture(name))
 
 
-def in_words(counts: Counter[str], most: int = 6) -> str:
+def in_words(counts: Counter[str], limit: int = 6) -> str:
     """Return counts by suffix in a few words, the most frequent first: `12 .avif, 3 .heic`."""
-    rest = counts.total() - sum(count for _, count in counts.most_common(most))
-    shown = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(most))
+    rest = counts.total() - sum(count for _, count in counts.most_common(limit))
+    shown = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(limit))
     return f"{shown}, {rest} of other kinds" if rest else shown
 
 

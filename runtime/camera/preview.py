@@ -90,11 +90,11 @@ class Preview:
         return self._note(event)
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
-        """Map a memory that frames will lie in; for the feed's thread."""
+        """Map a memory that frames will be in; for the feed's thread."""
         self._memories[memory] = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
 
     def detach(self, memory: int) -> None:
-        """Forget a memory that no frame lies in; any thread."""
+        """Forget a memory that no frame is in; any thread."""
         self._memories.pop(memory, None)
 
     def _arrive(self) -> None:

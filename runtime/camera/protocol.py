@@ -16,11 +16,8 @@ Pace = Literal["fps", "max"]
 class Open(msgspec.Struct, tag=True, frozen=True):
     """Order, the first one: capture the frames of this source, counted from `first_id`.
 
-    Attributes:
-        source, pace, fps, clips, transport: as in the settings.
-        live: a camera or a stream, not a recording.
-        depth: bits that are used in pictures of 16 bits, as in `image_files.read_picture`.
-        declares: `Opened` says what the source declares; this costs a live source some questions to its driver.
+    Pictures of 16 bits use `depth` of them, see `image_files.read_picture`; `declares` has `Opened` say what the source
+    declares, which costs some questions to its driver. The rest is as in the settings.
     """
 
     source: int | str
@@ -41,7 +38,7 @@ class Free(msgspec.Struct, tag=True, frozen=True):
 
 
 class BeginClip(msgspec.Struct, tag=True, frozen=True):
-    """Order: film an alert that began at this moment into this file, as in `ClipRecorder.begin`."""
+    """Order: film an alert that began at this moment into this file; as `ClipRecorder.begin`."""
 
     name: str
     t_mono_ns: int
@@ -91,12 +88,7 @@ class Looking(msgspec.Struct, tag=True, frozen=True):
 
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
-    """Word: the source is open.
-
-    Attributes:
-        interval_s: time from frame to frame, seconds; 0 if not known.
-        declared: filled in only if the order wanted it.
-    """
+    """Word: the source is open; its frames are due so many seconds apart, 0 if that is not known."""
 
     interval_s: float
     declared: Declared = Declared()
@@ -121,11 +113,9 @@ class MemoryReady(msgspec.Struct, tag=True, frozen=True):
 
 
 class Grabbed(msgspec.Struct, tag=True, frozen=True):
-    """Word: this slot of the newest memory holds a frame.
+    """Word: this slot of the newest memory holds a frame; `hw` is None if it could not be decoded.
 
-    Attributes:
-        hw: height and width; None, and the slot empty, if the frame could not be decoded.
-        frame_id, t_capture_ns, t_mono_ns, t_media_ns, content_id: as in `SharedFrame`.
+    The rest is as in `SharedFrame`.
     """
 
     slot: int
@@ -151,14 +141,7 @@ class ClipOver(msgspec.Struct, tag=True, frozen=True):
 
 
 class Shot(msgspec.Struct, tag=True, frozen=True):
-    """Word: the answer to `Show`: a JPEG, which comes as a parcel, or the problem that prevents it.
-
-    Attributes:
-        number: of the order.
-        size: bytes of the JPEG.
-        hw: height and width of the JPEG.
-        frame_id, t_capture_ns: of the frame.
-    """
+    """Word, the answer to `Show`: a JPEG of `size` bytes and `hw` pixels, which comes as a parcel, or the problem."""
 
     number: int
     size: int
@@ -172,8 +155,7 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     """Word, the last one: no more frames.
 
     Attributes:
-        cause: `end` of a recording, `absent` (the source did not open), `refused` (its login was), `lost` (it delivers
-            no more frames).
+        cause: `end` of a recording, or as in `Feed.reconnects`.
         what: what is wrong.
         line: the same as a complete line, with place and remedy.
         remedy: what the user can do about it.

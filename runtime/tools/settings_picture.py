@@ -27,7 +27,7 @@ class Outlined:
 
     Attributes:
         image: uint8 [H, W, 3] BGR.
-        legend: what is drawn, and what of it is odd, a line each.
+        legend: what is drawn, and what is odd about it, a line each.
     """
 
     image: Image
@@ -81,7 +81,7 @@ def _window(seen: Preprocessing, frame_hw: tuple[int, ...]) -> tuple[slice, slic
 
 
 def _odd(polygon: Polygon, image: Image, window: tuple[slice, slice] | None) -> list[str]:
-    """Say what is odd of where a polygon lies."""
+    """Return what is odd about the place of a polygon."""
     height, width = image.shape[:2]
     mask = _mask([polygon], image)
     if not mask.any():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,7 @@ import pytest
 
 from edge_config.errors import SourceLost, SourceUnavailable
 from runtime.camera.address import redact
-from runtime.camera.sources.in_process import Live, open_source
+from runtime.camera.sources.in_process import open_source
 from runtime.camera.sources.live import open_camera
 from runtime.camera.sources.recording import Recording
 from runtime.frame import Image
@@ -35,105 +34,40 @@ WAIT_S = 10.0
 
 
 class Camera:
-    """A camera whose pictures come when the test says so."""
+    """A camera that takes some pictures, and then no more."""
 
-    def __init__(self) -> None:
-        self.next = threading.Semaphore(0)
-        self.taken = threading.Semaphore(0)
-        self.ends = False
-        self.released = threading.Event()
+    def __init__(self, pictures: int) -> None:
+        self.left = pictures
+        self.released = False
 
     def grab(self) -> bool:
-        self.next.acquire()
-        return not self.ends
+        self.left -= 1
+        return self.left >= 0
 
     def retrieve(self) -> Image | None:
-        self.taken.release()
-        return normal_picture(1)
+        return normal_picture(self.left)
 
     def release(self) -> None:
-        self.released.set()
-
-    def deliver(self, pictures: int) -> None:
-        """Let it take pictures, and wait until it has asked for the one after them."""
-        for _ in range(pictures):
-            self.next.release()
-            assert self.taken.acquire(timeout=WAIT_S)
-
-    def end(self) -> None:
-        """Let it deliver no more."""
-        self.ends = True
-        self.next.release()
-
-
-@pytest.fixture
-def camera() -> Iterator[Camera]:
-    """Yield a camera, and end it after the test."""
-    camera = Camera()
-    yield camera
-    camera.end()
+        self.released = True
 
 
 def read_all(source: Recording) -> list:
     return list(iter(source.read, None))
 
 
-def test_live_source_keeps_the_newest_frame_and_counts_the_rest(camera: Camera) -> None:
-    """A reader that comes late gets the newest frame, and the dropped ones are counted and visible in frame_id."""
-    live = Live("fake", lambda: camera)
-    camera.deliver(1)
-    first = live.read()
-    camera.deliver(5)
-    camera.end()  # the capture thread keeps the last picture before it meets the end
-    assert camera.released.wait(WAIT_S)
-    newest = live.read()
-    assert (first.frame_id, newest.frame_id, live.dropped) == (1, 6, 4)
-    assert newest.t_mono_ns > first.t_mono_ns
-    with pytest.raises(SourceLost, match="fake"):
+def test_camera_is_read_frame_by_frame_until_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every frame is counted and stamped; a camera that delivers no more is lost, and this is an error, not an end."""
+    camera = Camera(3)
+    monkeypatch.setattr("runtime.camera.sources.in_process.open_camera", lambda _: camera)
+    live = open_source("rtsp://me:s3cret@host/x")
+    frames = [live.read() for _ in range(3)]
+    assert [frame.frame_id for frame in frames] == [1, 2, 3]
+    assert [np.array_equal(frame.image, normal_picture(2 - at)) for at, frame in enumerate(frames)] == [True] * 3
+    assert frames[0].t_mono_ns < frames[1].t_mono_ns < frames[2].t_mono_ns
+    with pytest.raises(SourceLost, match=r"rtsp://\*\*\*@host/x: delivers no more pictures"):
         live.read()
-    assert live.join(WAIT_S)
-
-
-def test_lost_camera_is_an_error_and_never_an_end(camera: Camera) -> None:
-    """A camera that delivers no more is said to be lost, and its device is released."""
-    live = Live("fake", lambda: camera)
-    camera.end()
-    with pytest.raises(SourceLost, match="fake"):
-        live.read()
-    assert camera.released.wait(WAIT_S)
-
-
-def test_camera_that_does_not_open_is_said_by_read() -> None:
-    """A camera that does not open is reported to the reader."""
-
-    def refuse() -> Camera:
-        raise SourceUnavailable("does not open", where="fake")
-
-    with pytest.raises(SourceUnavailable):
-        Live("fake", refuse).read()
-
-
-def test_camera_whose_driver_throws_is_lost(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a driver throws reaches the reader as a lost camera, and never leaves it waiting."""
-
-    def throw() -> bool:
-        raise OverflowError("driver")
-
-    monkeypatch.setattr(camera, "grab", throw)
-    with pytest.raises(SourceLost, match="driver"):
-        Live("fake", lambda: camera).read()
-
-
-def test_close_ends_a_read_from_a_camera_that_hangs(camera: Camera) -> None:
-    """`close` makes `read` return although the driver never does."""
-    live = Live("fake", lambda: camera)
-    result: list = ["nothing yet"]
-    reader = threading.Thread(target=lambda: result.append(live.read()))
-    reader.start()
     live.close()
-    reader.join(WAIT_S)
-    assert result == ["nothing yet", None]
-    assert not live.join(0)
+    assert camera.released
 
 
 def test_folder_loses_no_picture_and_keeps_the_order(tmp_path: Path) -> None:
@@ -233,7 +167,7 @@ def test_file_that_is_no_video_says_so(tmp_path: Path) -> None:
 def test_absent_camera_says_so() -> None:
     """A camera index without a camera is reported, not waited for."""
     with pytest.raises(SourceUnavailable, match="camera 61"):
-        open_source(61).read()
+        open_source(61)
 
 
 def test_stable_name_without_a_device_says_so(tmp_path: Path) -> None:

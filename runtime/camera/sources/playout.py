@@ -1,13 +1,12 @@
 """Pace the frames of a stream: one that arrives in bursts, as HLS does, is sampled evenly.
 
-A camera's frames are due when they come. Of a stream that brings many at once, the rest would be dropped for the newest
-one, in every burst; so its frames are taken up when its own time stamps say. Nothing is kept for that: what is not due
-yet is not grabbed yet, and waits, compressed, where it comes from. So no memory is needed, whatever the size of the
-pictures, and a frame's capture is the moment when it was due.
+A camera's frames are due when they arrive. Of a stream that delivers many at once, all but the newest one of each burst
+would be dropped, so its frames are released by its own time stamps. Nothing is buffered for that: a frame that is not
+due yet is not grabbed yet, and waits, compressed, at the sender. So no memory is needed, whatever the size of the
+frames, and the capture time of a frame is the moment when it was due.
 
 A stream in segments (HLS, DASH), or that is a whole video, comes so from the start. Any other is taken as it comes,
-without delay, until it has come in bursts twice; and again so once it does not any more, or its stamps are not worth
-following.
+without delay, until it has come in bursts twice; and again when it does not any more, or its stamps are useless.
 """
 
 from __future__ import annotations
@@ -17,48 +16,48 @@ import time
 from typing import Protocol, runtime_checkable
 
 MAX_STEP_S = 2.0
-"""From stamp to stamp. A longer step, one back or none is a break (a discontinuity of HLS, a new start of the camera):
-the frame is due a usual step after the one before."""
+"""Longest step from stamp to stamp. A longer one, one back or none is a break (a discontinuity of HLS, a restart of the
+camera): the frame is due a usual step after the one before."""
 
 JUMP_S, JUMP_STEPS = 0.5, 5.0
-"""So is a step of so long and so many usual steps: a segment that the server took away before it was read."""
+"""A step of both this time and so many usual steps is a break, too: a segment that the server removed before it was
+read."""
 
 MAX_BREAKS = 10
-"""After so many breaks in a row there is nothing to follow: frames are due when they come."""
+"""After more breaks in a row the stamps are not followed: frames are due when they arrive."""
 
 FIRST_STEP_S = 0.04
-"""Taken for the usual step before there was one."""
+"""Usual step before one was measured."""
 
 GAP_S, GAP_STEPS = 0.15, 3.0
-"""A burst ends where nothing comes for so long, and for so many usual steps."""
+"""A burst ends when no frame arrives for both this time and so many usual steps."""
 
 SHARE = 0.5
-"""In a burst, at least so much of what it shows came ahead of its time."""
+"""In a burst, frames came ahead of their time by at least this share of its media time."""
 
 TRUE_RATE = (0.7, 1.4)
-"""From burst to burst, stamps and clock agree within these factors; else the stamps tell no time."""
+"""From burst to burst, stamps and clock agree within these factors; else the stamps are no times."""
 
 MAX_BURST_S = 10.0
-"""A longer burst is no stream of a camera."""
+"""Longest media time of a burst; more is no stream of a camera."""
 
 MIN_BURSTS = 2
-"""So many in a row are needed where nothing else says that a stream comes so."""
+"""Bursts in a row that are needed before a stream without segments is paced."""
 
 HURRY_S, HURRY = 5.0, 0.02
-"""Where a stream was never waited for in so long, its frames are due earlier by this share of the time that passes,
-until it is: so they are no later than they have to be."""
+"""If no frame had to be waited for in this time, frames are due earlier by this share of the time that passes, until
+one is: so they are no later than they have to be."""
 
 CATCH_UP = 0.03
-"""The same from the start of a stream in segments, of which several are there then."""
+"""That share from the start of a stream in segments, of which several exist then."""
 
 PLENTY_S = 60.0
-"""A stream that was never waited for in so long does not come in bursts any more, or its stamps are too slow; but for
-one in segments, which may be that far behind at the start."""
+"""If no frame had to be waited for in this time, the stream is not paced any more: it has no bursts, or its stamps are
+too slow. Not so for one in segments, which may be that far behind at the start."""
 
 MAX_SLIP_S = 10.0
-"""Every time that a segment is late, frames are due later by that. Where this has summed up to so much, less what was
-made up for since, what there is is passed over, up to the newest."""
-
+"""Every time that a segment is late, frames are due later by that. When this sums up to more, less the time that was
+made up for since, frames are skipped, up to the newest."""
 
 DRIFT = 0.002
 """A share of the time by which a camera's clock may be fast without being late."""
@@ -75,15 +74,15 @@ class Stamped(Protocol):
     segmented: bool
 
     def stamp_s(self) -> float | None:
-        """Return the time stamp of the frame that was grabbed last, seconds; None where it has none."""
+        """Return the time stamp of the frame that was grabbed last, seconds; None if it has none."""
         ...
 
 
 class Grabs(Protocol):
-    """What frames are grabbed from."""
+    """A source that frames are grabbed from."""
 
     def grab(self) -> bool:
-        """Wait for the next picture; False if there is none any more."""
+        """Wait for the next frame; False after the last one."""
         ...
 
 
@@ -91,7 +90,7 @@ class InTime:
     """Grabs the frames of a camera when they are due."""
 
     def __init__(self, camera: Grabs) -> None:
-        """Take a camera; one that is not `Stamped` is grabbed as it comes."""
+        """Take a camera; the frames of one that is not `Stamped` are due when they arrive."""
         self._camera = camera
         self._stamped = camera if isinstance(camera, Stamped) else None
         self._playout = Playout(segmented=self._stamped is not None and self._stamped.segmented)
@@ -99,11 +98,11 @@ class InTime:
 
     @property
     def paced(self) -> bool:
-        """Whether frames are taken up by their time stamps now."""
+        """Whether frames are released by their time stamps now."""
         return self._playout.paced
 
     def grab(self) -> bool:
-        """Wait for the next picture, and until it is due; False if there is none any more."""
+        """Wait for the next frame, and until it is due; False after the last one."""
         asked_s = time.monotonic()
         if not self._camera.grab():
             return False
@@ -116,7 +115,7 @@ class InTime:
 
 
 class Playout:
-    """Says when each frame of one connection is due. It has no clock: time is told to it."""
+    """Computes when each frame of one connection is due. It has no clock: times are arguments."""
 
     def __init__(self, *, segmented: bool) -> None:
         """Expect the first frame.
@@ -163,7 +162,7 @@ class Playout:
         return self._in_time(asked_s, came_s) if self.paced else self._as_it_comes(asked_s, came_s)
 
     def _advance(self, stamp_s: float | None) -> None:
-        """Go on to the time of the next frame."""
+        """Advance to the time of the next frame."""
         before_s, self._stamp_s = self._stamp_s, stamp_s
         step_s = 0.0 if stamp_s is None or before_s is None else stamp_s - before_s
         usual_s = self._step_s
@@ -197,7 +196,7 @@ class Playout:
         return due_s
 
     def _as_it_comes(self, asked_s: float, came_s: float) -> float:
-        """Look for bursts, of which one ends where nothing came for long."""
+        """Look for bursts; a gap ends one."""
         if came_s - asked_s >= max(GAP_S, GAP_STEPS * self._step_s):
             self._bursts = self._bursts + 1 if self._was_burst(came_s) else 0
             if self._segmented or self._bursts >= MIN_BURSTS:
@@ -209,7 +208,7 @@ class Playout:
         return came_s
 
     def _was_burst(self, came_s: float) -> bool:
-        """Return whether what came since the last gap, up to this frame, was a burst."""
+        """Return whether the frames since the last gap were a burst, up to this one."""
         if self._burst is None:
             return False
         took_s, shown_s = came_s - self._burst[0], self._media_s - self._burst[1]

@@ -43,8 +43,6 @@ class Recording:
         waits: called before each long wait for a frame that is not due yet, with its seconds.
     """
 
-    dropped = 0
-
     def __init__(
         self,
         images: Iterable[Image | None],
