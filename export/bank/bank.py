@@ -25,7 +25,7 @@ MIN_BANK = 16
 
 @dataclass(frozen=True, slots=True)
 class MemoryBank:
-    """The memory bank, and the manifest's words about it.
+    """The memory bank, and its sections of the manifest.
 
     Attributes:
         coreset, index: sections of the manifest.
@@ -46,7 +46,7 @@ class MemoryBank:
 
 
 def bank_size(options: Options, train: int) -> int:
-    """Return how many entries the bank has that is selected from so many patches."""
+    """Return the number of entries of a bank that is selected from `train` patches."""
     wanted = options.coreset if isinstance(options.coreset, int) else round(options.coreset * train)
     return min(max(MIN_BANK, wanted), train)
 
@@ -59,7 +59,7 @@ def make_bank(
     threads: int,
     train: NDArray[np.int64] | None = None,
 ) -> MemoryBank:
-    """Select and index patches, and measure how well they are found.
+    """Select patches, build their index and measure its recall.
 
     Args:
         features: float32 [M, D], perhaps too large for memory: they are read in slices only.

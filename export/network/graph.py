@@ -37,7 +37,7 @@ _NETWORK = "network/"  # and before those inside it, so that none of them is cal
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a graph gives.
+    """Shapes of a graph's outputs.
 
     Attributes:
         maps_hw: height and width of each layer's map.

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     verify = actions.add_parser("verify", help="check every file")
-    info = actions.add_parser("info", help="check every file, and print the manifest and who signed it, as JSON")
+    info = actions.add_parser("info", help="check every file, and print the manifest and its signer as JSON")
     pack = actions.add_parser("pack", help="pack it into one file; equal bundles give equal bytes")
     unpack = actions.add_parser("unpack", help="unpack such a file into a bundle, after checking it")
     unpack.add_argument("file", type=Path, metavar="FILE")

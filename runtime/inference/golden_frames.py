@@ -22,7 +22,7 @@ from runtime.scene.thumbnail import MIN_SIDE, Thumbnail
 from runtime.scoring.scorer import Scorer
 
 MAX_GOLDEN_BYTES = 64 << 20
-"""Of all golden frames together: they are no larger than 640 pixels, and there are four."""
+"""Maximum size of the file: there are four frames of at most 640 pixels."""
 
 SMALLEST = 0.02
 """Share of a feature's length that differences of distances are taken relative to at least. Features of one network
@@ -40,7 +40,7 @@ _EVERY = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Golden:
-    """A golden frame, and what it scored.
+    """A golden frame and its score at export.
 
     Attributes:
         frame: uint8 [H, W, 3] BGR.
@@ -57,7 +57,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """How far this machine is from where the golden frames were scored.
+    """Differences of this machine from the one that scored the golden frames.
 
     Attributes:
         scores: largest difference of a score, as a share of it, or of the distance that decides, as a share of that.
@@ -93,7 +93,7 @@ def score_golden(frame: Image, scorer: Scorer) -> Golden:
 
 
 def write_golden(path: Path, golden: Sequence[Golden], scene_reference: Thumbnail) -> None:
-    """Write golden.safetensors; with the frames goes the thumbnail that the camera's place is told from.
+    """Write golden.safetensors: the frames, and the thumbnail that shows whether the camera was moved.
 
     Raises:
         OSError: the disk did not take it.
@@ -109,10 +109,15 @@ def write_golden(path: Path, golden: Sequence[Golden], scene_reference: Thumbnai
 
 
 def read_golden(path: Path, patches: int, entries: int) -> list[Golden]:
-    """Read the golden frames of a bundle with so many patches and entries of the bank.
+    """Read the golden frames of a bundle.
+
+    Args:
+        path: of golden.safetensors.
+        patches: of a frame.
+        entries: of the bank.
 
     Raises:
-        BundleShapeMismatch: it holds none, or other ones.
+        BundleShapeMismatch: these are not the arrays of golden frames.
     """
     if path.stat().st_size > MAX_GOLDEN_BYTES:
         raise BundleShapeMismatch(f"golden frames of more than {MAX_GOLDEN_BYTES} bytes", where=str(path))
@@ -142,7 +147,7 @@ def read_golden(path: Path, patches: int, entries: int) -> list[Golden]:
 
 
 def read_scene_reference(path: Path) -> Thumbnail:
-    """Read the thumbnail that the camera's place is told from, uint8 [h, w].
+    """Read the thumbnail that shows whether the camera was moved, uint8 [h, w].
 
     Raises:
         BundleShapeMismatch: it is none.

@@ -34,7 +34,7 @@ _COMPUTE = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib")
 
 @dataclass(frozen=True, slots=True)
 class GoldenCheck:
-    """How far this machine is from the exporter on the golden frames.
+    """Differences of this machine from the exporter on the golden frames.
 
     Attributes:
         provider: of ONNX Runtime.
@@ -54,12 +54,12 @@ class GoldenCheck:
 
     @property
     def good(self) -> bool:
-        """Within the tolerance; what cannot be compared (NaN) is not."""
+        """Whether all is within the tolerance; NaN is not."""
         return self.scores <= self.tolerance.scores and self.distances_mean <= self.tolerance.distances_mean
 
     @property
     def differences(self) -> str:
-        """Say how far it is, in words."""
+        """The differences and what is allowed, in words."""
         return (
             f"golden frames differ on this machine: scores by {self.scores:.1e} of {self.tolerance.scores:.0e} "
             f"allowed, patch distances by {self.distances_mean:.1e} of {self.tolerance.distances_mean:.0e}"
@@ -100,7 +100,7 @@ def prepare(
     rebuild_index: bool = False,
     providers: Sequence[Provider] = (CPU,),
 ) -> Scorer:
-    """Do what `load` does with a bundle that was read."""
+    """Load a bundle that was verified, as `load` does."""
     scorer, checked = _first_good(bundle, threads, search, providers, rebuild_index=rebuild_index)
     if not checked.good:
         raise BundleParity(
@@ -114,7 +114,7 @@ def prepare(
 def load_and_check(
     path: str | Path, threads: int = 0, *, trust: Trust | None = None, providers: Sequence[Provider] = (CPU,)
 ) -> tuple[Bundle, Scorer, GoldenCheck]:
-    """Do what `load` does, but leave the judgement of the golden frames to the caller."""
+    """Load a bundle as `load` does, but return the differences on the golden frames and do not refuse it for them."""
     trust = trust or Trust()
     bundle = read(path, trust)
     return bundle, *_first_good(bundle, threads, "lazy", providers, rebuild_index=trust.rebuild_index)
@@ -123,7 +123,7 @@ def load_and_check(
 def _first_good(
     bundle: Bundle, threads: int, search: SearchKind, providers: Sequence[Provider], *, rebuild_index: bool
 ) -> tuple[Scorer, GoldenCheck]:
-    """Take the first provider that computes what the exporter did; if none does, the last of those that start."""
+    """Return the first provider within the tolerance; if there is none, the last one that starts."""
     passed: list[PassedOver] = []
     found: tuple[Scorer, GoldenCheck] | None = None
     scorer: Scorer | None = None
@@ -161,7 +161,7 @@ def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
 
 
 def scene_reference(bundle: Bundle) -> Thumbnail:
-    """Return the thumbnail that the camera's place is told from.
+    """Return the thumbnail that shows whether the camera was moved.
 
     Raises:
         BundleShapeMismatch: it is no thumbnail.
@@ -193,7 +193,7 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed,
 
 
 def _graph(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:
-    """Load the index, if it is over this very bank."""
+    """Load the index, which must be of this very bank."""
     index, path = bundle.manifest.index, bundle.file(bundles.INDEX)
     if not hnsw_header.is_over(path, bank, m=index.M):
         raise BundleIndexInvalid("was built over another bank", where=str(path))
@@ -210,8 +210,8 @@ def _rebuilt(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSe
 def _bank(bundle: Bundle) -> NDArray[np.float32]:
     shape = bundle.manifest.coreset.size, bundle.manifest.features.dimension
     bank: NDArray[np.float32] = _array(bundle.file(bundles.BANK), "bank", shape, np.float32)
-    if not np.isfinite((bank.min(), bank.max())).all():  # of which there would be a mask as large as a quarter of it
-        raise BundleShapeMismatch("holds what is no number", where=str(bundle.file(bundles.BANK)))
+    if not np.isfinite((bank.min(), bank.max())).all():  # without a mask, which would take a quarter of its memory
+        raise BundleShapeMismatch("contains values that are not finite", where=str(bundle.file(bundles.BANK)))
     return bank
 
 
@@ -251,7 +251,7 @@ def _golden(bundle: Bundle, grid: Grid) -> list[Golden]:
 
 
 def _other_versions(made: Mapping[str, str]) -> str:
-    """Return the packages that compute scores and are of another version here, in words; empty if there is none."""
+    """Return the packages whose version differs from the exporter's, in words; empty if there are none."""
     here = {name: _version(name) for name in _COMPUTE if name in made}
     return ", ".join(f"{name} {made[name]} (here {version})" for name, version in here.items() if version != made[name])
 
@@ -264,7 +264,7 @@ def _version(name: str) -> str:
 
 
 def _remedy(bundle: Bundle) -> str:
-    """Return what may help where the numbers differ: packages are named only if they are others."""
+    """Return a remedy for differences: other versions of packages, if there are any."""
     others = _other_versions(bundle.manifest.versions)
     return (
         f"it was made with {others}: use these, or fit on this kind of machine"

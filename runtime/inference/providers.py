@@ -18,7 +18,7 @@ from runtime.state_folder import state_folder
 _STATE = "{state}"
 
 _FOLDERS = ("trt_engine_cache_path", "trt_timing_cache_path")
-"""Options that name folders, which TensorRT does not make."""
+"""Options that name folders, which TensorRT does not create."""
 
 _WORDS = 200
 
@@ -28,13 +28,13 @@ Start = Callable[[Path, int, Sequence[Provider]], Embed]
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A provider that is wanted and does not serve, and why."""
+    """A wanted provider that is not used, and the reason."""
 
     provider: str
     why: str
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Return one line for people."""
         return f"{self.provider}: {' '.join(self.why.split())[:_WORDS]}"
 
 
@@ -47,7 +47,7 @@ def starting(
     start: Start | None = None,
     present: Sequence[str] | None = None,
 ) -> Iterator[Embed]:
-    """Start one provider after the other, for as long as more are asked for.
+    """Start the providers one by one, while the caller asks for another.
 
     Args:
         model: the file.
@@ -84,7 +84,7 @@ def starting(
 
 
 def at_home(provider: Provider) -> Provider:
-    """Return a provider with `{state}` filled in, and its folders made.
+    """Return a provider with `{state}` filled in, and create its folders.
 
     Raises:
         NotWritten: a folder cannot be made.
@@ -100,7 +100,7 @@ def at_home(provider: Provider) -> Provider:
 
 
 def building(wanted: Sequence[Provider], present: Sequence[str] | None = None) -> list[str]:
-    """Name those of the wanted providers that are there and may build something at their first start."""
+    """Return the names of the wanted and present providers that may compile something at their first start."""
     present = onnxruntime.get_available_providers() if present is None else present
     return [provider.name for provider in wanted if provider.name != CPU.name and provider.name in present]
 

@@ -106,7 +106,7 @@ class LazySearch:
             self._ask_graph(features, found, np.flatnonzero(likely & (found.tier < Tier.GRAPH)))
 
     def _what_is_known(self) -> Known:
-        """Return what patches can look at before they are searched."""
+        """Return the known entries of the patches."""
         if self._history is None or self._history.empty:
             return NOTHING_KNOWN
         return Known(self._history.entries, self._history.around, self._expected)

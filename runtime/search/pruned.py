@@ -32,7 +32,7 @@ _LARGER = 1 + 1e-6  # a length in float32 must not be below the true one
 
 
 class Known(NamedTuple):
-    """What is known of the patches of a camera before they are searched.
+    """Known entries for the patches of a camera, before a search.
 
     Attributes:
         history: entries lately nearest, the newest first, int64 [n, length].
@@ -56,7 +56,7 @@ class PrunedSearch:
 
         Args:
             bank: the entries.
-            neighbours: for each entry those beside it, int32 [k, b]: where patches walk on to that know one.
+            neighbours: table of neighbours of the entries, int32 [k, b]: patches walk along it from a known entry.
 
         Raises:
             ValueError: `neighbours` is of another bank: of another length, or with entries that this one does not have.

@@ -37,7 +37,7 @@ from runtime.tools.cold_start import cold_start
 Network = Callable[[NDArray[np.uint8]], object]
 
 COLD_STARTS = 3
-"""Processes that are started to measure the cold start; the median counts."""
+"""Number of cold starts; the median is reported."""
 
 _BLACK: Image = np.zeros((64, 64, 3), dtype=np.uint8)
 _AT_A_TIME = 16  # frames that are decoded before they are measured: decoding must not run beside the measurement
@@ -89,7 +89,7 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
 
 
 def _try(source: str) -> None:
-    """Open a camera or stream once: `patchedge run` would wait for one that is not there, for ever.
+    """Open a camera or stream once, as `patchedge run` would retry indefinitely if it is absent.
 
     Raises:
         SourceUnavailable: it does not open.
@@ -102,7 +102,7 @@ def _try(source: str) -> None:
 
 @contextmanager
 def _watched(bundle: Bundle, camera: FrameSource) -> Iterator[MonitoredCamera]:
-    """Yield a camera whose messages somebody subscribes to."""
+    """Yield the alert state of a camera with a subscriber to its messages."""
     with TemporaryDirectory() as folder:
         publisher = Publisher(f"ipc://{folder}/events", device="bench")
         try:
@@ -136,7 +136,7 @@ def _load_network(bundle: Bundle, threads: int) -> Network | None:
 
 
 def _decoded(camera: FrameSource, most: int, clock: Clock) -> Iterator[Frame]:
-    """Read frames, some at a time: decoding must not run beside what is measured."""
+    """Read frames in batches, so that decoding does not run during the measurement."""
     while most > 0:
         some: list[Frame] = []
         while len(some) < min(most, _AT_A_TIME) and (frame := clock("decode", camera.read)) is not None:
@@ -157,7 +157,7 @@ def _measure(
     room: NDArray[np.float32],
     clock: Clock,
 ) -> float:
-    """Take one frame through its stages, and the network in turn before or after; give the searched share."""
+    """Measure one frame, with the network before or after it in turn; return the share of searched patches."""
     clock("inspect", lambda: inspect(cast("Image", frame.image), number * _INTERVAL_NS))
     tensor = clock("preprocess", lambda: scorer.preprocess(cast("Image", frame.image)))
     if network and number % 2:
@@ -177,7 +177,7 @@ def _measure(
 
 
 def _result(scorer: Scorer, frame: Frame, score: Score) -> Result:
-    """Return what the worker would answer."""
+    """Return the result that the worker would send."""
     height, width = cast("Image", frame.image).shape[:2]
     peak_xy = scorer.preprocess.to_camera(score.patch, scorer.grid, (height, width))
     return Result(score.value, score.patch, score.entry, peak_xy)

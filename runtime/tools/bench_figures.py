@@ -1,4 +1,4 @@
-"""What a benchmark reports, and how that follows from the times of its stages."""
+"""Figures of a benchmark, computed from the times of its stages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from runtime.inference.assemble import SearchKind
 T = TypeVar("T")
 
 STAGES = ("inspect", "preprocess", "graph", "search", "score", "publish")
-"""What a frame is made of, from the decoded picture to the message on the socket, in order."""
+"""Stages of a frame, from the decoded picture to the message on the socket, in order."""
 
 WARM_UP = 5
-"""Frames at the start that do not count: nothing is known of the scene yet, and no page was touched."""
+"""Number of warm-up frames, which do not count."""
 
 PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib", "pyzmq")
 
@@ -37,7 +37,7 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured.
+    """Figures of one benchmark.
 
     Attributes:
         bundle: its id.
@@ -86,14 +86,14 @@ class Clock:
         self.times: dict[str, list[float]] = {}
 
     def __call__(self, stage: str, work: Callable[[], T]) -> T:
-        """Return what the work of a stage gives, and keep the time that it took."""
+        """Return the result of a stage's work, and store the time that it took."""
         start = time.perf_counter()
         result = work()
         self.times.setdefault(stage, []).append((time.perf_counter() - start) * 1e3)
         return result
 
     def spread(self, stage: str, skip: int) -> Spread:
-        """Return the times of a stage but for the first few."""
+        """Return the percentiles of a stage, without the first `skip` times."""
         return _spread(np.array(self.times[stage][skip:]))
 
 

@@ -18,7 +18,7 @@ _TURN_S = 0.2  # interval of the checks whether the process that is waited for h
 
 
 def cold_start(path: Path, source: str, threads: int, frames: int) -> tuple[float, float | None]:
-    """Run `patchedge run` until so many scores came, or it ends: seconds to the first, and its peak memory, MB."""
+    """Run `patchedge run` for this number of scores, or until it ends; return seconds to the first, and peak MB."""
     with TemporaryDirectory() as folder, TemporaryFile("w+") as log:
         endpoint = f"ipc://{folder}/events"
         words = ["--bundle", str(path), "--pace", "max", "--threads", str(threads), *_name(source, Path(folder))]
@@ -42,7 +42,7 @@ def cold_start(path: Path, source: str, threads: int, frames: int) -> tuple[floa
 
 
 def _name(source: str, folder: Path) -> list[str]:
-    """Return the arguments for a source; a URL stands in a file, as all users of a machine may see arguments."""
+    """Return the arguments for a source; a URL goes into a file, as other users can see the arguments of a process."""
     if address.kind(source) != "stream":
         return ["--source", source]
     settings = folder / "settings.toml"
@@ -52,7 +52,7 @@ def _name(source: str, folder: Path) -> list[str]:
 
 
 def _scored(process: Popen[str], subscriber: Subscriber) -> bool:
-    """Wait for a score of a process; False if it ended without another."""
+    """Wait for the next score of a process; return False if it ended before."""
     while subscriber.receive(_TURN_S) is None:
         if process.poll() is not None:
             return False
@@ -60,7 +60,7 @@ def _scored(process: Popen[str], subscriber: Subscriber) -> bool:
 
 
 def _memory_mb(pid: int) -> float | None:
-    """Read the memory of a process and those that it started, MB: what several share counts in parts.
+    """Return the proportional set size of a process and its children, MB.
 
     None where Linux does not tell, or it has ended.
     """

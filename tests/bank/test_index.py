@@ -24,7 +24,7 @@ def bank() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def saved(bank, tmp_path_factory):
-    """Give its index on disk."""
+    """Return its index on disk."""
     path = tmp_path_factory.mktemp("index") / "index.hnsw"
     build_index(bank).save_index(str(path))
     return path

@@ -41,7 +41,7 @@ def test_arrays_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_same_arrays_make_the_same_file(tmp_path: Path) -> None:
-    """The bytes do not depend on the order in which arrays are named; who may read a file is left to the umask."""
+    """The bytes do not depend on the order in which arrays are named; the umask decides on the mode of the file."""
     write(tmp_path / "one", **ARRAYS)
     write(tmp_path / "other", **dict(reversed(ARRAYS.items())))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()

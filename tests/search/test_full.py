@@ -29,7 +29,7 @@ def bank() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def index(bank):
-    """Give the graph over it."""
+    """Return the graph over it."""
     return build_index(bank)
 
 

@@ -102,7 +102,7 @@ class WatchedHistory(History):
 
 
 def make_graph(kind: str, bank: np.ndarray, random: np.random.Generator):
-    """Give a graph that is `perfect`, searched too `hasty`, the `farthest` or gives `any` entry."""
+    """Return a graph that is `perfect`, searched too `hasty`, the `farthest` or gives `any` entry."""
     if kind == "any":
         return AnyGraph(bank, random)
     if kind == "farthest":
@@ -229,7 +229,7 @@ def bank() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def index(bank):
-    """Give the graph over it."""
+    """Return the graph over it."""
     return build_index(bank)
 
 

@@ -1,4 +1,4 @@
-"""What somebody can do to a bundle who knows the format as well as we do."""
+"""Forge bundles: changes by an attacker that knows the format."""
 
 from __future__ import annotations
 

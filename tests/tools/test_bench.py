@@ -26,7 +26,7 @@ SAME = 1e-9
 """Relative: quotients and sums of the same float64, in another order."""
 
 AT_ONCE_S = 20
-"""Three processes start and end in a few seconds; who waits in vain for a message of theirs waits a minute."""
+"""Three processes start and end in a few seconds; a wait for a message that never comes takes a minute."""
 
 
 @pytest.fixture(scope="module", autouse=True)

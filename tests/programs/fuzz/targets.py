@@ -8,5 +8,5 @@ TARGETS = ("manifest", "directory", "packed", "settings_file", "wire", "requests
 
 
 def target(name: str):
-    """Give the module of a reader."""
+    """Return the module of a reader."""
     return importlib.import_module(f"tests.programs.fuzz.{name}")
