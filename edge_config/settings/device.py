@@ -46,7 +46,7 @@ class Settings(Section, frozen=True):
         degrade: when to do less.
         journal: the file that alerts and states are written to.
         clips: films of alerts.
-        security: encryption, and who may connect.
+        security: encryption and access control.
         trust: whose bundles are served.
     """
 

@@ -159,7 +159,7 @@ class _Checker:
         return self._counted(value, mended if open_end or len(mended) == len(value) else _BAD, kind, path)
 
     def _counted(self, value: Any, mended: Any, kind: Any, path: KeyPath) -> Any:
-        """Say where there are too many entries, or too few."""
+        """Report too many or too few entries."""
         least, most = _bound(kind, "min_length") or 0, _bound(kind, "max_length")
         if least <= len(value) <= (len(value) if most is None else most):
             return _BAD if mended is _BAD or len(mended) < least else mended

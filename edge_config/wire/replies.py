@@ -102,10 +102,10 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
     """Reply to `Snapshot`: `cameras` by name.
 
     Attributes:
-        device: its name.
-        epoch: that of the runtime.
-        row: place in the journal up to which this is the latest: what is newer is `After` it.
-        cameras: by name.
+        device: name of the device.
+        epoch: start of the runtime.
+        row: row of the journal up to which this is current; `After` returns newer messages.
+        cameras: the cameras, by name.
     """
 
     device: str
@@ -115,13 +115,13 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A message out of the journal: the bytes are those that were published.
+    """A stored message: the same bytes that were published.
 
     Attributes:
         topic: as published.
         message: as published.
-        parts: so many further frames of the reply belong to it.
-        row: its place in the journal.
+        parts: number of further frames of the reply that belong to it.
+        row: its row in the journal.
     """
 
     topic: str
@@ -135,10 +135,10 @@ class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         messages: in the order of publishing.
-        more: there are more than one reply may hold: ask again, from behind the last one.
+        more: there are more messages than fit into one reply: request those after the last one.
         next: `row` of the next `After`, `after` of the next `Pending`.
         epoch: `epoch` of the next `After`.
-        complete: nothing before these was thrown away that was asked for.
+        complete: none of the requested messages were deleted before.
     """
 
     messages: tuple[Kept, ...]

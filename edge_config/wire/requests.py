@@ -128,13 +128,13 @@ class Snapshot(Request, frozen=True, tag="snapshot"):
 
 
 class Replay(Request, frozen=True, tag="replay"):
-    """Say again what was said in a topic: from `from_seq` of `epoch` on, and all that came later, in its order.
+    """Return the messages of a topic again: from `from_seq` of `epoch` on, and all later ones, in their order.
 
     Attributes:
-        topic: of alerts or states, v1/alert/DEVICE/CAMERA/.
-        epoch: start of the runtime that `from_seq` was counted in; empty: from the first message that is left.
-        from_seq: first message that is wanted.
-        limit: most messages of one reply.
+        topic: topic of alerts or states, v1/alert/DEVICE/CAMERA/.
+        epoch: start of the runtime that `from_seq` belongs to; empty: from the oldest stored message.
+        from_seq: `seq` of the first message.
+        limit: maximum number of messages of one reply.
     """
 
     role: ClassVar[Role] = "view"
@@ -146,13 +146,13 @@ class Replay(Request, frozen=True, tag="replay"):
 
 
 class After(Request, frozen=True, tag="after"):
-    """Return all alerts and states behind a row of the journal, in the order of rows.
+    """Return all alerts and states after a row of the journal, in the order of rows.
 
     Attributes:
-        row: `next` of the last reply, or `row` of a snapshot; 0: from the first message that is left.
-        epoch: `epoch` of that reply or snapshot. Where the journal does not know it, it is another one than the row is
-            of, such as after a damaged file: the reply is then all that there is, and not complete. Empty: any.
-        topics: how the topics begin that are wanted, such as v1/alert/; by default all.
+        row: `next` of the last reply, or `row` of a snapshot; 0: from the oldest stored message.
+        epoch: `epoch` of that reply or snapshot. If the journal does not know it, the row is of another journal, such
+            as one replaced after damage: the reply then has all stored messages, and is not complete. Empty: any.
+        topics: prefixes of the topics, such as v1/alert/; by default all.
         limit: maximum number of messages of one reply.
     """
 
@@ -165,12 +165,12 @@ class After(Request, frozen=True, tag="after"):
 
 
 class Pending(Request, frozen=True, tag="pending"):
-    """Give the alert messages that a subscriber has not acknowledged. Who asks is known from then on.
+    """Return the alert messages that a subscriber has not acknowledged, and register the subscriber.
 
     Attributes:
-        subscriber: its name.
-        after: only what follows this place of the journal: `next` of the last reply, 0 at first.
-        limit: most messages of one reply.
+        subscriber: name of the subscriber.
+        after: row of the journal: only later messages are returned; `next` of the last reply, 0 at first.
+        limit: maximum number of messages of one reply.
     """
 
     role: ClassVar[Role] = "view"

@@ -143,7 +143,7 @@ def _share(flags: NDArray[np.bool_]) -> float | None:
 
 
 def _notes(samples: Iterable[Sample], without_region: int) -> list[str]:
-    """Say why figures are missing, or what they are not over."""
+    """Return notes on missing figures, and on pictures that figures leave out."""
     anomalous = [sample for sample in samples if sample.anomalous]
     normal = [sample for sample in samples if not sample.anomalous]
     unmasked = sum(sample.mask is None for sample in anomalous)

@@ -45,7 +45,7 @@ def find(model: onnx.ModelProto, axes: dict[str, int]) -> Attention:
 
 
 class _Graph:
-    """Who makes and who takes the tensors."""
+    """Producers and consumers of the tensors of a graph."""
 
     def __init__(self, model: onnx.ModelProto, axes: dict[str, int]) -> None:
         self._axes = axes

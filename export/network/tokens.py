@@ -81,7 +81,7 @@ def choose(layer: str, count: int, input_hw: tuple[int, int], given: int | str) 
 
 
 def in_words(found: Sequence[tuple[int, tuple[int, int]]]) -> str:
-    """Say what tokens may be."""
+    """Return the possible grids of tokens in words."""
     return " or ".join(f"{rows} x {columns} patches behind {prefix}" for prefix, (rows, columns) in found)
 
 

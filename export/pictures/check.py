@@ -82,7 +82,7 @@ def check_pictures(
 
 
 def say(note: str) -> None:
-    """Say a note while the work goes on; the summary has it again."""
+    """Print a note at once; the summary repeats it."""
     print(f"patchedge-export: note: {note}", file=sys.stderr, flush=True)
 
 
@@ -111,7 +111,7 @@ def _look_at_each(pictures: Pictures, survey: Survey) -> tuple[list[tuple[int, i
 
 
 def _note_passed_over(survey: Survey, pictures: Pictures, path: Path) -> None:
-    """Say which files are not read.
+    """Note files that are not read.
 
     Raises:
         UsageError: they are pictures, and more than those that are.
@@ -129,7 +129,7 @@ def _note_passed_over(survey: Survey, pictures: Pictures, path: Path) -> None:
 
 
 def _note_copies(survey: Survey, path: Path, least: int) -> None:
-    """Say how many pictures are copies.
+    """Note the number of duplicate pictures.
 
     Raises:
         TooFewImages: without them there are too few.

@@ -28,7 +28,7 @@ MAX_UNSEEN = 0.1
 
 
 def note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> None:
-    """Say how sizes and proportions differ.
+    """Note differences of sizes and aspect ratios.
 
     Raises:
         UsageError: by more than one bundle can hold.
@@ -73,7 +73,7 @@ def note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> None
 
 
 def note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[int, int], path: Path) -> None:
-    """Say where pictures have other proportions than those that were learnt from.
+    """Note pictures whose aspect ratio differs from the training pictures.
 
     Raises:
         UsageError: by more than one bundle can hold.
@@ -97,7 +97,7 @@ def note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[in
 
 
 def note_crop(survey: Survey, resize: int, size: int, sizes: list[tuple[int, int]], *, accept: bool) -> None:
-    """Say what the centre crop does not see.
+    """Note what the centre crop leaves unseen.
 
     Raises:
         UsageError: too much.

@@ -148,7 +148,7 @@ class MqttSink:
         await self._connection.close(timeout_s / 2)
 
     def _discover(self, device: str, camera: str, *entities: Entity) -> None:
-        """Tell Home Assistant of what it does not know yet."""
+        """Publish discovery messages for entities that are new to Home Assistant."""
         for entity in entities if self._discovery else ():
             if (device, camera, entity) not in self._discovered:
                 self._discovered.add((device, camera, entity))

@@ -32,10 +32,10 @@ def plain(source: int | str) -> str:
 def kind(source: int | str) -> Kind:
     """Return the kind of a source: streams and devices are live, a recording is a file or a folder.
 
-    What GStreamer opens is a stream: whether its device is there, only the pipeline knows.
+    A GStreamer pipeline is a stream: only the pipeline knows whether its device exists.
 
     Raises:
-        SourceUnavailable: a URL of a kind that is not known.
+        SourceUnavailable: a URL of an unknown kind.
     """
     name = plain(source)
     scheme = name.partition("://")[0] if "://" in name else ""

@@ -187,7 +187,7 @@ class Journal(Reader):
             notes.write(self._db)
 
     def continue_after(self, row: int) -> None:
-        """Give places behind this one from now on."""
+        """Continue with rows after this one."""
         self.last_row = max(self.last_row, row)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Read the journal: its entries, and who has acknowledged what."""
+"""Read the journal: its entries, and the acknowledgements of subscribers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A bound ZeroMQ socket and its peers: limits on their number, and on what each may send.
 
-ZeroMQ takes any number of connections, and every subscription costs memory: who opens too many, or says too much, is
-cut off. Connections are known by their descriptors, from the socket's monitor.
+ZeroMQ takes any number of connections, and every subscription costs memory: peers that open too many, or send too much,
+are disconnected. Connections are identified by their descriptors, from the socket's monitor.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ Guard = Callable[[zmq.Socket[bytes]], None]
 """Prepares a socket before it is bound, such as `Access.guard`."""
 
 MAX_CONNECTIONS = 128
-"""Of one socket. Beyond them the oldest that has said nothing is cut off."""
+"""Maximum number of connections of a socket. Beyond it the oldest silent one is closed."""
 
 REBIND_S = 2.0
-"""An address that was ours a moment ago must be free again by then."""
+"""Time-out for an address that was just unbound to become free."""
 
 _FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 _SHORT_S = 0.01
 
 OPTIONS: dict[int, int] = {
-    zmq.HEARTBEAT_IVL: 5_000,  # ms: a peer that is gone without a word is noticed
+    zmq.HEARTBEAT_IVL: 5_000,  # ms: detects peers that vanished silently
     zmq.HEARTBEAT_TIMEOUT: 15_000,
     zmq.HEARTBEAT_TTL: 15_000,
-    zmq.HANDSHAKE_IVL: 5_000,  # ms: who has not shaken hands by then is cut off; and it may try again
+    zmq.HANDSHAKE_IVL: 5_000,  # ms: time-out of the handshake; the peer may retry
 }
-"""Of every socket of the device."""
+"""Options of every socket of the device."""
 
 
 @dataclass(slots=True)
 class Peer:
-    """One who is connected: bytes that came from there, and when the last of them did, monotonic seconds."""
+    """A connected peer: bytes received, and when the last were, monotonic seconds."""
 
     said: int = 0
     last_s: float = 0.0
 
 
 _REMEDIES = {errno.ENOENT: "create its folder", errno.EACCES: "let this user write into its folder"}
-"""Why an address cannot be bound, where it is not in use."""
+"""Remedies for an address that cannot be bound, by error; by default it is in use."""
 
 
 class Listener:
     """A bound socket. Use it from one thread.
 
     Attributes:
-        socket: another one after `rebind`.
-        endpoint: where it is bound, with its port.
-        connections: descriptor -> who is there.
-        refused: connections and handshakes that came to nothing, by reason.
+        socket: the socket; another one after `rebind`.
+        endpoint: its address, with the port.
+        connections: peers by descriptor.
+        refused: number of failed connections and handshakes, by reason.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class Listener:
         """Bind.
 
         Args:
-            context: that the socket belongs to.
-            kind: of the socket, such as zmq.ROUTER.
+            context: context of the socket.
+            kind: type of the socket, such as zmq.ROUTER.
             bind: endpoint; port * or 0 takes a free one.
-            options: of the socket, beside those that every socket gets.
-            key: of the settings, named in the error.
+            options: options of the socket, beside `OPTIONS`.
+            key: key of the settings, for the error.
             guard: prepares each socket before it is bound.
-            most_bytes: a connection that says more is cut off; None: it may.
+            most_bytes: maximum bytes of a connection, which is closed beyond it; None: no limit.
 
         Raises:
             AddressUnavailable: the address is in use, or is not one of this machine.
@@ -101,17 +101,17 @@ class Listener:
         self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
 
     def rebind(self) -> None:
-        """Cut everybody off, and bind anew at the same endpoint; ZeroMQ's peers connect again by themselves.
+        """Disconnect all peers, and bind again at the same endpoint; ZeroMQ's peers reconnect by themselves.
 
         Raises:
-            AddressUnavailable: somebody else has taken the address meanwhile; this may be tried again.
+            AddressUnavailable: another program has taken the address meanwhile; retry later.
         """
         until_s = time.monotonic() + REBIND_S
         while not self._bind_anew(last=time.monotonic() >= until_s):
             time.sleep(_SHORT_S)
 
     def watch(self) -> None:
-        """Take in who came and went, and cut off who is too many."""
+        """Process new and closed connections; close those beyond the maximum."""
         with suppress(zmq.Again):
             while True:
                 told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
@@ -123,11 +123,11 @@ class Listener:
                     self.refused["handshake"] += 1
 
     def heard(self, frame: zmq.Frame) -> None:
-        """Take note of what somebody said, and cut off who says too much."""
-        self.watch()  # a descriptor may be another's by now: its news came before its words
+        """Count the bytes of a peer, and disconnect one that sends too much."""
+        self.watch()  # a descriptor may have been reused: its events came before its data
         try:
             connection = int(frame.get(zmq.SRCFD))
-        except zmq.ZMQError:  # ZeroMQ's own words for somebody who has left
+        except zmq.ZMQError:  # the peer has left
             return
         if (peer := self.connections.get(connection)) is None:
             return
@@ -137,7 +137,7 @@ class Listener:
             self._cut(connection, "too much said")
 
     def wait(self, timeout_ms: int, also: int | None = None) -> bool:
-        """Wait until somebody comes, goes or says something, or the descriptor `also` can be read.
+        """Wait until a peer connects, disconnects or sends something, or the descriptor `also` can be read.
 
         Returns:
             Whether `also` can be read.
@@ -147,7 +147,7 @@ class Listener:
         return also in dict(self._poller.poll(timeout_ms))
 
     def close(self, linger_ms: int | None = None) -> None:
-        """Close the socket; what is to be sent has `linger_ms`, by default as the options say, while the context is."""
+        """Close the socket; unsent messages have `linger_ms`, by default that of the options."""
         if self.socket.closed:
             return
         self.socket.disable_monitor()
@@ -156,7 +156,7 @@ class Listener:
         self.connections.clear()
 
     def _open(self) -> None:
-        """Make the socket and its monitor, which must never be full: ZeroMQ's thread would wait for us."""
+        """Create the socket and its monitor, whose queue must never be full, or ZeroMQ's thread would wait for us."""
         self.socket = self._context.socket(self._kind)
         for option, value in self._options.items():
             self.socket.set(option, value)
@@ -200,7 +200,7 @@ class Listener:
             self._cut(next(silent, connection), "too many connections")
 
     def _cut(self, connection: int, reason: str) -> None:
-        """End a connection. ZeroMQ cannot: it only notices. Were it another's by now, that one would connect again."""
+        """Close a connection, which ZeroMQ cannot. If the descriptor was reused, that peer reconnects."""
         self.refused[reason] += 1
         del self.connections[connection]
         with suppress(OSError), socket.fromfd(connection, socket.AF_INET, socket.SOCK_STREAM) as one:

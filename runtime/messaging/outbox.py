@@ -19,7 +19,8 @@ from runtime.journal.read import Entry
 from runtime.messaging.publisher import Publisher
 
 PATIENCE_S = 2.0
-"""A message that is not written by then is published all the same: a disk that hangs must not hold an alert."""
+"""Time-out for the journal: a message that is not written by then is published anyway, as a hanging disk must not delay
+alerts."""
 
 _CLOSE_S = 1.0  # for the journal to write the last messages
 
@@ -29,35 +30,35 @@ _log = structlog.get_logger()
 
 
 class Recorder(Protocol):
-    """Writes entries down, and says so later."""
+    """Writes entries to the journal, and reports it later."""
 
     @property
     def state(self) -> messages.JournalState:
-        """Whether what is put is safe."""
+        """Whether entries are written to disk."""
         ...
 
     @property
     def reason(self) -> str:
-        """Why it is not; empty if it is."""
+        """Why they are not; empty if they are."""
         ...
 
     @property
     def last_row(self) -> int:
-        """Place of the last entry in the journal."""
+        """Row of the last entry in the journal."""
         ...
 
     def put(self, entry: Entry) -> None:
-        """Have it written, without waiting for that."""
+        """Queue an entry for writing, without waiting."""
         ...
 
     def close(self, timeout_s: float) -> None:
-        """Write what is left, if it can be done in time."""
+        """Write the backlog, if possible within the time-out."""
         ...
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """An alert or a state, until it is written down."""
+    """An alert or a state, until it is written."""
 
     entry: Entry
     said: Message
@@ -74,28 +75,28 @@ class _Behind:
 
 
 class Outbox:
-    """Publishes what is told of a camera in the order in which it is told. Use it from one thread."""
+    """Publishes the messages of each camera in their order. Use it from one thread."""
 
     def __init__(self, publisher: Publisher, recorder: Recorder, heartbeat_s: float) -> None:
-        """Take the socket, what writes alerts and states down, and the time between two health messages."""
+        """Use this socket, this journal, and this heartbeat interval, seconds."""
         self.heartbeat_s = heartbeat_s
         self._publisher = publisher
         self._recorder = recorder
-        self._lines: dict[str, deque[_Waiting | _Behind]] = {}  # camera -> what waits, the first of it for the disk
-        self._waiting: dict[tuple[str, int], _Waiting] = {}  # (topic, seq) -> what is not written yet
-        self._row = recorder.last_row  # of the last message that was published once it was written
-        self._hangs = False  # the disk does, so nothing waits for it
-        self._latest: dict[tuple[Kind, str], Any] = {}  # kind and camera -> the last message that was published
+        self._lines: dict[str, deque[_Waiting | _Behind]] = {}  # queue of each camera; the first waits for the disk
+        self._waiting: dict[tuple[str, int], _Waiting] = {}  # (topic, seq) -> a message that is not written yet
+        self._row = recorder.last_row  # of the last message that was published after it was written
+        self._hangs = False  # the disk hangs, so nothing waits for it
+        self._latest: dict[tuple[Kind, str], Any] = {}  # kind and camera -> the last published message
         self._open: dict[str, dict[str, AlertMessage]] = {}  # camera -> id -> the last message of an open alert
 
     def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
-        """Publish a message; an alert or a state once it is written down, and what follows it then.
+        """Publish a message; an alert or a state after it is written, and later messages of the camera after it.
 
         Args:
-            kind: of the message.
-            camera: that it is about.
+            kind: kind of the message.
+            camera: name of its camera.
             attached: bytes of the parts that it lists.
-            fields: those of its type that nobody else knows.
+            fields: the fields of its type that the publisher does not set itself.
         """
         if kind in JOURNALED:
             self._put(kind, *self._publisher.make(kind, camera, **fields), attached)
@@ -105,7 +106,7 @@ class Outbox:
             self._send(kind, camera, fields)
 
     def finish(self, unfinished: Iterable[Entry], reason: str) -> None:
-        """End the alerts that an earlier runtime left open, or nobody ever would."""
+        """End the alerts that an earlier run of the runtime left open."""
         for entry in unfinished:
             try:
                 _, last = messages.decode([entry.topic.encode(), entry.body])
@@ -116,11 +117,11 @@ class Outbox:
             fields |= {"phase": "end", "reason": reason, "parts": ()}
             _log.info("alert ends", camera=last.camera, alert=fields.get("alert_id"), reason=reason)
             topic, said = self._publisher.make("alert", last.camera, **fields)
-            # Its frame was grabbed before this machine started, maybe: its age now says nothing.
+            # Its frame may have been captured before this machine booted: its age now has no meaning.
             self._put("alert", topic, msgspec.structs.replace(said, age_ms=getattr(last, "age_ms", 0.0)), ())
 
     def written(self, entries: Iterable[Entry]) -> None:
-        """Publish what is written down now, and what waited behind it."""
+        """Publish entries that are now written, and the messages that waited for them."""
         self._hangs = False
         for entry in entries:
             self._row = entry.row
@@ -129,20 +130,20 @@ class Outbox:
                 self._advance(waiting.said.camera)
 
     def turn(self) -> None:
-        """Publish what has waited for too long."""
+        """Publish messages that have waited longer than `PATIENCE_S`."""
         due_s = time.monotonic() - PATIENCE_S
         if any(waiting.since_s < due_s for waiting in self._waiting.values()):
-            _log.warning("journal does not answer: published before it is written", messages=len(self._waiting))
+            _log.warning("journal does not respond: published before it is written", messages=len(self._waiting))
             self._hangs = True
             self._let_go()
 
     def now(self, cameras: Iterable[str]) -> Now:
-        """Say what subscribers of these cameras have been told."""
+        """Return the latest messages of these cameras."""
         said = {name: self._camera(name) for name in cameras}
         return Now(device=self._publisher.device, epoch=self._publisher.epoch, row=self._row, cameras=said)
 
     def close(self) -> None:
-        """Write and publish what is left."""
+        """Write and publish the backlog."""
         self._recorder.close(_CLOSE_S)
         self._let_go()
 
@@ -158,7 +159,7 @@ class Outbox:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Publish all that waits, written or not."""
+        """Publish all waiting messages, written or not."""
         for waiting in self._waiting.values():
             waiting.written = True
         self._waiting.clear()
@@ -166,7 +167,7 @@ class Outbox:
             self._advance(camera)
 
     def _advance(self, camera: str) -> None:
-        """Publish what is first in the line of a camera, for as long as it need not wait."""
+        """Publish the first messages of a camera's queue that need not wait."""
         line = self._lines.get(camera, deque())
         while line and (isinstance(line[0], _Behind) or line[0].written):
             match line.popleft():
@@ -178,12 +179,12 @@ class Outbox:
             self._lines.pop(camera, None)
 
     def _send(self, kind: Kind, camera: str, fields: dict[str, Any]) -> None:
-        """Publish what is not written down."""
+        """Publish a message that is not journaled."""
         more = self._of_health(camera) if kind == "health" else {}
         self._publisher.send(kind, camera, **fields, **more)
 
     def _publish(self, entry: Entry, said: Message) -> None:
-        """Publish what is written down: the very same bytes."""
+        """Publish a journaled message: the same bytes."""
         self._publisher.send_frames(entry.kind, [entry.topic.encode("ascii"), entry.body, *entry.parts])
         self._latest[entry.kind, said.camera] = said
         if isinstance(said, AlertMessage):
@@ -199,7 +200,7 @@ class Outbox:
             "alert_seq": self._last_seq("alert", camera),
             "state_seq": self._last_seq("state", camera),
             "journal": "memory" if self._hangs else self._recorder.state,
-            "journal_reason": "the disk does not answer" if self._hangs else self._recorder.reason,
+            "journal_reason": "the disk does not respond" if self._hangs else self._recorder.reason,
         }
 
     def _camera(self, name: str) -> CameraNow:
@@ -212,6 +213,6 @@ class Outbox:
         )
 
     def _last_seq(self, kind: Kind, camera: str) -> int:
-        """Return the number of the last message that was published, 0 before the first."""
+        """Return `seq` of the last published message, 0 before the first."""
         latest = self._latest.get((kind, camera))
         return 0 if latest is None else int(latest.seq)

@@ -150,7 +150,7 @@ def test_while_the_disk_hangs_nothing_more_waits_for_it(rig: Rig) -> None:
     rig.outbox.send("health", "cam1", **COMMON)
     assert (rig.said("health")[0].journal, rig.said("health")[0].journal_reason) == (
         "memory",
-        "the disk does not answer",
+        "the disk does not respond",
     )
     rig.write()
     rig.alert("b", "start")
