@@ -167,7 +167,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The runtime shall end."""
+    """Shut the runtime down."""
 
 
 @dataclass(frozen=True, slots=True)

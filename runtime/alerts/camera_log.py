@@ -15,7 +15,7 @@ WINDOW_S = 60.0
 """Lines are counted in windows of this length,"""
 
 MAX_LINES = 30
-"""and of one camera so many are written in each: what is more is counted, and said once at the end of the window."""
+"""and of one camera so many are written in each: what is more is counted, and logged once at the end of the window."""
 
 _QUIET = frozenset({"live", "paused", "starting"})
 
@@ -41,7 +41,7 @@ class CameraLog:
             tell("state", camera=self._camera, state=change.state, reason=change.reason, **remedy)
 
     def alert(self, alert: Alert, t_capture_ns: int, clip: str) -> None:
-        """Say that an alert begins or ends; its updates are not said.
+        """Log that an alert begins or ends; its updates are not logged.
 
         Args:
             alert: its phase.
@@ -59,7 +59,7 @@ class CameraLog:
             _log.info("alert ends", **said, seconds=seconds, reason=alert.reason)
 
     def turn(self) -> None:
-        """Say what was left out, once a window is over; to be called now and then."""
+        """Log what was left out, once a window is over; to be called about once a second."""
         if self._clock() - self._since_s >= WINDOW_S:
             if self._left_out:
                 seconds = round(self._clock() - self._since_s)

@@ -56,8 +56,8 @@ class _Event:
         frames: those over the threshold.
         balance: frames over the threshold, less quiet ones.
         interrupted: the last frame was quiet.
-        told_ns: when subscribers heard of it last; None while it is a candidate.
-        untold: it has a peak that they have not heard of.
+        told_ns: when it was published last; None while it is a candidate.
+        untold: it has a peak that was not published yet.
     """
 
     alert: Alert
@@ -76,7 +76,7 @@ class _Event:
         return self.told_ns is not None
 
     def tell(self, phase: Literal["start", "update"], now_ns: int) -> Alert:
-        """Give it in this phase."""
+        """Return it in this phase."""
         self.told_ns, self.untold = now_ns, False
         self.alert = replace(self.alert, phase=phase)
         return self.alert

@@ -30,7 +30,7 @@ class _ReloadRequest:
 
 
 class BundleReloads:
-    """Reloads bundles, and answers those who asked. Use it from the main loop's thread."""
+    """Reloads bundles, and answers the requests for it. Use it from the main loop's thread."""
 
     def __init__(
         self, channels: Mapping[str, Channel], engine: Engine, control: Control, metrics: Metrics, notifier: Notifier
@@ -102,7 +102,7 @@ class BundleReloads:
         self._identities = {path: self._identities.get(path) or directory_identity(path) for path in paths}
 
     def _replaced(self) -> bool:
-        """Return whether another bundle lies at one of the paths than at the last call."""
+        """Return whether another bundle is at one of the paths than at the last call."""
         now = {path: directory_identity(path) for path in self._identities}
         changed = any(found is not None and found != self._identities[path] for path, found in now.items())
         self._identities.update({path: found for path, found in now.items() if found is not None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from edge_config.errors import NothingScored, PatchedgeError, SettingsError, SourceUnavailable
@@ -62,17 +62,22 @@ class Channel:
 
     def end_recording(self) -> None:
         """Tell subscribers that the recording is over, once it is."""
-        if self.is_over and self.ended is not None and self.camera.status.state != "disconnected":
+        if self.ended is not None and self.is_over and self.camera.status.state != "disconnected":
             self.camera.end(self.ended.reason, failed=self.ended.failed)
 
 
 def most_urgent(channels: Iterable[Channel]) -> Channel | None:
     """Return the channel with the earliest deadline; None if no frame may be scored."""
-    due = [(due_ns, channel) for channel in channels if (due_ns := channel.due_ns()) is not None]
-    return min(due, key=lambda one: one[0])[1] if due else None
+    first: Channel | None = None
+    first_ns = 0
+    for channel in channels:
+        due_ns = channel.due_ns()
+        if due_ns is not None and (first is None or due_ns < first_ns):
+            first, first_ns = channel, due_ns
+    return first
 
 
-def all_over(channels: Iterable[Channel]) -> bool:
+def all_over(channels: Collection[Channel]) -> bool:
     """Return whether all are recordings, and over.
 
     Raises:
@@ -80,9 +85,9 @@ def all_over(channels: Iterable[Channel]) -> bool:
         NothingScored: of one no frame was scored.
         SettingsError: as its regions hold no patch.
     """
-    channels = list(channels)
-    if not all(channel.is_over for channel in channels):
-        return False
+    for channel in channels:
+        if not channel.is_over:
+            return False
     failed = [channel.ended.reason for channel in channels if channel.ended and channel.ended.failed]
     if failed:
         raise SourceUnavailable(failed[0])

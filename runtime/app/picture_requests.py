@@ -41,7 +41,7 @@ class PictureRequests:
         self._waiting: dict[int, _PictureRequest] = {}
 
     def ask(self, asked: Asked, request: Picture) -> None:
-        """Have a picture taken, or refuse it."""
+        """Request a picture of the camera, or refuse."""
         name, now_s = request.camera, time.monotonic()
         if self._channels[name].camera.status.paused:
             self._control.refuse(asked, f"camera `{name}` is paused; resume it first")

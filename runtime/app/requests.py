@@ -138,5 +138,5 @@ class Requests:
     def _count_gap(self, gap: ReportGap, key: str) -> None:
         kind = next((kind for kind in TYPES if f"/{kind}/" in gap.topic), "other")  # a label for each of a few things
         self._metrics.gap(kind, gap.missed)
-        who = {"subscriber": gap.subscriber, "by": key}
-        _log.warning("a subscriber missed messages", topic=gap.topic, missed=gap.missed, **who)
+        reporter = {"subscriber": gap.subscriber, "by": key}
+        _log.warning("a subscriber missed messages", topic=gap.topic, missed=gap.missed, **reporter)

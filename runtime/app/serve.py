@@ -156,7 +156,7 @@ def _stop(stop: threading.Event, inbox: SimpleQueue[Any]) -> None:
 
 
 def _close_feeds(feeds: Mapping[str, Feed]) -> None:
-    """Tell all at first, so that none waits for another."""
+    """Stop all before any is waited for."""
     for feed in feeds.values():
         feed.stop()
     for feed in feeds.values():

@@ -90,7 +90,7 @@ class Engine:
             return max(0, _MAX_IN_FLIGHT - len(self._worker.jobs)) if self._worker and self._worker.ready else 0
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
-        """Know a memory that frames will lie in; the descriptor stays the caller's."""
+        """Share a memory with the worker, before any frame in it; the descriptor stays the caller's."""
         with self._lock:
             if self._closed:
                 return
@@ -107,7 +107,7 @@ class Engine:
                     self._worker.send(Detach(memory))
 
     def submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> None:
-        """Have a frame scored. A `Scored` comes of it in any case; at once where it cannot be done.
+        """Submit a frame for scoring. It is answered by a `Scored` in any case, at once where it cannot be scored.
 
         Args:
             camera: that it is of.
@@ -119,7 +119,7 @@ class Engine:
             self._tell(Scored(camera, frame, None, problem))
 
     def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
-        """Have a bundle put into service in place of the one there: `Reloaded` or `ReloadRefused` comes of it.
+        """Reload a bundle, or load another in its place. It is answered by a `Reloaded` or a `ReloadRefused`.
 
         Args:
             camera: which; None means all.
@@ -205,7 +205,7 @@ class Engine:
         return event
 
     def _introduce(self, worker: WorkerHandle) -> None:
-        """Tell a worker what to serve, and where frames lie."""
+        """Send a worker what to serve, and the shared memories."""
         with self._lock:
             if self._closed:
                 raise LinkClosed
@@ -255,7 +255,7 @@ class Engine:
                 self._send_waiting()
 
     def _refused(self, load: Load, refusal: Refusal, *, starts: bool) -> None:
-        """Tell that a bundle is not served; or give up the worker that starts with it."""
+        """Report that a bundle is not served; or give up the worker that starts with it."""
         error = refusal.error()
         if starts and not self._served:
             raise Lost(EngineRefused(error))

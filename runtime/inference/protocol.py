@@ -64,7 +64,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
 
 class Attach(msgspec.Struct, frozen=True, tag=True):
-    """Frames will lie in this memory of so many bytes; its descriptor comes along."""
+    """Frames will be in this shared memory of so many bytes; its descriptor comes along."""
 
     memory: int
     size: int

@@ -138,7 +138,7 @@ class Stages:
         return self.last.result, attached
 
     def _forget(self, half: Half) -> None:
-        """Have the next frame scored, though it should be identical to this one."""
+        """Score the next frame, though it should be identical to this one."""
         if self.last.identity == half.identity:
             self.last.identity = None
 

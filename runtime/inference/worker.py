@@ -46,7 +46,7 @@ from runtime.process.memory_error import out_of_memory
 from runtime.process.parcel import pack, unpack
 from runtime.process.shared_memory import picture
 
-if TYPE_CHECKING:  # OpenCV and ONNX Runtime come while the parent is heard already
+if TYPE_CHECKING:  # OpenCV and ONNX Runtime are loaded while the main thread already receives
     from runtime.inference.stages import Half, Stages
     from runtime.scene.inspect import Inspect
 
@@ -102,7 +102,7 @@ class Worker:
             os.close(descriptor)
 
     def _image(self, job: Job) -> Image | str:
-        """Look at a frame where it lies; text says why that cannot be."""
+        """Return a frame in shared memory, without a copy; or text that says why that cannot be."""
         try:
             self._map(job.memory)
             return picture(self._memories[job.memory], job.slot, job.hw)
@@ -142,7 +142,7 @@ class Worker:
             self._hand_on(self._first_of(self._first.get()))
 
     def _hand_on(self, item: tuple[Job, Half | str] | _Swap) -> None:
-        """Have the second half done while this thread begins the next first one; with one thread, do it."""
+        """Leave the second half to the other thread, and begin the next first half; with one thread, do it here."""
         if self._overlap:
             self._second.put(item)
         else:
@@ -234,7 +234,7 @@ def _or_die(loop: Callable[[], None]) -> None:
 
 
 def _give_back() -> None:
-    """Have the system get back what a bundle held: the allocator would keep much of it, in pieces."""
+    """Return the memory of an old bundle to the system: the allocator would keep much of it, in pieces."""
     with contextlib.suppress(AttributeError):  # of another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
 
