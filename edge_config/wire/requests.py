@@ -225,24 +225,10 @@ class Forget(Request, frozen=True, tag="forget"):
     subscriber: SubscriberName
 
 
-AnyRequest = (
-    Status
-    | Reload
-    | Snapshot
-    | After
-    | Replay
-    | Pending
-    | Ack
-    | ReportGap
-    | Forget
-    | Configure
-    | Pause
-    | Resume
-    | Picture
-)
-
 OfJournal = After | Replay | Pending | Ack | Forget
 """Requests that the journal answers; the main loop answers all others."""
+
+AnyRequest = Status | Reload | Snapshot | OfJournal | ReportGap | Configure | Pause | Resume | Picture
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))
 """Names of all requests."""

@@ -92,7 +92,7 @@ class Acks:
             if not late:
                 del self._late[alert.alert_id]
         before = self._due.get(alert.alert_id)
-        if before is None or not (was_late or _is_before(received.place, before.place)):
+        if before is None or not (was_late or received.is_before(before)):
             self._due[alert.alert_id] = received
             _bound(self._due)
 
@@ -117,10 +117,6 @@ class Acks:
     def _is_ready(self, received: Received) -> bool:
         alert = received.message
         return isinstance(alert, AlertMessage) and alert.alert_id not in self._late and self._is_whole(received.topic)
-
-
-def _is_before(one: Place, other: Place) -> bool:
-    return one.epoch == other.epoch and one.seq < other.seq
 
 
 def _bound(table: dict[str, Any]) -> None:

@@ -14,64 +14,27 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator
 from types import TracebackType
 
 import zmq
 
 from edge_config.errors import MessageError
-from edge_config.wire.messages import DEFAULT_EVENTS, Kind
-from runtime.client.connection import Connection
-from runtime.client.follower import Follower
+from runtime.client.base import CLOSE_S, TURN_S, BaseSubscriber
 from runtime.client.received import Received
-from runtime.client.subscriber import CLOSE_S, TURN_S, ask, is_owing, turn
 from runtime.security.keys import Keys
 
 __all__ = ["AsyncSubscriber", "Keys", "Received"]
 
 
-class AsyncSubscriber:
+class AsyncSubscriber(BaseSubscriber):
     """As `subscriber.Subscriber`, within one event loop. Several tasks may use it; each message goes to one."""
 
-    def __init__(
-        self,
-        url: str = DEFAULT_EVENTS,
-        *,
-        kinds: Sequence[Kind] = ("score", "alert", "state"),
-        device: str | None = None,
-        camera: str | None = None,
-        control: str | None = None,
-        name: str | None = None,
-        keys: Keys | None = None,
-        handled: Collection[str] = (),
-        context: zmq.Context[zmq.Socket[bytes]] | None = None,
-    ) -> None:
-        """Connect and subscribe; arguments and errors are those of `runtime.client.subscriber.Subscriber`."""
-        self._follower = Follower(kinds, device, camera, control=control is not None, name=name, handled=handled)
-        self._connection = Connection(url, self._follower.prefixes, control=control, keys=keys, context=context)
+    def _opened(self) -> None:
         self._connection.before_renewal = self._unwatch
         self._news = asyncio.Event()
         self._waiting = 0
         self._watched: set[int] = set()
-        self._closed = False
-
-    @property
-    def missed(self) -> int:
-        """Messages lost so far, over all topics; with `control` also those that came later by a replay."""
-        return self._follower.missed
-
-    @property
-    def damaged(self) -> int:
-        """Messages that arrived but could not be read."""
-        return self._follower.damaged
-
-    @property
-    def alive(self) -> bool:
-        """False while a device whose heartbeat was heard is silent for three heartbeats; always True without `control`.
-
-        It is looked at while `receive` waits.
-        """
-        return self._follower.alive
 
     async def receive(self, timeout_s: float | None = None) -> Received | None:
         """Wait for the next message; None if none came within `timeout_s` seconds (by default, wait for ever).
@@ -97,7 +60,7 @@ class AsyncSubscriber:
         """
         self._follower.acknowledge(received)
         self._ask()
-        while self._follower.acks is not None and self._follower.acks.is_full:
+        while self._is_full:
             await self._wait(TURN_S, events=False)
             self._ask()
 
@@ -118,7 +81,7 @@ class AsyncSubscriber:
         self._closed = True
         try:
             end_s = time.monotonic() + CLOSE_S
-            while is_owing(self._follower) and (left_s := end_s - time.monotonic()) > 0:
+            while self._is_owing and (left_s := end_s - time.monotonic()) > 0:
                 await self._wait(min(left_s, TURN_S), events=False)
                 self._ask()
         finally:
@@ -134,12 +97,6 @@ class AsyncSubscriber:
     ) -> None:
         """Disconnect."""
         await self.close()
-
-    def _turn(self) -> Received | None:
-        return turn(self._follower, self._connection)
-
-    def _ask(self) -> None:
-        ask(self._follower, self._connection)
 
     async def _wait(self, seconds: float, *, events: bool = True) -> None:
         """Wait until something has arrived.

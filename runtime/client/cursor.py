@@ -74,12 +74,13 @@ class Cursor:
         self._patient = True  # what is heard waits for the journal
         self._join_until_s: float | None = None
         self._due_s = 0.0
-        self._heard: dict[str, Received | None] = {}  # what waits; None: the device told its number only
+        self._heard: dict[str, Received] = {}  # what waits, in its order
         self._heard_bytes = 0
+        self._told: dict[str, Place] = {}
 
     def heard(self, received: Received) -> None:
         """Take in a message that was published."""
-        if not self._is_news(received.topic, received.place) or self._heard.get(received.key) is not None:
+        if not self._is_news(received.topic, received.place) or received.key in self._heard:
             return
         self._behind = True
         if self._row is None and self._first is None:
@@ -92,8 +93,8 @@ class Cursor:
 
     def told(self, topic: str, head: Place) -> None:
         """Take in what the device published last in a topic; number 0 of a new epoch says that the old one is over."""
-        if self._is_news(topic, head) and (head.seq or self.delivery.has_begun(topic)):
-            self._heard.setdefault(key_of(topic, head))
+        if self._is_news(topic, head) and head != self._told.get(topic):
+            self._told[topic] = head  # the journal may not have it any more: it is asked once
             self._behind = True
 
     def note(self, epoch: str) -> None:
@@ -199,19 +200,16 @@ class Cursor:
             if self._snapshot is not None and row > self._snapshot.row:
                 self._adopt()
             if self._wants(received.topic):
-                self.delivery.read(received, heard=self._forget(received.key))
+                is_heard = self._forget(received.key)
+                waiting = self._heard.values()
+                self._give_waiting([one for one in waiting if one.topic == received.topic and one.is_before(received)])
+                self.delivery.read(received, heard=is_heard)
         self._row, self._epoch = kept.next, kept.epoch
         if kept.more:
             self._behind = True
             return
         self._adopt()
-        for key in [key for key in self._heard if key in covered]:
-            received_live = self._heard[key]
-            self._forget(key)
-            if received_live is None:
-                self.delivery.know(key)
-            else:
-                self.delivery.give_live(received_live, loose=False)
+        self._give_waiting([one for key, one in self._heard.items() if key in covered])
         self.delivery.reach_end(covered)
         self._behind = self._behind or bool(self._heard)
 
@@ -234,9 +232,13 @@ class Cursor:
 
     def _let_go(self) -> None:
         """Give what waits without the journal."""
-        for received in [received for received in self._heard.values() if received is not None]:
+        self._give_waiting(list(self._heard.values()), loose=True)
+
+    def _give_waiting(self, waiting: Sequence[Received], *, loose: bool = False) -> None:
+        """Give what waits and, unless it is `loose`, is not in the journal."""
+        for received in waiting:
             self._forget(received.key)
-            self.delivery.give_live(received, loose=True)
+            self.delivery.give_live(received, loose=loose)
 
     def _forget(self, key: str) -> bool:
         """Let go of what was heard; return whether it was."""

@@ -43,10 +43,6 @@ class Delivery:
         """Return whether no earlier message of a topic may still come."""
         return topic not in self._loose
 
-    def has_begun(self, topic: str) -> bool:
-        """Return whether anything is known of a topic."""
-        return topic in self._last
-
     def has_passed(self, topic: str, place: Place) -> bool:
         """Return whether a topic has come to this place, or further within its epoch."""
         last = self._last.get(topic)

@@ -53,6 +53,10 @@ class Received:
         """Its kind: score, alert, state or health."""
         return self.topic.split("/", 2)[1]
 
+    def is_before(self, other: Received) -> bool:
+        """Return whether this message comes before another one of its topic; of different epochs nobody can know."""
+        return self.place.epoch == other.place.epoch and self.place.seq < other.place.seq
+
     @property
     def size(self) -> int:
         """Bytes of the binary parts."""

@@ -512,3 +512,54 @@ def test_other_cameras_stay_pending() -> None:
         world.acknowledge(received)
     world.heal()
     assert {ack.alert_id for ack in world.device.acks} == {"alert-2"}
+
+
+@pytest.mark.parametrize("name", [None, "hall"])
+def test_new_journal_is_read_from_its_beginning(name: str | None) -> None:
+    """Where the file was damaged, a new one begun, and the clock set back, so that its rows are smaller and grow past
+    those that were read while nobody asks: all that the new journal holds is given, and that something was lost.
+    """
+    world = joined(name=name)
+    for _ in range(2):
+        world.alert("a")
+    world.settle()
+    world.device.alert("a", "in the old one", "end")
+    world.device.replace_journal()
+    world.device.restart()
+    for _ in range(20):
+        world.state("a", lost=True)
+        world.alert("a", lost=True)
+    world.health("a")
+    world.heal()
+    assert world.keys(ALERT_A)[-20:] == journal(world, ALERT_A)
+    assert world.keys(STATE_A)[-20:] == journal(world, STATE_A)
+    assert world.follower.missed == 1
+
+
+def test_message_that_the_journal_does_not_have_is_given_once_it_says_so() -> None:
+    """What could not be written at all is given as it was published, and holds up nothing."""
+    world = joined(name="hall")
+    world.alert("a")
+    entry = world.device.journal.pop()
+    world.device._written.pop()
+    world.alert("a")
+    world.settle()
+    assert [(one.key, one.missed, one.origin) for one in world.alerts()] == [
+        (entry.key, 0, "live"),
+        (world.device.journal[-1].key, 0, "live"),
+    ]
+    world.acknowledge(world.alerts()[-1])
+    world.settle()
+    assert [ack.seq for ack in world.device.acks] == [2]
+
+
+def test_what_is_pruned_while_nobody_asks_is_counted_and_the_present_is_told() -> None:
+    """Where all states that were lost are gone from the journal, a subscriber learns the present one and the gap."""
+    world = joined(kinds=("state",))
+    before = len(world.given)
+    for _ in range(3):
+        world.state("a", lost=True)
+    world.device.journal.clear()
+    world.health("a")
+    world.heal()
+    assert [(one.message.seq, one.missed, one.origin) for one in world.given[before:]] == [(4, 1, "snapshot")]
