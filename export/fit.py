@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Calibration, Scoring
+from edge_config.bundle.staging import staging
 from edge_config.errors import TooFewImages
 from export.bank.bank import MemoryBank, bank_size, make_bank
 from export.bank.features import FeatureTable, embed_pictures
@@ -54,7 +54,7 @@ def fit(options: Options) -> FitReport:
     """
     threads = limit_threads(options.threads)
     out, timed, cost = Path(options.out), _StageTimes(), None
-    with bundles.staging(out, force=options.force) as folder:
+    with staging(out, force=options.force) as folder:
         with timed("look"):
             pictures, survey = _check_pictures(options)
         with timed("graph"):

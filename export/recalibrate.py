@@ -15,6 +15,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Calibration, Scene
+from edge_config.bundle.staging import refuse_target, staging
 from edge_config.errors import NoImages
 from export.calibrate import calibrate
 from export.gate.threshold import refuse_blinding
@@ -77,7 +78,7 @@ def recalibrate(
         BlindThreshold: the new threshold would miss a fault that the old one detects.
     """
     threads = limit_threads(threads)
-    bundles.refuse_target(out, force=force)
+    refuse_target(out, force=force)
     bundle, scorer = load(source, threads)
     pictures = Pictures(images, limit=max_images, skip_bad=skip_bad)
     golden = golden_images(bundle, scorer.grid)
@@ -98,7 +99,7 @@ def recalibrate(
         recalibrated_from=bundle.id,
         created=now(),
     )
-    with bundles.staging(out, force=force) as folder:
+    with staging(out, force=force) as folder:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.file(name), folder / name)
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))

@@ -24,6 +24,7 @@ from edge_config.bundle import manifest as manifests
 from edge_config.bundle import signature as signatures
 from edge_config.bundle.files import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Bundle, SignatureCheck
 from edge_config.bundle.manifest import Manifest
+from edge_config.bundle.staging import refuse_target, staging
 from edge_config.errors import (
     BundleError,
     BundleFileHash,
@@ -94,8 +95,8 @@ def unpack(source: Path, target: Path, judge: SignatureCheck | None = None, *, f
         UsageError: the folder of `target` cannot be written.
         NotWritten: the disk does not take it; nothing is left behind.
     """
-    bundles.refuse_target(target, force=force)
-    with _opened(source) as stream, bundles.staging(target, force=force) as folder:
+    refuse_target(target, force=force)
+    with _opened(source) as stream, staging(target, force=force) as folder:
         _Unpacking(stream, source, folder).run(judge)
         found = bundles.read(folder, judge)
     return replace(found, path=target)

@@ -79,11 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, and print the summary."""
-    from edge_config.bundle import files
+    from edge_config.bundle.staging import refuse_target
 
     given = {name: value for name, value in vars(args).items() if name in Options.__struct_fields__}
     options = read_options(given, args.config)
-    files.refuse_target(Path(options.out), force=options.force)  # before torch is loaded
+    refuse_target(Path(options.out), force=options.force)  # before torch is loaded
 
     from export.fit import fit
     from export.report import as_text

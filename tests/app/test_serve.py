@@ -24,6 +24,7 @@ import zmq
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
+from edge_config.bundle.staging import staging
 from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
 from edge_config.wire.requests import SCHEMA
 from runtime.client.subscriber import Received, Subscriber
@@ -179,7 +180,7 @@ def camera() -> Iterator[NetworkCamera]:
 
 def put(target: Path, good: Path, spoil: Callable[[Path], None] = lambda _folder: None) -> str:
     """Rename a copy of a bundle, with another threshold and so another id, to `target`, and give its id."""
-    with bundles.staging(target, force=True) as folder:
+    with staging(target, force=True) as folder:
         shutil.copytree(good, folder, dirs_exist_ok=True)
         change(folder)
         spoil(folder)
@@ -289,7 +290,7 @@ def test_damaged_bundle_is_refused_and_the_old_one_goes_on(run: Run, camera: Net
     heard = runtime.until_scored(SOME)
     good = Path(shutil.copytree(runtime.bundle, runtime.bundle.with_name("good.bundle")))
     assert runtime.addresses["metrics"]
-    with bundles.staging(runtime.bundle, force=True) as folder:
+    with staging(runtime.bundle, force=True) as folder:
         shutil.copytree(good, folder, dirs_exist_ok=True)
         flip_a_bit(folder)
     refused = runtime.logged("bundle refused")

@@ -20,6 +20,7 @@ import runtime.inference.load
 from edge_config import errors
 from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
+from edge_config.bundle.staging import staging
 from export.bank.index import build_index
 from runtime.frame import Image
 from runtime.inference.load import load
@@ -294,7 +295,7 @@ def test_other_golden_scores_are_refused(copy: Path) -> None:
 
 def test_nothing_is_left_where_writing_fails(tmp_path: Path) -> None:
     """A bundle whose writing fails leaves neither the bundle nor a temporary folder."""
-    with pytest.raises(ZeroDivisionError), bundles.staging(tmp_path / "new.bundle") as folder:
+    with pytest.raises(ZeroDivisionError), staging(tmp_path / "new.bundle") as folder:
         (folder / bundles.MODEL).write_bytes(b"half")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
@@ -306,14 +307,14 @@ def test_existing_target_is_kept(tmp_path: Path) -> None:
     target.mkdir()
     (target / bundles.BANK).write_text("old")
     (target / "bank.npy").write_text("of format 2")
-    with pytest.raises(errors.TargetExists), bundles.staging(target):
+    with pytest.raises(errors.TargetExists), staging(target):
         pass
-    with pytest.raises(ZeroDivisionError), bundles.staging(target, force=True):
+    with pytest.raises(ZeroDivisionError), staging(target, force=True):
         raise ZeroDivisionError
-    with pytest.raises(KeyboardInterrupt), bundles.staging(target, force=True):
+    with pytest.raises(KeyboardInterrupt), staging(target, force=True):
         raise KeyboardInterrupt
     assert (target / bundles.BANK).read_text() == "old"
-    with bundles.staging(target, force=True) as folder:
+    with staging(target, force=True) as folder:
         (folder / bundles.MODEL).write_text("new")
     assert [entry.name for entry in target.iterdir()] == [bundles.MODEL]
     assert [entry.name for entry in tmp_path.iterdir()] == ["old.bundle"]
@@ -325,7 +326,7 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "one.png").write_bytes(b"dear")
     (tmp_path / "file.txt").write_bytes(b"dear")
-    with pytest.raises(errors.TargetExists, match="not a bundle"), bundles.staging(tmp_path / name, force=True):
+    with pytest.raises(errors.TargetExists, match="not a bundle"), staging(tmp_path / name, force=True):
         pass
     assert (tmp_path / "pictures" / "one.png").read_bytes() == b"dear"
     assert (tmp_path / "file.txt").read_bytes() == b"dear"

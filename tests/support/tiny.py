@@ -15,6 +15,7 @@ from edge_config.bundle import manifest as manifests
 from edge_config.bundle.manifest import Calibration, Coreset, Features, Index, Manifest, Scene, Scoring
 from edge_config.bundle.parity import Comparison, Difference, Parity, Tolerance
 from edge_config.bundle.promise import bound
+from edge_config.bundle.staging import staging
 from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
 from export.learn_scene import learn
 from runtime.frame import Grid, Image
@@ -77,7 +78,7 @@ def make_bundle(target: Path) -> Path:
     scorer = assemble(Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table, SCORING, Grid(GRID), search="graph")
     golden = [normal_picture(1), strange_picture(2)]
     scene, reference = learn(normal_picture(seed) for seed in range(1000, 1004))
-    with bundles.staging(target) as folder:
+    with staging(target) as folder:
         shutil.copy(MODEL, folder / bundles.MODEL)
         arrays.write(folder / bundles.BANK, bank=bank)
         arrays.write(folder / bundles.NEIGHBOURS, neighbours=table)

@@ -14,6 +14,7 @@ import onnx
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest
+from edge_config.bundle.staging import staging
 from tests.programs.soak import views
 from tests.support.small import LAYERS, call_export, small_network
 
@@ -82,7 +83,7 @@ class Site:
     def _put(self, good: Path, spoil: Callable[[Path], None] = lambda _folder: None) -> str:
         """Rename a copy of `good`, spoilt, over the path in service, and give its id."""
         self.puts += 1
-        with bundles.staging(self.path, force=True) as folder:
+        with staging(self.path, force=True) as folder:
             shutil.copytree(good, folder, dirs_exist_ok=True)
             spoil(folder)
         return hashlib.sha256((self.path / bundles.MANIFEST).read_bytes()).hexdigest()
