@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.frame import SharedFrame
@@ -26,14 +25,6 @@ class FrameMemories(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _MemoryUse:
-    """Frames of a shared memory that wait or were taken, and whether more may come."""
-
-    frames: int = 0
-    in_use: bool = True
-
-
 class FrameQueue:
     """Frames that wait to be taken, and those that were taken and not given back. Thread-safe.
 
@@ -50,7 +41,8 @@ class FrameQueue:
         self._lock = threading.Lock()
         self._waiting: deque[SharedFrame] = deque()
         self._out: dict[int, tuple[int, Callable[[], None]]] = {}  # frame_id -> its memory, and what frees its slot
-        self._memories: dict[int, _MemoryUse] = {}
+        self._frames: dict[int, int] = {}  # memory -> frames in it that wait or were taken
+        self._retired: set[int] = set()
 
     @property
     def out(self) -> int:
@@ -60,13 +52,13 @@ class FrameQueue:
     def add(self, memory: int) -> None:
         """Expect frames in a memory."""
         with self._lock:
-            self._memories[memory] = _MemoryUse()
+            self._frames[memory] = 0
 
     def retire(self, memory: int) -> None:
         """Expect no more frames in a memory; a no-op for one that is not known."""
         with self._lock:
-            if memory in self._memories:
-                self._memories[memory].in_use = False
+            if memory in self._frames:
+                self._retired.add(memory)
             gone = self._is_gone(memory)
         if gone:
             self._gone(memory)
@@ -77,8 +69,8 @@ class FrameQueue:
             replaced = [] if self._keep_all else list(self._waiting)
             self._waiting.append(frame)
             self._out[frame.frame_id] = frame.memory, free
-            if frame.memory in self._memories:
-                self._memories[frame.memory].frames += 1
+            if frame.memory in self._frames:
+                self._frames[frame.memory] += 1
             for _ in replaced:
                 self._waiting.popleft()
         for old in replaced:
@@ -101,8 +93,8 @@ class FrameQueue:
             if frame.frame_id not in self._out:
                 return
             memory, free = self._out.pop(frame.frame_id)
-            if memory in self._memories:
-                self._memories[memory].frames -= 1
+            if memory in self._frames:
+                self._frames[memory] -= 1
             gone = self._is_gone(memory)
         free()
         if gone:
@@ -110,8 +102,8 @@ class FrameQueue:
 
     def _is_gone(self, memory: int) -> bool:
         """Return whether a memory is not needed any more, once, and forget it then."""
-        state = self._memories.get(memory)
-        if state is None or state.in_use or state.frames:
+        if memory not in self._retired or self._frames.get(memory) != 0:
             return False
-        del self._memories[memory]
+        self._retired.remove(memory)
+        del self._frames[memory]
         return True

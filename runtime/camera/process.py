@@ -139,8 +139,7 @@ def _formats(order: Open) -> tuple[str, ...]:
     """Return the formats that a V4L2 device offers, if they are wanted; before it is opened."""
     if not order.declares or address.kind(order.source) != "device":
         return ()
-    found = (one for node in address.devices(order.source)[:1] for one in v4l2.formats(node))
-    return tuple(f"{one.name} {', '.join(f'{width}x{height}' for width, height in one.sizes)}" for one in found)
+    return tuple(one for node in address.devices(order.source)[:1] for one in v4l2.formats(node))
 
 
 def _declared(order: Open, camera: Grabber, formats: tuple[str, ...]) -> Declared:

@@ -98,8 +98,8 @@ def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[s
     except BundleError as error:
         seen = None
         unknown.append(f"what the bundle sees is not drawn: {error}")
-    outlined = outline(image, camera, seen)
-    return outlined.image, (*outlined.legend, *unknown)
+    outlined, legend = outline(image, camera, seen)
+    return outlined, (*legend, *unknown)
 
 
 def _save(image: Image | None, path: Path | None) -> str | None:

@@ -11,7 +11,6 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -62,17 +61,17 @@ def keep_within(folder: Path, max_clips: int, max_bytes: int) -> None:
         OSError: one cannot be removed; newer ones were removed in its place.
     """
     clips = sorted(_clips(folder))
-    number, size = len(clips), sum(clip.size for clip in clips)
+    number, size = len(clips), sum(bytes_ for _, _, bytes_ in clips)
     problem = None
-    for clip in clips:
+    for _, path, bytes_ in clips:
         if number <= max_clips and size <= max_bytes:
             break
         try:
-            clip.path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
             problem = error
         else:
-            number, size = number - 1, size - clip.size
+            number, size = number - 1, size - bytes_
     if problem is not None:
         raise problem
 
@@ -89,20 +88,12 @@ def remove_leftovers(folder: Path) -> None:
             Path(entry).unlink()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _OnDisk:
-    """A clip in the folder; the oldest is the least."""
-
-    stamp: str
-    path: Path
-    size: int
-
-
-def _clips(folder: Path) -> Iterator[_OnDisk]:
+def _clips(folder: Path) -> Iterator[tuple[str, Path, int]]:
+    """Yield the time stamp, the path and the bytes of each clip."""
     for entry in _files(folder, NAME):
         match = NAME.fullmatch(entry.name)
         with contextlib.suppress(FileNotFoundError):
-            yield _OnDisk(match[1] if match else "", Path(entry), entry.stat(follow_symlinks=False).st_size)
+            yield match[1] if match else "", Path(entry), entry.stat(follow_symlinks=False).st_size
 
 
 def _files(folder: Path, pattern: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,26 +20,16 @@ _TINTED = 0.35  # share of red in what is ignored
 _PIXELS_A_LINE = 300  # a line is a pixel wide for so many of the picture's width
 
 
-@dataclass(frozen=True, slots=True)
-class Outlined:
-    """A picture with outlines.
-
-    Attributes:
-        image: uint8 [H, W, 3] BGR.
-        legend: what is drawn, and what is odd about it, a line each.
-    """
-
-    image: Image
-    legend: tuple[str, ...]
-
-
-def outline(image: Image, camera: Camera, seen: Preprocessing | None) -> Outlined:
+def outline(image: Image, camera: Camera, seen: Preprocessing | None) -> tuple[Image, tuple[str, ...]]:
     """Draw the polygons of a camera into a copy of its picture.
 
     Args:
         image: uint8 [H, W, 3] BGR.
         camera: its settings.
-        seen: how the bundle cuts its input out of the picture; None where that is not known.
+        seen: how the bundle cuts its input out of the picture; None if that is not known.
+
+    Returns:
+        The picture, and its legend: what is drawn, and what is odd about it, a line each.
     """
     drawn = image.copy()
     legend: list[str] = []
@@ -68,7 +57,7 @@ def outline(image: Image, camera: Camera, seen: Preprocessing | None) -> Outline
     for name, polygons in (("region", camera.regions), ("ignore", camera.ignore)):
         for number, polygon in enumerate(polygons, 1):
             legend += (f"{name} {number} {odd}" for odd in _odd(polygon, image, window))
-    return Outlined(drawn, tuple(legend))
+    return drawn, tuple(legend)
 
 
 def _window(seen: Preprocessing, frame_hw: tuple[int, ...]) -> tuple[slice, slice]:

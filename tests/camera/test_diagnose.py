@@ -303,7 +303,7 @@ def test_camera_that_another_program_films_is_in_use(tmp_path: Path, monkeypatch
         if len(asked) > 2:
             raise OSError(errno.EBUSY, "busy")
 
-    monkeypatch.setattr(v4l2, "formats", lambda _: [v4l2.Format("MJPG", ())])
+    monkeypatch.setattr(v4l2, "formats", lambda _: ["MJPG 640x480"])
     monkeypatch.setattr(fcntl, "ioctl", driver)
     assert explained(f"v4l2://{node}").what == "does not open"
     assert asked == [(0xC0145608, 1), (0xC0145608, 0)]  # VIDIOC_REQBUFS of one buffer, and of none

@@ -380,8 +380,7 @@ def test_formats_of_a_camera_are_listed(tmp_path: Path) -> None:
         else:
             raise OSError(errno.EINVAL, "no more")
 
-    wanted = [v4l2.Format("MJPG", tuple(sizes)), v4l2.Format("YUYV", ((16, 16), (1920, 1080)))]
-    assert v4l2.formats(str(node), driver) == wanted
+    assert v4l2.formats(str(node), driver) == ["MJPG 1280x720, 640x480", "YUYV 16x16, 1920x1080"]
     assert v4l2.formats(str(node)) == []  # a file is no camera
     assert v4l2.formats(str(tmp_path / "none")) == []
 

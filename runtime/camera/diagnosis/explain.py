@@ -15,7 +15,7 @@ from runtime.camera import address
 from runtime.camera.diagnosis.device import check_device
 from runtime.camera.diagnosis.problem import Problem
 from runtime.camera.diagnosis.stream import check_url
-from runtime.camera.diagnosis.with_timeout import with_timeout
+from runtime.camera.with_timeout import with_timeout
 
 TOTAL_S = 10.0
 """Time-out of the whole diagnosis."""

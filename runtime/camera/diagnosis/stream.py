@@ -13,7 +13,7 @@ from urllib.parse import quote
 from edge_config.settings.sections import Transport
 from runtime.camera.diagnosis.problem import Problem, reason_of
 from runtime.camera.diagnosis.request import Client, Endpoint, Response
-from runtime.camera.diagnosis.with_timeout import with_timeout
+from runtime.camera.with_timeout import with_timeout
 
 STEP_S = 3.0
 """Time-out of each step: resolving, connecting, each answer."""

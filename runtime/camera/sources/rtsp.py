@@ -6,8 +6,6 @@ How long an open stream may stay silent before it counts as stalled is the setti
 from __future__ import annotations
 
 import os
-import threading
-from queue import Empty, SimpleQueue
 
 import cv2
 
@@ -15,6 +13,7 @@ from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Transport
 from runtime.camera import address
 from runtime.camera.sources.grabber import OpenCvGrabber, stamp_s
+from runtime.camera.with_timeout import with_timeout
 
 STREAM_TIMEOUT_MS = 5000
 """Time-out of FFmpeg for opening a stream, and for reading from it."""
@@ -51,22 +50,14 @@ def open_stream(url: str, transport: Transport) -> StreamGrabber:
     _choose(transport)
     # The time-outs are heeded only where FFmpeg is asked for by name.
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS]
-    opened: SimpleQueue[cv2.VideoCapture | cv2.error] = SimpleQueue()
-
-    def connect() -> None:
-        try:
-            opened.put(cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts))
-        except cv2.error as error:
-            opened.put(error)
-
-    # In a thread, as FFmpeg waits for a name server for as long as that takes.
-    threading.Thread(target=connect, name="open", daemon=True).start()
     where = address.redact(url)
-    try:
-        capture = opened.get(timeout=OPEN_S)
-    except Empty:
+    try:  # FFmpeg waits for a name server for as long as that takes
+        capture = with_timeout(lambda: cv2.VideoCapture(url, cv2.CAP_FFMPEG, timeouts), OPEN_S)
+    except TimeoutError:
         raise SourceUnavailable("does not open in time", where=where, remedy="check the network") from None
-    if not isinstance(capture, cv2.VideoCapture) or not capture.isOpened():
+    except cv2.error:
+        capture = None
+    if capture is None or not capture.isOpened():
         raise SourceUnavailable("does not open", where=where, remedy="check that it is there and not in use")
     # The number of frames is known only of a file, such as a video that is served over HTTP.
     return StreamGrabber(capture, segmented=address.is_segmented(url) or capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0)

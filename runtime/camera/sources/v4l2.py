@@ -6,7 +6,6 @@ import fcntl
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 _CAPTURE = 1
 _DISCRETE = 1
@@ -22,21 +21,10 @@ Ask = Callable[[int, int, bytearray], object]
 """As `fcntl.ioctl`: the descriptor, the request, and its argument, which becomes the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A pixel format.
+def formats(node: str, ask: Ask | None = None) -> list[str]:
+    """Return the formats of a device node, such as "MJPG 640x480, 1280x720"; none if it is no camera.
 
-    Attributes:
-        name: four letters, such as MJPG.
-        sizes: width and height, pixels; of a camera that offers any between two, these two.
-    """
-
-    name: str
-    sizes: tuple[tuple[int, int], ...]
-
-
-def formats(node: str, ask: Ask | None = None) -> list[Format]:
-    """Return the formats of a device node; empty if it is no camera, or does not list them.
+    Of a camera that offers any size between two, these two.
 
     Args:
         node: such as /dev/video0.
@@ -63,15 +51,15 @@ def reserve(descriptor: int) -> None:
         fcntl.ioctl(descriptor, _request(_REQBUFS, _REQUEST_BUFFERS.size), asked)
 
 
-def _formats(descriptor: int, ask: Ask) -> list[Format]:
-    found: list[Format] = []
+def _formats(descriptor: int, ask: Ask) -> list[str]:
+    found: list[str] = []
     for number in range(_MAX_ITEMS):
         answer = bytearray(_FORMAT.pack(number, _CAPTURE, 0, b"", 0))
         if not _answers(ask, descriptor, _request(_ENUM_FMT, _FORMAT.size), answer):
             break
         code = _FORMAT.unpack(answer)[4]
         name = struct.pack("=I", code).decode("ascii", errors="replace").strip("\0 ")
-        found.append(Format(name, tuple(_sizes(descriptor, ask, code))))
+        found.append(f"{name} {', '.join(f'{width}x{height}' for width, height in _sizes(descriptor, ask, code))}")
     return found
 
 
