@@ -22,6 +22,7 @@ from runtime.app.channel import Channel
 from runtime.app.settings_reload import SettingsReload
 from runtime.camera.address import redact
 from runtime.camera.feed import Feed
+from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.clips.plan import ClipPlan
 from runtime.events import ReloadBundles, Stop
 from runtime.inference.engine import Engine
@@ -29,18 +30,14 @@ from runtime.inference.protocol import ScoringOptions, View
 from runtime.messaging.wire import Wire, bind, open_wire
 from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
-from runtime.process.child import module
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
-
-GRAB = module("runtime.camera.process")
-"""Starts a capture process."""
 
 
 def serve(
     settings: Settings,
     termination: Termination,
-    grab: Sequence[str] = GRAB,
+    grab: Sequence[str] = CAPTURE_PROCESS,
     *,
     read_again: Callable[[], Settings] | None = None,
 ) -> int:
