@@ -11,9 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_config.wire.replies import KeptMessages
-from edge_config.wire.requests import Ack, Pending, Replay
-from runtime.journal import orders, recall
+from runtime.journal import orders
 from runtime.journal.file import PAGE_BYTES, Database
 from runtime.journal.notes import Noted, Notes
 from runtime.journal.orders import Order
@@ -106,22 +104,6 @@ class Journal(Reader):
                 self._db.execute(_WRITE, (self.last_row, *told, entry.body, msgspec.msgpack.encode(parts)))
                 written.append(replace(entry, row=self.last_row))
         return tuple(written)
-
-    def replay(self, request: Replay) -> tuple[KeptMessages, list[bytes]]:
-        """Answer a request: the messages, and the binary parts of all of them."""
-        return recall.replay([self], request)
-
-    def pending(self, request: Pending) -> tuple[KeptMessages, list[bytes]]:
-        """Answer a request, and register the subscriber."""
-        self.note([], {request.subscriber: ""})
-        return recall.pending([self], request)
-
-    def acknowledge(self, request: Ack) -> bool:
-        """Store an acknowledgement, and register the subscriber; False if there is no such alert."""
-        row = recall.place([self], request)
-        acks = [] if row is None else [Noted(request.alert_id, request.subscriber, row)]
-        self.note(acks, {request.subscriber: ""})
-        return row is not None
 
     def note(self, acks: Sequence[Noted], subscribers: Mapping[str, str]) -> None:
         """Store acknowledgements, and that these subscribers are active, name -> public key of its owner."""

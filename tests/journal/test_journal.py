@@ -28,9 +28,12 @@ from tests.support.journals import (
     MAX_BYTES,
     MAX_DAYS,
     NOW_NS,
+    acknowledge,
     alert,
+    pending,
     place,
     places,
+    replay,
     seqs,
     size_on_disk,
     state,
@@ -46,14 +49,6 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield journal
 
 
-def pending(journal: Journal, subscriber: str = "plc", **fields: Any) -> KeptMessages:
-    return journal.pending(Pending(subscriber=subscriber, **fields))[0]
-
-
-def acknowledge(journal: Journal, alert_id: str, subscriber: str = "plc", **fields: Any) -> bool:
-    return journal.acknowledge(Ack(subscriber=subscriber, alert_id=alert_id, **fields))
-
-
 def whole_alert(alert_id: str, seq: int, **fields: Any) -> list[Entry]:
     return [alert(alert_id, "start", seq, **fields), alert(alert_id, "end", seq + 1, **fields)]
 
@@ -62,7 +57,7 @@ def test_messages_come_back_as_they_were_published(journal: Journal) -> None:
     """A replay holds the very bytes that were written, with the binary parts of all messages behind it in order."""
     first, second = alert("a", "start", 1, parts=(b"\x00jpeg", b"map")), alert("a", "end", 2, parts=(b"last",))
     journal.write([first, second])
-    kept, parts = journal.replay(Replay(topic=TOPIC))
+    kept, parts = replay(journal, topic=TOPIC)
     assert [(one.topic, bytes(one.message), one.parts) for one in kept.messages] == [
         (TOPIC, first.body, 2),
         (TOPIC, second.body, 1),
@@ -100,27 +95,27 @@ def test_entry_that_is_there_is_passed_over(journal: Journal) -> None:
     """What is written again after a failure is there once."""
     journal.write([alert("a", "start", 1)])
     journal.write([alert("a", "start", 1), alert("a", "end", 2)])
-    assert seqs(journal.replay(Replay(topic=TOPIC))[0]) == [1, 2]
+    assert seqs(replay(journal, topic=TOPIC)[0]) == [1, 2]
 
 
 def test_replay_begins_where_it_is_asked_to_and_goes_on_over_epochs(journal: Journal) -> None:
     """From a message on comes all that was said later in this topic, also after a restart, and nothing else."""
     journal.write([*whole_alert("a", 1), state(1), alert("x", "start", 1, camera="other")])
     journal.write(whole_alert("b", 1, epoch="two"))
-    assert places(journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=2))[0]) == [
+    assert places(replay(journal, topic=TOPIC, epoch="one", from_seq=2)[0]) == [
         ("one", 2),
         ("two", 1),
         ("two", 2),
     ]
-    assert places(journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=3))[0]) == [("two", 1), ("two", 2)]
-    assert places(journal.replay(Replay(topic=TOPIC, epoch="two", from_seq=3))[0]) == []
-    assert seqs(journal.replay(Replay(topic="v1/state/edge/cam/"))[0]) == [1]
+    assert places(replay(journal, topic=TOPIC, epoch="one", from_seq=3)[0]) == [("two", 1), ("two", 2)]
+    assert places(replay(journal, topic=TOPIC, epoch="two", from_seq=3)[0]) == []
+    assert seqs(replay(journal, topic="v1/state/edge/cam/")[0]) == [1]
 
 
 def test_replay_of_an_unknown_epoch_gives_all_and_says_that_it_may_not_be_all(journal: Journal) -> None:
     """Who asks from an epoch that the journal does not know gets all, and is told that there may have been more."""
     journal.write(whole_alert("a", 1))
-    kept, _ = journal.replay(Replay(topic=TOPIC, epoch="gone", from_seq=7))
+    kept, _ = replay(journal, topic=TOPIC, epoch="gone", from_seq=7)
     assert (seqs(kept), kept.complete) == ([1, 2], False)
 
 
@@ -180,7 +175,7 @@ def test_what_is_pruned_behind_a_row_is_told(journal: Journal) -> None:
 def test_topic_that_is_not_kept_gives_an_empty_reply(journal: Journal, topic: str) -> None:
     """Asking for what is never kept is no error."""
     journal.write([alert("a", "start", 1)])
-    assert journal.replay(Replay(topic=topic)) == (KeptMessages(messages=(), more=False), [])
+    assert replay(journal, topic=topic) == (KeptMessages(messages=(), more=False), [])
 
 
 def test_replies_are_bounded_in_number_and_bytes(journal: Journal) -> None:
@@ -193,11 +188,11 @@ def test_replies_are_bounded_in_number_and_bytes(journal: Journal) -> None:
             *(alert("a", "update", seq, parts=(large,)) for seq in (3, 4, 5)),
         ]
     )
-    kept, _ = journal.replay(Replay(topic=TOPIC, limit=2))
+    kept, _ = replay(journal, topic=TOPIC, limit=2)
     assert (seqs(kept), kept.more) == ([1, 2], True)
-    kept, parts = journal.replay(Replay(topic=TOPIC))
+    kept, parts = replay(journal, topic=TOPIC)
     assert (seqs(kept), kept.more, len(parts)) == ([1, 2, 3, 4], True, 2)
-    kept, _ = journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=5))
+    kept, _ = replay(journal, topic=TOPIC, epoch="one", from_seq=5)
     assert (seqs(kept), kept.more) == ([5], False)
 
 
@@ -205,14 +200,14 @@ def test_one_message_larger_than_a_reply_is_given_alone(tmp_path: Path) -> None:
     """A message of more than 1 MiB with its parts is a reply of its own."""
     with closing(Journal(tmp_path / "j", 64 << 20, MAX_DAYS)) as journal:
         journal.write([alert("a", "start", seq, parts=(bytes(2 * REPLY_BYTES),)) for seq in (1, 2)])
-        kept, parts = journal.replay(Replay(topic=TOPIC))
+        kept, parts = replay(journal, topic=TOPIC)
     assert (seqs(kept), kept.more, [len(part) for part in parts]) == ([1], True, [2 * REPLY_BYTES])
 
 
 def test_parts_too_large_for_the_journal_are_not_kept_but_the_message_is(journal: Journal) -> None:
     """An alert is never lost because of its picture."""
     journal.write([alert("a", "start", 1, parts=(bytes(LARGE * journal.group_bytes),))])
-    kept, parts = journal.replay(Replay(topic=TOPIC))
+    kept, parts = replay(journal, topic=TOPIC)
     assert (seqs(kept), kept.messages[0].parts, parts) == ([1], 0, [])
 
 
@@ -221,7 +216,7 @@ def test_entry_that_cannot_be_read_breaks_no_reply(journal: Journal) -> None:
     journal.write([alert("a", "start", 1), alert("a", "update", 2), alert("a", "update", 3), alert("a", "end", 4)])
     journal._db.execute("UPDATE entries SET body = x'7b22' WHERE seq = 2")
     journal._db.execute("UPDATE entries SET parts = x'ff' WHERE seq = 3")
-    assert seqs(journal.replay(Replay(topic=TOPIC))[0]) == [1, 4]
+    assert seqs(replay(journal, topic=TOPIC)[0]) == [1, 4]
     assert seqs(pending(journal)) == [1, 4]
     assert (seqs(kept := pending(journal, limit=1)), kept.more) == ([1], True)
     assert (seqs(kept := pending(journal, after=kept.next)), kept.more) == ([4], False)
@@ -274,9 +269,9 @@ def test_what_all_have_acknowledged_goes_first(journal: Journal) -> None:
         acknowledge(journal, f"gone{number}", "mes")
     found = seqs(pending(journal))
     assert found == list(range(1, 41))
-    assert seqs(journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=399))[0]) == [399, 400]
+    assert seqs(replay(journal, topic=TOPIC, epoch="one", from_seq=399)[0]) == [399, 400]
     assert journal.lost == 0
-    assert not journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=101))[0].complete
+    assert not replay(journal, topic=TOPIC, epoch="one", from_seq=101)[0].complete
     assert pending(journal).complete
 
 
@@ -289,7 +284,7 @@ def test_states_give_way_to_alerts_that_wait(journal: Journal) -> None:
         if seq % 100 == 1:
             journal.write([state(one, padding=1000) for one in range(seq, seq + 100)])
     assert seqs(pending(journal)) == list(range(1, 41))
-    kept = journal.replay(Replay(topic="v1/state/edge/cam/", limit=1))[0]
+    kept = replay(journal, topic="v1/state/edge/cam/", limit=1)[0]
     assert seqs(kept)[0] > 1000
     assert not kept.complete
 
@@ -339,7 +334,7 @@ def test_file_stays_below_its_size(tmp_path: Path, most_mb: int) -> None:
         for first in range(seq + 1, seq + 64 * 30 * most_mb, 64):
             journal.write([alert(f"{seq}", "start", seq, padding=500) for seq in range(first, first + 64)])
             largest = max(largest, size_on_disk(path))
-        assert seqs(journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=first + 63))[0]) == [first + 63]
+        assert seqs(replay(journal, topic=TOPIC, epoch="one", from_seq=first + 63)[0]) == [first + 63]
     assert most_mb / 2 < largest / 2**20 < most_mb
 
 
@@ -352,7 +347,7 @@ def test_file_shrinks_to_a_smaller_size(tmp_path: Path) -> None:
     with closing(Journal(path, 1 << 20, MAX_DAYS)) as journal:
         journal.prune(NOW_NS)
         assert size_on_disk(path) < 1 << 20
-        assert seqs(journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=299))[0]) == [299, 300]
+        assert seqs(replay(journal, topic=TOPIC, epoch="one", from_seq=299)[0]) == [299, 300]
 
 
 def test_what_is_too_old_goes_and_what_is_open_stays(journal: Journal) -> None:
@@ -361,8 +356,8 @@ def test_what_is_too_old_goes_and_what_is_open_stays(journal: Journal) -> None:
     journal.write(whole_alert("new", 4, t_ns=NOW_NS + 60 * DAY_NS))
     journal.prune(NOW_NS + 100 * DAY_NS)
     assert seqs(pending(journal)) == [1, 4, 5]
-    assert not journal.replay(Replay(topic=TOPIC))[0].complete
-    assert journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=4))[0].complete
+    assert not replay(journal, topic=TOPIC)[0].complete
+    assert replay(journal, topic=TOPIC, epoch="one", from_seq=4)[0].complete
 
 
 def test_epoch_that_is_pruned_is_remembered(journal: Journal) -> None:
@@ -371,7 +366,7 @@ def test_epoch_that_is_pruned_is_remembered(journal: Journal) -> None:
     journal.write(whole_alert("new", 1, epoch="two", t_ns=NOW_NS + 60 * DAY_NS))
     journal.prune(NOW_NS + 100 * DAY_NS)
     for from_seq, complete in ((3, True), (2, False)):
-        kept, _ = journal.replay(Replay(topic=TOPIC, epoch="one", from_seq=from_seq))
+        kept, _ = replay(journal, topic=TOPIC, epoch="one", from_seq=from_seq)
         assert (places(kept), kept.complete) == ([("two", 1), ("two", 2)], complete)
 
 
@@ -471,9 +466,9 @@ def test_what_was_in_memory_comes_behind_what_was_on_the_disk_though_the_clock_w
         memory.write([alert("b", "start", 3, t_ns=10**9), alert("b", "end", 4, t_ns=10**9)])
         acknowledge(memory, "b", epoch="one", seq=3)
         move(memory, disk)
-        assert seqs(disk.replay(Replay(topic=TOPIC))[0]) == [1, 2, 3, 4]
+        assert seqs(replay(disk, topic=TOPIC)[0]) == [1, 2, 3, 4]
         assert seqs(pending(disk)) == [1, 2, 4]
-        assert memory.replay(Replay(topic=TOPIC))[0].messages == ()
+        assert replay(memory, topic=TOPIC)[0].messages == ()
 
 
 EXAMPLES = 200
@@ -649,6 +644,6 @@ def test_many_writes_are_all_or_nothing(journal: Journal) -> None:
     with pytest.raises(sqlite3.Error, match="no"):
         journal.write(whole_alert("a", 1))
     journal._db.execute("DROP TRIGGER no")
-    assert seqs(journal.replay(Replay(topic=TOPIC))[0]) == []
+    assert seqs(replay(journal, topic=TOPIC)[0]) == []
     journal.write(whole_alert("a", 1))
-    assert seqs(journal.replay(Replay(topic=TOPIC))[0]) == [1, 2]
+    assert seqs(replay(journal, topic=TOPIC)[0]) == [1, 2]

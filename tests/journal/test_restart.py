@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from edge_config.errors import JournalUnavailable
-from edge_config.wire.requests import Pending
 from runtime.journal.file import KEPT_ASIDE
 from runtime.journal.journal import Journal
 from tests.programs.bench.journal_kill import kill_writer
-from tests.support.journals import MAX_BYTES, MAX_DAYS, alert, read_all, seqs
+from tests.support.journals import MAX_BYTES, MAX_DAYS, alert, pending, read_all, seqs
 
 INSTANTS = 15  # of 200: `python -m tests.programs.bench.journal_kill`
 IMAGES = 80
@@ -195,7 +194,7 @@ def test_journal_of_an_earlier_program_goes_on_and_can_go_back(path: Path) -> No
     for _ in range(2):
         with closing(open_journal(path)) as journal:
             assert read_all(journal) == [("one", 1), ("one", 2)]
-            assert seqs(journal.pending(Pending(subscriber="plc"))[0]) == [2]
+            assert seqs(pending(journal, "plc")) == [2]
             assert journal.owners() == {"plc": ""}
     with closing(sqlite3.connect(path)) as old:
         assert old.execute("PRAGMA user_version").fetchone() == (1,)
@@ -203,7 +202,7 @@ def test_journal_of_an_earlier_program_goes_on_and_can_go_back(path: Path) -> No
         old.execute("INSERT INTO acks (alert_id, subscriber, row) VALUES ('a', 'mes', 2)")
         old.commit()
     with closing(open_journal(path)) as journal:
-        assert seqs(journal.pending(Pending(subscriber="mes"))[0]) == []
+        assert seqs(pending(journal, "mes")) == []
     assert moved_aside(path, "damaged") + moved_aside(path, "newer") == []
 
 
@@ -274,4 +273,4 @@ def test_file_can_be_looked_at_while_it_is_written(written: Path) -> None:
         assert reader.execute("SELECT count(*) FROM entries").fetchone() == (3,)
         reader.execute("COMMIT")
         assert reader.execute("SELECT count(*) FROM entries").fetchone() == (4,)
-        assert seqs(journal.pending(Pending(subscriber="plc"))[0]) == [1, 2, 3, 4]
+        assert seqs(pending(journal, "plc")) == [1, 2, 3, 4]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edge_config.wire.messages import Phase, topic
 from edge_config.wire.replies import Kept, KeptMessages
-from edge_config.wire.requests import Replay
+from edge_config.wire.requests import Ack, Pending, Replay
+from runtime.journal import recall
 from runtime.journal.journal import Journal
+from runtime.journal.notes import Noted
 from runtime.journal.read import Entry
 
 DAY_NS = 86_400 * 10**9
@@ -42,6 +45,24 @@ def state(seq: int, *, epoch: str = "one", camera: str = "cam", t_ns: int = NOW_
     return Entry("state", topic("state", "edge", camera), epoch, seq, t_ns, body)
 
 
+def replay(journal: Journal, **fields: Any) -> tuple[KeptMessages, list[bytes]]:
+    """Ask a journal alone."""
+    return recall.replay([journal], Replay(**fields))
+
+
+def pending(journal: Journal, subscriber: str = "plc", **fields: Any) -> KeptMessages:
+    """Ask a journal alone, which knows the subscriber from then on."""
+    journal.note([], {subscriber: ""})
+    return recall.pending([journal], Pending(subscriber=subscriber, **fields))[0]
+
+
+def acknowledge(journal: Journal, alert_id: str, subscriber: str = "plc", **fields: Any) -> bool:
+    """Acknowledge to a journal alone; return whether it knows the alert."""
+    row = recall.place([journal], Ack(subscriber=subscriber, alert_id=alert_id, **fields))
+    journal.note([] if row is None else [Noted(alert_id, subscriber, row)], {subscriber: ""})
+    return row is not None
+
+
 def seqs(kept: KeptMessages) -> list[int]:
     """Return `seq` of the messages of a reply."""
     return [seq for _, seq in places(kept)]
@@ -63,7 +84,7 @@ def read_all(journal: Journal, topic_: str = "v1/alert/edge/cam/") -> list[tuple
     found: list[tuple[str, int]] = []
     epoch, seq, more = "", 0, True
     while more:
-        kept, _ = journal.replay(Replay(topic=topic_, epoch=epoch, from_seq=seq + 1, limit=1000))
+        kept, _ = replay(journal, topic=topic_, epoch=epoch, from_seq=seq + 1, limit=1000)
         found += places(kept)
         more = kept.more
         epoch, seq = found[-1] if found else ("", 0)
