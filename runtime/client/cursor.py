@@ -26,7 +26,7 @@ EVERY_S = 60.0
 """The journal is asked so often, though nothing tells that there is more."""
 
 MAX_HEARD, MAX_HEARD_BYTES = 2000, 32 << 20
-"""So many messages wait until they are read from the journal, and bytes of their parts; others are only read there."""
+"""Bounds of what waits until it is read from the journal, messages and bytes of parts; more is only read there."""
 
 
 class Cursor:
@@ -76,7 +76,7 @@ class Cursor:
         self._due_s = 0.0
         self._heard: dict[str, Received] = {}  # what waits, in its order
         self._heard_bytes = 0
-        self._told: dict[str, Place] = {}
+        self._told: dict[str, Place] = {}  # what the device said of each topic, and was asked for
 
     def heard(self, received: Received) -> None:
         """Take in a message that was published."""
@@ -93,7 +93,8 @@ class Cursor:
 
     def told(self, topic: str, head: Place) -> None:
         """Take in what the device published last in a topic; number 0 of a new epoch says that the old one is over."""
-        if self._is_news(topic, head) and head != self._told.get(topic):
+        is_behind = self._is_news(topic, head) or not self.delivery.is_whole(topic)
+        if self._wants(topic) and is_behind and head != self._told.get(topic):
             self._told[topic] = head  # the journal may not have it any more: it is asked once
             self._behind = True
 
@@ -186,13 +187,15 @@ class Cursor:
                 self.delivery.give(received, "replay")
         self._pending_end = after if kept is None else max(after, kept.next)
         has_more = kept is not None and kept.more and self._pending_end > after
-        self._pending, self._was_pending = (self._pending_end if has_more else None), not has_more
+        self._pending = self._pending_end if has_more else None
+        self._was_pending |= not has_more
 
     def _when_after(self, answer: Answer, parts: Sequence[bytes], covered: set[str]) -> None:
         """Take a page; of what was heard or given before it was asked for (`covered`) it has all that there will be."""
         kept, messages = self._read(answer, parts)
         if kept is None:
             self._let_go()
+            self._told.clear()  # the next heartbeat has it asked again
             return
         if not kept.complete:
             self.delivery.lost, self._wants_snapshot = max(1, self.delivery.lost), True

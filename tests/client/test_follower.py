@@ -563,3 +563,17 @@ def test_what_is_pruned_while_nobody_asks_is_counted_and_the_present_is_told() -
     world.health("a")
     world.heal()
     assert [(one.message.seq, one.missed, one.origin) for one in world.given[before:]] == [(4, 1, "snapshot")]
+
+
+def test_journal_that_is_busy_is_asked_again_at_the_next_heartbeat() -> None:
+    """Where the journal refuses, what is heard is given with its gap; what is lost is read soon."""
+    world = joined(kinds=("state",))
+    world.device.has_journal = False
+    world.state("a", lost=True)
+    world.state("a")
+    world.health("a")
+    world.settle()
+    world.device.has_journal = True
+    world.health("a")
+    world.settle()
+    assert [(one.message.seq, one.missed, one.origin) for one in world.given[-2:]] == [(3, 1, "live"), (2, 0, "replay")]
