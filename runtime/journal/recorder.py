@@ -5,19 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import structlog
 
 from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import JournalSettings
 from edge_config.wire.messages import JournalState
-from edge_config.wire.replies import Acknowledged, Forgotten
-from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
 from runtime.events import Asked
+from runtime.journal.answers import Answers, Refuse, Reply
 from runtime.journal.file import default_path
 from runtime.journal.orders import Order
 from runtime.journal.read import GROUP, Entry
@@ -64,20 +62,6 @@ class JournalChanged:
     unfinished: tuple[Entry, ...] = ()
 
 
-class Reply(Protocol):
-    """Answers a request, from any thread."""
-
-    def __call__(self, asked: Asked, payload: Any, parts: Sequence[bytes] = ()) -> object:
-        """Send the payload, and the parts as further frames."""
-
-
-class Refuse(Protocol):
-    """Refuses a request, from any thread."""
-
-    def __call__(self, asked: Asked, error: str, *, denied: bool = False) -> object:
-        """Send the reason, one line; `denied`: the client's key lacks the right."""
-
-
 class Recorder:
     """Writes the journal in a thread of its own. If the disk fails, it continues in memory until the disk works.
 
@@ -112,7 +96,6 @@ class Recorder:
         self.unfinished: tuple[Entry, ...] = ()
         self.dropped = 0
         self._tell = tell
-        self._reply = reply
         self._refuse = refuse
         self._chosen = section.path is not None
         chosen = None if section.path is None else Path(section.path)
@@ -123,6 +106,7 @@ class Recorder:
             backoff=backoff or Backoff(*RETRY_S),
             changed=self._change,
         )
+        self._answers = Answers(self._store, reply, refuse)
         self._news = threading.Condition()  # over what follows
         self._entries: deque[Entry] = deque()
         self._bytes = 0  # of them
@@ -251,7 +235,7 @@ class Recorder:
             self._write(entries)
         if orders:
             self._note(orders)
-        self._answer(self._allowed(asked))
+        self._answers.answer(asked)
         self._store.tend(last=last)
         return not last
 
@@ -277,52 +261,6 @@ class Recorder:
             self._store.order(orders)
         except Exception as error:  # noqa: BLE001 - whatever it is, they are done
             _log.error("orders cannot be stored", problem=repr(error), orders=[one.request for one in orders])
-
-    def _allowed(self, asked: list[Asked]) -> list[Asked]:
-        """Refuse requests that use the name of another key; return the others."""
-        allowed = []
-        for one in asked:
-            mine = one.request.subscriber if isinstance(one.request, Ack | Pending) else None
-            if mine is not None and (denial := self._store.claim(mine, one.key)):
-                self._refuse(one, denial, denied=True)
-            else:
-                allowed.append(one)
-        return allowed
-
-    def _answer(self, asked: list[Asked]) -> None:
-        """Answer requests; acknowledgements in one transaction, as each waits for the disk."""
-        acks = [one for one in asked if isinstance(one.request, Ack)]
-        others = [[one] for one in asked if not isinstance(one.request, Ack)]
-        for some in [acks, *others] if acks else others:
-            try:
-                answers = self._answers([one.request for one in some], [one.key for one in some])
-            except JournalUnavailable as error:
-                for one in some:
-                    self._refuse(one, str(error))
-                continue
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next one is answered
-                _log.error("request to the journal failed", problem=repr(error))
-                for one in some:
-                    self._refuse(one, "internal error of the journal")
-                continue
-            for one, (payload, parts) in zip(some, answers, strict=True):
-                self._reply(one, payload, parts)
-
-    def _answers(self, requests: list[Any], keys: list[str]) -> list[tuple[Any, list[bytes]]]:
-        """Answer one request, or several acknowledgements, of these public keys."""
-        match requests:
-            case [Replay() as request]:
-                return [self._store.replay(request)]
-            case [After() as request]:
-                return [self._store.after(request)]
-            case [Pending() as request]:
-                return [self._store.pending(request, keys[0])]
-            case [Forget() as request]:
-                known = self._store.forget(request.subscriber)
-                _log.info("subscriber forgotten", subscriber=request.subscriber, known=known, by=keys[0])
-                return [(Forgotten(known=known), [])]
-            case _:
-                return [(Acknowledged(known=known), []) for known in self._store.acknowledge(requests, keys)]
 
     def _change(self, state: JournalState, reason: str) -> None:
         if state == "on":
