@@ -128,7 +128,7 @@ class Feed(Supervisor):
         self._queue.give_back(frame)
 
     def slow_down(self, every: int) -> None:
-        """Give every n-th frame of a live source only."""
+        """Deliver every n-th frame of a live source only."""
         self._every = every
 
     def pause(self) -> None:

@@ -45,7 +45,7 @@ _BRAKE = 5  # after this many requests over the rate limit none is read for a mi
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _PendingRequest:
     """A pending request: the route of its answer, and its deadline (monotonic seconds)."""
 
     route: list[bytes]
@@ -94,7 +94,7 @@ class Control:
         self._denied: set[tuple[str, str]] = set()
         self._over = 0
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, _PendingRequest] = {}
         self._answers: SimpleQueue[tuple[int, list[bytes]]] = SimpleQueue()
         self._own: zmq.Context[zmq.Socket[bytes]] | None = None
         if context is None:
@@ -211,7 +211,7 @@ class Control:
             self._send(route, [encode_refusal(request.id, denial, denied=True)])
             return
         number = next(self._numbers)
-        self._waiting[number] = _Waiting(route, request.id, now_s + self._answer_s)
+        self._waiting[number] = _PendingRequest(route, request.id, now_s + self._answer_s)
         self._tell(Asked(number, request, key))
 
     def _deny(self, request: AnyRequest, key: str) -> str:

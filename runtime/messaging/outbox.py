@@ -29,7 +29,7 @@ _MADE_ANEW = frozenset(messages.Message.__struct_fields__) - {"bundle", "state",
 _log = structlog.get_logger()
 
 
-class Recorder(Protocol):
+class JournalWriter(Protocol):
     """Writes entries to the journal, and reports it later."""
 
     @property
@@ -57,7 +57,7 @@ class Recorder(Protocol):
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _PendingMessage:
     """An alert or a state, until it is written."""
 
     entry: Entry
@@ -77,13 +77,13 @@ class _Behind:
 class Outbox:
     """Publishes the messages of each camera in their order. Use it from one thread."""
 
-    def __init__(self, publisher: Publisher, recorder: Recorder, heartbeat_s: float) -> None:
+    def __init__(self, publisher: Publisher, recorder: JournalWriter, heartbeat_s: float) -> None:
         """Use this socket, this journal, and this heartbeat interval, seconds."""
         self.heartbeat_s = heartbeat_s
         self._publisher = publisher
         self._recorder = recorder
-        self._lines: dict[str, deque[_Waiting | _Behind]] = {}  # queue of each camera; the first waits for the disk
-        self._waiting: dict[tuple[str, int], _Waiting] = {}  # (topic, seq) -> a message that is not written yet
+        self._lines: dict[str, deque[_PendingMessage | _Behind]] = {}  # of each camera; the first waits for the disk
+        self._waiting: dict[tuple[str, int], _PendingMessage] = {}  # (topic, seq) -> a message that is not written yet
         self._row = recorder.last_row  # of the last message that was published after it was written
         self._hangs = False  # the disk hangs, so nothing waits for it
         self._latest: dict[tuple[Kind, str], Any] = {}  # kind and camera -> the last published message
@@ -151,7 +151,7 @@ class Outbox:
         body = messages.encode(topic, said)[1]
         alert = (said.alert_id, said.phase) if isinstance(said, AlertMessage) else ("", None)
         entry = Entry(kind, topic, said.epoch, said.seq, said.t_publish_ns, body, tuple(attached), *alert)
-        waiting = _Waiting(entry, said, time.monotonic())
+        waiting = _PendingMessage(entry, said, time.monotonic())
         self._lines.setdefault(said.camera, deque()).append(waiting)
         self._waiting[topic, said.seq] = waiting
         self._recorder.put(entry)
@@ -173,7 +173,7 @@ class Outbox:
             match line.popleft():
                 case _Behind() as behind:
                     self._send(behind.kind, camera, behind.fields)
-                case _Waiting() as waiting:
+                case _PendingMessage() as waiting:
                     self._publish(waiting.entry, waiting.said)
         if not line:
             self._lines.pop(camera, None)

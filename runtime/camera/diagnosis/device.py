@@ -9,7 +9,7 @@ import glob
 import os
 from collections.abc import Iterator
 
-from runtime.camera.diagnosis.problem import Problem, reason_of
+from runtime.camera.diagnosis.cause import Cause, reason_of
 from runtime.camera.sources import v4l2
 
 
@@ -17,21 +17,21 @@ def check_device(node: str) -> None:
     """Open a device without OpenCV, and reserve a buffer.
 
     Raises:
-        Problem: that fails, or the device is in use or gives no frames.
+        Cause: that fails, or the device is in use or gives no frames.
     """
     try:
         descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError as error:
-        raise Problem(f"{user_name()} may not open {node} (permission denied)", join_group("video")) from error
+        raise Cause(f"{user_name()} may not open {node} (permission denied)", join_group("video")) from error
     except OSError as error:
         if error.errno == errno.EBUSY:
             raise _in_use(node) from error
         remedy = "unplug it and plug it in again; see `dmesg`"
-        raise Problem(f"{node} does not open ({reason_of(error)})", remedy) from error
+        raise Cause(f"{node} does not open ({reason_of(error)})", remedy) from error
     try:
         if not v4l2.formats(node):
             remedy = "it may be a camera's second node: `patchedge doctor` lists the first ones"
-            raise Problem(f"{node} gives no pictures", remedy)
+            raise Cause(f"{node} gives no pictures", remedy)
         v4l2.reserve(descriptor)
     except OSError as error:
         if error.errno == errno.EBUSY:
@@ -53,10 +53,10 @@ def join_group(group: str) -> str:
     return f"sudo usermod -aG {group} {user_name()}, and log in again; in a container: --device and --group-add"
 
 
-def _in_use(node: str) -> Problem:
+def _in_use(node: str) -> Cause:
     users = list(_programs_using(node))
     by = f" by {', '.join(users)}" if users else ""
-    return Problem(f"{node} is in use{by}", "end the other program: a camera serves one at a time")
+    return Cause(f"{node} is in use{by}", "end the other program: a camera serves one at a time")
 
 
 def _programs_using(node: str) -> Iterator[str]:

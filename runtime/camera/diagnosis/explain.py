@@ -12,8 +12,8 @@ from urllib.parse import quote
 from edge_config.errors import LoginRefused, SourceUnavailable
 from edge_config.settings.sections import Transport
 from runtime.camera import address
+from runtime.camera.diagnosis.cause import Cause
 from runtime.camera.diagnosis.device import check_device
-from runtime.camera.diagnosis.problem import Problem
 from runtime.camera.diagnosis.stream import check_url
 from runtime.camera.with_timeout import with_timeout
 
@@ -36,7 +36,7 @@ def explain(
     """
     try:
         with_timeout(lambda: _check(source, transport), TOTAL_S)
-    except Problem as found:
+    except Cause as found:
         if opened and found.by_failing:
             return error
         kind = LoginRefused if found.login else SourceUnavailable

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from edge_config.settings.sections import Transport
-from runtime.camera.diagnosis.problem import Problem, reason_of
+from runtime.camera.diagnosis.cause import Cause, reason_of
 from runtime.camera.diagnosis.request import Client, Endpoint, Response
 from runtime.camera.with_timeout import with_timeout
 
@@ -40,14 +40,14 @@ def check_url(url: str, transport: Transport) -> None:
     """Connect to a camera and ask for its stream.
 
     Raises:
-        Problem: what is wrong with it.
+        Cause: what is wrong with it.
     """
     if url.startswith("http://") and (os.environ.get("http_proxy") or os.environ.get("HTTP_PROXY")):
         return  # it is not this machine that connects
     for _ in range(_MAX_REDIRECTIONS):
         endpoint = Endpoint.of(url)
         if endpoint is None:
-            raise Problem("this URL cannot be read", f"{_ENCODE}; whole it is such as rtsp://10.0.0.4:554/stream")
+            raise Cause("this URL cannot be read", f"{_ENCODE}; whole it is such as rtsp://10.0.0.4:554/stream")
         with contextlib.closing(_connect(endpoint)) as client:
             moved = _check_stream(client, endpoint, transport)
         if not moved:
@@ -59,7 +59,7 @@ def _connect(endpoint: Endpoint) -> Client:
     """Resolve and connect.
 
     Raises:
-        Problem: that is not possible.
+        Cause: that is not possible.
     """
     first, *others = _resolve(endpoint)
     for other in others:
@@ -72,17 +72,17 @@ def _connect(endpoint: Endpoint) -> Client:
         raise _unreached(endpoint, error) from error
 
 
-def _unreached(endpoint: Endpoint, error: OSError) -> Problem:
+def _unreached(endpoint: Endpoint, error: OSError) -> Cause:
     at = f"port {endpoint.port}"
     if isinstance(error, ssl.SSLError):
-        return Problem(f"does not speak TLS at {at}", f"try {endpoint.scheme[:-1]}://, or the port that it encrypts")
+        return Cause(f"does not speak TLS at {at}", f"try {endpoint.scheme[:-1]}://, or the port that it encrypts")
     if isinstance(error, ConnectionRefusedError):
-        return Problem(f"nothing listens at {at} (connection refused)", "check the port, and the camera's service")
+        return Cause(f"nothing listens at {at} (connection refused)", "check the port, and the camera's service")
     if isinstance(error, TimeoutError):
-        return Problem(f"no answer from its address, {at} (time-out)", "check power, cable, address and firewall")
+        return Cause(f"no answer from its address, {at} (time-out)", "check power, cable, address and firewall")
     if isinstance(error, ConnectionError):
-        return Problem(f"hangs up when connected at {at} ({reason_of(error)})", "check the port, and who may connect")
-    return Problem(f"cannot be reached ({reason_of(error)})", "check address, cable, network and gateway")
+        return Cause(f"hangs up when connected at {at} ({reason_of(error)})", "check the port, and who may connect")
+    return Cause(f"cannot be reached ({reason_of(error)})", "check address, cable, network and gateway")
 
 
 def _resolve(endpoint: Endpoint) -> list[tuple[str, int]]:
@@ -91,12 +91,12 @@ def _resolve(endpoint: Endpoint) -> list[tuple[str, int]]:
         found = with_timeout(lambda: socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM), STEP_S)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise Problem(f"{what} (no name server answers)", "check network and DNS") from error
+            raise Cause(f"{what} (no name server answers)", "check network and DNS") from error
         remedy = "check the name, or write the address"
         remedy += f"; if it is part of the password, {_ENCODE}" if "@" in endpoint.target else ""
-        raise Problem(f"unknown host: {what}", remedy) from error
+        raise Cause(f"unknown host: {what}", remedy) from error
     except TimeoutError as error:
-        raise Problem(f"{what} (time-out)", "check network and DNS, or write the address") from error
+        raise Cause(f"{what} (time-out)", "check network and DNS, or write the address") from error
     return [(str(one[4][0]), int(one[4][1])) for one in found][:_MAX_ADDRESSES]
 
 
@@ -106,9 +106,9 @@ def _check_stream(client: Client, endpoint: Endpoint, transport: Transport) -> s
     method, accept = ("DESCRIBE", "application/sdp") if is_rtsp else ("GET", "*/*")
     response = _answered(lambda: client.ask(method, Accept=accept), endpoint)
     if is_rtsp and response.protocol == "HTTP":
-        raise Problem("speaks HTTP at this port, not RTSP", "check the port (RTSP has 554, often), or write http://")
+        raise Cause("speaks HTTP at this port, not RTSP", "check the port (RTSP has 554, often), or write http://")
     if not is_rtsp and response.protocol == "RTSP":
-        raise Problem("speaks RTSP at this port, not HTTP", "write rtsp://")
+        raise Cause("speaks RTSP at this port, not HTTP", "write rtsp://")
     if moved := _check_status(response, endpoint):
         return moved
     if is_rtsp:
@@ -122,7 +122,7 @@ def _set_up(client: Client, described: Response, endpoint: Endpoint, transport: 
     codec, track = _video(described)
     if codec and codec not in _CODECS:
         name = codec.upper() if re.fullmatch(r"[a-z0-9.-]{1,20}", codec) else "unknown"
-        raise Problem(f"its codec is not supported ({name})", "set the camera to H.264 or H.265")
+        raise Cause(f"its codec is not supported ({name})", "set the camera to H.264 or H.265")
     uri = endpoint.uri
     if "://" in track:
         uri = track
@@ -136,25 +136,25 @@ def _set_up(client: Client, described: Response, endpoint: Endpoint, transport: 
             client.ask("TEARDOWN", endpoint.uri, Session=session)
     if response.code == 461:  # noqa: PLR2004 - Unsupported Transport
         if transport == "udp":
-            raise Problem("does not send by UDP (461)", "set transport: tcp (--transport tcp)")
-        raise Problem("sends by UDP only, and nothing arrives", "let UDP through the firewall between")
+            raise Cause("does not send by UDP (461)", "set transport: tcp (--transport tcp)")
+        raise Cause("sends by UDP only, and nothing arrives", "let UDP through the firewall between")
     if response.code == 200 and transport == "udp":  # noqa: PLR2004
-        raise Problem("answers, and nothing arrives by UDP", "set transport: tcp, or let UDP through the firewall")
+        raise Cause("answers, and nothing arrives by UDP", "set transport: tcp, or let UDP through the firewall")
 
 
-def _not_decoded(response: Response) -> Problem:
+def _not_decoded(response: Response) -> Cause:
     """Return why what an HTTP server sends cannot be decoded."""
     kind = response.first("content-type").partition(";")[0].strip().lower()
     kind = kind if re.fullmatch(r"[a-z0-9.+/-]{1,60}", kind) else ""
     start = response.body.lstrip()[:64].lower()
     if kind in {"text/html", "application/xhtml+xml"} or start.startswith((b"<!doctype html", b"<html")):
-        return Problem("a page of HTML, not a stream", _NAME_STREAM)
+        return Cause("a page of HTML, not a stream", _NAME_STREAM)
     if kind.startswith("text/") or kind.endswith(("json", "xml")):
-        return Problem(f"no stream, but text ({kind})", _NAME_STREAM)
+        return Cause(f"no stream, but text ({kind})", _NAME_STREAM)
     if kind.startswith("image/"):
-        return Problem(f"a single picture ({kind}), not a stream", "name the camera's stream, MJPEG or RTSP")
+        return Cause(f"a single picture ({kind}), not a stream", "name the camera's stream, MJPEG or RTSP")
     what = f"its stream cannot be decoded ({kind or 'of no type'})"
-    return Problem(what, "set the camera to H.264, H.265 or MJPEG", by_failing=True)
+    return Cause(what, "set the camera to H.264, H.265 or MJPEG", by_failing=True)
 
 
 def _answered(ask: Callable[[], Response], endpoint: Endpoint) -> Response:
@@ -163,11 +163,11 @@ def _answered(ask: Callable[[], Response], endpoint: Endpoint) -> Response:
         response = ask()
     except TimeoutError as error:
         what = f"accepts the connection but does not answer ({protocol}, time-out)"
-        raise Problem(what, "restart the camera") from error
+        raise Cause(what, "restart the camera") from error
     except OSError as error:
-        raise Problem(f"hangs up when asked ({reason_of(error)})", "check the port, and who may connect") from error
+        raise Cause(f"hangs up when asked ({reason_of(error)})", "check the port, and who may connect") from error
     if not response.protocol:
-        raise Problem(f"does not speak {protocol} at port {endpoint.port}", "check scheme and port")
+        raise Cause(f"does not speak {protocol} at port {endpoint.port}", "check scheme and port")
     return response
 
 
@@ -175,26 +175,26 @@ def _check_status(response: Response, endpoint: Endpoint) -> str:
     """Check the status of an answer; return the URL that it redirects to, if it does.
 
     Raises:
-        Problem: the stream is not there, or not for this login.
+        Cause: the stream is not there, or not for this login.
     """
     code = response.code
     if code == 401 and endpoint.login is None:  # noqa: PLR2004 - these numbers are names
         remedy = "write USER:PASSWORD@ before the host in the URL"
-        raise Problem("wants a user and a password (401)", remedy, login=True)
+        raise Cause("wants a user and a password (401)", remedy, login=True)
     if code == 401:  # noqa: PLR2004
         remedy = "correct them; what is special in them is percent-encoded, such as %40 for @"
-        raise Problem("wrong user or password (401)", remedy, login=True)
+        raise Cause("wrong user or password (401)", remedy, login=True)
     if code == 403:  # noqa: PLR2004
         what = "wrong user or password, or this user may not see it (403)"
-        raise Problem(what, "correct them, or allow it at the camera", login=True)
+        raise Cause(what, "correct them, or allow it at the camera", login=True)
     if code in {404, 410, 454}:
-        raise Problem(f"wrong path: there is no such stream ({code})", _FIND_PATH)
+        raise Cause(f"wrong path: there is no such stream ({code})", _FIND_PATH)
     if 300 <= code < 400 and (location := response.first("location")):  # noqa: PLR2004
         return _redirected(location, endpoint)
     if code >= 500:  # noqa: PLR2004
-        raise Problem(f"the camera fails ({code})", "it may have too many viewers: close some, or restart it")
+        raise Cause(f"the camera fails ({code})", "it may have too many viewers: close some, or restart it")
     if code >= 300:  # noqa: PLR2004
-        raise Problem(f"refuses the request ({code})", "check the URL with the camera's manual")
+        raise Cause(f"refuses the request ({code})", "check the URL with the camera's manual")
     return ""
 
 
@@ -216,12 +216,12 @@ def _video(response: Response) -> tuple[str, str]:
     """Return the codec and the track of the video in an SDP.
 
     Raises:
-        Problem: there is none.
+        Cause: there is none.
     """
     media = response.body.decode("utf-8", errors="replace").replace("\r", "").split("\nm=")[1:]
     video = next((one for one in media if one.startswith("video")), None)
     if video is None:
-        raise Problem("its stream has no video", "name the stream of the pictures; the camera's manual has its path")
+        raise Cause("its stream has no video", "name the stream of the pictures; the camera's manual has its path")
     words = video.partition("\n")[0].split()
     number = words[3] if len(words) > 3 else ""  # noqa: PLR2004 - m=video PORT PROTOCOL FORMAT
     named = re.search(rf"^a=rtpmap:{re.escape(number)}\s+([^/\s]+)", video, flags=re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-class Problem(Exception):
+class Cause(Exception):
     """What is wrong, and what to do about it.
 
     Args:
