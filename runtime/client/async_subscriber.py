@@ -101,7 +101,7 @@ class AsyncSubscriber(BaseSubscriber):
     async def _wait(self, seconds: float, *, events: bool = True) -> None:
         """Wait until something has arrived.
 
-        The sockets are watched only while somebody waits: who does not take what is there would be told of it again and
+        The sockets are watched only while somebody waits: otherwise what is not taken would wake the loop again and
         again.
         """
         self._news.clear()
@@ -125,7 +125,7 @@ class AsyncSubscriber(BaseSubscriber):
             asyncio.get_running_loop().add_reader(descriptor, self._news.set)
 
     def _unwatch(self) -> None:
-        """Let go of the sockets; who still waits looks anew."""
+        """Release the sockets; waiting calls look again."""
         loop = asyncio.get_running_loop()
         while self._watched:
             loop.remove_reader(self._watched.pop())

@@ -11,8 +11,8 @@ from zmq.utils.monitor import recv_monitor_message
 from edge_config.errors import AddressUnavailable
 from runtime.security.keys import Keys, apply_client_keys
 
-MOST_BYTES = 64 << 20
-"""Of one frame: who sends more is cut off before it is in memory."""
+MAX_BYTES = 64 << 20
+"""Of one frame: a device that sends more is disconnected before it is in memory."""
 
 HIGH_WATER_MARK = 1000
 """Messages that wait in a socket until they are taken; of SUB what is more is dropped, and shows as a gap."""
@@ -23,8 +23,8 @@ HEARTBEAT_MS = 5000
 HEARTBEAT_TIMEOUT_MS = 15000
 
 CONNECT_MS = 3000
-"""Who is not connected by then tries anew: TCP's own tries are ever further apart, and a network that was silent for a
-minute would be back for half a minute before anybody noticed."""
+"""A client that is not connected by then retries: TCP's own retries are ever further apart, and a network that was
+silent for a minute would be back for half a minute before anybody noticed."""
 
 
 class Connection:
@@ -140,7 +140,7 @@ def connect(socket: zmq.Socket[bytes], url: str, keys: Keys | None) -> None:
         (zmq.LINGER, 0),
         (zmq.RCVHWM, HIGH_WATER_MARK),
         (zmq.SNDHWM, HIGH_WATER_MARK),
-        (zmq.MAXMSGSIZE, MOST_BYTES),
+        (zmq.MAXMSGSIZE, MAX_BYTES),
         (zmq.HEARTBEAT_IVL, HEARTBEAT_MS),
         (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS),
         (zmq.CONNECT_TIMEOUT, CONNECT_MS),

@@ -217,7 +217,7 @@ class Cursor:
         self._behind = self._behind or bool(self._heard)
 
     def _adopt(self) -> None:
-        """Give what the snapshot tells and the journal, read up to its row, did not."""
+        """Return what the snapshot tells and the journal, read up to its row, did not."""
         now, self._snapshot = self._snapshot, None
         if now is None:
             return
@@ -234,11 +234,11 @@ class Cursor:
                     )
 
     def _let_go(self) -> None:
-        """Give what waits without the journal."""
+        """Return what waits without the journal."""
         self._give_waiting(list(self._heard.values()), loose=True)
 
     def _give_waiting(self, waiting: Sequence[Received], *, loose: bool = False) -> None:
-        """Give what waits and, unless it is `loose`, is not in the journal."""
+        """Return what waits and, unless it is `loose`, is not in the journal."""
         for received in waiting:
             self._forget(received.key)
             self.delivery.give_live(received, loose=loose)

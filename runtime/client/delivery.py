@@ -49,7 +49,7 @@ class Delivery:
         return last is not None and last.epoch == place.epoch and place.seq <= last.seq
 
     def read(self, received: Received, *, heard: bool) -> None:
-        """Give the next message of the journal, if it is new; `heard` tells whether it was published meanwhile."""
+        """Deliver the next message of the journal, if it is new; `heard` tells whether it was published meanwhile."""
         topic, place = received.topic, received.place
         if topic in self._loose:  # what is missing was told with the message that is loose
             self._loose[topic].discard(received.key)
@@ -65,7 +65,7 @@ class Delivery:
             self.give(received, "live" if not self._replays else "replay")
 
     def give_live(self, received: Received, *, loose: bool) -> None:
-        """Give a message that was published, without the journal."""
+        """Deliver a message that was published, without the journal."""
         if loose:
             self._loose.setdefault(received.topic, set()).add(received.key)
         self.lost = max(self.lost, missing(self._last.get(received.topic), received.place))
@@ -80,7 +80,7 @@ class Delivery:
             self._last[topic] = head
 
     def give(self, received: Received, origin: Origin) -> None:
-        """Give a message."""
+        """Deliver a message."""
         missed, self.lost = self.lost, 0
         self.know(received.key)
         self._give_user(replace(received, missed=missed, origin=origin))

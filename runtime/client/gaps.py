@@ -20,7 +20,7 @@ class Gaps:
 
         Args:
             asking: what reports are put to.
-            subscriber: the name of who misses something, if it has one.
+            subscriber: name of the subscriber, if it has one.
         """
         self._asking = asking
         self._subscriber = subscriber

@@ -1,4 +1,4 @@
-"""An alert from the camera to those who may hear it: the whole runtime, encrypted, with pictures, journal and clips."""
+"""An alert from the camera to clients that may receive it: all of it, encrypted, with pictures, journal and clips."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_alert_arrives_with_all_that_it_promises(tiny_bundle: Path, tmp_path: Pa
 def test_alert_that_nobody_was_there_for_arrives_later(
     tiny_bundle: Path, tmp_path: Path, camera: NetworkCamera
 ) -> None:
-    """An alert that nobody was there to hear, cut short by kill -9, is given to who comes later, once."""
+    """An alert that nobody was there to hear, cut short by kill -9, is given to a subscriber that comes later, once."""
     device = Device(tmp_path, tiny_bundle, camera)
     with device.running() as process:
         with device.subscriber() as alerts:

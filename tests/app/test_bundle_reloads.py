@@ -1,4 +1,4 @@
-"""Bundles that are reloaded: which are, who is answered, when and how often, and what counts as another bundle."""
+"""Bundles that are reloaded: which are, which requests are answered and when, and what counts as another bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main loop: who goes first, what becomes of each frame, and when it ends."""
+"""The main loop: which camera goes first, what becomes of each frame, and when it ends."""
 
 from __future__ import annotations
 

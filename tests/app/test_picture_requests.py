@@ -1,4 +1,4 @@
-"""Pictures for those who ask: one answer for each request, at a bounded rate, with a reason where there is none."""
+"""Requests for pictures: one answer for each request, at a bounded rate, with a reason where there is none."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def ask(parts: Parts, request: Any) -> tuple[bool, Any]:
 
 
 def test_snapshot_is_of_all_cameras_or_of_one(parts: Parts) -> None:
-    """Who joins late is told what is the case of every camera."""
+    """A late joiner gets the current state of every camera."""
     assert ask(parts, Snapshot()) == (True, {"now": ["top", "side"]})
 
 

@@ -420,7 +420,7 @@ def test_signal_ends_a_silent_watch(endpoint: str, number: signal.Signals) -> No
 def test_watch_of_nothing_says_what_may_be_the_matter(
     endpoint: str, kinds: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who hears nothing at all of a device that is there, not even a heartbeat, is asked about the keys."""
+    """A client that hears nothing at all of a device, not even a heartbeat, is asked about the keys."""
     monkeypatch.setattr("runtime.cli.watch.HINT_S", 0.01)
     monkeypatch.setattr("runtime.cli.watch.LISTEN_S", 0.01)
     with zmq.Context() as context, context.socket(zmq.XPUB) as device:

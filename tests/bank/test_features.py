@@ -75,7 +75,7 @@ def test_any_rows_can_be_read_from_a_file(rows: list[int]):
 
 
 def test_rows_beyond_the_end_are_no_rows(tmp_path: Path):
-    """Whoever asks for a row that is not there is told so."""
+    """A row that is not there is an error."""
     file = PatchFile(tmp_path, DIMENSION)
     file.append(np.ones((2, DIMENSION), np.float32))
     with pytest.raises(IndexError):

@@ -74,7 +74,7 @@ def test_alert_arrives_as_published_and_is_acknowledged(broker: Mosquitto) -> No
 
 
 def test_who_joins_late_finds_the_present(broker: Mosquitto) -> None:
-    """State, open alert, its picture and who is online are retained; the alerts themselves are not."""
+    """State, open alert, its picture and what is online are retained; the alerts themselves are not."""
 
     async def run(listener: Listener) -> None:
         device = FakeDevice()
@@ -346,7 +346,7 @@ def test_silent_device_is_offline_until_it_is_heard_again(broker: Mosquitto) -> 
 
 @pytest.mark.slow
 def test_broker_tells_when_the_bridge_is_killed(broker: Mosquitto, tmp_path: Path) -> None:
-    """After kill -9 the broker says that the bridge is offline, and whoever joins later hears it."""
+    """After kill -9 the broker says that the bridge is offline, and later joiners hear it."""
     with Listener(broker.port) as listener, running(broker, tmp_path) as process:
         listener.until_says(STATUS, b"online")
         process.kill()

@@ -49,7 +49,7 @@ class _EnoughError(Exception):
 
 
 def test_slow_device_looks_evenly(tmp_path: Path) -> None:
-    """Who takes a sixth of a second for each frame gets one in four or five of them, at even times."""
+    """A consumer that takes a sixth of a second for each frame gets one in four or five of them, at even times."""
     stamps: list[int] = []
     busy = threading.Event()
 

@@ -451,7 +451,7 @@ def test_video_loses_no_frame(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_recording_that_is_taken_slowly_is_not_stalled(tmp_path: Path) -> None:
-    """A recording waits for who takes its frames, and for its own pace; neither is a stall."""
+    """A recording waits for the consumer of its frames, and for its own pace; neither is a stall."""
     write_pictures(tmp_path, set(), SLOTS + 2)
     with reading(str(tmp_path), REAL, pace="fps", fps=4, stall_ms=100) as reader:
         held = [reader.next() for _ in range(SLOTS)]
@@ -619,7 +619,7 @@ def test_camera_that_is_paused_and_resumed_at_once_goes_on(remote: Remote) -> No
 
 
 def test_absent_camera_says_so_again_after_a_pause() -> None:
-    """The state after a pause is told, though it is the same as before: who asked to resume waits for it."""
+    """The state after a pause is told, though it is the same as before: the client that resumes it waits for it."""
     with reading("/dev/video77", REAL, **SOON) as reader:
         reader.state("disconnected")
         reader.feed.pause()
@@ -646,7 +646,7 @@ def shown(reader: Reader, remote: Remote, number: int, width: int = 4096, qualit
 
 
 def test_picture_is_that_of_the_next_frame(remote: Remote) -> None:
-    """Who asks for a picture gets the next frame as a JPEG, of the size that was asked for; frames go on beside it."""
+    """A request for a picture gets the next frame as a JPEG, of the size that was asked for; frames go on beside it."""
     with reading(remote.source, **PATIENT) as reader:
         go_on(reader, remote)
         whole = shown(reader, remote, 7)

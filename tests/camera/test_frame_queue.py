@@ -1,4 +1,4 @@
-"""Frames between the capture process and those who take them."""
+"""Frames between the capture process and their consumers."""
 
 from __future__ import annotations
 

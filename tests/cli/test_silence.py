@@ -1,4 +1,4 @@
-"""Whoever waits is told something within 5 seconds: how far it is, or why nothing comes."""
+"""A user that waits is told something within 5 seconds: how far it is, or why nothing comes."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_watch_of_a_device_that_goes_away(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_watch_of_a_camera_that_is_not_there(device: Device) -> None:
-    """Who asks for a camera that there is none of is told which speak there."""
+    """A user that asks for an unknown camera is told which there are."""
     words = ("watch", device.events, "--device", "edge", "--camera", "b")
     with started(*DEVICE, *words) as process:
         device.wait_subscribed(["v1/score/edge/b/", "v1/alert/edge/b/", "v1/state/edge/b/"])

@@ -21,7 +21,7 @@ WAIT_S = 20.0
 
 TURN_S = 0.05
 
-MOST_CPU = 0.5
+MAX_CPU = 0.5
 """Share of a second that waiting may cost; a loop that spins takes all of it."""
 
 
@@ -156,4 +156,4 @@ def test_message_that_nobody_takes_costs_nothing(device: Device) -> None:
             await asyncio.sleep(1)
             return time.thread_time() - begin_s
 
-    assert asyncio.run(follow()) < MOST_CPU
+    assert asyncio.run(follow()) < MAX_CPU

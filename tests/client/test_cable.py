@@ -48,7 +48,7 @@ SILENT_S = 13.0
 """A network is silent for so long: by then TCP's tries to connect are 8 s apart."""
 
 BACK_S = 2.5
-"""Who tries anew is back so soon after that (0.3 to 0.8 s were measured), who waits for TCP after 7.5 s."""
+"""A client that retries is back so soon after that (0.3 to 0.8 s were measured); one that waits for TCP after 7.5 s."""
 
 CUTS, BURST = 3, 6
 """So often the cable is pulled out, and so many alerts are raised meanwhile, of two messages each."""

@@ -18,7 +18,7 @@ from runtime.messaging.listener import MAX_CONNECTIONS
 from runtime.messaging.publisher import Publisher
 
 CONNECTIONS = 3000
-"""More than events of connections that ZeroMQ keeps for who does not ask for them."""
+"""More than events of connections that ZeroMQ keeps for a program that does not ask for them."""
 
 UNBOUND = b""
 """What ZeroMQ says of the address of a socket that was not bound."""
@@ -223,7 +223,7 @@ def test_message_can_be_made_before_it_is_sent(publisher: Publisher, endpoint: s
 
 
 def test_first_words_of_a_subscriber_are_not_all(patient_publisher: Publisher, endpoint: str) -> None:
-    """Whoever looks again and again does not take one who is still subscribing for a subscriber to all its topics."""
+    """A device does not take a client that is still subscribing for a subscriber to all its topics."""
     with zmq.Context() as context, context.socket(zmq.XSUB) as peer:
         peer.connect(endpoint)
         peer.send(b"\x01v1/score/")
@@ -293,7 +293,7 @@ def test_connections_that_nobody_looks_at_do_not_stop_zeromq(open_publisher: Pub
 
 @pytest.mark.slow
 def test_connections_are_bounded_and_who_has_subscribed_stays(open_publisher: Publisher) -> None:
-    """Who opens more connections than are allowed loses the oldest of them; a subscriber loses nothing."""
+    """A peer that opens more connections than are allowed loses the oldest of them; a subscriber loses nothing."""
     with Subscriber(open_publisher.endpoint) as subscriber, ExitStack() as stack:
         open_publisher.wait_subscribers(1, threading.Event())
         silent = [stack.enter_context(connect(open_publisher)) for _ in range(MAX_CONNECTIONS + 10)]

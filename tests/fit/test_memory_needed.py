@@ -44,7 +44,7 @@ PEAK = """import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:], stdout=sys.stderr)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)"""
-"""Prints the peak of a command, KiB. It is a process between: a child counts the peak of who starts it as its own."""
+"""Prints the peak of a command, KiB. It is a process between: a child counts the peak of its parent as its own."""
 
 
 def peak_of(*words: object) -> tuple[str, int]:

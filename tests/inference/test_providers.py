@@ -42,7 +42,7 @@ def allowing(bundle: Path, target: Path, tolerances: dict[str, Tolerance]) -> Pa
 
 
 def start_only(*good: str):
-    """Give a start of sessions in which the libraries of all other providers fail."""
+    """Return a start of sessions in which the libraries of all other providers fail."""
 
     def start(model: Path, threads: int, providers: Sequence[Provider]) -> Embed:
         if providers[0].name not in good:

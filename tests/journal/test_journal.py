@@ -113,7 +113,7 @@ def test_replay_begins_where_it_is_asked_to_and_goes_on_over_epochs(journal: Jou
 
 
 def test_replay_of_an_unknown_epoch_gives_all_and_says_that_it_may_not_be_all(journal: Journal) -> None:
-    """Who asks from an epoch that the journal does not know gets all, and is told that there may have been more."""
+    """A client that asks from an unknown epoch gets all, and is told that there may have been more."""
     journal.write(whole_alert("a", 1))
     kept, _ = replay(journal, topic=TOPIC, epoch="gone", from_seq=7)
     assert (seqs(kept), kept.complete) == ([1, 2], False)
@@ -135,7 +135,7 @@ def test_rows_behind_a_row_come_in_their_order_and_by_topic(journal: Journal) ->
 
 
 def test_row_of_another_journal_is_behind_nothing(journal: Journal) -> None:
-    """Where the file is a new one, and the clock was set back before it, whoever comes with a row of the old one gets
+    """Where the file is a new one, and the clock was set back before it, a client with a row of the old one gets
     all that there is, and is told that there may have been more.
     """
     journal.write([alert("a", "start", 1, t_ns=10**9)])
@@ -160,7 +160,7 @@ def test_rows_that_moved_behind_those_of_the_file_bring_nothing_old() -> None:
 
 
 def test_what_is_pruned_behind_a_row_is_told(journal: Journal) -> None:
-    """Who comes so late that messages are gone is told so, of the topics that are wanted."""
+    """A client that comes so late that messages are gone is told so, of the topics that are wanted."""
     journal.write([alert("a", "end", 1), state(1, t_ns=NOW_NS + 10**6)])
     first, _ = recall.after([journal], After(limit=1))
     journal.prune(NOW_NS + 2 * int(MAX_DAYS * DAY_NS))
@@ -361,7 +361,7 @@ def test_what_is_too_old_goes_and_what_is_open_stays(journal: Journal) -> None:
 
 
 def test_epoch_that_is_pruned_is_remembered(journal: Journal) -> None:
-    """Who has all of an epoch that is gone since gets what came later, and is not told that anything is missing."""
+    """A client that has all of an epoch that is gone gets what came later, and is told of nothing missing."""
     journal.write(whole_alert("old", 1))
     journal.write(whole_alert("new", 1, epoch="two", t_ns=NOW_NS + 60 * DAY_NS))
     journal.prune(NOW_NS + 100 * DAY_NS)
@@ -598,8 +598,8 @@ WRITE: Step = ("write", "a", "update", True)
 @given(st.lists(writes, max_size=6), st.lists(steps, min_size=5, max_size=40))
 def test_answers_are_those_of_a_plain_list(first: list[Step], script: list[Step]) -> None:
     """Whatever is written and acknowledged, over restarts and failures of the disk, pending gives exactly what was not
-    acknowledged and replay exactly what was asked for, in the order of publishing; and who reads on behind the last row
-    now and then has read all, once.
+    acknowledged and replay exactly what was asked for, in the order of publishing; and a client that reads on after the
+    last row now and then has read all, once.
     """
     model, seq, epoch = Model(), {"alert": 0, "state": 0}, 0
     with closing(Journals()) as journals:

@@ -352,7 +352,7 @@ def test_what_was_read_from_memory_alone_is_known_to_be_all(path: Path) -> None:
 
 
 def test_answer_holds_all_that_was_put_before_the_question(path: Path) -> None:
-    """However many entries wait for the disk, who asks behind them gets them all: what was published is in the log."""
+    """However many entries wait for the disk, a request after them gets them all: what was published is in the log."""
     with started(path) as rig:
         rig.recorder._news.acquire()  # the disk is slow
         try:

@@ -311,7 +311,7 @@ def test_peer_that_asks_too_often_is_told_when_to_come_back(inbox: SimpleQueue[A
 
 
 def test_peer_that_goes_on_hears_nothing_more(inbox: SimpleQueue[Asked]) -> None:
-    """Who asks on and on is not even refused: its requests are counted, and others are answered."""
+    """A client that asks on and on is not even refused: its requests are counted, and others are answered."""
     rates = Rates(Rate(0.001, 3), Rate(1000, 1000))
     with (
         closing(Control("tcp://127.0.0.1:*", inbox.put, rates=rates)) as control,

@@ -154,7 +154,7 @@ def flood_control(attacked: Attacked, times: int, chance: random.Random) -> None
 
 
 def flood_events(attacked: Attacked, times: int, chance: random.Random) -> None:
-    """Send what nobody should send to who publishes: random bytes, and subscriptions to nonsense without end."""
+    """Send what nobody should send to a publisher: random bytes, and subscriptions to nonsense without end."""
     with closing(Client(zmq.XSUB, attacked.events, attacked.keys)) as peer:
         peer.wait_for(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         for _ in range(times):
@@ -193,7 +193,7 @@ def test_ten_thousand_bad_requests_change_nothing_but_a_counter(attacked: Attack
 
 
 def test_subscriptions_without_end_change_nothing_but_a_counter(attacked: Attacked) -> None:
-    """Who sends a publisher random bytes and subscribes to nonsense is cut off; what it cost is given back."""
+    """A peer that sends a publisher random bytes and subscribes to nonsense is cut off; what it cost is given back."""
     chance = random.Random(SEED)  # noqa: S311 - garbage, no secret
     flood_events(attacked, WARM_UP, chance)
     before, seq = attacked.refused()["events"], attacked.next_seq()

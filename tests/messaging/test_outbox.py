@@ -222,7 +222,7 @@ def test_what_is_left_is_published_at_the_end(rig: Rig) -> None:
 
 
 def test_snapshot_says_up_to_which_row_it_tells_all(rig: Rig) -> None:
-    """Who goes on behind the row of a snapshot gets what it does not tell, and nothing that it does."""
+    """A client that goes on after the row of a snapshot gets what it does not tell, and nothing that it does."""
     assert rig.outbox.now([]).row == 7
     for reason in ("one", "two"):
         rig.outbox.send("state", "cam1", bundle="", state="live", reason=reason)

@@ -27,7 +27,7 @@ def test_peer_has_its_burst_and_then_its_rate() -> None:
 
 
 def test_refusal_says_when_to_ask_again() -> None:
-    """Who waits as long as it was told may ask."""
+    """A peer that waits as long as it was told may ask."""
     rates = Rates(EACH, ALL)
     done(rates, b"a", 0.0, 20)
     wait_s = rates.ask(b"a", 0.0)
@@ -55,7 +55,7 @@ def test_peers_share_what_all_may_ask() -> None:
 
 
 def test_peers_that_were_there_long_ago_are_forgotten() -> None:
-    """Who comes under ever new names does not make the table grow; who asks all the time is remembered."""
+    """A peer with ever new names does not make the table grow; one that asks all the time is remembered."""
     rates = Rates(EACH, Rate(1e9, 1e9))
     done(rates, b"often", 0.0, 20)
     for number in range(3 * MAX_PEERS):

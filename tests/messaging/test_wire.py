@@ -1,4 +1,4 @@
-"""What happens to those who are connected when a key goes."""
+"""What happens to connected clients when a key goes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def wire(gone: list[bool], fails: int = 0) -> Any:
 
 
 def test_nobody_is_cut_off_while_no_key_goes() -> None:
-    """A key that is new, or none, changes nothing for those who are connected."""
+    """A key that is new, or none, changes nothing for connected clients."""
     one = wire([False, False])
     assert not one.admit()
     assert (one.publisher.rebound, one.control.rebound) == (0, 0)

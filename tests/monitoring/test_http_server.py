@@ -104,14 +104,14 @@ def test_clients_that_say_nothing_hold_nobody_up(web: HttpServer) -> None:
 
 
 def test_slow_client_is_cut_off() -> None:
-    """Who has not asked within the time is cut off, and nothing of it is left."""
+    """A client that has not asked within the time is cut off, and nothing of it is left."""
     with closing(HttpServer("127.0.0.1:0", {}, patience_s=0.2)) as web, connect(web) as client:
         client.sendall(b"GET")
         assert client.recv(1) == b""
 
 
 def test_client_that_does_not_read_is_cut_off() -> None:
-    """Who does not take its page within the time is cut off in the middle of it."""
+    """A client that does not take its page within the time is cut off in the middle of it."""
     with ExitStack() as stack:
         web = stack.enter_context(closing(HttpServer("127.0.0.1:0", {"/big": lambda: Page(BIG)}, patience_s=0.2)))
         others = set(threading.enumerate())

@@ -150,7 +150,7 @@ def backbone() -> Backbone:
 
 @pytest.fixture(scope="module")
 def odd_backbone() -> Backbone:
-    """Give it for an input whose maps are no multiple of a stride, and no halves of each other."""
+    """Return it for an input whose maps are no multiple of a stride, and no halves of each other."""
     loaded = load_backbone(DEFAULT, ODD_HW)
     return replace(loaded, network=Once(loaded.network))
 
@@ -163,7 +163,7 @@ def data(backbone) -> bytes:
 
 @pytest.fixture(scope="module")
 def embed(data, tmp_path_factory: pytest.TempPathFactory) -> Embed:
-    """Give it in ONNX Runtime."""
+    """Return it in ONNX Runtime."""
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     path.write_bytes(data)
     return Embed(path, threads=1)

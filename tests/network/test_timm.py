@@ -43,7 +43,7 @@ def fit(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory):
-    """Give a function that saves random weights of a network."""
+    """Return a function that saves random weights of a network."""
     import timm
     import torch
 

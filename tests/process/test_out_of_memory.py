@@ -1,4 +1,4 @@
-"""Who was killed for want of memory, from counters as the kernel writes them, and what is said and waited then."""
+"""Processes killed for want of memory, from counters as the kernel writes them, and what is said and waited then."""
 
 from __future__ import annotations
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,35 @@ PYTHON = subprocess.check_output(["git", "ls-files", "*.py"], cwd=ROOT, text=Tru
 BARE_WHO = re.compile(
     r"(?:\A|[.:;,(]|\b(?:and|as|by|for|from|is|of|off|or|than|those|to|unless|with))\s*\bwho(?:ever)?\b", re.IGNORECASE
 )
-"""`who` with no noun before it that says who it is, as in `to who`, `those who`, or a sentence that begins with it. A
-client that, somebody who, and a question (`ask who may connect`) are English."""
+"""A `who` without a noun before it, such as one that begins a sentence. Plain: clients that, a person who."""
+
+DIALECT = {
+    "begins with Give: write Return": re.compile(r"\AGive\b"),
+    "begins with Tell whether: write Return whether": re.compile(r"\ATell whether\b"),
+    "has a bare who: name who it is, as in `clients that`": BARE_WHO,
+}
+
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Return line and text, spaces made one, of every docstring: of modules, classes, functions and constants."""
+    for node in ast.walk(ast.parse(source)):
+        for statement in getattr(node, "body", None) or () if not isinstance(node, (ast.Lambda, ast.IfExp)) else ():
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                value = statement.value.value
+                if isinstance(value, str):
+                    yield statement.lineno, " ".join(value.split())
+
+
+def test_docstrings_are_plain() -> None:
+    """No docstring begins with `Give` or `Tell whether`, and none has a `who` without a noun before it."""
+    found = [
+        f"{path}:{line}: {what}: {text[:80]}"
+        for path in PYTHON
+        for line, text in docstrings((ROOT / path).read_text(encoding="utf-8"))
+        for what, pattern in DIALECT.items()
+        if pattern.search(text)
+    ]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +65,25 @@ client that, somebody who, and a question (`ask who may connect`) are English.""
 def test_a_bare_who_is_told_from_a_relative_clause(text: str, is_bare: object) -> None:
     """Sentences of the house's page are found, ordinary relative clauses and questions are not."""
     assert bool(BARE_WHO.search(text)) == is_bare
+
+
+def test_bounds_are_called_max() -> None:
+    """No constant is called MOST_..., as others are called MAX_...."""
+    named = re.compile(r"\b_?MOST_[A-Z]", re.ASCII)
+    here = Path(__file__).relative_to(ROOT).as_posix()
+    assert [path for path in PYTHON if path != here and named.search((ROOT / path).read_text(encoding="utf-8"))] == []
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """No two classes of the packages have one name, private ones included."""
+    found = Counter(
+        node.name
+        for path in PYTHON
+        if path.split("/")[0] in house.PACKAGES
+        for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in found.items() if count > 1] == []
 
 
 def test_large_modules_and_folders_are_found(tmp_path: Path) -> None:

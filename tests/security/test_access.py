@@ -1,4 +1,4 @@
-"""Who gets in: keys over real sockets, right ones and wrong ones, and what can be read on the wire."""
+"""Access: keys over real sockets, right ones and wrong ones, and what can be read on the wire."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encrypted", [True, False])
 def test_wire_shows_no_plain_text(tmp_path: Path, encrypted: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Who records the wire finds no topic, no key of JSON and no name of a camera; without encryption all of them."""
+    """An eavesdropper finds no topic, no key of JSON and no name of a camera; without encryption all of them."""
     with closing(Device(tmp_path, encrypted=encrypted)) as device:
         known = device.keys_of("known") if encrypted else None
         with (

@@ -1,6 +1,6 @@
 """The list of attacks on a bundle, and that each is refused by its own error before it can do harm.
 
-The device that is attacked trusts one key. Who attacks knows the format, has bundles that this key has signed, and can
+The device that is attacked trusts one key. The attacker knows the format, has bundles that this key has signed, and can
 write whatever he likes where the bundle comes from. Where the attack is one on a parser, he even has the key: what
 reads a file must not rely on its signature.
 """

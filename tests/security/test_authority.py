@@ -134,7 +134,7 @@ def test_each_request_needs_its_role(device: Device, request_: str, role: str) -
 
 @pytest.mark.parametrize("request_", requests.REQUESTS)
 def test_without_keys_everything_is_allowed(tmp_path: Path, request_: str) -> None:
-    """On a device without keys, which only its own machine reaches, whoever asks may ask for all, as ever."""
+    """On a device without keys, which only its own machine reaches, a client may send all requests, as ever."""
     with ExitStack() as stack:
         device = Device(tmp_path, stack, encrypted=False)
         assert device.ask(None, request_, **FIELDS[request_])["ok"]
@@ -173,7 +173,7 @@ def test_keys_in_no_role_are_told_of_once(device: Device) -> None:
 
 
 def test_key_in_both_roles_is_told_of(device: Device) -> None:
-    """Whoever copies a key into `view` to take orders away from it, and leaves the other there, is told."""
+    """A person that copies a key into `view` to take orders away from it, and leaves the other there, is told."""
     its = device.keys_of("client", "operate")
     copy = device.folder / "view" / "copy.key"
     copy.write_bytes((device.folder / "operate" / "client.key").read_bytes())
@@ -224,7 +224,7 @@ def test_name_stays_its_owners_over_a_restart(tmp_path: Path) -> None:
 
 
 def test_forgotten_name_is_free(device: Device) -> None:
-    """What an operator has forgotten another key may take; who never was is said not to be known."""
+    """What an operator has forgotten another key may take; a name that never was is said not to be known."""
     owner, other, operator = device.keys_of("owner"), device.keys_of("other"), device.keys_of("boss", "operate")
     device.ask(owner, "pending", subscriber="hall")
     assert device.ask(operator, "forget", subscriber="hall")["reply"] == {"known": True}

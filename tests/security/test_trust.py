@@ -257,7 +257,7 @@ def test_packed_file_depends_on_the_bundle_alone(signed: Path, tmp_path: Path) -
 
 
 def test_tar_lists_a_packed_bundle(signed: Path, tmp_path: Path) -> None:
-    """Whoever has no patchedge can look into a packed bundle."""
+    """A person without patchedge can look into a packed bundle."""
     call_device("bundle", "pack", signed, tmp_path / "line.pack")
     done = call("tar", "tf", tmp_path / "line.pack")
     assert done.stdout.split() == [bundles.MANIFEST, bundles.SIGNATURE, *bundles.PARTS]

@@ -83,7 +83,7 @@ def test_secret_is_nowhere_shown(secret: str, place: str) -> None:
 
 @given(secret=secrets.map(lambda text: quote(f"Zq7{text}Kj", safe="")), place=st.sampled_from(PLACES))
 def test_secret_is_not_shown_by_texts_of_others(secret: str, place: str) -> None:
-    """Nor does a text show it that quotes the URL and was made by who knows nothing of it, such as a traceback."""
+    """Nor does a text show it that quotes the URL and was made by code that ignores it, such as a traceback."""
     source = place.format(raw=secret, encoded=secret, quoted=secret)
     said = scrub(f"Traceback:\n  open('{source}')\nOSError: no such thing: {source}; error 5\n")
     assert "Zq7" not in said

@@ -32,7 +32,7 @@ class Device:
     """Both sockets of a device in one context. Every request is answered with `{"camera": "press"}`.
 
     Attributes:
-        clients: folder of those who may connect.
+        clients: folder of the keys that may connect.
         key: file with the public key.
     """
 

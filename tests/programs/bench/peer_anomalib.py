@@ -59,7 +59,7 @@ class _NoMap(torch.nn.Module):
     """Stands where the peer makes its anomaly map, and makes none."""
 
     def forward(self, _patch_scores: torch.Tensor, _size: object = None) -> None:
-        """Give nothing: the exporter leaves the output out."""
+        """Return nothing: the exporter leaves the output out."""
 
 
 @dataclass(frozen=True)

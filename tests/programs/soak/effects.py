@@ -228,7 +228,7 @@ def kill_subscriber(strike: Strike) -> None:
 
 
 def late_subscriber_hears(strike: Strike) -> str:
-    """Complain unless who subscribes now soon hears of every camera."""
+    """Complain unless a new subscriber soon hears of every camera."""
     missing = set(strike.rig.live)
     with Subscriber(strike.rig.runtime.events, kinds=["score"]) as subscriber:
         end_s = time.monotonic() + PATIENCE_S
@@ -386,7 +386,7 @@ def is_degraded(strike: Strike) -> str:
 
 
 def throttle(strike: Strike) -> None:
-    """Give all processes of the runtime a quarter of the time, with more frames than it has time for."""
+    """Leave all processes of the runtime a quarter of the time, with more frames than it has time for."""
     for camera in strike.rig.http.values():
         camera.fps = LOADED_FPS
     strike.kept["throttle"] = Throttle(strike.rig.runtime.pid)

@@ -86,7 +86,7 @@ class Driver:
         return self._doing() == "pictures"
 
     def retrieve(self) -> Image | None:
-        """Give it."""
+        """Return it."""
         return views.normal(self._number)
 
     def release(self) -> None:
