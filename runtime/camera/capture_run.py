@@ -74,7 +74,7 @@ class CaptureRun:
         Args:
             name: of the camera.
             started: the process and the socket to it.
-            stall_s: a live source that gives no frame for so long is stalled.
+            stall_s: time without a frame after which a live source is stalled.
             kills: as in `Feed`.
         """
         self._process, sock = started

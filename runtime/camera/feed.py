@@ -172,7 +172,7 @@ class Feed(Supervisor):
         return self._film(BeginClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns, otherwise))
 
     def end_clip(self, name: str, t_mono_ns: int | None = None, otherwise: str = "") -> None:
-        """Take note that the alert of a clip ended, by default now; otherwise as `begin_clip`."""
+        """Note that the alert of a clip ended, by default now; otherwise as `begin_clip`."""
         self._film(EndClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns, otherwise))
 
     def is_filming(self, name: str) -> bool:
@@ -250,7 +250,7 @@ class Feed(Supervisor):
         self._tell(FrameArrived(self._name))
 
     def _time_out(self, capture: CaptureRun) -> None:
-        """Take note that no message came in time; a live source is given up."""
+        """Note that no message came in time; a live source is given up."""
         what = f"no frame for {capture.timeout_s:g} s" if capture.opened else "does not open in time"
         if self.live:
             self._change("stalled", what)  # now, as the end of the process may take a while

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from runtime.clips.recorder import ClipRecorder
 
 ON_ITS_WAY_S = 0.005
-"""A live source waits so long for a slot that may be on its way back."""
+"""Time that a live source waits for a slot that is about to be freed."""
 
 FLUSH_S = 0.7 * GRACE_S
 """At the end of the process the clips are completed within this time."""

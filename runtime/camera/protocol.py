@@ -13,8 +13,11 @@ Pace = Literal["fps", "max"]
 """A recording is played at its own rate, or as fast as it is read."""
 
 
+# Orders to the capture process
+
+
 class Open(msgspec.Struct, tag=True, frozen=True):
-    """Order, the first one: capture the frames of this source, counted from `first_id`.
+    """The first order: capture the frames of this source, counted from `first_id`.
 
     Pictures of 16 bits use `depth` of them, see `image_files.read_picture`; `declares` has `Opened` say what the source
     declares, which costs some questions to its driver. The rest is as in the settings.
@@ -32,13 +35,13 @@ class Open(msgspec.Struct, tag=True, frozen=True):
 
 
 class Free(msgspec.Struct, tag=True, frozen=True):
-    """Order: this slot may be overwritten."""
+    """This slot may be overwritten."""
 
     slot: int
 
 
 class BeginClip(msgspec.Struct, tag=True, frozen=True):
-    """Order: film an alert that began at this moment into this file; as `ClipRecorder.begin`."""
+    """Film an alert that began at this moment into this file; as `ClipRecorder.begin`."""
 
     name: str
     t_mono_ns: int
@@ -46,7 +49,7 @@ class BeginClip(msgspec.Struct, tag=True, frozen=True):
 
 
 class EndClip(msgspec.Struct, tag=True, frozen=True):
-    """Order: the alert of this clip ended at this moment."""
+    """The alert of this clip ended at this moment."""
 
     name: str
     t_mono_ns: int
@@ -54,11 +57,14 @@ class EndClip(msgspec.Struct, tag=True, frozen=True):
 
 
 class Show(msgspec.Struct, tag=True, frozen=True):
-    """Order: make a JPEG of the next frame, see `snapshot.snapshot`, and send it as a `Shot` with this number."""
+    """Make a JPEG of the next frame, see `snapshot.snapshot`, and send it as a `Shot` with this number."""
 
     number: int
     width: int
     quality: int
+
+
+# Messages from the capture process
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -80,40 +86,40 @@ class Declared(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, tag=True, frozen=True):
-    """Word: the process runs and opens the source now."""
+    """The process runs and opens the source now."""
 
 
 class Looking(msgspec.Struct, tag=True, frozen=True):
-    """Word: the source does not open; the process looks for the reason, in bounded time."""
+    """The source does not open; the process looks for the reason, in bounded time."""
 
 
 class Opened(msgspec.Struct, tag=True, frozen=True):
-    """Word: the source is open; its frames are due so many seconds apart, 0 if that is not known."""
+    """The source is open; its frames are due so many seconds apart, 0 if that is not known."""
 
     interval_s: float
     declared: Declared = Declared()
 
 
 class Waits(msgspec.Struct, tag=True, frozen=True):
-    """Word: the next frame of a recording is due in so many seconds, by its own time stamps."""
+    """The next frame of a recording is due in so many seconds, by its own time stamps."""
 
     seconds: float
 
 
 class Paced(msgspec.Struct, tag=True, frozen=True):
-    """Word: the stream comes in bursts, and its frames are released by their time stamps from now on; or no longer."""
+    """The stream comes in bursts, and its frames are released by their time stamps from now on; or no longer."""
 
     paced: bool
 
 
 class MemoryReady(msgspec.Struct, tag=True, frozen=True):
-    """Word: frames are written into this shared memory from now on; its descriptor comes with the message."""
+    """Frames are written into this shared memory from now on; its descriptor comes with the message."""
 
     size: int
 
 
 class Grabbed(msgspec.Struct, tag=True, frozen=True):
-    """Word: this slot of the newest memory holds a frame; `hw` is None if it could not be decoded.
+    """This slot of the newest memory holds a frame; `hw` is None if it could not be decoded.
 
     The rest is as in `SharedFrame`.
     """
@@ -128,20 +134,20 @@ class Grabbed(msgspec.Struct, tag=True, frozen=True):
 
 
 class Missed(msgspec.Struct, tag=True, frozen=True):
-    """Word: a live source gave a frame while no slot was free."""
+    """A live source gave a frame while no slot was free."""
 
     frame_id: int
 
 
 class ClipOver(msgspec.Struct, tag=True, frozen=True):
-    """Word: a clip is complete, or failed with this problem. Without a name, the problem is of the folder of clips."""
+    """A clip is complete, or failed with this problem. Without a name, the problem is of the folder of clips."""
 
     name: str
     problem: str
 
 
 class Shot(msgspec.Struct, tag=True, frozen=True):
-    """Word, the answer to `Show`: a JPEG of `size` bytes and `hw` pixels, which comes as a parcel, or the problem."""
+    """The answer to `Show`: a JPEG of `size` bytes and `hw` pixels, which comes as a parcel, or the problem."""
 
     number: int
     size: int
@@ -152,7 +158,7 @@ class Shot(msgspec.Struct, tag=True, frozen=True):
 
 
 class Ended(msgspec.Struct, tag=True, frozen=True):
-    """Word, the last one: no more frames.
+    """The last message: no more frames.
 
     Attributes:
         cause: `end` of a recording, or as in `Feed.reconnects`.
@@ -168,7 +174,4 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
 
 
 Order = Open | Free | BeginClip | EndClip | Show
-"""Messages to the capture process."""
-
 Word = Started | Looking | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Shot | Ended
-"""Messages from the capture process."""

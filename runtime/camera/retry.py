@@ -27,7 +27,7 @@ class Retry:
         self._devices: list[str] = []
 
     def connecting(self) -> None:
-        """Take note of the devices that exist before a connection is tried."""
+        """Note the devices that exist before a connection is tried."""
         self._devices = self._existing()
 
     def wait(self, cause: str, delivered_s: float, stopped: Callable[[float], bool]) -> None:

@@ -23,7 +23,7 @@ CAPTURE_PROCESS = module("runtime.camera.process")
 """Command that starts a capture process."""
 
 MAX_UNDEAD = 2
-"""While the kernel holds so many capture processes inside a driver, no other is started to share their fate."""
+"""While the kernel holds this many capture processes inside a driver, no other is started to share their fate."""
 
 CLOSE_S = 0.5
 """Time-out of `close`."""
@@ -67,11 +67,11 @@ class Supervisor(ABC):
 
     @abstractmethod
     def _disconnected(self) -> None:
-        """Take note that the capture process has ended."""
+        """Note that the capture process has ended."""
 
     @abstractmethod
     def _over(self, over: CaptureOver) -> bool:
-        """Take note why a connection ended, unless by `stop` or `pause`; return whether another one should follow."""
+        """Note why a connection ended, unless by `stop` or `pause`; return whether another one should follow."""
 
     @property
     def looking(self) -> bool:

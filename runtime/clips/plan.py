@@ -73,7 +73,7 @@ class ClipPlan:
         return self._name
 
     def go_on(self, t_ns: int) -> str:
-        """Take note that the alert goes on at this moment; return the name of the file that shows it now."""
+        """Note that the alert goes on at this moment; return the name of the file that shows it now."""
         if self._name != self._own and (t_ns >= self._full_ns or not self._writer.is_filming(self._name)):
             t_begin_ns = min(t_ns, self._full_ns) + self._before_ns  # the seconds before are in the other file
             if self._writer.begin_clip(self._own, t_begin_ns):
@@ -81,7 +81,7 @@ class ClipPlan:
         return self._name
 
     def end(self) -> None:
-        """Take note that the alert is over."""
+        """Note that the alert is over."""
         self._ended_ns = self._now_ns()
         self._writer.end_clip(self._name, self._ended_ns, self._own)
 

@@ -83,7 +83,7 @@ class ClipRecorder:
         self._order(_Order(name, t_ns, begins=True, otherwise=otherwise))
 
     def end(self, name: str, t_ns: int, otherwise: str = "") -> None:
-        """Take note that the alert of a clip ended at this moment (monotonic clock); `otherwise` as for `begin`."""
+        """Note that the alert of a clip ended at this moment (monotonic clock); `otherwise` as for `begin`."""
         self._order(_Order(name, t_ns, begins=False, otherwise=otherwise))
 
     def close(self, timeout_s: float) -> None:

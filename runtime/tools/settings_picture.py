@@ -17,7 +17,7 @@ REGION, IGNORED, SEEN = (0, 200, 0), (0, 0, 255), (0, 220, 255)
 
 _DIMMED = 0.4  # of the brightness, where nothing is seen
 _TINTED = 0.35  # share of red in what is ignored
-_PIXELS_A_LINE = 300  # a line is a pixel wide for so many of the picture's width
+_PIXELS_A_LINE = 300  # pixels of the picture's width for each pixel of a line's
 
 
 def outline(image: Image, camera: Camera, seen: Preprocessing | None) -> tuple[Image, tuple[str, ...]]:

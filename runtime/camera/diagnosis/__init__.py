@@ -1,1 +1,1 @@
-"""Why a source does not open: OpenCV does not say, so the reason is looked for after it has failed."""
+"""Diagnose why a source does not open: OpenCV gives no reason, so the cause is looked for after the failure."""

@@ -1,4 +1,4 @@
-"""What a diagnosis finds."""
+"""The cause that a diagnosis finds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 class Cause(Exception):
-    """What is wrong, and what to do about it.
+    """Why a source does not open, and what to do about it.
 
     Args:
         what: is wrong.
@@ -16,7 +16,7 @@ class Cause(Exception):
     """
 
     def __init__(self, what: str, remedy: str, *, by_failing: bool = False, login: bool = False) -> None:
-        """Take what was found."""
+        """Take the cause."""
         super().__init__(what)
         self.what, self.remedy, self.by_failing, self.login = what, remedy, by_failing, login
 

@@ -19,7 +19,7 @@ class LiveReader:
     """Reads a live source frame by frame, in the calling thread."""
 
     def __init__(self, source: int | str) -> None:
-        """Open a source; errors as of `open_camera`."""
+        """Open a source; errors as in `open_camera`."""
         self._where = address.redact(str(source))
         self._camera = open_camera(source)
         self._in_time = InTime(self._camera)

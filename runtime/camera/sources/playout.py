@@ -5,8 +5,8 @@ would be dropped, so its frames are released by its own time stamps. Nothing is 
 due yet is not grabbed yet, and waits, compressed, at the sender. So no memory is needed, whatever the size of the
 frames, and the capture time of a frame is the moment when it was due.
 
-A stream in segments (HLS, DASH), or that is a whole video, comes so from the start. Any other is taken as it comes,
-without delay, until it has come in bursts twice; and again when it does not any more, or its stamps are useless.
+A stream in segments (HLS, DASH), or that is a whole video, is paced from the start. The frames of any other are due
+when they arrive, until it has come in bursts twice; and again when it does not any more, or its stamps are useless.
 """
 
 from __future__ import annotations

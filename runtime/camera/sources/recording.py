@@ -29,10 +29,10 @@ MAX_FPS = 1000.0
 """A video file that declares a higher rate is not believed."""
 
 MAX_GAP_S = 60.0
-"""A video's time stamps are followed over a gap of so long; a longer one is a fault of the file."""
+"""Longest gap over which a video's time stamps are followed; a longer one is a fault of the file."""
 
 _LONG_S = 1.0
-"""A wait of so long for the next frame is reported, so that it is not taken for a stall."""
+"""A longer wait for the next frame is reported, so that it is not taken for a stall."""
 
 
 class Recording:
@@ -79,7 +79,7 @@ class Recording:
         return Frame(image, next(self._ids), time.time_ns(), time.monotonic_ns(), round(media_s * 1e9))
 
     def _wait(self, step_s: float) -> bool:
-        """Wait until the frame is due that comes so long after the last one; False if closed meanwhile."""
+        """Wait until the frame is due that comes `step_s` after the last one; False if closed meanwhile."""
         self._due += step_s
         left_s = max(0.0, self._due - time.monotonic())
         if left_s > _LONG_S:
