@@ -23,6 +23,7 @@ from runtime.camera.image_files import read_picture
 from runtime.inference.load import load
 from runtime.scoring.preprocess import Preprocess
 from tests.support.processes import EXPORT, call
+from tests.support.small import call_export
 from tests.support.tiny import HEIGHT, THRESHOLD, WIDTH, make_bundle, normal_picture, strange_picture
 
 GOOD, RED, BARE = 8, 5, 2
@@ -265,8 +266,8 @@ def test_mask_that_marks_nothing_is_noted(bundle: Path, tmp_path: Path):
 def test_list_is_evaluated_in_the_order_of_time(bundle: Path, tmp_path: Path):
     """A list gives its frames in order, counts what it leaves out, and the page shows the score over time."""
     path = write_list(tmp_path / "data")
-    done = call(*EXPORT, "evaluate", bundle, "--dataset", path, "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    done = call_export("evaluate", bundle, "--dataset", path, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
     written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     numbers = [int(Path(sample["name"]).stem) for sample in written["samples"]]
     assert numbers == [1, 2, 3, 4, 5, 6, 7, 8, 10]
@@ -276,8 +277,8 @@ def test_list_is_evaluated_in_the_order_of_time(bundle: Path, tmp_path: Path):
     assert written["aupro"] > 0.9
     assert 'alt="score over time"' in (tmp_path / "out" / "evaluation.html").read_text()
     for said in ("image AUROC", "6 normal, 3 anomalous, 1 left out", "1 unclear"):
-        assert said in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("evaluation.html")
+        assert said in done.out
+    assert done.out.splitlines()[-1].endswith("evaluation.html")
 
 
 def test_video_is_evaluated_by_frame_number(bundle: Path, tmp_path: Path):
@@ -300,12 +301,12 @@ def test_default_target_is_named_after_the_bundle(bundle: Path, tmp_path: Path, 
     """Without --out the files land in NAME-evaluation of the working directory; a second run replaces them."""
     data = write_dataset(tmp_path / "data", good=1, red=1, bare=0)
     monkeypatch.chdir(tmp_path)
-    command = (*EXPORT, "evaluate", bundle, "--dataset", data)
-    assert call(*command).returncode == 0
+    command = ("evaluate", bundle, "--dataset", data)
+    assert call_export(*command).code == 0
     out = tmp_path / "tiny-evaluation"
     assert sorted(entry.name for entry in out.iterdir()) == ["evaluation.html", "evaluation.json"]
     (out / "evaluation.html").write_text("old")
-    assert call(*command).returncode == 0
+    assert call_export(*command).code == 0
     assert "</html>" in (out / "evaluation.html").read_text()
     assert sorted(entry.name for entry in out.iterdir()) == ["evaluation.html", "evaluation.json"]
 
@@ -333,11 +334,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(bundle: Path, tmp_path: Path, 
     data = write_dataset(tmp_path / "data")
     change, said = BAD[name]
     change(data)
-    done = call(*EXPORT, "evaluate", bundle, "--dataset", data, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stdout == ""
+    done = call_export("evaluate", bundle, "--dataset", data, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert done.out == ""
     assert not (tmp_path / "out").exists()
 
 
@@ -346,16 +347,16 @@ def test_target_that_cannot_be_written_is_refused(bundle: Path, tmp_path: Path):
     data = write_dataset(tmp_path / "data")
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "gone" / "out"):
-        done = call(*EXPORT, "evaluate", bundle, "--dataset", data, "--out", out)
-        assert done.returncode == 2
-        assert len(done.stderr.splitlines()) == 1
+        done = call_export("evaluate", bundle, "--dataset", data, "--out", out)
+        assert done.code == 2
+        assert len(done.err.splitlines()) == 1
     assert (tmp_path / "file").read_text() == "mine"
 
 
 @pytest.mark.slow
 def test_bad_bundle_has_the_exit_code_of_bad_bundles(tmp_path: Path):
     """What is no bundle is refused with 65, as everywhere, and nothing is written."""
-    done = call(*EXPORT, "evaluate", tmp_path, "--dataset", write_dataset(tmp_path / "data"), "--out", tmp_path / "out")
-    assert done.returncode == 65
-    assert len(done.stderr.splitlines()) == 1
+    done = call_export("evaluate", tmp_path, "--dataset", write_dataset(tmp_path / "data"), "--out", tmp_path / "out")
+    assert done.code == 65
+    assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
