@@ -14,7 +14,7 @@ from skimage import data
 from runtime.camera.image_files import read_picture
 from runtime.inference.load import load
 from tests.support.processes import DEVICE, ENOUGH_S, EXPORT, call, started
-from tests.support.small import small_options
+from tests.support.small import call_device, call_export, small_options
 
 pytestmark = pytest.mark.slow
 
@@ -80,8 +80,8 @@ def test_summary_says_what_a_person_wants_to_know(workshop: Path) -> None:
 
 def test_bundle_verifies_and_shows_its_manifest(workshop: Path) -> None:
     """`bundle verify` accepts the bundle, and `bundle info` prints its manifest."""
-    assert call(*DEVICE, "bundle", "verify", workshop / "one.bundle").returncode == 0
-    shown = json.loads(call(*DEVICE, "bundle", "info", workshop / "one.bundle").stdout)
+    assert call_device("bundle", "verify", workshop / "one.bundle").code == 0
+    shown = json.loads(call_device("bundle", "info", workshop / "one.bundle").out)
     assert shown["format_version"] == 3
     assert shown["features"]["dimension"] == 24 + 40 + 112
     assert shown["features"]["stride"] == 2
@@ -154,14 +154,14 @@ def test_damaged_picture_is_named_or_skipped(tmp_path: Path) -> None:
     bad = tmp_path / "images" / "007.png"
     bad.write_bytes(bad.read_bytes()[:900])
     before = sorted(tmp_path.iterdir())
-    done = call(*EXPORT, "fit", *arguments)
-    assert done.returncode == 2
-    assert "007.png" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    done = call_export("fit", *arguments)
+    assert done.code == 2
+    assert "007.png" in done.err
+    assert len(done.err.splitlines()) == 1
     assert sorted(tmp_path.iterdir()) == before
-    done = call(*EXPORT, "fit", *arguments, "--skip-bad")
-    assert done.returncode == 0, done.stderr
-    assert "1 skipped" in done.stdout
+    done = call_export("fit", *arguments, "--skip-bad")
+    assert done.code == 0, done.err
+    assert "1 skipped" in done.out
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_fit_refuses_bad_input_in_one_line(tmp_path: Path, options: list[str], s
     empty = tmp_path / "empty"
     empty.mkdir()
     options = [{"EMPTY": str(empty), "x.bundle": str(tmp_path / "x.bundle")}.get(word, word) for word in options]
-    done = call(*EXPORT, "fit", *options)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    done = call_export("fit", *options)
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["empty"]
