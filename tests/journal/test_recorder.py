@@ -587,11 +587,11 @@ def test_disk_that_hangs_at_the_start_holds_up_nobody(path: Path, monkeypatch: p
 def test_reply_that_cannot_be_sent_does_not_end_the_journal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake of ours in an answer costs that answer."""
     with started(path) as rig:
-        reply, failed = rig.recorder._reply, threading.Event()
-        monkeypatch.setattr(rig.recorder, "_reply", lambda *_: failed.set() or 1 / 0)
+        reply, failed = rig.recorder._answers._reply, threading.Event()
+        monkeypatch.setattr(rig.recorder._answers, "_reply", lambda *_: failed.set() or 1 / 0)
         rig.recorder.ask(Asked(1, Replay(topic=TOPIC)))
         assert failed.wait(ENOUGH_S)
-        monkeypatch.setattr(rig.recorder, "_reply", reply)
+        monkeypatch.setattr(rig.recorder._answers, "_reply", reply)
         rig.put(alert("a", "start", 1))
         assert seqs(rig.replay()) == [1]
 
