@@ -1,4 +1,4 @@
-"""In the capture process: write frames into the slots of shared memory, and hear the runtime's orders meanwhile."""
+"""In the capture process: write frames into the slots of shared memory, and obey the runtime's orders meanwhile."""
 
 from __future__ import annotations
 

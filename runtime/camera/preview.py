@@ -1,4 +1,4 @@
-"""Preview one source: take its frames by the way that the runtime does, for `probe`, `record` and `doctor`."""
+"""Preview one source: read its frames as the runtime does, for `probe`, `record` and `doctor`."""
 
 from __future__ import annotations
 

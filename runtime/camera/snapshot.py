@@ -1,4 +1,4 @@
-"""JPEG snapshots of bounded size, for clients that want to see a camera now; made in the capture process."""
+"""JPEG snapshots of bounded size, for clients that want to see a camera now; for alerts see `runtime/jpeg.py`."""
 
 from __future__ import annotations
 

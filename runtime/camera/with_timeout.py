@@ -1,4 +1,4 @@
-"""A time-out for calls that have none, such as resolving a name."""
+"""A time-out for calls that have none, such as resolving a name; the time-outs of RTSP are in `sources/rtsp.py`."""
 
 from __future__ import annotations
 

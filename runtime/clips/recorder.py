@@ -1,4 +1,4 @@
-"""Record clips in a thread beside capture, which must never wait for the disk.
+"""Record clips, with their JPEG quality, in a thread beside capture, which must never wait for the disk.
 
 One thread encodes the frames that are due as small JPEGs, into a ring; frames that arrive meanwhile are skipped.
 Another one writes the clips out of the ring, and obeys the orders. A disk that is slower than the ring is long costs
