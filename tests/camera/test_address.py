@@ -36,7 +36,7 @@ def test_kinds_of_sources(source: int | str, kind: str) -> None:
 
 def test_unknown_kind_is_refused_without_its_credentials() -> None:
     """A URL of an unknown kind is an error that hides what it must."""
-    with pytest.raises(SourceUnavailable, match="not known") as caught:
+    with pytest.raises(SourceUnavailable, match="unknown kind of source") as caught:
         address.kind("ftp://me:secret@host/clip")
     assert "secret" not in str(caught.value)
 

@@ -549,7 +549,7 @@ def test_absent_camera_of_the_machine_is_a_state() -> None:
 
 def test_unknown_kind_of_source_is_refused_at_once() -> None:
     """What can never open is not tried for ever."""
-    with pytest.raises(SourceUnavailable, match="not known"):
+    with pytest.raises(SourceUnavailable, match="unknown kind of source"):
         Feed("front", Camera(source="ftp://host/clip"), print, Unread())
 
 
