@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.errors import SettingsError, UsageError
-from edge_config.settings.problems import explain, look, refusal
+from edge_config.settings.problems import look, refusal
 from edge_config.settings.reading import Tree, read_file
 
 DEFAULT = "efficientnet-lite0"
@@ -106,6 +106,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return self.stride or (DEFAULT_STRIDE.get(self.backbone, 1) if self.layers is None else 1)
 
 
+DEFAULTS: dict[str, Any] = dict(
+    zip(Options.__struct_fields__[-len(Options.__struct_defaults__) :], Options.__struct_defaults__, strict=True)
+)
+
+
 def read_options(given: dict[str, Any], file: Path | None) -> Options:
     """Override a settings file by arguments of the command line, and check the result.
 
@@ -124,9 +129,11 @@ def read_options(given: dict[str, Any], file: Path | None) -> Options:
     try:
         msgspec.convert(together, Options)
     except msgspec.ValidationError as error:
-        raise SettingsError(explain(str(error), Options.__struct_fields__), where=str(file)) from error
+        raise SettingsError(str(error), where=str(file)) from error
     together = {**tree, **given}
+    if problems := look(together, Options)[0]:
+        raise UsageError("; ".join(problem.what for problem in problems))
     try:
         return msgspec.convert(together, Options)
     except msgspec.ValidationError as error:
-        raise UsageError(explain(str(error), Options.__struct_fields__)) from error
+        raise UsageError(str(error)) from error

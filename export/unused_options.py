@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from export.bank.bank import MIN_BANK, bank_size
-from export.options import Options
-
-_DEFAULTS = dict(
-    zip(Options.__struct_fields__[-len(Options.__struct_defaults__) :], Options.__struct_defaults__, strict=True)
-)
+from export.options import DEFAULTS, Options
 
 
 def without_effect(options: Options) -> list[str]:
@@ -22,7 +18,7 @@ def without_effect(options: Options) -> list[str]:
     return [
         f"{_flag(name)} {getattr(options, name)} has no effect: it belongs to {to}"
         for name, counts, to in cases
-        if not counts and getattr(options, name) != _DEFAULTS[name]
+        if not counts and getattr(options, name) != DEFAULTS[name]
     ]
 
 
@@ -46,7 +42,7 @@ def changed(options: Options, *, train: int, patches: int, dimension: int) -> li
         said.append(f"--b {options.b} becomes {size}: the bank has no more entries")
     if options.score == "topk" and options.k > patches:
         said.append(f"--k {options.k} becomes {patches}: a picture has no more patches")
-    given = options.projection_dim not in {0, _DEFAULTS["projection_dim"]}
+    given = options.projection_dim not in {0, DEFAULTS["projection_dim"]}
     if given and options.projection_dim >= dimension:
         said.append(f"--projection-dim {options.projection_dim} has no effect: features have {dimension} dimensions")
     return said

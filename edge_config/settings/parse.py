@@ -10,7 +10,7 @@ import msgspec
 from edge_config.errors import SettingsError
 from edge_config.settings import checks, csi, profiles
 from edge_config.settings.device import Settings
-from edge_config.settings.problems import Problem, explain, look, refusal
+from edge_config.settings.problems import Problem, look, refusal
 from edge_config.settings.reading import Tree, lines_of
 from edge_config.settings.sections import Alerts, Camera, Capture
 
@@ -37,7 +37,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     try:
         settings = msgspec.convert({**_STAND_INS, **mended} if problems else laid, Settings)
     except (msgspec.ValidationError, UnicodeError) as error:  # it knows better
-        problems = problems or [Problem((), explain(str(error), Settings.__struct_fields__))]
+        problems = problems or [Problem((), str(error))]
         raise refusal(problems, where, lines_of(tree)) from error
     cameras, wrong = _with_pipelines(settings)
     problems += [*wrong, *checks.check(settings, tree)]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import re
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -262,22 +261,3 @@ def _shown(value: Any) -> str:
 
 def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def explain(problem: str, known: Sequence[str]) -> str:
-    """Turn msgspec's words into `key PATH: problem`.
-
-    Args:
-        problem: what a ValidationError says.
-        known: the keys of the section that it is about.
-    """
-    what, _, place = problem.partition(" - at ")
-    path = place.replace("`", "").removeprefix("$").removeprefix(".")
-    parent = f"{path}." if path else ""
-    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", what, flags=re.DOTALL)
-    missing = re.fullmatch(r"Object missing required field `(.*)`", what)
-    if unknown:
-        return f"unknown key `{parent}{unknown.group(1)}`; known here: {', '.join(known)}"
-    if missing:
-        return f"key `{parent}{missing.group(1)}` is missing"
-    return f"key `{path}`: {what}" if path else what

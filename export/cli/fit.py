@@ -6,15 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from export.options import Options, read_options
+from export.options import DEFAULTS, Options, read_options
 from runtime.cli.arguments import between, odd, share_or_count, triple, whole
 
 NAME = "fit"
 HELP = "learn from normal pictures and write a bundle"
-
-_DEFAULTS = dict(
-    zip(Options.__struct_fields__[-len(Options.__struct_defaults__) :], Options.__struct_defaults__, strict=True)
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     def option(flag: str, text: str, **more: Any) -> None:
-        default = _DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
+        default = DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
         shown = text if default in (None, False) else f"{text} (default: {default})"
         parser.add_argument(flag, help=shown, default=argparse.SUPPRESS, **more)
 

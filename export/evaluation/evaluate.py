@@ -5,17 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_config.bundle.files import Bundle
 from export.evaluation.dataset import Dataset, Sample
-from export.evaluation.examples import Example, show
 from export.evaluation.figures import Evaluation, ScoredPicture, figures
-from export.evaluation.score_dataset import score_dataset
+from export.evaluation.score_dataset import map_of, mask_of, score_dataset
+from runtime.frame import Image
 from runtime.scoring.scorer import Scorer
 
 EXAMPLES = 6
 """Pictures of each kind that are kept to be looked at: those that the bundle judges worst."""
+
+SIDE = 240
+"""Their longer side, pixels: two dozen of them stay below a few MB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A picture to be looked at, in its own proportions, cropped to what the network sees.
+
+    Attributes:
+        result: what it scored.
+        image: uint8 [H, W, 3] BGR.
+        heat: its anomaly map, float32 [H, W].
+        mask: its ground truth, bool [H, W]; None where there is none.
+    """
+
+    result: ScoredPicture
+    image: Image
+    heat: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +77,7 @@ def evaluate(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> Outcome:
     upwards = np.argsort(scored.scores, kind="stable")
     weakest = [int(number) for number in upwards if truth[number]][:EXAMPLES]
     loudest = [int(number) for number in upwards[::-1] if not truth[number]][:EXAMPLES]
-    shown = show(bundle, scorer, dataset, results, {*weakest, *loudest})
+    shown = _show(bundle, scorer, dataset, results, {*weakest, *loudest})
     return Outcome(
         evaluation=figures(bundle, dataset, scored, results),
         results=results,
@@ -68,3 +90,32 @@ def evaluate(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> Outcome:
 def _result(sample: Sample, score: float, threshold: float) -> ScoredPicture:
     label: Literal["normal", "anomalous"] = "anomalous" if score > threshold else "normal"
     return ScoredPicture(name=sample.name, kind=sample.kind, anomalous=sample.anomalous, score=score, label=label)
+
+
+def _show(
+    bundle: Bundle, scorer: Scorer, dataset: Dataset, results: list[ScoredPicture], numbers: set[int]
+) -> dict[int, Example]:
+    """Look at a few pictures once more: keeping all of them for the few that turn out worst would fill the memory."""
+    spec = bundle.manifest.preprocessing
+    shown = {}
+    for number, image in dataset.pictures(numbers, depth=spec.depth):
+        sample, picture_hw = dataset.samples[number], (image.shape[0], image.shape[1])
+        heat = map_of(scorer, bundle, scorer.embed(scorer.preprocess(image)))
+        size = _shown_size(picture_hw, spec.resize_hw, spec.crop_hw)
+        mask = mask_of(sample, bundle, picture_hw).astype(np.uint8) if sample.mask else None
+        shown[number] = Example(
+            result=results[number],
+            image=np.asarray(
+                cv2.resize(scorer.preprocess(image)[0], size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8
+            ),
+            heat=np.asarray(cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32),
+            mask=None if mask is None else cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0,
+        )
+    return shown
+
+
+def _shown_size(picture_hw: tuple[int, int], resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height in which what the network sees has the proportions of the picture again."""
+    height, width = (own * crop / resized for own, crop, resized in zip(picture_hw, crop_hw, resize_hw, strict=True))
+    factor = SIDE / max(height, width)
+    return max(1, round(width * factor)), max(1, round(height * factor))

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from edge_config.bundle import promise
 from export.evaluation import metrics
-from export.evaluation.evaluate import Outcome
-from export.evaluation.examples import Example
+from export.evaluation.evaluate import Example, Outcome
 from export.evaluation.figures import Evaluation, ScoredPicture
 from runtime.frame import Image
 
