@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
-from edge_config.bundle import promise
 from edge_config.bundle.manifest import Calibration
+from edge_config.bundle.promise import CONFIDENCE
 
 STRETCHES = 4
 """Number of contiguous stretches that are held out: neighbours in a video are nearly identical, and held out one by one
@@ -59,9 +60,18 @@ def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
         alpha=alpha,
         promised_alpha=1 - rank / (n + 1),
         threshold=float(ordered[rank - 1]),
-        upper_alpha=promise.bound(n, rank),
+        upper_alpha=upper_bound(n, rank),
         quantiles={str(level): float(np.quantile(ordered, level)) for level in _LEVELS},
     )
+
+
+def upper_bound(n: int, rank: int) -> float:
+    """Return the rate that one calibration does not exceed with `CONFIDENCE`: a quantile of Beta(n + 1 - rank, rank).
+
+    A new exchangeable normal picture exceeds the threshold at this rank of n held-out scores with probability
+    1 - rank / (n + 1), on average over calibrations.
+    """
+    return float(betaincinv(n + 1 - rank, rank, CONFIDENCE))
 
 
 def pictures_needed(alpha: float) -> int:

@@ -14,7 +14,6 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.manifest import Calibration, Coreset, Features, Index, Manifest, Scene, Scoring
 from edge_config.bundle.parity import Comparison, Difference, Parity, Tolerance
-from edge_config.bundle.promise import bound
 from edge_config.bundle.staging import staging
 from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
 from export.learn_scene import learn
@@ -118,7 +117,7 @@ def write_manifest(folder: Path, size: int, scene: Scene = ANYTHING) -> None:
             promised_alpha=0.01,
             threshold=THRESHOLD,
             quantiles={"0.5": 10.0},
-            upper_alpha=bound(99, 99),
+            upper_alpha=1 - 0.05 ** (1 / 99),
         ),
         parity=Parity(
             pictures=2,
