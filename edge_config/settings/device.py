@@ -7,23 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edge_config.settings import profiles
-from edge_config.settings.sections import (
-    CPU,
-    Camera,
-    Capture,
-    Clips,
-    ControlSettings,
-    DegradeSettings,
-    Events,
-    JournalSettings,
-    MetricsSettings,
-    Name,
-    Providers,
-    Section,
-    Security,
-    Trust,
-)
+from edge_config.settings import profiles, sections
+from edge_config.settings.sections import Name, Providers, Section
 
 
 class Settings(Section, frozen=True):
@@ -51,19 +36,19 @@ class Settings(Section, frozen=True):
     """
 
     bundle: Annotated[str, Meta(min_length=1)]
-    cameras: Annotated[dict[Name, Camera], Meta(min_length=1, max_length=64)]
+    cameras: Annotated[dict[Name, sections.Camera], Meta(min_length=1, max_length=64)]
     device: Name = "edge"
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     profile: Annotated[str, Meta(min_length=1, max_length=64)] = profiles.AUTO
-    providers: Providers = (CPU,)
+    providers: Providers = (sections.CPU,)
     affinity: Annotated[tuple[Annotated[int, Meta(ge=0, le=4095)], ...], Meta(max_length=1024)] = ()
     budget_ms: Annotated[float, Meta(gt=0, le=60_000)] | None = None
-    capture: Capture = msgspec.field(default_factory=Capture)
-    events: Events = msgspec.field(default_factory=Events)
-    control: ControlSettings = msgspec.field(default_factory=ControlSettings)
-    metrics: MetricsSettings = msgspec.field(default_factory=MetricsSettings)
-    degrade: DegradeSettings = msgspec.field(default_factory=DegradeSettings)
-    journal: JournalSettings = msgspec.field(default_factory=JournalSettings)
-    clips: Clips = msgspec.field(default_factory=Clips)
-    security: Security = msgspec.field(default_factory=Security)
-    trust: Trust = msgspec.field(default_factory=Trust)
+    capture: sections.Capture = msgspec.field(default_factory=sections.Capture)
+    events: sections.Events = msgspec.field(default_factory=sections.Events)
+    control: sections.ControlSettings = msgspec.field(default_factory=sections.ControlSettings)
+    metrics: sections.MetricsSettings = msgspec.field(default_factory=sections.MetricsSettings)
+    degrade: sections.DegradeSettings = msgspec.field(default_factory=sections.DegradeSettings)
+    journal: sections.JournalSettings = msgspec.field(default_factory=sections.JournalSettings)
+    clips: sections.Clips = msgspec.field(default_factory=sections.Clips)
+    security: sections.Security = msgspec.field(default_factory=sections.Security)
+    trust: sections.Trust = msgspec.field(default_factory=sections.Trust)
