@@ -1,11 +1,11 @@
-/* The inner loops of the search: distances between rows of float32 arrays, and from these to the patches that decide.
+/* The inner loops of the search: distances between rows of float32 arrays, and best-first refinement of the patches.
  *
- * Vectors of eight floats, which the compiler lowers to what there is: AVX2 where an x86 has it, else SSE2; NEON on
- * ARM. A distance is always computed by one function, in one order of operations, so that the same two rows give the
- * same number wherever it is asked for.
+ * Vectors of eight floats, which the compiler lowers to the instruction set: AVX2 if an x86 has it, else SSE2; NEON on
+ * ARM. Every distance is computed by one function, in one order of operations, so that the same two rows always have the
+ * same distance.
  *
- * All functions take C-contiguous buffers. Sizes are checked here; what numbers mean is said in runtime/search/full.py and
- * runtime/search/pruned.py, which call them.
+ * All functions take C-contiguous buffers. Sizes are checked here; the meaning of the arrays is documented by their
+ * callers, runtime/search/full.py and runtime/search/pruned.py.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -19,21 +19,21 @@
 
 #define WIDTH 8
 #define BLOCK (2 * WIDTH)  /* rows of the bank whose bounds are computed together */
-#define STEP (8 * WIDTH)   /* elements after which a sum that is too large already is given up */
-#define BEAM 4             /* entries that a short walk keeps to go on from */
-#define WIDE_BEAM 32       /* and a long one */
-#define SEEN 1024          /* places for what a walk saw: when half are taken it ends, so one is always free */
-#define TOGETHER 32        /* patches that are compared with the bank at a time: its tables are read once for all */
-#define AHEAD 4            /* rows from the one that is fetched to the one in hand */
+#define STEP (8 * WIDTH)   /* elements after which a sum is checked, to stop early if it is too large */
+#define BEAM 4             /* beam width of a short walk: entries to continue from */
+#define WIDE_BEAM 32       /* beam width of a long walk */
+#define SEEN 1024          /* size of the set of visited entries: a walk ends when it is half full */
+#define TOGETHER 32        /* patches compared with the bank at once, so that its tables are read once for all */
+#define AHEAD 4            /* rows to prefetch ahead */
 #define CACHE_LINE 16      /* elements */
-#define SAFELY 0.9f        /* of the distance that will decide: below, a bound is low enough */
+#define SAFELY 0.9f        /* a bound below this share of the expected deciding distance is low enough */
 
 typedef float Vector __attribute__((vector_size(WIDTH * sizeof(float))));
 typedef int32_t Mask __attribute__((vector_size(WIDTH * sizeof(int32_t))));
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The loops for what every processor of a kind has, and on x86 for those that have AVX2. */
+/* The loops for the baseline instruction set, and on x86 also for AVX2. */
 #define NAMED(name) name##_plain
 #include "loops.h"
 #undef NAMED
@@ -61,14 +61,14 @@ static void choose_loops(void)
 static void choose_loops(void) {}
 #endif
 
-/* Have a row on its way from memory before it is needed: it may lie anywhere in a large bank. */
+/* Prefetch a row, which may be anywhere in a large bank. */
 INLINE void fetch(const float *row, Py_ssize_t size)
 {
     for (Py_ssize_t i = 0; i < size; i += CACHE_LINE)
         __builtin_prefetch(row + i);
 }
 
-/* Above the square of every distance that rounds to this one. */
+/* Upper bound of the square of every distance that rounds to this one. */
 INLINE float enough_for(float distance)
 {
     return distance * distance * 1.000001f + 1e-37f;
@@ -85,23 +85,23 @@ struct Search {
     int64_t *index;
     uint8_t *tier;
     float expected;  /* the distance that decided in the last frame */
-    float radius;    /* nothing is looked for that is farther: infinite, or all there is to know is whether it is */
-    /* What was near lately, see runtime/search/history.py; null without. */
+    float radius;    /* only entries nearer than this are searched for: infinite, or the threshold of `tell_apart` */
+    /* Entries that were near in recent frames, see runtime/search/history.py; null without. */
     const int64_t *history, *around;
     Py_ssize_t length, neighbours;
-    /* The entries beside each, int32 [stored, each]; null without. */
+    /* Table of neighbours, int32 [stored, each]; null without. */
     const int32_t *beside;
     Py_ssize_t each;
-    /* What runtime/search/pruned.py makes. */
+    /* Tables made by runtime/search/pruned.py. */
     const float *middles, *entries;
     const int64_t *order;
     const double *centre, *axes;
-    Py_ssize_t groups, columns;  /* columns: |m|^2, axes, rest; the middles have the radius besides */
+    Py_ssize_t groups, columns;  /* columns: |m|^2, axes, rest; the middles also have the radius */
     double largest;  /* |m| */
     Py_ssize_t compared;
 };
 
-/* What is nearer than this is looked for. */
+/* Entries nearer than this are searched for. */
 INLINE float radius_of(const struct Search *in, Py_ssize_t patch)
 {
     return in->distance[patch] < in->radius ? in->distance[patch] : in->radius;
@@ -121,7 +121,7 @@ static void offer(struct Search *in, Py_ssize_t patch, int64_t entry)
     }
 }
 
-/* ---- from what was near lately ---- */
+/* ---- entries of recent frames ---- */
 
 static void look_at_list(struct Search *in, Py_ssize_t patch)
 {
@@ -135,7 +135,7 @@ static void look_at_list(struct Search *in, Py_ssize_t patch)
         offer(in, patch, in->history[places[i] * in->length]);
 }
 
-/* ---- from entry to entry ---- */
+/* ---- walks along the table of neighbours ---- */
 
 struct Walk {
     float distance[WIDE_BEAM];
@@ -156,7 +156,7 @@ static int is_new(struct Walk *walk, int64_t entry)
     return 1;
 }
 
-/* Keep an entry among the nearest, in their order. */
+/* Insert an entry into the sorted list of the nearest. */
 static void keep(struct Walk *walk, float distance, int64_t entry)
 {
     int place = walk->kept < walk->beam ? walk->kept++ : walk->beam - 1;
@@ -186,7 +186,7 @@ static void go_on_from(struct Walk *walk, const struct Search *in, Py_ssize_t pa
     }
 }
 
-/* From the known entry to those beside it in the bank, and on from the nearest of these. */
+/* Walk from the known entry along the table of neighbours, always on from the nearest ones. */
 static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
 {
     struct Walk walk;
@@ -213,7 +213,7 @@ static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
 
 struct Asked {
     Py_ssize_t patch;
-    float *vector;  /* |q|^2, axes, rest, and the distance, which shrinks and counts for the radius */
+    float *vector;  /* |q|^2, axes, rest, and the distance, which decreases and is the factor of the radius */
     double slack;
     float limit;
 };
@@ -225,7 +225,7 @@ static void set_limit(const struct Search *in, struct Asked *asked)
     asked->limit = (float)((double)radius * radius + asked->slack);
 }
 
-/* Prepare a patch as runtime/search/pruned.py prepares entries; its largest possible rounding goes into the limit. */
+/* Prepare a patch as runtime/search/pruned.py prepares entries; the limit includes the largest rounding error. */
 static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, float *vector, double *room)
 {
     const float *features = in->features + patch * in->size;
@@ -282,7 +282,7 @@ static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t
             int32_t possible[BLOCK];
             const float *middles = in->middles + start * (in->columns + 1);
             if (in->radius < INFINITY && in->distance[asked[i].patch] < in->radius)
-                continue;  /* one that is nearer is enough */
+                continue;  /* one nearer entry is enough */
             if (!bound(middles, asked[i].vector, in->columns + 1, asked[i].limit, possible))
                 continue;
             for (Py_ssize_t lane = 0; lane < BLOCK && start + lane < in->groups; lane++)
@@ -293,7 +293,7 @@ static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t
 
 /* ---- best first ---- */
 
-/* Return whether a patch comes before another: the larger distance, the first of equals; what is no number first. */
+/* Return whether a patch comes before another: the larger distance, the first of equals; NaN first. */
 INLINE int before(const struct Search *in, int64_t one, int64_t other)
 {
     float a = in->distance[one], b = in->distance[other];
@@ -327,10 +327,10 @@ static void refine(struct Search *in, Py_ssize_t patch)
     in->tier[patch]++;
 }
 
-/* Refine what is on top until the k largest distances, and all from `at_least` on, are exact.
+/* Refine the top patch until the k largest distances, and all from `at_least` on, are exact.
  *
- * Patches that only know what is beside go to the bank as long as they are no more than `most`; then it returns, the
- * patches that want a better bound first in the heap, and returns their number. */
+ * At most `most` patches without the graph's bound are compared with the bank; then it returns the number of patches that
+ * need a better bound, which are first in the heap. */
 static Py_ssize_t settle(
     struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, float *vectors, double *room)
 {
@@ -342,7 +342,7 @@ static Py_ssize_t settle(
             heap[i] = i;
         for (Py_ssize_t place = in->count / 2; place-- > 0;)
             sift(in, heap, in->count, place);
-        /* What was taken from the heap stands behind it. */
+        /* Patches taken from the heap are behind it. */
         while (left && ready < TOGETHER && (in->count - left < in->k || !(in->distance[heap[0]] < at_least))) {
             int64_t top = heap[0];
             if (isnan(in->distance[top]))
@@ -376,13 +376,13 @@ static Py_ssize_t settle(
     }
 }
 
-/* Find an entry that is nearer than `at_least` for every patch that has one; what there is else to know is left open. */
+/* Find an entry nearer than `at_least` for every patch that has one; other distances remain bounds. */
 static void tell_apart(struct Search *in, float at_least, float *vectors, double *room)
 {
     struct Asked asked[TOGETHER];
     Py_ssize_t ready = 0;
     in->radius = at_least;
-    in->expected = at_least / SAFELY;  /* whoever is below is left alone */
+    in->expected = at_least / SAFELY;  /* patches below are skipped */
     for (Py_ssize_t patch = 0; patch < in->count; patch++) {
         while (in->tier[patch] < LISTED && in->distance[patch] >= at_least)
             refine(in, patch);
@@ -397,7 +397,7 @@ static void tell_apart(struct Search *in, float at_least, float *vectors, double
     compare_with_bank(in, asked, ready);
 }
 
-/* ---- what Python calls ---- */
+/* ---- Python interface ---- */
 
 static int refuse(const char *what)
 {
@@ -415,13 +415,13 @@ static Py_ssize_t numbers(const Py_buffer *buffer)
     return buffer->len / (Py_ssize_t)sizeof(int64_t);
 }
 
-/* Return the number of rows of so many floats, -1 where they are no whole rows. */
+/* Return the number of rows of a buffer, -1 if they are not complete. */
 static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t size)
 {
     return size > 0 && floats(buffer) % size == 0 ? floats(buffer) / size : -1;
 }
 
-/* Return whether all are from 0 to below `end`; without comparisons, which SSE2 has none of for 64 bits. */
+/* Return whether all are from 0 to below `end`; without comparisons, as SSE2 has none for 64 bits. */
 static int all_below(int64_t end, const int64_t *some, Py_ssize_t count)
 {
     uint64_t signs = 0;
@@ -487,7 +487,7 @@ static PyObject *learn(PyObject *self, PyObject *args)
     int good = fits ? all_below(numbers(&in[0]) / length, rows, count) : refuse("arrays of other shapes");
     for (Py_ssize_t i = 0; good && i < count; i++) {
         int64_t *own = history + rows[i] * length;
-        Py_ssize_t place = 0;  /* of the entry, if it is known; else of the oldest */
+        Py_ssize_t place = 0;  /* of the entry, if known; else of the oldest */
         while (place < length - 1 && own[place] != index[i])
             place++;
         memmove(own + 1, own, (size_t)place * sizeof(int64_t));
@@ -499,15 +499,15 @@ static PyObject *learn(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* ---- the tables of a bank, made once ---- */
+/* ---- the tables of a bank, created once ---- */
 
 enum { BANK, BESIDE_EACH, MIDDLES, ENTRIES, ORDER, CENTRE, AXES, TABLES };
 
 struct Tables {
     PyObject_HEAD
-    struct Search search;  /* what does not change from frame to frame; the rest is null */
+    struct Search search;  /* the constant part; the rest is null */
     Py_buffer held[TABLES];
-    Py_ssize_t compared;  /* entries that were compared in full so far */
+    Py_ssize_t compared;  /* number of full distances so far */
 };
 
 static int tables_fit(const struct Search *search, const Py_buffer *held)
@@ -576,7 +576,7 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
  * history int64 [n, length] or empty, around int64 [n, a]. */
 enum { FEATURES, DISTANCE, INDEX, TIER, HISTORY, AROUND, FRAME };
 
-/* Put the frame beside the tables. */
+/* Set up a search of a frame over the tables. */
 static struct Search search_of(const struct Tables *self, const Py_buffer *in, float expected)
 {
     const Py_ssize_t count = floats(&in[DISTANCE]);
@@ -607,7 +607,7 @@ static int frame_fits(const struct Search *search, const Py_buffer *in)
         && all_below(count, search->around, count * search->neighbours);
 }
 
-/* What the loops need beside the arrays. */
+/* Scratch memory of the loops. */
 struct Room {
     float *vectors;
     double *axes;

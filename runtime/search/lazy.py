@@ -1,9 +1,9 @@
 """Lazy exact search, for devices: no patch is searched further than the decision needs; the score is exact.
 
 An approximate neighbour is never nearer than the true one, so any entry gives an upper bound, and only the largest
-distances decide. Best first: the patches with the highest bounds are refined, from entries known from the last frames
-over those beside them in the bank, or the HNSW graph, to the exact search, until those on top are exact. Every other
-patch's true distance is at most its bound, which is at most theirs.
+distances decide. Best first: the patches with the highest bounds are refined, from known entries of recent frames along
+the table of neighbours, or by the HNSW graph, to the exact search, until the largest distances are exact. The true
+distance of every other patch is at most its bound, which is at most theirs.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from runtime.search.history import History
 from runtime.search.pruned import NOTHING_KNOWN, Known, PrunedSearch
 
 _POINTLESS = 0.5
-"""Where more than this share of the patches had to be searched, the history did not pay: do without for some frames."""
+"""If more than this share of the patches had to be searched, the history did not pay: pause it for some frames."""
 
-_LONGEST_REST = 32  # frames, until it is tried again
+_LONGEST_REST = 32  # frames, until it is retried
 
 _HOPEFUL = 8
-"""Times k: so many patches are compared with the whole bank on the word of a long walk alone; behind bounds that are as
-bad as that must mean, the graph is asked first. A fixed camera and a belt need a few times k and stay below it at the
-median; pictures of which no two are alike reach it now and then."""
+"""Maximum number of patches, times k, that are compared with the whole bank after a long walk alone; beyond it the
+bounds are bad, and the graph is searched first. A fixed camera and a belt need a few times k and stay below it at the
+median; pictures of which no two are alike sometimes reach it."""
 
 
 class LazySearch:
@@ -38,30 +38,30 @@ class LazySearch:
         k: int = 1,
         history: History | None = None,
     ) -> None:
-        """Take the tiers.
+        """Set up the tiers.
 
         Args:
-            graph: finds any near entry; its numbers are used, not its distances.
+            graph: finds any near entry; its distances are not used.
             bank: float32 [entries, D].
-            exact: over the same bank, with the entries beside each where there is a history.
-            k: how many of the largest distances decide.
-            history: of the camera; without one every patch goes through the graph.
+            exact: exact search of the same bank, with the table of neighbours if there is a history.
+            k: number of the largest distances that decide.
+            history: history of the camera; without one every patch goes through the graph.
         """
         self._graph = graph
         self._bank = bank
         self._exact = exact
         self._k = k
         self._history = history
-        self._expected = 0.0  # the k-th largest distance of the last frame: this one's will be about the same
-        self._rest = 0  # frames that the history sits out
+        self._expected = 0.0  # the k-th largest distance of the last frame, an estimate for this one
+        self._rest = 0  # remaining frames without history
         self._last_rest = 0
 
     def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
         """Find one entry for each patch float32 [patches, D]; the k largest distances equal those of `ExactSearch`.
 
         Args:
-            features: of all patches.
-            active: bool [patches], at least one: the patches that are searched; by default all.
+            features: features of all patches.
+            active: bool [patches], at least one: the patches to search; by default all.
         """
         trusts_history = self._history is not None and not self._history.empty and not self._rest
         judged = features if active is None else features[active]
@@ -73,22 +73,22 @@ class LazySearch:
         return found
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
-        """Make every distance exact, in place, that is `at_least` or more.
+        """Make all distances of `at_least` or more exact, in place.
 
         So the patches at or over a threshold are those of the exact search; elsewhere bounds below it remain.
         """
         self._settle(features, found, at_least)
 
     def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
-        """Bring every distance whose true value is below `at_least` below it, in place.
+        """Lower every distance whose true value is below `at_least` below it, in place.
 
         So the patches at or over a threshold are those of the exact search, though their distances remain bounds.
         """
         self._exact.tell_apart(features, found, at_least=at_least, known=self._what_is_known())
 
     def _known(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None) -> Neighbours:
-        """Bound the distances of the active patches, whose features these are, by the newest known entry."""
-        assert self._history is not None  # noqa: S101 - asked for only where there is one
+        """Bound the distances of the active patches, with these features, by the newest known entry."""
+        assert self._history is not None  # noqa: S101 - called only with one
         index = self._history.newest if active is None else self._history.newest[active]
         return all_of(Tier.KNOWN, distances(features, self._bank, index), index)
 
@@ -112,7 +112,7 @@ class LazySearch:
         return Known(self._history.entries, self._history.around, self._expected)
 
     def _ask_graph(self, features: NDArray[np.float32], found: Neighbours, rows: NDArray[np.int64]) -> None:
-        """Take the patches `rows` through the graph."""
+        """Search the patches `rows` in the graph."""
         index = self._graph(features[rows]).index
         distance = distances(features[rows], self._bank, index)
         nearer = distance < found.distance[rows]
@@ -120,16 +120,16 @@ class LazySearch:
         found.tier[rows] = Tier.GRAPH
 
     def _least_that_decides(self, found: Neighbours) -> float:
-        """Return the k-th largest of the exact distances: what is below cannot decide."""
+        """Return the k-th largest of the exact distances: smaller ones cannot decide."""
         exact = found.distance[found.tier == Tier.EXACT]
         return float(np.partition(exact, -self._k)[-self._k]) if len(exact) >= self._k else 0.0
 
     def _learn(self, found: Neighbours, trusted: bool) -> None:  # noqa: FBT001 - private
-        """Remember what was found, and judge whether remembering pays."""
+        """Update the history, and decide whether it pays."""
         if self._history is None:
             return
         learnt = found.tier > Tier.KNOWN
-        if found.active is not None and not self._history.empty:  # at first it learns something of every patch
+        if found.active is not None and not self._history.empty:  # the first time it learns all patches
             learnt &= found.active
         rows = np.flatnonzero(learnt)
         self._history.learn(rows, found.index[rows])

@@ -1,10 +1,10 @@
 """Pruned exact search for a few patches, without the product with the whole bank.
 
-Along its principal axes a bank differs much, along the others little. Split a vector v into a part p along some axes
+A bank varies much along its principal axes, and little along the others. Split a vector v into a part p along some axes
 and a rest of length r: then |q - m| is at least the distance of (p_q, r_q) and (p_m, r_m) (Cauchy-Schwarz). These
-shorter vectors are put into groups that lie close together, so that one comparison with the middle of a group, less its
-radius, passes over all of it. In the groups that are left these vectors bound each entry, and only those that could be
-nearer are compared in full.
+shorter vectors are put into compact groups, so that one comparison with the middle of a group, less its radius, can
+exclude it. In the remaining groups these vectors bound each entry, and only those that could be nearer are compared
+in full.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ from runtime.search import _kernels
 from runtime.search.full import all_of
 
 SHARE = 0.95
-"""Of the bank's variance that the axes explain: on 48,000 x 176 they are 58, and some 400 entries are left to compare.
-"""
+"""Share of the bank's variance that the axes explain: on 48,000 x 176 they are 58, and some 400 entries are left."""
 
 _NO_TABLE = np.empty(0, dtype=np.int32)
 
-_GROUPED_AXES = 16  # that the groups are made by
-_SAMPLE = 4096  # entries that the axes are computed from: any axes are right, these are good
-_ROWS = 2048  # of the bank at a time, so that no second copy of it is in memory
+_GROUPED_AXES = 16  # axes for grouping
+_SAMPLE = 4096  # entries that the axes are computed from: any axes are correct, these are good
+_ROWS = 2048  # of the bank at once, so that no second copy of it is in memory
 _LARGER = 1 + 1e-6  # a length in float32 must not be below the true one
 
 
@@ -35,9 +34,9 @@ class Known(NamedTuple):
     """Known entries for the patches of a camera, before a search.
 
     Attributes:
-        history: entries lately nearest, the newest first, int64 [n, length].
+        history: entries nearest in recent frames, the newest first, int64 [n, length].
         around: patches around each, int64 [n, a].
-        expected: the distance that decided in the last frame: patches well below it are left alone.
+        expected: the distance that decided in the last frame: patches well below it are skipped.
     """
 
     history: NDArray[np.int64]
@@ -59,7 +58,7 @@ class PrunedSearch:
             neighbours: table of neighbours of the entries, int32 [k, b]: patches walk along it from a known entry.
 
         Raises:
-            ValueError: `neighbours` is of another bank: of another length, or with entries that this one does not have.
+            ValueError: `neighbours` is of another bank: its length differs, or it has entries that this one lacks.
         """
         if neighbours is not None and len(neighbours) != len(bank):
             raise ValueError(f"neighbours of {len(neighbours)} entries, the bank has {len(bank)}")
@@ -74,7 +73,7 @@ class PrunedSearch:
 
     @property
     def compared(self) -> int:
-        """Entries that were compared in full so far."""
+        """Number of entries compared in full so far."""
         return self._tables.compared
 
     def __call__(
@@ -84,8 +83,8 @@ class PrunedSearch:
 
         Args:
             features: patches.
-            distance: to a known entry of each, from `distances`, float32 [n].
-            index: the numbers of these, int64 [n].
+            distance: distance of each to a known entry, from `distances`, float32 [n].
+            index: numbers of these entries, int64 [n].
         """
         found = all_of(Tier.GRAPH, distance.copy(), index.copy())
         self.settle(features, found, k=len(features))
@@ -107,12 +106,12 @@ class PrunedSearch:
             features: float32 [n, D].
             found: distances to some entries, from `distances`.
             k: at least 1.
-            at_least: smallest distance that is made exact whatever k is.
-            known: what patches of the tier `KNOWN` can look at first.
-            most: patches that may be compared with the bank without the graph's bound.
+            at_least: smallest distance that is made exact, whatever k is.
+            known: known entries for patches of the tier `KNOWN`.
+            most: maximum number of patches compared with the bank without the graph's bound.
 
         Returns:
-            Patches that should go through the graph first, int64 [m]; none if all is settled.
+            Patches to search in the graph first, int64 [m]; none if all are final.
         """
         parts = found.distance, found.index, found.tier
         rows = self._tables.settle(np.ascontiguousarray(features), parts, known, k, most, at_least)
@@ -121,15 +120,15 @@ class PrunedSearch:
     def tell_apart(
         self, features: NDArray[np.float32], found: Neighbours, *, at_least: float, known: Known = NOTHING_KNOWN
     ) -> None:
-        """Bring every distance whose true value is below `at_least` below it, in place.
+        """Lower every distance whose true value is below `at_least` below it, in place.
 
-        That no entry is nearer is shown sooner than which one is the nearest, the more so the farther away a patch is.
+        It is faster to show that no entry is nearer than to find the nearest one, the more so for distant patches.
 
         Args:
             features: float32 [n, D].
             found: distances to some entries, from `distances`.
-            at_least: as a float32; what is not below it is left as it is.
-            known: what patches of the tier `KNOWN` can look at first.
+            at_least: a float32 value; other distances are not changed.
+            known: known entries for patches of the tier `KNOWN`.
         """
         parts = found.distance, found.index, found.tier
         self._tables.tell_apart(np.ascontiguousarray(features), parts, known, at_least)
@@ -150,8 +149,8 @@ def _make_tables(
     """Put the entries into groups.
 
     Returns:
-        order: entries, those of a group together, -1 where a group is not full, int64 [groups * BLOCK].
-        middles: of the groups, as `_middles` gives them, float32 [blocks, columns + 1, BLOCK].
+        order: entries, those of a group together, -1 in a group that is not full, int64 [groups * BLOCK].
+        middles: middles of the groups, from `_middles`, float32 [blocks, columns + 1, BLOCK].
         entries: |m|^2, and -2 times the other columns of `_split`, float32 [groups, columns, BLOCK].
         The largest |m|.
     """
@@ -177,7 +176,7 @@ def _principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _order(points: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Order points float32 [n, axes] so that those of a group lie close together; the last one fills the last group.
+    """Order points float32 [n, axes] into compact groups; the last point fills up the last group.
 
     All parts are halved at once, each along the axis on which it is widest, until they are groups.
     """
@@ -201,7 +200,7 @@ def _order(points: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _middles(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return middle and radius of each group of vectors, in the form in which a patch is compared with entries.
+    """Return middle and radius of each group of vectors, in the form in which patches are compared with entries.
 
     |q - c| - radius <= d is the same as |c|^2 - radius^2 - 2 q . c - 2 radius d <= d^2 - |q|^2.
     """
