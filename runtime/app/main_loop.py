@@ -1,7 +1,14 @@
 """The main loop: it takes every frame from its camera to its messages, one event at a time.
 
-The threads of feeds, engine, journal and control socket put events into one inbox. The main loop alone decides and
-publishes.
+    capture process   grabs the frame into shared memory; its feed: `FrameArrived`     camera/process.py, camera/feed.py
+    main loop         `_submit`: to the inference worker, the most urgent one first    inference/engine.py
+    inference worker  inspect, preprocess, embed, search, score: `Scored`              inference/stages.py
+    main loop         `_publish`: decide; the score is published, alerts and states    alerts/monitored_camera.py
+                      go to the journal                                                messaging/outbox.py
+    journal's thread  writes them to the disk: `Written`                               journal/recorder.py
+    main loop         publishes them
+
+All threads put their events into one inbox. The main loop alone decides and publishes.
 """
 
 from __future__ import annotations
@@ -78,12 +85,12 @@ class MainLoop:
         while not self._is_over():
             self._open_cameras()
             match self._next_event():
-                case FrameArrived(camera=name):  # 1. a capture process has put a frame into shared memory: see _submit
+                case FrameArrived(camera=name):
                     self._monitor.arrived(name)
-                case Scored() as scored:  # 2. the inference worker has scored it
+                case Scored() as scored:
                     self._channels[scored.camera].in_worker -= 1
                     self._publish(self._channels[scored.camera], scored)
-                case Written(entries=entries):  # 3. the alert or state that came of it is in the journal
+                case Written(entries=entries):
                     self._outbox.written(entries)
                 case other:
                     self._take_note(other)
@@ -91,7 +98,7 @@ class MainLoop:
             self._turn()
 
     def _submit(self) -> None:
-        """Hand the worker frames for as long as it takes any, the one that is due first at first."""
+        """Hand frames to the worker for as long as it takes any, the one with the earliest deadline first."""
         while self._engine.room and (channel := most_urgent(self._channels.values())) is not None:
             frame = channel.feed.take()
             channel.waits_since_ns = None
@@ -107,7 +114,7 @@ class MainLoop:
                 self._engine.submit(channel.name, frame, channel.camera.wanted())
 
     def _publish(self, channel: Channel, scored: Scored) -> None:
-        """Decide on a frame, and publish its score now; what else comes of it goes to the journal before."""
+        """Decide on a frame and publish its score; alerts and states are published once they are in the journal."""
         channel.feed.give_back(scored.frame)
         if channel.camera.status.paused:  # since it was taken
             self._monitor.unwanted(channel)
