@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,6 +85,17 @@ def make_bundle(target: Path) -> Path:
         index.save_index(str(folder / bundles.INDEX))
         write_golden(folder / bundles.GOLDEN, [score_golden(frame, scorer) for frame in golden], reference)
         write_manifest(folder, len(bank), scene)
+    return target
+
+
+def with_threshold(bundle: Path, target: Path, threshold: float) -> Path:
+    """Copy a bundle that says another threshold, and so has another id."""
+    shutil.copytree(bundle, target)
+    manifest = manifests.decode((target / bundles.MANIFEST).read_bytes(), where="")
+    changed = msgspec.structs.replace(
+        manifest, calibration=msgspec.structs.replace(manifest.calibration, threshold=threshold)
+    )
+    (target / bundles.MANIFEST).write_bytes(manifests.encode(changed))
     return target
 
 
