@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # it needs numpy, which programs beside the main loop do with
 
 @dataclass(frozen=True, slots=True)
 class FrameArrived:
-    """A camera has given one more frame. When its turn comes, a newer one may have taken its place already."""
+    """A camera has delivered a frame. A newer one may have replaced it by the time it is handled."""
 
     camera: str
 
@@ -26,7 +26,7 @@ class FeedChanged:
     """The connection to a camera has another state, or the same for another reason.
 
     Attributes:
-        remedy: what the user can do about it; empty where nothing is known.
+        remedy: how to fix it; empty if unknown.
     """
 
     camera: str
@@ -37,10 +37,10 @@ class FeedChanged:
 
 @dataclass(frozen=True, slots=True)
 class FeedEnded:
-    """A recording gives no further frames; those that have arrived can still be taken.
+    """A recording has ended; frames that have arrived can still be taken.
 
     Attributes:
-        failed: it could not be opened or read to its end, and `reason` is the one line that says why.
+        failed: it could not be opened or read to its end; `reason` is the cause, one line.
     """
 
     camera: str
@@ -50,14 +50,14 @@ class FeedEnded:
 
 @dataclass(frozen=True, slots=True)
 class PictureReady:
-    """A picture of a camera, as it was asked for with this number, or why there is none.
+    """The picture of a camera that was requested with this number, or the reason for none.
 
     Attributes:
-        number: of the order.
+        number: number of the request.
         hw: height and width of the picture.
-        frame_id, t_capture_ns: of the frame.
+        frame_id, t_capture_ns: as in `Frame`.
         jpeg: the picture; empty if there is none.
-        problem: why; empty if there is one.
+        problem: reason for none; empty if there is one.
     """
 
     camera: str
@@ -90,7 +90,7 @@ class Scored:
     A `Reloaded` comes between the last frame scored with the old bundle and the first one scored with the new.
 
     Attributes:
-        result: None if it was not scored; then nothing is known of the frame, and `reason` says why.
+        result: its result; None if it was not scored, for `reason`.
         attached: the bytes of each of `result.parts`.
     """
 
@@ -106,9 +106,9 @@ class EngineLost:
     """The inference worker is gone, and another one is started. The frames it had are answered next.
 
     Attributes:
-        cause: it ended by itself or was killed; the kernel killed it for want of memory; it did not answer for too
-            long and was killed; or it does not start.
-        reason: more of it, in a few words.
+        cause: it exited or was killed; the OOM killer killed it; it exceeded a time-out and was killed; or it does not
+            start.
+        reason: details, in a few words.
     """
 
     cause: Literal["crashed", "memory", "hung", "start"]
@@ -136,7 +136,7 @@ class ReloadRefused:
 
     Attributes:
         path: of the bundle.
-        error: the one line that says why.
+        error: the reason, one line.
         kept: the cameras go on with the bundle that they have; False after a restart of the worker, when they have
             none until a reload brings them one.
     """
@@ -156,8 +156,8 @@ class Asked:
 
     Attributes:
         number: of the request.
-        request: what is asked.
-        key: the client's public key (Z85); empty where there are no keys.
+        request: the request.
+        key: public key of the client (Z85); empty if the device has no keys.
     """
 
     number: int
@@ -172,11 +172,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class SettingsRead:
-    """The settings file was read again.
+    """The settings file was reloaded.
 
     Attributes:
         alerts: of those cameras that the runtime has; empty where the file cannot be used.
-        restart: keys that differ from those that it was started with, and count from the next start only.
+        restart: changed keys that need a restart.
         problem: why the file cannot be used, in one line; empty if it can.
     """
 

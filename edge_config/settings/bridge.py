@@ -151,7 +151,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Bridge:
 
 _NOWHERE = "ipc://-"
 _STAND_INS: Mapping[str, Any] = {"devices": ({"events": _NOWHERE, "control": _NOWHERE},)}
-"""For what is missing: so the rest can be looked at all the same."""
+"""Values for missing keys, so that the rest can be checked."""
 
 
 def _of_devices(bridge: Bridge, *, keyed: bool) -> Iterator[Problem]:

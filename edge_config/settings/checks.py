@@ -1,4 +1,4 @@
-"""Checks of settings whose values are valid one by one: sockets open to the network, and what does not go together."""
+"""Checks of settings whose values are valid one by one: sockets open to the network, and values that conflict."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check(settings: Settings, tree: Mapping[str, Any]) -> Iterator[Problem]:
 
     Args:
         settings: each value of which is valid.
-        tree: what was given: a default address that is taken is no conflict, as another one is taken then.
+        tree: the given values: a default address in use is no conflict, as another one is taken then.
     """
     yield from _of_security(settings.security)
     keys = settings.security.secret_key is not None
@@ -80,7 +80,7 @@ def _of_security(security: Security) -> Iterator[Problem]:
 
 
 def _of_bind(section: str, bind: str, *, insecure: bool, keys: bool = False) -> Iterator[Problem]:
-    """Find what is open to the network by mistake; `keys`: the socket encrypts, and lets in whom it knows."""
+    """Find sockets that are open to the network by mistake; `keys`: the socket has encryption and access control."""
     port = bind.rpartition(":")[2]
     if not bind.startswith("ipc://") and port.isdecimal() and int(port) > MAX_PORT:
         yield Problem((section, "bind"), f"key `{section}.bind`: there is no port {port}")
@@ -172,5 +172,5 @@ def _device(source: int | str) -> str | None:
     if text.startswith(csi.SCHEME):
         return csi.SCHEME + urlsplit(text).netloc
     if text.startswith("/dev/") and not _GLOB.search(text):
-        return str(Path(text).resolve())  # what a stable name stands for now
+        return str(Path(text).resolve())  # the device of a stable name
     return None

@@ -1,4 +1,4 @@
-"""Settings of a device: what a settings file of `patchedge run` may hold."""
+"""Settings of a device: the keys of a settings file of `patchedge run`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Settings(Section, frozen=True):
         device: name of this device in every topic.
         threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
         profile: values for a kind of device, which the settings go over: `auto` takes that of the device it runs on,
-            `none` takes none. What is read names the one that was taken.
+            `none` takes none. After reading it is the name of the one taken.
         providers: of ONNX Runtime, in the order in which they are tried.
         affinity: numbers of the cores that scoring keeps to; empty: all.
-        budget_ms: what a frame should take; `doctor` and `warm` say where it takes longer.
+        budget_ms: time budget of a frame, milliseconds; `doctor` and `warm` warn if it is exceeded; by default none.
         capture: how cameras at a CSI port are opened.
         events: the PUB socket.
         control: the socket that answers requests.

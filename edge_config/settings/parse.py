@@ -19,7 +19,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
     """Check a tree of plain values against `Settings`.
 
     Args:
-        tree: what a file or a command line gave; a `Tree` knows which lines its keys stand in.
+        tree: plain values of a file or a command line; a `Tree` knows the lines of its keys.
         where: named in the errors: the file, or "command line".
 
     Raises:
@@ -47,7 +47,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> Settings:
 
 
 _STAND_INS: Mapping[str, Any] = {"bundle": "-", "cameras": {"-": {"source": "-"}}}
-"""For what is missing: so the rest can be looked at all the same."""
+"""Values for missing keys, so that the rest can be checked."""
 
 
 def _with_pipelines(settings: Settings) -> tuple[dict[str, Camera], list[Problem]]:

@@ -36,7 +36,7 @@ class Problem:
     Attributes:
         path: of the key that it is about.
         what: is wrong, as in `SettingsError`.
-        remedy: what the user can do about it; empty if nothing but the obvious.
+        remedy: how to fix it; empty if that is obvious.
         line: where it stands, where this is another line than that of its key.
     """
 
@@ -55,7 +55,7 @@ def dotted(path: KeyPath) -> str:
 def refusal(
     problems: Iterable[Problem], where: str, lines: Mapping[KeyPath, int | str] = types.MappingProxyType({})
 ) -> SettingsError:
-    """Return one error that tells all problems, a line each, in the order of the file.
+    """Return one error with all problems, a line each, in the order of the file.
 
     Args:
         problems: at least one.
@@ -76,7 +76,7 @@ def refusal(
 
 
 def _place(problem: Problem, lines: Mapping[KeyPath, int | str]) -> int | str | None:
-    """Return where a key stands, or else what it belongs to."""
+    """Return the line of a key, or else of its section."""
     if problem.line is not None:
         return problem.line
     return next((lines[path] for end in range(len(problem.path), 0, -1) if (path := problem.path[:end]) in lines), None)
@@ -90,7 +90,7 @@ def look(tree: Mapping[str, Any], kind: type[msgspec.Struct]) -> tuple[list[Prob
     """Compare a tree of plain values with a section.
 
     Returns:
-        What is wrong, and the tree without it, for a look at what goes together; required keys may be missing.
+        The problems, and the tree without the invalid values, for further checks; required keys may be missing.
     """
     found = _Checker()
     mended = found.section(dict(tree), kind, ())
@@ -98,7 +98,7 @@ def look(tree: Mapping[str, Any], kind: type[msgspec.Struct]) -> tuple[list[Prob
 
 
 class _Checker:
-    """Collects problems; each method returns the value without what is wrong in it, or _BAD."""
+    """Collects problems; each method returns the value without its invalid parts, or _BAD."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -183,7 +183,7 @@ class _Checker:
 
 
 def words(kind: Any) -> str:
-    """Return in words what values a type takes; what has a pattern says by its description what that means."""
+    """Describe in words the values of a type; one with a pattern by its description."""
     base = _base(kind)
     if description := _bound(kind, "description"):
         return str(description)

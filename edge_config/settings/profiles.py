@@ -32,7 +32,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         about: which devices, in a line.
         machine: architecture.
         model: a part of the board's name; empty: any.
-        settings: what is set otherwise on it.
+        settings: its default settings.
     """
 
     about: str
@@ -54,7 +54,7 @@ def all_profiles() -> Mapping[str, Profile]:
 
 
 def board(root: Path = Path("/")) -> str:
-    """Return the name of this board; empty where it has none."""
+    """Return the name of this board; empty if it has none."""
     for name in _MODEL_FILES:
         if text := _read(root / name):
             return text
@@ -77,7 +77,7 @@ def detect(root: Path = Path("/"), machine: str | None = None) -> str:
 
 
 def apply(tree: dict[str, Any], where: str = "settings") -> dict[str, Any]:
-    """Lay the settings of a user over those of their profile; what is wrong in them is left as it is.
+    """Override the settings of a profile by those of the user; invalid values are kept as they are.
 
     Raises:
         SettingsError: there is no such profile.

@@ -13,7 +13,7 @@ class StateChange(NamedTuple):
 
     Attributes:
         state, reason: as in a state message.
-        remedy: what the user can do about it, for the log; empty where nothing is known.
+        remedy: how to fix it, for the log; empty if unknown.
         wanted: it is no fault, such as the end of the run.
     """
 
@@ -88,7 +88,7 @@ class StateMachine:
         self._update()
 
     def see(self, scene: State | None, reason: str) -> None:
-        """Take note of what a scored picture shows; None: it can be judged."""
+        """Update with the fault that a scored picture shows; None: it can be judged."""
         self._scene = StateChange(scene, reason) if scene else None
         self.starve("")
 

@@ -25,24 +25,24 @@ NORMAL_AGAIN = "normal again"
 _MS = 1_000_000  # nanoseconds
 
 SLOW_MS = 250
-"""Of what is in view for half a second, a camera whose frames are further apart than this may have one frame only."""
+"""A camera whose frames are further apart than this may have only one frame of something in view for half a second."""
 
 MIN_FRAMES = 2
-"""Where the settings say nothing, and frames are not so far apart."""
+"""Default of `min_frames`, unless frames are that far apart."""
 
 # Chosen by simulation of minutes around the threshold at 5, 15 and 25 frames a second; see README, "Alerts".
 WAIT_FACTOR = 6
-"""An alert that flickers waits for its end for so many times the longest gap between its frames."""
+"""A flickering alert ends after this multiple of the longest gap between its frames."""
 
 MAX_WAIT_FACTOR = 10
-"""But at most for so many times `merge_ms`."""
+"""Maximum of that wait, as a multiple of `merge_ms`."""
 
 SHORT_FACTOR, NEAR_FACTOR = 2, 3
 """The gap after an alert counts as one of the next if that lasted less than so many times `merge_ms`, and the gap less
 than so many: it may be one that flickers."""
 
 UPDATE_SHARE = 0.25
-"""An update comes no sooner than after so much of what its alert has lasted: one of an hour has some 35, not 3,600."""
+"""Minimum interval between updates, relative to the duration of the alert: one of an hour has some 35, not 3,600."""
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class _Event:
 
 
 class Decide:
-    """Labels each frame, and says where an alert begins, has a new peak or ends.
+    """Labels each frame, and decides where an alert begins, has a new peak or ends.
 
     Frames that were not scored change nothing.
     """

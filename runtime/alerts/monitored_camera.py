@@ -76,7 +76,7 @@ class MonitoredCamera:
         self.status.serve()
 
     def pause(self) -> Alert | None:
-        """Score nothing more, and say so; return the alert that was open, and ends with that."""
+        """Stop scoring, and report it; return the open alert, which ends."""
         alert = None if self.status.paused else self._close_alert("paused")
         self.status.pause()
         return alert
@@ -91,7 +91,7 @@ class MonitoredCamera:
         """Decide on a frame, and tell subscribers.
 
         Args:
-            frame: what was scored.
+            frame: the scored frame.
             result: None where nothing could be scored.
             attached: the bytes of each of its parts.
         """
@@ -123,7 +123,7 @@ class MonitoredCamera:
             self.status.connect("disconnected", reason, wanted=not failed)
 
     def turn(self) -> None:
-        """Do what is due once a second."""
+        """Do the periodic work, once a second."""
         if self._log is not None:
             self._log.turn()
 

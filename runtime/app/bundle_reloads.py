@@ -35,7 +35,7 @@ class BundleReloads:
     def __init__(
         self, channels: Mapping[str, Channel], engine: Engine, control: Control, metrics: Metrics, notifier: Notifier
     ) -> None:
-        """Take the cameras, what loads their bundles, and what is told of it."""
+        """Use these cameras, the engine that loads their bundles, and the receivers of results."""
         self._channels = channels
         self._engine = engine
         self._control = control

@@ -20,7 +20,7 @@ class Channel:
         feed: where its frames come from.
         camera: decides on them, and publishes.
         max_age_ns: an older frame of a live source is not scored.
-        stall_s: a live source of which no frame is scored for so long is stalled.
+        stall_s: time-out, seconds: a live source is stalled if no frame of it is scored for this long.
         in_worker: frames of it.
         waits_since_ns: monotonic time of the frame that was there first since one was taken last, newer ones may have
             replaced it; None if none was seen since.

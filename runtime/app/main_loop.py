@@ -35,7 +35,7 @@ from runtime.journal.recorder import JournalChanged, Written
 from runtime.messaging.outbox import Outbox
 
 TURN_S = 0.25
-"""The loop turns at least so often, so that what is due once a second comes in time."""
+"""Maximum time between turns of the loop, so that work that is due once a second is in time."""
 
 _WAITING_TURN_S = 0.05  # while subscribers are awaited
 
@@ -125,7 +125,7 @@ class MainLoop:
         self._monitor.published(channel, scored, decision)
 
     def _turn(self) -> None:
-        """Do what is due by the clock."""
+        """Do the periodic work."""
         for channel in self._channels.values():
             channel.end_recording()
         self._outbox.turn()
@@ -146,7 +146,7 @@ class MainLoop:
             return None
 
     def _take_note(self, event: Any) -> None:
-        """Take note of what is not about a frame."""
+        """Handle an event that is not about a frame."""
         match event:
             case FeedChanged():
                 channel = self._channels[event.camera]

@@ -86,7 +86,7 @@ class Monitor:
         metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
 
     def arrived(self, camera: str) -> None:
-        """Take note that a camera has given a frame that should be scored."""
+        """Count a frame of a camera that is due to be scored."""
         frames = self._frames[camera]
         frames.owed_s = time.monotonic() if frames.owed_s is None else frames.owed_s
 
@@ -141,7 +141,7 @@ class Monitor:
         self._health.engine(ready=False)
 
     def journal_changed(self, event: JournalChanged) -> None:
-        """Say at once whether alerts and states are on the disk."""
+        """Log at once whether alerts and states are written to disk."""
         if event.state == "memory":
             _log.error("alerts and states cannot be written to disk, and are held in memory", reason=event.reason)
         else:
@@ -151,7 +151,7 @@ class Monitor:
         self._beat(time.monotonic())
 
     def turn(self) -> None:
-        """Do what is due: hardly anything in most turns of the loop, all else once a second."""
+        """Do the periodic work: hardly anything in most turns of the loop, the rest once a second."""
         self._health.progress()
         now_s = time.monotonic()
         if now_s >= self._next_beat_s:
@@ -179,7 +179,7 @@ class Monitor:
         }
 
     def close(self) -> None:
-        """Tell systemd that the runtime ends."""
+        """Notify systemd of the shutdown."""
         self._notifier.stopping()
         self._notifier.close()
 
@@ -222,7 +222,7 @@ class Monitor:
             status.starve(f"no frame scored for {since_s:.0f} s{why}")
 
     def _count(self, now_s: float, channel: Channel) -> None:
-        """Take over what a feed counts."""
+        """Copy the counters of a feed into the metrics."""
         name, feed, frames = channel.name, channel.feed, self._frames[channel.name]
         self._metrics.dropped_in_all(name, feed.dropped)
         self._metrics.reconnected_in_all(name, feed.reconnects)
@@ -236,7 +236,7 @@ class Monitor:
         frames.missed = missed
 
     def _measure(self, now_s: float) -> None:
-        """Take over what the sockets count, read the machine, and do less or more."""
+        """Copy the counters of the sockets, read the sensors, and degrade or recover."""
         self._metrics.published_in_all(self._wire.publisher.sent)
         for socket, refused in self._wire.refused().items():
             self._metrics.refused_in_all(socket, refused)
@@ -256,7 +256,7 @@ class Monitor:
             channel.camera.maps = level.maps
 
     def _say_how_it_is(self) -> None:
-        """Tell the health pages and systemd."""
+        """Update the health pages, and notify systemd."""
         statuses = [channel.camera.status for channel in self._channels.values()]
         live, paused = (sum(one.state == state for one in statuses) for state in ("live", "paused"))
         self._health.cameras(live, paused)

@@ -15,7 +15,7 @@ from runtime.messaging.control_socket import Control
 from runtime.process.token_bucket import Bucket, Rate
 
 WAIT_S = 5.0
-"""A camera that gives no frame in so many seconds gives no picture."""
+"""Time-out of a request for a picture, seconds."""
 
 OF_CAMERA = Rate(2, 4)
 """Pictures a second of each camera, and at once after a while without: each costs its capture process some time."""

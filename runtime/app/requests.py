@@ -1,4 +1,4 @@
-"""What is asked of the runtime: requests about the present, reloads, and keys that came or went.
+"""Requests to the runtime: those about the present, reloads, and changed keys of clients.
 
 The journal answers requests about the past.
 """
@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 
 
 class Requests:
-    """Answers requests, and does what they ask for. Use it from the main loop's thread.
+    """Executes and answers requests. Use it from the main loop's thread.
 
     Attributes:
         bundles: reloads them.
@@ -56,7 +56,7 @@ class Requests:
         self._next_s = 0.0
 
     def handle(self, event: Any) -> None:
-        """Handle a request, a signal, or what came of one."""
+        """Handle a request, a signal, or the result of one."""
         match event:
             case Asked():
                 self._answer(event)
@@ -72,7 +72,7 @@ class Requests:
                 settings_reload.apply(event, {name: channel.camera for name, channel in self._channels.items()})
 
     def turn(self) -> None:
-        """Refuse what has waited for too long; once a second, look for keys and bundles that were replaced."""
+        """Refuse requests after their time-out; once a second, look for replaced keys and bundles."""
         now_s = time.monotonic()
         self._pictures.turn(now_s)
         if now_s < self._next_s:

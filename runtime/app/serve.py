@@ -45,7 +45,7 @@ def serve(
 
     Args:
         settings: of the device.
-        termination: tells of signals.
+        termination: reports signals.
         grab: starts a capture process.
         read_again: reads the settings once more, on SIGHUP; None: there is no file.
 
@@ -161,7 +161,7 @@ def _close_feeds(feeds: Mapping[str, Feed]) -> None:
 
 
 def _end(channels: Mapping[str, Channel], stop: threading.Event) -> None:
-    """Tell subscribers that nothing more comes."""
+    """Publish the end of each camera to subscribers."""
     for channel in channels.values():
         if channel.camera.status.state != "starting":
             channel.camera.end("stopped" if stop.is_set() else "internal error", failed=not stop.is_set())

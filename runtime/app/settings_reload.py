@@ -74,7 +74,7 @@ def _all_but_alerts(settings: Settings) -> dict[str, Any]:
 
 
 def _different(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
-    """Return the paths of what differs; of what is on one side only its own path."""
+    """Return the paths of differing values; of a value on one side only, its own path."""
     found: list[str] = []
     for key in dict.fromkeys((*old, *new)):
         before, after = old.get(key), new.get(key)

@@ -12,7 +12,7 @@ import structlog
 from runtime.process.backoff import Backoff
 
 CONFIRM_S = 5.0
-"""What is not confirmed by then is published again."""
+"""Time-out of a confirmation, after which a message is published again."""
 
 _LONGEST_WAIT_S = 30.0  # between two tries to connect
 
@@ -87,7 +87,7 @@ class BrokerConnection(Generic[S]):
             await asyncio.wait([self._task], timeout=timeout_s)
 
     def trouble(self, reason: str) -> None:
-        """Log what is wrong, once until it is over or something else is."""
+        """Log a problem, once until it is over or another one occurs."""
         if reason != self._troubled:
             self._troubled = reason
             self._log.warning("connection problem; retrying", reason=reason)

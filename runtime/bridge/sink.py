@@ -24,7 +24,7 @@ class Sink(Protocol):
 
         Args:
             said: the message.
-            parts: what came along.
+            parts: binary parts of the message.
             key: identifies the message, over restarts too.
         """
         ...
@@ -46,13 +46,13 @@ class Sink(Protocol):
         ...
 
     async def close(self, timeout_s: float) -> None:
-        """Tell the broker that the bridge is off, and disconnect, within `timeout_s` seconds."""
+        """Publish that the bridge is offline, and disconnect, within `timeout_s` seconds."""
         ...
 
 
 @dataclass(slots=True)
 class Counts:
-    """Counters of what was forwarded.
+    """Counters of forwarded messages.
 
     Attributes:
         alerts: alert messages that every broker has confirmed.

@@ -78,13 +78,13 @@ class Feed(Supervisor):
         Args:
             name: of the camera, in events.
             camera: its settings.
-            tell: takes events.
+            tell: receives events.
             memories: takes the shared memories that frames are in.
             command: starts a capture process.
             new_memory_id: returns a number that no shared memory of this runtime has had.
             random: for the jitter of reconnects.
             clips: how alerts are filmed, if at all.
-            depth: bits that are used in pictures of 16 bits, as the bundle says.
+            depth: bits in use in 16-bit pictures, from the bundle.
             kills: the kernel's count of processes that it killed for want of memory; by default the real one.
             declares: ask the source what it declares about itself.
 
@@ -132,7 +132,7 @@ class Feed(Supervisor):
         self._every = every
 
     def pause(self) -> None:
-        """Close a live source, and give no more of its frames, until `resume`; of a recording just take none."""
+        """Close a live source, and drop its frames, until `resume`; a recording is only not read."""
         super().pause()
         if self.live:
             self._give_all_back()
@@ -255,7 +255,7 @@ class Feed(Supervisor):
         if self.live:
             self._change("stalled", what)  # now, as the end of the process may take a while
             raise CaptureOver("stalled", what)
-        if self._queue.out < SLOTS:  # else it may not go on before a frame is given back
+        if self._queue.out < SLOTS:  # else it may not continue before a frame is given back
             self._change("stalled", what)
             capture.timeout_s = None
 

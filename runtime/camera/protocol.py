@@ -162,9 +162,9 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
 
     Attributes:
         cause: `end` of a recording, or as in `Feed.reconnects`.
-        what: what is wrong.
+        what: the problem.
         line: the same as a complete line, with place and remedy.
-        remedy: what the user can do about it.
+        remedy: how to fix it.
     """
 
     cause: Literal["end", "absent", "refused", "lost"]

@@ -99,7 +99,7 @@ class Saver:
             print(f"patchedge: {self._lost} pictures and heat maps were not saved", file=sys.stderr)
 
     def __call__(self, received: Received) -> None:
-        """Write what came with a message, if anything did."""
+        """Write the binary parts of a message, if there are any."""
         if self._folder is None:
             return
         for problem in save_parts(received, self._folder):
@@ -109,7 +109,7 @@ class Saver:
 
 
 def save_parts(received: Received, folder: Path) -> Iterator[NotWritten]:
-    """Write the binary parts of an alert as files CAMERA-ALERT-EPOCH-SEQ-NAME; what is damaged is told and passed over.
+    """Write the binary parts of an alert as files CAMERA-ALERT-EPOCH-SEQ-NAME; damaged ones are reported and skipped.
 
     Yields:
         Why a part is not saved, for each that the disk does not take.
@@ -148,7 +148,7 @@ def _numbers(part: Part, data: bytes) -> Any:
     """Return what a part holds: patch distances of a heat map, numbers of anything else, such as one of an old device.
 
     Raises:
-        ValueError: the bytes are not what the part says.
+        ValueError: the bytes do not match the part.
     """
     import numpy as np
 

@@ -16,10 +16,10 @@ COMMAND_LINE = "command line"
 
 
 def lay_over(tree: dict[str, Any], options: Mapping[KeyPath, Any]) -> dict[str, Any]:
-    """Return settings with the options over them that were given, and where each key is from.
+    """Override settings by the given options; return the result, and where each key is from.
 
     Args:
-        tree: what a settings file holds, which may be wrong: that is left for `parse` to say.
+        tree: content of a settings file, which may be invalid: `parse` reports that.
         options: path of a key -> its value; None: it was not given.
     """
     from edge_config.settings.reading import Tree, lines_of

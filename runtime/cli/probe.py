@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was seen; a source that does not open in time is one line and exit code 69."""
+    """Print the measurements; a source that does not open in time is one line and exit code 69."""
     import msgspec
 
     from edge_config.errors import UsageError
@@ -87,7 +87,7 @@ def _camera(args: argparse.Namespace) -> tuple[Camera, str]:
 
 
 def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[str, ...]]:
-    """Draw what the settings name in a camera's picture, and return that with its legend."""
+    """Draw the settings into a camera's picture, and return it with its legend."""
     from edge_config.bundle import files as bundles
     from edge_config.errors import BundleError
     from runtime.tools.settings_picture import outline

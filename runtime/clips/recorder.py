@@ -27,7 +27,7 @@ JPEG_QUALITY = 80
 """Of the frames of a clip."""
 
 MAX_AT_ONCE = 8
-"""Clips that are written at the same time: two, where one that is full gives way to another, and room for surprises."""
+"""Maximum number of clips that are written at once: two if a full one is followed by another, and some in reserve."""
 
 
 class _Order(NamedTuple):
@@ -87,7 +87,7 @@ class ClipRecorder:
         self._order(_Order(name, t_ns, begins=False, otherwise=otherwise))
 
     def close(self, timeout_s: float) -> None:
-        """End the clips now, and wait at most so long until they are complete. Thread-safe; may be called twice."""
+        """End the clips now, and wait until they are complete, at most `timeout_s`. Thread-safe, idempotent."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

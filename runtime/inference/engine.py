@@ -21,7 +21,7 @@ from runtime.process.out_of_memory import Patience
 from runtime.process.parcel import pack
 
 _MAX_IN_FLIGHT = 2
-"""Frames in the worker: one is embedded while the one before it is searched, or waits where there is but one thread."""
+"""Maximum number of frames in the worker: one is embedded while the one before it is searched."""
 
 _BUILDS = 10
 """Times as long as loading it, a bundle may take whose index is built on the device, or whose graph is compiled."""
@@ -53,7 +53,7 @@ class Engine:
 
         Args:
             bundles: camera -> path of its bundle.
-            tell: takes the events, from any thread, and returns at once.
+            tell: receives events, in any thread, and must not block.
             options: how to score.
             views: camera -> which regions of its frames are scored; by default all of them.
             process: how a worker is started and watched.
@@ -107,7 +107,7 @@ class Engine:
                     self._worker.send(Detach(memory))
 
     def submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> None:
-        """Submit a frame for scoring. It is answered by a `Scored` in any case, at once where it cannot be scored.
+        """Submit a frame for scoring. A `Scored` follows in any case, at once if it cannot be scored.
 
         Args:
             camera: that it is of.
@@ -156,7 +156,7 @@ class Engine:
             self._memories.clear()
 
     def _submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> str:
-        """Send a frame; or say why not."""
+        """Send a frame; return the reason if that fails."""
         with self._lock:
             if frame.hw is None:
                 return "cannot be decoded"

@@ -42,7 +42,7 @@ class GoldenCheck:
         scores: largest relative difference of a score.
         distances_mean: largest, over the frames, mean difference of patch distances, as a share of the largest one.
         tolerance: what the manifest allows this provider.
-        passed_over: providers that would have been preferred, a line each that says why they do not serve.
+        passed_over: preferred providers that are not used, a line each with the reason.
     """
 
     provider: str
@@ -80,7 +80,7 @@ def load(
         path: the bundle directory.
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
         search: how far patches are searched; a device does it lazily, the others are for comparisons.
-        trust: whose bundles are served; by default everybody's.
+        trust: which signatures are trusted; by default bundles are not checked.
         providers: of ONNX Runtime. The first that starts and is within the tolerance serves.
 
     Raises:
@@ -171,7 +171,7 @@ def scene_reference(bundle: Bundle) -> Thumbnail:
 
 def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed, *, rebuild_index: bool) -> Scorer:
     manifest = bundle.manifest
-    scene_reference(bundle)  # a bad one is said now, not when a camera is opened
+    scene_reference(bundle)  # a bad one fails now, not when a camera is opened
     grid = Grid(manifest.features.map_hw, manifest.features.stride)
     bank, neighbours = _bank(bundle), _neighbours(bundle)
     if grid.hw != manifest.features.grid_hw:

@@ -37,7 +37,7 @@ class ScoringOptions(msgspec.Struct, frozen=True):
 
     Attributes:
         threads: of all libraries together; 0 means all cores.
-        trust: whose bundles are served; by default everybody's.
+        trust: which signatures are trusted; by default bundles are not checked.
         providers: of ONNX Runtime, in the order in which they are tried.
         affinity: cores that the worker keeps to; empty: all.
     """
@@ -79,7 +79,7 @@ class Detach(msgspec.Struct, frozen=True, tag=True):
 class Job(msgspec.Struct, frozen=True, tag=True):
     """Score the frame of `hw` pixels in a slot of a memory.
 
-    What is wanted beside the score is as in `Wanted`; no `detail_above` stands for infinity, which JSON does not have.
+    Details are requested as in `Wanted`; no `detail_above` means infinity, which JSON does not have.
     `t_ns` is the frame's `clock_ns`, and `content_id` as of `SharedFrame`.
     """
 

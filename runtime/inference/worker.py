@@ -61,7 +61,7 @@ class _Swap:
 
 
 class Worker:
-    """Scores what the parent sends."""
+    """Scores the frames that the parent sends."""
 
     def __init__(self, link: Link[Any], inspection: Callable[[Bundle], Inspect] | None) -> None:
         """Take the end of the socket, and what makes an inspection; by default `learnt_inspection`."""
@@ -102,7 +102,7 @@ class Worker:
             os.close(descriptor)
 
     def _image(self, job: Job) -> Image | str:
-        """Return a frame in shared memory, without a copy; or text that says why that cannot be."""
+        """Return a frame in shared memory, without a copy; or the reason for a failure."""
         try:
             self._map(job.memory)
             return picture(self._memories[job.memory], job.slot, job.hw)
@@ -112,7 +112,7 @@ class Worker:
             return "no such slot in shared memory"
 
     def _map(self, memory: int) -> None:
-        """Map a memory with the first frame in it; where there is no room for it, with a later one."""
+        """Map a memory with the first frame in it; if that fails, with a later one."""
         if memory in self._unmapped:
             descriptor, size = self._unmapped[memory]
             self._memories[memory] = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
@@ -176,7 +176,7 @@ class Worker:
             self._answer(*self._second_of(self._second.get()))
 
     def _second_of(self, item: tuple[Job, Half | str] | _Swap) -> tuple[FromWorker, Sequence[bytes]]:
-        """Do the second half of a job; or say that a bundle is in service, and no frame of the one before is left.
+        """Do the second half of a job; or report a bundle in service, when no frame of the one before is pending.
 
         Returns:
             The answer, and what goes with it.

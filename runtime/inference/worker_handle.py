@@ -24,7 +24,7 @@ Cause = Literal["crashed", "memory", "hung", "start"]
 
 
 class Lost(Exception):
-    """A worker cannot be used any more; `event` is what there is to tell."""
+    """A worker cannot be used any more; `event` is the event to report."""
 
     def __init__(self, event: EngineLost | EngineRefused) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class WorkerProcess:
 
     Attributes:
         command: starts the process.
-        job_timeout_s: frame time-out: a worker that has not answered a frame for so long hangs.
+        job_timeout_s: frame time-out, seconds, after which a worker counts as hung.
         load_timeout_s: the same for a bundle; ten times as long where `ScoringOptions.loads_slowly`.
         kills: the kernel's count of processes that it killed for want of memory; None: the real one.
     """

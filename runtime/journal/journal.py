@@ -49,9 +49,9 @@ class Journal(Reader):
     """One database of messages and acknowledgements. Use it from one thread.
 
     Each entry has a place (`row`): the microsecond of its message, or one more than the last place. So places grow
-    over a damaged file that was replaced, and over what was kept in memory for a while.
+    over a damaged file that was replaced, and over entries that were held in memory for a while.
 
-    Every method may raise OSError or sqlite3.Error: what it was to write is then not written.
+    Every method may raise OSError or sqlite3.Error; then nothing of it is written.
 
     """
 
@@ -88,7 +88,7 @@ class Journal(Reader):
         return self._room.lost
 
     def write(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
-        """Write entries, all or none; those that are there already are passed over. They are safe when it returns.
+        """Write entries, all or none; those that exist already are skipped. They are on disk when it returns.
 
         Returns:
             The entries with their places. One that has a place keeps it, if that is behind the last one.

@@ -8,7 +8,7 @@ from runtime.journal.journal import Journal
 
 
 def move(source: Journal, target: Journal) -> None:
-    """Move all that a journal holds to another; what cannot be written stays where it is.
+    """Move everything in a journal to another; entries that cannot be written stay where they are.
 
     The entries keep their places, unless they would not be behind those of the target: its clock was set back.
 

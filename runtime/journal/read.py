@@ -65,7 +65,7 @@ class Reader:
 
     Attributes:
         group_bytes: a transaction should hold no more, or one entry.
-        last_row: the last place that was given; 0 at first.
+        last_row: the last row; 0 at first.
         epochs: first place of each start of the runtime that it knows of.
     """
 
@@ -80,7 +80,7 @@ class Reader:
         return [entry for (row,) in self._db.execute(_OPEN).fetchall() if (entry := self.entry(row)) is not None]
 
     def oldest(self) -> list[Entry]:
-        """Return the oldest entries, so many as one transaction should hold."""
+        """Return the oldest entries that fit into one transaction."""
         rows = self._db.execute("SELECT row FROM entries ORDER BY row LIMIT ?", (GROUP,)).fetchall()
         group: list[Entry] = []
         size = 0
@@ -94,7 +94,7 @@ class Reader:
         return group
 
     def entry(self, row: int) -> Entry | None:
-        """Return what is at a place; None if it cannot be read."""
+        """Return the entry at a row; None if it cannot be read."""
         found = self._db.execute(f"SELECT {COLUMNS} FROM entries WHERE row = ?", (row,)).fetchone()  # noqa: S608
         try:
             kind, topic, epoch, seq, t_ns, alert_id, phase, body, parts = found

@@ -20,7 +20,7 @@ _Place = tuple[Reader, int]
 
 
 def replay(journals: Sequence[Reader], request: Replay) -> tuple[KeptMessages, list[bytes]]:
-    """Return what was said in a topic, and the binary parts of all messages of the reply.
+    """Return the messages of a topic, and the binary parts of all of them.
 
     Args:
         journals: all places of each are behind those of the one before it.
@@ -36,7 +36,7 @@ def replay(journals: Sequence[Reader], request: Replay) -> tuple[KeptMessages, l
 
 
 def after(journals: Sequence[Reader], request: After) -> tuple[KeptMessages, list[bytes]]:
-    """Return what was said in some topics behind a row, in the order of rows, and the binary parts of all messages.
+    """Return the messages of some topics after a row, in the order of rows, and the binary parts of all of them.
 
     Args:
         journals: all places of each are behind those of the one before it.
@@ -44,7 +44,7 @@ def after(journals: Sequence[Reader], request: After) -> tuple[KeptMessages, lis
     """
     first = [journal.epochs[request.epoch] for journal in journals if request.epoch in journal.epochs]
     is_ours = bool(first) or not request.epoch
-    # Rows of a time without a disk may have moved behind those of the file (`move`); what was before is no news.
+    # Rows of a time without a disk may have moved behind those of the file (`move`); earlier ones are not new.
     row = max(request.row, min(first, default=0) - 1) if is_ours else 0
     topics = request.topics or ("",)
     complete = is_ours and not any(journal.is_pruned_after(row, topics) for journal in journals)

@@ -119,7 +119,7 @@ class Store:
                 self._change("on", "")
 
     def write(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
-        """Write entries to the file; to memory, where it does not take them. Return them with their places."""
+        """Write entries to the file, or to memory if that fails. Return them with their rows."""
         lost = self.lost
         written = self._try(lambda: self._writable().write(entries))
         if self.lost and not lost:
@@ -200,7 +200,7 @@ class Store:
             self._try(lambda: self._writable().prune(time.time_ns()))
 
     def close(self) -> None:
-        """Close the file, and forget what is in memory."""
+        """Close the file, and discard the memory."""
         for journal in self._journals():
             journal.close()
 
@@ -215,7 +215,7 @@ class Store:
     ) -> tuple[KeptMessages, list[bytes]]:
         if known or self.state != "memory" or self._file is not None:
             return answer
-        return replace(answer[0], complete=False), answer[1]  # nobody knows what is in the file
+        return replace(answer[0], complete=False), answer[1]  # the content of the file is unknown
 
     def _try(self, do: Callable[[], T]) -> T:
         """Do something with file and memory; if the file cannot be written, with memory, or else without the file."""

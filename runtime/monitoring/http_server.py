@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def send_error(self, code: int, message: str | None = None, _explain: str | None = None) -> None:
-        """Answer with what is wrong, in one line."""
+        """Answer with the error, in one line."""
         self._answer(Page.text(message or HTTPStatus(code).phrase, status=code))
 
     def _answer(self, page: Page) -> None:

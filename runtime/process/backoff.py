@@ -5,14 +5,14 @@ from __future__ import annotations
 from random import Random
 
 STEADY_S = 5.0
-"""What has worked for so long is tried again as soon as at first."""
+"""A try that worked for this time resets the wait."""
 
 
 class Backoff:
-    """Waits that grow from try to try, each drawn at random, so that many do not try in step."""
+    """Waits that double from try to try, with jitter, so that many clients do not retry in step."""
 
     def __init__(self, shortest_s: float, longest_s: float, random: Random | None = None) -> None:
-        """Wait at least `shortest_s`, and at most `longest_s` or, where that is less, `shortest_s`."""
+        """Wait at least `shortest_s`, and at most `longest_s` or, if that is less, `shortest_s`."""
         self._shortest = shortest_s
         self._longest = max(shortest_s, longest_s)
         self._random = random or Random()  # noqa: S311 - not a secret
@@ -26,10 +26,10 @@ class Backoff:
         return self._random.uniform(min(self._least, self._ceiling), self._ceiling)
 
     def be_patient(self) -> None:
-        """Wait for the longest time from now on: to try soon would do harm."""
+        """Use the longest waits from now on, as an early retry would do harm."""
         self._ceiling = self._longest
         self._least = self._longest / 2
 
     def reset(self) -> None:
-        """Begin anew with short waits."""
+        """Start again with short waits."""
         self._ceiling = self._least = self._shortest

@@ -52,7 +52,7 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
         path: the bundle.
         source: as of `patchedge run`; a recording is played once, at full speed.
         threads: bound on all threads; 0 means all cores.
-        frames: at most so many.
+        frames: maximum number of frames.
         search: how far patches are searched.
 
     Raises:

@@ -108,7 +108,7 @@ def summary(
     """Return the figures of one run.
 
     Args:
-        bundle: what was measured.
+        bundle: path of the measured bundle.
         search: its kind.
         threads: in force.
         clock: times of all frames, those of the warm-up included.
