@@ -31,13 +31,13 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Frames:
-    """What is known of the frames of a camera.
+    """Statistics of the frames of a camera.
 
     Attributes:
-        last_id: of the last one that was taken.
-        missed: frames that its feed had dropped, when this was counted last.
-        owed_s: when it gave the first frame since one of it was scored; None if there is none.
-        unscored: why the last one was not scored; None if it was.
+        last_id: `frame_id` of the last one taken.
+        missed: frames that its feed had dropped at the last count.
+        owed_s: when it delivered the first frame since the last scored one; None if there is none.
+        unscored: reason why the last one was not scored; None if it was.
     """
 
     last_id: int = 0
@@ -47,7 +47,7 @@ class _Frames:
 
 
 class Monitor:
-    """Watches over everything. Use it from the main loop's thread."""
+    """Monitors the runtime: metrics, health, heartbeats, degradation. Use it from the main loop's thread."""
 
     def __init__(
         self,
@@ -60,16 +60,16 @@ class Monitor:
         notifier: Notifier,
         running: Mapping[str, Any],
     ) -> None:
-        """Take the parts.
+        """Watch these parts.
 
         Args:
             channels: the cameras, by name.
             wire: sockets and journal.
-            limits: when to do less.
-            metrics: figures.
-            health: what the health pages say.
-            notifier: tells systemd.
-            running: fields of the log line that says that the worker is ready, `device` among them.
+            limits: when to degrade.
+            metrics: the Prometheus metrics.
+            health: content of the health pages.
+            notifier: notifies systemd.
+            running: fields of the log line `running`, `device` among them.
         """
         self._channels = channels
         self._wire = wire

@@ -134,7 +134,7 @@ class WorkerHandle:
 
         Raises:
             LinkClosed: there will be none.
-            Lost: it makes no sense.
+            Lost: the message is invalid.
         """
         heard = self._link.receive(timeout_s)
         if heard is None:
@@ -198,7 +198,7 @@ def _sizes(message: Done | Loaded) -> tuple[int, ...]:
 
 
 def _senseless(what: str) -> Lost:
-    """Make the error of a worker that says what makes no sense."""
+    """Return the error for a worker that sends invalid messages."""
     return lost("crashed", f"it sent an invalid message: {what}")
 
 
