@@ -35,6 +35,7 @@ from edge_config.errors import (
     BundleFileUnexpected,
     BundleManifestInvalid,
     BundleMissing,
+    BundleShapeMismatch,
     BundleSignatureInvalid,
 )
 
@@ -45,7 +46,7 @@ PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)
 NAMES = frozenset({MANIFEST, SIGNATURE, *PARTS, NETWORK})
 """All files that a bundle may contain."""
 
-MAX_MANIFEST_BYTES = 1 << 20
+MAX_MANIFEST_BYTES, MAX_GOLDEN_BYTES = 1 << 20, 64 << 20
 _HASH_CHUNK_BYTES = 1 << 20
 
 SignatureCheck = Callable[[bytes, bytes | None, str], None]
@@ -142,6 +143,8 @@ def verify_table(found: Manifest, where: str) -> None:
         raise BundleManifestInvalid(
             f"lists {', '.join(sorted(found.files))} instead of {', '.join(sorted(PARTS))}", where=where
         )
+    if found.files[GOLDEN].size > MAX_GOLDEN_BYTES:
+        raise BundleShapeMismatch(f"golden frames of more than {MAX_GOLDEN_BYTES} bytes", where=where)
 
 
 def file_table(folder: Path) -> dict[str, FileEntry]:

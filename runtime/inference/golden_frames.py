@@ -21,9 +21,6 @@ from runtime.frame import Image, Neighbours, Score
 from runtime.scene.thumbnail import MIN_SIDE, Thumbnail
 from runtime.scoring.scorer import Scorer
 
-MAX_GOLDEN_BYTES = 64 << 20
-"""Maximum size of the file: there are four frames of at most 640 pixels."""
-
 SMALLEST = 0.02
 """Share of a feature's length that differences of distances are taken relative to at least. Features of one network
 differ by up to 4e-6 of their length between two ways to compute it, by 1e-6 on average, and distances by as much,
@@ -119,8 +116,6 @@ def read_golden(path: Path, patches: int, entries: int) -> list[Golden]:
     Raises:
         BundleShapeMismatch: these are not the arrays of golden frames.
     """
-    if path.stat().st_size > MAX_GOLDEN_BYTES:
-        raise BundleShapeMismatch(f"golden frames of more than {MAX_GOLDEN_BYTES} bytes", where=str(path))
     found = arrays.read(path)
     count = sum(name.startswith(_FRAME) for name in found)
     frames = [f"{_FRAME}{number}" for number in range(count)]
