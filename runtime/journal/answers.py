@@ -53,9 +53,10 @@ class Answers:
     def answer(self, asked: list[Asked]) -> None:
         """Answer requests; acknowledgements in one transaction, as each waits for the disk."""
         asked = self._allowed(asked)
+        news = [[one] for one in asked if isinstance(one.request, After)]  # an alert is on its way: before the disk
         acks = [one for one in asked if isinstance(one.request, Ack)]
-        others = [[one] for one in asked if not isinstance(one.request, Ack)]
-        for some in [acks, *others] if acks else others:
+        others = [[one] for one in asked if not isinstance(one.request, Ack | After)]
+        for some in [*news, acks, *others] if acks else [*news, *others]:
             try:
                 answers = self._answers([one.request for one in some], [one.key for one in some])
             except JournalUnavailable as error:
