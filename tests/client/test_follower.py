@@ -553,6 +553,70 @@ def test_message_that_the_journal_does_not_have_is_given_once_it_says_so() -> No
     assert [ack.seq for ack in world.device.acks] == [2]
 
 
+def test_last_message_that_the_journal_does_not_have_holds_up_nothing() -> None:
+    """Nothing need follow it to be given; what follows is acknowledged, also after a device that did not answer."""
+    world = joined(name="hall", kinds=("alert",))
+    for silent in (False, True):
+        world.silent = silent
+        world.alert("a")
+        world.device.journal.pop()
+        world.device._written.pop()
+        for _ in range(40):
+            world.deliver()
+            world.answer()
+            world.wait(0.25)
+        world.silent = False
+        world.heal()
+        assert world.alerts()[-1].message.seq == 1 + silent
+    world.alert("a")
+    world.settle()
+    world.acknowledge(world.alerts()[-1])
+    world.settle()
+    assert [one.message.seq for one in world.alerts()] == [1, 2, 3]
+    assert [ack.seq for ack in world.device.acks] == [3]
+
+
+def test_what_is_older_than_the_snapshot_is_no_news() -> None:
+    """Where messages were published before they were written, a joiner gets the last one, and not those before it."""
+    world = World(kinds=("state",))
+    for _ in range(3):
+        world.state("a", lost=True)
+    world.device.unwritten = 3
+    world.settle()
+    world.state("a")
+    world.settle()
+    assert [(one.message.seq, one.missed, one.origin) for one in world.given] == [(3, 0, "snapshot"), (4, 0, "live")]
+
+
+def test_snapshot_comes_before_what_is_newer() -> None:
+    """Also where the journal is read from before it: the state of each camera first, then its changes."""
+    world = World()
+    world.state("b", lost=True)
+    world.alert("a")
+    world.deliver()
+    world.answer()
+    world.state("b", lost=True)
+    world.health("b")
+    world.settle()
+    assert [(one.kind, one.message.seq, one.origin) for one in world.given] == [
+        ("alert", 1, "live"),
+        ("state", 1, "snapshot"),
+        ("state", 2, "replay"),
+    ]
+
+
+def test_joiner_of_a_device_that_has_said_nothing_yet_gets_nothing_old() -> None:
+    """The journal does not know the start of the device before its first message; what is older is not wanted."""
+    world = World()
+    for _ in range(3):
+        world.alert("a", lost=True)
+    world.device.restart()
+    world.settle()
+    world.wait(EVERY_S + 1)
+    world.settle()
+    assert world.given == []
+
+
 def test_what_is_pruned_while_nobody_asks_is_counted_and_the_present_is_told() -> None:
     """Where all states that were lost are gone from the journal, a subscriber learns the present one and the gap."""
     world = joined(kinds=("state",))

@@ -68,6 +68,7 @@ class Telling:
         journal: all alerts and states, in their order; take some away to see what a client does.
         page: most messages of one reply.
         refusals: so many of the next requests are refused, as there are too many.
+        unwritten: so many of the last messages were published before they had a row, as a snapshot says it.
         asked: requests so far, by name.
         acks: acknowledgements, in their order.
         gaps: messages reported missing, by topic.
@@ -82,6 +83,7 @@ class Telling:
         self.page = 1000
         self.refusals = 0
         self.has_journal = True
+        self.unwritten = 0
         self.asked: Counter[str] = Counter()
         self.acks: list[Ack] = []
         self.gaps: Counter[str] = Counter()
@@ -199,7 +201,7 @@ class Telling:
             for camera in self.cameras
             if only in {None, camera}
         }
-        return Now(device=self.name, epoch=self.epoch, row=len(self._written), cameras=cameras)
+        return Now(device=self.name, epoch=self.epoch, row=len(self._written) - self.unwritten, cameras=cameras)
 
     def _page(self, request: Replay | Pending | After) -> list[bytes]:
         if not self.has_journal:
