@@ -89,8 +89,10 @@ class StateMachine:
 
     def see(self, scene: State | None, reason: str) -> None:
         """Update with the fault that a scored picture shows; None: it can be judged."""
-        self._scene = StateChange(scene, reason) if scene else None
-        self.starve("")
+        new = StateChange(scene, reason) if scene else None
+        if new != self._scene or self._unscored:  # most frames change nothing
+            self._scene = new
+            self.starve("")
 
     def _update(self) -> None:
         new = self._gravest()

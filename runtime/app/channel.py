@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_config.errors import NothingScored, PatchedgeError, SettingsError, SourceUnavailable
 from runtime.alerts.monitored_camera import MonitoredCamera
@@ -26,6 +26,7 @@ class Channel:
             replaced it; None if none was seen since.
         ended: the recording is over.
         not_scored: why the last frame without a score has none.
+        name: of the camera.
     """
 
     feed: Feed
@@ -36,11 +37,11 @@ class Channel:
     waits_since_ns: int | None = None
     ended: FeedEnded | None = None
     not_scored: str = ""
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """Of the camera."""
-        return self.camera.name
+    def __post_init__(self) -> None:
+        """Take over the name of the camera."""
+        self.name = self.camera.name
 
     @property
     def is_over(self) -> bool:
@@ -60,10 +61,10 @@ class Channel:
         # One that cannot be decoded waits for those before it: messages come in the order of the frames.
         return None if frame.hw is None and self.in_worker else self.waits_since_ns + self.max_age_ns
 
-    def end_recording(self) -> None:
-        """Tell subscribers that the recording is over, once it is."""
-        if self.ended is not None and self.is_over and self.camera.status.state != "disconnected":
-            self.camera.end(self.ended.reason, failed=self.ended.failed)
+    def end_recording(self, ended: FeedEnded) -> None:
+        """Tell subscribers that the recording is over, once all its frames are published."""
+        if self.is_over and self.camera.status.state != "disconnected":
+            self.camera.end(ended.reason, failed=ended.failed)
 
 
 def most_urgent(channels: Iterable[Channel]) -> Channel | None:

@@ -127,7 +127,8 @@ class MainLoop:
     def _turn(self) -> None:
         """Do the periodic work."""
         for channel in self._channels.values():
-            channel.end_recording()
+            if channel.ended is not None:
+                channel.end_recording(channel.ended)
         self._outbox.turn()
         self._monitor.turn()
         self._requests.turn()
