@@ -12,10 +12,11 @@ from runtime.client.received import Place, Received
 from runtime.client.requests import Asking
 
 MAX_WAITING = 256
-"""With so many alerts acknowledged that the device does not know of yet, the next acknowledgement waits."""
+"""Maximum number of unconfirmed acknowledgements; beyond it the next one waits."""
 
 MAX_KEPT = 20_000
-"""While the device does not answer, so many are kept; an alert that falls out is given again after a restart."""
+"""Maximum number of acknowledgements kept while the device does not respond; an alert beyond it is redelivered after a
+restart."""
 
 
 class Acks:
@@ -35,10 +36,10 @@ class Acks:
         """Begin with nothing.
 
         Args:
-            subscriber: its name.
-            asking: what requests are put to.
-            is_whole: tells of a topic whether nothing earlier is missing in it.
-            denied: is told why this client's key may not acknowledge under this name.
+            subscriber: name of the subscriber.
+            asking: sends requests.
+            is_whole: returns whether no earlier message of a topic is missing.
+            denied: receives the reason if this client's key may not use the name.
         """
         self._denied = denied
         self._subscriber = subscriber

@@ -5,7 +5,7 @@
             await handle(received.message)
             await alerts.acknowledge(received)
 
-What waits can be cancelled at any moment: a message is taken from the socket and given in one step.
+A waiting call can be cancelled at any moment: a message is taken from the socket and delivered in one step.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class AsyncSubscriber(BaseSubscriber):
         self._watched: set[int] = set()
 
     async def receive(self, timeout_s: float | None = None) -> Received | None:
-        """Wait for the next message; None if none came within `timeout_s` seconds (by default, wait for ever).
+        """Wait for the next message; None if none arrived within `timeout_s` seconds (by default, wait indefinitely).
 
         Raises:
             MessageError: something arrived that is not a patchedge message.
-            RequestError: the device refuses this client's key the name: it belongs to another.
+            RequestError: the name belongs to another client's key.
         """
         end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
         await asyncio.sleep(0)  # others get on, even where messages come without end
@@ -53,7 +53,7 @@ class AsyncSubscriber(BaseSubscriber):
         return received
 
     async def acknowledge(self, received: Received) -> None:
-        """Tell the device that an alert message is handled, and so those of the same alert that were given before it.
+        """Acknowledge an alert message, and all earlier ones of the same alert.
 
         It does not wait for the reply, unless 256 alerts wait for theirs. Of other messages, and without `name`, it
         does nothing.
@@ -65,7 +65,7 @@ class AsyncSubscriber(BaseSubscriber):
             self._ask()
 
     async def __aiter__(self) -> AsyncIterator[Received]:
-        """Yield messages for ever; damaged ones are counted and passed over."""
+        """Yield messages indefinitely; damaged ones are counted and skipped."""
         while True:
             try:
                 received = await self.receive()
@@ -75,7 +75,7 @@ class AsyncSubscriber(BaseSubscriber):
                 yield received
 
     async def close(self) -> None:
-        """Send what was acknowledged, at most for `CLOSE_S`, and disconnect."""
+        """Send pending acknowledgements, for at most `CLOSE_S`, and disconnect."""
         if self._closed:
             return
         self._closed = True

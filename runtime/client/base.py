@@ -1,4 +1,4 @@
-"""What both subscribers share: their arguments, what they count, and one turn of the sockets."""
+"""Base of both subscribers: their arguments, counters, and one turn of the sockets."""
 
 from __future__ import annotations
 
@@ -40,24 +40,25 @@ class BaseSubscriber:
         handled: Collection[str] = (),
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
-        """Connect and subscribe. The device need not be there yet; ZeroMQ connects, and again, by itself.
+        """Connect and subscribe. The device need not exist yet; ZeroMQ connects and reconnects by itself.
 
         Args:
-            url: where the device publishes. With `control` it has to be one device.
+            url: address of the device's PUB socket; with `control` it must be that of one device.
             kinds: kinds of messages to receive.
-            device: only of this device; by default of all.
-            camera: only of this camera of the device; for a `name` of its own, as the alerts of others stay pending.
-            control: where the same device takes requests: then it begins with the state of every camera and its open
-                alert (`origin` "snapshot"), and lost alerts and states are fetched (`origin` "replay").
-            name: of a subscriber that acknowledges, unique on the device: letters, digits, `-` and `_`.
-            keys: files of the keys, if the device wants them.
+            device: only messages of this device; by default of all.
+            camera: only messages of this camera of the device; use a `name` of its own, as the alerts of other cameras
+                stay pending.
+            control: address of the control socket of the same device: then it begins with the state of every camera and
+                its open alert (`origin` "snapshot"), and lost alerts and states are fetched (`origin` "replay").
+            name: name of a subscriber that acknowledges, unique on the device: letters, digits, `-` and `_`.
+            keys: key files, if the device requires them.
             handled: `Received.key` of messages that an earlier process handled without acknowledging them, in the order
-                of their alerts; they are acknowledged, and not given.
-            context: of ZeroMQ; by default one of its own.
+                of their alerts; they are acknowledged, and not delivered.
+            context: ZeroMQ context; by default one of its own.
 
         Raises:
             AddressUnavailable: `url` or `control` is not a ZeroMQ address.
-            ValueError: a kind that there is none of; a camera without its device; a name without `control` or alerts.
+            ValueError: an unknown kind; a camera without its device; a name without `control` or alerts.
         """
         self._follower = Follower(kinds, device, camera, control=control is not None, name=name, handled=handled)
         self._connection = Connection(url, self._follower.prefixes, control=control, keys=keys, context=context)
@@ -69,42 +70,42 @@ class BaseSubscriber:
 
     @property
     def missed(self) -> int:
-        """Messages lost so far, over all topics; with `control` also those that came later by a replay."""
+        """Number of messages lost so far, over all topics; with `control` also those replayed later."""
         return self._follower.missed
 
     @property
     def damaged(self) -> int:
-        """Messages that arrived but could not be read."""
+        """Number of messages that arrived but could not be read."""
         return self._follower.damaged
 
     @property
     def alive(self) -> bool:
-        """False while a device whose heartbeat was heard is silent for three heartbeats; always True without `control`.
+        """False after three missed heartbeats of the device; always True without `control`.
 
-        It is looked at while `receive` waits.
+        It is updated while `receive` waits.
         """
         return self._follower.alive
 
     @property
     def connected(self) -> bool:
-        """Whether the publisher is connected, as far as is known; a dead network shows after 15 s."""
+        """Whether the publisher is connected, as far as known; a dead network is detected after 15 s."""
         return self._connection.connected
 
     @property
     def _is_owing(self) -> bool:
-        """Whether something was acknowledged that the device can be told, and does not know yet."""
+        """Whether there are acknowledgements that can be sent, and are not confirmed yet."""
         acks = self._follower.acks
         return acks is not None and acks.waiting > 0 and not self._follower.asking.is_down
 
     @property
     def _is_full(self) -> bool:
-        """Whether so much was acknowledged that the next has to wait."""
+        """Whether so many acknowledgements are pending that the next must wait."""
         return self._follower.acks is not None and self._follower.acks.is_full
 
     def _turn(self) -> Received | None:
-        """Take in what is there until something is for the user, and send what is due.
+        """Process received frames until there is a message for the user, and send due requests.
 
-        What was published is taken in first: it was sent before the device answered.
+        Published messages are processed first, as they were sent before the replies.
 
         Raises:
             MessageError: something arrived that is not a patchedge message.

@@ -1,4 +1,4 @@
-"""The sockets of a client: SUB for what is published and, if the device can be asked, DEALER for its control socket."""
+"""The sockets of a client: SUB for published messages and, with a control address, DEALER for requests."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from edge_config.errors import AddressUnavailable
 from runtime.security.keys import Keys, apply_client_keys
 
 MAX_BYTES = 64 << 20
-"""Of one frame: a device that sends more is disconnected before it is in memory."""
+"""Maximum size of a frame: a device that sends more is disconnected before it is in memory."""
 
 HIGH_WATER_MARK = 1000
-"""Messages that wait in a socket until they are taken; of SUB what is more is dropped, and shows as a gap."""
+"""Maximum number of messages queued in a socket; SUB drops further ones, which shows as a gap."""
 
 HEARTBEAT_MS = 5000
-"""ZeroMQ looks so often whether the other side is there, and connects anew where it is not."""
+"""Heartbeat interval of ZeroMQ, which reconnects if the peer does not respond."""
 
 HEARTBEAT_TIMEOUT_MS = 15000
 
 CONNECT_MS = 3000
-"""A client that is not connected by then retries: TCP's own retries are ever further apart, and a network that was
-silent for a minute would be back for half a minute before anybody noticed."""
+"""Time-out of connecting, after which the client retries: TCP's own retries are ever further apart, and a network that
+was down for a minute would be up for half a minute before it was noticed."""
 
 
 class Connection:
-    """Connected sockets. ZeroMQ connects, and again after a loss, by itself. Use it from one thread.
+    """Connected sockets. ZeroMQ connects and reconnects by itself. Use it from one thread.
 
     Attributes:
         events: the SUB socket.

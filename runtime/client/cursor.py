@@ -1,9 +1,9 @@
 """The place of a client in the journal of a device: everything behind a row, in the order of rows.
 
-A message that comes over PUB only tells that there is more to read: the journal is asked for what is behind the last
-row that was read. The message itself is given only where the journal cannot: while the device does not answer (what
-was lost before it is then given late), or where the journal does not have it. One request at a time is on its way, so
-nothing overtakes anything.
+A message over PUB only signals that there is more to read: the client requests everything after the last row that it
+has read. The message itself is delivered only if the journal cannot do it: while the device does not respond (messages
+lost before it are then delivered late), or if the journal does not have it. One request at a time is in flight,
+so nothing is reordered.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from runtime.client.received import Place, Received, key_of, read
 from runtime.client.requests import Asking
 
 JOIN_S = 5.0
-"""Messages wait so long for the row to begin from; then they are given as they come."""
+"""Time-out for the first row; after it messages are delivered as they arrive."""
 
 EVERY_S = 60.0
-"""The journal is asked so often, though nothing tells that there is more."""
+"""Poll interval of the journal without any signal of more messages."""
 
 MAX_HEARD, MAX_HEARD_BYTES = 2000, 32 << 20
-"""Bounds of what waits until it is read from the journal, messages and bytes of parts; more is only read there."""
+"""Maximum number of messages, and bytes of their parts, that wait until they are read from the journal; others are only
+read there."""
 
 
 class Cursor:
     """Reads the journal of one device, without a socket and without a clock.
 
-    With a name, it is first read what this name has not acknowledged.
+    With a name, the unacknowledged messages of this name are read first.
 
     Attributes:
-        delivery: what was given.
-        denied: why the device lets this client's key not have the name; empty if it does.
-        damaged: messages of the journal that could not be read.
+        delivery: the delivered messages.
+        denied: reason why the device denies the name to this client's key; empty if it does not.
+        damaged: number of messages of the journal that could not be read.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class Cursor:
         """Begin with nothing.
 
         Args:
-            topics: how the topics begin that are wanted.
-            asking: what requests are put to.
-            delivery: gives every message to the user.
-            camera: only this one is wanted.
-            name: of a subscriber that acknowledges.
+            topics: prefixes of the topics.
+            asking: sends requests.
+            delivery: delivers every message to the user.
+            camera: only messages of this camera.
+            name: name of a subscriber that acknowledges.
             again: gets what was given and is not acknowledged, as far as the device knows.
         """
         self.delivery, self.denied, self.damaged = delivery, "", 0

@@ -1,4 +1,4 @@
-"""What a user was given of a device's journal, so that each message is given once, with what was lost before it."""
+"""Deliver each message of a device's journal once, with the number of messages lost before it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from runtime.client.received import Origin, Place, Received, missing
 
 MAX_KNOWN = 20_000
-"""So many keys of messages that were given are remembered."""
+"""Maximum number of keys of delivered messages that are remembered."""
 
 
 class Delivery:

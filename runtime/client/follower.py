@@ -1,12 +1,12 @@
-"""What a subscriber does with what arrives: what the user is given, and what the device is asked.
+"""The logic of a subscriber, without sockets: which messages the user receives, and which requests are sent.
 
-There is no socket here, and no clock: frames and the time are told, `take` returns what is for the user, and `due` what
-is to be sent. Of a device with a control socket
+There is no socket and no clock here: frames and time are arguments, `take` returns messages for the user, and `due`
+requests to send. From a device with a control socket
 
-- alerts and states are given once each, in the order of the device's journal: see `runtime.client.cursor`;
-- only while the device does not answer, for longer than two time-outs, they are given as they come, with gaps
-  (`missed`). What was lost comes late, with the origin "replay": it too is given once, but after its successors;
-- scores and health are given as they arrive, and gaps in them are reported to the device.
+- alerts and states are delivered once each, in the order of the device's journal: see `runtime.client.cursor`;
+- only while the device does not respond, for longer than two time-outs, they are delivered as they arrive, with gaps
+  (`missed`). Lost ones are delivered late, with the origin "replay": also once, but after their successors;
+- scores and health are delivered as they arrive, and gaps in them are reported to the device.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from runtime.client.received import Place, Received, read
 from runtime.client.requests import Asking
 
 ENOUGH = 100
-"""With so many messages that the user has not taken, no more are asked for."""
+"""Maximum number of messages that wait for the user; beyond it no more are requested."""
 
 MAX_NAME = 64
-"""Characters of a subscriber's name."""
+"""Maximum length of a subscriber's name, characters."""
 
 SILENT_BEATS = 3
-"""A device of which nothing is heard for so many heartbeats is not alive."""
+"""Number of missed heartbeats after which a device is not alive."""
 
 
 class Follower:
     """Follows one device.
 
     Attributes:
-        missed: messages lost so far, over all topics, as far as was known when the next one was given.
-        alive: False while a device whose heartbeat was heard is silent.
+        missed: number of messages lost so far, over all topics, as known when the next one was delivered.
+        alive: False while a device with a known heartbeat is silent.
         asking: the requests to the device.
         acks: acknowledgements of a subscriber that has a name.
-        prefixes: of the topics to subscribe to.
+        prefixes: prefixes of the topics to subscribe to.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Follower:
         """Begin with nothing.
 
         Args:
-            kinds: what the user wants.
-            device: only of this device.
-            camera: only of this camera of the device.
-            control: the device can be asked.
-            name: of a subscriber that acknowledges.
-            handled: keys of messages that are acknowledged at once, and not given.
+            kinds: kinds of messages to receive.
+            device: only messages of this device.
+            camera: only messages of this camera of the device.
+            control: whether there is a control socket.
+            name: name of a subscriber that acknowledges.
+            handled: keys of messages that are acknowledged at once, and not delivered.
 
         Raises:
-            ValueError: a kind that there is none of; a camera without its device; a name without `control` or without
-                alerts, or that is none.
+            ValueError: an unknown kind; a camera without its device; a name without `control` or alerts, or an invalid
+                one.
         """
         if isinstance(kinds, str) or not set(kinds) <= set(message.TYPES):  # nothing would ever arrive
             raise ValueError(f"kinds are a list of {', '.join(message.TYPES)}; this is {kinds!r}")

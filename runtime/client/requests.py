@@ -22,33 +22,33 @@ LOST_S = 15.0
 """A single reply that has not come by then is lost, even if others come."""
 
 DOWN_AFTER = 2
-"""So many time-outs in a row: the device is taken not to answer, and nothing waits for it."""
+"""Number of time-outs in a row after which the device counts as down, and nothing waits for it."""
 
 BUSY_AFTER = 4
-"""So many refusals in a row by a device that has too much to do, which take as long: likewise."""
+"""Number of refusals in a row by a busy device after which it counts as down."""
 
 MAX_MESSAGES = 100
-"""So many messages of a journal are asked for at once; fewer, where a reply of so many takes too long."""
+"""Maximum number of messages per request to the journal; fewer if a reply takes too long."""
 
 WINDOW = 8
-"""So many requests may be unanswered at once. The device takes 16 of all clients together."""
+"""Maximum number of requests in flight. The device accepts 16 per client."""
 
 RATE = 150.0
-"""Requests a second, below the 200 that a device allows a client."""
+"""Rate limit, requests per second, below the 200 that a device allows a client."""
 
 BURST = 100.0
-"""So many may follow each other at once."""
+"""Maximum burst of requests."""
 
 RETRY_S = (0.5, 10.0)
-"""The shortest and the longest wait before a device that does not answer, or is busy, is asked again."""
+"""Shortest and longest back-off before a request is retried on a device that is busy or does not respond."""
 
 Done = Callable[[Answer, Sequence[bytes]], None]
-"""Gets the reply and its binary parts."""
+"""Receives the reply and its binary parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request, and what gets its answer."""
+    """A request, and the receiver of its reply."""
 
     request: Request
     done: Done | None

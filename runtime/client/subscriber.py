@@ -7,10 +7,10 @@
             handle(received.message)
             alerts.acknowledge(received)
 
-With `name` every alert comes at least once, over restarts of either side: what was not acknowledged is given again to
-the next subscriber of this name. Without `name`, but with `control`, alerts and states that are lost while it runs are
-fetched from the device. Without both it is a plain subscriber that counts what it lost. `async_subscriber` is the same
-for asyncio.
+With `name` every alert is delivered at least once, over restarts of either side: unacknowledged alerts are redelivered
+to the next subscriber of this name. Without `name`, but with `control`, alerts and states that are lost while it runs
+are fetched from the device. Without both it is a plain subscriber that counts lost messages. `async_subscriber` is the
+same for asyncio.
 
 It needs pyzmq and msgspec only: no OpenCV, no ONNX Runtime.
 """
@@ -33,18 +33,18 @@ __all__ = ["Keys", "Origin", "Received", "Subscriber"]
 
 
 class Subscriber(BaseSubscriber):
-    """Receives messages and notices what was lost. Use it from one thread; iterate over it, or call `receive`.
+    """Receives messages and detects lost ones. Use it from one thread; iterate over it, or call `receive`.
 
-    What is lost is fetched, and acknowledgements leave, while one of its methods runs. The order that messages are
-    given in is described in `runtime.client.follower`.
+    Lost messages are fetched, and acknowledgements are sent, while one of its methods runs. The order of messages is
+    described in `runtime.client.follower`.
     """
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
-        """Wait for the next message; None if none came within `timeout_s` seconds (by default, wait for ever).
+        """Wait for the next message; None if none arrived within `timeout_s` seconds (by default, wait indefinitely).
 
         Raises:
             MessageError: something arrived that is not a patchedge message.
-            RequestError: the device refuses this client's key the name: it belongs to another.
+            RequestError: the name belongs to another client's key.
         """
         end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while (received := self._turn()) is None:
@@ -55,7 +55,7 @@ class Subscriber(BaseSubscriber):
         return received
 
     def acknowledge(self, received: Received) -> None:
-        """Tell the device that an alert message is handled, and so those of the same alert that were given before it.
+        """Acknowledge an alert message, and all earlier ones of the same alert.
 
         It does not wait for the reply, unless 256 alerts wait for theirs. Of other messages, and without `name`, it
         does nothing.
@@ -67,7 +67,7 @@ class Subscriber(BaseSubscriber):
             self._ask()
 
     def __iter__(self) -> Iterator[Received]:
-        """Yield messages for ever; damaged ones are counted and passed over."""
+        """Yield messages indefinitely; damaged ones are counted and skipped."""
         while True:
             try:
                 received = self.receive()
@@ -77,7 +77,7 @@ class Subscriber(BaseSubscriber):
                 yield received
 
     def close(self) -> None:
-        """Send what was acknowledged, at most for `CLOSE_S`, and disconnect."""
+        """Send pending acknowledgements, for at most `CLOSE_S`, and disconnect."""
         if self._closed:
             return
         self._closed = True
