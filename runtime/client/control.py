@@ -42,7 +42,7 @@ class ControlClient:
         timeout_s: float = TIMEOUT_S,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
-        """Connect; whether anybody is there shows with the first request.
+        """Connect; the first request shows whether the device is there.
 
         Args:
             url: where the device takes requests.

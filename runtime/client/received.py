@@ -54,7 +54,7 @@ class Received:
         return self.topic.split("/", 2)[1]
 
     def is_before(self, other: Received) -> bool:
-        """Return whether this message comes before another one of its topic; of different epochs nobody can know."""
+        """Return whether this message comes before another one of its topic and epoch."""
         return self.place.epoch == other.place.epoch and self.place.seq < other.place.seq
 
     @property
