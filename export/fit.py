@@ -83,18 +83,8 @@ def fit(options: Options) -> FitReport:
         with timed("scene"):
             scene, reference = learn(pictures.again(evenly(len(features), MAX_SCENE_PICTURES)))
         with timed("seal"):
-            bundle = write_bundle(
-                folder,
-                network=network,
-                bank=bank,
-                scoring=scoring,
-                calibration=calibration,
-                parity=parity,
-                scene=scene,
-                reference=reference,
-                golden=golden,
-                threads=threads,
-            )
+            sections = (scoring, calibration, parity, scene)
+            bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads)
         if options.precision == "int8":
             with timed("cost of int8"):
                 cost = measure_cost(pictures, ~held, pairs(), network, bank, scorer, scoring, options)

@@ -25,7 +25,6 @@ _TOOLS = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib", "onnx", "
 
 def write_bundle(
     folder: Path,
-    *,
     network: Network,
     bank: MemoryBank,
     scoring: Scoring,

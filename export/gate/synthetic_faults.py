@@ -25,13 +25,8 @@ Fault = Callable[[Image, Image, np.random.Generator], Image]
 """Returns a damaged copy of a place, from it, another place of the picture, and a random generator."""
 
 
-def synthetic_faults(pictures: Iterable[Image], seed: int) -> list[Image]:
-    """Damage each picture in one place, by all kinds of faults in turn; reproducible for the same pictures and seed."""
-    return [fault for _, fault in with_faults(pictures, seed)]
-
-
 def with_faults(pictures: Iterable[Image], seed: int) -> Iterator[tuple[Image, Image]]:
-    """Yield each picture and its copy with a fault, as in `synthetic_faults`; only these two are in memory."""
+    """Yield each picture and its copy with a fault, by all kinds in turn: the same for the same pictures and seed."""
     random = np.random.default_rng(seed)
     for number, picture in enumerate(pictures):
         yield picture, _damage(picture, _KINDS[number % len(_KINDS)], random)

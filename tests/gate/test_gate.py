@@ -20,7 +20,7 @@ from export.bank.bank import MemoryBank, make_bank
 from export.bank.features import embed_pictures
 from export.bank.index import build_index
 from export.gate.parity import measure_parity
-from export.gate.synthetic_faults import synthetic_faults
+from export.gate.synthetic_faults import with_faults
 from export.network.backbone import Backbone
 from export.network.load_backbone import load_backbone
 from export.network.make_network import Network, make_network
@@ -89,7 +89,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     scoring = Scoring(mode="paper", b=memory.neighbours.shape[1], k=1)
     stages = (network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours)
     unseen = [colour_picture(number) for number in range(20, 24)]
-    both = [*unseen, *synthetic_faults(unseen, 0)]
+    both = [*unseen, *(fault for _, fault in with_faults(unseen, 0))]
     return Learnt(network, memory, assemble(*stages, scoring, network.grid, "lazy"), both, folder)
 
 

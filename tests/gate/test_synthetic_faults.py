@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.gate.synthetic_faults import LARGEST, synthetic_faults
+from export.gate.synthetic_faults import LARGEST, with_faults
 from runtime.frame import Image
 from tests.support.small import colour_picture
 
@@ -15,6 +15,10 @@ KINDS = 4
 
 def pictures(count: int = 2 * KINDS) -> list[Image]:
     return [colour_picture(number) for number in range(count)]
+
+
+def synthetic_faults(images: list[Image], seed: int) -> list[Image]:
+    return [fault for _, fault in with_faults(images, seed)]
 
 
 def changed_box(picture: Image, damaged: Image) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from edge_config.bundle.manifest import Scoring
 from export.bank.index import build_index, neighbour_table
 from export.gate.parity import resize_by_definition
-from export.gate.synthetic_faults import synthetic_faults
+from export.gate.synthetic_faults import with_faults
 from export.learn_scene import learn, widened
 from runtime.frame import Grid, Image, Wanted
 from runtime.inference.assemble import assemble
@@ -140,7 +140,7 @@ def test_any_picture_is_resized_as_defined(picture: Image) -> None:
 @given(st.lists(odd_pictures(), min_size=4, max_size=4), st.integers(0, 1000))
 def test_any_picture_can_be_damaged(pictures: list[Image], seed: int) -> None:
     """A synthetic fault of each kind leaves a picture of the same size."""
-    for picture, fault in zip(pictures, synthetic_faults(pictures, seed), strict=True):
+    for picture, fault in with_faults(pictures, seed):
         assert fault.shape == picture.shape
         assert fault.dtype == np.uint8
 
