@@ -58,6 +58,17 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bundle(tmp_path_factory.mktemp("bundle") / "tiny.bundle")
 
 
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle that `fit` made from pictures in colours, larger than the network's input; copy it likewise."""
+    from tests.support.small import call_export, small_options  # needs the workshop
+
+    folder = tmp_path_factory.mktemp("small")
+    done = call_export("fit", *small_options(folder, folder / "small.bundle"))
+    assert done.code == 0, done.err
+    return folder / "small.bundle"
+
+
 @pytest.fixture(autouse=True)
 def no_journal_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the runtimes of a test write their journals where only that test finds them."""

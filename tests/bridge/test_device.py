@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.support.brokers import Mosquitto, needs_mosquitto
@@ -17,15 +15,6 @@ from tests.support.mqtt_listener import Listener
 from tests.support.processes import DEVICE, ENOUGH_S, started
 
 pytestmark = needs_mosquitto
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Yield a broker that is up."""
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.end()
 
 
 def configured(device: Any, broker: Mosquitto, folder: Path) -> Path:

@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +40,6 @@ def tree(broker: Mosquitto, **more: Any) -> dict[str, Any]:
 
 def settings(broker: Mosquitto, **more: Any) -> Bridge:
     return bridge.parse(tree(broker, **more))
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Yield a broker that is up."""
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.end()
 
 
 def test_alert_arrives_as_published_and_is_acknowledged(broker: Mosquitto) -> None:

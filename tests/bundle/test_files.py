@@ -27,7 +27,7 @@ from runtime.inference.load import load
 from runtime.scoring.preprocess import Preprocess
 from tests.support.forge import edit_arrays, edit_golden, edit_manifest, flip, reseal, safetensors_of
 from tests.support.processes import DEVICE, call
-from tests.support.small import call_device, call_export, small_options
+from tests.support.small import call_device
 from tests.support.tiny import tiny_bank, write_manifest
 
 SAME = 1e-6
@@ -335,15 +335,6 @@ def test_what_is_no_bundle_is_never_replaced(tmp_path: Path, name: str) -> None:
 # A bundle whose files are whole, but not those that were sealed: a device must not serve it.
 
 
-@pytest.fixture(scope="module")
-def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle made by `fit` from pictures in colours, larger than the graph's input."""
-    folder = tmp_path_factory.mktemp("colours")
-    done = call_export("fit", *small_options(folder, folder / "sealed.bundle"))
-    assert done.code == 0, done.err
-    return folder / "sealed.bundle"
-
-
 def edit_graph(bundle: Path, change: Callable[[onnx.GraphProto], None]) -> None:
     model = onnx.load(bundle / bundles.MODEL)
     change(model.graph)
@@ -393,9 +384,9 @@ CHANGED: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGED)
-def test_bundle_that_is_not_what_was_sealed_is_not_served(colours: Path, tmp_path: Path, name: str) -> None:
+def test_bundle_that_is_not_what_was_sealed_is_not_served(small_bundle: Path, tmp_path: Path, name: str) -> None:
     """`check` and `run` refuse a bundle whose stages differ from those that scored its golden frames: 65, one line."""
-    bundle = Path(shutil.copytree(colours, tmp_path / "changed.bundle"))
+    bundle = Path(shutil.copytree(small_bundle, tmp_path / "changed.bundle"))
     change, said = CHANGED[name]
     change(bundle)
     reseal(bundle)
@@ -407,11 +398,11 @@ def test_bundle_that_is_not_what_was_sealed_is_not_served(colours: Path, tmp_pat
         assert said in line
 
 
-def test_device_with_another_kernel_does_not_serve(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_with_another_kernel_does_not_serve(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A runtime that resizes by another kernel than the exporter finds it out on the golden frames."""
     monkeypatch.setattr(runtime.inference.load, "Preprocess", NearestPixel)
     with pytest.raises(errors.BundleParity, match="differ on this machine"):
-        load(colours)
+        load(small_bundle)
 
 
 class NearestPixel(Preprocess):
@@ -422,9 +413,9 @@ class NearestPixel(Preprocess):
         return super().__call__(cv2.resize(image, (64, 64), interpolation=cv2.INTER_NEAREST))
 
 
-def test_provider_without_a_tolerance_is_named(colours: Path, tmp_path: Path) -> None:
+def test_provider_without_a_tolerance_is_named(small_bundle: Path, tmp_path: Path) -> None:
     """A manifest that does not say how far this provider may differ is refused, and the provider is named."""
-    bundle = Path(shutil.copytree(colours, tmp_path / "changed.bundle"))
+    bundle = Path(shutil.copytree(small_bundle, tmp_path / "changed.bundle"))
     parity = bundles.read(bundle).manifest.parity
     others = {name: it for name, it in parity.tolerances.items() if name != "CPUExecutionProvider"}
     reseal(bundle, parity=msgspec.structs.replace(parity, tolerances=others))
@@ -436,23 +427,23 @@ def test_provider_without_a_tolerance_is_named(colours: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_check_tells_how_near_this_machine_is(colours: Path) -> None:
+def test_check_tells_how_near_this_machine_is(small_bundle: Path) -> None:
     """`check` of a good bundle ends with 0, and gives the figures and what is allowed, for people and for machines."""
-    done = call(*DEVICE, "check", colours)
+    done = call(*DEVICE, "check", small_bundle)
     assert (done.returncode, done.stderr) == (0, "")
     assert "4 golden frames on CPUExecutionProvider" in done.stdout
-    shown = json.loads(call_device("check", colours, "--json").out)
+    shown = json.loads(call_device("check", small_bundle, "--json").out)
     assert shown["good"] is True
-    assert shown["bundle"] == bundles.read(colours).id
+    assert shown["bundle"] == bundles.read(small_bundle).id
     assert (shown["provider"], shown["frames"]) == ("CPUExecutionProvider", 4)
     assert shown["scores"] <= SAME
     assert shown["distances_mean"] <= SAME
     assert shown["tolerance"] == {"scores": 1e-3, "distances_mean": 1e-3}
 
 
-def test_check_gives_the_figures_of_a_bundle_that_it_refuses(colours: Path, tmp_path: Path) -> None:
+def test_check_gives_the_figures_of_a_bundle_that_it_refuses(small_bundle: Path, tmp_path: Path) -> None:
     """Where this machine differs too much, the figures are given all the same: they say by how much."""
-    bundle = Path(shutil.copytree(colours, tmp_path / "changed.bundle"))
+    bundle = Path(shutil.copytree(small_bundle, tmp_path / "changed.bundle"))
     edit_golden(bundle, "scores", lambda scores: scores * 1.01)
     reseal(bundle)
     done = call_device("check", bundle, "--json")

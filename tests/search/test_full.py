@@ -21,18 +21,6 @@ DIMENSIONS = [1, 3, 16, 176, 384]
 PATCHES = 1600  # a grid of 40 x 40
 
 
-@pytest.fixture(scope="module")
-def bank() -> np.ndarray:
-    """Return a bank in clusters."""
-    return clusters(2500, 40, seed=1)
-
-
-@pytest.fixture(scope="module")
-def index(bank):
-    """Return the graph over it."""
-    return build_index(bank)
-
-
 @pytest.mark.parametrize("patches", [1, 256, 257, 700])
 def test_exact_search_finds_the_nearest_entry(bank, patches: int):
     """The exact search gives each patch's smallest distance and an entry at that distance."""

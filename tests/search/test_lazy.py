@@ -221,18 +221,6 @@ def largest(found: Neighbours, k: int) -> list[tuple[int, float, int]]:
     return [(int(patch), float(found.distance[patch]), int(found.index[patch])) for patch in order]
 
 
-@pytest.fixture(scope="module")
-def bank() -> np.ndarray:
-    """Return a bank in clusters."""
-    return clusters(2500, 40, seed=1)
-
-
-@pytest.fixture(scope="module")
-def index(bank):
-    """Return the graph over it."""
-    return build_index(bank)
-
-
 FRAMES = st.lists(
     st.sampled_from(["unrelated", "unrelated", "same", "changed", "shifted", "entries"]), min_size=1, max_size=7
 )

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from edge_config.bundle import files as bundles
 from tests.support.forge import reseal
-from tests.support.small import Done, call_device, call_export, small_options, write_colours
+from tests.support.small import Done, call_device, write_colours
 
 pytestmark = pytest.mark.slow
 
@@ -39,24 +39,15 @@ def threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fit the small network."""
-    folder = tmp_path_factory.mktemp("fit")
-    done = call_export("fit", *small_options(folder, folder / "small.bundle"))
-    assert done.code == 0, done.err
-    return folder / "small.bundle"
-
-
-@pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of pictures."""
     return write_colours(tmp_path_factory.mktemp("source"), PICTURES, first=100)
 
 
 @pytest.fixture(scope="module")
-def measured(bundle: Path, source: Path) -> dict:
+def measured(small_bundle: Path, source: Path) -> dict:
     """Measure over all pictures, with one thread."""
-    done = call_device("bench", bundle, "--source", source, "--frames", PICTURES, "--threads", 1, "--json")
+    done = call_device("bench", small_bundle, "--source", source, "--frames", PICTURES, "--threads", 1, "--json")
     assert (done.code, done.err) == (0, "")
     return json.loads(done.out)
 
@@ -69,9 +60,9 @@ def check_refused(done: Done, code: int, *said: str) -> None:
         assert words in done.err
 
 
-def test_json_says_on_what_it_was_measured(measured: dict, bundle: Path) -> None:
+def test_json_says_on_what_it_was_measured(measured: dict, small_bundle: Path) -> None:
     """One JSON object names bundle, bank, search, threads, machine and versions, and counts the frames."""
-    info = json.loads(call_device("bundle", "info", bundle).out)
+    info = json.loads(call_device("bundle", "info", small_bundle).out)
     assert measured["frames"] == PICTURES - WARM_UP
     assert measured["threads"] == 1
     assert measured["entries"] == info["coreset"]["size"]
@@ -116,19 +107,19 @@ def test_process_is_measured_too(measured: dict) -> None:
     assert 0 < measured["searched_share_p50"] <= measured["searched_share_p95"] <= 1
 
 
-def test_search_in_full_searches_every_patch(bundle: Path, source: Path) -> None:
+def test_search_in_full_searches_every_patch(small_bundle: Path, source: Path) -> None:
     """`--search graph` looks every patch up, and says so; `--threads 2` and fewer `--frames` are reported as asked."""
     words = ("--frames", 10, "--threads", 2, "--search", "graph", "--json")
-    done = call_device("bench", bundle, "--source", source, *words)
+    done = call_device("bench", small_bundle, "--source", source, *words)
     assert (done.code, done.err) == (0, "")
     found = json.loads(done.out)
     assert (found["search"], found["searched_share_p50"], found["searched_share_p95"]) == ("graph", 1.0, 1.0)
     assert (found["threads"], found["frames"]) == (2, 10 - WARM_UP)
 
 
-def test_table_names_every_stage(bundle: Path, source: Path) -> None:
+def test_table_names_every_stage(small_bundle: Path, source: Path) -> None:
     """Without --json a table for people has a line for each stage and says ratio, memory, cold start and threads."""
-    done = call_device("bench", bundle, "--source", source, "--frames", PICTURES, "--threads", 1)
+    done = call_device("bench", small_bundle, "--source", source, "--frames", PICTURES, "--threads", 1)
     assert (done.code, done.err) == (0, "")
     lines = [line.split() for line in done.out.splitlines()]
     assert lines[0] == ["milliseconds", "p50", "p95", "p99"]
@@ -140,9 +131,9 @@ def test_table_names_every_stage(bundle: Path, source: Path) -> None:
     assert ["threads", "1"] in lines
 
 
-def test_bundle_without_its_bare_network_is_measured_without(bundle: Path, source: Path, tmp_path: Path) -> None:
+def test_bundle_without_its_bare_network_is_measured_without(small_bundle: Path, source: Path, tmp_path: Path) -> None:
     """Where network.onnx is not in a bundle, all else is measured, and the table and the JSON say what is not."""
-    lacking = Path(shutil.copytree(bundle, tmp_path / "lacking.bundle"))
+    lacking = Path(shutil.copytree(small_bundle, tmp_path / "lacking.bundle"))
     (lacking / bundles.NETWORK).unlink()
     reseal(lacking)
     done = call_device("bench", lacking, "--source", source, "--frames", 10, "--threads", 1)
@@ -154,21 +145,21 @@ def test_bundle_without_its_bare_network_is_measured_without(bundle: Path, sourc
     assert found["stages"].keys() == {*STAGES, *BESIDE} - {"network"}
 
 
-def test_bare_network_that_is_none_is_refused(bundle: Path, source: Path, tmp_path: Path) -> None:
+def test_bare_network_that_is_none_is_refused(small_bundle: Path, source: Path, tmp_path: Path) -> None:
     """A network.onnx that ONNX Runtime does not take is named in one line, with exit code 65."""
-    spoilt = Path(shutil.copytree(bundle, tmp_path / "spoilt.bundle"))
+    spoilt = Path(shutil.copytree(small_bundle, tmp_path / "spoilt.bundle"))
     (spoilt / bundles.NETWORK).write_bytes(b"no graph")
     reseal(spoilt)
     done = call_device("bench", spoilt, "--source", source, "--frames", 10, "--threads", 1, "--json")
     check_refused(done, 65, bundles.NETWORK)
 
 
-def test_too_few_frames_are_refused(bundle: Path, tmp_path: Path) -> None:
+def test_too_few_frames_are_refused(small_bundle: Path, tmp_path: Path) -> None:
     """A source with no more readable frames than the warm-up takes is refused in one line, with exit code 69."""
     source = write_colours(tmp_path / "few", WARM_UP)
     for number in range(WARM_UP):
         (source / f"x{number}.png").write_bytes(b"no picture")
-    done = call_device("bench", bundle, "--source", source, "--frames", 10, "--threads", 1, "--json")
+    done = call_device("bench", small_bundle, "--source", source, "--frames", 10, "--threads", 1, "--json")
     assert done.code == 69
     refusal = [line for line in done.err.splitlines() if line.startswith("patchedge:")]
     assert len(refusal) == 1
@@ -184,23 +175,25 @@ def test_no_bundle_is_refused_at_once(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(AT_ONCE_S)
-def test_no_source_is_refused_at_once(bundle: Path, tmp_path: Path) -> None:
+def test_no_source_is_refused_at_once(small_bundle: Path, tmp_path: Path) -> None:
     """A source that is not there is named in one line, with exit code 69."""
-    check_refused(call_device("bench", bundle, "--source", tmp_path / "none", "--json"), 69, str(tmp_path / "none"))
+    check_refused(
+        call_device("bench", small_bundle, "--source", tmp_path / "none", "--json"), 69, str(tmp_path / "none")
+    )
 
 
 @pytest.mark.timeout(AT_ONCE_S)
-def test_source_shorter_than_frames_is_measured_to_its_end(bundle: Path, source: Path) -> None:
+def test_source_shorter_than_frames_is_measured_to_its_end(small_bundle: Path, source: Path) -> None:
     """`--frames` is a bound: what a shorter source has is measured, and nothing waits for more."""
-    done = call_device("bench", bundle, "--source", source, "--threads", 1, "--json")
+    done = call_device("bench", small_bundle, "--source", source, "--threads", 1, "--json")
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.out)["frames"] == PICTURES - WARM_UP
 
 
-def test_unreadable_picture_is_passed_over(bundle: Path, tmp_path: Path) -> None:
+def test_unreadable_picture_is_passed_over(small_bundle: Path, tmp_path: Path) -> None:
     """A picture that cannot be read does not count, and what is said of it stays out of the JSON on stdout."""
     source = write_colours(tmp_path / "some", 10)
     (source / "003.png").write_bytes(b"no picture")
-    done = call_device("bench", bundle, "--source", source, "--frames", 10, "--threads", 1, "--json")
+    done = call_device("bench", small_bundle, "--source", source, "--frames", 10, "--threads", 1, "--json")
     assert done.code == 0
     assert json.loads(done.out)["frames"] == 10 - 1 - WARM_UP
