@@ -30,7 +30,7 @@ from tests.support.processes import DEVICE, ENOUGH_S, EXPORT, call
 from tests.support.small import call_device, call_export, small_options
 from tests.support.tiny import write_pictures
 
-NO_ROOM = "cannot be written (No space left on device); make room"
+NO_ROOM = "cannot be written (No space left on device); free disk space, or name another folder"
 ONE_PICTURE = 4 * PAGE_BYTES
 """More than a picture of the tiny bundle takes, less than two."""
 
@@ -225,7 +225,7 @@ def test_limit_on_the_size_of_files(tiny_bundle: Path, tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (done.code, len(done.err.splitlines())) == (2, 1)
-    assert "x.pack: cannot be written (File too large); make room" in done.err
+    assert "x.pack: cannot be written (File too large); free disk space" in done.err
     assert not (tmp_path / "x.pack").exists()
 
 
