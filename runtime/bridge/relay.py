@@ -16,7 +16,7 @@ from edge_config.errors import MessageError, PatchedgeError
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.order import Moment, Newest
 from runtime.bridge.sink import Counts, Sink
-from runtime.bridge.source import Given, MessageSource
+from runtime.client.async_subscriber import AsyncSubscriber, Received
 
 IN_FLIGHT = 64
 """Limit of alert messages of a device that are taken and not yet confirmed."""
@@ -34,8 +34,8 @@ class Relay:
 
     def __init__(
         self,
-        alerts: MessageSource,
-        news: MessageSource,
+        alerts: AsyncSubscriber,
+        news: AsyncSubscriber,
         sinks: Sequence[Sink],
         counts: Counts,
         max_in_flight: int = IN_FLIGHT,
@@ -54,7 +54,7 @@ class Relay:
         self._sinks = sinks
         self._counts = counts
         self._slots = asyncio.Semaphore(max_in_flight)
-        self._under_way: asyncio.Queue[tuple[Given, asyncio.Task[None]]] = asyncio.Queue()
+        self._under_way: asyncio.Queue[tuple[Received, asyncio.Task[None]]] = asyncio.Queue()
         self._newest = Newest()
         self._lost: dict[str, asyncio.TimerHandle] = {}
         self._acknowledging: asyncio.Task[None] | None = None
@@ -92,7 +92,7 @@ class Relay:
             self.in_flight += 1
             self._under_way.put_nowait((given, asyncio.create_task(self._publish(given))))
 
-    async def _publish(self, given: Given) -> None:
+    async def _publish(self, given: Received) -> None:
         said = given.message
         if isinstance(said, AlertMessage):
             await asyncio.gather(*(sink.alert(said, given.parts, given.key) for sink in self._sinks))
@@ -150,7 +150,7 @@ class Relay:
             else:
                 self._counts.scores_dropped += 1
 
-    async def _next(self, source: MessageSource) -> Given:
+    async def _next(self, source: AsyncSubscriber) -> Received:
         """Wait for the next message that can be decoded."""
         while True:
             try:

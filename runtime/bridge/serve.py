@@ -15,7 +15,8 @@ from edge_config.settings.bridge import Bridge
 from edge_config.wire.messages import Kind
 from runtime.bridge.relay import Relay
 from runtime.bridge.sink import Counts, Sink
-from runtime.bridge.source import Connect, MessageSource
+from runtime.bridge.source import Connect
+from runtime.client.async_subscriber import AsyncSubscriber
 from runtime.monitoring.systemd import Notifier
 
 NEWS: Final[tuple[Kind, ...]] = ("state", "health")
@@ -81,7 +82,7 @@ async def forward(settings: Bridge, sinks: Sequence[Sink], connect: Connect, sto
         PatchedgeError: an address cannot be connected to, or a key cannot be used.
     """
     counts = Counts()
-    sources: list[MessageSource] = []
+    sources: list[AsyncSubscriber] = []
     relays: list[Relay] = []
     for sink in sinks:
         await sink.start()

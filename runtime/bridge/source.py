@@ -8,57 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import zmq
 
 from edge_config.settings.bridge import Bridge, Device
-from edge_config.wire.messages import AnyMessage, Kind
+from edge_config.wire.messages import Kind
 from runtime.client.async_subscriber import AsyncSubscriber
 from runtime.security import keys
 from runtime.security.keys import Keys
 
-
-class Given(Protocol):
-    """A message as a subscriber returns it."""
-
-    @property
-    def message(self) -> AnyMessage:
-        """The message of the device."""
-        ...
-
-    @property
-    def parts(self) -> Sequence[bytes]:
-        """Its binary parts."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Identifies the message, over restarts too."""
-        ...
-
-
-class MessageSource(Protocol):
-    """A subscriber of one device that is connected, as `runtime.client.async_subscriber` makes it."""
-
-    async def receive(self) -> Given | None:
-        """Wait for the next message; cancelling loses none.
-
-        Raises:
-            MessageError: something arrived that cannot be read.
-        """
-        ...
-
-    async def acknowledge(self, received: Any, /) -> None:
-        """Acknowledge an alert message, and with it those of the same alert before it."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnect, once the device has the acknowledgements or does not answer."""
-        ...
-
-
-Connect = Callable[[Device, Sequence[Kind], "str | None"], MessageSource]
+Connect = Callable[[Device, Sequence[Kind], "str | None"], AsyncSubscriber]
 """Makes a source of some kinds of messages; with a name, alerts come until that name acknowledges them."""
 
 MAX_SOCKETS = 4096
@@ -83,7 +42,7 @@ class Devices:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
 
-    def connect(self, device: Device, kinds: Sequence[Kind], name: str | None) -> MessageSource:
+    def connect(self, device: Device, kinds: Sequence[Kind], name: str | None) -> AsyncSubscriber:
         """Make a subscriber.
 
         Raises:

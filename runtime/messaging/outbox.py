@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,6 +16,7 @@ from edge_config.wire import messages
 from edge_config.wire.messages import JOURNALED, AlertMessage, Kind, Message, StateMessage
 from edge_config.wire.replies import CameraNow, Now
 from runtime.journal.read import Entry
+from runtime.journal.recorder import Recorder
 from runtime.messaging.publisher import Publisher
 
 PATIENCE_S = 2.0
@@ -27,33 +28,6 @@ _CLOSE_S = 1.0  # for the journal to write the last messages
 _MADE_ANEW = frozenset(messages.Message.__struct_fields__) - {"bundle", "state", "degraded"} | {"age_ms"}
 
 _log = structlog.get_logger()
-
-
-class JournalWriter(Protocol):
-    """Writes entries to the journal, and reports it later."""
-
-    @property
-    def state(self) -> messages.JournalState:
-        """Whether entries are written to disk."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why they are not; empty if they are."""
-        ...
-
-    @property
-    def last_row(self) -> int:
-        """Row of the last entry in the journal."""
-        ...
-
-    def put(self, entry: Entry) -> None:
-        """Queue an entry for writing, without waiting."""
-        ...
-
-    def close(self, timeout_s: float) -> None:
-        """Write the backlog, if possible within the time-out."""
-        ...
 
 
 @dataclass(slots=True)
@@ -77,7 +51,7 @@ class _Behind:
 class Outbox:
     """Publishes the messages of each camera in their order. Use it from one thread."""
 
-    def __init__(self, publisher: Publisher, recorder: JournalWriter, heartbeat_s: float) -> None:
+    def __init__(self, publisher: Publisher, recorder: Recorder, heartbeat_s: float) -> None:
         """Use this socket, this journal, and this heartbeat interval, seconds."""
         self.heartbeat_s = heartbeat_s
         self._publisher = publisher
