@@ -16,7 +16,8 @@ from runtime.camera import address
 from runtime.camera.diagnosis.device import join_group, user_name
 from runtime.camera.preview import Preview
 from runtime.camera.supervisor import CAPTURE_PROCESS
-from runtime.doctor.finding import Finding, lines, number
+from runtime.doctor.finding import Finding
+from runtime.process.control_groups import lines, number
 
 _MAX_AT_ONCE = 8  # cameras that are opened, each in a process of its own
 _FIRST_S = 10.0  # time-out for the first picture

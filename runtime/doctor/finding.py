@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from edge_config.errors import BundleError, PatchedgeError, SettingsError, UnavailableError
@@ -63,19 +62,3 @@ def exit_code(findings: Iterable[Finding]) -> int:
     """Return the exit code of the worst finding; 0 if nothing is worse than a warning."""
     codes = {finding.exit_code for finding in findings if finding.level == "fail"}
     return next((code for code in EXIT_CODES if code in codes), 0)
-
-
-def lines(path: Path) -> list[str]:
-    """Return the lines of a small file of the kernel; none if it does not exist."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-
-
-def number(path: Path, base: int = 10) -> int | None:
-    """Read a number; None if there is none."""
-    try:
-        return int("".join(lines(path)).strip(), base)
-    except ValueError:
-        return None

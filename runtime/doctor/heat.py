@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_config.settings.sections import DegradeSettings
-from runtime.doctor.finding import Finding, lines, number
+from runtime.doctor.finding import Finding
 from runtime.monitoring.machine import Machine
+from runtime.process.control_groups import lines, number
 
 _PI = "sys/devices/platform/soc"
 _PI_NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "at the soft limit of temperature"}

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from edge_config.settings import profiles
-from runtime.doctor.finding import Finding, lines
+from runtime.doctor.finding import Finding
 from runtime.monitoring.machine import Machine
-from runtime.process.control_groups import MemoryGroups
+from runtime.process.control_groups import MemoryGroups, lines
 
 _FEATURES = {
     "x86_64": {"sse4_2": "SSE4.2", "fma": "FMA", "avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "VNNI"},
@@ -66,7 +66,9 @@ def processor(root: Path, machine: str | None = None) -> Finding:
 def cores(root: Path, allowed: int | None = None) -> Finding:
     """Check the number of cores, and how many of them this process may use."""
     allowed = allowed if allowed is not None else len(os.sched_getaffinity(0))
-    there = sum(bool(re.fullmatch(r"cpu[0-9]+", entry.name)) for entry in _entries(root / "sys/devices/system/cpu"))
+    there = sum(
+        bool(re.fullmatch(r"cpu[0-9]+", entry.name)) for entry in (root / "sys/devices/system/cpu").glob("cpu*")
+    )
     there = max(there, allowed)
     quota = _quota(root)
     data = {"cores": there, "allowed": allowed, "quota": quota}
@@ -81,12 +83,10 @@ def cores(root: Path, allowed: int | None = None) -> Finding:
 
 def memory(root: Path) -> Finding:
     """Check total and available memory, and the limits of the control groups around this process."""
-    total = next(
-        (int(line.split()[1]) * 1024 for line in lines(root / "proc/meminfo") if line.startswith("MemTotal:")), 0
-    )
     places = {"proc": str(root / "proc"), "cgroup": str(root / "sys/fs/cgroup")}
     left = Machine(**places).read().available_bytes
-    limit = MemoryGroups(**places).limit()
+    groups = MemoryGroups(**places)
+    total, limit = groups.total() or 0, groups.limit()
     data = {"total_bytes": total, "available_bytes": left, "limit_bytes": limit}
     says = f"{total // _MIB} MiB" if total else "not known"
     says += f", limited to {limit // _MIB}" if limit is not None else ""
@@ -124,20 +124,9 @@ def _pairs(info: list[str]) -> list[tuple[str, str]]:
     return [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in info)]
 
 
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _groups(root: Path) -> list[Path]:
-    """Return the control groups around this process, the innermost first."""
-    own = next((line[3:] for line in lines(root / "proc/self/cgroup") if line.startswith("0::")), "/")
-    top = root / "sys/fs/cgroup"
-    group = top / own.strip("/")
-    return [folder for folder in (group, *group.parents) if folder.is_relative_to(top)]
-
-
 def _quota(root: Path) -> float | None:
     """Return the tightest CPU quota of the control groups, in cores."""
-    words = ("".join(lines(folder / "cpu.max")).split() for folder in _groups(root))
+    groups = MemoryGroups(proc=root / "proc", cgroup=root / "sys/fs/cgroup")
+    words = ("".join(lines(folder / "cpu.max")).split() for folder, _ in groups.around())
     quotas = (int(word[0]) / int(word[1]) for word in words if len(word) == 2 and word[0].isdecimal())  # noqa: PLR2004 - quota, period
     return min(quotas, default=None)

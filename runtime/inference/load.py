@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.parity import Tolerance
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
+from edge_config.installed import version
 from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.frame import Grid, Image
 from runtime.inference.assemble import SearchKind, assemble
@@ -252,15 +252,8 @@ def _golden(bundle: Bundle, grid: Grid) -> list[Golden]:
 
 def _other_versions(made: Mapping[str, str]) -> str:
     """Return the packages whose version differs from the exporter's, in words; empty if there are none."""
-    here = {name: _version(name) for name in _COMPUTE if name in made}
-    return ", ".join(f"{name} {made[name]} (here {version})" for name, version in here.items() if version != made[name])
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:  # another build of it, such as onnxruntime-gpu
-        return "another build"
+    here = {name: version(name) or "another build" for name in _COMPUTE if name in made}
+    return ", ".join(f"{name} {made[name]} (here {found})" for name, found in here.items() if found != made[name])
 
 
 def _remedy(bundle: Bundle) -> str:

@@ -38,7 +38,7 @@ class MemoryGroups:
 
     def free(self) -> Iterator[int]:
         """Return the available memory of each group with a limit around this process, bytes."""
-        for folder, names in self._around():
+        for folder, names in self.around():
             limit, used = _limit(folder, names), number(folder / names.used)
             if limit is not None and used is not None:
                 reclaimable = field(folder / "memory.stat", names.cache) or 0  # cache, dropped on demand
@@ -46,7 +46,7 @@ class MemoryGroups:
 
     def limit(self) -> int | None:
         """Return the tightest limit around this process, bytes; None if there is none."""
-        limits = (_limit(folder, names) for folder, names in self._around())
+        limits = (_limit(folder, names) for folder, names in self.around())
         return min((limit for limit in limits if limit is not None), default=None)
 
     def total(self) -> int | None:
@@ -72,7 +72,8 @@ class MemoryGroups:
                 return found
         return None
 
-    def _around(self) -> Iterator[tuple[Path, _Names]]:
+    def around(self) -> Iterator[tuple[Path, _Names]]:
+        """Yield the folders of the groups around this process, the innermost of each tree first."""
         for base, path, names in self._trees():
             folder = _own(base, path)
             for group in (folder, *folder.parents):
@@ -106,15 +107,15 @@ def _limit(folder: Path, names: _Names) -> int | None:
 def lines(path: Path) -> list[str]:
     """Return the lines of a file; none if it is absent or cannot be read."""
     try:
-        return path.read_text(encoding="ascii", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # absent, or a sensor that does not answer
         return []
 
 
-def number(path: Path) -> int | None:
+def number(path: Path, base: int = 10) -> int | None:
     """Read a number; None if there is none, such as `max`."""
     try:
-        return int("".join(lines(path)))
+        return int("".join(lines(path)), base)
     except ValueError:
         return None
 

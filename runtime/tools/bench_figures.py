@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import time
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.files import Bundle
+from edge_config.installed import version
 from runtime.inference.assemble import SearchKind
 
 T = TypeVar("T")
@@ -138,16 +138,9 @@ def summary(
         peak_rss_mb=starts[-1][1],
         cold_start_s=median(seconds for seconds, _ in starts),
         machine=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        versions={name: _version(name) for name in PACKAGES},
+        versions={name: version(name) or "unknown" for name in PACKAGES},
     )
 
 
 def _spread(times: NDArray[np.float64]) -> Spread:
     return Spread(*(float(value) for value in np.percentile(times, (50, 95, 99))))
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:  # such as the OpenCV of the system
-        return "unknown"
