@@ -29,7 +29,7 @@ DIALECT = {
 }
 
 
-SUSPECT = re.compile(r"who|Give|Tell whether", re.IGNORECASE)
+SUSPECT = re.compile(r"\b[Ww]ho(?:ever)?\b|\bGive\b|Tell whether")
 """Text without it needs no parsing."""
 
 
