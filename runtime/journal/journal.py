@@ -15,8 +15,8 @@ from runtime.journal import orders
 from runtime.journal.file import PAGE_BYTES, Database
 from runtime.journal.notes import Noted, Notes
 from runtime.journal.orders import Order
+from runtime.journal.prune import Pruner
 from runtime.journal.read import COLUMNS, Entry, Reader
-from runtime.journal.room import Room
 
 GROUP_BYTES = 1 << 20
 """Maximum size of a transaction, or one entry; less if the journal must stay small."""
@@ -71,7 +71,7 @@ class Journal(Reader):
         super().__init__(self._database.connection, min(GROUP_BYTES, most_bytes // 16))
         # The log is emptied into the file when it is as long as a group, and may by then hold one large entry more.
         log_bytes = 0 if path is None else 8 * self.group_bytes
-        self._room = Room(self._db, (most_bytes - log_bytes) // PAGE_BYTES, most_days)
+        self._pruner = Pruner(self._db, (most_bytes - log_bytes) // PAGE_BYTES, most_days)
         try:
             self._db.execute(f"PRAGMA wal_autocheckpoint = {self.group_bytes // PAGE_BYTES}")
             self._db.execute(f"PRAGMA journal_size_limit = {self.group_bytes}")
@@ -85,7 +85,7 @@ class Journal(Reader):
     @property
     def lost(self) -> int:
         """Alert messages that went before all had acknowledged them, because of the size."""
-        return self._room.lost
+        return self._pruner.lost
 
     def write(self, entries: Sequence[Entry]) -> tuple[Entry, ...]:
         """Write entries, all or none; those that exist already are skipped. They are on disk when it returns.
@@ -95,7 +95,7 @@ class Journal(Reader):
         """
         written = []
         with self._transaction():
-            self._room.make([entry.size for entry in entries], time.time_ns())
+            self._pruner.make_room([entry.size for entry in entries], time.time_ns())
             for entry in entries:
                 self.last_row = max(self.last_row + 1, entry.t_ns // 1000, entry.row)
                 self.epochs.setdefault(entry.epoch, self.last_row)
@@ -115,7 +115,7 @@ class Journal(Reader):
         if not acks and not news:
             return
         with self._transaction():
-            self._room.make([0] * len(acks), now_ns)
+            self._pruner.make_room([0] * len(acks), now_ns)
             self._db.executemany(_SEE, [(name, now_ns, key) for name, key in news.items()])
             self._db.executemany(_ACKNOWLEDGE, acks)
             self._db.executemany(_ACKNOWLEDGED, [(ack.row, ack.subscriber) for ack in acks])
@@ -131,17 +131,17 @@ class Journal(Reader):
     def order(self, given: Sequence[Order]) -> None:
         """Store orders in the audit log."""
         with self._transaction():
-            self._room.make([orders.SIZE] * len(given), time.time_ns())
+            self._pruner.make_room([orders.SIZE] * len(given), time.time_ns())
             orders.write(self._db, given)
 
     def prune(self, now_ns: int) -> None:
         """Delete entries beyond the maximum age or size, and shrink the file."""
-        for step in (self._room.expire, self._room.step):
+        for step in (self._pruner.expire, self._pruner.step):
             more = True
             while more:
                 with self._transaction():
                     more = step(now_ns)
-        self._room.shrink()
+        self._pruner.shrink()
 
     def close(self) -> None:
         """Close the file."""

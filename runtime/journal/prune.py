@@ -42,7 +42,7 @@ class _Old:
     size: int
 
 
-class Room:
+class Pruner:
     """Keeps a database within its maximum size and age. All but `shrink` is part of the caller's transaction.
 
     Attributes:
@@ -56,7 +56,7 @@ class Room:
         self._most_pages = most_pages
         self._most_ns = int(most_days * DAY_NS)
 
-    def make(self, sizes: list[int], now_ns: int) -> None:
+    def make_room(self, sizes: list[int], now_ns: int) -> None:
         """Make room for entries of these sizes, bytes."""
         # One more page than it fills, as an entry larger than a page shares none with others.
         wanted = sum((size + _OF_ENTRY) / PAGE_BYTES + (size > PAGE_BYTES / 4) for size in sizes) + 1
