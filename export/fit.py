@@ -22,8 +22,8 @@ from export.calibrate import calibrate, hold_out
 from export.gate.choose_golden import choose_golden
 from export.gate.int8_cost import measure_cost
 from export.gate.parity import MAX_PICTURES, measure_parity
+from export.gate.refuse_threshold import refuse_rounding
 from export.gate.synthetic_faults import with_faults
-from export.gate.threshold import refuse_rounding
 from export.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
 from export.learn_scene import learn
 from export.memory_needed import Work, require

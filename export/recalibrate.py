@@ -18,7 +18,7 @@ from edge_config.bundle.manifest import Calibration, Scene
 from edge_config.bundle.staging import refuse_target, staging
 from edge_config.errors import NoImages
 from export.calibrate import calibrate
-from export.gate.threshold import refuse_blinding
+from export.gate.refuse_threshold import refuse_blinding
 from export.learn_scene import MAX_PICTURES, learn, widened
 from export.pictures.check import check_pictures
 from export.pictures.images import Pictures, evenly

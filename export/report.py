@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_config.bundle.manifest import Calibration, Features, Manifest
-from edge_config.bundle.parity import Parity
+from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.promise import in_words
 from export.calibrate import pictures_needed
 from export.gate.int8_cost import Cost

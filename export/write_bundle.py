@@ -11,7 +11,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Calibration, Manifest, Scene, Scoring
-from edge_config.bundle.parity import Parity
+from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleParity, ParityRefused
 from edge_config.installed import version
 from export.bank.bank import MemoryBank

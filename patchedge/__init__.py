@@ -30,7 +30,7 @@ from edge_config.wire.messages import (
 )
 from edge_config.wire.requests import DEFAULT_CONTROL
 from runtime.client.async_subscriber import AsyncSubscriber
-from runtime.client.control import ControlClient
+from runtime.client.control_client import ControlClient
 from runtime.client.received import Origin, Received
 from runtime.client.subscriber import Subscriber
 from runtime.security.keys import Keys

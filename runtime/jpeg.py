@@ -1,4 +1,4 @@
-"""JPEG encoding of frames: for an alert (quality: the setting `alerts.jpeg_quality`), for snapshots and for clips."""
+"""JPEG encoding of frames: for an alert (by `scoring/alert_detail.py`), for the request `picture` and for clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles on disk: checksums are verified before anything is parsed, and writes are atomic.
+"""The files of a bundle: names and formats; checksums are verified before anything is parsed.
 
 A bundle is a directory NAME.bundle with these files and no others:
 

@@ -18,7 +18,7 @@ from edge_config.bundle.fields import (
     Triple,
     Width,
 )
-from edge_config.bundle.parity import Parity
+from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 FORMAT_VERSION = 3

@@ -5,7 +5,8 @@ A request is one ZeroMQ message of a REQ or DEALER socket, JSON in UTF-8 of at m
 published messages, requests with an unknown field are refused: half of an order is worse than none.
 
 To add a request: a struct here with the role that it needs, its place in `AnyRequest`, the type of its reply in
-`replies.py`, and an answer in the main loop.
+`replies.py`, and an answer in `runtime/app/answer_requests.py`, or in
+`runtime/journal/answers.py` if it is one `OfJournal`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Preprocessing
-from edge_config.bundle.parity import Comparison, Difference, Parity, Tolerance
+from edge_config.bundle.parity_result import Comparison, Difference, Parity, Tolerance
 from edge_config.errors import ParityRefused
 from export.network.aggregate import bilinear_matrix
 from export.network.make_network import Network

@@ -32,7 +32,7 @@ class CameraMessages:
     Attributes:
         bundle: in service; its id is empty before there is one.
         degraded: level of degradation.
-        last: fields of the last score message.
+        last: fields of the last score message that an alert has too; fields of a score alone go to `send`.
     """
 
     def __init__(self, camera: str, sender: Sender, status: StateMachine) -> None:

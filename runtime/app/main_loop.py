@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from runtime.app.answer_requests import Requests
 from runtime.app.channel import Channel, all_over, most_urgent
 from runtime.app.monitor import Monitor
-from runtime.app.requests import Requests
 from runtime.events import (
     EngineLost,
     EngineReady,
@@ -31,7 +31,7 @@ from runtime.events import (
     Stop,
 )
 from runtime.inference.engine import Engine
-from runtime.journal.recorder import JournalChanged, Written
+from runtime.journal.journal_thread import JournalChanged, Written
 from runtime.messaging.outbox import Outbox
 
 TURN_S = 0.25

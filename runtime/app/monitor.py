@@ -14,8 +14,8 @@ from edge_config.settings.sections import Alerts, DegradeSettings
 from runtime.app.channel import Channel
 from runtime.events import EngineLost, EngineReady, Scored
 from runtime.frame import BundleInfo, Decision, SharedFrame
-from runtime.journal.recorder import JournalChanged
-from runtime.messaging.wire import RESTARTED, Wire
+from runtime.journal.journal_thread import JournalChanged
+from runtime.messaging.sockets import RESTARTED, Wire
 from runtime.monitoring.degrade import Degradation, MissedFrames, Strain
 from runtime.monitoring.dropped_frames import Drops, DropsChanged
 from runtime.monitoring.health import Health

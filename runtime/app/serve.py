@@ -27,7 +27,7 @@ from runtime.clips.plan import ClipPlan
 from runtime.events import ReloadBundles, Stop
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import ScoringOptions, View
-from runtime.messaging.wire import Wire, bind, open_wire
+from runtime.messaging.sockets import Wire, bind, open_wire
 from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
 from runtime.process.log import set_up_logging
@@ -100,10 +100,10 @@ def _assemble(
 ) -> Callable[[], None]:
     """Return the main loop with all its parts; what needs closing goes on the stack."""
     # While the worker loads: prometheus-client takes its time.
+    from runtime.app.answer_requests import Requests
     from runtime.app.bundle_reloads import BundleReloads
     from runtime.app.main_loop import MainLoop
     from runtime.app.monitor import Monitor
-    from runtime.app.requests import Requests
     from runtime.monitoring.http_server import HttpServer, Page
     from runtime.monitoring.metrics import CONTENT_TYPE, Metrics
 

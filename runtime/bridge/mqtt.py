@@ -18,7 +18,7 @@ from edge_config.settings.bridge import Mqtt
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.connection import BrokerConnection
 from runtime.bridge.latest import Latest
-from runtime.bridge.order import Moment, Newest
+from runtime.bridge.newer import Moment, Newest
 from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import OFF, OFFLINE, ON, ONLINE, Entity, Topics, body, discovery
 

@@ -14,7 +14,7 @@ import structlog
 
 from edge_config.errors import MessageError, PatchedgeError
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
-from runtime.bridge.order import Moment, Newest
+from runtime.bridge.newer import Moment, Newest
 from runtime.bridge.sink import Counts, Sink
 from runtime.client.async_subscriber import AsyncSubscriber, Received
 

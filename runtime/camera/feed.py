@@ -33,8 +33,8 @@ from runtime.camera.protocol import (
 from runtime.camera.supervisor import CAPTURE_PROCESS, Supervisor
 from runtime.events import FeedChanged, FeedEnded, FeedEvent, FrameArrived, PictureReady
 from runtime.frame import SharedFrame
+from runtime.process.long_payload import unpack
 from runtime.process.out_of_memory import MEMORY, Kills
-from runtime.process.parcel import unpack
 from runtime.process.shared_memory import SLOTS
 
 NO_CLIPS = Clips()

@@ -29,7 +29,7 @@ from runtime.camera.protocol import (
 from runtime.camera.sources.playout import InTime
 from runtime.frame import Frame, Image
 from runtime.process.child import GRACE_S, Link, LinkClosed
-from runtime.process.parcel import pack
+from runtime.process.long_payload import pack
 from runtime.process.shared_memory import SLOTS, Memory
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _send(link: Link[Order], name: str, problem: str) -> None:
 
 def _show(link: Link[Order], order: Show, image: Image, frame_id: int, t_capture_ns: int) -> None:
     """Make a JPEG and send it, in a thread of its own: capture must not wait for it."""
-    from runtime.camera.snapshot import snapshot  # as above
+    from runtime.camera.picture import snapshot  # as above
 
     about = (frame_id, t_capture_ns)
     with contextlib.suppress(LinkClosed):

@@ -1,4 +1,7 @@
-"""Wait before a lost camera is reopened: back-off with jitter, but no wait for a device that was plugged in."""
+"""Wait before a lost camera is reopened: back-off with jitter, but no wait for a device that was plugged in.
+
+Bounds: the settings `reconnect_min_s`, `reconnect_max_s`; doubling and jitter: `runtime/process/backoff.py`.
+"""
 
 from __future__ import annotations
 

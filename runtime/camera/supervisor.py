@@ -19,7 +19,7 @@ from runtime.camera.retry import Retry
 from runtime.process.child import LinkClosed, module, spawn
 from runtime.process.out_of_memory import Kills
 
-CAPTURE_PROCESS = module("runtime.camera.process")
+CAPTURE_PROCESS = module("runtime.camera.capture_process")
 """Command that starts a capture process."""
 
 MAX_UNDEAD = 2

@@ -21,7 +21,7 @@ from edge_config.errors import MissingExtra, PatchedgeError, UsageError
 from edge_config.installed import version
 from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
-from runtime.cli.inherited import settle
+from runtime.cli.clean_start import settle
 from runtime.cli.interrupt import interrupted
 from runtime.process.memory_error import memory_named
 from runtime.process.progress import ticking

@@ -8,8 +8,8 @@ from typing import Any
 
 from edge_config.wire.requests import DEFAULT_CONTROL, REQUESTS
 from runtime.cli.arguments import between
+from runtime.cli.explain_silence import asking
 from runtime.cli.following import add_keys, keys_of
-from runtime.cli.silence import asking
 
 NAME = "ask"
 HELP = "send a request, such as status or pause, to a running device, and print its reply"
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_config.errors import UsageError
     from edge_config.saving import put
     from edge_config.wire.requests import AnyRequest
-    from runtime.client.control import ControlClient
+    from runtime.client.control_client import ControlClient
 
     if args.request not in REQUESTS:
         raise UsageError("no such request", where=args.request, remedy=f"known: {', '.join(REQUESTS)}")

@@ -6,8 +6,8 @@ import argparse
 
 from edge_config.wire.requests import DEFAULT_CONTROL
 from runtime.cli.arguments import between
+from runtime.cli.explain_silence import asking
 from runtime.cli.following import add_keys, keys_of
-from runtime.cli.silence import asking
 
 NAME = "forget"
 HELP = "delete a subscriber's name: nothing is kept for it, and another key may take it"
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_config.errors import UsageError
     from edge_config.wire.replies import Forgotten
     from edge_config.wire.requests import Forget
-    from runtime.client.control import ControlClient
+    from runtime.client.control_client import ControlClient
 
     try:
         request = msgspec.convert({"subscriber": args.subscriber}, Forget)

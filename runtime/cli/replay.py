@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 
 from edge_config.wire.requests import DEFAULT_CONTROL
 from runtime.cli.arguments import between
+from runtime.cli.explain_silence import asking
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
-from runtime.cli.silence import asking
 
 NAME = "replay"
 HELP = "print the alerts and states that a device has in its journal"
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from edge_config.wire import messages
     from edge_config.wire.replies import Now
     from edge_config.wire.requests import Snapshot
-    from runtime.client.control import ControlClient
+    from runtime.client.control_client import ControlClient
 
     since_ns = 0 if args.since is None else int(args.since.timestamp() * 1e9)
     with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from edge_config.wire.messages import DEFAULT_EVENTS
 from runtime.cli.arguments import between, whole
+from runtime.cli.explain_silence import LISTEN_S, SilenceCheck, unreachable
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
-from runtime.cli.silence import LISTEN_S, SilenceCheck, unreachable
 
 if TYPE_CHECKING:
     from runtime.client.subscriber import Received, Subscriber

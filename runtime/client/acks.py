@@ -8,8 +8,8 @@ from typing import Any
 from edge_config.wire.messages import AlertMessage
 from edge_config.wire.replies import Answer
 from edge_config.wire.requests import Ack
+from runtime.client.in_flight import Asking
 from runtime.client.received import Place, Received
-from runtime.client.requests import Asking
 
 MAX_WAITING = 256
 """Maximum number of unconfirmed acknowledgements; beyond it the next one waits."""

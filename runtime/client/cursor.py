@@ -16,8 +16,8 @@ from edge_config.wire.messages import AlertMessage, Kind, StateMessage
 from edge_config.wire.replies import Answer, KeptMessages, Now, kept_frames, read_reply
 from edge_config.wire.requests import After, Pending, Replay, Request, Snapshot
 from runtime.client.delivery import Delivery
+from runtime.client.in_flight import Asking
 from runtime.client.received import Place, Received, key_of, read
-from runtime.client.requests import Asking
 
 JOIN_S = 5.0
 """Time-out for the first row; after it messages are delivered as they arrive."""

@@ -23,8 +23,8 @@ from runtime.client.acks import Acks
 from runtime.client.cursor import Cursor
 from runtime.client.delivery import Delivery
 from runtime.client.gaps import Gaps
+from runtime.client.in_flight import Asking
 from runtime.client.received import Place, Received, read
-from runtime.client.requests import Asking
 
 ENOUGH = 100
 """Maximum number of messages that wait for the user; beyond it no more are requested."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from edge_config.wire.requests import ReportGap
+from runtime.client.in_flight import Asking
 from runtime.client.received import Place, Received, missing
-from runtime.client.requests import Asking
 
 REPORT_EVERY_S = 1.0
 """At most one report of lost messages in so many seconds."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from edge_config.settings.device import Settings
-from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
+from runtime.doctor import cameras, clock, heat, inference, ports_and_folders, processor, search_speed, software, vision
 from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Check, Finding, look
 
@@ -53,7 +53,7 @@ def examine(
         "software": [
             ("python", software.python),
             ("packages", software.packages),
-            ("hnswlib", neighbours.speed),
+            ("hnswlib", search_speed.speed),
             ("opencv", partial(vision.backends, sources)),
             ("providers", partial(_providers, asked, settings)),
         ],
@@ -64,10 +64,10 @@ def examine(
             *([("camera", partial(cameras.wanted, settings.cameras))] if configured else []),
         ],
         "places": [
-            ("ports", partial(places.ports, settings)),
-            ("journal", partial(places.journal, settings)),
-            ("clips", partial(places.clips, settings)),
-            ("encryption", partial(places.keys, settings)),
+            ("ports", partial(ports_and_folders.ports, settings)),
+            ("journal", partial(ports_and_folders.journal, settings)),
+            ("clips", partial(ports_and_folders.clips, settings)),
+            ("encryption", partial(ports_and_folders.keys, settings)),
         ],
     }
     for section, checks in sections.items():

@@ -17,8 +17,8 @@ from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded
 from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed
+from runtime.process.long_payload import pack
 from runtime.process.out_of_memory import Patience
-from runtime.process.parcel import pack
 
 _MAX_IN_FLIGHT = 2
 """Maximum number of frames in the worker: one is embedded while the one before it is searched."""

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from edge_config.bundle import arrays, hnsw_header
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
-from edge_config.bundle.parity import Tolerance
+from edge_config.bundle.parity_result import Tolerance
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.installed import version
 from edge_config.settings.sections import CPU, Provider, Trust

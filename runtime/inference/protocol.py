@@ -3,7 +3,7 @@
 The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
 descriptor), `Detach`, `Job`, and `Load` again for a reload, in any order. The worker answers every `Load` with `Loaded`
 and every `Job` with `Done`, those in the order of the jobs. Bytes too long for a message come along as a parcel, see
-runtime/process/parcel.py.
+runtime/process/long_payload.py.
 """
 
 from __future__ import annotations

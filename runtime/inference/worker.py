@@ -42,8 +42,8 @@ from runtime.inference.protocol import (
 )
 from runtime.process.affinity import keep_to
 from runtime.process.child import Link, LinkClosed, from_parent
+from runtime.process.long_payload import pack, unpack
 from runtime.process.memory_error import out_of_memory
-from runtime.process.parcel import pack, unpack
 from runtime.process.shared_memory import picture
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime are loaded while the main thread already receives

@@ -17,8 +17,8 @@ from runtime.events import EngineLost, EngineRefused
 from runtime.frame import BundleInfo, SharedFrame, Wanted
 from runtime.inference.protocol import Done, FromWorker, Job, Load, Loaded, ToWorker
 from runtime.process.child import Link, LinkClosed, module, spawn
+from runtime.process.long_payload import unpack
 from runtime.process.out_of_memory import Child, Kills
-from runtime.process.parcel import unpack
 
 Cause = Literal["crashed", "memory", "hung", "start"]
 

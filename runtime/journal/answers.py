@@ -11,7 +11,7 @@ from edge_config.errors import JournalUnavailable
 from edge_config.wire.replies import Acknowledged, Forgotten
 from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
 from runtime.events import Asked
-from runtime.journal.store import Store
+from runtime.journal.disk_or_memory import Store
 
 _log = structlog.get_logger()
 

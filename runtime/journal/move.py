@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runtime.journal.journal import Journal
+from runtime.journal.database import Journal
 
 
 def move(source: Journal, target: Journal) -> None:

@@ -6,8 +6,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from runtime.journal import orders
-from runtime.journal.orders import Order
+from runtime.journal import audit_log
+from runtime.journal.audit_log import Order
 
 # Another key may have used a name while the owner was unknown, because the disk did not respond.
 _ACK = """INSERT INTO acks (alert_id, subscriber, row, key) SELECT ?1, ?2, ?3, ?4
@@ -47,14 +47,14 @@ class Notes:
             for table in ("acks", "subscribers", "pruned")
         ]
         acks, subscribers, pruned = rows
-        return cls(acks, subscribers, pruned, orders.read(db))
+        return cls(acks, subscribers, pruned, audit_log.read(db))
 
     def write(self, db: sqlite3.Connection) -> None:
         """Add these notes to those of a journal."""
         db.executemany(_SUBSCRIBER, self.subscribers)
         db.executemany(_ACK, self.acks)
         db.executemany(_PRUNED, self.pruned)
-        orders.write(db, self.given)
+        audit_log.write(db, self.given)
 
     def lifted(self, first: int, shift: int) -> Notes:
         """Return a copy in which all rows from `first` on are moved by `shift`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from runtime.journal.file import PAGE_BYTES
+from runtime.journal.open_database import PAGE_BYTES
 
 DAY_NS = 86_400_000_000_000
 

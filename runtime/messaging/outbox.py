@@ -15,8 +15,8 @@ from edge_config.errors import MessageError
 from edge_config.wire import messages
 from edge_config.wire.messages import JOURNALED, AlertMessage, Kind, Message, StateMessage
 from edge_config.wire.replies import CameraNow, Now
-from runtime.journal.read import Entry
-from runtime.journal.recorder import Recorder
+from runtime.journal.entries import Entry
+from runtime.journal.journal_thread import Recorder
 from runtime.messaging.publisher import Publisher
 
 PATIENCE_S = 2.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_config.wire.messages import MAX_BOXES, Box, Part
 from runtime import jpeg
 from runtime.frame import Image, Score, Tier, Wanted
-from runtime.process.parcel import MAX_BYTES
+from runtime.process.long_payload import MAX_BYTES
 from runtime.scoring import heat_map
 from runtime.scoring.scorer import Scorer
 

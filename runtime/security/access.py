@@ -1,4 +1,4 @@
-"""Access control: CURVE keys on the device's sockets, and a folder with its clients' public keys.
+"""Access control: which key has which role; the role that a request needs stands in `edge_config/wire/requests.py`.
 
 `clients/view` holds the keys of clients that may only view, `clients/operate` of those that may also change something;
 keys directly in `clients` may only view.

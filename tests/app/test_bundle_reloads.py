@@ -85,7 +85,7 @@ def test_renamed_bundle_is_noticed_once(rig: Rig, tmp_path: Path) -> None:
 def test_bundles_are_looked_at_once_a_second(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The turns of the main loop notice a replaced bundle within a second, and most of them look at no disk."""
     clock = Clock()
-    monkeypatch.setattr("runtime.app.requests.time", clock)
+    monkeypatch.setattr("runtime.app.answer_requests.time", clock)
     rig.serve(put(tmp_path / "site.bundle"))
     rig.requests.turn()
     put(tmp_path / "site.bundle")

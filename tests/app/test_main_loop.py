@@ -26,7 +26,7 @@ from runtime.events import (
     Stop,
 )
 from runtime.frame import Result
-from runtime.journal.recorder import JournalChanged, Written
+from runtime.journal.journal_thread import JournalChanged, Written
 from tests.support.fakes.parts import HOUR_NS, OLD, STRANGE, THRESHOLD, Feed, Parts, frame
 
 END = "end of recording"

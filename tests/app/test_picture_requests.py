@@ -13,9 +13,9 @@ import pytest
 
 from edge_config.wire.replies import PictureTaken
 from edge_config.wire.requests import Picture
-from runtime.app import picture_requests, requests
+from runtime.app import answer_requests, picture_requests
 from runtime.app.picture_requests import OF_CAMERA, WAIT_S
-from runtime.camera.snapshot import MAX_BYTES, snapshot
+from runtime.camera.picture import MAX_BYTES, snapshot
 from runtime.events import Asked, PictureReady
 from tests.support.fakes.parts import OLD, Clock, Feed, Parts
 
@@ -24,7 +24,7 @@ from tests.support.fakes.parts import OLD, Clock, Feed, Parts
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the time that requests for pictures see."""
     clock = Clock()
-    for module in (picture_requests, requests):
+    for module in (picture_requests, answer_requests):
         monkeypatch.setattr(module, "time", clock)
     return clock
 

@@ -228,7 +228,7 @@ def test_capture_process_that_is_killed_is_replaced(run: Run, camera: NetworkCam
     """With its capture process gone a camera is disconnected, and live with the next one; frame_id goes on."""
     runtime = run(top=camera.url)
     before = runtime.until_scored(SOME)
-    os.kill(runtime.child("runtime.camera.process"), signal.SIGKILL)
+    os.kill(runtime.child("runtime.camera.capture_process"), signal.SIGKILL)
     lost = runtime.until_state("disconnected")
     assert "SIGKILL" in lost[-1].reason or "signal 9" in lost[-1].reason
     after = runtime.until_state("live") + runtime.until_scored(SOME)
@@ -337,7 +337,7 @@ def test_paused_camera_is_paused_until_it_is_resumed(run: Run, camera: NetworkCa
     os.kill(runtime.child("runtime.inference.worker"), signal.SIGKILL)
     runtime.logged("inference worker lost")
     runtime.logged("running")
-    assert not [pid for pid in tree(runtime.process.pid)[1:] if "runtime.camera.process" in command(pid)]
+    assert not [pid for pid in tree(runtime.process.pid)[1:] if "runtime.camera.capture_process" in command(pid)]
     assert runtime.ask(request="status")["reply"]["cameras"]["top"]["state"] == "paused"
     while (page := runtime.get("/readyz")) != (200, "0 live, 1 paused\n"):
         assert page[0] == 503  # until the next look, once a second

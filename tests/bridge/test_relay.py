@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from edge_config.errors import AddressUnavailable, MessageError
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.latest import Latest
-from runtime.bridge.order import Moment, Newest
+from runtime.bridge.newer import Moment, Newest
 from runtime.bridge.relay import Relay
 from runtime.bridge.sink import Counts, Sink
 from tests.support.fakes.bridged_device import FakeDevice, FakeSource, Given

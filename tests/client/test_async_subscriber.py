@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.client import requests
+from runtime.client import in_flight
 from runtime.client.async_subscriber import AsyncSubscriber
 from runtime.client.subscriber import Received
 from tests.support.fakes.answering import Device
@@ -120,7 +120,7 @@ def test_silence_is_none(device: Device) -> None:
 @pytest.mark.slow
 def test_silent_control_socket_is_connected_anew(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a task that waits for messages and one that acknowledges, a lost request is asked again on a new socket."""
-    monkeypatch.setattr(requests, "ANSWER_S", 0.3)
+    monkeypatch.setattr(in_flight, "ANSWER_S", 0.3)
     for number in range(300):
         device.alert("a", f"alert-{number}", "end")
 

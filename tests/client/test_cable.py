@@ -25,9 +25,9 @@ from edge_config.settings.parse import parse
 from edge_config.settings.sections import Alerts
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import BundleInfo, Frame, Result
-from runtime.journal.recorder import Written
+from runtime.journal.journal_thread import Written
 from runtime.messaging import listener
-from runtime.messaging.wire import open_wire
+from runtime.messaging.sockets import open_wire
 
 pytestmark = pytest.mark.slow
 

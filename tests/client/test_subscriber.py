@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from edge_config.errors import AddressUnavailable
-from runtime.client import requests
+from runtime.client import in_flight
 from runtime.client.acks import MAX_WAITING
 from runtime.client.subscriber import Received, Subscriber
 from tests.support.fakes.answering import Device
@@ -133,7 +133,7 @@ def test_gap_of_scores_is_counted_and_reported(device: Device) -> None:
 @pytest.mark.slow
 def test_silent_control_socket_delays_alerts_and_loses_none(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the device does not answer, what came is given with its gap after two time-outs, and the lost ones late."""
-    monkeypatch.setattr(requests, "ANSWER_S", 0.3)
+    monkeypatch.setattr(in_flight, "ANSWER_S", 0.3)
     with connect(device, kinds=["alert"]) as subscriber:
         wait(subscriber, lambda: device.count("snapshot") == 1 and subscriber._follower.asking.is_idle)
         device.say(device.alert("a", "one", "start"))
@@ -210,7 +210,7 @@ def test_acknowledgement_of_the_last_phase_covers_the_others(device: Device) -> 
 @pytest.mark.slow
 def test_acknowledgements_survive_refusals_and_silence(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     """A device that has too much to do, and then does not answer, gets the acknowledgements all the same."""
-    monkeypatch.setattr(requests, "ANSWER_S", 0.3)
+    monkeypatch.setattr(in_flight, "ANSWER_S", 0.3)
     for number in range(40):
         device.alert("a", f"alert-{number}", "end")
     with connect(device, kinds=["alert"], name="hall") as subscriber:
@@ -241,7 +241,7 @@ def test_acknowledgements_are_paced_and_bounded(device: Device) -> None:
             assert subscriber._follower.acks.waiting <= MAX_WAITING
         wait(subscriber, lambda: len(device.acks) == 600)
         took_s = time.monotonic() - begin_s
-    assert requests.BURST + requests.RATE * took_s >= 600
+    assert in_flight.BURST + in_flight.RATE * took_s >= 600
     assert len({ack.alert_id for ack in device.acks}) == 600
 
 

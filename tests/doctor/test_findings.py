@@ -17,7 +17,7 @@ from edge_config.settings.device import Settings
 from edge_config.settings.parse import parse
 from edge_config.settings.sections import Camera, DegradeSettings, Provider
 from runtime.camera.sources import v4l2
-from runtime.doctor import cameras, clock, heat, inference, neighbours, places, processor, software, vision
+from runtime.doctor import cameras, clock, heat, inference, ports_and_folders, processor, search_speed, software, vision
 from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding, exit_code, look
 from tests.support.fakes.camera import BROKEN, COMMAND, PICTURE, plugged
@@ -229,13 +229,13 @@ def test_process_that_dies_is_a_result() -> None:
 def test_hnswlib_without_vector_instructions_is_found(distance_ns: float, level: str) -> None:
     """A distance that takes many times as long as our own was compiled badly."""
     figures = {"graph_ms": 5.0, "product_ms": 2.0, "distance_ns": distance_ns, "ours_ns": 19.0}
-    found = neighbours.speed(lambda: CheckResult(figures))
+    found = search_speed.speed(lambda: CheckResult(figures))
     assert (found.level, found.data["scalar"]) == (level, level == "warn")
 
 
 def test_hnswlib_of_this_machine_is_measured() -> None:
     """The figures are there, and positive."""
-    found = neighbours.speed()
+    found = search_speed.speed()
     assert found.level in {"ok", "warn"}
     assert all(found.data[name] > 0 for name in ("graph_ms", "product_ms", "distance_ns", "ours_ns"))
 
@@ -394,7 +394,7 @@ def test_port_that_is_taken_is_a_warning() -> None:
         port = taken.getsockname()[1]
         events = {"bind": f"tcp://127.0.0.1:{port}"}
         free = {"control": {"bind": "tcp://127.0.0.1:*"}, "metrics": {"bind": "127.0.0.1:0"}}
-        first, last = places.ports(parsed(events=events, **free))
+        first, last = ports_and_folders.ports(parsed(events=events, **free))
     assert first.level == "warn"
     assert first.says.startswith(f"events.bind tcp://127.0.0.1:{port}: Address already in use")
     assert last.says == "free: tcp://127.0.0.1:*, 127.0.0.1:0"
@@ -402,7 +402,11 @@ def test_port_that_is_taken_is_a_warning() -> None:
 
 def test_socket_in_a_folder_that_is_not_there_fails(tmp_path: Path) -> None:
     """`run` cannot bind it, whatever else runs: the remedy is the folder."""
-    (found,) = [one for one in places.ports(parsed(events={"bind": f"ipc://{tmp_path}/none/e"})) if one.level == "fail"]
+    (found,) = [
+        one
+        for one in ports_and_folders.ports(parsed(events={"bind": f"ipc://{tmp_path}/none/e"}))
+        if one.level == "fail"
+    ]
     assert found.exit_code == 69
     assert found.says == f"events.bind ipc://{tmp_path}/none/e: {tmp_path}/none is not a writable folder"
     assert found.remedy == "create it, let this user write there, or set another events.bind"
@@ -411,20 +415,20 @@ def test_socket_in_a_folder_that_is_not_there_fails(tmp_path: Path) -> None:
 def test_folders_must_be_writable_and_roomy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that the runtime makes itself is fine; a file in its way is not; too little room is a warning."""
     (tmp_path / "file").touch()
-    assert places.journal(parsed(journal={"path": str(tmp_path / "new/deep/j.sqlite")})).level == "ok"
-    assert places.journal(parsed(journal={"enabled": False})).says == "disabled"
-    assert places.clips(parsed(clips={"folder": str(tmp_path / "file/clips")})).level == "fail"
-    assert places.clips(parsed(clips={"folder": str(tmp_path), "most_mb": 1_048_576})).level == "warn"
+    assert ports_and_folders.journal(parsed(journal={"path": str(tmp_path / "new/deep/j.sqlite")})).level == "ok"
+    assert ports_and_folders.journal(parsed(journal={"enabled": False})).says == "disabled"
+    assert ports_and_folders.clips(parsed(clips={"folder": str(tmp_path / "file/clips")})).level == "fail"
+    assert ports_and_folders.clips(parsed(clips={"folder": str(tmp_path), "most_mb": 1_048_576})).level == "warn"
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert places.journal(parsed(journal={"path": str(tmp_path / "j.sqlite")})).level == "fail"
+    assert ports_and_folders.journal(parsed(journal={"path": str(tmp_path / "j.sqlite")})).level == "fail"
 
 
 def test_keys_that_are_missing_are_wrong_settings(tmp_path: Path) -> None:
     """`run` would refuse them with 78, and so does doctor."""
     security = {"secret_key": str(tmp_path / "none"), "clients": str(tmp_path)}
-    assert (found := places.keys(parsed(security=security))).level == "fail"
+    assert (found := ports_and_folders.keys(parsed(security=security))).level == "fail"
     assert found.exit_code == 78
-    assert places.keys(parsed()).level == "ok"
+    assert ports_and_folders.keys(parsed()).level == "ok"
 
 
 # The page as a whole

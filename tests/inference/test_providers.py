@@ -13,7 +13,7 @@ import pytest
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
-from edge_config.bundle.parity import Tolerance
+from edge_config.bundle.parity_result import Tolerance
 from edge_config.errors import BundleGraphInvalid, BundleParity, ProviderUnavailable
 from edge_config.settings.sections import CPU, Provider
 from runtime.events import EngineEvent, EngineReady, EngineRefused

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from edge_config.errors import JournalUnavailable
-from runtime.journal.file import KEPT_ASIDE
-from runtime.journal.journal import Journal
+from runtime.journal.database import Journal
+from runtime.journal.open_database import KEPT_ASIDE
 from tests.programs.bench.journal_kill import kill_writer
 from tests.support.journals import MAX_BYTES, MAX_DAYS, alert, pending, read_all, seqs
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge_config.wire import messages
 from edge_config.wire.messages import AlertMessage, JournalState, StateMessage
-from runtime.journal.read import Entry
+from runtime.journal.entries import Entry
 from runtime.messaging import outbox as outbox_
 from runtime.messaging.outbox import PATIENCE_S, Outbox
 from runtime.messaging.publisher import Publisher

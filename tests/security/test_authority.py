@@ -21,9 +21,9 @@ from edge_config.wire import requests
 from runtime.cli.main import main
 from runtime.client.subscriber import Subscriber
 from runtime.events import Asked
-from runtime.journal.journal import MAX_SUBSCRIBERS
-from runtime.journal.owners import MAX_NAMES
-from runtime.messaging.wire import Wire, open_wire
+from runtime.journal.database import MAX_SUBSCRIBERS
+from runtime.journal.name_owners import MAX_NAMES
+from runtime.messaging.sockets import Wire, open_wire
 from runtime.security import keys
 from runtime.security.keys import Keys
 from tests.support.journals import alert

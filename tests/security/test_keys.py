@@ -14,7 +14,7 @@ import zmq.auth
 
 from edge_config.errors import KeysInvalid, SettingsError, TargetExists, UsageError
 from runtime.cli.main import main
-from runtime.client.control import ControlClient
+from runtime.client.control_client import ControlClient
 from runtime.client.subscriber import Subscriber
 from runtime.security import keys
 

@@ -11,10 +11,10 @@ import msgspec
 from edge_config.wire.messages import Phase, topic
 from edge_config.wire.replies import Kept, KeptMessages
 from edge_config.wire.requests import Ack, Pending, Replay
-from runtime.journal import recall
-from runtime.journal.journal import Journal
+from runtime.journal import lookup
+from runtime.journal.database import Journal
+from runtime.journal.entries import Entry
 from runtime.journal.notes import Noted
-from runtime.journal.read import Entry
 
 DAY_NS = 86_400 * 10**9
 NOW_NS = 1_800_000_000 * 10**9  # in 2027
@@ -47,18 +47,18 @@ def state(seq: int, *, epoch: str = "one", camera: str = "cam", t_ns: int = NOW_
 
 def replay(journal: Journal, **fields: Any) -> tuple[KeptMessages, list[bytes]]:
     """Ask a journal alone."""
-    return recall.replay([journal], Replay(**fields))
+    return lookup.replay([journal], Replay(**fields))
 
 
 def pending(journal: Journal, subscriber: str = "plc", **fields: Any) -> KeptMessages:
     """Ask a journal alone, which knows the subscriber from then on."""
     journal.note([], {subscriber: ""})
-    return recall.pending([journal], Pending(subscriber=subscriber, **fields))[0]
+    return lookup.pending([journal], Pending(subscriber=subscriber, **fields))[0]
 
 
 def acknowledge(journal: Journal, alert_id: str, subscriber: str = "plc", **fields: Any) -> bool:
     """Acknowledge to a journal alone; return whether it knows the alert."""
-    row = recall.place([journal], Ack(subscriber=subscriber, alert_id=alert_id, **fields))
+    row = lookup.place([journal], Ack(subscriber=subscriber, alert_id=alert_id, **fields))
     journal.note([] if row is None else [Noted(alert_id, subscriber, row)], {subscriber: ""})
     return row is not None
 

@@ -26,7 +26,7 @@ from tests.support.fakes.camera import COMMAND, PICTURE, Remote
 ENOUGH_S = 20.0
 """For an event that comes soon unless something hangs."""
 
-REAL = module("runtime.camera.process")
+REAL = module("runtime.camera.capture_process")
 
 SOON = {"stall_ms": 500, "reconnect_min_s": 0.01, "reconnect_max_s": 0.05}
 PATIENT = {**SOON, "stall_ms": 60_000}

@@ -14,7 +14,7 @@ from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.manifest import Calibration, Coreset, Features, Index, Manifest, Scene, Scoring
-from edge_config.bundle.parity import Comparison, Difference, Parity, Tolerance
+from edge_config.bundle.parity_result import Comparison, Difference, Parity, Tolerance
 from edge_config.bundle.staging import staging
 from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
 from export.learn_scene import learn

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from edge_config.settings.sections import Transport
 from runtime.camera.diagnosis.cause import Cause, reason_of
-from runtime.camera.diagnosis.request import Client, Endpoint, Response
+from runtime.camera.diagnosis.http_client import Client, Endpoint, Response
 from runtime.camera.with_timeout import with_timeout
 
 STEP_S = 3.0

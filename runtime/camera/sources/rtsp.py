@@ -16,7 +16,10 @@ from runtime.camera.sources.grabber import OpenCvGrabber, stamp_s
 from runtime.camera.with_timeout import with_timeout
 
 STREAM_TIMEOUT_MS = 5000
-"""Time-out of FFmpeg for opening a stream, and for reading from it."""
+"""Time-out of FFmpeg for opening a stream, and for reading from it.
+
+OPEN_S must stay below `stall_ms` + OPENING_S of capture_run.py, or no reason is found before the process is restarted.
+"""
 
 OPEN_S = 1.4 * STREAM_TIMEOUT_MS / 1000
 """Time-out for what ignores that one, such as a name server; seconds."""

@@ -21,8 +21,8 @@ from edge_config.wire import messages
 from edge_config.wire.messages import AlertMessage, Part
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import BundleInfo, Result, SharedFrame
-from runtime.journal.journal import Journal
-from runtime.journal.read import Entry
+from runtime.journal.database import Journal
+from runtime.journal.entries import Entry
 from runtime.scoring import heat_map
 from tests.support.fakes.parts import EVERY_RUN
 

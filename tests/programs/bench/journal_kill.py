@@ -20,8 +20,8 @@ from pathlib import Path
 
 from edge_config.errors import JournalUnavailable
 from edge_config.settings.sections import JournalSettings
-from runtime.journal.journal import Journal
-from runtime.journal.recorder import Recorder
+from runtime.journal.database import Journal
+from runtime.journal.journal_thread import Recorder
 from runtime.process.child import module
 from runtime.process.log import set_up_logging
 from tests.support.journals import alert, read_all

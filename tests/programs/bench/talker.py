@@ -18,13 +18,13 @@ from unittest.mock import Mock
 
 from edge_config.settings.parse import parse
 from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.app.answer_requests import Requests
 from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
-from runtime.app.requests import Requests
 from runtime.events import Asked
 from runtime.frame import BundleInfo, Frame, Result
-from runtime.journal.recorder import Written
-from runtime.messaging.wire import open_wire
+from runtime.journal.journal_thread import Written
+from runtime.messaging.sockets import open_wire
 from runtime.monitoring.metrics import Metrics
 from tests.support.fakes.parts import EVERY_RUN
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import Transport
-from runtime.camera import address, process
+from runtime.camera import address, capture_process
 from runtime.camera.sources.grabber import Grabber
 from runtime.camera.sources.live import open_camera
 from tests.programs.soak import usb
@@ -25,4 +25,4 @@ def connect(source: int | str, transport: Transport) -> Grabber:
 
 
 if __name__ == "__main__":
-    process.main(connect=connect)
+    capture_process.main(connect=connect)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_config.errors import SourceUnavailable
-from runtime.camera import process as grab
+from runtime.camera import capture_process as grab
 from runtime.frame import Image
 
 COMMAND = (sys.executable, "-m", "tests.support.fakes.camera")

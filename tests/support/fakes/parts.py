@@ -11,10 +11,10 @@ from typing import Any
 
 from edge_config.settings.sections import Alerts, DegradeSettings
 from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.app.answer_requests import Requests
 from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
 from runtime.app.monitor import Monitor
-from runtime.app.requests import Requests
 from runtime.events import Asked, Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
 from runtime.monitoring.health import Health

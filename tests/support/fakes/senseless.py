@@ -14,7 +14,7 @@ from edge_config.wire.messages import MAX_BOXES, Part
 from runtime.frame import BundleInfo, Result
 from runtime.inference.protocol import Done, Job, Load, Loaded, ToWorker
 from runtime.process.child import from_parent
-from runtime.process.parcel import MAX_BYTES, pack
+from runtime.process.long_payload import MAX_BYTES, pack
 
 PART = Part(name="jpeg", media_type="image/jpeg")
 TWO = Result(value=1.0, parts=(PART, PART))

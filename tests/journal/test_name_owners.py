@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.journal.owners import MAX_NAMES, Owners
+from runtime.journal.name_owners import MAX_NAMES, Owners
 
 
 def test_first_key_has_the_name() -> None:

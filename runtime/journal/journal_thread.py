@@ -16,10 +16,10 @@ from edge_config.settings.sections import JournalSettings
 from edge_config.wire.messages import JournalState
 from runtime.events import Asked
 from runtime.journal.answers import Answers, Refuse, Reply
-from runtime.journal.file import default_path
-from runtime.journal.orders import Order
-from runtime.journal.read import GROUP, Entry
-from runtime.journal.store import Store
+from runtime.journal.audit_log import Order
+from runtime.journal.disk_or_memory import Store
+from runtime.journal.entries import GROUP, Entry
+from runtime.journal.open_database import default_path
 from runtime.process.backoff import Backoff
 
 MAX_WAITING = 10_000

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from runtime.process.parcel import MAX_BYTES, pack, unpack
+from runtime.process.long_payload import MAX_BYTES, pack, unpack
 
 
 @pytest.mark.parametrize("items", [[b"a"], [b"", b"abc", b""], [b"x" * 3_000_000, b"yz"], []])

@@ -15,8 +15,8 @@ from edge_config.settings import sections
 from edge_config.settings.device import Settings
 from edge_config.wire.requests import OfJournal
 from runtime.events import Asked
-from runtime.journal.orders import Order
-from runtime.journal.recorder import Recorder
+from runtime.journal.audit_log import Order
+from runtime.journal.journal_thread import Recorder
 from runtime.messaging.control_socket import Control
 from runtime.messaging.outbox import Outbox
 from runtime.messaging.publisher import Publisher

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from edge_config.wire.messages import JOURNALED, WIRE_VERSION
 from edge_config.wire.replies import Kept, KeptMessages
 from edge_config.wire.requests import Ack, After, Pending, Replay
-from runtime.journal.read import Entry, Reader
+from runtime.journal.entries import Entry, Reader
 
 REPLY_BYTES = 1 << 20
 """Maximum size of messages and parts in a reply, or one message."""

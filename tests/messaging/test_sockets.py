@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_config.errors import AddressUnavailable
-from runtime.messaging.wire import Wire
+from runtime.messaging.sockets import Wire
 
 
 class Socket:

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from edge_config.wire.messages import Phase
 from edge_config.wire.replies import KeptMessages
 from edge_config.wire.requests import Ack, After, Pending, Replay
-from runtime.journal import recall
-from runtime.journal.file import default_path
-from runtime.journal.journal import LARGE, MAX_SUBSCRIBERS, Journal
+from runtime.journal import lookup
+from runtime.journal.audit_log import KEPT, Order
+from runtime.journal.database import LARGE, MAX_SUBSCRIBERS, Journal
+from runtime.journal.entries import Entry
+from runtime.journal.lookup import REPLY_BYTES
 from runtime.journal.move import move
 from runtime.journal.notes import Noted
-from runtime.journal.orders import KEPT, Order
-from runtime.journal.read import Entry
-from runtime.journal.recall import REPLY_BYTES
+from runtime.journal.open_database import default_path
 from tests.support.journals import (
     DAY_NS,
     MAX_BYTES,
@@ -124,13 +124,13 @@ def test_rows_behind_a_row_come_in_their_order_and_by_topic(journal: Journal) ->
     row is behind all that there is, whatever was wanted.
     """
     journal.write([*whole_alert("a", 1), state(1), alert("x", "start", 1, camera="other")])
-    first, _ = recall.after([journal], After())
+    first, _ = lookup.after([journal], After())
     assert (first.next, first.epoch) == (journal.last_row, "one")
     rows = [one.row for one in first.messages]
     assert rows == sorted(set(rows))
     assert [one.topic for one in first.messages] == [TOPIC, TOPIC, "v1/state/edge/cam/", "v1/alert/edge/other/"]
     journal.write([*whole_alert("b", 1, epoch="two"), state(1, epoch="two")])
-    kept, _ = recall.after([journal], After(row=first.next, epoch="one", topics=("v1/state/", "v1/alert/edge/other/")))
+    kept, _ = lookup.after([journal], After(row=first.next, epoch="one", topics=("v1/state/", "v1/alert/edge/other/")))
     assert (places(kept), kept.next, kept.epoch) == ([("two", 1)], journal.last_row, "two")
 
 
@@ -139,9 +139,9 @@ def test_row_of_another_journal_is_behind_nothing(journal: Journal) -> None:
     all that there is, and is told that there may have been more.
     """
     journal.write([alert("a", "start", 1, t_ns=10**9)])
-    kept, _ = recall.after([journal], After(row=NOW_NS // 1000, epoch="gone"))
+    kept, _ = lookup.after([journal], After(row=NOW_NS // 1000, epoch="gone"))
     assert (seqs(kept), kept.complete) == ([1], False)
-    kept, _ = recall.after([journal], After(row=kept.next, epoch=kept.epoch))
+    kept, _ = lookup.after([journal], After(row=kept.next, epoch=kept.epoch))
     assert (seqs(kept), kept.complete) == ([], True)
 
 
@@ -152,20 +152,20 @@ def test_rows_that_moved_behind_those_of_the_file_bring_nothing_old() -> None:
     with closing(Journal(None, MAX_BYTES, MAX_DAYS)) as disk, closing(Journal(None, MAX_BYTES, MAX_DAYS)) as memory:
         disk.write(whole_alert("a", 1))
         memory.write([alert("b", "start", 1, epoch="two", t_ns=10**9)])
-        read, _ = recall.after([memory], After())
+        read, _ = lookup.after([memory], After())
         move(memory, disk)
         disk.write([alert("b", "end", 2, epoch="two", t_ns=10**9)])
-        kept, _ = recall.after([disk, memory], After(row=read.next, epoch=read.epoch))
+        kept, _ = lookup.after([disk, memory], After(row=read.next, epoch=read.epoch))
         assert places(kept) == [("two", 1), ("two", 2)]  # the first again: its row is another one now
 
 
 def test_what_is_pruned_behind_a_row_is_told(journal: Journal) -> None:
     """A client that comes so late that messages are gone is told so, of the topics that are wanted."""
     journal.write([alert("a", "end", 1), state(1, t_ns=NOW_NS + 10**6)])
-    first, _ = recall.after([journal], After(limit=1))
+    first, _ = lookup.after([journal], After(limit=1))
     journal.prune(NOW_NS + 2 * int(MAX_DAYS * DAY_NS))
     for topics, complete in (((), False), (("v1/state/",), False), (("v1/alert/",), True)):
-        kept, _ = recall.after([journal], After(row=first.next, epoch=first.epoch, topics=topics))
+        kept, _ = lookup.after([journal], After(row=first.next, epoch=first.epoch, topics=topics))
         assert (kept.messages, kept.complete) == ((), complete)
 
 
@@ -547,7 +547,7 @@ class Journals:
         self.broken = False
 
     def ack(self, name: str, alert_id: str, epoch: str, seq: int) -> bool:
-        row = recall.place(self.both, Ack(subscriber=name, alert_id=alert_id, epoch=epoch, seq=seq))
+        row = lookup.place(self.both, Ack(subscriber=name, alert_id=alert_id, epoch=epoch, seq=seq))
         self.writable.note([] if row is None else [Noted(alert_id, name, row)], {name: ""})
         return row is not None
 
@@ -555,7 +555,7 @@ class Journals:
         found: list[tuple[str, int]] = []
         after, more = 0, True
         while more:
-            kept, _ = recall.pending(self.both, Pending(subscriber=name, after=after, limit=limit))
+            kept, _ = lookup.pending(self.both, Pending(subscriber=name, after=after, limit=limit))
             assert len(kept.messages) <= limit
             assert kept.complete
             found += places(kept)
@@ -566,7 +566,7 @@ class Journals:
         found: list[tuple[str, int]] = []
         more = True
         while more:
-            kept, _ = recall.replay(self.both, Replay(topic=TOPIC, epoch=epoch, from_seq=seq, limit=limit))
+            kept, _ = lookup.replay(self.both, Replay(topic=TOPIC, epoch=epoch, from_seq=seq, limit=limit))
             assert len(kept.messages) <= limit
             found += places(kept)
             more = kept.more
@@ -578,7 +578,7 @@ class Journals:
         more = True
         while more:
             row, epoch = self._at
-            kept, _ = recall.after(self.both, After(row=row, epoch=epoch, limit=limit))
+            kept, _ = lookup.after(self.both, After(row=row, epoch=epoch, limit=limit))
             assert len(kept.messages) <= limit
             assert kept.complete
             self.read_so_far += [(one.topic, *place(one)) for one in kept.messages]

@@ -26,10 +26,10 @@ from edge_config.wire import requests
 from edge_config.wire.replies import Acknowledged, Forgotten, KeptMessages
 from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
 from runtime.events import Asked
-from runtime.journal import recorder as recorders
-from runtime.journal.journal import Journal
-from runtime.journal.read import GROUP, Entry
-from runtime.journal.recorder import MAX_ASKED, JournalChanged, Recorder, Written
+from runtime.journal import journal_thread as recorders
+from runtime.journal.database import Journal
+from runtime.journal.entries import GROUP, Entry
+from runtime.journal.journal_thread import MAX_ASKED, JournalChanged, Recorder, Written
 from runtime.process.backoff import Backoff
 from tests.support.journals import MAX_BYTES, MAX_DAYS, alert, read_all, seqs, state
 from tests.support.processes import ENOUGH_S
@@ -264,7 +264,7 @@ def test_file_that_may_not_grow_is_a_state(path: Path) -> None:
     be, and the process does not die of it.
     """
     program = (
-        "import resource, sys; from pathlib import Path; from tests.journal.test_recorder import *\n"
+        "import resource, sys; from pathlib import Path; from tests.journal.test_journal_thread import *\n"
         "rig = start(Path(sys.argv[1])); rig.put(*map(large, range(1, 5)))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))\n"
         "rig.put(*map(large, range(5, 19))); print(rig.recorder.state, len(rig.replay().messages))\n"
@@ -386,7 +386,7 @@ def test_file_that_is_taken_away_is_begun_anew(path: Path, loss: str) -> None:
 
 def test_locked_file_is_a_state(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program that writes to the file holds up nothing for long."""
-    monkeypatch.setattr("runtime.journal.file.BUSY_S", 0.05)
+    monkeypatch.setattr("runtime.journal.open_database.BUSY_S", 0.05)
     with started(path) as rig, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         rig.put(alert("a", "start", 1))
@@ -482,7 +482,7 @@ def test_chosen_path_in_use_is_refused_and_a_default_one_is_a_state(
 def test_lock_is_free_after_kill(path: Path) -> None:
     """A runtime that was killed with -9 does not keep the next one out."""
     program = (
-        "import sys, time; from pathlib import Path; from tests.journal.test_recorder import *\n"
+        "import sys, time; from pathlib import Path; from tests.journal.test_journal_thread import *\n"
         "rig = start(Path(sys.argv[1])); rig.put(alert('a', 'start', 1)); print('ready', flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", program, str(path)]
@@ -572,7 +572,7 @@ def test_disk_that_hangs_at_the_start_holds_up_nobody(path: Path, monkeypatch: p
         rig.put(alert("a", "start", 1))
     go_on = threading.Event()
     monkeypatch.setattr(recorders, "OPEN_S", 0.05)
-    monkeypatch.setattr("runtime.journal.file._sync_folder", lambda _: go_on.wait(ENOUGH_S))
+    monkeypatch.setattr("runtime.journal.open_database._sync_folder", lambda _: go_on.wait(ENOUGH_S))
     with started(path) as rig:
         assert (rig.recorder.state, rig.recorder.reason) == ("memory", "the file is not open yet")
         assert rig.recorder.unfinished == ()

@@ -16,7 +16,7 @@ import zmq
 
 import export.cli.main
 import runtime.cli.main
-from runtime.cli.silence import unreachable
+from runtime.cli.explain_silence import unreachable
 from runtime.process.progress import Gauge, ticking
 from tests.evaluation.test_evaluate import write_dataset
 from tests.support.fakes.answering import Device

@@ -44,7 +44,7 @@ def children(pid: int) -> dict[str, int]:
     return {
         name: pid
         for pid, word in words.items()
-        for name in ("runtime.inference.worker", "runtime.camera.process")
+        for name in ("runtime.inference.worker", "runtime.camera.capture_process")
         if name in word
     }
 

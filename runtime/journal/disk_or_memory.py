@@ -15,13 +15,13 @@ from edge_config.errors import JournalUnavailable
 from edge_config.wire.messages import JournalState
 from edge_config.wire.replies import KeptMessages
 from edge_config.wire.requests import Ack, After, Pending, Replay
-from runtime.journal import recall
-from runtime.journal.journal import Journal
+from runtime.journal import lookup
+from runtime.journal.audit_log import Order
+from runtime.journal.database import Journal
+from runtime.journal.entries import Entry
 from runtime.journal.move import move
+from runtime.journal.name_owners import Owners
 from runtime.journal.notes import Noted
-from runtime.journal.orders import Order
-from runtime.journal.owners import Owners
-from runtime.journal.read import Entry
 from runtime.process.backoff import Backoff
 
 MEMORY_BYTES = 8 << 20
@@ -128,11 +128,11 @@ class Store:
 
     def replay(self, request: Replay) -> tuple[KeptMessages, list[bytes]]:
         """Answer from both; where the file cannot be read, from memory, and not complete."""
-        return self._told(self._try(lambda: recall.replay(self._journals(), request)))
+        return self._told(self._try(lambda: lookup.replay(self._journals(), request)))
 
     def after(self, request: After) -> tuple[KeptMessages, list[bytes]]:
         """Answer likewise; without the file it is complete for a client that has read all of the file, too."""
-        answer = self._try(lambda: recall.after(self._journals(), request))
+        answer = self._try(lambda: lookup.after(self._journals(), request))
         return self._told(answer, known=request.epoch in self._memory.epochs and request.row >= self._unread)
 
     def claim(self, name: str, key: str) -> str:
@@ -162,7 +162,7 @@ class Store:
     def pending(self, request: Pending, key: str = "") -> tuple[KeptMessages, list[bytes]]:
         """Answer likewise, and register the subscriber and its public key."""
         self._note([], {request.subscriber: key})
-        return self._told(self._try(lambda: recall.pending(self._journals(), request)))
+        return self._told(self._try(lambda: lookup.pending(self._journals(), request)))
 
     def acknowledge(self, requests: Sequence[Ack], keys: Sequence[str]) -> list[bool]:
         """Store acknowledgements, all in one transaction; False for those of an unknown alert.
@@ -171,7 +171,7 @@ class Store:
             requests: acknowledgements of any subscribers.
             keys: public key of the client of each request.
         """
-        rows = self._try(lambda: [recall.place(self._journals(), ack) for ack in requests])
+        rows = self._try(lambda: [lookup.place(self._journals(), ack) for ack in requests])
         found = [
             Noted(ack.alert_id, ack.subscriber, row, key)
             for ack, row, key in zip(requests, rows, keys, strict=True)

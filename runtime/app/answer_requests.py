@@ -22,7 +22,7 @@ from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
 from runtime.app.picture_requests import PictureRequests
 from runtime.events import Asked, PictureReady, ReloadBundles, Reloaded, ReloadRefused, SettingsRead
-from runtime.messaging.wire import Wire
+from runtime.messaging.sockets import Wire
 from runtime.monitoring.metrics import Metrics
 
 EVERY_S = 1.0

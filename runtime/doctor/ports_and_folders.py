@@ -12,7 +12,7 @@ from pathlib import Path
 from edge_config.errors import KeysInvalid, SettingsError
 from edge_config.settings.device import Settings
 from runtime.doctor.finding import Finding
-from runtime.journal.file import default_path
+from runtime.journal.open_database import default_path
 
 _MIB = 1 << 20
 _ANY = {"*": "0.0.0.0"}  # noqa: S104 - as ZeroMQ writes it

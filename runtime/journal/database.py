@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.journal import orders
-from runtime.journal.file import PAGE_BYTES, Database
+from runtime.journal import audit_log
+from runtime.journal.audit_log import Order
+from runtime.journal.entries import COLUMNS, Entry, Reader
 from runtime.journal.notes import Noted, Notes
-from runtime.journal.orders import Order
+from runtime.journal.open_database import PAGE_BYTES, Database
 from runtime.journal.prune import Pruner
-from runtime.journal.read import COLUMNS, Entry, Reader
 
 GROUP_BYTES = 1 << 20
 """Maximum size of a transaction, or one entry; less if the journal must stay small."""
@@ -131,8 +131,8 @@ class Journal(Reader):
     def order(self, given: Sequence[Order]) -> None:
         """Store orders in the audit log."""
         with self._transaction():
-            self._pruner.make_room([orders.SIZE] * len(given), time.time_ns())
-            orders.write(self._db, given)
+            self._pruner.make_room([audit_log.SIZE] * len(given), time.time_ns())
+            audit_log.write(self._db, given)
 
     def prune(self, now_ns: int) -> None:
         """Delete entries beyond the maximum age or size, and shrink the file."""
