@@ -21,6 +21,10 @@ _HEADER = struct.Struct("<6QiI3QdQ")
 SIZE = _HEADER.size
 """Bytes."""
 
+_FIELDS = (
+    *("offset of level 0", "room", "elements", "bytes per element", "offset of the label", "offset of the data"),
+    *("level", "entry", "links above level 0", "links on level 0", "M"),
+)
 _LEVEL, _ENTRY = 6, 7  # places in the header
 _RECORDS = 1024  # read at a time: no second copy of the bank in memory
 _LINK_BYTES, _FLOAT_BYTES, _LABEL_BYTES = 4, 4, 8
@@ -33,42 +37,29 @@ def verify(path: Path, *, size: int, dimension: int, m: int) -> None:
         BundleIndexInvalid: the header is truncated or does not match.
     """
     with path.open("rb") as stream:
-        head = stream.read(_HEADER.size)
-    if len(head) < _HEADER.size:
+        head_bytes = stream.read(_HEADER.size)
+    if len(head_bytes) < _HEADER.size:
         raise BundleIndexInvalid("too short for an index", where=str(path), remedy="export the bundle again")
-    (
-        offset_level0,
-        room,
-        elements,
-        per_element,
-        label_offset,
-        data_offset,
-        level,
-        entry,
-        max_m,
-        max_m0,
-        stored_m,
-        _,
-        _,
-    ) = _HEADER.unpack(head)
+    head = dict(zip(_FIELDS, _HEADER.unpack(head_bytes), strict=False))
     links = _LINK_BYTES * (2 * m + 1)
     expected = {
-        "offset of level 0": (offset_level0, 0),
-        "elements": (elements, size),
-        "room": (room, size),
-        "offset of the data": (data_offset, links),
-        "offset of the label": (label_offset, links + _FLOAT_BYTES * dimension),
-        "bytes per element": (per_element, links + _FLOAT_BYTES * dimension + _LABEL_BYTES),
-        "links above level 0": (max_m, m),
-        "links on level 0": (max_m0, 2 * m),
-        "M": (stored_m, m),
+        "offset of level 0": 0,
+        "elements": size,
+        "room": size,
+        "offset of the data": links,
+        "offset of the label": links + _FLOAT_BYTES * dimension,
+        "bytes per element": links + _FLOAT_BYTES * dimension + _LABEL_BYTES,
+        "links above level 0": m,
+        "links on level 0": 2 * m,
+        "M": m,
     }
-    for name, (found, wanted) in expected.items():
-        if found != wanted:
+    for name, wanted in expected.items():
+        if head[name] != wanted:
             raise BundleIndexInvalid(
-                f"{name} is {found}, the bank needs {wanted}", where=str(path), remedy="export the bundle again"
+                f"{name} is {head[name]}, the bank needs {wanted}", where=str(path), remedy="export the bundle again"
             )
-    if entry >= size or level < 0 or path.stat().st_size < _HEADER.size + per_element * size:
+    per_element = head["bytes per element"]
+    if head["entry"] >= size or head["level"] < 0 or path.stat().st_size < _HEADER.size + per_element * size:
         raise BundleIndexInvalid("damaged header", where=str(path), remedy="export the bundle again")
 
 

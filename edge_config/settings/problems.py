@@ -62,7 +62,9 @@ def refusal(
         where: the file, or "command line".
         lines: path of a key -> its line in the file, or another place than the file.
     """
-    placed = sorted(((_place(one, lines), one) for one in problems), key=lambda each: _order(each[0]))
+    placed = sorted(
+        ((_place(one, lines), one) for one in problems), key=lambda each: each[0] if isinstance(each[0], int) else 0
+    )
     errors = [
         SettingsError(
             one.what, where=f"{where}:{place}" if isinstance(place, int) else place or where, remedy=one.remedy
@@ -80,10 +82,6 @@ def _place(problem: Problem, lines: Mapping[KeyPath, int | str]) -> int | str | 
     if problem.line is not None:
         return problem.line
     return next((lines[path] for end in range(len(problem.path), 0, -1) if (path := problem.path[:end]) in lines), None)
-
-
-def _order(place: int | str | None) -> int:
-    return place if isinstance(place, int) else 0
 
 
 def look(tree: Mapping[str, Any], kind: type[msgspec.Struct]) -> tuple[list[Problem], dict[str, Any]]:
@@ -111,7 +109,8 @@ class _Checker:
             if isinstance(value, dict):
                 mended = self.section(value, base, path)
                 return mended if _has_all(mended, base) else _BAD
-            return self._wrong(path, f"{_shown(value)} is not a section; known keys: {_known(base)}")
+            known = ", ".join(field.encode_name for field in msgspec.structs.fields(base))
+            return self._wrong(path, f"{_shown(value)} is not a section; known keys: {known}")
         if get_origin(base) is dict and isinstance(value, dict):
             return self._names(value, kind, path)
         if get_origin(base) in _LISTS and isinstance(value, _LISTS):
@@ -235,10 +234,6 @@ def _fits(value: Any, kind: Any) -> bool:
 
 def _has_all(value: dict[str, Any], kind: type[msgspec.Struct]) -> bool:
     return all(field.encode_name in value for field in msgspec.structs.fields(kind) if field.required)
-
-
-def _known(kind: type[msgspec.Struct]) -> str:
-    return ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def _shown(value: Any) -> str:

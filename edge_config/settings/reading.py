@@ -75,7 +75,9 @@ def read_file(path: str, *, tell_later: bool = False) -> Tree:
             text = stream.read(MAX_BYTES + 1).decode("utf-8")
         if len(text) > MAX_BYTES:
             raise SettingsError(f"longer than {MAX_BYTES} bytes", where=path)
-        tree = _read_toml(text) if ending == ".toml" else _read_yaml(text)
+        if ending == ".toml":  # the parser itself refuses duplicates
+            return Tree(tomllib.loads(text), dict(_toml_keys(text)))
+        tree = _read_yaml(text)
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
     except UnicodeDecodeError as error:
@@ -165,10 +167,6 @@ class _Loader(yaml.SafeLoader):
         if self.flow_level >= _DEEPEST:
             raise yaml.scanner.ScannerError(problem="too many brackets", problem_mark=self.get_mark())
         super().fetch_flow_collection_start(token)
-
-
-def _read_toml(text: str) -> Tree:
-    return Tree(tomllib.loads(text), dict(_toml_keys(text)))  # the parser itself refuses duplicates
 
 
 def _toml_keys(text: str) -> Iterator[tuple[KeyPath, int]]:

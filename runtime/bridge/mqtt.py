@@ -103,7 +103,8 @@ class MqttSink:
             self._retained[topic] = anomaly
             # One by one: between two alerts it is OFF, however slow the broker is.
             publishing.append(self._publish(topic, anomaly, retain=True))
-            if (picture := _picture(said, parts)) is not None:
+            pictures = (part for about, part in zip(said.parts, parts, strict=False) if about.name == "jpeg")
+            if (picture := next(pictures, None)) is not None:
                 self._discover(device, camera, "picture")
                 arrival = self._retain(self._topics.of(device, camera, "picture"), picture)
                 publishing.append(asyncio.shield(arrival))
@@ -193,10 +194,6 @@ class MqttSink:
         self._drop_scores()
         for topic in self._retained:
             self._latest.put(topic, None)
-
-
-def _picture(said: AlertMessage, parts: Sequence[bytes]) -> bytes | None:
-    return next((part for about, part in zip(said.parts, parts, strict=False) if about.name == "jpeg"), None)
 
 
 async def _try(session: MqttSession, topic: str, score: bytes) -> None:

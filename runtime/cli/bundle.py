@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
             pack.pack(found, args.file, force=args.force)
             print(f"{args.file}: {args.file.stat().st_size} bytes, bundle {found.id}")
         case _:
-            print(f"{args.bundle}: whole, id {found.id}, {_in_words(signer(found))}")
+            key = signer(found)
+            print(f"{args.bundle}: whole, id {found.id}, {f'signed by {key}' if key else 'not signed'}")
     return 0
 
 
@@ -81,7 +82,3 @@ def _info(bundle: Bundle, trust: Trust) -> str:
     tree: dict[str, Any] = msgspec.json.decode(manifest.encode(bundle.manifest))
     tree["signature"] = {"key": signer(bundle), "trusted": bool(trust.keys)}
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode()
-
-
-def _in_words(key: str | None) -> str:
-    return f"signed by {key}" if key else "not signed"

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         def tell(about: str) -> None:
             stage.what = f"look at {about}"
             if sys.stderr.isatty():
-                _tell(about)
+                print(f"\r\033[K{f'looking at {about}' if about else ''}", end="", file=sys.stderr, flush=True)
 
         page |= dict(examine(settings, bundles, configured=configured, tell=tell))
         tell("")
@@ -101,7 +101,3 @@ def _verdict(found: list[Finding]) -> str:
     if failed:
         return f"problems that must be fixed: {failed}, warnings: {warned}"
     return f"nothing prevents `patchedge run`; warnings: {warned}" if warned else "no problems found"
-
-
-def _tell(about: str) -> None:
-    print(f"\r\033[K{f'looking at {about}' if about else ''}", end="", file=sys.stderr, flush=True)

@@ -84,11 +84,8 @@ def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
             name = overlay.which_camera(cameras, args.camera)
         else:  # the only one, which may be renamed
             name = args.camera or next(iter(cameras), "cam1")
-            tree = (
-                overlay.lay_over(tree, {("cameras",): {name: next(iter(cameras.values()), {})}})
-                if name not in cameras
-                else tree
-            )
+            if name not in cameras:
+                tree = overlay.lay_over(tree, {("cameras",): {name: next(iter(cameras.values()), {})}})
         options |= {("cameras", name, key): value for key, value in camera.items()}
     return overlay.lay_over(tree, options)
 

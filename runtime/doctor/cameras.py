@@ -29,7 +29,7 @@ MayOpen = Callable[[Path], bool]
 
 def cameras(root: Path, may_open: MayOpen | None = None) -> Iterator[Finding]:
     """Report the cameras of this machine."""
-    may_open = may_open or _may_open
+    may_open = may_open or (lambda node: os.access(node, os.R_OK | os.W_OK))
     names = _stable_names(root)
     found = [node for node in _nodes(root / "dev") if _gives_pictures(root, node)]
     if not found:
@@ -110,10 +110,6 @@ def _stable_names(root: Path) -> dict[str, str]:
     folder = root / "dev/v4l/by-id"
     links = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []
     return {link.readlink().name: f"/dev/v4l/by-id/{link.name}" for link in links if link.is_symlink()}
-
-
-def _may_open(node: Path) -> bool:
-    return os.access(node, os.R_OK | os.W_OK)
 
 
 def _join(node: Path) -> str:

@@ -38,6 +38,7 @@ def examine(
         The name of a section, and its findings.
     """
     asked = ask("-c", _PROVIDERS)
+    there = [] if asked.problem else asked.value["present"]
     sources = [camera.source for camera in settings.cameras.values()] if configured else []
     sections: dict[str, list[tuple[str, Check]]] = {
         "device": [
@@ -57,7 +58,7 @@ def examine(
             ("opencv", partial(vision.backends, sources)),
             ("providers", partial(_providers, asked, settings)),
         ],
-        "bundles": [("bundle", partial(_bundle, asked, path, settings)) for path in bundles],
+        "bundles": [("bundle", partial(inference.with_bundle, path, settings, there)) for path in bundles],
         "cameras": [
             ("cameras", partial(cameras.cameras, root)),
             ("group", cameras.group),
@@ -82,7 +83,3 @@ def _providers(asked: CheckResult, settings: Settings) -> Finding:
     if asked.problem:
         return Finding("providers", "fail", f"no ONNX Runtime ({asked.problem})", "pip install 'patchedge[cpu]'")
     return inference.present(settings.providers, asked.value["present"], asked.value["version"])
-
-
-def _bundle(asked: CheckResult, path: str, settings: Settings) -> Iterator[Finding]:
-    return inference.with_bundle(path, settings, [] if asked.problem else asked.value["present"])

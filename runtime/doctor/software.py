@@ -51,7 +51,7 @@ def packages(run: Callable[[str], CheckResult] | None = None) -> Iterator[Findin
     Args:
         run: runs code in a process; by default one of this Python.
     """
-    run = run or (lambda code: ask("-c", _with_our_path(code)))
+    run = run or (lambda code: ask("-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"))
     versions = {}
     for name, code in _USES.items():
         answer = run(f"{code}; print('null')")
@@ -65,7 +65,3 @@ def packages(run: Callable[[str], CheckResult] | None = None) -> Iterator[Findin
             yield Finding(name, "fail", f"cannot be used ({answer.problem})", _INSTALL)
     says = ", ".join(f"{name} {found}" for name, found in versions.items() if name != "patchedge's loops")
     yield Finding("packages", "ok", says, data=versions)
-
-
-def _with_our_path(code: str) -> str:
-    return f"import sys; sys.path[:] = {sys.path!r}; {code}"

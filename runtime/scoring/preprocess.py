@@ -61,11 +61,6 @@ class Preprocess:
         )
         return rows, columns
 
-    @property
-    def input_hw(self) -> tuple[int, int]:
-        """Height and width of the input of the graph, pixels."""
-        return self._crop_hw
-
 
 def _resize(image: Image, height: int, width: int) -> Image:
     """Average if the picture shrinks in both directions, else interpolate, as averaging would be blocky.
