@@ -96,15 +96,7 @@ class Control:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, _PendingRequest] = {}
         self._answers: SimpleQueue[tuple[int, list[bytes]]] = SimpleQueue()
-        self._own: zmq.Context[zmq.Socket[bytes]] | None = None
-        if context is None:
-            context = self._own = zmq.Context()
-        try:
-            self._listener = Listener(context, zmq.ROUTER, bind, _OPTIONS, key="control.bind", guard=guard)
-        except AddressUnavailable:
-            if self._own:
-                self._own.term()
-            raise
+        self._listener = Listener(context, zmq.ROUTER, bind, _OPTIONS, key="control.bind", guard=guard)
         self.endpoint = self._listener.endpoint
         self.refused: Counter[str] = self._listener.refused
         self._lock = threading.Lock()  # of the two that follow, and of the waking
@@ -136,8 +128,6 @@ class Control:
             self._closing = True
             self._rouse()
         self._thread.join()
-        if self._own:
-            self._own.term()
         os.close(self._wake)
 
     def _answer(self, number: int, frames: list[bytes]) -> None:

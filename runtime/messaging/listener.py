@@ -65,7 +65,7 @@ class Listener:
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
+        context: zmq.Context[zmq.Socket[bytes]] | None,
         kind: int,
         bind: str,
         options: Mapping[int, int],
@@ -77,7 +77,7 @@ class Listener:
         """Bind.
 
         Args:
-            context: context of the socket.
+            context: a shared context; None: one of its own, which ends with it.
             kind: type of the socket, such as zmq.ROUTER.
             bind: endpoint; port * or 0 takes a free one.
             options: options of the socket, beside `OPTIONS`.
@@ -88,7 +88,9 @@ class Listener:
         Raises:
             AddressUnavailable: the address is in use, or is not one of this machine.
         """
-        self._context, self._kind, self._options, self._key = context, kind, {**OPTIONS, **options}, key
+        self._own = context is None
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
+        self._kind, self._options, self._key = kind, {**OPTIONS, **options}, key
         self._guard, self._most_bytes = guard, most_bytes
         self.connections: dict[int, Peer] = {}
         self.refused: Counter[str] = Counter()
@@ -148,6 +150,11 @@ class Listener:
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close the socket; unsent messages have `linger_ms`, by default that of the options."""
+        self._close_socket(linger_ms)
+        if self._own:
+            self._context.term()
+
+    def _close_socket(self, linger_ms: int | None) -> None:
         if self.socket.closed:
             return
         self.socket.disable_monitor()
@@ -183,7 +190,7 @@ class Listener:
 
     def _bind_anew(self, *, last: bool) -> bool:
         """Take another socket, and tell whether it is bound: ZeroMQ frees an address some moments after `close`."""
-        self.close(linger_ms=0)
+        self._close_socket(linger_ms=0)
         self._open()
         try:
             self._bind(self.endpoint)

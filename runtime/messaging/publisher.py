@@ -12,7 +12,6 @@ from typing import Any
 
 import zmq
 
-from edge_config.errors import AddressUnavailable
 from edge_config.wire import messages
 from edge_config.wire.messages import Kind, Message
 from runtime.messaging.listener import Guard, Listener
@@ -79,24 +78,10 @@ class Publisher:
         self._seq: Counter[str] = Counter()
         self._topics: dict[tuple[Kind, str], str] = {}
         self._take_in_at_s = 0.0
-        self._own: zmq.Context[zmq.Socket[bytes]] | None = None
-        if context is None:
-            context = self._own = zmq.Context()
         options = {**_OPTIONS, zmq.SNDHWM: high_water_mark}
-        try:
-            self._listener = Listener(
-                context,
-                zmq.XPUB,
-                bind,
-                options,
-                key="events.bind",
-                guard=guard,
-                most_bytes=MAX_SUBSCRIBED_BYTES,
-            )
-        except AddressUnavailable:
-            if self._own:
-                self._own.term()
-            raise
+        self._listener = Listener(
+            context, zmq.XPUB, bind, options, key="events.bind", guard=guard, most_bytes=MAX_SUBSCRIBED_BYTES
+        )
         self.endpoint = self._listener.endpoint
         self.refused = self._listener.refused
 
@@ -171,8 +156,6 @@ class Publisher:
     def close(self) -> None:
         """Send the last messages, for at most `LINGER_MS`, and free the address (a shared context, as it closes)."""
         self._listener.close()
-        if self._own:
-            self._own.term()
 
     def _take_in(self) -> None:
         """Process connections and subscriptions."""
