@@ -15,6 +15,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 import zmq
@@ -27,7 +28,7 @@ from runtime.security.keys import Keys
 __all__ = ["AsyncSubscriber", "Keys", "Received"]
 
 
-class AsyncSubscriber(BaseSubscriber):
+class AsyncSubscriber(BaseSubscriber, AbstractAsyncContextManager["AsyncSubscriber"]):
     """As `subscriber.Subscriber`, within one event loop. Several tasks may use it; each message goes to one."""
 
     def _opened(self) -> None:
@@ -87,10 +88,6 @@ class AsyncSubscriber(BaseSubscriber):
         finally:
             self._unwatch()
             self._connection.close()
-
-    async def __aenter__(self) -> AsyncSubscriber:  # noqa: PYI034 - typing.Self needs Python 3.11
-        """Return itself."""
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,6 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ _BUSY_S = 0.25  # until a device that has too much to do is asked again
 _Reply = TypeVar("_Reply")
 
 
-class ControlClient:
+class ControlClient(AbstractContextManager["ControlClient"]):
     """A client of the control socket. Use it from one thread.
 
     with ControlClient("tcp://line-3:5557") as device:
@@ -105,10 +106,6 @@ class ControlClient:
         self._socket.close(linger=0)
         if self._own:
             self._context.term()
-
-    def __enter__(self) -> ControlClient:  # noqa: PYI034 - typing.Self needs Python 3.11
-        """Return itself."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

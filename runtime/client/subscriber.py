@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 import zmq
@@ -32,7 +33,7 @@ from runtime.security.keys import Keys
 __all__ = ["Keys", "Origin", "Received", "Subscriber"]
 
 
-class Subscriber(BaseSubscriber):
+class Subscriber(BaseSubscriber, AbstractContextManager["Subscriber"]):
     """Receives messages and detects lost ones. Use it from one thread; iterate over it, or call `receive`.
 
     Lost messages are fetched, and acknowledgements are sent, while one of its methods runs. The order of messages is
@@ -88,10 +89,6 @@ class Subscriber(BaseSubscriber):
                 self._ask()
         finally:
             self._connection.close()
-
-    def __enter__(self) -> Subscriber:  # noqa: PYI034 - typing.Self needs Python 3.11
-        """Return itself."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
