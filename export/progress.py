@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from runtime.process.progress import GAUGE
 
 T = TypeVar("T")
-
-
-class Moving(Protocol):
-    """A bar that is updated explicitly."""
-
-    def update(self, n: int, /) -> object:
-        """Count n more pieces."""
-        ...
 
 
 def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "item") -> Iterable[T]:
@@ -29,14 +21,14 @@ def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: s
 
 
 @contextmanager
-def bar(what: str, total: int, unit: str) -> Iterator[Moving]:
-    """Show a bar that is updated by its `update(n)`, inside a `with`."""
+def bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show a bar inside a `with`; what it yields is called with the number of further pieces that are done."""
     if sys.stderr.isatty():
         with _bar(what, total, unit) as moving:
-            yield moving
+            yield moving.update
     else:
         with GAUGE.stage(what, total, _plural(unit)) as stage:
-            yield stage
+            yield stage.update
 
 
 def _bar(what: str, total: int | None, unit: str, items: Iterable[Any] | None = None) -> Any:

@@ -114,11 +114,11 @@ def farthest_first(points: NDArray[np.float32], size: int, first: int) -> NDArra
     """
     with _workers() as pool, bar("select coreset", size, "entry") as moving:
         chosen = _Chosen(points, size, first, pool)
-        moving.update(1)
+        moving(1)
         while chosen.count < size:
             new = _next_block(chosen, size - chosen.count)
             chosen.add(new)
-            moving.update(len(new))
+            moving(len(new))
     return chosen.rows
 
 

@@ -38,7 +38,7 @@ _TABLE_ROWS = 512
 def build_index(bank: NDArray[np.float32]) -> hnswlib.Index:
     """Build the graph over a bank float32 [k, D]; by one thread, so that the same bank gives the same graph."""
     with bar("build index", len(bank), "entry") as moving:
-        return build(bank, m=M, ef_construction=EF_CONSTRUCTION, threads=1, added=moving.update)
+        return build(bank, m=M, ef_construction=EF_CONSTRUCTION, threads=1, added=moving)
 
 
 def save_index(index: hnswlib.Index, path: Path) -> None:

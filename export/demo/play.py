@@ -128,7 +128,7 @@ def _run_and_watch(folder: Path) -> tuple[list[ScoreMessage], list[AlertMessage]
                 message = _message(line)
                 if isinstance(message, ScoreMessage):
                     scores.append(message)
-                    moving.update(1)
+                    moving(1)
                 elif isinstance(message, AlertMessage):
                     alerts.append(message)
                 elif message.state == "disconnected":

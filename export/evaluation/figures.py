@@ -91,7 +91,7 @@ def figures(bundle: Bundle, dataset: Dataset, scored: ScoredDataset, results: li
     flagged = np.array([result.label == "anomalous" for result in results])
     with bar("pixel figures", 1, "step") as moving:
         ranks = metrics.rank_pixels(scored.maps, scored.masks)
-        moving.update(1)
+        moving(1)
     calibration = bundle.manifest.calibration
     return Evaluation(
         bundle=bundle.id,

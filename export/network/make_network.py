@@ -103,7 +103,7 @@ def make_network(options: Options, pictures: Pictures, folder: Path, threads: in
         by_definition = Reference(backbone, aggregation)
         layout = by_definition.layout(input_hw)
         float_graph = export_graph(backbone, aggregation, layout, input_hw)
-        moving.update(1)
+        moving(1)
     spec = Preprocessing(
         resize="area",
         resize_hw=(resize, resize),
