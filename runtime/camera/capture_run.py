@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator
 
 from runtime.camera.protocol import (
-    BeginClip,
     ClipOver,
-    EndClip,
+    Film,
     Free,
     Grabbed,
     Looking,
@@ -136,11 +135,11 @@ class CaptureRun:
             return False
         return True
 
-    def film(self, order: BeginClip | EndClip) -> bool:
+    def film(self, order: Film) -> bool:
         """Order the begin or the end of a clip; False if the source is not open."""
         if not self.opened:
             return False
-        if isinstance(order, BeginClip):
+        if order.begins:
             self.clips.add(order.name)
         with contextlib.suppress(LinkClosed):
             self._link.send(order, wait_s=0.0)

@@ -16,10 +16,9 @@ from edge_config.settings.sections import Camera, Clips
 from runtime.camera.capture_run import CaptureOver, CaptureRun
 from runtime.camera.frame_queue import NO_MEMORY, FrameMemories, FrameQueue
 from runtime.camera.protocol import (
-    BeginClip,
     ClipOver,
     Declared,
-    EndClip,
+    Film,
     Grabbed,
     MemoryReady,
     Missed,
@@ -169,18 +168,19 @@ class Feed(Supervisor):
         Returns:
             False if clips are off or the source is not open: then nothing is filmed.
         """
-        return self._film(BeginClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns, otherwise))
+        return self._film(name, t_mono_ns, otherwise, begins=True)
 
     def end_clip(self, name: str, t_mono_ns: int | None = None, otherwise: str = "") -> None:
         """Note that the alert of a clip ended, by default now; otherwise as `begin_clip`."""
-        self._film(EndClip(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns, otherwise))
+        self._film(name, t_mono_ns, otherwise, begins=False)
 
     def is_filming(self, name: str) -> bool:
         """Return whether a clip that was begun is not over yet, as far as is known."""
         capture = self._capture
         return capture is not None and name in capture.clips
 
-    def _film(self, order: BeginClip | EndClip) -> bool:
+    def _film(self, name: str, t_mono_ns: int | None, otherwise: str, *, begins: bool) -> bool:
+        order = Film(name, time.monotonic_ns() if t_mono_ns is None else t_mono_ns, begins, otherwise)
         capture = self._capture  # it may end at any time
         return bool(self._clips.folder) and capture is not None and capture.film(order)
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 from edge_config.settings.sections import Clips
 from runtime.camera.protocol import (
-    BeginClip,
     ClipOver,
-    EndClip,
+    Film,
     Free,
     Grabbed,
     MemoryReady,
@@ -75,10 +74,9 @@ class FrameWriter:
                 self._freed.notify()
         elif isinstance(order, Show):
             self._to_show.append(order)
-        elif isinstance(order, BeginClip) and self._clips is not None:
-            self._clips.begin(order.name, order.t_mono_ns, order.otherwise)
-        elif isinstance(order, EndClip) and self._clips is not None:
-            self._clips.end(order.name, order.t_mono_ns, order.otherwise)
+        elif isinstance(order, Film) and self._clips is not None:
+            tell = self._clips.begin if order.begins else self._clips.end
+            tell(order.name, order.t_mono_ns, order.otherwise)
 
     def close(self) -> None:
         """Complete the clips; the camera may hang."""

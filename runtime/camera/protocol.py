@@ -40,19 +40,12 @@ class Free(msgspec.Struct, tag=True, frozen=True):
     slot: int
 
 
-class BeginClip(msgspec.Struct, tag=True, frozen=True):
-    """Film an alert that began at this moment into this file; as `ClipRecorder.begin`."""
+class Film(msgspec.Struct, tag=True, frozen=True):
+    """An alert began, or ended, at this moment: film it into this file; as `ClipRecorder.begin` and `end`."""
 
     name: str
     t_mono_ns: int
-    otherwise: str
-
-
-class EndClip(msgspec.Struct, tag=True, frozen=True):
-    """The alert of this clip ended at this moment."""
-
-    name: str
-    t_mono_ns: int
+    begins: bool
     otherwise: str
 
 
@@ -173,5 +166,5 @@ class Ended(msgspec.Struct, tag=True, frozen=True):
     remedy: str = ""
 
 
-Order = Open | Free | BeginClip | EndClip | Show
+Order = Open | Free | Film | Show
 Word = Started | Looking | Opened | Waits | Paced | MemoryReady | Grabbed | Missed | ClipOver | Shot | Ended
