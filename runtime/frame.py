@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.settings.sections import Attachable
+from edge_config.settings.sections import Attachable, Camera, Polygon
 from edge_config.wire.messages import Box, Part
 
 Image = NDArray[np.uint8]
@@ -209,6 +209,19 @@ class Wanted:
     detail_above: float
     attach: frozenset[Attachable] = frozenset()
     jpeg_quality: int = 85
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How the frames of one camera are looked at; see `sections.Camera`."""
+
+    regions: tuple[Polygon, ...] = ()
+    ignore: tuple[Polygon, ...] = ()
+
+    @classmethod
+    def of(cls, camera: Camera) -> View:
+        """Take it from the settings of a camera."""
+        return cls(camera.regions, camera.ignore)
 
 
 @dataclass(frozen=True, slots=True)

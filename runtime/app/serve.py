@@ -25,8 +25,9 @@ from runtime.camera.feed import Feed
 from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.clips.plan import ClipPlan
 from runtime.events import ReloadBundles, Stop
+from runtime.frame import View
 from runtime.inference.engine import Engine
-from runtime.inference.protocol import ScoringOptions, View
+from runtime.inference.protocol import ScoringOptions
 from runtime.messaging.sockets import Wire, bind, open_wire
 from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier

@@ -67,17 +67,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _blind(settings: Settings, path: str, bundle: Bundle, scorer: Scorer) -> Iterator[Problem]:
     """Find regions in which nothing is seen, by the size of the pictures that the bundle was learnt from."""
+    from runtime.frame import View
     from runtime.inference.load import golden_images
     from runtime.scoring.regions import find_blind, reach_beyond
 
     frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
     for name, camera in settings.cameras.items():
         if (camera.bundle or settings.bundle) == path:
-            if reach_beyond(camera, frame_hw):
+            view = View.of(camera)
+            if reach_beyond(view, frame_hw):
                 size = f"{frame_hw[1]} x {frame_hw[0]}"
                 said = f"regions reach beyond {size} pixels, what was learnt from: not checked, `run` will see"
                 print(f"patchedge: cameras.{name}: {said}", file=sys.stderr)
-            yield from find_blind(name, camera, scorer.preprocess, scorer.grid, frame_hw)
+            yield from find_blind(name, view, scorer.preprocess, scorer.grid, frame_hw)
 
 
 def _in_words(path: str, found: GoldenCheck) -> str:

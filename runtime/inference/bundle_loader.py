@@ -10,9 +10,9 @@ import numpy as np
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleError, SettingsError
 from edge_config.saving import directory_identity
-from runtime.frame import BundleInfo
+from runtime.frame import BundleInfo, View
 from runtime.inference.load import golden_images, prepare, scene_reference
-from runtime.inference.protocol import ScoringOptions, View
+from runtime.inference.protocol import ScoringOptions
 from runtime.inference.stages import Buffers, Stages
 from runtime.process.threads import limit_threads
 from runtime.scene.inspect import Inspect

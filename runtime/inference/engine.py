@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import BundleInfo, SharedFrame, Wanted
-from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, ScoringOptions, View
+from runtime.frame import BundleInfo, SharedFrame, View, Wanted
+from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, ScoringOptions
 from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed

@@ -13,23 +13,11 @@ import math
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.settings.sections import CPU, Attachable, Camera, Polygon, Provider, Trust
+from edge_config.settings.sections import CPU, Attachable, Provider, Trust
 from runtime.frame import BundleInfo, Identity, Result, Wanted
 
 NO_PATCH = "the camera's regions hold no patch of a frame"
 """So begins the reason why a frame is not scored: the settings are wrong, not the camera."""
-
-
-class View(msgspec.Struct, frozen=True):
-    """How the frames of one camera are looked at; see `sections.Camera`."""
-
-    regions: tuple[Polygon, ...] = ()
-    ignore: tuple[Polygon, ...] = ()
-
-    @classmethod
-    def of(cls, camera: Camera) -> View:
-        """Take it from the settings of a camera."""
-        return cls(camera.regions, camera.ignore)
 
 
 class ScoringOptions(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ import msgspec
 
 from edge_config.bundle.files import Bundle
 from edge_config.errors import MissingExtra
-from runtime.frame import BundleInfo, Image
+from runtime.frame import BundleInfo, Image, View
 from runtime.inference.protocol import (
     Attach,
     Begin,
@@ -38,7 +38,6 @@ from runtime.inference.protocol import (
     Refusal,
     ScoringOptions,
     ToWorker,
-    View,
 )
 from runtime.process.affinity import keep_to
 from runtime.process.child import Link, LinkClosed, from_parent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_config.settings.problems import Problem
 from edge_config.settings.sections import Polygon
-from runtime.frame import Grid
+from runtime.frame import Grid, View
 from runtime.scoring.preprocess import Preprocess
 
 
@@ -54,35 +53,21 @@ class Regions:
         return (not self._regions or _any_holds(self._regions, x, y)) and not _any_holds(self._ignore, x, y)
 
 
-class Looked(Protocol):
-    """Regions of a camera's frames, of its settings or of the worker."""
-
-    @property
-    def regions(self) -> tuple[Polygon, ...]:
-        """Regions to judge; empty: everywhere."""
-        ...
-
-    @property
-    def ignore(self) -> tuple[Polygon, ...]:
-        """Regions that are not judged."""
-        ...
-
-
 def find_blind(
-    camera: str, looked: Looked, preprocess: Preprocess, grid: Grid, frame_hw: tuple[int, int]
+    camera: str, view: View, preprocess: Preprocess, grid: Grid, frame_hw: tuple[int, int]
 ) -> Iterator[Problem]:
     """Find regions that contain the centre of no patch.
 
     Args:
         camera: name of the camera.
-        looked: its regions. If one of them extends beyond the frame, they are for another frame size: none is found
+        view: its regions. If one of them extends beyond the frame, they are for another frame size: none is found
             then, and the first frame decides.
         preprocess: preprocessing of its bundle.
         grid: grid of its bundle.
         frame_hw: height and width of its frames, pixels, as far as known.
     """
     height, width = frame_hw
-    if reach_beyond(looked, frame_hw):
+    if reach_beyond(view, frame_hw):
         return
     rows, columns = preprocess.on_camera(grid.centers(), frame_hw)
     centres = [(float(x), float(y)) for y in rows for x in columns]
@@ -91,22 +76,22 @@ def find_blind(
         f"{rows[-1]:.0f} down, {_step(columns):.0f} and {_step(rows):.0f} apart: move it or make it larger"
     )
     found = False
-    for at, outline in enumerate(looked.regions):
+    for at, outline in enumerate(view.regions):
         if not any(_any_holds([np.asarray(outline, dtype=np.int32)], x, y) for x, y in centres):
             found = True
             said = (
                 f"key `cameras.{camera}.regions[{at}]`: nothing is seen there of pictures of {width} x {height} pixels"
             )
             yield Problem(("cameras", camera, "regions", at), said, seen)
-    judged = Regions(looked.regions, looked.ignore, preprocess, grid).active(frame_hw)
+    judged = Regions(view.regions, view.ignore, preprocess, grid).active(frame_hw)
     if not found and judged is not None and not judged.any():
         said = f"key `cameras.{camera}.ignore`: nothing is left to be judged"
         yield Problem(("cameras", camera, "ignore"), said, "ignore less")
 
 
-def reach_beyond(looked: Looked, frame_hw: tuple[int, int]) -> bool:
+def reach_beyond(view: View, frame_hw: tuple[int, int]) -> bool:
     """Return whether regions were drawn for larger frames than those of `frame_hw` (height and width, pixels)."""
-    corners = [corner for outline in (*looked.regions, *looked.ignore) for corner in outline]
+    corners = [corner for outline in (*view.regions, *view.ignore) for corner in outline]
     return any(x > frame_hw[1] or y > frame_hw[0] for x, y in corners)
 
 

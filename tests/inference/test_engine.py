@@ -29,10 +29,10 @@ from safetensors.numpy import load_file
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleFileHash, MissingExtra
 from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import Image, SharedFrame, Wanted
+from runtime.frame import Image, SharedFrame, View, Wanted
 from runtime.inference.engine import Engine
 from runtime.inference.load import load
-from runtime.inference.protocol import Attach, ScoringOptions, View
+from runtime.inference.protocol import Attach, ScoringOptions
 from runtime.inference.worker_handle import WorkerHandle, WorkerProcess
 from runtime.process.backoff import Backoff
 from runtime.process.child import module
