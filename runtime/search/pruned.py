@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.frame import Neighbours, Tier
+from runtime.frame import Neighbours
 from runtime.search import _kernels
-from runtime.search.full import all_of
 
 SHARE = 0.95
 """Share of the bank's variance that the axes explain: on 48,000 x 176 they are 58, and some 400 entries are left."""
@@ -75,20 +74,6 @@ class PrunedSearch:
     def compared(self) -> int:
         """Number of entries compared in full so far."""
         return self._tables.compared
-
-    def __call__(
-        self, features: NDArray[np.float32], distance: NDArray[np.float32], index: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return distance and number of the nearest entry of each patch float32 [n, D]; the first of equals.
-
-        Args:
-            features: patches.
-            distance: distance of each to a known entry, from `distances`, float32 [n].
-            index: numbers of these entries, int64 [n].
-        """
-        found = all_of(Tier.GRAPH, distance.copy(), index.copy())
-        self.settle(features, found, k=len(features))
-        return found.distance, found.index
 
     def settle(
         self,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from runtime.search.full import distances
+from runtime.frame import Tier
+from runtime.search.full import all_of, distances
 from runtime.search.pruned import PrunedSearch
 from tests.support import reference
 
@@ -21,6 +22,15 @@ def whole_bank(feature: np.ndarray, bank: np.ndarray) -> tuple[float, int]:
     return float(apart.min()), int(apart.argmin())
 
 
+def nearest_of(
+    search: PrunedSearch, features: np.ndarray, distance: np.ndarray, index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return distance and number of the nearest entry of each patch; `distance` and `index` are of known entries."""
+    found = all_of(Tier.GRAPH, distance.copy(), index.copy())
+    search.settle(features, found, k=len(features))
+    return found.distance, found.index
+
+
 def check(features: np.ndarray, bank: np.ndarray, starts: np.ndarray) -> None:
     """Search every patch from each of the entries `starts`, and from the second nearest, alone and together."""
     search = PrunedSearch(bank)
@@ -32,9 +42,9 @@ def check(features: np.ndarray, bank: np.ndarray, starts: np.ndarray) -> None:
         index = np.array([*starts, second])
         patches = np.repeat(feature[None], len(index), axis=0)
         known = distances(patches, bank[index])
-        together = search(patches, known, index)
+        together = nearest_of(search, patches, known, index)
         assert set(zip(*(found.tolist() for found in together), strict=True)) == {wanted}
-        alone = search(patches[:1], known[:1], index[:1])
+        alone = nearest_of(search, patches[:1], known[:1], index[:1])
         assert (float(alone[0][0]), int(alone[1][0])) == wanted
 
 
@@ -116,7 +126,7 @@ def test_few_entries_are_compared_where_the_bank_lies_along_few_axes():
     )
     search = PrunedSearch(bank)
     starts = np.array([np.argsort(distances(feature, bank))[3] for feature in features])
-    search(features, distances(features, bank[starts]), starts)
+    nearest_of(search, features, distances(features, bank[starts]), starts)
     assert len(features) <= search.compared <= FEW * len(bank) * len(features)
 
 
@@ -124,7 +134,7 @@ def test_what_is_not_a_number_stays_what_it_was():
     """A patch that holds no numbers keeps the neighbour that was known, and the search ends."""
     features = np.float32([[np.nan] * 3, [0, 1, 0]])
     bank = np.eye(3, dtype=np.float32)
-    distance, index = PrunedSearch(bank)(features, np.float32([np.nan, 1.5]), np.array([2, 0]))
+    distance, index = nearest_of(PrunedSearch(bank), features, np.float32([np.nan, 1.5]), np.array([2, 0]))
     assert np.isnan(distance[0])
     assert distance[1] == 0
     assert index.tolist() == [2, 1]
@@ -133,7 +143,7 @@ def test_what_is_not_a_number_stays_what_it_was():
 def test_squares_that_are_too_small_for_float32_hide_nothing():
     """Where squares vanish, the first of the entries that seem equally near is found, as everywhere."""
     bank = np.float32([[0.0], [1e-25]])
-    distance, index = PrunedSearch(bank)(np.float32([[2e-25]]), np.float32([0.0]), np.array([1]))
+    distance, index = nearest_of(PrunedSearch(bank), np.float32([[2e-25]]), np.float32([0.0]), np.array([1]))
     assert (distance[0], index[0]) == (0.0, 0)
 
 
@@ -141,6 +151,6 @@ def test_squares_that_are_too_large_for_float32_hide_nothing():
     """Where squares overflow, all entries seem equally far, and the first of them is found, as everywhere."""
     bank = np.eye(40, dtype=np.float32)
     features = np.float32([[1e25] * 40, [-1e25, 1e25] * 20, [3e38, -3e38] * 20])
-    distance, index = PrunedSearch(bank)(features, np.float32([np.inf] * 3), np.array([2, 17, 39]))
+    distance, index = nearest_of(PrunedSearch(bank), features, np.float32([np.inf] * 3), np.array([2, 17, 39]))
     assert np.isinf(distance).all()
     assert index.tolist() == [0, 0, 0]
