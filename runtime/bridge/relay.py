@@ -16,7 +16,8 @@ from edge_config.errors import MessageError, PatchedgeError
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
 from runtime.bridge.newer import Moment, Newest
 from runtime.bridge.sink import Counts, Sink
-from runtime.client.async_subscriber import AsyncSubscriber, Received
+from runtime.client.async_subscriber import AsyncSubscriber
+from runtime.client.received import Received
 
 IN_FLIGHT = 64
 """Limit of alert messages of a device that are taken and not yet confirmed."""

@@ -15,7 +15,8 @@ from runtime.cli.explain_silence import LISTEN_S, SilenceCheck, unreachable
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
 
 if TYPE_CHECKING:
-    from runtime.client.subscriber import Received, Subscriber
+    from runtime.client.received import Received
+    from runtime.client.subscriber import Subscriber
 
 HINT_S = 3.0
 """Time without a message after which a possible cause is named: a device that wants keys just does not answer."""

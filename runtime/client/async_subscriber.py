@@ -23,9 +23,6 @@ import zmq
 from edge_config.errors import MessageError
 from runtime.client.base import CLOSE_S, TURN_S, BaseSubscriber
 from runtime.client.received import Received
-from runtime.security.keys import Keys
-
-__all__ = ["AsyncSubscriber", "Keys", "Received"]
 
 
 class AsyncSubscriber(BaseSubscriber, AbstractAsyncContextManager["AsyncSubscriber"]):

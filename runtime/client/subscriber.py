@@ -27,10 +27,7 @@ import zmq
 
 from edge_config.errors import MessageError
 from runtime.client.base import CLOSE_S, TURN_S, BaseSubscriber
-from runtime.client.received import Origin, Received
-from runtime.security.keys import Keys
-
-__all__ = ["Keys", "Origin", "Received", "Subscriber"]
+from runtime.client.received import Received
 
 
 class Subscriber(BaseSubscriber, AbstractContextManager["Subscriber"]):

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime.client.subscriber import Keys, Subscriber
+from runtime.client.subscriber import Subscriber
 from runtime.security import keys
+from runtime.security.keys import Keys
 from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, started
 from tests.support.tiny import HEIGHT, WIDTH

@@ -27,7 +27,8 @@ from edge_config.bundle import manifest as manifests
 from edge_config.bundle.staging import staging
 from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
 from edge_config.wire.requests import SCHEMA
-from runtime.client.subscriber import Received, Subscriber
+from runtime.client.received import Received
+from runtime.client.subscriber import Subscriber
 from tests.programs.soak.processes import command, tree
 from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, started

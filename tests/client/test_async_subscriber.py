@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from runtime.client import in_flight
 from runtime.client.async_subscriber import AsyncSubscriber
-from runtime.client.subscriber import Received
+from runtime.client.received import Received
 from tests.support.fakes.answering import Device
 
 WAIT_S = 20.0

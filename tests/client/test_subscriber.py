@@ -13,7 +13,8 @@ import zmq
 from edge_config.errors import AddressUnavailable
 from runtime.client import in_flight
 from runtime.client.acks import MAX_WAITING
-from runtime.client.subscriber import Received, Subscriber
+from runtime.client.received import Received
+from runtime.client.subscriber import Subscriber
 from tests.support.fakes.answering import Device
 
 WAIT_S = 20.0

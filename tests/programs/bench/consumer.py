@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TextIO
 
 from edge_config.wire.messages import AlertMessage
-from runtime.client.subscriber import Received, Subscriber
+from runtime.client.received import Received
+from runtime.client.subscriber import Subscriber
 
 
 @dataclass(frozen=True, slots=True)
