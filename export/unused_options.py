@@ -16,7 +16,7 @@ def without_effect(options: Options) -> list[str]:
         ("test_set", options.precision == "int8", "the precision `int8`"),
     )
     return [
-        f"{_flag(name)} {getattr(options, name)} has no effect: it belongs to {to}"
+        f"--{name.replace('_', '-')} {getattr(options, name)} has no effect: it belongs to {to}"
         for name, counts, to in cases
         if not counts and getattr(options, name) != DEFAULTS[name]
     ]
@@ -46,7 +46,3 @@ def changed(options: Options, *, train: int, patches: int, dimension: int) -> li
     if given and options.projection_dim >= dimension:
         said.append(f"--projection-dim {options.projection_dim} has no effect: features have {dimension} dimensions")
     return said
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

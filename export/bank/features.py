@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 
@@ -111,10 +111,6 @@ class FeatureTable:
             raise IndexError(picture)
         first = picture * self.patches
         return np.asarray(self.rows[np.arange(first, first + self.patches)])
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        """Return those of each picture, in order."""
-        return (self[picture] for picture in range(len(self)))
 
 
 def embed_pictures(

@@ -192,7 +192,8 @@ def _pair(shown: Example, threshold: float) -> str:
     result = shown.result
     right = result.anomalous == (result.label == "anomalous")
     verdict = result.label if right else f'<span class="missed">{result.label}</span>'
-    both = _image(_png(np.hstack([shown.image, _overlay(shown, threshold)])), f"{result.name} and its heat map")
+    png = bytes(cv2.imencode(".png", np.hstack([shown.image, _overlay(shown, threshold)]))[1])
+    both = _image(png, f"{result.name} and its heat map")
     caption = f"{escape(result.name)} ({escape(result.kind)}): score {result.score:.3f}, judged {verdict}"
     return f"<figure>{both}<figcaption>{caption}</figcaption></figure>"
 
@@ -212,10 +213,6 @@ def _overlay(shown: Example, threshold: float) -> Image:
 def _scale(threshold: float) -> Normalize:
     unit = max(threshold, SMALLEST)
     return Normalize(COLDEST * unit, HOTTEST * unit)
-
-
-def _png(image: Image) -> bytes:
-    return bytes(cv2.imencode(".png", image)[1])
 
 
 def _image(png: bytes, what: str) -> str:

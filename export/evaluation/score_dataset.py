@@ -46,7 +46,7 @@ def score_dataset(bundle: Bundle, scorer: Scorer, dataset: Dataset) -> ScoredDat
         score, features, spent = _score(scorer, image)
         scores.append(score.value)
         times.append(spent)
-        if has_masks and _counts_in_pixels(sample):
+        if has_masks and (sample.mask is not None or not sample.anomalous):
             mask = mask_of(sample, bundle, (image.shape[0], image.shape[1]))
             without_region += sample.anomalous and not mask.any()
             maps.append(map_of(scorer, bundle, features))
@@ -89,7 +89,3 @@ def _centre(resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[slice
     """Return the rows and columns that `Preprocess` keeps."""
     top, left = ((resized - crop) // 2 for resized, crop in zip(resize_hw, crop_hw, strict=True))
     return slice(top, top + crop_hw[0]), slice(left, left + crop_hw[1])
-
-
-def _counts_in_pixels(sample: Sample) -> bool:
-    return sample.mask is not None or not sample.anomalous

@@ -77,9 +77,9 @@ def adaptive_kernels(channels: Sequence[int], aggregation: Aggregation) -> list[
         first, last = int(matrix.row.min()), int(matrix.row.max())
         outputs = last - first + 1
         rows, entries = matrix.row - first, matrix.col // window
-        groups = next(
-            g for g in _divisors(math.gcd(count, outputs)) if (rows // (outputs // g) == entries // (count // g)).all()
-        )
+        most = math.gcd(count, outputs)
+        divisors = (g for g in range(most, 0, -1) if most % g == 0)
+        groups = next(g for g in divisors if (rows // (outputs // g) == entries // (count // g)).all())
         weight = np.zeros((outputs, count // groups, window), dtype=np.float32)
         weight[rows, entries % (count // groups), matrix.col % window] = matrix.data
         p = aggregation.patch_size
@@ -147,8 +147,3 @@ def bilinear_matrix(inputs: int, outputs: int) -> NDArray[np.float64]:
     """Return the weights of a bilinear resize with pixel centres at half coordinates, float64 [outputs, inputs]."""
     places = np.clip((np.arange(outputs) + 0.5) * inputs / outputs - 0.5, 0, inputs - 1)
     return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(inputs))))
-
-
-def _divisors(number: int) -> list[int]:
-    """Return the divisors, the largest first."""
-    return [g for g in range(number, 0, -1) if number % g == 0]

@@ -110,15 +110,12 @@ def with_maps(
 def _to_map(graph: onnx.GraphProto, name: str, place: str, prefix: int, grid: tuple[int, int]) -> str:
     """From [1, tokens, channels] to [1, channels, rows, columns]."""
     if prefix:
-        limits = [_constant(graph, f"{place}{word}", [value]) for word, value in _limits(prefix)]
-        name = _add(graph, "Slice", [name, *limits], f"{place}patches")
+        limits = {"starts": prefix, "ends": np.iinfo(np.int64).max, "axes": 1}
+        inputs = [name, *(_constant(graph, f"{place}{word}", [value]) for word, value in limits.items())]
+        name = _add(graph, "Slice", inputs, f"{place}patches")
     shape = _constant(graph, f"{place}shape", [0, grid[0], grid[1], -1])
     rows = _add(graph, "Reshape", [name, shape], f"{place}rows")
     return _add(graph, "Transpose", [rows], f"{place}map", perm=[0, 3, 1, 2])
-
-
-def _limits(prefix: int) -> tuple[tuple[str, int], ...]:
-    return ("starts", prefix), ("ends", np.iinfo(np.int64).max), ("axes", 1)
 
 
 def _constant(graph: onnx.GraphProto, name: str, values: list[int]) -> str:

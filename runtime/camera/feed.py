@@ -39,7 +39,7 @@ from runtime.process.shared_memory import SLOTS
 NO_CLIPS = Clips()
 """Alerts are not filmed."""
 
-_memory_ids = itertools.count(1)
+_memory_ids = itertools.count(1)  # of all feeds
 
 
 class Feed(Supervisor):
@@ -64,7 +64,6 @@ class Feed(Supervisor):
         tell: Callable[[FeedEvent], None],
         memories: FrameMemories,
         command: Sequence[str] = CAPTURE_PROCESS,
-        new_memory_id: Callable[[], int] = _memory_ids.__next__,
         random: Random | None = None,
         clips: Clips = NO_CLIPS,
         depth: int = FULL_DEPTH,
@@ -80,7 +79,6 @@ class Feed(Supervisor):
             tell: receives events.
             memories: takes the shared memories that frames are in.
             command: starts a capture process.
-            new_memory_id: returns a number that no shared memory of this runtime has had.
             random: for the jitter of reconnects.
             clips: how alerts are filmed, if at all.
             depth: bits in use in 16-bit pictures, from the bundle.
@@ -97,7 +95,7 @@ class Feed(Supervisor):
         self.declared = Declared()
         self._declares = declares
         self._tell = tell
-        self._memories, self._new_memory_id = memories, new_memory_id
+        self._memories = memories
         self._memory = NO_MEMORY  # that frames are written to now
         self._queue = FrameQueue(keep_all=not self.live, gone=memories.detach)
         self._every = 1
@@ -229,7 +227,7 @@ class Feed(Supervisor):
 
     def _open_memory(self, descriptor: int, size: int) -> None:
         self._queue.retire(self._memory)
-        self._memory = self._new_memory_id()
+        self._memory = next(_memory_ids)
         self._queue.add(self._memory)
         try:
             self._memories.attach(self._memory, descriptor, size)

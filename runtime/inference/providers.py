@@ -61,7 +61,7 @@ def starting(
         BundleGraphInvalid: not even the CPU takes the file.
         ProviderUnavailable: none of them starts.
     """
-    start = start or _start
+    start = start or (lambda model, threads, chain: Embed(model, threads, providers=chain))
     present = onnxruntime.get_available_providers() if present is None else present
     started = False
     for number, provider in enumerate(wanted):
@@ -103,7 +103,3 @@ def building(wanted: Sequence[Provider], present: Sequence[str] | None = None) -
     """Return the names of the wanted and present providers that may compile something at their first start."""
     present = onnxruntime.get_available_providers() if present is None else present
     return [provider.name for provider in wanted if provider.name != CPU.name and provider.name in present]
-
-
-def _start(model: Path, threads: int, providers: Sequence[Provider]) -> Embed:
-    return Embed(model, threads, providers=providers)

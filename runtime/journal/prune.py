@@ -65,7 +65,7 @@ class Pruner:
 
     def step(self, now_ns: int, wanted: float = 0) -> bool:
         """Delete some of the oldest if the size is too large, or will be with `wanted` pages; False if it is not."""
-        excess = self._used() + wanted - self._most_pages
+        excess = self._pages() - self._free() + wanted - self._most_pages
         if excess <= 0:
             return False
         for turn, which in enumerate(_IN_TURN):
@@ -94,9 +94,6 @@ class Pruner:
         while self._pages() > self._most_pages and self._free():
             self._db.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")  # `execute` frees one page only
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def _used(self) -> int:
-        return self._pages() - self._free()
 
     def _pages(self) -> int:
         return int(self._db.execute("PRAGMA page_count").fetchone()[0])

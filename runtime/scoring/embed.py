@@ -16,10 +16,8 @@ onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph 
 
 
 _SPIN_US = "100"  # after an operator: longer than the gap between two, far shorter than a frame
-_CAN_SPIN_SHORTLY = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (
-    1,
-    32,
-)  # where the duration was first seen
+# The duration was first seen in this version.
+_CAN_SPIN_SHORTLY = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 32)
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:

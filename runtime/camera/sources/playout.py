@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from runtime.camera.sources.grabber import Grabber
 
 MAX_STEP_S = 2.0
 """Longest step from stamp to stamp. A longer one, one back or none is a break (a discontinuity of HLS, a restart of the
@@ -78,18 +81,10 @@ class Stamped(Protocol):
         ...
 
 
-class Grabs(Protocol):
-    """A source that frames are grabbed from."""
-
-    def grab(self) -> bool:
-        """Wait for the next frame; False after the last one."""
-        ...
-
-
 class InTime:
     """Grabs the frames of a camera when they are due."""
 
-    def __init__(self, camera: Grabs) -> None:
+    def __init__(self, camera: Grabber) -> None:
         """Take a camera; the frames of one that is not `Stamped` are due when they arrive."""
         self._camera = camera
         self._stamped = camera if isinstance(camera, Stamped) else None
