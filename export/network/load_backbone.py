@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +44,18 @@ def load_backbone(
         WeightsUnavailable: the weights cannot be downloaded.
     """
     if name.endswith(".onnx"):
-        backbone = load_onnx(Path(name), input_hw, layers, mean, std, weights, tokens_to_map)
+        if weights is not None:
+            raise UsageError("an ONNX file has its weights inside", where=name, remedy="drop --weights")
+        backbone = load_onnx(Path(name), input_hw, layers, tokens_to_map)
     elif tokens_to_map is not None:
         raise UsageError("--tokens-to-map is for ONNX files", where=name, remedy="drop it: this network gives maps")
     else:
         from export.network import torch_backbone  # torch takes seconds to import
 
         load = torch_backbone.load_lite if name in LITE else torch_backbone.load_timm
-        backbone = load(name, input_hw, layers, mean, std, weights)
+        backbone = load(name, input_hw, layers, weights)
     _try(backbone, input_hw)
-    return backbone
+    return replace(backbone, mean=mean or backbone.mean, std=std or backbone.std)
 
 
 def _try(backbone: Backbone, input_hw: tuple[int, int]) -> None:

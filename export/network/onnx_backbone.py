@@ -17,7 +17,7 @@ from onnx.utils import Extractor
 from edge_config.bundle.files import file_sha256
 from edge_config.errors import UsageError
 from export.network.attention import find
-from export.network.backbone import RGB, Backbone, first_line
+from export.network.backbone import Backbone, first_line
 from export.network.tokens import AXES, choose, grids, in_words, with_maps
 
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -60,21 +60,13 @@ class OnnxNetwork:
 
 
 def load_onnx(
-    path: Path,
-    input_hw: tuple[int, int],
-    layers: Sequence[str] | None,
-    mean: RGB | None,
-    std: RGB | None,
-    weights: Path | None,
-    tokens_to_map: int | str | None = None,
+    path: Path, input_hw: tuple[int, int], layers: Sequence[str] | None, tokens_to_map: int | str | None
 ) -> Backbone:
     """Load an ONNX file with one input float32 [N, 3, H, W] RGB. See `load_backbone`.
 
     Raises:
         UsageError: the file, its input or one of the named tensors cannot be used.
     """
-    if weights is not None:
-        raise UsageError("an ONNX file has its weights inside", where=str(path), remedy="drop --weights")
     try:
         model, sha256 = _read(path)
     except Exception as error:  # protobuf's, onnx's and the system's errors have no common base but this
@@ -105,8 +97,8 @@ def load_onnx(
         name=path.name,
         network=network,
         layers=tuple(layers),
-        mean=mean or IMAGENET_MEAN,
-        std=std or IMAGENET_STD,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         weights=path.name,
         weights_sha256=sha256,
         prefix_tokens=prefix,

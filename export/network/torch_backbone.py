@@ -72,14 +72,7 @@ class TorchNetwork:
         return program.model_proto
 
 
-def load_lite(
-    name: str,
-    input_hw: tuple[int, int],
-    layers: Sequence[str] | None,
-    mean: RGB | None,
-    std: RGB | None,
-    weights: Path | None,
-) -> Backbone:
+def load_lite(name: str, input_hw: tuple[int, int], layers: Sequence[str] | None, weights: Path | None) -> Backbone:
     """Load an EfficientNet-lite; its layers are "blocks.0" and so on. See `load_backbone`."""
     network = EfficientNet.from_name(name, image_size=list(input_hw))  # its "same" padding depends on the size
     blocks = [f"blocks.{number}" for number in range(len(network._blocks))]  # noqa: SLF001 - no public name
@@ -90,21 +83,14 @@ def load_lite(
         name=name,
         network=TorchNetwork(LiteTaps(network, tuple(blocks.index(layer) for layer in chosen)), input_hw),
         layers=chosen,
-        mean=mean or LITE_MEAN,
-        std=std or LITE_STD,
+        mean=LITE_MEAN,
+        std=LITE_STD,
         weights=source,
         weights_sha256=file_sha256(file),
     )
 
 
-def load_timm(
-    name: str,
-    input_hw: tuple[int, int],
-    layers: Sequence[str] | None,
-    mean: RGB | None,
-    std: RGB | None,
-    weights: Path | None,
-) -> Backbone:
+def load_timm(name: str, input_hw: tuple[int, int], layers: Sequence[str] | None, weights: Path | None) -> Backbone:
     """Load a timm network by `features_only`. See `load_backbone`."""
     timm = _import_timm(name)
     if not timm.is_model(name):
@@ -135,8 +121,8 @@ def load_timm(
         name=name,
         network=TorchNetwork(TimmTaps(network), input_hw),
         layers=chosen,
-        mean=mean or _to_255(config.mean),
-        std=std or _to_255(config.std),
+        mean=_to_255(config.mean),
+        std=_to_255(config.std),
         weights=weights.name if weights else f"timm {timm.__version__}, {config.hf_hub_id or config.url}",
         weights_sha256=file_sha256(weights) if weights else _state_sha256(network),
     )
