@@ -7,9 +7,8 @@ compiler always vectorises.
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -74,22 +73,17 @@ def measure() -> dict[str, float]:
     plain.set_num_threads(_ONE_THREAD)
     graph, exact = GraphSearch(index, ef=64, threads=_ONE_THREAD), ExactSearch(bank)
     few = features[:16]
+
+    def least_s(work: Callable[[], object]) -> float:
+        return min(timeit.repeat(work, number=1, repeat=_ROUNDS))
+
     with threadpool_limits(limits=_ONE_THREAD):
         return {
-            "graph_ms": _least_s(lambda: graph(features)) * 1e3,
-            "product_ms": _least_s(lambda: exact(features)) * 1e3,
-            "distance_ns": _least_s(lambda: plain.knn_query(few, k=1, num_threads=_ONE_THREAD)) / (16 * ENTRIES) * 1e9,
-            "ours_ns": _least_s(lambda: [distances(one, bank) for one in few]) / (16 * ENTRIES) * 1e9,
+            "graph_ms": least_s(lambda: graph(features)) * 1e3,
+            "product_ms": least_s(lambda: exact(features)) * 1e3,
+            "distance_ns": least_s(lambda: plain.knn_query(few, k=1, num_threads=_ONE_THREAD)) / (16 * ENTRIES) * 1e9,
+            "ours_ns": least_s(lambda: [distances(one, bank) for one in few]) / (16 * ENTRIES) * 1e9,
         }
-
-
-def _least_s(work: Callable[[], Any]) -> float:
-    took = []
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        work()
-        took.append(time.perf_counter() - start)
-    return min(took)
 
 
 if __name__ == "__main__":
