@@ -155,10 +155,8 @@ class _Unpacking:
             return
         if header == bytes(_BLOCK):
             raise BundleFileMissing("file is missing", where=f"{self._where}: {name}", remedy=_REMEDY)
-        try:
-            found = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-        except (tarfile.HeaderError, ValueError):
-            raise BundlePackInvalid("not a packed bundle", where=self._where, remedy=_REMEDY) from None
+        if (found := _parse(header)) is None:
+            raise BundlePackInvalid("not a packed bundle", where=self._where, remedy=_REMEDY)
         said = repr(found.name[:100])
         problems: list[tuple[bool, type[BundleError], str]] = [
             (_leads_out(found.name), BundlePackPath, f"{said} leads out of the bundle"),
@@ -183,7 +181,7 @@ class _Unpacking:
         if header + rest != _END:
             if header == bytes(_BLOCK) and len(rest) < _BLOCK:
                 raise self._truncated()
-            if _is_header(header):
+            if _parse(header) is not None:
                 self._expect(header, "", 0)
             raise BundlePackTrailing("does not end where the bundle does", where=self._where, remedy=_REMEDY)
 
@@ -250,12 +248,11 @@ def _name(header: bytes) -> str:
     return header[:100].rstrip(b"\0").decode("latin-1")
 
 
-def _is_header(block: bytes) -> bool:
+def _parse(block: bytes) -> tarfile.TarInfo | None:
     try:
-        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):
-        return False
-    return True
+        return None
 
 
 def _leads_out(name: str) -> bool:
