@@ -22,11 +22,9 @@ class PretrainedNetwork(Protocol):
 
     def maps(self, pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return the maps of the layers, each float32 [1, c_j, h_j, w_j], for a normalised float32 [1, 3, H, W] RGB."""
-        ...
 
     def to_onnx(self) -> onnx.ModelProto:
         """Return a graph from float32 [1, 3, H, W] to the same maps, in the order of the layers."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ class Sender(Protocol):
 
     def send(self, kind: Kind, camera: str, attached: Sequence[bytes] = (), **fields: Any) -> None:
         """Send a message; `attached` are the bytes of the parts that it lists."""
-        ...
 
 
 class _Parts(NamedTuple):

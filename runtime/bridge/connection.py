@@ -22,7 +22,6 @@ class Session(Protocol):
 
     async def until_lost(self) -> None:
         """Wait until the connection is lost; it may raise why."""
-        ...
 
 
 S = TypeVar("S", bound=Session)

@@ -17,7 +17,6 @@ class Sink(Protocol):
 
     async def start(self) -> None:
         """Begin to connect; returns at once."""
-        ...
 
     async def alert(self, said: AlertMessage, parts: Sequence[bytes], key: str, /) -> None:
         """Publish an alert message; returns when the broker has confirmed it, however long that takes.
@@ -27,27 +26,21 @@ class Sink(Protocol):
             parts: binary parts of the message.
             key: identifies the message, over restarts too.
         """
-        ...
 
     def state(self, said: StateMessage, key: str, /) -> None:
         """Publish the state of a camera in time; a newer one may replace it until then."""
-        ...
 
     async def score(self, said: ScoreMessage, /) -> bool:
         """Publish a score now, and return whether it was sent rather than dropped."""
-        ...
 
     def health(self, said: HealthMessage, /) -> None:
         """Record that a device is alive, and the state of a camera."""
-        ...
 
     def lost(self, device: str) -> None:
         """Record that a device has sent nothing for a while."""
-        ...
 
     async def close(self, timeout_s: float) -> None:
         """Publish that the bridge is offline, and disconnect, within `timeout_s` seconds."""
-        ...
 
 
 @dataclass(slots=True)

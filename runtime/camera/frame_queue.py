@@ -18,11 +18,9 @@ class FrameMemories(Protocol):
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         """Prepare to read frames in a shared memory of so many bytes; the descriptor stays the caller's."""
-        ...
 
     def detach(self, memory: int) -> None:
         """Forget a memory: no frame is in it, nor will be."""
-        ...
 
 
 class FrameQueue:

@@ -37,11 +37,9 @@ class Verb(Protocol):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
-        ...
 
     def run(self, args: argparse.Namespace) -> int:
         """Do it, and return the exit code."""
-        ...
 
 
 Verbs = Mapping[str, Sequence[Verb]]

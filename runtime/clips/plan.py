@@ -25,15 +25,12 @@ class ClipWriter(Protocol):
 
     def begin_clip(self, name: str, t_mono_ns: int, otherwise: str = "") -> bool:
         """Begin or extend a clip; begin the clip `otherwise` if this one is over. False if nothing is filmed."""
-        ...
 
     def end_clip(self, name: str, t_mono_ns: int, otherwise: str = "") -> None:
         """End the clip, or the other one if that was begun, `after_s` after this moment."""
-        ...
 
     def is_filming(self, name: str) -> bool:
         """Return whether the clip is still being written, as far as is known."""
-        ...
 
 
 class ClipPlan:

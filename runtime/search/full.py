@@ -36,7 +36,6 @@ class Search(Protocol):
 
     def __call__(self, features: NDArray[np.float32]) -> Neighbours:
         """Find one entry for each patch."""
-        ...
 
 
 class Deciding(Protocol):
@@ -44,15 +43,12 @@ class Deciding(Protocol):
 
     def __call__(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
         """Find one entry for each patch; with `active`, bool [patches], at least one, for those only."""
-        ...
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Make all distances of `at_least` or more exact, in place."""
-        ...
 
     def tell_apart(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Lower every distance whose true value is below `at_least` below it, in place; others may remain bounds."""
-        ...
 
 
 def distances(

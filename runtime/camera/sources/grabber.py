@@ -17,15 +17,12 @@ class Grabber(Protocol):
 
     def grab(self) -> bool:
         """Wait for the next frame; False after the last one."""
-        ...
 
     def retrieve(self) -> Image | None:
         """Decode the frame that was grabbed; None if that fails."""
-        ...
 
     def release(self) -> None:
         """Free the device."""
-        ...
 
 
 class OpenCvGrabber:

@@ -78,7 +78,6 @@ class Stamped(Protocol):
 
     def stamp_s(self) -> float | None:
         """Return the time stamp of the frame that was grabbed last, seconds; None if it has none."""
-        ...
 
 
 class InTime:
