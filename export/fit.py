@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -53,7 +53,9 @@ def fit(options: Options) -> FitReport:
         ParityRefused: what was made differs from what it was made from; nothing is left behind.
     """
     threads = limit_threads(options.threads)
-    out, timed, cost = Path(options.out), _StageTimes(), None
+    out, cost = Path(options.out), None
+    seconds: dict[str, float] = {}
+    timed = partial(_timed, seconds)
     with staging(out, force=options.force) as folder:
         with timed("look"):
             pictures, survey = _check_pictures(options)
@@ -94,24 +96,19 @@ def fit(options: Options) -> FitReport:
         pictures=len(features),
         skipped=list(pictures.skipped),
         size_bytes=sum(entry.stat().st_size for entry in out.iterdir()),
-        seconds=timed.seconds,
+        seconds=seconds,
         survey=survey,
         int8_cost=cost,
     )
 
 
-@dataclass(slots=True)
-class _StageTimes:
-    """Measures how long each stage takes, and shows which one is running."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        with GAUGE.stage(stage):
-            yield
-        self.seconds[stage] = time.perf_counter() - start
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Show that a stage is running, and store how long it took."""
+    start = time.perf_counter()
+    with GAUGE.stage(stage):
+        yield
+    seconds[stage] = time.perf_counter() - start
 
 
 def _check_pictures(options: Options) -> tuple[Pictures, Survey]:

@@ -57,7 +57,7 @@ def make_bank(
     options: Options,
     folder: Path,
     threads: int,
-    train: NDArray[np.int64] | None = None,
+    train: NDArray[np.int64],
 ) -> MemoryBank:
     """Select patches, build their index and measure its recall.
 
@@ -67,9 +67,8 @@ def make_bank(
         options: of the coreset.
         folder: of the bundle.
         threads: of hnswlib.
-        train: rows of `features` to select from, int64 [N]; None means all.
+        train: rows of `features` to select from, int64 [N].
     """
-    train = np.arange(len(features)) if train is None else train
     projection_dim = options.projection_dim if 0 < options.projection_dim < features.shape[1] else None
     share = options.coreset if isinstance(options.coreset, float) else None
     size = bank_size(options, len(train))

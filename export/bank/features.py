@@ -118,7 +118,7 @@ def embed_pictures(
     count: int,
     preprocess: Preprocess,
     embed: Embed,
-    folder: Path | None = None,
+    folder: Path,
 ) -> FeatureTable:
     """Embed every picture.
 
@@ -127,7 +127,7 @@ def embed_pictures(
         count: at most so many.
         preprocess: the runtime's stage.
         embed: the runtime's stage.
-        folder: on the disk that takes features too large for memory; None means the system's temporary folder.
+        folder: on the disk that takes features too large for memory.
 
     Raises:
         UsageError: they need a file, and the disk is too small; or they are no numbers.
@@ -137,7 +137,7 @@ def embed_pictures(
     embedded = (_finite(embed(preprocess(image)), name) for name, image in walk)
     rows: Rows
     if in_file(count * patches, dimension):
-        rows = _to_file(embedded, count * patches, dimension, folder or Path(tempfile.gettempdir()))
+        rows = _to_file(embedded, count * patches, dimension, folder)
     else:
         rows = _to_memory(embedded, count * patches, dimension)
     return FeatureTable(rows, patches)

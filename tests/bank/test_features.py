@@ -82,7 +82,7 @@ def test_rows_beyond_the_end_are_no_rows(tmp_path: Path):
         file[np.array([2])]
 
 
-def test_features_that_are_no_numbers_are_refused():
+def test_features_that_are_no_numbers_are_refused(tmp_path: Path):
     """A network that gives NaN or infinity ends with the name of the picture and a remedy."""
 
     def embed_wrong(_: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def test_features_that_are_no_numbers_are_refused():
 
     embed_wrong.output_shape = (PATCHES, DIMENSION)
     with pytest.raises(UsageError, match=r"0\.png: the network gives features that are no numbers"):
-        embed_pictures(pictures(2), 2, lambda image: image, embed_wrong)
+        embed_pictures(pictures(2), 2, lambda image: image, embed_wrong, tmp_path)
 
 
 @pytest.mark.parametrize("bytes_less", [0, 1])
