@@ -123,7 +123,8 @@ class FrameWriter:
         if image is not None:
             hw = (image.shape[0], image.shape[1])
             memory = self._memory_for(hw)
-            content_id = self._content(memory, image, frame.frame_id)
+            last = self._last
+            content_id = last[1] if last is not None and memory.holds(last[0], image) else frame.frame_id
             memory.write(slot, image)
             self._last = slot, content_id
         stamps = (frame.frame_id, frame.t_capture_ns, frame.t_mono_ns, frame.t_media_ns)
@@ -133,10 +134,6 @@ class FrameWriter:
         while image is not None and self._to_show:
             about = self._to_show.popleft(), image, frame.frame_id, frame.t_capture_ns
             threading.Thread(target=_show, args=(self._link, *about), name="show", daemon=True).start()
-
-    def _content(self, memory: Memory, image: Image, frame_id: int) -> int:
-        """Return the `content_id` of an image that is about to be written."""
-        return self._last[1] if self._last is not None and memory.holds(self._last[0], image) else frame_id
 
     def _memory_for(self, hw: tuple[int, int]) -> Memory:
         if self._memory is None or self._memory.hw != hw:
