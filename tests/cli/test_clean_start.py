@@ -117,7 +117,7 @@ def test_run_reloads_sees_how_children_end_and_ends(tiny_bundle: Path, tmp_path:
 def test_every_verb_can_be_interrupted() -> None:
     """What both commands begin with makes SIGINT an interruption, however they were started."""
     said = (
-        "import os, signal; from runtime.cli import inherited; inherited.settle(); "
+        "import os, signal; from runtime.cli import clean_start; clean_start.settle(); "
         "os.kill(os.getpid(), signal.SIGINT); print('went on')"
     )
     done = call(*NEGLECTED, sys.executable, "-c", said)

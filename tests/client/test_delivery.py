@@ -265,7 +265,7 @@ def test_rebind_where_the_address_was_taken() -> None:
     """Should another program have taken the address, that is an error, and a later try may succeed."""
     with zmq.Context() as context, context.socket(zmq.REP) as thief:
         publisher = Publisher("tcp://127.0.0.1:*", device="edge")
-        publisher._listener.close(linger_ms=0)  # what a rebind does at first
+        publisher._listener._close_socket(linger_ms=0)  # what a rebind does at first
         while True:
             with suppress(zmq.ZMQError):
                 thief.bind(publisher.endpoint)
