@@ -18,6 +18,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from edge_config.bundle.files import file_sha256
 from edge_config.errors import MissingExtra, UsageError, WeightsUnavailable
@@ -55,6 +56,7 @@ class TorchNetwork:
 
     def to_onnx(self) -> onnx.ModelProto:
         """Export, the same bytes for the same network: without the paths and traces of this machine."""
+        tqdm.monitor_interval = 0  # torch makes a bar that it does not show: no thread for it
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # says that torchvision is missing, which nothing needs
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
