@@ -218,7 +218,7 @@ class Cursor:
         self._behind = self._behind or bool(self._heard)
 
     def _adopt(self) -> None:
-        """Return what the snapshot tells and the journal, read up to its row, did not."""
+        """Deliver what the snapshot holds and the journal, read up to its row, did not."""
         now, self._snapshot = self._snapshot, None
         if now is None:
             return
@@ -235,11 +235,11 @@ class Cursor:
                     )
 
     def _let_go(self) -> None:
-        """Return what waits without the journal."""
+        """Deliver waiting messages without the journal."""
         self._give_waiting(list(self._heard.values()), loose=True)
 
     def _give_waiting(self, waiting: Sequence[Received], *, loose: bool = False) -> None:
-        """Return what waits and, unless it is `loose`, is not in the journal."""
+        """Deliver waiting messages; unless they are `loose`, the journal does not have them."""
         for received in waiting:
             self._forget(received.key)
             self.delivery.give_live(received, loose=loose)
