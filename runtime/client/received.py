@@ -55,7 +55,7 @@ class Received:
 
     def is_before(self, other: Received) -> bool:
         """Return whether this message comes before another one of its topic and epoch."""
-        return self.place.epoch == other.place.epoch and self.place.seq < other.place.seq
+        return self.message.epoch == other.message.epoch and self.message.seq < other.message.seq
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ import math
 from typing import NamedTuple
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from edge_config.settings.sections import Alerts
@@ -166,6 +167,7 @@ def place_told(seen: list[Seen], first: int, last: int, number: int, phase: str)
     return number, phase, peak.score, peak.number, seen[first].ms
 
 
+@pytest.mark.slow
 @given(alerts=SETTINGS, frames=FRAMES)
 @settings(deadline=None, max_examples=600)
 def test_alerts_are_those_that_a_look_at_the_whole_run_gives(alerts: Alerts, frames: list[tuple[int, float | None]]):
@@ -181,6 +183,7 @@ def test_alerts_are_those_that_a_look_at_the_whole_run_gives(alerts: Alerts, fra
         assert alert.peak_frame_xy == (alert.peak_frame_id, 0)
 
 
+@pytest.mark.slow
 @given(alerts=SETTINGS, frames=FRAMES)
 @settings(deadline=None, max_examples=300)
 def test_alerts_begin_once_end_once_and_keep_their_distances(alerts: Alerts, frames: list[tuple[int, float | None]]):
@@ -209,6 +212,7 @@ def test_alerts_begin_once_end_once_and_keep_their_distances(alerts: Alerts, fra
     assert open_id is None
 
 
+@pytest.mark.slow
 @given(
     alerts=SETTINGS,
     before=FRAMES,

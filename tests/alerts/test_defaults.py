@@ -124,6 +124,7 @@ def test_single_frames_are_none(fps: float, every_s: float) -> None:
     assert alerts(at_s, scores) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [5, 15, 25])
 def test_rare_false_alarms_are_none(fps: float) -> None:
     """False alarms of one frame in 100, each for itself, as a bundle promises at most, make hardly any alert."""
@@ -146,6 +147,7 @@ def test_short_objects_that_are_far_enough_apart_are_an_alert_each(fps: float) -
     assert starts(alerts(at_s, np.where(at_s % 4 < 0.5, 1.5, 0.95))) == 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["noise", "3 a second and noise", "a third at random"])
 def test_hour_of_flicker_is_few_messages(kind: str) -> None:
     """A storm that goes on for an hour is told, and written into the journal, in less than one message a minute."""

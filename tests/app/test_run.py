@@ -82,6 +82,7 @@ COUNTERS = {
 """What is documented, of a device that has done nothing yet."""
 
 
+@pytest.mark.slow
 def test_counters_are_there_before_anything_happens(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
     """A device that waits has every counter of README at 0, so that `increase()` sees the first event."""
     source = write_pictures(tmp_path / "pictures", set(), 3)
@@ -247,6 +248,7 @@ def test_pictures_that_are_sent_again_and_again_are_no_evidence(tiny_bundle: Pat
         assert all(one.score == scores[at // 5 * 5].score for at, one in enumerate(scores))
 
 
+@pytest.mark.slow
 def test_picture_that_cannot_be_decoded_is_unknown_and_never_normal(
     tiny_bundle: Path, tmp_path: Path, endpoint: str
 ) -> None:
@@ -274,6 +276,7 @@ def camera() -> Iterator[NetworkCamera]:
         yield camera
 
 
+@pytest.mark.slow
 def test_live_camera_alerts_and_its_loss_is_said(tiny_bundle: Path, endpoint: str, camera: NetworkCamera) -> None:
     """A network camera's object raises an alert; unplugged, it is said to be disconnected, and the run goes on."""
     with (
@@ -306,6 +309,7 @@ def run_and_fail(*options: object) -> tuple[int, str]:
     return done.returncode, lines[0]
 
 
+@pytest.mark.slow
 def test_bad_bundle_is_65(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
     """A bundle with a byte changed ends the run with 65 and names the file."""
     bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bad.bundle"))
@@ -317,6 +321,7 @@ def test_bad_bundle_is_65(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> N
     assert "bank.safetensors" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["/no/such/clip.mp4", "gopher://user:secret@127.0.0.1:9/x"])
 def test_source_that_cannot_ever_open_is_69(tiny_bundle: Path, endpoint: str, source: str) -> None:
     """A recording that is not there, or a source of no known kind, ends the run with 69 without its password."""
@@ -326,6 +331,7 @@ def test_source_that_cannot_ever_open_is_69(tiny_bundle: Path, endpoint: str, so
     assert "secret" not in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["/dev/video77", "rtsp://user:secret@127.0.0.1:9/x"])
 def test_camera_that_is_absent_is_a_state(tiny_bundle: Path, endpoint: str, source: str) -> None:
     """A camera that is not there at the start is published as disconnected, and the run waits for it."""
@@ -339,6 +345,7 @@ def test_camera_that_is_absent_is_a_state(tiny_bundle: Path, endpoint: str, sour
         assert "secret" not in process.stderr.read()
 
 
+@pytest.mark.slow
 def test_address_in_use_is_69(tiny_bundle: Path, tmp_path: Path) -> None:
     """An address in use ends the run with 69 and names it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -368,6 +375,7 @@ def test_bad_settings_are_78(tmp_path: Path, text: str, said: str) -> None:
     assert said in line
 
 
+@pytest.mark.slow
 def test_command_line_overrides_settings_file(tiny_bundle: Path, tmp_path: Path) -> None:
     """Arguments override the settings file, and the rest of the file holds."""
     source = write_pictures(tmp_path / "pictures", set(), 2)

@@ -72,6 +72,7 @@ def test_selection_equals_the_plain_loop_over_many_blocks(make, dimension: int):
     assert_same_as_plain_loop(make(6000, dimension, seed=11), 900, first=5999)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [(40, 40), (3000,), (13, 13, 13), (2,) * 11])
 def test_ties_on_a_lattice_go_to_the_lowest_row(sides: tuple[int, ...]):
     """On a lattice, where most distances have equals, every tie is decided as the plain loop decides it."""

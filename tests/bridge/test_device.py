@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.support.brokers import Mosquitto, needs_mosquitto
@@ -25,6 +26,7 @@ def configured(device: Any, broker: Mosquitto, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_alerts_arrive_though_the_bridge_was_killed(broker: Mosquitto, tmp_path: Path) -> None:
     """What the device journaled before the bridge came, and while it was away, arrives; what was acknowledged rests."""
     with answering.Device(tmp_path) as device, Listener(broker.port) as listener:

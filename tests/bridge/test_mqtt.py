@@ -258,6 +258,7 @@ def test_broker_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
         broker.end()
 
 
+@pytest.mark.slow
 def test_scores_that_a_dead_connection_held_block_no_later_ones(broker: Mosquitto) -> None:
     """A broker that stops reading is sent scores up to a limit; killed and started again, it gets new ones at once."""
 
@@ -291,6 +292,7 @@ def test_scores_that_a_dead_connection_held_block_no_later_ones(broker: Mosquitt
         asyncio.run(run(listener))
 
 
+@pytest.mark.slow
 def test_broker_that_forgot_everything_is_told_again(broker: Mosquitto) -> None:
     """A broker that was killed and knows nothing any more has state and anomaly again when the bridge is back."""
 

@@ -151,6 +151,7 @@ def test_nothing_is_lost_when_the_server_is_killed_under_load(server: NatsServer
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_server_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     """The bridge begins before its server: alerts are held up to the bound, of the states the newest, scores not."""
     server = NatsServer(tmp_path)

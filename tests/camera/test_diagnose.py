@@ -372,6 +372,7 @@ def test_real_rtsp_server(real_server: Callable[..., int]) -> None:
     assert "wrong path: there is no such stream (404)" in probe("me:p%40ss@", tcp, "other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "code"), [(["probe"], 69), (["record"], 69)])
 def test_programs_say_why(tmp_path: Path, words: list[str], code: int) -> None:
     """`probe` and `record` end with the reason and the remedy in their one line."""

@@ -232,6 +232,7 @@ def test_capture_process_may_be_killed_at_any_time(remote: Remote) -> None:
         assert reader.gone.get(timeout=ENOUGH_S) == frame.memory
 
 
+@pytest.mark.slow
 def test_camera_that_is_absent_is_waited_for(tmp_path: Path) -> None:
     """A camera that is not there at the start is an ordinary state; it is live when it comes, also after it went."""
     path = tmp_path / "camera"
@@ -247,6 +248,7 @@ def test_camera_that_is_absent_is_waited_for(tmp_path: Path) -> None:
         assert len(told) <= 5, "a state is told when it changes, and not at each try"
 
 
+@pytest.mark.slow
 def test_device_that_is_plugged_in_is_opened_at_once(tmp_path: Path) -> None:
     """However long the next try is away, a device that appears is not waited out."""
     path = tmp_path / "camera"
@@ -369,6 +371,7 @@ def test_close_is_quick_while_nothing_is_connected(tmp_path: Path) -> None:
     Feed("front", Camera(source=0), reader.inbox.put, reader).close()  # not even started
 
 
+@pytest.mark.slow
 def test_death_of_the_runtime_takes_the_capture_process_along(remote: Remote) -> None:
     """Kill -9 of the parent leaves no child, also none whose driver lets nothing run."""
     program = f"""
@@ -570,6 +573,7 @@ def test_capture_process_of_a_foreign_folder_is_ours(tmp_path: Path, monkeypatch
         assert reader.state("disconnected") == "no such device"
 
 
+@pytest.mark.slow
 def test_paused_camera_is_closed_and_opened_again(remote: Remote) -> None:
     """While a camera is paused no process holds it, and nothing is told of it; then frames go on, with no alarm."""
     with reading(remote.source, **PATIENT) as reader:

@@ -126,6 +126,7 @@ def test_recording_has_its_own_clock(stamps_s: list, expected_s: list, pace: str
     assert took_s >= expected_s[-1] - 0.2 if pace == "fps" else took_s < expected_s[-1] / 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed: it makes the video")
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
 def test_video_of_variable_rate_plays_at_its_own_time_stamps(tmp_path: Path, name: str) -> None:

@@ -57,6 +57,7 @@ def test_fit_says_how_far_it_is(tmp_path: Path) -> None:
     assert {"look at pictures", "parity gate"} <= stages
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("verb", ["evaluate", "recalibrate", "check"])
 def test_other_commands_do_too(verb: str, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -173,6 +174,7 @@ def test_request_without_a_device(tmp_path: Path, words: list[str]) -> None:
     assert "nobody: no answer within 0.1 s: nothing listens there (No such file or directory)" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["replay"], ["ask", "status", "--control"], ["forget", "hall"]])
 def test_asking_where_events_are_published(device: Device, words: list[str]) -> None:
     """The other port of a device does not answer: one line and exit code 69, and not a wait for ever."""

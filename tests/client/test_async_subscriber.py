@@ -144,6 +144,7 @@ def test_silent_control_socket_is_connected_anew(device: Device, monkeypatch: py
     asyncio.run(follow())
 
 
+@pytest.mark.slow
 def test_message_that_nobody_takes_costs_nothing(device: Device) -> None:
     """While no task waits for messages, one that has arrived does not keep the event loop busy."""
 

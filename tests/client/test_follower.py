@@ -455,6 +455,7 @@ def test_what_came_after_the_reply_was_read_is_asked_for() -> None:
     assert world.keys(STATE_A) == journal(world, STATE_A)
 
 
+@pytest.mark.slow
 def test_what_waits_is_bounded() -> None:
     """Of very many messages that wait for a lost one, those beyond a bound are let go, and fetched with it."""
     world = joined()

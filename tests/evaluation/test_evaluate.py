@@ -122,6 +122,7 @@ def test_figures_of_a_folder(evaluated: tuple[Path, dict[str, Any]]):
     assert all(spent > 0 for spent in figures["stage_ms"].values())
 
 
+@pytest.mark.slow
 def test_file_has_every_picture(evaluated: tuple[Path, dict[str, Any]], bundle: Path):
     """The JSON file holds the printed figures, and of every picture the score that a device gives it, and its label."""
     root, figures = evaluated
@@ -156,6 +157,7 @@ def test_page_needs_nothing_but_itself(evaluated: tuple[Path, dict[str, Any]]):
         assert said in page
 
 
+@pytest.mark.slow
 def test_names_cannot_break_the_page(bundle: Path, tmp_path: Path):
     """A kind or a file whose name is HTML is shown, not obeyed."""
     data = write_dataset(tmp_path / "data", good=1, red=1, bare=0)
@@ -172,6 +174,7 @@ def run(bundle: Path, tmp_path: Path, **counts: Any) -> Outcome:
     return outcome
 
 
+@pytest.mark.slow
 def test_without_masks_there_are_no_pixel_figures(bundle: Path, tmp_path: Path):
     """Where no picture has a mask, pixel figures are null, the others are there, and the reason is said."""
     found = run(bundle, tmp_path, masks=False).evaluation
@@ -226,6 +229,7 @@ def test_rates_follow_the_threshold(bundle: Path, tmp_path: Path):
     assert outcome.weakest[0].result.name == "test/red/2.png"
 
 
+@pytest.mark.slow
 def test_mask_lies_where_the_anomaly_is(bundle: Path, tmp_path: Path):
     """Picture, heat map and mask of what is shown lie on each other, in the proportions of the picture."""
     shown = run(bundle, tmp_path).weakest[-1]

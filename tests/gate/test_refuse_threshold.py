@@ -141,6 +141,7 @@ def test_one_person_among_a_hundred_frames(office: tuple[Path, dict[str, list[Pa
     assert recalibrate(bundle, images, folder / "clean.bundle").code == 0
 
 
+@pytest.mark.slow
 def test_twenty_pictures_of_another_scene(office: tuple[Path, dict[str, list[Path]], Path]) -> None:
     """Twenty frames with people in place of the empty office are refused: the golden fault would be lost."""
     bundle, frames, folder = office

@@ -186,6 +186,7 @@ def test_flood_is_refused_and_over_when_it_is_answered(
     assert busy_client.receive()["ok"]
 
 
+@pytest.mark.slow
 def test_request_that_nobody_answers_is_refused_in_time(inbox: SimpleQueue[Asked]) -> None:
     """A main loop that never answers does not leave the client waiting; its late answer is dropped."""
     with (

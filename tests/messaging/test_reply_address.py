@@ -149,6 +149,7 @@ def shared() -> Iterator[Device]:
         yield device
 
 
+@pytest.mark.slow
 @given(messages=st.lists(_messages, min_size=1, max_size=5))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_message_gets_one_answer_in_its_envelope(shared: Device, messages: list[list[bytes]]) -> None:

@@ -127,6 +127,7 @@ def test_hang_up_ends_a_wait_in_another_thread(pair: Pair) -> None:
         one.send(Ping(1))
 
 
+@pytest.mark.slow
 def test_peer_that_does_not_read_blocks_nobody_for_long(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the queue of a peer stays full, sending to it fails."""
     monkeypatch.setattr(links, "SEND_S", 0.01)

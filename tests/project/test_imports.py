@@ -32,6 +32,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.slow
 def test_tests_that_are_not_marked_torch_need_no_workshop() -> None:
     """Where torch, onnx and their like cannot be imported, all test modules that are not marked `torch` still load."""
     modules = [str(path) for path in sorted(TESTS.rglob("test_*.py")) if not needs_workshop(path)]

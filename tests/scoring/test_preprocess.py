@@ -200,6 +200,7 @@ def places(draw: st.DrawFn):
     return resize_hw, crop_hw, grid, frame_hw, draw(st.integers(0, grid.hw[0] * grid.hw[1] - 1))
 
 
+@pytest.mark.slow
 @given(places())
 @settings(deadline=None, max_examples=300)
 def test_to_camera_stays_inside_the_frame(place):

@@ -132,6 +132,7 @@ def test_graph_search_is_never_below_the_true_distance(bank, index, ef: int):
     assert (found.distance >= true.min(axis=1) * (1 - FLOAT32_RELATIVE)).all()
 
 
+@pytest.mark.slow
 def test_graph_search_finds_the_same_after_saving_and_loading(index, tmp_path):
     """An index that was saved and loaded gives the same neighbours, with the ef that was asked for."""
     index.save_index(str(tmp_path / "index.hnsw"))

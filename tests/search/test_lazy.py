@@ -664,6 +664,7 @@ def frames_unlike(search: LazySearch, numbers: range) -> None:
         check_equals_exact(features, bank, search(features), 1)
 
 
+@pytest.mark.slow
 def test_the_history_rests_while_frames_are_unlike_and_comes_back():
     """Where nothing is as it was before, the history is tried ever more rarely; once it pays again, it stays in use."""
     bank, still = unlike(0)

@@ -595,6 +595,7 @@ def test_the_bundle_that_nobody_attacked_is_served(case: Case) -> None:
     load(case.folder / "unpacked.bundle", 1, trust=case.trust)
 
 
+@pytest.mark.slow
 def test_bomb_of_the_attacks_is_one() -> None:
     """The bomb of the list is what it claims: zipfile takes it."""
     assert zipfile.ZipFile(io.BytesIO(_bomb())).testzip() is None

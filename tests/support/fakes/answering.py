@@ -230,7 +230,8 @@ class Telling:
         is_ours = not request.epoch or request.epoch in self._first_rows
         row = max(request.row, self._first_rows.get(request.epoch, 1) - 1) if is_ours else 0
         wanted = [one for one in self._written if one.row > row and one.topic.startswith(request.topics or "")]
-        left = [one for one in wanted if one in self.journal]
+        kept = {one.row for one in self.journal}
+        left = [one for one in wanted if one.row in kept]
         return left, is_ours and len(left) == len(wanted)
 
     def _replay(self, request: Replay) -> tuple[list[Entry], bool]:
