@@ -90,12 +90,12 @@ class Reader:
             if frame is not None:  # else it was taken in the place of one before it
                 return frame
 
-    def shoot(self, remote: Remote) -> SharedFrame:
-        """Have a camera take pictures until one arrives: a slot that was just given back may not be free yet."""
+    def shoot(self, remote: Remote, doing: bytes = PICTURE) -> SharedFrame:
+        """Have a camera do this until a frame arrives: a slot that was just given back may not be free yet."""
         while True:
             missed = self.feed.dropped["no slot"]
             self.shots += 1
-            remote.do(PICTURE)
+            remote.do(doing)
             wait_until(lambda seen=missed: not self.inbox.empty() or self.feed.dropped["no slot"] > seen)
             if not self.inbox.empty():
                 return self.next()
