@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm lint format soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm lint format docs soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -22,7 +22,7 @@ help:  ## list the targets
 
 $(VENV)/.installed: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,docs,dev]'
 	@touch $@
 
 setup: $(VENV)/.installed  ## install everything into .venv
@@ -58,6 +58,9 @@ lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of 
 
 format: setup  ## let ruff format the code
 	$(BIN)/ruff format .
+
+docs: setup  ## build the pages of docs/ into build/docs; a warning, such as a broken link, fails
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs build/docs
 
 soak: setup  ## inject faults of all kinds into the real runtime, and print a table; MINUTES=10, SOAK_OPTIONS=--help
 	$(BIN)/python -m tests.programs.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)
