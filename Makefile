@@ -49,12 +49,14 @@ $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scor
 test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch that torchvision matches
 	$(TIMM)/bin/python -m pytest tests/network/test_timm.py
 
-lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of modules and folders
+lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of modules and folders, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy examples
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.programs.house
+	$(BIN)/codespell *.md docs examples edge_config runtime export patchedge
 
 format: setup  ## let ruff format the code
 	$(BIN)/ruff format .
