@@ -56,7 +56,7 @@ lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of 
 	$(BIN)/mypy examples
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.programs.house
-	$(BIN)/codespell *.md docs examples edge_config runtime export patchedge
+	$(BIN)/codespell *.md docs examples .github edge_config runtime export patchedge
 
 format: setup  ## let ruff format the code
 	$(BIN)/ruff format .
