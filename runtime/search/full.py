@@ -145,7 +145,8 @@ class ExactSearch:
 
     def _rounding(self, norms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bound how far two squared distances may change places, for patches with squared norms float32 [n]."""
-        terms = self._bank.shape[1] + 8  # the product, the norms, the sums and, at the end, the distances
+        dimension = self._bank.shape[1]
+        terms = dimension + dimension // 8 + 20  # product and norms; then the distances, which have fewer roundings
         return np.asarray(4 * terms * (ROUNDING * (norms + self._largest) + TINY), dtype=np.float32)
 
 
