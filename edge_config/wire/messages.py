@@ -111,7 +111,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         dtype: type of the numbers or pixels, such as uint16.
         shape: rows and columns of the numbers or pixels.
         area: box of the camera frame that they cover; null: all of it.
-        min, max: patch distances of the pixel values 0 and 65,535 of a heat map.
+        min: patch distance of the pixel value 0 of a heat map.
+        max: patch distance of its pixel value 65,535.
     """
 
     name: str

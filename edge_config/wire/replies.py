@@ -73,7 +73,8 @@ class PictureTaken(msgspec.Struct, frozen=True, kw_only=True):
         camera: name of the camera.
         frame_id: as in messages.
         t_capture_ns: wall clock at capture, nanoseconds since 1970 UTC.
-        width, height: size of the picture, pixels.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
     """
 
     camera: str
@@ -89,7 +90,8 @@ class CameraNow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: the last state message; null before the first.
         alert: the last message of the open alert; null if none is open.
-        alert_seq, state_seq: `seq` of the last message in each of its topics, 0 before the first.
+        alert_seq: `seq` of the last message in its alert topic, 0 before the first.
+        state_seq: `seq` of the last message in its state topic, 0 before the first.
     """
 
     state: StateMessage | None

@@ -187,7 +187,8 @@ class Ack(Request, frozen=True, tag="ack"):
     Attributes:
         subscriber: name of the subscriber that has stored it.
         alert_id: id of the alert.
-        epoch, seq: `epoch` and `seq` of the message.
+        epoch: `epoch` of the message.
+        seq: `seq` of the message.
     """
 
     role: ClassVar[Role] = "view"

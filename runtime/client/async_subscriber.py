@@ -26,7 +26,7 @@ from runtime.client.received import Received
 
 
 class AsyncSubscriber(BaseSubscriber, AbstractAsyncContextManager["AsyncSubscriber"]):
-    """As `subscriber.Subscriber`, within one event loop. Several tasks may use it; each message goes to one."""
+    """As `Subscriber`, within one event loop. Several tasks may use it; each message goes to one."""
 
     def _opened(self) -> None:
         self._connection.before_renewal = self._unwatch
@@ -73,7 +73,7 @@ class AsyncSubscriber(BaseSubscriber, AbstractAsyncContextManager["AsyncSubscrib
                 yield received
 
     async def close(self) -> None:
-        """Send pending acknowledgements, for at most `CLOSE_S`, and disconnect."""
+        """Send pending acknowledgements, for at most a second, and disconnect."""
         if self._closed:
             return
         self._closed = True

@@ -31,8 +31,10 @@ _Reply = TypeVar("_Reply")
 class ControlClient(AbstractContextManager["ControlClient"]):
     """A client of the control socket. Use it from one thread.
 
-    with ControlClient("tcp://line-3:5557") as device:
-        print(device.request(Snapshot(), Now).cameras)
+    Example::
+
+        with ControlClient("tcp://line-3:5557") as device:
+            print(device.request(requests.Snapshot(), replies.Now).cameras)
     """
 
     def __init__(
@@ -46,10 +48,10 @@ class ControlClient(AbstractContextManager["ControlClient"]):
         """Connect; the first request shows whether the device is there.
 
         Args:
-            url: where the device takes requests.
-            keys: files of the keys, if the device wants them.
-            timeout_s: how long each answer is waited for, seconds.
-            context: of ZeroMQ; by default one of its own.
+            url: address of the device's control socket.
+            keys: key files, if the device requires them.
+            timeout_s: time-out of each answer, seconds.
+            context: ZeroMQ context; by default one of its own.
 
         Raises:
             AddressUnavailable: `url` is not a ZeroMQ address.
@@ -67,32 +69,33 @@ class ControlClient(AbstractContextManager["ControlClient"]):
             raise
 
     def request(self, request: Request, kind: type[_Reply]) -> _Reply:
-        """Ask, and give the reply as the struct that answers such a request.
+        """Send a request, and return the reply.
+
+        Args:
+            request: one of `patchedge.requests`.
+            kind: type of the reply, one of `patchedge.replies`.
 
         Raises:
             AddressUnavailable: no answer in time, also because the keys are not the right ones.
-            RequestError: the device did not do it.
+            RequestError: the device refused it.
             MessageError: the reply cannot be read.
         """
         return read_reply(self._ask(request)[0], kind)
 
     def ask(self, request: Request) -> tuple[Any, list[bytes]]:
-        """Ask, and return the reply as plain values, and its binary parts.
+        """Send a request, and return the reply as plain values, and its binary parts. It raises as `request` does.
 
-        Raises:
-            AddressUnavailable, RequestError, MessageError: as `request`.
+        Args:
+            request: one of `patchedge.requests`.
         """
         answer, parts = self._ask(request)
         return read_reply(answer, Any), list(parts)
 
     def replay(self, *topics: str) -> Iterator[Received]:
-        """Yield all alerts and states that the journal holds, in its order, page by page.
+        """Yield all alerts and states that the journal holds, in its order. It raises as `request` does.
 
         Args:
-            topics: how the topics begin that are wanted; by default all.
-
-        Raises:
-            AddressUnavailable, RequestError, MessageError: as `request`.
+            topics: prefixes of the wanted topics, such as `v1/alert/`; by default all.
         """
         row, epoch, more = 0, "", True
         while more:

@@ -40,7 +40,7 @@ class Received:
 
     @property
     def key(self) -> str:
-        """Identifies this message indefinitely, over restarts of both sides: `topic` `epoch`/`seq`."""
+        """Text that identifies this message over restarts of both sides; it is made of topic, epoch and seq."""
         return key_of(self.topic, self.place)
 
     @property
@@ -50,7 +50,7 @@ class Received:
 
     @property
     def kind(self) -> str:
-        """Its kind: score, alert, state or health."""
+        """Its kind, such as `alert`."""
         return self.topic.split("/", 2)[1]
 
     def is_before(self, other: Received) -> bool:

@@ -33,8 +33,8 @@ from runtime.client.received import Received
 class Subscriber(BaseSubscriber, AbstractContextManager["Subscriber"]):
     """Receives messages and detects lost ones. Use it from one thread; iterate over it, or call `receive`.
 
-    Lost messages are fetched, and acknowledgements are sent, while one of its methods runs. The order of messages is
-    described in `runtime.client.follower`.
+    Lost messages are fetched, and acknowledgements are sent, while one of its methods runs. Alerts and states of a
+    camera come in the order in which they were published.
     """
 
     def receive(self, timeout_s: float | None = None) -> Received | None:
@@ -75,7 +75,7 @@ class Subscriber(BaseSubscriber, AbstractContextManager["Subscriber"]):
                 yield received
 
     def close(self) -> None:
-        """Send pending acknowledgements, for at most `CLOSE_S`, and disconnect."""
+        """Send pending acknowledgements, for at most a second, and disconnect."""
         if self._closed:
             return
         self._closed = True
