@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm lint format docs soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm lint format reference docs soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -60,6 +60,9 @@ lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of 
 
 format: setup  ## let ruff format the code
 	$(BIN)/ruff format .
+
+reference: setup  ## write the pages of docs/reference that come from the code
+	$(BIN)/python -m docs.generate
 
 docs: setup  ## build the pages of docs/ into build/docs; a warning, such as a broken link, fails
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs build/docs

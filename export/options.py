@@ -31,30 +31,31 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         images: folder of normal pictures, or a video.
         out: path of the bundle.
         backbone: a packaged network, the path of an ONNX file, or the name of a timm network.
-        weights: file with the weights of the network; null uses its own.
+        weights: file with the weights of the network; by default its own.
         layers: names of the layers to join, or of tensors of an ONNX file, the finest first.
-        tokens_to_map: for an ONNX file: turn token layers into maps; number of tokens before those of the patches, or
-            "auto".
-        mean, std: normalisation, RGB, 0 to 255; null uses the network's own.
+        tokens_to_map: for an ONNX file: turn token layers [1, tokens, channels] into maps; number of tokens before
+            those of the patches, or `auto`, which finds it from the grid.
+        mean, std: normalisation, RGB, 0 to 255; by default the network's own.
         size: side of the graph's input, pixels.
         depth: bits in use in 16-bit pictures; `auto` uses the fewest that hold all of their values.
-        resize: side that pictures are resized to before `size` is cropped from the centre, pixels; null means `size`.
+        resize: side that pictures are resized to before `size` is cropped from the centre, pixels; by default `size`.
         accept_crop: accept a crop that leaves much of the pictures unseen.
-        aggregation: f_agg, how a neighbourhood becomes one feature.
-        patch_size: p, side of the neighbourhood in positions of the map, odd.
-        stride: s, every s-th row and column of the map is a patch; null means 2 for the usual layers of a packaged
+        aggregation: how a neighbourhood becomes one feature (f_agg).
+        patch_size: side p of the neighbourhood in positions of the map, odd.
+        stride: every s-th row and column of the map is a patch; by default 2 for the usual layers of a packaged
             network and 1 for others.
-        layer_dim, target_dim: lengths of a layer's feature and of the joined one, for `adaptive`.
+        layer_dim: length of the feature of each layer, for `adaptive`.
+        target_dim: length of the joined feature, for `adaptive`.
         precision: number type of the graph's convolutions.
         coreset: share of the patches to keep, below 1, or number of entries, from 2.
-        projection_dim: d*, dimension of the random projection to select in; 0 selects in the full space.
+        projection_dim: dimension d* of the random projection to select in; 0 selects in the full space.
         seed: random seed of the projection, the first entry and the synthetic faults.
-        score: score mode.
+        score: `paper` is re-weighted, `max` is the largest patch distance, `topk` the mean of the k largest.
         b: number of neighbours in the re-weighting of `paper`.
         k: number of distances in the mean of `topk`.
         alpha: wanted false-alarm rate, 0 to 1.
         hold_out: share of the pictures for calibration, 0 to 1.
-        max_images: maximum number of pictures, spread evenly; null means all of a folder and 300 of a video.
+        max_images: maximum number of pictures, spread evenly; by default all of a folder and 300 of a video.
         skip_bad: skip pictures that cannot be read.
         test_set: labelled pictures in MVTec layout, on which the accuracy cost of int8 is measured, too.
         threads: limit of all threads; 0 means all cores.

@@ -30,7 +30,12 @@ _ZEROS = b"0" * 64
 
 
 class FileEntry(ManifestPart, frozen=True):
-    """A file of the bundle: its size in bytes and its sha256 in hex."""
+    """A file of the bundle.
+
+    Attributes:
+        size: size, bytes.
+        sha256: sha256 of its content, in hex.
+    """
 
     size: Annotated[int, Meta(ge=0)]
     sha256: Sha256
@@ -63,16 +68,20 @@ class Features(ManifestPart, frozen=True):
     """The patch features (PatchCore section 3.1).
 
     Attributes:
-        backbone, weights, weights_sha256: name of the network, origin of its weights, and their sha256.
+        backbone: name of the network.
+        weights: origin of its weights.
+        weights_sha256: sha256 of the weights.
         layers: names of the layers whose maps are joined, the finest first.
-        aggregation: f_agg over a neighbourhood: `mean` is average pooling of each channel, `adaptive` pools the
-            flattened neighbourhood of each layer to `layer_dim`, and the joined layers to `target_dim`.
-        layer_dim, target_dim: lengths after pooling by `adaptive`; null with `mean`.
-        patch_size: p, side of the neighbourhood in positions of the map, odd.
-        stride: s; every s-th row and column of the first layer's map is a patch.
+        aggregation: how a neighbourhood becomes one feature (f_agg): `mean` is average pooling of each channel,
+            `adaptive` pools the flattened neighbourhood of each layer to `layer_dim`, and the joined layers to
+            `target_dim`.
+        layer_dim: length of the feature of a layer after pooling by `adaptive`; null with `mean`.
+        target_dim: length of the joined feature after pooling by `adaptive`; null with `mean`.
+        patch_size: side p of the neighbourhood in positions of the map, odd.
+        stride: every s-th row and column of the first layer's map is a patch.
         map_hw: height and width of the first layer's map, positions.
         grid_hw: rows and columns of patches.
-        dimension: D, length of a patch feature.
+        dimension: length D of a patch feature.
         precision: number type of the graph's convolutions.
         prefix_tokens: number of tokens before those of the patches in each layer of a vision transformer, dropped
             inside the graph; null if all layers are maps.
@@ -98,11 +107,11 @@ class Coreset(ManifestPart, frozen=True):
     """The memory bank after greedy selection (PatchCore section 3.2).
 
     Attributes:
-        size: k, number of entries of the bank.
+        size: number k of entries of the bank.
         fraction: requested share of the patches, 0 to 1; null if a number of entries was requested.
         patches: number of patches that the bank was selected from.
         seed: random seed of the projection and of the first entry.
-        projection_dim: d*, dimension of the random projection; null without one.
+        projection_dim: dimension d* of the random projection; null without one.
         covering_radius: largest distance of a training patch to the bank, unprojected.
     """
 
@@ -171,7 +180,7 @@ class Scene(ManifestPart, frozen=True):
     """Bounds of the normal pictures: outside of them a picture is not judged.
 
     All are measured on a thumbnail of the size of `scene_reference` in golden.safetensors, see
-    runtime/scene/thumbnail.py.
+    `runtime/scene/thumbnail.py`.
 
     Attributes:
         luminance: smallest and largest mean grey level, 0 to 255.

@@ -10,7 +10,12 @@ from edge_config.bundle.fields import Count, Fraction, ManifestPart, NonNegative
 
 
 class Difference(ManifestPart, frozen=True):
-    """The largest and the mean difference."""
+    """The largest and the mean difference.
+
+    Attributes:
+        largest: the largest difference.
+        mean: the mean difference.
+    """
 
     largest: NonNegative
     mean: NonNegative
@@ -22,8 +27,8 @@ class Comparison(ManifestPart, frozen=True):
     Attributes:
         features: ||a - b|| / ||b|| of each patch.
         distances: difference of each patch distance, relative to the largest one of the picture.
-        scores: difference of each picture's score, relative to the same; of the largest distances if the two ways took
-            different entries.
+        scores: difference of each picture's score, relative to the same distance; of the largest distances if the two
+            ways took different entries.
         ties: share of the pictures in which they did, as two entries or two patches are nearly equal.
     """
 

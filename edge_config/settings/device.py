@@ -16,23 +16,23 @@ class Settings(Section, frozen=True):
 
     Attributes:
         bundle: path of the bundle directory, relative to the working directory.
-        cameras: name of the camera -> its section, 1 to 64 of them.
+        cameras: sections of the cameras, by name, 1 to 64 of them.
         device: name of this device in every topic.
         threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
-        profile: values for a kind of device, which the settings go over: `auto` takes that of the device it runs on,
-            `none` takes none. After reading it is the name of the one taken.
-        providers: of ONNX Runtime, in the order in which they are tried.
-        affinity: numbers of the cores that scoring keeps to; empty: all.
+        profile: default settings for a kind of device: `auto` takes the profile of the device that it runs on, `none`
+            takes none.
+        providers: execution providers of ONNX Runtime, in the order in which they are tried.
+        affinity: numbers of the cores that scoring is pinned to; empty: all.
         budget_ms: time budget of a frame, milliseconds; `doctor` and `warm` warn if it is exceeded; by default none.
         capture: how cameras at a CSI port are opened.
         events: the PUB socket.
         control: the socket that answers requests.
-        metrics: figures and health over HTTP.
-        degrade: when to do less.
-        journal: the file that alerts and states are written to.
-        clips: films of alerts.
+        metrics: metrics and health over HTTP.
+        degrade: when to degrade.
+        journal: the file to which alerts and states are written before they are published.
+        clips: video clips of alerts.
         security: encryption and access control.
-        trust: whose bundles are served.
+        trust: which signatures of bundles are trusted.
     """
 
     bundle: Annotated[str, Meta(min_length=1)]

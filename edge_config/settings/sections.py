@@ -80,12 +80,12 @@ class Camera(Section, frozen=True):
 
     Attributes:
         source: camera index, /dev/videoN, a stable name such as /dev/v4l/by-id/NAME, a pattern such as /dev/video* (the
-            first that opens), v4l2://PATH, csi://N (see `Capture`), gst:PIPELINE, rtsp or http URL, video file or
+            first that opens), v4l2://PATH, csi://N (see `capture`), gst:PIPELINE, rtsp or http URL, video file or
             folder.
         pace: playback of files and folders: `fps` in real time, `max` as fast as possible. States and alerts follow
             the clock of the recording either way.
         fps: frame rate of a file or folder, frames per second; by default a file's own time stamps, 25 for a folder.
-        transport: of an RTSP camera: `tcp`, with UDP if the camera offers nothing else; or `udp` only.
+        transport: transport of an RTSP camera: `tcp`, with UDP if the camera offers nothing else; or `udp` only.
         bundle: path of a bundle for this camera only; by default the bundle of the device.
         max_age_ms: maximum age of a frame, milliseconds; older frames of cameras and streams are not scored.
         stall_ms: time-out of a camera, milliseconds: without a frame for this long it is stalled, and reopened.
@@ -175,7 +175,7 @@ class JournalSettings(Section, frozen=True):
 
     Attributes:
         enabled: whether to write it; without a journal lost alerts cannot be replayed.
-        path: of the file; by default DEVICE.sqlite in $STATE_DIRECTORY, $XDG_STATE_HOME/patchedge or
+        path: path of the file; by default DEVICE.sqlite in $STATE_DIRECTORY, $XDG_STATE_HOME/patchedge or
             ~/.local/state/patchedge, the first of them that is set.
         most_mb: maximum size, MiB: the oldest messages are deleted, first those that all subscribers have acknowledged.
         most_days: maximum age of messages, days; older ones are deleted.
@@ -257,8 +257,8 @@ class Provider(Section, frozen=True):
     """An execution provider of ONNX Runtime, which computes the graph.
 
     Attributes:
-        name: such as CUDAExecutionProvider.
-        options: as in ONNX Runtime's documentation of the provider; `{state}` in a text is replaced by the folder of
+        name: name of the provider, such as CUDAExecutionProvider.
+        options: its options, as ONNX Runtime documents them; `{state}` in a text is replaced by the folder of
             patchedge's state.
     """
 
@@ -277,7 +277,7 @@ class Capture(Section, frozen=True):
 
     Attributes:
         csi: GStreamer pipeline, in which {sensor}, {width}, {height} and {fps} are filled in; by default the profile's.
-        width, height: size of the pictures if the source does not name one, pixels.
+        width, height: width and height of the pictures if the source does not name them, pixels.
         fps: frame rate if the source does not name one, frames per second.
     """
 

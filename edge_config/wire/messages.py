@@ -112,7 +112,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         shape: rows and columns of the numbers or pixels.
         area: box of the camera frame that they cover; null: all of it.
         min: patch distance of the pixel value 0 of a heat map.
-        max: patch distance of its pixel value 65,535.
+        max: patch distance of the pixel value 65,535 of a heat map.
     """
 
     name: str

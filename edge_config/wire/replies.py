@@ -23,7 +23,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The envelope of every reply.
 
     Attributes:
-        schema: "patchedge.control.v1".
+        schema: name and version of the protocol, "patchedge.control.v1".
         id: the id of the request.
         ok: whether the request was done.
         reply: payload, as JSON; null if the request was refused.
@@ -59,7 +59,13 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraState(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Pause` and `Resume`: the current state of the camera, and the reason for it."""
+    """Reply to `Pause` and `Resume`.
+
+    Attributes:
+        camera: name of the camera.
+        state: its current state.
+        reason: reason for the state, in a few words.
+    """
 
     camera: str
     state: State
@@ -71,10 +77,10 @@ class PictureTaken(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         camera: name of the camera.
-        frame_id: as in messages.
+        frame_id: number of the frame, as in messages.
         t_capture_ns: wall clock at capture, nanoseconds since 1970 UTC.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
+        width: width of the picture, pixels.
+        height: height of the picture, pixels.
     """
 
     camera: str
@@ -120,8 +126,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A stored message: the same bytes that were published.
 
     Attributes:
-        topic: as published.
-        message: as published.
+        topic: its topic.
+        message: its JSON.
         parts: number of further frames of the reply that belong to it.
         row: its row in the journal.
     """
@@ -151,13 +157,21 @@ class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Ack`: `known` is whether the journal has the alert (it may have been deleted)."""
+    """Reply to `Ack`.
+
+    Attributes:
+        known: whether the journal has the alert; it may have been deleted.
+    """
 
     known: bool
 
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Forget`: `known` is whether there was such a subscriber."""
+    """Reply to `Forget`.
+
+    Attributes:
+        known: whether there was such a subscriber.
+    """
 
     known: bool
 

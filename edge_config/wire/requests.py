@@ -28,7 +28,9 @@ _MAX_REASON = 300  # characters of the reason why a request is refused
 Role = Literal["view", "operate"]
 """Role of a client's key: `view` may change nothing but its own acknowledgements, `operate` may send all requests."""
 
-SubscriberName = Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
+SubscriberName = Annotated[
+    str, Meta(pattern=NAME_PATTERN, max_length=64, description="letters, digits, _ and - only, at most 64 of them")
+]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="request"):
@@ -36,8 +38,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         role: role that the client's key needs.
-        schema: "patchedge.control.v1".
-        id: is returned in the reply, for clients with several requests in flight.
+        schema: name and version of the protocol, "patchedge.control.v1".
+        id: returned in the reply, for clients with several requests in flight.
     """
 
     role: ClassVar[Role] = "operate"

@@ -95,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _depth(text: str) -> int | str:
+    """Parse `auto`, or a whole number from 8 to 16."""
     if text == "auto":
         return text
     try:
@@ -104,8 +105,10 @@ def _depth(text: str) -> int | str:
 
 
 def _prefix(text: str) -> int | str:
+    """Parse nothing, or a whole number from 0 to 1024."""
     return text if text == "auto" else whole(0, 1024)(text)
 
 
 def _names(text: str) -> list[str]:
+    """Parse names with commas between them."""
     return [name.strip() for name in text.split(",") if name.strip()]

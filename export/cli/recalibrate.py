@@ -16,7 +16,7 @@ _FORCE = "replace a bundle that is there, and take a threshold that would miss t
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="it is not touched")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle; it is not changed")
     parser.add_argument("--images", type=Path, required=True, metavar="PATH", help="new normal pictures, or a video")
     parser.add_argument("--out", type=Path, required=True, metavar="NAME.bundle", help="where to write the new bundle")
     parser.add_argument(

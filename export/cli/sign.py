@@ -11,7 +11,7 @@ HELP = "sign a bundle: it gets a file manifest.sig, and stays the same otherwise
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle")
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="secret key made by `signing-key`")
     parser.add_argument("--force", action="store_true", help="replace a signature that is there")
 

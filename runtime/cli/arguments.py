@@ -1,4 +1,7 @@
-"""Numbers on the command line, with their bounds."""
+"""Numbers on the command line, with their bounds.
+
+The docstring of each type begins with "Parse" and says which values it allows: the reference shows it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{number} is not between {least} and {most}")
         return number
 
+    parse.__doc__ = f"Parse a whole number from {least} to {most}."
     return parse
 
 
@@ -42,6 +46,7 @@ def between(low: float, high: float) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(f"{text!r} is not a number between {low:g} and {high:g}")
         return number
 
+    parse.__doc__ = f"Parse a number above {low:.10g} and below {high:.10g}."
     return parse
 
 

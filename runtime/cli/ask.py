@@ -17,15 +17,17 @@ HELP = "send a request, such as status or pause, to a running device, and print 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("request", metavar="REQUEST", help=", ".join(REQUESTS))
+    parser.add_argument("request", metavar="REQUEST", help=f"name of the request: {', '.join(REQUESTS)}")
     parser.add_argument(
-        "fields", nargs="*", metavar="KEY=VALUE", help="of the request: camera=top alerts.threshold=12.5; JSON, or text"
+        "fields", nargs="*", metavar="KEY=VALUE", help="its fields: camera=top alerts.threshold=12.5; JSON, or text"
     )
-    parser.add_argument("--control", default=DEFAULT_CONTROL, metavar="URL", help="where the device takes requests")
+    parser.add_argument(
+        "--control", default=DEFAULT_CONTROL, metavar="URL", help="address of the device's control socket"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the picture, or another binary part, here")
     add_keys(parser)
     parser.add_argument(
-        "--timeout", type=between(0, 1e6), default=10.0, metavar="S", help="end, with exit code 69, without an answer"
+        "--timeout", type=between(0, 1e6), default=10.0, metavar="S", help="time-out of the answer, seconds"
     )
 
 

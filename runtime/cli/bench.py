@@ -17,8 +17,8 @@ HELP = "measure every stage of a frame on this machine, beside the bare network"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("bundle", type=Path, metavar="DIR")
-    parser.add_argument("--source", required=True, metavar="S", help="as of `run`: camera, URL, video file, folder")
+    parser.add_argument("bundle", type=Path, metavar="DIR", help="the bundle")
+    parser.add_argument("--source", required=True, metavar="S", help="as for `run`: camera, URL, video file, folder")
     parser.add_argument("--frames", type=whole(10, 10**6), default=300, metavar="N", help="maximum number of frames")
     parser.add_argument(
         "--threads", type=whole(0, 1024), default=0, metavar="N", help="limit of all threads; 0: all cores"

@@ -12,7 +12,9 @@ TALKS = True
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", metavar="FILE", required=True, help="settings, YAML or TOML")
-    parser.add_argument("--check", action="store_true", help="look at the settings and their files, connect to nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="check the settings and their files, and connect to nothing"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

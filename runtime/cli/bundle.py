@@ -13,21 +13,26 @@ if TYPE_CHECKING:
 NAME = "bundle"
 HELP = "verify a bundle, show its manifest, pack it into one file, unpack it"
 
-_KEY = "refuse a bundle that is not signed by one of these public keys (ed25519:..., or a file); repeatable"
+_KEY = "refuse a bundle that is not signed by this public key (ed25519:..., or a file); repeatable"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    verify = actions.add_parser("verify", help="check every file")
-    info = actions.add_parser("info", help="check every file, and print the manifest and its signer as JSON")
-    pack = actions.add_parser("pack", help="pack it into one file; equal bundles give equal bytes")
-    unpack = actions.add_parser("unpack", help="unpack such a file into a bundle, after checking it")
-    unpack.add_argument("file", type=Path, metavar="FILE")
+    verify, info, pack, unpack = (
+        actions.add_parser(name, help=said, description=said)
+        for name, said in {
+            "verify": "check every file",
+            "info": "check every file, and print the manifest and its signer as JSON",
+            "pack": "pack a bundle into one file; equal bundles give equal bytes",
+            "unpack": "unpack such a file into a bundle, once it is verified",
+        }.items()
+    )
+    unpack.add_argument("file", type=Path, metavar="FILE", help="the packed bundle")
     for action in (verify, info, pack, unpack):
-        action.add_argument("bundle", type=Path, metavar="DIR")
+        action.add_argument("bundle", type=Path, metavar="DIR", help="the bundle, a folder")
         action.add_argument("--key", action="append", default=[], metavar="KEY", help=_KEY)
-    pack.add_argument("file", type=Path, metavar="FILE")
+    pack.add_argument("file", type=Path, metavar="FILE", help="the file to write")
     for action in (pack, unpack):
         action.add_argument("--force", action="store_true", help="replace an existing target")
 

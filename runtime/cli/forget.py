@@ -15,11 +15,11 @@ HELP = "delete a subscriber's name: nothing is kept for it, and another key may 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("subscriber", metavar="NAME", help="of the subscriber")
-    parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="where the device takes requests")
+    parser.add_argument("subscriber", metavar="NAME", help="name of the subscriber")
+    parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="address of the device's control socket")
     add_keys(parser)
     parser.add_argument(
-        "--timeout", type=between(0, 1e6), default=5.0, metavar="S", help="end, with exit code 69, without an answer"
+        "--timeout", type=between(0, 1e6), default=5.0, metavar="S", help="time-out of the answer, seconds"
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 NAME = "keygen"
-HELP = "make the keys of a device or of a client"
+HELP = "make a key pair for a device or a client"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", metavar="NAME", help="of the two files, without endings: NAME or FOLDER/NAME")
-    parser.add_argument("--force", action="store_true", help="replace keys of that name")
+    parser.add_argument("name", metavar="NAME", help="path of the two files, without their endings")
+    parser.add_argument("--force", action="store_true", help="replace existing keys")
 
 
 def run(args: argparse.Namespace) -> int:

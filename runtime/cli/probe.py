@@ -24,15 +24,17 @@ HELP = "open a camera or URL as the runtime would: sizes, rate, latency, jitter,
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "source", metavar="SOURCE", nargs="?", help="as of `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
+        "source", metavar="SOURCE", nargs="?", help="as for `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
     )
-    parser.add_argument("--config", metavar="FILE", help="in place of a source: settings, YAML or TOML")
+    parser.add_argument("--config", metavar="FILE", help="settings, YAML or TOML, instead of a source")
     parser.add_argument("--camera", metavar="NAME", help="which camera of the settings")
-    parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="duration, in seconds")
+    parser.add_argument("--seconds", type=between(0, 3600), default=5.0, metavar="S", help="duration, seconds")
     parser.add_argument(
-        "--transport", choices=("tcp", "udp"), help="how the pictures of an RTSP camera come (default: as set, or tcp)"
+        "--transport", choices=("tcp", "udp"), help="transport of an RTSP camera (default: as set, or tcp)"
     )
-    parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
+    parser.add_argument(
+        "--timeout", type=between(0, 3600), default=10.0, metavar="S", help="time-out of the first picture, seconds"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the last picture, as .png or .jpg")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 

@@ -24,15 +24,17 @@ _LINES = 10  # of progress
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "source", metavar="SOURCE", help="as of `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
+        "source", metavar="SOURCE", help="as for `run`: camera index, /dev/videoN, URL, csi://0, gst:..."
     )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="for the pictures; those in it stay")
-    parser.add_argument("--count", type=whole(1, 10**7), default=400, metavar="N", help="of pictures")
-    parser.add_argument("--every", type=between(0, 1e6), default=1.0, metavar="S", help="seconds between them")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder for the pictures; existing ones are kept")
+    parser.add_argument("--count", type=whole(1, 10**7), default=400, metavar="N", help="number of pictures")
     parser.add_argument(
-        "--transport", choices=("tcp", "udp"), default="tcp", help="how the pictures of an RTSP camera come"
+        "--every", type=between(0, 1e6), default=1.0, metavar="S", help="interval between pictures, seconds"
     )
-    parser.add_argument("--timeout", type=between(0, 3600), default=10.0, metavar="S", help="wait for a first picture")
+    parser.add_argument("--transport", choices=("tcp", "udp"), default="tcp", help="transport of an RTSP camera")
+    parser.add_argument(
+        "--timeout", type=between(0, 3600), default=10.0, metavar="S", help="time-out of the first picture, seconds"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,11 +19,11 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="where the device takes requests")
+    parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="address of the device's control socket")
     parser.add_argument(
         "--kind", action="append", choices=("alert", "state"), help="only these; repeatable (default: both)"
     )
-    parser.add_argument("--camera", help="only this camera; also one that the device has no longer")
+    parser.add_argument("--camera", help="only this camera, even if the device no longer has it")
     parser.add_argument(
         "--since",
         type=since,
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_following(parser)
     parser.add_argument(
-        "--timeout", type=between(0, 1e6), default=5.0, metavar="S", help="end, with exit code 69, without an answer"
+        "--timeout", type=between(0, 1e6), default=5.0, metavar="S", help="time-out of the answer, seconds"
     )
 
 

@@ -31,7 +31,7 @@ TALKS = True
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("url", nargs="?", default=DEFAULT_EVENTS, help="where the device publishes")
+    parser.add_argument("url", nargs="?", default=DEFAULT_EVENTS, help="address of the device's events")
     parser.add_argument(
         "--control", metavar="URL", help="its control socket: begin with the current state, and fetch lost messages"
     )
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_following(parser)
     parser.add_argument("--count", type=whole(1, 10**18), metavar="N", help="end after N messages")
     parser.add_argument(
-        "--timeout", type=between(0, 1e6), metavar="S", help="end, with exit code 69, after S silent seconds"
+        "--timeout", type=between(0, 1e6), metavar="S", help="end, with exit code 69, after S seconds without a message"
     )
 
 

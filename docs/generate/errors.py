@@ -1,0 +1,86 @@
+"""The tree of errors with their exit codes, and what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from docs.generate.describe import summary, table
+from edge_config import errors
+from edge_config.errors import PatchedgeError
+
+REMEDIES: Mapping[type[PatchedgeError], str] = {
+    errors.UsageError: "Correct the argument that the line names; `VERB --help` shows what is allowed.",
+    errors.NoImages: "Name the folder that has the pictures, or a video. `patchedge record` makes such a folder.",
+    errors.UnreadableImage: "Remove or replace the picture, or give `--skip-bad`.",
+    errors.TooFewImages: "Take more normal pictures: some hundreds are usual.",
+    errors.BlindThreshold: "Look for faults among the new pictures. `--force` takes the threshold anyway.",
+    errors.TargetExists: "Choose another name, or give `--force`.",
+    errors.NotWritten: "Free disk space, set the permissions, or choose another folder. Nothing half-written is left.",
+    errors.MissingExtra: "Run the `pip install` line that the error shows.",
+    errors.BundleError: "Copy the bundle again, or make it again.",
+    errors.BundleMissing: "Correct the path, or make a bundle with `patchedge-export fit`.",
+    errors.BundleManifestInvalid: "Copy the bundle again, or make it again.",
+    errors.BundleVersionUnknown: "Fit again with the version of patchedge that the device has.",
+    errors.BundleFileMissing: "Copy the bundle again, with all of its files.",
+    errors.BundleFileUnexpected: "Remove the file that the error names.",
+    errors.BundleFileSize: "Copy the bundle again.",
+    errors.BundleFileHash: "Copy the bundle again.",
+    errors.BundleShapeMismatch: "Make the bundle again: its files are from different bundles, or were edited.",
+    errors.BundleIndexInvalid: "Make the bundle again, or run with `--rebuild-index`.",
+    errors.BundleGraphInvalid: "Update ONNX Runtime, or make the bundle again.",
+    errors.BundleParity: "Use the package versions that the error names, or fit on this kind of machine.",
+    errors.BundleUnsigned: "Sign it with `patchedge-export sign`, or set `trust.unsigned: allow`.",
+    errors.BundleSignatureInvalid: "Copy the bundle again, or sign it again.",
+    errors.BundleKeyUnknown: "Sign it with a trusted key, or name its key in `trust.keys`.",
+    errors.BundlePackInvalid: "Copy the file again, or make it again with `patchedge bundle pack`.",
+    errors.BundlePackTruncated: "Copy the file again.",
+    errors.BundlePackTrailing: "Copy the file again.",
+    errors.BundlePackSpecial: "Pack with `patchedge bundle pack`, not with tar. Distrust the source of the file.",
+    errors.BundlePackPath: "Pack with `patchedge bundle pack`, not with tar. Distrust the source of the file.",
+    errors.BundlePackDuplicate: "Pack with `patchedge bundle pack`, not with tar. Distrust the source of the file.",
+    errors.BundlePackTooLarge: "Distrust the source of the file: no bundle is that large.",
+    errors.ParityRefused: "Report it with the line and your network: the export differs from the training.",
+    errors.UnavailableError: "Start, connect or install what the line names.",
+    errors.SourceUnavailable: "Run `patchedge probe SOURCE`: it says why the source does not open.",
+    errors.LoginRefused: "Correct user and password in the URL.",
+    errors.SourceLost: "Check cable, power and network of the camera.",
+    errors.NothingScored: "Open the recording in a player: it is empty, or in a format that OpenCV cannot decode.",
+    errors.AddressUnavailable: "Stop the program that uses the address, or set another one.",
+    errors.JournalUnavailable: "Stop the other runtime, or set another `journal.path`.",
+    errors.ProviderUnavailable: "Run `patchedge doctor`: it lists the providers that are installed.",
+    errors.NotEnoughMemory: "Free memory, raise the limit that the line names, or lower `--size` or `--coreset`.",
+    errors.WeightsUnavailable: "Connect to the internet, or give the weights with `--weights FILE`.",
+    errors.SettingsError: "Correct the key: each line names file, line, key and what is allowed.",
+    errors.KeysInvalid: "Make keys with `patchedge keygen`, and `chmod 600` the secret one.",
+    errors.MessageError: "Check that the address is one of patchedge, and that both sides have the same version.",
+    errors.RequestError: "Correct the request as the line says; `patchedge schema` prints what is allowed.",
+}
+
+
+def tree() -> str:
+    """Return the tree of classes with their exit codes, as text."""
+    lines = [f"{PatchedgeError.__name__:<34}{PatchedgeError.exit_code}", *_branches(PatchedgeError, "")]
+    return "\n".join(["```text", *lines, "```"])
+
+
+def _branches(parent: type[PatchedgeError], indent: str) -> Iterator[str]:
+    kinds = parent.__subclasses__()
+    for kind in kinds:
+        last = kind is kinds[-1]
+        line = f"{indent}{'└── ' if last else '├── '}{kind.__name__}"
+        yield f"{line:<34}{kind.exit_code}" if kind.exit_code != parent.exit_code or parent is PatchedgeError else line
+        yield from _branches(kind, indent + ("    " if last else "│   "))
+
+
+def descendants(parent: type[PatchedgeError]) -> list[type[PatchedgeError]]:
+    """Return a class and all below it, in the order of the tree."""
+    return [parent, *(one for kind in parent.__subclasses__() for one in descendants(kind))]
+
+
+def branch(name: str) -> str:
+    """Return a table of an error and those below it."""
+    rows = [(f"`{kind.__name__}`", summary(kind), REMEDIES[kind]) for kind in descendants(getattr(errors, name))]
+    return table(("Error", "Meaning", "What to do"), rows)
+
+
+FILLERS: dict[str, Callable[..., str]] = {"error_tree": tree, "errors": branch}

@@ -1,0 +1,63 @@
+"""manifest.json of a bundle, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from docs.generate.describe import attributes, fields, range_of, summary, table
+from edge_config.bundle import manifest, parity_result
+
+PARTS: Mapping[str, type[msgspec.Struct]] = {
+    "manifest": manifest.Manifest,
+    "files": manifest.FileEntry,
+    "preprocessing": manifest.Preprocessing,
+    "features": manifest.Features,
+    "coreset": manifest.Coreset,
+    "index": manifest.Index,
+    "scoring": manifest.Scoring,
+    "calibration": manifest.Calibration,
+    "parity": parity_result.Parity,
+    "comparison": parity_result.Comparison,
+    "difference": parity_result.Difference,
+    "tolerance": parity_result.Tolerance,
+    "scene": manifest.Scene,
+}
+"""Heading on the page -> the part that it describes."""
+
+_NAMES = {kind: name for name, kind in PARTS.items()}
+
+
+def part(name: str) -> str:
+    """Return the summary and the table of fields of a part of the manifest."""
+    kind = PARTS[name]
+    said = {name: _linked(text) for name, text in attributes(kind).items()}
+    rows = [
+        (f"`{one.name}`", _type(one.type), "" if one.required else "may be left out", said[one.name])
+        for one in fields(kind)
+    ]
+    return f"{summary(kind)}\n\n{table(('Field', 'Type', '', 'Meaning'), rows)}"
+
+
+def _type(kind: Any) -> str:
+    """Return the type of a field, with its range."""
+    inner = next((one for one in (kind, *get_args(kind)) if one in _NAMES), None)
+    if inner is None:
+        return range_of(kind)
+    return (
+        f"object: [{_NAMES[inner]}](#{_NAMES[inner]})"
+        if inner is kind
+        else f"object: name to [{_NAMES[inner]}](#{_NAMES[inner]})"
+    )
+
+
+def _linked(text: str) -> str:
+    """Write other parts by their headings."""
+    for kind, name in _NAMES.items():
+        text = text.replace(f"`{kind.__name__}`", f"[{name}](#{name})")
+    return text
+
+
+FILLERS: dict[str, Callable[..., str]] = {"part": part}
