@@ -37,7 +37,7 @@ test: setup  ## run the tests: WORKERS=4 at a time, then one by one those that m
 test-quick: setup  ## run all but the slow tests, in a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not alone"
 
-test-pythons: setup  ## install the device half by README's line on each installed Python from 3.10 to 3.13, and use it
+test-pythons: setup  ## install the device half by the line of docs/guide/install.md on each installed Python from 3.10 to 3.13, and use it
 	$(BIN)/python -m tests.programs.pythons
 
 $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-timm.txt

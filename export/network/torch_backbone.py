@@ -32,7 +32,7 @@ LITE_LAYERS = {
     "efficientnet-lite2": ("blocks.3", "blocks.6", "blocks.11"),
 }
 """The last blocks of stride 4 and 8, and the first of the wider ones of stride 16. The finest map is what small faults
-are seen in, and the later blocks of stride 16 see too much of the picture around them (README, "Accuracy")."""
+are seen in, and the later blocks of stride 16 see too much of the picture around them (docs/evidence/accuracy.md)."""
 
 LITE_MEAN, LITE_STD = (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)
 

@@ -30,7 +30,7 @@ SLOW_MS = 250
 MIN_FRAMES = 2
 """Default of `min_frames`, unless frames are that far apart."""
 
-# Chosen by simulation of minutes around the threshold at 5, 15 and 25 frames a second; see README, "Alerts".
+# Chosen by simulation of minutes around the threshold at 5, 15 and 25 frames a second; see docs/guide/alerts.md.
 WAIT_FACTOR = 6
 """A flickering alert ends after this multiple of the longest gap between its frames."""
 

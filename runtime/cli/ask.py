@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         request: AnyRequest = msgspec.convert({**_tree(args.fields), "request": args.request}, AnyRequest)
     except msgspec.ValidationError as error:
-        raise UsageError(f"not a request ({error})", where=f"ask {args.request}", remedy="see README") from error
+        raise UsageError(
+            f"not a request ({error})", where=f"ask {args.request}", remedy="see `patchedge schema`"
+        ) from error
     with ControlClient(args.control, keys=keys_of(args), timeout_s=args.timeout) as device, asking(args.control):
         reply, parts = device.ask(request)
     if args.save is not None:

@@ -84,7 +84,7 @@ COUNTERS = {
 
 @pytest.mark.slow
 def test_counters_are_there_before_anything_happens(tiny_bundle: Path, tmp_path: Path, endpoint: str) -> None:
-    """A device that waits has every counter of README at 0, so that `increase()` sees the first event."""
+    """A device that waits has every counter of docs/reference/metrics.md at 0: so `increase()` sees the first event."""
     source = write_pictures(tmp_path / "pictures", set(), 3)
     words = ["--bundle", tiny_bundle, "--source", source, "--bind", endpoint, "--wait-subscribers", "1"]
     with started(*DEVICE, "run", *words) as process:

@@ -31,6 +31,8 @@ from runtime.client.subscriber import Subscriber
 from tests.support.fakes.server import Answer, reply, serving
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
 from tests.support.reader import Unread
+from tests.support.rtsp import MISSING, installed
+from tests.support.rtsp import serving as serving_rtsp
 from tests.support.tiny import normal_picture
 
 SDP = "v=0\r\nm=audio 0 RTP/AVP 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 {codec}/90000\r\na=control:track1\r\n"
@@ -38,9 +40,6 @@ H264 = SDP.format(codec="H264")
 
 LOOK_S = 5.0
 """A look at a server that is silent ends within this time on a busy machine: a step may take 3 s."""
-
-SYSTEM_PYTHON = "/usr/bin/python3"
-REAL_SERVER = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
 def explained(source: str, transport: str = "tcp") -> SourceUnavailable:
@@ -338,16 +337,12 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def real_server(pictures: Path) -> Iterator[Callable[..., int]]:
     """Return what starts GStreamer's RTSP server with a transport, for the user `me` with the password `p@ss`."""
-    if subprocess.run([SYSTEM_PYTHON, "-c", REAL_SERVER], capture_output=True, check=False).returncode:
-        pytest.skip("GStreamer's RTSP server is not installed: gir1.2-gst-rtsp-server-1.0 (see .ci/run)")
+    if not installed():
+        pytest.skip(MISSING)
     with ExitStack() as stack:
 
         def start(transport: str) -> int:
-            script = Path(__file__).parents[1] / "support" / "fakes" / "rtsp_server.py"
-            words = [SYSTEM_PYTHON, str(script), f"{pictures}/%06d.jpg", "29", transport, "me:p@ss"]
-            process = stack.enter_context(subprocess.Popen(words, stdout=subprocess.PIPE, text=True))
-            stack.callback(process.kill)
-            return int(process.stdout.readline())
+            return stack.enter_context(serving_rtsp(f"{pictures}/%06d.jpg", 29, "me:p@ss", transport=transport))
 
         yield start
 

@@ -1,4 +1,4 @@
-"""The plain pyzmq loop of README over a network whose cable is pulled out, in namespaces of Linux (needs root)."""
+"""The plain pyzmq loop of docs/guide/subscribe.md, its network cable pulled out, in namespaces of Linux (as root)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from runtime.messaging.sockets import open_wire
 
 pytestmark = pytest.mark.slow
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/guide/subscribe.md"
 
 IP = shutil.which("ip") or ""
 
@@ -60,9 +60,10 @@ WAIT_S = 20.0
 first retries after a lost packet 1, 3 and 7 s."""
 
 
-def loop_of_readme() -> str:
-    """Return the one block of README that is a subscriber in plain pyzmq."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+def loop_of_page() -> str:
+    """Return the one block of the page that is a subscriber in plain pyzmq."""
+    page = PAGE.read_text() if "```python" in PAGE.read_text() else (PAGE.parents[2] / "README.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     (block,) = [block for block in blocks if "zmq.SUB" in block and "Subscriber" not in block]
     return block
 
@@ -218,21 +219,21 @@ def wait_until_given_up(device: Device, cable: Cable) -> None:
 
 
 def test_plain_loop_is_short() -> None:
-    """The loop of README that loses nothing has so many lines at most that are not empty."""
-    assert sum(bool(line.strip()) for line in loop_of_readme().splitlines()) <= MAX_LINES
+    """The loop of the page that loses nothing has so many lines at most that are not empty."""
+    assert sum(bool(line.strip()) for line in loop_of_page().splitlines()) <= MAX_LINES
 
 
 def test_plain_loop_gives_each_message_once_over_a_cut_cable(
     cable: Cable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever of PUB, of requests and of their answers is lost as the cable is pulled out again and again, also amid a
-    burst of alerts: the loop of README prints each message of the journal once, in its order.
+    burst of alerts: the loop of the page prints each message of the journal once, in its order.
     """
     monkeypatch.setattr(listener, "OPTIONS", {**listener.OPTIONS, **DEVICE_MS})
     with ExitStack() as stack:
         with cable.at_the_device():
             device = Device(tmp_path, stack)
-        with running(fast(loop_of_readme()), cable.there) as heard:
+        with running(fast(loop_of_page()), cable.there) as heard:
             printed = [device.alert_until(heard)]
             for burst in range(CUTS):
                 for number in range(BURST):
@@ -269,7 +270,7 @@ def test_who_listens_is_back_soon_after_a_network_that_was_silent(
     with ExitStack() as stack:
         with cable.at_the_device():
             device = Device(tmp_path, stack)
-        programs = [stack.enter_context(running(one, cable.there)) for one in (fast(loop_of_readme()), SUBSCRIBER)]
+        programs = [stack.enter_context(running(one, cable.there)) for one in (fast(loop_of_page()), SUBSCRIBER)]
         for heard in programs:
             assert "cam1 start" in device.alert_until(heard)
         cable.silence("add")

@@ -157,7 +157,7 @@ def test_level_that_holds_is_forgiven() -> None:
 
 
 def test_what_levels_mean() -> None:
-    """The table of the README."""
+    """The table of docs/guide/monitoring.md."""
     assert [(int(level), level.title, level.every, level.maps) for level in Level] == [
         (0, "full", 1, True),
         (1, "lower rate", 2, True),

@@ -1,4 +1,4 @@
-"""Install the device half by README's own line on each Python that it is promised for, and use it there.
+"""Install the device half by the line of docs/guide/install.md on each Python that it is promised for, and use it.
 
 Of each the first interpreter counts that is found on PATH or in pyenv's folder; those that are missing are named.
 """
@@ -23,7 +23,7 @@ VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 PICTURES = 5
 STRANGE = {3}
 INSTALL = re.compile(r"pip (install -c constraints\.txt '\.\[cpu\]')")
-"""What README says for a device."""
+"""What the page says for a device."""
 
 ENOUGH_S = 600.0
 
@@ -67,8 +67,9 @@ def candidates(version: str) -> Iterator[str]:
 def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
     """Install and use the device half, and say in a line how that went."""
     began, place = time.monotonic(), ROOT / "build/pythons" / version
-    words = INSTALL.search((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert words, "README has no line that installs the device half"
+    text = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("docs/guide/install.md", "README.md"))
+    words = INSTALL.search(text)
+    assert words, "docs/guide/install.md has no line that installs the device half"
     patchedge = place / "bin/patchedge"
     events = f"ipc://{bundle.parent}/events-{version}"
     # One picture in ten seconds, by their clock: so each strange one is an alert of its own.

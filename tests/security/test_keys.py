@@ -175,7 +175,7 @@ def test_keygen_says_what_comes_next(
 
 @pytest.mark.parametrize("kind", [str, Path, os.fspath], ids=["str", "Path", "fspath"])
 def test_paths_of_keys_may_be_plain_strings(tmp_path: Path, kind: Callable[[Path], str | Path]) -> None:
-    """What README shows works: `Keys("hall.key_secret", "press-3.key")`, and so do paths, wherever one is taken."""
+    """What docs/guide/security.md shows works, `Keys("hall.key_secret", "press-3.key")`, and so do paths everywhere."""
     public, secret = keys.make(kind(tmp_path / "hall"))
     server, _ = keys.make(kind(tmp_path / "press-3"))
     ours = keys.Keys(kind(secret), kind(server))

@@ -17,6 +17,8 @@ from tests.support.processes import ENOUGH_S
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 NATS_SERVER = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
+LOOPBACK = "127.0.0.1"
+
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not here: apt-get install mosquitto")
 needs_nats = pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not here: apt-get install nats-server")
 
@@ -24,9 +26,9 @@ needs_nats = pytest.mark.skipif(NATS_SERVER is None, reason="nats-server is not 
 class Broker:
     """A broker on a port of its own; `start` returns when it takes connections."""
 
-    def __init__(self, ready: str) -> None:
-        """Take a free port; `ready` is in the line that it logs when it is up."""
-        self.port = free_port()
+    def __init__(self, ready: str, address: str = LOOPBACK, port: int = 0) -> None:
+        """Take a free port unless one is given; `ready` is in the line that it logs when it is up."""
+        self.address, self.port = address, port or free_port()
         self._ready = ready
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -78,13 +80,15 @@ class Broker:
 class Mosquitto(Broker):
     """An MQTT broker that remembers sessions over an orderly end; more of its settings in `extra`."""
 
-    def __init__(self, folder: Path, extra: str = "allow_anonymous true") -> None:
-        super().__init__(ready=" running")
+    def __init__(
+        self, folder: Path, extra: str = "allow_anonymous true", *, at: tuple[str, int] = (LOOPBACK, 0)
+    ) -> None:
+        super().__init__(" running", *at)
         self._config = folder / "mosquitto.conf"
         # Without bounds on what is in flight a subscriber that is connected is sent each message before its publisher
         # is told that it was taken: what a killed broker forgets is with the subscriber then.
         self._config.write_text(
-            f"listener {self.port} 127.0.0.1\n{extra}\nuser root\nlog_dest stderr\n"
+            f"listener {self.port} {self.address}\n{extra}\nuser root\nlog_dest stderr\n"
             f"persistence true\npersistence_location {folder}/\nmax_inflight_messages 0\nmax_queued_messages 0\n"
         )
 
@@ -95,9 +99,9 @@ class Mosquitto(Broker):
 class NatsServer(Broker):
     """A NATS server with JetStream on the disk."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(ready="Server is ready")
+    def __init__(self, folder: Path, *, at: tuple[str, int] = (LOOPBACK, 0)) -> None:
+        super().__init__("Server is ready", *at)
         self._folder = folder
 
     def command(self) -> list[str]:
-        return [NATS_SERVER or "", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self._folder)]
+        return [NATS_SERVER or "", "-a", self.address, "-p", str(self.port), "-js", "-sd", str(self._folder)]

@@ -37,7 +37,7 @@ class Fault:
     """One kind of fault.
 
     Attributes:
-        number: in README.md's list.
+        number: in the list of docs/evidence/soak.md.
         name: in the table.
         strikes: a network camera (one of them), the camera at a device node, the device, or something beside it.
         inject, undo: do it, and put it right.

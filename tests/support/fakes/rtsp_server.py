@@ -1,6 +1,6 @@
 """A real RTSP server, GStreamer's, for the system's Python: prints its port, and serves JPEGs as H.264 at /cam.
 
-Usage: rtsp_server.py 'FOLDER/%06d.jpg' LAST tcp|udp USER:PASSWORD
+Usage: rtsp_server.py 'FOLDER/%06d.jpg' LAST tcp|udp USER:PASSWORD [ADDRESS PORT PATH]
 """
 
 import sys
@@ -12,7 +12,8 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - after the versions
 
-pictures, last, transport, login = sys.argv[1:]
+pictures, last, transport, login, *place = sys.argv[1:]
+address, port, path = place or ("127.0.0.1", "0", "/cam")
 Gst.init(None)
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(
@@ -32,9 +33,9 @@ permissions.add_permission_for_role("user", "media.factory.construct", True)  # 
 factory.set_permissions(permissions)
 server = GstRtspServer.RTSPServer()
 server.set_auth(auth)
-server.set_address("127.0.0.1")
-server.set_service("0")
-server.get_mount_points().add_factory("/cam", factory)
+server.set_address(address)
+server.set_service(port)
+server.get_mount_points().add_factory(path, factory)
 server.attach(None)
 print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()

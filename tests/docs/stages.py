@@ -1,0 +1,67 @@
+"""What a reader has when a page begins, and how many blocks of a page do not run: a line for each page.
+
+`tests/docs/test_pages.py` says how a page is written; a page's author changes its line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+REASONS = {"docker", "systemd", "hardware", "internet", "root", "another machine", "time", "GPU"}
+"""Why a block may not run."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What there is at the beginning of a page.
+
+    Attributes:
+        bundle: what `line.bundle` is: "tiny" (grey pictures are normal, colour is not; what `device`, `press_3` and
+            `pictures` want), "small" (of a small network, learnt from pictures like those of `normal` and of the
+            camera), or "" for none.
+        normal: number of pictures in `normal/`, 360 x 240, of a fixed camera.
+        pictures: whether there is `pictures/`, for the tiny bundle: 240, of which 21 to 60 are strange.
+        camera: whether a camera serves rtsp://user:pw@10.0.0.4/stream; an object appears in its view, again and again,
+            from the moment when `patchedge run` is up.
+        device: whether a device runs (`edge`, its ports the default ones) with `line.bundle` and the cameras `cam1` and
+            `top`, each with an alert every 3 s. It ends where the page has a `patchedge run` of its own.
+        press_3: whether a device runs at `press-3`, with keys; `hall.key_secret`, `hall.key`, `press-3.key` are here.
+        mosquitto, nats: whether a broker runs at `broker`.
+        files: further files: name -> text.
+        not_run: reason -> number of blocks of the page that do not run.
+        draft: whether the blocks do not run yet, as the page is not written.
+    """
+
+    bundle: str = ""
+    normal: int = 0
+    pictures: bool = False
+    camera: bool = False
+    device: bool = False
+    press_3: bool = False
+    mosquitto: bool = False
+    nats: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    not_run: Mapping[str, int] = field(default_factory=dict)
+    draft: bool = False
+
+
+STAGES = {
+    "README.md": Stage(draft=True),
+    "docs/tutorial.md": Stage(camera=True),
+    "docs/guide/alerts.md": Stage(),
+    "docs/guide/bridge.md": Stage(),
+    "docs/guide/cameras.md": Stage(),
+    "docs/guide/container.md": Stage(),
+    "docs/guide/evaluate.md": Stage(),
+    "docs/guide/install.md": Stage(),
+    "docs/guide/jetson.md": Stage(),
+    "docs/guide/monitoring.md": Stage(),
+    "docs/guide/options.md": Stage(),
+    "docs/guide/raspberry-pi.md": Stage(),
+    "docs/guide/security.md": Stage(),
+    "docs/guide/service.md": Stage(),
+    "docs/guide/subscribe.md": Stage(),
+    "docs/guide/troubleshooting.md": Stage(),
+    "docs/guide/update.md": Stage(),
+}
