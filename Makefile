@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm lint format reference docs soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -66,6 +66,10 @@ reference: setup  ## write the pages of docs/reference that come from the code
 
 docs: setup  ## build the pages of docs/ into build/docs; a warning, such as a broken link, fails
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs build/docs
+
+release: setup  ## VERSION=0.2.0: check and build all of it, make a commit and a tag here, publish nothing; RELEASE_OPTIONS=--help
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-release.txt build cyclonedx-bom
+	$(BIN)/python -m tests.programs.release.run $(or $(VERSION),$(error say which: make release VERSION=0.2.0)) $(RELEASE_OPTIONS)
 
 soak: setup  ## inject faults of all kinds into the real runtime, and print a table; MINUTES=10, SOAK_OPTIONS=--help
 	$(BIN)/python -m tests.programs.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)

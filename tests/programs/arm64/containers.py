@@ -58,6 +58,10 @@ class Containers:
             tail = Path(log.name).read_text(errors="replace").splitlines()[-30:]
             raise RuntimeError("\n".join(["the build failed:", *tail]))
 
+    def save(self, image: str, target: Path) -> None:
+        """Write an image into a file, under its name, as `docker load` reads it."""
+        self._call("push", "--quiet", image, f"docker-archive:{target.resolve()}:{image.removeprefix('localhost/')}")
+
     def config(self, image: str) -> dict[str, Any]:
         """Return the configuration of an image, as Docker has it."""
         found: dict[str, Any] = json.loads(self._call("inspect", "--type", "image", image))

@@ -1,0 +1,43 @@
+"""Build the image for arm64 into a file. Usage: python -m tests.programs.release.image --version 0.2.0 FILE.
+
+Needs root, buildah and emulation, as `make arm64` does, and the wheelhouse of aarch64; it uses the same base and store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.programs.arm64 import root
+from tests.programs.arm64.containers import Containers
+
+WORK = Path("build/arm64")
+
+
+def main() -> int:
+    """Build and save it; 69 where this machine cannot."""
+    parser = argparse.ArgumentParser(description="Build the image for arm64 into a file.")
+    parser.add_argument("--version", required=True)
+    parser.add_argument("--revision", default="unknown", help="id of the commit")
+    parser.add_argument("file", type=Path)
+    args = parser.parse_args()
+    name = f"localhost/patchedge:{args.version}"
+    WORK.mkdir(parents=True, exist_ok=True)
+    try:
+        root.prepare()
+        containers = Containers(WORK)
+        root.make_base(WORK, containers)
+        labels = {"VERSION": args.version, "REVISION": args.revision}
+        containers.build("Dockerfile.arm64", "generic", name, {"BASE": root.BASE, **labels})
+        containers.save(name, args.file)
+    except (root.Unable, FileNotFoundError, subprocess.CalledProcessError, RuntimeError) as error:
+        print(f"image: {error}", file=sys.stderr)
+        print("this machine cannot build it; to release without it: RELEASE_OPTIONS='--skip image'", file=sys.stderr)
+        return 69
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
