@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from docs.generate.describe import attributes, fields, range_of, summary, table
+from docs.generate.describe import Field, attributes, default, fields, range_of, summary, table
 from edge_config.bundle import manifest, parity_result
 
 PARTS: Mapping[str, type[msgspec.Struct]] = {
@@ -27,6 +27,7 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
 }
 """Heading on the page -> the part that it describes."""
 
+_ZEROS = "0" * 64
 _NAMES = {kind: name for name, kind in PARTS.items()}
 
 
@@ -34,11 +35,15 @@ def part(name: str) -> str:
     """Return the summary and the table of fields of a part of the manifest."""
     kind = PARTS[name]
     said = {name: _linked(text) for name, text in attributes(kind).items()}
-    rows = [
-        (f"`{one.name}`", _type(one.type), "" if one.required else "may be left out", said[one.name])
-        for one in fields(kind)
-    ]
-    return f"{summary(kind)}\n\n{table(('Field', 'Type', '', 'Meaning'), rows)}"
+    rows = [(f"`{one.name}`", _type(one.type), _if_left_out(one), said[one.name]) for one in fields(kind)]
+    return f"{summary(kind)}\n\n{table(('Field', 'Type', 'If left out', 'Meaning'), rows)}"
+
+
+def _if_left_out(field: Field) -> str:
+    """Return the default of a field; one of zeros is a place that the writer fills."""
+    if field.required or field.default == _ZEROS:
+        return "**required**"
+    return "`null`" if field.default is None else default(field)
 
 
 def _type(kind: Any) -> str:
