@@ -84,7 +84,7 @@ def docs(release: Release) -> None:
 
 def sdist(release: Release) -> None:
     """Pack the source."""
-    release.run(sys.executable, "-m", "build", "--sdist", "--outdir", str(release.out))
+    release.run(sys.executable, "-m", "build", "--quiet", "--sdist", "--outdir", str(release.out))
 
 
 def image(release: Release) -> None:
