@@ -30,7 +30,10 @@ LINES = 2
 """A Python program that goes on has to print as many: then it has come through what it does with a message."""
 
 GO_ON: dict[str, set[str]] = {
-    verb: {"--help"} | ({"--count"} if verb == "watch" else set()) for verb in ("run", "watch", "bridge", "record")
+    "run": {"--help"},
+    "watch": {"--help", "--count"},
+    "bridge": {"--help", "--check"},
+    "record": {"--help"},
 }
 """Verbs that go on until they are interrupted, each with the options that let it end by itself."""
 
