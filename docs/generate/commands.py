@@ -19,9 +19,9 @@ from runtime.cli.app import Verbs, build_parser
 PROGRAMS: Mapping[str, Verbs] = {"patchedge": runtime.cli.main.VERBS, "patchedge-export": export.cli.main.VERBS}
 
 _SETTINGS = {
-    "--bundle": "device.bundle",
-    "--device": "device.device",
-    "--threads": "device.threads",
+    "--bundle": "top-level.bundle",
+    "--device": "top-level.device",
+    "--threads": "top-level.threads",
     "--source": "cameras.source",
     "--pace": "cameras.pace",
     "--fps": "cameras.fps",
@@ -36,6 +36,7 @@ _SETTINGS = {
 _REMOTE = {"watch", "replay", "bridge", "schema", "ask", "forget"}
 """Verbs of `patchedge` that are on a page of their own."""
 
+_ARTICLE = re.compile(r"^an? ")
 _DEFAULT = re.compile(r" \(default: (.*)\)\Z")
 
 
@@ -50,15 +51,11 @@ class _Argument(NamedTuple):
 
 def overview(program: str) -> str:
     """Return a table of the verbs by purpose."""
-    rows = [
-        (
-            purpose,
-            f"[`{verb.NAME}`]({'patchedge-remote.md' if verb.NAME in _REMOTE else ''}#{verb.NAME})",
-            sentence(verb.HELP),
-        )
-        for purpose, verbs in PROGRAMS[program].items()
-        for verb in verbs
-    ]
+    rows = []
+    for purpose, verbs in PROGRAMS[program].items():
+        for number, one in enumerate(verbs):
+            place = "patchedge-remote.md" if one.NAME in _REMOTE else ""
+            rows.append(("" if number else purpose, f"[`{one.NAME}`]({place}#{one.NAME})", sentence(one.HELP)))
     return table(("Group", "Verb", "What it does"), rows)
 
 
@@ -123,7 +120,7 @@ def _of_run(action: argparse.Action, meaning: str) -> _Argument:
     section, key = _SETTINGS[action.option_strings[-1]].split(".")
     (field,) = (one for one in fields(SECTIONS[section]) if one.name == key)
     once = action.nargs != 0 and not action.default and "repeatable" not in meaning
-    path = {"device": key, "cameras": f"cameras.NAME.{key}"}.get(section, f"{section}.{key}")
+    path = {"top-level": key, "cameras": f"cameras.NAME.{key}"}.get(section, f"{section}.{key}")
     meaning = f"{meaning} Overrides [`{path}`](settings.md#{section})."
     return _Argument(f"`{_written(action)}`", allowed(field.type) if once else "", _default(action), meaning)
 
@@ -145,13 +142,13 @@ def _values(action: argparse.Action) -> str:
         return " or ".join(f"`{one}`" for one in action.choices)
     if action.type in (None, str, Path):
         return ""
-    plain: dict[object, str] = {int: "a whole number", float: "a number"}
+    plain: dict[object, str] = {int: "whole number", float: "number"}
     if action.type in plain:
         return plain[action.type]
     said = inspect.getdoc(action.type) or ""
     if not said.startswith("Parse "):
         raise KeyError(f"{action.dest}: the docstring of its type does not begin with Parse")
-    return numbers(said.removeprefix("Parse ").rstrip("."))
+    return _ARTICLE.sub("", numbers(said.removeprefix("Parse ").rstrip(".")))
 
 
 def _parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

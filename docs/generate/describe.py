@@ -17,6 +17,7 @@ Field = msgspec.structs.FieldInfo
 _ATTRIBUTES = "\nAttributes:\n"
 _FIELD = re.compile(r" {4}(?P<names>\w+(?:, \w+)*): (?P<text>.*)")
 _WHOLE = re.compile(r"(?<![\d.])(\d+)\.0(?![\d.])")
+_ENDLESS = re.compile(r" from (\d) to \d+(?:,\d{3}){4,}")
 _LONG = re.compile(r"(?<![\w.])\d{5,}(?![\w.])")
 _LITERAL = re.compile(r"\S*\w[/_:]\S")
 """A first word that must keep its case."""
@@ -30,7 +31,6 @@ _PLAINER = {
     r"^list of such as": "list of addresses such as",
     r"^such as": "an address such as",
     r"^section of its own$": "keys and values",
-    r" from (\d) to 9,223,372,036,854,775,807": r", at least \1",
 }
 """What is changed in the words of an error about settings, for a cell of a table."""
 
@@ -84,8 +84,9 @@ def allowed(kind: Any) -> str:
 
 
 def numbers(text: str) -> str:
-    """Write whole numbers without a point, and long ones with commas."""
-    return _LONG.sub(lambda found: f"{int(found[0]):,}", _WHOLE.sub(r"\1", text))
+    """Write whole numbers without a point, long ones with commas, and no bound that nobody reaches."""
+    grouped = _LONG.sub(lambda found: f"{int(found[0]):,}", _WHOLE.sub(r"\1", text))
+    return _ENDLESS.sub(r", at least \1", grouped)
 
 
 def default(field: Field) -> str:

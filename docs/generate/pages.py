@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from docs.generate import commands, errors, manifest, metrics, profiles, settings, wire
@@ -39,19 +39,28 @@ def page(template: Path) -> str:
     Raises:
         KeyError: a mark of the template, or something in the code, has no text.
     """
-    text = _MARK.sub(_fill, template.read_text(encoding="utf-8"))
-    return _NOTE.format(template.name) + "".join(_wrapped(text))
+    text = _MARK.sub(_fill, template.read_text(encoding="utf-8")).rstrip("\n")
+    return _NOTE.format(template.name) + "\n".join(_filled(text.splitlines()))
 
 
-def _wrapped(text: str) -> Iterator[str]:
-    """Wrap long lines of prose: not those of tables and fenced blocks."""
+def _filled(lines: Iterable[str]) -> Iterator[str]:
+    """Fill paragraphs and entries of lists, whose parts have come together; leave tables, headings and blocks."""
+    prose: list[str] = []
     fenced = False
-    for line in text.splitlines(keepends=True):
+    for line in (*lines, ""):
         fenced ^= line.startswith("```")
-        if fenced or line.startswith("|") or len(line) <= WIDTH + 1:
+        stays = fenced or not line or line.startswith(("|", "#", "```", "<!--"))
+        if prose and (stays or line.startswith("- ")):
+            text = " ".join(one.strip() for one in prose)
+            indent = "  " if text.startswith("- ") else ""
+            yield from textwrap.wrap(
+                text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+            prose = []
+        if stays:
             yield line
         else:
-            yield textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
+            prose.append(line)
 
 
 def _fill(mark: re.Match[str]) -> str:

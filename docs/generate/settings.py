@@ -11,7 +11,7 @@ from edge_config.settings import bridge, sections
 from edge_config.settings.device import Settings
 
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
-    "device": Settings,
+    "top-level": Settings,
     "cameras": sections.Camera,
     "alerts": sections.Alerts,
     "provider": sections.Provider,

@@ -15,8 +15,8 @@ except KeyboardInterrupt:  # imports take a second, and several on a small devic
 
 VERBS: Verbs = {
     "Learn": (fit, recalibrate),
-    "Judge": (evaluate, demo),
-    "Carry": (signing_key, sign),
+    "Evaluate": (evaluate, demo),
+    "Sign": (signing_key, sign),
 }
 
 

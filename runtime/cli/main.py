@@ -33,8 +33,8 @@ VERBS: Verbs = {
     "Learn": (record,),
     "Run": (run, check, warm, bench),
     "Watch": (watch, replay, bridge, schema),
-    "Look after": (doctor, probe, ask, forget),
-    "Carry": (bundle, keygen),
+    "Maintain": (doctor, probe, ask, forget),
+    "Bundles and keys": (bundle, keygen),
 }
 
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="address of the device's control socket")
     parser.add_argument(
-        "--kind", action="append", choices=("alert", "state"), help="only these; repeatable (default: both)"
+        "--kind", action="append", choices=("alert", "state"), help="only these; repeatable (default: both kinds)"
     )
     parser.add_argument("--camera", help="only this camera, even if the device no longer has it")
     parser.add_argument(
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def since(text: str) -> datetime:
-    """Parse a moment: a date with or without a time, or how long ago."""
+    """Parse a date with or without a time, or how long ago."""
     try:
         if text[-1:] in _UNITS and text[:-1].replace(".", "", 1).isdecimal():
             return datetime.now(timezone.utc) - timedelta(**{_UNITS[text[-1]]: float(text[:-1])})

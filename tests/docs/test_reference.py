@@ -33,7 +33,7 @@ VERBS = {"patchedge": runtime.cli.main.VERBS, "patchedge-export": export.cli.mai
 COMMANDS = [(name, verb.NAME) for name, groups in VERBS.items() for verbs in groups.values() for verb in verbs]
 
 SECTIONS = {
-    "edge_config/settings/device.py": {"Settings": "device"},
+    "edge_config/settings/device.py": {"Settings": "Top level"},
     "edge_config/settings/bridge.py": {"Bridge": "bridge", "Device": "devices", "Mqtt": "mqtt", "Nats": "nats"},
     "edge_config/settings/sections.py": {
         "Camera": "cameras",
