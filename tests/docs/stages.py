@@ -22,6 +22,9 @@ class Stage:
             camera), or "" for none.
         normal: number of pictures in `normal/`, 360 x 240, of a fixed camera.
         pictures: whether there is `pictures/`, for the tiny bundle: 240, of which 21 to 60 are strange.
+        labelled: whether there are, for the tiny bundle, pictures whose truth is known: `parts/` with masks, `clip.mp4`
+            with the list `truth.csv`; and normal ones that it has not seen, `newer/`.
+        networks: whether there are ONNX files to learn with: `net.onnx`, `vit.onnx`.
         camera: whether a camera serves rtsp://user:pw@10.0.0.4/stream; an object appears in its view, again and again,
             from the moment when `patchedge run` is up.
         device: whether a device runs (`edge`, its ports the default ones) with `line.bundle` and the cameras `cam1` and
@@ -36,6 +39,8 @@ class Stage:
     bundle: str = ""
     normal: int = 0
     pictures: bool = False
+    labelled: bool = False
+    networks: bool = False
     camera: bool = False
     device: bool = False
     press_3: bool = False
@@ -49,7 +54,7 @@ class Stage:
 STAGES = {
     "README.md": Stage(draft=True),
     "docs/tutorial.md": Stage(camera=True),
-    "docs/guide/alerts.md": Stage(),
+    "docs/guide/alerts.md": Stage(bundle="small", camera=True),
     "docs/guide/bridge.md": Stage(
         bundle="tiny",
         press_3=True,
@@ -57,17 +62,17 @@ STAGES = {
         nats=True,
         not_run={"internet": 1, "another machine": 1, "systemd": 1},
     ),
-    "docs/guide/cameras.md": Stage(),
+    "docs/guide/cameras.md": Stage(bundle="small", pictures=True, camera=True),
     "docs/guide/container.md": Stage(),
-    "docs/guide/evaluate.md": Stage(),
+    "docs/guide/evaluate.md": Stage(bundle="tiny", labelled=True),
     "docs/guide/install.md": Stage(),
     "docs/guide/jetson.md": Stage(),
     "docs/guide/monitoring.md": Stage(),
-    "docs/guide/options.md": Stage(),
+    "docs/guide/options.md": Stage(normal=12, networks=True, not_run={"time": 2, "internet": 2}),
     "docs/guide/raspberry-pi.md": Stage(),
     "docs/guide/security.md": Stage(bundle="small", camera=True),
     "docs/guide/service.md": Stage(not_run={"systemd": 4}),
-    "docs/guide/subscribe.md": Stage(),
+    "docs/guide/subscribe.md": Stage(bundle="tiny", device=True),
     "docs/guide/troubleshooting.md": Stage(),
     "docs/guide/update.md": Stage(bundle="small", normal=40, camera=True, not_run={"root": 2, "docker": 1}),
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import onnx
 import pytest
 
@@ -19,7 +20,8 @@ from tests.support import pages, rtsp
 from tests.support.brokers import MOSQUITTO, NATS_SERVER
 from tests.support.cameras import frames
 from tests.support.small import LAYERS, call_export, small_network
-from tests.support.tiny import write_pictures
+from tests.support.tiny import normal_picture, strange_picture, write_pictures
+from tests.support.vit import write_vit
 
 PAGE_S = 300
 """For all blocks of a page on a busy machine."""
@@ -29,6 +31,7 @@ LINKED = ("examples", "constraints.txt")
 
 PICTURES, STRANGE = 240, set(range(21, 61))
 LEARNT = range(100, 116)
+LABELLED, NEWER, CLIP = 6, 40, 30
 
 WRITTEN = [page for page in pages.RUN if not STAGES[page].draft]
 RUNNING = [page for page in WRITTEN if any(not block.reason for block in pages.blocks(page, *RUN))]
@@ -40,6 +43,27 @@ def write_frames(folder: Path, numbers: range) -> Path:
     for number, picture in zip(numbers, frames(len(numbers), numbers.start), strict=True):
         cv2.imwrite(str(folder / f"{number:04d}.png"), picture)
     return folder
+
+
+def write_labelled(here: Path) -> None:
+    """Write pictures for the tiny bundle whose truth is known, in folders and as a video, and new normal ones."""
+    write_pictures(here / "parts/test/good", set(), LABELLED)
+    write_pictures(here / "parts/test/scratch", set(range(1, LABELLED + 1)), LABELLED)
+    masks = here / "parts/ground_truth/scratch"
+    masks.mkdir(parents=True)
+    for number in range(1, LABELLED + 1):
+        normal, strange = normal_picture(number), strange_picture(number)
+        cv2.imwrite(str(masks / f"{number:04d}_mask.png"), 255 * (normal != strange).any(axis=2).astype(np.uint8))
+    write_pictures(here / "newer", set(), NEWER)
+    height, width = normal_picture(1).shape[:2]
+    clip = cv2.VideoWriter(str(here / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (width, height))
+    truth = ["frame,label"]
+    for number in range(1, CLIP + 1):
+        is_normal = number <= CLIP // 2
+        clip.write(normal_picture(number) if is_normal else strange_picture(number))
+        truth.append(f"{number},{'normal' if is_normal else 'anomalous'}")
+    clip.release()
+    (here / "truth.csv").write_text("\n".join([*truth, ""]))
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +96,11 @@ def lay_out(stage: Stage, here: Path, bundle_of: Callable[[str], Path]) -> None:
         write_frames(here / "normal", range(stage.normal))
     if stage.pictures:
         write_pictures(here / "pictures", STRANGE, PICTURES)
+    if stage.labelled:
+        write_labelled(here)
+    if stage.networks:
+        onnx.save(small_network(), here / "net.onnx")
+        write_vit(here / "vit.onnx", (512, 512))
     for name, content in stage.files.items():
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_text(content)
