@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,6 +48,12 @@ $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scor
 
 test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch that torchvision matches
 	$(TIMM)/bin/python -m pytest tests/network/test_timm.py
+
+wheels: setup  ## wheels of patchedge and hnswlib, and all they need, into build/wheelhouse; aarch64 emulated, as root
+	$(BIN)/python -m tests.programs.wheels.run $(WHEELS_OPTIONS)
+
+test-wheels: setup  ## install from build/wheelhouse in empty roots without compiler and network, score a frame; as root
+	$(BIN)/python -m tests.programs.wheels.prove --demo $(DEMO) $(WHEELS_OPTIONS)
 
 lint: setup  ## ruff, mypy (strict), import-linter (rooms, no cycles), sizes of modules and folders, spelling
 	$(BIN)/ruff check .

@@ -88,27 +88,36 @@ def test_torch_is_nowhere_and_constraints_hold_everywhere() -> None:
     assert not [line for line in runs if "torch" in line or "[export]" in line]
     for line in runs:
         for call in re.findall(r"(?:pip|python) (?:install|wheel) [^&]*", line):
-            assert "-c constraints.txt" in call or "-c jetson.txt" in call or "--no-deps" in call
+            assert "-c jetson.txt" in call or "--no-index" in call
 
 
-def test_hnswlib_is_built_for_a_baseline_and_freedoms_of_arithmetic_stay_there() -> None:
-    """No build takes what this processor has; only hnswlib may add in another order, the distances that count not."""
+def test_the_generic_image_is_made_of_the_wheelhouse() -> None:
+    """No stage of it has a compiler or an index; a missing wheelhouse is said in a line, and the sums are verified."""
+    runs = [arguments for stage, word, arguments in instructions() if word == "RUN" and stage == "build-generic"]
+    assert not [line for line in runs if "apt-get" in line and COMPILERS.search(line)]
+    assert [line for line in runs if "--no-index --find-links /wheelhouse 'patchedge[cpu]'" in line]
+    assert [line for line in runs if "sha256sum --check" in line]
+    assert [line for line in runs if "test -e SHA256SUMS" in line and "run 'make wheels' first" in line]
+    assert [
+        arguments
+        for target, _, arguments in instructions()
+        if target == "generic" and "--from=build-generic" in arguments
+    ]
+
+
+def test_a_jetson_compiles_as_the_wheels_are_compiled() -> None:
+    """Its stage runs the program of `make wheels`, so that flags and tools are kept in one place; none is native."""
     runs = [arguments for _, word, arguments in instructions() if word == "RUN"]
-    assert not [line for line in runs if "native" in line.replace("HNSWLIB_NO_NATIVE=1", "")]
-    free = [line for line in runs if "-fassociative-math" in line]
-    assert len(free) == 1
-    assert "HNSWLIB_NO_NATIVE=1" in free[0]
-    assert "--no-binary hnswlib" in free[0]
-    own = [line for line in runs if "pip wheel" in line and line not in free]
-    assert len(own) == 1
-    assert "-march=${MARCH}" in own[0]
+    assert "python3 wheels/compile.py /build /compiled" in runs
+    assert ("build-jetson", "COPY", "tests/programs/wheels wheels") in instructions()
+    assert not [line for line in runs if "native" in line or "FLAGS" in line]
 
 
 def test_the_context_is_what_a_build_needs_and_nothing_else() -> None:
-    """.dockerignore lets in the packages, what pip builds them by, and a vendor's wheel: no .git, build or .venv."""
+    """.dockerignore lets in the packages, what builds them, the wheelhouse and a vendor's wheel: no .git or .venv."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
-    packages = {"edge_config", "runtime", "export", "patchedge"}
+    packages = {"edge_config", "runtime", "export", "patchedge", "tests/programs/wheels", "build/wheelhouse/aarch64"}
     assert lines[0] == "*"
     assert let_in == {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "*.whl"} | packages
     assert {"**/*.so", "**/__pycache__"} <= set(lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.programs.arm64.containers import Containers
@@ -23,10 +22,10 @@ TOOLS = {  # command -> Debian package
     "aarch64-linux-gnu-objdump": "binutils-aarch64-linux-gnu",
 }
 
-SOURCES = f"""\
-deb {MIRROR} {SUITE} main
-deb {MIRROR} {SUITE}-updates main
-deb {MIRROR}-security {SUITE}-security main
+SOURCES = """\
+deb {mirror} {suite} main
+deb {mirror} {suite}-updates main
+deb {mirror}-security {suite}-security main
 """
 
 # What Debian's own slim image leaves out.
@@ -70,19 +69,17 @@ def prepare() -> None:
         )
 
 
-def make_base(work: Path, containers: Containers) -> None:
-    """Import a minimal Debian as `BASE`, if it is not there; the root stays in `work`."""
-    if containers.has(BASE):
-        return
-    root, archive = work / "root", work / "root.tar"
-    if not (work / "root.done").exists():
-        shutil.rmtree(root, ignore_errors=True)
-        _log(f"debootstrap of {SUITE} for arm64: some minutes")
-        command = ["debootstrap", "--arch=arm64", "--variant=minbase", SUITE, str(root), MIRROR]
-        with (work / "debootstrap.log").open("wb") as log:
-            subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-        (work / "root.done").touch()
-    (root / "etc/apt/sources.list").write_text(SOURCES)
+def debootstrap(suite: str, architecture: str, root: Path) -> None:
+    """Make a minimal root of a release of Debian; what is printed goes into a file beside it."""
+    command = ["debootstrap", f"--arch={architecture}", "--variant=minbase", suite, str(root), MIRROR]
+    with root.with_name(f"{root.name}.log").open("wb") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
+    (root / "etc/apt/sources.list").write_text(SOURCES.format(mirror=MIRROR, suite=suite))
+
+
+def import_base(root: Path, work: Path, containers: Containers) -> None:
+    """Import a minimal Debian as `BASE`; its archive is made in `work`, and removed."""
+    archive = work / "root.tar"
     leave_out = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
     command = [
         "/bin/tar",
@@ -99,7 +96,3 @@ def make_base(work: Path, containers: Containers) -> None:
     subprocess.run(command, check=True)
     containers.import_root(archive, BASE)
     archive.unlink()
-
-
-def _log(line: str) -> None:
-    print(f"arm64: {line}", file=sys.stderr, flush=True)

@@ -29,6 +29,7 @@ from tests.programs.arm64.board import PI_4, PI_5, Board
 from tests.programs.arm64.containers import Containers
 from tests.programs.arm64.disassembly import disassemble, mnemonics, vector_loops
 from tests.programs.arm64.inside import Inside, faults
+from tests.programs.wheels import roots
 from tests.support.ports import free_port
 from tests.support.processes import DEVICE, EXPORT
 
@@ -88,7 +89,8 @@ def main() -> int:
         containers = Containers(args.work)
         if not args.no_build:
             report.title("build")
-            root.make_base(args.work, containers)
+            if not containers.has(root.BASE):
+                root.import_base(roots.minimal(root.SUITE, "aarch64"), args.work, containers)
             containers.build("Dockerfile.arm64", "generic", IMAGE, {"BASE": root.BASE, "REVISION": _revision()})
         with _mounted(containers, args, IMAGE) as image:
             _show_image(report, image)
@@ -162,7 +164,7 @@ def _show_image(report: Report, image: Inside) -> None:
 def _show_loops(report: Report, where: Path) -> None:
     """Show the vector instructions of what was compiled here."""
     report.title("distance loops")
-    hnswlib, kernels = (next(where.glob(f"{PACKAGES}/{name}*.so")) for name in ("hnswlib", "runtime/_kernels"))
+    hnswlib, kernels = (next(where.glob(f"{PACKAGES}/{name}*.so")) for name in ("hnswlib", "runtime/search/_kernels"))
     found = vector_loops(disassemble(hnswlib), "hnswlib::L2Sqr(", "fmla")
     for loop in found:
         report.lines(f"{hnswlib.name}, hnswlib::L2Sqr:", *(f"    {line}" for line in loop))
