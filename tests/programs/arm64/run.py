@@ -89,8 +89,7 @@ def main() -> int:
         containers = Containers(args.work)
         if not args.no_build:
             report.title("build")
-            if not containers.has(root.BASE):
-                root.import_base(roots.minimal(root.SUITE, "aarch64"), args.work, containers)
+            roots.make_base(args.work, containers)
             containers.build("Dockerfile.arm64", "generic", IMAGE, {"BASE": root.BASE, "REVISION": _revision()})
         with _mounted(containers, args, IMAGE) as image:
             _show_image(report, image)

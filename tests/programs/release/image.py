@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.programs.arm64 import root
 from tests.programs.arm64.containers import Containers
+from tests.programs.wheels import roots
 
 WORK = Path("build/arm64")
 
@@ -28,7 +29,7 @@ def main() -> int:
     try:
         root.prepare()
         containers = Containers(WORK)
-        root.make_base(WORK, containers)
+        roots.make_base(WORK, containers)
         labels = {"VERSION": args.version, "REVISION": args.revision}
         containers.build("Dockerfile.arm64", "generic", name, {"BASE": root.BASE, **labels})
         containers.save(name, args.file)

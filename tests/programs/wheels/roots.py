@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.programs.arm64 import root as arm64
 from tests.programs.arm64.board import PI_4
+from tests.programs.arm64.containers import Containers
 
 ROOTS = Path("build/roots")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -56,6 +57,12 @@ def with_packages(suite: str, machine: str, use: str, packages: Sequence[str]) -
     (root / "work").mkdir()  # something is mounted there
     done(root).touch()
     return root
+
+
+def make_base(work: Path, containers: Containers) -> None:
+    """Import a minimal root as the base of the image for arm64, if it is not there."""
+    if not containers.has(arm64.BASE):
+        arm64.import_base(minimal(arm64.SUITE, "aarch64"), work, containers)
 
 
 def done(root: Path) -> Path:
