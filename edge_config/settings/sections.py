@@ -61,7 +61,7 @@ class Alerts(Section, frozen=True):
         update_ms: minimum interval between updates of an alert that report a new peak, milliseconds; it grows while the
             alert lasts.
         attach: attachments of the start and the updates of an alert: a picture of the peak frame, its heat map.
-        jpeg_quality: JPEG quality of that picture.
+        jpeg_quality: JPEG quality of the attached picture.
     """
 
     threshold: Annotated[float, Meta(gt=0, le=1e9)] | None = None
@@ -144,7 +144,7 @@ class MetricsSettings(Section, frozen=True):
     """Metrics and health over HTTP.
 
     Attributes:
-        enabled: whether to serve them.
+        enabled: whether to serve metrics and health.
         bind: ADDRESS:PORT; port 0 takes a free one.
         insecure: allow a bind beyond this machine; there is no encryption.
     """

@@ -41,7 +41,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         schema: kind and version, such as "patchedge.score.v1".
         device: name of the device.
         camera: name of the camera.
-        epoch: uuid of this start of the runtime; `seq` is comparable only within one epoch.
+        epoch: UUID of this start of the runtime; `seq` is comparable only within one epoch.
         seq: number of the message in its topic, from 1; a gap means lost messages.
         t_publish_ns: wall clock at publishing, nanoseconds since 1970 UTC.
         bundle: sha256 of the manifest of the bundle in service, 64 hex digits; empty before there is one.
@@ -128,7 +128,7 @@ class AlertMessage(_OfFrame, frozen=True, kw_only=True):
     """An alert begins, reaches a new peak (update) or ends. Its fields about a frame are of the latest frame.
 
     Attributes:
-        alert_id: uuid, the same in all phases of one alert.
+        alert_id: UUID, the same in all phases of one alert.
         phase: start, update or end.
         peak_score: highest score of the alert so far.
         peak_frame_id: `frame_id` of the frame with that score.

@@ -111,7 +111,7 @@ class Now(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         device: name of the device.
-        epoch: start of the runtime.
+        epoch: UUID of this start of the runtime.
         row: row of the journal up to which this is current; `After` returns newer messages.
         cameras: the cameras, by name.
     """
@@ -142,11 +142,11 @@ class KeptMessages(msgspec.Struct, frozen=True, kw_only=True):
     """Reply to `After`, `Replay` and `Pending`; binary parts of the messages, in order, are further frames of it.
 
     Attributes:
-        messages: in the order of publishing.
+        messages: the messages, in the order of publishing.
         more: there are more messages than fit into one reply: request those after the last one.
         next: `row` of the next `After`, `after` of the next `Pending`.
         epoch: `epoch` of the next `After`.
-        complete: none of the requested messages were deleted before.
+        complete: whether all requested messages are still there; false: some were deleted.
     """
 
     messages: tuple[Kept, ...]

@@ -22,7 +22,9 @@ MISSED = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="where to write normal/, camera.avi and truth.csv")
-    parser.add_argument("--run", dest="play", action="store_true", help="then fit, run, watch and judge the whole way")
+    parser.add_argument(
+        "--run", dest="play", action="store_true", help="then fit, run and watch it, and judge the result"
+    )
     parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
 
 

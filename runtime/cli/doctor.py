@@ -24,7 +24,9 @@ _INDENT = 22
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--bundle", metavar="DIR", help="also load this bundle, on each provider")
-    parser.add_argument("--config", metavar="FILE", help="look at what these settings name: bundles, cameras, places")
+    parser.add_argument(
+        "--config", metavar="FILE", help="check what these settings name: bundles, cameras, addresses, folders"
+    )
     overlay.add_trust_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print all findings as one JSON object")
 

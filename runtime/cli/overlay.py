@@ -78,7 +78,10 @@ def add_trust_arguments(parser: argparse.ArgumentParser) -> None:
         "--key", action="append", metavar="KEY", help="load only bundles signed by this public key; repeatable"
     )
     parser.add_argument(
-        "--rebuild-index", action="store_const", const=True, help="rebuild the index, and never open the file"
+        "--rebuild-index",
+        action="store_const",
+        const=True,
+        help="build the index from the bank, and never open index.hnsw",
     )
 
 
