@@ -60,7 +60,7 @@ class Containers:
 
     def save(self, image: str, target: Path) -> None:
         """Write an image into a file, under its name, as `docker load` reads it."""
-        self._call("push", "--quiet", image, f"docker-archive:{target.resolve()}:{image.removeprefix('localhost/')}")
+        self._call("push", "--quiet", image, f"docker-archive:{target.resolve()}:{image}")
 
     def config(self, image: str) -> dict[str, Any]:
         """Return the configuration of an image, as Docker has it."""

@@ -19,6 +19,9 @@ Call = Callable[[Sequence[str], Mapping[str, str]], None]
 
 HOUSES = Path("build/wheelhouse")
 DOCS = Path("build/docs")
+EXTRAS = "cpu,mqtt,nats"
+"""All that the wheelhouses are for."""
+
 X86_64, AARCH64 = "x86_64", "aarch64"
 
 
@@ -95,12 +98,12 @@ def image(release: Release) -> None:
 
 
 def bill(release: Release) -> None:
-    """Install the device half into an empty environment, and list what is in it."""
+    """Install the device half into an empty environment, and list what is in it, for this Python."""
     house, place = release.root / HOUSES / X86_64, release.out.parent / f"{release.version}-environment"
     shutil.rmtree(place, ignore_errors=True)
     release.run(sys.executable, "-m", "venv", str(place))
     install = ["install", "--quiet", "--disable-pip-version-check", "--no-index", "--find-links", str(house)]
-    release.run(str(place / "bin/pip"), *install, f"patchedge[cpu]=={release.version}")
+    release.run(str(place / "bin/pip"), *install, f"patchedge[{EXTRAS}]=={release.version}")
     target = release.out / sbom.NAME
     tool = Path(sys.executable).parent / "cyclonedx-py"
     release.run(*sbom.words(tool, place / "bin/python", release.root / "pyproject.toml", target))
