@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from docs.generate.describe import table
+from docs.generate.describe import sentence, table
 from runtime.monitoring.metrics import Metrics
 
 _CAMERA = "top"
-_FREE = {"camera": "name of a camera", "id": "id of a bundle", "version": "version of patchedge"}
-"""Labels whose values are not listed."""
+_LISTED_ELSEWHERE = {"camera", "id", "version", "state", "socket"}
+"""Labels whose values are names, or stand in other places."""
 
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "patchedge_frames_dropped": {
@@ -20,7 +20,7 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         "no slot": "every slot of the shared memory was in use",
         "degraded": "left out at a degradation level above 0",
         "too old": "older than `max_age_ms`",
-        "paused": "taken while the camera was being paused",
+        "paused": "the camera was paused while the frame was scored",
         "not scored": "it could not be decoded, or the inference worker was lost",
     },
     "patchedge_reconnects": {
@@ -49,14 +49,14 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         "health": "heartbeats",
     },
     "patchedge_gaps_reported": {
-        "score": "of score messages",
-        "alert": "of alert messages",
-        "state": "of state messages",
-        "health": "of heartbeats",
-        "other": "of a topic that is none of these",
+        "score": "lost score messages",
+        "alert": "lost alert messages",
+        "state": "lost state messages",
+        "health": "lost heartbeats",
+        "other": "lost messages of another topic",
     },
     "patchedge_stage_seconds": {
-        "inspect": "is the picture frozen, dark, blurred or moved?",
+        "inspect": "whether the picture is frozen, dark, blurred or moved",
         "preprocess": "resize and crop",
         "embed": "the network: from the picture to patch features",
         "search": "distances of patches to the bank",
@@ -114,17 +114,14 @@ def overview() -> str:
 
 
 def values() -> str:
-    """Return a table of the values of labels: of each metric that has some."""
-    return table(("Metric", "Label", "Value", "Meaning"), _values())
-
-
-def _values() -> Iterator[tuple[str, str, str, str]]:
+    """Return a table of the values of a label, for each metric that lists them."""
+    parts = []
     for metric in _families():
         for label, found in _labels(metric).items():
-            if label in _FREE or label in {"state", "socket"}:
-                continue
-            for value in found:
-                yield f"`{_name(metric)}`", f"`{label}`", f"`{value}`", _VALUES[metric.name][value]
+            if label not in _LISTED_ELSEWHERE:
+                rows = [(f"`{one}`", sentence(_VALUES[metric.name][one])) for one in found]
+                parts += [f"### {_name(metric)}", table((f"`{label}`", "Meaning"), rows)]
+    return "\n\n".join(parts)
 
 
 def sockets() -> str:

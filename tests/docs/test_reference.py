@@ -209,7 +209,9 @@ def test_every_metric_is_on_the_page() -> None:
     for name, labels in re.findall(r"^(\w+?)(?:_bucket|_count|_sum)?\{(.*)\}", served, re.MULTILINE):
         for label, value in re.findall(r'(\w+)="([^"]*)"', labels):
             if label not in {"camera", "version", "le", "socket"}:
-                assert f"| `{name}` | `{label}` | `{value}` |" in part(text, "Values of labels")
+                (described,) = re.findall(rf"^### {name}\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+                assert f"| `{label}` | Meaning |" in described
+                assert value in rows(described)
 
 
 def test_every_error_is_on_the_page() -> None:
