@@ -13,7 +13,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
+
+import patchedge
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -218,6 +221,20 @@ def _gone(pages: list[Path]) -> dict[str, set[str]]:
         for path in IN_BACKTICKS.findall(page.read_text(encoding="utf-8")):
             named[path].add(page.name)
     return {path: names for path, names in named.items() if not any(ROOT.glob(path.rstrip("/")))}
+
+
+def test_the_python_page_names_all_that_programs_import():
+    """Each public name of `patchedge`, and each request and reply, has its place on the page."""
+    page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
+    structs = {
+        f"{module.__name__.rpartition('.')[2]}.{name}"
+        for module in (patchedge.requests, patchedge.replies)
+        for name, one in vars(module).items()
+        if isinstance(one, type) and issubclass(one, msgspec.Struct) and one.__module__ == module.__name__
+    }
+    inner = {"requests._Header", "replies.Answer"}
+    names = set(patchedge.__all__) - {"requests", "replies"} | structs - inner
+    assert sorted(name for name in names if not re.search(rf"patchedge\.{re.escape(name)}\b", page)) == []
 
 
 @pytest.mark.parametrize("path", sorted((DOCS / "images").glob("*.svg")), ids=lambda path: path.stem)
