@@ -51,8 +51,8 @@ class Alerts(Section, frozen=True):
         threshold: scores above it are anomalous; by default the threshold of the bundle.
         hysteresis: a score is quiet if it is at most (1 - hysteresis) times the threshold; frames between quiet and
             anomalous neither begin nor end an alert.
-        min_frames: anomalous frames needed to begin an alert, at no time fewer than the quiet ones between them; by
-            default 2, or 1 if the camera's frames are more than 250 ms apart.
+        min_frames: number of anomalous frames that begin an alert, if quiet frames between them never outnumber them;
+            by default 2, or 1 if the camera's frames are more than 250 ms apart.
         min_ms: time that the anomalous frames must last to begin an alert, milliseconds (a single frame lasts until the
             next one).
         merge_ms: quiet time after which an alert ends, milliseconds; shorter gaps are part of it. A flickering alert
@@ -60,7 +60,8 @@ class Alerts(Section, frozen=True):
         cooldown_ms: time after the end of an alert in which no other begins, milliseconds.
         update_ms: minimum interval between updates of an alert that report a new peak, milliseconds; it grows while the
             alert lasts.
-        attach: attachments of the start and the updates of an alert: a picture of the peak frame, its heat map.
+        attach: attachments of the start and the updates of an alert: `jpeg`, a picture of the peak frame; `heat_map`,
+            its heat map.
         jpeg_quality: JPEG quality of the attached picture.
     """
 
@@ -217,7 +218,8 @@ class Security(Section, frozen=True):
     Attributes:
         secret_key: file with the secret key of this device, made by `patchedge keygen`; not readable by others.
         clients: folder with the public keys of authorised clients; reloaded when it changes. Keys in its folder
-            `operate` may send all requests, keys in `view` or in no folder only those that change nothing.
+            `operate` may send all requests; keys in its folder `view`, or beside these folders, only those of the role
+            `view`.
     """
 
     secret_key: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None

@@ -279,6 +279,14 @@ def test_examples_of_settings_are_taken() -> None:
             parse({"bundle": "line.bundle", "cameras": {"top": {"source": 0}}, **tree})
 
 
+def test_the_error_of_the_example_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command of the page prints the line below it, and ends with the code of its class."""
+    (block,) = blocks("console")
+    command, line = block.splitlines()
+    assert runtime.cli.main.main(shlex.split(command)[2:]) == errors.BundleMissing.exit_code
+    assert capsys.readouterr().err == f"{line}\n"
+
+
 def test_the_request_in_plain_pyzmq_gets_its_reply(capsys: pytest.CaptureFixture[str]) -> None:
     """The program of the page, with another port, prints what the device replied."""
     (code,) = [block for block in blocks("python") if "zmq.REQ" in block]
