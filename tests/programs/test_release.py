@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.programs.release import changelog, pack, sbom, version
+from tests.programs.release import changelog, image, pack, sbom, version
 from tests.programs.release.refused import Refused
 from tests.programs.release.run import make, with_dependents
 from tests.programs.release.steps import HOUSES, NEEDS, STEPS
@@ -313,3 +315,21 @@ def test_the_list_of_packages_has_hashes_and_no_tools(tmp_path: Path) -> None:
         {"type": "distribution", "url": "PyNaCl-1.6.2-cp311.whl", "hashes": [{"alg": "SHA-256", "content": abc}]}
     ]
     assert [one["ref"] for one in listed["dependencies"]] == ["root", "a"]
+
+
+def test_an_image_that_cannot_be_built_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Where root or a tool is missing, one line says so and which option leaves the image out; the code is 69."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["image", "--version", "0.2.0", "image.tar"])
+    monkeypatch.setattr(os, "geteuid", lambda: 10001)
+    assert image.main() == 69
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", "")
+    assert image.main() == 69
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("image: only root can build")
+    assert "buildah" in lines[1]
+    assert all(line.endswith("to release without it: RELEASE_OPTIONS='--skip image'") for line in lines)
