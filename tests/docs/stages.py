@@ -51,6 +51,13 @@ class Stage:
     draft: bool = False
 
 
+SETTINGS = """\
+bundle: line.bundle
+cameras:
+  top: {source: "rtsp://user:pw@10.0.0.4/stream"}
+"""
+"""What a reader has written already, where a page is about a device that runs."""
+
 STAGES = {
     "README.md": Stage(draft=True),
     "docs/tutorial.md": Stage(camera=True),
@@ -67,12 +74,14 @@ STAGES = {
     "docs/guide/evaluate.md": Stage(bundle="tiny", labelled=True),
     "docs/guide/install.md": Stage(bundle="tiny", not_run={"another machine": 2, "root": 1, "internet": 2, "time": 1}),
     "docs/guide/jetson.md": Stage(not_run={"docker": 3}),
-    "docs/guide/monitoring.md": Stage(),
+    "docs/guide/monitoring.md": Stage(bundle="tiny", camera=True, device=True, files={"settings.yaml": SETTINGS}),
     "docs/guide/options.md": Stage(normal=12, networks=True, not_run={"time": 2, "internet": 2}),
     "docs/guide/raspberry-pi.md": Stage(not_run={"another machine": 2, "root": 1, "hardware": 1, "internet": 1}),
     "docs/guide/security.md": Stage(bundle="small", camera=True),
     "docs/guide/service.md": Stage(not_run={"systemd": 4}),
     "docs/guide/subscribe.md": Stage(bundle="tiny", device=True),
-    "docs/guide/troubleshooting.md": Stage(),
+    "docs/guide/troubleshooting.md": Stage(
+        bundle="tiny", normal=12, camera=True, device=True, files={"settings.yaml": SETTINGS}, not_run={"time": 1}
+    ),
     "docs/guide/update.md": Stage(bundle="small", normal=40, camera=True, not_run={"root": 2, "docker": 1}),
 }
