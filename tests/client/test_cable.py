@@ -62,8 +62,7 @@ first retries after a lost packet 1, 3 and 7 s."""
 
 def loop_of_page() -> str:
     """Return the one block of the page that is a subscriber in plain pyzmq."""
-    page = PAGE.read_text() if "```python" in PAGE.read_text() else (PAGE.parents[2] / "README.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     (block,) = [block for block in blocks if "zmq.SUB" in block and "Subscriber" not in block]
     return block
 
