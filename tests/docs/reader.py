@@ -20,7 +20,7 @@ from tests.support.pages import ROOT, Block, commands_of, has_loop, logical_line
 RUN = ("sh", "console", "python")
 """Languages of blocks that run."""
 
-ENOUGH_S = 90.0
+ENOUGH_S = 240.0
 """For anything that a page does: more means that it hangs."""
 
 MIN_PICTURES = 12
