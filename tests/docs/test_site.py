@@ -44,10 +44,6 @@ MARKDOWN_LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
-LONG = pytest.mark.xfail(reason="README is still the long one", strict=False)
-"""To be removed with it."""
-
-
 class _Page(HTMLParser):
     """What a page of the site names: its own anchors, links, and what it makes a browser load."""
 
@@ -188,7 +184,6 @@ def test_pages_are_short():
     assert {name: count for name, count in lines.items() if count > MAX_PAGE_LINES} == {}
 
 
-@LONG
 def test_readme_is_short():
     """README is read in five minutes."""
     assert README.read_text(encoding="utf-8").count("\n") <= MAX_README_LINES
@@ -199,7 +194,6 @@ def test_every_path_in_the_pages_is_there():
     assert _gone([*PAGES, *(page for page in AROUND if page.stem not in {"CHANGELOG", "README"})]) == {}
 
 
-@LONG
 def test_every_path_in_readme_is_there():
     """The same holds for README; the changelog is about the past."""
     assert _gone([README]) == {}
