@@ -81,7 +81,7 @@ STAGES = {
     "docs/guide/service.md": Stage(not_run={"systemd": 4}),
     "docs/guide/subscribe.md": Stage(bundle="tiny", device=True),
     "docs/guide/troubleshooting.md": Stage(
-        bundle="tiny", normal=12, camera=True, device=True, files={"settings.yaml": SETTINGS}, not_run={"time": 1}
+        bundle="tiny", normal=12, camera=True, device=True, files={"settings.yaml": SETTINGS}, not_run={"time": 2}
     ),
     "docs/guide/update.md": Stage(bundle="small", normal=40, camera=True, not_run={"root": 2, "docker": 1}),
 }
