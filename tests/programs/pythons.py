@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.programs.wheels.source import copy_source
 from tests.support.tiny import make_bundle, write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -77,9 +78,8 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
     run = [patchedge, "run", "--bundle", bundle, *played, "--bind", events]
     try:
         call(python, "-m", "venv", "--clear", place)
-        for left in (ROOT / "build").glob("lib*"):  # setuptools would install what lies there from another day
-            shutil.rmtree(left)
-        call(place / "bin/pip", "--disable-pip-version-check", "--quiet", *words[1].replace("'", "").split())
+        pip = (place / "bin/pip", "--disable-pip-version-check", "--quiet")
+        call(*pip, *words[1].replace("'", "").split(), here=copy_source(place / "source"))
         call(patchedge, "check", bundle)
         call(place / "bin/python", "-I", "-c", "from patchedge import *; import patchedge; patchedge.__version__")
         ended = json.loads(call(*run).splitlines()[-1])
@@ -92,12 +92,12 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
     return True
 
 
-def call(*words: str | Path) -> str:
-    """Run a command to its good end, and return what it logged."""
+def call(*words: str | Path, here: Path = ROOT) -> str:
+    """Run a command in a folder to its good end, and return what it logged."""
     environment = {**os.environ, "XDG_STATE_HOME": str(ROOT / "build/pythons/state")}
     return subprocess.run(
         [str(word) for word in words],
-        cwd=ROOT,
+        cwd=here,
         env=environment,
         capture_output=True,
         text=True,

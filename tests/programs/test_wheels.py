@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.programs.wheels import compile as compiling
-from tests.programs.wheels import prove, run
+from tests.programs.wheels import prove, run, source
 from tests.programs.wheels.wheelhouse import SUMS, faults, holds, pack, pins, tags, too_new
 
 ROOT = Path(__file__).parents[2]
@@ -108,10 +108,11 @@ def test_a_missing_python_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_nothing_of_a_developers_tree_is_built_from(tmp_path: Path) -> None:
     """The copy has no compiled modules and no build folder."""
-    run.copy_source(tmp_path / "source")
+    (tmp_path / "source/build").mkdir(parents=True)
+    source.copy_source(tmp_path / "source")
     assert not list(tmp_path.rglob("*.so"))
     assert not list(tmp_path.rglob("__pycache__"))
-    assert {path.name for path in (tmp_path / "source").iterdir()} == {*run.PACKAGES, *run.FILES, "wheels"}
+    assert {path.name for path in (tmp_path / "source").iterdir()} == {*source.PACKAGES, *source.FILES, "wheels"}
 
 
 def test_versions_of_hnswlib_and_of_the_tools_are_pinned() -> None:

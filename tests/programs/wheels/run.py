@@ -19,14 +19,11 @@ from pathlib import Path
 from tests.programs.arm64.root import Unable
 from tests.programs.pythons import interpreter
 from tests.programs.wheels import roots
+from tests.programs.wheels.source import LISTS, ROOT, copy_source
 from tests.programs.wheels.wheelhouse import download, faults, pack, say, too_new
 
-ROOT = Path(__file__).parents[3]
-LISTS = Path(__file__).parent
 WORK = Path("build/wheels")
 HOUSES = Path("build/wheelhouse")
-PACKAGES = ("edge_config", "runtime", "export", "patchedge")
-FILES = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 
 PYTHONS = {"x86_64": ("3.10", "3.11", "3.12", "3.13"), "aarch64": ("3.11", "3.13")}
 
@@ -103,15 +100,6 @@ def finish(machine: str, versions: list[str], files: list[Path]) -> list[str]:
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     wrong = [line for version in versions for line in faults(house, version, machine, constraints)]
     return wrong if versions else [f"no Python for {machine} was found"]
-
-
-def copy_source(folder: Path) -> None:
-    """Copy what is built from, without what a developer's tree has besides: build folders and compiled modules."""
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for name in FILES:
-        shutil.copyfile(ROOT / name, folder / name)
-    shutil.copytree(LISTS, folder / "wheels", ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def compile_emulated(version: str, machine: str, out: Path) -> None:
