@@ -27,6 +27,8 @@ device=$!
 echo "step scored"
 kill -TERM "$device"
 wait "$device"
+echo "of a processor, by this shell, and by what it started: user and system"
+times
 
 echo "step extras"
 /work/venv/bin/pip install --quiet --disable-pip-version-check --no-index --find-links /mnt/wheelhouse \

@@ -134,7 +134,7 @@ def follow(words: list[str], log: Path) -> tuple[dict[str, float], int]:
     """
     times: dict[str, float] = {}
     with (
-        log.open("w", encoding="utf-8") as kept,
+        log.open("w", buffering=1, encoding="utf-8") as kept,
         subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running,
     ):
         assert running.stdout is not None
