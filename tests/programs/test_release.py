@@ -114,7 +114,8 @@ def test_a_release_is_a_commit_a_tag_and_a_folder(
     commands = Commands(root)
     monkeypatch.setattr(sbom, "check", lambda _: None)  # its package is there only where a release is made
     make(root, "0.2.0", ["image"], commands)
-    assert commands.called[:4] == ["make lint", "make test", "make wheels", "make docs"]
+    made = [command for command in commands.called if command.startswith("make ")]
+    assert made == ["make lint", "make docs", "make test", "make wheels"]
     assert commands.versions == {"0.2.0"}
     assert commands.epochs == {git(root, "log", "-1", "--format=%ct")}
     assert git(root, "status", "--porcelain") == ""

@@ -117,14 +117,14 @@ Step = Callable[[Release], None]
 
 STEPS: Mapping[str, Step] = {
     "lint": lint,
-    "test": test,
-    "wheels": wheels,
     "docs": docs,
     "sdist": sdist,
+    "test": test,
+    "wheels": wheels,
     "image": image,
     "sbom": bill,
 }
-"""In this order: what fails soon comes first, and the image and the list of packages need the wheels."""
+"""In this order: what takes long comes late, and the image and the list of packages need the wheels."""
 
 NEEDS: Mapping[str, str] = {"image": AARCH64, AARCH64: "wheels", "sbom": "wheels"}
 """What is skipped with what: a step -> that without which it cannot be."""
