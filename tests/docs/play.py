@@ -33,11 +33,16 @@ CYCLE = 60
 REPEATED = 100
 """A device's camera has five minutes of pictures: more than any page takes."""
 
-SCENE = 60
+SCENE = 225
 """Pictures that the RTSP server shows in turn, 15 a second."""
 
-WITH_OBJECT = range(30, 60)
+WITH_OBJECT = range(90, 135)
+"""Those with an object, 3 s of 15: alerts with less than 10 s between them might be one."""
+
 OBJECT_XY, OBJECT_PX = (250, 90), 34
+
+SIGMA = 1.0
+"""Noise of the camera: with much more, 12 pictures are too few to know what is normal."""
 
 
 @cache
@@ -157,16 +162,17 @@ class Scene:
         self._write(range(SCENE), lambda picture: picture)
 
     def show_object(self) -> None:
-        """Have an object lie in the scene every other two seconds from now on."""
+        """Have an object lie in the scene for 3 s of 15 from now on."""
         if self._folder.exists():
             self._write(WITH_OBJECT, with_object)
 
     def _write(self, numbers: range, change: Callable[[Image], Image]) -> None:
-        from tests.support.cameras import frames  # needs the workshop
+        from tests.support.cameras import noisy, scene  # needs the workshop
 
-        for number, picture in zip(numbers, frames(len(numbers), numbers.start), strict=True):
+        for number in numbers:
             new = self._folder / "new.jpg"
-            cv2.imwrite(str(new), change(picture), [cv2.IMWRITE_JPEG_QUALITY, 95])
+            picture = change(noisy(scene(), number, SIGMA))
+            cv2.imwrite(str(new), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
             new.replace(self.pattern % number)
 
 

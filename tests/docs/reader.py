@@ -104,6 +104,9 @@ class Running:
         """
         with self._printed:
             self._printed.wait_for(lambda: met(self.lines) or self._ended, ENOUGH_S)
+            ended = self._ended
+        if ended:
+            self.process.wait(ENOUGH_S)
         if not met(self.lines):
             raise Failed(self.where, f"{self._line}\n  {what()}; it printed", self.lines)
 

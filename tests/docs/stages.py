@@ -60,7 +60,7 @@ cameras:
 
 STAGES = {
     "README.md": Stage(camera=True, not_run={"internet": 1}),
-    "docs/tutorial.md": Stage(camera=True),
+    "docs/tutorial.md": Stage(camera=True, not_run={"internet": 1, "time": 1}),
     "docs/guide/alerts.md": Stage(bundle="small", camera=True),
     "docs/guide/bridge.md": Stage(
         bundle="tiny",

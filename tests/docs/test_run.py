@@ -23,7 +23,7 @@ from tests.support.small import LAYERS, call_export, small_network
 from tests.support.tiny import normal_picture, strange_picture, write_pictures
 from tests.support.vit import write_vit
 
-PAGE_S = 600
+PAGE_S = 900
 """For all blocks of a page on a busy machine."""
 
 LINKED = ("examples", "constraints.txt")

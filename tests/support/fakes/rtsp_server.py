@@ -18,8 +18,8 @@ Gst.init(None)
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(
     f'( multifilesrc location="{pictures}" start-index=0 stop-index={last} loop=true caps="image/jpeg,framerate=15/1" '
-    "! jpegdec ! videoconvert ! video/x-raw,format=I420 ! clocksync ! x264enc tune=zerolatency bitrate=600 "
-    "key-int-max=15 speed-preset=ultrafast threads=1 ! rtph264pay name=pay0 pt=96 config-interval=1 )"
+    "! jpegdec ! videoconvert ! video/x-raw,format=I420 ! clocksync ! x264enc tune=zerolatency bitrate=3000 "
+    "key-int-max=1 speed-preset=ultrafast threads=1 ! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )
 factory.set_shared(True)
 factory.set_protocols(GstRtsp.RTSPLowerTrans.TCP if transport == "tcp" else GstRtsp.RTSPLowerTrans.UDP)
