@@ -18,7 +18,7 @@ from tests.docs.reader import RUN
 from tests.docs.stages import STAGES, Stage
 from tests.support import pages, rtsp
 from tests.support.brokers import MOSQUITTO, NATS_SERVER
-from tests.support.cameras import frames
+from tests.support.cameras import exposed, frames
 from tests.support.small import LAYERS, call_export, small_network
 from tests.support.tiny import normal_picture, strange_picture, write_pictures
 from tests.support.vit import write_vit
@@ -37,11 +37,12 @@ WRITTEN = [page for page in pages.RUN if not STAGES[page].draft]
 RUNNING = [page for page in WRITTEN if any(not block.reason for block in pages.blocks(page, *RUN))]
 
 
-def write_frames(folder: Path, numbers: range) -> Path:
-    """Write pictures of a fixed camera."""
+def write_frames(folder: Path, numbers: range, *, varied: bool = False) -> Path:
+    """Write pictures of a fixed camera; `varied`: in different light, so that those of a stream are normal too."""
     folder.mkdir(parents=True)
     for number, picture in zip(numbers, frames(len(numbers), numbers.start), strict=True):
-        cv2.imwrite(str(folder / f"{number:04d}.png"), picture)
+        light = 0.96 + 0.08 * (number - numbers.start) / len(numbers) if varied else 1.0
+        cv2.imwrite(str(folder / f"{number:04d}.png"), exposed(picture, light))
     return folder
 
 
@@ -72,7 +73,7 @@ def scene_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scene")
     onnx.save(small_network(), folder / "small.onnx")
     network = ["--backbone", folder / "small.onnx", "--layers", ",".join(LAYERS), "--size", 64, "--threads", 1]
-    images = write_frames(folder / "normal", LEARNT)
+    images = write_frames(folder / "normal", LEARNT, varied=True)
     done = call_export("fit", "--images", images, "--out", folder / "scene.bundle", *network)
     assert done.code == 0, done.err
     return folder / "scene.bundle"
