@@ -39,7 +39,12 @@ SCENE = 225
 WITH_OBJECT = range(90, 135)
 """Those with an object, 3 s of 15: alerts with less than 10 s between them might be one."""
 
-OBJECT_XY, OBJECT_PX = (250, 90), 34
+OBJECT = (slice(56, 120), slice(216, 280))
+"""Rows and columns of it."""
+
+VISITOR_PX, VISIT = 12, 5
+"""Radius of what passes while the scene is normal, in another place and colour every 5 pictures: so the few that a page
+records differ from each other more than those without a visitor will."""
 
 SIGMA = 1.0
 """Noise of the camera: with much more, 12 pictures are too few to know what is normal."""
@@ -157,30 +162,39 @@ class Scene:
         self.pattern = f"{folder}/%06d.jpg"
 
     def write(self) -> None:
-        """Write what is normal."""
+        """Write what is normal: something harmless passes all the time."""
         self._folder.mkdir()
-        self._write(range(SCENE), lambda picture: picture)
+        self._write(with_visitor)
 
     def show_object(self) -> None:
-        """Have an object lie in the scene for 3 s of 15 from now on."""
+        """Have an object lie in the scene for 3 s of 15 from now on, and nothing pass."""
         if self._folder.exists():
-            self._write(WITH_OBJECT, with_object)
+            self._write(lambda picture, number: with_object(picture) if number in WITH_OBJECT else picture)
 
-    def _write(self, numbers: range, change: Callable[[Image], Image]) -> None:
+    def _write(self, change: Callable[[Image, int], Image]) -> None:
         from tests.support.cameras import noisy, scene  # needs the workshop
 
-        for number in numbers:
+        for number in range(SCENE):
             new = self._folder / "new.jpg"
-            picture = change(noisy(scene(), number, SIGMA))
+            picture = change(noisy(scene(), number, SIGMA), number)
             cv2.imwrite(str(new), picture, [cv2.IMWRITE_JPEG_QUALITY, 95])
             new.replace(self.pattern % number)
 
 
+def with_visitor(picture: Image, number: int) -> Image:
+    """Lay a disc somewhere."""
+    random, shown = np.random.default_rng(number // VISIT), np.ascontiguousarray(picture)
+    height, width = shown.shape[:2]
+    row, column = random.integers(2 * VISITOR_PX, (height - 2 * VISITOR_PX, width - 2 * VISITOR_PX))
+    cv2.circle(shown, (int(column), int(row)), VISITOR_PX, random.integers(0, 256, 3).tolist(), -1)
+    return shown
+
+
 def with_object(picture: Image) -> Image:
-    """Lay a disc with a bright rim into a picture."""
-    shown = np.ascontiguousarray(picture)
-    cv2.circle(shown, OBJECT_XY, OBJECT_PX, (40, 160, 30), -1)
-    cv2.circle(shown, OBJECT_XY, OBJECT_PX, (240, 240, 240), 4)
+    """Lay a chessboard into a picture."""
+    shown = picture.copy()
+    rows, columns = np.indices(shown[OBJECT].shape[:2]) // 8
+    shown[OBJECT] = ((rows + columns) % 2 * 255)[..., None]
     return shown
 
 
