@@ -13,7 +13,8 @@ REMEDY = "close other programs, raise the limit (ulimit, container), or do with 
 
 _TEXTS = re.compile(
     r"not enough memory|insufficient memory|out of memory|can(?:no|')t allocate|bad[ _]alloc(?:ation)?\b"
-    r"|failed to allocate memory|unable to allocate|can't start new thread",
+    r"|failed to allocate memory|unable to allocate|can't start new thread"
+    r"|\AResource temporarily unavailable\Z",  # of std::thread, which found no room for a stack
     re.IGNORECASE,
 )
 

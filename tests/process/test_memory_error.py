@@ -29,3 +29,11 @@ def test_library_that_finds_no_room(said: str) -> None:
 def test_library_that_fails_otherwise(said: str) -> None:
     """Other reasons why a library cannot be loaded are none of memory."""
     assert out_of_memory(ImportError(f"{LIBRARY}: {said}")) is None
+
+
+def test_thread_of_a_library_that_finds_no_room() -> None:
+    """A C++ library that cannot start a thread, under `ulimit -v`, ends a command with 69 and one line."""
+    told = out_of_memory(RuntimeError("Resource temporarily unavailable"))
+    assert told is not None
+    assert told.exit_code == 69
+    assert out_of_memory(RuntimeError("camera: Resource temporarily unavailable")) is None
