@@ -35,7 +35,7 @@ def main(source: Path, out: Path) -> None:
     python = out / "env/bin/python"
     call(sys.executable, "-m", "venv", "--clear", out / "env")
     needed = ["--requirement", lists / "tools.txt", "--constraint", source / "constraints.txt", "numpy"]
-    call(python, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", *needed)
+    call(python, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary", ":all:", *needed)
     # Without the cache: in it may be a wheel of hnswlib that was compiled for the very processor of this machine.
     wheel = [python, "-m", "pip", "wheel", "--quiet", "--no-cache-dir", "--no-deps", "--no-build-isolation"]
     wheel += ["--wheel-dir", out / "raw"]
