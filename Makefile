@@ -111,7 +111,7 @@ $(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/sco
 bench-peers: $(PEERS)/.installed  ## compare with anomalib in one run, in an environment of its own (2.2 GB); PEERS_OPTIONS=--help
 	$(PEERS)/bin/python -m tests.programs.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
 
-arm64: setup  ## build and run Dockerfile.arm64 under emulation, compare scores; as root, half an hour; ARM64_OPTIONS=--help
+arm64: setup  ## after make wheels: build and run Dockerfile.arm64 under emulation, compare scores; as root, half an hour; ARM64_OPTIONS=--help
 	$(BIN)/python -m tests.programs.arm64.run --demo $(DEMO) $(ARM64_OPTIONS)
 
 clean:  ## remove everything that the other targets made

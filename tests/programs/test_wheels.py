@@ -6,12 +6,15 @@ import re
 import subprocess
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from packaging.requirements import Requirement
 
+from tests.programs.arm64.containers import Containers
 from tests.programs.wheels import compile as compiling
-from tests.programs.wheels import prove, run, source
+from tests.programs.wheels import prove, roots, run, source
 from tests.programs.wheels.wheelhouse import SUMS, faults, holds, pack, pins, tags, too_new
 
 ROOT = Path(__file__).parents[2]
@@ -167,3 +170,11 @@ def test_a_proof_without_a_score_fails(tmp_path: Path) -> None:
     script = """echo '{"topic": "score", "message": {"score": null}}'"""
     with pytest.raises(ValueError, match="no score"):
         prove.follow(["/bin/sh", "-c", script], tmp_path / "log")
+
+
+def test_an_image_without_a_wheelhouse_says_what_to_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said before the base is made, which takes minutes."""
+    monkeypatch.setattr(roots, "HOUSES", tmp_path)
+    containers = SimpleNamespace(has=pytest.fail)
+    with pytest.raises(roots.arm64.Unable, match="make wheels"):
+        roots.make_base(tmp_path, cast("Containers", containers))

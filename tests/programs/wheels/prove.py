@@ -19,9 +19,9 @@ from pathlib import Path
 from tests.programs.arm64.root import Unable
 from tests.programs.pythons import interpreter
 from tests.programs.wheels import roots
-from tests.programs.wheels.run import EMULATED, HOUSES, PYTHONS, RELEASES
+from tests.programs.wheels.run import EMULATED, PYTHONS, RELEASES
 from tests.programs.wheels.source import LISTS
-from tests.programs.wheels.wheelhouse import SUMS, say
+from tests.programs.wheels.wheelhouse import HOUSES, SUMS, say
 
 WORK = Path("build/wheels/proof")
 LOG = "output.log"

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.programs.arm64 import root as arm64
 from tests.programs.arm64.board import PI_4
 from tests.programs.arm64.containers import Containers
+from tests.programs.wheels.wheelhouse import HOUSES, SUMS
 
 ROOTS = Path("build/roots")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -60,7 +61,14 @@ def with_packages(suite: str, machine: str, use: str, packages: Sequence[str]) -
 
 
 def make_base(work: Path, containers: Containers) -> None:
-    """Import a minimal root as the base of the image for arm64, if it is not there."""
+    """Import a minimal root as the base of the image for arm64, if it is not there.
+
+    Raises:
+        Unable: something that the image is made of is not there.
+    """
+    house = HOUSES / "aarch64"
+    if not (house / SUMS).exists():
+        raise arm64.Unable(f"no wheelhouse in {house}: run `make wheels` first")
     if not containers.has(arm64.BASE):
         arm64.import_base(minimal(arm64.SUITE, "aarch64"), work, containers)
 

@@ -20,10 +20,9 @@ from tests.programs.arm64.root import Unable
 from tests.programs.pythons import interpreter
 from tests.programs.wheels import roots
 from tests.programs.wheels.source import LISTS, ROOT, copy_source
-from tests.programs.wheels.wheelhouse import download, faults, pack, say, too_new
+from tests.programs.wheels.wheelhouse import HOUSES, download, faults, pack, say, too_new
 
 WORK = Path("build/wheels")
-HOUSES = Path("build/wheelhouse")
 
 PYTHONS = {"x86_64": ("3.10", "3.11", "3.12", "3.13"), "aarch64": ("3.11", "3.13")}
 

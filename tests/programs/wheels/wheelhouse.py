@@ -25,6 +25,7 @@ EXTRAS = ("cpu", "mqtt", "nats")
 MAX_GLIBC = (2, 34)
 """JetPack 6 has glibc 2.35; Debian 12 and Ubuntu 22.04 have later ones than this, too."""
 
+HOUSES = Path("build/wheelhouse")
 SUMS = "SHA256SUMS"
 
 
