@@ -33,7 +33,6 @@ class Stage:
         mosquitto, nats: whether a broker runs at `broker`.
         files: further files: name -> text.
         not_run: reason -> number of blocks of the page that do not run.
-        draft: whether the blocks do not run yet, as the page is not written.
     """
 
     bundle: str = ""
@@ -48,7 +47,6 @@ class Stage:
     nats: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
     not_run: Mapping[str, int] = field(default_factory=dict)
-    draft: bool = False
 
 
 SETTINGS = """\

@@ -57,8 +57,6 @@ NEVER = re.compile(
 )
 """What no test may run: it needs what is not here, or changes the machine."""
 
-WRITTEN = [page for page in pages.RUN if not STAGES[page].draft]
-
 
 def of_pages(names: list[str], *languages: str) -> list[Block]:
     return [block for page in names for block in pages.blocks(page, *languages)]
@@ -73,7 +71,7 @@ def test_every_fence_is_closed(page: str) -> None:
 
 def test_every_block_is_handled() -> None:
     """A block in a language that no test knows would be unproved."""
-    unknown = [f"{block}: ```{block.language}" for block in of_pages(WRITTEN) if block.language not in LANGUAGES]
+    unknown = [f"{block}: ```{block.language}" for block in of_pages(pages.RUN) if block.language not in LANGUAGES]
     assert not unknown, f"name the language, one of {sorted(LANGUAGES)}: {unknown}"
 
 
@@ -82,7 +80,7 @@ def test_every_page_has_its_stage() -> None:
     assert sorted(STAGES) == sorted(pages.RUN)
 
 
-@pytest.mark.parametrize("page", WRITTEN)
+@pytest.mark.parametrize("page", pages.RUN)
 def test_blocks_that_do_not_run_are_listed(page: str) -> None:
     """What does not run is in the table, with its number, for a reason that is known."""
     found = Counter(block.reason for block in pages.blocks(page) if block.reason)
@@ -92,7 +90,7 @@ def test_blocks_that_do_not_run_are_listed(page: str) -> None:
     assert marks == found.total(), "a mark `*Not run here: REASON.*` is not in the line before a fence"
 
 
-@pytest.mark.parametrize("block", of_pages(WRITTEN, "sh", "console"), ids=str)
+@pytest.mark.parametrize("block", of_pages(pages.RUN, "sh", "console"), ids=str)
 def test_what_needs_another_machine_never_runs(block: Block) -> None:
     """No block that runs calls docker, systemd, sudo, apt or pip, or opens a camera of this machine."""
     runs = [] if block.reason else [line.partition(" #")[0] for line in block.text.splitlines()]
@@ -106,7 +104,7 @@ def test_shell_is_shell(block: Block) -> None:
     assert done.returncode == 0, f"{block}: {done.stderr}"
 
 
-@pytest.mark.parametrize("block", of_pages(WRITTEN, "python", "json", "ini"), ids=str)
+@pytest.mark.parametrize("block", of_pages(pages.RUN, "python", "json", "ini"), ids=str)
 def test_data_and_programs_are_whole(block: Block) -> None:
     """JSON is JSON (one value, or one a line), Python is Python, sections are sections."""
     if block.language == "python":
@@ -194,7 +192,7 @@ def test_targets_of_make_are_there() -> None:
     assert set(named) <= targets
 
 
-@pytest.mark.parametrize("page", [page for page in pages.ALL if page not in STAGES or page in WRITTEN])
+@pytest.mark.parametrize("page", pages.ALL)
 def test_paths_of_the_code_are_there(page: str) -> None:
     """Each file and folder of the repository that a page names in backticks exists."""
     assert [f"{where}: {path}" for where, path in pages.paths(page) if not (pages.ROOT / path).exists()] == []

@@ -33,8 +33,7 @@ PICTURES, STRANGE = 240, set(range(21, 61))
 LEARNT = range(100, 116)
 LABELLED, NEWER, CLIP = 6, 40, 30
 
-WRITTEN = [page for page in pages.RUN if not STAGES[page].draft]
-RUNNING = [page for page in WRITTEN if any(not block.reason for block in pages.blocks(page, *RUN))]
+RUNNING = [page for page in pages.RUN if any(not block.reason for block in pages.blocks(page, *RUN))]
 
 
 def write_frames(folder: Path, numbers: range, *, varied: bool = False) -> Path:
