@@ -33,17 +33,20 @@ CYCLE = 60
 REPEATED = 100
 """A device's camera has five minutes of pictures: more than any page takes."""
 
-SCENE = 225
-"""Pictures that the RTSP server shows in turn, 15 a second."""
+CAMERA_FPS = 8
+"""Of the RTSP camera: few, as each frame is scored by the real network."""
 
-WITH_OBJECT = range(90, 135)
+SCENE = 15 * CAMERA_FPS
+"""Pictures that it shows in turn."""
+
+WITH_OBJECT = range(6 * CAMERA_FPS, 9 * CAMERA_FPS)
 """Those with an object, 3 s of 15: alerts with less than 10 s between them might be one."""
 
 OBJECT = (slice(56, 120), slice(216, 280))
 """Rows and columns of it."""
 
-VISITOR_PX, VISIT = 12, 5
-"""Radius of what passes while the scene is normal, in another place and colour every 5 pictures: so the few that a page
+VISITOR_PX, VISIT = 12, 3
+"""Radius of what passes while the scene is normal, in another place and colour every 3 pictures: so the few that a page
 records differ from each other more than those without a visitor will."""
 
 SIGMA = 1.0
@@ -96,7 +99,7 @@ def set_stage(stage: Stage, folder: Path, scene: Scene, reader: Reader, stack: E
     """Start what the page begins with."""
     if stage.camera:
         scene.write()
-        place = (CAMERA, "554", "/stream")
+        place = (CAMERA, "554", "/stream", str(CAMERA_FPS))
         stack.enter_context(rtsp.serving(scene.pattern, SCENE - 1, "user:pw", *place))
     for wanted, kind, port in ((stage.mosquitto, Mosquitto, 1883), (stage.nats, NatsServer, 4222)):
         if wanted:

@@ -22,7 +22,7 @@ def installed() -> bool:
 
 @contextmanager
 def serving(pictures: str, last: int, login: str, *place: str, transport: str = "tcp") -> Iterator[int]:
-    """Serve pictures `pictures % 0` to `pictures % last`; yield the port. `place`: address, port and path."""
+    """Serve pictures `pictures % 0` to `pictures % last`; yield the port. `place`: address, port, path, rate."""
     words = [_SYSTEM_PYTHON, str(_SCRIPT), pictures, str(last), transport, login, *place]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:

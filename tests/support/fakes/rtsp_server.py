@@ -1,6 +1,6 @@
 """A real RTSP server, GStreamer's, for the system's Python: prints its port, and serves JPEGs as H.264 at /cam.
 
-Usage: rtsp_server.py 'FOLDER/%06d.jpg' LAST tcp|udp USER:PASSWORD [ADDRESS PORT PATH]
+Usage: rtsp_server.py 'FOLDER/%06d.jpg' LAST tcp|udp USER:PASSWORD [ADDRESS PORT PATH RATE]
 """
 
 import sys
@@ -13,11 +13,12 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - after the versions
 
 pictures, last, transport, login, *place = sys.argv[1:]
-address, port, path = place or ("127.0.0.1", "0", "/cam")
+address, port, path, rate = place or ("127.0.0.1", "0", "/cam", "15")
 Gst.init(None)
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(
-    f'( multifilesrc location="{pictures}" start-index=0 stop-index={last} loop=true caps="image/jpeg,framerate=15/1" '
+    f'( multifilesrc location="{pictures}" start-index=0 stop-index={last} loop=true '
+    f'caps="image/jpeg,framerate={rate}/1" '
     "! jpegdec ! videoconvert ! video/x-raw,format=I420 ! clocksync ! x264enc tune=zerolatency bitrate=3000 "
     "key-int-max=1 speed-preset=ultrafast threads=1 ! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )
