@@ -39,7 +39,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build wheels of patchedge and hnswlib, and a wheelhouse a platform.")
     machines = [EMULATED] if platform.machine() == EMULATED else ["x86_64", EMULATED]
     parser.add_argument("--platform", choices=machines, action="append", help="only this one (default: all)")
-    parser.add_argument("--python", choices=PYTHONS["x86_64"], action="append", help="only this one (default: all)")
+    parser.add_argument(
+        "--python",
+        choices=PYTHONS["x86_64"],
+        action="append",
+        help="only this one, in the wheelhouse too (default: all)",
+    )
     args = parser.parse_args()
     wrong: list[str] = []
     try:
