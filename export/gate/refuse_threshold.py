@@ -79,7 +79,7 @@ def refuse_blinding(
     limit = min([*([] if lost is None else [lost]), *([MAX_GROWTH * before] if grown else [])])
     problem = f"the threshold would rise from {before:.4g} to {after:.4g}{by_what}{fault}; {_culprits(scores, limit)}"
     if not force:
-        remedy = "remove those that are not normal; where the scene is new, fit with them; or give --force"
+        remedy = "remove those that are not normal; if the scene is new, learn it with fit; or give --force"
         raise BlindThreshold(problem, where=str(where), remedy=remedy)
     return problem
 

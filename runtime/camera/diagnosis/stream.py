@@ -29,7 +29,7 @@ _CODECS = {
 
 _STATIC = {"26": "jpeg", "31": "h261", "32": "mpv", "33": "mp2t", "34": "h263"}
 _ENCODE = (
-    "percent-encode what is special in user and password: "
+    "percent-encode special characters in user and password: "
     "%40 for @, %2F for /, %3A for :, %3F for ?, %23 for #, %25 for %"
 )
 _FIND_PATH = "the camera's manual, or its ONVIF page, has the path"
@@ -182,7 +182,7 @@ def _check_status(response: Response, endpoint: Endpoint) -> str:
         remedy = "write USER:PASSWORD@ before the host in the URL"
         raise Cause("wants a user and a password (401)", remedy, login=True)
     if code == 401:  # noqa: PLR2004
-        remedy = "correct them; what is special in them is percent-encoded, such as %40 for @"
+        remedy = "correct them; write special characters percent-encoded, such as %40 for @"
         raise Cause("wrong user or password (401)", remedy, login=True)
     if code == 403:  # noqa: PLR2004
         what = "wrong user or password, or this user may not see it (403)"
