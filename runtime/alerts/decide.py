@@ -6,7 +6,8 @@ alert ends when frames were quiet for long enough. All times are of the frames' 
 of a recording do not depend on how fast it is scored. A repeated frame is no further evidence of anything.
 
 Scores that flicker around the threshold are one alert: the longer the gaps that it has bridged, or that lie between it
-and a short one just before it, the longer it waits for its end.
+and a short one just before it, the longer it waits for its end. Single frames far from each other, as false alarms are,
+do not keep it open.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ WAIT_FACTOR = 6
 MAX_WAIT_FACTOR = 10
 """Maximum of that wait, as a multiple of `merge_ms`."""
 
+MIN_SHARE = 0.05
+"""An alert waits no longer when less than this share of its latest frames was over the threshold: false alarms are fewer,
+scores that flicker are not. Earlier frames count less and less: quiet ones alone bring the share down from 1 to this
+in the longest wait."""
+
 SHORT_FACTOR, NEAR_FACTOR = 2, 3
 """The gap after an alert counts as one of the next if that lasted less than so many times `merge_ms`, and the gap less
 than so many: it may be one that flickers."""
@@ -55,6 +61,7 @@ class _Event:
         gap_ns: longest time between two frames that were not quiet, with a quiet one between them.
         frames: those over the threshold.
         balance: frames over the threshold, less quiet ones.
+        share: of its latest frames, those over the threshold.
         interrupted: the last frame was quiet.
         told_ns: when it was published last; None while it is a candidate.
         untold: it has a peak that was not published yet.
@@ -66,6 +73,7 @@ class _Event:
     gap_ns: int = 0
     frames: int = 0
     balance: int = 0
+    share: float = 1.0
     interrupted: bool = False
     told_ns: int | None = None
     untold: bool = False
@@ -80,6 +88,10 @@ class _Event:
         self.told_ns, self.untold = now_ns, False
         self.alert = replace(self.alert, phase=phase)
         return self.alert
+
+    def weigh(self, kept: float, *, over: bool) -> None:
+        """Take a frame into the share; `kept` is what the earlier ones count for, 0 to 1."""
+        self.share = kept * self.share + (1 - kept) * over
 
     def go_on(self, now_ns: int, *, over: bool) -> None:
         """Take a frame that is not quiet."""
@@ -167,6 +179,7 @@ class Decide:
         event.balance -= 1
         quiet_ns = self._now_ns - event.last_ns
         if event.is_open:
+            event.weigh(self._kept(), over=False)
             return None if quiet_ns < self._wait_ns(event) else self.close(NORMAL_AGAIN)
         if event.balance < 0 or quiet_ns >= self._alerts.merge_ms * _MS:
             self._event = None
@@ -175,7 +188,14 @@ class Decide:
     def _wait_ns(self, event: _Event) -> int:
         """Return how long frames must be quiet until this alert ends."""
         merge_ns = self._alerts.merge_ms * _MS
+        if event.share < MIN_SHARE:
+            return merge_ns
         return max(merge_ns, min(WAIT_FACTOR * event.gap_ns, MAX_WAIT_FACTOR * merge_ns))
+
+    def _kept(self) -> float:
+        """Return what frames before this one count for in the share of an event."""
+        longest_ns = MAX_WAIT_FACTOR * self._alerts.merge_ms * _MS
+        return MIN_SHARE ** (self._steps_ns[1] / longest_ns) if longest_ns else 0.0
 
     def _gap_before_ns(self) -> int:
         """Return the gap between the last alert and one that begins now; 0 if that was long or is long ago."""
@@ -190,6 +210,8 @@ class Decide:
         if self._event is None and not over:
             return None
         event = self._event = self._event or _first(frame, result, value, self._gap_before_ns())
+        if over and event.is_open:
+            event.weigh(self._kept(), over=True)
         event.go_on(self._now_ns, over=over)
         if value > event.alert.peak_score:
             event.untold = True

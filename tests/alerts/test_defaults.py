@@ -133,6 +133,26 @@ def test_rare_false_alarms_are_none(fps: float) -> None:
     assert starts(alerts(at_s, np.where(random.random(len(at_s)) < 0.01, 1.2, 0.9))) <= 6  # of 180 to 900 frames
 
 
+VISIT_S = 10
+LATEST_END_S = 20
+"""After a visit, as alerts.md says: twice the longest wait by the defaults. (Without the share it was for ever.)"""
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.03])
+@pytest.mark.parametrize("fps", [5, 15, 25])
+def test_false_alarms_do_not_keep_an_alert_open(fps: float, share: float) -> None:
+    """An alert ends within 20 s after a visit though single frames go on to be over; a second visit is told."""
+    second_s = VISIT_S + 10 + LATEST_END_S
+    for seed in SEEDS:
+        random = np.random.default_rng(seed)
+        at_s = times(fps, second_s + VISIT_S, random)
+        visited = ((at_s >= 5) & (at_s < 5 + VISIT_S)) | (at_s >= second_s)
+        told = alerts(at_s, np.where(visited | (random.random(len(at_s)) < share), 1.4, 0.9))
+        ended_s = next(at for phase, at in told if phase == "end" and at > 5 + VISIT_S)
+        assert ended_s < 5 + VISIT_S + LATEST_END_S
+        assert any(phase == "start" and at >= second_s for phase, at in told)
+
+
 @pytest.mark.parametrize("fps", [5, 15, 25])
 def test_objects_on_a_belt_are_an_alert_each(fps: float) -> None:
     """Objects that are in view for 2.5 s, with 1.4 s of nothing between them, are told one by one."""
