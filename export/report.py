@@ -99,5 +99,5 @@ def promise(calibration: Calibration) -> str:
         return promised
     return (
         f"{promised}: the smallest rates that {calibration.n} held-out pictures can promise "
-        f"({calibration.alpha:.2%} needs {pictures_needed(calibration.alpha)})"
+        f"({calibration.alpha:.2%} needs {pictures_needed(calibration.alpha)} held out)"
     )

@@ -39,9 +39,9 @@ MAX_WAIT_FACTOR = 10
 """Maximum of that wait, as a multiple of `merge_ms`."""
 
 MIN_SHARE = 0.05
-"""An alert waits no longer when less than this share of its latest frames was over the threshold: false alarms are fewer,
-scores that flicker are not. Earlier frames count less and less: quiet ones alone bring the share down from 1 to this
-in the longest wait."""
+"""An alert waits no longer when less than this share of its latest frames was over the threshold: that is less than in
+scores that flicker, and more than false alarms have. Earlier frames count less and less: quiet ones alone bring the
+share down from 1 to this in the longest wait."""
 
 SHORT_FACTOR, NEAR_FACTOR = 2, 3
 """The gap after an alert counts as one of the next if that lasted less than so many times `merge_ms`, and the gap less

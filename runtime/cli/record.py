@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     def progress(recorded: Recorded) -> None:
         stage.update()
-        if recorded.pictures % step == 0:
+        if sys.stderr.isatty() and recorded.pictures % step == 0:  # elsewhere the gauge says it
             print(f"  {recorded.pictures} of {args.count}", file=sys.stderr, flush=True)
 
     done = False

@@ -31,7 +31,7 @@ def test_pictures_are_those_of_the_source(tmp_path: Path) -> None:
     """A folder of pictures gives the same pixels again, in the order of their names, up to the count."""
     source = write_pictures(tmp_path / "source", set(), 5)
     done = call(*DEVICE, "record", source, tmp_path / "new/normal", "--count", "4", "--every", "0.001")
-    assert (done.returncode, done.stderr.count("of 4")) == (0, 4)
+    assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/new/normal: 4 pictures of 64 x 48 pixels\n"
     pairs = list(zip(walk(tmp_path / "new/normal"), walk(source), strict=False))
     assert len(pairs) == 4
