@@ -30,7 +30,7 @@ napoleon_use_ivar = True
 napoleon_attr_annotations = False
 
 html_theme = "furo"
-html_title = "patchedge"
+html_title = f"patchedge {release}"
 html_static_path = ["_static"]
 html_copy_source = False
 html_show_sourcelink = False

@@ -55,7 +55,7 @@ def _lines(found: Bench) -> list[str]:
     return [
         *lines,
         "frame: inspect to publish. Not part of it: decode; network, the graph without its aggregation;",
-        "whole_search, every patch through the graph; map, what an alert adds.",
+        "whole_search, every patch through the index; map, what an alert adds.",
         f"frame / network        {_by_network(found)}",
         f"frame / whole search   {found.ratio_to_whole_search:.2f}",
         f"patches searched       {found.searched_share_p50:.1%} at the median, {found.searched_share_p95:.1%} at p95",

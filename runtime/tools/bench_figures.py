@@ -47,7 +47,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
         threads: in force.
         stages: `decode`; those of a frame (inspect, preprocess, graph, search, score, publish) and the whole `frame`,
             from the decoded picture to the message on the socket; for comparison `network` (the graph without its
-            aggregation) and `whole_search` (every patch through the graph); `map`, what an alert adds.
+            aggregation) and `whole_search` (every patch through the index); `map`, what an alert adds.
         p50_ms, p95_ms, p99_ms: of a whole frame.
         ratio_to_network: p50 of the whole frame by p50 of the network; null if the bundle has no network.onnx.
         ratio_with_decode: the same, decoding included.
