@@ -21,6 +21,7 @@ class Stage:
             `pictures` want), "small" (of a small network, learnt from pictures like those of `normal` and of the
             camera), or "" for none.
         normal: number of pictures in `normal/`, 360 x 240, of a fixed camera.
+        newer: number of further pictures of that camera in `newer/`.
         pictures: whether there is `pictures/`, for the tiny bundle: 240, of which 21 to 60 are strange.
         labelled: whether there are, for the tiny bundle, pictures whose truth is known: `parts/` with masks, `clip.mp4`
             with the list `truth.csv`; and normal ones that it has not seen, `newer/`.
@@ -37,6 +38,7 @@ class Stage:
 
     bundle: str = ""
     normal: int = 0
+    newer: int = 0
     pictures: bool = False
     labelled: bool = False
     networks: bool = False
@@ -81,5 +83,5 @@ STAGES = {
     "docs/guide/troubleshooting.md": Stage(
         bundle="tiny", normal=12, camera=True, device=True, files={"settings.yaml": SETTINGS}, not_run={"time": 2}
     ),
-    "docs/guide/update.md": Stage(bundle="small", normal=40, camera=True, not_run={"root": 2, "docker": 1}),
+    "docs/guide/update.md": Stage(bundle="small", newer=40, camera=True, not_run={"root": 2, "docker": 1}),
 }

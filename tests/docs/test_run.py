@@ -96,6 +96,8 @@ def lay_out(stage: Stage, here: Path, bundle_of: Callable[[str], Path]) -> None:
         write_frames(here / "normal", range(stage.normal))
     if stage.pictures:
         write_pictures(here / "pictures", STRANGE, PICTURES)
+    if stage.newer:
+        write_frames(here / "newer", range(stage.normal, stage.normal + stage.newer))
     if stage.labelled:
         write_labelled(here)
     if stage.networks:
