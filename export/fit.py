@@ -33,7 +33,7 @@ from export.pictures.check import check_pictures, say
 from export.pictures.images import Pictures, evenly
 from export.pictures.survey import Survey
 from export.progress import progress
-from export.report import FitReport
+from export.report.facts import FitReport
 from export.unused_options import changed, without_effect
 from export.write_bundle import write_bundle
 from runtime.frame import Image

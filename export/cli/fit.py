@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_target(Path(options.out), force=options.force)  # before torch is loaded
 
     from export.fit import fit
-    from export.report import as_text
+    from export.report.summary import as_text
 
     report = fit(options)
     if args.json:

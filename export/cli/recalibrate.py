@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Recalibrate, and print both thresholds."""
     from export.recalibrate import recalibrate
-    from export.report import promise
+    from export.report.summary import promise
 
     done = recalibrate(
         args.bundle,

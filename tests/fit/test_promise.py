@@ -12,7 +12,7 @@ import pytest
 
 from edge_config.bundle.promise import in_words
 from export.calibrate import calibrate, upper_bound
-from export.report import promise
+from export.report.summary import promise
 from tests.support.small import call_device
 
 RELATIVE = 1e-9
