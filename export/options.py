@@ -18,6 +18,7 @@ Byte = Annotated[float, Meta(ge=0, le=255)]
 Positive = Annotated[float, Meta(gt=0, le=1e4)]
 OpenShare = Annotated[float, Meta(gt=0, lt=1)]
 Prefix = Annotated[int, Meta(ge=0, le=1024)]
+AlertsPerDay = Annotated[float, Meta(ge=1e-3, le=1e6)]
 Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
 
 DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
@@ -54,6 +55,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         b: number of neighbours in the re-weighting of `paper`.
         k: number of distances in the mean of `topk`.
         alpha: wanted false-alarm rate, 0 to 1.
+        alerts_per_day: wanted number of false alerts a day, for which threshold and least duration of an alert are
+            chosen; by default `alpha` sets the threshold. It needs pictures with their time: a video, or a folder that
+            `patchedge record` wrote.
         hold_out: share of the pictures for calibration, 0 to 1.
         max_images: maximum number of pictures, spread evenly; by default all of a folder and 300 of a video.
         skip_bad: skip pictures that cannot be read.
@@ -87,6 +91,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     b: Annotated[int, Meta(ge=2, le=16)] = 9
     k: Annotated[int, Meta(ge=1, le=1000)] = 5
     alpha: OpenShare = 0.01
+    alerts_per_day: AlertsPerDay | None = None
     hold_out: OpenShare = 0.25
     max_images: Annotated[int, Meta(ge=1)] | None = None
     skip_bad: bool = False

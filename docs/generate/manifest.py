@@ -19,6 +19,7 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "index": manifest.Index,
     "scoring": manifest.Scoring,
     "calibration": manifest.Calibration,
+    "alerts_promise": manifest.AlertsPromise,
     "parity": parity_result.Parity,
     "comparison": parity_result.Comparison,
     "difference": parity_result.Difference,

@@ -176,6 +176,32 @@ class Calibration(ManifestPart, frozen=True):
     upper_alpha: Fraction
 
 
+class AlertsPromise(ManifestPart, frozen=True):
+    """False alerts a day, counted by the alert logic of the runtime over normal video that did not set the threshold.
+
+    Attributes:
+        alerts_a_day: expected number of false alerts a day at this frame rate.
+        upper: number of false alerts a day that is not exceeded with 95 % confidence.
+        basis: `counted` in the video, or `extrapolated` beyond it by a generalised Pareto tail.
+        alerts: number of alerts in the video, each stretch of it judged by a threshold that the other stretches set.
+        hours: duration of the video that was judged, hours.
+        fps: frame rate of the video, frames per second.
+        wanted: number of alerts a day that threshold and `min_ms` were chosen for; null if the threshold was set by
+            the false-alarm rate of frames.
+        min_ms: least duration of an alert, milliseconds, if the settings do not say otherwise; null: that of the
+            settings' default.
+    """
+
+    alerts_a_day: NonNegative
+    upper: NonNegative
+    basis: Literal["counted", "extrapolated"]
+    alerts: Annotated[int, Meta(ge=0)]
+    hours: NonNegative
+    fps: NonNegative
+    wanted: NonNegative | None = None
+    min_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | None = None
+
+
 class Scene(ManifestPart, frozen=True):
     """Bounds of the normal pictures: outside of them a picture is not judged.
 
@@ -209,6 +235,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
         index: the HNSW graph over the bank.
         scoring: the score that the threshold belongs to.
         calibration: the threshold, and its guarantee.
+        alerts_promise: false alerts a day; null if the pictures had no time, or covered too little of it.
         parity: results of the parity gate.
         versions: versions of the packages that made the bundle, by name.
         created: when it was made, ISO 8601, UTC.
@@ -225,6 +252,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     index: Index
     scoring: Scoring
     calibration: Calibration
+    alerts_promise: AlertsPromise | None = None
     parity: Parity
     scene: Scene
     versions: dict[str, str]

@@ -9,6 +9,10 @@ from typing import Any
 from export.options import DEFAULTS, Options, read_options
 from runtime.cli.arguments import between, odd, share_or_count, triple, whole
 
+ALERTS_PER_DAY = (
+    "choose threshold and least duration of an alert for N false alerts a day; needs a video, or a folder of `record`"
+)
+
 NAME = "fit"
 HELP = "learn from normal pictures and write a bundle"
 
@@ -64,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--b", "neighbours in the re-weighting", type=whole(2, 16))
     option("--k", "distances in the mean of `topk`", type=whole(1, 1000))
     option("--alpha", "wanted false-alarm rate", type=between(0, 1), metavar="RATE")
+    option("--alerts-per-day", ALERTS_PER_DAY, type=between(0, 1e6), metavar="N")
     option("--hold-out", "share of the pictures kept for calibration", type=between(0, 1), metavar="SHARE")
     option("--max-images", "take N pictures, spread evenly", type=whole(1, 10**9), metavar="N")
     option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")

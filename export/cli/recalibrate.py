@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from export.cli.fit import ALERTS_PER_DAY
 from runtime.cli.arguments import between, whole
 
 NAME = "recalibrate"
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", type=between(0, 1), metavar="RATE", help="wanted false-alarm rate (default: as before)"
     )
+    parser.add_argument("--alerts-per-day", type=between(0, 1e6), metavar="N", help=ALERTS_PER_DAY)
     parser.add_argument("--max-images", type=whole(1, 10**9), metavar="N", help="take N pictures, spread evenly")
     parser.add_argument("--skip-bad", action="store_true", help="pass over pictures that cannot be read")
     parser.add_argument(

@@ -40,6 +40,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "b": (["--b", "4"], 4),
     "k": (["--k", "3"], 3),
     "alpha": (["--alpha", "0.02"], 0.02),
+    "alerts_per_day": (["--alerts-per-day", "0.5"], 0.5),
     "hold_out": (["--hold-out", "0.5"], 0.5),
     "max_images": (["--max-images", "40"], 40),
     "skip_bad": (["--skip-bad"], True),
