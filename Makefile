@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-decisions bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -101,6 +101,9 @@ bench-coreset: setup  ## coreset selection against the plain loop, and a million
 
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; can be stopped and resumed
 	$(BIN)/python -m tests.programs.bench.table $(DATA) build/accuracy.jsonl
+
+bench-decisions: setup  ## fit and judge the real pictures with the defaults: do the floors hold? DECISIONS_OPTIONS=--help
+	$(BIN)/python -m tests.programs.bench.decisions $(DATA) build/decisions.jsonl $(DECISIONS_OPTIONS)
 
 $(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
