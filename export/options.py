@@ -20,6 +20,8 @@ OpenShare = Annotated[float, Meta(gt=0, lt=1)]
 Prefix = Annotated[int, Meta(ge=0, le=1024)]
 AlertsPerDay = Annotated[float, Meta(ge=1e-3, le=1e6)]
 Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
+TileGrid = Annotated[str, Meta(pattern=r"^(auto|[1-9][0-9]?x[1-9][0-9]?)\Z")]
+Pixels = Annotated[int, Meta(ge=1, le=16384)]
 
 DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
 """Default stride: the usual layers of the packaged networks begin at 4 pixels, so this is one patch per 8 pixels."""
@@ -40,6 +42,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         size: side of the graph's input, pixels.
         depth: bits in use in 16-bit pictures; `auto` uses the fewest that hold all of their values.
         resize: side that pictures are resized to before `size` is cropped from the centre, pixels; by default `size`.
+        tiles: rows and columns of overlapping tiles, such as `3x4`, each the input of the network; `auto` chooses them
+            for `smallest_fault`. By default the whole picture is one input.
+        smallest_fault: the shorter side of the smallest fault that is to be found, pixels of the camera; alone it
+            means `tiles` `auto`.
         accept_crop: accept a crop that leaves much of the pictures unseen.
         aggregation: how a neighbourhood becomes one feature (f_agg).
         patch_size: side p of the neighbourhood in positions of the map, odd.
@@ -77,6 +83,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     size: Annotated[int, Meta(ge=32, le=2048)] = 320
     depth: Annotated[int, Meta(ge=8, le=16)] | Literal["auto"] = "auto"
     resize: Annotated[int, Meta(ge=32, le=4096)] | None = None
+    tiles: TileGrid | None = None
+    smallest_fault: Pixels | None = None
     accept_crop: bool = False
     aggregation: Literal["mean", "adaptive"] = "mean"
     patch_size: Annotated[int, Meta(ge=1, le=31)] = 3
@@ -105,6 +113,17 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError(f"patch_size {self.patch_size} is not odd")
         if self.resize is not None and self.resize < self.size:
             raise ValueError(f"resize {self.resize} is smaller than size {self.size}: crop from a larger one")
+        if self.tiles == "auto" and self.smallest_fault is None:
+            raise ValueError(
+                "tiles auto needs smallest_fault: how large the smallest fault is, in pixels of the camera"
+            )
+        if self.tiled and self.resize is not None:
+            raise ValueError("resize belongs to a single input: tiles are cut from the whole picture")
+
+    @property
+    def tiled(self) -> bool:
+        """Whether pictures are judged in tiles."""
+        return self.tiles is not None or self.smallest_fault is not None
 
     @property
     def step(self) -> int:

@@ -14,6 +14,7 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "manifest": manifest.Manifest,
     "files": manifest.FileEntry,
     "preprocessing": manifest.Preprocessing,
+    "tiles": manifest.Tiles,
     "features": manifest.Features,
     "coreset": manifest.Coreset,
     "index": manifest.Index,
@@ -55,6 +56,8 @@ def _type(kind: Any) -> str:
     return (
         f"object: [{_NAMES[inner]}](#{_NAMES[inner]})"
         if inner is kind
+        else f"object or null: [{_NAMES[inner]}](#{_NAMES[inner]})"
+        if type(None) in get_args(kind)
         else f"object: name to [{_NAMES[inner]}](#{_NAMES[inner]})"
     )
 

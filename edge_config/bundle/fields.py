@@ -17,6 +17,7 @@ Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Triple = tuple[float, float, float]
 Side = Annotated[int, Meta(ge=1, le=16384)]
 HeightWidth = tuple[Side, Side]
+Starts = Annotated[tuple[Annotated[int, Meta(ge=0, le=16384)], ...], Meta(min_length=1, max_length=99)]
 
 
 class ManifestPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--std", "normalisation, RGB from 0 to 255 (default: the network's own)", type=triple, metavar="R,G,B")
     option("--size", "side of the network's input", type=whole(32, 2048), metavar="PX")
     option("--resize", "resize to this and crop the centre to --size", type=whole(32, 4096), metavar="PX")
+    option(
+        "--tiles",
+        "judge overlapping tiles, each as large as the network's input, in place of the whole picture scaled down; "
+        "auto: as --smallest-fault needs (default: one)",
+        type=_tiles,
+        metavar="ROWSxCOLS",
+    )
+    option(
+        "--smallest-fault",
+        "shorter side of the smallest fault that is to be found, in pixels of the camera; chooses the tiles",
+        type=whole(1, 16384),
+        metavar="PX",
+    )
     option("--accept-crop", "even where that crop leaves much unseen", action="store_true")
     option("--depth", "bits that pictures of 16 bits use, 8 to 16; auto: what they need", type=_depth, metavar="BITS")
     option("--aggregation", "how a neighbourhood becomes one feature", choices=("mean", "adaptive"))
@@ -112,6 +126,13 @@ def _depth(text: str) -> int | str:
 def _prefix(text: str) -> int | str:
     """Parse nothing, or a whole number from 0 to 1024."""
     return text if text == "auto" else whole(0, 1024)(text)
+
+
+def _tiles(text: str) -> str:
+    """Parse `auto`, or rows and columns such as 3x4."""
+    if not re.fullmatch(r"auto|[1-9][0-9]?x[1-9][0-9]?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither ROWSxCOLS, such as 3x4, nor auto")
+    return text
 
 
 def _names(text: str) -> list[str]:
