@@ -65,6 +65,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             chosen; by default `alpha` sets the threshold. It needs pictures with their time: a video, or a folder that
             `patchedge record` wrote.
         hold_out: share of the pictures for calibration, 0 to 1.
+        exclude: number of the strangest pictures to leave out, or `auto` for those that the rule calls foreign.
         max_images: maximum number of pictures, spread evenly; by default all of a folder and 300 of a video.
         skip_bad: skip pictures that cannot be read.
         test_set: labelled pictures in MVTec layout, on which the accuracy cost of int8 is measured, too.
@@ -101,6 +102,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     alpha: OpenShare = 0.01
     alerts_per_day: AlertsPerDay | None = None
     hold_out: OpenShare = 0.25
+    exclude: Annotated[int, Meta(ge=1, le=1_000_000)] | Literal["auto"] | None = None
     max_images: Annotated[int, Meta(ge=1)] | None = None
     skip_bad: bool = False
     test_set: str | None = None

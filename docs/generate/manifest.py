@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -26,6 +26,8 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "difference": parity_result.Difference,
     "tolerance": parity_result.Tolerance,
     "scene": manifest.Scene,
+    "excluded": manifest.Excluded,
+    "picture": manifest.Picture,
 }
 """Heading on the page -> the part that it describes."""
 
@@ -53,13 +55,12 @@ def _type(kind: Any) -> str:
     inner = next((one for one in (kind, *get_args(kind)) if one in _NAMES), None)
     if inner is None:
         return range_of(kind)
-    return (
-        f"object: [{_NAMES[inner]}](#{_NAMES[inner]})"
-        if inner is kind
-        else f"object or null: [{_NAMES[inner]}](#{_NAMES[inner]})"
-        if type(None) in get_args(kind)
-        else f"object: name to [{_NAMES[inner]}](#{_NAMES[inner]})"
-    )
+    link = f"[{_NAMES[inner]}](#{_NAMES[inner]})"
+    if inner is kind:
+        return f"object: {link}"
+    if type(None) in get_args(kind):
+        return f"object or null: {link}"
+    return f"list of {link}" if get_origin(kind) is tuple else f"object: name to {link}"
 
 
 def _linked(text: str) -> str:

@@ -195,6 +195,8 @@ class Calibration(ManifestPart, frozen=True):
         threshold: scores above it are anomalous.
         quantiles: quantiles of the n scores, by level such as "0.5".
         upper_alpha: the rate that this very calibration does not exceed with 95 % confidence.
+        foreign: number of the n scores that are far above all others: counted as false alarms, so that they do not set
+            the threshold. Its rank is at most n - foreign, and the promise is that of this rank.
     """
 
     n: Count
@@ -203,6 +205,37 @@ class Calibration(ManifestPart, frozen=True):
     threshold: NonNegative
     quantiles: dict[str, float]
     upper_alpha: Fraction
+    foreign: Annotated[int, Meta(ge=0, le=2**31)] = 0
+
+
+class Picture(ManifestPart, frozen=True):
+    """A picture that was left out, because it is strange among the others.
+
+    Attributes:
+        name: path below the folder of the pictures, or number of the frame of a video.
+        score: how strange it is: the score against the bank of the other pictures.
+        deviations: how far the score is above the median of all pictures, in median absolute deviations.
+        learnt: it was among the pictures to learn from; false for one to calibrate with.
+    """
+
+    name: str
+    score: NonNegative
+    deviations: float
+    learnt: bool
+
+
+class Excluded(ManifestPart, frozen=True):
+    """The pictures that `--exclude` left out of bank, scene and calibration.
+
+    Attributes:
+        asked: `auto`, or the number of pictures to leave out.
+        rule: how they were chosen, in words.
+        pictures: the strangest first.
+    """
+
+    asked: Annotated[int, Meta(ge=1)] | Literal["auto"]
+    rule: str
+    pictures: tuple[Picture, ...]
 
 
 class AlertsPromise(ManifestPart, frozen=True):
@@ -270,6 +303,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
         created: when it was made, ISO 8601, UTC.
         scene: bounds of the normal pictures.
         recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
+        excluded: pictures that were left out on request; null without a request.
     """
 
     format_version: int
@@ -287,6 +321,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     versions: dict[str, str]
     created: str
     recalibrated_from: Sha256 | None = None
+    excluded: Excluded | None = None
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from export.cli import exclude
 from export.options import DEFAULTS, Options, read_options
 from runtime.cli.arguments import between, odd, share_or_count, triple, whole
 
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--alpha", "wanted false-alarm rate", type=between(0, 1), metavar="RATE")
     option("--alerts-per-day", ALERTS_PER_DAY, type=between(0, 1e6), metavar="N")
     option("--hold-out", "share of the pictures kept for calibration", type=between(0, 1), metavar="SHARE")
+    option("--exclude", exclude.HELP, type=exclude.number_or_auto, metavar="N|auto")
     option("--max-images", "take N pictures, spread evenly", type=whole(1, 10**9), metavar="N")
     option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")
     option("--test-set", "pictures with truth: what --precision int8 costs is measured on them too", metavar="DIR")

@@ -42,6 +42,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "alpha": (["--alpha", "0.02"], 0.02),
     "alerts_per_day": (["--alerts-per-day", "0.5"], 0.5),
     "hold_out": (["--hold-out", "0.5"], 0.5),
+    "exclude": (["--exclude", "3"], 3),
     "max_images": (["--max-images", "40"], 40),
     "skip_bad": (["--skip-bad"], True),
     "test_set": (["--test-set", "truth"], "truth"),
