@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from edge_config.bundle.held_out import thinned
 from edge_config.bundle.manifest import Calibration
 from edge_config.bundle.promise import CONFIDENCE
 
@@ -61,6 +62,7 @@ def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
         promised_alpha=1 - rank / (n + 1),
         threshold=float(ordered[rank - 1]),
         upper_alpha=upper_bound(n, rank),
+        scores=thinned(ordered.tolist()),
         quantiles={str(level): float(np.quantile(ordered, level)) for level in _LEVELS},
     )
 

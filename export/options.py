@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from edge_config.bundle.fields import Polygons
 from edge_config.errors import SettingsError, UsageError
 from edge_config.settings.problems import look, refusal
 from edge_config.settings.reading import Tree, read_file
@@ -66,6 +67,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             `patchedge record` wrote.
         hold_out: share of the pictures for calibration, 0 to 1.
         exclude: number of the strangest pictures to leave out, or `auto` for those that the rule calls foreign.
+        regions: polygons [[x, y], ...] in pixels of the pictures; patches outside of all of them are neither learnt nor
+            calibrated. Empty: none is left out.
+        ignore: polygons [[x, y], ...] in pixels of the pictures; patches inside of one are neither learnt nor
+            calibrated.
         max_images: maximum number of pictures, spread evenly; by default all of a folder and 300 of a video.
         skip_bad: skip pictures that cannot be read.
         test_set: labelled pictures in MVTec layout, on which the accuracy cost of int8 is measured, too.
@@ -103,6 +108,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     alerts_per_day: AlertsPerDay | None = None
     hold_out: OpenShare = 0.25
     exclude: Annotated[int, Meta(ge=1, le=1_000_000)] | Literal["auto"] | None = None
+    regions: Polygons = ()
+    ignore: Polygons = ()
     max_images: Annotated[int, Meta(ge=1)] | None = None
     skip_bad: bool = False
     test_set: str | None = None

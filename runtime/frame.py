@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.settings.sections import Attachable, Camera, Polygon
+from edge_config.bundle.fields import Polygon
+from edge_config.settings.sections import Attachable, Camera
 from edge_config.wire.messages import Box, Part
 
 Image = NDArray[np.uint8]
@@ -171,6 +172,7 @@ class Result:
         value: the score; None if the picture cannot be judged: `scene` says why.
         patch, entry: as in `Score`.
         peak_xy: pixel (x, y) of the frame under the centre of that patch.
+        p_value: of the score among those of the held-out normal pictures; None if unknown.
         searched: share of the patches that were searched, as in `Neighbours`, 0 to 1.
         scene: state of the camera that the picture shows; None if it can be judged.
         scene_reason: evidence for it, in a few words.
@@ -185,6 +187,7 @@ class Result:
     patch: int | None = None
     entry: int | None = None
     peak_xy: tuple[int, int] | None = None
+    p_value: float | None = None
     searched: float | None = None
     scene: SceneFault | None = None
     scene_reason: str = ""
@@ -235,6 +238,7 @@ class BundleInfo:
         promised_alpha: guaranteed false-alarm rate of the threshold, on average over calibrations.
         provider: execution provider of ONNX Runtime that computes its graph; empty if unknown.
         passed_over: preferred providers that are not used, a line each with the reason.
+        median: median score of the held-out normal pictures; None if unknown.
         upper_alpha: false-alarm rate that this threshold does not exceed with 95 % confidence; None if unknown.
         depth: bits in use in 16-bit pictures.
     """
@@ -246,6 +250,7 @@ class BundleInfo:
     provider: str = ""
     passed_over: tuple[str, ...] = ()
     upper_alpha: float | None = None
+    median: float | None = None
     depth: int = 16
 
 

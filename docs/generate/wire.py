@@ -73,6 +73,8 @@ _OF_FRAME: dict[str, Any] = {
     "threshold": 11.5,
     "label": "anomalous",
     "peak_xy": (412, 96),
+    "excess": 0.5,
+    "p_value": 0.01,
 }
 _EXAMPLES: Mapping[messages.Kind, Message] = {
     "score": ScoreMessage(schema=messages.schema_name("score"), seq=4711, **_OF_ALL, **_OF_FRAME),
@@ -82,6 +84,7 @@ _EXAMPLES: Mapping[messages.Kind, Message] = {
         alert_id="0b6c7f0e-5b0c-4f0e-8a53-9a3d1c2b4e5f",
         phase="start",
         peak_score=14.25,
+        peak_excess=0.5,
         peak_frame_id=4711,
         peak_frame_xy=(412, 96),
         boxes=((384, 64, 56, 64),),

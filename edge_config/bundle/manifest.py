@@ -14,12 +14,14 @@ from edge_config.bundle.fields import (
     HeightWidth,
     ManifestPart,
     NonNegative,
+    Polygons,
     Sha256,
     Side,
     Starts,
     Triple,
     Width,
 )
+from edge_config.bundle.held_out import MAX_SCORES, p_value
 from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
@@ -197,6 +199,8 @@ class Calibration(ManifestPart, frozen=True):
         upper_alpha: the rate that this very calibration does not exceed with 95 % confidence.
         foreign: number of the n scores that are far above all others: counted as false alarms, so that they do not set
             the threshold. Its rank is at most n - foreign, and the promise is that of this rank.
+        scores: the n scores in ascending order, for p-values; of more than 1,000 those of rank ceil(j n / 1,000), for
+            j = 1 to 1,000.
     """
 
     n: Count
@@ -206,6 +210,21 @@ class Calibration(ManifestPart, frozen=True):
     quantiles: dict[str, float]
     upper_alpha: Fraction
     foreign: Annotated[int, Meta(ge=0, le=2**31)] = 0
+    scores: Annotated[tuple[NonNegative, ...], Meta(max_length=MAX_SCORES)] = ()
+
+    def __post_init__(self) -> None:
+        """Check that a search in the scores finds its place."""
+        if list(self.scores) != sorted(self.scores) or len(self.scores) > self.n:
+            raise ValueError("`scores` are more than n, or not in ascending order")
+
+    @property
+    def median(self) -> float | None:
+        """Median of the n scores; None if it is not recorded."""
+        return self.quantiles.get("0.5")
+
+    def p_value(self, score: float) -> float | None:
+        """Return the conformal p-value of a score; None if no scores are recorded."""
+        return p_value(score, self.n, self.scores)
 
 
 class Picture(ManifestPart, frozen=True):
@@ -304,6 +323,10 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
         scene: bounds of the normal pictures.
         recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
         excluded: pictures that were left out on request; null without a request.
+        regions: polygons; patches outside of all of them were neither learnt nor calibrated. Empty: none was left out.
+        ignore: polygons; patches inside of one were neither learnt nor calibrated.
+        regions_hw: height and width of the pictures that these polygons belong to, pixels; for others they are scaled.
+            Null without polygons.
     """
 
     format_version: int
@@ -322,6 +345,14 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     created: str
     recalibrated_from: Sha256 | None = None
     excluded: Excluded | None = None
+    regions: Polygons = ()
+    ignore: Polygons = ()
+    regions_hw: HeightWidth | None = None
+
+    def __post_init__(self) -> None:
+        """Check what must fit together."""
+        if (self.regions or self.ignore) and self.regions_hw is None:
+            raise ValueError("regions without the size of their pictures, `regions_hw`")
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from edge_config.bundle.fields import Polygons
 from edge_config.wire.messages import DEFAULT_EVENTS, NAME_PATTERN
 from edge_config.wire.requests import DEFAULT_CONTROL
 
@@ -31,13 +32,6 @@ Attachable = Literal["jpeg", "heat_map"]
 Transport = Literal["tcp", "udp"]
 """RTSP transport. `tcp`: over the RTSP connection, without loss; by UDP if the camera offers nothing else. `udp`: UDP
 only, where lost packets show as damaged pictures."""
-
-Coordinate = Annotated[int, Meta(ge=0, le=65535)]
-Polygon = Annotated[
-    tuple[tuple[Coordinate, Coordinate], ...],
-    Meta(min_length=3, max_length=256, description="a list of at least 3 corners [x, y]"),
-]
-"""Corners [x, y] in pixels of the camera frame; the polygon is closed from the last to the first."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -107,8 +101,8 @@ class Camera(Section, frozen=True):
     reconnect_min_s: Annotated[float, Meta(ge=0.01, le=3600)] = 0.5
     reconnect_max_s: Annotated[float, Meta(ge=0.01, le=3600)] = 30.0
     alerts: Alerts = msgspec.field(default_factory=Alerts)
-    regions: Annotated[tuple[Polygon, ...], Meta(max_length=64)] = ()
-    ignore: Annotated[tuple[Polygon, ...], Meta(max_length=64)] = ()
+    regions: Polygons = ()
+    ignore: Polygons = ()
 
 
 class Events(Section, frozen=True):

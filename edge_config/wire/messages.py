@@ -72,6 +72,10 @@ class _OfFrame(Message, frozen=True, kw_only=True):
         threshold: scores above it are anomalous.
         label: normal, anomalous, or unknown if the frame was not scored or cannot be judged.
         peak_xy: pixel [x, y] of the camera frame with the highest patch score; null without a score.
+        excess: (score - threshold) / (threshold - median of the held-out normal scores): 0 at the threshold, comparable
+            between cameras and bundles; null without a score, or where the median is not below the threshold.
+        p_value: share of normal pictures that score at least as high, an upper bound from the held-out ones: at least
+            1 / (n + 1) of n; null without a score.
     """
 
     frame_id: int
@@ -82,6 +86,8 @@ class _OfFrame(Message, frozen=True, kw_only=True):
     threshold: float
     label: Label
     peak_xy: tuple[int, int] | None
+    excess: float | None = None
+    p_value: float | None = None
 
 
 class ScoreMessage(_OfFrame, frozen=True, kw_only=True):
@@ -131,6 +137,7 @@ class AlertMessage(_OfFrame, frozen=True, kw_only=True):
         alert_id: UUID, the same in all phases of one alert.
         phase: start, update or end.
         peak_score: highest score of the alert so far.
+        peak_excess: `excess` of that score, which alerts are ranked by; null where there is none.
         peak_frame_id: `frame_id` of the frame with that score.
         peak_frame_xy: pixel [x, y] of that frame with the highest patch score.
         boxes: regions of that frame over the threshold, largest patch distance first, at most 16.
@@ -146,6 +153,7 @@ class AlertMessage(_OfFrame, frozen=True, kw_only=True):
     peak_score: float
     peak_frame_id: int
     peak_frame_xy: tuple[int, int] | None = None
+    peak_excess: float | None = None
     boxes: tuple[Box, ...] = ()
     t_start_ns: Nanoseconds = 0
     reason: str = ""

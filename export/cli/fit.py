@@ -9,7 +9,10 @@ from typing import Any
 
 from export.cli import exclude
 from export.options import DEFAULTS, Options, read_options
-from runtime.cli.arguments import between, odd, share_or_count, triple, whole
+from runtime.cli.arguments import between, odd, polygon, share_or_count, triple, whole
+
+REGIONS = "learn and judge only patches inside of this polygon, pixels of the pictures; repeat it for several"
+IGNORE = "neither learn nor judge patches inside of this polygon, such as a clock; repeat it for several"
 
 ALERTS_PER_DAY = (
     "choose threshold and least duration of an alert for N false alerts a day; needs a video, or a folder of `record`"
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def option(flag: str, text: str, **more: Any) -> None:
         default = DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
-        shown = text if default in (None, False) else f"{text} (default: {default})"
+        shown = text if default in (None, False, ()) else f"{text} (default: {default})"
         parser.add_argument(flag, help=shown, default=argparse.SUPPRESS, **more)
 
     option("--images", "folder of normal pictures, or a video", metavar="PATH")
@@ -86,6 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--alerts-per-day", ALERTS_PER_DAY, type=between(0, 1e6), metavar="N")
     option("--hold-out", "share of the pictures kept for calibration", type=between(0, 1), metavar="SHARE")
     option("--exclude", exclude.HELP, type=exclude.number_or_auto, metavar="N|auto")
+    option("--regions", REGIONS, type=polygon, action="append", metavar="X,Y,X,Y,X,Y")
+    option("--ignore", IGNORE, type=polygon, action="append", metavar="X,Y,X,Y,X,Y")
     option("--max-images", "take N pictures, spread evenly", type=whole(1, 10**9), metavar="N")
     option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")
     option("--test-set", "pictures with truth: what --precision int8 costs is measured on them too", metavar="DIR")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from edge_config.bundle.held_out import excess
 from edge_config.wire.messages import Kind, Part
 from runtime.alerts.camera_state import StateMachine
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame
@@ -54,6 +55,8 @@ class CameraMessages:
             "threshold": threshold,
             "label": decision.label,
             "peak_xy": None if result is None else result.peak_xy,
+            "excess": self._excess(None if result is None else result.value, threshold),
+            "p_value": None if result is None else result.p_value,
         }
         self.send("score", **self.last, **({"repeated": True} if result is not None and result.repeated else {}))
 
@@ -69,7 +72,11 @@ class CameraMessages:
         peak = self._peak if self._peak.frame_id == alert.peak_frame_id else _Parts()
         self._peak = _Parts()
         fields = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
+        fields["peak_excess"] = self._excess(alert.peak_score, self.last["threshold"])
         self.send("alert", attached=peak.attached, parts=peak.parts, clip=clip, **self.last, **fields)
+
+    def _excess(self, score: float | None, threshold: float) -> float | None:
+        return None if score is None else excess(score, threshold, self.bundle.median)
 
     def send(self, kind: Kind, **fields: Any) -> None:
         """Send a message of these fields, and of those that every message has."""

@@ -62,3 +62,14 @@ def triple(text: str) -> tuple[float, ...]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not three numbers such as 123.7,116.3,103.5") from None
     return red, green, blue
+
+
+def polygon(text: str) -> list[tuple[int, int]]:
+    """Parse the corners of a polygon, X,Y,X,Y,X,Y: at least three, whole numbers from 0 to 65535."""
+    try:
+        numbers = [whole(0, 65535)(number.strip()) for number in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, in the polygon {text!r}") from None
+    if len(numbers) < 6 or len(numbers) % 2:  # noqa: PLR2004 - three corners
+        raise argparse.ArgumentTypeError(f"{text!r} is not a polygon of at least three corners, such as 0,0,90,0,90,40")
+    return list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -65,14 +65,21 @@ class BundleLoader:
         calibration = bundle.manifest.calibration
         served_by = scorer.provider, scorer.passed_over
         promised = calibration.threshold, calibration.promised_alpha
-        depth = bundle.manifest.preprocessing.depth
-        info = BundleInfo(bundle.id, path, *promised, *served_by, upper_alpha=calibration.upper_alpha, depth=depth)
+        info = BundleInfo(
+            bundle.id,
+            path,
+            *promised,
+            *served_by,
+            upper_alpha=calibration.upper_alpha,
+            median=calibration.median,
+            depth=bundle.manifest.preprocessing.depth,
+        )
         buffers = shared.buffers if shared else _make_buffers(bundle)
         self._check_views(cameras := list(cameras), bundle, scorer)
         stages = {
             camera: self._in_service[camera]
             if camera in self._in_service and self._in_service[camera].info.id == bundle.id
-            else self._stages(camera, info, scorer, buffers, self._inspection(bundle))
+            else self._stages(camera, bundle, info, scorer, buffers)
             for camera in cameras
         }
         self._in_service.update(stages)
@@ -94,10 +101,11 @@ class BundleLoader:
         if blind:
             raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
 
-    def _stages(self, camera: str, info: BundleInfo, scorer: Scorer, buffers: Buffers, inspect: Inspect) -> Stages:
+    def _stages(self, camera: str, bundle: Bundle, info: BundleInfo, scorer: Scorer, buffers: Buffers) -> Stages:
         view = self._views.get(camera) or View()
         regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid)
-        return Stages(info, scorer.another(), buffers, regions, inspect)
+        inspect, calibration = self._inspection(bundle), bundle.manifest.calibration
+        return Stages(info, scorer.another(), buffers, regions, inspect, calibration)
 
     def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
         """Read a bundle as a whole: again, where it was replaced meanwhile.

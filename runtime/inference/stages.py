@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.manifest import Calibration
 from runtime.frame import BundleInfo, Identity, Image, Result, Score, Wanted
 from runtime.inference.protocol import NO_PATCH
 from runtime.scene.inspect import CameraFault, Inspect
@@ -71,6 +72,7 @@ class Stages:
         buffers: for features, shared too.
         regions: that are judged, the camera's own.
         inspect: the camera's own.
+        calibration: of the bundle, for p-values.
         last: the last frame; forgotten whenever stages take over.
     """
 
@@ -79,6 +81,7 @@ class Stages:
     buffers: Buffers
     regions: Regions
     inspect: Inspect
+    calibration: Calibration
     last: Last = field(default_factory=Last)
 
     def take_over(self, before: Stages | None) -> Stages:
@@ -161,6 +164,7 @@ class Stages:
             patch=score.patch,
             entry=score.entry,
             peak_xy=self.scorer.preprocess.to_camera(score.patch, self.scorer.grid, half.image.shape[:2]),
+            p_value=self.calibration.p_value(score.value),
             searched=share,
             stage_seconds=half.seconds,
             boxes=more.boxes,

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.fields import Polygon
 from edge_config.settings.problems import Problem
-from edge_config.settings.sections import Polygon
 from runtime.frame import Grid, View
 from runtime.scoring.preprocess import Preprocess
 

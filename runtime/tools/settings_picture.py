@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Preprocessing
-from edge_config.settings.sections import Camera, Polygon
+from edge_config.settings.sections import Camera
 from runtime.frame import Image
 
 REGION, IGNORED, SEEN = (0, 200, 0), (0, 0, 255), (0, 220, 255)

@@ -31,6 +31,8 @@ OF_FRAME = {
     "threshold": 20.5,
     "label": "anomalous",
     "peak_xy": (120, 80),
+    "excess": 1.075,
+    "p_value": 0.01,
 }
 SCORE = ScoreMessage(schema="patchedge.score.v1", **COMMON, **OF_FRAME)
 ALERT = AlertMessage(
@@ -42,6 +44,7 @@ ALERT = AlertMessage(
     peak_score=31.25,
     peak_frame_id=9,
     peak_frame_xy=(120, 80),
+    peak_excess=1.075,
     boxes=((96, 64, 48, 32),),
     t_start_ns=1700000000100000000,
     parts=(Part(name="jpeg", media_type="image/jpeg"),),
@@ -64,7 +67,7 @@ GOLDEN = {
         b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
         b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
         b'"frame_id":9,"t_capture_ns":1700000000100000000,"t_mono_ns":55000000000,"age_ms":23.457,"score":31.25,'
-        b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80]}',
+        b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80],"excess":1.075,"p_value":0.01}',
     ),
     "v1/alert/press-3/cam1/": (
         ALERT,
@@ -72,9 +75,9 @@ GOLDEN = {
         b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
         b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
         b'"frame_id":9,"t_capture_ns":1700000000100000000,"t_mono_ns":55000000000,"age_ms":23.457,"score":31.25,'
-        b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80],'
+        b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80],"excess":1.075,"p_value":0.01,'
         b'"alert_id":"00000000-0000-4000-8000-000000000001","phase":"start","peak_score":31.25,"peak_frame_id":9,'
-        b'"peak_frame_xy":[120,80],"boxes":[[96,64,48,32]],"t_start_ns":1700000000100000000,"reason":"","clip":"",'
+        b'"peak_frame_xy":[120,80],"peak_excess":1.075,"boxes":[[96,64,48,32]],"t_start_ns":1700000000100000000,"reason":"","clip":"",'
         b'"parts":[{"name":"jpeg","media_type":"image/jpeg"}]}',
     ),
     "v1/state/press-3/cam1/": (
@@ -117,6 +120,42 @@ def test_unknown_fields_are_passed_over() -> None:
     topic, (body, raw) = next(iter(GOLDEN.items()))
     later = json.dumps({**json.loads(raw), "humidity": 0.4}).encode()
     assert messages.decode([topic.encode(), later]) == (topic, body)
+
+
+def test_messages_of_a_device_without_excess_are_read() -> None:
+    """Messages of earlier versions have neither excess nor p-value; a reader takes them as unknown."""
+    added = (b',"excess":1.075', b',"p_value":0.01', b',"peak_excess":1.075')
+    for topic, (body, raw) in GOLDEN.items():
+        for field in added:
+            raw = raw.replace(field, b"")  # noqa: PLW2901 - what earlier versions wrote
+        absent = {name: None for name in ("excess", "p_value", "peak_excess") if name in body.__struct_fields__}
+        assert messages.decode([topic.encode(), raw]) == (topic, msgspec.structs.replace(body, **absent))
+
+
+def test_longest_alert_fits() -> None:
+    """An alert with names, numbers, boxes and parts of the greatest length stays below 2 KB."""
+    long, number = "x" * 64, -1.2345678901234567e-100
+    alert = AlertMessage(
+        schema="patchedge.alert.v1",
+        **{**COMMON, "device": long, "camera": long, "seq": 2**63 - 1, "state": "disconnected", "degraded": 3},
+        **{**OF_FRAME, "frame_id": 2**40, "age_ms": 123456.789, "t_mono_ns": 2**63 - 1, "label": "anomalous"}
+        | {"score": number, "threshold": number, "excess": number, "p_value": number, "peak_xy": (16384, 16384)},
+        alert_id=COMMON["epoch"],
+        phase="update",
+        peak_score=number,
+        peak_excess=number,
+        peak_frame_id=2**40,
+        peak_frame_xy=(16384, 16384),
+        boxes=((16384, 16384, 16384, 16384),) * messages.MAX_BOXES,
+        t_start_ns=2**63 - 1,
+        reason="the recording is over",
+        clip="x" * 100,
+        parts=(
+            Part(name="jpeg", media_type="image/jpeg"),
+            Part(name="heat_map", media_type="image/png", dtype="uint16", shape=(256, 256), min=number, max=number),
+        ),
+    )
+    assert len(messages.encode("v1/alert/a/b/", alert)[1]) < messages.MAX_JSON_BYTES
 
 
 def test_subscription_to_cam1_does_not_match_cam10() -> None:
