@@ -5,39 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_config.bundle.files import Bundle
 from export.evaluation.dataset import Dataset, Sample
 from export.evaluation.figures import Evaluation, ScoredPicture, figures
 from export.evaluation.score_dataset import map_of, mask_of, score_dataset
-from runtime.frame import Image
+from export.thumbnail import Thumbnail, thumbnail
 from runtime.scoring.scorer import Scorer
 
 EXAMPLES = 6
 """Pictures of each kind that are kept to be looked at: those that the bundle judges worst."""
 
-SIDE = 240
-"""Their longer side, pixels: two dozen of them stay below a few MB."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A picture to be looked at, in its own proportions, cropped to what the network sees.
-
-    Attributes:
-        result: what it scored.
-        image: uint8 [H, W, 3] BGR.
-        heat: its anomaly map, float32 [H, W].
-        mask: its ground truth, bool [H, W]; None where there is none.
-    """
+    """A picture to be looked at: what it scored, and how it looks."""
 
     result: ScoredPicture
-    image: Image
-    heat: NDArray[np.float32]
-    mask: NDArray[np.bool_] | None
+    thumbnail: Thumbnail
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,21 +87,6 @@ def _show(
     for number, image in dataset.pictures(numbers, depth=spec.depth):
         sample, picture_hw = dataset.samples[number], (image.shape[0], image.shape[1])
         heat = map_of(scorer, bundle, scorer.embed(scorer.preprocess(image)))
-        size = _shown_size(picture_hw, spec.resize_hw, spec.crop_hw)
-        mask = mask_of(sample, bundle, picture_hw).astype(np.uint8) if sample.mask else None
-        shown[number] = Example(
-            result=results[number],
-            image=np.asarray(
-                cv2.resize(scorer.preprocess(image)[0], size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8
-            ),
-            heat=np.asarray(cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32),
-            mask=None if mask is None else cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT) > 0,
-        )
+        mask = mask_of(sample, bundle, picture_hw) if sample.mask else None
+        shown[number] = Example(results[number], thumbnail(image, scorer.preprocess, spec, heat, mask))
     return shown
-
-
-def _shown_size(picture_hw: tuple[int, int], resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[int, int]:
-    """Return width and height in which what the network sees has the proportions of the picture again."""
-    height, width = (own * crop / resized for own, crop, resized in zip(picture_hw, crop_hw, resize_hw, strict=True))
-    factor = SIDE / max(height, width)
-    return max(1, round(width * factor)), max(1, round(height * factor))

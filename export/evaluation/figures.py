@@ -13,6 +13,7 @@ from edge_config.bundle.files import Bundle
 from export.evaluation import metrics
 from export.evaluation.dataset import Dataset, Sample, printable
 from export.evaluation.score_dataset import ScoredDataset
+from export.intervals import allowed, share
 from export.progress import bar
 
 STAGES = ("preprocess", "embed", "search", "score")
@@ -24,11 +25,13 @@ class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         count: pictures.
         detected: of them above the threshold.
+        detection_interval: of the share that is detected, with 95 % confidence.
         image_auroc: against all normal pictures; null if there is none.
     """
 
     count: int
     detected: int
+    detection_interval: tuple[float, float]
     image_auroc: float | None
 
 
@@ -48,6 +51,11 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         pixel_pictures: pictures that these two are over.
         false_alarm_rate: share of the normal pictures that are above the threshold.
         detection_rate: share of the anomalous ones.
+        false_alarms, detected: the numbers of pictures that these are.
+        false_alarm_interval, detection_interval: bounds of the true shares with 95 % confidence (Clopper and Pearson).
+        false_alarms_allowed: false alarms that a kept promise exceeds in one of a hundred tests of this size, by the
+            beta-binomial distribution; null without normal pictures.
+        promise_kept: there are no more than these.
         kinds: of anomalies, by name.
         stage_ms: median time of each stage for a picture, and of the `whole`, milliseconds.
         notes: plain sentences that belong to the figures.
@@ -70,6 +78,12 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     pixel_pictures: int
     false_alarm_rate: float | None
     detection_rate: float | None
+    false_alarms: int
+    detected: int
+    false_alarm_interval: tuple[float, float]
+    detection_interval: tuple[float, float]
+    false_alarms_allowed: int | None
+    promise_kept: bool | None
     kinds: dict[str, KindFigures]
     stage_ms: dict[str, float]
     notes: list[str]
@@ -93,6 +107,8 @@ def figures(bundle: Bundle, dataset: Dataset, scored: ScoredDataset, results: li
         ranks = metrics.rank_pixels(scored.maps, scored.masks)
         moving(1)
     calibration = bundle.manifest.calibration
+    alarms, detected = share(*_count(flagged[~truth])), share(*_count(flagged[truth]))
+    most = allowed(calibration, alarms.of) if alarms.of else None
     return Evaluation(
         bundle=bundle.id,
         dataset=printable(dataset.path),
@@ -109,8 +125,14 @@ def figures(bundle: Bundle, dataset: Dataset, scored: ScoredDataset, results: li
         pixel_auroc=None if ranks is None else metrics.pixel_auroc(ranks),
         aupro=None if ranks is None else metrics.aupro(ranks),
         pixel_pictures=0 if ranks is None else len(scored.maps),
-        false_alarm_rate=_share(flagged[~truth]),
-        detection_rate=_share(flagged[truth]),
+        false_alarm_rate=alarms.rate,
+        detection_rate=detected.rate,
+        false_alarms=alarms.found,
+        detected=detected.found,
+        false_alarm_interval=(alarms.low, alarms.high),
+        detection_interval=(detected.low, detected.high),
+        false_alarms_allowed=most,
+        promise_kept=None if most is None else alarms.found <= most,
         kinds=_by_kind(results, scored.scores, truth, flagged),
         stage_ms=_medians(scored.times),
         notes=[*dataset.notes, *_notes(dataset.samples, scored.without_region), *_copies(scored)],
@@ -125,9 +147,11 @@ def _by_kind(
     for kind in sorted({result.kind for result in results if result.anomalous}):
         own = truth & (kinds == kind)
         among = own | ~truth
+        detected = share(*_count(flagged[own]))
         figures[kind] = KindFigures(
-            count=int(own.sum()),
-            detected=int(flagged[own].sum()),
+            count=detected.of,
+            detected=detected.found,
+            detection_interval=(detected.low, detected.high),
             image_auroc=metrics.image_auroc(scores[among], truth[among]),
         )
     return figures
@@ -138,8 +162,8 @@ def _medians(times: NDArray[np.float64]) -> dict[str, float]:
     return {**stages, "whole": float(np.median(times.sum(axis=1)))}
 
 
-def _share(flags: NDArray[np.bool_]) -> float | None:
-    return float(flags.mean()) if len(flags) else None
+def _count(flags: NDArray[np.bool_]) -> tuple[int, int]:
+    return int(flags.sum()), len(flags)
 
 
 def _notes(samples: Iterable[Sample], without_region: int) -> list[str]:

@@ -43,7 +43,8 @@ FIGURES = {
         "left_out",
     ),
     *("image_auroc", "average_precision", "f1_max", "pixel_auroc", "aupro", "pixel_pictures"),
-    *("false_alarm_rate", "detection_rate", "kinds", "stage_ms", "notes"),
+    *("false_alarm_rate", "detection_rate", "false_alarms", "detected", "false_alarm_interval", "detection_interval"),
+    *("false_alarms_allowed", "promise_kept", "kinds", "stage_ms", "notes"),
 }
 
 
@@ -101,6 +102,11 @@ def evaluated(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return root, json.loads(done.stdout)
 
 
+def exact_low(found: int) -> Any:
+    """Return the lower bound of a share where all are found: the one that gives that in 2.5 % of the tests."""
+    return pytest.approx(0.025 ** (1 / found))
+
+
 @pytest.mark.slow
 def test_figures_of_a_folder(evaluated: tuple[Path, dict[str, Any]]):
     """Grey and red are told apart, and what each figure is over is said."""
@@ -112,8 +118,8 @@ def test_figures_of_a_folder(evaluated: tuple[Path, dict[str, Any]]):
         assert figures[name] == pytest.approx(1), name
     assert figures["false_alarm_rate"] == 0
     assert figures["kinds"] == {
-        "bare": {"count": BARE, "detected": BARE, "image_auroc": 1.0},
-        "red": {"count": RED, "detected": RED, "image_auroc": 1.0},
+        "bare": {"count": BARE, "detected": BARE, "detection_interval": [exact_low(BARE), 1.0], "image_auroc": 1.0},
+        "red": {"count": RED, "detected": RED, "detection_interval": [exact_low(RED), 1.0], "image_auroc": 1.0},
     }
     assert figures["pixel_pictures"] == GOOD + RED
     assert 0.9 < figures["aupro"] <= figures["pixel_auroc"] <= 1  # the map is blurred, so not perfect
@@ -148,9 +154,10 @@ def addresses(page: str) -> list[str]:
 def test_page_needs_nothing_but_itself(evaluated: tuple[Path, dict[str, Any]]):
     """The page refers to nothing outside, runs no script, and shows figures, notes and pictures."""
     page = (evaluated[0] / "out" / "evaluation.html").read_text()
-    pictures = addresses(page)
-    assert len(pictures) == 2 + 2 * EXAMPLES + 1  # histogram and ROC; the worst of both kinds; the colours
-    assert all(picture.startswith("data:image/png;base64,") for picture in pictures)
+    assert page.count("<svg") == 3  # histogram, ROC, the colours
+    pictures = [address for address in addresses(page) if not address.startswith("#")]  # parts of a chart
+    assert len(pictures) == 2 * EXAMPLES + 1  # the worst of both kinds; the colours
+    assert all(picture.startswith("data:image/") for picture in pictures)
     assert "<script" not in page
     assert "http" not in re.sub(r"base64,[^\"]*", "", page)
     for said in ("image AUROC", "2 of 7 anomalous pictures have no mask", "test/red/0.png"):
@@ -210,8 +217,10 @@ def test_every_kind_is_compared_with_the_normal_pictures(bundle: Path, tmp_path:
     for number in range(2):
         write(data / "test" / "bare" / f"{number}.png", np.full((HEIGHT, WIDTH, 3), 125, np.uint8))  # no noise at all
     kinds = evaluate(*load(bundle, 1), open_dataset(data)).evaluation.kinds
-    assert kinds["red"] == KindFigures(count=2, detected=2, image_auroc=1.0)
-    assert kinds["bare"] == KindFigures(count=2, detected=0, image_auroc=0.0)
+    assert kinds["red"] == KindFigures(count=2, detected=2, detection_interval=(exact_low(2), 1.0), image_auroc=1.0)
+    assert kinds["bare"] == KindFigures(
+        count=2, detected=0, detection_interval=(0.0, pytest.approx(1 - 0.025 ** (1 / 2))), image_auroc=0.0
+    )
 
 
 def test_rates_follow_the_threshold(bundle: Path, tmp_path: Path):
@@ -223,6 +232,8 @@ def test_rates_follow_the_threshold(bundle: Path, tmp_path: Path):
     found = outcome.evaluation
     assert (found.false_alarm_rate, found.detection_rate) == (0.25, 0.75)
     assert found.kinds["red"].detected == 3
+    assert (found.false_alarms, found.detected) == (1, 3)
+    assert found.promise_kept  # 1 of 4 where 1 % is promised is rarer than 1 in 20, not than 1 in 100
     assert found.image_auroc is not None
     assert 0.5 < found.image_auroc < 1
     assert outcome.loudest[0].result.name == "test/good/1.png"
@@ -232,7 +243,7 @@ def test_rates_follow_the_threshold(bundle: Path, tmp_path: Path):
 @pytest.mark.slow
 def test_mask_lies_where_the_anomaly_is(bundle: Path, tmp_path: Path):
     """Picture, heat map and mask of what is shown lie on each other, in the proportions of the picture."""
-    shown = run(bundle, tmp_path).weakest[-1]
+    shown = run(bundle, tmp_path).weakest[-1].thumbnail
     assert shown.image.shape[:2] == shown.heat.shape == (180, 240)
     assert shown.mask is not None
     where = np.argwhere(shown.mask).mean(axis=0)
@@ -279,7 +290,7 @@ def test_list_is_evaluated_in_the_order_of_time(bundle: Path, tmp_path: Path):
     assert written["left_out"] == 1
     assert written["image_auroc"] == 1
     assert written["aupro"] > 0.9
-    assert 'alt="score over time"' in (tmp_path / "out" / "evaluation.html").read_text()
+    assert 'aria-label="score over time"' in (tmp_path / "out" / "evaluation.html").read_text()
     for said in ("image AUROC", "6 normal, 3 anomalous, 1 left out", "1 unclear"):
         assert said in done.out
     assert done.out.splitlines()[-1].endswith("evaluation.html")

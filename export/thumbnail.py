@@ -1,0 +1,66 @@
+"""Small pictures for reports: what the network sees of a picture, and its anomaly map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.manifest import Preprocessing
+from runtime.frame import Image
+from runtime.scoring.preprocess import Preprocess
+
+SIDE = 240
+"""Their longer side, pixels: two dozen of them stay below a few MB."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thumbnail:
+    """A small picture in its own proportions, cropped to what the network sees.
+
+    Attributes:
+        image: uint8 [H, W, 3] BGR.
+        heat: anomaly map, float32 [H, W].
+        mask: ground truth, bool [H, W]; None where there is none.
+    """
+
+    image: Image
+    heat: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None = None
+
+
+def thumbnail(
+    image: Image,
+    preprocess: Preprocess,
+    spec: Preprocessing,
+    heat: NDArray[np.float32],
+    mask: NDArray[np.bool_] | None = None,
+) -> Thumbnail:
+    """Return the thumbnail of a picture.
+
+    Args:
+        image: uint8 [H, W, 3] BGR.
+        preprocess: what the network sees of it.
+        spec: section `preprocessing` of the manifest.
+        heat: anomaly map over the input of the graph, float32 [h, w].
+        mask: ground truth over the input of the graph, bool [h, w].
+    """
+    size = _size((image.shape[0], image.shape[1]), spec.resize_hw, spec.crop_hw)
+    small = cv2.resize(preprocess(image)[0], size, interpolation=cv2.INTER_LINEAR)
+    small_mask = None
+    if mask is not None:
+        small_mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    return Thumbnail(
+        image=np.asarray(small, dtype=np.uint8),
+        heat=np.asarray(cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32),
+        mask=small_mask,
+    )
+
+
+def _size(picture_hw: tuple[int, int], resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return width and height in which what the network sees has the proportions of the picture again."""
+    height, width = (own * crop / resized for own, crop, resized in zip(picture_hw, crop_hw, resize_hw, strict=True))
+    factor = SIDE / max(height, width)
+    return max(1, round(width * factor)), max(1, round(height * factor))
