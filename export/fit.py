@@ -18,6 +18,7 @@ from edge_config.errors import TooFewImages
 from export.bank.bank import MemoryBank, bank_size, make_bank
 from export.bank.features import FeatureTable, embed_pictures
 from export.bank.index import RECALL_PICTURES, recall_queries
+from export.bank.measure import channel_scale
 from export.calibrate import calibrate, hold_out
 from export.gate.choose_golden import choose_golden
 from export.gate.int8_cost import measure_cost
@@ -67,8 +68,10 @@ def fit(options: Options) -> FitReport:
             features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder.parent)
             _require(len(features), options)
         held = hold_out(len(features), options.hold_out)
+        with timed("scale"):
+            network, scale = _scale(features, held, network, options)
         with timed("memory"):
-            bank = _make_bank(pictures, features, held, network, survey, options, folder, threads)
+            bank = _make_bank(pictures, features, scale, held, network, survey, options, folder, threads)
         scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
         scorer = _assemble(network, bank, scoring)
         with timed("calibrate"):
@@ -158,9 +161,21 @@ def _work(pictures: Pictures, network: Network, survey: Survey, options: Options
     )
 
 
+def _scale(
+    features: FeatureTable, held: NDArray[np.bool_], network: Network, options: Options
+) -> tuple[Network, NDArray[np.float32]]:
+    """Scale the features, and the network from now on, by what varies in the training patches."""
+    scale = np.ones(network.layout.dimension, dtype=np.float32)
+    if options.scaling == "channel":
+        scale = channel_scale(features.rows, np.flatnonzero(np.repeat(~held, features.patches)))
+        features.multiply(scale)
+    return network.scaled(options.scaling, scale), scale
+
+
 def _make_bank(
     pictures: Pictures,
     features: FeatureTable,
+    scale: NDArray[np.float32],
     held: NDArray[np.bool_],
     network: Network,
     survey: Survey,
@@ -172,7 +187,7 @@ def _make_bank(
     _note(survey, changed(options, train=len(train), patches=features.patches, dimension=network.layout.dimension))
     images = pictures.again(_spread(held, RECALL_PICTURES))
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)))
-    return make_bank(features.rows, queries, options, folder, threads, train)
+    return make_bank(features.rows, scale, queries, options, folder, threads, train)
 
 
 def _assemble(network: Network, bank: MemoryBank, scoring: Scoring) -> Scorer:

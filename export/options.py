@@ -55,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         layer_dim: length of the feature of each layer, for `adaptive`.
         target_dim: length of the joined feature, for `adaptive`.
         precision: number type of the graph's convolutions.
+        scaling: `channel` divides each channel by the root of its standard deviation over the training patches.
         coreset: share of the patches to keep, below 1, or number of entries, from 2.
         projection_dim: dimension d* of the random projection to select in; 0 selects in the full space.
         seed: random seed of the projection, the first entry and the synthetic faults.
@@ -98,6 +99,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     layer_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
     target_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
     precision: Literal["float32", "int8"] = "float32"
+    scaling: Literal["none", "channel"] = "channel"
     coreset: OpenShare | Entries = 0.03
     projection_dim: Annotated[int, Meta(ge=0, le=4096)] = 128
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0

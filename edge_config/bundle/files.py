@@ -6,6 +6,8 @@ A bundle is a directory NAME.bundle with these files and no others:
     model.onnx              uint8 frame [1, H, W, 3] BGR -> patch features [h*w, D] float32
     bank.safetensors        `bank` float32 [k, D], in greedy order
     neighbours.safetensors  `neighbours` int32 [k, b]: for each bank entry the b nearest, itself first
+    measure.safetensors     what distances are measured in: `scale` float32 [D], which the features of model.onnx are
+                            multiplied by, `spacing` float32 [k] and `mean` float32 [1], whose sum divides distances
     index.hnsw              hnswlib, space l2, over the bank
     golden.safetensors      a few camera frames (`frame_0`, ...: uint8 [H, W, 3] BGR), their `scores` float64 [n], their
                             patch `distances` float32 [n, h*w], the patch and the entry that `decided` int64 [n, 2], and
@@ -41,8 +43,9 @@ from edge_config.errors import (
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 MODEL, NETWORK, INDEX = "model.onnx", "network.onnx", "index.hnsw"
-BANK, NEIGHBOURS, GOLDEN = "bank.safetensors", "neighbours.safetensors", "golden.safetensors"
-PARTS = (MODEL, BANK, NEIGHBOURS, INDEX, GOLDEN)
+BANK, NEIGHBOURS, MEASURE = "bank.safetensors", "neighbours.safetensors", "measure.safetensors"
+GOLDEN = "golden.safetensors"
+PARTS = (MODEL, BANK, NEIGHBOURS, MEASURE, INDEX, GOLDEN)
 NAMES = frozenset({MANIFEST, SIGNATURE, *PARTS, NETWORK})
 """All files that a bundle may contain."""
 

@@ -25,7 +25,7 @@ from edge_config.bundle.held_out import MAX_SCORES, p_value
 from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 FULL_DEPTH = 16
 """Default depth of 16-bit pictures, bits."""
@@ -116,6 +116,8 @@ class Features(ManifestPart, frozen=True):
         precision: number type of the graph's convolutions.
         prefix_tokens: number of tokens before those of the patches in each layer of a vision transformer, dropped
             inside the graph; null if all layers are maps.
+        scaling: `channel` multiplies each channel by a factor from the training patches, see measure.safetensors;
+            `none` leaves features as the graph gives them.
     """
 
     backbone: str
@@ -131,6 +133,7 @@ class Features(ManifestPart, frozen=True):
     grid_hw: HeightWidth
     dimension: Width
     precision: Literal["float32", "int8"]
+    scaling: Literal["none", "channel"]
     prefix_tokens: Annotated[int, Meta(ge=0, le=1024)] | None = None
 
 
@@ -143,7 +146,9 @@ class Coreset(ManifestPart, frozen=True):
         patches: number of patches that the bank was selected from.
         seed: random seed of the projection and of the first entry.
         projection_dim: dimension d* of the random projection; null without one.
-        covering_radius: largest distance of a training patch to the bank, unprojected.
+        covering_radius: largest Euclidean distance of a training patch to the bank, scaled and unprojected.
+        spacing: `local` divides the distance to an entry by the spacing of the bank around it, see
+            measure.safetensors; `none` leaves it Euclidean.
     """
 
     size: Count
@@ -152,6 +157,7 @@ class Coreset(ManifestPart, frozen=True):
     seed: int
     projection_dim: Count | None
     covering_radius: NonNegative
+    spacing: Literal["none", "local"]
 
 
 class Index(ManifestPart, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from export.bank.index import build_index, choose_ef, neighbour_table, save_inde
 from export.options import Options
 from runtime.search.full import ExactSearch, GraphSearch
 from runtime.search.lazy import LazySearch
+from runtime.search.measure import Measure, plain, write_measure
 from runtime.search.pruned import PrunedSearch
 
 MIN_BANK = 16
@@ -32,6 +33,7 @@ class MemoryBank:
         rows: of the training patches that it was selected from, int64 [k].
         bank: float32 [k, D], in greedy order.
         neighbours: int32 [k, b].
+        measure: of its distances.
         exact: compares with the whole bank.
         graph: follows the index.
     """
@@ -41,6 +43,7 @@ class MemoryBank:
     rows: NDArray[np.int64]
     bank: NDArray[np.float32]
     neighbours: NDArray[np.int32]
+    measure: Measure
     exact: ExactSearch
     graph: GraphSearch
 
@@ -53,6 +56,7 @@ def bank_size(options: Options, train: int) -> int:
 
 def make_bank(
     features: Rows,
+    scale: NDArray[np.float32],
     queries: list[NDArray[np.float32]],
     options: Options,
     folder: Path,
@@ -62,7 +66,8 @@ def make_bank(
     """Select patches, build their index and measure its recall.
 
     Args:
-        features: float32 [M, D], perhaps too large for memory: they are read in slices only.
+        features: scaled, float32 [M, D], perhaps too large for memory: they are read in slices only.
+        scale: that they were multiplied by, float32 [D].
         queries: to measure recall on, kinds of float32 [n, D].
         options: of the coreset.
         folder: of the bundle.
@@ -79,6 +84,8 @@ def make_bank(
     save_index(graph, folder / bundles.INDEX)
     neighbours = neighbour_table(bank, min(options.b, size))
     arrays.write(folder / bundles.NEIGHBOURS, neighbours=neighbours)
+    measure = replace(plain(size, len(scale)), scale=scale)
+    write_measure(folder / bundles.MEASURE, measure)
     exact = ExactSearch(bank)
     index = choose_ef(graph, queries, exact, threads)
     search = GraphSearch(graph, ef=index.ef, threads=threads)
@@ -89,5 +96,6 @@ def make_bank(
         seed=options.seed,
         projection_dim=projection_dim,
         covering_radius=covering_radius(features, LazySearch(search, bank, PrunedSearch(bank)), train),
+        spacing="none",
     )
-    return MemoryBank(coreset, index, rows, bank, neighbours, exact, search)
+    return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search)

@@ -35,7 +35,10 @@ class PatchFile:
 
     Attributes:
         shape: rows, D.
+        scale: factor of each channel of what is read, float32 [D]; 1 at first.
     """
+
+    scale: NDArray[np.float32] | np.float32
 
     def __init__(self, folder: Path, dimension: int) -> None:
         """Make an empty one.
@@ -47,6 +50,7 @@ class PatchFile:
         self._folder = folder
         with writing(folder, _REMEDY):
             self._stream = _unnamed(folder)
+        self.scale = np.float32(1)
         weakref.finalize(self, self._stream.close)
 
     def __len__(self) -> int:
@@ -73,6 +77,7 @@ class PatchFile:
         for end in ends[: len(rows)].tolist():
             self._read(found[start:end], int(rows[start]))
             start = end
+        found *= self.scale
         return found
 
     def _read(self, room: NDArray[np.float32], row: int) -> None:
@@ -104,6 +109,13 @@ class FeatureTable:
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self.rows) // self.patches
+
+    def multiply(self, scale: NDArray[np.float32]) -> None:
+        """Multiply the features by a factor for each channel, float32 [D]."""
+        if isinstance(self.rows, PatchFile):
+            self.rows.scale = scale
+        else:
+            np.multiply(self.rows, scale, out=self.rows)
 
     def __getitem__(self, picture: int) -> NDArray[np.float32]:
         """Return the features of a picture, float32 [patches, D]."""

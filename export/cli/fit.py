@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--layer-dim", "of `adaptive`: length for each layer", type=whole(1, 8192), metavar="D")
     option("--target-dim", "of `adaptive`: length of a feature", type=whole(1, 8192), metavar="D")
     option("--precision", "of the network", choices=("float32", "int8"))
+    option("--scaling", "of the features, by how much each channel varies", choices=("none", "channel"))
     option("--coreset", "share of the patches to keep, or from 2 on their number", type=share_or_count, metavar="K")
     option("--projection-dim", "random projection to select in; 0: none", type=whole(0, 4096), metavar="D")
     option("--seed", "of the projection, the first entry and the synthetic faults", type=whole(0, 2**32 - 1))

@@ -101,7 +101,7 @@ def _float_twin(
     with writing(tempfile.gettempdir(), TEMPORARY, full_only=True), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(network.float_graph)
-        embed = Embed(path, threads)
+        embed = Embed(path, threads).scaled(memory.measure.scale)
     patches = embed.output_shape[0]
     bank = np.empty_like(memory.bank)
     of_picture = memory.rows // patches

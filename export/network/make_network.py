@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -25,6 +26,8 @@ from runtime.process.threads import limit_threads
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 
+Scaling = Literal["none", "channel"]
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -39,6 +42,7 @@ class Network:
             8-bit step computed in float32.
         program: name of what computes the reference.
         float_graph: the graph in float32, as bytes.
+        scaling: of the features that `embed` and `reference` give.
     """
 
     backbone: Backbone
@@ -51,11 +55,19 @@ class Network:
     reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     program: str
     float_graph: bytes
+    scaling: Scaling = "none"
 
     @property
     def grid(self) -> Grid:
         """Where patches lie."""
         return Grid(self.layout.map_hw, self.aggregation.stride)
+
+    def scaled(self, scaling: Scaling, scale: NDArray[np.float32]) -> Network:
+        """Return the same with features, and those of the reference, multiplied by a factor for each channel."""
+        reference = self.reference  # of this one, which is to go
+        return replace(
+            self, embed=self.embed.scaled(scale), reference=lambda tensor: reference(tensor) * scale, scaling=scaling
+        )
 
     def features(self) -> Features:
         """Return the section of the manifest."""
@@ -74,6 +86,7 @@ class Network:
             grid_hw=self.layout.grid_hw,
             dimension=self.layout.dimension,
             precision="int8" if self.precision == "int8" else "float32",
+            scaling=self.scaling,
             prefix_tokens=self.backbone.prefix_tokens,
         )
 

@@ -26,6 +26,7 @@ from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 from runtime.search.build_index import build_index
 from runtime.search.full import GraphSearch
+from runtime.search.measure import Measure, read_measure
 from runtime.security.trust import read
 
 _COMPUTE = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib")
@@ -127,11 +128,13 @@ def _first_good(
     passed: list[PassedOver] = []
     found: tuple[Scorer, GoldenCheck] | None = None
     scorer: Scorer | None = None
+    measure: Measure | None = None
     failed: Exception | None = None
     for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed):
+        measure = measure or _measure(bundle)
         if scorer is None:
             scorer = _make_scorer(bundle, threads, search, embed, rebuild_index=rebuild_index)
-        scorer = replace(scorer.another(), embed=embed, provider=embed.provider)
+        scorer = replace(scorer.another(), embed=embed.scaled(measure.scale), provider=embed.provider)
         try:
             checked = _check_golden(bundle, scorer)
         except BundleShapeMismatch:
@@ -221,6 +224,15 @@ def _neighbours(bundle: Bundle) -> NDArray[np.int32]:
     if neighbours.min() < 0 or neighbours.max() >= size:
         raise BundleShapeMismatch("names entries that the bank does not have", where=str(path))
     return neighbours
+
+
+def _measure(bundle: Bundle) -> Measure:
+    manifest, path = bundle.manifest, bundle.file(bundles.MEASURE)
+    measure = read_measure(path, manifest.coreset.size, manifest.features.dimension)
+    scaled, divided = not (measure.scale == 1).all(), not (measure.divisors == 1).all()
+    if (scaled and manifest.features.scaling == "none") or (divided and manifest.coreset.spacing == "none"):
+        raise BundleShapeMismatch("scales or divides, the manifest says none", where=str(path))
+    return measure
 
 
 def _array(path: Path, name: str, shape: tuple[int, ...], kind: DTypeLike) -> arrays.Array:

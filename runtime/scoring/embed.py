@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,6 +69,13 @@ class Embed:
         self._input, self._output = inputs[0].name, outputs[0].name
         self.input_shape: tuple[int, ...] = tuple(inputs[0].shape)
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)
+        self._scale: NDArray[np.float32] | None = None
+
+    def scaled(self, scale: NDArray[np.float32]) -> Embed:
+        """Return the same graph with features that are multiplied by a factor for each channel, float32 [D]."""
+        other = copy.copy(self)
+        other._scale = None if (scale == 1).all() else scale  # noqa: SLF001 - of its own kind
+        return other
 
     def __call__(self, tensor: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return the patch features, float32 [h*w, D], of an input uint8 [1, H, W, 3] BGR, in `out` if it is given."""
@@ -76,6 +84,8 @@ class Embed:
         binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))
         binding.bind_output(self._output, "cpu", 0, np.float32, features.shape, features.ctypes.data)
         self._session.run_with_iobinding(binding)
+        if self._scale is not None:
+            np.multiply(features, self._scale, out=features)
         return features
 
 

@@ -116,7 +116,7 @@ def test_absent_bundle_is_said() -> None:
         bundles.read("/nowhere/at.bundle")
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 4, "3", None])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 5, "4", None])
 def test_other_version_is_refused(copy: Path, version: object) -> None:
     """A bundle of another format version is refused as such, and the line says what to do."""
     edit_manifest(copy, lambda tree: tree.update(format_version=version))
@@ -125,7 +125,7 @@ def test_other_version_is_refused(copy: Path, version: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 3}', b" " * (2 << 20)]
+    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 4}', b" " * (2 << 20)]
 )
 def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
     """A manifest that is not what the format says is refused, whatever it is."""
@@ -162,6 +162,14 @@ def test_manifest_with_other_content_is_refused(copy: Path, change: Callable[[di
         bundles.read(copy)
 
 
+MEASURE = {
+    "scale": np.ones(3, np.float32),
+    "spacing": np.zeros(len(tiny_bank()), np.float32),
+    "mean": np.ones(1, np.float32),
+}
+HUGE = np.finfo(np.float32).max
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [
@@ -172,6 +180,23 @@ def test_manifest_with_other_content_is_refused(copy: Path, change: Callable[[di
         (bundles.BANK, {"Bank": tiny_bank()}),
         (bundles.NEIGHBOURS, {"neighbours": np.zeros((len(tiny_bank()), 2), np.int32)}),
         (bundles.NEIGHBOURS, {"neighbours": np.full((len(tiny_bank()), 5), len(tiny_bank()), np.int32)}),
+        (bundles.MEASURE, {**MEASURE, "scale": np.ones(2, np.float32)}),
+        (bundles.MEASURE, {**MEASURE, "scale": np.float32([1, 0, 1])}),
+        (bundles.MEASURE, {**MEASURE, "scale": np.float32([1, -1, 1])}),
+        (bundles.MEASURE, {**MEASURE, "scale": np.float32([1, np.inf, 1])}),
+        (bundles.MEASURE, {**MEASURE, "scale": np.float32([1, np.nan, 1])}),
+        (bundles.MEASURE, {**MEASURE, "scale": np.ones(3)}),
+        (bundles.MEASURE, {**MEASURE, "spacing": MEASURE["spacing"][1:]}),
+        (bundles.MEASURE, {**MEASURE, "spacing": MEASURE["spacing"] - 1}),
+        (bundles.MEASURE, {**MEASURE, "spacing": MEASURE["spacing"] * np.float32("nan")}),
+        (bundles.MEASURE, {**MEASURE, "spacing": MEASURE["spacing"] + np.float32("inf")}),
+        (bundles.MEASURE, {**MEASURE, "spacing": MEASURE["spacing"] + HUGE, "mean": np.full(1, HUGE)}),
+        (bundles.MEASURE, {**MEASURE, "mean": np.ones(2, np.float32)}),
+        (bundles.MEASURE, {**MEASURE, "mean": np.zeros(1, np.float32)}),
+        (bundles.MEASURE, {**MEASURE, "mean": np.float32([np.nan])}),
+        (bundles.MEASURE, {"scale": MEASURE["scale"], "spacing": MEASURE["spacing"]}),
+        (bundles.MEASURE, {**MEASURE, "scale": np.float32([1, 2, 1])}),
+        (bundles.MEASURE, {**MEASURE, "mean": np.float32([2])}),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(copy: Path, name: str, found: dict[str, np.ndarray]) -> None:
@@ -182,7 +207,7 @@ def test_arrays_that_do_not_fit_are_refused(copy: Path, name: str, found: dict[s
         load(copy)
 
 
-@pytest.mark.parametrize("name", [bundles.BANK, bundles.NEIGHBOURS, bundles.GOLDEN])
+@pytest.mark.parametrize("name", [bundles.BANK, bundles.NEIGHBOURS, bundles.MEASURE, bundles.GOLDEN])
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x93NUMPY\x01\x00", b"PK\x03\x04", safetensors_of(b"{}")])
 def test_file_of_another_kind_is_refused(copy: Path, name: str, content: bytes) -> None:
     """A listed file that is no array, or no golden frames, is refused."""

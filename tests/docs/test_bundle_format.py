@@ -66,7 +66,7 @@ def test_files_are_those_of_the_table(tiny_bundle: Path) -> None:
 def test_manifest_names_every_file(tiny_bundle: Path) -> None:
     """M2 to M5: the version, sizes and hashes, the hash of the manifest itself, and the id of the bundle."""
     tree, text = manifest_of(tiny_bundle), (tiny_bundle / "manifest.json").read_bytes()
-    assert tree["format_version"] == 3
+    assert tree["format_version"] == 4
     others = {path.name: path.read_bytes() for path in tiny_bundle.iterdir() if path.name != "manifest.json"}
     found = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in others.items()}
     assert {name: (one["size"], one["sha256"]) for name, one in tree["files"].items()} == found
@@ -76,7 +76,7 @@ def test_manifest_names_every_file(tiny_bundle: Path) -> None:
 
 
 def test_arrays_are_those_of_the_table(tiny_bundle: Path) -> None:
-    """A1 to A6: names, types and shapes of the arrays in the headers of the safetensors files, and their values."""
+    """A1 to A6, A9: names, types and shapes of the arrays in the headers of the safetensors files, and their values."""
     tree = manifest_of(tiny_bundle)
     grid = tree["features"]["grid_hw"]
     assert grid == [-(-side // tree["features"]["stride"]) for side in tree["features"]["map_hw"]]  # M6
@@ -100,7 +100,12 @@ def test_arrays_are_those_of_the_table(tiny_bundle: Path) -> None:
     bank = load_file(tiny_bundle / "bank.safetensors")["bank"]
     neighbours = load_file(tiny_bundle / "neighbours.safetensors")["neighbours"]
     golden = load_file(tiny_bundle / "golden.safetensors")
+    measure = load_file(tiny_bundle / "measure.safetensors")
     assert np.isfinite(bank).all()
+    assert (tree["features"]["scaling"], tree["coreset"]["spacing"]) == ("none", "none")
+    assert (measure["scale"] == 1).all()
+    assert (measure["spacing"] == 0).all()
+    assert measure["mean"] == 1
     assert (neighbours[:, 0] == np.arange(len(bank))).all()
     assert ((neighbours >= 0) & (neighbours < len(bank))).all()
     assert (golden["decided"] < [sizes["p"], sizes["k"]]).all()
@@ -129,7 +134,7 @@ def test_a_bundle_written_by_the_page_is_served(tiny_bundle: Path, tmp_path: Pat
     bundle.mkdir()
     for name in ("model.onnx", "index.hnsw"):
         (bundle / name).write_bytes((tiny_bundle / name).read_bytes())
-    for name in ("bank", "neighbours", "golden"):
+    for name in ("bank", "neighbours", "measure", "golden"):
         save_file(load_file(tiny_bundle / f"{name}.safetensors"), bundle / f"{name}.safetensors")
     tree = manifest_of(tiny_bundle)
     tree["files"] = {
@@ -160,7 +165,7 @@ def test_a_signature_written_by_the_page_is_taken(tiny_bundle: Path, tmp_path: P
 def packed(bundle: Path) -> bytes:
     """Pack a bundle as rules P1 to P4 say."""
     names = ["manifest.json", "manifest.sig", "model.onnx", "bank.safetensors", "neighbours.safetensors"]
-    names += ["index.hnsw", "golden.safetensors", "network.onnx"]
+    names += ["measure.safetensors", "index.hnsw", "golden.safetensors", "network.onnx"]
     whole = b""
     for name in names:
         if (bundle / name).exists():
@@ -255,7 +260,7 @@ def faults(one: Broken) -> Iterator[str]:
         yield said
     one.manifest(json.dumps({**tree, "manifest_sha256": "0" * 64}).encode())
     yield "BundleFileHash"
-    one.manifest(json.dumps({**tree, "manifest_sha256": "0" * 64, "format_version": 4}).encode())
+    one.manifest(json.dumps({**tree, "manifest_sha256": "0" * 64, "format_version": 3}).encode())
     yield "BundleVersionUnknown"
     one.manifest(b"{")
     yield "BundleManifestInvalid"

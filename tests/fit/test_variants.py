@@ -58,7 +58,7 @@ def test_manifest_says_every_option(other: Path) -> None:
     """`bundle info` shows all that was chosen, and `check` serves the bundle."""
     assert call_device("check", other).code == 0
     shown = json.loads(call_device("bundle", "info", other).out)
-    assert shown["format_version"] == 3
+    assert shown["format_version"] == 4
     features = shown["features"]
     assert {key: features[key] for key in ("backbone", "layers", "aggregation", "layer_dim", "target_dim")} == {
         "backbone": DEFAULT,

@@ -85,7 +85,15 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     pictures = Pictures(images)
     network = make_network(options, pictures, folder, limit_threads(1))
     features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder)
-    memory = make_bank(features.rows, [features[0]], options, folder, 1, np.arange(len(features.rows)))
+    memory = make_bank(
+        features.rows,
+        np.ones(features.rows.shape[1], np.float32),
+        [features[0]],
+        options,
+        folder,
+        1,
+        np.arange(len(features.rows)),
+    )
     scoring = Scoring(mode="paper", b=memory.neighbours.shape[1], k=1)
     stages = (network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours)
     unseen = [colour_picture(number) for number in range(20, 24)]

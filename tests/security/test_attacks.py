@@ -174,7 +174,7 @@ def resigned_over_old_files(case: Case) -> Path:
 
 
 def from_the_future(case: Case) -> Path:
-    edit_manifest(case.bundle, lambda tree: tree.update(format_version=4))
+    edit_manifest(case.bundle, lambda tree: tree.update(format_version=5))
     sign(case.bundle, case.key)
     return case.bundle
 

@@ -24,10 +24,11 @@ from runtime.inference.golden_frames import score_golden, write_golden
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.search.full import GraphSearch
+from runtime.search.measure import plain, write_measure
 from tests.support.preprocessing import resized
 
 MODEL = Path(__file__).parents[1] / "fixtures" / "tiny.onnx"
-SIZE, GRID, B = 32, (8, 8), 5
+SIZE, GRID, DIMENSION, B = 32, (8, 8), 3, 5
 HEIGHT, WIDTH = 48, 64
 THRESHOLD = 60.0
 """Grey pictures score below 20 with this bank, and a picture with a red square above 100."""
@@ -82,6 +83,7 @@ def make_bundle(target: Path) -> Path:
         shutil.copy(MODEL, folder / bundles.MODEL)
         arrays.write(folder / bundles.BANK, bank=bank)
         arrays.write(folder / bundles.NEIGHBOURS, neighbours=table)
+        write_measure(folder / bundles.MEASURE, plain(len(bank), DIMENSION))
         index.save_index(str(folder / bundles.INDEX))
         write_golden(folder / bundles.GOLDEN, [score_golden(frame, scorer) for frame in golden], reference)
         write_manifest(folder, len(bank), scene)
@@ -117,10 +119,19 @@ def write_manifest(folder: Path, size: int, scene: Scene = ANYTHING) -> None:
             stride=1,
             map_hw=GRID,
             grid_hw=GRID,
-            dimension=3,
+            dimension=DIMENSION,
             precision="float32",
+            scaling="none",
         ),
-        coreset=Coreset(size=size, fraction=None, patches=size, seed=0, projection_dim=None, covering_radius=0.0),
+        coreset=Coreset(
+            size=size,
+            fraction=None,
+            patches=size,
+            seed=0,
+            projection_dim=None,
+            covering_radius=0.0,
+            spacing="none",
+        ),
         index=Index(space="l2", M=M, ef_construction=EF_CONSTRUCTION, ef=16, recall_at_1=1.0),
         scoring=SCORING,
         calibration=Calibration(

@@ -16,12 +16,14 @@ from tests.programs.fuzz.mutate import mutate_json
 
 FOUND: tuple[bytes, ...] = ()
 
+NAMES = (bundles.BANK, bundles.NEIGHBOURS, bundles.MEASURE, bundles.GOLDEN)
+
 _LENGTH = struct.Struct("<Q")
 
 
 def seeds() -> list[bytes]:
     """Return the files of arrays of a good bundle."""
-    return [(small.bundle() / name).read_bytes() for name in (bundles.BANK, bundles.NEIGHBOURS, bundles.GOLDEN)]
+    return [(small.bundle() / name).read_bytes() for name in NAMES]
 
 
 def check(data: bytes) -> None:

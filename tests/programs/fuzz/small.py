@@ -16,6 +16,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from runtime.inference.golden_frames import Golden, write_golden
 from runtime.search.build_index import build_index
+from runtime.search.measure import plain, write_measure
 from tests.support.tiny import write_manifest
 
 SIZE, DIMENSION, M, B, PATCHES = 24, 3, 2, 5, 4
@@ -44,6 +45,7 @@ def bundle() -> Path:
     (folder / bundles.MODEL).write_bytes(b"no graph")
     arrays.write(folder / bundles.BANK, bank=bank())
     arrays.write(folder / bundles.NEIGHBOURS, neighbours=np.tile(np.arange(B, dtype=np.int32), (SIZE, 1)))
+    write_measure(folder / bundles.MEASURE, plain(SIZE, DIMENSION))
     build_index(bank(), m=M, ef_construction=10, threads=1).save_index(str(folder / bundles.INDEX))
     golden = Golden(np.zeros((4, 4, 3), dtype=np.uint8), 1.0, np.ones(PATCHES, dtype=np.float32), (0, 0))
     write_golden(folder / bundles.GOLDEN, [golden], np.zeros((16, 16), dtype=np.uint8))

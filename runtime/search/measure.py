@@ -1,0 +1,73 @@
+"""What distances are measured in: a scale for each channel, and the spacing of the bank around each entry.
+
+A patch q is as far from the entry m as |q - m| / (spacing(m) + mean), both scaled: where normal patches vary much, the
+same difference says less. Both are fixed when the bank is made, and never computed again from a table of neighbours:
+a threshold belongs to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle import arrays
+from edge_config.errors import BundleShapeMismatch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measure:
+    """The measure of a bank of k entries of D channels.
+
+    Attributes:
+        scale: factor of each channel, float32 [D], above 0: what the graph gives is multiplied by it, once.
+        spacing: mean distance of each entry to its nearest entries, float32 [k], at least 0.
+        mean: added to every spacing, above 0.
+    """
+
+    scale: NDArray[np.float32]
+    spacing: NDArray[np.float32]
+    mean: np.float32
+
+    @property
+    def divisors(self) -> NDArray[np.float32]:
+        """What distances to each entry are divided by, float32 [k], above 0."""
+        return np.asarray(self.spacing + self.mean)
+
+
+def plain(entries: int, dimension: int) -> Measure:
+    """Return the measure that changes nothing: Euclidean distances of the features as they are."""
+    return Measure(np.ones(dimension, np.float32), np.zeros(entries, np.float32), np.float32(1))
+
+
+def write_measure(path: Path, measure: Measure) -> None:
+    """Write measure.safetensors.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    arrays.write(path, scale=measure.scale, spacing=measure.spacing, mean=np.array([measure.mean]))
+
+
+def read_measure(path: Path, entries: int, dimension: int) -> Measure:
+    """Read the measure of a bank of `entries` of `dimension` channels.
+
+    Raises:
+        BundleShapeMismatch: the file holds another one, or numbers that nothing can be measured in.
+    """
+    found = arrays.read(path, "scale", "spacing", "mean")
+    for name, shape in {"scale": (dimension,), "spacing": (entries,), "mean": (1,)}.items():
+        array = found[name]
+        if array.shape != shape or array.dtype != np.float32:
+            raise BundleShapeMismatch(
+                f"{name} is {array.dtype} {array.shape}, the manifest says float32 {shape}", where=str(path)
+            )
+    measure = Measure(found["scale"], found["spacing"], found["mean"][0])
+    with np.errstate(over="ignore"):
+        largest = measure.divisors.max()
+    good = (measure.scale > 0).all() and (measure.spacing >= 0).all() and measure.mean > 0
+    if not (good and np.isfinite(measure.scale).all() and np.isfinite(largest)):
+        raise BundleShapeMismatch("contains values that nothing can be measured in", where=str(path))
+    return measure
