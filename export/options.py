@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.bundle.fields import Polygons
+from edge_config.bundle.may_vary import MayVary
 from edge_config.errors import SettingsError, UsageError
 from edge_config.settings.problems import look, refusal
 from edge_config.settings.reading import Tree, read_file
@@ -73,6 +74,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         ignore: polygons [[x, y], ...] in pixels of the pictures; patches inside of one are neither learnt nor
             calibrated.
         max_images: maximum number of pictures, spread evenly; by default all of a folder and 300 of a video.
+        may_vary: what is no fault: light, shift, rotation, focus, flip. It is learnt from altered copies of the
+            pictures. What is given replaces the default as a whole; `none` allows nothing.
         skip_bad: skip pictures that cannot be read.
         test_set: labelled pictures in MVTec layout, on which the accuracy cost of int8 is measured, too.
         threads: limit of all threads; 0 means all cores.
@@ -113,6 +116,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     regions: Polygons = ()
     ignore: Polygons = ()
     max_images: Annotated[int, Meta(ge=1)] | None = None
+    may_vary: MayVary = MayVary()
     skip_bad: bool = False
     test_set: str | None = None
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from docs.generate.describe import Field, attributes, default, fields, range_of, summary, table
-from edge_config.bundle import manifest, parity_result
+from edge_config.bundle import manifest, may_vary, parity_result
 
 PARTS: Mapping[str, type[msgspec.Struct]] = {
     "manifest": manifest.Manifest,
@@ -28,6 +28,7 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "scene": manifest.Scene,
     "excluded": manifest.Excluded,
     "picture": manifest.Picture,
+    "may_vary": may_vary.MayVary,
 }
 """Heading on the page -> the part that it describes."""
 

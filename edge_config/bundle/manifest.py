@@ -22,6 +22,7 @@ from edge_config.bundle.fields import (
     Width,
 )
 from edge_config.bundle.held_out import MAX_SCORES, p_value
+from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
@@ -327,6 +328,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
         versions: versions of the packages that made the bundle, by name.
         created: when it was made, ISO 8601, UTC.
         scene: bounds of the normal pictures.
+        may_vary: what is no fault.
         recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
         excluded: pictures that were left out on request; null without a request.
         regions: polygons; patches outside of all of them were neither learnt nor calibrated. Empty: none was left out.
@@ -349,6 +351,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     scene: Scene
     versions: dict[str, str]
     created: str
+    may_vary: MayVary = MayVary()
     recalibrated_from: Sha256 | None = None
     excluded: Excluded | None = None
     regions: Polygons = ()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from export.cli import exclude
+from export.cli.may_vary import may_vary
 from export.options import DEFAULTS, Options, read_options
 from runtime.cli.arguments import between, odd, polygon, share_or_count, triple, whole
 
@@ -93,6 +94,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--regions", REGIONS, type=polygon, action="append", metavar="X,Y,X,Y,X,Y")
     option("--ignore", IGNORE, type=polygon, action="append", metavar="X,Y,X,Y,X,Y")
     option("--max-images", "take N pictures, spread evenly", type=whole(1, 10**9), metavar="N")
+    option(
+        "--may-vary",
+        "what is no fault: any of light=20%%, shift=4px, rotation=5 (degrees, or any), focus, flip; or none",
+        type=may_vary,
+        metavar="LIST",
+    )
     option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")
     option("--test-set", "pictures with truth: what --precision int8 costs is measured on them too", metavar="DIR")
     option("--threads", "limit of all threads; 0: all cores", type=whole(0, 1024), metavar="N")

@@ -44,6 +44,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "hold_out": (["--hold-out", "0.5"], 0.5),
     "exclude": (["--exclude", "3"], 3),
     "max_images": (["--max-images", "40"], 40),
+    "may_vary": (["--may-vary", "light=30%,shift=4px,focus"], {"light": 0.3, "shift": 4, "focus": True}),
     "skip_bad": (["--skip-bad"], True),
     "test_set": (["--test-set", "truth"], "truth"),
     "threads": (["--threads", "2"], 2),
@@ -134,6 +135,9 @@ BAD = {
     "coreset: 1.5": "coreset",
     "coreset: -3": "coreset",
     "coreset: true": "coreset",
+    "may_vary: light": "may_vary",
+    "may_vary: {light: 20}": "may_vary.light",
+    "may_vary: {colour: 1}": "may_vary.colour",
 }
 
 
@@ -186,6 +190,7 @@ def test_coreset_is_a_share_or_a_number(tmp_path: Path, text: str, value: float)
         ["--mean", "nan,1,1"],
         ["--std", "0,1,1"],
         ["--std", "inf,1,1"],
+        ["--may-vary", "light=2"],
         ["--layers", ","],
         ["--score", "best"],
         ["--speed", "3"],
