@@ -47,7 +47,7 @@ class FileEntry(ManifestPart, frozen=True):
 
 
 class Tiles(ManifestPart, frozen=True):
-    """Overlapping tiles of the resized picture, row by row: each is one input of the graph.
+    """Overlapping tiles of the resized picture, row by row: each is one input of the graph, whose first axis they are.
 
     A patch that several tiles show is that of the tile whose centre is nearest, in rows and in columns; of two that are
     equally near, the first.
@@ -56,7 +56,6 @@ class Tiles(ManifestPart, frozen=True):
         tops, lefts: first row of each row of tiles, and first column of each column, pixels of the resized picture;
             ascending from 0, each a multiple of the distance between two patches, and the last tile ends the picture.
         tile_hw: height and width of a tile, pixels: the input of the graph.
-        batch: tiles in one call of the graph, its first axis; the last call is filled up with anything.
         picture_hw: height and width of the pictures that the tiles were chosen for, pixels. Others are resized the
             same way, so that each tile shows the same share of them.
         smallest_fault: shorter side of the smallest fault that the tiles were chosen for, pixels of such a picture;
@@ -66,7 +65,6 @@ class Tiles(ManifestPart, frozen=True):
     tops: Starts
     lefts: Starts
     tile_hw: HeightWidth
-    batch: Annotated[int, Meta(ge=1, le=1024)]
     picture_hw: HeightWidth
     smallest_fault: Side | None = None
 

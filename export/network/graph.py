@@ -25,6 +25,9 @@ LEAST_OPSET = 13
 """Operators below are written for it and mean the same in all later ones; older graphs are converted."""
 
 FRAME, FEATURES = "frame", "features"
+TILES = "tiles"
+"""Name of the first axis of a graph that takes several tiles at once."""
+
 OWN = "patchedge/"
 """Prefix of the names of tensors outside the network."""
 
@@ -113,25 +116,39 @@ class _Nodes:
         return self.constant(np.array(values, dtype=np.int64))
 
 
-def export_graph(backbone: Backbone, aggregation: Aggregation, layout: Layout, input_hw: tuple[int, int]) -> bytes:
+def export_graph(
+    backbone: Backbone,
+    aggregation: Aggregation,
+    layout: Layout,
+    input_hw: tuple[int, int],
+    *,
+    tiles: bool = False,
+) -> bytes:
     """Write model.onnx: the same bytes for the same network and settings.
+
+    Args:
+        backbone: the network.
+        aggregation: f_agg.
+        layout: shapes of its outputs.
+        input_hw: height and width of its input.
+        tiles: take any number N of pictures at once.
 
     Returns:
         A graph `frame` uint8 [1, H, W, 3] BGR -> `features` float32 [h*w, D], without the paths and traces of this
-        machine.
+        machine; with `tiles` [N, H, W, 3] -> [N*h*w, D].
     """
     model = compose.add_prefix(recent(backbone.network.to_onnx()), _NETWORK)
     graph = model.graph
     head, tail = _Nodes(_HEAD), _Nodes(_TAIL)
     _normalise(head, backbone, graph.input[0].name)
     maps = [output.name for output in graph.output]
-    _aggregate(tail, maps, aggregation, layout)
+    _aggregate(tail, maps, aggregation, layout, tiles=tiles)
     nodes = [*head.nodes, *graph.node, *tail.nodes]
     del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend([*head.constants, *tail.constants])
-    patches = layout.grid_hw[0] * layout.grid_hw[1]
-    graph.input.append(helper.make_tensor_value_info(FRAME, TensorProto.UINT8, [1, *input_hw, 3]))
+    count, patches = (TILES, None) if tiles else (1, layout.grid_hw[0] * layout.grid_hw[1])
+    graph.input.append(helper.make_tensor_value_info(FRAME, TensorProto.UINT8, [count, *input_hw, 3]))
     graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [patches, layout.dimension]))
     return finish(model)
 
@@ -201,7 +218,7 @@ def _normalise(head: _Nodes, backbone: Backbone, picture: str) -> None:
     head.nodes[-1].output[0] = picture
 
 
-def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layout: Layout) -> None:
+def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layout: Layout, *, tiles: bool) -> None:
     """From the maps to one row of features for each patch.
 
     Averages over channels and bilinear resizing commute, so each layer is aggregated where it is small.
@@ -223,8 +240,14 @@ def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layo
         have_hw = layout.maps_hw[number]
         parts.append(local if number == 0 else _to_grid(tail, local, have_hw, aggregation.stride, layout))
     joined = _join(tail, parts, firsts, channels, layout.dimension)
-    flat = tail.add("Reshape", [joined, tail.integers(layout.dimension, layout.grid_hw[0] * layout.grid_hw[1])])
-    tail.add("Transpose", [flat], perm=[1, 0])
+    patches = layout.grid_hw[0] * layout.grid_hw[1]
+    if tiles:
+        planes = tail.add("Reshape", [joined, tail.integers(-1, layout.dimension, patches)])
+        rows = tail.add("Transpose", [planes], perm=[0, 2, 1])
+        tail.add("Reshape", [rows, tail.integers(-1, layout.dimension)])
+    else:
+        flat = tail.add("Reshape", [joined, tail.integers(layout.dimension, patches)])
+        tail.add("Transpose", [flat], perm=[1, 0])
     tail.nodes[-1].output[0] = FEATURES
 
 

@@ -24,6 +24,7 @@ from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
+from runtime.scoring.tiles import Stitch
 from runtime.search.build_index import build_index
 from runtime.search.full import GraphSearch
 from runtime.search.measure import Measure, read_measure
@@ -130,7 +131,7 @@ def _first_good(
     scorer: Scorer | None = None
     measure: Measure | None = None
     failed: Exception | None = None
-    for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed):
+    for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed, stitch=_stitch(bundle)):
         measure = measure or _measure(bundle)
         if scorer is None:
             scorer = _make_scorer(bundle, threads, search, embed, rebuild_index=rebuild_index)
@@ -185,7 +186,8 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed,
     spec = manifest.preprocessing
     if any(crop > resize for crop, resize in zip(spec.crop_hw, spec.resize_hw, strict=True)):
         raise BundleShapeMismatch("crops more than it resizes to", where=str(bundle.file(bundles.MANIFEST)))
-    wanted = (1, *spec.crop_hw, 3), (grid.hw[0] * grid.hw[1], manifest.features.dimension)
+    input_shape = (len(spec.tiles.tops) * len(spec.tiles.lefts), *spec.tiles.tile_hw, 3) if spec.tiles else None
+    wanted = input_shape or (1, *spec.crop_hw, 3), (grid.hw[0] * grid.hw[1], manifest.features.dimension)
     if (embed.input_shape, embed.output_shape) != wanted:
         raise BundleShapeMismatch(
             f"graph {embed.input_shape} -> {embed.output_shape}, the manifest says {wanted[0]} -> {wanted[1]}",
@@ -193,6 +195,17 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed,
         )
     graph = _rebuilt(bundle, bank, threads) if rebuild_index else _graph(bundle, bank, threads)
     return assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid, search)
+
+
+def _stitch(bundle: Bundle) -> Stitch | None:
+    """Return how the tiles of a picture go together; None if it is one input."""
+    spec, features = bundle.manifest.preprocessing, bundle.manifest.features
+    if spec.tiles is None:
+        return None
+    try:
+        return Stitch(spec.tiles, spec.crop_hw, features.map_hw, features.stride)
+    except ValueError as error:
+        raise BundleShapeMismatch(str(error), where=str(bundle.file(bundles.MANIFEST))) from error
 
 
 def _graph(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Preprocessing
 from runtime.frame import Grid, Image
 from runtime.scoring import _pixels
+from runtime.scoring.tiles import cut
 
 
 class Preprocess:
@@ -19,15 +20,21 @@ class Preprocess:
         self._resize_hw = spec.resize_hw
         self._crop_hw = spec.crop_hw
         self._offset = tuple((r - c) // 2 for r, c in zip(spec.resize_hw, spec.crop_hw, strict=True))
+        self._tiles = spec.tiles
 
     def __call__(self, image: Image) -> NDArray[np.uint8]:
-        """Return the input of the graph, uint8 [1, H, W, 3] BGR, for a picture uint8 [h, w, 3] BGR."""
+        """Return the input of the graph, uint8 [N, H, W, 3] BGR, for a picture uint8 [h, w, 3] BGR."""
+        seen = self.seen(image)
+        return np.ascontiguousarray(seen)[None] if self._tiles is None else cut(seen, self._tiles)
+
+    def seen(self, image: Image) -> Image:
+        """Return what the network sees of a picture uint8 [h, w, 3], resized and cropped, uint8 [H, W, 3]."""
         height, width = self._resize_hw
         if image.shape[:2] != (height, width):
             image = _resize(image, height, width)
         top, left = self._offset
         crop_height, crop_width = self._crop_hw
-        return np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])[None]
+        return image[top : top + crop_height, left : left + crop_width]
 
     def to_camera(self, patch: int, grid: Grid, frame_hw: tuple[int, int]) -> tuple[int, int]:
         """Return the pixel (x, y) of the camera frame at the centre of a patch.
