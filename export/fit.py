@@ -36,6 +36,7 @@ from export.pictures.survey import Survey
 from export.progress import progress
 from export.report.facts import FitReport
 from export.unused_options import changed, without_effect
+from export.vary.copies import Copies, Plan, embed_copies, plan
 from export.write_bundle import write_bundle
 from runtime.frame import Image
 from runtime.inference.assemble import assemble
@@ -65,17 +66,20 @@ def fit(options: Options) -> FitReport:
         require(_work(pictures, network, survey, options), folder.parent, options.images)
         with timed("embed"):
             # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
-            features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder.parent)
+            stages, room = (network.preprocess, network.embed), _copies(len(pictures), options)
+            features = embed_pictures(pictures, len(pictures), *stages, folder.parent, copies=len(room))
             _require(len(features), options)
         held = hold_out(len(features), options.hold_out)
+        with timed("vary"):
+            copies = embed_copies(_copies(len(features), options), features, pictures, *stages)
         with timed("scale"):
             network, scale = _scale(features, held, network, options)
         with timed("memory"):
-            bank = _make_bank(pictures, features, scale, held, network, survey, options, folder, threads)
+            bank = _make_bank(pictures, features, copies, scale, held, network, survey, options, folder, threads)
         scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
         scorer = _assemble(network, bank, scoring)
         with timed("calibrate"):
-            calibration = _calibrate(features, held, scorer, options)
+            calibration = _calibrate(features, copies, held, scorer, options)
         with timed("gate"):
             compared = _spread(held, MAX_PICTURES)
 
@@ -86,9 +90,10 @@ def fit(options: Options) -> FitReport:
             parity = measure_parity(chain.from_iterable(pairs()), network, scorer, bank.exact, 2 * len(compared))
             golden = choose_golden(pairs(), len(compared), bank.bank, scorer)
         with timed("scene"):
-            scene, reference = learn(pictures.again(evenly(len(features), MAX_SCENE_PICTURES)))
+            seen = pictures.again(evenly(len(features), MAX_SCENE_PICTURES))
+            scene, reference = learn(seen, may_vary=options.may_vary)
         with timed("seal"):
-            sections = (scoring, calibration, parity, scene)
+            sections = (scoring, calibration, parity, scene, options.may_vary)
             bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads)
         if options.precision == "int8":
             with timed("cost of int8"):
@@ -145,13 +150,17 @@ def _require(pictures: int, options: Options) -> None:
         )
 
 
+def _copies(pictures: int, options: Options) -> Plan:
+    return plan(options.may_vary, hold_out(pictures, options.hold_out), options.seed)
+
+
 def _work(pictures: Pictures, network: Network, survey: Survey, options: Options) -> Work:
     """Return the size of the work ahead."""
     patches, dimension = network.embed.output_shape
-    train = int((~hold_out(len(pictures), options.hold_out)).sum())
+    train, copies = int((~hold_out(len(pictures), options.hold_out)).sum()), _copies(len(pictures), options)
     return Work(
-        pictures=len(pictures),
-        train=train,
+        pictures=len(pictures) + len(copies),
+        train=train + len(copies.learnt),
         patches=patches,
         dimension=dimension,
         projected=options.projection_dim if 0 < options.projection_dim < dimension else dimension,
@@ -175,6 +184,7 @@ def _scale(
 def _make_bank(
     pictures: Pictures,
     features: FeatureTable,
+    copies: Copies,
     scale: NDArray[np.float32],
     held: NDArray[np.bool_],
     network: Network,
@@ -187,7 +197,8 @@ def _make_bank(
     _note(survey, changed(options, train=len(train), patches=features.patches, dimension=network.layout.dimension))
     images = pictures.again(_spread(held, RECALL_PICTURES))
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)))
-    return make_bank(features.rows, scale, queries, options, folder, threads, train)
+    rows = np.concatenate([train, features.rows_of(copies.learnt)])
+    return make_bank(features.rows, scale, queries, options, folder, threads, rows, len(train))
 
 
 def _assemble(network: Network, bank: MemoryBank, scoring: Scoring) -> Scorer:
@@ -195,8 +206,10 @@ def _assemble(network: Network, bank: MemoryBank, scoring: Scoring) -> Scorer:
     return assemble(*stages, scoring, network.grid, search="lazy")
 
 
-def _calibrate(features: FeatureTable, held: NDArray[np.bool_], scorer: Scorer, options: Options) -> Calibration:
-    numbers: list[int] = np.flatnonzero(held).tolist()
+def _calibrate(
+    features: FeatureTable, copies: Copies, held: NDArray[np.bool_], scorer: Scorer, options: Options
+) -> Calibration:
+    numbers: list[int] = copies.calibrated[held].tolist()
     walk = progress(numbers, "calibrate", unit="picture")
     scores = np.array([scorer.judge(features[number]).value for number in walk])
     calibration = calibrate(scores, options.alpha)

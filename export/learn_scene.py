@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scene
+from edge_config.bundle.may_vary import NOTHING, MayVary
+from export.vary.strengths import displacement, looks
 from runtime.frame import Image
 from runtime.scene.inspect import is_moved
 from runtime.scene.thumbnail import Placed, Thumbnail, measure, shrink, size_for
@@ -38,30 +41,45 @@ SHIFT = 0.04
 """Maximum displacement of a fixed camera, relative to the width."""
 
 
-def learn(pictures: Iterable[Image], reference: Thumbnail | None = None) -> tuple[Scene, Thumbnail]:
+def learn(
+    pictures: Iterable[Image], reference: Thumbnail | None = None, may_vary: MayVary = NOTHING
+) -> tuple[Scene, Thumbnail]:
     """Learn from normal pictures, uint8 [H, W, 3] BGR, at least one.
 
     Args:
         pictures: the normal pictures.
         reference: reference for displacements; None uses the median of the pictures.
+        may_vary: what is no fault: the limits allow as much more.
     """
     thumbnails: list[Thumbnail] = []
     size = None if reference is None else (reference.shape[0], reference.shape[1])
+    allowed: float | None = 0.0
     for image in pictures:
         size = size or size_for(*image.shape[:2])
         thumbnails.append(shrink(image, size))
-    looks = np.array([measure(thumbnail) for thumbnail in thumbnails])
-    least = np.quantile(looks, ODD, axis=0)
-    most = np.quantile(looks, 1 - ODD, axis=0)
+        more = displacement(may_vary, *image.shape[:2])
+        allowed = None if allowed is None or more is None else max(allowed, more)
+    altered = [change(thumbnail) for change in looks(may_vary) for thumbnail in thumbnails]
+    seen = np.array([measure(thumbnail) for thumbnail in thumbnails + altered])
+    least, most = _bounds(seen.reshape(-1, len(thumbnails), seen.shape[1]))
     if reference is None:
         reference = np.median(np.stack(thumbnails), axis=0).astype(np.uint8)
     scene = Scene(
         luminance=(DARKEST * float(least[0]), max(BRIGHTEST, WHITE - DARKEST * (WHITE - float(most[0])))),
         sharpness=SOFTEST * float(least[2]),
         detail=BAREST * float(least[3]),
-        shift=SHIFT if _is_still(thumbnails, reference) else None,
+        shift=SHIFT + allowed if allowed is not None and _is_still(thumbnails, reference) else None,
     )
     return scene, reference
+
+
+def _bounds(seen: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return lowest and highest measures without outliers, of the alteration where they are lowest and highest.
+
+    Args:
+        seen: measures, float64 [alterations, pictures, measures].
+    """
+    return np.quantile(seen, ODD, axis=1).min(axis=0), np.quantile(seen, 1 - ODD, axis=1).max(axis=0)
 
 
 def widened(old: Scene, new: Scene) -> Scene:

@@ -24,6 +24,7 @@ from export.pictures.check import check_pictures
 from export.pictures.images import Pictures, evenly
 from export.pictures.survey import Survey
 from export.progress import progress
+from export.vary.strengths import at_random
 from export.write_bundle import now
 from runtime.inference.load import golden_images, load, scene_reference
 from runtime.process.threads import limit_threads
@@ -85,7 +86,9 @@ def recalibrate(
     depth, (height, width) = bundle.manifest.preprocessing.depth, golden[0].shape[:2]
     seen = check_pictures(pictures, images, least=1, depth=depth, learnt_hw=(height, width))
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
-    scores = [(name, scorer(image).value) for name, image in walk]
+    may_vary, seed = bundle.manifest.may_vary, bundle.manifest.coreset.seed
+    altered = ((name, at_random(may_vary, seed, number)(image)) for number, (name, image) in enumerate(walk))
+    scores = [(name, scorer(image).value) for name, image in altered]
     if not scores:
         raise NoImages("no usable pictures", where=str(images))
     before = bundle.manifest.calibration
@@ -109,5 +112,6 @@ def recalibrate(
 
 def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene:
     """Widen the limits of the scene to the new pictures."""
-    new, _ = learn(pictures.again(evenly(count, MAX_PICTURES)), scene_reference(bundle))
+    seen = pictures.again(evenly(count, MAX_PICTURES))
+    new, _ = learn(seen, scene_reference(bundle), bundle.manifest.may_vary)
     return widened(bundle.manifest.scene, new)

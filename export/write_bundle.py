@@ -11,6 +11,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Calibration, Manifest, Scene, Scoring
+from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleParity, ParityRefused
 from edge_config.installed import version
@@ -31,6 +32,7 @@ def write_bundle(
     calibration: Calibration,
     parity: Parity,
     scene: Scene,
+    may_vary: MayVary,
     reference: Thumbnail,
     golden: Sequence[Golden],
     threads: int,
@@ -52,6 +54,7 @@ def write_bundle(
         calibration=calibration,
         parity=parity,
         scene=scene,
+        may_vary=may_vary,
         versions={"python": platform.python_version(), **{tool: found for tool in _TOOLS if (found := version(tool))}},
         created=now(),
     )

@@ -22,7 +22,7 @@ from edge_config.bundle.fields import (
     Width,
 )
 from edge_config.bundle.held_out import MAX_SCORES, p_value
-from edge_config.bundle.may_vary import MayVary
+from edge_config.bundle.may_vary import NOTHING, MayVary
 from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
@@ -141,8 +141,9 @@ class Coreset(ManifestPart, frozen=True):
 
     Attributes:
         size: number k of entries of the bank.
-        fraction: requested share of the patches, 0 to 1; null if a number of entries was requested.
-        patches: number of patches that the bank was selected from.
+        fraction: requested share of the patches of the pictures, altered copies not counted, 0 to 1; null if a number
+            of entries was requested.
+        patches: number of patches that the bank was selected from, altered copies included.
         seed: random seed of the projection and of the first entry.
         projection_dim: dimension d* of the random projection; null without one.
         covering_radius: largest Euclidean distance of a training patch to the bank, scaled and unprojected.
@@ -349,7 +350,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     scene: Scene
     versions: dict[str, str]
     created: str
-    may_vary: MayVary = MayVary()
+    may_vary: MayVary = NOTHING
     recalibrated_from: Sha256 | None = None
     excluded: Excluded | None = None
     regions: Polygons = ()

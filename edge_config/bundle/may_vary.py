@@ -36,3 +36,7 @@ class MayVary(ManifestPart, frozen=True):
             "flip" if self.flip else "",
         ]
         return ",".join(filter(None, parts)) or "none"
+
+
+NOTHING = MayVary()
+"""The pictures are as they are: nothing else is normal."""

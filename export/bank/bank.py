@@ -62,6 +62,7 @@ def make_bank(
     folder: Path,
     threads: int,
     train: NDArray[np.int64],
+    originals: int | None = None,
 ) -> MemoryBank:
     """Select patches, build their index and measure its recall.
 
@@ -73,10 +74,11 @@ def make_bank(
         folder: of the bundle.
         threads: of hnswlib.
         train: rows of `features` to select from, int64 [N].
+        originals: number of patches that a share is of; by default N. Altered copies of pictures do not add to it.
     """
     projection_dim = options.projection_dim if 0 < options.projection_dim < features.shape[1] else None
     share = options.coreset if isinstance(options.coreset, float) else None
-    size = bank_size(options, len(train))
+    size = bank_size(options, originals or len(train))
     rows = select(features, size, seed=options.seed, projection_dim=projection_dim, rows=train)
     bank = features[train[rows]]
     arrays.write(folder / bundles.BANK, bank=bank)

@@ -94,21 +94,52 @@ Rows = NDArray[np.float32] | PatchFile
 
 
 class FeatureTable:
-    """Patch features of pictures, one after the other.
+    """Patch features of pictures, one after the other; after those of all pictures, those of altered copies of some.
 
     Attributes:
-        rows: of all pictures, [pictures * patches, D].
+        rows: of all pictures and copies, [(pictures + copies) * patches, D].
         patches: of a picture.
+        pictures: number of the picture that each picture (itself) and copy shows, int64 [pictures + copies].
     """
 
-    def __init__(self, rows: Rows, patches: int) -> None:
-        """Take them."""
+    def __init__(self, rows: Rows, patches: int, room: NDArray[np.float32] | None = None) -> None:
+        """Take the features of pictures.
+
+        Args:
+            rows: of the pictures.
+            patches: of a picture.
+            room: larger array that begins with `rows`, if copies will follow; None if `rows` is a file.
+        """
         self.rows = rows
         self.patches = patches
+        self.pictures = np.arange(len(rows) // patches)
+        self._room = room
+        self._count = len(self.pictures)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
-        return len(self.rows) // self.patches
+        """Return the number of pictures, without copies."""
+        return self._count
+
+    def add_copy(self, picture: int, features: NDArray[np.float32]) -> int:
+        """Append the features of an altered copy of a picture, float32 [patches, D], and return its number."""
+        if isinstance(self.rows, PatchFile):
+            self.rows.append(features)
+        else:
+            end = len(self.rows) + self.patches
+            if self._room is None or len(self._room) < end:
+                self._room = np.concatenate([self.rows, features])
+            self._room[end - self.patches : end] = features
+            self.rows = self._room[:end]
+        self.pictures = np.append(self.pictures, picture)
+        return len(self.pictures) - 1
+
+    def rows_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of pictures and copies, by their numbers."""
+        return np.asarray(numbers[:, None] * self.patches + np.arange(self.patches)).reshape(-1)
+
+    def pictures_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the picture that each row belongs to; for a row of a copy, that of the copied one."""
+        return np.asarray(self.pictures[rows // self.patches])
 
     def multiply(self, scale: NDArray[np.float32]) -> None:
         """Multiply the features by a factor for each channel, float32 [D]."""
@@ -118,8 +149,8 @@ class FeatureTable:
             np.multiply(self.rows, scale, out=self.rows)
 
     def __getitem__(self, picture: int) -> NDArray[np.float32]:
-        """Return the features of a picture, float32 [patches, D]."""
-        if not 0 <= picture < len(self):
+        """Return the features of a picture or copy, float32 [patches, D]."""
+        if not 0 <= picture < len(self.pictures):
             raise IndexError(picture)
         first = picture * self.patches
         return np.asarray(self.rows[np.arange(first, first + self.patches)])
@@ -131,6 +162,8 @@ def embed_pictures(
     preprocess: Preprocess,
     embed: Embed,
     folder: Path,
+    *,
+    copies: int = 0,
 ) -> FeatureTable:
     """Embed every picture.
 
@@ -140,6 +173,7 @@ def embed_pictures(
         preprocess: the runtime's stage.
         embed: the runtime's stage.
         folder: on the disk that takes features too large for memory.
+        copies: number of altered copies that will be added.
 
     Raises:
         UsageError: they need a file, and the disk is too small; or they are no numbers.
@@ -147,12 +181,11 @@ def embed_pictures(
     patches, dimension = embed.output_shape
     walk = progress(pictures, "embed pictures", total=count, unit="picture")
     embedded = (_finite(embed(preprocess(image)), name) for name, image in walk)
-    rows: Rows
-    if in_file(count * patches, dimension):
-        rows = _to_file(embedded, count * patches, dimension, folder)
-    else:
-        rows = _to_memory(embedded, count * patches, dimension)
-    return FeatureTable(rows, patches)
+    most = (count + copies) * patches
+    if in_file(most, dimension):
+        return FeatureTable(_to_file(embedded, most, dimension, folder), patches)
+    room, done = _to_memory(embedded, most, dimension)
+    return FeatureTable(room[:done], patches, room)
 
 
 def in_file(rows: int, dimension: int) -> bool:
@@ -170,13 +203,14 @@ def _finite(features: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return features
 
 
-def _to_memory(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int) -> NDArray[np.float32]:
+def _to_memory(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int) -> tuple[NDArray[np.float32], int]:
+    """Return an array with room for `count` rows, and how many of them are filled."""
     rows = np.empty((count, dimension), dtype=np.float32)
     done = 0
     for picture in embedded:
         rows[done : done + len(picture)] = picture
         done += len(picture)
-    return rows[:done]
+    return rows, done
 
 
 def _to_file(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int, folder: Path) -> PatchFile:

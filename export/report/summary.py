@@ -22,6 +22,7 @@ def as_text(report: FitReport, out: Path) -> str:
     rows = {
         "bundle": f"{out} ({report.size_bytes / 1e6:.1f} MB, id {report.bundle_id[:12]})",
         "pictures": f"{learnt} learnt from, {calibration.n} held out{skipped}; {_sizes(report.survey)}",
+        "may vary": str(manifest.may_vary),
         "network": _network(manifest.features),
         "coreset": f"{coreset.size} of {coreset.patches} patches, covering radius {coreset.covering_radius:.3f}",
         "index": f"HNSW, recall@1 {index.recall_at_1:.4f} at ef {index.ef}",
