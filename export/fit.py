@@ -32,6 +32,7 @@ from export.network.make_network import Network, make_network
 from export.options import Options
 from export.pictures.check import check_pictures, say
 from export.pictures.images import Pictures, evenly
+from export.pictures.regions import Looked, look_where
 from export.pictures.survey import Survey
 from export.progress import progress
 from export.report.facts import FitReport
@@ -63,11 +64,13 @@ def fit(options: Options) -> FitReport:
             pictures, survey = _check_pictures(options)
         with timed("graph"):
             network = make_network(options, pictures, folder, threads)
+        looked = look_where(options, survey, network.preprocess, network.grid)
         require(_work(pictures, network, survey, options), folder.parent, options.images)
         with timed("embed"):
             # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
-            stages, room = (network.preprocess, network.embed), _copies(len(pictures), options)
-            features = embed_pictures(pictures, len(pictures), *stages, folder.parent, copies=len(room))
+            stages, room = (network.preprocess, network.embed), len(_copies(len(pictures), options))
+            walk = len(pictures), *stages, folder.parent
+            features = embed_pictures(pictures, *walk, copies=room, judged=looked.judged)
             _require(len(features), options)
         held = hold_out(len(features), options.hold_out)
         with timed("vary"):
@@ -77,7 +80,7 @@ def fit(options: Options) -> FitReport:
         with timed("memory"):
             bank = _make_bank(pictures, features, copies, scale, held, network, survey, options, folder, threads)
         scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
-        scorer = _assemble(network, bank, scoring)
+        scorer = _assemble(network, bank, scoring, looked)
         with timed("calibrate"):
             calibration = _calibrate(features, copies, held, scorer, options)
         with timed("gate"):
@@ -85,7 +88,7 @@ def fit(options: Options) -> FitReport:
 
             def pairs() -> Iterator[tuple[Image, Image]]:
                 """Read held-out pictures once more: each as it is, and with a fault."""
-                return with_faults(pictures.again(compared), options.seed)
+                return with_faults(pictures.again(compared), options.seed, looked.pixels)
 
             parity = measure_parity(chain.from_iterable(pairs()), network, scorer, bank.exact, 2 * len(compared))
             golden = choose_golden(pairs(), len(compared), bank.bank, scorer)
@@ -94,7 +97,7 @@ def fit(options: Options) -> FitReport:
             scene, reference = learn(seen, may_vary=options.may_vary)
         with timed("seal"):
             sections = (scoring, calibration, parity, scene, options.may_vary)
-            bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads)
+            bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked)
         if options.precision == "int8":
             with timed("cost of int8"):
                 cost = measure_cost(pictures, ~held, pairs(), network, bank, scorer, scoring, options)
@@ -130,6 +133,7 @@ def _check_pictures(options: Options) -> tuple[Pictures, Survey]:
         resize=options.resize,
         size=options.size,
         accept_crop=options.accept_crop,
+        polygons=(*options.regions, *options.ignore),
     )
     _note(survey, without_effect(options))
     return pictures, survey
@@ -196,14 +200,15 @@ def _make_bank(
     train = np.flatnonzero(np.repeat(~held, features.patches))
     _note(survey, changed(options, train=len(train), patches=features.patches, dimension=network.layout.dimension))
     images = pictures.again(_spread(held, RECALL_PICTURES))
-    queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)))
+    judged = None if features.judged is None else features.judged.reshape(network.grid.hw)
+    queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
     rows = np.concatenate([train, features.rows_of(copies.learnt)])
     return make_bank(features.rows, scale, queries, options, folder, threads, rows, len(train))
 
 
-def _assemble(network: Network, bank: MemoryBank, scoring: Scoring) -> Scorer:
+def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Looked) -> Scorer:
     stages = (network.preprocess, network.embed, bank.graph, bank.bank, bank.neighbours)
-    return assemble(*stages, scoring, network.grid, search="lazy")
+    return assemble(*stages, scoring, network.grid, search="lazy", judged=looked.judged)
 
 
 def _calibrate(

@@ -17,6 +17,7 @@ from edge_config.errors import BundleParity, ParityRefused
 from edge_config.installed import version
 from export.bank.bank import MemoryBank
 from export.network.make_network import Network
+from export.pictures.regions import Looked
 from runtime.inference.golden_frames import Golden, write_golden
 from runtime.inference.load import load
 from runtime.scene.thumbnail import Thumbnail
@@ -36,6 +37,7 @@ def write_bundle(
     reference: Thumbnail,
     golden: Sequence[Golden],
     threads: int,
+    looked: Looked,
 ) -> Bundle:
     """Complete the bundle whose folder holds the files of network and bank; `reference` is what shifts are measured by.
 
@@ -57,6 +59,9 @@ def write_bundle(
         may_vary=may_vary,
         versions={"python": platform.python_version(), **{tool: found for tool in _TOOLS if (found := version(tool))}},
         created=now(),
+        regions=looked.regions,
+        ignore=looked.ignore,
+        regions_hw=looked.hw,
     )
     (folder / bundles.MANIFEST).write_bytes(manifests.encode(manifest))
     try:

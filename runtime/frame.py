@@ -19,6 +19,9 @@ Image = NDArray[np.uint8]
 Identity = tuple[int, float]
 """Two frames of a camera with the same identity have the same result: `content_id` of the pixels, and threshold."""
 
+RegionsOf = Literal["", "bundle", "settings"]
+"""Whose regions limit what is judged of a camera's frames; empty: nobody's, all is judged."""
+
 SceneFault = Literal["frozen", "dark", "blurred", "moved"]
 """State of a camera whose pictures cannot be judged, found in the pictures."""
 
@@ -216,15 +219,22 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the frames of one camera are looked at; see `sections.Camera`."""
+    """How the frames of one camera are looked at; see `sections.Camera`.
+
+    Attributes:
+        regions, ignore: the camera's own polygons.
+        own: they are used; False: those of the bundle are.
+    """
 
     regions: tuple[Polygon, ...] = ()
     ignore: tuple[Polygon, ...] = ()
+    own: bool = True
 
     @classmethod
     def of(cls, camera: Camera) -> View:
         """Take it from the settings of a camera."""
-        return cls(camera.regions, camera.ignore)
+        own = camera.regions is not None or camera.ignore is not None
+        return cls(camera.regions or (), camera.ignore or (), own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +251,8 @@ class BundleInfo:
         median: median score of the held-out normal pictures; None if unknown.
         upper_alpha: false-alarm rate that this threshold does not exceed with 95 % confidence; None if unknown.
         depth: bits in use in 16-bit pictures.
+        regions_of: for each of its cameras where its regions are from; empty without any.
+        notes: what is odd about regions of its cameras, a line each.
     """
 
     id: str
@@ -252,6 +264,8 @@ class BundleInfo:
     upper_alpha: float | None = None
     median: float | None = None
     depth: int = 16
+    regions_of: dict[str, RegionsOf] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,8 @@ class Camera(Section, frozen=True):
         reconnect_min_s: first wait before a camera is reopened, seconds; it doubles from try to try.
         reconnect_max_s: maximum wait before a camera is reopened, seconds.
         alerts: when its scores become an alert.
-        regions: polygons in pixels of the camera frame; only patches inside of one are judged. Empty: all are.
+        regions: polygons in pixels of the camera frame; only patches inside of one are judged. Empty: all are. Without
+            `regions` and `ignore` those of the bundle are used, scaled to the frame; with either, only the camera's.
         ignore: polygons in pixels of the camera frame; patches inside of one are not judged.
     """
 
@@ -101,8 +102,8 @@ class Camera(Section, frozen=True):
     reconnect_min_s: Annotated[float, Meta(ge=0.01, le=3600)] = 0.5
     reconnect_max_s: Annotated[float, Meta(ge=0.01, le=3600)] = 30.0
     alerts: Alerts = msgspec.field(default_factory=Alerts)
-    regions: Polygons = ()
-    ignore: Polygons = ()
+    regions: Polygons | None = None
+    ignore: Polygons | None = None
 
 
 class Events(Section, frozen=True):

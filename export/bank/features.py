@@ -98,20 +98,29 @@ class FeatureTable:
 
     Attributes:
         rows: of all pictures and copies, [(pictures + copies) * patches, D].
-        patches: of a picture.
+        patches: of a picture, only those that are judged.
         pictures: number of the picture that each picture (itself) and copy shows, int64 [pictures + copies].
+        judged: which patches of the grid they are, bool [grid]; None: all.
     """
 
-    def __init__(self, rows: Rows, patches: int, room: NDArray[np.float32] | None = None) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        patches: int,
+        room: NDArray[np.float32] | None = None,
+        judged: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take the features of pictures.
 
         Args:
             rows: of the pictures.
             patches: of a picture.
             room: larger array that begins with `rows`, if copies will follow; None if `rows` is a file.
+            judged: which patches of the grid they are; None: all.
         """
         self.rows = rows
         self.patches = patches
+        self.judged = judged
         self.pictures = np.arange(len(rows) // patches)
         self._room = room
         self._count = len(self.pictures)
@@ -121,7 +130,9 @@ class FeatureTable:
         return self._count
 
     def add_copy(self, picture: int, features: NDArray[np.float32]) -> int:
-        """Append the features of an altered copy of a picture, float32 [patches, D], and return its number."""
+        """Append the features of an altered copy of a picture, float32 [grid, D], and return its number."""
+        if self.judged is not None:
+            features = features[self.judged]
         if isinstance(self.rows, PatchFile):
             self.rows.append(features)
         else:
@@ -149,11 +160,16 @@ class FeatureTable:
             np.multiply(self.rows, scale, out=self.rows)
 
     def __getitem__(self, picture: int) -> NDArray[np.float32]:
-        """Return the features of a picture or copy, float32 [patches, D]."""
+        """Return the features of a picture or copy over the grid, float32 [grid, D]; 0 where it is not judged."""
         if not 0 <= picture < len(self.pictures):
             raise IndexError(picture)
         first = picture * self.patches
-        return np.asarray(self.rows[np.arange(first, first + self.patches)])
+        found = np.asarray(self.rows[np.arange(first, first + self.patches)])
+        if self.judged is None:
+            return found
+        grid = np.zeros((len(self.judged), found.shape[1]), dtype=np.float32)
+        grid[self.judged] = found
+        return grid
 
 
 def embed_pictures(
@@ -164,6 +180,7 @@ def embed_pictures(
     folder: Path,
     *,
     copies: int = 0,
+    judged: NDArray[np.bool_] | None = None,
 ) -> FeatureTable:
     """Embed every picture.
 
@@ -174,18 +191,21 @@ def embed_pictures(
         embed: the runtime's stage.
         folder: on the disk that takes features too large for memory.
         copies: number of altered copies that will be added.
+        judged: patches to keep, bool [grid]; None: all.
 
     Raises:
         UsageError: they need a file, and the disk is too small; or they are no numbers.
     """
     patches, dimension = embed.output_shape
+    kept = slice(None) if judged is None else judged
+    patches = patches if judged is None else int(judged.sum())
     walk = progress(pictures, "embed pictures", total=count, unit="picture")
-    embedded = (_finite(embed(preprocess(image)), name) for name, image in walk)
+    embedded = (_finite(embed(preprocess(image))[kept], name) for name, image in walk)
     most = (count + copies) * patches
     if in_file(most, dimension):
-        return FeatureTable(_to_file(embedded, most, dimension, folder), patches)
+        return FeatureTable(_to_file(embedded, most, dimension, folder), patches, judged=judged)
     room, done = _to_memory(embedded, most, dimension)
-    return FeatureTable(room[:done], patches, room)
+    return FeatureTable(room[:done], patches, room, judged)
 
 
 def in_file(rows: int, dimension: int) -> bool:

@@ -52,13 +52,18 @@ def save_index(index: hnswlib.Index, path: Path) -> None:
         raise cut_short(path)
 
 
-def recall_queries(images: Iterable[Image], embed: Callable[[Image], NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+def recall_queries(
+    images: Iterable[Image], embed: Callable[[Image], NDArray[np.float32]], judged: NDArray[np.bool_] | None = None
+) -> list[NDArray[np.float32]]:
     """Return the features of pictures as they are, and upside down: two kinds of queries, float32 [n, D].
+
+    Of the grid of patches only those that are `judged`, bool [rows, columns], are taken; None: all.
 
     The graph finds the neighbours of normal patches easily; of strange ones, which matter, it misses more, and a scene
     that stands on its head is strange in every patch.
     """
-    upright, turned = zip(*((embed(image), embed(image[::-1])) for image in images), strict=True)
+    here, there = (slice(None), slice(None)) if judged is None else (judged.ravel(), judged[::-1].ravel())
+    upright, turned = zip(*((embed(image)[here], embed(image[::-1])[there]) for image in images), strict=True)
     return [np.concatenate(upright), np.concatenate(turned)]
 
 

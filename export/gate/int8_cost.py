@@ -25,6 +25,7 @@ from runtime.scoring.embed import Embed
 from runtime.scoring.score import ScoreFrame
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
+from runtime.search.restricted import Restricted
 
 
 class Auroc(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ def measure_cost(
         scoring: score mode.
         options: test set, if there is one, and threads.
     """
-    twin = _float_twin(pictures, np.flatnonzero(train), network, memory, scoring, options.threads)
+    twin = _float_twin(pictures, np.flatnonzero(train), network, memory, scorer, scoring, options.threads)
     synthetic = ((image, anomalous) for pair in pairs for image, anomalous in zip(pair, (False, True), strict=True))
     faults_cost = _aurocs(synthetic, None, scorer, twin)
     if options.test_set is None:
@@ -94,6 +95,7 @@ def _float_twin(
     train: NDArray[np.int64],
     network: Network,
     memory: MemoryBank,
+    scorer: Scorer,
     scoring: Scoring,
     threads: int,
 ) -> Scorer:
@@ -102,14 +104,16 @@ def _float_twin(
         path = Path(folder) / "model.onnx"
         path.write_bytes(network.float_graph)
         embed = Embed(path, threads).scaled(memory.measure.scale)
-    patches = embed.output_shape[0]
+    places = np.arange(embed.output_shape[0]) if scorer.judged is None else np.flatnonzero(scorer.judged)
+    patches = len(places)
     bank = np.empty_like(memory.bank)
     of_picture = memory.rows // patches
     for place, image in enumerate(progress(pictures.again(train), "float32 bank", total=len(train), unit="picture")):
         entries = np.flatnonzero(of_picture == place)
-        bank[entries] = embed(network.preprocess(image))[memory.rows[entries] % patches]
+        bank[entries] = embed(network.preprocess(image))[places[memory.rows[entries] % patches]]
     neighbours = neighbour_table(bank, memory.neighbours.shape[1])
-    exact = ExactSearch(bank)
+    whole = ExactSearch(bank)
+    exact = whole if scorer.judged is None else Restricted(whole, scorer.judged)
     return Scorer(
         preprocess=network.preprocess,
         embed=embed,
@@ -118,4 +122,5 @@ def _float_twin(
         whole=exact,
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=network.grid,
+        judged=scorer.judged,
     )

@@ -23,7 +23,7 @@ from export.progress import progress
 from runtime.frame import Image, Neighbours, Score
 from runtime.inference.golden_frames import unit
 from runtime.scoring.scorer import Scorer
-from runtime.search.full import Search
+from runtime.search.full import Deciding
 
 MAX_PICTURES = 50
 """Maximum number of held-out pictures that are compared, spread evenly, and as many faults: each costs two exact
@@ -97,9 +97,10 @@ class _Differences:
         wanted: NDArray[np.float32],
     ) -> None:
         """Compare one picture: features, scores, and all distances, as a decision has only a few."""
-        self.features.append(relative(features, wanted))
+        judged = slice(None) if true.found.active is None else true.found.active
+        self.features.append(relative(features, wanted)[judged])
         largest = unit(true.distances, wanted)
-        self.distances.append(np.abs(whole.distance.astype(np.float64) - true.distances) / largest)
+        self.distances.append(np.abs(whole.distance.astype(np.float64) - true.distances)[judged] / largest)
         tie = (found.patch, found.entry) != (true.patch, true.entry)
         self.ties.append(tie)
         # Two entries at the same distance have different neighbours, and so another re-weighting: then only the largest
@@ -140,7 +141,7 @@ class _Levels:
 
 
 def measure_parity(
-    pictures: Iterable[Image], network: Network, scorer: Scorer, exact: Search, total: int | None = None
+    pictures: Iterable[Image], network: Network, scorer: Scorer, exact: Deciding, total: int | None = None
 ) -> Parity:
     """Compare the three ways.
 
@@ -159,7 +160,7 @@ def measure_parity(
         tensor = scorer.preprocess(picture)
         levels.add(np.abs(resize_by_definition(picture, network.spec) - tensor[0]))
         wanted, features = network.reference(tensor), scorer.embed(tensor)
-        true, middle = exact(wanted), exact(features)
+        true, middle = exact(wanted, scorer.judged), exact(features, scorer.judged)
         decision, whole = scorer.judge(features), scorer.whole(features)
         by_exact = scorer.score(features, middle)
         graph.add(by_exact, middle, scorer.score(wanted, true), features, wanted)

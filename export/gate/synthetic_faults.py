@@ -25,19 +25,35 @@ Fault = Callable[[Image, Image, np.random.Generator], Image]
 """Returns a damaged copy of a place, from it, another place of the picture, and a random generator."""
 
 
-def with_faults(pictures: Iterable[Image], seed: int) -> Iterator[tuple[Image, Image]]:
-    """Yield each picture and its copy with a fault, by all kinds in turn: the same for the same pictures and seed."""
+Judged = Callable[[tuple[int, int]], NDArray[np.bool_] | None]
+"""Returns the pixels that are judged in a picture of this height and width, bool [H, W]; None: all."""
+
+_TRIES = 100  # places until one is judged
+
+
+def all_judged(_picture_hw: tuple[int, int]) -> None:
+    """Return that all pixels are judged."""
+
+
+def with_faults(pictures: Iterable[Image], seed: int, judged: Judged = all_judged) -> Iterator[tuple[Image, Image]]:
+    """Yield each picture and its copy with a fault, by all kinds in turn: the same for the same pictures and seed.
+
+    The centre of a fault is where pictures are judged.
+    """
     random = np.random.default_rng(seed)
     for number, picture in enumerate(pictures):
-        yield picture, _damage(picture, _KINDS[number % len(_KINDS)], random)
+        yield picture, _damage(picture, _KINDS[number % len(_KINDS)], random, judged(picture.shape[:2]))
 
 
-def _damage(picture: Image, kind: Fault, random: np.random.Generator) -> Image:
+def _damage(picture: Image, kind: Fault, random: np.random.Generator, judged: NDArray[np.bool_] | None) -> Image:
     height, width = picture.shape[:2]
     side = max(4, round(min(height, width) * random.uniform(SMALLEST, LARGEST)))
     side = min(side, height, width)
-    tops = random.integers(0, height - side + 1, 2)
-    lefts = random.integers(0, width - side + 1, 2)
+    for _ in range(_TRIES):
+        tops = random.integers(0, height - side + 1, 2)
+        lefts = random.integers(0, width - side + 1, 2)
+        if judged is None or judged[tops[0] + side // 2, lefts[0] + side // 2]:
+            break
     here, there = (picture[top : top + side, left : left + side] for top, left in zip(tops, lefts, strict=True))
     damaged = picture.copy()
     blend = _soft_disc(side)[..., None]

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import TooFewImages, UsageError
 from export.pictures.depth import histogram, note_depth
 from export.pictures.folder_layout import refuse_layout
 from export.pictures.images import Pictures, fingerprint
-from export.pictures.sizes import note_crop, note_shape, note_sizes
+from export.pictures.sizes import note_crop, note_shape, note_sizes, place_regions
 from export.pictures.survey import Survey
 from export.progress import progress
 from runtime.camera import image_files
@@ -43,6 +45,7 @@ def check_pictures(
     size: int | None = None,
     accept_crop: bool = False,
     learnt_hw: tuple[int, int] | None = None,
+    polygons: Sequence[Polygon] = (),
 ) -> Survey:
     """Look at all pictures once, say on stderr what will not be learnt, leave copies out, and set the depth.
 
@@ -55,6 +58,7 @@ def check_pictures(
         size: side of its centre that is kept.
         accept_crop: whatever the crop leaves unseen.
         learnt_hw: height and width, or their proportions, of what the bundle was learnt from; None for a new one.
+        polygons: all of `regions` and `ignore`.
 
     Raises:
         UsageError: what there is should not be learnt from.
@@ -73,6 +77,7 @@ def check_pictures(
     if learnt_hw:
         note_shape(survey, sizes, learnt_hw, path)
     note_depth(survey, values, depth, path, may_choose=learnt_hw is None)
+    place_regions(survey, sizes, polygons, path)
     if resize and size:
         note_crop(survey, resize, size, sizes, accept=accept_crop)
     pictures.depth = survey.depth

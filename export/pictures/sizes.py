@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from edge_config.bundle.fields import Polygon
 from edge_config.errors import UsageError
 from export.pictures.survey import Survey
 
@@ -94,6 +96,34 @@ def note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[in
             remedy="crop them to that shape, or learn them with fit",
         )
     survey.notes.append(said)
+
+
+def place_regions(survey: Survey, sizes: list[tuple[int, int]], polygons: Sequence[Polygon], path: Path) -> None:
+    """Set which size of picture polygons belong to: the most frequent one; for others they are scaled.
+
+    Raises:
+        UsageError: they reach beyond it, or there are pictures of other proportions.
+    """
+    if not polygons or not sizes:
+        return
+    width, height = Counter(sizes).most_common(1)[0][0]
+    beyond = next(((x, y) for corners in polygons for x, y in corners if x > width or y > height), None)
+    if beyond is not None:
+        raise UsageError(
+            f"`regions` or `ignore`: the corner {beyond[0]},{beyond[1]} is beyond the pictures of {width} x {height}",
+            where=str(path),
+            remedy="draw them in pixels of these pictures, x before y",
+        )
+    shapes = {size: max(size[0] * height / size[1] / width, size[1] * width / size[0] / height) for size in sizes}
+    worst = max(shapes, key=lambda size: shapes[size])
+    if shapes[worst] > SAME_SHAPE:
+        raise UsageError(
+            f"`regions` and `ignore` belong to pictures of {width} x {height}, and are not where they should be in "
+            f"those of {_in_pixels(worst)}, which have other proportions",
+            where=str(path),
+            remedy="crop the pictures to the same proportions, or leave the others out",
+        )
+    survey.regions_hw = height, width
 
 
 def note_crop(survey: Survey, resize: int, size: int, sizes: list[tuple[int, int]], *, accept: bool) -> None:

@@ -22,6 +22,7 @@ class Survey:
         levels: grey levels, of 256, that they use at `depth`.
         white: share of their values that is above what `depth` holds.
         depth: bits of 16 that are used, for the bundle.
+        regions_hw: height and width of the pictures that `regions` and `ignore` belong to, pixels; None without any.
         unseen: share of height and width that the crop does not see, at each end.
         notes: plain sentences about what will not be learnt.
     """
@@ -36,5 +37,6 @@ class Survey:
     levels: int = 0
     white: float = 0.0
     depth: int = FULL_DEPTH
+    regions_hw: tuple[int, int] | None = None
     unseen: float = 0.0
     notes: list[str] = field(default_factory=list)

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from edge_config.settings.sections import Alerts, DegradeSettings
+from edge_config.settings.sections import DegradeSettings
+from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.channel import Channel
 from runtime.events import EngineLost, EngineReady, Scored
 from runtime.frame import BundleInfo, Decision, SharedFrame
@@ -129,7 +130,7 @@ class Monitor:
 
     def ready(self, event: EngineReady) -> None:
         """Take note that the worker scores frames."""
-        bundles = {name: _describe(one, self._channels[name].camera.settings) for name, one in event.bundles.items()}
+        bundles = {name: _describe(one, self._channels[name].camera) for name, one in event.bundles.items()}
         _log.info("running", **self._running, bundles=bundles)
         self._health.engine(ready=True)
         self._notifier.ready("ready")
@@ -192,6 +193,7 @@ class Monitor:
             "provider": camera.bundle.provider,
             "passed_over": camera.bundle.passed_over,
             "threshold": camera.threshold,
+            "regions": camera.bundle.regions_of.get(channel.name, ""),
             "alerts": msgspec.to_builtins(camera.settings),
             "score": camera.score,
             "frames": camera.frames,
@@ -273,8 +275,10 @@ def _log_drops(camera: str, news: DropsChanged) -> None:
         _log.info("few frames are dropped again", camera=camera, share=round(news.share, 2))
 
 
-def _describe(bundle: BundleInfo, alerts: Alerts) -> dict[str, Any]:
-    if alerts.threshold is not None:  # without the promise of the bundle's
-        return {"bundle": bundle.id[:12], "threshold": alerts.threshold}
+def _describe(bundle: BundleInfo, camera: MonitoredCamera) -> dict[str, Any]:
+    regions, threshold = bundle.regions_of.get(camera.name), camera.settings.threshold
+    said = {"bundle": bundle.id[:12], **({"regions": f"of the {regions}"} if regions else {})}
+    if threshold is not None:  # without the promise of the bundle's
+        return {**said, "threshold": threshold}
     rates = {"false_alarm_rate": bundle.promised_alpha, "false_alarm_rate_upper_95": bundle.upper_alpha}
-    return {"bundle": bundle.id[:12], "threshold": bundle.threshold, **rates}
+    return {**said, "threshold": bundle.threshold, **rates}

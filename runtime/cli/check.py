@@ -69,7 +69,7 @@ def _blind(settings: Settings, path: str, bundle: Bundle, scorer: Scorer) -> Ite
     """Find regions in which nothing is seen, by the size of the pictures that the bundle was learnt from."""
     from runtime.frame import View
     from runtime.inference.load import golden_images
-    from runtime.scoring.regions import find_blind, reach_beyond
+    from runtime.scoring.regions import find_blind, find_unlearnt, reach_beyond
 
     frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
     for name, camera in settings.cameras.items():
@@ -79,7 +79,9 @@ def _blind(settings: Settings, path: str, bundle: Bundle, scorer: Scorer) -> Ite
                 size = f"{frame_hw[1]} x {frame_hw[0]}"
                 said = f"regions reach beyond {size} pixels, what was learnt from: not checked, `run` will see"
                 print(f"patchedge: cameras.{name}: {said}", file=sys.stderr)
-            yield from find_blind(name, view, scorer.preprocess, scorer.grid, frame_hw)
+            if odd := find_unlearnt(name, view, bundle.manifest, scorer.preprocess, scorer.grid):
+                print(f"patchedge: {odd}", file=sys.stderr)
+            yield from find_blind(("cameras", name), view, scorer.preprocess, scorer.grid, frame_hw)
 
 
 def _in_words(path: str, found: GoldenCheck) -> str:

@@ -92,15 +92,16 @@ def _outlined(image: Image, camera: Camera, bundle: str) -> tuple[Image, tuple[s
     """Draw the settings into a camera's picture, and return it with its legend."""
     from edge_config.bundle import files as bundles
     from edge_config.errors import BundleError
-    from runtime.tools.settings_picture import outline
+    from runtime.tools.settings_picture import NOWHERE, Learnt, outline
 
     unknown: list[str] = []
+    seen, learnt = None, NOWHERE
     try:
-        seen = bundles.read(Path(bundle)).manifest.preprocessing
+        found = bundles.read(Path(bundle)).manifest
+        seen, learnt = found.preprocessing, Learnt(found.regions, found.ignore, found.regions_hw)
     except BundleError as error:
-        seen = None
         unknown.append(f"what the bundle sees is not drawn: {error}")
-    outlined, legend = outline(image, camera, seen)
+    outlined, legend = outline(image, camera, seen, learnt)
     return outlined, (*legend, *unknown)
 
 

@@ -22,6 +22,8 @@ _BUILDING_S = 1200.0
 
 _GPU = "a GPU needs another package: onnxruntime-gpu, or the wheel of NVIDIA for a Jetson"
 
+REGIONS_REMEDY = "leave `regions` and `ignore` out of the camera's settings to use those of the bundle, or fit again"
+
 Try = Callable[[str, Provider], CheckResult]
 """Loads a bundle on one provider, in a process of its own."""
 
@@ -78,13 +80,16 @@ def main() -> None:
         return
     from runtime.inference.frame_time import frame_ms
     from runtime.inference.load import golden_images
-    from runtime.scoring.regions import find_blind
+    from runtime.scoring.regions import find_blind, find_unlearnt
 
     where = scorer.preprocess, scorer.grid, golden_images(bundle, scorer.grid)[0].shape[:2]
     views = msgspec.json.decode(looked, type=dict[str, View])
-    blind = [(one.what, one.remedy) for name, view in views.items() for one in find_blind(name, view, *where)]
+    blind = [
+        (one.what, one.remedy) for name, view in views.items() for one in find_blind(("cameras", name), view, *where)
+    ]
+    odd = [find_unlearnt(name, view, bundle.manifest, scorer.preprocess, scorer.grid) for name, view in views.items()]
     figures = {**msgspec.to_builtins(found), "good": found.good, "id": bundle.id, "bank": bundle.manifest.coreset.size}
-    print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer), "blind": blind}).decode())
+    print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer), "blind": blind, "odd": odd}).decode())
 
 
 def _attempt(settings: Settings, path: str, provider: Provider) -> CheckResult:
@@ -97,9 +102,11 @@ def _attempt(settings: Settings, path: str, provider: Provider) -> CheckResult:
 
 
 def _blind(value: dict[str, Any]) -> Iterator[Finding]:
-    """Report regions of cameras that contain no patch of this bundle."""
+    """Report regions of cameras that contain no patch of this bundle, or one that it never learnt."""
     for what, remedy in value.get("blind", ()):
         yield Finding("regions", "fail", what, remedy, SettingsError.exit_code)
+    for line in filter(None, value.get("odd", ())):
+        yield Finding("regions", "warn", line, REGIONS_REMEDY)
 
 
 def _started(path: str, provider: Provider, value: dict[str, Any], settings: Settings) -> Finding:

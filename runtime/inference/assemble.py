@@ -18,6 +18,7 @@ from runtime.search.full import Deciding, ExactSearch, GraphSearch
 from runtime.search.history import History
 from runtime.search.lazy import LazySearch
 from runtime.search.pruned import PrunedSearch
+from runtime.search.restricted import Restricted
 
 SearchKind = Literal["lazy", "graph", "exact"]
 """How far patches are searched; the score is the same.
@@ -41,8 +42,9 @@ def assemble(
     scoring: Scoring,
     grid: Grid,
     search: SearchKind,
+    judged: NDArray[np.bool_] | None = None,
 ) -> Scorer:
-    """Put the stages together as a device runs them."""
+    """Put the stages together as a device runs them; `judged` are the patches in the regions of the bundle."""
     decisive = scoring.k if scoring.mode == "topk" else 1
     pruned = PrunedSearch(bank, neighbours)
     whole = LazySearch(graph, bank, pruned, decisive)
@@ -52,12 +54,18 @@ def assemble(
         "graph": lambda: whole,
         "exact": lambda: ExactSearch(bank),
     }
+
+    def new_search() -> Deciding:
+        made = kinds[search]()
+        return made if judged is None else Restricted(made, judged)
+
     return Scorer(
         preprocess=preprocess,
         embed=embed,
-        search=kinds[search](),
-        new_search=kinds[search],
-        whole=whole,
+        search=new_search(),
+        new_search=new_search,
+        whole=whole if judged is None else Restricted(whole, judged),
         score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
         grid=grid,
+        judged=judged,
     )

@@ -10,13 +10,13 @@ import numpy as np
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleError, SettingsError
 from edge_config.saving import directory_identity
-from runtime.frame import BundleInfo, View
+from runtime.frame import BundleInfo, RegionsOf, View
 from runtime.inference.load import golden_images, prepare, scene_reference
 from runtime.inference.protocol import ScoringOptions
 from runtime.inference.stages import Buffers, Stages
 from runtime.process.threads import limit_threads
 from runtime.scene.inspect import Inspect
-from runtime.scoring.regions import Regions, find_blind
+from runtime.scoring.regions import Regions, find_blind, find_unlearnt
 from runtime.scoring.scorer import Scorer
 from runtime.security.trust import read
 
@@ -43,7 +43,7 @@ class BundleLoader:
 
         Args:
             options: how to score.
-            views: camera -> which regions of its frames are scored; by default all of them.
+            views: camera -> which regions of its frames are scored; by default those of the bundle.
             inspection: makes the inspection of a camera with a bundle.
         """
         self._options = options
@@ -62,7 +62,11 @@ class BundleLoader:
             SettingsError: with it a region of a camera has no patch in it.
         """
         bundle, scorer, shared = self._read(path)
-        calibration = bundle.manifest.calibration
+        calibration, cameras = bundle.manifest.calibration, list(cameras)
+        odd = [
+            find_unlearnt(camera, self._view(camera), bundle.manifest, scorer.preprocess, scorer.grid)
+            for camera in cameras
+        ]
         served_by = scorer.provider, scorer.passed_over
         promised = calibration.threshold, calibration.promised_alpha
         info = BundleInfo(
@@ -73,9 +77,11 @@ class BundleLoader:
             upper_alpha=calibration.upper_alpha,
             median=calibration.median,
             depth=bundle.manifest.preprocessing.depth,
+            regions_of={camera: self._regions_of(camera, bundle) for camera in cameras},
+            notes=tuple(filter(None, odd)),
         )
         buffers = shared.buffers if shared else _make_buffers(bundle)
-        self._check_views(cameras := list(cameras), bundle, scorer)
+        self._check_views(cameras, bundle, scorer)
         stages = {
             camera: self._in_service[camera]
             if camera in self._in_service and self._in_service[camera].info.id == bundle.id
@@ -96,16 +102,26 @@ class BundleLoader:
         blind = [
             one
             for name, view in views.items()
-            for one in find_blind(name, view, scorer.preprocess, scorer.grid, frame_hw)
+            for one in find_blind(("cameras", name), view, scorer.preprocess, scorer.grid, frame_hw)
         ]
         if blind:
             raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
 
     def _stages(self, camera: str, bundle: Bundle, info: BundleInfo, scorer: Scorer, buffers: Buffers) -> Stages:
-        view = self._views.get(camera) or View()
-        regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid)
+        view = self._view(camera)
+        regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid, names_all=view.own)
         inspect, calibration = self._inspection(bundle), bundle.manifest.calibration
         return Stages(info, scorer.another(), buffers, regions, inspect, calibration)
+
+    def _view(self, camera: str) -> View:
+        return self._views.get(camera) or View(own=False)
+
+    def _regions_of(self, camera: str, bundle: Bundle) -> RegionsOf:
+        """Return whose regions the camera has."""
+        view = self._view(camera)
+        if view.own:
+            return "settings" if view.regions or view.ignore or bundle.manifest.regions_hw else ""
+        return "bundle" if bundle.manifest.regions_hw else ""
 
     def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
         """Read a bundle as a whole: again, where it was replaced meanwhile.

@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import msgspec
-import structlog
 
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import BundleInfo, SharedFrame, View, Wanted
+from runtime.frame import SharedFrame, View, Wanted
 from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, ScoringOptions
-from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost
+from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost, say_what_is_odd
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed
 from runtime.process.long_payload import pack
@@ -242,7 +241,7 @@ class Engine:
             load, starts = worker.loaded(loaded)
             if loaded.info is not None:
                 self._paths.update(dict.fromkeys(load.cameras, load.path))
-                _say_what_computes(loaded.info)
+                say_what_is_odd(loaded.info)
         if loaded.refusal is not None:
             self._refused(load, loaded.refusal, starts=starts)
         elif loaded.info is not None and not starts:
@@ -291,9 +290,3 @@ class Engine:
     def _number(self) -> int:
         self._last_number += 1
         return self._last_number
-
-
-def _say_what_computes(info: BundleInfo) -> None:
-    """Log, where that is so, that it is not the provider that was wanted."""
-    for line in info.passed_over:
-        structlog.get_logger().warning("provider passed over", path=info.path, problem=line, computes=info.provider)

@@ -75,9 +75,9 @@ def _least(features: NDArray[np.float32]) -> float:
     return max(SMALLEST * length, float(np.finfo(np.float32).tiny))
 
 
-def exact(scorer: Scorer, features: NDArray[np.float32]) -> Neighbours:
-    """Return the true nearest entry of each patch float32 [n, D]."""
-    found = scorer.whole(features)
+def exact(scorer: Scorer, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Neighbours:
+    """Return the true nearest entry of each judged patch, of float32 [n, D]; `active`, bool [n], names others."""
+    found = scorer.whole(features, active)
     scorer.whole.refine(features, found, 0.0)
     return found
 
@@ -174,8 +174,9 @@ def _differences(golden: Golden, scorer: Scorer, scoring: Scoring, least: float)
     one = max(unit(golden.distances, features), least)
     of_score = max(abs(golden.score), _least(features), least)
     patch = golden.decided[0]
-    rows = np.append(np.arange(0, len(features), _EVERY), patch)
-    here = exact(scorer, features[rows]).distance
+    judged = np.arange(len(features)) if scorer.judged is None else np.flatnonzero(scorer.judged)
+    rows = np.append(judged[::_EVERY], patch)
+    here = exact(scorer, features[rows], None if scorer.judged is None else np.ones(len(rows), np.bool_)).distance
     apart = np.abs(here - golden.distances[rows])
     behind = score.distances.max() - here[-1]  # q*, behind what is on top here
     value = _value(golden.decided, features, score, scorer, scoring)

@@ -23,6 +23,7 @@ from runtime.inference.providers import PassedOver, starting
 from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.regions import judged_patches
 from runtime.scoring.scorer import Scorer
 from runtime.scoring.tiles import Stitch
 from runtime.search.build_index import build_index
@@ -194,7 +195,11 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed,
             where=str(bundle.file(bundles.MODEL)),
         )
     graph = _rebuilt(bundle, bank, threads) if rebuild_index else _graph(bundle, bank, threads)
-    return assemble(Preprocess(spec), embed, graph, bank, neighbours, manifest.scoring, grid, search)
+    preprocess = Preprocess(spec)
+    judged = judged_patches(manifest, preprocess, grid)
+    if judged is not None and not judged.any():
+        raise BundleShapeMismatch("regions without a patch", where=str(bundle.file(bundles.MANIFEST)))
+    return assemble(preprocess, embed, graph, bank, neighbours, manifest.scoring, grid, search, judged)
 
 
 def _stitch(bundle: Bundle) -> Stitch | None:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
+
 from edge_config.wire.messages import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused
 from runtime.frame import BundleInfo, SharedFrame, Wanted
@@ -211,3 +213,12 @@ def _how(process: subprocess.Popen[bytes]) -> str:
     with contextlib.suppress(ValueError):
         return f"ended by {signal.Signals(-code).name}"
     return f"ended by signal {-code}"
+
+
+def say_what_is_odd(info: BundleInfo) -> None:
+    """Log, where that is so, that it is not the provider that was wanted, and what is odd about regions."""
+    log = structlog.get_logger()
+    for line in info.passed_over:
+        log.warning("provider passed over", path=info.path, problem=line, computes=info.provider)
+    for line in info.notes:
+        log.warning("regions differ from those of the bundle", path=info.path, problem=line)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.fields import Polygon
-from edge_config.settings.problems import Problem
+from edge_config.bundle.manifest import Manifest
+from edge_config.settings.problems import KeyPath, Problem, dotted
 from runtime.frame import Grid, View
 from runtime.scoring.preprocess import Preprocess
 
@@ -18,16 +19,24 @@ class Regions:
     """The judged patches of one camera's frames, computed once for each frame size."""
 
     def __init__(
-        self, regions: Sequence[Polygon], ignore: Sequence[Polygon], preprocess: Preprocess, grid: Grid
+        self,
+        regions: Sequence[Polygon],
+        ignore: Sequence[Polygon],
+        preprocess: Preprocess,
+        grid: Grid,
+        *,
+        names_all: bool = False,
     ) -> None:
-        """Use the regions of the settings.
+        """Use the regions of the settings, or of a bundle.
 
         Args:
             regions: polygons in pixels of the camera frame; without any, the whole frame is judged.
             ignore: polygons that are not judged.
             preprocess: maps the graph's input to the frame.
             grid: the grid of patches on the input.
+            names_all: without polygons name all patches, where the bundle's own regions would be judged otherwise.
         """
+        self._names_all = names_all
         self._regions = [np.asarray(corners, dtype=np.int32) for corners in regions]
         self._ignore = [np.asarray(corners, dtype=np.int32) for corners in ignore]
         self._preprocess = preprocess
@@ -41,7 +50,7 @@ class Regions:
         Args:
             frame_hw: height and width of the frame, pixels.
         """
-        if not self._regions and not self._ignore:
+        if not self._regions and not self._ignore and not self._names_all:
             return None
         if frame_hw != self._frame_hw:
             rows, columns = self._preprocess.on_camera(self._grid.centers(), frame_hw)
@@ -53,14 +62,49 @@ class Regions:
         return (not self._regions or _any_holds(self._regions, x, y)) and not _any_holds(self._ignore, x, y)
 
 
+def judged_patches(manifest: Manifest, preprocess: Preprocess, grid: Grid) -> NDArray[np.bool_] | None:
+    """Return the patches in the regions of a bundle, bool [patches]; None if they are all.
+
+    Frames of other sizes are squashed into the same input, so that the regions are scaled with them.
+    """
+    if manifest.regions_hw is None:
+        return None
+    return Regions(manifest.regions, manifest.ignore, preprocess, grid).active(manifest.regions_hw)
+
+
+def find_unlearnt(camera: str, view: View, manifest: Manifest, preprocess: Preprocess, grid: Grid) -> str | None:
+    """Return in one line that a camera judges patches that its bundle never learnt; None if it does not.
+
+    Args:
+        camera: name of the camera.
+        view: its regions.
+        manifest: of its bundle.
+        preprocess: preprocessing of its bundle.
+        grid: grid of its bundle.
+    """
+    learnt = judged_patches(manifest, preprocess, grid)
+    if not view.own or learnt is None or manifest.regions_hw is None:
+        return None
+    size = f"{manifest.regions_hw[1]} x {manifest.regions_hw[0]}"
+    if reach_beyond(view, manifest.regions_hw):
+        said = f"are not compared with those of the bundle, as they reach beyond {size} pixels, what it was fitted to"
+        return f"cameras.{camera}: its `regions` and `ignore` {said}"
+    here = Regions(view.regions, view.ignore, preprocess, grid, names_all=True).active(manifest.regions_hw)
+    count = 0 if here is None else int(np.count_nonzero(here & ~learnt))
+    if not count:
+        return None
+    said = f"its `regions` and `ignore` judge {count} of {len(learnt)} patches that were left out by fit"
+    return f"cameras.{camera}: {said}: nothing was learnt there, so that normal pictures may raise alerts"
+
+
 def find_blind(
-    camera: str, view: View, preprocess: Preprocess, grid: Grid, frame_hw: tuple[int, int]
+    path: KeyPath, view: View, preprocess: Preprocess, grid: Grid, frame_hw: tuple[int, int]
 ) -> Iterator[Problem]:
     """Find regions that contain the centre of no patch.
 
     Args:
-        camera: name of the camera.
-        view: its regions. If one of them extends beyond the frame, they are for another frame size: none is found
+        path: of the section whose regions they are, such as ("cameras", "top").
+        view: the regions. If one of them extends beyond the frame, they are for another frame size: none is found
             then, and the first frame decides.
         preprocess: preprocessing of its bundle.
         grid: grid of its bundle.
@@ -75,18 +119,16 @@ def find_blind(
         f"centres of patches lie from {columns[0]:.0f} to {columns[-1]:.0f} across and from {rows[0]:.0f} to "
         f"{rows[-1]:.0f} down, {_step(columns):.0f} and {_step(rows):.0f} apart: move it or make it larger"
     )
-    found = False
+    found, pictures = False, f"pictures of {width} x {height} pixels"
     for at, outline in enumerate(view.regions):
         if not any(_any_holds([np.asarray(outline, dtype=np.int32)], x, y) for x, y in centres):
             found = True
-            said = (
-                f"key `cameras.{camera}.regions[{at}]`: nothing is seen there of pictures of {width} x {height} pixels"
-            )
-            yield Problem(("cameras", camera, "regions", at), said, seen)
+            said = f"key `{dotted((*path, 'regions', at))}`: nothing is seen there of {pictures}"
+            yield Problem((*path, "regions", at), said, seen)
     judged = Regions(view.regions, view.ignore, preprocess, grid).active(frame_hw)
     if not found and judged is not None and not judged.any():
-        said = f"key `cameras.{camera}.ignore`: nothing is left to be judged"
-        yield Problem(("cameras", camera, "ignore"), said, "ignore less")
+        said = f"key `{dotted((*path, 'ignore'))}`: nothing is left to be judged"
+        yield Problem((*path, "ignore"), said, "ignore less")
 
 
 def reach_beyond(view: View, frame_hw: tuple[int, int]) -> bool:

@@ -21,7 +21,8 @@ class Scorer:
 
     `search` searches patches as far as the score needs; `whole` searches every patch and has no memory, for evaluated
     maps and comparisons. `new_search` makes another `search` with an empty memory. `provider` of ONNX Runtime computes
-    `embed`; `passed_over` lists preferred ones that do not, a line each.
+    `embed`; `passed_over` lists preferred ones that do not, a line each. `judged`, bool [patches], are the patches in
+    the regions of the bundle, which both searches keep to by default; None: all.
     """
 
     preprocess: Preprocess
@@ -33,6 +34,7 @@ class Scorer:
     new_search: Callable[[], Deciding]
     provider: str = CPU.name
     passed_over: tuple[str, ...] = ()
+    judged: NDArray[np.bool_] | None = None
 
     def another(self) -> Scorer:
         """Return the same stages, on the same parts, for another camera."""

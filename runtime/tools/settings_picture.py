@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,51 +12,66 @@ from numpy.typing import NDArray
 from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.settings.sections import Camera
-from runtime.frame import Image
+from runtime.frame import Image, View
+from runtime.scoring.draw_regions import add_outlines, line_width, scaled, tint
 
-REGION, IGNORED, SEEN = (0, 200, 0), (0, 0, 255), (0, 220, 255)
-"""Green, red and yellow, BGR."""
+SEEN = 0, 220, 255
+"""Yellow, BGR."""
 
 _DIMMED = 0.4  # of the brightness, where nothing is seen
-_TINTED = 0.35  # share of red in what is ignored
-_PIXELS_A_LINE = 300  # pixels of the picture's width for each pixel of a line's
 
 
-def outline(image: Image, camera: Camera, seen: Preprocessing | None) -> tuple[Image, tuple[str, ...]]:
+class Learnt(NamedTuple):
+    """Regions of a bundle, and height and width of the pictures that they belong to; None without any."""
+
+    regions: Sequence[Polygon] = ()
+    ignore: Sequence[Polygon] = ()
+    hw: tuple[int, int] | None = None
+
+
+NOWHERE = Learnt()
+
+
+def outline(
+    image: Image, camera: Camera, seen: Preprocessing | None, learnt: Learnt = NOWHERE
+) -> tuple[Image, tuple[str, ...]]:
     """Draw the polygons of a camera into a copy of its picture.
 
     Args:
         image: uint8 [H, W, 3] BGR.
         camera: its settings.
         seen: how the bundle cuts its input out of the picture; None if that is not known.
+        learnt: regions of the bundle, which are used where the camera has none of its own.
 
     Returns:
         The picture, and its legend: what is drawn, and what is odd about it, a line each.
     """
-    drawn = image.copy()
+    view = View.of(camera)
+    regions, ignore = (list(map(_points, polygons)) for polygons in (view.regions, view.ignore))
+    of_bundle = not view.own and learnt.hw is not None
+    if not view.own and learnt.hw is not None:
+        picture_hw = image.shape[0], image.shape[1]
+        regions, ignore = (scaled(polygons, learnt.hw, picture_hw) for polygons in (learnt.regions, learnt.ignore))
+    drawn = tint(image, ignore)
     legend: list[str] = []
     window = None if seen is None else _window(seen, image.shape[:2])
-    width = max(1, image.shape[1] // _PIXELS_A_LINE)
-    for polygon in camera.ignore:
-        mask = _mask([polygon], image)
-        drawn[mask] = ((1 - _TINTED) * drawn[mask] + _TINTED * np.array(IGNORED)).astype(np.uint8)
     if window is not None:
         dimmed = (_DIMMED * drawn).astype(np.uint8)
         dimmed[window] = drawn[window]
         drawn = dimmed
-    cv2.polylines(drawn, list(map(_points, camera.regions)), isClosed=True, color=REGION, thickness=width)
-    cv2.polylines(drawn, list(map(_points, camera.ignore)), isClosed=True, color=IGNORED, thickness=width)
-    if camera.regions:
-        legend.append(f"green: {_many(camera.regions, 'region')}; only what lies inside is judged")
-    if camera.ignore:
-        legend.append(f"red: {_many(camera.ignore, 'polygon')} that is not judged")
+    add_outlines(drawn, regions, ignore)
+    whose = " of the bundle" if of_bundle else ""
+    if regions:
+        legend.append(f"green: {_many(regions, 'region')}{whose}; only what lies inside is judged")
+    if ignore:
+        legend.append(f"red: {_many(ignore, 'polygon')}{whose} that is not judged")
     if window is not None:
         rows, columns = window
         ends = (columns.start, rows.start), (columns.stop - 1, rows.stop - 1)
-        cv2.rectangle(drawn, *ends, color=SEEN, thickness=width)
+        cv2.rectangle(drawn, *ends, color=SEEN, thickness=line_width(image))
         size = f"{columns.stop - columns.start} x {rows.stop - rows.start}"
         legend.append(f"yellow: what the bundle sees, {size} pixels of {image.shape[1]} x {image.shape[0]}")
-    for name, polygons in (("region", camera.regions), ("ignore", camera.ignore)):
+    for name, polygons in (("region", view.regions), ("ignore", view.ignore)):
         for number, polygon in enumerate(polygons, 1):
             legend += (f"{name} {number} {odd}" for odd in _odd(polygon, image, window))
     return drawn, tuple(legend)
@@ -94,5 +110,5 @@ def _points(polygon: Polygon) -> NDArray[np.int32]:
     return np.array(polygon, dtype=np.int32)
 
 
-def _many(polygons: Sequence[Polygon], name: str) -> str:
+def _many(polygons: Sequence[object], name: str) -> str:
     return f"{len(polygons)} {name}" + ("s" if len(polygons) > 1 else "")

@@ -223,6 +223,7 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
         "reason": "delivers pictures",
         "bundle": OLD.id,
         "provider": "CPUExecutionProvider",
+        "regions": "",
         "passed_over": ("CUDAExecutionProvider: not here",),
         "threshold": OLD.threshold,
         "alerts": msgspec.to_builtins(EVERY_RUN),

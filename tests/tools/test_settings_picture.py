@@ -11,7 +11,8 @@ import pytest
 
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.settings.sections import Camera
-from runtime.tools.settings_picture import IGNORED, REGION, SEEN, outline
+from runtime.scoring.draw_regions import IGNORED, REGION
+from runtime.tools.settings_picture import SEEN, Learnt, outline
 from tests.support.processes import DEVICE, call
 from tests.support.tiny import write_pictures
 
@@ -33,6 +34,18 @@ def test_polygons_are_drawn() -> None:
     assert tuple(image[80, 100]) == (100, 100, 100)
     assert (GREY == 100).all()
     assert legend == ("green: 1 region; only what lies inside is judged", "red: 1 polygon that is not judged")
+
+
+def test_regions_of_the_bundle_are_drawn_where_the_camera_has_none() -> None:
+    """They are scaled to the picture and named as the bundle's; a camera with regions of its own shows only these."""
+    half = tuple((x // 2, y // 2) for x, y in SQUARE)
+    learnt = Learnt(ignore=(half,), hw=(50, 100))
+    image, legend = outline(GREY, Camera(source=0), None, learnt)
+    assert tuple(image[20, 40]) == IGNORED
+    assert legend == ("red: 1 polygon of the bundle that is not judged",)
+    image, legend = outline(GREY, Camera(source=0, ignore=()), None, learnt)
+    assert (image == GREY).all()
+    assert legend == ()
 
 
 def test_what_the_bundle_sees_is_framed() -> None:
