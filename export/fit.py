@@ -35,7 +35,10 @@ from export.pictures.images import Pictures, evenly
 from export.pictures.regions import Looked, look_where
 from export.pictures.survey import Survey
 from export.progress import progress
+from export.report.choose import choose
 from export.report.facts import FitReport
+from export.report.page import write_page
+from export.report.target import page_path, refuse_page
 from export.unused_options import changed, without_effect
 from export.vary.copies import Copies, Plan, embed_copies, plan
 from export.write_bundle import write_bundle
@@ -56,9 +59,11 @@ def fit(options: Options) -> FitReport:
         ParityRefused: what was made differs from what it was made from; nothing is left behind.
     """
     threads = limit_threads(options.threads)
-    out, cost = Path(options.out), None
+    out, cost, choice = Path(options.out), None, None
     seconds: dict[str, float] = {}
     timed = partial(_timed, seconds)
+    if not options.no_report:
+        refuse_page(page_path(out), force=options.force)
     with staging(out, force=options.force) as folder:
         with timed("look"):
             pictures, survey = _check_pictures(options)
@@ -82,7 +87,7 @@ def fit(options: Options) -> FitReport:
         scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
         scorer = _assemble(network, bank, scoring, looked)
         with timed("calibrate"):
-            calibration = _calibrate(features, copies, held, scorer, options)
+            calibration, scores = _calibrate(features, copies, held, scorer, options)
         with timed("gate"):
             compared = _spread(held, MAX_PICTURES)
 
@@ -101,16 +106,26 @@ def fit(options: Options) -> FitReport:
         if options.precision == "int8":
             with timed("cost of int8"):
                 cost = measure_cost(pictures, ~held, pairs(), network, bank, scorer, scoring, options)
-    return FitReport(
-        manifest=bundle.manifest,
-        bundle_id=bundle.id,
-        pictures=len(features),
-        skipped=list(pictures.skipped),
-        size_bytes=sum(entry.stat().st_size for entry in out.iterdir()),
-        seconds=seconds,
-        survey=survey,
-        int8_cost=cost,
-    )
+        if not options.no_report:
+            with timed("faults"):
+                calibrated, learnt = partial(calibrate, scores), np.zeros(0)
+                choice = choose(pictures, held, scores, learnt, calibrated, scorer, bundle.manifest, survey, options)
+        report = FitReport(
+            manifest=bundle.manifest,
+            bundle_id=bundle.id,
+            pictures=len(features),
+            skipped=list(pictures.skipped),
+            size_bytes=sum(entry.stat().st_size for entry in folder.iterdir()),
+            seconds=seconds,
+            survey=survey,
+            options=options,
+            int8_cost=cost,
+            page=str(page_path(out)) if choice else None,
+            choice=choice,
+        )
+        if not options.no_report:
+            write_page(report, out)
+    return report
 
 
 @contextmanager
@@ -213,13 +228,14 @@ def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Look
 
 def _calibrate(
     features: FeatureTable, copies: Copies, held: NDArray[np.bool_], scorer: Scorer, options: Options
-) -> Calibration:
+) -> tuple[Calibration, NDArray[np.float64]]:
+    """Return the calibration and the scores that it is from."""
     numbers: list[int] = copies.calibrated[held].tolist()
     walk = progress(numbers, "calibrate", unit="picture")
     scores = np.array([scorer.judge(features[number]).value for number in walk])
     calibration = calibrate(scores, options.alpha)
     refuse_rounding(calibration.threshold, (features[number] for number in numbers), Path(options.images))
-    return calibration
+    return calibration, scores
 
 
 def _spread(chosen: NDArray[np.bool_], most: int) -> list[int]:

@@ -77,7 +77,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         may_vary: what is no fault: light, shift, rotation, focus, flip. It is learnt from altered copies of the
             pictures. What is given replaces the default as a whole; `none` allows nothing.
         skip_bad: skip pictures that cannot be read.
-        test_set: labelled pictures in MVTec layout, on which the accuracy cost of int8 is measured, too.
+        test_set: labelled pictures in MVTec layout, or a CSV list: the report says which share of them each threshold
+            would find, and what int8 costs on them.
+        no_report: write no page beside the bundle, and try no synthetic faults for it.
         threads: limit of all threads; 0 means all cores.
         force: replace an existing bundle.
     """
@@ -119,6 +121,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     may_vary: MayVary = NOTHING
     skip_bad: bool = False
     test_set: str | None = None
+    no_report: bool = False
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     force: bool = False
 

@@ -13,7 +13,7 @@ def without_effect(options: Options) -> list[str]:
         ("target_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
         ("b", options.score == "paper", "the score `paper`"),
         ("k", options.score == "topk", "the score `topk`"),
-        ("test_set", options.precision == "int8", "the precision `int8`"),
+        ("test_set", not options.no_report or options.precision == "int8", "the report, and the precision `int8`"),
     )
     return [
         f"--{name.replace('_', '-')} {getattr(options, name)} has no effect: it belongs to {to}"

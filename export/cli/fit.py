@@ -19,6 +19,8 @@ ALERTS_PER_DAY = (
     "choose threshold and least duration of an alert for N false alerts a day; needs a video, or a folder of `record`"
 )
 
+TEST_SET = "pictures with truth, a folder or a CSV list: the report says what is found of them, and what int8 costs"
+
 NAME = "fit"
 HELP = "learn from normal pictures and write a bundle"
 
@@ -101,7 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
     )
     option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")
-    option("--test-set", "pictures with truth: what --precision int8 costs is measured on them too", metavar="DIR")
+    option("--test-set", TEST_SET, metavar="PATH")
+    option("--no-report", "write no page, and try no synthetic faults for it", action="store_true")
     option("--threads", "limit of all threads; 0: all cores", type=whole(0, 1024), metavar="N")
     option("--force", "replace a bundle that is there, once the new one is whole", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
@@ -110,10 +113,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, and print the summary."""
     from edge_config.bundle.staging import refuse_target
+    from export.report.target import page_path, refuse_page
 
     given = {name: value for name, value in vars(args).items() if name in Options.__struct_fields__}
     options = read_options(given, args.config)
     refuse_target(Path(options.out), force=options.force)  # before torch is loaded
+    if not options.no_report:
+        refuse_page(page_path(Path(options.out)), force=options.force)
 
     from export.fit import fit
     from export.report.summary import as_text

@@ -10,16 +10,22 @@ from edge_config.bundle.promise import in_words
 from export.calibrate import pictures_needed
 from export.gate.int8_cost import Cost
 from export.pictures.survey import Survey
+from export.report import words
 from export.report.facts import FitReport
 
 
 def as_text(report: FitReport, out: Path) -> str:
     """Write the summary of a fit whose bundle is at `out`."""
+    return "\n".join(f"{name:<13} {text}" for name, text in rows(report, out))
+
+
+def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
+    """Return the lines of the summary: name and text."""
     manifest = report.manifest
     coreset, index, calibration = manifest.coreset, manifest.index, manifest.calibration
     skipped = f", {len(report.skipped)} skipped as unreadable" if report.skipped else ""
     learnt = report.pictures - calibration.n
-    rows = {
+    lines = {
         "bundle": f"{out} ({report.size_bytes / 1e6:.1f} MB, id {report.bundle_id[:12]})",
         "pictures": f"{learnt} learnt from, {calibration.n} held out{skipped}; {_sizes(report.survey)}",
         "may vary": str(manifest.may_vary),
@@ -30,10 +36,11 @@ def as_text(report: FitReport, out: Path) -> str:
         **({"int8": _cost(report.int8_cost)} if report.int8_cost else {}),
         "threshold": f"{calibration.threshold:.4f} on the score `{manifest.scoring.mode}`",
         "false alarms": promise(calibration),
+        **({"faults": words.smallest(report.choice.faults)} if report.choice else {}),
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()),
+        **({"report": report.page} if report.page else {}),
     }
-    notes = [("note", note) for note in report.survey.notes]
-    return "\n".join(f"{name:<13} {text}" for name, text in [*rows.items(), *notes])
+    return [*lines.items(), *(("note", note) for note in report.survey.notes)]
 
 
 def _sizes(survey: Survey) -> str:

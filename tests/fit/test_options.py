@@ -47,6 +47,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "may_vary": (["--may-vary", "light=30%,shift=4px,focus"], {"light": 0.3, "shift": 4, "focus": True}),
     "skip_bad": (["--skip-bad"], True),
     "test_set": (["--test-set", "truth"], "truth"),
+    "no_report": (["--no-report"], True),
     "threads": (["--threads", "2"], 2),
     "force": (["--force"], True),
 }

@@ -26,7 +26,10 @@ SIZES = {"train": 2000, "patches": 100, "dimension": 64}
         ({"target_dim": 9}, "--target-dim 9 has no effect: it belongs to the aggregation `adaptive`"),
         ({"b": 5}, "--b 5 has no effect: it belongs to the score `paper`"),
         ({"k": 9, "score": "max"}, "--k 9 has no effect: it belongs to the score `topk`"),
-        ({"test_set": "set"}, "--test-set set has no effect: it belongs to the precision `int8`"),
+        (
+            {"test_set": "set", "no_report": True},
+            "--test-set set has no effect: it belongs to the report, and the precision `int8`",
+        ),
     ],
 )
 def test_option_without_effect_is_said(given: dict[str, Any], said: str) -> None:

@@ -117,8 +117,8 @@ def write_colours(folder: Path, count: int, first: int = 0) -> Path:
 
 
 def small_options(folder: Path, out: Path, *, count: int = 12) -> list[str]:
-    """Write pictures and network into `folder`, and give the arguments of a `fit` that takes a second."""
+    """Write pictures and network into `folder`, and give the arguments of a `fit` of a second, without a page."""
     images = write_colours(folder / "images", count)
     onnx.save(small_network(), folder / "small.onnx")
     words = ["--images", images, "--out", out, "--backbone", folder / "small.onnx", "--layers", ",".join(LAYERS)]
-    return [str(word) for word in (*words, "--size", 64, "--threads", 1)]
+    return [str(word) for word in (*words, "--size", 64, "--threads", 1, "--no-report")]

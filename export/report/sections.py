@@ -1,0 +1,196 @@
+"""Sections of the page of a fit: each is a function from the report to HTML, "" where there is nothing to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import msgspec
+import numpy as np
+from matplotlib.axes import Axes
+
+from edge_config.bundle.manifest import Picture
+from edge_config.bundle.promise import CONFIDENCE
+from export import html
+from export.intervals import Share
+from export.options import DEFAULTS
+from export.report import words
+from export.report.choose import LIKELY
+from export.report.facts import Choice, FitReport, Histogram, Rate
+from export.thumbnail import Thumbnail
+
+Thumbnails = Sequence[Thumbnail]
+"""Of the strangest pictures, in their order."""
+
+_NO_TEST_SET = (
+    "These faults are synthetic. They are no test set: real faults look different, and may be harder or easier to "
+    "find. Measure real ones with patchedge-export evaluate."
+)
+
+
+def faults(report: FitReport, _: Thumbnails) -> str:
+    """Show which synthetic faults are found: how small and how faint a fault may be."""
+    if report.choice is None:
+        return ""
+    found, patch = report.choice.faults, report.choice.patch
+    likely = f"likely: at least {LIKELY:.0%} of that size and of each larger one"
+    return html.section(
+        "Which faults are found",
+        html.paragraph(f"{_sentence(words.patch(patch))} {_sentence(words.smallest(found))}"),
+        html.paragraph(f"{_NO_TEST_SET} ({likely}.)", soft=True),
+        *(_kind(kind, report.choice) for kind in dict.fromkeys(row.kind for row in found.found)),
+        html.paragraph(
+            f"{found.frames} faults on {found.pictures} held-out pictures, at the threshold of the bundle. In "
+            f"parentheses: the interval of the true share with {CONFIDENCE:.0%} confidence.",
+            soft=True,
+        ),
+    )
+
+
+def scores(report: FitReport, _: Thumbnails) -> str:
+    """Show how far the normal pictures are below the threshold."""
+    if report.choice is None:
+        return ""
+    shown, threshold = report.choice.scores, report.manifest.calibration.threshold
+    learnt = (
+        "Pictures that were learnt from are scored against the bank of the other pictures, which makes their scores a "
+        "little higher than those of held-out ones."
+        if shown.learnt
+        else ""
+    )
+    return html.section(
+        "Scores of the normal pictures",
+        html.chart(_draw_scores, (9.0, 3.4), "histogram of the scores of the normal pictures", shown, threshold),
+        html.paragraph(learnt, soft=True) if learnt else "",
+    )
+
+
+def rates(report: FitReport, _: Thumbnails) -> str:
+    """Show what other rates of false alarms would mean."""
+    if report.choice is None:
+        return ""
+    choice, n = report.choice, report.manifest.calibration.n
+    head = ["rate", "threshold", "promise on average", f"with {CONFIDENCE:.0%}"]
+    head += [f"{size} px" for size in choice.faults.sizes]
+    head += [f"{contrast} levels" for contrast in choice.faults.contrasts]
+    head += ["test set: detected", "test set: false alarms"] if choice.test_set else []
+    few = [rate for rate in choice.rates if rate.promised_alpha > rate.alpha]
+    needed = ", ".join(f"{rate.alpha:.1%} needs {rate.pictures_needed}" for rate in few)
+    return html.section(
+        "False alarms against detection",
+        html.paragraph("What fit --alpha RATE would mean, and the share of the synthetic faults above that threshold."),
+        html.grid(head, [_rate(rate) for rate in choice.rates]),
+        html.paragraph(
+            f"{n} held-out pictures are too few for some of these rates: {needed} held-out pictures. Until then the "
+            "threshold is the largest that they can give.",
+        )
+        if few
+        else "",
+        html.paragraph("By size: over all kinds and contrasts. By contrast: over all kinds and sizes.", soft=True),
+    )
+
+
+def strangest(report: FitReport, thumbnails: Thumbnails) -> str:
+    """Show the normal pictures that are least like the others, with their heat maps."""
+    if not report.strangest:
+        return ""
+    threshold = report.manifest.calibration.threshold
+    if thumbnails:
+        shown = [_strange(*pair, threshold) for pair in zip(report.strangest, thumbnails, strict=False)]
+    else:
+        head = ["picture", "score", "deviations"]
+        rows = ([each.name, f"{each.score:.3f}", f"{each.deviations:.1f}"] for each in report.strangest)
+        shown = [html.grid(head, rows)]
+    return html.section(
+        "The strangest normal pictures",
+        html.paragraph(
+            "Each is scored against the bank of the other pictures. Deviations: how far above the median, in median "
+            "absolute deviations. Look at them: what is not normal should be removed, or left out with --exclude."
+        ),
+        *shown,
+    )
+
+
+def pictures(report: FitReport, _: Thumbnails) -> str:
+    """Show what was read, and what was squashed, cropped or left out."""
+    survey, calibration = report.survey, report.manifest.calibration
+    sizes = ", ".join(f"{count} of {size}" for size, count in survey.sizes.items())
+    spec = report.manifest.preprocessing
+    rows = [
+        ("used", f"{report.pictures}: {report.pictures - calibration.n} learnt from, {calibration.n} held out"),
+        ("sizes", f"{sizes} pixels"),
+        ("the network sees", f"{spec.crop_hw[1]} x {spec.crop_hw[0]} of {spec.resize_hw[1]} x {spec.resize_hw[0]}"),
+        *([("cropped", f"{survey.unseen:.1%} at each end is not seen")] if survey.unseen else []),
+        *([("copies", f"{survey.copies} left out")] if survey.copies else []),
+        *([("unreadable", f"{len(report.skipped)} left out")] if report.skipped else []),
+        *(("note", note) for note in survey.notes),
+    ]
+    return html.section("The pictures", html.table(rows))
+
+
+def making(report: FitReport, _: Thumbnails) -> str:
+    """Show how the bundle was made: time of each stage, options, versions."""
+    manifest = report.manifest
+    given = msgspec.to_builtins(report.options)
+    options = [(f"--{name.replace('_', '-')}", str(given[name])) for name in given if _differs(name, given[name])]
+    stages = [(stage, f"{seconds:.1f} s") for stage, seconds in report.seconds.items()]
+    return html.section(
+        "How it was made",
+        html.table([("bundle", report.bundle_id), ("format", str(manifest.format_version)), ("on", manifest.created)]),
+        "<h3>Options that differ from the default</h3>",
+        html.table(options),
+        "<h3>Time</h3>",
+        html.table([*stages, ("together", f"{sum(report.seconds.values()):.1f} s")]),
+        "<h3>Versions</h3>",
+        html.table(manifest.versions.items()),
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _kind(kind: str, choice: Choice) -> str:
+    """Show the faults of one kind: a row for each size, a column for each contrast."""
+    rows = [row for row in choice.faults.found if row.kind == kind]
+    by_place = {(row.size, row.contrast): row for row in rows}
+    sizes = {row.size: f"{row.width} x {row.size}" if row.width != row.size else str(row.size) for row in rows}
+    head = [f"{kind}, pixels", *(f"{contrast} levels" for contrast in choice.faults.contrasts)]
+    cells = (
+        [name, *(_share_cell(by_place[size, contrast].share) for contrast in choice.faults.contrasts)]
+        for size, name in sizes.items()
+    )
+    return html.grid(head, cells)
+
+
+def _share_cell(counted: Share) -> str:
+    return f"{counted.found} of {counted.of} ({counted.low:.0%} to {counted.high:.0%})"
+
+
+def _rate(rate: Rate) -> list[str]:
+    figures = [f"{rate.alpha:.1%}", f"{rate.threshold:.3f}", f"{rate.promised_alpha:.2%}", f"{rate.upper_alpha:.2%}"]
+    figures += [f"{found:.0%}" for found in (*rate.by_size, *rate.by_contrast)]
+    return figures + [_share_cell(counted) for counted in (rate.detected, rate.false_alarms) if counted]
+
+
+def _strange(picture: Picture, shown: Thumbnail, threshold: float) -> str:
+    place = "learnt from" if picture.learnt else "held out"
+    caption = f"{escape(picture.name)} ({place}): score {picture.score:.3f}, {picture.deviations:.1f} deviations"
+    return html.with_heat(shown, threshold, picture.name, caption)
+
+
+def _differs(name: str, value: object) -> bool:
+    return name not in DEFAULTS or value != msgspec.to_builtins(DEFAULTS[name])
+
+
+def _draw_scores(axes: Axes, shown: Histogram, threshold: float) -> None:
+    edges = np.array(shown.edges)
+    for counts, label, colour in (
+        (shown.learnt, "learnt", html.ANOMALOUS_COLOUR),
+        (shown.held_out, "held out", html.NORMAL_COLOUR),
+    ):
+        if counts:
+            axes.stairs(counts, edges, fill=True, alpha=0.6, label=f"{label} ({sum(counts)})", color=colour)
+    axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label="threshold")
+    axes.set(xlabel="score", ylabel="pictures")
+    axes.legend(fontsize=8)
