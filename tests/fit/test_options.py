@@ -34,6 +34,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "target_dim": (["--target-dim", "48"], 48),
     "precision": (["--precision", "int8"], "int8"),
     "coreset": (["--coreset", "0.25"], 0.25),
+    "scaling": (["--scaling", "none"], "none"),
     "projection_dim": (["--projection-dim", "0"], 0),
     "seed": (["--seed", "7"], 7),
     "score": (["--score", "paper"], "paper"),
@@ -43,6 +44,11 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "alerts_per_day": (["--alerts-per-day", "0.5"], 0.5),
     "hold_out": (["--hold-out", "0.5"], 0.5),
     "exclude": (["--exclude", "3"], 3),
+    "regions": (["--regions", "0,0,9,0,9,9"], [[[0, 0], [9, 0], [9, 9]]]),
+    "ignore": (
+        ["--ignore", "1,1,5,1,5,5", "--ignore", "6,6,8,6,8,8"],
+        [[[1, 1], [5, 1], [5, 5]], [[6, 6], [8, 6], [8, 8]]],
+    ),
     "max_images": (["--max-images", "40"], 40),
     "may_vary": (["--may-vary", "light=30%,shift=4px,focus"], {"light": 0.3, "shift": 4, "focus": True}),
     "skip_bad": (["--skip-bad"], True),
@@ -52,6 +58,9 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "force": (["--force"], True),
 }
 """Every option: how it stands on the command line, and its value in a file."""
+
+INSTEAD_OF_RESIZE = {"tiles": (["--tiles", "3x4"], "3x4"), "smallest_fault": (["--smallest-fault", "8"], 8)}
+"""Options that do not go with `resize`, likewise."""
 
 YAML = "\n".join(f"{name}: {json.dumps(value)}" for name, (_, value) in OPTIONS.items())
 TOML = YAML.replace(": ", " = ")
@@ -75,13 +84,24 @@ def write(folder: Path, text: str, ending: str = "yaml") -> Path:
 @pytest.mark.parametrize(("ending", "text"), [("yaml", YAML), ("toml", TOML)])
 def test_file_says_what_the_arguments_say(tmp_path: Path, ending: str, text: str) -> None:
     """Every option can stand in a YAML or TOML file under the name of its argument, and means the same."""
-    assert set(OPTIONS) == set(Options.__struct_fields__)
+    assert set(OPTIONS) | set(INSTEAD_OF_RESIZE) == set(Options.__struct_fields__)
     from_arguments = read_options(parse([word for words, _ in OPTIONS.values() for word in words]), None)
     from_file = read_options({}, write(tmp_path, text, ending))
     assert from_file == from_arguments
     defaults = Options(**NEEDED)
     same = {name for name in OPTIONS if getattr(from_file, name) == getattr(defaults, name)}
     assert same == set(NEEDED)  # so that an option that is ignored could not pass
+
+
+@pytest.mark.parametrize("name", INSTEAD_OF_RESIZE)
+def test_options_of_tiles_can_stand_in_a_file(tmp_path: Path, name: str) -> None:
+    """What chooses tiles means the same in a file and as an argument, and is refused beside `resize`."""
+    words, value = INSTEAD_OF_RESIZE[name]
+    file = write(tmp_path, f"{name}: {value}\n")
+    given = {**NEEDED, **parse(words)}
+    assert read_options(NEEDED, file) == read_options(given, None) != Options(**NEEDED)
+    with pytest.raises(UsageError, match="resize belongs to a single input"):
+        read_options({**given, "resize": 400}, None)
 
 
 def test_arguments_override_the_file(tmp_path: Path) -> None:
