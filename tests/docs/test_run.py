@@ -71,7 +71,17 @@ def scene_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bundle of a small network, learnt from the scene that the pages' camera shows."""
     folder = tmp_path_factory.mktemp("scene")
     onnx.save(small_network(), folder / "small.onnx")
-    network = ["--backbone", folder / "small.onnx", "--layers", ",".join(LAYERS), "--size", 64, "--threads", 1]
+    network = [
+        "--backbone",
+        folder / "small.onnx",
+        "--layers",
+        ",".join(LAYERS),
+        "--size",
+        64,
+        "--threads",
+        1,
+        "--no-report",
+    ]
     images = write_frames(folder / "normal", LEARNT, varied=True)
     done = call_export("fit", "--images", images, "--out", folder / "scene.bundle", *network)
     assert done.code == 0, done.err

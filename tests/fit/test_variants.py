@@ -35,7 +35,7 @@ SAME_SCORE = 1e-3
 def fit(folder: Path, *more: object) -> dict:
     """Fit the real network on a few small pictures, and give the summary."""
     images = write_colours(folder / "images", 8)
-    words = ("--images", images, "--out", folder / "x.bundle", "--size", SIZE, "--threads", 1, "--json")
+    words = ("--images", images, "--out", folder / "x.bundle", "--size", SIZE, "--threads", 1, "--json", "--no-report")
     done = call_export("fit", *words, *more)
     assert done.code == 0, done.err
     return json.loads(done.out)

@@ -40,7 +40,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fit(workshop: Path, out: Path, *more: object) -> Done:
     network = ["--backbone", workshop / "small.onnx", "--layers", ",".join(LAYERS), "--size", 64, "--threads", 1]
-    return call_export("fit", "--images", workshop / "images", "--out", out, *network, "--coreset", "0.1", *more)
+    return call_export(
+        "fit", "--images", workshop / "images", "--out", out, *network, "--coreset", "0.1", "--no-report", *more
+    )
 
 
 @pytest.mark.parametrize("mode", ["topk", "paper", "max"])

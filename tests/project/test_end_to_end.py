@@ -49,7 +49,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     normal = write_normal(folder / "normal")
     for name in ("one", "two"):
         out = folder / f"{name}.bundle"
-        done = call(*EXPORT, "fit", "--images", normal, "--out", out, "--size", SIZE, "--seed", 3)
+        done = call(*EXPORT, "fit", "--images", normal, "--out", out, "--size", SIZE, "--seed", 3, "--no-report")
         assert done.returncode == 0, done.stderr
         (folder / f"{name}.txt").write_text(done.stdout)
     return folder

@@ -36,7 +36,7 @@ def fit(folder: Path, name: str, *, layers: tuple[str, ...] = LAYERS, seed: int 
             (images / f"{number:03d}.jpg").write_bytes(jpeg.tobytes())
         onnx.save(small_network(), network)
     options = ["--images", images, "--out", out, "--backbone", network, "--layers", ",".join(layers)]
-    done = call_export("fit", *options, "--size", 64, "--threads", 1, "--seed", seed)
+    done = call_export("fit", *options, "--size", 64, "--threads", 1, "--seed", seed, "--no-report")
     if done.code:
         raise RuntimeError(done.err)
     return out
