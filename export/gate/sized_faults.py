@@ -150,7 +150,8 @@ def draw(
     opacity = _scratch(size, random.uniform(0, np.pi)) if fault.kind == "scratch" else _disc(size)
     top, left, bottom, right = box
     height, width = min(opacity.shape[0], bottom - top), min(opacity.shape[1], right - left)
-    opacity = opacity[:height, :width, None]
+    above, beside = (opacity.shape[0] - height) // 2, (opacity.shape[1] - width) // 2
+    opacity = opacity[above : above + height, beside : beside + width, None]  # its middle, in a tiny picture
     row, column = int(random.integers(top, bottom - height + 1)), int(random.integers(left, right - width + 1))
     place = (slice(row, row + height), slice(column, column + width))
     here = picture[place].astype(np.float32)
