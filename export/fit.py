@@ -38,7 +38,7 @@ from export.progress import progress
 from export.report.choose import choose
 from export.report.facts import FitReport
 from export.report.page import write_page
-from export.report.target import page_path, refuse_page
+from export.report.target import refuse_page
 from export.unused_options import changed, without_effect
 from export.vary.copies import Copies, Plan, embed_copies, plan
 from export.write_bundle import write_bundle
@@ -62,8 +62,7 @@ def fit(options: Options) -> FitReport:
     out, cost, choice = Path(options.out), None, None
     seconds: dict[str, float] = {}
     timed = partial(_timed, seconds)
-    if not options.no_report:
-        refuse_page(page_path(out), force=options.force)
+    page = refuse_page(out, unwanted=options.no_report, force=options.force)
     with staging(out, force=options.force) as folder:
         with timed("look"):
             pictures, survey = _check_pictures(options)
@@ -106,10 +105,10 @@ def fit(options: Options) -> FitReport:
         if options.precision == "int8":
             with timed("cost of int8"):
                 cost = measure_cost(pictures, ~held, pairs(), network, bank, scorer, scoring, options)
-        if not options.no_report:
+        if page:
             with timed("faults"):
-                calibrated, learnt = partial(calibrate, scores), np.zeros(0)
-                choice = choose(pictures, held, scores, learnt, calibrated, scorer, bundle.manifest, survey, options)
+                sources = (pictures, held, scores, np.zeros(0), partial(calibrate, scores))
+                choice = choose(*sources, scorer, bundle.manifest, survey, options)
         report = FitReport(
             manifest=bundle.manifest,
             bundle_id=bundle.id,
@@ -120,11 +119,10 @@ def fit(options: Options) -> FitReport:
             survey=survey,
             options=options,
             int8_cost=cost,
-            page=str(page_path(out)) if choice else None,
+            page=page,
             choice=choice,
         )
-        if not options.no_report:
-            write_page(report, out)
+        write_page(report, out)
     return report
 
 

@@ -113,13 +113,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fit, and print the summary."""
     from edge_config.bundle.staging import refuse_target
-    from export.report.target import page_path, refuse_page
+    from export.report.target import refuse_page
 
     given = {name: value for name, value in vars(args).items() if name in Options.__struct_fields__}
     options = read_options(given, args.config)
     refuse_target(Path(options.out), force=options.force)  # before torch is loaded
-    if not options.no_report:
-        refuse_page(page_path(Path(options.out)), force=options.force)
+    refuse_page(Path(options.out), unwanted=options.no_report, force=options.force)
 
     from export.fit import fit
     from export.report.summary import as_text

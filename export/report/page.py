@@ -11,7 +11,6 @@ from export.report import sections
 from export.report.facts import FitReport
 from export.report.sections import Thumbnails
 from export.report.summary import rows
-from export.report.target import page_path
 
 SECTIONS: tuple[Callable[[FitReport, Thumbnails], str], ...] = (
     sections.faults,
@@ -31,9 +30,10 @@ def as_html(report: FitReport, out: Path, thumbnails: Thumbnails = ()) -> str:
 
 
 def write_page(report: FitReport, out: Path, thumbnails: Thumbnails = ()) -> None:
-    """Write the page beside the bundle, whole or not at all.
+    """Write the page at `report.page`, whole or not at all; none if there is no path.
 
     Raises:
         NotWritten: it cannot be written.
     """
-    put(page_path(out), as_html(report, out, thumbnails).encode())
+    if report.page:
+        put(Path(report.page), as_html(report, out, thumbnails).encode())
