@@ -106,7 +106,7 @@ def chart(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> str:
-    """Draw into axes of their own, of a size in inches, and return the SVG; `what` describes it to those who listen."""
+    """Draw into axes of their own, of a size in inches, and return the SVG; `what` describes it for screen readers."""
     with rc_context(_SVG):
         figure = Figure(figsize=size, layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
