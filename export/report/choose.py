@@ -28,7 +28,7 @@ from export.options import Options
 from export.pictures.images import Pictures, evenly
 from export.pictures.survey import Survey
 from export.progress import progress
-from export.report.facts import Choice, Faults, Found, Histogram, Patch, Rate, TestSet
+from export.report.facts import Choice, Faults, Found, Histogram, LabelledSet, Patch, TradeOff
 from runtime.frame import Grid
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
@@ -133,12 +133,12 @@ def score_labelled(path: Path, scorer: Scorer, depth: int) -> Labelled:
     return np.array(scores), np.array([sample.anomalous for sample in dataset.samples])
 
 
-def _rate(alpha: float, calibration: Calibration, faults: FaultScores, labelled: Labelled | None) -> Rate:
+def _rate(alpha: float, calibration: Calibration, faults: FaultScores, labelled: Labelled | None) -> TradeOff:
     over = faults.scores > calibration.threshold
     cells = np.array([fault.cells for fault in faults.faults])
     contrasts = np.array([fault.contrast for fault in faults.faults])
     detected, alarms = (None, None) if labelled is None else _counted(*labelled, calibration.threshold)
-    return Rate(
+    return TradeOff(
         alpha=alpha,
         threshold=calibration.threshold,
         promised_alpha=calibration.promised_alpha,
@@ -157,8 +157,8 @@ def _counted(scores: NDArray[np.float64], anomalous: NDArray[np.bool_], threshol
     return found, alarms
 
 
-def _test_set(scores: NDArray[np.float64], anomalous: NDArray[np.bool_]) -> TestSet:
-    return TestSet(
+def _test_set(scores: NDArray[np.float64], anomalous: NDArray[np.bool_]) -> LabelledSet:
+    return LabelledSet(
         normal=int((~anomalous).sum()), anomalous=int(anomalous.sum()), image_auroc=image_auroc(scores, anomalous)
     )
 

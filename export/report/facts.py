@@ -80,7 +80,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     cell_hw: tuple[float, float]
 
 
-class TestSet(msgspec.Struct, frozen=True, kw_only=True):
+class LabelledSet(msgspec.Struct, frozen=True, kw_only=True):
     """The pictures of `--test-set`.
 
     Attributes:
@@ -93,7 +93,7 @@ class TestSet(msgspec.Struct, frozen=True, kw_only=True):
     image_auroc: float | None
 
 
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
+class TradeOff(msgspec.Struct, frozen=True, kw_only=True):
     """What one false-alarm rate would mean.
 
     Attributes:
@@ -130,10 +130,10 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     scores: Histogram
-    rates: list[Rate]
+    rates: list[TradeOff]
     faults: Faults
     patch: Patch
-    test_set: TestSet | None
+    test_set: LabelledSet | None
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from export.intervals import Share
 from export.options import DEFAULTS
 from export.report import words
 from export.report.choose import LIKELY
-from export.report.facts import Choice, FitReport, Histogram, Rate
+from export.report.facts import Choice, FitReport, Histogram, TradeOff
 from export.thumbnail import Thumbnail
 
 Thumbnails = Sequence[Thumbnail]
@@ -167,7 +167,7 @@ def _share_cell(counted: Share) -> str:
     return f"{counted.found} of {counted.of} ({counted.low:.0%} to {counted.high:.0%})"
 
 
-def _rate(rate: Rate) -> list[str]:
+def _rate(rate: TradeOff) -> list[str]:
     figures = [f"{rate.alpha:.1%}", f"{rate.threshold:.3f}", f"{rate.promised_alpha:.2%}", f"{rate.upper_alpha:.2%}"]
     figures += [f"{found:.0%}" for found in (*rate.by_size, *rate.by_contrast)]
     return figures + [_share_cell(counted) for counted in (rate.detected, rate.false_alarms) if counted]
