@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-decisions bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-light bench-decisions bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -98,6 +98,9 @@ bench-delivery: setup  ## count alerts while everything is killed (6 minutes); D
 
 bench-coreset: setup  ## coreset selection against the plain loop, and a million patches within 4 GiB
 	$(BIN)/python -m tests.programs.bench.coreset
+
+bench-light: setup  ## what tolerances for light, shift, rotation and focus do on a real camera; LIGHT_OPTIONS=--help
+	$(BIN)/python -m tests.programs.bench.light $(DATA) build/light $(LIGHT_OPTIONS)
 
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; can be stopped and resumed
 	$(BIN)/python -m tests.programs.bench.table $(DATA) build/accuracy.jsonl

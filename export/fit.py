@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.manifest import Calibration, Scoring
+from edge_config.bundle.manifest import Calibration, Scene, Scoring
 from edge_config.bundle.staging import staging
 from edge_config.errors import TooFewImages
 from export.bank.bank import MemoryBank, bank_size, make_bank
@@ -25,6 +25,7 @@ from export.gate.int8_cost import measure_cost
 from export.gate.parity import MAX_PICTURES, measure_parity
 from export.gate.refuse_threshold import refuse_rounding
 from export.gate.synthetic_faults import with_faults
+from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
 from export.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
 from export.learn_scene import learn
 from export.memory_needed import Work, require
@@ -46,6 +47,7 @@ from runtime.frame import Image
 from runtime.inference.assemble import assemble
 from runtime.process.progress import GAUGE
 from runtime.process.threads import limit_threads
+from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.scorer import Scorer
 
 MIN_PICTURES = 4
@@ -96,9 +98,9 @@ def fit(options: Options) -> FitReport:
 
             parity = measure_parity(chain.from_iterable(pairs()), network, scorer, bank.exact, 2 * len(compared))
             golden = choose_golden(pairs(), len(compared), bank.bank, scorer)
+        tolerance_costs = _tolerance_costs(pictures, held, network, looked, scoring, options, timed)
         with timed("scene"):
-            seen = pictures.again(evenly(len(features), MAX_SCENE_PICTURES))
-            scene, reference = learn(seen, may_vary=options.may_vary)
+            scene, reference = _learn_scene(pictures, len(features), options)
         with timed("seal"):
             sections = (scoring, calibration, parity, scene, options.may_vary)
             bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked)
@@ -121,6 +123,7 @@ def fit(options: Options) -> FitReport:
             int8_cost=cost,
             page=page,
             choice=choice,
+            tolerance_costs=tolerance_costs,
         )
         write_page(report, out)
     return report
@@ -234,6 +237,33 @@ def _calibrate(
     calibration = calibrate(scores, options.alpha)
     refuse_rounding(calibration.threshold, (features[number] for number in numbers), Path(options.images))
     return calibration, scores
+
+
+def _learn_scene(pictures: Pictures, count: int, options: Options) -> tuple[Scene, Thumbnail]:
+    return learn(pictures.again(evenly(count, MAX_SCENE_PICTURES)), may_vary=options.may_vary)
+
+
+def _tolerance_costs(
+    pictures: Pictures,
+    held: NDArray[np.bool_],
+    network: Network,
+    looked: Looked,
+    scoring: Scoring,
+    options: Options,
+    timed: Callable[[str], AbstractContextManager[None]],
+) -> list[ToleranceCost]:
+    judged = slice(None) if looked.judged is None else looked.judged
+
+    def embed(image: Image) -> NDArray[np.float32]:
+        return network.embed(network.preprocess(image))[judged]
+
+    def threshold_of(scores: NDArray[np.float64]) -> float:
+        return calibrate(scores, options.alpha).threshold
+
+    if not options.tolerance_cost:
+        return []
+    with timed("cost of tolerances"):
+        return measure_tolerances(pictures, held, embed, looked.pixels, scoring, threshold_of, options)
 
 
 def _spread(chosen: NDArray[np.bool_], most: int) -> list[int]:

@@ -76,6 +76,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         max_images: maximum number of pictures, spread evenly; by default all of a folder and 300 of a video.
         may_vary: what is no fault: light, shift, rotation, focus, flip. It is learnt from altered copies of the
             pictures. What is given replaces the default as a whole; `none` allows nothing.
+        tolerance_cost: measure what each tolerance costs in synthetic faults found.
         skip_bad: skip pictures that cannot be read.
         test_set: labelled pictures in MVTec layout, or a CSV list: the report says which share of them each threshold
             would find, and what int8 costs on them.
@@ -119,6 +120,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ignore: Polygons = ()
     max_images: Annotated[int, Meta(ge=1)] | None = None
     may_vary: MayVary = NOTHING
+    tolerance_cost: bool = False
     skip_bad: bool = False
     test_set: str | None = None
     no_report: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_config.bundle.may_vary import NOTHING
 from export.bank.bank import MIN_BANK, bank_size
 from export.options import DEFAULTS, Options
 
@@ -13,7 +14,7 @@ def without_effect(options: Options) -> list[str]:
         ("target_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
         ("b", options.score == "paper", "the score `paper`"),
         ("k", options.score == "topk", "the score `topk`"),
-        ("test_set", not options.no_report or options.precision == "int8", "the report, and the precision `int8`"),
+        ("tolerance_cost", options.may_vary != NOTHING, "--may-vary, by which nothing may vary"),
     )
     return [
         f"--{name.replace('_', '-')} {getattr(options, name)} has no effect: it belongs to {to}"

@@ -102,6 +102,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=may_vary,
         metavar="LIST",
     )
+    option(
+        "--tolerance-cost",
+        "measure what each tolerance costs: synthetic faults found with it and without it",
+        action="store_true",
+    )
     option("--skip-bad", "pass over pictures that cannot be read, and count them", action="store_true")
     option("--test-set", TEST_SET, metavar="PATH")
     option("--no-report", "write no page, and try no synthetic faults for it", action="store_true")

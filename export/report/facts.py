@@ -8,6 +8,7 @@ import msgspec
 
 from edge_config.bundle.manifest import Manifest, Picture
 from export.gate.int8_cost import Cost
+from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
 from export.options import Options
 from export.pictures.survey import Survey
@@ -153,6 +154,7 @@ class FitReport:
         page: path of the page; None without one.
         choice: what the threshold rests on; None without a page.
         strangest: the strangest normal pictures, the strangest first.
+        tolerance_costs: what each tolerance costs, if `--tolerance-cost` asked for it.
     """
 
     manifest: Manifest
@@ -167,3 +169,4 @@ class FitReport:
     page: str | None = None
     choice: Choice | None = None
     strangest: list[Picture] = field(default_factory=list)
+    tolerance_costs: list[ToleranceCost] = field(default_factory=list)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_config.bundle.manifest import Calibration, Features
+from edge_config.bundle.may_vary import NOTHING
 from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.promise import in_words
 from export.calibrate import pictures_needed
@@ -28,7 +29,7 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
     lines = {
         "bundle": f"{out} ({report.size_bytes / 1e6:.1f} MB, id {report.bundle_id[:12]})",
         "pictures": f"{learnt} learnt from, {calibration.n} held out{skipped}; {_sizes(report.survey)}",
-        "may vary": str(manifest.may_vary),
+        "may vary": _may_vary(report),
         "network": _network(manifest.features),
         "coreset": f"{coreset.size} of {coreset.patches} patches, covering radius {coreset.covering_radius:.3f}",
         "index": f"HNSW, recall@1 {index.recall_at_1:.4f} at ef {index.ef}",
@@ -47,6 +48,17 @@ def _sizes(survey: Survey) -> str:
     (first, *others) = survey.sizes
     more = f" and {len(others)} sizes more" if others else " pixels"
     return f"{first}{more}" + (f", {survey.depth} of 16 bits" if survey.deep else "")
+
+
+def _may_vary(report: FitReport) -> str:
+    may_vary = report.manifest.may_vary
+    if may_vary == NOTHING or not report.tolerance_costs:
+        return str(may_vary) + ("" if may_vary == NOTHING else " (--tolerance-cost measures what it costs)")
+    costs = (f"with {one.tolerance} {one.found:.1%}" for one in report.tolerance_costs)
+    first = report.tolerance_costs[0]
+    return (
+        f"{may_vary}; of {first.faults} synthetic faults found: {first.found_without:.1%} without, {', '.join(costs)}"
+    )
 
 
 def _network(features: Features) -> str:

@@ -48,6 +48,12 @@ def fixed(may_vary: MayVary, count: int, seed: int) -> list[Change]:
     return [_joined(levels, *turns[number % len(turns)], random) for number in range(count)] if turns else []
 
 
+def each_alone(may_vary: MayVary) -> list[MayVary]:
+    """Return the declared tolerances one by one."""
+    given = {name: getattr(may_vary, name) for name in MayVary.__struct_fields__}
+    return [MayVary(**{name: value}) for name, value in given.items() if value]
+
+
 def looks(may_vary: MayVary) -> list[Change]:
     """Return the strongest alterations of light and sharpness, by which the limits of a scene are widened."""
     return [Change(**part) for part in (*_lights(may_vary.light), *([{"blur": FOCUS}] if may_vary.focus else []))]

@@ -51,6 +51,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     ),
     "max_images": (["--max-images", "40"], 40),
     "may_vary": (["--may-vary", "light=30%,shift=4px,focus"], {"light": 0.3, "shift": 4, "focus": True}),
+    "tolerance_cost": (["--tolerance-cost"], True),
     "skip_bad": (["--skip-bad"], True),
     "test_set": (["--test-set", "truth"], "truth"),
     "no_report": (["--no-report"], True),
