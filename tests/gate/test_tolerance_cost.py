@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_config.bundle.manifest import Scoring
 from edge_config.bundle.may_vary import MayVary
-from export.gate.synthetic_faults import with_faults
+from export.gate.synthetic_faults import all_judged, with_faults
 from export.gate.tolerance_cost import FAULTS, ToleranceCost, measure_tolerances
 from export.options import Options
 from export.pictures.images import Pictures
@@ -46,7 +46,7 @@ def measured(folder: Path, may_vary: MayVary) -> tuple[list[ToleranceCost], np.n
     held = np.array([len(name) > 0 for name, _ in pictures]) & (np.arange(COUNT) % 4 == 3)
     options = Options(images="-", out="-", coreset=10_000, seed=SEED, may_vary=may_vary)
     scoring = Scoring(mode="topk", b=9, k=K)
-    return measure_tolerances(pictures, held, means, scoring, largest, options), held
+    return measure_tolerances(pictures, held, means, all_judged, scoring, largest, options), held
 
 
 def test_share_without_a_tolerance_is_that_of_a_plain_bank(tmp_path: Path) -> None:
