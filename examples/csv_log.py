@@ -12,7 +12,20 @@ from pathlib import Path
 
 from patchedge import DEFAULT_CONTROL, DEFAULT_EVENTS, AlertMessage, Keys, Kind, Received, ScoreMessage, Subscriber
 
-COLUMNS = ["time", "device", "camera", "kind", "phase", "frame", "score", "threshold", "label", "missed", "key"]
+COLUMNS = [
+    "time",
+    "device",
+    "camera",
+    "kind",
+    "phase",
+    "frame",
+    "score",
+    "threshold",
+    "label",
+    "missed",
+    "key",
+    "excess",
+]
 
 
 def main() -> None:
@@ -40,13 +53,14 @@ def main() -> None:
 
 
 def row(received: Received) -> list[object]:
-    """Return the line of a score or an alert. The score of an alert is its highest so far."""
+    """Return the line of a score or an alert. The score of an alert is its highest so far, and so is its excess."""
     message = received.message
     assert isinstance(message, ScoreMessage | AlertMessage)  # no other kind was asked for
     time = datetime.fromtimestamp(message.t_capture_ns / 1e9, timezone.utc).isoformat()
     phase, score = (message.phase, message.peak_score) if isinstance(message, AlertMessage) else ("", message.score)
     what = [received.kind, phase, message.frame_id, score, message.threshold, message.label, received.missed]
-    return [time, message.device, message.camera, *what, received.key]
+    excess = message.peak_excess if isinstance(message, AlertMessage) else message.excess
+    return [time, message.device, message.camera, *what, received.key, excess]
 
 
 if __name__ == "__main__":

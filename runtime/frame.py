@@ -184,6 +184,7 @@ class Result:
             the known ones. Empty if the score is not above it.
         parts: attachments for an alert, if requested; their bytes are sent beside the result.
         repeated: the frame is identical to the last scored one, and this is the result of that one.
+        unlearnt: number of judged patches that are outside of the regions of the bundle: nothing was learnt there.
     """
 
     value: float | None = None
@@ -198,6 +199,7 @@ class Result:
     boxes: tuple[Box, ...] = ()
     parts: tuple[Part, ...] = ()
     repeated: bool = False
+    unlearnt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,6 @@ class BundleInfo:
         upper_alpha: false-alarm rate that this threshold does not exceed with 95 % confidence; None if unknown.
         depth: bits in use in 16-bit pictures.
         regions_of: for each of its cameras where its regions are from; empty without any.
-        notes: what is odd about regions of its cameras, a line each.
     """
 
     id: str
@@ -265,7 +266,6 @@ class BundleInfo:
     median: float | None = None
     depth: int = 16
     regions_of: dict[str, RegionsOf] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

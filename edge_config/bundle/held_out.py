@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Sequence
 
 MAX_SCORES = 1000
@@ -45,11 +46,13 @@ def excess(score: float, threshold: float, median: float | None) -> float | None
         median: of the held-out scores; None if it is unknown.
 
     Returns:
-        None if the median is unknown or not below the threshold: then there is no unit to measure with.
+        None if the median is unknown or not below the threshold: then there is no unit to measure with. None also if
+        the score is no number, or the result has no finite value.
     """
     if median is None or not threshold > median:
         return None
-    return (score - threshold) / (threshold - median)
+    found = (score - threshold) / (threshold - median)
+    return found if math.isfinite(found) else None
 
 
 def _rank(j: int, n: int, stored: int) -> int:

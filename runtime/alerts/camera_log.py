@@ -58,6 +58,19 @@ class CameraLog:
             seconds = round(max(0, t_capture_ns - alert.t_start_ns) / 1e9, 3)
             _log.info("alert ends", **said, seconds=seconds, reason=alert.reason)
 
+    def unlearnt(self, patches: int) -> None:
+        """Log that the camera judges patches that its bundle was told to leave out, or does no more."""
+        if patches and self._may("regions"):
+            said = "nothing was learnt there, so that normal frames may raise alerts"
+            remedy = "leave out `regions` and `ignore` of the camera to use those of the bundle, or fit again"
+            _log.warning(
+                "judged outside of the bundle's regions",
+                camera=self._camera,
+                patches=patches,
+                reason=said,
+                remedy=remedy,
+            )
+
     def turn(self) -> None:
         """Log what was left out, once a window is over; to be called about once a second."""
         if self._clock() - self._since_s >= WINDOW_S:

@@ -53,6 +53,7 @@ class MonitoredCamera:
         self._films = films
         self._clip = ""  # of the open alert
         self._log = log
+        self._unlearnt = 0
 
     @property
     def bundle(self) -> BundleInfo:
@@ -105,6 +106,10 @@ class MonitoredCamera:
         self.repeated += result is not None and result.repeated
         self.frames += self.score is not None
         self.undecodable += self.score is None
+        if result is not None and result.unlearnt != self._unlearnt:
+            self._unlearnt = result.unlearnt
+            if self._log is not None:
+                self._log.unlearnt(result.unlearnt)
         if self._films is not None:
             self._film(self._films, frame, decision.alert)
         if decision.alert is not None:

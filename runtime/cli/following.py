@@ -82,6 +82,7 @@ def as_line(received: Received) -> str:
         text += " repeated" if isinstance(said, ScoreMessage) and said.repeated else ""
     if isinstance(said, AlertMessage):
         text = f"{text}  ALERT {said.phase} {said.alert_id} peak {said.peak_score:.3f} in frame {said.peak_frame_id}"
+        text += "" if said.peak_excess is None else f" excess {said.peak_excess:.2f}"
     return f"! {received.missed} messages lost before this one\n{text}" if received.missed else text
 
 

@@ -16,7 +16,7 @@ from runtime.inference.protocol import ScoringOptions
 from runtime.inference.stages import Buffers, Stages
 from runtime.process.threads import limit_threads
 from runtime.scene.inspect import Inspect
-from runtime.scoring.regions import Regions, find_blind, find_unlearnt
+from runtime.scoring.regions import Regions, find_blind
 from runtime.scoring.scorer import Scorer
 from runtime.security.trust import read
 
@@ -63,10 +63,6 @@ class BundleLoader:
         """
         bundle, scorer, shared = self._read(path)
         calibration, cameras = bundle.manifest.calibration, list(cameras)
-        odd = [
-            find_unlearnt(camera, self._view(camera), bundle.manifest, scorer.preprocess, scorer.grid)
-            for camera in cameras
-        ]
         served_by = scorer.provider, scorer.passed_over
         promised = calibration.threshold, calibration.promised_alpha
         info = BundleInfo(
@@ -78,7 +74,6 @@ class BundleLoader:
             median=calibration.median,
             depth=bundle.manifest.preprocessing.depth,
             regions_of={camera: self._regions_of(camera, bundle) for camera in cameras},
-            notes=tuple(filter(None, odd)),
         )
         buffers = shared.buffers if shared else _make_buffers(bundle)
         self._check_views(cameras, bundle, scorer)
@@ -109,7 +104,8 @@ class BundleLoader:
 
     def _stages(self, camera: str, bundle: Bundle, info: BundleInfo, scorer: Scorer, buffers: Buffers) -> Stages:
         view = self._view(camera)
-        regions = Regions(view.regions, view.ignore, scorer.preprocess, scorer.grid, names_all=view.own)
+        where = scorer.preprocess, scorer.grid
+        regions = Regions(view.regions, view.ignore, *where, learnt=scorer.judged if view.own else None)
         inspect, calibration = self._inspection(bundle), bundle.manifest.calibration
         return Stages(info, scorer.another(), buffers, regions, inspect, calibration)
 

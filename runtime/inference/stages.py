@@ -169,6 +169,7 @@ class Stages:
             stage_seconds=half.seconds,
             boxes=more.boxes,
             parts=more.parts,
+            unlearnt=self.regions.unlearnt,
         )
         return result, more.attached
 

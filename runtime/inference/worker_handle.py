@@ -216,9 +216,6 @@ def _how(process: subprocess.Popen[bytes]) -> str:
 
 
 def say_what_is_odd(info: BundleInfo) -> None:
-    """Log, where that is so, that it is not the provider that was wanted, and what is odd about regions."""
-    log = structlog.get_logger()
+    """Log, where that is so, that it is not the provider that was wanted."""
     for line in info.passed_over:
-        log.warning("provider passed over", path=info.path, problem=line, computes=info.provider)
-    for line in info.notes:
-        log.warning("regions differ from those of the bundle", path=info.path, problem=line)
+        structlog.get_logger().warning("provider passed over", path=info.path, problem=line, computes=info.provider)

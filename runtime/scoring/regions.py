@@ -16,7 +16,11 @@ from runtime.scoring.preprocess import Preprocess
 
 
 class Regions:
-    """The judged patches of one camera's frames, computed once for each frame size."""
+    """The judged patches of one camera's frames, computed once for each frame size.
+
+    Attributes:
+        unlearnt: number of those that are judged in the last frame, though they were left out by fit.
+    """
 
     def __init__(
         self,
@@ -25,7 +29,7 @@ class Regions:
         preprocess: Preprocess,
         grid: Grid,
         *,
-        names_all: bool = False,
+        learnt: NDArray[np.bool_] | None = None,
     ) -> None:
         """Use the regions of the settings, or of a bundle.
 
@@ -34,9 +38,10 @@ class Regions:
             ignore: polygons that are not judged.
             preprocess: maps the graph's input to the frame.
             grid: the grid of patches on the input.
-            names_all: without polygons name all patches, where the bundle's own regions would be judged otherwise.
+            learnt: patches in the regions of the bundle, bool [patches], which these regions take the place of.
         """
-        self._names_all = names_all
+        self.unlearnt = 0
+        self._learnt = learnt
         self._regions = [np.asarray(corners, dtype=np.int32) for corners in regions]
         self._ignore = [np.asarray(corners, dtype=np.int32) for corners in ignore]
         self._preprocess = preprocess
@@ -45,17 +50,18 @@ class Regions:
         self._active = np.empty(0, dtype=np.bool_)
 
     def active(self, frame_hw: tuple[int, int]) -> NDArray[np.bool_] | None:
-        """Return whether each patch is judged, bool [patches], row by row; None if all are.
+        """Return whether each patch is judged, bool [patches], row by row; None if all are, or the bundle's decide.
 
         Args:
             frame_hw: height and width of the frame, pixels.
         """
-        if not self._regions and not self._ignore and not self._names_all:
+        if not self._regions and not self._ignore and self._learnt is None:
             return None
         if frame_hw != self._frame_hw:
             rows, columns = self._preprocess.on_camera(self._grid.centers(), frame_hw)
             self._active = np.array([self._is_judged(float(x), float(y)) for y in rows for x in columns])
             self._frame_hw = frame_hw
+            self.unlearnt = 0 if self._learnt is None else int(np.count_nonzero(self._active & ~self._learnt))
         return self._active
 
     def _is_judged(self, x: float, y: float) -> bool:
@@ -89,11 +95,11 @@ def find_unlearnt(camera: str, view: View, manifest: Manifest, preprocess: Prepr
     if reach_beyond(view, manifest.regions_hw):
         said = f"are not compared with those of the bundle, as they reach beyond {size} pixels, what it was fitted to"
         return f"cameras.{camera}: its `regions` and `ignore` {said}"
-    here = Regions(view.regions, view.ignore, preprocess, grid, names_all=True).active(manifest.regions_hw)
-    count = 0 if here is None else int(np.count_nonzero(here & ~learnt))
-    if not count:
+    here = Regions(view.regions, view.ignore, preprocess, grid, learnt=learnt)
+    here.active(manifest.regions_hw)
+    if not here.unlearnt:
         return None
-    said = f"its `regions` and `ignore` judge {count} of {len(learnt)} patches that were left out by fit"
+    said = f"its `regions` and `ignore`, in pictures of {size} pixels, judge {here.unlearnt} patches that fit left out"
     return f"cameras.{camera}: {said}: nothing was learnt there, so that normal pictures may raise alerts"
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from edge_config.wire.messages import Part
+from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import Result, SharedFrame, Wanted
 from tests.support.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
@@ -248,6 +250,50 @@ def test_all_is_wanted_above_the_threshold_and_then_above_the_peak(publisher: Pu
     assert camera.wanted() == Wanted(THRESHOLD, 9.0, ATTACH)
     camera.maps = False
     assert camera.wanted() == Wanted(THRESHOLD, 9.0, frozenset())
+
+
+def test_excess_is_that_over_the_median(publisher: Publisher) -> None:
+    """Scores are measured in the distance from the median to the threshold; an alert keeps that of its peak."""
+    camera = served(publisher)
+    camera.serve(dataclasses.replace(OLD, median=1.0))  # and THRESHOLD is 5
+    for ms, score in ((1, 9.0), (2, 7.0), (3, 13.0), (4, NORMAL)):
+        camera.publish(at_ms(ms), strange(score))
+    assert publisher.of("score", "excess") == [1.0, 0.5, 2.0, -1.0]
+    assert publisher.of("alert", "phase", "excess", "peak_excess") == [("start", 1.0, 1.0), ("end", -1.0, 2.0)]
+
+
+def test_excess_follows_the_threshold_in_force(publisher: Publisher) -> None:
+    """A threshold of the settings is that of the excess, too; one below the median leaves none, and raises alerts."""
+    camera = served(publisher, threshold=3.0)
+    camera.serve(dataclasses.replace(OLD, median=1.0))
+    camera.publish(at_ms(1), strange(9.0))
+    camera.configure(replace(EVERY_RUN, threshold=0.5))
+    camera.publish(at_ms(2), strange(9.0))
+    assert publisher.of("score", "excess") == [3.0, None]
+    assert publisher.of("alert", "peak_excess") == [3.0]
+    assert served(publisher).bundle.median is None  # of a bundle that has none, it is unknown
+    camera.publish(at_ms(3), None)
+    assert publisher.of("score", "excess", "p_value")[-1] == (None, None)
+
+
+def test_p_value_is_passed_on(publisher: Publisher) -> None:
+    """The p-value that the worker found is in the score, and in the alert."""
+    camera = served(publisher)
+    camera.publish(at_ms(1), dataclasses.replace(strange(9.0), p_value=0.01))
+    camera.publish(at_ms(2), dataclasses.replace(GOOD, p_value=0.5))
+    assert publisher.of("score", "p_value") == [0.01, 0.5]
+    assert publisher.of("alert", "p_value") == [0.01, 0.5]
+
+
+def test_judging_what_was_not_learnt_is_logged_once(publisher: Publisher) -> None:
+    """A frame that is judged where fit left patches out is a warning, again only when their number changes."""
+    camera = MonitoredCamera("top", publisher, EVERY_RUN, log=CameraLog("top"))
+    camera.serve(OLD)
+    with capture_logs() as said:
+        for number, patches in enumerate((0, 12, 12, 12, 0, 7), 1):
+            camera.publish(frame(number), dataclasses.replace(GOOD, unlearnt=patches))
+    told = [one["patches"] for one in said if one["event"] == "judged outside of the bundle's regions"]
+    assert told == [12, 7]
 
 
 def test_threshold_of_the_settings_is_said_and_wanted(publisher: Publisher) -> None:

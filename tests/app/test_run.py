@@ -22,7 +22,7 @@ from runtime.cli.main import main
 from runtime.client.subscriber import Subscriber
 from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
-from tests.support.tiny import normal_picture, strange_picture, write_pictures
+from tests.support.tiny import make_bundle, normal_picture, strange_picture, write_pictures
 
 END_S = 2.0
 """A signal ends the runtime within this time: the promise to users."""
@@ -442,3 +442,26 @@ def test_watch_of_nothing_is_69(endpoint: str) -> None:
     done = call(*DEVICE, "watch", endpoint, "--timeout", "0.1")
     assert done.returncode == 69
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_regions_of_bundle_and_camera_are_said(tmp_path: Path) -> None:
+    """`run` says whose regions a camera has; `check` and `doctor` warn where the camera's judge what fit left out."""
+    half = ((32, 0), (64, 0), (64, 48), (32, 48))
+    bundle = make_bundle(tmp_path / "half.bundle", (half,), (48, 64))
+    source = write_pictures(tmp_path / "pictures", set(), 3)
+    own = looking(tmp_path, bundle, source, "ignore: []")
+    done = call(*DEVICE, "run", "--config", own)
+    assert done.returncode == 0, done.stderr
+    assert "of the settings" in done.stderr
+    assert done.stderr.count("judged outside of the bundle's regions") == 1
+    odd = "cameras.top: its `regions` and `ignore`, in pictures of 64 x 48 pixels, judge 32 patches that fit left out"
+    done = call(*DEVICE, "check", "--config", own)
+    assert done.returncode == 0
+    assert odd in done.stderr
+    done = call(*DEVICE, "doctor", "--config", own)
+    assert odd in " ".join(done.stdout.split())
+    done = call(*DEVICE, "run", "--config", looking(tmp_path, bundle, source, "pace: max"))
+    assert done.returncode == 0, done.stderr
+    assert "of the bundle" in done.stderr
+    assert "judged outside" not in done.stderr

@@ -79,6 +79,8 @@ def test_excess_is_measured_in_the_gap_between_median_and_threshold() -> None:
 def test_no_gap_is_no_excess(threshold: float, median: float | None) -> None:
     """Where the threshold is not above the median, such as a low one in the settings, there is no excess."""
     assert excess(20.0, threshold, median) is None
+    assert excess(float("nan"), 10.0, 6.0) is None
+    assert excess(1e308, 1e-320, 0.0) is None
 
 
 def test_calibration_records_what_both_need() -> None:

@@ -220,6 +220,7 @@ def test_a_webhook_that_was_down_gets_every_alert(device: Device) -> None:
     _, body = receiver.got[0]
     assert (body["alert_id"], body["camera"], body["phase"]) == (first.alert_id, "top", "start")
     assert body["peak_score"] == pytest.approx(first.peak_score)
+    assert body["peak_excess"] == pytest.approx(first.peak_excess)
     assert set(receiver.paths) == {"/alerts?token=hidden"}
 
 
@@ -266,6 +267,8 @@ def test_csv_has_a_line_for_each_score_and_alert(device: Device, tmp_path: Path)
     assert frames == sorted(set(frames))
     assert {(row["missed"], row["label"], row["phase"]) for row in scores} == {("0", "normal", "")}
     assert all(0 < float(row["score"]) < float(row["threshold"]) for row in scores)
+    assert all(float(row["excess"]) < 0 for row in scores)
+    assert all(float(row["excess"]) > 0 for row in rows if row["kind"] == "alert")
 
 
 def test_csv_says_what_was_missed(device: Device) -> None:

@@ -5,16 +5,29 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleError, BundleMissing
-from runtime.frame import Wanted
+from edge_config.settings.sections import Camera
+from runtime.frame import BundleInfo, Result, View, Wanted
 from runtime.inference.bundle_loader import BundleLoader
 from runtime.inference.protocol import ScoringOptions
 from tests.support.fakes.worker import Marked
-from tests.support.tiny import THRESHOLD, normal_picture, with_threshold
+from tests.support.forge import edit_manifest
+from tests.support.tiny import (
+    GRID,
+    HEIGHT,
+    THRESHOLD,
+    WIDTH,
+    make_bundle,
+    normal_picture,
+    strange_picture,
+    with_threshold,
+)
 
 PLAIN = Wanted(THRESHOLD, math.inf)
 
@@ -35,6 +48,70 @@ def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: P
     assert len({id(scorer.embed) for scorer in scorers}) == 1
     assert len({id(scorer.whole) for scorer in scorers}) == 1
     assert len({id(scorer.search) for scorer in scorers}) == 3
+
+
+def test_p_value_of_a_frame_is_that_of_the_held_out_scores(bundle: Path) -> None:
+    """The share of the held-out scores and this one that are at least as high; none where a bundle has no scores."""
+    held_out = np.linspace(5.0, 60.0, 99)
+
+    def record(tree: dict[str, Any]) -> None:
+        tree["calibration"] |= {"scores": held_out.tolist(), "quantiles": {"0.5": 32.5}}
+
+    unknown = BundleLoader(ScoringOptions(1)).load(["cam1"], str(bundle))[1]["cam1"].take_over(None)
+    edit_manifest(bundle, record)
+    info, stages = BundleLoader(ScoringOptions(1)).load(["cam1"], str(bundle))
+    known = stages["cam1"].take_over(None)
+    assert info.median == 32.5
+    for picture in (normal_picture(1), normal_picture(2), strange_picture(3)):
+        result = known.score(known.embed(picture, 0), PLAIN)[0]
+        expected = np.mean(np.append(held_out, result.value) >= result.value)
+        assert result.p_value == pytest.approx(expected, rel=1e-12)
+        assert unknown.score(unknown.embed(picture, 0), PLAIN)[0].p_value is None
+    assert result.p_value == pytest.approx(0.01, rel=1e-12)  # over all 99 of them
+
+
+LEFT = ((0, 0), (WIDTH // 2, 0), (WIDTH // 2, HEIGHT), (0, HEIGHT))
+RIGHT = ((WIDTH // 2, 0), (WIDTH, 0), (WIDTH, HEIGHT), (WIDTH // 2, HEIGHT))
+"""Halves of a picture; strange ones are so in the right one."""
+
+
+@pytest.fixture(scope="module")
+def left_half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle that ignores the right half, in pixels of pictures of twice the size."""
+    ignore = tuple((2 * x, 2 * y) for x, y in RIGHT)
+    return make_bundle(tmp_path_factory.mktemp("left") / "left.bundle", (ignore,), (2 * HEIGHT, 2 * WIDTH))
+
+
+def looking(bundle: Path, views: dict[str, View]) -> tuple[BundleInfo, dict[str, Result]]:
+    """Load a bundle for a camera, and score a normal and a strange picture of it."""
+    info, stages = BundleLoader(ScoringOptions(1), views).load(["cam1"], str(bundle))
+    camera = stages["cam1"].take_over(None)
+    pictures = {"normal": normal_picture(1), "strange": strange_picture(1)}
+    return info, {name: camera.score(camera.embed(one, 0), PLAIN)[0] for name, one in pictures.items()}
+
+
+def test_regions_of_the_bundle_are_used_by_default(left_half: Path) -> None:
+    """A camera without regions judges where fit has learnt, scaled to its frames."""
+    info, scores = looking(left_half, {"cam1": View.of(Camera(source=0))})
+    assert scores["strange"].value == scores["normal"].value < THRESHOLD
+    assert (info.regions_of, scores["normal"].unlearnt) == ({"cam1": "bundle"}, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"regions": (RIGHT,)}, True),
+        ({"ignore": ()}, True),
+        ({"regions": (LEFT,)}, False),
+        ({"ignore": (RIGHT,)}, False),
+    ],
+)
+def test_regions_of_the_settings_come_first(left_half: Path, settings: dict[str, Any], *, found: bool) -> None:
+    """A camera that has `regions` or `ignore`, though empty, uses only these; the result counts what fit left out."""
+    info, scores = looking(left_half, {"cam1": View.of(Camera(source=0, **settings))})
+    assert (scores["strange"].value > THRESHOLD) == found
+    assert info.regions_of == {"cam1": "settings"}
+    assert scores["normal"].unlearnt == (GRID[0] * GRID[1] // 2 if found else 0)
 
 
 def test_inspection_goes_on_over_a_swap(bundle: Path, tmp_path: Path) -> None:

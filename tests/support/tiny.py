@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
+from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Calibration, Coreset, Features, Index, Manifest, Scene, Scoring
 from edge_config.bundle.parity_result import Comparison, Difference, Parity, Tolerance
 from edge_config.bundle.staging import staging
@@ -23,6 +24,7 @@ from runtime.inference.assemble import assemble
 from runtime.inference.golden_frames import score_golden, write_golden
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.regions import Regions
 from runtime.search.full import GraphSearch
 from runtime.search.measure import plain, write_measure
 from tests.support.preprocessing import resized
@@ -70,13 +72,15 @@ def tiny_bank() -> NDArray[np.float32]:
     return np.concatenate([embed(preprocess(normal_picture(seed))) for seed in range(1000, 1004)])
 
 
-def make_bundle(target: Path) -> Path:
-    """Write a bundle as `export.fit` does, without its learning."""
+def make_bundle(target: Path, ignore: tuple[Polygon, ...] = (), regions_hw: tuple[int, int] | None = None) -> Path:
+    """Write a bundle as `export.fit` does, without its learning; what it ignores is in pictures of `regions_hw`."""
     bank = tiny_bank()
     index = build_index(bank)
     table = neighbour_table(bank, B)
     graph = GraphSearch(index, ef=16)
-    scorer = assemble(Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table, SCORING, Grid(GRID), search="graph")
+    judged = Regions((), ignore, Preprocess(SPEC), Grid(GRID)).active(regions_hw or (HEIGHT, WIDTH))
+    stages = Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table
+    scorer = assemble(*stages, SCORING, Grid(GRID), search="graph", judged=judged)
     golden = [normal_picture(1), strange_picture(2)]
     scene, reference = learn(normal_picture(seed) for seed in range(1000, 1004))
     with staging(target) as folder:
@@ -86,7 +90,7 @@ def make_bundle(target: Path) -> Path:
         write_measure(folder / bundles.MEASURE, plain(len(bank), DIMENSION))
         index.save_index(str(folder / bundles.INDEX))
         write_golden(folder / bundles.GOLDEN, [score_golden(frame, scorer) for frame in golden], reference)
-        write_manifest(folder, len(bank), scene)
+        write_manifest(folder, len(bank), scene, ignore, regions_hw)
     return target
 
 
@@ -101,7 +105,13 @@ def with_threshold(bundle: Path, target: Path, threshold: float) -> Path:
     return target
 
 
-def write_manifest(folder: Path, size: int, scene: Scene = ANYTHING) -> None:
+def write_manifest(
+    folder: Path,
+    size: int,
+    scene: Scene = ANYTHING,
+    ignore: tuple[Polygon, ...] = (),
+    regions_hw: tuple[int, int] | None = None,
+) -> None:
     """Write a manifest for the files that are in `folder`, whatever they are."""
     manifest = Manifest(
         format_version=manifests.FORMAT_VERSION,
@@ -153,5 +163,7 @@ def write_manifest(folder: Path, size: int, scene: Scene = ANYTHING) -> None:
         scene=scene,
         versions={},
         created="2026-11-23T00:00:00+00:00",
+        ignore=ignore,
+        regions_hw=regions_hw,
     )
     (folder / bundles.MANIFEST).write_bytes(manifests.encode(manifest))

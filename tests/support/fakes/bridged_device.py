@@ -99,6 +99,7 @@ class FakeDevice:
             alert_id=alert_id or str(uuid.uuid4()),
             phase=phase,
             peak_score=2.5,
+            peak_excess=1.0,
             peak_frame_id=7,
             parts=() if jpeg is None else (Part(name="jpeg", media_type="image/jpeg"),),
         )
@@ -148,6 +149,8 @@ def _frame() -> dict[str, Any]:
         "threshold": 1.5,
         "label": "anomalous",
         "peak_xy": (3, 4),
+        "excess": 1.0,
+        "p_value": 0.01,
     }
 
 
