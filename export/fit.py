@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Calibration, Scene, Scoring
 from edge_config.bundle.staging import staging
 from edge_config.errors import TooFewImages
-from export.bank.bank import MemoryBank, bank_size, make_bank
+from export.bank.bank import MemoryBank, bank_size, make_bank, most_candidates
 from export.bank.features import FeatureTable, embed_pictures
 from export.bank.index import RECALL_PICTURES, recall_queries
 from export.bank.measure import channel_scale
+from export.bank.saturation import JUDGED
 from export.calibrate import calibrate, hold_out
 from export.gate.choose_golden import choose_golden
 from export.gate.int8_cost import measure_cost
@@ -187,6 +188,7 @@ def _work(pictures: Pictures, network: Network, survey: Survey, options: Options
         entries=bank_size(options, train * patches),
         pixels=survey.largest_pixels,
         graph_bytes=len(network.float_graph),
+        candidates=most_candidates(options),
     )
 
 
@@ -219,7 +221,8 @@ def _make_bank(
     judged = None if features.judged is None else features.judged.reshape(network.grid.hw)
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
     rows = np.concatenate([train, features.rows_of(copies.learnt)])
-    return make_bank(features.rows, scale, queries, options, folder, threads, rows, len(train))
+    some = [features[int(copies.calibrated[place])] for place in _spread(held, JUDGED)]
+    return make_bank(features.rows, scale, queries, some, options, folder, threads, rows, len(train))
 
 
 def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Looked) -> Scorer:

@@ -47,6 +47,7 @@ class Work:
         entries: number of entries of the bank.
         pixels: pixels of the largest picture.
         graph_bytes: size of model.onnx.
+        candidates: largest number of patches that the coreset is selected from.
     """
 
     pictures: int
@@ -57,6 +58,7 @@ class Work:
     entries: int
     pixels: int
     graph_bytes: int
+    candidates: int = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def needed(work: Work, held: int) -> Needs:
     filed = in_file(work.pictures * work.patches, work.dimension)
     entry = work.dimension * _FLOAT + _LINK_BYTES
     bank = work.entries * (2 * entry + work.dimension * _DOUBLE)
-    select = work.train * work.patches * (work.projected * _FLOAT + _ROW_BYTES)
+    candidates = min(work.train * work.patches, work.candidates)
+    select = candidates * (work.projected * _FLOAT + _ROW_BYTES)
     table = work.entries * _TABLE_ROWS * 3 * _DOUBLE
     gate = _PICTURES * work.pixels * _CHANNELS
     return Needs(

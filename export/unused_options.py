@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_config.bundle.may_vary import NOTHING
-from export.bank.bank import MIN_BANK, bank_size
+from export.bank.bank import MIN_BANK, bank_size, wanted_size
 from export.options import DEFAULTS, Options
 
 
@@ -34,8 +34,8 @@ def changed(options: Options, *, train: int, patches: int, dimension: int) -> li
     """
     said = []
     size = bank_size(options, train)
-    wanted = options.coreset if isinstance(options.coreset, int) else round(options.coreset * train)
-    if size != wanted:
+    wanted = wanted_size(options, train)
+    if size != wanted and options.coreset != "auto":
         why = f"the index needs {MIN_BANK}" if wanted < MIN_BANK <= train else f"there are {train} patches"
         share = "" if isinstance(options.coreset, int) else f", {wanted} entries,"
         said.append(f"--coreset {options.coreset}{share} becomes {size} entries: {why}")

@@ -142,13 +142,19 @@ class Coreset(ManifestPart, frozen=True):
     Attributes:
         size: number k of entries of the bank.
         fraction: requested share of the patches of the pictures, altered copies not counted, 0 to 1; null if a number
-            of entries was requested.
-        patches: number of patches that the bank was selected from, altered copies included.
+            of entries was requested, or `auto`.
+        patches: number of patches of the training pictures, altered copies included.
         seed: random seed of the projection and of the first entry.
         projection_dim: dimension d* of the random projection; null without one.
         covering_radius: largest Euclidean distance of a training patch to the bank, scaled and unprojected.
         spacing: `local` divides the distance to an entry by the spacing of the bank around it, see
             measure.safetensors; `none` leaves it Euclidean.
+        stopped: why the bank has this size: `option` where it was requested; by `auto`: `scores` where the last
+            doubling lowered the scores of held-out pictures by less than 5 %, `limit` at the largest size.
+        change: what the last doubling lowered these scores by, 0 to 1, the median over the pictures; null without
+            `auto`, and where the bank was never doubled.
+        candidates: number of patches, drawn at random from `patches`, that the bank was selected from; null if it was
+            selected from all.
     """
 
     size: Count
@@ -158,6 +164,9 @@ class Coreset(ManifestPart, frozen=True):
     projection_dim: Count | None
     covering_radius: NonNegative
     spacing: Literal["none", "local"]
+    stopped: Literal["option", "scores", "limit"] = "option"
+    change: float | None = None
+    candidates: Count | None = None
 
 
 class Index(ManifestPart, frozen=True):

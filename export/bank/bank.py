@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Coreset, Index
-from export.bank.coreset import covering_radius, select
+from export.bank import saturation
+from export.bank.coreset import Selection, covering_radius, select, thin
 from export.bank.features import Rows
 from export.bank.index import build_index, choose_ef, neighbour_table, save_index
 from export.options import Options
@@ -49,15 +53,27 @@ class MemoryBank:
 
 
 def bank_size(options: Options, train: int) -> int:
-    """Return the number of entries of a bank that is selected from `train` patches."""
-    wanted = options.coreset if isinstance(options.coreset, int) else round(options.coreset * train)
-    return min(max(MIN_BANK, wanted), train)
+    """Return the number of entries of a bank that is selected from `train` patches; with `auto` the largest."""
+    return min(max(MIN_BANK, wanted_size(options, train)), train)
+
+
+def wanted_size(options: Options, train: int) -> int:
+    """Return the number of entries that the options ask for; with `auto` the largest."""
+    if options.coreset == "auto":
+        return saturation.largest(train)
+    return options.coreset if isinstance(options.coreset, int) else round(options.coreset * train)
+
+
+def most_candidates(options: Options) -> int:
+    """Return the largest number of patches that the bank is selected from."""
+    return saturation.MAX_CANDIDATES if options.coreset == "auto" else sys.maxsize
 
 
 def make_bank(
     features: Rows,
     scale: NDArray[np.float32],
     queries: list[NDArray[np.float32]],
+    judged: Sequence[NDArray[np.float32]],
     options: Options,
     folder: Path,
     threads: int,
@@ -70,17 +86,15 @@ def make_bank(
         features: scaled, float32 [M, D], perhaps too large for memory: they are read in slices only.
         scale: that they were multiplied by, float32 [D].
         queries: to measure recall on, kinds of float32 [n, D].
+        judged: features of a few held-out pictures, scaled, each float32 [patches, D], for `--coreset auto`.
         options: of the coreset.
         folder: of the bundle.
         threads: of hnswlib.
         train: rows of `features` to select from, int64 [N].
         originals: number of patches that a share is of; by default N. Altered copies of pictures do not add to it.
     """
-    projection_dim = options.projection_dim if 0 < options.projection_dim < features.shape[1] else None
-    share = options.coreset if isinstance(options.coreset, float) else None
-    size = bank_size(options, originals or len(train))
-    rows = select(features, size, seed=options.seed, projection_dim=projection_dim, rows=train)
-    bank = features[train[rows]]
+    coreset, candidates, chosen = _select(features, judged, options, train, originals or len(train))
+    bank, size = features[candidates[chosen.places]], len(chosen.places)
     arrays.write(folder / bundles.BANK, bank=bank)
     graph = build_index(bank)
     save_index(graph, folder / bundles.INDEX)
@@ -91,13 +105,43 @@ def make_bank(
     exact = ExactSearch(bank)
     index = choose_ef(graph, queries, exact, threads)
     search = GraphSearch(graph, ef=index.ef, threads=threads)
+    near = chosen.nearest[np.searchsorted(candidates, train, side="right").clip(1) - 1]  # that of a candidate beside it
+    radius = covering_radius(features, LazySearch(search, bank, PrunedSearch(bank)), train, (bank, near))
+    coreset = msgspec.structs.replace(coreset, covering_radius=radius)
+    rows = np.searchsorted(train, candidates[chosen.places])
+    return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search)
+
+
+def _select(
+    features: Rows,
+    judged: Sequence[NDArray[np.float32]],
+    options: Options,
+    train: NDArray[np.int64],
+    originals: int,
+) -> tuple[Coreset, NDArray[np.int64], Selection]:
+    """Return the section of the manifest, without the radius; the rows to choose from; and what was chosen."""
+    auto = options.coreset == "auto"
+    candidates = thin(train, most_candidates(options), options.seed)
+    enough = saturation.Saturation(features, candidates, judged) if auto else None
+    projection_dim = options.projection_dim if 0 < options.projection_dim < features.shape[1] else None
+    chosen = select(
+        features,
+        bank_size(options, originals),
+        seed=options.seed,
+        projection_dim=projection_dim,
+        rows=candidates,
+        enough=enough,
+    )
     coreset = Coreset(
-        size=size,
-        fraction=share,
+        size=len(chosen.places),
+        fraction=options.coreset if isinstance(options.coreset, float) else None,
         patches=len(train),
         seed=options.seed,
         projection_dim=projection_dim,
-        covering_radius=covering_radius(features, LazySearch(search, bank, PrunedSearch(bank)), train),
+        covering_radius=0,
         spacing="none",
+        stopped="option" if enough is None else "scores" if enough.reached else "limit",
+        change=enough.change if enough else None,
+        candidates=len(candidates) if len(candidates) < len(train) else None,
     )
-    return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search)
+    return coreset, candidates, chosen

@@ -19,7 +19,8 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from export.bank.features import Rows
 from export.progress import bar, progress
-from runtime.search.full import Search
+from runtime.search.full import Search, distances
 
 T = TypeVar("T")
 
@@ -39,6 +40,30 @@ _EXACT_BITS = 53  # of a float64
 _COARSE_BITS = 24  # of a float32
 
 
+class Enough(Protocol):
+    """Decides whether the bank is large enough, after `steps` entries."""
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Sizes at which it is asked, ascending."""
+
+    def __call__(self, places: NDArray[np.int64]) -> bool:
+        """Return whether these places, int64 [k], are enough; each call has those of the last one as its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was chosen among N rows.
+
+    Attributes:
+        places: in the rows, int64 [k], in the order in which they were chosen.
+        nearest: of each row, an entry that is near it (the nearest in the projection), int32 [N].
+    """
+
+    places: NDArray[np.int64]
+    nearest: NDArray[np.int32]
+
+
 def select(
     features: Rows,
     size: int,
@@ -46,37 +71,63 @@ def select(
     seed: int,
     projection_dim: int | None,
     rows: NDArray[np.int64] | None = None,
-) -> NDArray[np.int64]:
+    enough: Enough | None = None,
+) -> Selection:
     """Choose the coreset.
 
     Args:
         features: float32 [M, D].
-        size: k, from 1 to N.
+        size: k, from 1 to N; with `enough` the largest.
         seed: of the projection and of the first entry.
         projection_dim: d*; None selects in the full space.
         rows: of `features` to choose from, int64 [N]; None means all.
-
-    Returns:
-        Places in `rows`, int64 [k], in the order in which they were chosen.
+        enough: stops before `size`. What is chosen is the beginning of what would be chosen without it.
     """
     rows = np.arange(len(features)) if rows is None else rows
     random = np.random.default_rng(seed)
     first = int(random.integers(len(rows)))
     points = features[rows] if projection_dim is None else project(features, rows, projection_dim, random)
-    return farthest_first(to_grid(points), size, first)
+    chosen = _choose(to_grid(points), size, first, enough)
+    return Selection(chosen.rows[: chosen.count], chosen.nearest)
 
 
-def covering_radius(features: Rows, search: Search, rows: NDArray[np.int64] | None = None) -> float:
+def thin(rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
+    """Return at most so many of some rows, int64 [N], chosen at random, in the order in which they are."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False, shuffle=False))
+
+
+def covering_radius(
+    features: Rows,
+    search: Search,
+    rows: NDArray[np.int64] | None = None,
+    known: tuple[NDArray[np.float32], NDArray[np.int32]] | None = None,
+) -> float:
     """Return r, the largest distance of a feature to its nearest entry of the bank.
 
     Args:
         features: float32 [M, D].
         search: of the bank; its largest distance must be exact, its others may be too large.
         rows: of the features that count, int64 [N]; None means all.
+        known: the bank, float32 [k, D], and for each row an entry near it, int32 [N]: only features that are farther
+            from theirs than the largest distance found so far are searched. It changes the time, not the result.
     """
     rows = np.arange(len(features)) if rows is None else rows
-    slices = progress(_slices(len(rows), _READ_ROWS), "covering radius", unit="block")
-    return max(float(search(features[rows[some]]).distance.max()) for some in slices)
+    bounds = np.full(len(rows), np.inf, dtype=np.float32)
+    slices = _slices(len(rows), _READ_ROWS)
+    if known is not None:
+        bank, near = known
+        for some in slices:
+            bounds[some] = distances(features[rows[some]], bank, near[some].astype(np.int64))
+    downwards = np.argsort(-bounds, kind="stable")
+    largest = 0.0
+    for some in progress(slices, "covering radius", unit="block"):
+        part = downwards[some]
+        if bounds[part[0]] <= largest:
+            break
+        largest = max(largest, float(search(features[np.sort(rows[part])]).distance.max()))
+    return largest
 
 
 def project(
@@ -112,14 +163,22 @@ def farthest_first(points: NDArray[np.float32], size: int, first: int) -> NDArra
     distances. Distances only shrink, so as long as the farthest candidate is beyond v, no point outside the block is
     as far, and the candidate is what the plain loop would take.
     """
+    return _choose(points, size, first, None).rows
+
+
+def _choose(points: NDArray[np.float32], size: int, first: int, enough: Enough | None) -> _Chosen:
+    steps = [step for step in (enough.steps if enough else ()) if step < size]
     with _workers() as pool, bar("select coreset", size, "entry") as moving:
         chosen = _Chosen(points, size, first, pool)
         moving(1)
-        while chosen.count < size:
-            new = _next_block(chosen, size - chosen.count)
-            chosen.add(new)
-            moving(len(new))
-    return chosen.rows
+        for until in (*steps, size):
+            while chosen.count < until:
+                new = _next_block(chosen, until - chosen.count)
+                chosen.add(new)
+                moving(len(new))
+            if enough and enough(chosen.rows[: chosen.count]):
+                break
+    return chosen
 
 
 class _Chosen:

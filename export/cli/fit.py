@@ -83,7 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--target-dim", "of `adaptive`: length of a feature", type=whole(1, 8192), metavar="D")
     option("--precision", "of the network", choices=("float32", "int8"))
     option("--scaling", "of the features, by how much each channel varies", choices=("none", "channel"))
-    option("--coreset", "share of the patches to keep, or from 2 on their number", type=share_or_count, metavar="K")
+    option(
+        "--coreset",
+        "share of the patches to keep, or from 2 on their number; auto: until more hardly changes the scores",
+        type=_coreset,
+        metavar="K",
+    )
     option("--projection-dim", "random projection to select in; 0: none", type=whole(0, 4096), metavar="D")
     option("--seed", "of the projection, the first entry and the synthetic faults", type=whole(0, 2**32 - 1))
     option("--score", "re-weighted, largest distance, or mean of the k largest", choices=("paper", "max", "topk"))
@@ -146,6 +151,11 @@ def _depth(text: str) -> int | str:
         return whole(8, 16)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}, nor auto") from error
+
+
+def _coreset(text: str) -> float | int | str:
+    """Parse `auto`, a share between 0 and 1, or a whole number from 2."""
+    return text if text == "auto" else share_or_count(text)
 
 
 def _prefix(text: str) -> int | str:

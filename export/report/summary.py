@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_config.bundle.manifest import Calibration, Features
+from edge_config.bundle.manifest import Calibration, Coreset, Features
 from edge_config.bundle.may_vary import NOTHING
 from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.promise import in_words
@@ -31,7 +31,7 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         "pictures": f"{learnt} learnt from, {calibration.n} held out{skipped}; {_sizes(report.survey)}",
         "may vary": _may_vary(report),
         "network": _network(manifest.features),
-        "coreset": f"{coreset.size} of {coreset.patches} patches, covering radius {coreset.covering_radius:.3f}",
+        "coreset": _coreset(coreset),
         "index": f"HNSW, recall@1 {index.recall_at_1:.4f} at ef {index.ef}",
         "parity": _parity(manifest.parity),
         **({"int8": _cost(report.int8_cost)} if report.int8_cost else {}),
@@ -42,6 +42,15 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         **({"report": report.page} if report.page else {}),
     }
     return [*lines.items(), *(("note", note) for note in report.survey.notes)]
+
+
+def _coreset(coreset: Coreset) -> str:
+    size = f"{coreset.size} of {coreset.patches} patches, covering radius {coreset.covering_radius:.3f}"
+    drawn = f"; selected from {coreset.candidates} of the patches, drawn at random" if coreset.candidates else ""
+    if coreset.stopped == "option":
+        return size
+    change = "" if coreset.change is None else f": the last doubling lowered held-out scores by {coreset.change:.1%}"
+    return f"{size}; auto stopped {'at the largest size' if coreset.stopped == 'limit' else 'here'}{change}{drawn}"
 
 
 def _sizes(survey: Survey) -> str:

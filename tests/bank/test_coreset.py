@@ -104,9 +104,9 @@ def test_equal_points_give_different_rows(count: int, size: int):
 def test_select_repeats_itself_for_a_seed():
     """The same features and seed give the same rows; another seed gives others."""
     points = clusters(2000, 40, seed=0)
-    once = select(points, 100, seed=7, projection_dim=16)
-    again = select(points.copy(), 100, seed=7, projection_dim=16)
-    other = select(points, 100, seed=8, projection_dim=16)
+    once = select(points, 100, seed=7, projection_dim=16).places
+    again = select(points.copy(), 100, seed=7, projection_dim=16).places
+    other = select(points, 100, seed=8, projection_dim=16).places
     assert once.dtype == np.int64
     assert once.tobytes() == again.tobytes()
     assert set(once) != set(other)
@@ -118,8 +118,8 @@ def test_select_among_some_rows_equals_select_on_these_alone(projection_dim: int
     points = clusters(9000, 40, seed=6)
     points.flags.writeable = False
     rows = np.flatnonzero(np.random.default_rng(6).random(9000) < 0.7)
-    chosen = select(points, 200, seed=1, projection_dim=projection_dim, rows=rows)
-    assert (chosen == select(points[rows], 200, seed=1, projection_dim=projection_dim)).all()
+    chosen = select(points, 200, seed=1, projection_dim=projection_dim, rows=rows).places
+    assert (chosen == select(points[rows], 200, seed=1, projection_dim=projection_dim).places).all()
 
 
 @pytest.mark.parametrize("projection_dim", [16, None])
@@ -129,7 +129,7 @@ def test_select_does_not_depend_on_the_number_of_threads(projection_dim: int | N
     chosen = []
     for threads in (1, 4):
         with threadpool_limits(threads):
-            chosen.append(select(points, 300, seed=2, projection_dim=projection_dim).tolist())
+            chosen.append(select(points, 300, seed=2, projection_dim=projection_dim).places.tolist())
     assert chosen[0] == chosen[1]
 
 
@@ -138,14 +138,14 @@ def test_select_reads_a_mapped_file(tmp_path: Path):
     points = clusters(6000, 40, seed=13)
     np.save(tmp_path / "features.npy", points)
     mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
-    chosen = select(mapped, 100, seed=3, projection_dim=16)
-    assert chosen.tolist() == select(points, 100, seed=3, projection_dim=16).tolist()
+    chosen = select(mapped, 100, seed=3, projection_dim=16).places
+    assert chosen.tolist() == select(points, 100, seed=3, projection_dim=16).places.tolist()
 
 
 def test_select_without_projection_is_greedy_in_the_full_space():
     """Without a projection the rows are those of plain greedy on the features, from the first row on."""
     points = clusters(800, 12, seed=1)
-    rows = select(points, 80, seed=3, projection_dim=None)
+    rows = select(points, 80, seed=3, projection_dim=None).places
     assert rows.tolist() == reference.farthest_first(to_grid(points), 80, int(rows[0]))
 
 
@@ -218,7 +218,7 @@ def test_coreset_covers_better_than_random_rows():
     """The coreset leaves no feature as far from the bank as a random choice of the same size does."""
     points = clusters(4000, 20, seed=10)
     random = np.random.default_rng(0)
-    chosen = covering_radius(points, ExactSearch(points[select(points, 200, seed=0, projection_dim=None)]))
+    chosen = covering_radius(points, ExactSearch(points[select(points, 200, seed=0, projection_dim=None).places]))
     by_chance = [
         covering_radius(points, ExactSearch(points[random.choice(4000, 200, replace=False)])) for _ in range(5)
     ]

@@ -117,7 +117,7 @@ def test_argument_that_was_not_given_does_not_override(tmp_path: Path) -> None:
     """Defaults of the command line do not come between the file and what was asked for."""
     assert parse([]) == {}
     options = read_options(parse(["--images", "a"]), write(tmp_path, "out: x.bundle\nskip_bad: true\nsize: 96\n"))
-    assert (options.size, options.skip_bad, options.coreset) == (96, True, 0.03)
+    assert (options.size, options.skip_bad, options.coreset) == (96, True, "auto")
 
 
 def test_stride_depends_on_the_network_unless_it_is_given() -> None:
@@ -186,9 +186,11 @@ def test_argument_and_file_that_do_not_go_together_are_refused(tmp_path: Path) -
         read_options({**NEEDED, "size": 128}, write(tmp_path, "size: 96\nresize: 100"))
 
 
-@pytest.mark.parametrize(("text", "value"), [("0.25", 0.25), ("0.001", 0.001), ("2", 2), ("500", 500)])
-def test_coreset_is_a_share_or_a_number(tmp_path: Path, text: str, value: float) -> None:
-    """Below 1 it is a share of the patches, from 2 on a number of entries, in a file as on the command line."""
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.25", 0.25), ("0.001", 0.001), ("2", 2), ("500", 500), ("auto", "auto")]
+)
+def test_coreset_is_a_share_or_a_number_or_auto(tmp_path: Path, text: str, value: float | str) -> None:
+    """Below 1 it is a share of the patches, from 2 on a number of entries; in a file as on the command line."""
     for options in (
         read_options({**NEEDED, **parse(["--coreset", text])}, None),
         read_options(dict(NEEDED), write(tmp_path, f"coreset: {text}")),

@@ -331,7 +331,7 @@ def _coresets(features: NDArray[np.float32], options: argparse.Namespace) -> lis
                 "contender": "patchedge: select",
                 "seconds": round(middle, 2),
                 "ratio": 1.0,
-                "radius": _radius(features, mine),
+                "radius": _radius(features, mine.places),
                 "measured_entries": size,
             },
             {
