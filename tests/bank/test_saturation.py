@@ -17,7 +17,7 @@ from runtime.frame import Neighbours
 from runtime.search.full import ExactSearch
 from tests.support import reference
 
-CHANGE, FIRST, TOP = 0.05, 256, 5  # as the guide states them
+CHANGE, FIRST, TOP = 0.04, 256, 5  # as the guide states them
 SAME = 1e-5  # relative: a float32 product of some dozen terms, and its root
 PATCHES = 40  # of a picture
 
@@ -56,7 +56,7 @@ def choose(points: np.ndarray, judged: Sequence[np.ndarray], size: int) -> tuple
 
 @pytest.mark.parametrize(("kinds", "seed"), [(3, 0), (60, 1), (300, 2), (900, 3)])
 def test_stops_where_the_definition_stops(kinds: int, seed: int) -> None:
-    """The size is the first doubling that lowers the median score by less than 5 %, or the largest one."""
+    """The size is the first doubling that lowers the median score by less than 4 %, or the largest one."""
     points, judged = pictures(kinds, 6000, seed)
     whole = select(points, 1500, seed=3, projection_dim=None).places
     size, change, reached = expected(points[whole], judged)
@@ -137,15 +137,15 @@ class Counting:
 
 def test_covering_radius_from_near_entries_is_the_same_with_less_search() -> None:
     """Entries that are known to be near spare most searches, and the radius is equal to the last bit."""
-    points, _ = pictures(60, 12_000, 5)
-    rows = np.arange(0, 12_000, 2)
+    points, _ = pictures(60, 24_000, 5)
+    rows = np.arange(0, 24_000, 2)
     chosen = select(points, 200, seed=0, projection_dim=8, rows=rows)
     bank = points[rows[chosen.places]]
     everywhere, spared = Counting(bank), Counting(bank)
     radius = covering_radius(points, everywhere, rows)
     assert covering_radius(points, spared, rows, (bank, chosen.nearest)) == radius
     assert radius == pytest.approx(reference.covering_radius(points[rows], bank), rel=SAME)
-    assert spared.searched < len(rows) / 3 < everywhere.searched
+    assert spared.searched < len(rows) / 2 < everywhere.searched
 
 
 def test_covering_radius_is_the_same_from_poor_bounds() -> None:
