@@ -25,13 +25,13 @@ PATCHES = 40  # of a picture
 def pictures(kinds: int, count: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return patches of some kinds to choose from, and those of held-out pictures.
 
-    With noise in 40 dimensions, more entries of a kind help little.
+    With noise in 80 dimensions, more entries of a kind help little.
     """
     random = np.random.default_rng(seed)
-    centres = 5 * random.standard_normal((kinds, 40))
-    points = centres[random.integers(kinds, size=count)] + random.standard_normal((count, 40))
-    held = centres[random.integers(kinds, size=8 * PATCHES)] + random.standard_normal((8 * PATCHES, 40))
-    return points.astype(np.float32), list(held.astype(np.float32).reshape(8, PATCHES, 40))
+    centres = 5 * random.standard_normal((kinds, 80))
+    points = centres[random.integers(kinds, size=count)] + random.standard_normal((count, 80))
+    held = centres[random.integers(kinds, size=8 * PATCHES)] + random.standard_normal((8 * PATCHES, 80))
+    return points.astype(np.float32), list(held.astype(np.float32).reshape(8, PATCHES, 80))
 
 
 def expected(bank: np.ndarray, judged: Sequence[np.ndarray]) -> tuple[int, float | None, bool]:
