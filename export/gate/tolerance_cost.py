@@ -126,7 +126,7 @@ def _scores(
 ) -> Callable[[list[Features]], NDArray[np.float64]]:
     """Return a function that scores pictures against a bank of some of the patches, searched exactly."""
     projection_dim = options.projection_dim if 0 < options.projection_dim < patches.shape[1] else None
-    bank = patches[select(patches, size, seed=options.seed, projection_dim=projection_dim)]
+    bank = patches[select(patches, size, seed=options.seed, projection_dim=projection_dim).places]
     search = ExactSearch(bank)
     score = ScoreFrame(bank, neighbour_table(bank, min(scoring.b, size)), scoring.mode, scoring.k)
     return lambda pictures: np.array([score(features, search(features)).value for features in pictures])
