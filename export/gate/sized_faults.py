@@ -163,16 +163,19 @@ def draw(
 
 
 def _brightness(contrast: int, level: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return a shift of all channels, brighter or darker, in the direction that there is room for."""
-    sign = random.choice((-1, 1))
-    if not 0 <= level + sign * contrast <= 255:  # noqa: PLR2004 - the scale
-        sign = -sign
-    return np.full(3, sign * contrast, dtype=np.float32)
+    """Return a shift of all channels, brighter or darker."""
+    return np.full(3, _signed(contrast, level, random), dtype=np.float32)
 
 
-def _colour(contrast: int, _level: float, random: np.random.Generator) -> NDArray[np.float32]:
+def _colour(contrast: int, level: float, random: np.random.Generator) -> NDArray[np.float32]:
     """Return a shift to another colour of the same mean."""
-    return random.permutation(np.array([1.0, -0.5, -0.5], dtype=np.float32) * contrast * random.choice((-1, 1)))
+    return random.permutation(_signed(contrast, level, random) * np.array([1.0, -0.5, -0.5], dtype=np.float32))
+
+
+def _signed(contrast: int, level: float, random: np.random.Generator) -> int:
+    """Return a contrast up or down, at random, or as there is room for at this grey level."""
+    signed = contrast * int(random.choice((-1, 1)))
+    return signed if 0 <= level + signed <= 255 else -signed  # noqa: PLR2004 - the scale
 
 
 def _disc(size: int) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ _NO_TEST_SET = (
     "These faults are synthetic. They are no test set: real faults look different, and may be harder or easier to "
     "find. Measure real ones with patchedge-export evaluate."
 )
+_LIKELY = f"Likely found: at least {LIKELY:.0%} of that size and of each larger one."
 
 
 def faults(report: FitReport, _: Thumbnails) -> str:
@@ -33,11 +34,10 @@ def faults(report: FitReport, _: Thumbnails) -> str:
     if report.choice is None:
         return ""
     found, patch = report.choice.faults, report.choice.patch
-    likely = f"likely: at least {LIKELY:.0%} of that size and of each larger one"
     return html.section(
         "Which faults are found",
         html.paragraph(f"{_sentence(words.patch(patch))} {_sentence(words.smallest(found))}"),
-        html.paragraph(f"{_NO_TEST_SET} ({likely}.)", soft=True),
+        html.paragraph(f"{_LIKELY} {_NO_TEST_SET}", soft=True),
         *(_kind(kind, report.choice) for kind in dict.fromkeys(row.kind for row in found.found)),
         html.paragraph(
             f"{found.frames} faults on {found.pictures} held-out pictures, at the threshold of the bundle. In "
@@ -70,23 +70,24 @@ def rates(report: FitReport, _: Thumbnails) -> str:
     if report.choice is None:
         return ""
     choice, n = report.choice, report.manifest.calibration.n
-    head = ["rate", "threshold", "promise on average", f"with {CONFIDENCE:.0%}"]
-    head += [f"{size} px" for size in choice.faults.sizes]
-    head += [f"{contrast} levels" for contrast in choice.faults.contrasts]
-    head += ["test set: detected", "test set: false alarms"] if choice.test_set else []
     few = [rate for rate in choice.rates if rate.promised_alpha > rate.alpha]
     needed = ", ".join(f"{rate.alpha:.1%} needs {rate.pictures_needed}" for rate in few)
+    too_few = f"{n} held-out pictures are too few for some rates ({needed}): there it is the highest score."
+    labelled = ["test set: detected", "test set: false alarms"] if choice.test_set else []
+    columns = [f"{size} px" for size in choice.faults.sizes] + [f"{each} levels" for each in choice.faults.contrasts]
     return html.section(
         "False alarms against detection",
-        html.paragraph("What fit --alpha RATE would mean, and the share of the synthetic faults above that threshold."),
-        html.grid(head, [_rate(rate) for rate in choice.rates]),
+        html.paragraph("What fit --alpha RATE would mean: the threshold, and the false-alarm rate that it promises."),
+        html.grid(
+            ["rate", "threshold", "on average", f"with {CONFIDENCE:.0%} confidence", *labelled],
+            map(_promise, choice.rates),
+        ),
+        html.paragraph(too_few) if few else "",
         html.paragraph(
-            f"{n} held-out pictures are too few for some of these rates: {needed} held-out pictures. Until then the "
-            "threshold is the largest that they can give.",
-        )
-        if few
-        else "",
-        html.paragraph("By size: over all kinds and contrasts. By contrast: over all kinds and sizes.", soft=True),
+            "The share of the synthetic faults above that threshold: by size over all kinds and contrasts, by contrast "
+            "over all kinds and sizes."
+        ),
+        html.grid(["rate", *columns], map(_found, choice.rates)),
     )
 
 
@@ -167,10 +168,13 @@ def _share_cell(counted: Share) -> str:
     return f"{counted.found} of {counted.of} ({counted.low:.0%} to {counted.high:.0%})"
 
 
-def _rate(rate: TradeOff) -> list[str]:
+def _promise(rate: TradeOff) -> list[str]:
     figures = [f"{rate.alpha:.1%}", f"{rate.threshold:.3f}", f"{rate.promised_alpha:.2%}", f"{rate.upper_alpha:.2%}"]
-    figures += [f"{found:.0%}" for found in (*rate.by_size, *rate.by_contrast)]
     return figures + [_share_cell(counted) for counted in (rate.detected, rate.false_alarms) if counted]
+
+
+def _found(rate: TradeOff) -> list[str]:
+    return [f"{rate.alpha:.1%}", *(f"{found:.0%}" for found in (*rate.by_size, *rate.by_contrast))]
 
 
 def _strange(picture: Picture, shown: Thumbnail, threshold: float) -> str:

@@ -37,7 +37,7 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         **({"int8": _cost(report.int8_cost)} if report.int8_cost else {}),
         "threshold": f"{calibration.threshold:.4f} on the score `{manifest.scoring.mode}`",
         "false alarms": promise(calibration),
-        **({"faults": words.smallest(report.choice.faults)} if report.choice else {}),
+        **({"small faults": words.smallest(report.choice.faults)} if report.choice else {}),
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()),
         **({"report": report.page} if report.page else {}),
     }
