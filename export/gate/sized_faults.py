@@ -20,6 +20,8 @@ from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 
 Kind = Literal["spot", "scratch", "stain"]
+KINDS: tuple[Kind, ...] = ("spot", "scratch", "stain")
+GREY_KINDS: tuple[Kind, ...] = ("spot", "scratch")
 
 CELLS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Sizes of the faults, in sides of a patch."""
@@ -94,8 +96,7 @@ def score_faults(hosts: Iterable[Image], count: int, scorer: Scorer, seed: int) 
 
 def plan(cells: Iterable[float], *, colours: bool, seed: int) -> list[SizedFault]:
     """Return the faults, each combination equally often, in random order: `cells` are the sizes that fit."""
-    kinds: tuple[Kind, ...] = ("spot", "scratch", "stain") if colours else ("spot", "scratch")
-    each = [SizedFault(*one) for one in product(kinds, cells, CONTRASTS)]
+    each = [SizedFault(*one) for one in product(KINDS if colours else GREY_KINDS, cells, CONTRASTS)]
     faults = each * max(1, FRAMES // len(each))
     return [faults[place] for place in np.random.default_rng(seed).permutation(len(faults))]
 

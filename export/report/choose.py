@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.manifest import Calibration, Features, Manifest, Preprocessing
+from edge_config.bundle.manifest import Calibration, Manifest, Preprocessing
 from export.calibrate import pictures_needed
 from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
 from export.gate.sized_faults import (
     CONTRASTS,
+    KINDS,
     MAX_HOSTS,
     FaultScores,
     SizedFault,
@@ -80,9 +81,9 @@ def choose(
     labelled = score_labelled(Path(options.test_set), scorer, depth) if options.test_set else None
     return Choice(
         scores=histogram(scores, learnt, threshold),
-        rates=[_rate(alpha, calibrated(alpha), faults, labelled) for alpha in ALPHAS],
+        rates=trade_off(calibrated, faults, labelled),
         faults=summarise(faults, threshold, len(hosts)),
-        patch=patch_seen(survey.sizes, manifest.preprocessing, manifest.features),
+        patch=patch_seen(survey.sizes, manifest.preprocessing, scorer.grid),
         test_set=None if labelled is None else _test_set(*labelled),
     )
 
@@ -94,6 +95,13 @@ def histogram(held: NDArray[np.float64], learnt: NDArray[np.float64], threshold:
     counts = (np.histogram(scores, edges)[0].tolist() for scores in (held, learnt))
     of_held, of_learnt = counts
     return Histogram(edges=edges.tolist(), held_out=of_held, learnt=of_learnt if len(learnt) else [])
+
+
+def trade_off(
+    calibrated: Callable[[float], Calibration], faults: FaultScores, labelled: Labelled | None
+) -> list[TradeOff]:
+    """Return what each rate of `ALPHAS` would mean; `labelled` is the test set, if there is one."""
+    return [_rate(alpha, calibrated(alpha), faults, labelled) for alpha in ALPHAS]
 
 
 def summarise(scored: FaultScores, threshold: float, pictures: int) -> Faults:
@@ -113,12 +121,11 @@ def summarise(scored: FaultScores, threshold: float, pictures: int) -> Faults:
     )
 
 
-def patch_seen(sizes: dict[str, int], spec: Preprocessing, features: Features) -> Patch:
+def patch_seen(sizes: dict[str, int], spec: Preprocessing, grid: Grid) -> Patch:
     """Return what one patch sees of a picture of the most frequent size; `sizes` are counts by "WIDTH x HEIGHT"."""
     (most, _), *_ = Counter(sizes).most_common(1)
     width, height = map(int, most.split(" x "))
-    cell = cell_hw((height, width), Preprocess(spec), Grid(features.map_hw, features.stride))
-    return Patch(picture_hw=(height, width), cell_hw=cell)
+    return Patch(picture_hw=(height, width), cell_hw=cell_hw((height, width), Preprocess(spec), grid))
 
 
 def score_labelled(path: Path, scorer: Scorer, depth: int) -> Labelled:
@@ -185,5 +192,5 @@ def _cells(scored: FaultScores) -> list[float]:
     return sorted({fault.cells for fault in scored.faults})
 
 
-def _order(fault: SizedFault) -> tuple[str, float, int]:
-    return fault.kind, fault.cells, fault.contrast
+def _order(fault: SizedFault) -> tuple[int, float, int]:
+    return KINDS.index(fault.kind), fault.cells, fault.contrast
