@@ -41,24 +41,29 @@ def hold_out(count: int, share: float) -> NDArray[np.bool_]:
     return held
 
 
-def calibrate(scores: NDArray[np.float64], alpha: float) -> Calibration:
+def calibrate(scores: NDArray[np.float64], alpha: float, foreign: int = 0) -> Calibration:
     """Set the threshold so that a new normal picture exceeds it with probability alpha at most, on average.
 
     The average is over calibrations; `upper_alpha` is the rate that this one does not exceed with 95 % confidence.
 
     It is the ceil((n + 1)(1 - alpha))-th smallest of the n scores. If that is more than n, it is the largest score,
-    which guarantees a rate of 1 / (n + 1).
+    which guarantees a rate of 1 / (n + 1). Foreign scores do not set it: they count as exceedances of the threshold,
+    and what is guaranteed is the rate of the lower rank.
 
     Args:
         scores: of held-out normal pictures, float64 [n], n at least 1.
         alpha: wanted false-alarm rate, between 0 and 1.
+        foreign: number of the largest scores that must not set the threshold, less than n.
     """
     n = len(scores)
-    rank = min(max(1, math.ceil(round((n + 1) * (1 - alpha), 9))), n)  # rounded: 101 * 0.99 must not become 100 again
+    rank = min(
+        max(1, math.ceil(round((n + 1) * (1 - alpha), 9))), n - foreign
+    )  # rounded: 101 * 0.99 must not become 100 again
     ordered = np.sort(scores)
     return Calibration(
         n=n,
         alpha=alpha,
+        foreign=foreign,
         promised_alpha=1 - rank / (n + 1),
         threshold=float(ordered[rank - 1]),
         upper_alpha=upper_bound(n, rank),

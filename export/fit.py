@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Calibration, Scene, Scoring
 from edge_config.bundle.staging import staging
 from edge_config.errors import TooFewImages
-from export.bank.bank import MemoryBank, bank_size, make_bank, most_candidates
+from export.bank.bank import MemoryBank, bank_size, most_candidates
 from export.bank.features import FeatureTable, embed_pictures
-from export.bank.index import RECALL_PICTURES, recall_queries
-from export.bank.measure import channel_scale
-from export.bank.saturation import JUDGED
 from export.calibrate import calibrate, hold_out
 from export.gate.choose_golden import choose_golden
 from export.gate.int8_cost import measure_cost
@@ -27,13 +24,16 @@ from export.gate.parity import MAX_PICTURES, measure_parity
 from export.gate.refuse_threshold import refuse_rounding
 from export.gate.synthetic_faults import with_faults
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
+from export.learn_bank import learn_bank
 from export.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
 from export.learn_scene import learn
 from export.memory_needed import Work, require
 from export.network.make_network import Network, make_network
+from export.normals.exclude import warn
+from export.normals.foreign import count_foreign
 from export.options import Options
 from export.pictures.check import check_pictures, say
-from export.pictures.images import Pictures, evenly
+from export.pictures.images import Pictures, spread
 from export.pictures.regions import Looked, look_where
 from export.pictures.survey import Survey
 from export.progress import progress
@@ -80,18 +80,17 @@ def fit(options: Options) -> FitReport:
             features = embed_pictures(pictures, *walk, copies=room, judged=looked.judged)
             _require(len(features), options)
         held = hold_out(len(features), options.hold_out)
+        _note_changed(features, held, network, survey, options)
         with timed("vary"):
             copies = embed_copies(_copies(len(features), options), features, pictures, *stages)
-        with timed("scale"):
-            network, scale = _scale(features, held, network, options)
-        with timed("memory"):
-            bank = _make_bank(pictures, features, copies, scale, held, network, survey, options, folder, threads)
+        found = learn_bank(timed, pictures, features, copies, held, network, options, folder, threads)
+        (network, bank), learnt, held = found.memory, found.kept & ~held, found.kept & held
         scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
         scorer = _assemble(network, bank, scoring, looked)
         with timed("calibrate"):
             calibration, scores = _calibrate(features, copies, held, scorer, options)
         with timed("gate"):
-            compared = _spread(held, MAX_PICTURES)
+            compared = spread(held, MAX_PICTURES)
 
             def pairs() -> Iterator[tuple[Image, Image]]:
                 """Read held-out pictures once more: each as it is, and with a fault."""
@@ -101,26 +100,28 @@ def fit(options: Options) -> FitReport:
             golden = choose_golden(pairs(), len(compared), bank.bank, scorer)
         tolerance_costs = _tolerance_costs(pictures, held, network, looked, scoring, options, timed)
         with timed("scene"):
-            scene, reference = _learn_scene(pictures, len(features), options)
+            scene, reference = _learn_scene(pictures, found.kept, options)
         with timed("seal"):
             sections = (scoring, calibration, parity, scene, options.may_vary)
-            bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked)
+            bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked, found.excluded)
         if options.precision == "int8":
             with timed("cost of int8"):
-                cost = measure_cost(pictures, ~held, pairs(), network, bank, scorer, scoring, options)
+                cost = measure_cost(pictures, learnt, pairs(), network, bank, scorer, scoring, options)
         if page:
             with timed("faults"):
-                sources = (pictures, held, scores, np.zeros(0), partial(calibrate, scores))
+                sources = (pictures, held, scores, np.zeros(0), partial(calibrate, scores, foreign=calibration.foreign))
                 choice = choose(*sources, scorer, bundle.manifest, survey, options)
         report = FitReport(
             manifest=bundle.manifest,
             bundle_id=bundle.id,
-            pictures=len(features),
+            pictures=int(found.kept.sum()),
             skipped=list(pictures.skipped),
             size_bytes=sum(entry.stat().st_size for entry in folder.iterdir()),
             seconds=seconds,
             survey=survey,
             options=options,
+            strangest=found.strange,
+            warnings=warn(found, calibration, scores, pictures.names(), held),
             int8_cost=cost,
             page=page,
             choice=choice,
@@ -132,11 +133,12 @@ def fit(options: Options) -> FitReport:
 
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Show that a stage is running, and store how long it took."""
-    start = time.perf_counter()
+    """Show that a stage is running, and add how long it took, without the stages inside it."""
+    start, others = time.perf_counter(), sum(seconds.values())
     with GAUGE.stage(stage):
         yield
-    seconds[stage] = time.perf_counter() - start
+    inside = sum(seconds.values()) - others
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start - inside
 
 
 def _check_pictures(options: Options) -> tuple[Pictures, Survey]:
@@ -192,39 +194,6 @@ def _work(pictures: Pictures, network: Network, survey: Survey, options: Options
     )
 
 
-def _scale(
-    features: FeatureTable, held: NDArray[np.bool_], network: Network, options: Options
-) -> tuple[Network, NDArray[np.float32]]:
-    """Scale the features, and the network from now on, by what varies in the training patches."""
-    scale = np.ones(network.layout.dimension, dtype=np.float32)
-    if options.scaling == "channel":
-        scale = channel_scale(features.rows, np.flatnonzero(np.repeat(~held, features.patches)))
-        features.multiply(scale)
-    return network.scaled(options.scaling, scale), scale
-
-
-def _make_bank(
-    pictures: Pictures,
-    features: FeatureTable,
-    copies: Copies,
-    scale: NDArray[np.float32],
-    held: NDArray[np.bool_],
-    network: Network,
-    survey: Survey,
-    options: Options,
-    folder: Path,
-    threads: int,
-) -> MemoryBank:
-    train = np.flatnonzero(np.repeat(~held, features.patches))
-    _note(survey, changed(options, train=len(train), patches=features.patches, dimension=network.layout.dimension))
-    images = pictures.again(_spread(held, RECALL_PICTURES))
-    judged = None if features.judged is None else features.judged.reshape(network.grid.hw)
-    queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
-    rows = np.concatenate([train, features.rows_of(copies.learnt)])
-    some = [features[int(copies.calibrated[place])] for place in _spread(held, JUDGED)]
-    return make_bank(features.rows, scale, queries, some, options, folder, threads, rows, len(train))
-
-
 def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Looked) -> Scorer:
     stages = (network.preprocess, network.embed, bank.graph, bank.bank, bank.neighbours)
     return assemble(*stages, scoring, network.grid, search="lazy", judged=looked.judged)
@@ -237,13 +206,13 @@ def _calibrate(
     numbers: list[int] = copies.calibrated[held].tolist()
     walk = progress(numbers, "calibrate", unit="picture")
     scores = np.array([scorer.judge(features[number]).value for number in walk])
-    calibration = calibrate(scores, options.alpha)
+    calibration = calibrate(scores, options.alpha, count_foreign(scores))
     refuse_rounding(calibration.threshold, (features[number] for number in numbers), Path(options.images))
     return calibration, scores
 
 
-def _learn_scene(pictures: Pictures, count: int, options: Options) -> tuple[Scene, Thumbnail]:
-    return learn(pictures.again(evenly(count, MAX_SCENE_PICTURES)), may_vary=options.may_vary)
+def _learn_scene(pictures: Pictures, kept: NDArray[np.bool_], options: Options) -> tuple[Scene, Thumbnail]:
+    return learn(pictures.again(spread(kept, MAX_SCENE_PICTURES)), may_vary=options.may_vary)
 
 
 def _tolerance_costs(
@@ -261,7 +230,7 @@ def _tolerance_costs(
         return network.embed(network.preprocess(image))[judged]
 
     def threshold_of(scores: NDArray[np.float64]) -> float:
-        return calibrate(scores, options.alpha).threshold
+        return calibrate(scores, options.alpha, count_foreign(scores)).threshold
 
     if not options.tolerance_cost:
         return []
@@ -269,7 +238,8 @@ def _tolerance_costs(
         return measure_tolerances(pictures, held, embed, looked.pixels, scoring, threshold_of, options)
 
 
-def _spread(chosen: NDArray[np.bool_], most: int) -> list[int]:
-    """Return the places of at most `most` of the chosen pictures, spread evenly."""
-    places = np.flatnonzero(chosen)
-    return [int(places[number]) for number in evenly(len(places), most)]
+def _note_changed(
+    features: FeatureTable, held: NDArray[np.bool_], network: Network, survey: Survey, options: Options
+) -> None:
+    train, dimension = int((~held).sum()) * features.patches, network.layout.dimension
+    _note(survey, changed(options, train=train, patches=features.patches, dimension=dimension))

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.files import Bundle
-from edge_config.bundle.manifest import Calibration, Manifest, Scene, Scoring
+from edge_config.bundle.manifest import Calibration, Excluded, Manifest, Scene, Scoring
 from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleParity, ParityRefused
@@ -38,6 +38,7 @@ def write_bundle(
     golden: Sequence[Golden],
     threads: int,
     looked: Looked,
+    excluded: Excluded | None,
 ) -> Bundle:
     """Complete the bundle whose folder holds the files of network and bank; `reference` is what shifts are measured by.
 
@@ -61,6 +62,7 @@ def write_bundle(
         created=now(),
         regions=looked.regions,
         ignore=looked.ignore,
+        excluded=excluded,
         regions_hw=looked.hw,
     )
     (folder / bundles.MANIFEST).write_bytes(manifests.encode(manifest))

@@ -27,7 +27,7 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "tolerance": parity_result.Tolerance,
     "scene": manifest.Scene,
     "excluded": manifest.Excluded,
-    "picture": manifest.Picture,
+    "outlier": manifest.Outlier,
     "may_vary": may_vary.MayVary,
 }
 """Heading on the page -> the part that it describes."""

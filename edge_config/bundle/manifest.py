@@ -242,7 +242,7 @@ class Calibration(ManifestPart, frozen=True):
         return p_value(score, self.n, self.scores)
 
 
-class Picture(ManifestPart, frozen=True):
+class Outlier(ManifestPart, frozen=True):
     """A picture that was left out, because it is strange among the others.
 
     Attributes:
@@ -269,7 +269,7 @@ class Excluded(ManifestPart, frozen=True):
 
     asked: Annotated[int, Meta(ge=1)] | Literal["auto"]
     rule: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Outlier, ...]
 
 
 class AlertsPromise(ManifestPart, frozen=True):

@@ -123,6 +123,7 @@ class FeatureTable:
         self.judged = judged
         self.pictures = np.arange(len(rows) // patches)
         self._room = room
+        self._scale = np.ones((), dtype=np.float32)
         self._count = len(self.pictures)
 
     def __len__(self) -> int:
@@ -153,11 +154,17 @@ class FeatureTable:
         return np.asarray(self.pictures[rows // self.patches])
 
     def multiply(self, scale: NDArray[np.float32]) -> None:
-        """Multiply the features by a factor for each channel, float32 [D]."""
+        """Multiply the features by a factor for each channel, float32 [D], above 0."""
+        self._scale = np.asarray(self._scale * scale)
         if isinstance(self.rows, PatchFile):
-            self.rows.scale = scale
+            self.rows.scale = self._scale
         else:
             np.multiply(self.rows, scale, out=self.rows)
+
+    def restore(self) -> None:
+        """Undo what they were multiplied by."""
+        if (self._scale != 1).any():
+            self.multiply(np.asarray(1 / self._scale, dtype=np.float32))
 
     def __getitem__(self, picture: int) -> NDArray[np.float32]:
         """Return the features of a picture or copy over the grid, float32 [grid, D]; 0 where it is not judged."""

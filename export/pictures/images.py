@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage
@@ -98,6 +99,13 @@ class Pictures:
         )
         return ((places[number], image) for number, _, image in walk)
 
+    def names(self) -> list[str]:
+        """Return the names of the pictures of the last walk, below the folder; a frame of a video is `#` and number."""
+        if self._is_video:
+            return [f"#{number + 1}" for number in self._readable]
+        below = self._path if self._path.is_dir() else self._path.parent
+        return [self._files[number].relative_to(below).as_posix() for number in self._readable]
+
     def again(self, positions: Iterable[int]) -> Iterator[Image]:
         """Yield some of the pictures of the last walk again, by their place in it, in ascending order."""
         return (image for _, _, image in self._walk([self._readable[position] for position in sorted(positions)]))
@@ -141,6 +149,12 @@ def fingerprint(image: image_files.Deep) -> bytes:
 def evenly(total: int, wanted: int) -> list[int]:
     """Spread `wanted` numbers over range(total), ends included, each at most once."""
     return sorted({int(number) for number in np.linspace(0, total - 1, min(wanted, total)).round()})
+
+
+def spread(chosen: NDArray[np.bool_], most: int) -> list[int]:
+    """Return the places of at most `most` of the chosen pictures, bool [pictures], spread evenly."""
+    places = np.flatnonzero(chosen)
+    return [int(places[number]) for number in evenly(len(places), most)]
 
 
 def _video_length(path: Path) -> int:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from edge_config.bundle.manifest import Manifest, Picture
+from edge_config.bundle.manifest import Manifest
 from export.gate.int8_cost import Cost
 from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
+from export.normals.judge import Strange
 from export.options import Options
 from export.pictures.survey import Survey
 
@@ -150,10 +151,11 @@ class FitReport:
         seconds: time of each stage, in order.
         survey: findings about the pictures.
         options: options of the fit.
+        warnings: what should be looked at before the bundle is trusted.
         int8_cost: accuracy cost of int8; None with float32.
         page: path of the page; None without one.
         choice: what the threshold rests on; None without a page.
-        strangest: the strangest normal pictures, the strangest first.
+        strangest: the strangest normal pictures, those that were left out first.
         tolerance_costs: what each tolerance costs, if `--tolerance-cost` asked for it.
     """
 
@@ -165,8 +167,9 @@ class FitReport:
     seconds: dict[str, float]
     survey: Survey
     options: Options
+    warnings: list[str] = field(default_factory=list)
     int8_cost: Cost | None = None
     page: str | None = None
     choice: Choice | None = None
-    strangest: list[Picture] = field(default_factory=list)
+    strangest: list[Strange] = field(default_factory=list)
     tolerance_costs: list[ToleranceCost] = field(default_factory=list)

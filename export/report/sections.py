@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 
-from edge_config.bundle.manifest import Picture
 from edge_config.bundle.promise import CONFIDENCE
 from export import html
 from export.intervals import Share
+from export.normals.judge import Strange
 from export.options import DEFAULTS
 from export.report import words
 from export.report.choose import LIKELY
@@ -177,7 +177,7 @@ def _found(rate: TradeOff) -> list[str]:
     return [f"{rate.alpha:.1%}", *(f"{found:.0%}" for found in (*rate.by_size, *rate.by_contrast))]
 
 
-def _strange(picture: Picture, shown: Thumbnail, threshold: float) -> str:
+def _strange(picture: Strange, shown: Thumbnail, threshold: float) -> str:
     place = "learnt from" if picture.learnt else "held out"
     caption = f"{escape(picture.name)} ({place}): score {picture.score:.3f}, {picture.deviations:.1f} deviations"
     return html.with_heat(shown, threshold, picture.name, caption)

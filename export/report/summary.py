@@ -41,7 +41,8 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()),
         **({"report": report.page} if report.page else {}),
     }
-    return [*lines.items(), *(("note", note) for note in report.survey.notes)]
+    notes = [("note", note) for note in report.survey.notes]
+    return [*lines.items(), *notes, *(("warning", warning) for warning in report.warnings)]
 
 
 def _coreset(coreset: Coreset) -> str:
@@ -101,6 +102,8 @@ def promise(calibration: Calibration) -> str:
     promised = in_words(calibration.promised_alpha, calibration.upper_alpha)
     if calibration.promised_alpha <= calibration.alpha:
         return promised
+    if calibration.foreign:
+        return f"{promised}: {calibration.foreign} of {calibration.n} held-out pictures count as false alarms"
     return (
         f"{promised}: the smallest rates that {calibration.n} held-out pictures can promise "
         f"({calibration.alpha:.2%} needs {pictures_needed(calibration.alpha)} held out)"

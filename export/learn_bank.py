@@ -1,0 +1,120 @@
+"""Learn the bank from the pictures, and once more without those that shall be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.bank.bank import MemoryBank, make_bank
+from export.bank.features import FeatureTable
+from export.bank.index import RECALL_PICTURES, recall_queries
+from export.bank.measure import channel_scale
+from export.bank.saturation import JUDGED
+from export.network.make_network import Network
+from export.normals.exclude import Judged, learn_without_strange
+from export.normals.strangeness import Others
+from export.options import Options
+from export.pictures.images import Pictures, spread
+from export.vary.copies import Copies
+
+Timed = Callable[[str], AbstractContextManager[None]]
+"""Measures the time of a stage."""
+
+
+def learn_bank(
+    timed: Timed,
+    pictures: Pictures,
+    features: FeatureTable,
+    copies: Copies,
+    held: NDArray[np.bool_],
+    network: Network,
+    options: Options,
+    folder: Path,
+    threads: int,
+) -> Judged[tuple[Network, MemoryBank]]:
+    """Learn the bank, judge every picture by it, and learn it once more without those that `--exclude` leaves out.
+
+    Args:
+        timed: measures the time of a stage.
+        pictures: after the walk that `features` are from.
+        features: of the pictures; they are scaled afterwards.
+        copies: altered copies of the pictures, in the table of features too.
+        held: bool [pictures], True for held out.
+        network: that the features are from, without a scale.
+        options: of the fit.
+        folder: of the bundle.
+        threads: of hnswlib.
+
+    Returns:
+        The scaled network and the bank, and what was found about the pictures.
+
+    Raises:
+        TooFewImages: no picture would be left to learn from, or to hold out.
+    """
+    learn = partial(_learn, timed, pictures, features, copies, held, network, options, folder, threads)
+    k = options.k if options.score == "topk" else 1
+    with timed("normals"):
+        return learn_without_strange(
+            learn, features, pictures.names(), held, asked=options.exclude, k=k, where=options.images
+        )
+
+
+def _learn(
+    timed: Timed,
+    pictures: Pictures,
+    features: FeatureTable,
+    copies: Copies,
+    held: NDArray[np.bool_],
+    network: Network,
+    options: Options,
+    folder: Path,
+    threads: int,
+    kept: NDArray[np.bool_],
+) -> tuple[tuple[Network, MemoryBank], Others]:
+    """Scale the features by the training pictures that are kept, and select the bank from them."""
+    with timed("scale"):
+        network, scale = _scale(features, kept & ~held, network, options)
+    with timed("memory"):
+        split = kept & ~held, kept & held
+        bank, others = _make_bank(pictures, features, copies, scale, *split, network, options, folder, threads)
+    return (network, bank), others
+
+
+def _scale(
+    features: FeatureTable, learnt: NDArray[np.bool_], network: Network, options: Options
+) -> tuple[Network, NDArray[np.float32]]:
+    """Scale the features, and the network from now on, by what varies in the training patches."""
+    features.restore()
+    scale = np.ones(network.layout.dimension, dtype=np.float32)
+    if options.scaling == "channel":
+        scale = channel_scale(features.rows, features.rows_of(np.flatnonzero(learnt)))
+        features.multiply(scale)
+    return network.scaled(options.scaling, scale), scale
+
+
+def _make_bank(
+    pictures: Pictures,
+    features: FeatureTable,
+    copies: Copies,
+    scale: NDArray[np.float32],
+    learnt: NDArray[np.bool_],
+    held: NDArray[np.bool_],
+    network: Network,
+    options: Options,
+    folder: Path,
+    threads: int,
+) -> tuple[MemoryBank, Others]:
+    """Select the bank from the training pictures and their copies."""
+    images = pictures.again(spread(held, RECALL_PICTURES))
+    judged = None if features.judged is None else features.judged.reshape(network.grid.hw)
+    queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
+    train = features.rows_of(np.flatnonzero(learnt))
+    rows = np.concatenate([train, features.rows_of(copies.learnt[learnt[features.pictures[copies.learnt]]])])
+    some = [features[int(copies.calibrated[place])] for place in spread(held, JUDGED)]
+    bank = make_bank(features.rows, scale, queries, some, options, folder, threads, rows, len(train))
+    return bank, Others(bank.bank, features.pictures_of(rows[bank.rows]), bank.measure.divisors)
