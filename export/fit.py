@@ -39,6 +39,7 @@ from export.pictures.survey import Survey
 from export.progress import progress
 from export.report.choose import choose
 from export.report.facts import FitReport
+from export.report.gallery import show
 from export.report.page import write_page
 from export.report.target import refuse_page
 from export.unused_options import changed, without_effect
@@ -110,7 +111,7 @@ def fit(options: Options) -> FitReport:
         if page:
             with timed("faults"):
                 sources = (pictures, held, scores, np.zeros(0), partial(calibrate, scores, foreign=calibration.foreign))
-                choice = choose(*sources, scorer, bundle.manifest, survey, options)
+                choice = choose(*sources, scorer, bundle.manifest, survey, looked, options)
         report = FitReport(
             manifest=bundle.manifest,
             bundle_id=bundle.id,
@@ -127,7 +128,7 @@ def fit(options: Options) -> FitReport:
             choice=choice,
             tolerance_costs=tolerance_costs,
         )
-        write_page(report, out)
+        write_page(report, out, show(pictures, looked))
     return report
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from export.gate.synthetic_faults import TRIES, Judged, all_judged
 from export.progress import progress
 from runtime.frame import Grid, Image
 from runtime.scoring.preprocess import Preprocess
@@ -71,7 +72,9 @@ class FaultScores:
     cell: float
 
 
-def score_faults(hosts: Iterable[Image], count: int, scorer: Scorer, seed: int) -> FaultScores:
+def score_faults(
+    hosts: Iterable[Image], count: int, scorer: Scorer, seed: int, judged: Judged = all_judged
+) -> FaultScores:
     """Score faults of all kinds, sizes and contrasts with the search of the device.
 
     Args:
@@ -79,6 +82,7 @@ def score_faults(hosts: Iterable[Image], count: int, scorer: Scorer, seed: int) 
         count: number of hosts, at least 1.
         scorer: the stages as the device runs them.
         seed: random seed of the places; the same pictures and seed give the same faults.
+        judged: where pictures are judged: there the middle of a fault is.
     """
     walk = iter(hosts)
     first = next(walk)
@@ -88,9 +92,11 @@ def score_faults(hosts: Iterable[Image], count: int, scorer: Scorer, seed: int) 
     scores = np.zeros(len(faults))
     pictures = enumerate(chain([first], walk))
     for number, picture in progress(pictures, "synthetic faults", total=count, unit="picture"):
-        box, own_cell = seen_box(picture.shape[:2], scorer), cell_side(picture.shape[:2], scorer)
+        height, width = picture.shape[:2]
+        box, own_cell = seen_box((height, width), scorer), cell_side((height, width), scorer)
+        where = judged((height, width))
         for place in range(number, len(faults), count):
-            scores[place] = scorer(draw(picture, faults[place], own_cell, box, random)).value
+            scores[place] = scorer(draw(picture, faults[place], own_cell, box, random, where)).value
     return FaultScores(faults, scores, cell)
 
 
@@ -136,7 +142,12 @@ def scratch_width(length: int) -> int:
 
 
 def draw(
-    picture: Image, fault: SizedFault, cell: float, box: tuple[int, int, int, int], random: np.random.Generator
+    picture: Image,
+    fault: SizedFault,
+    cell: float,
+    box: tuple[int, int, int, int],
+    random: np.random.Generator,
+    judged: NDArray[np.bool_] | None = None,
 ) -> Image:
     """Return a copy of a picture with a fault at a random place inside of a box.
 
@@ -146,6 +157,7 @@ def draw(
         cell: side of a patch in this picture, pixels.
         box: top, left, bottom and right of where it may be.
         random: generator of place, direction and sign.
+        judged: pixels that are judged, bool [H, W], where its middle is, if one of some tries finds that; None: all.
     """
     size = pixels(fault.cells, cell)
     opacity = _scratch(size, random.uniform(0, np.pi)) if fault.kind == "scratch" else _disc(size)
@@ -153,7 +165,10 @@ def draw(
     height, width = min(opacity.shape[0], bottom - top), min(opacity.shape[1], right - left)
     above, beside = (opacity.shape[0] - height) // 2, (opacity.shape[1] - width) // 2
     opacity = opacity[above : above + height, beside : beside + width, None]  # its middle, in a tiny picture
-    row, column = int(random.integers(top, bottom - height + 1)), int(random.integers(left, right - width + 1))
+    for _ in range(TRIES):
+        row, column = int(random.integers(top, bottom - height + 1)), int(random.integers(left, right - width + 1))
+        if judged is None or judged[row + height // 2, column + width // 2]:
+            break
     place = (slice(row, row + height), slice(column, column + width))
     here = picture[place].astype(np.float32)
     level = float((here * opacity).sum() / (3 * opacity.sum()))

@@ -28,7 +28,7 @@ Fault = Callable[[Image, Image, np.random.Generator], Image]
 Judged = Callable[[tuple[int, int]], NDArray[np.bool_] | None]
 """Returns the pixels that are judged in a picture of this height and width, bool [H, W]; None: all."""
 
-_TRIES = 100  # places until one is judged
+TRIES = 100  # places until one is judged
 
 
 def all_judged(_picture_hw: tuple[int, int]) -> None:
@@ -49,7 +49,7 @@ def _damage(picture: Image, kind: Fault, random: np.random.Generator, judged: ND
     height, width = picture.shape[:2]
     side = max(4, round(min(height, width) * random.uniform(SMALLEST, LARGEST)))
     side = min(side, height, width)
-    for _ in range(_TRIES):
+    for _ in range(TRIES):
         tops = random.integers(0, height - side + 1, 2)
         lefts = random.integers(0, width - side + 1, 2)
         if judged is None or judged[tops[0] + side // 2, lefts[0] + side // 2]:

@@ -27,6 +27,7 @@ from export.gate.sized_faults import (
 from export.intervals import Share, share
 from export.options import Options
 from export.pictures.images import Pictures, evenly
+from export.pictures.regions import Looked
 from export.pictures.survey import Survey
 from export.progress import progress
 from export.report.facts import Choice, Faults, Found, Histogram, LabelledSet, Patch, TradeOff
@@ -55,6 +56,7 @@ def choose(
     scorer: Scorer,
     manifest: Manifest,
     survey: Survey,
+    looked: Looked,
     options: Options,
 ) -> Choice:
     """Measure what the choice of a threshold rests on.
@@ -68,6 +70,7 @@ def choose(
         scorer: the stages as the device runs them.
         manifest: of the bundle.
         survey: findings about the pictures.
+        looked: where pictures are judged: there the faults are.
         options: test set, if there is one, and random seed.
 
     Raises:
@@ -76,7 +79,7 @@ def choose(
     threshold = manifest.calibration.threshold
     below = np.flatnonzero(held)[scores <= threshold]  # a fault on a picture that is over it anyway would be found
     hosts = [int(below[number]) for number in evenly(len(below), MAX_HOSTS)]
-    faults = score_faults(pictures.again(hosts), len(hosts), scorer, options.seed)
+    faults = score_faults(pictures.again(hosts), len(hosts), scorer, options.seed, looked.pixels)
     depth = manifest.preprocessing.depth
     labelled = score_labelled(Path(options.test_set), scorer, depth) if options.test_set else None
     return Choice(

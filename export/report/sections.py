@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 
+from edge_config.bundle.may_vary import NOTHING
 from edge_config.bundle.promise import CONFIDENCE
 from export import html
 from export.intervals import Share
@@ -17,10 +17,8 @@ from export.options import DEFAULTS
 from export.report import words
 from export.report.choose import LIKELY
 from export.report.facts import Choice, FitReport, Histogram, TradeOff
+from export.report.gallery import Gallery
 from export.thumbnail import Thumbnail
-
-Thumbnails = Sequence[Thumbnail]
-"""Of the strangest pictures, in their order."""
 
 _NO_TEST_SET = (
     "These faults are synthetic. They are no test set: real faults look different, and may be harder or easier to "
@@ -29,7 +27,7 @@ _NO_TEST_SET = (
 _LIKELY = f"Likely found: at least {LIKELY:.0%} of that size and of each larger one."
 
 
-def faults(report: FitReport, _: Thumbnails) -> str:
+def faults(report: FitReport, _: Gallery) -> str:
     """Show which synthetic faults are found: how small and how faint a fault may be."""
     if report.choice is None:
         return ""
@@ -47,7 +45,7 @@ def faults(report: FitReport, _: Thumbnails) -> str:
     )
 
 
-def scores(report: FitReport, _: Thumbnails) -> str:
+def scores(report: FitReport, _: Gallery) -> str:
     """Show how far the normal pictures are below the threshold."""
     if report.choice is None:
         return ""
@@ -65,7 +63,7 @@ def scores(report: FitReport, _: Thumbnails) -> str:
     )
 
 
-def rates(report: FitReport, _: Thumbnails) -> str:
+def rates(report: FitReport, _: Gallery) -> str:
     """Show what other rates of false alarms would mean."""
     if report.choice is None:
         return ""
@@ -91,13 +89,13 @@ def rates(report: FitReport, _: Thumbnails) -> str:
     )
 
 
-def strangest(report: FitReport, thumbnails: Thumbnails) -> str:
+def strangest(report: FitReport, gallery: Gallery) -> str:
     """Show the normal pictures that are least like the others, with their heat maps."""
     if not report.strangest:
         return ""
     threshold = report.manifest.calibration.threshold
-    if thumbnails:
-        shown = [_strange(*pair, threshold) for pair in zip(report.strangest, thumbnails, strict=False)]
+    if gallery.strangest:
+        shown = [_strange(*pair, threshold) for pair in zip(report.strangest, gallery.strangest, strict=False)]
     else:
         head = ["picture", "score", "deviations"]
         rows = ([each.name, f"{each.score:.3f}", f"{each.deviations:.1f}"] for each in report.strangest)
@@ -112,7 +110,33 @@ def strangest(report: FitReport, thumbnails: Thumbnails) -> str:
     )
 
 
-def pictures(report: FitReport, _: Thumbnails) -> str:
+def tolerances(report: FitReport, _: Gallery) -> str:
+    """Show what may vary, and what each tolerance costs."""
+    costs = report.tolerance_costs
+    if report.manifest.may_vary == NOTHING and not costs:
+        return ""
+    rows = ([one.tolerance, f"{one.found_without:.1%}", f"{one.found:.1%}"] for one in costs)
+    said = f"No fault: {report.manifest.may_vary}."
+    unmeasured = "" if costs else " What it costs was not measured (--tolerance-cost)."
+    return html.section(
+        "What may vary",
+        html.paragraph(said + unmeasured),
+        html.grid(["tolerance", "found without it", "found with it"], rows) if costs else "",
+        html.paragraph(f"Of {costs[0].faults} synthetic faults, with small banks.", soft=True) if costs else "",
+    )
+
+
+def regions(report: FitReport, gallery: Gallery) -> str:
+    """Show where pictures are neither learnt nor judged."""
+    if gallery.view is None:
+        return ""
+    said = next((note for note in report.survey.notes if note.startswith("`regions`")), "")
+    return html.section(
+        "Where it looks", html.paragraph(said), html.picture(gallery.view, "a picture with the regions drawn into it")
+    )
+
+
+def pictures(report: FitReport, _: Gallery) -> str:
     """Show what was read, and what was squashed, cropped or left out."""
     survey, calibration = report.survey, report.manifest.calibration
     sizes = ", ".join(f"{count} of {size}" for size, count in survey.sizes.items())
@@ -129,7 +153,7 @@ def pictures(report: FitReport, _: Thumbnails) -> str:
     return html.section("The pictures", html.table(rows))
 
 
-def making(report: FitReport, _: Thumbnails) -> str:
+def making(report: FitReport, _: Gallery) -> str:
     """Show how the bundle was made: time of each stage, options, versions."""
     manifest = report.manifest
     given = msgspec.to_builtins(report.options)

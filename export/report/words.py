@@ -11,7 +11,7 @@ def smallest(faults: Faults) -> str:
     """Return which synthetic faults are likely found, and which are too small."""
     kinds = list(dict.fromkeys(row.kind for row in faults.found))
     found = {row.kind: row for row in faults.smallest}
-    likely = ", ".join(f"{_ACROSS[kind]} from {_size(found[kind])}" for kind in kinds if kind in found)
+    likely = ", ".join(f"{_ACROSS[kind]} from {_likely(found[kind], faults)}" for kind in kinds if kind in found)
     none = ", ".join(_ACROSS[kind] for kind in kinds if kind not in found)
     parts = [
         f"synthetic {likely} are likely found at {max(faults.contrasts)} grey levels" if likely else "",
@@ -21,6 +21,15 @@ def smallest(faults: Faults) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def _likely(row: Found, faults: Faults) -> str:
+    """Return a size, and how many were found of the next smaller one that was tried."""
+    same = [one for one in faults.found if (one.kind, one.contrast) == (row.kind, row.contrast) and one.size < row.size]
+    if not same:
+        return f"{_size(row)} pixels"
+    smaller = max(same, key=lambda one: one.size)
+    return f"{_size(row)} pixels ({_size(smaller)}: {smaller.share.found} of {smaller.share.of})"
+
+
 def patch(seen: Patch) -> str:
     """Return what one patch stands for."""
     (height, width), (rows, columns) = seen.picture_hw, seen.cell_hw
@@ -28,4 +37,4 @@ def patch(seen: Patch) -> str:
 
 
 def _size(row: Found) -> str:
-    return f"{row.width} x {row.size} pixels" if row.kind == "scratch" else f"{row.size} pixels across"
+    return f"{row.width} x {row.size}" if row.kind == "scratch" else str(row.size)

@@ -153,3 +153,16 @@ def test_faults_are_where_the_network_looks() -> None:
 def test_cell_is_what_a_patch_covers_of_the_camera() -> None:
     """A grid of 8 x 8 over 160 x 120 pixels has patches of 20 x 15."""
     assert cell_hw((HEIGHT, WIDTH), Preprocess(resized((SIDE, SIDE))), GRID) == pytest.approx((15, 20))
+
+
+def test_faults_are_where_pictures_are_judged() -> None:
+    """With a region the middle of every fault is inside of it."""
+    region = np.zeros((HEIGHT_PX, WIDTH_PX), bool)
+    region[100:180, 40:120] = True
+    recorder = Recorder()
+    score_faults(iter([flat()]), 1, recorder, 0, lambda _: region)  # type: ignore[arg-type]
+    for image in recorder.seen:
+        rows, columns = np.nonzero((image != GREY).any(axis=2))
+        row, column = (int(np.ptp(at)) // 2 + at.min() for at in (rows, columns))
+        assert 98 <= row <= 182
+        assert 38 <= column <= 122

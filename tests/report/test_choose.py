@@ -106,8 +106,8 @@ def test_smallest_fault_is_the_one_from_which_on_all_are_likely_found() -> None:
     assert LIKELY == 0.8
     assert {row.kind: row.size for row in found.smallest} == {"spot": 8, "scratch": 64}
     assert smallest(found) == (
-        "synthetic spots from 8 pixels across, scratches from 6 x 64 pixels are likely found at 120 grey levels; "
-        "smaller or fainter ones are likely missed"
+        "synthetic spots from 8 pixels (4: 0 of 5), scratches from 6 x 64 pixels (3 x 32: 0 of 5) are likely found at "
+        "120 grey levels; smaller or fainter ones are likely missed"
     )
 
 
