@@ -1,0 +1,144 @@
+"""Choose tiles: how large a picture must be so that the smallest fault is seen, and how it is cut."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edge_config.bundle.manifest import Tiles
+from edge_config.errors import UsageError
+
+SEEN = 2.0
+"""Pixels of the network's input that the shorter side of a fault needs (docs/evidence/small-faults.md)."""
+
+OVERLAP = 64
+"""Pixels of the network's input that neighbouring tiles share at least: a patch that is taken from a tile has 32 of its
+pixels around it, and a fault at a seam is whole in one of the two."""
+
+MAX_ENLARGED = 2.0
+"""Of pictures for a small fault: what no pixel of the camera shows, no larger picture shows either."""
+
+MAX_TILES = 256
+"""More of them take seconds for each frame, and GB of features for each picture."""
+
+MANY_TILES = 64
+"""From here on it is said that other ways may be better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A picture that is cut into tiles.
+
+    Attributes:
+        hw: height and width of the resized picture, pixels.
+        map_hw: height and width of the map over all of it, positions.
+        tiles: section of the manifest.
+    """
+
+    hw: tuple[int, int]
+    map_hw: tuple[int, int]
+    tiles: Tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """What a tile is for the network.
+
+    Attributes:
+        input_hw: height and width, pixels.
+        map_hw: height and width of the first layer's map, positions.
+        stride: every s-th row and column of it is a patch.
+    """
+
+    input_hw: tuple[int, int]
+    map_hw: tuple[int, int]
+    stride: int
+
+    def steps(self) -> tuple[int, int]:
+        """Return the height and the width of a position, pixels.
+
+        Raises:
+            UsageError: they are no whole pixels.
+        """
+        if any(side % cells for side, cells in zip(self.input_hw, self.map_hw, strict=True)):
+            rows, columns = self.map_hw
+            raise UsageError(
+                f"tiles need whole pixels for each position, and the network has {rows} x {columns} positions for "
+                f"{self.input_hw[0]} x {self.input_hw[1]} pixels",
+                remedy="choose another --size, such as a multiple of 32",
+            )
+        return self.input_hw[0] // self.map_hw[0], self.input_hw[1] // self.map_hw[1]
+
+
+def choose(wanted: str | None, smallest_fault: int | None, picture_hw: tuple[int, int], one: Patches) -> Cut | None:
+    """Choose the tiles of pictures of the height and width `picture_hw`; None if one input shows enough.
+
+    Args:
+        wanted: rows and columns, such as `3x4`; with `auto` or None they follow from the smallest fault.
+        smallest_fault: its shorter side, pixels of the picture.
+        picture_hw: height and width of the pictures, pixels.
+        one: what a tile is for the network.
+
+    Raises:
+        UsageError: there would be too many, or the network has no whole pixels for each position.
+    """
+    pitches = [step * one.stride for step in one.steps()]
+    shared = [-(-OVERLAP // pitch) * pitch for pitch in pitches]
+    if any(2 * overlap > side for overlap, side in zip(shared, one.input_hw, strict=True)):
+        raise UsageError(
+            f"tiles overlap by {max(shared)} pixels, half of --size at most", remedy="choose a larger --size"
+        )
+    if wanted in {None, "auto"}:
+        assert smallest_fault is not None  # noqa: S101 - the options require it
+        scale = min(SEEN / smallest_fault, MAX_ENLARGED)
+        if all(scale * side <= tile for side, tile in zip(picture_hw, one.input_hw, strict=True)):
+            return None
+        counts = [
+            max(1, -(-(math.ceil(scale * side) - overlap) // (tile - overlap)))
+            for side, tile, overlap in zip(picture_hw, one.input_hw, shared, strict=True)
+        ]
+    else:
+        assert wanted is not None  # noqa: S101 - as above
+        counts = [int(number) for number in wanted.split("x")]
+        if counts == [1, 1]:
+            return None
+        room = [
+            (tile - overlap) * count + overlap
+            for tile, overlap, count in zip(one.input_hw, shared, counts, strict=True)
+        ]
+        scale = min(space / side for space, side in zip(room, picture_hw, strict=True))
+    _refuse_many(counts, smallest_fault, picture_hw)
+    axes = zip(picture_hw, one.input_hw, pitches, counts, strict=True)
+    (height, tops), (width, lefts) = (_axis(scale * side, *sizes) for side, *sizes in axes)
+    tiles = Tiles(tops=tops, lefts=lefts, tile_hw=one.input_hw, picture_hw=picture_hw, smallest_fault=smallest_fault)
+    rows, columns = one.steps()
+    return Cut((height, width), (height // rows, width // columns), tiles)
+
+
+def smallest_seen(resize_hw: tuple[int, int], picture_hw: tuple[int, int]) -> float:
+    """Return the shorter side of the smallest fault that is seen, pixels of pictures of `picture_hw`.
+
+    Args:
+        resize_hw: height and width that they are resized to, pixels.
+        picture_hw: height and width of the pictures.
+    """
+    return SEEN * max(side / resized for side, resized in zip(picture_hw, resize_hw, strict=True))
+
+
+def _axis(length: float, tile: int, pitch: int, count: int) -> tuple[int, tuple[int, ...]]:
+    """Return the length of the resized picture, at least a tile, and the starts of tiles that cover it evenly."""
+    steps = max(0, math.ceil((length - tile) / pitch - 1e-9)) if count > 1 else 0
+    starts = sorted({round(number * steps / max(1, count - 1)) * pitch for number in range(count)})
+    return tile + steps * pitch, tuple(starts)
+
+
+def _refuse_many(counts: list[int], smallest_fault: int | None, picture_hw: tuple[int, int]) -> None:
+    rows, columns = counts
+    if rows * columns > MAX_TILES:
+        height, width = picture_hw
+        why = f", which faults of {smallest_fault} pixels need" if smallest_fault else ""
+        raise UsageError(
+            f"{rows} x {columns} tiles for pictures of {width} x {height} pixels{why}: more than {MAX_TILES} for each "
+            "frame",
+            remedy="give a larger --smallest-fault, or crop the pictures to what matters",
+        )
