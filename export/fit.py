@@ -71,7 +71,7 @@ def fit(options: Options) -> FitReport:
         with timed("look"):
             pictures, survey = _check_pictures(options)
         with timed("graph"):
-            network = make_network(options, pictures, folder, threads)
+            network = make_network(options, pictures, survey.usual_hw, folder, threads)
         looked = look_where(options, survey, network.preprocess, network.grid)
         require(_work(pictures, network, survey, options), folder.parent, options.images)
         with timed("embed"):

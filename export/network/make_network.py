@@ -18,6 +18,7 @@ from export.network.backbone import Backbone
 from export.network.graph import Layout, Reference, bare_network, export_graph
 from export.network.load_backbone import load_backbone
 from export.network.quantise import PICTURES, quantise
+from export.network.tiles import Cut, Patches, by_tile, choose, some_tiles, takes_several
 from export.options import Options
 from export.pictures.images import Pictures, evenly
 from export.progress import bar
@@ -25,6 +26,7 @@ from runtime.frame import Grid
 from runtime.process.threads import limit_threads
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.tiles import Stitch
 
 Scaling = Literal["none", "channel"]
 
@@ -43,6 +45,9 @@ class Network:
         program: name of what computes the reference.
         float_graph: the graph in float32, as bytes.
         scaling: of the features that `embed` and `reference` give.
+        cut: the picture and its tiles; None where a picture is one input.
+        stitch: how these go together.
+        several: the graph takes several tiles at once.
     """
 
     backbone: Backbone
@@ -56,11 +61,14 @@ class Network:
     program: str
     float_graph: bytes
     scaling: Scaling = "none"
+    cut: Cut | None = None
+    stitch: Stitch | None = None
+    several: bool = False
 
     @property
     def grid(self) -> Grid:
         """Where patches lie."""
-        return Grid(self.layout.map_hw, self.aggregation.stride)
+        return Grid(self.cut.map_hw if self.cut else self.layout.map_hw, self.aggregation.stride)
 
     def scaled(self, scaling: Scaling, scale: NDArray[np.float32]) -> Network:
         """Return the same with features, and those of the reference, multiplied by a factor for each channel."""
@@ -82,8 +90,8 @@ class Network:
             target_dim=self.aggregation.target_dim if adaptive else None,
             patch_size=self.aggregation.patch_size,
             stride=self.aggregation.stride,
-            map_hw=self.layout.map_hw,
-            grid_hw=self.layout.grid_hw,
+            map_hw=self.grid.map_hw,
+            grid_hw=self.grid.hw,
             dimension=self.layout.dimension,
             precision="int8" if self.precision == "int8" else "float32",
             scaling=self.scaling,
@@ -91,8 +99,18 @@ class Network:
         )
 
 
-def make_network(options: Options, pictures: Pictures, folder: Path, threads: int) -> Network:
-    """Load the backbone and write both graphs into `folder`; int8 takes its ranges from some of the pictures."""
+def make_network(
+    options: Options, pictures: Pictures, picture_hw: tuple[int, int], folder: Path, threads: int
+) -> Network:
+    """Load the backbone, choose tiles, and write both graphs into `folder`.
+
+    Args:
+        options: of the network.
+        pictures: int8 takes its ranges from some of them.
+        picture_hw: their usual height and width, pixels.
+        folder: of the bundle.
+        threads: of ONNX Runtime.
+    """
     input_hw = (options.size, options.size)
     resize = options.resize or options.size
     with bar("make graph", 1, "graph") as moving:
@@ -115,25 +133,33 @@ def make_network(options: Options, pictures: Pictures, folder: Path, threads: in
         )
         by_definition = Reference(backbone, aggregation)
         layout = by_definition.layout(input_hw)
-        float_graph = export_graph(backbone, aggregation, layout, input_hw)
+        cut = _cut(options, picture_hw, layout, input_hw)
+        float_graph = export_graph(backbone, aggregation, layout, input_hw, tiles=cut is not None)
+        several = cut is not None and takes_several(float_graph, input_hw)
+        if cut and not several:
+            float_graph = export_graph(backbone, aggregation, layout, input_hw)
         moving(1)
     spec = Preprocessing(
         resize="area",
-        resize_hw=(resize, resize),
-        crop_hw=input_hw,
+        resize_hw=cut.hw if cut else (resize, resize),
+        crop_hw=cut.hw if cut else input_hw,
         color_order="bgr",
         mean=backbone.mean,
         std=backbone.std,
         depth=pictures.depth,
+        tiles=cut.tiles if cut else None,
     )
     preprocess = Preprocess(spec)
     path = folder / bundles.MODEL
+    stitch = Stitch(cut.tiles, cut.hw, cut.map_hw, aggregation.stride) if cut else None
     reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = by_definition
+    if stitch:
+        reference = by_tile(by_definition, stitch, layout.dimension)
     program = backbone.network.program
     if options.precision == "int8":
         some = pictures.some(evenly(len(pictures), PICTURES))
-        path.write_bytes(quantise(float_graph, (preprocess(image) for image in some)))
-        reference = Embed(path, threads, optimise=False)
+        path.write_bytes(quantise(float_graph, some_tiles(preprocess(image) for image in some)))
+        reference = Embed(path, threads, optimise=False, stitch=stitch)
         program = f"onnxruntime {onnxruntime.__version__} int8, every step in float32"
     else:
         path.write_bytes(float_graph)
@@ -145,8 +171,17 @@ def make_network(options: Options, pictures: Pictures, folder: Path, threads: in
         precision=options.precision,
         spec=spec,
         preprocess=preprocess,
-        embed=Embed(path, threads),
+        embed=Embed(path, threads, stitch=stitch),
         reference=reference,
         program=program,
         float_graph=float_graph,
+        cut=cut,
+        stitch=stitch,
+        several=several,
     )
+
+
+def _cut(options: Options, picture_hw: tuple[int, int], layout: Layout, input_hw: tuple[int, int]) -> Cut | None:
+    if not options.tiled:
+        return None
+    return choose(options.tiles, options.smallest_fault, picture_hw, Patches(input_hw, layout.map_hw, options.step))

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Tiles
 from edge_config.errors import UsageError
+from edge_config.settings.sections import CPU
+from runtime.scoring.tiles import Stitch
 
 SEEN = 2.0
 """Pixels of the network's input that the shorter side of a fault needs (docs/evidence/small-faults.md)."""
@@ -23,6 +30,12 @@ MAX_TILES = 256
 
 MANY_TILES = 64
 """From here on it is said that other ways may be better."""
+
+SAME = 1e-4
+"""Share of the longest feature by which one may differ between a tile alone and the same beside others: as much as the
+parity gate allows for rounding."""
+
+_FATAL = 4  # of ONNX Runtime: a graph that does not take several is no error
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +136,47 @@ def smallest_seen(resize_hw: tuple[int, int], picture_hw: tuple[int, int]) -> fl
         picture_hw: height and width of the pictures.
     """
     return SEEN * max(side / resized for side, resized in zip(picture_hw, resize_hw, strict=True))
+
+
+def takes_several(graph: bytes, input_hw: tuple[int, int]) -> bool:
+    """Return whether a graph computes two inputs at once as it computes each of them.
+
+    Some networks hold the number 1 in their shapes, or compare the pictures of a batch.
+    """
+    pair = np.random.default_rng(0).integers(0, 256, (2, *input_hw, 3), dtype=np.uint8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=[CPU.name])
+        name = session.get_inputs()[0].name
+        single = [session.run(None, {name: one[None]})[0] for one in pair]
+        (both,) = session.run(None, {name: pair})
+    except Exception:  # noqa: BLE001 - ONNX Runtime's exceptions have no common base: it does not
+        return False
+    alone = np.concatenate(single)
+    largest = float(np.linalg.norm(alone, axis=1).max())
+    return both.shape == alone.shape and bool(np.abs(both - alone).max() <= SAME * largest)
+
+
+def by_tile(
+    reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]], stitch: Stitch, dimension: int
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return a reference for pictures in tiles, from one of a single input: tile by tile."""
+
+    def features(tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        found = np.empty((stitch.patches, dimension), dtype=np.float32)
+        for number in range(len(tensor)):
+            stitch.put(found, number, reference(tensor[number : number + 1]))
+        return found
+
+    return features
+
+
+def some_tiles(tensors: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Yield one tile of each picture uint8 [N, H, W, 3], another one of each, uint8 [1, H, W, 3]."""
+    for number, tensor in enumerate(tensors):
+        at = number % len(tensor)
+        yield tensor[at : at + 1]
 
 
 def _axis(length: float, tile: int, pitch: int, count: int) -> tuple[int, tuple[int, ...]]:

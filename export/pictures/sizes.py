@@ -40,6 +40,8 @@ def note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> None
     survey.sizes = {_in_pixels(size): count for size, count in counts.most_common()}
     if not counts:
         return
+    width, height = counts.most_common(1)[0][0]
+    survey.usual_hw = height, width
     by_shape = sorted(counts, key=lambda size: size[0] / size[1])
     narrow, wide = by_shape[0], by_shape[-1]
     ratio = (wide[0] / wide[1]) / (narrow[0] / narrow[1])

@@ -83,7 +83,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     images = write_colours(folder / "images", 6)
     options = Options(images=str(images), out=str(folder / "x.bundle"), size=64)
     pictures = Pictures(images)
-    network = make_network(options, pictures, folder, limit_threads(1))
+    network = make_network(options, pictures, (64, 64), folder, limit_threads(1))
     features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder)
     memory = make_bank(
         features.rows,
