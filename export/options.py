@@ -138,8 +138,6 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             raise ValueError(
                 "tiles auto needs smallest_fault: how large the smallest fault is, in pixels of the camera"
             )
-        if self.tiled and self.resize is not None:
-            raise ValueError("resize belongs to a single input: tiles are cut from the whole picture")
 
     @property
     def tiled(self) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Features, Preprocessing
+from edge_config.errors import UsageError
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
 from export.network.graph import Layout, Reference, bare_network, export_graph
@@ -184,4 +185,6 @@ def make_network(
 def _cut(options: Options, picture_hw: tuple[int, int], layout: Layout, input_hw: tuple[int, int]) -> Cut | None:
     if not options.tiled:
         return None
+    if options.resize is not None:
+        raise UsageError("tiles are cut from the whole picture: --resize crops", remedy="leave out --resize")
     return choose(options.tiles, options.smallest_fault, picture_hw, Patches(input_hw, layout.map_hw, options.step))

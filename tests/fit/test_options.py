@@ -26,6 +26,8 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "size": (["--size", "256"], 256),
     "resize": (["--resize", "288"], 288),
     "accept_crop": (["--accept-crop"], True),
+    "tiles": (["--tiles", "3x4"], "3x4"),
+    "smallest_fault": (["--smallest-fault", "4"], 4),
     "depth": (["--depth", "12"], 12),
     "aggregation": (["--aggregation", "adaptive"], "adaptive"),
     "patch_size": (["--patch-size", "5"], 5),
