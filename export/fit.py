@@ -91,14 +91,14 @@ def fit(options: Options) -> FitReport:
         with timed("calibrate"):
             calibration, scores = _calibrate(features, copies, held, scorer, options)
         with timed("gate"):
-            compared = spread(held, MAX_PICTURES)
+            compared = spread(held, network.fewer(MAX_PICTURES))
 
             def pairs() -> Iterator[tuple[Image, Image]]:
                 """Read held-out pictures once more: each as it is, and with a fault."""
                 return with_faults(pictures.again(compared), options.seed, looked.pixels)
 
             parity = measure_parity(chain.from_iterable(pairs()), network, scorer, bank.exact, 2 * len(compared))
-            golden = choose_golden(pairs(), len(compared), bank.bank, scorer)
+            golden = choose_golden(pairs(), len(compared), bank.bank, scorer, network.cut.hw if network.cut else None)
         tolerance_costs = _tolerance_costs(pictures, held, network, looked, scoring, options, timed)
         with timed("scene"):
             scene, reference = _learn_scene(pictures, found.kept, options)

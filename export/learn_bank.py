@@ -110,11 +110,11 @@ def _make_bank(
     threads: int,
 ) -> tuple[MemoryBank, Others]:
     """Select the bank from the training pictures and their copies."""
-    images = pictures.again(spread(held, RECALL_PICTURES))
+    images = pictures.again(spread(held, network.fewer(RECALL_PICTURES, 1)))
     judged = None if features.judged is None else features.judged.reshape(network.grid.hw)
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
     train = features.rows_of(np.flatnonzero(learnt))
     rows = np.concatenate([train, features.rows_of(copies.learnt[learnt[features.pictures[copies.learnt]]])])
-    some = [features[int(copies.calibrated[place])] for place in spread(held, JUDGED)]
+    some = [features[int(copies.calibrated[place])] for place in spread(held, network.fewer(JUDGED, 4))]
     bank = make_bank(features.rows, scale, queries, some, options, folder, threads, rows, len(train))
     return bank, Others(bank.bank, features.pictures_of(rows[bank.rows]), bank.measure.divisors)

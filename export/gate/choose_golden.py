@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -19,9 +21,17 @@ CANDIDATES = 12
 SIDE = 640
 """Maximum side of golden frames, pixels: a bundle is copied over slow links."""
 
+MAX_BYTES = 12 << 20
+"""Of a golden frame for tiles, which must be as large as the picture that they are cut from: a smaller one would be
+enlarged, and so go another way than the camera's frames."""
+
 
 def choose_golden(
-    pairs: Iterable[tuple[Image, Image]], count: int, bank: NDArray[np.float32], scorer: Scorer
+    pairs: Iterable[tuple[Image, Image]],
+    count: int,
+    bank: NDArray[np.float32],
+    scorer: Scorer,
+    tiled_hw: tuple[int, int] | None = None,
 ) -> list[Golden]:
     """Return normal frames and frames with a fault, with their scores.
 
@@ -30,9 +40,11 @@ def choose_golden(
         count: number of pairs.
         bank: float32 [k, D].
         scorer: the stages as the device runs them.
+        tiled_hw: height and width of the picture that tiles are cut from, pixels; None where there is one input.
     """
     chosen = set(evenly(count, CANDIDATES))
-    candidates = [tuple(map(_no_larger, pair)) for number, pair in enumerate(pairs) if number in chosen]
+    no_larger = partial(_no_larger, tiled_hw=tiled_hw)
+    candidates = [tuple(map(no_larger, pair)) for number, pair in enumerate(pairs) if number in chosen]
     normal, faults = zip(*candidates, strict=True)
     frames = [*_clear(normal, NORMAL, bank, scorer), *_clear(faults, FAULTS, bank, scorer)]
     return [score_golden(frame, scorer) for frame in frames]
@@ -51,9 +63,14 @@ def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scor
     return (clear + others)[:wanted]
 
 
-def _no_larger(image: Image) -> Image:
+def _no_larger(image: Image, tiled_hw: tuple[int, int] | None) -> Image:
     factor = SIDE / max(image.shape[:2])
+    if tiled_hw:
+        wanted = max(seen / side for seen, side in zip(tiled_hw, image.shape[:2], strict=True))
+        factor = min(wanted, math.sqrt(MAX_BYTES / image.size))
     if factor >= 1:
         return image
-    size = max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    height, width = (max(1, round(side * factor)) for side in image.shape[:2])
+    if tiled_hw and factor == wanted:
+        height, width = max(height, tiled_hw[0]), max(width, tiled_hw[1])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

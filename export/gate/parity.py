@@ -158,7 +158,7 @@ def measure_parity(
     levels, graph, search = _Levels(), _Differences(), _Differences()
     for picture in progress(pictures, "parity gate", total=total, unit="picture"):
         tensor = scorer.preprocess(picture)
-        levels.add(np.abs(resize_by_definition(picture, network.spec) - tensor[0]))
+        levels.add(np.abs(inputs_by_definition(picture, network.spec) - tensor))
         wanted, features = network.reference(tensor), scorer.embed(tensor)
         true, middle = exact(wanted, scorer.judged), exact(features, scorer.judged)
         decision, whole = scorer.judge(features), scorer.whole(features)
@@ -201,6 +201,16 @@ def resize_by_definition(picture: Image, spec: Preprocessing) -> NDArray[np.floa
     resized = np.rint(_weighted(columns, narrow.transpose(1, 0, 2)).transpose(1, 0, 2))
     top, left = ((resize - crop) // 2 for resize, crop in zip(spec.resize_hw, spec.crop_hw, strict=True))
     return np.asarray(resized[top : top + spec.crop_hw[0], left : left + spec.crop_hw[1]])
+
+
+def inputs_by_definition(picture: Image, spec: Preprocessing) -> NDArray[np.float64]:
+    """Return the inputs of the graph by definition, rounded to whole levels: float64 [N, H, W, 3]."""
+    seen = resize_by_definition(picture, spec)
+    if spec.tiles is None:
+        return seen[None]
+    height, width = spec.tiles.tile_hw
+    corners = ((top, left) for top in spec.tiles.tops for left in spec.tiles.lefts)
+    return np.stack([seen[top : top + height, left : left + width] for top, left in corners])
 
 
 def _weighted(matrix: NDArray[np.float64], values: NDArray[Any]) -> NDArray[np.float64]:

@@ -71,6 +71,10 @@ class Network:
         """Where patches lie."""
         return Grid(self.cut.map_hw if self.cut else self.layout.map_hw, self.aggregation.stride)
 
+    def fewer(self, pictures: int, least: int = 2) -> int:
+        """Return how many pictures in tiles are as much work as `pictures` of one input each; at least `least`."""
+        return pictures if self.stitch is None else max(least, pictures // self.stitch.tiles)
+
     def scaled(self, scaling: Scaling, scale: NDArray[np.float32]) -> Network:
         """Return the same with features, and those of the reference, multiplied by a factor for each channel."""
         reference = self.reference  # of this one, which is to go

@@ -19,8 +19,8 @@ SEEN = 2.0
 """Pixels of the network's input that the shorter side of a fault needs (docs/evidence/small-faults.md)."""
 
 OVERLAP = 64
-"""Pixels of the network's input that neighbouring tiles share at least: a patch that is taken from a tile has 32 of its
-pixels around it, and a fault at a seam is whole in one of the two."""
+"""Pixels of the network's input that neighbouring tiles share at least, and a quarter of a small input: a patch that is
+taken from a tile has half of them around it, and the finer maps see no farther."""
 
 MAX_ENLARGED = 2.0
 """Of pictures for a small fault: what no pixel of the camera shows, no larger picture shows either."""
@@ -96,10 +96,11 @@ def choose(wanted: str | None, smallest_fault: int | None, picture_hw: tuple[int
         UsageError: there would be too many, or the network has no whole pixels for each position.
     """
     pitches = [step * one.stride for step in one.steps()]
-    shared = [-(-OVERLAP // pitch) * pitch for pitch in pitches]
+    shared = [-(-min(OVERLAP, side // 4) // pitch) * pitch for side, pitch in zip(one.input_hw, pitches, strict=True)]
     if any(2 * overlap > side for overlap, side in zip(shared, one.input_hw, strict=True)):
         raise UsageError(
-            f"tiles overlap by {max(shared)} pixels, half of --size at most", remedy="choose a larger --size"
+            f"tiles need several patches, and one covers {max(pitches)} of {max(one.input_hw)} pixels",
+            remedy="choose a smaller --stride or a larger --size",
         )
     if wanted in {None, "auto"}:
         assert smallest_fault is not None  # noqa: S101 - the options require it
