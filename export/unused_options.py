@@ -14,6 +14,7 @@ def without_effect(options: Options) -> list[str]:
         ("target_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
         ("b", options.score == "paper", "the score `paper`"),
         ("k", options.score == "topk", "the score `topk`"),
+        ("test_set", not options.no_report or options.precision == "int8", "the report, and the precision `int8`"),
         ("tolerance_cost", options.may_vary != NOTHING, "--may-vary, by which nothing may vary"),
     )
     return [
