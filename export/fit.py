@@ -9,6 +9,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ from export.pictures.regions import Looked, look_where
 from export.pictures.survey import Survey
 from export.progress import progress
 from export.report.choose import choose
-from export.report.facts import FitReport
+from export.report.facts import FitReport, StrangePicture
 from export.report.gallery import show
 from export.report.page import write_page
 from export.report.target import refuse_page
@@ -110,8 +111,9 @@ def fit(options: Options) -> FitReport:
                 cost = measure_cost(pictures, learnt, pairs(), network, bank, scorer, scoring, options)
         if page:
             with timed("faults"):
-                sources = (pictures, held, scores, np.zeros(0), partial(calibrate, scores, foreign=calibration.foreign))
-                choice = choose(*sources, scorer, bundle.manifest, survey, looked, options)
+                sources = (pictures, held, scores, found.learnt)
+                calibrated = partial(calibrate, scores, foreign=calibration.foreign)
+                choice = choose(*sources, calibrated, scorer, bundle.manifest, survey, looked, options)
         report = FitReport(
             manifest=bundle.manifest,
             bundle_id=bundle.id,
@@ -121,14 +123,14 @@ def fit(options: Options) -> FitReport:
             seconds=seconds,
             survey=survey,
             options=options,
-            strangest=found.strange,
+            strangest=msgspec.convert(found.strange, list[StrangePicture], from_attributes=True),
             warnings=warn(found, calibration, scores, pictures.names(), held),
             int8_cost=cost,
             page=page,
             choice=choice,
             tolerance_costs=tolerance_costs,
         )
-        write_page(report, out, show(pictures, looked))
+        write_page(report, out, partial(show, pictures, looked, found.strange, scorer))
     return report
 
 

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.manifest import Preprocessing
 from runtime.frame import Image
 from runtime.scoring.preprocess import Preprocess
 
@@ -32,23 +31,20 @@ class Thumbnail:
 
 
 def thumbnail(
-    image: Image,
-    preprocess: Preprocess,
-    spec: Preprocessing,
-    heat: NDArray[np.float32],
-    mask: NDArray[np.bool_] | None = None,
+    image: Image, preprocess: Preprocess, heat: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
 ) -> Thumbnail:
     """Return the thumbnail of a picture.
 
     Args:
         image: uint8 [H, W, 3] BGR.
         preprocess: what the network sees of it.
-        spec: section `preprocessing` of the manifest.
-        heat: anomaly map over the input of the graph, float32 [h, w].
-        mask: ground truth over the input of the graph, bool [h, w].
+        heat: anomaly map over that, float32 [h, w].
+        mask: ground truth over that, bool [h, w].
     """
-    size = _size((image.shape[0], image.shape[1]), spec.resize_hw, spec.crop_hw)
-    small = cv2.resize(preprocess(image)[0], size, interpolation=cv2.INTER_LINEAR)
+    seen = preprocess.seen(image)
+    size = _size((image.shape[0], image.shape[1]), preprocess)
+    shrinks = all(wanted <= have for wanted, have in zip(size[::-1], seen.shape, strict=False))
+    small = cv2.resize(seen, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     small_mask = None
     if mask is not None:
         small_mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
@@ -59,8 +55,9 @@ def thumbnail(
     )
 
 
-def _size(picture_hw: tuple[int, int], resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[int, int]:
+def _size(picture_hw: tuple[int, int], preprocess: Preprocess) -> tuple[int, int]:
     """Return width and height in which what the network sees has the proportions of the picture again."""
-    height, width = (own * crop / resized for own, crop, resized in zip(picture_hw, crop_hw, resize_hw, strict=True))
+    ends = np.array([0.0, 1.0])
+    height, width = (float(at[1] - at[0]) for at in preprocess.on_camera((ends, ends), picture_hw))
     factor = SIDE / max(height, width)
     return max(1, round(width * factor)), max(1, round(height * factor))

@@ -88,5 +88,5 @@ def _show(
         sample, picture_hw = dataset.samples[number], (image.shape[0], image.shape[1])
         heat = map_of(scorer, bundle, scorer.embed(scorer.preprocess(image)))
         mask = mask_of(sample, bundle, picture_hw) if sample.mask else None
-        shown[number] = Example(results[number], thumbnail(image, scorer.preprocess, spec, heat, mask))
+        shown[number] = Example(results[number], thumbnail(image, scorer.preprocess, heat, mask))
     return shown

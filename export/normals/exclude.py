@@ -32,6 +32,7 @@ class Judged(Generic[Memory]):
         foreign: pictures that are kept though they are foreign, the strangest first.
         strange: the strangest pictures for the report, those that were left out first.
         excluded: what was left out; None if it was not asked for.
+        learnt: how strange each picture is that was learnt from, float64 [n], in no order.
     """
 
     memory: Memory
@@ -39,6 +40,7 @@ class Judged(Generic[Memory]):
     foreign: tuple[Outlier, ...]
     strange: list[Strange]
     excluded: Excluded | None
+    learnt: NDArray[np.float64]
 
 
 def learn_without_strange(
@@ -83,7 +85,8 @@ def learn_without_strange(
     strange += as_strange(normals, SHOWN - len(strange), names, held, features, others)
     rule = words.RULE if asked == "auto" else words.RULE_COUNT
     excluded = Excluded(asked=asked, rule=rule, pictures=tuple(out)) if asked else None
-    return Judged(memory, kept, as_pictures(normals, normals.foreign, names, held), strange, excluded)
+    foreign, learnt = as_pictures(normals, normals.foreign, names, held), normals.scores[~held[normals.numbers]]
+    return Judged(memory, kept, foreign, strange, excluded, learnt)
 
 
 def warn(

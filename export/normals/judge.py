@@ -72,7 +72,7 @@ def judge(features: Table, kept: NDArray[np.bool_], others: Others, k: int, most
     """
     judged = np.flatnonzero(kept)
     walk = progress(judged.tolist(), "judge pictures", unit="picture")
-    scores = np.array([others.score(features[number], number, k) for number in walk])
+    scores = np.array([others.score(_patches(features, number), number, k) for number in walk])
     order = np.argsort(-scores, kind="stable")
     return Normals(judged[order], scores[order], deviations(scores)[order], count_foreign(scores, most))
 
@@ -110,10 +110,16 @@ def as_strange(
             learnt=not held[number],
             foreign=place < normals.foreign,
             excluded=excluded,
-            distances=_over_grid(others.distances(features[number], number), features.judged),
+            distances=_over_grid(others.distances(_patches(features, number), number), features.judged),
         )
         for place, (number, score, apart) in enumerate(_first(normals, count))
     ]
+
+
+def _patches(features: Table, number: int) -> NDArray[np.float32]:
+    """Return the features of the patches of a picture that are judged."""
+    judged = features.judged
+    return features[number] if judged is None else features[number][judged.reshape(-1)]
 
 
 def _over_grid(distances: NDArray[np.float32], judged: NDArray[np.bool_] | None) -> list[float]:

@@ -10,7 +10,6 @@ from edge_config.bundle.manifest import Manifest
 from export.gate.int8_cost import Cost
 from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
-from export.normals.judge import Strange
 from export.options import Options
 from export.pictures.survey import Survey
 
@@ -138,6 +137,26 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     test_set: LabelledSet | None
 
 
+class StrangePicture(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the strangest normal pictures.
+
+    Attributes:
+        name: of the picture, below the folder of the pictures.
+        score: how strange it is: its score against the bank of the other pictures.
+        deviations: how far that is above the median, in median absolute deviations.
+        learnt: it is in the bank; false for a held-out picture.
+        foreign: the rule calls it foreign.
+        excluded: it was left out.
+    """
+
+    name: str
+    score: float
+    deviations: float
+    learnt: bool
+    foreign: bool
+    excluded: bool
+
+
 @dataclass(slots=True)
 class FitReport:
     """Result of `fit`.
@@ -171,5 +190,5 @@ class FitReport:
     int8_cost: Cost | None = None
     page: str | None = None
     choice: Choice | None = None
-    strangest: list[Strange] = field(default_factory=list)
+    strangest: list[StrangePicture] = field(default_factory=list)
     tolerance_costs: list[ToleranceCost] = field(default_factory=list)

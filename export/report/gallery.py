@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from export.normals.judge import Strange
 from export.pictures.images import Pictures
 from export.pictures.regions import Looked
-from export.thumbnail import Thumbnail
+from export.thumbnail import Thumbnail, thumbnail
 from runtime.frame import Image
+from runtime.scoring.score import anomaly_map
+from runtime.scoring.scorer import Scorer
 
 VIEW = 480
 """Longer side of the picture with the regions, pixels."""
@@ -30,9 +33,31 @@ class Gallery:
     view: Image | None = None
 
 
-def show(pictures: Pictures, looked: Looked) -> Gallery:
-    """Read the pictures that the page shows."""
-    return Gallery(view=None if looked.hw is None else _view(next(iter(pictures.again([0]))), looked))
+def show(pictures: Pictures, looked: Looked, strangest: Sequence[Strange], scorer: Scorer) -> Gallery:
+    """Read the pictures that the page shows.
+
+    Args:
+        pictures: the normal pictures.
+        looked: where they are judged.
+        strangest: the strangest of them.
+        scorer: the stages as the device runs them.
+    """
+    return Gallery(
+        strangest=_strangest(pictures, strangest, scorer),
+        view=None if looked.hw is None else _view(next(iter(pictures.again([0]))), looked),
+    )
+
+
+def _strangest(pictures: Pictures, strangest: Sequence[Strange], scorer: Scorer) -> list[Thumbnail]:
+    """Return the thumbnails in the order of the strangest; the pictures are read in their own."""
+    places = {name: place for place, name in enumerate(pictures.names())}
+    by_place = {places[one.name]: one for one in strangest}
+    shown = {}
+    for (_, one), image in zip(sorted(by_place.items()), pictures.again(by_place), strict=True):
+        distances = np.array(one.distances, dtype=np.float32)
+        heat = anomaly_map(distances, scorer.grid, scorer.preprocess.seen(image).shape[:2])
+        shown[one.name] = thumbnail(image, scorer.preprocess, heat)
+    return [shown[one.name] for one in strangest]
 
 
 def _view(picture: Image, looked: Looked) -> Image:

@@ -33,11 +33,11 @@ def as_html(report: FitReport, out: Path, gallery: Gallery = NO_PICTURES) -> str
     return html.document(f"Report of {out.name}", [html.table(rows(report, out)), *shown])
 
 
-def write_page(report: FitReport, out: Path, gallery: Gallery = NO_PICTURES) -> None:
-    """Write the page at `report.page`, whole or not at all; none if there is no path.
+def write_page(report: FitReport, out: Path, show: Callable[[], Gallery]) -> None:
+    """Write the page at `report.page`, whole or not at all; none if there is no path. `show` reads its pictures.
 
     Raises:
         NotWritten: it cannot be written.
     """
     if report.page:
-        put(Path(report.page), as_html(report, out, gallery).encode())
+        put(Path(report.page), as_html(report, out, show()).encode())

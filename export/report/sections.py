@@ -7,16 +7,16 @@ from html import escape
 import msgspec
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from edge_config.bundle.may_vary import NOTHING
 from edge_config.bundle.promise import CONFIDENCE
 from export import html
 from export.intervals import Share
-from export.normals.judge import Strange
 from export.options import DEFAULTS
 from export.report import words
 from export.report.choose import LIKELY
-from export.report.facts import Choice, FitReport, Histogram, TradeOff
+from export.report.facts import Choice, FitReport, Histogram, StrangePicture, TradeOff
 from export.report.gallery import Gallery
 from export.thumbnail import Thumbnail
 
@@ -51,8 +51,8 @@ def scores(report: FitReport, _: Gallery) -> str:
         return ""
     shown, threshold = report.choice.scores, report.manifest.calibration.threshold
     learnt = (
-        "Pictures that were learnt from are scored against the bank of the other pictures, which makes their scores a "
-        "little higher than those of held-out ones."
+        "Pictures that were learnt from are scored against the bank of the others, without those that are most like "
+        "each patch: their scores are higher than those of held-out pictures, and are not compared with the threshold."
         if shown.learnt
         else ""
     )
@@ -94,19 +94,16 @@ def strangest(report: FitReport, gallery: Gallery) -> str:
     if not report.strangest:
         return ""
     threshold = report.manifest.calibration.threshold
-    if gallery.strangest:
-        shown = [_strange(*pair, threshold) for pair in zip(report.strangest, gallery.strangest, strict=False)]
-    else:
-        head = ["picture", "score", "deviations"]
-        rows = ([each.name, f"{each.score:.3f}", f"{each.deviations:.1f}"] for each in report.strangest)
-        shown = [html.grid(head, rows)]
+    shown = (_strange(*pair, threshold) for pair in zip(report.strangest, gallery.strangest, strict=True))
     return html.section(
         "The strangest normal pictures",
+        *(f'<p class="missed">{escape(warning)}</p>' for warning in report.warnings),
         html.paragraph(
             "Each is scored against the bank of the other pictures. Deviations: how far above the median, in median "
             "absolute deviations. Look at them: what is not normal should be removed, or left out with --exclude."
         ),
         *shown,
+        html.colour_scale(threshold),
     )
 
 
@@ -201,10 +198,11 @@ def _found(rate: TradeOff) -> list[str]:
     return [f"{rate.alpha:.1%}", *(f"{found:.0%}" for found in (*rate.by_size, *rate.by_contrast))]
 
 
-def _strange(picture: Strange, shown: Thumbnail, threshold: float) -> str:
-    place = "learnt from" if picture.learnt else "held out"
-    caption = f"{escape(picture.name)} ({place}): score {picture.score:.3f}, {picture.deviations:.1f} deviations"
-    return html.with_heat(shown, threshold, picture.name, caption)
+def _strange(picture: StrangePicture, shown: Thumbnail, threshold: float) -> str:
+    place = "left out" if picture.excluded else "learnt from" if picture.learnt else "held out"
+    mark = '<span class="missed">foreign</span>, ' if picture.foreign else ""
+    figures = f"score {picture.score:.3f}, {picture.deviations:.1f} deviations"
+    return html.with_heat(shown, threshold, picture.name, f"{escape(picture.name)}: {mark}{place}, {figures}")
 
 
 def _differs(name: str, value: object) -> bool:
@@ -220,5 +218,6 @@ def _draw_scores(axes: Axes, shown: Histogram, threshold: float) -> None:
         if counts:
             axes.stairs(counts, edges, fill=True, alpha=0.6, label=f"{label} ({sum(counts)})", color=colour)
     axes.axvline(threshold, color="black", linestyle="--", linewidth=1, label="threshold")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="score", ylabel="pictures")
     axes.legend(fontsize=8)

@@ -61,7 +61,7 @@ def test_page_needs_nothing_but_itself(made: tuple[Path, dict[str, Any], str]) -
     assert "<script" not in page
     assert "@import" not in page
     assert "prefers-color-scheme: dark" in page
-    assert page.count("<svg") == page.count("</svg>") == 1
+    assert page.count("<svg") == page.count("</svg>") == 2  # histogram, colours of the heat maps
     assert "#000000" not in page  # black ink could not be read in the dark
 
 
@@ -99,6 +99,31 @@ def count_above(scorer: Scorer, folder: Path, threshold: float) -> int:
 
 def share(counted: dict[str, Any]) -> str:
     return f"{counted['found']} of {counted['of']} ({counted['low']:.0%} to {counted['high']:.0%})"
+
+
+@pytest.mark.slow
+def test_strangest_pictures_are_shown_in_their_order(made: tuple[Path, dict[str, Any], str]) -> None:
+    """Each of the strangest pictures is there with its heat map and the figures of --json, the strangest first."""
+    _, facts, page = made
+    captions = re.findall(r"<figure><img[^>]*><figcaption>(.*?)</figcaption>", page)
+    for picture, caption in zip(facts["strangest"], captions, strict=True):
+        assert caption.startswith(picture["name"])
+        assert ("foreign" in caption, "held out" in caption) == (picture["foreign"], not picture["learnt"])
+        assert caption.endswith(f"score {picture['score']:.3f}, {picture['deviations']:.1f} deviations")
+    assert sum(facts["choice"]["scores"]["learnt"]) == 6
+
+
+@pytest.mark.slow
+def test_regions_are_drawn(tmp_path: Path) -> None:
+    """With --ignore the page shows a picture with the polygon, and what may vary with what it costs."""
+    words = ("--ignore", "0,0,60,0,60,60,0,60", "--may-vary", "light=20%", "--tolerance-cost", "--json")
+    done = call_export("fit", *options(tmp_path), *words)
+    assert done.code == 0, done.err
+    page = (tmp_path / PAGE).read_text()
+    assert 'alt="a picture with the regions drawn into it"' in page
+    (cost,) = json.loads(done.out)["tolerance_costs"]
+    shares = [f"{cost[name]:.1%}" for name in ("found_without", "found")]
+    assert table(page, "tolerance") == [[cost["tolerance"], *shares]]
 
 
 @pytest.mark.slow
