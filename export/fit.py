@@ -73,6 +73,7 @@ def fit(options: Options) -> FitReport:
             pictures, survey = _check_pictures(options)
         with timed("graph"):
             network = make_network(options, pictures, survey.usual_hw, folder, threads)
+        _note(survey, network.notes(options, survey.usual_hw))
         looked = look_where(options, survey, network.preprocess, network.grid)
         require(_work(pictures, network, survey, options), folder.parent, options.images)
         with timed("embed"):
