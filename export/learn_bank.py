@@ -115,6 +115,6 @@ def _make_bank(
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
     train = features.rows_of(np.flatnonzero(learnt))
     rows = np.concatenate([train, features.rows_of(copies.learnt[learnt[features.pictures[copies.learnt]]])])
-    some = [features[int(copies.calibrated[place])] for place in spread(held, network.fewer(JUDGED, 4))]
+    some = [features.judged_rows(int(copies.calibrated[place])) for place in spread(held, network.fewer(JUDGED, 4))]
     bank = make_bank(features.rows, scale, queries, some, options, folder, threads, rows, len(train))
     return bank, Others(bank.bank, features.pictures_of(rows[bank.rows]), bank.measure.divisors)

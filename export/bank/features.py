@@ -166,12 +166,16 @@ class FeatureTable:
         if (self._scale != 1).any():
             self.multiply(np.asarray(1 / self._scale, dtype=np.float32))
 
-    def __getitem__(self, picture: int) -> NDArray[np.float32]:
-        """Return the features of a picture or copy over the grid, float32 [grid, D]; 0 where it is not judged."""
+    def judged_rows(self, picture: int) -> NDArray[np.float32]:
+        """Return the features of the judged patches of a picture or copy, float32 [patches, D]."""
         if not 0 <= picture < len(self.pictures):
             raise IndexError(picture)
         first = picture * self.patches
-        found = np.asarray(self.rows[np.arange(first, first + self.patches)])
+        return np.asarray(self.rows[np.arange(first, first + self.patches)])
+
+    def __getitem__(self, picture: int) -> NDArray[np.float32]:
+        """Return the features of a picture or copy over the grid, float32 [grid, D]; 0 where it is not judged."""
+        found = self.judged_rows(picture)
         if self.judged is None:
             return found
         grid = np.zeros((len(self.judged), found.shape[1]), dtype=np.float32)

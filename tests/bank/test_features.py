@@ -155,3 +155,19 @@ def test_a_fit_through_a_file_gives_the_same_bundle(tmp_path: Path, monkeypatch:
     assert {entry.name for entry in tmp_path.iterdir()} == before | {out[1].name}
     for name in ("bank.safetensors", "neighbours.safetensors", "index.hnsw"):
         assert (out[0] / name).read_bytes() == (out[1] / name).read_bytes()
+
+
+def test_only_judged_patches_are_kept():
+    """Rows are those of the judged patches, of pictures and copies; over the grid the others are 0."""
+    judged = np.array([True, False, False, True, True, False])
+    every = whole(embed(3, 3))
+    table = embed_pictures(pictures(3), 3, lambda image: image, FakeEmbed(), None, copies=1, judged=judged)
+    assert table.add_copy(1, every[2]) == 3
+    assert (table.patches, len(table), table.rows.shape) == (3, 3, (12, DIMENSION))
+    for number, of in enumerate([0, 1, 2, 2]):
+        np.testing.assert_array_equal(table.judged_rows(number), every[of][judged])
+        np.testing.assert_array_equal(table[number], every[of] * judged[:, None])
+        np.testing.assert_array_equal(table.rows[table.rows_of(np.array([number]))], every[of][judged])
+    assert table.pictures_of(np.arange(12)).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 1, 1, 1]
+    with pytest.raises(IndexError):
+        table.judged_rows(4)

@@ -93,6 +93,17 @@ def test_watch_refuses_what_does_not_go_together(words: list[str], said: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_excess_of_an_alert_is_printed_where_it_is_known(device: Device) -> None:
+    """The line of an alert ends with the excess of its peak; one in the journal of an earlier version has none."""
+    device.alert("a", "three", "end", excess=2.456)
+    done = call(*DEVICE, "replay", device.control, "--kind", "alert")
+    *before, last = done.stdout.splitlines()
+    assert len(before) == 3
+    assert all(line.endswith(" peak 9.000 in frame 1") for line in before)
+    assert last.endswith(" peak 9.000 in frame 1 excess 2.46")
+
+
 def test_replay_prints_the_journal(device: Device) -> None:
     """All that the journal holds, over its pages, the oldest first; by kind and camera if wanted."""
     device.page = 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import pytest
 
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.manifest import Manifest
+from export.gate.sized_faults import SizedFault, draw
 from export.gate.synthetic_faults import with_faults
 from export.pictures.regions import Looked
 from runtime.frame import Image
@@ -47,10 +50,15 @@ def clocked(number: int, *, flickers: bool) -> Image:
 
 
 def fit(folder: Path, images: Path, *more: object, name: str = "a") -> tuple[Done, Path]:
+    """Fit with the small network; without a page unless `more` asks for one."""
     network, out = folder / "small.onnx", folder / f"{name}.bundle"
     onnx.save(small_network(), network)
     given = ["--images", images, "--out", out, "--backbone", network, "--layers", "map_0,map_1", "--size", SIZE]
     return call_export("fit", *given, "--threads", 1, *more), out
+
+
+NO_PAGE = "--no-report"
+"""Of fits whose page is not looked at: it takes as long as all else."""
 
 
 def write(folder: Path, count: int = 12, *, flickers: bool = False) -> Path:
@@ -71,7 +79,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     made = []
     for flickers in (False, True):
         images = write(folder / f"images-{flickers}", flickers=flickers)
-        done, bundle = fit(folder, images, "--ignore", words(CORNER), name=str(flickers))
+        done, bundle = fit(folder, images, "--ignore", words(CORNER), NO_PAGE, name=str(flickers))
         assert done.code == 0, done.err
         made.append(bundle)
     return made[0], made[1]
@@ -91,7 +99,7 @@ def test_flickering_patch_in_an_ignored_area_changes_nothing(pair: tuple[Path, P
 @pytest.mark.slow
 def test_without_ignore_the_same_patch_is_learnt(tmp_path: Path) -> None:
     """The flickering patch would else change the bank: the test above can fail."""
-    made = [fit(tmp_path, write(tmp_path / name, flickers=name == "b"), name=name)[1] for name in "ab"]
+    made = [fit(tmp_path, write(tmp_path / name, flickers=name == "b"), NO_PAGE, name=name)[1] for name in "ab"]
     one, other = ((bundle / "bank.safetensors").read_bytes() for bundle in made)
     assert one != other
 
@@ -207,7 +215,7 @@ def test_pictures_of_other_sizes_have_scaled_polygons(tmp_path: Path) -> None:
         for number in (20, 21, 22):
             large = cv2.resize(clocked(number, flickers=flickers), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
             cv2.imwrite(str(images / f"{number:03d}.png"), large)
-        done, bundle = fit(tmp_path, images, "--ignore", words(CORNER), name=str(flickers))
+        done, bundle = fit(tmp_path, images, "--ignore", words(CORNER), NO_PAGE, name=str(flickers))
         assert done.code == 0, done.err
         made.append((bundle / "bank.safetensors").read_bytes())
     assert made[0] == made[1]
@@ -215,7 +223,7 @@ def test_pictures_of_other_sizes_have_scaled_polygons(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_fit_says_what_it_leaves_out(tmp_path: Path) -> None:
-    """The summary tells how many patches are neither learnt nor judged; `check` accepts the bundle."""
+    """The summary tells how many patches are neither learnt nor judged, and the page where; `check` is content."""
     region = ((0, 0), (80, 0), (80, 120), (0, 120))
     config = tmp_path / "fit.yaml"
     config.write_text(f"regions: {json.dumps([region])}\n")
@@ -224,6 +232,26 @@ def test_fit_says_what_it_leaves_out(tmp_path: Path) -> None:
     assert f"`regions` and `ignore` leave out 512 of {GRID * GRID} patches" in done.out
     assert manifest_of(bundle).regions == (region,)
     assert call_device("check", bundle).code == 0
+    (page,) = tmp_path.glob("*.html")
+    (shown,) = re.findall(
+        r"<h2>Where it looks</h2>\s*<p>[^<]*</p>\s*<img src=\"data:image/jpeg;base64,([^\"]+)", page.read_text()
+    )
+    drawn = cv2.imdecode(np.frombuffer(base64.b64decode(shown), np.uint8), cv2.IMREAD_COLOR)
+    assert drawn.shape[:2] == (HEIGHT, WIDTH)
+    blue, green, red = np.moveaxis(drawn[40:80, 76:84].astype(int).mean(axis=0), -1, 0)  # over the edge at 80
+    assert (green - np.maximum(blue, red)).max() > 50
+
+
+def test_faults_of_stated_sizes_lie_where_pictures_are_judged() -> None:
+    """So do those of the report: the centre of each is in the strip that is judged."""
+    strip = ((0, 50), (WIDTH, 50), (WIDTH, 60), (0, 60))
+    judged = Looked(regions=(strip,), hw=(HEIGHT, WIDTH)).pixels((HEIGHT, WIDTH))
+    grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    for number in range(20):
+        spot = SizedFault(kind="spot", cells=1.0, contrast=50)
+        damaged = draw(grey, spot, 8.0, (0, 0, HEIGHT, WIDTH), np.random.default_rng(number), judged)
+        rows = np.flatnonzero((damaged != grey).any(axis=(1, 2)))
+        assert 50 <= (rows[0] + rows[-1] + 1) / 2 <= 60
 
 
 def test_synthetic_faults_lie_where_pictures_are_judged() -> None:

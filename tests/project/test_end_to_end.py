@@ -146,6 +146,15 @@ def test_object_raises_an_alert_in_another_process(workshop: Path, tmp_path: Pat
     for score in scores:
         here = scorer(read_picture(shown / f"{score['frame_id'] - 1}.png")).value
         assert score["score"] == pytest.approx(here, rel=SAME_SCORE)
+    calibration = bundle.manifest.calibration
+    held_out, median = np.array(calibration.scores), float(np.median(calibration.scores))
+    assert len(held_out) == calibration.n
+    for score in scores:
+        excess = (score["score"] - calibration.threshold) / (calibration.threshold - median)
+        assert score["excess"] == pytest.approx(excess, rel=SAME_SCORE)
+        p_value = (1 + np.count_nonzero(held_out >= score["score"])) / (len(held_out) + 1)
+        assert score["p_value"] == pytest.approx(p_value, rel=SAME_SCORE)
+    assert [alert["peak_excess"] for alert in alerts] == [max(score["excess"] for score in scores)] * 2
 
 
 def test_damaged_picture_is_named_or_skipped(tmp_path: Path) -> None:

@@ -114,7 +114,9 @@ class Telling:
         """Make and journal a state, and give its frames."""
         return self._make("state", camera, StateMessage, reason=reason)
 
-    def alert(self, camera: str, alert_id: str, phase: Phase, parts: tuple[bytes, ...] = ()) -> list[bytes]:
+    def alert(
+        self, camera: str, alert_id: str, phase: Phase, parts: tuple[bytes, ...] = (), excess: float | None = None
+    ) -> list[bytes]:
         """Make and journal an alert, and give its frames."""
         named = tuple(Part(name="jpeg", media_type="image/jpeg") for _ in parts)
         return self._make(
@@ -126,6 +128,7 @@ class Telling:
             alert_id=alert_id,
             phase=phase,
             peak_score=9.0,
+            peak_excess=excess,
             peak_frame_id=1,
             parts=named,
         )
