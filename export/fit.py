@@ -72,7 +72,7 @@ def fit(options: Options) -> FitReport:
         with timed("look"):
             pictures, survey = _check_pictures(options)
         with timed("graph"):
-            network = make_network(options, pictures, survey.usual_hw, folder, threads)
+            network = _make_network(options, pictures, survey, folder, threads)
         looked = look_where(options, survey, network.preprocess, network.grid)
         require(_work(pictures, network, survey, options), folder.parent, options.images)
         with timed("embed"):
@@ -159,6 +159,12 @@ def _check_pictures(options: Options) -> tuple[Pictures, Survey]:
     )
     _note(survey, without_effect(options))
     return pictures, survey
+
+
+def _make_network(options: Options, pictures: Pictures, survey: Survey, folder: Path, threads: int) -> Network:
+    network = make_network(options, pictures, survey.usual_hw, folder, threads)
+    _note(survey, network.notes(options, survey.usual_hw))
+    return network
 
 
 def _note(survey: Survey, notes: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -10,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.files import Bundle
+from edge_config.bundle.manifest import Preprocessing
 from export.evaluation.dataset import Dataset, Sample, read_mask
 from export.pictures.images import fingerprint
 from export.progress import progress
 from runtime.frame import Image, Score
-from runtime.scoring.score import anomaly_map
+from runtime.scoring.score import MAP_SIGMA, anomaly_map
 from runtime.scoring.scorer import Scorer
+
+MAX_MAP_PIXELS = 1 << 18
+"""Of a map over tiles: the maps and masks of all pictures are in memory together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,20 +74,37 @@ def _score(scorer: Scorer, image: Image) -> tuple[Score, NDArray[np.float32], ND
 
 
 def map_of(scorer: Scorer, bundle: Bundle, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the anomaly map over the input of the graph, float32 [H, W], from every patch."""
-    return anomaly_map(scorer.whole(features).distance, scorer.grid, bundle.manifest.preprocessing.crop_hw)
+    """Return the anomaly map over the input of the graph, float32 [H, W], from every patch.
+
+    Over tiles it is made smaller, to `MAX_MAP_PIXELS`, and with it the Gaussian.
+    """
+    spec = bundle.manifest.preprocessing
+    smaller = _smaller(spec)
+    height, width = (-(-side // smaller) for side in spec.crop_hw)
+    return anomaly_map(scorer.whole(features).distance, scorer.grid, (height, width), MAP_SIGMA / smaller)
 
 
 def mask_of(sample: Sample, bundle: Bundle, picture_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the truth over the input of the graph, bool [H, W]: resized and cropped as the picture is."""
+    """Return the truth of each pixel of a map, bool [H, W]: resized and cropped as the picture is."""
     spec = bundle.manifest.preprocessing
     if sample.mask is None:
-        return np.zeros(spec.crop_hw, dtype=bool)
+        height, width = (-(-side // _smaller(spec)) for side in spec.crop_hw)
+        return np.zeros((height, width), dtype=bool)
     mask = read_mask(sample.mask, picture_hw).astype(np.uint8)
     # The plain nearest kernel of OpenCV takes the corner of a pixel, this one its centre, as the picture's kernels do.
     resized = cv2.resize(mask, spec.resize_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     rows, columns = _centre(spec.resize_hw, spec.crop_hw)
-    return np.asarray(resized[rows, columns] > 0, dtype=np.bool_)
+    seen = resized[rows, columns]
+    if (smaller := _smaller(spec)) > 1:  # a pixel of the map is anomalous where any in it is: scratches are thin
+        seen = np.pad(seen, [(0, -side % smaller) for side in seen.shape])
+        seen = seen.reshape(seen.shape[0] // smaller, smaller, -1, smaller).max(axis=(1, 3))
+    return np.asarray(seen > 0, dtype=np.bool_)
+
+
+def _smaller(spec: Preprocessing) -> int:
+    """Return how many times smaller a map is than the picture that tiles are cut from; 1 without tiles."""
+    height, width = spec.crop_hw
+    return 1 if spec.tiles is None else math.ceil(math.sqrt(height * width / MAX_MAP_PIXELS))
 
 
 def _centre(resize_hw: tuple[int, int], crop_hw: tuple[int, int]) -> tuple[slice, slice]:

@@ -117,12 +117,7 @@ class _Nodes:
 
 
 def export_graph(
-    backbone: Backbone,
-    aggregation: Aggregation,
-    layout: Layout,
-    input_hw: tuple[int, int],
-    *,
-    tiles: bool = False,
+    backbone: Backbone, aggregation: Aggregation, layout: Layout, input_hw: tuple[int, int], *, tiles: bool = False
 ) -> bytes:
     """Write model.onnx: the same bytes for the same network and settings.
 

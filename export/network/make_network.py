@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from export.network.backbone import Backbone
 from export.network.graph import Layout, Reference, bare_network, export_graph
 from export.network.load_backbone import load_backbone
 from export.network.quantise import PICTURES, quantise
-from export.network.tiles import Cut, Patches, by_tile, choose, some_tiles, takes_several
+from export.network.tiles import Cut, Patches, by_tile, choose, notes, some_tiles, takes_several
 from export.options import Options
 from export.pictures.images import Pictures, evenly
 from export.progress import bar
@@ -74,6 +75,15 @@ class Network:
     def fewer(self, pictures: int, least: int = 2) -> int:
         """Return how many pictures in tiles are as much work as `pictures` of one input each; at least `least`."""
         return pictures if self.stitch is None else max(least, pictures // self.stitch.tiles)
+
+    def notes(self, options: Options, picture_hw: tuple[int, int]) -> list[str]:
+        """Return what a user should know about the tiles of pictures of `picture_hw`."""
+        if not options.tiled:
+            return []
+        start = time.perf_counter()
+        self.embed(np.zeros(self.embed.input_shape, dtype=np.uint8))
+        taken = time.perf_counter() - start
+        return notes(options, picture_hw, self.spec, several=self.several, frame_s=taken)
 
     def scaled(self, scaling: Scaling, scale: NDArray[np.float32]) -> Network:
         """Return the same with features, and those of the reference, multiplied by a factor for each channel."""

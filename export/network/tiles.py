@@ -10,9 +10,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edge_config.bundle.manifest import Tiles
+from edge_config.bundle.manifest import Preprocessing, Tiles
 from edge_config.errors import UsageError
 from edge_config.settings.sections import CPU
+from export.options import Options
 from runtime.scoring.tiles import Stitch
 
 SEEN = 2.0
@@ -29,11 +30,16 @@ MAX_TILES = 256
 """More of them take seconds for each frame, and GB of features for each picture."""
 
 MANY_TILES = 64
-"""From here on it is said that other ways may be better."""
+"""Beyond it what they cost is said once more."""
+
+SAID = 1.05
+"""Times a fault by which the smallest one that is seen may be larger without a note: starts of tiles are rounded."""
 
 SAME = 1e-4
 """Share of the longest feature by which one may differ between a tile alone and the same beside others: as much as the
 parity gate allows for rounding."""
+
+_ROUNDING = 1e-9  # of a length computed from a share
 
 _FATAL = 4  # of ONNX Runtime: a graph that does not take several is no error
 
@@ -122,11 +128,62 @@ def choose(wanted: str | None, smallest_fault: int | None, picture_hw: tuple[int
         ]
         scale = min(space / side for space, side in zip(room, picture_hw, strict=True))
     _refuse_many(counts, smallest_fault, picture_hw)
-    axes = zip(picture_hw, one.input_hw, pitches, counts, strict=True)
+    axes = zip(picture_hw, one.input_hw, pitches, shared, counts, strict=True)
     (height, tops), (width, lefts) = (_axis(scale * side, *sizes) for side, *sizes in axes)
     tiles = Tiles(tops=tops, lefts=lefts, tile_hw=one.input_hw, picture_hw=picture_hw, smallest_fault=smallest_fault)
     rows, columns = one.steps()
     return Cut((height, width), (height // rows, width // columns), tiles)
+
+
+def in_words(spec: Preprocessing) -> str:
+    """Return what the tiles of a bundle are, for the summary; empty without them."""
+    tiles = spec.tiles
+    if tiles is None:
+        return ""
+    (height, width), (seen_height, seen_width) = tiles.picture_hw, spec.resize_hw
+    tile_height, tile_width = (
+        round(tile * side / seen)
+        for tile, side, seen in zip(tiles.tile_hw, tiles.picture_hw, spec.resize_hw, strict=True)
+    )
+    return (
+        f"{len(tiles.tops)} rows of {len(tiles.lefts)}, each of {tile_width} x {tile_height} pixels of the camera; "
+        f"pictures of {width} x {height} are resized to {seen_width} x {seen_height}; faults from about "
+        f"{smallest_seen(spec.resize_hw, tiles.picture_hw):.1f} pixels on are seen"
+    )
+
+
+def notes(
+    options: Options, picture_hw: tuple[int, int], spec: Preprocessing, *, several: bool, frame_s: float
+) -> list[str]:
+    """Return what a user should know about the tiles before the work begins; nothing if none were asked for.
+
+    Args:
+        options: of the fit.
+        picture_hw: usual height and width of the pictures, pixels.
+        spec: section of the manifest.
+        several: the graph takes several tiles at once.
+        frame_s: time of the network for a frame, seconds.
+    """
+    if not options.tiled:
+        return []
+    seen = smallest_seen(spec.resize_hw, picture_hw)
+    if spec.tiles is None:
+        return [f"one input shows faults from about {seen:.1f} pixels on: no tiles are needed"]
+    count = len(spec.tiles.tops) * len(spec.tiles.lefts)
+    said = [f"{in_words(spec)}; the network takes about {frame_s * 1e3:.0f} ms for a frame here"]
+    if options.smallest_fault is not None and seen > SAID * options.smallest_fault:
+        said.append(
+            f"faults of {options.smallest_fault} pixels may be missed: these tiles show about {seen:.1f} and more"
+        )
+    if options.tiles not in {None, "auto", f"{len(spec.tiles.tops)}x{len(spec.tiles.lefts)}"}:
+        said.append(f"--tiles {options.tiles} becomes {len(spec.tiles.tops)}x{len(spec.tiles.lefts)}: these cover all")
+    if count > MANY_TILES:
+        said.append(
+            f"{count} tiles cost {count} times what one input does: --smallest-fault {math.ceil(1.5 * seen)} takes half"
+        )
+    if not several:
+        said.append("this network takes one tile at a time: providers other than the CPU gain less")
+    return said
 
 
 def smallest_seen(resize_hw: tuple[int, int], picture_hw: tuple[int, int]) -> float:
@@ -180,10 +237,11 @@ def some_tiles(tensors: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint
         yield tensor[at : at + 1]
 
 
-def _axis(length: float, tile: int, pitch: int, count: int) -> tuple[int, tuple[int, ...]]:
+def _axis(length: float, tile: int, pitch: int, overlap: int, most: int) -> tuple[int, tuple[int, ...]]:
     """Return the length of the resized picture, at least a tile, and the starts of tiles that cover it evenly."""
-    steps = max(0, math.ceil((length - tile) / pitch - 1e-9)) if count > 1 else 0
-    starts = sorted({round(number * steps / max(1, count - 1)) * pitch for number in range(count)})
+    steps = max(0, math.ceil((length - tile) / pitch - _ROUNDING)) if most > 1 else 0
+    count = min(most, 1 + -(-steps * pitch // (tile - overlap)))
+    starts = (round(number * steps / max(1, count - 1)) * pitch for number in range(count))
     return tile + steps * pitch, tuple(starts)
 
 

@@ -10,6 +10,7 @@ from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.promise import in_words
 from export.calibrate import pictures_needed
 from export.gate.int8_cost import Cost
+from export.network.tiles import in_words as tiles_in_words
 from export.pictures.survey import Survey
 from export.report import words
 from export.report.facts import FitReport
@@ -31,6 +32,7 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         "pictures": f"{learnt} learnt from, {calibration.n} held out{skipped}; {_sizes(report.survey)}",
         "may vary": _may_vary(report),
         "network": _network(manifest.features),
+        **({"tiles": tiles} if (tiles := tiles_in_words(manifest.preprocessing)) else {}),
         "coreset": _coreset(coreset),
         "index": f"HNSW, recall@1 {index.recall_at_1:.4f} at ef {index.ef}",
         "parity": _parity(manifest.parity),

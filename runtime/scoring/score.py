@@ -70,9 +70,11 @@ def reweighting(distances: NDArray[np.float64]) -> float:
     return float(1 - weights[0] / weights.sum())
 
 
-def anomaly_map(distances: NDArray[np.float32], grid: Grid, size_hw: tuple[int, int]) -> NDArray[np.float32]:
+def anomaly_map(
+    distances: NDArray[np.float32], grid: Grid, size_hw: tuple[int, int], sigma: float = MAP_SIGMA
+) -> NDArray[np.float32]:
     """Spread patch distances float32 [patches] over the input of the graph, float32 [H, W]: bilinear, then Gaussian."""
-    return np.asarray(cv2.GaussianBlur(_spread(distances, grid, size_hw), (0, 0), MAP_SIGMA), dtype=np.float32)
+    return np.asarray(cv2.GaussianBlur(_spread(distances, grid, size_hw), (0, 0), sigma), dtype=np.float32)
 
 
 def patch_map(distances: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:

@@ -132,7 +132,7 @@ def _load_network(bundle: Bundle, threads: int) -> Network | None:
     except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
         raise BundleGraphInvalid(f"ONNX Runtime refuses it ({error})", where=path) from error
     name = session.get_inputs()[0].name
-    return lambda tensor: session.run(None, {name: tensor})
+    return lambda tensor: [session.run(None, {name: tile[None]}) for tile in tensor]
 
 
 def _decoded(camera: FrameSource, most: int, clock: Clock) -> Iterator[Frame]:
