@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE =
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c
+$(VENV)/.installed: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c runtime/scoring/features.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,docs,dev]'
 	@touch $@
@@ -40,7 +40,7 @@ test-quick: setup  ## run all but the slow tests, in a minute
 test-pythons: setup  ## install the device half by the line of docs/guide/install.md on each installed Python from 3.10 to 3.13, and use it
 	$(BIN)/python -m tests.programs.pythons
 
-$(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-timm.txt
+$(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c runtime/scoring/features.c pyproject.toml constraints.txt constraints-timm.txt
 	$(PYTHON) -m venv $(TIMM)
 	grep -v '^torch==' constraints.txt | cat - constraints-timm.txt > $(TIMM)/constraints.txt
 	$(TIMM)/bin/pip install --quiet --disable-pip-version-check -c $(TIMM)/constraints.txt -e '.[cpu,export,timm,dev]'
@@ -111,7 +111,7 @@ bench-fit: setup  ## time and memory of a fit on 2,156 pictures; FIT_OPTIONS=--h
 bench-decisions: setup  ## fit and judge the real pictures with the defaults: do the floors hold? DECISIONS_OPTIONS=--help
 	$(BIN)/python -m tests.programs.bench.decisions $(DATA) build/decisions.jsonl $(DECISIONS_OPTIONS)
 
-$(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c pyproject.toml constraints.txt constraints-peers.txt
+$(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c runtime/scoring/features.c pyproject.toml constraints.txt constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-peers.txt -e '.[cpu,export,timm]' \
 		anomalib openvino

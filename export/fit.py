@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -74,6 +75,7 @@ def fit(options: Options) -> FitReport:
         with timed("graph"):
             network = _make_network(options, pictures, survey, folder, threads)
         looked = look_where(options, survey, network.preprocess, network.grid)
+        network = network.adjusted(replace(network.adjust, centring=options.centring, judged=looked.judged))
         require(_work(pictures, network, survey, options), folder.parent, options.images)
         with timed("embed"):
             # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def _scale(
     if options.scaling == "channel":
         scale = channel_scale(features.rows, features.rows_of(np.flatnonzero(learnt)))
         features.multiply(scale)
-    return network.scaled(options.scaling, scale), scale
+    return network.adjusted(replace(network.adjust, scale=scale), options.scaling), scale
 
 
 def _make_bank(

@@ -57,6 +57,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         target_dim: length of the joined feature, for `adaptive`.
         precision: number type of the graph's convolutions.
         scaling: `channel` divides each channel by the root of its standard deviation over the training patches.
+        centring: share of each picture's mean feature that is subtracted from its patches, 0 to 1; 0 is the paper's.
         coreset: share of the patches to keep, below 1, or number of entries, from 2; `auto` stops where twice the
             entries hardly lower the scores of held-out pictures.
         projection_dim: dimension d* of the random projection to select in; 0 selects in the full space.
@@ -107,6 +108,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     target_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
     precision: Literal["float32", "int8"] = "float32"
     scaling: Literal["none", "channel"] = "channel"
+    centring: Annotated[float, Meta(ge=0, le=1)] = 0.5
     coreset: OpenShare | Entries | Literal["auto"] = "auto"
     projection_dim: Annotated[int, Meta(ge=0, le=4096)] = 128
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0

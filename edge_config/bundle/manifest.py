@@ -117,6 +117,8 @@ class Features(ManifestPart, frozen=True):
             inside the graph; null if all layers are maps.
         scaling: `channel` multiplies each channel by a factor from the training patches, see measure.safetensors;
             `none` leaves features as the graph gives them.
+        centring: share of the frame's mean feature (over the patches in the regions of the bundle) that is subtracted
+            from each patch, before scaling, 0 to 1.
     """
 
     backbone: str
@@ -133,6 +135,7 @@ class Features(ManifestPart, frozen=True):
     dimension: Width
     precision: Literal["float32", "int8"]
     scaling: Literal["none", "channel"]
+    centring: Fraction
     prefix_tokens: Annotated[int, Meta(ge=0, le=1024)] | None = None
 
 

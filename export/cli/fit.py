@@ -10,7 +10,7 @@ from typing import Any
 from export.cli import exclude
 from export.cli.may_vary import may_vary
 from export.options import DEFAULTS, Options, read_options
-from runtime.cli.arguments import between, odd, polygon, share_or_count, triple, whole
+from runtime.cli.arguments import between, odd, polygon, share, share_or_count, triple, whole
 
 REGIONS = "learn and judge only patches inside of this polygon, pixels of the pictures; repeat it for several"
 IGNORE = "neither learn nor judge patches inside of this polygon, such as a clock; repeat it for several"
@@ -83,6 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--target-dim", "of `adaptive`: length of a feature", type=whole(1, 8192), metavar="D")
     option("--precision", "of the network", choices=("float32", "int8"))
     option("--scaling", "of the features, by how much each channel varies", choices=("none", "channel"))
+    option(
+        "--centring",
+        "share of a picture's mean feature that is taken off its patches: light of all of it counts less",
+        type=share,
+        metavar="SHARE",
+    )
     option(
         "--coreset",
         "share of the patches to keep, or from 2 on their number; auto: until more hardly changes the scores",

@@ -103,7 +103,7 @@ def _float_twin(
     with writing(tempfile.gettempdir(), TEMPORARY, full_only=True), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(network.float_graph)
-        embed = Embed(path, threads, stitch=network.stitch).scaled(memory.measure.scale)
+        embed = Embed(path, threads, stitch=network.stitch).adjusted(network.adjust)
     places = np.arange(embed.output_shape[0]) if scorer.judged is None else np.flatnonzero(scorer.judged)
     patches = len(places)
     bank = np.empty_like(memory.bank)

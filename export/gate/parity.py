@@ -159,7 +159,7 @@ def measure_parity(
     for picture in progress(pictures, "parity gate", total=total, unit="picture"):
         tensor = scorer.preprocess(picture)
         levels.add(np.abs(inputs_by_definition(picture, network.spec) - tensor))
-        wanted, features = network.reference(tensor), scorer.embed(tensor)
+        wanted, features = network.expected(tensor), scorer.embed(tensor)
         true, middle = exact(wanted, scorer.judged), exact(features, scorer.judged)
         decision, whole = scorer.judge(features), scorer.whole(features)
         by_exact = scorer.score(features, middle)

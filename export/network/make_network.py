@@ -26,6 +26,7 @@ from export.pictures.images import Pictures, evenly
 from export.progress import bar
 from runtime.frame import Grid
 from runtime.process.threads import limit_threads
+from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.tiles import Stitch
@@ -46,7 +47,8 @@ class Network:
             8-bit step computed in float32.
         program: name of what computes the reference.
         float_graph: the graph in float32, as bytes.
-        scaling: of the features that `embed` and `reference` give.
+        scaling: kind of scale in `adjust`.
+        adjust: what `embed` does after the graph.
         cut: the picture and its tiles; None where a picture is one input.
         stitch: how these go together.
         several: the graph takes several tiles at once.
@@ -62,7 +64,8 @@ class Network:
     reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     program: str
     float_graph: bytes
-    scaling: Scaling = "none"
+    scaling: Scaling
+    adjust: Adjust
     cut: Cut | None = None
     stitch: Stitch | None = None
     several: bool = False
@@ -85,12 +88,13 @@ class Network:
         taken = time.perf_counter() - start
         return notes(options, picture_hw, self.spec, several=self.several, frame_s=taken)
 
-    def scaled(self, scaling: Scaling, scale: NDArray[np.float32]) -> Network:
-        """Return the same with features, and those of the reference, multiplied by a factor for each channel."""
-        reference = self.reference  # of this one, which is to go
-        return replace(
-            self, embed=self.embed.scaled(scale), reference=lambda tensor: reference(tensor) * scale, scaling=scaling
-        )
+    def adjusted(self, adjust: Adjust, scaling: Scaling = "none") -> Network:
+        """Return the same with features, and those of the reference, that are adjusted after the graph."""
+        return replace(self, embed=self.embed.adjusted(adjust), adjust=adjust, scaling=scaling)
+
+    def expected(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return what `embed` must give: the features of the reference, adjusted, float32 [patches, D]."""
+        return self.adjust(np.array(self.reference(tensor), dtype=np.float32, order="C"))
 
     def features(self) -> Features:
         """Return the section of the manifest."""
@@ -110,6 +114,7 @@ class Network:
             dimension=self.layout.dimension,
             precision="int8" if self.precision == "int8" else "float32",
             scaling=self.scaling,
+            centring=self.adjust.centring,
             prefix_tokens=self.backbone.prefix_tokens,
         )
 
@@ -179,6 +184,7 @@ def make_network(
     else:
         path.write_bytes(float_graph)
     (folder / bundles.NETWORK).write_bytes(bare_network(path.read_bytes()))
+    embed = Embed(path, threads, stitch=stitch)
     return Network(
         backbone=backbone,
         aggregation=aggregation,
@@ -186,10 +192,12 @@ def make_network(
         precision=options.precision,
         spec=spec,
         preprocess=preprocess,
-        embed=Embed(path, threads, stitch=stitch),
+        embed=embed,
         reference=reference,
         program=program,
         float_graph=float_graph,
+        scaling="none",
+        adjust=Adjust(np.ones(embed.output_shape[1], dtype=np.float32)),
         cut=cut,
         stitch=stitch,
         several=several,

@@ -50,6 +50,17 @@ def between(low: float, high: float) -> Callable[[str], float]:
     return parse
 
 
+def share(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
 def share_or_count(text: str) -> float | int:
     """Parse a share between 0 and 1, or a whole number from 2."""
     return whole(2, 10**9)(text) if text.isdecimal() and int(text) > 1 else between(0, 1)(text)

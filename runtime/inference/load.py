@@ -21,6 +21,7 @@ from runtime.inference.assemble import SearchKind, assemble
 from runtime.inference.golden_frames import Golden, compare, read_golden, read_scene_reference
 from runtime.inference.providers import PassedOver, starting
 from runtime.scene.thumbnail import Thumbnail
+from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.regions import judged_patches
@@ -136,7 +137,9 @@ def _first_good(
         measure = measure or _measure(bundle)
         if scorer is None:
             scorer = _make_scorer(bundle, threads, search, embed, rebuild_index=rebuild_index)
-        scorer = replace(scorer.another(), embed=embed.scaled(measure.scale), provider=embed.provider)
+        scorer = replace(
+            scorer.another(), embed=embed.adjusted(_adjust(bundle, measure, scorer)), provider=embed.provider
+        )
         try:
             checked = _check_golden(bundle, scorer)
         except BundleShapeMismatch:
@@ -251,6 +254,10 @@ def _measure(bundle: Bundle) -> Measure:
     if (scaled and manifest.features.scaling == "none") or (divided and manifest.coreset.spacing == "none"):
         raise BundleShapeMismatch("scales or divides, the manifest says none", where=str(path))
     return measure
+
+
+def _adjust(bundle: Bundle, measure: Measure, scorer: Scorer) -> Adjust:
+    return Adjust(measure.scale, bundle.manifest.features.centring, scorer.judged)
 
 
 def _array(path: Path, name: str, shape: tuple[int, ...], kind: DTypeLike) -> arrays.Array:

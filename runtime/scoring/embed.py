@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_config.errors import BundleGraphInvalid, ProviderUnavailable
 from edge_config.settings.sections import CPU, Provider
+from runtime.scoring.adjust import Adjust
 from runtime.scoring.tiles import Stitch
 
 onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
@@ -82,7 +83,7 @@ class Embed:
         self._input, self._output = inputs[0].name, outputs[0].name
         self.input_shape: tuple[int, ...] = tuple(inputs[0].shape)
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)
-        self._scale: NDArray[np.float32] | None = None
+        self._adjust = Adjust(np.ones(self.output_shape[1], dtype=np.float32))
         self._stitch = stitch
         self._batch = 1
         if stitch:
@@ -90,22 +91,22 @@ class Embed:
             self.input_shape = stitch.tiles, *self.input_shape[1:]
             self.output_shape = stitch.patches, *self.output_shape[1:]
 
-    def scaled(self, scale: NDArray[np.float32]) -> Embed:
-        """Return the same graph with features that are multiplied by a factor for each channel, float32 [D]."""
+    def adjusted(self, adjust: Adjust) -> Embed:
+        """Return the same graph with features that are adjusted after it."""
         other = copy.copy(self)
-        other._scale = None if (scale == 1).all() else scale  # noqa: SLF001 - of its own kind
+        other._adjust = adjust  # noqa: SLF001 - of its own kind
         return other
 
     def __call__(self, tensor: NDArray[np.uint8], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return the patch features, float32 [patches, D], of an input uint8 [N, H, W, 3] BGR, in `out` if given."""
         features = np.empty(self.output_shape, dtype=np.float32) if out is None else out
         if self._stitch is None:
-            return self._run(tensor, features)
+            return self._adjust(self._run(tensor, features))
         some = np.empty((self._batch * self._stitch.per_tile, features.shape[1]), dtype=np.float32)
         for first in range(0, len(tensor), self._batch):
             inputs = _filled(tensor[first : first + self._batch], self._batch)
             self._stitch.put(features, first, self._run(inputs, some))
-        return features
+        return self._adjust(features)
 
     def _run(self, tensor: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph once, into `features`."""
@@ -113,8 +114,6 @@ class Embed:
         binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))
         binding.bind_output(self._output, "cpu", 0, np.float32, features.shape, features.ctypes.data)
         self._session.run_with_iobinding(binding)
-        if self._scale is not None:
-            np.multiply(features, self._scale, out=features)
         return features
 
 

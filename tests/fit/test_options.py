@@ -37,6 +37,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "precision": (["--precision", "int8"], "int8"),
     "coreset": (["--coreset", "0.25"], 0.25),
     "scaling": (["--scaling", "none"], "none"),
+    "centring": (["--centring", "0.25"], 0.25),
     "projection_dim": (["--projection-dim", "0"], 0),
     "seed": (["--seed", "7"], 7),
     "score": (["--score", "paper"], "paper"),

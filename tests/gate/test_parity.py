@@ -134,7 +134,7 @@ def gate(
     graph = GraphSearch(build_index(bank), ef=64, threads=1)
     table = neighbour_table(bank, B)
     scorer: Scorer = assemble(Preprocess(SPEC), embed, graph, bank, table, SCORING, Grid(GRID), "lazy")
-    network = SimpleNamespace(spec=SPEC, reference=embed, program="the same graph", precision=precision)
+    network = SimpleNamespace(spec=SPEC, expected=embed, program="the same graph", precision=precision)
     changed = replace(
         scorer,
         embed=lambda tensor: change(embed(tensor)),

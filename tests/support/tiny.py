@@ -132,6 +132,7 @@ def write_manifest(
             dimension=DIMENSION,
             precision="float32",
             scaling="none",
+            centring=0.0,
         ),
         coreset=Coreset(
             size=size,
