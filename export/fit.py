@@ -73,9 +73,7 @@ def fit(options: Options) -> FitReport:
         with timed("look"):
             pictures, survey = _check_pictures(options)
         with timed("graph"):
-            network = _make_network(options, pictures, survey, folder, threads)
-        looked = look_where(options, survey, network.preprocess, network.grid)
-        network = network.adjusted(replace(network.adjust, centring=options.centring, judged=looked.judged))
+            network, looked = _make_network(options, pictures, survey, folder, threads)
         require(_work(pictures, network, survey, options), folder.parent, options.images)
         with timed("embed"):
             # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
@@ -163,10 +161,14 @@ def _check_pictures(options: Options) -> tuple[Pictures, Survey]:
     return pictures, survey
 
 
-def _make_network(options: Options, pictures: Pictures, survey: Survey, folder: Path, threads: int) -> Network:
+def _make_network(
+    options: Options, pictures: Pictures, survey: Survey, folder: Path, threads: int
+) -> tuple[Network, Looked]:
+    """Make the network, and find the patches that it looks at."""
     network = make_network(options, pictures, survey.usual_hw, folder, threads)
     _note(survey, network.notes(options, survey.usual_hw))
-    return network
+    looked = look_where(options, survey, network.preprocess, network.grid)
+    return network.adjusted(replace(network.adjust, centring=options.centring, judged=looked.judged)), looked
 
 
 def _note(survey: Survey, notes: list[str]) -> None:
