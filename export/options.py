@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.bundle.fields import Polygons
-from edge_config.bundle.may_vary import NOTHING, MayVary
+from edge_config.bundle.may_vary import MayVary
 from edge_config.errors import SettingsError, UsageError
 from edge_config.settings.problems import look, refusal
 from edge_config.settings.reading import Tree, read_file
@@ -122,7 +122,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     regions: Polygons = ()
     ignore: Polygons = ()
     max_images: Annotated[int, Meta(ge=1)] | None = None
-    may_vary: MayVary = NOTHING
+    may_vary: MayVary = MayVary(light=0.2)
     tolerance_cost: bool = False
     skip_bad: bool = False
     test_set: str | None = None
