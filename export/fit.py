@@ -45,7 +45,7 @@ from export.report.gallery import show
 from export.report.page import write_page
 from export.report.target import refuse_page
 from export.unused_options import changed, without_effect
-from export.vary.copies import Copies, Plan, embed_copies, plan
+from export.vary.copies import Copies, Plan, embed_copies, learnt_again, plan
 from export.write_bundle import write_bundle
 from runtime.frame import Image
 from runtime.inference.assemble import assemble
@@ -108,7 +108,8 @@ def fit(options: Options) -> FitReport:
             bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked, found.excluded)
         if options.precision == "int8":
             with timed("cost of int8"):
-                cost = measure_cost(pictures, learnt, pairs(), network, bank, scorer, scoring, options)
+                again = learnt_again(_copies(len(features), options), pictures, learnt)
+                cost = measure_cost(again, pairs(), network, bank, scorer, scoring, options)
         if page:
             with timed("faults"):
                 sources = (pictures, held, scores, found.learnt)

@@ -131,7 +131,8 @@ def _default(action: argparse.Action) -> str:
     if action.required and action.option_strings:
         return "**required**"
     if said := _DEFAULT.search(action.help or ""):
-        return said[1] if " " in said[1] else f"`{said[1]}`"
+        default = said[1].replace("%%", "%")
+        return default if " " in default else f"`{default}`"
     absent = given is None or given is False or given in (argparse.SUPPRESS, [])
     return "" if absent else value(given)
 

@@ -144,9 +144,8 @@ class Coreset(ManifestPart, frozen=True):
 
     Attributes:
         size: number k of entries of the bank.
-        fraction: requested share of the patches of the pictures, altered copies not counted, 0 to 1; null if a number
-            of entries was requested, or `auto`.
-        patches: number of patches of the training pictures, altered copies included.
+        fraction: requested share of these patches, 0 to 1; null if a number of entries was requested, or `auto`.
+        patches: number of patches of the training pictures, without those of altered copies.
         seed: random seed of the projection and of the first entry.
         projection_dim: dimension d* of the random projection; null without one.
         covering_radius: largest Euclidean distance of a training patch to the bank, scaled and unprojected.

@@ -135,7 +135,7 @@ def _select(
     coreset = Coreset(
         size=len(chosen.places),
         fraction=options.coreset if isinstance(options.coreset, float) else None,
-        patches=len(train),
+        patches=originals,
         seed=options.seed,
         projection_dim=projection_dim,
         covering_radius=0,

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     def option(flag: str, text: str, **more: Any) -> None:
         default = DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
-        shown = text if default in (None, False, ()) else f"{text} (default: {default})"
+        shown = text if default in (None, False, ()) else f"{text} (default: {str(default).replace('%', '%%')})"
         parser.add_argument(flag, help=shown, default=argparse.SUPPRESS, **more)
 
     option("--images", "folder of normal pictures, or a video", metavar="PATH")

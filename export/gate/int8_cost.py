@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scoring
 from edge_config.saving import TEMPORARY, writing
@@ -18,7 +17,6 @@ from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
 from export.network.make_network import Network
 from export.options import Options
-from export.pictures.images import Pictures
 from export.progress import progress
 from runtime.frame import Image
 from runtime.scoring.embed import Embed
@@ -48,8 +46,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 def measure_cost(
-    pictures: Pictures,
-    train: NDArray[np.bool_],
+    learnt: Iterable[Image],
     pairs: Iterable[tuple[Image, Image]],
     network: Network,
     memory: MemoryBank,
@@ -60,8 +57,7 @@ def measure_cost(
     """Compare int8 with float32.
 
     Args:
-        pictures: the normal pictures.
-        train: which of them are in the bank, bool [pictures].
+        learnt: what the bank was selected from: training pictures and altered copies, in the order of its rows.
         pairs: held-out pictures, each with its copy with a synthetic fault.
         network: the int8 graph.
         memory: the bank made through it.
@@ -69,7 +65,7 @@ def measure_cost(
         scoring: score mode.
         options: test set, if there is one, and threads.
     """
-    twin = _float_twin(pictures, np.flatnonzero(train), network, memory, scorer, scoring, options.threads)
+    twin = _float_twin(learnt, network, memory, scorer, scoring, options.threads)
     synthetic = ((image, anomalous) for pair in pairs for image, anomalous in zip(pair, (False, True), strict=True))
     faults_cost = _aurocs(synthetic, None, scorer, twin)
     if options.test_set is None:
@@ -91,8 +87,7 @@ def _aurocs(samples: Iterable[tuple[Image, bool]], count: int | None, int8: Scor
 
 
 def _float_twin(
-    pictures: Pictures,
-    train: NDArray[np.int64],
+    learnt: Iterable[Image],
     network: Network,
     memory: MemoryBank,
     scorer: Scorer,
@@ -108,7 +103,7 @@ def _float_twin(
     patches = len(places)
     bank = np.empty_like(memory.bank)
     of_picture = memory.rows // patches
-    for place, image in enumerate(progress(pictures.again(train), "float32 bank", total=len(train), unit="picture")):
+    for place, image in enumerate(progress(learnt, "float32 bank", unit="picture")):
         entries = np.flatnonzero(of_picture == place)
         bank[entries] = embed(network.preprocess(image))[places[memory.rows[entries] % patches]]
     neighbours = neighbour_table(bank, memory.neighbours.shape[1])

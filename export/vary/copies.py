@@ -93,6 +93,19 @@ def embed_copies(
     return Copies(np.array(learnt, dtype=np.int64), calibrated)
 
 
+def learnt_again(chosen: Plan, pictures: Pictures, learnt: NDArray[np.bool_]) -> Iterator[Image]:
+    """Yield once more what the bank was selected from: the training pictures, and then their altered copies.
+
+    Args:
+        chosen: which pictures were copied, and how.
+        pictures: the normal pictures.
+        learnt: the training pictures, bool [pictures].
+    """
+    yield from pictures.again(np.flatnonzero(learnt).tolist())
+    kept = [(picture, change) for picture, change in chosen.learnt if learnt[picture]]
+    yield from (image for _, _, image in _altered(Plan(kept, []), pictures))
+
+
 def _altered(chosen: Plan, pictures: Pictures) -> Iterator[tuple[int, bool, Image]]:
     """Yield picture, whether the bank learns it, and altered copy, in the order of the pictures."""
     changes: dict[int, list[tuple[bool, Change]]] = {}

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edge_config.bundle.may_vary import NOTHING, MayVary
-from export.bank.features import FeatureTable, PatchFile
-from export.vary.copies import MAX_LEARNT, plan
+from export.bank.features import FeatureTable, PatchFile, embed_pictures
+from export.pictures.images import Pictures
+from export.vary.copies import MAX_LEARNT, embed_copies, learnt_again, plan
 from export.vary.strengths import at_random
+from runtime.frame import Image
+from tests.support.small import colour_picture
 
 PATCHES, DIMENSION = 3, 4
 
@@ -63,3 +67,29 @@ def test_copies_follow_the_pictures(tmp_path: Path, kind: str) -> None:
     assert table.pictures_of(numbers).tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
     table.multiply(np.full(DIMENSION, 2, dtype=np.float32))
     assert np.array_equal(table[2], 2 * copy)
+
+
+class Corner:
+    """In place of the network: the values of a few pixels."""
+
+    output_shape = (PATCHES, DIMENSION)
+
+    def __call__(self, image: Image) -> np.ndarray:
+        return image.reshape(-1)[: PATCHES * DIMENSION].reshape(self.output_shape).astype(np.float32)
+
+
+def test_what_the_bank_learns_can_be_read_again(tmp_path: Path) -> None:
+    """Training pictures and their copies come again in the order of their features, without those left out."""
+    for number in range(8):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), colour_picture(number)[:20, :20])
+    pictures, held, embed = Pictures(tmp_path), held_out(8), Corner()
+    table = embed_pictures(pictures, 8, lambda image: image, embed, tmp_path, copies=100)
+    chosen = plan(MayVary(light=0.2, shift=2), held, seed=1)
+    copies = embed_copies(chosen, table, pictures, lambda image: image, embed)
+    learnt = ~held
+    learnt[4] = False
+    blocks = [*np.flatnonzero(learnt), *(number for number in copies.learnt if learnt[table.pictures[number]])]
+    again = [embed(image) for image in learnt_again(chosen, pictures, learnt)]
+    assert len(again) == len(blocks) > learnt.sum()
+    assert all(np.array_equal(found, table[block]) for found, block in zip(again, blocks, strict=True))
+    assert sorted(copies.calibrated[held]) == sorted(set(range(8, len(table.pictures))) - set(copies.learnt))

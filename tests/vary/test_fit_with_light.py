@@ -82,10 +82,9 @@ def test_a_fault_is_found_in_every_light(learnt: dict[str, Path], gain: float) -
 
 @pytest.mark.slow
 def test_tolerance_is_in_the_manifest(learnt: dict[str, Path]) -> None:
-    """The manifest records what may vary, the threshold counts pictures, and the bank keeps its size."""
+    """The manifest records what may vary, threshold and bank count pictures, not their copies."""
     none, light = (load(learnt[name], 1)[0].manifest for name in ("none", "light=20%"))
     assert (none.may_vary, light.may_vary) == (NOTHING, MayVary(light=0.2))
     assert none.calibration.n == light.calibration.n == PICTURES // 4
-    assert none.coreset.size == light.coreset.size
-    assert none.coreset.patches < light.coreset.patches
+    assert none.coreset.patches == light.coreset.patches
     assert light.scene.luminance[0] < none.scene.luminance[0]
