@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from edge_config.bundle.manifest import Scene
+from edge_config.bundle.may_vary import MayVary
 from export.learn_scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
-from runtime.scene.thumbnail import measure, shrink, size_for
+from runtime.scene.inspect import is_moved
+from runtime.scene.thumbnail import Placed, measure, shrink, size_for
 from tests.support.cameras import HEIGHT, WIDTH, exposed, frames, moved, noisy, scene
 from tests.support.small import colour_picture
+
+OF_THUMBNAIL = 0.15
+"""Relative: thumbnails are altered and not the pictures, and a power of a mean is not the mean of powers."""
 
 
 def test_limits_lie_far_beyond_the_normal_pictures() -> None:
@@ -70,6 +75,40 @@ def test_two_places_have_no_place() -> None:
     """Normal pictures from two places of the camera, however few from the second, teach no place."""
     pictures = frames(36) + [moved(picture, 0.1) for picture in frames(3)]
     assert learn(pictures)[0].shift is None
+
+
+@pytest.mark.parametrize("share", [0.06, 0.1])
+def test_camera_within_the_declared_shift_is_not_moved(share: float) -> None:
+    """A camera that moved as far as declared can be judged, one that moved much farther cannot."""
+    limits, reference = learn(frames(10), may_vary=MayVary(shift=share * WIDTH))
+    plain, _ = learn(frames(10))
+    assert limits.shift is not None
+    within, beyond = (
+        Placed.of(reference).shift_of(Placed.of(shrink(moved(noisy(scene(), 99), by), reference.shape)))
+        for by in (share, share + 2 * SHIFT)
+    )
+    assert plain.shift is not None
+    assert is_moved(within, plain.shift)
+    assert not is_moved(within, limits.shift)
+    assert is_moved(beyond, limits.shift)
+
+
+@pytest.mark.parametrize("may_vary", [MayVary(rotation="any"), MayVary(flip=True)])
+def test_scene_that_may_turn_over_has_no_place(may_vary: MayVary) -> None:
+    """Where every angle or a mirrored picture is normal, no camera is moved."""
+    assert learn(frames(10), may_vary=may_vary)[0].shift is None
+
+
+def test_declared_light_and_focus_can_be_judged() -> None:
+    """With a tolerance for light the limits are those of the darkest and brightest pictures in it; likewise focus."""
+    plain, _ = learn(frames(10))
+    light, _ = learn(frames(10), may_vary=MayVary(light=0.5))
+    darkest = np.mean([255 * (frame / 255) ** 2.0 for frame in frames(3)])  # gamma 1 + 2 t is darker than gain 1 - t
+    assert light.luminance[0] == pytest.approx(DARKEST * darkest, rel=OF_THUMBNAIL)
+    assert light.luminance[1] >= plain.luminance[1]
+    focus, _ = learn(frames(10), may_vary=MayVary(focus=True))
+    assert focus.sharpness < 0.95 * plain.sharpness
+    assert focus.luminance == pytest.approx(plain.luminance, abs=1)
 
 
 def test_one_picture_is_enough_to_learn_from() -> None:
