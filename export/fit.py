@@ -108,8 +108,7 @@ def fit(options: Options) -> FitReport:
             bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked, found.excluded)
         if options.precision == "int8":
             with timed("cost of int8"):
-                again = learnt_again(_copies(len(features), options), pictures, learnt)
-                cost = measure_cost(again, pairs(), network, bank, scorer, scoring, options)
+                cost = measure_cost(_again(pictures, learnt, options), pairs(), network, bank, scorer, scoring, options)
         if page:
             with timed("faults"):
                 sources = (pictures, held, scores, found.learnt)
@@ -189,6 +188,10 @@ def _require(pictures: int, options: Options) -> None:
 
 def _copies(pictures: int, options: Options) -> Plan:
     return plan(options.may_vary, hold_out(pictures, options.hold_out), options.seed)
+
+
+def _again(pictures: Pictures, learnt: NDArray[np.bool_], options: Options) -> Iterator[Image]:
+    return learnt_again(_copies(len(learnt), options), pictures, learnt)
 
 
 def _work(pictures: Pictures, network: Network, survey: Survey, options: Options) -> Work:

@@ -15,6 +15,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Calibration, Scene
+from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.staging import refuse_target, staging
 from edge_config.errors import NoImages
 from export.calibrate import calibrate
@@ -36,6 +37,7 @@ class Recalibration(msgspec.Struct, frozen=True):
     Attributes:
         bundle_id, recalibrated_from: ids of the new and the old bundle.
         before, after: the two calibrations.
+        may_vary: what is no fault: the pictures were altered at random within it.
         skipped: pictures that could not be read.
         survey: findings about the pictures.
         problem: problem of the new threshold, with `force`; None if there is none.
@@ -45,6 +47,7 @@ class Recalibration(msgspec.Struct, frozen=True):
     recalibrated_from: str
     before: Calibration
     after: Calibration
+    may_vary: MayVary
     skipped: list[str]
     survey: Survey
     problem: str | None
@@ -107,7 +110,7 @@ def recalibrate(
             shutil.copyfile(bundle.file(name), folder / name)
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
-    return Recalibration(sealed.id, bundle.id, before, after, list(pictures.skipped), seen, problem)
+    return Recalibration(sealed.id, bundle.id, before, after, may_vary, list(pictures.skipped), seen, problem)
 
 
 def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene:

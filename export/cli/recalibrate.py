@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Recalibrate, and print both thresholds."""
+    from edge_config.bundle.may_vary import NOTHING
     from export.recalibrate import recalibrate
     from export.report.summary import promise
 
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     skipped = f", {len(done.skipped)} skipped as unreadable" if done.skipped else ""
     print(f"bundle        {args.out} (id {done.bundle_id[:12]}), from {args.bundle} (id {done.recalibrated_from[:12]})")
-    print(f"pictures      {done.after.n} calibrated with{skipped}")
+    altered = "" if done.may_vary == NOTHING else f", altered within {done.may_vary}"
+    print(f"pictures      {done.after.n} calibrated with{altered}{skipped}")
     print(f"threshold     {done.after.threshold:.4f}, was {done.before.threshold:.4f}")
     print(f"false alarms  {promise(done.after)}")
     for note in done.survey.notes:

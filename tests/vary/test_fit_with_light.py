@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from edge_config.bundle.may_vary import NOTHING, MayVary
+from export.vary.strengths import at_random
 from runtime.frame import Image
 from runtime.inference.load import load
 from runtime.scoring.scorer import Scorer
@@ -88,3 +89,21 @@ def test_tolerance_is_in_the_manifest(learnt: dict[str, Path]) -> None:
     assert none.calibration.n == light.calibration.n == PICTURES // 4
     assert none.coreset.patches == light.coreset.patches
     assert light.scene.luminance[0] < none.scene.luminance[0]
+
+
+@pytest.mark.slow
+def test_recalibration_alters_its_pictures_too(learnt: dict[str, Path], tmp_path: Path) -> None:
+    """A new threshold for such a bundle comes from new pictures altered within its tolerance, as it says."""
+    images = tmp_path / "newer"
+    images.mkdir()
+    for number in range(SHOWN):
+        cv2.imwrite(str(images / f"{number}.png"), scene(500 + number))
+    words = ["--images", images, "--out", tmp_path / "new.bundle", "--force", "--threads", 1]
+    done = call_export("recalibrate", learnt["light=20%"], *words)
+    assert done.code == 0, done.err
+    assert f"{SHOWN} calibrated with, altered within light=20%" in done.out
+    loaded, scorer = load(learnt["light=20%"], 1)
+    altered = [at_random(MayVary(light=0.2), 0, number)(scene(500 + number)) for number in range(SHOWN)]
+    threshold = load(tmp_path / "new.bundle", 1)[0].manifest.calibration.threshold
+    assert threshold == pytest.approx(max(scorer(picture).value for picture in altered))
+    assert loaded.manifest.calibration.threshold != threshold
