@@ -14,7 +14,17 @@ from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.fields import Polygon
-from edge_config.bundle.manifest import Calibration, Coreset, Features, Index, Manifest, Scene, Scoring
+from edge_config.bundle.manifest import (
+    Calibration,
+    Coreset,
+    Features,
+    Index,
+    Manifest,
+    Preprocessing,
+    Scene,
+    Scoring,
+    Tiles,
+)
 from edge_config.bundle.parity_result import Comparison, Difference, Parity, Tolerance
 from edge_config.bundle.staging import staging
 from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
@@ -25,6 +35,7 @@ from runtime.inference.golden_frames import score_golden, write_golden
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.regions import Regions
+from runtime.scoring.tiles import Stitch
 from runtime.search.full import GraphSearch
 from runtime.search.measure import plain, write_measure
 from tests.support.preprocessing import resized
@@ -66,21 +77,38 @@ def write_pictures(folder: Path, strange: set[int], count: int) -> Path:
     return folder
 
 
+def tiled() -> tuple[Preprocessing, Grid, Stitch]:
+    """Return the same preprocessing with 2 x 2 tiles that overlap by half, its grid, and how the tiles go together."""
+    half = SIZE // 2
+    seen = SIZE + half
+    tiles = Tiles(tops=(0, half), lefts=(0, half), tile_hw=(SIZE, SIZE), picture_hw=(HEIGHT, WIDTH))
+    grid = Grid((GRID[0] * seen // SIZE, GRID[1] * seen // SIZE))
+    spec = msgspec.structs.replace(resized((seen, seen)), tiles=tiles)
+    return spec, grid, Stitch(tiles, (seen, seen), grid.map_hw, grid.stride)
+
+
 def tiny_bank() -> NDArray[np.float32]:
     """Embed a few normal pictures."""
     preprocess, embed = Preprocess(SPEC), Embed(MODEL, 1)
     return np.concatenate([embed(preprocess(normal_picture(seed))) for seed in range(1000, 1004)])
 
 
-def make_bundle(target: Path, ignore: tuple[Polygon, ...] = (), regions_hw: tuple[int, int] | None = None) -> Path:
+def make_bundle(
+    target: Path,
+    ignore: tuple[Polygon, ...] = (),
+    regions_hw: tuple[int, int] | None = None,
+    *,
+    tiles: bool = False,
+) -> Path:
     """Write a bundle as `export.fit` does, without its learning; what it ignores is in pictures of `regions_hw`."""
+    spec, grid, stitch = tiled() if tiles else (SPEC, Grid(GRID), None)
     bank = tiny_bank()
     index = build_index(bank)
     table = neighbour_table(bank, B)
     graph = GraphSearch(index, ef=16)
-    judged = Regions((), ignore, Preprocess(SPEC), Grid(GRID)).active(regions_hw or (HEIGHT, WIDTH))
-    stages = Preprocess(SPEC), Embed(MODEL, 1), graph, bank, table
-    scorer = assemble(*stages, SCORING, Grid(GRID), search="graph", judged=judged)
+    judged = Regions((), ignore, Preprocess(spec), grid).active(regions_hw or (HEIGHT, WIDTH))
+    stages = Preprocess(spec), Embed(MODEL, 1, stitch=stitch), graph, bank, table
+    scorer = assemble(*stages, SCORING, grid, search="graph", judged=judged)
     golden = [normal_picture(1), strange_picture(2)]
     scene, reference = learn(normal_picture(seed) for seed in range(1000, 1004))
     with staging(target) as folder:
@@ -90,7 +118,7 @@ def make_bundle(target: Path, ignore: tuple[Polygon, ...] = (), regions_hw: tupl
         write_measure(folder / bundles.MEASURE, plain(len(bank), DIMENSION))
         index.save_index(str(folder / bundles.INDEX))
         write_golden(folder / bundles.GOLDEN, [score_golden(frame, scorer) for frame in golden], reference)
-        write_manifest(folder, len(bank), scene, ignore, regions_hw)
+        write_manifest(folder, len(bank), scene, ignore, regions_hw, spec=spec, grid=grid)
     return target
 
 
@@ -111,12 +139,16 @@ def write_manifest(
     scene: Scene = ANYTHING,
     ignore: tuple[Polygon, ...] = (),
     regions_hw: tuple[int, int] | None = None,
+    *,
+    spec: Preprocessing = SPEC,
+    grid: Grid | None = None,
 ) -> None:
     """Write a manifest for the files that are in `folder`, whatever they are."""
+    grid = grid or Grid(GRID)
     manifest = Manifest(
         format_version=manifests.FORMAT_VERSION,
         files=bundles.file_table(folder),
-        preprocessing=SPEC,
+        preprocessing=spec,
         features=Features(
             backbone="tiny",
             weights="none",
@@ -127,8 +159,8 @@ def write_manifest(
             target_dim=None,
             patch_size=1,
             stride=1,
-            map_hw=GRID,
-            grid_hw=GRID,
+            map_hw=grid.map_hw,
+            grid_hw=grid.hw,
             dimension=DIMENSION,
             precision="float32",
             scaling="none",
