@@ -87,7 +87,8 @@ def score_faults(
     walk = iter(hosts)
     first = next(walk)
     cell = cell_side(first.shape[:2], scorer)
-    faults = plan(fits(first, cell, scorer), colours=not _is_grey(first), seed=seed)
+    frames = FRAMES // len(scorer.preprocess(first))  # each costs as many inputs as it has tiles
+    faults = plan(fits(first, cell, scorer), colours=not _is_grey(first), seed=seed, frames=frames)
     random = np.random.default_rng(seed)
     scores = np.zeros(len(faults))
     pictures = enumerate(chain([first], walk))
@@ -100,10 +101,10 @@ def score_faults(
     return FaultScores(faults, scores, cell)
 
 
-def plan(cells: Iterable[float], *, colours: bool, seed: int) -> list[SizedFault]:
+def plan(cells: Iterable[float], *, colours: bool, seed: int, frames: int = FRAMES) -> list[SizedFault]:
     """Return the faults, each combination equally often, in random order: `cells` are the sizes that fit."""
     each = [SizedFault(*one) for one in product(KINDS if colours else GREY_KINDS, cells, CONTRASTS)]
-    faults = each * max(1, FRAMES // len(each))
+    faults = each * max(1, frames // len(each))
     return [faults[place] for place in np.random.default_rng(seed).permutation(len(faults))]
 
 
