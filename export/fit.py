@@ -99,7 +99,8 @@ def fit(options: Options) -> FitReport:
                 return with_faults(pictures.again(compared), options.seed, looked.pixels)
 
             parity = measure_parity(chain.from_iterable(pairs()), network, scorer, bank.exact, 2 * len(compared))
-            golden = choose_golden(pairs(), len(compared), bank.bank, scorer, network.cut.hw if network.cut else None)
+            tiled_hw = network.cut.hw if network.cut else None
+            golden = choose_golden(pairs(), len(compared), bank.bank, bank.measure.divisors, scorer, tiled_hw)
         tolerance_costs = _tolerance_costs(pictures, held, network, looked, scoring, options, timed)
         with timed("scene"):
             scene, reference = _learn_scene(pictures, found.kept, options)
@@ -213,7 +214,7 @@ def _work(pictures: Pictures, network: Network, survey: Survey, options: Options
 
 def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Looked) -> Scorer:
     stages = (network.preprocess, network.embed, bank.graph, bank.bank, bank.neighbours)
-    return assemble(*stages, scoring, network.grid, search="lazy", judged=looked.judged)
+    return assemble(*stages, scoring, network.grid, search="lazy", judged=looked.judged, divisors=bank.measure.divisors)
 
 
 def _calibrate(
@@ -224,7 +225,8 @@ def _calibrate(
     walk = progress(numbers, "calibrate", unit="picture")
     scores = np.array([scorer.judge(features[number]).value for number in walk])
     calibration = calibrate(scores, options.alpha, count_foreign(scores))
-    refuse_rounding(calibration.threshold, (features[number] for number in numbers), Path(options.images))
+    judged = (features[number] for number in numbers)
+    refuse_rounding(calibration.threshold, judged, Path(options.images), scorer.least_divisor)
     return calibration, scores
 
 

@@ -60,6 +60,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         centring: share of each picture's mean feature that is subtracted from its patches, 0 to 1; 0 is the paper's.
         coreset: share of the patches to keep, below 1, or number of entries, from 2; `auto` stops where twice the
             entries hardly lower the scores of held-out pictures.
+        spacing: `local` divides the distance to an entry by the spacing of the bank around it.
         projection_dim: dimension d* of the random projection to select in; 0 selects in the full space.
         seed: random seed of the projection, the first entry and the synthetic faults.
         score: `paper` is re-weighted, `max` is the largest patch distance, `topk` the mean of the k largest.
@@ -110,6 +111,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     scaling: Literal["none", "channel"] = "channel"
     centring: Annotated[float, Meta(ge=0, le=1)] = 0.5
     coreset: OpenShare | Entries | Literal["auto"] = "auto"
+    spacing: Literal["none", "local"] = "local"
     projection_dim: Annotated[int, Meta(ge=0, le=4096)] = 128
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     score: Literal["paper", "max", "topk"] = "topk"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,10 +18,11 @@ from export.bank import saturation
 from export.bank.coreset import Selection, covering_radius, select, thin
 from export.bank.features import Rows
 from export.bank.index import build_index, choose_ef, neighbour_table, save_index
+from export.bank.measure import NEAREST, Spacing, make_measure
 from export.options import Options
 from runtime.search.full import ExactSearch, GraphSearch
 from runtime.search.lazy import LazySearch
-from runtime.search.measure import Measure, plain, write_measure
+from runtime.search.measure import Measure, write_measure
 from runtime.search.pruned import PrunedSearch
 
 MIN_BANK = 16
@@ -38,8 +39,8 @@ class MemoryBank:
         bank: float32 [k, D], in greedy order.
         neighbours: int32 [k, b].
         measure: of its distances.
-        exact: compares with the whole bank.
-        graph: follows the index.
+        exact: compares with the whole bank, in this measure.
+        graph: follows the index; near to it is what is near in Euclidean distance.
     """
 
     coreset: Coreset
@@ -98,17 +99,19 @@ def make_bank(
     arrays.write(folder / bundles.BANK, bank=bank)
     graph = build_index(bank)
     save_index(graph, folder / bundles.INDEX)
-    neighbours = neighbour_table(bank, min(options.b, size))
+    table = neighbour_table(bank, min(max(options.b, 1 + NEAREST), size))
+    neighbours = np.ascontiguousarray(table[:, : options.b])
     arrays.write(folder / bundles.NEIGHBOURS, neighbours=neighbours)
-    measure = replace(plain(size, len(scale)), scale=scale)
+    measure = make_measure(scale, bank, table, options.spacing)
     write_measure(folder / bundles.MEASURE, measure)
-    exact = ExactSearch(bank)
-    index = choose_ef(graph, queries, exact, threads)
+    index = choose_ef(graph, queries, ExactSearch(bank), threads)
     search = GraphSearch(graph, ef=index.ef, threads=threads)
     near = chosen.nearest[np.searchsorted(candidates, train, side="right").clip(1) - 1]  # that of a candidate beside it
     radius = covering_radius(features, LazySearch(search, bank, PrunedSearch(bank)), train, (bank, near))
-    coreset = msgspec.structs.replace(coreset, covering_radius=radius)
+    spacing: Spacing = "none" if measure.undivided else "local"
+    coreset = msgspec.structs.replace(coreset, covering_radius=radius, spacing=spacing)
     rows = np.searchsorted(train, candidates[chosen.places])
+    exact = ExactSearch(bank, measure.divisors)
     return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search)
 
 

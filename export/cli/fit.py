@@ -95,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_coreset,
         metavar="K",
     )
+    option("--spacing", "what divides distances: how far apart the bank is there", choices=("none", "local"))
     option("--projection-dim", "random projection to select in; 0: none", type=whole(0, 4096), metavar="D")
     option("--seed", "of the projection, the first entry and the synthetic faults", type=whole(0, 2**32 - 1))
     option("--score", "re-weighted, largest distance, or mean of the k largest", choices=("paper", "max", "topk"))

@@ -30,6 +30,7 @@ def choose_golden(
     pairs: Iterable[tuple[Image, Image]],
     count: int,
     bank: NDArray[np.float32],
+    divisors: NDArray[np.float32] | None,
     scorer: Scorer,
     tiled_hw: tuple[int, int] | None = None,
 ) -> list[Golden]:
@@ -39,6 +40,7 @@ def choose_golden(
         pairs: held-out pictures, each with the same with a synthetic fault, uint8 [H, W, 3] BGR.
         count: number of pairs.
         bank: float32 [k, D].
+        divisors: of its measure.
         scorer: the stages as the device runs them.
         tiled_hw: height and width of the picture that tiles are cut from, pixels; None where there is one input.
     """
@@ -46,18 +48,24 @@ def choose_golden(
     no_larger = partial(_no_larger, tiled_hw=tiled_hw)
     candidates = [tuple(map(no_larger, pair)) for number, pair in enumerate(pairs) if number in chosen]
     normal, faults = zip(*candidates, strict=True)
-    frames = [*_clear(normal, NORMAL, bank, scorer), *_clear(faults, FAULTS, bank, scorer)]
+    frames = [*_clear(normal, NORMAL, bank, divisors, scorer), *_clear(faults, FAULTS, bank, divisors, scorer)]
     return [score_golden(frame, scorer) for frame in frames]
 
 
-def _clear(images: Sequence[Image], wanted: int, bank: NDArray[np.float32], scorer: Scorer) -> list[Image]:
+def _clear(
+    images: Sequence[Image],
+    wanted: int,
+    bank: NDArray[np.float32],
+    divisors: NDArray[np.float32] | None,
+    scorer: Scorer,
+) -> list[Image]:
     """Return the first clear ones of some pictures; if there are too few, others too."""
     clear: list[Image] = []
     others: list[Image] = []
     for frame in images:
         features = scorer.embed(scorer.preprocess(frame))
         score = scorer.score(features, exact(scorer, features))
-        (clear if is_clear(features, score, bank) else others).append(frame)
+        (clear if is_clear(features, score, bank, divisors) else others).append(frame)
         if len(clear) == wanted:
             break
     return (clear + others)[:wanted]

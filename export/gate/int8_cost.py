@@ -13,6 +13,7 @@ from edge_config.bundle.manifest import Scoring
 from edge_config.saving import TEMPORARY, writing
 from export.bank.bank import MemoryBank
 from export.bank.index import neighbour_table
+from export.bank.measure import NEAREST, make_measure
 from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
 from export.network.make_network import Network
@@ -106,8 +107,10 @@ def _float_twin(
     for place, image in enumerate(progress(learnt, "float32 bank", unit="picture")):
         entries = np.flatnonzero(of_picture == place)
         bank[entries] = embed(network.preprocess(image))[places[memory.rows[entries] % patches]]
-    neighbours = neighbour_table(bank, memory.neighbours.shape[1])
-    whole = ExactSearch(bank)
+    b = memory.neighbours.shape[1]
+    table = neighbour_table(bank, min(max(b, 1 + NEAREST), len(bank)))
+    divisors = make_measure(memory.measure.scale, bank, table, memory.coreset.spacing).divisors
+    whole = ExactSearch(bank, divisors)
     exact = whole if scorer.judged is None else Restricted(whole, scorer.judged)
     return Scorer(
         preprocess=network.preprocess,
@@ -115,7 +118,7 @@ def _float_twin(
         search=exact,
         new_search=lambda: exact,
         whole=exact,
-        score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
+        score=ScoreFrame(bank, table[:, :b], scoring.mode, scoring.k, divisors),
         grid=network.grid,
         judged=scorer.judged,
     )

@@ -23,7 +23,7 @@ from export.progress import progress
 from runtime.frame import Image, Neighbours, Score
 from runtime.inference.golden_frames import unit
 from runtime.scoring.scorer import Scorer
-from runtime.search.full import Deciding
+from runtime.search.full import Deciding, distances
 
 MAX_PICTURES = 50
 """Maximum number of held-out pictures that are compared, spread evenly, and as many faults: each costs two exact
@@ -95,11 +95,12 @@ class _Differences:
         true: Score,
         features: NDArray[np.float32],
         wanted: NDArray[np.float32],
+        scorer: Scorer,
     ) -> None:
         """Compare one picture: features, scores, and all distances, as a decision has only a few."""
         judged = slice(None) if true.found.active is None else true.found.active
         self.features.append(relative(features, wanted)[judged])
-        largest = unit(true.distances, wanted)
+        largest = unit(true.distances, wanted, scorer)
         self.distances.append(np.abs(whole.distance.astype(np.float64) - true.distances)[judged] / largest)
         tie = (found.patch, found.entry) != (true.patch, true.entry)
         self.ties.append(tie)
@@ -163,9 +164,9 @@ def measure_parity(
         true, middle = exact(wanted, scorer.judged), exact(features, scorer.judged)
         decision, whole = scorer.judge(features), scorer.whole(features)
         by_exact = scorer.score(features, middle)
-        graph.add(by_exact, middle, scorer.score(wanted, true), features, wanted)
-        search.add(decision, whole, by_exact, features, features)
-        _refuse_below(whole, middle, features)
+        graph.add(by_exact, middle, scorer.score(wanted, true), features, wanted, scorer)
+        search.add(decision, whole, by_exact, features, features, scorer)
+        _refuse_below(whole, middle, features, scorer)
     parity = Parity(
         pictures=levels.pictures,
         reference=network.program,
@@ -185,10 +186,17 @@ def relative(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray
     return np.asarray(apart / np.maximum(lengths, np.finfo(np.float32).tiny))
 
 
-def is_clear(features: NDArray[np.float32], score: Score, bank: NDArray[np.float32], margin: float = 1e-3) -> bool:
+def is_clear(
+    features: NDArray[np.float32],
+    score: Score,
+    bank: NDArray[np.float32],
+    divisors: NDArray[np.float32] | None = None,
+    margin: float = 1e-3,
+) -> bool:
     """Return whether no other patch or entry is so close to the deciding ones that rounding could swap them."""
     patches = np.partition(score.distances, -2)[-2:] if len(score.distances) > 1 else np.array([0, 1])
-    entries = np.partition(np.linalg.norm(bank - features[score.patch], axis=1), 1)[:2]
+    apart = distances(features[score.patch], bank, divisors=divisors)
+    entries = np.partition(apart, 1)[:2]
     return bool(patches[0] < patches[1] * (1 - margin) and entries[0] < entries[1] * (1 - margin))
 
 
@@ -235,8 +243,8 @@ def _difference(values: NDArray[np.float64]) -> Difference:
     return Difference(largest=float(values.max()), mean=float(values.mean()))
 
 
-def _refuse_below(device: Neighbours, true: Neighbours, features: NDArray[np.float32]) -> None:
-    below = float((true.distance - device.distance).max()) / unit(true.distance, features)
+def _refuse_below(device: Neighbours, true: Neighbours, features: NDArray[np.float32], scorer: Scorer) -> None:
+    below = float((true.distance - device.distance).max()) / unit(true.distance, features, scorer)
     if below > BELOW:
         raise ParityRefused(
             f"the index gives distances that are {below:.1%} below the true ones: it is not of this bank",

@@ -23,19 +23,22 @@ MAX_NAMED = 5
 """Maximum number of pictures that are named, the highest first."""
 
 
-def refuse_rounding(threshold: float, features: Iterable[NDArray[np.float32]], where: Path) -> None:
+def refuse_rounding(
+    threshold: float, features: Iterable[NDArray[np.float32]], where: Path, least_divisor: float = 1.0
+) -> None:
     """Refuse a threshold that is only rounding, as to the network the held-out pictures equal the training pictures.
 
     Args:
         threshold: threshold from the held-out pictures.
         features: features of each of them, float32 [patches, D].
         where: path of the pictures.
+        least_divisor: smallest number that distances are divided by.
 
     Raises:
         UsageError: it is only rounding.
     """
     lengths = [float(np.linalg.norm(one, axis=1).max()) for one in features]
-    if threshold > ROUNDING * max(lengths):
+    if threshold * least_divisor > ROUNDING * max(lengths):
         return
     raise UsageError(
         f"to the network all {len(lengths)} held-out pictures are the same as pictures that were learnt from, so the "

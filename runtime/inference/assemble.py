@@ -43,16 +43,20 @@ def assemble(
     grid: Grid,
     search: SearchKind,
     judged: NDArray[np.bool_] | None = None,
+    divisors: NDArray[np.float32] | None = None,
 ) -> Scorer:
-    """Put the stages together as a device runs them; `judged` are the patches in the regions of the bundle."""
+    """Put the stages together as a device runs them.
+
+    `judged` are the patches in the regions of the bundle; `divisors` float32 [k] are those of its measure, None: all 1.
+    """
     decisive = scoring.k if scoring.mode == "topk" else 1
-    pruned = PrunedSearch(bank, neighbours)
+    pruned = PrunedSearch(bank, neighbours, divisors)
     whole = LazySearch(graph, bank, pruned, decisive)
     hasty = graph.with_ef(HASTY_EF)
     kinds: dict[SearchKind, Callable[[], Deciding]] = {
         "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(grid.hw)),
         "graph": lambda: whole,
-        "exact": lambda: ExactSearch(bank),
+        "exact": lambda: ExactSearch(bank, divisors),
     }
 
     def new_search() -> Deciding:
@@ -65,7 +69,8 @@ def assemble(
         search=new_search(),
         new_search=new_search,
         whole=whole if judged is None else Restricted(whole, judged),
-        score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k),
+        score=ScoreFrame(bank, neighbours, scoring.mode, scoring.k, divisors),
         grid=grid,
         judged=judged,
+        least_divisor=1.0 if divisors is None else float(divisors.min()),
     )

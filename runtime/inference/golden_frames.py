@@ -65,13 +65,13 @@ class Differences:
     distances_mean: float
 
 
-def unit(distances: NDArray[np.float32], features: NDArray[np.float32]) -> float:
+def unit(distances: NDArray[np.float32], features: NDArray[np.float32], scorer: Scorer) -> float:
     """Return what differences of distances are a share of: the largest, or what is rounding beside it."""
-    return float(np.max([distances.max(), _least(features)]))
+    return float(np.max([distances.max(), _least(features, scorer)]))
 
 
-def _least(features: NDArray[np.float32]) -> float:
-    length = float(np.linalg.norm(features, axis=1).max())
+def _least(features: NDArray[np.float32], scorer: Scorer) -> float:
+    length = float(np.linalg.norm(features, axis=1).max()) / scorer.least_divisor
     return max(SMALLEST * length, float(np.finfo(np.float32).tiny))
 
 
@@ -171,8 +171,8 @@ def _differences(golden: Golden, scorer: Scorer, scoring: Scoring, least: float)
     """Return the difference of the score and the mean difference of the distances."""
     features = scorer.embed(scorer.preprocess(golden.frame))
     score = scorer.judge(features)
-    one = max(unit(golden.distances, features), least)
-    of_score = max(abs(golden.score), _least(features), least)
+    one = max(unit(golden.distances, features, scorer), least)
+    of_score = max(abs(golden.score), _least(features, scorer), least)
     patch = golden.decided[0]
     judged = np.arange(len(features)) if scorer.judged is None else np.flatnonzero(scorer.judged)
     rows = np.append(judged[::_EVERY], patch)

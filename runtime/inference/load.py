@@ -136,7 +136,7 @@ def _first_good(
     for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed, stitch=_stitch(bundle)):
         measure = measure or _measure(bundle)
         if scorer is None:
-            scorer = _make_scorer(bundle, threads, search, embed, rebuild_index=rebuild_index)
+            scorer = _make_scorer(bundle, threads, search, embed, measure, rebuild_index=rebuild_index)
         scorer = replace(
             scorer.another(), embed=embed.adjusted(_adjust(bundle, measure, scorer)), provider=embed.provider
         )
@@ -177,7 +177,9 @@ def scene_reference(bundle: Bundle) -> Thumbnail:
     return read_scene_reference(bundle.file(bundles.GOLDEN))
 
 
-def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed, *, rebuild_index: bool) -> Scorer:
+def _make_scorer(
+    bundle: Bundle, threads: int, search: SearchKind, embed: Embed, measure: Measure, *, rebuild_index: bool
+) -> Scorer:
     manifest = bundle.manifest
     scene_reference(bundle)  # a bad one fails now, not when a camera is opened
     grid = Grid(manifest.features.map_hw, manifest.features.stride)
@@ -202,7 +204,8 @@ def _make_scorer(bundle: Bundle, threads: int, search: SearchKind, embed: Embed,
     judged = judged_patches(manifest, preprocess, grid)
     if judged is not None and not judged.any():
         raise BundleShapeMismatch("regions without a patch", where=str(bundle.file(bundles.MANIFEST)))
-    return assemble(preprocess, embed, graph, bank, neighbours, manifest.scoring, grid, search, judged)
+    stages = preprocess, embed, graph, bank, neighbours
+    return assemble(*stages, manifest.scoring, grid, search, judged, measure.divisors)
 
 
 def _stitch(bundle: Bundle) -> Stitch | None:
@@ -250,8 +253,10 @@ def _neighbours(bundle: Bundle) -> NDArray[np.int32]:
 def _measure(bundle: Bundle) -> Measure:
     manifest, path = bundle.manifest, bundle.file(bundles.MEASURE)
     measure = read_measure(path, manifest.coreset.size, manifest.features.dimension)
-    scaled, divided = not (measure.scale == 1).all(), not (measure.divisors == 1).all()
-    if (scaled and manifest.features.scaling == "none") or (divided and manifest.coreset.spacing == "none"):
+    scaled = not (measure.scale == 1).all()
+    if (scaled and manifest.features.scaling == "none") or (
+        not measure.undivided and manifest.coreset.spacing == "none"
+    ):
         raise BundleShapeMismatch("scales or divides, the manifest says none", where=str(path))
     return measure
 

@@ -19,7 +19,14 @@ MAP_SIGMA = 4.0
 class ScoreFrame:
     """Score a frame by its most anomalous patch, or by the few most anomalous ones."""
 
-    def __init__(self, bank: NDArray[np.float32], neighbours: NDArray[np.int32], mode: Mode, k: int = 1) -> None:
+    def __init__(
+        self,
+        bank: NDArray[np.float32],
+        neighbours: NDArray[np.int32],
+        mode: Mode,
+        k: int = 1,
+        divisors: NDArray[np.float32] | None = None,
+    ) -> None:
         """Set up the score.
 
         Args:
@@ -28,11 +35,13 @@ class ScoreFrame:
             mode: `paper` is re-weighted (equation 7), `max` is the largest patch distance (equation 6), `topk` the
                 mean of the k largest.
             k: number of distances in `topk`.
+            divisors: what distances to each entry are divided by, float32 [k]; None: 1.
         """
         self._bank = bank
         self._neighbours = neighbours
         self._mode = mode
         self._k = k
+        self._divisors = divisors
 
     def __call__(self, features: NDArray[np.float32], found: Neighbours) -> Score:
         """Score patch features float32 [patches, D] with their nearest entries; only active patches count.
@@ -40,6 +49,9 @@ class ScoreFrame:
         A threshold from whole frames keeps its guarantee if some patches are not judged: the largest distances of fewer
         patches are no larger. This does not hold for `paper`, whose factor depends on the deciding patch, and for
         `topk` only while at least k patches are judged.
+
+        The factor of `paper` is of Euclidean distances, and m* of the deciding patch is the entry that its distance is
+        the smallest to, divided: the one that the distance belongs to.
         """
         judged, patch = found.distance, int(np.argmax(found.distance))
         if found.active is not None:
@@ -52,6 +64,7 @@ class ScoreFrame:
             near = self._bank[self._neighbours[entry]].astype(np.float64)
             distances = np.linalg.norm(near - features[patch].astype(np.float64), axis=1)
             value = float(distances[0]) * (reweighting(distances) if self._mode == "paper" else 1.0)
+            value /= 1.0 if self._divisors is None else float(self._divisors[entry])
         return Score(value, patch, entry, found)
 
     def _mean_of_largest(self, distances: NDArray[np.float32]) -> float:

@@ -22,7 +22,8 @@ class Scorer:
     `search` searches patches as far as the score needs; `whole` searches every patch and has no memory, for evaluated
     maps and comparisons. `new_search` makes another `search` with an empty memory. `provider` of ONNX Runtime computes
     `embed`; `passed_over` lists preferred ones that do not, a line each. `judged`, bool [patches], are the patches in
-    the regions of the bundle, which both searches keep to by default; None: all.
+    the regions of the bundle, which both searches keep to by default; None: all. `least_divisor` is that of the measure: a
+    feature that is off by x puts its distances off by x / least_divisor at most.
     """
 
     preprocess: Preprocess
@@ -35,6 +36,7 @@ class Scorer:
     provider: str = CPU.name
     passed_over: tuple[str, ...] = ()
     judged: NDArray[np.bool_] | None = None
+    least_divisor: float = 1.0
 
     def another(self) -> Scorer:
         """Return the same stages, on the same parts, for another camera."""

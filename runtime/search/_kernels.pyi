@@ -8,7 +8,7 @@ Array: TypeAlias = NDArray[Any]
 
 BLOCK: int
 
-def distances(size: int, features: Array, entries: Array, rows: Array, out: Array, /) -> None: ...
+def distances(size: int, features: Array, entries: Array, rows: Array, divisors: Array, out: Array, /) -> None: ...
 def learn(length: int, history: Array, rows: Array, index: Array, /) -> None: ...
 
 class Tables:
@@ -17,12 +17,14 @@ class Tables:
         self,
         bank: Array,
         beside: Array,
+        divisors: Array,
         middles: Array,
         entries: Array,
         order: Array,
         centre: Array,
         axes: Array,
         largest: float,
+        widest: float,
         /,
     ) -> None: ...
     def settle(

@@ -27,6 +27,7 @@ TINY = float(np.finfo(np.float32).tiny)
 """Smallest normal float32: squares below it lose digits, or become zero."""
 
 _ALL = np.empty(0, dtype=np.int64)  # for no rows in particular
+_UNDIVIDED = np.empty(0, dtype=np.float32)
 
 _EXACT_ROWS = 256  # patches compared at a time: the products with a large bank stay below some 100 MB
 
@@ -52,7 +53,10 @@ class Deciding(Protocol):
 
 
 def distances(
-    features: NDArray[np.float32], entries: NDArray[np.float32], rows: NDArray[np.int64] | None = None
+    features: NDArray[np.float32],
+    entries: NDArray[np.float32],
+    rows: NDArray[np.int64] | None = None,
+    divisors: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return the distances, row by row, of features float32 [n, D] (or [D]) and entries, float32 [n].
 
@@ -62,10 +66,12 @@ def distances(
         features: one for each entry, or one for all.
         entries: float32 [n, D], or with `rows` the bank, float32 [k, D].
         rows: int64 [n], of the bank.
+        divisors: what distances to each of `entries` are divided by, float32 [n] or [k]; None: 1.
     """
     apart = np.empty(len(entries) if rows is None else len(rows), dtype=np.float32)
     rows = _ALL if rows is None else _plain(rows, np.int64)
-    _kernels.distances(features.shape[-1], _plain(features, np.float32), _plain(entries, np.float32), rows, apart)
+    by = _UNDIVIDED if divisors is None else _plain(divisors, np.float32)
+    _kernels.distances(features.shape[-1], _plain(features, np.float32), _plain(entries, np.float32), rows, by, apart)
     return apart
 
 
@@ -111,9 +117,11 @@ class GraphSearch:
 class ExactSearch:
     """Nearest neighbour by comparing with every entry of the bank, float32 [k, D]; the first of equals."""
 
-    def __init__(self, bank: NDArray[np.float32]) -> None:
-        """Store the bank and the squared norms of its entries."""
+    def __init__(self, bank: NDArray[np.float32], divisors: NDArray[np.float32] | None = None) -> None:
+        """Store the bank, what distances to its entries are divided by, float32 [k], and their squared norms."""
         self._bank = bank
+        self._divisors = divisors
+        self._factors = None if divisors is None else np.square(divisors.min() / divisors)
         self._norms = np.einsum("kd,kd->k", bank, bank)
         self._largest = float(self._norms.max())
 
@@ -123,7 +131,7 @@ class ExactSearch:
             return spread(self(features[active]), active)
         parts = [self._nearest(features[row : row + _EXACT_ROWS]) for row in range(0, len(features), _EXACT_ROWS)]
         index = np.concatenate(parts)
-        return all_of(Tier.EXACT, distances(features, self._bank, index), index)
+        return all_of(Tier.EXACT, distances(features, self._bank, index, self._divisors), index)
 
     def refine(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Do nothing, as all are exact."""
@@ -133,20 +141,24 @@ class ExactSearch:
 
     def _nearest(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         """Compare by one matrix product; where its rounding could matter, by the distances themselves."""
-        squares = self._norms - 2 * features @ self._bank.T  # without |q|^2, which is the same for all entries
+        norms = np.einsum("nd,nd->n", features, features)
+        squares = self._norms - 2 * features @ self._bank.T
+        rounding = self._rounding(norms)
+        if self._factors is not None:
+            squares += norms[:, None]  # if nothing is divided, it is the same for all entries
+            squares *= self._factors
         index = np.argmin(squares, axis=1).astype(np.int64)
-        least = squares[np.arange(len(index)), index]
-        limits = least + self._rounding(np.einsum("nd,nd->n", features, features))
-        near = squares <= limits[:, None]
+        limits = squares[np.arange(len(index)), index] + rounding
+        near = ~(squares > limits[:, None])
         for row in np.flatnonzero(np.count_nonzero(near, axis=1) > 1):
             entries = np.flatnonzero(near[row])
-            index[row] = entries[np.argmin(distances(features[row], self._bank, entries))]
+            index[row] = entries[np.argmin(distances(features[row], self._bank, entries, self._divisors))]
         return np.asarray(index)
 
     def _rounding(self, norms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bound how far two squared distances may change places, for patches with squared norms float32 [n]."""
         dimension = self._bank.shape[1]
-        terms = dimension + dimension // 8 + 20  # product and norms; then the distances, which have fewer roundings
+        terms = dimension + dimension // 8 + 24  # product and norms; then the distances, which have fewer roundings
         return np.asarray(4 * terms * (ROUNDING * (norms + self._largest) + TINY), dtype=np.float32)
 
 

@@ -2,7 +2,7 @@
  *
  * Vectors of eight floats, which the compiler lowers to the instruction set: AVX2 if an x86 has it, else SSE2; NEON on
  * ARM. Every distance is computed by one function, in one order of operations, so that the same two rows always have the
- * same distance.
+ * same distance. It is Euclidean, divided by a number that belongs to the entry: its divisor.
  *
  * All functions take C-contiguous buffers. Sizes are checked here; the meaning of the arrays is documented by their
  * callers, runtime/search/full.py and runtime/search/pruned.py.
@@ -68,10 +68,11 @@ INLINE void fetch(const float *row, Py_ssize_t size)
         __builtin_prefetch(row + i);
 }
 
-/* Upper bound of the square of every distance that rounds to this one. */
-INLINE float enough_for(float distance)
+/* Upper bound of the squared Euclidean distance of every entry whose divided distance rounds to this one. */
+INLINE float enough_for(float distance, float divisor)
 {
-    return distance * distance * 1.000001f + 1e-37f;
+    float reach = (distance + 2e-45f) * divisor;  /* a tiny quotient is off by more than its last digit */
+    return reach * reach * 1.000001f + 1e-37f;
 }
 
 /* ---- the state of a search ---- */
@@ -80,7 +81,7 @@ enum Tier { KNOWN, LISTED, BESIDE, WALKED, GRAPH, EXACT };  /* as in runtime/fra
 
 struct Search {
     Py_ssize_t count, size, stored, k;
-    const float *features, *bank;
+    const float *features, *bank, *divisors;
     float *distance;
     int64_t *index;
     uint8_t *tier;
@@ -96,8 +97,8 @@ struct Search {
     const float *middles, *entries;
     const int64_t *order;
     const double *centre, *axes;
-    Py_ssize_t groups, columns;  /* columns: |m|^2, axes, rest; the middles also have the radius */
-    double largest;  /* |m| */
+    Py_ssize_t groups, columns;  /* columns: |m|^2, axes, rest, divisor^2; the middles also have the radius */
+    double largest, widest;  /* |m|, divisor */
     Py_ssize_t compared;
 };
 
@@ -107,14 +108,23 @@ INLINE float radius_of(const struct Search *in, Py_ssize_t patch)
     return in->distance[patch] < in->radius ? in->distance[patch] : in->radius;
 }
 
+/* Return the distance of a patch and an entry, or any number above `enough` if it is above that. */
 INLINE float apart(const struct Search *in, Py_ssize_t patch, int64_t entry, float enough)
 {
-    return sqrtf(square(in->features + patch * in->size, in->bank + entry * in->size, in->size, enough));
+    const float *feature = in->features + patch * in->size, *row = in->bank + entry * in->size;
+    float divisor = in->divisors[entry];
+    return sqrtf(square(feature, row, in->size, enough_for(enough, divisor))) / divisor;
+}
+
+INLINE void fetch_entry(const struct Search *in, int64_t entry)
+{
+    __builtin_prefetch(in->divisors + entry);
+    fetch(in->bank + entry * in->size, in->size);
 }
 
 static void offer(struct Search *in, Py_ssize_t patch, int64_t entry)
 {
-    float distance = apart(in, patch, entry, enough_for(in->distance[patch]));
+    float distance = apart(in, patch, entry, in->distance[patch]);
     if (distance < in->distance[patch]) {
         in->distance[patch] = distance;
         in->index[patch] = entry;
@@ -128,7 +138,7 @@ static void look_at_list(struct Search *in, Py_ssize_t patch)
     float enough = SAFELY * in->expected;
     const int64_t *own = in->history + patch * in->length, *places = in->around + patch * in->neighbours;
     for (Py_ssize_t i = 1; i < in->length; i++)
-        fetch(in->bank + own[i] * in->size, in->size);
+        fetch_entry(in, own[i]);
     for (Py_ssize_t i = 1; i < in->length && !(in->distance[patch] < enough); i++)
         offer(in, patch, own[i]);
     for (Py_ssize_t i = 0; i < in->neighbours && !(in->distance[patch] < enough); i++)
@@ -174,13 +184,13 @@ static void go_on_from(struct Walk *walk, const struct Search *in, Py_ssize_t pa
 {
     const int32_t *next = in->beside + entry * in->each;
     for (Py_ssize_t i = 0; i < in->each; i++)
-        fetch(in->bank + next[i] * in->size, in->size);
+        fetch_entry(in, next[i]);
     for (Py_ssize_t i = 0; i < in->each && walk->compared < SEEN / 2; i++) {
         if (!is_new(walk, next[i]))
             continue;
         walk->compared++;
         float farthest = walk->kept < walk->beam ? INFINITY : walk->distance[walk->beam - 1];
-        float distance = apart(in, patch, next[i], enough_for(farthest));
+        float distance = apart(in, patch, next[i], farthest);
         if (distance < farthest)
             keep(walk, distance, next[i]);
     }
@@ -213,23 +223,28 @@ static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
 
 struct Asked {
     Py_ssize_t patch;
-    float *vector;  /* |q|^2, axes, rest, and the distance, which decreases and is the factor of the radius */
-    double slack;
+    float *vector;  /* 1, axes, rest, and the square of the distance and itself, which decrease */
     float limit;
 };
 
-static void set_limit(const struct Search *in, struct Asked *asked)
+/* Return how far the farthest entry may be, in Euclidean distance, that is near enough for a patch. */
+INLINE double reach_of(const struct Search *in, Py_ssize_t patch)
 {
-    float radius = radius_of(in, asked->patch);
-    asked->vector[in->columns] = radius;
-    asked->limit = (float)((double)radius * radius + asked->slack);
+    return radius_of(in, patch) * in->widest;
+}
+
+static void set_reach(const struct Search *in, const struct Asked *asked)
+{
+    double reach = reach_of(in, asked->patch);
+    asked->vector[in->columns - 1] = (float)(reach * reach);
+    asked->vector[in->columns] = (float)reach;
 }
 
 /* Prepare a patch as runtime/search/pruned.py prepares entries; the limit includes the largest rounding error. */
 static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, float *vector, double *room)
 {
     const float *features = in->features + patch * in->size;
-    Py_ssize_t axes = in->columns - 2;
+    Py_ssize_t axes = in->columns - 3;
     double norm = 0, inside = 0;
     memset(room, 0, (size_t)axes * sizeof(double));
     for (Py_ssize_t i = 0; i < in->size; i++) {
@@ -244,12 +259,12 @@ static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, 
     }
     vector[0] = 1;
     vector[1 + axes] = (float)sqrt(norm > inside ? norm - inside : 0);
-    double distance = radius_of(in, patch), most = sqrt(norm) + in->largest;
-    double roundings = 4.0 * (double)(in->size + 8);  /* of the largest squares: a radius is at most twice a length */
+    double reach = reach_of(in, patch), most = sqrt(norm) + in->largest;
+    double roundings = 4.0 * (double)(in->size + 16);  /* of the largest squares: a radius is at most twice a length */
     asked->patch = patch;
     asked->vector = vector;
-    asked->slack = roundings * (ldexp(distance * distance + norm + most * most, -24) + FLT_MIN) - norm;
-    set_limit(in, asked);
+    asked->limit = (float)(roundings * (ldexp(reach * reach + norm + most * most, -24) + FLT_MIN) - norm);
+    set_reach(in, asked);
 }
 
 static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *asked)
@@ -260,17 +275,17 @@ static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *ask
         return;
     for (Py_ssize_t lane = 0; lane < BLOCK; lane++)
         if (possible[lane] && in->order[group * BLOCK + lane] >= 0)
-            fetch(in->bank + in->order[group * BLOCK + lane] * in->size, in->size);
+            fetch_entry(in, in->order[group * BLOCK + lane]);
     for (Py_ssize_t lane = 0; lane < BLOCK; lane++) {
         int64_t entry = in->order[group * BLOCK + lane];
         if (!possible[lane] || entry < 0)
             continue;
         in->compared++;
-        float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, enough_for(best));
+        float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, best);
         if (distance < best || (distance == best && entry < in->index[asked->patch])) {
             in->distance[asked->patch] = distance;
             in->index[asked->patch] = entry;
-            set_limit(in, asked);
+            set_reach(in, asked);
         }
     }
 }
@@ -436,36 +451,39 @@ static void release(Py_buffer *buffers, int count)
         PyBuffer_Release(&buffers[i]);
 }
 
-PyDoc_STRVAR(distances_doc, "distances(size, features, entries, rows, out): row by row, of features and entries.");
+PyDoc_STRVAR(distances_doc,
+    "distances(size, features, entries, rows, divisors, out): row by row, of features and entries.");
 
 static PyObject *distances(PyObject *self, PyObject *args)
 {
     (void)self;
     /* features float32 [n or 1, size], entries float32 [k, size], rows of these int64 [n] or empty: 0 to n - 1,
-     * out float32 [n] */
-    Py_buffer in[4];
+     * divisors float32 [k] or empty: all 1, out float32 [n] */
+    Py_buffer in[5];
     Py_ssize_t size;
-    if (!PyArg_ParseTuple(args, "ny*y*y*w*", &size, &in[0], &in[1], &in[2], &in[3]))
+    if (!PyArg_ParseTuple(args, "ny*y*y*y*w*", &size, &in[0], &in[1], &in[2], &in[3], &in[4]))
         return NULL;
-    const float *features = in[0].buf, *entries = in[1].buf;
+    const float *features = in[0].buf, *entries = in[1].buf, *divisors = in[3].len ? in[3].buf : NULL;
     const int64_t *rows = in[2].buf;
-    float *out = in[3].buf;
-    Py_ssize_t count = floats(&in[3]), asked = numbers(&in[2]);
+    float *out = in[4].buf;
+    Py_ssize_t count = floats(&in[4]), asked = numbers(&in[2]);
     Py_ssize_t patches = rows_of(&in[0], size), stored = rows_of(&in[1], size);
     int each = patches == count;
-    int fits = (each || patches == 1) && stored >= 0 && (asked ? asked == count : stored == count || !count);
+    int fits = (each || patches == 1) && stored >= 0 && (asked ? asked == count : stored == count || !count)
+        && (!divisors || floats(&in[3]) == stored);
     int good = fits ? all_below(stored, rows, asked) : refuse("arrays of other shapes");
     if (good) {
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < count; i++) {
             if (asked && i + AHEAD < count)
                 fetch(entries + rows[i + AHEAD] * size, size);
-            const float *feature = features + (each ? i * size : 0), *entry = entries + (asked ? rows[i] : i) * size;
-            out[i] = sqrtf(square(feature, entry, size, INFINITY));
+            const Py_ssize_t row = asked ? rows[i] : i;
+            const float *feature = features + (each ? i * size : 0);
+            out[i] = sqrtf(square(feature, entries + row * size, size, INFINITY)) / (divisors ? divisors[row] : 1);
         }
         Py_END_ALLOW_THREADS
     }
-    release(in, 4);
+    release(in, 5);
     if (!good)
         return NULL;
     Py_RETURN_NONE;
@@ -501,7 +519,7 @@ static PyObject *learn(PyObject *self, PyObject *args)
 
 /* ---- the tables of a bank, created once ---- */
 
-enum { BANK, BESIDE_EACH, MIDDLES, ENTRIES, ORDER, CENTRE, AXES, TABLES };
+enum { BANK, BESIDE_EACH, DIVISORS, MIDDLES, ENTRIES, ORDER, CENTRE, AXES, TABLES };
 
 struct Tables {
     PyObject_HEAD
@@ -513,13 +531,16 @@ struct Tables {
 static int tables_fit(const struct Search *search, const Py_buffer *held)
 {
     const Py_ssize_t across = (search->groups + BLOCK - 1) / BLOCK * BLOCK;
-    if (!(search->stored > 0 && search->columns >= 2
+    if (!(search->stored > 0 && search->columns >= 3 && floats(&held[DIVISORS]) == search->stored
           && held[BESIDE_EACH].len == search->stored * search->each * (Py_ssize_t)sizeof(int32_t)
           && numbers(&held[ORDER]) == search->groups * BLOCK
           && floats(&held[ENTRIES]) == search->groups * search->columns * BLOCK
           && floats(&held[MIDDLES]) == across * (search->columns + 1)
-          && held[AXES].len == search->size * (search->columns - 2) * (Py_ssize_t)sizeof(double)))
+          && held[AXES].len == search->size * (search->columns - 3) * (Py_ssize_t)sizeof(double)))
         return refuse("arrays of other shapes");
+    for (Py_ssize_t i = 0; i < search->stored; i++)
+        if (!(search->divisors[i] > 0 && search->divisors[i] < INFINITY))
+            return refuse("a divisor that is not above 0");
     for (Py_ssize_t i = 0; i < search->groups * BLOCK; i++)
         if (search->order[i] < -1 || search->order[i] >= search->stored)
             return refuse("a number out of range");
@@ -537,17 +558,17 @@ static void tables_free(PyObject *self)
 
 static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
-    /* bank float32 [k, D], beside int32 [k, b] or empty; middles float32 [blocks, c + 1, BLOCK], entries float32
-     * [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D], axes float64 [D, c - 2] */
+    /* bank float32 [k, D], beside int32 [k, b] or empty, divisors float32 [k]; middles float32 [blocks, c + 1, BLOCK],
+     * entries float32 [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D], axes float64 [D, c - 3] */
     Py_buffer in[TABLES];
-    double largest;
+    double largest, widest;
     if (named && PyDict_GET_SIZE(named) > 0) {
         PyErr_SetString(PyExc_TypeError, "Tables takes no arguments by name");
         return NULL;
     }
     if (!PyArg_ParseTuple(
-            args, "y*y*y*y*y*y*y*d", &in[BANK], &in[BESIDE_EACH], &in[MIDDLES], &in[ENTRIES], &in[ORDER], &in[CENTRE],
-            &in[AXES], &largest))
+            args, "y*y*y*y*y*y*y*y*dd", &in[BANK], &in[BESIDE_EACH], &in[DIVISORS], &in[MIDDLES], &in[ENTRIES],
+            &in[ORDER], &in[CENTRE], &in[AXES], &largest, &widest))
         return NULL;
     struct Tables *self = (struct Tables *)type->tp_alloc(type, 0);
     if (!self) {
@@ -559,6 +580,7 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
     const Py_ssize_t groups = numbers(&in[ORDER]) / BLOCK;
     self->search = (struct Search){
         .size = size, .stored = stored, .bank = in[BANK].buf,
+        .divisors = in[DIVISORS].buf, .widest = widest,
         .beside = in[BESIDE_EACH].len ? in[BESIDE_EACH].buf : NULL,
         .each = stored > 0 ? in[BESIDE_EACH].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
         .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf,
@@ -706,7 +728,7 @@ static PyMemberDef tables_members[] = {
 static PyTypeObject tables_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "runtime.search._kernels.Tables",
-    .tp_doc = "Tables(bank, beside, middles, entries, order, centre, axes, largest): see runtime/search/pruned.py.",
+    .tp_doc = "Tables(bank, beside, divisors, middles, entries, order, centre, axes, largest, widest): see pruned.py.",
     .tp_basicsize = sizeof(struct Tables),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = tables_new,

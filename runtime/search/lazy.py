@@ -90,12 +90,16 @@ class LazySearch:
         """Bound the distances of the active patches, with these features, by the newest known entry."""
         assert self._history is not None  # noqa: S101 - called only with one
         index = self._history.newest if active is None else self._history.newest[active]
-        return all_of(Tier.KNOWN, distances(features, self._bank, index), index)
+        return all_of(Tier.KNOWN, self._distances(features, index), index)
 
     def _searched(self, features: NDArray[np.float32]) -> Neighbours:
         """Bound every distance by the graph."""
         index = self._graph(features).index.copy()  # it will be refined in place
-        return all_of(Tier.GRAPH, distances(features, self._bank, index), index)
+        return all_of(Tier.GRAPH, self._distances(features, index), index)
+
+    def _distances(self, features: NDArray[np.float32], index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the distances of patches to an entry each."""
+        return distances(features, self._bank, index, self._exact.divisors)
 
     def _settle(self, features: NDArray[np.float32], found: Neighbours, at_least: float) -> None:
         """Refine, best first, until the k largest distances, and those from `at_least` on, are exact."""
@@ -114,7 +118,7 @@ class LazySearch:
     def _ask_graph(self, features: NDArray[np.float32], found: Neighbours, rows: NDArray[np.int64]) -> None:
         """Search the patches `rows` in the graph."""
         index = self._graph(features[rows]).index
-        distance = distances(features[rows], self._bank, index)
+        distance = self._distances(features[rows], index)
         nearer = distance < found.distance[rows]
         found.distance[rows[nearer]], found.index[rows[nearer]] = distance[nearer], index[nearer]
         found.tier[rows] = Tier.GRAPH

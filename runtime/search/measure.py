@@ -32,9 +32,14 @@ class Measure:
     mean: np.float32
 
     @property
-    def divisors(self) -> NDArray[np.float32]:
-        """What distances to each entry are divided by, float32 [k], above 0."""
-        return np.asarray(self.spacing + self.mean)
+    def divisors(self) -> NDArray[np.float32] | None:
+        """What distances to each entry are divided by, float32 [k], above 0; None if all are 1."""
+        return None if self.undivided else np.asarray(self.spacing + self.mean)
+
+    @property
+    def undivided(self) -> bool:
+        """Whether distances are Euclidean: no entry has a spacing, and nothing is divided by 1."""
+        return bool(self.mean == 1 and not self.spacing.any())
 
 
 def plain(entries: int, dimension: int) -> Measure:
@@ -66,7 +71,7 @@ def read_measure(path: Path, entries: int, dimension: int) -> Measure:
             )
     measure = Measure(found["scale"], found["spacing"], found["mean"][0])
     with np.errstate(over="ignore"):
-        largest = measure.divisors.max()
+        largest = (measure.spacing + measure.mean).max()
     good = (measure.scale > 0).all() and (measure.spacing >= 0).all() and measure.mean > 0
     if not (good and np.isfinite(measure.scale).all() and np.isfinite(largest)):
         raise BundleShapeMismatch("contains values that nothing can be measured in", where=str(path))

@@ -5,6 +5,9 @@ and a rest of length r: then |q - m| is at least the distance of (p_q, r_q) and 
 shorter vectors are put into compact groups, so that one comparison with the middle of a group, less its radius, can
 exclude it. In the remaining groups these vectors bound each entry, and only those that could be nearer are compared
 in full.
+
+Distances may be divided by a number for each entry, its divisor: then a patch that is at distance d so far wants the
+entries m with |q - m| <= d * divisor(m).
 """
 
 from __future__ import annotations
@@ -49,26 +52,37 @@ NOTHING_KNOWN = Known(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)
 class PrunedSearch:
     """Compare patches with every entry of the bank, float32 [k, D], that could be nearer than a known one."""
 
-    def __init__(self, bank: NDArray[np.float32], neighbours: NDArray[np.int32] | None = None) -> None:
+    def __init__(
+        self,
+        bank: NDArray[np.float32],
+        neighbours: NDArray[np.int32] | None = None,
+        divisors: NDArray[np.float32] | None = None,
+    ) -> None:
         """Compute the axes and the tables.
 
         Args:
             bank: the entries.
             neighbours: table of neighbours of the entries, int32 [k, b]: patches walk along it from a known entry.
+            divisors: what distances to each entry are divided by, float32 [k], above 0; None: 1.
 
         Raises:
-            ValueError: `neighbours` is of another bank: its length differs, or it has entries that this one lacks.
+            ValueError: `neighbours` is of another bank: its length differs, or it has entries that this one lacks;
+                or a divisor is no number above 0.
         """
         if neighbours is not None and len(neighbours) != len(bank):
             raise ValueError(f"neighbours of {len(neighbours)} entries, the bank has {len(bank)}")
+        if divisors is not None and not (np.isfinite(divisors) & (divisors > 0)).all():
+            raise ValueError("a divisor that is not above 0, or not finite")
         beside = np.ascontiguousarray(_NO_TABLE if neighbours is None else neighbours, dtype=np.int32)
         sample = bank[:: -(-len(bank) // _SAMPLE)].astype(np.float64)
         centre = sample.mean(axis=0)
         axes = _principal_axes(sample - centre)
-        order, middles, entries, largest = _make_tables(bank, centre, axes)
-        self._tables = _kernels.Tables(
-            np.ascontiguousarray(bank), beside, middles, entries, order, centre, axes, largest
-        )
+        self.divisors = divisors
+        by = np.ones(len(bank), dtype=np.float32) if divisors is None else np.ascontiguousarray(divisors)
+        widest = float(by.max())
+        order, middles, entries, largest = _make_tables(bank, centre, axes, by / np.float64(widest))
+        rows = np.ascontiguousarray(bank)
+        self._tables = _kernels.Tables(rows, beside, by, middles, entries, order, centre, axes, largest, widest)
 
     @property
     def compared(self) -> int:
@@ -129,27 +143,34 @@ def _split(vectors: NDArray[np.float32], centre: NDArray[np.float64], axes: NDAr
 
 
 def _make_tables(
-    bank: NDArray[np.float32], centre: NDArray[np.float64], axes: NDArray[np.float64]
+    bank: NDArray[np.float32], centre: NDArray[np.float64], axes: NDArray[np.float64], widths: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], float]:
     """Put the entries into groups.
+
+    Args:
+        bank: float32 [k, D].
+        centre: float64 [D].
+        axes: float64 [D, axes].
+        widths: divisors as a share of the largest, float64 [k].
 
     Returns:
         order: entries, those of a group together, -1 in a group that is not full, int64 [groups * BLOCK].
         middles: middles of the groups, from `_middles`, float32 [blocks, columns + 1, BLOCK].
-        entries: |m|^2, and -2 times the other columns of `_split`, float32 [groups, columns, BLOCK].
+        entries: |m|^2, -2 times the other columns of `_split`, -width^2, float32 [groups, columns, BLOCK].
         The largest |m|.
     """
     starts = range(0, len(bank), _ROWS)
     vectors = np.concatenate([_split(bank[start : start + _ROWS], centre, axes).astype(np.float32) for start in starts])
     largest = float(np.sqrt(vectors[:, 0].max()))
     order = _order(vectors[:, 1 : 1 + _GROUPED_AXES])
-    vectors = vectors[order]
-    middles = _middles(vectors[:, 1:])
+    vectors, widths = vectors[order], widths[order]
+    middles = _middles(vectors[:, 1:], widths)
     vectors[:, 1:] *= -2
     missing = np.arange(len(order)) >= len(bank)
     order[missing] = -1
     vectors[missing, 0] = np.inf
-    return order, middles, _side_by_side(vectors), largest
+    entries = np.column_stack((vectors, -np.square(widths).astype(np.float32)))
+    return order, middles, _side_by_side(entries), largest
 
 
 def _principal_axes(centred: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,16 +205,19 @@ def _order(points: NDArray[np.float32]) -> NDArray[np.int64]:
         starts = np.sort(np.concatenate((starts, halves[large])))
 
 
-def _middles(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _middles(vectors: NDArray[np.float32], widths: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return middle and radius of each group of vectors, in the form in which patches are compared with entries.
 
-    |q - c| - radius <= d is the same as |c|^2 - radius^2 - 2 q . c - 2 radius d <= d^2 - |q|^2.
+    |q - c| - radius <= d w is the same as |c|^2 - radius^2 - 2 q . c - w^2 d^2 - 2 radius w d <= -|q|^2, where d w is
+    what is near enough, and w the largest width of the group.
     """
     points = vectors.reshape(-1, _kernels.BLOCK, vectors.shape[1])
     middles = points.mean(axis=1, dtype=np.float64)
     radii = np.sqrt(np.square(points - middles[:, None]).sum(axis=2).max(axis=1)) * _LARGER
     norms = np.einsum("nd,nd->n", middles, middles)
-    table = np.column_stack((norms - radii**2, -2 * middles, -2 * radii)).astype(np.float32)
+    widest = widths.reshape(-1, _kernels.BLOCK).max(axis=1)
+    columns = norms - radii**2, -2 * middles, -(widest**2), -2 * radii * widest
+    table = np.column_stack(columns).astype(np.float32)
     missing = np.zeros((-len(table) % _kernels.BLOCK, table.shape[1]), dtype=np.float32)
     missing[:, 0] = np.inf
     return _side_by_side(np.concatenate((table, missing)))

@@ -98,7 +98,9 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     stages = (network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours)
     unseen = [colour_picture(number) for number in range(20, 24)]
     both = [*unseen, *(fault for _, fault in with_faults(unseen, 0))]
-    return Learnt(network, memory, assemble(*stages, scoring, network.grid, "lazy"), both, folder)
+    return Learnt(
+        network, memory, assemble(*stages, scoring, network.grid, "lazy", memory.measure.divisors), both, folder
+    )
 
 
 def gate(learnt: Learnt, scorer: Scorer):
@@ -128,7 +130,9 @@ def other_mean(learnt: Learnt) -> Scorer:
 def searching(learnt: Learnt, vectors: np.ndarray) -> Scorer:
     """Return stages with an index over other vectors."""
     graph = GraphSearch(build_index(vectors), ef=learnt.memory.index.ef, threads=1)
-    search = LazySearch(graph, learnt.memory.bank, PrunedSearch(learnt.memory.bank))
+    search = LazySearch(
+        graph, learnt.memory.bank, PrunedSearch(learnt.memory.bank, divisors=learnt.memory.measure.divisors)
+    )
     return replace(learnt.scorer, search=search, whole=search)
 
 

@@ -13,7 +13,7 @@ from runtime.search.full import distances
 from runtime.search.history import History
 
 PATCHES, DIMENSION, ENTRIES, B = 12, 5, 40, 3
-TABLES = ["bank", "beside", "middles", "entries", "order", "centre", "axes", "largest"]
+TABLES = ["bank", "beside", "divisors", "middles", "entries", "order", "centre", "axes", "largest", "widest"]
 FRAME = ["features", "distance", "index", "tier", "history", "around"]
 
 
@@ -54,9 +54,13 @@ def of_bank() -> dict[str, object]:
     bank = random.standard_normal((ENTRIES, DIMENSION)).astype(np.float32)
     centre = bank.mean(axis=0, dtype=np.float64)
     axes = pruned._principal_axes(bank - centre)
-    order, middles, entries, largest = pruned._make_tables(bank, centre, axes)
+    divisors = random.uniform(1, 3, ENTRIES).astype(np.float32)
+    widest = float(divisors.max())
+    order, middles, entries, largest = pruned._make_tables(bank, centre, axes, divisors / np.float64(widest))
     beside = random.integers(ENTRIES, size=(ENTRIES, B)).astype(np.int32)
-    return dict(zip(TABLES, (bank, beside, middles, entries, order, centre, axes, largest), strict=True))
+    return dict(
+        zip(TABLES, (bank, beside, divisors, middles, entries, order, centre, axes, largest, widest), strict=True)
+    )
 
 
 @pytest.fixture
@@ -67,7 +71,12 @@ def frame(of_bank) -> dict[str, object]:
     history = History((3, 4))
     history.learn(np.arange(PATCHES), random.integers(ENTRIES, size=PATCHES))
     index = history.newest
-    values = (features, distances(features, of_bank["bank"], index), index, np.zeros(PATCHES, dtype=np.uint8))
+    values = (
+        features,
+        distances(features, of_bank["bank"], index, of_bank["divisors"]),
+        index,
+        np.zeros(PATCHES, dtype=np.uint8),
+    )
     values += (history.entries, history.around, 0.0, PATCHES, 1000, np.inf)
     return dict(zip((*FRAME, "expected", "k", "most", "at_least"), values, strict=True))
 
@@ -119,7 +128,7 @@ def test_telling_apart_takes_what_settling_takes(of_bank, frame):
         tell_apart(tables, frame)
 
 
-@pytest.mark.parametrize("name", TABLES[:-1])
+@pytest.mark.parametrize("name", TABLES[:-2])
 @pytest.mark.parametrize("change", ["longer", "shorter", "empty"])
 def test_tables_refuse_arrays_of_other_shapes(of_bank, name: str, change: str):
     """An array that does not go with the others is refused when the tables are made."""
@@ -217,7 +226,7 @@ def test_distances_refuse_sizes_that_no_row_has(size: int):
     """A size that is no count, or larger than all there is, is refused."""
     rows, none = np.zeros((4, 4), dtype=np.float32), np.empty(0, dtype=np.int64)
     with pytest.raises(ValueError, match="arrays of other shapes"):
-        _kernels.distances(size, rows, rows, none, np.empty(4, dtype=np.float32))
+        _kernels.distances(size, rows, rows, none, rows[0, :0].copy(), np.empty(4, dtype=np.float32))
 
 
 @pytest.mark.parametrize("wrong", [-1, 7, 2**62, -(2**63)])
