@@ -19,6 +19,7 @@ from edge_config.bundle.manifest import Scoring
 from export.bank.bank import bank_size
 from export.bank.coreset import select
 from export.bank.index import neighbour_table
+from export.bank.measure import NEAREST, make_measure
 from export.gate.synthetic_faults import Judged, with_faults
 from export.options import Options
 from export.pictures.images import Pictures, evenly
@@ -127,6 +128,8 @@ def _scores(
     """Return a function that scores pictures against a bank of some of the patches, searched exactly."""
     projection_dim = options.projection_dim if 0 < options.projection_dim < patches.shape[1] else None
     bank = patches[select(patches, size, seed=options.seed, projection_dim=projection_dim).places]
-    search = ExactSearch(bank)
-    score = ScoreFrame(bank, neighbour_table(bank, min(scoring.b, size)), scoring.mode, scoring.k)
+    table = neighbour_table(bank, min(max(scoring.b, 1 + NEAREST), size))
+    divisors = make_measure(np.ones(bank.shape[1], np.float32), bank, table, options.spacing).divisors
+    search = ExactSearch(bank, divisors)
+    score = ScoreFrame(bank, table[:, : scoring.b], scoring.mode, scoring.k, divisors)
     return lambda pictures: np.array([score(features, search(features)).value for features in pictures])

@@ -252,13 +252,8 @@ def _neighbours(bundle: Bundle) -> NDArray[np.int32]:
 
 def _measure(bundle: Bundle) -> Measure:
     manifest, path = bundle.manifest, bundle.file(bundles.MEASURE)
-    measure = read_measure(path, manifest.coreset.size, manifest.features.dimension)
-    scaled = not (measure.scale == 1).all()
-    if (scaled and manifest.features.scaling == "none") or (
-        not measure.undivided and manifest.coreset.spacing == "none"
-    ):
-        raise BundleShapeMismatch("scales or divides, the manifest says none", where=str(path))
-    return measure
+    scales, divides = manifest.features.scaling != "none", manifest.coreset.spacing != "none"
+    return read_measure(path, manifest.coreset.size, manifest.features.dimension, scales=scales, divides=divides)
 
 
 def _adjust(bundle: Bundle, measure: Measure, scorer: Scorer) -> Adjust:

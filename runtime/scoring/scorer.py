@@ -22,8 +22,8 @@ class Scorer:
     `search` searches patches as far as the score needs; `whole` searches every patch and has no memory, for evaluated
     maps and comparisons. `new_search` makes another `search` with an empty memory. `provider` of ONNX Runtime computes
     `embed`; `passed_over` lists preferred ones that do not, a line each. `judged`, bool [patches], are the patches in
-    the regions of the bundle, which both searches keep to by default; None: all. `least_divisor` is that of the measure: a
-    feature that is off by x puts its distances off by x / least_divisor at most.
+    the regions of the bundle, which both searches keep to by default; None: all. `least_divisor` is that of the
+    measure: a feature that is off by x puts its distances off by x / least_divisor at most.
     """
 
     preprocess: Preprocess

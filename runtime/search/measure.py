@@ -56,8 +56,8 @@ def write_measure(path: Path, measure: Measure) -> None:
     arrays.write(path, scale=measure.scale, spacing=measure.spacing, mean=np.array([measure.mean]))
 
 
-def read_measure(path: Path, entries: int, dimension: int) -> Measure:
-    """Read the measure of a bank of `entries` of `dimension` channels.
+def read_measure(path: Path, entries: int, dimension: int, *, scales: bool = True, divides: bool = True) -> Measure:
+    """Read the measure of a bank of `entries` of `dimension` channels; it may scale and divide, or must not.
 
     Raises:
         BundleShapeMismatch: the file holds another one, or numbers that nothing can be measured in.
@@ -75,4 +75,6 @@ def read_measure(path: Path, entries: int, dimension: int) -> Measure:
     good = (measure.scale > 0).all() and (measure.spacing >= 0).all() and measure.mean > 0
     if not (good and np.isfinite(measure.scale).all() and np.isfinite(largest)):
         raise BundleShapeMismatch("contains values that nothing can be measured in", where=str(path))
+    if ((measure.scale != 1).any() and not scales) or not (measure.undivided or divides):
+        raise BundleShapeMismatch("scales or divides, the manifest says none", where=str(path))
     return measure

@@ -44,7 +44,7 @@ def measured(folder: Path, may_vary: MayVary) -> tuple[list[ToleranceCost], np.n
         cv2.imwrite(str(folder / f"{number:02d}.png"), scene(number))
     pictures = Pictures(folder)
     held = np.array([len(name) > 0 for name, _ in pictures]) & (np.arange(COUNT) % 4 == 3)
-    options = Options(images="-", out="-", coreset=10_000, seed=SEED, may_vary=may_vary)
+    options = Options(images="-", out="-", coreset=10_000, spacing="none", seed=SEED, may_vary=may_vary)
     scoring = Scoring(mode="topk", b=9, k=K)
     return measure_tolerances(pictures, held, means, all_judged, scoring, largest, options), held
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from edge_config.bundle.files import Bundle
 from export.bank.index import recall_at_1
 from runtime.camera.image_files import read_picture
 from runtime.inference.load import load
-from runtime.search.full import ExactSearch, GraphSearch
+from runtime.search.full import ExactSearch, GraphSearch, distances
+from runtime.search.measure import read_measure
 from tests.programs.bench.alerts import FPS, count_alerts
 from tests.programs.bench.machine import machine
 from tests.programs.bench.published import fit, link, published_scores
@@ -81,15 +83,19 @@ def _search(path: Path, pictures: list[Path]) -> str:
     """Compare the graph, and what the device makes of it, with the exact search."""
     bundle, scorer = load(path)
     manifest = bundle.manifest
-    exact = ExactSearch(load_file(bundle.file(bundles.BANK))["bank"])
+    bank = load_file(bundle.file(bundles.BANK))["bank"]
+    measure = read_measure(bundle.file(bundles.MEASURE), *bank.shape)
+    near, exact = ExactSearch(bank), ExactSearch(bank, measure.divisors)  # the graph proposes what is near undivided
     graph = GraphSearch.load(bundle.file(bundles.INDEX), dimension=manifest.features.dimension, ef=manifest.index.ef)
     recall, above, device = [], [], []
     for picture in pictures:
         features = scorer.embed(scorer.preprocess(read_picture(picture)))
         true = exact(features)
         true_score = scorer.score(features, true).value
-        recall.append(recall_at_1(graph(features), true))
-        above.append(scorer.score(features, graph(features)).value - true_score)
+        proposed = graph(features)
+        recall.append(recall_at_1(proposed, near(features)))
+        divided = distances(features, bank, proposed.index, measure.divisors)
+        above.append(scorer.score(features, replace(proposed, distance=divided)).value - true_score)
         device.append(abs(scorer.score(features, scorer.search(features)).value - true_score))
     return (
         f"  search over {len(pictures)} of them at ef {manifest.index.ef}: recall@1 {np.mean(recall):.4f}; frame "

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from edge_config.bundle.files import BANK, NEIGHBOURS
+from edge_config.bundle.files import BANK, MEASURE, NEIGHBOURS
 from export.evaluation.dataset import Dataset, open_dataset
 from export.evaluation.evaluate import evaluate
 from export.evaluation.metrics import image_auroc
@@ -28,6 +28,7 @@ from export.options import Options
 from runtime.frame import Neighbours, Score
 from runtime.inference.load import load
 from runtime.scoring.score import Mode, ScoreFrame
+from runtime.search.measure import read_measure
 from tests.programs.bench.machine import machine
 from tests.programs.bench.published import link
 
@@ -68,7 +69,8 @@ def measure(data: Path, name: str, row: dict[str, Any], work: Path) -> dict[str,
     bundle, scorer = load(work / "set.bundle")
     scoring = bundle.manifest.scoring
     bank, neighbours = load_file(bundle.file(BANK))["bank"], load_file(bundle.file(NEIGHBOURS))["neighbours"]
-    by_mode = {mode: ScoreFrame(bank, neighbours, mode, scoring.k) for mode in MODES}
+    divisors = read_measure(bundle.file(MEASURE), *bank.shape).divisors
+    by_mode = {mode: ScoreFrame(bank, neighbours, mode, scoring.k, divisors) for mode in MODES}
     scores: dict[str, list[float]] = {mode: [] for mode in MODES}
 
     def score_all(features: NDArray[np.float32], found: Neighbours) -> Score:
