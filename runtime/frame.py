@@ -127,7 +127,7 @@ class Neighbours:
     """For each patch its nearest entry of the bank, as far as the search knows.
 
     Attributes:
-        distance: float32 [patches], Euclidean (a root, not the square).
+        distance: float32 [patches], Euclidean (a root, not the square), divided by what the measure of the bank says.
         index: int64 [patches], rows of the bank.
         tier: uint8 [patches], the `Tier` of each.
         active: bool [patches], whether a patch is judged; None: all are. The others have distance 0 and are final.

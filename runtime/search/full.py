@@ -158,7 +158,7 @@ class ExactSearch:
     def _rounding(self, norms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bound how far two squared distances may change places, for patches with squared norms float32 [n]."""
         dimension = self._bank.shape[1]
-        terms = dimension + dimension // 8 + 24  # product and norms; then the distances, which have fewer roundings
+        terms = dimension + dimension // 8 + 28  # products and norms; sums and factors; distances: see search.md
         return np.asarray(4 * terms * (ROUNDING * (norms + self._largest) + TINY), dtype=np.float32)
 
 
