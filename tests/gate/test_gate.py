@@ -89,6 +89,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
         features.rows,
         np.ones(features.rows.shape[1], np.float32),
         [features[0]],
+        [features[1]],
         options,
         folder,
         1,
@@ -99,7 +100,11 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     unseen = [colour_picture(number) for number in range(20, 24)]
     both = [*unseen, *(fault for _, fault in with_faults(unseen, 0))]
     return Learnt(
-        network, memory, assemble(*stages, scoring, network.grid, "lazy", memory.measure.divisors), both, folder
+        network,
+        memory,
+        assemble(*stages, scoring, network.grid, "lazy", divisors=memory.measure.divisors),
+        both,
+        folder,
     )
 
 
