@@ -137,9 +137,8 @@ def _first_good(
         measure = measure or _measure(bundle)
         if scorer is None:
             scorer = _make_scorer(bundle, threads, search, embed, measure, rebuild_index=rebuild_index)
-        scorer = replace(
-            scorer.another(), embed=embed.adjusted(_adjust(bundle, measure, scorer)), provider=embed.provider
-        )
+        adjust = Adjust(measure.scale, bundle.manifest.features.centring, scorer.judged)
+        scorer = replace(scorer.another(), embed=embed.adjusted(adjust), provider=embed.provider)
         try:
             checked = _check_golden(bundle, scorer)
         except BundleShapeMismatch:
@@ -254,10 +253,6 @@ def _measure(bundle: Bundle) -> Measure:
     manifest, path = bundle.manifest, bundle.file(bundles.MEASURE)
     scales, divides = manifest.features.scaling != "none", manifest.coreset.spacing != "none"
     return read_measure(path, manifest.coreset.size, manifest.features.dimension, scales=scales, divides=divides)
-
-
-def _adjust(bundle: Bundle, measure: Measure, scorer: Scorer) -> Adjust:
-    return Adjust(measure.scale, bundle.manifest.features.centring, scorer.judged)
 
 
 def _array(path: Path, name: str, shape: tuple[int, ...], kind: DTypeLike) -> arrays.Array:
