@@ -14,6 +14,7 @@ from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Preprocessing
 from export.evaluation.dataset import Dataset, Sample, read_mask
 from export.pictures.images import fingerprint
+from export.pictures.regions import Looked
 from export.progress import progress
 from runtime.frame import Image, Score
 from runtime.scoring.score import MAP_SIGMA, anomaly_map
@@ -85,12 +86,18 @@ def map_of(scorer: Scorer, bundle: Bundle, features: NDArray[np.float32]) -> NDA
 
 
 def mask_of(sample: Sample, bundle: Bundle, picture_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the truth of each pixel of a map, bool [H, W]: resized and cropped as the picture is."""
-    spec = bundle.manifest.preprocessing
+    """Return the truth of each pixel of a map, bool [H, W]: resized and cropped as the picture is.
+
+    What is outside of the bundle's regions is no truth: nothing is judged there.
+    """
+    manifest = bundle.manifest
+    spec = manifest.preprocessing
     if sample.mask is None:
         height, width = (-(-side // _smaller(spec)) for side in spec.crop_hw)
         return np.zeros((height, width), dtype=bool)
     mask = read_mask(sample.mask, picture_hw).astype(np.uint8)
+    judged = Looked(manifest.regions, manifest.ignore, manifest.regions_hw).pixels(picture_hw)
+    mask = mask if judged is None else mask * judged
     # The plain nearest kernel of OpenCV takes the corner of a pixel, this one its centre, as the picture's kernels do.
     resized = cv2.resize(mask, spec.resize_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     rows, columns = _centre(spec.resize_hw, spec.crop_hw)

@@ -18,6 +18,11 @@ from runtime.scoring.draw_regions import draw_regions, scaled
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.regions import Regions, find_blind
 
+_MOVES = (
+    "rotation and flip of `--may-vary` also move what is in `ignore`, or outside of `regions`, to where pictures are "
+    "judged: there it is learnt, and may raise the threshold"
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
@@ -64,6 +69,8 @@ def look_where(options: Options, survey: Survey, preprocess: Preprocess, grid: G
     assert judged is not None  # noqa: S101 - there are polygons
     out = np.count_nonzero(~judged)
     note = f"`regions` and `ignore` leave out {out} of {len(judged)} patches: neither learnt nor judged"
-    survey.notes.append(note)
-    say(note)
+    notes = [note, *([_MOVES] if options.may_vary.rotation or options.may_vary.flip else [])]
+    survey.notes += notes
+    for one in notes:
+        say(one)
     return Looked(options.regions, options.ignore, survey.regions_hw, judged)

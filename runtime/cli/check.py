@@ -45,12 +45,14 @@ def run(args: argparse.Namespace) -> int:
         bundle, scorer, found = load_and_check(path, threads, trust=settings.trust, providers=settings.providers)
         calibration = bundle.manifest.calibration
         promised = {"promised_alpha": calibration.promised_alpha, "upper_alpha": calibration.upper_alpha}
-        reports.append({**msgspec.to_builtins(found), "good": found.good, "bundle": bundle.id, **promised})
+        reports.append(
+            {**msgspec.to_builtins(found), "good": found.good, "bundle": bundle.id, **promised, **_judged(scorer)}
+        )
         good &= found.good
         blind += _blind(settings, path, bundle, scorer)
         if not args.json:
             promise = in_words(calibration.promised_alpha, calibration.upper_alpha)
-            print(f"{_in_words(path, found)}; false alarms {promise}")
+            print(f"{_in_words(path, found)}; false alarms {promise}{_looks(scorer)}")
         for line in found.passed_over:
             print(f"patchedge: {path}: passed over {line}", file=sys.stderr)
         if not found.good:
@@ -82,6 +84,18 @@ def _blind(settings: Settings, path: str, bundle: Bundle, scorer: Scorer) -> Ite
             if odd := find_unlearnt(name, view, bundle.manifest, scorer.preprocess, scorer.grid):
                 print(f"patchedge: {odd}", file=sys.stderr)
             yield from find_blind(("cameras", name), view, scorer.preprocess, scorer.grid, frame_hw)
+
+
+def _judged(scorer: Scorer) -> dict[str, int]:
+    """Return how many of the patches are in the regions of the bundle."""
+    total = scorer.grid.hw[0] * scorer.grid.hw[1]
+    return {"patches": total, "judged_patches": total if scorer.judged is None else int(scorer.judged.sum())}
+
+
+def _looks(scorer: Scorer) -> str:
+    return (
+        "; judges {judged_patches} of {patches} patches".format(**_judged(scorer)) if scorer.judged is not None else ""
+    )
 
 
 def _in_words(path: str, found: GoldenCheck) -> str:

@@ -13,7 +13,10 @@ import onnx
 import pytest
 
 from edge_config.bundle import manifest as manifests
+from edge_config.bundle.files import read
 from edge_config.bundle.manifest import Manifest
+from export.evaluation.dataset import Sample
+from export.evaluation.score_dataset import mask_of
 from export.gate.sized_faults import SizedFault, draw
 from export.gate.synthetic_faults import with_faults
 from export.pictures.regions import Looked
@@ -231,7 +234,7 @@ def test_fit_says_what_it_leaves_out(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert f"`regions` and `ignore` leave out 512 of {GRID * GRID} patches" in done.out
     assert manifest_of(bundle).regions == (region,)
-    assert call_device("check", bundle).code == 0
+    assert "; judges 512 of 1024 patches" in call_device("check", bundle).out
     (page,) = tmp_path.glob("*.html")
     (shown,) = re.findall(
         r"<h2>Where it looks</h2>\s*<p>[^<]*</p>\s*<img src=\"data:image/jpeg;base64,([^\"]+)", page.read_text()
@@ -264,3 +267,25 @@ def test_synthetic_faults_lie_where_pictures_are_judged() -> None:
         assert len(rows)
         assert (rows[0] + rows[-1]) / 2 > HEIGHT - 30
     assert all((one == other).all() for one, other in zip(pictures, map(colour_picture, range(12)), strict=True))
+
+
+@pytest.mark.slow
+def test_tolerances_that_move_the_clock_are_noted(tmp_path: Path) -> None:
+    """A flip brings an ignored corner to the other side, where it is learnt: a note says so; light says nothing."""
+    for number, (vary, noted) in enumerate((("flip", True), ("light=20%", False))):
+        images = write_colours(tmp_path / str(number), 5)
+        done, _ = fit(tmp_path, images, "--ignore", words(CORNER), "--may-vary", vary, NO_PAGE, name=vary[:4])
+        assert done.code == 0, done.err
+        assert ("move what is in `ignore`" in done.out) == noted
+
+
+def test_truth_in_an_ignored_area_is_none(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Of a mask over the edge of the ignored corner only the part outside of it counts."""
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[30:50, 60:120] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    sample = Sample("one", tmp_path / "one.png", None, 1, anomalous=True, kind="odd", mask=tmp_path / "mask.png")
+    seen = mask_of(sample, read(pair[0]), (HEIGHT, WIDTH))
+    columns = np.flatnonzero(seen.any(axis=0))
+    assert columns[0] == pytest.approx(60 * SIZE / WIDTH, abs=1)
+    assert columns[-1] + 1 == pytest.approx(90 * SIZE / WIDTH, abs=1)
