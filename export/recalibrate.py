@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
@@ -21,8 +23,11 @@ from edge_config.errors import NoImages
 from export.calibrate import calibrate
 from export.gate.refuse_threshold import refuse_blinding
 from export.learn_scene import MAX_PICTURES, learn, widened
+from export.normals import words
+from export.normals.foreign import count_foreign
+from export.normals.leave_out import leave_out
 from export.pictures.check import check_pictures
-from export.pictures.images import Pictures, evenly
+from export.pictures.images import Pictures, spread
 from export.pictures.survey import Survey
 from export.progress import progress
 from export.vary.strengths import at_random
@@ -41,6 +46,7 @@ class Recalibration(msgspec.Struct, frozen=True):
         skipped: pictures that could not be read.
         survey: findings about the pictures.
         problem: problem of the new threshold, with `force`; None if there is none.
+        warnings: which pictures were left out or did not set the threshold, because they are foreign.
     """
 
     bundle_id: str
@@ -51,6 +57,7 @@ class Recalibration(msgspec.Struct, frozen=True):
     skipped: list[str]
     survey: Survey
     problem: str | None
+    warnings: list[str]
 
 
 def recalibrate(
@@ -59,6 +66,7 @@ def recalibrate(
     out: Path,
     *,
     alpha: float | None = None,
+    exclude: int | Literal["auto"] | None = None,
     max_images: int | None = None,
     skip_bad: bool = False,
     threads: int = 0,
@@ -71,6 +79,7 @@ def recalibrate(
         images: normal pictures that its bank has never seen: all of them calibrate.
         out: path of the new bundle.
         alpha: wanted false-alarm rate; None keeps that of the bundle.
+        exclude: number of the highest scores to leave out, or `auto` for those that are foreign.
         max_images: maximum number of pictures, spread evenly.
         skip_bad: skip pictures that cannot be read.
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
@@ -95,13 +104,22 @@ def recalibrate(
     if not scores:
         raise NoImages("no usable pictures", where=str(images))
     before = bundle.manifest.calibration
-    after = calibrate(np.array([score for _, score in scores]), before.alpha if alpha is None else alpha)
+    kept, excluded = leave_out(
+        np.array([score for _, score in scores]), pictures.names(), exclude, bundle.manifest.excluded
+    )
+    scores = [pair for pair, stays in zip(scores, kept.tolist(), strict=True) if stays]
+    if not scores:
+        raise NoImages(f"--exclude {exclude} leaves no picture", where=str(images), remedy="leave out fewer")
+    left = np.array([score for _, score in scores])
+    after = calibrate(left, before.alpha if alpha is None else alpha, count_foreign(left))
     golden_scores = [scorer(image).value for image in golden]
     problem = refuse_blinding(before.threshold, after.threshold, golden_scores, scores, where=images, force=force)
+    warnings = words.warn((), excluded if exclude else None, after, scores)
     changed = msgspec.structs.replace(
         bundle.manifest,
         calibration=after,
-        scene=_widened_scene(bundle, pictures, len(scores)),
+        scene=_widened_scene(bundle, pictures, kept),
+        excluded=excluded,
         recalibrated_from=bundle.id,
         created=now(),
     )
@@ -110,11 +128,12 @@ def recalibrate(
             shutil.copyfile(bundle.file(name), folder / name)
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
-    return Recalibration(sealed.id, bundle.id, before, after, may_vary, list(pictures.skipped), seen, problem)
+    done = sealed.id, bundle.id, before, after, may_vary
+    return Recalibration(*done, list(pictures.skipped), seen, problem, warnings)
 
 
-def _widened_scene(bundle: Bundle, pictures: Pictures, count: int) -> Scene:
-    """Widen the limits of the scene to the new pictures."""
-    seen = pictures.again(evenly(count, MAX_PICTURES))
+def _widened_scene(bundle: Bundle, pictures: Pictures, kept: NDArray[np.bool_]) -> Scene:
+    """Widen the limits of the scene to the new pictures that are kept."""
+    seen = pictures.again(spread(kept, MAX_PICTURES))
     new, _ = learn(seen, scene_reference(bundle), bundle.manifest.may_vary)
     return widened(bundle.manifest.scene, new)

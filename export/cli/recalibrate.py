@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from export.cli import exclude
 from export.cli.fit import ALERTS_PER_DAY
 from runtime.cli.arguments import between, whole
 
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--alpha", type=between(0, 1), metavar="RATE", help="wanted false-alarm rate (default: as before)"
     )
     parser.add_argument("--alerts-per-day", type=between(0, 1e6), metavar="N", help=ALERTS_PER_DAY)
+    parser.add_argument("--exclude", type=exclude.number_or_auto, metavar="N|auto", help=exclude.HELP)
     parser.add_argument("--max-images", type=whole(1, 10**9), metavar="N", help="take N pictures, spread evenly")
     parser.add_argument("--skip-bad", action="store_true", help="pass over pictures that cannot be read")
     parser.add_argument(
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         args.images,
         args.out,
         alpha=args.alpha,
+        exclude=args.exclude,
         max_images=args.max_images,
         skip_bad=args.skip_bad,
         threads=args.threads,
@@ -64,6 +67,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"false alarms  {promise(done.after)}")
     for note in done.survey.notes:
         print(f"note          {note}")
-    if done.problem:
-        print(f"warning       {done.problem}")
+    for warning in [*done.warnings, *([done.problem] if done.problem else [])]:
+        print(f"warning       {warning}")
     return 0

@@ -1,7 +1,8 @@
 """Refuse a useless threshold: one that is only rounding, or a new one that misses known faults.
 
 A new threshold follows the highest scores of the new pictures. One person among them, or a scene unknown to the bank,
-lifts it over everything that the bundle was made to find.
+lifts it over everything that the bundle was made to find. A handful of foreign ones is put aside before
+(`export.normals.foreign`): what is refused here are many, or ones that are not far enough from the others.
 """
 
 from __future__ import annotations

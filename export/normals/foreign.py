@@ -29,6 +29,7 @@ MIN_RATIO = 1.1
 """A foreign score is at least this multiple of the largest that is not: less hardly lifts a threshold."""
 
 _TINY = 1e-12
+_WIDEST = 50.0  # its exponential is a number
 
 
 def count_foreign(scores: NDArray[np.float64], most: int | None = None) -> int:
@@ -38,9 +39,10 @@ def count_foreign(scores: NDArray[np.float64], most: int | None = None) -> int:
         scores: float64 [n], at least 0.
         most: that may be foreign; by default the share `MAX_SHARE` of them.
     """
-    if most is None:
-        most = limit(len(scores))
-    return max((f for f in range(1, most + 1) if _is_wide(*gap_below(scores, f), CHANCE / most)), default=0)
+    most = limit(len(scores)) if most is None else most
+    chances, ratios = gaps(scores, most)
+    found = np.flatnonzero((chances < CHANCE / max(most, 1)) & (ratios >= MIN_RATIO))
+    return int(found[-1]) + 1 if len(found) else 0
 
 
 def limit(scores: int) -> int:
@@ -48,18 +50,16 @@ def limit(scores: int) -> int:
     return max(1, int(MAX_SHARE * scores)) if scores >= MIN_SCORES else 0
 
 
-def gap_below(scores: NDArray[np.float64], f: int) -> tuple[float, float]:
-    """Return the chance of a gap as wide as that below the f largest scores, and the ratio of its ends."""
+def gaps(scores: NDArray[np.float64], most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the chance of a gap as wide as that below the f largest scores, and the ratio of its ends.
+
+    Both for f = 1, 2, ... at most `most`, and as long as there is a score between the gap and the median.
+    """
     logs = np.log(np.maximum(np.sort(scores), _TINY))
     middle = (len(logs) - 1) // 2
     above = logs[middle + 1 :] - logs[middle]
-    rest = above[: len(above) - f]
-    if not len(rest):
-        return 1.0, 1.0
-    wide = float(above[len(rest)] - rest[-1])
-    spread = float(rest.sum() + f * rest[-1])
-    return float(np.exp(-len(rest) * np.log1p(f * wide / max(spread, _TINY)))), float(np.exp(min(wide, 50.0)))
-
-
-def _is_wide(chance: float, ratio: float, most: float) -> bool:
-    return chance < most and ratio >= MIN_RATIO
+    f = np.arange(1, min(most, len(above) - 1) + 1)
+    rest = len(above) - f
+    wide = above[rest] - above[rest - 1]
+    spread = np.cumsum(above)[rest - 1] + f * above[rest - 1]
+    return np.exp(-rest * np.log1p(f * wide / np.maximum(spread, _TINY))), np.exp(np.minimum(wide, _WIDEST))

@@ -20,7 +20,8 @@ SHARE = 4
 """Pictures in the bank for each one that may be left out: of few pictures none is."""
 
 PREFIX = 1024
-"""Entries of the bank that give every patch a first bound. The bank is in greedy order: its beginning is a cover."""
+"""Entries of the bank that give every patch a first bound, and the first of each picture. The bank is in greedy order:
+its beginning is a cover."""
 
 MAX_EXACT = 64
 """Patches of a picture that are compared with the whole bank at most; the others keep out of the score."""
@@ -61,12 +62,19 @@ class Others:
         self._middle = bank.mean(axis=0)  # nearer to zero, so that squares lose fewer digits
         scale = np.ones(len(bank), dtype=np.float32) if spacing is None else spacing
         self._whole = _Entries(bank - self._middle, owner, scale)
-        self._prefix = _Entries(bank[:PREFIX] - self._middle, owner[:PREFIX], scale[:PREFIX])
+        first = np.unique(np.append(np.arange(min(PREFIX, len(bank))), np.unique(owner, return_index=True)[1]))
+        self._prefix = _Entries(bank[first] - self._middle, owner[first], scale[first])
         self.pictures = len(self._whole.pictures)
         self.twins = max(0, min(TWINS, self.pictures // SHARE))
 
     def score(self, features: NDArray[np.float32], own: int, k: int) -> float:
-        """Return the mean of the k largest distances of a picture's patches, float32 [patches, D]."""
+        """Return the mean of the k largest distances of a picture's patches, float32 [patches, D].
+
+        Args:
+            features: of the picture.
+            own: its number; one that no entry is from for a held-out picture.
+            k: at least 1.
+        """
         features = features - self._middle
         bounds = np.concatenate(
             [self._prefix.apart(features[row : row + _ROWS], own, self.twins) for row in range(0, len(features), _ROWS)]
@@ -99,7 +107,10 @@ class _Entries:
         self.pictures, self._starts = np.unique(owner[order], return_index=True)
 
     def apart(self, features: NDArray[np.float32], own: int, twins: int) -> NDArray[np.float32]:
-        """Return how far patches are from the `twins + 1`-th nearest picture that is not their own, float32 [n]."""
+        """Return how far patches are from the `twins + 1`-th nearest picture that is not their own, float32 [n].
+
+        It is 0 if there is no such picture.
+        """
         squares = features @ self._entries.T
         squares *= -2
         squares += self._norms
@@ -107,7 +118,7 @@ class _Entries:
         squares *= self._weights
         nearest = np.minimum.reduceat(squares, self._starts, axis=1)
         nearest[:, self.pictures == own] = np.inf
-        if nearest.shape[1] <= twins:
-            return np.full(len(features), np.inf, dtype=np.float32)
+        if np.count_nonzero(self.pictures != own) <= twins:
+            return np.zeros(len(features), dtype=np.float32)
         found = np.partition(nearest, twins, axis=1)[:, twins]
         return np.asarray(np.sqrt(np.maximum(found, 0)), dtype=np.float32)

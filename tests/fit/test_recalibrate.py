@@ -6,16 +6,18 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from edge_config.bundle import files as bundles
 from export.learn_scene import widened
+from runtime.frame import Image
 from runtime.inference.load import load
 from tests.support import reference
 from tests.support.processes import DEVICE, EXPORT, call
 from tests.support.small import call_device, call_export
-from tests.support.tiny import THRESHOLD, normal_picture, write_pictures
+from tests.support.tiny import THRESHOLD, normal_picture, strange_picture, write_pictures
 
 COUNT = 19
 ALPHA = "0.1"
@@ -180,3 +182,68 @@ def test_bundle_that_must_not_be_served_is_not_recalibrated(tiny_bundle: Path, p
     assert "bank.safetensors" in done.err
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "new.bundle").exists()
+
+
+STRANGE = 7
+"""Number of the picture that shows a fault."""
+
+
+@pytest.fixture
+def dirty(tmp_path: Path) -> Path:
+    """Return new normal pictures, all with a faint tint, so that their scores are alike; the seventh shows a fault."""
+    folder = tmp_path / "dirty"
+    folder.mkdir()
+    for number in range(1, COUNT + 1):
+        picture = strange_picture(number) if number == STRANGE else tinted_picture(number)
+        cv2.imwrite(str(folder / f"{number:04d}.png"), picture)
+    return folder
+
+
+def tinted_picture(number: int) -> Image:
+    picture = normal_picture(number)
+    picture[12:24, 40:52, 2] += 30
+    return picture
+
+
+def test_a_strange_picture_does_not_set_the_threshold(tiny_bundle: Path, dirty: Path, tmp_path: Path) -> None:
+    """One picture of a fault among the normal ones is named, and counts as a false alarm: the rank is one lower."""
+    out = tmp_path / "new.bundle"
+    done = call_export("recalibrate", tiny_bundle, "--images", dirty, "--out", out)
+    assert done.code == 0, done.err
+    found = bundles.read(out).manifest.calibration
+    _, scorer = load(out, 1)
+    normal = [scorer(tinted_picture(number)).value for number in range(1, COUNT + 1) if number != STRANGE]
+    assert found.threshold == pytest.approx(max(normal), rel=SAME_SCORE)
+    assert (found.n, found.foreign) == (COUNT, 1)
+    assert found.promised_alpha == pytest.approx(1 - (COUNT - 1) / (COUNT + 1))
+    for said in (done.out, done.err):
+        assert f"1 of {COUNT} held-out pictures would lift the threshold from {found.threshold:.4g} to 19" in said
+        assert "0007.png" in said
+
+
+@pytest.mark.parametrize("asked", ["auto", "1"])
+def test_excluded_pictures_are_named_and_not_calibrated_with(
+    tiny_bundle: Path, dirty: Path, tmp_path: Path, asked: str
+) -> None:
+    """With --exclude the strange picture is left out, named in manifest and summary, and the rank is the largest."""
+    out = tmp_path / "new.bundle"
+    done = call_export("recalibrate", tiny_bundle, "--images", dirty, "--out", out, "--exclude", asked)
+    assert done.code == 0, done.err
+    manifest = bundles.read(out).manifest
+    assert manifest.excluded is not None
+    (one,) = manifest.excluded.pictures
+    assert (one.name, one.learnt) == ("0007.png", False)
+    assert one.score > THRESHOLD
+    assert (manifest.calibration.n, manifest.calibration.foreign) == (COUNT - 1, 0)
+    assert manifest.calibration.promised_alpha == pytest.approx(1 / COUNT)
+    assert "0007.png" in done.out
+    assert call_device("check", out).code == 0
+
+
+def test_all_pictures_cannot_be_excluded(tiny_bundle: Path, pictures: Path, tmp_path: Path) -> None:
+    """Where --exclude leaves no picture it ends with 2 and one line."""
+    words = ("--images", pictures, "--out", tmp_path / "new.bundle", "--exclude", COUNT)
+    done = call_export("recalibrate", tiny_bundle, *words)
+    assert done.code == 2
+    assert f"--exclude {COUNT} leaves no picture" in done.err
+    assert len(done.err.splitlines()) == 1
