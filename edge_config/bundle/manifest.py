@@ -8,28 +8,34 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_config.bundle.fields import (
-    Count,
-    Fraction,
-    HeightWidth,
-    ManifestPart,
-    NonNegative,
-    Polygons,
-    Sha256,
-    Side,
-    Starts,
-    Triple,
-    Width,
-)
-from edge_config.bundle.held_out import MAX_SCORES, p_value
+from edge_config.bundle.calibration import AlertsPromise, Calibration, Excluded, Outlier
+from edge_config.bundle.fields import Count, Fraction, HeightWidth, ManifestPart, NonNegative, Polygons, Sha256, Width
 from edge_config.bundle.may_vary import NOTHING, MayVary
 from edge_config.bundle.parity_result import Parity
+from edge_config.bundle.preprocessing import FULL_DEPTH, Preprocessing, Tiles
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
-FORMAT_VERSION = 4
+__all__ = [
+    "FORMAT_VERSION",
+    "FULL_DEPTH",
+    "AlertsPromise",
+    "Calibration",
+    "Coreset",
+    "Excluded",
+    "Features",
+    "FileEntry",
+    "Index",
+    "Manifest",
+    "Outlier",
+    "Preprocessing",
+    "Scene",
+    "Scoring",
+    "Tiles",
+    "decode",
+    "encode",
+]
 
-FULL_DEPTH = 16
-"""Default depth of 16-bit pictures, bits."""
+FORMAT_VERSION = 4
 
 _ZEROS = b"0" * 64
 
@@ -44,54 +50,6 @@ class FileEntry(ManifestPart, frozen=True):
 
     size: Annotated[int, Meta(ge=0)]
     sha256: Sha256
-
-
-class Tiles(ManifestPart, frozen=True):
-    """Overlapping tiles of the resized picture, row by row: each is one input of the graph, whose first axis they are.
-
-    A patch that several tiles show is that of the tile whose centre is nearest, in rows and in columns; of two that are
-    equally near, the first.
-
-    Attributes:
-        tops, lefts: first row of each row of tiles, and first column of each column, pixels of the resized picture;
-            ascending from 0, each a multiple of the distance between two patches, and the last tile ends the picture.
-        tile_hw: height and width of a tile, pixels: the input of the graph.
-        picture_hw: height and width of the pictures that the tiles were chosen for, pixels. Others are resized the
-            same way, so that each tile shows the same share of them.
-        smallest_fault: shorter side of the smallest fault that the tiles were chosen for, pixels of such a picture;
-            null if their number was given.
-    """
-
-    tops: Starts
-    lefts: Starts
-    tile_hw: HeightWidth
-    picture_hw: HeightWidth
-    smallest_fault: Side | None = None
-
-
-class Preprocessing(ManifestPart, frozen=True):
-    """From a camera frame to the input of the graph.
-
-    Attributes:
-        resize: `area` averages the covered pixels if the picture shrinks in both directions, rounded half to even;
-            otherwise it is bilinear.
-        resize_hw: height and width after resizing, pixels; the aspect ratio is not kept.
-        crop_hw: height and width of the centre crop, pixels: the input of the graph, or what the tiles are cut from.
-        color_order: channel order of the input of the graph.
-        mean, std: normalisation inside the graph, RGB, on the scale 0 to 255: (x - mean) / std.
-        depth: bits in use in 16-bit pictures, default 16: the high 8 of these are kept, and larger values are white.
-            8-bit pictures are not changed.
-        tiles: how the picture becomes several inputs of the graph; null if it is one.
-    """
-
-    resize: Literal["area"]
-    resize_hw: HeightWidth
-    crop_hw: HeightWidth
-    color_order: Literal["bgr"]
-    mean: Triple
-    std: Triple
-    depth: Annotated[int, Meta(ge=8, le=16)] = FULL_DEPTH
-    tiles: Tiles | None = None
 
 
 class Features(ManifestPart, frozen=True):
@@ -201,103 +159,6 @@ class Scoring(ManifestPart, frozen=True):
     mode: Literal["paper", "max", "topk"]
     b: Count
     k: Count
-
-
-class Calibration(ManifestPart, frozen=True):
-    """The threshold, from held-out normal pictures.
-
-    Attributes:
-        n: number of held-out pictures.
-        alpha: wanted false-alarm rate, 0 to 1.
-        promised_alpha: guaranteed false-alarm rate of the threshold, on average over calibrations; above alpha if n is
-            too small to guarantee alpha.
-        threshold: scores above it are anomalous.
-        quantiles: quantiles of the n scores, by level such as "0.5".
-        upper_alpha: the rate that this very calibration does not exceed with 95 % confidence.
-        foreign: number of the n scores that are far above all others: counted as false alarms, so that they do not set
-            the threshold. Its rank is at most n - foreign, and the promise is that of this rank.
-        scores: the n scores in ascending order, for p-values; of more than 1,000 those of rank ceil(j n / 1,000), for
-            j = 1 to 1,000.
-    """
-
-    n: Count
-    alpha: Fraction
-    promised_alpha: Fraction
-    threshold: NonNegative
-    quantiles: dict[str, float]
-    upper_alpha: Fraction
-    foreign: Annotated[int, Meta(ge=0, le=2**31)] = 0
-    scores: Annotated[tuple[NonNegative, ...], Meta(max_length=MAX_SCORES)] = ()
-
-    def __post_init__(self) -> None:
-        """Check that a search in the scores finds its place."""
-        if list(self.scores) != sorted(self.scores) or len(self.scores) > self.n:
-            raise ValueError("`scores` are more than n, or not in ascending order")
-
-    @property
-    def median(self) -> float | None:
-        """Median of the n scores; None if it is not recorded."""
-        return self.quantiles.get("0.5")
-
-    def p_value(self, score: float) -> float | None:
-        """Return the conformal p-value of a score; None if no scores are recorded."""
-        return p_value(score, self.n, self.scores)
-
-
-class Outlier(ManifestPart, frozen=True):
-    """A picture that was left out, because it is strange among the others.
-
-    Attributes:
-        name: path below the folder of the pictures, or number of the frame of a video.
-        score: how strange it is: the score against the bank of the other pictures.
-        deviations: how far the score is above the median of all pictures, in median absolute deviations.
-        learnt: it was among the pictures to learn from; false for one to calibrate with.
-    """
-
-    name: str
-    score: NonNegative
-    deviations: float
-    learnt: bool
-
-
-class Excluded(ManifestPart, frozen=True):
-    """The pictures that `--exclude` left out of bank, scene and calibration.
-
-    Attributes:
-        asked: `auto`, or the number of pictures to leave out.
-        rule: how they were chosen, in words.
-        pictures: the strangest first.
-    """
-
-    asked: Annotated[int, Meta(ge=1)] | Literal["auto"]
-    rule: str
-    pictures: tuple[Outlier, ...]
-
-
-class AlertsPromise(ManifestPart, frozen=True):
-    """False alerts a day, counted by the alert logic of the runtime over normal video that did not set the threshold.
-
-    Attributes:
-        alerts_a_day: expected number of false alerts a day at this frame rate.
-        upper: number of false alerts a day that is not exceeded with 95 % confidence.
-        basis: `counted` in the video, or `extrapolated` beyond it by a generalised Pareto tail.
-        alerts: number of alerts in the video, each stretch of it judged by a threshold that the other stretches set.
-        hours: duration of the video that was judged, hours.
-        fps: frame rate of the video, frames per second.
-        wanted: number of alerts a day that threshold and `min_ms` were chosen for; null if the threshold was set by
-            the false-alarm rate of frames.
-        min_ms: least duration of an alert, milliseconds, if the settings do not say otherwise; null: that of the
-            settings' default.
-    """
-
-    alerts_a_day: NonNegative
-    upper: NonNegative
-    basis: Literal["counted", "extrapolated"]
-    alerts: Annotated[int, Meta(ge=0)]
-    hours: NonNegative
-    fps: NonNegative
-    wanted: NonNegative | None = None
-    min_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | None = None
 
 
 class Scene(ManifestPart, frozen=True):
