@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-light bench-decisions bench-dirty bench-fit bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-light bench-decisions bench-features bench-dirty bench-fit bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -110,6 +110,9 @@ bench-fit: setup  ## time and memory of a fit on 2,156 pictures; FIT_OPTIONS=--h
 
 bench-dirty: setup  ## plant pictures of faults among the normal ones: are they named, does the threshold hold? (hours; resumes)
 	$(BIN)/python -m tests.programs.bench.dirty $(DATA) build/dirty.jsonl
+
+bench-features: setup  ## centring, scaling, spacing, bank and k on the real pictures, in torch: minutes on a GPU, else hours
+	$(BIN)/python -m tests.programs.bench.features $(DATA) build/features.jsonl
 
 bench-decisions: setup  ## fit and judge the real pictures with the defaults: do the floors hold? DECISIONS_OPTIONS=--help
 	$(BIN)/python -m tests.programs.bench.decisions $(DATA) build/decisions.jsonl $(DECISIONS_OPTIONS)
