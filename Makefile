@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-light bench-decisions bench-features bench-dirty bench-fit bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-light bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -113,6 +113,9 @@ bench-dirty: setup  ## plant pictures of faults among the normal ones: are they 
 
 bench-features: setup  ## centring, scaling, spacing, bank and k on the real pictures, in torch: minutes on a GPU, else hours
 	$(BIN)/python -m tests.programs.bench.features $(DATA) build/features.jsonl
+
+bench-small-faults: setup  ## scratches on 12-megapixel pictures, as one input and in tiles (1 GB of disk, 20 minutes)
+	$(BIN)/python -m tests.programs.bench.small_faults --work build/small-faults
 
 bench-decisions: setup  ## fit and judge the real pictures with the defaults: do the floors hold? DECISIONS_OPTIONS=--help
 	$(BIN)/python -m tests.programs.bench.decisions $(DATA) build/decisions.jsonl $(DECISIONS_OPTIONS)

@@ -80,6 +80,7 @@ STAGES = {
     "docs/guide/raspberry-pi.md": Stage(not_run={"another machine": 2, "root": 1, "hardware": 1, "internet": 1}),
     "docs/guide/security.md": Stage(bundle="small", camera=True),
     "docs/guide/service.md": Stage(not_run={"systemd": 4}),
+    "docs/guide/small-faults.md": Stage(not_run={"time": 1}),
     "docs/guide/subscribe.md": Stage(bundle="tiny", device=True),
     "docs/guide/troubleshooting.md": Stage(
         bundle="tiny", normal=12, camera=True, device=True, files={"settings.yaml": SETTINGS}, not_run={"time": 2}
