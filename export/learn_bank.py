@@ -111,7 +111,7 @@ def _make_bank(
     threads: int,
 ) -> tuple[MemoryBank, Others]:
     """Select the bank from the training pictures and their copies."""
-    images = pictures.again(spread(held, network.fewer(RECALL_PICTURES, 1)))
+    images = pictures.again(spread(held, network.fewer(RECALL_PICTURES)))
     judged = None if features.judged is None else features.judged.reshape(network.grid.hw)
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
     train = features.rows_of(np.flatnonzero(learnt))

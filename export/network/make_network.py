@@ -75,7 +75,7 @@ class Network:
         """Where patches lie."""
         return Grid(self.cut.map_hw if self.cut else self.layout.map_hw, self.aggregation.stride)
 
-    def fewer(self, pictures: int, least: int = 2) -> int:
+    def fewer(self, pictures: int, least: int = 1) -> int:
         """Return how many pictures in tiles are as much work as `pictures` of one input each; at least `least`."""
         return pictures if self.stitch is None else max(least, pictures // self.stitch.tiles)
 
