@@ -22,7 +22,9 @@ OpenShare = Annotated[float, Meta(gt=0, lt=1)]
 Prefix = Annotated[int, Meta(ge=0, le=1024)]
 AlertsPerDay = Annotated[float, Meta(ge=1e-3, le=1e6)]
 Entries = Annotated[int, Meta(ge=2, le=10_000_000)]
-TileGrid = Annotated[str, Meta(pattern=r"^(auto|[1-9][0-9]?x[1-9][0-9]?)\Z")]
+TileGrid = Annotated[
+    str, Meta(pattern=r"^(auto|[1-9][0-9]?x[1-9][0-9]?)\Z", description="`auto`, or rows and columns such as 3x4")
+]
 Pixels = Annotated[int, Meta(ge=1, le=16384)]
 
 DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
