@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
@@ -69,6 +70,31 @@ def calibrate(scores: NDArray[np.float64], alpha: float, foreign: int = 0) -> Ca
         upper_alpha=upper_bound(n, rank),
         scores=thinned(ordered.tolist()),
         quantiles={str(level): float(np.quantile(ordered, level)) for level in _LEVELS},
+    )
+
+
+def contiguous(held: NDArray[np.bool_]) -> list[list[int]]:
+    """Return the places of the held-out pictures, stretch by stretch."""
+    places = np.flatnonzero(held)
+    return [part.tolist() for part in np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)]
+
+
+def at_threshold(calibration: Calibration, scores: NDArray[np.float64], threshold: float | None) -> Calibration:
+    """Return the same calibration with another threshold, and the guarantee of the rank that it has; None changes none.
+
+    Args:
+        calibration: of these scores.
+        scores: of held-out normal pictures, float64 [n].
+        threshold: the threshold to use.
+    """
+    if threshold is None:
+        return calibration
+    n, rank = len(scores), int((scores <= threshold).sum())
+    return msgspec.structs.replace(
+        calibration,
+        threshold=threshold,
+        promised_alpha=1 - rank / (n + 1),
+        upper_alpha=upper_bound(n, rank) if rank else 1.0,
     )
 
 

@@ -19,7 +19,7 @@ from edge_config.bundle.staging import staging
 from edge_config.errors import TooFewImages
 from export.bank.bank import MemoryBank, bank_size, most_candidates
 from export.bank.features import FeatureTable, embed_pictures
-from export.calibrate import calibrate, hold_out
+from export.calibrate import at_threshold, calibrate, contiguous, hold_out
 from export.gate.choose_golden import choose_golden
 from export.gate.int8_cost import measure_cost
 from export.gate.parity import MAX_PICTURES, measure_parity
@@ -35,10 +35,12 @@ from export.normals.exclude import warn
 from export.normals.foreign import count_foreign
 from export.options import Options
 from export.pictures.check import check_pictures, say
+from export.pictures.clock import times_of
 from export.pictures.images import Pictures, spread
 from export.pictures.regions import Looked, look_where
 from export.pictures.survey import Survey
 from export.progress import progress
+from export.promise.promise import Outcome, promise_alerts, require_time
 from export.report.choose import choose
 from export.report.facts import FitReport, StrangePicture
 from export.report.gallery import show
@@ -55,6 +57,8 @@ from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.scorer import Scorer
 
 MIN_PICTURES = 4
+
+Timed = Callable[[str], AbstractContextManager[None]]
 
 
 def fit(options: Options) -> FitReport:
@@ -89,8 +93,7 @@ def fit(options: Options) -> FitReport:
         (network, bank), learnt, held = found.memory, found.kept & ~held, found.kept & held
         scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
         scorer = _assemble(network, bank, scoring, looked)
-        with timed("calibrate"):
-            calibration, scores = _calibrate(features, copies, held, scorer, options)
+        calibration, scores, alerts = _calibrate(timed, pictures, features, copies, held, scorer, options)
         with timed("gate"):
             compared = spread(held, network.fewer(MAX_PICTURES))
 
@@ -105,7 +108,7 @@ def fit(options: Options) -> FitReport:
         with timed("scene"):
             scene, reference = _learn_scene(pictures, found.kept, options)
         with timed("seal"):
-            sections = (scoring, calibration, parity, scene, options.may_vary)
+            sections = (scoring, calibration, alerts.promise, parity, scene, options.may_vary)
             bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked, found.excluded)
         if options.precision == "int8":
             with timed("cost of int8"):
@@ -130,6 +133,7 @@ def fit(options: Options) -> FitReport:
             page=page,
             choice=choice,
             tolerance_costs=tolerance_costs,
+            alerts=alerts,
         )
         write_page(report, out, partial(show, pictures, looked, found.strange, scorer))
     return report
@@ -158,6 +162,7 @@ def _check_pictures(options: Options) -> tuple[Pictures, Survey]:
         accept_crop=options.accept_crop,
         polygons=(*options.regions, *options.ignore),
     )
+    require_time(pictures, options.alerts_per_day, options.hold_out)
     _note(survey, without_effect(options))
     return pictures, survey
 
@@ -218,16 +223,32 @@ def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Look
 
 
 def _calibrate(
-    features: FeatureTable, copies: Copies, held: NDArray[np.bool_], scorer: Scorer, options: Options
-) -> tuple[Calibration, NDArray[np.float64]]:
-    """Return the calibration and the scores that it is from."""
-    numbers: list[int] = copies.calibrated[held].tolist()
-    walk = progress(numbers, "calibrate", unit="picture")
-    scores = np.array([scorer.judge(features[number]).value for number in walk])
-    calibration = calibrate(scores, options.alpha, count_foreign(scores))
-    judged = (features[number] for number in numbers)
-    refuse_rounding(calibration.threshold, judged, Path(options.images), scorer.least_divisor)
-    return calibration, scores
+    timed: Timed,
+    pictures: Pictures,
+    features: FeatureTable,
+    copies: Copies,
+    held: NDArray[np.bool_],
+    scorer: Scorer,
+    options: Options,
+) -> tuple[Calibration, NDArray[np.float64], Outcome]:
+    """Return the calibration, the scores that it is from, and what is known of false alerts a day."""
+    with timed("calibrate"):
+        numbers: list[int] = copies.calibrated[held].tolist()
+        walk = progress(numbers, "calibrate", unit="picture")
+        scores = np.array([scorer.judge(features[number]).value for number in walk])
+        calibration = calibrate(scores, options.alpha, count_foreign(scores))
+        judged = (features[number] for number in numbers)
+        refuse_rounding(calibration.threshold, judged, Path(options.images), scorer.least_divisor)
+    if times_of(pictures) is None:
+        return calibration, scores, Outcome()
+    with timed("alerts"):
+        rule = partial(_threshold, options)
+        alerts = promise_alerts(pictures, contiguous(held), scores, scorer, rule, options.alerts_per_day)
+    return at_threshold(calibration, scores, alerts.threshold), scores, alerts
+
+
+def _threshold(options: Options, scores: NDArray[np.float64]) -> float:
+    return calibrate(scores, options.alpha, count_foreign(scores)).threshold
 
 
 def _learn_scene(pictures: Pictures, kept: NDArray[np.bool_], options: Options) -> tuple[Scene, Thumbnail]:
@@ -241,20 +262,17 @@ def _tolerance_costs(
     looked: Looked,
     scoring: Scoring,
     options: Options,
-    timed: Callable[[str], AbstractContextManager[None]],
+    timed: Timed,
 ) -> list[ToleranceCost]:
     judged = slice(None) if looked.judged is None else looked.judged
 
     def embed(image: Image) -> NDArray[np.float32]:
         return network.embed(network.preprocess(image))[judged]
 
-    def threshold_of(scores: NDArray[np.float64]) -> float:
-        return calibrate(scores, options.alpha, count_foreign(scores)).threshold
-
     if not options.tolerance_cost:
         return []
     with timed("cost of tolerances"):
-        return measure_tolerances(pictures, held, embed, looked.pixels, scoring, threshold_of, options)
+        return measure_tolerances(pictures, held, embed, looked.pixels, scoring, partial(_threshold, options), options)
 
 
 def _note_changed(

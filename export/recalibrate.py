@@ -20,7 +20,7 @@ from edge_config.bundle.manifest import Calibration, Scene
 from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.staging import refuse_target, staging
 from edge_config.errors import NoImages
-from export.calibrate import calibrate
+from export.calibrate import at_threshold, calibrate
 from export.gate.refuse_threshold import refuse_blinding
 from export.learn_scene import MAX_PICTURES, learn, widened
 from export.normals import words
@@ -30,10 +30,15 @@ from export.pictures.check import check_pictures
 from export.pictures.images import Pictures, spread
 from export.pictures.survey import Survey
 from export.progress import progress
+from export.promise.promise import Outcome, promise_alerts, require_time
 from export.vary.strengths import at_random
 from export.write_bundle import now
 from runtime.inference.load import golden_images, load, scene_reference
 from runtime.process.threads import limit_threads
+from runtime.scoring.scorer import Scorer
+
+STRETCHES = 8
+"""Number of contiguous stretches of a recording, each judged by the threshold that the others set."""
 
 
 class Recalibration(msgspec.Struct, frozen=True):
@@ -47,6 +52,7 @@ class Recalibration(msgspec.Struct, frozen=True):
         survey: findings about the pictures.
         problem: problem of the new threshold, with `force`; None if there is none.
         warnings: which pictures were left out or did not set the threshold, because they are foreign.
+        alerts: false alerts a day.
     """
 
     bundle_id: str
@@ -58,6 +64,7 @@ class Recalibration(msgspec.Struct, frozen=True):
     survey: Survey
     problem: str | None
     warnings: list[str]
+    alerts: Outcome
 
 
 def recalibrate(
@@ -67,6 +74,7 @@ def recalibrate(
     *,
     alpha: float | None = None,
     exclude: int | Literal["auto"] | None = None,
+    alerts_per_day: float | None = None,
     max_images: int | None = None,
     skip_bad: bool = False,
     threads: int = 0,
@@ -80,6 +88,7 @@ def recalibrate(
         out: path of the new bundle.
         alpha: wanted false-alarm rate; None keeps that of the bundle.
         exclude: number of the highest scores to leave out, or `auto` for those that are foreign.
+        alerts_per_day: wanted number of false alerts a day, which sets the threshold; None: `alpha` does.
         max_images: maximum number of pictures, spread evenly.
         skip_bad: skip pictures that cannot be read.
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
@@ -97,6 +106,7 @@ def recalibrate(
     golden = golden_images(bundle, scorer.grid)
     depth, (height, width) = bundle.manifest.preprocessing.depth, golden[0].shape[:2]
     seen = check_pictures(pictures, images, least=1, depth=depth, learnt_hw=(height, width))
+    require_time(pictures, alerts_per_day, 1.0)
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
     may_vary, seed = bundle.manifest.may_vary, bundle.manifest.coreset.seed
     altered = ((name, at_random(may_vary, seed, number)(image)) for number, (name, image) in enumerate(walk))
@@ -111,13 +121,14 @@ def recalibrate(
     if not scores:
         raise NoImages(f"--exclude {exclude} leaves no picture", where=str(images), remedy="leave out fewer")
     left = np.array([score for _, score in scores])
-    after = calibrate(left, before.alpha if alpha is None else alpha, count_foreign(left))
+    after, alerts = _calibrate(pictures, kept, left, scorer, before.alpha if alpha is None else alpha, alerts_per_day)
     golden_scores = [scorer(image).value for image in golden]
     problem = refuse_blinding(before.threshold, after.threshold, golden_scores, scores, where=images, force=force)
     warnings = words.warn((), excluded if exclude else None, after, scores)
     changed = msgspec.structs.replace(
         bundle.manifest,
         calibration=after,
+        alerts_promise=alerts.promise,
         scene=_widened_scene(bundle, pictures, kept),
         excluded=excluded,
         recalibrated_from=bundle.id,
@@ -129,7 +140,26 @@ def recalibrate(
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
     done = sealed.id, bundle.id, before, after, may_vary
-    return Recalibration(*done, list(pictures.skipped), seen, problem, warnings)
+    return Recalibration(*done, list(pictures.skipped), seen, problem, warnings, alerts)
+
+
+def _calibrate(
+    pictures: Pictures,
+    kept: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    scorer: Scorer,
+    alpha: float,
+    alerts_per_day: float | None,
+) -> tuple[Calibration, Outcome]:
+    """Return the calibration by the scores of the pictures that are kept, and what is known of false alerts a day."""
+
+    def calibrated(some: NDArray[np.float64]) -> Calibration:
+        return calibrate(some, alpha, count_foreign(some))
+
+    parts = np.array_split(np.flatnonzero(kept), min(STRETCHES, len(scores)))
+    groups = [part.tolist() for part in parts]
+    alerts = promise_alerts(pictures, groups, scores, scorer, lambda some: calibrated(some).threshold, alerts_per_day)
+    return at_threshold(calibrated(scores), scores, alerts.threshold), alerts
 
 
 def _widened_scene(bundle: Bundle, pictures: Pictures, kept: NDArray[np.bool_]) -> Scene:

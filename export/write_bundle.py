@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.files import Bundle
-from edge_config.bundle.manifest import Calibration, Excluded, Manifest, Scene, Scoring
+from edge_config.bundle.manifest import AlertsPromise, Calibration, Excluded, Manifest, Scene, Scoring
 from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.parity_result import Parity
 from edge_config.errors import BundleParity, ParityRefused
@@ -31,6 +31,7 @@ def write_bundle(
     bank: MemoryBank,
     scoring: Scoring,
     calibration: Calibration,
+    alerts_promise: AlertsPromise | None,
     parity: Parity,
     scene: Scene,
     may_vary: MayVary,
@@ -55,6 +56,7 @@ def write_bundle(
         index=bank.index,
         scoring=scoring,
         calibration=calibration,
+        alerts_promise=alerts_promise,
         parity=parity,
         scene=scene,
         may_vary=may_vary,

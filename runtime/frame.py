@@ -253,6 +253,7 @@ class BundleInfo:
         median: median score of the held-out normal pictures; None if unknown.
         upper_alpha: false-alarm rate that this threshold does not exceed with 95 % confidence; None if unknown.
         depth: bits in use in 16-bit pictures.
+        min_ms: time that an alert must last, milliseconds; None if the bundle does not say.
         regions_of: for each of its cameras where its regions are from; empty without any.
     """
 
@@ -265,6 +266,7 @@ class BundleInfo:
     upper_alpha: float | None = None
     median: float | None = None
     depth: int = 16
+    min_ms: int | None = None
     regions_of: dict[str, RegionsOf] = field(default_factory=dict)
 
 

@@ -48,7 +48,7 @@ class Alerts(Section, frozen=True):
         min_frames: number of anomalous frames that begin an alert, if quiet frames between them never outnumber them;
             by default 2, or 1 if the camera's frames are more than 250 ms apart.
         min_ms: time that the anomalous frames must last to begin an alert, milliseconds (a single frame lasts until the
-            next one).
+            next one); by default that of the bundle, if a number of alerts a day was wanted of it, else 150.
         merge_ms: quiet time after which an alert ends, milliseconds; shorter gaps are part of it. A flickering alert
             ends after 6 times its longest gap, at most 10 times `merge_ms`. 0: every quiet frame ends it.
         cooldown_ms: time after the end of an alert in which no other begins, milliseconds.
@@ -62,7 +62,7 @@ class Alerts(Section, frozen=True):
     threshold: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     hysteresis: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     min_frames: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-    min_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 150
+    min_ms: Annotated[int, Meta(ge=0, le=3_600_000)] | None = None
     merge_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 1000
     cooldown_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 0
     update_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 1000

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Recalibrate, and print both thresholds."""
     from edge_config.bundle.may_vary import NOTHING
     from export.recalibrate import recalibrate
-    from export.report.summary import promise
+    from export.report.summary import alert_rows, promise
 
     done = recalibrate(
         args.bundle,
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         alpha=args.alpha,
         exclude=args.exclude,
+        alerts_per_day=args.alerts_per_day,
         max_images=args.max_images,
         skip_bad=args.skip_bad,
         threads=args.threads,
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"pictures      {done.after.n} calibrated with{altered}{skipped}")
     print(f"threshold     {done.after.threshold:.4f}, was {done.before.threshold:.4f}")
     print(f"false alarms  {promise(done.after)}")
+    for name, text in alert_rows(done.alerts).items():
+        print(f"{name:<13} {text}")
     for note in done.survey.notes:
         print(f"note          {note}")
     for warning in [*done.warnings, *([done.problem] if done.problem else [])]:

@@ -89,15 +89,15 @@ def make_clip(folder: Path) -> None:
     """
     random = np.random.default_rng(SEED)
     (folder / NORMAL).mkdir(exist_ok=True)
-    belt = _make_belt(NORMAL_PICTURES * _NORMAL_STEP, random)
+    belt = make_belt(NORMAL_PICTURES * _NORMAL_STEP, random)
     for number, image in enumerate(
-        progress(_film(belt, NORMAL_PICTURES, _NORMAL_STEP, random), "normal pictures", total=NORMAL_PICTURES), 1
+        progress(film(belt, NORMAL_PICTURES, _NORMAL_STEP, random), "normal pictures", total=NORMAL_PICTURES), 1
     ):
         jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
         (folder / NORMAL / f"{number:06d}.jpg").write_bytes(jpeg.tobytes())
-    belt = _make_belt(FRAMES * _STEP, random)
+    belt = make_belt(FRAMES * _STEP, random)
     lefts = [_lay(belt, cutout, number, random) for number, cutout in enumerate(CUTOUTS)]
-    _write_video(folder / CLIP, progress(_film(belt, FRAMES, _STEP, random), "camera clip", total=FRAMES))
+    _write_video(folder / CLIP, progress(film(belt, FRAMES, _STEP, random), "camera clip", total=FRAMES))
     _write_truth(folder / TRUTH, lefts)
 
 
@@ -110,7 +110,7 @@ def read_truth(path: Path) -> list[Sighting]:
         ]
 
 
-def _make_belt(length: int, random: np.random.Generator) -> NDArray[np.float32]:
+def make_belt(length: int, random: np.random.Generator) -> NDArray[np.float32]:
     """Patch a belt together that is `length` pixels longer than the view: float32 [rows, columns, 3]."""
     gravel = _photograph("gravel").astype(np.float32)
     rows, columns = _HEIGHT + 2 * _MARGIN, _WIDTH + 2 * _MARGIN + length
@@ -150,7 +150,7 @@ def _photograph(name: str) -> Image:
     return np.ascontiguousarray(np.broadcast_to(color, (*color.shape[:2], 3)))
 
 
-def _film(belt: NDArray[np.float32], frames: int, step: int, random: np.random.Generator) -> Iterator[Image]:
+def film(belt: NDArray[np.float32], frames: int, step: int, random: np.random.Generator) -> Iterator[Image]:
     """Move the belt under the camera."""
     for number in range(frames):
         shake = random.normal(0, _SHAKE, 2).clip(-3 * _SHAKE, 3 * _SHAKE)

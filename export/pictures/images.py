@@ -32,6 +32,9 @@ class Pictures:
         found: pictures or frames that there are.
         unasked: fewer of them are taken, and nobody has given a limit.
         depth: bits that are used in pictures of 16 bits, as of `runtime.camera.image_files.read_picture`.
+        path: of the folder, the picture or the video.
+        is_video: it is a video.
+        files: all pictures of a folder, in order; the video itself.
     """
 
     def __init__(self, path: Path, *, limit: int | None = None, skip_bad: bool = False) -> None:
@@ -51,18 +54,18 @@ class Pictures:
             remedy = "take pictures of a camera with `patchedge record`"
             raise NoImages("neither a folder nor a file", where=str(path), remedy=remedy)
         self.skipped: list[str] = []
-        self._path = path
+        self.path = path
         self._skip_bad = skip_bad
-        self._is_video = path.is_file() and not image_files.is_picture(path)
-        self._files = list(image_files.walk(path)) if path.is_dir() else [path]
-        total = _video_length(path) if self._is_video else len(self._files)
+        self.is_video = path.is_file() and not image_files.is_picture(path)
+        self.files = list(image_files.walk(path)) if path.is_dir() else [path]
+        total = _video_length(path) if self.is_video else len(self.files)
         if not total:
             others = image_files.in_words(image_files.passed_over(path)) if path.is_dir() else ""
             what = f"no pictures here ({others} passed over)" if others else "no pictures here"
             raise NoImages(what, where=str(path), remedy="give a folder of pictures or a video")
         self.found = total
         self.depth = FULL_DEPTH
-        self._chosen = evenly(total, limit or (DEFAULT_VIDEO_FRAMES if self._is_video else total))
+        self._chosen = evenly(total, limit or (DEFAULT_VIDEO_FRAMES if self.is_video else total))
         self.unasked = limit is None and len(self._chosen) < total
         self._readable: list[int] = []
 
@@ -82,6 +85,11 @@ class Pictures:
             self._readable.append(number)
             yield name, image
 
+    @property
+    def numbers(self) -> list[int]:
+        """The place of each picture of the last walk, among all that there are."""
+        return list(self._readable)
+
     def keep(self, positions: list[int]) -> None:
         """Leave out all but these pictures, by their place among all, in ascending order: no walk shows the others."""
         self._chosen = [self._chosen[position] for position in positions]
@@ -94,17 +102,15 @@ class Pictures:
         """
         self.skipped.clear()
         places = {number: place for place, number in enumerate(self._chosen)}
-        walk = (
-            self._walk_video(set(places)) if self._is_video else self._walk_files(self._chosen, image_files.read_deep)
-        )
+        walk = self._walk_video(set(places)) if self.is_video else self._walk_files(self._chosen, image_files.read_deep)
         return ((places[number], image) for number, _, image in walk)
 
     def names(self) -> list[str]:
         """Return the names of the pictures of the last walk, below the folder; a frame of a video is `#` and number."""
-        if self._is_video:
+        if self.is_video:
             return [f"#{number + 1}" for number in self._readable]
-        below = self._path if self._path.is_dir() else self._path.parent
-        return [self._files[number].relative_to(below).as_posix() for number in self._readable]
+        below = self.path if self.path.is_dir() else self.path.parent
+        return [self.files[number].relative_to(below).as_posix() for number in self._readable]
 
     def again(self, positions: Iterable[int]) -> Iterator[Image]:
         """Yield some of the pictures of the last walk again, by their place in it, in ascending order."""
@@ -115,16 +121,16 @@ class Pictures:
         return (image for _, _, image in self._walk([self._chosen[position] for position in sorted(positions)]))
 
     def _walk(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
-        return self._walk_video(set(numbers)) if self._is_video else self._walk_files(numbers, self._read)
+        return self._walk_video(set(numbers)) if self.is_video else self._walk_files(numbers, self._read)
 
     def _read(self, path: Path) -> Image:
         return image_files.read_picture(path, self.depth)
 
     def _walk_files(self, numbers: list[int], read: Callable[[Path], Pixels]) -> Iterator[tuple[int, str, Pixels]]:
         for number in numbers:
-            name = str(self._files[number])
+            name = str(self.files[number])
             try:
-                image = read(self._files[number])
+                image = read(self.files[number])
             except UnreadableImage as error:
                 if not self._skip_bad:
                     remedy = "repair or remove it, or give --skip-bad"
@@ -134,9 +140,9 @@ class Pictures:
                 yield number, name, image
 
     def _walk_video(self, numbers: set[int]) -> Iterator[tuple[int, str, Image]]:
-        for number, image in enumerate(read_video(_open(self._path))):
+        for number, image in enumerate(read_video(_open(self.path))):
             if number in numbers:
-                yield number, f"{self._path}#{number + 1}", image
+                yield number, f"{self.path}#{number + 1}", image
 
 
 def fingerprint(image: image_files.Deep) -> bytes:

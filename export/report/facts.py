@@ -12,6 +12,7 @@ from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
 from export.options import Options
 from export.pictures.survey import Survey
+from export.promise.promise import Outcome
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +177,7 @@ class FitReport:
         choice: what the threshold rests on; None without a page.
         strangest: the strangest normal pictures, those that were left out first.
         tolerance_costs: what each tolerance costs, if `--tolerance-cost` asked for it.
+        alerts: false alerts a day.
     """
 
     manifest: Manifest
@@ -192,3 +194,4 @@ class FitReport:
     choice: Choice | None = None
     strangest: list[StrangePicture] = field(default_factory=list)
     tolerance_costs: list[ToleranceCost] = field(default_factory=list)
+    alerts: Outcome = field(default_factory=Outcome)

@@ -12,6 +12,8 @@ from export.calibrate import pictures_needed
 from export.gate.int8_cost import Cost
 from export.network.tiles import in_words as tiles_in_words
 from export.pictures.survey import Survey
+from export.promise.promise import Outcome
+from export.promise.words import least_duration, moments
 from export.report import words
 from export.report.facts import FitReport
 
@@ -39,6 +41,7 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         **({"int8": _cost(report.int8_cost)} if report.int8_cost else {}),
         "threshold": f"{calibration.threshold:.4f} on the score `{manifest.scoring.mode}`",
         "false alarms": promise(calibration),
+        **alert_rows(report.alerts),
         **({"small faults": words.smallest(report.choice.faults)} if report.choice else {}),
         "time": ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()),
         **({"report": report.page} if report.page else {}),
@@ -97,6 +100,16 @@ def _cost(cost: Cost) -> str:
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
+
+
+def alert_rows(alerts: Outcome) -> dict[str, str]:
+    """Return what there is to say of false alerts a day; nothing of pictures without time."""
+    lines = {"alerts": alerts.text} if alerts.text else {}
+    if alerts.promise is not None and alerts.promise.min_ms is not None:
+        lines["least time"] = least_duration(alerts.promise)
+    if alerts.at_s:
+        lines["look at"] = f"alerts in the recording, which may be no false ones: {moments(alerts.at_s)}"
+    return lines
 
 
 def promise(calibration: Calibration) -> str:

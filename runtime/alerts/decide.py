@@ -31,6 +31,9 @@ SLOW_MS = 250
 MIN_FRAMES = 2
 """Default of `min_frames`, unless frames are that far apart."""
 
+MIN_MS = 150
+"""Default of `min_ms`, unless the bundle has one."""
+
 # Chosen by simulation of minutes around the threshold at 5, 15 and 25 frames a second; see docs/guide/alerts.md.
 WAIT_FACTOR = 6
 """A flickering alert ends after this multiple of the longest gap between its frames."""
@@ -106,6 +109,9 @@ class Decide:
     """Labels each frame, and decides where an alert begins, has a new peak or ends.
 
     Frames that were not scored change nothing.
+
+    Attributes:
+        bundle_min_ms: `min_ms` of the bundle; one in the settings comes before it. None: it has none.
     """
 
     def __init__(self, alerts: Alerts, threshold: float) -> None:
@@ -120,6 +126,7 @@ class Decide:
         self._before: _Event | None = None  # the last alert
         self._now_ns = 0
         self._begun = False
+        self.bundle_min_ms: int | None = None
         self._steps_ns = (0, 0)  # between the last three frames
         self._ended_ns: int | None = None
         self.threshold = threshold
@@ -137,6 +144,12 @@ class Decide:
     @threshold.setter
     def threshold(self, threshold: float) -> None:
         self._threshold = threshold if self._alerts.threshold is None else self._alerts.threshold
+
+    @property
+    def min_ms(self) -> int:
+        """Frames must be anomalous for this time to begin an alert, milliseconds."""
+        bundle_ms = MIN_MS if self.bundle_min_ms is None else self.bundle_min_ms
+        return bundle_ms if self._alerts.min_ms is None else self._alerts.min_ms
 
     @property
     def wanted_above(self) -> float:
@@ -236,7 +249,7 @@ class Decide:
         if frames is None:  # one of few frames stands for all the time between two
             step_ns = min(self._steps_ns)
             frames, lasted_ns = (1, lasted_ns + step_ns) if step_ns > SLOW_MS * _MS else (MIN_FRAMES, lasted_ns)
-        return rested and event.frames >= frames and lasted_ns >= alerts.min_ms * _MS
+        return rested and event.frames >= frames and lasted_ns >= self.min_ms * _MS
 
 
 def _first(frame: Frame | SharedFrame, result: Result, value: float, gap_ns: int) -> _Event:

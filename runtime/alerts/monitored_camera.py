@@ -73,7 +73,7 @@ class MonitoredCamera:
     def serve(self, bundle: BundleInfo) -> None:
         """Take note of the bundle that scores come from now; an open alert stays open."""
         self.messages.bundle = bundle
-        self._decide.threshold = bundle.threshold
+        self._decide.threshold, self._decide.bundle_min_ms = bundle.threshold, bundle.min_ms
         self.status.serve()
 
     def pause(self) -> Alert | None:

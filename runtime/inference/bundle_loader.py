@@ -73,6 +73,7 @@ class BundleLoader:
             upper_alpha=calibration.upper_alpha,
             median=calibration.median,
             depth=bundle.manifest.preprocessing.depth,
+            min_ms=least.min_ms if (least := bundle.manifest.alerts_promise) else None,
             regions_of={camera: self._regions_of(camera, bundle) for camera in cameras},
         )
         buffers = shared.buffers if shared else _make_buffers(bundle)
