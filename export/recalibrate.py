@@ -25,7 +25,7 @@ from export.gate.refuse_threshold import refuse_blinding
 from export.learn_scene import MAX_PICTURES, learn, widened
 from export.normals import words
 from export.normals.foreign import count_foreign
-from export.normals.leave_out import leave_out
+from export.normals.leave_out import held_out_only, leave_out
 from export.pictures.check import check_pictures
 from export.pictures.images import Pictures, spread
 from export.pictures.survey import Survey
@@ -124,7 +124,7 @@ def recalibrate(
     after, alerts = _calibrate(pictures, kept, left, scorer, before.alpha if alpha is None else alpha, alerts_per_day)
     golden_scores = [scorer(image).value for image in golden]
     problem = refuse_blinding(before.threshold, after.threshold, golden_scores, scores, where=images, force=force)
-    warnings = words.warn((), excluded if exclude else None, after, scores)
+    warnings = words.warn((), held_out_only(excluded) if exclude else None, after, scores)
     changed = msgspec.structs.replace(
         bundle.manifest,
         calibration=after,

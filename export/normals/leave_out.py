@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +42,13 @@ def leave_out(
     kept[order] = False
     rule = words.RULE if asked == "auto" else words.RULE_COUNT
     return kept, Excluded(asked=asked, rule=rule, pictures=(*learnt, *out))
+
+
+def held_out_only(excluded: Excluded | None) -> Excluded | None:
+    """Return what was left out of the calibration alone."""
+    if excluded is None:
+        return None
+    return msgspec.structs.replace(excluded, pictures=tuple(one for one in excluded.pictures if not one.learnt))
 
 
 def _foreign(scores: NDArray[np.float64]) -> int:
