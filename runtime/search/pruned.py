@@ -80,7 +80,7 @@ class PrunedSearch:
         self.divisors = divisors
         by = np.ones(len(bank), dtype=np.float32) if divisors is None else np.ascontiguousarray(divisors)
         widest = float(by.max())
-        order, middles, entries, largest = _make_tables(bank, centre, axes, by / np.float64(widest))
+        order, middles, entries, largest = _make_tables(bank, centre, axes, by)
         rows = np.ascontiguousarray(bank)
         self._tables = _kernels.Tables(rows, beside, by, middles, entries, order, centre, axes, largest, widest)
 
@@ -143,7 +143,7 @@ def _split(vectors: NDArray[np.float32], centre: NDArray[np.float64], axes: NDAr
 
 
 def _make_tables(
-    bank: NDArray[np.float32], centre: NDArray[np.float64], axes: NDArray[np.float64], widths: NDArray[np.float64]
+    bank: NDArray[np.float32], centre: NDArray[np.float64], axes: NDArray[np.float64], divisors: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], float]:
     """Put the entries into groups.
 
@@ -151,7 +151,7 @@ def _make_tables(
         bank: float32 [k, D].
         centre: float64 [D].
         axes: float64 [D, axes].
-        widths: divisors as a share of the largest, float64 [k].
+        divisors: float32 [k]; as shares of the largest they are called widths.
 
     Returns:
         order: entries, those of a group together, -1 in a group that is not full, int64 [groups * BLOCK].
@@ -162,8 +162,9 @@ def _make_tables(
     starts = range(0, len(bank), _ROWS)
     vectors = np.concatenate([_split(bank[start : start + _ROWS], centre, axes).astype(np.float32) for start in starts])
     largest = float(np.sqrt(vectors[:, 0].max()))
-    order = _order(vectors[:, 1 : 1 + _GROUPED_AXES])
-    vectors, widths = vectors[order], widths[order]
+    # A group reaches as far as its largest divisor, so they count as one more axis: a normal patch is about one away.
+    order = _order(np.column_stack((vectors[:, 1 : 1 + _GROUPED_AXES], divisors)))
+    vectors, widths = vectors[order], divisors[order] / np.float64(divisors.max())
     middles = _middles(vectors[:, 1:], widths)
     vectors[:, 1:] *= -2
     missing = np.arange(len(order)) >= len(bank)

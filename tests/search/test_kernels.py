@@ -56,7 +56,7 @@ def of_bank() -> dict[str, object]:
     axes = pruned._principal_axes(bank - centre)
     divisors = random.uniform(1, 3, ENTRIES).astype(np.float32)
     widest = float(divisors.max())
-    order, middles, entries, largest = pruned._make_tables(bank, centre, axes, divisors / np.float64(widest))
+    order, middles, entries, largest = pruned._make_tables(bank, centre, axes, divisors)
     beside = random.integers(ENTRIES, size=(ENTRIES, B)).astype(np.int32)
     return dict(
         zip(TABLES, (bank, beside, divisors, middles, entries, order, centre, axes, largest, widest), strict=True)
