@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-import msgspec
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -153,8 +152,8 @@ def pictures(report: FitReport, _: Gallery) -> str:
 def making(report: FitReport, _: Gallery) -> str:
     """Show how the bundle was made: time of each stage, options, versions."""
     manifest = report.manifest
-    given = msgspec.to_builtins(report.options)
-    options = [(f"--{name.replace('_', '-')}", str(given[name])) for name in given if _differs(name, given[name])]
+    given = {name: getattr(report.options, name) for name in report.options.__struct_fields__}
+    options = [(f"--{name.replace('_', '-')}", _option(given[name])) for name in given if _differs(name, given[name])]
     stages = [(stage, f"{seconds:.1f} s") for stage, seconds in report.seconds.items()]
     return html.section(
         "How it was made",
@@ -205,8 +204,13 @@ def _strange(picture: StrangePicture, shown: Thumbnail, threshold: float) -> str
     return html.with_heat(shown, threshold, picture.name, f"{escape(picture.name)}: {mark}{place}, {figures}")
 
 
+def _option(value: object) -> str:
+    """Return the value of an option, a list as on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _differs(name: str, value: object) -> bool:
-    return name not in DEFAULTS or value != msgspec.to_builtins(DEFAULTS[name])
+    return name not in DEFAULTS or value != DEFAULTS[name]
 
 
 def _draw_scores(axes: Axes, shown: Histogram, threshold: float) -> None:

@@ -16,6 +16,8 @@ def refuse_page(bundle: Path, *, unwanted: bool, force: bool) -> str | None:
     Raises:
         TargetExists: something is there; with `force`, anything but an HTML page.
     """
+    if bundle.name in {"", ".."}:
+        bundle = Path(os.path.abspath(bundle))  # noqa: PTH100 - Path.absolute keeps ".."
     page = bundle.with_name(f"{bundle.name.removesuffix('.bundle')}.report.html")
     if unwanted:
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from export.report.target import refuse_page
 from runtime.camera.image_files import read_picture
 from runtime.inference.load import load
 from runtime.scoring.scorer import Scorer
@@ -183,6 +184,17 @@ def test_page_that_is_there_is_not_replaced_without_force(tmp_path: Path) -> Non
     page.unlink()
     page.symlink_to(tmp_path / "elsewhere")
     assert call_export("fit", *words, "--force").code == 2
+
+
+def test_page_is_beside_the_bundle_whatever_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From inside a bundle, `.` has its page beside it too; a bundle without the usual ending keeps its whole name."""
+    (tmp_path / "a.bundle" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a.bundle")
+    beside = str(tmp_path / "a.report.html")
+    assert refuse_page(Path(), unwanted=False, force=True) == beside
+    assert refuse_page(Path("b/.."), unwanted=False, force=False) == beside
+    assert refuse_page(Path("press.3"), unwanted=False, force=False) == "press.3.report.html"
+    assert refuse_page(Path("press.3"), unwanted=True, force=False) is None
 
 
 @pytest.mark.slow
