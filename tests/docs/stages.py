@@ -74,7 +74,7 @@ STAGES = {
     "docs/guide/evaluate.md": Stage(bundle="tiny", labelled=True),
     "docs/guide/install.md": Stage(bundle="tiny", not_run={"another machine": 2, "root": 1, "internet": 2, "time": 1}),
     "docs/guide/jetson.md": Stage(not_run={"docker": 3}),
-    "docs/guide/may-vary.md": Stage(normal=12),
+    "docs/guide/may-vary.md": Stage(normal=12, not_run={"time": 1}),
     "docs/guide/monitoring.md": Stage(bundle="tiny", camera=True, device=True, files={"settings.yaml": SETTINGS}),
     "docs/guide/options.md": Stage(normal=12, networks=True, not_run={"time": 3, "internet": 2}),
     "docs/guide/raspberry-pi.md": Stage(not_run={"another machine": 2, "root": 1, "hardware": 1, "internet": 1}),

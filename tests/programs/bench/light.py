@@ -73,13 +73,13 @@ CASES: dict[str, dict[str, Alter]] = {
 class Bundle:
     """A bundle of the office with one tolerance."""
 
-    def __init__(self, data: Path, work: Path, tolerance: str, threads: int) -> None:
+    def __init__(self, data: Path, work: Path, tolerance: str, learnt: int, threads: int) -> None:
         path = work / f"{tolerance.replace('%', '')}.bundle"
         if not path.exists():
-            frames = sorted((data / "office" / "frames").iterdir())[:LEARNT]
+            frames = sorted((data / "office" / "frames").iterdir())[: LEARNT : LEARNT // learnt]
             images = work / "office"
             images = images if images.exists() else link(frames, images)
-            fit(images, path, "--may-vary", tolerance, "--threads", str(threads))
+            fit(images, path, "--may-vary", tolerance, "--no-report", "--threads", str(threads))
         bundle, self.scorer = load(path, limit_threads(threads))
         self.threshold = bundle.manifest.calibration.threshold
 
@@ -105,7 +105,11 @@ def main() -> int:
     parser.add_argument("data", type=Path, help="folder of the real pictures")
     parser.add_argument("work", type=Path, help="folder for bundles")
     parser.add_argument("--tolerances", default=next(iter(CASES)), help=f"of {', '.join(CASES)}; or all")
+    parser.add_argument(
+        "--learnt", type=int, default=LEARNT, help="pictures to learn from, spread evenly over 1 to 400"
+    )
     parser.add_argument("--every", type=int, default=1, help="of the frames with people")
+    parser.add_argument("--some", type=int, default=1, help="of the empty frames")
     parser.add_argument("--threads", type=int, default=0, help="limit of all threads; 0: all cores")
     args = parser.parse_args()
     if not args.data.is_dir():
@@ -114,11 +118,11 @@ def main() -> int:
     args.work.mkdir(parents=True, exist_ok=True)
     with (args.data / "office" / "truth.csv").open() as stream:
         people = [int(row["frame"]) for row in csv.DictReader(stream) if row["label"] == "anomalous"][:: args.every]
-    empty, busy = read(args.data, range(LEARNT + 1, LAST_EMPTY + 1)), read(args.data, people)
+    empty, busy = read(args.data, range(LEARNT + 1, LAST_EMPTY + 1, args.some)), read(args.data, people)
     print(machine())
-    plain = Bundle(args.data, args.work, "none", args.threads)
+    plain = Bundle(args.data, args.work, "none", args.learnt, args.threads)
     for tolerance in list(CASES) if args.tolerances == "all" else args.tolerances.split(","):
-        bundle = Bundle(args.data, args.work, tolerance, args.threads)
+        bundle = Bundle(args.data, args.work, tolerance, args.learnt, args.threads)
         print(
             f"\n{tolerance}: threshold {bundle.threshold:.2f}, without {plain.threshold:.2f}; {len(empty)} empty frames"
         )
