@@ -108,7 +108,7 @@ def _levels(may_vary: MayVary) -> list[list[_Part]]:
 
 def _lights(light: float) -> Iterator[_Part]:
     if light:
-        yield from (_gain(light, share) for share in (-1, 0.5, 1))  # more where the bright turns white
+        yield from (_gain(light, share) for share in (-1, 0.25, 0.5, 0.75, 1))  # more where the bright turns white
         yield from (_gamma(light, share) for share in (-1, 1))
 
 
