@@ -18,6 +18,9 @@ FOCUS = 0.003
 """Largest blur that `focus` allows: its standard deviation, relative to the width. A blur of 0.01 makes a picture that
 cannot be judged (`export.learn_scene.SOFTEST`)."""
 
+_GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, without their whole part, are spread evenly however many there are."""
+
 _ANY_STEP = 30  # degrees
 _FULL_TURN = 360.0
 
@@ -72,7 +75,7 @@ def at_random(may_vary: MayVary, seed: int, picture: int) -> Change:
     random = np.random.default_rng([seed, picture])
     parts: _Part = {}
     if may_vary.light:
-        parts |= (_gain, _gamma)[int(random.integers(2))](may_vary.light, random.uniform(-1, 1))
+        parts |= _light_of(may_vary.light, seed, picture)
     if may_vary.shift:
         parts |= _moved(may_vary.shift * np.sqrt(random.uniform()), random.uniform(0, 2 * np.pi))
     if may_vary.rotation:
@@ -83,6 +86,15 @@ def at_random(may_vary: MayVary, seed: int, picture: int) -> Change:
     if may_vary.flip:
         parts |= {"left_right": bool(random.integers(2)), "top_bottom": bool(random.integers(2))}
     return Change(**parts)
+
+
+def _light_of(light: float, seed: int, picture: int) -> _Part:
+    """Return a gain or a gamma: uniform over the tolerance, and spread evenly over pictures in a row.
+
+    In one light all pictures of a fixed camera score alike: a light that no picture happens to have would be missed.
+    """
+    place = (picture // 2 * _GOLDEN + np.random.default_rng(seed).uniform()) % 1
+    return (_gain, _gamma)[picture % 2](light, 2 * float(place) - 1)
 
 
 def _joined(levels: list[list[_Part]], lead: int, part: _Part, random: np.random.Generator) -> Change:
@@ -108,7 +120,9 @@ def _levels(may_vary: MayVary) -> list[list[_Part]]:
 
 def _lights(light: float) -> Iterator[_Part]:
     if light:
-        yield from (_gain(light, share) for share in (-1, 0.25, 0.5, 0.75, 1))  # more where the bright turns white
+        yield from (
+            _gain(light, share) for share in (-1, -0.25, 0.25, 0.5, 0.75, 1)
+        )  # more above: white comes in steps
         yield from (_gamma(light, share) for share in (-1, 1))
 
 

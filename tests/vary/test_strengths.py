@@ -58,7 +58,7 @@ def test_fixed_strengths_come_in_turn() -> None:
 def test_several_tolerances_come_together() -> None:
     """With several tolerances each strength of each occurs, and some alterations have more than one."""
     may_vary = MayVary(light=0.2, rotation=5)
-    alone = [*fixed(MayVary(light=0.2), 7, seed=0), *fixed(MayVary(rotation=5), 4, seed=0)]
+    alone = [*fixed(MayVary(light=0.2), 8, seed=0), *fixed(MayVary(rotation=5), 4, seed=0)]
     changes = fixed(may_vary, steps(may_vary), seed=0)
     assert len(changes) == len(alone)
     for change, part in zip(changes, alone, strict=True):
@@ -89,3 +89,14 @@ def test_displacement_is_the_farthest_move_of_a_point() -> None:
     assert displacement(MayVary(rotation=np.degrees(0.1)), 100, 200) == pytest.approx(way / 200)
     assert displacement(MayVary(rotation="any"), 100, 200) is None
     assert displacement(MayVary(flip=True), 100, 200) is None
+
+
+@pytest.mark.parametrize("first", [0, 75, 1000])
+def test_light_is_spread_evenly_over_pictures_in_a_row(first: int) -> None:
+    """Of 40 pictures in a row, every tenth of the range of gains and of gammas has one."""
+    changes = [at_random(MayVary(light=0.2), 5, picture) for picture in range(first, first + 40)]
+    gains = [change.gain for change in changes if change.gamma == 1]
+    gammas = [change.gamma for change in changes if change.gain == 1]
+    assert np.histogram(gains, 10, (0.8, 1.2))[0].all()
+    assert np.histogram(np.clip([gamma - 1 for gamma in gammas if gamma >= 1], 0, 0.4), 5, (0, 0.4))[0].all()
+    assert np.histogram([gamma for gamma in gammas if gamma < 1], 5, (0.7, 1))[0].all()
