@@ -123,7 +123,7 @@ def _lights(light: float) -> Iterator[_Part]:
         yield from (
             _gain(light, share) for share in (-1, -0.25, 0.25, 0.5, 0.75, 1)
         )  # more above: white comes in steps
-        yield from (_gamma(light, share) for share in (-1, 1))
+        yield from (_gamma(light, share) for share in (-1, -0.75, 1))  # more below: it amplifies the noise of the dark
 
 
 def _gain(light: float, share: float) -> _Part:

@@ -58,7 +58,7 @@ def test_fixed_strengths_come_in_turn() -> None:
 def test_several_tolerances_come_together() -> None:
     """With several tolerances each strength of each occurs, and some alterations have more than one."""
     may_vary = MayVary(light=0.2, rotation=5)
-    alone = [*fixed(MayVary(light=0.2), 8, seed=0), *fixed(MayVary(rotation=5), 4, seed=0)]
+    alone = [*fixed(MayVary(light=0.2), 9, seed=0), *fixed(MayVary(rotation=5), 4, seed=0)]
     changes = fixed(may_vary, steps(may_vary), seed=0)
     assert len(changes) == len(alone)
     for change, part in zip(changes, alone, strict=True):
