@@ -93,7 +93,9 @@ def fit(options: Options) -> FitReport:
         (network, bank), learnt, held = found.memory, found.kept & ~held, found.kept & held
         scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
         scorer = _assemble(network, bank, scoring, looked)
-        calibration, scores, alerts = _calibrate(timed, pictures, features, copies, held, scorer, options)
+        calibration, scores, alerts = _calibrate(
+            timed, pictures, features, copies, held, scorer, found.strange_held, options
+        )
         with timed("gate"):
             compared = spread(held, network.fewer(MAX_PICTURES))
 
@@ -229,14 +231,20 @@ def _calibrate(
     copies: Copies,
     held: NDArray[np.bool_],
     scorer: Scorer,
+    strange: int,
     options: Options,
 ) -> tuple[Calibration, NDArray[np.float64], Outcome]:
-    """Return the calibration, the scores that it is from, and what is known of false alerts a day."""
+    """Return the calibration, the scores that it is from, and what is known of false alerts a day.
+
+    So many pictures as are `strange` among the others do not set the threshold, even where their scores alone, of few
+    pictures or altered copies, would not tell.
+    """
     with timed("calibrate"):
         numbers: list[int] = copies.calibrated[held].tolist()
         walk = progress(numbers, "calibrate", unit="picture")
         scores = np.array([scorer.judge(features[number]).value for number in walk])
-        calibration = calibrate(scores, options.alpha, count_foreign(scores))
+        foreign = min(max(count_foreign(scores), strange), len(scores) - 1)
+        calibration = calibrate(scores, options.alpha, foreign)
         judged = (features[number] for number in numbers)
         refuse_rounding(calibration.threshold, judged, Path(options.images), scorer.least_divisor)
     if times_of(pictures) is None:

@@ -40,7 +40,13 @@ class Judged(Generic[Memory]):
     foreign: tuple[Outlier, ...]
     strange: list[Strange]
     excluded: Excluded | None
+
     learnt: NDArray[np.float64]
+
+    @property
+    def strange_held(self) -> int:
+        """Number of held-out pictures that are kept though they are foreign."""
+        return sum(not one.learnt for one in self.foreign)
 
 
 def learn_without_strange(
