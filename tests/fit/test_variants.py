@@ -50,7 +50,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--aggregation", "adaptive", "--layer-dim", LAYER_DIM, "--target-dim", TARGET_DIM, "--stride", 1),
         *("--patch-size", PATCH, "--coreset", ENTRIES, "--projection-dim", 0, "--score", "topk", "--k", K),
         *("--layers", ",".join(LAYERS), "--seed", 5, "--alpha", "0.2", "--hold-out", "0.5", "--resize", 80),
-        *("--scaling", "none", "--centring", 0),
+        *("--scaling", "none", "--centring", 0, "--spacing", "none"),
     )
     return folder / "x.bundle"
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from edge_config.bundle import arrays
 from runtime.frame import Neighbours, Tier
+from runtime.scoring.score import ScoreFrame
 from runtime.search.full import ExactSearch, all_of, distances
 from runtime.search.history import History
 from runtime.search.lazy import LazySearch
@@ -302,3 +303,22 @@ def test_a_measure_is_read_as_it_was_written(tmp_path):
     assert read.divisors is not None
     assert read.divisors.tolist() == [1.5, 2.5, 4.5]
     assert plain(3, 2).divisors is None
+
+
+@pytest.mark.parametrize("mode", ["paper", "max", "topk"])
+def test_a_score_is_of_divided_distances_and_its_factor_of_euclidean_ones(mode: str):
+    """`max` and `topk` are of quotients; the factor of `paper` is of Euclidean distances around the deciding entry."""
+    bank, features = clusters(200, 20, seed=0) / 8, clusters(40, 20, seed=1) / 8
+    divisors = make_divisors("even", 200, np.random.default_rng(0))
+    table = reference.neighbour_table(bank, 9)
+    score = ScoreFrame(bank, table.astype(np.int32), mode, 5, divisors)(features, ExactSearch(bank, divisors)(features))
+    apart = reference.distances(features, bank)
+    divided = apart / divisors.astype(np.float64)
+    patch = int(divided.min(axis=1).argmax())
+    entry = int(divided[patch].argmin())
+    near = apart[patch, table[entry]]
+    factor = 1 - np.exp(near[0] - np.logaddexp.reduce(near))
+    largest = divided[patch, entry]
+    wanted = {"paper": largest * factor, "max": largest, "topk": np.sort(divided.min(axis=1))[-5:].mean()}[mode]
+    assert (score.patch, score.entry) == (patch, entry)
+    assert score.value == pytest.approx(wanted, rel=FLOAT32_RELATIVE)
