@@ -88,6 +88,8 @@ def measure(data: Path, name: str, options: str, threads: int, every: int) -> di
         "detected": int(flagged[truth].sum()),
         "bank": coreset.size,
         "patches": coreset.patches,
+        "stopped": coreset.stopped,
+        "change": coreset.change,
         "fit_s": seconds,
         "peak_mb": peak,
         "test_s": test_seconds,
