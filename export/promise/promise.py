@@ -205,4 +205,5 @@ def _chosen(counted: AlertsPromise, choice: Choice, wanted: float) -> AlertsProm
 
 def _length_s(times: Sequence[float], first: int, last: int) -> float:
     """Return the time from one picture to another, its own duration included."""
-    return (times[last] - times[first]) * (1 + 1 / max(1, last - first))
+    usual = (times[-1] - times[0]) / max(1, len(times) - 1)
+    return times[last] - times[first] + usual

@@ -18,7 +18,7 @@ from export.promise import words
 from export.promise.count import Stretch
 from export.promise.promise import MAX_FRAMES, Outcome, from_stretches, promise_alerts, require_time
 from runtime.frame import Image, Neighbours, Score
-from tests.support.small import call_export
+from tests.support.small import HEIGHT, WIDTH, call_export, small_options
 from tests.support.tiny import normal_picture
 
 START = 1_790_000_000
@@ -188,3 +188,21 @@ def test_recalibrate_records_the_promise(tiny_bundle: Path, tmp_path: Path):
     assert wanted.alerts_promise.wanted == 24
     assert wanted.calibration.threshold > counted.calibration.threshold
     assert wanted.calibration.promised_alpha <= counted.calibration.promised_alpha
+
+
+@pytest.mark.slow
+def test_fit_says_what_a_short_video_does_not_promise(tmp_path: Path):
+    """A fit of a video of 12 seconds ends well, says that it promises nothing a day, and cannot choose for a number."""
+    words = small_options(tmp_path, tmp_path / "a.bundle")
+    video = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 1.0, (WIDTH, HEIGHT))
+    for file in sorted((tmp_path / "images").iterdir()):
+        video.write(cv2.imread(str(file)))
+    video.release()
+    words[1] = str(tmp_path / "clip.avi")
+    done = call_export("fit", *words)
+    assert done.code == 0
+    assert "alerts        the recording is 12 s long (3 s of it held out): no promise a day" in done.out
+    assert bundles.read(tmp_path / "a.bundle").manifest.alerts_promise is None
+    refused = call_export("fit", *words, "--alerts-per-day", "1", "--force")
+    assert refused.code == 2
+    assert "--alerts-per-day: the recording is 12 s long" in refused.err
