@@ -23,7 +23,7 @@ from export.calibrate import at_threshold, calibrate, contiguous, hold_out
 from export.gate.choose_golden import choose_golden
 from export.gate.int8_cost import measure_cost
 from export.gate.parity import MAX_PICTURES, measure_parity
-from export.gate.refuse_threshold import refuse_rounding
+from export.gate.refuse_threshold import refuse_copies, refuse_rounding
 from export.gate.synthetic_faults import with_faults
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
 from export.learn_bank import learn_bank
@@ -86,7 +86,7 @@ def fit(options: Options) -> FitReport:
             features = embed_pictures(pictures, *walk, copies=room, judged=looked.judged)
             _require(len(features), options)
         held = hold_out(len(features), options.hold_out)
-        _note_changed(features, held, network, survey, options)
+        _check_features(features, held, network, survey, options)
         with timed("vary"):
             copies = embed_copies(_copies(len(features), options), features, pictures, *stages)
         found = learn_bank(timed, pictures, features, copies, held, network, options, folder, threads)
@@ -283,8 +283,11 @@ def _tolerance_costs(
         return measure_tolerances(pictures, held, embed, looked.pixels, scoring, partial(_threshold, options), options)
 
 
-def _note_changed(
+def _check_features(
     features: FeatureTable, held: NDArray[np.bool_], network: Network, survey: Survey, options: Options
 ) -> None:
+    """Refuse pictures that are the same to the network, and note which options they leave without effect."""
+    kept, learnt = np.flatnonzero(held).tolist(), np.flatnonzero(~held).tolist()
+    refuse_copies(map(features.__getitem__, kept), lambda: map(features.__getitem__, learnt), Path(options.images))
     train, dimension = int((~held).sum()) * features.patches, network.layout.dimension
     _note(survey, changed(options, train=train, patches=features.patches, dimension=dimension))

@@ -7,7 +7,7 @@ lifts it over everything that the bundle was made to find. A handful of foreign 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +39,40 @@ def refuse_rounding(
         UsageError: it is only rounding.
     """
     lengths = [float(np.linalg.norm(one, axis=1).max()) for one in features]
-    if threshold * least_divisor > ROUNDING * max(lengths):
-        return
-    raise UsageError(
-        f"to the network all {len(lengths)} held-out pictures are the same as pictures that were learnt from, so the "
-        f"threshold would be 0 (patch distances of {threshold:.1e}) and every new frame an alarm",
+    if threshold * least_divisor <= ROUNDING * max(lengths):
+        raise _all_the_same(len(lengths), where)
+
+
+def refuse_copies(
+    held: Iterable[NDArray[np.float32]], learnt: Callable[[], Iterable[NDArray[np.float32]]], where: Path
+) -> None:
+    """Refuse held-out pictures that to the network all equal training pictures; what may vary would hide it later.
+
+    Args:
+        held: features of the held-out pictures, each float32 [patches, D].
+        learnt: gives those of the training pictures.
+        where: path of the pictures.
+
+    Raises:
+        UsageError: they differ by rounding only.
+    """
+    copies = 0
+    for picture in held:
+        if not _has_copy(picture, learnt()):
+            return
+        copies += 1
+    raise _all_the_same(copies, where)
+
+
+def _has_copy(picture: NDArray[np.float32], others: Iterable[NDArray[np.float32]]) -> bool:
+    limit = ROUNDING * float(np.linalg.norm(picture, axis=1).max())
+    return any(float(np.linalg.norm(other - picture, axis=1).max()) <= limit for other in others)
+
+
+def _all_the_same(count: int, where: Path) -> UsageError:
+    return UsageError(
+        f"to the network all {count} held-out pictures are the same as pictures that were learnt from, so the "
+        "threshold would be 0 and every new frame an alarm",
         where=str(where),
         remedy="take pictures that differ, not copies of one, nor repeated frames of a video (--max-images spreads "
         "them); where they do differ, the network sees nothing of it: check --layers, --mean and --std",
