@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 from patchedge import DEFAULT_CONTROL, DEFAULT_EVENTS, Keys, Subscriber
 
-FIELDS = ("alert_id", "device", "camera", "phase", "peak_score", "threshold", "peak_excess", "boxes", "t_start_ns")
-FIELDS += ("reason", "clip")
+FIELDS = (
+    *("alert_id", "device", "camera", "phase", "peak_score", "threshold", "peak_excess"),
+    *("boxes", "t_start_ns", "reason", "clip"),
+)
 
 
 def main() -> None:

@@ -16,17 +16,15 @@ and 10,000 of 1,000,000 took 35 s and 1.4 GiB; with the features, of 176 numbers
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from export.bank.features import Rows
+from export.bank.in_slices import each, slices, workers
 from export.progress import bar, progress
 from runtime.search.full import Search, distances
 
@@ -115,14 +113,14 @@ def covering_radius(
     """
     rows = np.arange(len(features)) if rows is None else rows
     bounds = np.full(len(rows), np.inf, dtype=np.float32)
-    slices = _slices(len(rows), _READ_ROWS)
+    parts = slices(len(rows), _READ_ROWS)
     if known is not None:
         bank, near = known
-        for some in slices:
+        for some in parts:
             bounds[some] = distances(features[rows[some]], bank, near[some].astype(np.int64))
     downwards = np.argsort(-bounds, kind="stable")
     largest = 0.0
-    for some in progress(slices, "covering radius", unit="block"):
+    for some in progress(parts, "covering radius", unit="block"):
         part = downwards[some]
         if bounds[part[0]] <= largest:
             break
@@ -140,8 +138,8 @@ def project(
     def fill(some: slice) -> None:
         np.matmul(features[rows[some]], matrix, out=points[some])
 
-    with _workers() as pool:
-        _each(pool, fill, len(rows), _READ_ROWS)
+    with workers() as pool:
+        each(pool, fill, len(rows), _READ_ROWS)
     return points
 
 
@@ -151,7 +149,7 @@ def to_grid(points: NDArray[np.float32]) -> NDArray[np.float32]:
     # |a|^2 + |b|^2 + 2|ab| <= 4 d 2^(2 bits) must not exceed 2^53, and no integer what float32 holds.
     bits = min((_EXACT_BITS - 2 - math.ceil(math.log2(points.shape[1]))) // 2, _COARSE_BITS)
     scale = 2.0 ** (bits - math.frexp(largest)[1])
-    for some in _slices(len(points), _READ_ROWS):
+    for some in slices(len(points), _READ_ROWS):
         points[some] = np.rint(points[some].astype(np.float64) * scale)
     return points
 
@@ -168,7 +166,7 @@ def farthest_first(points: NDArray[np.float32], size: int, first: int) -> NDArra
 
 def _choose(points: NDArray[np.float32], size: int, first: int, enough: Enough | None) -> _Chosen:
     steps = [step for step in (enough.steps if enough else ()) if step < size]
-    with _workers() as pool, bar("select coreset", size, "entry") as moving:
+    with workers() as pool, bar("select coreset", size, "entry") as moving:
         chosen = _Chosen(points, size, first, pool)
         moving(1)
         for until in (*steps, size):
@@ -196,7 +194,7 @@ class _Chosen:
         """Choose `first`."""
         self._pool = pool
         self.points = points
-        self.norms = np.concatenate(_each(pool, lambda some: _norms(points[some]), len(points), _READ_ROWS))
+        self.norms = np.concatenate(each(pool, lambda some: _norms(points[some]), len(points), _READ_ROWS))
         self.rows = np.full(size, first, dtype=np.int64)
         self.distances = np.full(len(points), np.inf)
         self.nearest = np.zeros(len(points), dtype=np.int32)
@@ -213,7 +211,7 @@ class _Chosen:
         Where c is the nearest of point x, and a new row is nearer still, the two are less than 2 |x - c| apart.
         """
         old = self.rows[: self.count]
-        apart = _each(self._pool, lambda some: self._at_least(old[some], new), self.count, _COARSE_ROWS)
+        apart = each(self._pool, lambda some: self._at_least(old[some], new), self.count, _COARSE_ROWS)
         return np.flatnonzero(np.concatenate(apart)[self.nearest] < 4 * self.distances)
 
     def _nearer(self, rows: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -223,7 +221,7 @@ class _Chosen:
             part = rows[some]
             return part[self._at_least(part, new) < self.distances[part]]
 
-        return np.concatenate([rows[:0], *_each(self._pool, nearer, len(rows), _COARSE_ROWS)])
+        return np.concatenate([rows[:0], *each(self._pool, nearer, len(rows), _COARSE_ROWS)])
 
     def _at_least(self, rows: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.float64]:
         """Bound from below the squared distances of some points to the nearest new row, float64 [rows].
@@ -253,7 +251,7 @@ class _Chosen:
             self.distances[part[nearer]] = distances[nearer]
             self.nearest[part[nearer]] = self.count + best[nearer]
 
-        _each(self._pool, take, len(rows), _EXACT_ROWS)
+        each(self._pool, take, len(rows), _EXACT_ROWS)
         self.distances[new] = -1
         self.rows[self.count : self.count + len(new)] = new
         self.count += len(new)
@@ -286,25 +284,3 @@ def _norms(points: NDArray[np.float32]) -> NDArray[np.float64]:
     """Square the lengths of points [n, d]."""
     exact = points.astype(np.float64)
     return np.asarray(np.einsum("nd,nd->n", exact, exact))
-
-
-@contextmanager
-def _workers() -> Iterator[Executor]:
-    """Yield as many threads as BLAS may use, and let it use none of its own meanwhile.
-
-    One slice to each thread wastes nothing; BLAS would share out every small product, and spin while it waits: on cores
-    that others use too, that took up to six times as long.
-    """
-    threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        yield pool
-
-
-def _each(pool: Executor, work: Callable[[slice], T], count: int, rows: int) -> list[T]:
-    """Do some work for each slice of at most `rows` of range(count)."""
-    return list(pool.map(work, _slices(count, rows)))
-
-
-def _slices(count: int, rows: int) -> list[slice]:
-    """Cut range(count) into slices of at most `rows`."""
-    return [slice(start, start + rows) for start in range(0, count, rows)]
