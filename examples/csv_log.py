@@ -13,18 +13,8 @@ from pathlib import Path
 from patchedge import DEFAULT_CONTROL, DEFAULT_EVENTS, AlertMessage, Keys, Kind, Received, ScoreMessage, Subscriber
 
 COLUMNS = [
-    "time",
-    "device",
-    "camera",
-    "kind",
-    "phase",
-    "frame",
-    "score",
-    "threshold",
-    "label",
-    "missed",
-    "key",
-    "excess",
+    *("time", "device", "camera", "kind", "phase", "frame", "score", "threshold", "label"),
+    *("missed", "key", "excess"),
 ]
 
 

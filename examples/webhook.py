@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 
 from patchedge import DEFAULT_CONTROL, DEFAULT_EVENTS, Keys, Subscriber
 
-FIELDS = (
-    *("alert_id", "device", "camera", "phase", "peak_score", "threshold", "peak_excess"),
-    *("boxes", "t_start_ns", "reason", "clip"),
-)
+FIELDS: tuple[str, ...] = ("alert_id", "device", "camera", "phase", "peak_score", "threshold", "peak_excess", "boxes")
+FIELDS += ("t_start_ns", "reason", "clip")
 
 
 def main() -> None:
@@ -47,9 +45,8 @@ def post(url: str, body: bytes, key: str) -> str:
     at = urlsplit(url)
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
     try:
-        with closing(
-            (HTTPSConnection if at.scheme == "https" else HTTPConnection)(at.netloc, timeout=10)
-        ) as connection:
+        kind = HTTPSConnection if at.scheme == "https" else HTTPConnection
+        with closing(kind(at.netloc, timeout=10)) as connection:
             connection.request("POST", f"{at.path or '/'}?{at.query}".removesuffix("?"), body, headers)
             status = connection.getresponse().status
     except (OSError, HTTPException) as error:

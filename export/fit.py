@@ -40,7 +40,7 @@ from export.pictures.images import Pictures, spread
 from export.pictures.regions import Looked, look_where
 from export.pictures.survey import Survey
 from export.progress import progress
-from export.promise.promise import Outcome, promise_alerts, require_time
+from export.promise.promise import PromisedAlerts, promise_alerts, require_time
 from export.report.choose import choose
 from export.report.facts import FitReport, StrangePicture
 from export.report.gallery import show
@@ -233,7 +233,7 @@ def _calibrate(
     scorer: Scorer,
     strange: int,
     options: Options,
-) -> tuple[Calibration, NDArray[np.float64], Outcome]:
+) -> tuple[Calibration, NDArray[np.float64], PromisedAlerts]:
     """Return the calibration, the scores that it is from, and what is known of false alerts a day.
 
     So many pictures as are `strange` among the others do not set the threshold, even where their scores alone, of few
@@ -248,7 +248,7 @@ def _calibrate(
         judged = (features[number] for number in numbers)
         refuse_rounding(calibration.threshold, judged, Path(options.images), scorer.least_divisor)
     if times_of(pictures) is None:
-        return calibration, scores, Outcome()
+        return calibration, scores, PromisedAlerts()
     with timed("alerts"):
         rule = partial(_threshold, options)
         alerts = promise_alerts(pictures, contiguous(held), scores, scorer, rule, options.alerts_per_day)

@@ -30,7 +30,7 @@ from export.pictures.check import check_pictures
 from export.pictures.images import Pictures, spread
 from export.pictures.survey import Survey
 from export.progress import progress
-from export.promise.promise import Outcome, promise_alerts, require_time
+from export.promise.promise import PromisedAlerts, promise_alerts, require_time
 from export.vary.strengths import at_random
 from export.write_bundle import now
 from runtime.inference.load import golden_images, load, scene_reference
@@ -64,7 +64,7 @@ class Recalibration(msgspec.Struct, frozen=True):
     survey: Survey
     problem: str | None
     warnings: list[str]
-    alerts: Outcome
+    alerts: PromisedAlerts
 
 
 def recalibrate(
@@ -150,7 +150,7 @@ def _calibrate(
     scorer: Scorer,
     alpha: float,
     alerts_per_day: float | None,
-) -> tuple[Calibration, Outcome]:
+) -> tuple[Calibration, PromisedAlerts]:
     """Return the calibration by the scores of the pictures that are kept, and what is known of false alerts a day."""
 
     def calibrated(some: NDArray[np.float64]) -> Calibration:

@@ -13,7 +13,7 @@ from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import AlertsPromise, Calibration, Excluded, Manifest, Scene, Scoring
 from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.parity_result import Parity
-from edge_config.errors import BundleParity, ParityRefused
+from edge_config.errors import BundleIndexInvalid, BundleParity, ParityRefused
 from edge_config.installed import version
 from export.bank.bank import MemoryBank
 from export.network.make_network import Network
@@ -70,7 +70,7 @@ def write_bundle(
     (folder / bundles.MANIFEST).write_bytes(manifests.encode(manifest))
     try:
         return load(folder, threads)[0]
-    except BundleParity as error:
+    except (BundleParity, BundleIndexInvalid) as error:
         remedy = "no bundle was made; the same packages on the same machine gave other numbers a moment ago: report it"
         raise ParityRefused(error.what, remedy=remedy) from error
 

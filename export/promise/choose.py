@@ -25,7 +25,7 @@ WORTH = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ThresholdChoice:
     """A threshold, and what it was chosen by.
 
     Attributes:
@@ -39,7 +39,7 @@ class Choice:
     tail: Tail | None
 
 
-def choose(stretches: Sequence[Stretch], wanted: float) -> Choice:
+def choose(stretches: Sequence[Stretch], wanted: float) -> ThresholdChoice:
     """Choose the shortest duration by which the threshold need not be much higher than by a longer one.
 
     Args:
@@ -56,13 +56,13 @@ def choose(stretches: Sequence[Stretch], wanted: float) -> Choice:
     return best
 
 
-def choose_threshold(stretches: Sequence[Stretch], wanted: float, alerts: Alerts) -> Choice:
+def choose_threshold(stretches: Sequence[Stretch], wanted: float, alerts: Alerts) -> ThresholdChoice:
     """Choose the threshold by the duration in these settings; arguments as of `choose`."""
     hours = sum(stretch.hours for stretch in stretches)
     if wanted * hours / DAY_HOURS >= NONE_SEEN:
-        return Choice(_counted(list(stretches), wanted * hours / DAY_HOURS, alerts), alerts, None)
+        return ThresholdChoice(_counted(list(stretches), wanted * hours / DAY_HOURS, alerts), alerts, None)
     tail = find_tail(stretches, alerts)
-    return Choice(tail.threshold(wanted / DAY_HOURS), alerts, tail)
+    return ThresholdChoice(tail.threshold(wanted / DAY_HOURS), alerts, tail)
 
 
 def _counted(stretches: list[Stretch], most: float, alerts: Alerts) -> float:

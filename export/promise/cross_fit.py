@@ -17,7 +17,7 @@ Rule = Callable[[list[Stretch]], tuple[float, Alerts]]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedStretch:
     """What one stretch gives by the threshold of the others.
 
     Attributes:
@@ -31,11 +31,11 @@ class Judged:
     at_s: tuple[float, ...]
 
 
-def judge(stretches: Sequence[Stretch], rule: Rule) -> list[Judged]:
+def judge(stretches: Sequence[Stretch], rule: Rule) -> list[JudgedStretch]:
     """Judge every stretch by what the others set; at least two are needed."""
     judged = []
     for number, stretch in enumerate(stretches):
         threshold, alerts = rule([*stretches[:number], *stretches[number + 1 :]])
         at_s = tuple(float(stretch.seconds[place]) for place in starts(stretch, threshold, alerts))
-        judged.append(Judged(threshold, stretch.hours, at_s))
+        judged.append(JudgedStretch(threshold, stretch.hours, at_s))
     return judged

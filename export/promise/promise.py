@@ -16,9 +16,9 @@ from export.pictures.images import Pictures
 from export.progress import progress
 from export.promise import words
 from export.promise.bound import upper_bound
-from export.promise.choose import Choice, choose, choose_threshold
+from export.promise.choose import ThresholdChoice, choose, choose_threshold
 from export.promise.count import DAY_HOURS, Stretch, frame_rate
-from export.promise.cross_fit import Judged, judge
+from export.promise.cross_fit import JudgedStretch, judge
 from export.promise.tail import MIN_PEAKS
 from runtime.frame import Image, Score
 
@@ -33,7 +33,7 @@ MIN_STRETCHES = 2
 NEEDS_TIME = "give a video, or a folder that `patchedge record` wrote: the names of its pictures hold their time"
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class PromisedAlerts(msgspec.Struct, frozen=True, kw_only=True):
     """What was found of false alerts a day.
 
     Attributes:
@@ -83,7 +83,7 @@ def promise_alerts(
     scorer: Callable[[Image], Score],
     rule: Callable[[NDArray[np.float64]], float],
     wanted: float | None = None,
-) -> Outcome:
+) -> PromisedAlerts:
     """Count the alerts of the recording that the pictures were taken from, and choose a threshold if that is wanted.
 
     Args:
@@ -99,15 +99,15 @@ def promise_alerts(
     """
     times = times_of(pictures)
     if times is None or len(groups) < MIN_STRETCHES:
-        return Outcome()
+        return PromisedAlerts()
     numbers = pictures.numbers
     spans = _spans(numbers, groups)
     lengths_s = [_length_s(times, span.start, span.stop - 1) for span in spans]
     if sum(lengths_s) < MIN_JUDGED_S:
-        return Outcome(text=words.too_short(_length_s(times, 0, len(times) - 1), sum(lengths_s), MIN_JUDGED_S))
+        return PromisedAlerts(text=words.too_short(_length_s(times, 0, len(times) - 1), sum(lengths_s), MIN_JUDGED_S))
     frames = sum(len(span) for span in spans)
     if wanted is None and sum(lengths_s) * MAX_FRAMES / frames < MIN_JUDGED_S:
-        return Outcome(text=words.too_many(frames, frames / sum(lengths_s), MAX_FRAMES))
+        return PromisedAlerts(text=words.too_many(frames, frames / sum(lengths_s), MAX_FRAMES))
     if wanted is None:
         spans = [range(span.start, span.start + len(span) * MAX_FRAMES // max(frames, MAX_FRAMES)) for span in spans]
     bounds = np.cumsum([len(group) for group in groups])[:-1]
@@ -150,7 +150,7 @@ def score_stretches(
 
 def from_stretches(
     stretches: list[Stretch], rule: Callable[[NDArray[np.float64]], float], wanted: float | None, *, where: str
-) -> Outcome:
+) -> PromisedAlerts:
     """Count the alerts of scored stretches, and choose a threshold if a number of alerts a day is wanted.
 
     Raises:
@@ -168,7 +168,7 @@ def from_stretches(
         alerts = choice.alerts
         judged = judge(stretches, lambda others: (choose_threshold(others, wanted, alerts).threshold, alerts))
         promise = _chosen(_counted(stretches, judged), choice, wanted)
-    return Outcome(
+    return PromisedAlerts(
         promise=promise,
         text=words.promised(promise),
         threshold=None if choice is None else choice.threshold,
@@ -177,7 +177,7 @@ def from_stretches(
     )
 
 
-def _counted(stretches: list[Stretch], judged: list[Judged]) -> AlertsPromise:
+def _counted(stretches: list[Stretch], judged: list[JudgedStretch]) -> AlertsPromise:
     """Return the promise from alerts that were counted."""
     counts, hours = [len(one.at_s) for one in judged], [one.hours for one in judged]
     return AlertsPromise(
@@ -190,7 +190,7 @@ def _counted(stretches: list[Stretch], judged: list[Judged]) -> AlertsPromise:
     )
 
 
-def _chosen(counted: AlertsPromise, choice: Choice, wanted: float) -> AlertsPromise:
+def _chosen(counted: AlertsPromise, choice: ThresholdChoice, wanted: float) -> AlertsPromise:
     """Return the promise of a threshold that was chosen for a number of alerts a day."""
     chosen = msgspec.structs.replace(counted, wanted=wanted, min_ms=choice.alerts.min_ms)
     if choice.tail is None:

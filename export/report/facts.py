@@ -12,7 +12,7 @@ from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
 from export.options import Options
 from export.pictures.survey import Survey
-from export.promise.promise import Outcome
+from export.promise.promise import PromisedAlerts
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,4 +194,4 @@ class FitReport:
     choice: Choice | None = None
     strangest: list[StrangePicture] = field(default_factory=list)
     tolerance_costs: list[ToleranceCost] = field(default_factory=list)
-    alerts: Outcome = field(default_factory=Outcome)
+    alerts: PromisedAlerts = field(default_factory=PromisedAlerts)

@@ -12,7 +12,7 @@ from export.calibrate import pictures_needed
 from export.gate.int8_cost import Cost
 from export.network.tiles import in_words as tiles_in_words
 from export.pictures.survey import Survey
-from export.promise.promise import Outcome
+from export.promise.promise import PromisedAlerts
 from export.promise.words import least_duration, moments
 from export.report import words
 from export.report.facts import FitReport
@@ -102,7 +102,7 @@ def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def alert_rows(alerts: Outcome) -> dict[str, str]:
+def alert_rows(alerts: PromisedAlerts) -> dict[str, str]:
     """Return what there is to say of false alerts a day; nothing of pictures without time."""
     lines = {"alerts": alerts.text} if alerts.text else {}
     if alerts.promise is not None and alerts.promise.min_ms is not None:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
-import export.fit
+import export.learn_bank
 import export.memory_needed
 from edge_config.errors import BundleGraphInvalid, NotEnoughMemory, NotWritten
 from export.memory_needed import FACTOR, Needs, Work, needed, require
@@ -133,7 +133,7 @@ def test_memory_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.
     """However a library says that memory is missing, `fit` ends with 69 and one line, and leaves nothing behind."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(export.fit, "make_bank", lambda *_: MISSING[who]())
+    monkeypatch.setattr(export.learn_bank, "make_bank", lambda *_: MISSING[who]())
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
     lines = errors_of(done.err)

@@ -142,7 +142,9 @@ def test_score_is_that_of_the_judged_patches(pair: tuple[Path, Path]) -> None:
     from safetensors.numpy import load_file
 
     bank = load_file(bundle.path / "bank.safetensors")["bank"].astype(np.float64)
-    distances = np.sqrt(((features[:, None] - bank) ** 2).sum(axis=2)).min(axis=1)
+    measure = load_file(bundle.path / "measure.safetensors")
+    apart = np.sqrt(((features[:, None] - bank) ** 2).sum(axis=2))
+    distances = (apart / (measure["spacing"] + measure["mean"])).min(axis=1)
     assert scorer(picture).value == pytest.approx(np.sort(distances)[-5:].mean(), rel=1e-5)  # float32 distances
 
 

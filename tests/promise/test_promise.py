@@ -16,7 +16,7 @@ from export.pictures.clock import read_timed, times_of
 from export.pictures.images import Pictures
 from export.promise import words
 from export.promise.count import Stretch
-from export.promise.promise import MAX_FRAMES, Outcome, from_stretches, promise_alerts, require_time
+from export.promise.promise import MAX_FRAMES, PromisedAlerts, from_stretches, promise_alerts, require_time
 from runtime.frame import Image, Neighbours, Score
 from tests.support.small import HEIGHT, WIDTH, call_export, small_options
 from tests.support.tiny import normal_picture
@@ -94,7 +94,7 @@ def test_short_recording_gets_no_promise(tmp_path: Path):
     pictures = walked(record(tmp_path / "recorded", 100, 0.2))
     groups = [list(range(12)), list(range(50, 63))]
     outcome = promise_alerts(pictures, groups, np.ones(25), lambda _: pytest.fail("scored"), largest)
-    assert outcome == Outcome(
+    assert outcome == PromisedAlerts(
         text="the recording is 20 s long (5 s of it held out): no promise a day can be made of it; "
         "10 minutes are the least, and 1 a day needs 72 hours"
     )
@@ -112,7 +112,7 @@ def test_pictures_without_time_say_nothing(tmp_path: Path):
     for number in range(4):
         cv2.imwrite(str(tmp_path / "plain" / f"{number}.png"), normal_picture(number))
     pictures = walked(tmp_path / "plain")
-    assert promise_alerts(pictures, [[0, 1], [2, 3]], np.ones(4), lambda _: scored(1.0), largest) == Outcome()
+    assert promise_alerts(pictures, [[0, 1], [2, 3]], np.ones(4), lambda _: scored(1.0), largest) == PromisedAlerts()
     require_time(pictures, None, 1.0)
     with pytest.raises(UsageError, match="the pictures have no time") as refused:
         require_time(pictures, 1.0, 1.0)

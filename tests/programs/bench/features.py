@@ -40,7 +40,7 @@ SEED, PROJECTED, NEIGHBOURS, BLOCK = 0, 128, 8, 384
 EVERY = 10  # frames with people of the office: every tenth
 GAINS = (None, 0.8, 1.25)
 TOP = (3, 5, 10, 20)
-MOST_DISTANCES = 1 << 29  # at once, 2 GB
+MAX_DISTANCES = 1 << 29  # at once, 2 GB
 Features = torch.Tensor
 """float32 [pictures, patches, D]."""
 
@@ -133,7 +133,7 @@ def scores(
     """Return the mean of the k largest patch distances of each picture, without spacing and with it."""
     found: dict[tuple[str, int], list[NDArray[np.float64]]] = defaultdict(list)
     patches = features.shape[1]
-    for some in features.split(max(1, MOST_DISTANCES // (len(bank) * patches))):
+    for some in features.split(max(1, MAX_DISTANCES // (len(bank) * patches))):
         apart = distances(some.reshape(-1, some.shape[2]), bank)
         for name, kind in (("none", apart.amin(1)), ("local", (apart / divisors).amin(1))):
             ordered = kind.reshape(-1, patches).sort(1, descending=True)[0]
