@@ -31,6 +31,10 @@ of the view leave 0.7 and damaged objects 0.9, defocus of one percent of the wid
 BAREST = 0.35
 """Pictures down to this share of the lowest normal detail can be judged: half a view leaves 0.5, no view 0.1."""
 
+ALTERED = 0.8
+"""Pictures altered as declared can be judged down to this share of their lowest; likewise for the distance to white.
+The margins above, over the pictures as they are, allow more than most declarations."""
+
 STILL = 0.6
 """Minimum correlation of normal pictures with their median for a fixed scene. Fixed cameras have 0.8 and more, objects
 in slightly different positions 0.3, a conveyor belt 0.1."""
@@ -61,13 +65,17 @@ def learn(
         allowed = None if allowed is None or more is None else max(allowed, more)
     altered = [change(thumbnail) for change in looks(may_vary) for thumbnail in thumbnails]
     seen = np.array([measure(thumbnail) for thumbnail in thumbnails + altered])
-    least, most = _bounds(seen.reshape(-1, len(thumbnails), seen.shape[1]))
+    seen = seen.reshape(-1, len(thumbnails), seen.shape[1])
+    (least, most), (lowest, highest) = _bounds(seen[:1]), _bounds(seen)
     if reference is None:
         reference = np.median(np.stack(thumbnails), axis=0).astype(np.uint8)
     scene = Scene(
-        luminance=(DARKEST * float(least[0]), max(BRIGHTEST, WHITE - DARKEST * (WHITE - float(most[0])))),
-        sharpness=SOFTEST * float(least[2]),
-        detail=BAREST * float(least[3]),
+        luminance=(
+            float(min(DARKEST * least[0], ALTERED * lowest[0])),
+            float(max(BRIGHTEST, WHITE - DARKEST * (WHITE - most[0]), WHITE - ALTERED * (WHITE - highest[0]))),
+        ),
+        sharpness=float(min(SOFTEST * least[2], ALTERED * lowest[2])),
+        detail=float(min(BAREST * least[3], ALTERED * lowest[3])),
         shift=SHIFT + allowed if allowed is not None and _is_still(thumbnails, reference) else None,
     )
     return scene, reference

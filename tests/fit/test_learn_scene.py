@@ -13,9 +13,6 @@ from runtime.scene.thumbnail import Placed, measure, shrink, size_for
 from tests.support.cameras import HEIGHT, WIDTH, exposed, frames, moved, noisy, scene
 from tests.support.small import colour_picture
 
-OF_THUMBNAIL = 0.15
-"""Relative: thumbnails are altered and not the pictures, and a power of a mean is not the mean of powers."""
-
 
 def test_limits_lie_far_beyond_the_normal_pictures() -> None:
     """Every normal picture is well within what is learnt from it."""
@@ -100,15 +97,22 @@ def test_scene_that_may_turn_over_has_no_place(may_vary: MayVary) -> None:
 
 
 def test_declared_light_and_focus_can_be_judged() -> None:
-    """With a tolerance for light the limits are those of the darkest and brightest pictures in it; likewise focus."""
+    """The darkest and brightest pictures of a tolerance for light can be judged; likewise the softest of focus."""
     plain, _ = learn(frames(10))
     light, _ = learn(frames(10), may_vary=MayVary(light=0.5))
     darkest = np.mean([255 * (frame / 255) ** 2.0 for frame in frames(3)])  # gamma 1 + 2 t is darker than gain 1 - t
-    assert light.luminance[0] == pytest.approx(DARKEST * darkest, rel=OF_THUMBNAIL)
-    assert light.luminance[1] >= plain.luminance[1]
+    brightest = np.mean([np.minimum(1.5 * frame, 255) for frame in frames(3)])
+    assert light.luminance[0] < darkest < brightest < light.luminance[1]
     focus, _ = learn(frames(10), may_vary=MayVary(focus=True))
-    assert focus.sharpness < 0.95 * plain.sharpness
+    assert focus.sharpness <= plain.sharpness
     assert focus.luminance == pytest.approx(plain.luminance, abs=1)
+
+
+def test_a_moderate_tolerance_for_light_hides_no_camera_fault() -> None:
+    """With the default tolerance the limits are those without: their margins over normal pictures allow it already."""
+    plain, _ = learn(frames(10))
+    light, _ = learn(frames(10), may_vary=MayVary(light=0.2))
+    assert light == plain
 
 
 def test_one_picture_is_enough_to_learn_from() -> None:
