@@ -24,7 +24,7 @@ from tests.support.processes import ENOUGH_S, started
 
 pytestmark = needs_mosquitto
 
-ALERTS = 800
+ALERTS = 2000
 KILLS = 3
 STATUS = "patchedge/bridge/bridge/status"
 CAM1 = "patchedge/edge/cam1"

@@ -88,7 +88,7 @@ def test_tolerance_is_in_the_manifest(learnt: dict[str, Path]) -> None:
     assert (none.may_vary, light.may_vary) == (NOTHING, MayVary(light=0.2))
     assert none.calibration.n == light.calibration.n == PICTURES // 4
     assert none.coreset.patches == light.coreset.patches
-    assert light.scene.luminance[0] < none.scene.luminance[0]
+    assert light.scene == none.scene  # its margins allow as much light already
 
 
 @pytest.mark.slow
