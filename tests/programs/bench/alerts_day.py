@@ -24,7 +24,7 @@ from tests.programs.bench.accuracy import DATA
 from tests.programs.bench.machine import machine
 
 SEEDS = range(20)
-LEAST_WITHIN, MOST_TIMES = 19, 3.0
+MIN_WITHIN, MAX_TIMES = 19, 3.0
 ALPHAS = (0.01, 0.03)
 """The default, and one with more alerts to compare: of one alert in a few minutes the bound is 4.7, of none 3."""
 
@@ -80,7 +80,7 @@ def row(scene: str, parts: list[Stretch], alpha: float, wanted: float | None = N
         seen.append(alerts / hours * DAY_HOURS)
     times = float(np.mean(promised)) / max(float(np.mean(seen)), 1e-9)
     rule = f"--alerts-per-day {wanted:g}" if wanted else f"--alpha {alpha:g}"
-    enough = "yes" if within * len(SEEDS) >= LEAST_WITHIN * len(seeds) and (times <= MOST_TIMES or wanted) else "no"
+    enough = "yes" if within * len(SEEDS) >= MIN_WITHIN * len(seeds) and (times <= MAX_TIMES or wanted) else "no"
     cells = (scene, f"`{rule}`", _spread(promised), _spread(seen), f"{within} of {len(seeds)}", f"{times:.1f}", enough)
     return f"| {' | '.join(cells)} |"
 
