@@ -16,12 +16,14 @@ from export.bank.features import FeatureTable
 from export.bank.index import RECALL_PICTURES, recall_queries
 from export.bank.measure import channel_scale
 from export.bank.saturation import JUDGED
+from export.bank.stillness import stillness
 from export.network.make_network import Network
 from export.normals.exclude import Judged, learn_without_strange
 from export.normals.strangeness import Others
 from export.options import Options
 from export.pictures.images import Pictures, spread
 from export.vary.copies import Copies
+from export.vary.strengths import displaces
 
 Timed = Callable[[str], AbstractContextManager[None]]
 """Measures the time of a stage."""
@@ -43,16 +45,16 @@ def learn_bank(
     Args:
         timed: measures the time of a stage.
         pictures: after the walk that `features` are from.
-        features: of the pictures; they are scaled afterwards.
+        features: of the pictures; they are adjusted afterwards.
         copies: altered copies of the pictures, in the table of features too.
         held: bool [pictures], True for held out.
-        network: that the features are from, without a scale.
+        network: that the features are from, without offsets and scale.
         options: of the fit.
         folder: of the bundle.
         threads: of hnswlib.
 
     Returns:
-        The scaled network and the bank, and what was found about the pictures.
+        The adjusted network and the bank, and what was found about the pictures.
 
     Raises:
         TooFewImages: no picture would be left to learn from, or to hold out.
@@ -77,32 +79,45 @@ def _learn(
     threads: int,
     kept: NDArray[np.bool_],
 ) -> tuple[tuple[Network, MemoryBank], Others]:
-    """Scale the features by the training pictures that are kept, and select the bank from them."""
+    """Adjust the features by the training pictures that are kept, and select the bank from them."""
     with timed("scale"):
-        network, scale = _scale(features, kept & ~held, network, options)
+        network = _adjust(features, np.flatnonzero(kept & ~held), network, options)
     with timed("memory"):
         split = kept & ~held, kept & held
-        bank, others = _make_bank(pictures, features, copies, scale, *split, network, options, folder, threads)
+        bank, others = _make_bank(pictures, features, copies, *split, network, options, folder, threads)
     return (network, bank), others
 
 
-def _scale(
-    features: FeatureTable, learnt: NDArray[np.bool_], network: Network, options: Options
-) -> tuple[Network, NDArray[np.float32]]:
-    """Scale the features, and the network from now on, by what varies in the training patches."""
+def _adjust(features: FeatureTable, learnt: NDArray[np.int64], network: Network, options: Options) -> Network:
+    """Offset and scale the features, and those of the network from now on, by the training pictures."""
     features.restore()
+    share, offset = _subtract(features, learnt, options)
     scale = np.ones(network.layout.dimension, dtype=np.float32)
     if options.scaling == "channel":
-        scale = channel_scale(features.rows, features.rows_of(np.flatnonzero(learnt)))
+        scale = channel_scale(features.rows, features.rows_of(learnt))
         features.multiply(scale)
-    return network.adjusted(replace(network.adjust, scale=scale), options.scaling), scale
+    return network.adjusted(replace(network.adjust, offset=offset, scale=scale), options.scaling, share)
+
+
+def _subtract(
+    features: FeatureTable, learnt: NDArray[np.int64], options: Options
+) -> tuple[float, NDArray[np.float32] | None]:
+    """Subtract a share of the means of the positions; return it, and what was subtracted over the grid."""
+    if options.position_means == 0 or (options.position_means == "auto" and displaces(options.may_vary)):
+        return 0.0, None
+    scene = stillness(features, learnt)
+    share = scene.share if options.position_means == "auto" else options.position_means
+    if share == 0:
+        return 0.0, None
+    offset = (share * scene.means).astype(np.float32)
+    features.subtract(offset)
+    return share, features.over_grid(offset)
 
 
 def _make_bank(
     pictures: Pictures,
     features: FeatureTable,
     copies: Copies,
-    scale: NDArray[np.float32],
     learnt: NDArray[np.bool_],
     held: NDArray[np.bool_],
     network: Network,
@@ -117,5 +132,5 @@ def _make_bank(
     train = features.rows_of(np.flatnonzero(learnt))
     rows = np.concatenate([train, features.rows_of(copies.learnt[learnt[features.pictures[copies.learnt]]])])
     some = [features.judged_rows(int(copies.calibrated[place])) for place in spread(held, network.fewer(JUDGED, 4))]
-    bank = make_bank(features.rows, scale, queries, some, options, folder, threads, rows, len(train))
+    bank = make_bank(features.rows, network.adjust, queries, some, options, folder, threads, rows, len(train))
     return bank, Others(bank.bank, features.pictures_of(rows[bank.rows]), bank.measure.divisors)

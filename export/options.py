@@ -60,6 +60,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         precision: number type of the graph's convolutions.
         scaling: `channel` divides each channel by the root of its standard deviation over the training patches.
         centring: share of each picture's mean feature that is subtracted from its patches, 0 to 1; 0 is the paper's.
+        position_means: share of each position's mean feature over the training pictures that is subtracted there, 0 to
+            1; `auto` chooses it by how still the scene stands; 0 is the paper's.
         coreset: share of the patches to keep, below 1, or number of entries, from 2; `auto` stops where twice the
             entries hardly lower the scores of held-out pictures.
         spacing: `local` divides the distance to an entry by the spacing of the bank around it.
@@ -112,6 +114,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     precision: Literal["float32", "int8"] = "float32"
     scaling: Literal["none", "channel"] = "channel"
     centring: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    position_means: Annotated[float, Meta(ge=0, le=1)] | Literal["auto"] = "auto"
     coreset: OpenShare | Entries | Literal["auto"] = "auto"
     spacing: Literal["none", "local"] = "local"
     projection_dim: Annotated[int, Meta(ge=0, le=4096)] = 128

@@ -77,6 +77,8 @@ class Features(ManifestPart, frozen=True):
             `none` leaves features as the graph gives them.
         centring: share of the frame's mean feature (over the patches in the regions of the bundle) that is subtracted
             from each patch, before scaling, 0 to 1.
+        position_means: share of each position's mean feature over the training pictures, less the mean of all
+            positions, that is subtracted there, before scaling, 0 to 1; see measure.safetensors.
     """
 
     backbone: str
@@ -94,6 +96,7 @@ class Features(ManifestPart, frozen=True):
     precision: Literal["float32", "int8"]
     scaling: Literal["none", "channel"]
     centring: Fraction
+    position_means: Fraction
     prefix_tokens: Annotated[int, Meta(ge=0, le=1024)] | None = None
 
 

@@ -20,6 +20,7 @@ from export.bank.features import Rows
 from export.bank.index import build_index, choose_ef, neighbour_table, save_index
 from export.bank.measure import NEAREST, Spacing, make_measure
 from export.options import Options
+from runtime.scoring.adjust import Adjust
 from runtime.search.full import ExactSearch, GraphSearch
 from runtime.search.lazy import LazySearch
 from runtime.search.measure import Measure, write_measure
@@ -72,7 +73,7 @@ def most_candidates(options: Options) -> int:
 
 def make_bank(
     features: Rows,
-    scale: NDArray[np.float32],
+    adjust: Adjust,
     queries: list[NDArray[np.float32]],
     judged: Sequence[NDArray[np.float32]],
     options: Options,
@@ -84,10 +85,10 @@ def make_bank(
     """Select patches, build their index and measure its recall.
 
     Args:
-        features: scaled, float32 [M, D], perhaps too large for memory: they are read in slices only.
-        scale: that they were multiplied by, float32 [D].
+        features: adjusted, float32 [M, D], perhaps too large for memory: they are read in slices only.
+        adjust: what was done to them.
         queries: to measure recall on, kinds of float32 [n, D].
-        judged: features of a few held-out pictures, scaled, each float32 [patches, D], for `--coreset auto`.
+        judged: features of a few held-out pictures, adjusted, each float32 [patches, D], for `--coreset auto`.
         options: of the coreset.
         folder: of the bundle.
         threads: of hnswlib.
@@ -102,7 +103,7 @@ def make_bank(
     table = neighbour_table(bank, min(max(options.b, 1 + NEAREST), size))
     neighbours = np.ascontiguousarray(table[:, : options.b])
     arrays.write(folder / bundles.NEIGHBOURS, neighbours=neighbours)
-    measure = make_measure(scale, bank, table, options.spacing)
+    measure = make_measure(adjust, bank, table, options.spacing)
     write_measure(folder / bundles.MEASURE, measure)
     index = choose_ef(graph, queries, ExactSearch(bank), threads)
     search = GraphSearch(graph, ef=index.ef, threads=threads)

@@ -35,9 +35,11 @@ class PatchFile:
 
     Attributes:
         shape: rows, D.
-        scale: factor of each channel of what is read, float32 [D]; 1 at first.
+        offset: what is subtracted from what is read, one after the other and then from the start, float32 [n, D].
+        scale: factor of each channel of the rest, float32 [D]; 1 at first.
     """
 
+    offset: NDArray[np.float32]
     scale: NDArray[np.float32] | np.float32
 
     def __init__(self, folder: Path, dimension: int) -> None:
@@ -50,6 +52,7 @@ class PatchFile:
         self._folder = folder
         with writing(folder, _REMEDY):
             self._stream = _unnamed(folder)
+        self.offset = np.zeros((1, dimension), dtype=np.float32)
         self.scale = np.float32(1)
         weakref.finalize(self, self._stream.close)
 
@@ -77,6 +80,7 @@ class PatchFile:
         for end in ends[: len(rows)].tolist():
             self._read(found[start:end], int(rows[start]))
             start = end
+        found -= self.offset[rows % len(self.offset)]
         found *= self.scale
         return found
 
@@ -124,6 +128,7 @@ class FeatureTable:
         self.pictures = np.arange(len(rows) // patches)
         self._room = room
         self._scale = np.ones((), dtype=np.float32)
+        self._offset = np.zeros((1, rows.shape[1]), dtype=np.float32)
         self._count = len(self.pictures)
 
     def __len__(self) -> int:
@@ -153,6 +158,15 @@ class FeatureTable:
         """Return the number of the picture that each row belongs to; for a row of a copy, that of the copied one."""
         return np.asarray(self.pictures[rows // self.patches])
 
+    def subtract(self, offset: NDArray[np.float32]) -> None:
+        """Subtract an offset at each patch, float32 [patches, D], before anything was multiplied."""
+        self._offset = self._offset + offset
+        if isinstance(self.rows, PatchFile):
+            self.rows.offset = self._offset
+        else:
+            by_picture = self.rows.reshape(-1, *offset.shape)
+            np.subtract(by_picture, offset, out=by_picture)
+
     def multiply(self, scale: NDArray[np.float32]) -> None:
         """Multiply the features by a factor for each channel, float32 [D], above 0."""
         self._scale = np.asarray(self._scale * scale)
@@ -162,9 +176,11 @@ class FeatureTable:
             np.multiply(self.rows, scale, out=self.rows)
 
     def restore(self) -> None:
-        """Undo what they were multiplied by."""
+        """Undo what they were multiplied by, and what was subtracted."""
         if (self._scale != 1).any():
             self.multiply(np.asarray(1 / self._scale, dtype=np.float32))
+        if self._offset.any():
+            self.subtract(-self._offset)
 
     def judged_rows(self, picture: int) -> NDArray[np.float32]:
         """Return the features of the judged patches of a picture or copy, float32 [patches, D]."""
@@ -175,11 +191,14 @@ class FeatureTable:
 
     def __getitem__(self, picture: int) -> NDArray[np.float32]:
         """Return the features of a picture or copy over the grid, float32 [grid, D]; 0 where it is not judged."""
-        found = self.judged_rows(picture)
+        return self.over_grid(self.judged_rows(picture))
+
+    def over_grid(self, judged: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Put what belongs to the judged patches, float32 [patches, D], in their places: [grid, D], 0 elsewhere."""
         if self.judged is None:
-            return found
-        grid = np.zeros((len(self.judged), found.shape[1]), dtype=np.float32)
-        grid[self.judged] = found
+            return judged
+        grid = np.zeros((len(self.judged), judged.shape[1]), dtype=np.float32)
+        grid[self.judged] = judged
         return grid
 
 

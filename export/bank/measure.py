@@ -1,4 +1,4 @@
-"""The measure of a bank, from the normal pictures: the scale of each channel, and the spacing of the bank.
+"""The measure of a bank, from the normal pictures: scale of each channel, and spacing of the bank.
 
 Free of torch, onnx and scipy: a device can do the same.
 """
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bank.features import Rows
+from runtime.scoring.adjust import Adjust
 from runtime.search.measure import Measure, plain
 
 Spacing = Literal["none", "local"]
@@ -82,9 +83,8 @@ def local_spacing(
     return (capped, mean) if mean > 0 else None
 
 
-def make_measure(
-    scale: NDArray[np.float32], bank: NDArray[np.float32], neighbours: NDArray[np.int32], spacing: Spacing
-) -> Measure:
-    """Return the measure of a bank of features that were multiplied by `scale`, float32 [D]."""
+def make_measure(adjust: Adjust, bank: NDArray[np.float32], neighbours: NDArray[np.int32], spacing: Spacing) -> Measure:
+    """Return the measure of a bank of features that were adjusted."""
     found = local_spacing(bank, neighbours) if spacing == "local" else None
-    return replace(plain(len(bank), len(scale)), scale=scale) if found is None else Measure(scale, *found)
+    measure = replace(plain(*bank.shape), scale=adjust.scale, offset=adjust.offset)
+    return measure if found is None else replace(measure, spacing=found[0], mean=found[1])

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from export.bank.features import Rows
 
-CHANGE = 0.04
+CHANGE = 0.03
 """Twice the entries are not worth it where they lower the scores by less: the median over the pictures."""
 
-FIRST = 256
+FIRST = 1024
 """Entries of the smallest bank that is judged; the next ones have twice as many."""
 
 MAX_ENTRIES = 1 << 14

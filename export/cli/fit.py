@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--layer-dim", "of `adaptive`: length for each layer", type=whole(1, 8192), metavar="D")
     option("--target-dim", "of `adaptive`: length of a feature", type=whole(1, 8192), metavar="D")
     option("--precision", "of the network", choices=("float32", "int8"))
-    option("--scaling", "of the features, by how much each channel varies", choices=("none", "channel"))
-    option(
-        "--centring",
-        "share of a picture's mean feature that is taken off its patches: light of all of it counts less",
-        type=share,
-        metavar="SHARE",
-    )
-    option(
-        "--coreset",
-        "share of the patches to keep, or from 2 on their number; auto: until more hardly changes the scores",
-        type=_coreset,
-        metavar="K",
-    )
-    option("--spacing", "what divides distances: how far apart the bank is there", choices=("none", "local"))
+    _add_measure_arguments(option)
     option("--projection-dim", "random projection to select in; 0: none", type=whole(0, 4096), metavar="D")
     option("--seed", "of the projection, the first entry and the synthetic faults", type=whole(0, 2**32 - 1))
     option("--score", "re-weighted, largest distance, or mean of the k largest", choices=("paper", "max", "topk"))
@@ -125,6 +113,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     option("--threads", "limit of all threads; 0: all cores", type=whole(0, 1024), metavar="N")
     option("--force", "replace a bundle that is there, once the new one is whole", action="store_true")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def _add_measure_arguments(option: Callable[..., None]) -> None:
+    """Declare what distances are measured in, and the bank that they are to."""
+    option("--scaling", "of the features, by how much each channel varies", choices=("none", "channel"))
+    option(
+        "--centring",
+        "share of a picture's mean feature that is taken off its patches: light of all of it counts less",
+        type=share,
+        metavar="SHARE",
+    )
+    option(
+        "--position-means",
+        "share of each position's mean feature that is taken off there; auto: the more, the stiller the scene",
+        type=_share_or_auto,
+        metavar="SHARE",
+    )
+    option(
+        "--coreset",
+        "share of the patches to keep, or from 2 on their number; auto: until more hardly changes the scores",
+        type=_coreset,
+        metavar="K",
+    )
+    option("--spacing", "what divides distances: how far apart the bank is there", choices=("none", "local"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -158,6 +170,11 @@ def _depth(text: str) -> int | str:
         return whole(8, 16)(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}, nor auto") from error
+
+
+def _share_or_auto(text: str) -> float | str:
+    """Parse `auto`, or a share from 0 to 1."""
+    return text if text == "auto" else share(text)
 
 
 def _coreset(text: str) -> float | int | str:

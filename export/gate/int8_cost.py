@@ -109,7 +109,7 @@ def _float_twin(
         bank[entries] = embed(network.preprocess(image))[places[memory.rows[entries] % patches]]
     b = memory.neighbours.shape[1]
     table = neighbour_table(bank, min(max(b, 1 + NEAREST), len(bank)))
-    divisors = make_measure(memory.measure.scale, bank, table, memory.coreset.spacing).divisors
+    divisors = make_measure(network.adjust, bank, table, memory.coreset.spacing).divisors
     whole = ExactSearch(bank, divisors)
     exact = whole if scorer.judged is None else Restricted(whole, scorer.judged)
     return Scorer(

@@ -27,6 +27,7 @@ from export.progress import progress
 from export.vary.copies import Plan, plan
 from export.vary.strengths import each_alone
 from runtime.frame import Image
+from runtime.scoring.adjust import Adjust
 from runtime.scoring.score import ScoreFrame
 from runtime.search.full import ExactSearch
 
@@ -129,7 +130,7 @@ def _scores(
     projection_dim = options.projection_dim if 0 < options.projection_dim < patches.shape[1] else None
     bank = patches[select(patches, size, seed=options.seed, projection_dim=projection_dim).places]
     table = neighbour_table(bank, min(max(scoring.b, 1 + NEAREST), size))
-    divisors = make_measure(np.ones(bank.shape[1], np.float32), bank, table, options.spacing).divisors
+    divisors = make_measure(Adjust(np.ones(bank.shape[1], np.float32)), bank, table, options.spacing).divisors
     search = ExactSearch(bank, divisors)
     score = ScoreFrame(bank, table[:, : scoring.b], scoring.mode, scoring.k, divisors)
     return lambda pictures: np.array([score(features, search(features)).value for features in pictures])

@@ -48,6 +48,7 @@ class Network:
         program: name of what computes the reference.
         float_graph: the graph in float32, as bytes.
         scaling: kind of scale in `adjust`.
+        position_means: share of the positions' means that is the offset in `adjust`, 0 to 1.
         adjust: what `embed` does after the graph.
         cut: the picture and its tiles; None where a picture is one input.
         stitch: how these go together.
@@ -65,6 +66,7 @@ class Network:
     program: str
     float_graph: bytes
     scaling: Scaling
+    position_means: float
     adjust: Adjust
     cut: Cut | None = None
     stitch: Stitch | None = None
@@ -88,9 +90,10 @@ class Network:
         taken = time.perf_counter() - start
         return notes(options, picture_hw, self.spec, several=self.several, frame_s=taken)
 
-    def adjusted(self, adjust: Adjust, scaling: Scaling = "none") -> Network:
+    def adjusted(self, adjust: Adjust, scaling: Scaling = "none", position_means: float = 0.0) -> Network:
         """Return the same with features, and those of the reference, that are adjusted after the graph."""
-        return replace(self, embed=self.embed.adjusted(adjust), adjust=adjust, scaling=scaling)
+        embed = self.embed.adjusted(adjust)
+        return replace(self, embed=embed, adjust=adjust, scaling=scaling, position_means=position_means)
 
     def expected(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return what `embed` must give: the features of the reference, adjusted, float32 [patches, D]."""
@@ -115,6 +118,7 @@ class Network:
             precision="int8" if self.precision == "int8" else "float32",
             scaling=self.scaling,
             centring=self.adjust.centring,
+            position_means=self.position_means,
             prefix_tokens=self.backbone.prefix_tokens,
         )
 
@@ -197,6 +201,7 @@ def make_network(
         program=program,
         float_graph=float_graph,
         scaling="none",
+        position_means=0.0,
         adjust=Adjust(np.ones(embed.output_shape[1], dtype=np.float32)),
         cut=cut,
         stitch=stitch,

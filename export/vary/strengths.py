@@ -62,6 +62,11 @@ def looks(may_vary: MayVary) -> list[Change]:
     return [Change(**part) for part in (*_lights(may_vary.light), *([{"blur": FOCUS}] if may_vary.focus else []))]
 
 
+def displaces(may_vary: MayVary) -> bool:
+    """Return whether a point of a picture may be elsewhere."""
+    return bool(may_vary.shift or may_vary.rotation or may_vary.flip)
+
+
 def displacement(may_vary: MayVary, height: int, width: int) -> float | None:
     """Return how far a point of a picture may move, relative to the width; None if it may be anywhere."""
     if may_vary.rotation == "any" or may_vary.flip:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,7 +138,7 @@ def _first_good(
         measure = measure or _measure(bundle)
         if scorer is None:
             scorer = _make_scorer(bundle, threads, search, embed, measure, rebuild_index=rebuild_index)
-        adjust = Adjust(measure.scale, bundle.manifest.features.centring, scorer.judged)
+        adjust = Adjust(measure.scale, bundle.manifest.features.centring, scorer.judged, measure.offset)
         scorer = replace(scorer.another(), embed=embed.adjusted(adjust), provider=embed.provider)
         try:
             checked = _check_golden(bundle, scorer)
@@ -250,9 +251,10 @@ def _neighbours(bundle: Bundle) -> NDArray[np.int32]:
 
 
 def _measure(bundle: Bundle) -> Measure:
-    manifest, path = bundle.manifest, bundle.file(bundles.MEASURE)
-    scales, divides = manifest.features.scaling != "none", manifest.coreset.spacing != "none"
-    return read_measure(path, manifest.coreset.size, manifest.features.dimension, scales=scales, divides=divides)
+    features, coreset = bundle.manifest.features, bundle.manifest.coreset
+    patches = math.prod(features.grid_hw) if features.position_means else None
+    sizes, scales, divides = (coreset.size, features.dimension), features.scaling != "none", coreset.spacing != "none"
+    return read_measure(bundle.file(bundles.MEASURE), *sizes, patches=patches, scales=scales, divides=divides)
 
 
 def _array(path: Path, name: str, shape: tuple[int, ...], kind: DTypeLike) -> arrays.Array:

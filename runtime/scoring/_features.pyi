@@ -4,4 +4,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-def adjust(features: NDArray[Any], judged: NDArray[Any], scale: NDArray[Any], share: float, /) -> None: ...
+def adjust(
+    features: NDArray[Any], judged: NDArray[Any], scale: NDArray[Any], share: float, offset: NDArray[Any], /
+) -> None: ...

@@ -1,5 +1,5 @@
 /* What is done to the patch features of a frame after the graph, in two passes over them: each channel less a share of
- * its mean over the frame, times a factor.
+ * its mean over the frame, less what is usual at that position, times a factor.
  *
  * The means are added up in one order, in float for a few patches and in double for all, so every processor computes the
  * same.
@@ -13,7 +13,8 @@
 #define FEATURES 0
 #define JUDGED 1
 #define SCALE 2
-#define BUFFERS 3
+#define OFFSET 3
+#define BUFFERS 4
 #define TOGETHER 32  /* patches that are added in float */
 
 /* Add sums in float to those in double, and begin them again. */
@@ -47,39 +48,48 @@ static void shifts(
 }
 
 static void move_and_scale(
-    float *features, const float *shift, const float *scale, Py_ssize_t patches, Py_ssize_t channels)
+    float *features, const float *shift, const float *offset, const float *scale, Py_ssize_t patches, Py_ssize_t channels)
 {
     for (Py_ssize_t i = 0; i < patches; i++) {
         float *row = features + i * channels;
-        for (Py_ssize_t j = 0; j < channels; j++)
-            row[j] = (row[j] - shift[j]) * scale[j];
+        if (offset) {
+            const float *usual = offset + i * channels;
+            for (Py_ssize_t j = 0; j < channels; j++)
+                row[j] = (row[j] - shift[j] - usual[j]) * scale[j];
+        } else {
+            for (Py_ssize_t j = 0; j < channels; j++)
+                row[j] = (row[j] - shift[j]) * scale[j];
+        }
     }
 }
 
 PyDoc_STRVAR(adjust_doc,
-    "adjust(features, judged, scale, share): features float32 [n, D] less `share` of their mean over the judged patches,\n"
-    "bool [n] or empty for all, times `scale` float32 [D]; in place.");
+    "adjust(features, judged, scale, share, offset): features float32 [n, D] less `share` of their mean over the judged\n"
+    "patches, bool [n] or empty for all, less `offset` float32 [n, D] or empty for none, times `scale` float32 [D]; in\n"
+    "place.");
 
 static PyObject *adjust(PyObject *self, PyObject *args)
 {
     (void)self;
     Py_buffer in[BUFFERS];
     double share;
-    if (!PyArg_ParseTuple(args, "w*y*y*d", &in[FEATURES], &in[JUDGED], &in[SCALE], &share))
+    if (!PyArg_ParseTuple(args, "w*y*y*dy*", &in[FEATURES], &in[JUDGED], &in[SCALE], &share, &in[OFFSET]))
         return NULL;
     Py_ssize_t channels = in[SCALE].len / (Py_ssize_t)sizeof(float);
     Py_ssize_t patches = channels ? in[FEATURES].len / in[SCALE].len : 0;
     int fits = channels > 0 && in[SCALE].len % (Py_ssize_t)sizeof(float) == 0
-        && in[FEATURES].len == patches * in[SCALE].len && (in[JUDGED].len == 0 || in[JUDGED].len == patches);
+        && in[FEATURES].len == patches * in[SCALE].len && (in[JUDGED].len == 0 || in[JUDGED].len == patches)
+        && (in[OFFSET].len == 0 || in[OFFSET].len == in[FEATURES].len);
     double *sums = fits ? PyMem_Malloc((size_t)channels * sizeof *sums) : NULL;
     float *shift = fits ? PyMem_Malloc((size_t)channels * sizeof *shift) : NULL;
     if (sums && shift) {
         const uint8_t *judged = in[JUDGED].len ? in[JUDGED].buf : NULL;
+        const float *offset = in[OFFSET].len ? in[OFFSET].buf : NULL;
         Py_BEGIN_ALLOW_THREADS
         memset(shift, 0, (size_t)channels * sizeof *shift);
         if (share > 0)
             shifts(sums, shift, in[FEATURES].buf, judged, patches, channels, share);
-        move_and_scale(in[FEATURES].buf, shift, in[SCALE].buf, patches, channels);
+        move_and_scale(in[FEATURES].buf, shift, offset, in[SCALE].buf, patches, channels);
         Py_END_ALLOW_THREADS
     } else if (fits) {
         PyErr_NoMemory();

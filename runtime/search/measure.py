@@ -1,4 +1,4 @@
-"""What distances are measured in: a scale for each channel, and the spacing of the bank around each entry.
+"""What distances are measured in: offsets, a scale for each channel, and the spacing of the bank around each entry.
 
 A patch q is as far from the entry m as |q - m| / (spacing(m) + mean), both scaled: where normal patches vary much, the
 same difference says less. Both are fixed when the bank is made, and never computed again from a table of neighbours:
@@ -25,11 +25,14 @@ class Measure:
         scale: factor of each channel, float32 [D], above 0: what the graph gives is multiplied by it, once.
         spacing: mean distance of each entry to its nearest entries, float32 [k], at least 0.
         mean: added to every spacing, above 0.
+        offset: what is subtracted from the features at each position before scaling, float32 [patches, D]; None:
+            nothing.
     """
 
     scale: NDArray[np.float32]
     spacing: NDArray[np.float32]
     mean: np.float32
+    offset: NDArray[np.float32] | None = None
 
     @property
     def divisors(self) -> NDArray[np.float32] | None:
@@ -53,27 +56,41 @@ def write_measure(path: Path, measure: Measure) -> None:
     Raises:
         OSError: the disk did not take it.
     """
-    arrays.write(path, scale=measure.scale, spacing=measure.spacing, mean=np.array([measure.mean]))
+    offset = {} if measure.offset is None else {"offset": measure.offset}
+    arrays.write(path, scale=measure.scale, spacing=measure.spacing, mean=np.array([measure.mean]), **offset)
 
 
-def read_measure(path: Path, entries: int, dimension: int, *, scales: bool = True, divides: bool = True) -> Measure:
-    """Read the measure of a bank of `entries` of `dimension` channels; it may scale and divide, or must not.
+def read_measure(
+    path: Path, entries: int, dimension: int, *, patches: int | None = None, scales: bool = True, divides: bool = True
+) -> Measure:
+    """Read the measure of a bank.
+
+    Args:
+        path: of the file.
+        entries: of the bank.
+        dimension: number of channels.
+        patches: of the grid that have an offset; None: there is none, or it does not matter.
+        scales: whether it may scale, or must not.
+        divides: likewise.
 
     Raises:
         BundleShapeMismatch: the file holds another one, or numbers that nothing can be measured in.
     """
-    found = arrays.read(path, "scale", "spacing", "mean")
-    for name, shape in {"scale": (dimension,), "spacing": (entries,), "mean": (1,)}.items():
+    shapes: dict[str, tuple[int, ...]] = {"scale": (dimension,), "spacing": (entries,), "mean": (1,)}
+    shapes |= {} if patches is None else {"offset": (patches, dimension)}
+    found = arrays.read(path, *shapes)
+    for name, shape in shapes.items():
         array = found[name]
         if array.shape != shape or array.dtype != np.float32:
             raise BundleShapeMismatch(
                 f"{name} is {array.dtype} {array.shape}, the manifest says float32 {shape}", where=str(path)
             )
-    measure = Measure(found["scale"], found["spacing"], found["mean"][0])
+    measure = Measure(found["scale"], found["spacing"], found["mean"][0], found.get("offset"))
     with np.errstate(over="ignore"):
         largest = (measure.spacing + measure.mean).max()
     good = (measure.scale > 0).all() and (measure.spacing >= 0).all() and measure.mean > 0
-    if not (good and np.isfinite(measure.scale).all() and np.isfinite(largest)):
+    finite = np.isfinite(measure.scale).all() and np.isfinite(largest)
+    if not (good and finite and (measure.offset is None or np.isfinite(measure.offset).all())):
         raise BundleShapeMismatch("contains values that nothing can be measured in", where=str(path))
     if ((measure.scale != 1).any() and not scales) or not (measure.undivided or divides):
         raise BundleShapeMismatch("scales or divides, the manifest says none", where=str(path))

@@ -10,6 +10,7 @@ import pytest
 from export.bank.features import FeatureTable, PatchFile
 from export.bank.index import neighbour_table
 from export.bank.measure import CAP, FLOOR, channel_scale, local_spacing, make_measure
+from runtime.scoring.adjust import Adjust
 from tests.support import reference
 from tests.support.clusters import clusters
 
@@ -81,14 +82,14 @@ def test_distances_to_an_entry_are_divided_by_its_spacing_and_the_mean():
     """The divisor of an entry is its spacing plus the bank's mean; with `none` nothing is divided."""
     bank, scale = clusters(50, 20, seed=0), np.ones(20, np.float32)
     table = neighbour_table(bank, 9)
-    measure = make_measure(scale, bank, table, "local")
+    measure = make_measure(Adjust(scale), bank, table, "local")
     assert measure.divisors is not None
     assert measure.divisors.tolist() == (measure.spacing + measure.mean).tolist()
-    assert make_measure(scale, bank, table, "none").divisors is None
+    assert make_measure(Adjust(scale), bank, table, "none").divisors is None
 
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_bank_of_equal_entries_has_no_spacing(count: int):
     """Where no two entries differ, nothing is divided, by 0 least of all."""
     bank = np.ones((count, 3), np.float32)
-    assert make_measure(np.ones(3, np.float32), bank, neighbour_table(bank, count), "local").divisors is None
+    assert make_measure(Adjust(np.ones(3, np.float32)), bank, neighbour_table(bank, count), "local").divisors is None

@@ -38,6 +38,7 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "coreset": (["--coreset", "0.25"], 0.25),
     "scaling": (["--scaling", "none"], "none"),
     "centring": (["--centring", "0.25"], 0.25),
+    "position_means": (["--position-means", "0.75"], 0.75),
     "spacing": (["--spacing", "none"], "none"),
     "projection_dim": (["--projection-dim", "0"], 0),
     "seed": (["--seed", "7"], 7),

@@ -1,4 +1,4 @@
-"""Centring and scaling of features, against their definition in float64."""
+"""Centring, offsets and scaling of features, against their definition in float64."""
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ ROUNDING = 2e-6
 
 
 def by_definition(
-    features: np.ndarray, scale: np.ndarray, centring: float, judged: np.ndarray | None = None
+    features: np.ndarray, scale: np.ndarray, centring: float, judged: np.ndarray | None, offset: np.ndarray | None
 ) -> np.ndarray:
     exact = features.astype(np.float64)
     mean = exact[slice(None) if judged is None else judged].mean(axis=0)
-    return (exact - centring * mean) * scale
+    return (exact - centring * mean - (0 if offset is None else offset)) * scale
 
 
 @given(
@@ -26,9 +26,10 @@ def by_definition(
     channels=st.integers(1, 40),
     centring=st.sampled_from((0.0, 0.3, 0.5, 1.0)),
     some=st.booleans(),
+    offsets=st.booleans(),
 )
-def test_a_share_of_the_mean_over_the_judged_patches_is_subtracted_before_scaling(
-    seed: int, patches: int, channels: int, centring: float, *, some: bool
+def test_a_share_of_the_mean_over_the_judged_patches_is_subtracted_and_offsets_before_scaling(
+    seed: int, patches: int, channels: int, centring: float, *, some: bool, offsets: bool
 ):
     """All patches are moved and scaled, also those that are not judged."""
     random = np.random.default_rng(seed)
@@ -37,8 +38,9 @@ def test_a_share_of_the_mean_over_the_judged_patches_is_subtracted_before_scalin
     judged = random.random(patches) < 0.5 if some else None
     if judged is not None:
         judged[random.integers(patches)] = True
-    wanted = by_definition(features, scale, centring, judged)
-    found = Adjust(scale, centring, judged)(features.copy())
+    offset = random.normal(0, 2, features.shape).astype(np.float32) if offsets else None
+    wanted = by_definition(features, scale, centring, judged, offset)
+    found = Adjust(scale, centring, judged, offset)(features.copy())
     assert np.abs(found - wanted).max() <= ROUNDING * np.abs(features).max() * scale.max()
 
 
@@ -56,9 +58,11 @@ def test_distances_at_full_centring_do_not_depend_on_what_all_patches_have_in_co
     assert np.abs(adjust(lit) - adjust(features)).max() < ROUNDING * 10
 
 
-@pytest.mark.parametrize("shapes", [((4, 3), 3, (2,)), ((4, 3), 5, (0,)), ((4, 3), 0, (0,))], ids=str)
-def test_arrays_that_do_not_fit_are_refused(shapes: tuple[tuple[int, int], int, tuple[int, ...]]):
-    rows, channels, judged = shapes
+@pytest.mark.parametrize(
+    "shapes", [((4, 3), 3, (2,), 0), ((4, 3), 5, (0,), 0), ((4, 3), 0, (0,), 0), ((4, 3), 3, (0,), 3)], ids=str
+)
+def test_arrays_that_do_not_fit_are_refused(shapes: tuple[tuple[int, int], int, tuple[int, ...], int]):
+    rows, channels, judged, offsets = shapes
     features, scale = np.zeros(rows, np.float32), np.ones(channels, np.float32)
     with pytest.raises(ValueError, match="other shapes"):
-        _features.adjust(features[:, : rows[1]], np.ones(judged, np.bool_), scale, 0.5)
+        _features.adjust(features[:, : rows[1]], np.ones(judged, np.bool_), scale, 0.5, np.zeros(offsets, np.float32))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from edge_config.bundle import arrays
+from edge_config.errors import BundleShapeMismatch
 from runtime.frame import Neighbours, Tier
 from runtime.scoring.score import ScoreFrame
 from runtime.search.full import ExactSearch, all_of, distances
@@ -303,6 +306,23 @@ def test_a_measure_is_read_as_it_was_written(tmp_path):
     assert read.divisors is not None
     assert read.divisors.tolist() == [1.5, 2.5, 4.5]
     assert plain(3, 2).divisors is None
+
+
+def test_offsets_are_read_where_the_manifest_names_them(tmp_path):
+    """An offset for each patch comes back bit for bit; without it, or for another grid, the file is refused."""
+    path, offset = tmp_path / "measure.safetensors", np.float32([[0.5, 2], [1, -1], [3, 4]])
+    write_measure(path, replace(plain(3, 2), offset=offset))
+    found = read_measure(path, entries=3, dimension=2, patches=3).offset
+    assert found is not None
+    assert found.tolist() == offset.tolist()
+    with pytest.raises(BundleShapeMismatch, match="offset"):
+        read_measure(path, entries=3, dimension=2, patches=4)
+    write_measure(path, replace(plain(3, 2), offset=offset * np.float32(np.inf)))
+    with pytest.raises(BundleShapeMismatch, match="nothing can be measured in"):
+        read_measure(path, entries=3, dimension=2, patches=3)
+    write_measure(path, plain(3, 2))
+    with pytest.raises(BundleShapeMismatch):
+        read_measure(path, entries=3, dimension=2, patches=3)
 
 
 @pytest.mark.parametrize("mode", ["paper", "max", "topk"])

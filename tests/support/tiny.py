@@ -165,6 +165,7 @@ def write_manifest(
             precision="float32",
             scaling="none",
             centring=0.0,
+            position_means=0.0,
         ),
         coreset=Coreset(
             size=size,

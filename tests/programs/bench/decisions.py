@@ -181,6 +181,7 @@ def main() -> int:
     variants = VARIANTS | dict(variant.split("=", 1) for variant in args.also)
     wanted = list(variants) if args.variants == "all" else [name.strip() for name in args.variants.split(",")]
     wanted += [variant.split("=", 1)[0] for variant in args.also if args.variants != "all"]
+    wanted = list(dict.fromkeys(wanted))
     if unknown := set(wanted) - set(variants):
         print(f"decisions: no variant {', '.join(sorted(unknown))}; there are {', '.join(variants)}")
         return 2
