@@ -113,7 +113,7 @@ class Coreset(ManifestPart, frozen=True):
         spacing: `local` divides the distance to an entry by the spacing of the bank around it, see
             measure.safetensors; `none` leaves it Euclidean.
         stopped: why the bank has this size: `option` where it was requested; by `auto`: `scores` where the last
-            doubling lowered the scores of held-out pictures by less than 4 %, `limit` at the largest size.
+            doubling lowered the scores of held-out pictures by less than 3 %, `limit` at the largest size.
         change: what the last doubling lowered these scores by, 0 to 1, the median over the pictures; null without
             `auto`, and where the bank was never doubled.
         candidates: number of patches, drawn at random from `patches`, that the bank was selected from; null if it was

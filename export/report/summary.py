@@ -78,9 +78,10 @@ def _may_vary(report: FitReport) -> str:
 
 def _network(features: Features) -> str:
     rows, columns = features.grid_hw
+    means = f", {features.position_means:.0%} of each position's mean taken off" if features.position_means else ""
     return (
         f"{features.backbone} in {features.precision}, {' + '.join(features.layers)}, {features.aggregation} over "
-        f"{features.patch_size} x {features.patch_size}, {rows} x {columns} patches of {features.dimension}"
+        f"{features.patch_size} x {features.patch_size}, {rows} x {columns} patches of {features.dimension}{means}"
     )
 
 

@@ -13,6 +13,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 
 from export.network.load_backbone import load_backbone
 from export.options import DEFAULT
+from runtime.camera.image_files import read_picture
 from runtime.frame import Image
 from runtime.inference.load import load
 from tests.support import reference
@@ -24,6 +25,9 @@ pytestmark = pytest.mark.slow
 
 SIZE, PATCH, LAYER_DIM, TARGET_DIM, ENTRIES, K = 64, 5, 64, 48, 200, 3
 LAYERS = ("blocks.4", "blocks.10")
+
+LEARNT = (0, 1, 2, 4, 5, 6)
+"""Of eight pictures, those that are not held out: the end of each half is."""
 
 SAME_FEATURES = 1e-4
 """Of a patch's length: ONNX Runtime against torch and float64 means, the promise to users."""
@@ -50,7 +54,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--aggregation", "adaptive", "--layer-dim", LAYER_DIM, "--target-dim", TARGET_DIM, "--stride", 1),
         *("--patch-size", PATCH, "--coreset", ENTRIES, "--projection-dim", 0, "--score", "topk", "--k", K),
         *("--layers", ",".join(LAYERS), "--seed", 5, "--alpha", "0.2", "--hold-out", "0.5", "--resize", 80),
-        *("--scaling", "none", "--centring", 0, "--spacing", "none"),
+        *("--scaling", "none", "--centring", 0, "--position-means", 0, "--spacing", "none"),
     )
     return folder / "x.bundle"
 
@@ -114,6 +118,20 @@ def test_score_is_that_of_the_method(other: Path) -> None:
     score = scorer(large)
     assert score.value == pytest.approx(np.sort(distances)[-K:].mean(), rel=SAME_SCORE)
     assert score.patch == np.argmax(distances)
+
+
+def test_position_means_are_those_of_the_training_pictures(tmp_path: Path) -> None:
+    """A device subtracts the stated share of what the training pictures show at each position, less the mean of all."""
+    plain = ("--scaling", "none", "--centring", 0, "--may-vary", "none")
+    fit(tmp_path / "without", *plain, "--position-means", 0)
+    assert fit(tmp_path / "with", *plain, "--position-means", "0.25")["manifest"]["features"]["position_means"] == 0.25
+    (_, without), (_, scorer) = (load(tmp_path / name / "x.bundle", 1) for name in ("without", "with"))
+    pictures = [read_picture(path) for path in sorted((tmp_path / "with" / "images").iterdir())]
+    means = np.mean([without.embed(without.preprocess(pictures[n])) for n in LEARNT], axis=0, dtype=np.float64)
+    shown = colour_picture(30)
+    found, was = (one.embed(one.preprocess(shown)) for one in (scorer, without))
+    wanted = was - 0.25 * (means - means.mean(axis=0))
+    assert (np.linalg.norm(found - wanted, axis=1) <= SAME_FEATURES * np.linalg.norm(was, axis=1)).all()
 
 
 def test_int8_bundle_is_served_and_its_cost_is_told(tmp_path: Path) -> None:

@@ -50,12 +50,14 @@ VARIANTS = {
     "score max": "--score max",
     "scaling none": "--scaling none",
     "scaling channel": "--scaling channel",
+    "position-means 0": "--position-means 0",
     "spacing none": "--spacing none",
     "spacing local": "--spacing local",
     "may-vary none": "--may-vary none",
     "may-vary light": "--may-vary light=20%",
     "exclude auto": "--exclude auto",
-    "paper": "--score paper --coreset 0.1 --scaling none --spacing none --may-vary none",
+    "paper": "--score paper --coreset 0.1 --may-vary none --scaling none --spacing none --centring 0"
+    " --position-means 0",
 }
 """Name -> options of `fit`; the first are the defaults. `paper` is the method as it was published."""
 
