@@ -1,4 +1,4 @@
-"""What centring, scaling, spacing, bank and k do to decisions: many variants on features that are computed once.
+"""What centring, position means, scaling, spacing, bank and k do to decisions, on features that are computed once.
 
 Usage: python -m tests.programs.bench.features DATA_FOLDER RESULTS_FILE [--sets A,B] [--rotations N]
 
@@ -51,18 +51,20 @@ Scores = dict[tuple[str, int], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Variant:
-    """What is tried: scale of channels as a power of their deviation, centring, bank, and gains in the bank."""
+    """What is tried: scale of channels as a power of their deviation, centring, bank, gains in it, position means."""
 
     power: float = -0.5
     centring: float = 0.5
     share: float = 0.03
     light: bool = False
+    means: float = 0.0
 
 
 VARIANTS = (
     *(Variant(power, centring) for power in (0.0, -0.25, -0.5, -1.0) for centring in (0.0, 0.5, 1.0)),
     *(Variant(power, share=0.1) for power in (0.0, -0.25, -0.5)),
     Variant(light=True),
+    *(Variant(light=True, means=means) for means in (0.25, 0.5, 0.75, 1.0)),
 )
 
 
@@ -143,14 +145,16 @@ def scores(
 
 
 def adjuster(variant: Variant, training: Features) -> Callable[[Features], Features]:
-    """Return centring and scaling as this variant has them."""
+    """Return centring, position means and scaling as this variant has them."""
 
     def centred(features: Features) -> Features:
         loaded = features.to(DEVICE).float()
         return loaded - variant.centring * loaded.mean(1, keepdim=True)
 
-    deviation = centred(training).flatten(0, 1).std(0) + 1e-6
-    return lambda features: centred(features) * deviation**variant.power
+    usual = centred(training).mean(0)
+    offset = variant.means * (usual - usual.mean(0))
+    deviation = (centred(training) - offset).flatten(0, 1).std(0) + 1e-6
+    return lambda features: (centred(features) - offset) * deviation**variant.power
 
 
 def judge(table: dict[str, Features], held: NDArray[np.bool_], variant: Variant) -> Iterator[dict[str, object]]:
@@ -199,10 +203,10 @@ def print_table(rows: list[dict[str, object]]) -> None:
     sets = list(dict.fromkeys(str(row["set"]) for row in rows))
     means: dict[tuple[object, ...], dict[str, list[tuple[float, ...]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        key = tuple(row[name] for name in ("power", "centring", "share", "light", "spacing", "k"))
+        key = tuple(row[name] for name in ("power", "centring", "share", "light", "means", "spacing", "k"))
         figures = row["auroc"], row["detected"], row["detected_without_largest"]
         means[key][str(row["set"])].append(figures)  # type: ignore[arg-type]
-    print("| scale | centring | bank | light | spacing | k |", " | ".join(sets), "|")
+    print("| scale | centring | bank | light | means | spacing | k |", " | ".join(sets), "|")
     print("|--:|--:|--:|---|---|--:|" + "---|" * len(sets))
     for key, by_set in means.items():
         cells = (np.mean(by_set[name], axis=0) for name in sets)
