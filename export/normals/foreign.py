@@ -17,8 +17,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-CHANCE = 1e-3
-"""Chance that any score of a set without foreign ones is called foreign, at most, with a tail as heavy as assumed."""
+CHANCE = 1e-2
+"""Chance that any score of a set without foreign ones is called foreign, at most, with a tail as heavy as assumed. Of
+this, a gap below the f largest scores has a share in proportion to 1 / f: one foreign picture is likelier than ten."""
 
 MAX_SHARE = 0.15
 """Share of the scores that may be foreign at most: what more of them show is not a handful. Of five and more scores
@@ -41,7 +42,8 @@ def count_foreign(scores: NDArray[np.float64], most: int | None = None) -> int:
     """
     most = limit(len(scores)) if most is None else most
     chances, ratios = gaps(scores, most)
-    found = np.flatnonzero((chances < CHANCE / max(most, 1)) & (ratios >= MIN_RATIO))
+    shares = 1 / np.arange(1, len(chances) + 1)
+    found = np.flatnonzero((chances < CHANCE * shares / max(shares.sum(), 1)) & (ratios >= MIN_RATIO))
     return int(found[-1]) + 1 if len(found) else 0
 
 

@@ -11,7 +11,7 @@ MAX_NAMED = 10
 """Maximum number of pictures that are named, the strangest first."""
 
 RULE = (
-    "foreign: far above all others, by the gap in the logarithms of the scores (chance below 0.1% for a tail of a "
+    "foreign: far above all others, by the gap in the logarithms of the scores (chance below 1% for a tail of a "
     "power law); found again without them, at most three times"
 )
 _REMEDY = "Remove what is not normal, or give --exclude auto"

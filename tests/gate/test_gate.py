@@ -29,6 +29,7 @@ from export.pictures.images import Pictures
 from runtime.frame import Image
 from runtime.inference.assemble import assemble
 from runtime.process.threads import limit_threads
+from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
@@ -87,7 +88,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder)
     memory = make_bank(
         features.rows,
-        np.ones(features.rows.shape[1], np.float32),
+        Adjust(np.ones(features.rows.shape[1], np.float32)),
         [features[0]],
         [features[1]],
         options,
