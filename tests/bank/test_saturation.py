@@ -103,10 +103,10 @@ def test_pictures_that_score_nothing_settle_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patches", "entries"), [(10, 10), (40, 16), (1000, 250), (48_000, 12_000), (65_536, 16_384), (3_000_000, 16_384)]
+    ("patches", "entries"), [(10, 10), (40, 16), (1000, 250), (20_000, 5000), (32_768, 8192), (3_000_000, 8192)]
 )
 def test_auto_is_capped(patches: int, entries: int) -> None:
-    """At most a quarter of the patches and at most 16,384 of them are selected, but no fewer than an index needs."""
+    """At most a quarter of the patches and at most 8,192 of them are selected, but no fewer than an index needs."""
     assert bank_size(Options(images="-", out="-", coreset="auto"), patches) == entries
 
 
