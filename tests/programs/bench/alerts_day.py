@@ -7,6 +7,7 @@ delete it to score again. Then, for each of 20 seeds, two thirds of the hour's p
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -78,10 +79,11 @@ def row(scene: str, parts: list[Stretch], alpha: float, wanted: float | None = N
         within += alerts <= kept.upper * hours / DAY_HOURS
         promised.append(kept.upper)
         seen.append(alerts / hours * DAY_HOURS)
-    times = float(np.mean(promised)) / max(float(np.mean(seen)), 1e-9)
+    times = float(np.mean(promised) / np.mean(seen)) if any(seen) else math.inf
     rule = f"--alerts-per-day {wanted:g}" if wanted else f"--alpha {alpha:g}"
     enough = "yes" if within * len(SEEDS) >= MIN_WITHIN * len(seeds) and (times <= MAX_TIMES or wanted) else "no"
-    cells = (scene, f"`{rule}`", _spread(promised), _spread(seen), f"{within} of {len(seeds)}", f"{times:.1f}", enough)
+    ratio = f"{times:.1f}" if any(seen) else "-"
+    cells = (scene, f"`{rule}`", _spread(promised), _spread(seen), f"{within} of {len(seeds)}", ratio, enough)
     return f"| {' | '.join(cells)} |"
 
 
