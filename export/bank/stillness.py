@@ -16,7 +16,7 @@ from export.bank.features import FeatureTable
 LARGEST = 0.65
 """Largest share of the means that `auto` subtracts: where in a still scene a patch is still counts."""
 
-STILL, MOVING = 0.25, 0.4
+STILL, MOVING = 0.3, 0.4
 """Share of the variance within positions up to which `auto` subtracts the largest share, and from which on nothing."""
 
 
