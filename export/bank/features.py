@@ -35,11 +35,12 @@ class PatchFile:
 
     Attributes:
         shape: rows, D.
-        offset: what is subtracted from what is read, one after the other and then from the start, float32 [n, D].
+        offset: what is subtracted from what is read, one after the other and then from the start, float32 [n, D]; None:
+            nothing.
         scale: factor of each channel of the rest, float32 [D]; 1 at first.
     """
 
-    offset: NDArray[np.float32]
+    offset: NDArray[np.float32] | None
     scale: NDArray[np.float32] | np.float32
 
     def __init__(self, folder: Path, dimension: int) -> None:
@@ -52,7 +53,7 @@ class PatchFile:
         self._folder = folder
         with writing(folder, _REMEDY):
             self._stream = _unnamed(folder)
-        self.offset = np.zeros((1, dimension), dtype=np.float32)
+        self.offset = None
         self.scale = np.float32(1)
         weakref.finalize(self, self._stream.close)
 
@@ -80,7 +81,8 @@ class PatchFile:
         for end in ends[: len(rows)].tolist():
             self._read(found[start:end], int(rows[start]))
             start = end
-        found -= self.offset[rows % len(self.offset)]
+        if self.offset is not None:
+            found -= self.offset[rows % len(self.offset)]
         found *= self.scale
         return found
 

@@ -64,7 +64,7 @@ def looks(may_vary: MayVary) -> list[Change]:
 
 def displaces(may_vary: MayVary) -> bool:
     """Return whether a point of a picture may be elsewhere."""
-    return bool(may_vary.shift or may_vary.rotation or may_vary.flip)
+    return displacement(may_vary, 1, 1) != 0
 
 
 def displacement(may_vary: MayVary, height: int, width: int) -> float | None:
