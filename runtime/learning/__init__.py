@@ -1,0 +1,1 @@
+"""Learning without torch: from a graph and normal pictures to a bundle."""
