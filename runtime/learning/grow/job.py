@@ -29,7 +29,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         peaks: paths of the peak pictures of alerts that nobody marked as false: they should still be found.
         out: path of the new bundle.
         work: folder for what a later run of the same job can use.
-        by: name of who asked.
+        by: name of the key or person that asked.
         threads: threads of all libraries together; 0 means all cores.
         memory_mb: maximum memory of the learner, MB; 0: no limit.
         force: replace an existing bundle at `out`.
