@@ -5,7 +5,6 @@ Nothing heavy is imported here: the main process of a device reads and writes th
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +12,13 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.errors import UsageError
+from edge_config.saving import put
 
 RESULT_SUFFIX = ".result.json"
 """Of the result, beside the new bundle."""
 
 
-class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LearningJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to learn.
 
     Attributes:
@@ -48,7 +48,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     force: bool = False
 
 
-class Scored(msgspec.Struct, frozen=True, kw_only=True):
+class ScoredTwice(msgspec.Struct, frozen=True, kw_only=True):
     """A picture, scored by the parent and by the new bundle.
 
     Attributes:
@@ -100,19 +100,19 @@ class SafetyReport(msgspec.Struct, frozen=True, kw_only=True):
 
     threshold_before: float
     threshold_after: float
-    golden: list[Scored]
+    golden: list[ScoredTwice]
     faults: SyntheticFaults
-    peaks: list[Scored]
-    learnt: list[Scored]
-    held_out: list[Scored]
+    peaks: list[ScoredTwice]
+    learnt: list[ScoredTwice]
+    held_out: list[ScoredTwice]
     entries_before: int
     entries_after: int
     added: int
     dropped: int
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """The new bundle, which is complete at `Job.out`.
+class LearningResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The new bundle, which is complete at `LearningJob.out`.
 
     Attributes:
         bundle_id: its id.
@@ -133,19 +133,23 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def write_job(path: Path, job: Job) -> None:
-    """Write a job to a file."""
-    path.write_bytes(msgspec.json.encode(job))
+def write_job(path: Path, job: LearningJob) -> None:
+    """Write a job to a file.
+
+    Raises:
+        NotWritten: the disk does not take it.
+    """
+    put(path, msgspec.json.encode(job))
 
 
-def read_job(path: Path) -> Job:
+def read_job(path: Path) -> LearningJob:
     """Read a job.
 
     Raises:
         UsageError: there is none, or it is not a job.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Job)
+        return msgspec.json.decode(path.read_bytes(), type=LearningJob)
     except (OSError, msgspec.MsgspecError) as error:
         raise UsageError(f"not a job of the learner ({error})", where=str(path)) from error
 
@@ -155,20 +159,18 @@ def result_path(out: str | Path) -> Path:
     return Path(f"{out}{RESULT_SUFFIX}")
 
 
-def write_result(out: str | Path, result: Result) -> None:
-    """Write the result of a job as a whole: a reader sees none or all of it."""
-    path = result_path(out)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as stream:
-        stream.write(msgspec.json.encode(result))
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+def write_result(out: str | Path, result: LearningResult) -> None:
+    """Write the result of a job as a whole: a reader sees none or all of it.
+
+    Raises:
+        NotWritten: the disk does not take it.
+    """
+    put(result_path(out), msgspec.json.encode(result))
 
 
-def read_result(out: str | Path) -> Result | None:
+def read_result(out: str | Path) -> LearningResult | None:
     """Return the result of a job with this `out`; None if there is none that can be read."""
     try:
-        return msgspec.json.decode(result_path(out).read_bytes(), type=Result)
+        return msgspec.json.decode(result_path(out).read_bytes(), type=LearningResult)
     except (OSError, msgspec.MsgspecError):
         return None
