@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from docs.generate.describe import Field, allowed, attributes, default, fields, summary, table
-from edge_config.settings import bridge, sections
+from edge_config.settings import bridge, learning, sections
 from edge_config.settings.device import Settings
 
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "degrade": sections.DegradeSettings,
     "journal": sections.JournalSettings,
     "clips": sections.Clips,
+    "learning": learning.Learning,
     "security": sections.Security,
     "trust": sections.Trust,
     "bridge": bridge.Bridge,

@@ -18,8 +18,9 @@ from docs.generate.describe import (
     summary,
     table,
 )
-from edge_config.wire import messages, replies, requests
+from edge_config.wire import learning, messages, replies, requests, teaching
 from edge_config.wire.messages import AlertMessage, HealthMessage, Message, ScoreMessage, StateMessage
+from edge_config.wire.request_base import Request
 from runtime.app.picture_requests import OF_CAMERA
 from runtime.journal.lookup import REPLY_BYTES
 from runtime.journal.name_owners import MAX_NAMES
@@ -39,7 +40,7 @@ MESSAGES: Mapping[str, type[msgspec.Struct]] = {
 }
 """Word of the template -> the type whose own fields are meant."""
 
-REQUESTS: Mapping[str, type[requests.Request]] = {
+REQUESTS: Mapping[str, type[Request]] = {
     str(kind.__struct_config__.tag): kind for kind in get_args(requests.AnyRequest)
 }
 
@@ -54,6 +55,8 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "pause": replies.CameraState,
     "picture": replies.PictureTaken,
     "envelope": replies.Answer,
+    "stored": teaching.StoredPicture,
+    **learning.REPLIES,
 }
 
 _OF_ALL: dict[str, Any] = {
@@ -156,8 +159,8 @@ def request(name: str) -> str:
 
 def envelope() -> str:
     """Return the table of the fields that every request has."""
-    said = attributes(requests.Request)
-    rows = [(f"`{one.name}`", allowed(one.type), said[one.name]) for one in fields(requests.Request)]
+    said = attributes(Request)
+    rows = [(f"`{one.name}`", allowed(one.type), said[one.name]) for one in fields(Request)]
     names = ", ".join(f"`{name}`" for name in REQUESTS)
     rows.insert(1, ("`request`", "Name of a request", f"What is asked: {names}."))
     return table(("Field", "Allowed", "Meaning"), rows)

@@ -59,6 +59,7 @@ def _of_paths(settings: Settings) -> Iterator[Problem]:
         ("bundle",): settings.bundle,
         ("journal", "path"): settings.journal.path,
         ("clips", "folder"): settings.clips.folder,
+        ("learning", "folder"): settings.learning.folder,
         ("security", "secret_key"): settings.security.secret_key,
         ("security", "clients"): settings.security.clients,
         **{("trust", "keys", at): key for at, key in enumerate(settings.trust.keys)},

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.settings import profiles, sections
+from edge_config.settings.learning import Learning
 from edge_config.settings.sections import Name, Providers, Section
 
 
@@ -31,6 +32,7 @@ class Settings(Section, frozen=True):
         degrade: when to degrade.
         journal: the file to which alerts and states are written before they are published.
         clips: video clips of alerts.
+        learning: pictures kept to learn from, and what is learnt on the device.
         security: encryption and access control.
         trust: which signatures of bundles are trusted.
     """
@@ -50,5 +52,6 @@ class Settings(Section, frozen=True):
     degrade: sections.DegradeSettings = msgspec.field(default_factory=sections.DegradeSettings)
     journal: sections.JournalSettings = msgspec.field(default_factory=sections.JournalSettings)
     clips: sections.Clips = msgspec.field(default_factory=sections.Clips)
+    learning: Learning = msgspec.field(default_factory=Learning)
     security: sections.Security = msgspec.field(default_factory=sections.Security)
     trust: sections.Trust = msgspec.field(default_factory=sections.Trust)

@@ -13,8 +13,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from edge_config.errors import MessageError, RequestError
+from edge_config.wire import learning
 from edge_config.wire.messages import AlertMessage, State, StateMessage
-from edge_config.wire.requests import SCHEMA, AnyRequest
+from edge_config.wire.request_base import SCHEMA
+from edge_config.wire.requests import AnyRequest
 
 _BUSY = ("too many requests", "wait for an answer", "is stopping")
 
@@ -249,5 +251,6 @@ def json_schemas() -> dict[str, Any]:
         "configure": InForce,
         "pause": CameraState,
         "picture": PictureTaken,
+        **learning.REPLIES,
     }
     return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}

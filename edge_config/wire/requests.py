@@ -5,47 +5,26 @@ A request is one ZeroMQ message of a REQ or DEALER socket, JSON in UTF-8 of at m
 published messages, requests with an unknown field are refused: half of an order is worse than none.
 
 To add a request: a struct here with the role that it needs, its place in `AnyRequest`, the type of its reply in
-`replies.py`, and an answer in `runtime/app/answer_requests.py`, or in
-`runtime/journal/answers.py` if it is one `OfJournal`.
+`replies.py`, and an answer in `runtime/app/answer_requests.py`, or in `runtime/journal/answers.py` if it is one
+`OfJournal`. Those about learning on the device are in `learning.py`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 import msgspec
 from msgspec import Meta
 
 from edge_config.errors import RequestError
+from edge_config.wire.learning import OfLearning
 from edge_config.wire.messages import NAME_PATTERN
+from edge_config.wire.request_base import SCHEMA, CameraName, Request, Role, SubscriberName
 
-SCHEMA: Final = "patchedge.control.v1"
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
 
 _MAX_REASON = 300  # characters of the reason why a request is refused
-
-Role = Literal["view", "operate"]
-"""Role of a client's key: `view` may change nothing but its own acknowledgements, `operate` may send all requests."""
-
-SubscriberName = Annotated[
-    str, Meta(pattern=NAME_PATTERN, max_length=64, description="letters, digits, _ and - only, at most 64 of them")
-]
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="request"):
-    """Fields of every request.
-
-    Attributes:
-        role: role that the client's key needs.
-        schema: name and version of the protocol, "patchedge.control.v1".
-        id: returned in the reply, for clients with several requests in flight.
-    """
-
-    role: ClassVar[Role] = "operate"
-
-    schema: Literal["patchedge.control.v1"] = SCHEMA
-    id: Annotated[str, Meta(max_length=128)] = ""
 
 
 class Status(Request, frozen=True, tag="status"):
@@ -66,9 +45,6 @@ class Reload(Request, frozen=True, tag="reload"):
     path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
 
 
-CameraName = Annotated[str, Meta(min_length=1, max_length=64)]
-
-
 class Configure(Request, frozen=True, tag="configure"):
     """Change the alert settings of a camera, from the next frame on, until the runtime ends.
 
@@ -79,7 +55,7 @@ class Configure(Request, frozen=True, tag="configure"):
     """
 
     camera: CameraName
-    alerts: Annotated[dict[str, Any], Meta(max_length=64)] = {}
+    alerts: Annotated[dict[str, Any], Meta(max_length=64)] = {}  # noqa: RUF012 - of a struct, which copies it
 
 
 class Pause(Request, frozen=True, tag="pause"):
@@ -232,7 +208,7 @@ class Forget(Request, frozen=True, tag="forget"):
 OfJournal = After | Replay | Pending | Ack | Forget
 """Requests that the journal answers; the main loop answers all others."""
 
-AnyRequest = Status | Reload | Snapshot | OfJournal | ReportGap | Configure | Pause | Resume | Picture
+AnyRequest = Status | Reload | Snapshot | OfJournal | ReportGap | Configure | Pause | Resume | Picture | OfLearning
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))
 """Names of all requests."""

@@ -15,7 +15,8 @@ import zmq
 
 from edge_config.errors import AddressUnavailable
 from edge_config.wire.replies import Answer, KeptMessages, decode_answer, kept_frames, read_reply
-from edge_config.wire.requests import DEFAULT_CONTROL, After, Request, encode_request
+from edge_config.wire.request_base import Request
+from edge_config.wire.requests import DEFAULT_CONTROL, After, encode_request
 from runtime.client.connection import connect
 from runtime.client.received import Received, read
 from runtime.security.keys import Keys

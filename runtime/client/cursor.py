@@ -14,7 +14,8 @@ from edge_config.errors import MessageError, RequestError
 from edge_config.wire import messages as message
 from edge_config.wire.messages import AlertMessage, Kind, StateMessage
 from edge_config.wire.replies import Answer, KeptMessages, Now, kept_frames, read_reply
-from edge_config.wire.requests import After, Pending, Replay, Request, Snapshot
+from edge_config.wire.request_base import Request
+from edge_config.wire.requests import After, Pending, Replay, Snapshot
 from runtime.client.delivery import Delivery
 from runtime.client.in_flight import Asking
 from runtime.client.received import Place, Received, key_of, read

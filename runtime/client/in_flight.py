@@ -11,7 +11,8 @@ import msgspec
 
 from edge_config.errors import MessageError
 from edge_config.wire.replies import Answer, decode_answer
-from edge_config.wire.requests import After, Pending, Request, encode_request
+from edge_config.wire.request_base import Request
+from edge_config.wire.requests import After, Pending, encode_request
 from runtime.process.backoff import Backoff
 from runtime.process.token_bucket import Bucket, Rate
 

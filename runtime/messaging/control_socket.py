@@ -18,7 +18,8 @@ import zmq
 
 from edge_config.errors import AddressUnavailable, RequestError
 from edge_config.wire.replies import encode_refusal, encode_reply
-from edge_config.wire.requests import AnyRequest, Role, decode_request, name_of, request_id
+from edge_config.wire.request_base import Role
+from edge_config.wire.requests import AnyRequest, decode_request, name_of, request_id
 from runtime.events import Asked
 from runtime.messaging import reply_address
 from runtime.messaging.listener import Guard, Listener

@@ -19,7 +19,7 @@ from zmq.utils import z85
 
 from edge_config.errors import KeysInvalid
 from edge_config.settings.sections import Security
-from edge_config.wire.requests import Role
+from edge_config.wire.request_base import Role
 from runtime.security import keys
 
 DOMAIN = b"patchedge"

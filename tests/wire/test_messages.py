@@ -217,7 +217,8 @@ def test_json_schemas_of_requests_name_every_request() -> None:
         one["properties"]["request"]["enum"][0] for one in requests.values() if "request" in one.get("properties", {})
     }
     viewing = {"after", "status", "snapshot", "replay", "pending", "ack", "report_gap", "picture"}
-    assert tags == viewing | {"reload", "configure", "pause", "resume", "forget"}
+    teaching = {"teach", "stop_teaching", "pictures", "fetch_picture", "accept", "reject", "false_alarm"}
+    assert tags == viewing | teaching | {"delete_pictures", "reload", "configure", "pause", "resume", "forget"}
     assert {"patchedge.control.v1 reply", "patchedge.control.v1 snapshot"} < set(schemas)
 
 
