@@ -43,10 +43,20 @@ FIELDS: dict[str, dict[str, Any]] = {
     "pause": {"camera": "cam"},
     "picture": {"camera": "cam"},
     "resume": {"camera": "cam"},
+    "teach": {"camera": "cam"},
+    "stop_teaching": {"camera": "cam"},
+    "pictures": {},
+    "fetch_picture": {"camera": "cam", "picture": "20261127T140512345Z-0a1b2c3d"},
+    "accept": {"camera": "cam", "all": True},
+    "reject": {"camera": "cam", "all": True},
+    "false_alarm": {"camera": "cam", "alert_id": "a"},
+    "delete_pictures": {"camera": "cam"},
 }
 """A good request of each kind."""
 
-VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture"}
+VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture", "pictures"} | {
+    "fetch_picture"
+}
 """What changes nothing but the client's own acknowledgements."""
 
 _numbers = itertools.count()
