@@ -130,6 +130,33 @@ def put_all(files: Mapping[Path, bytes], modes: Mapping[Path, int] | None = None
                 part.unlink()
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; file systems without fsync are passed over.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def put_durably(path: Path, data: bytes, *, mode: int = _PUBLIC) -> None:
+    """Write a file as `put` does, and wait until its name is on the disk, too: a power cut leaves it whole, or the old.
+
+    Raises:
+        NotWritten: the file cannot be written.
+    """
+    put(path, data, mode=mode)
+    with writing(path):
+        sync(path.parent)
+
+
 def _part(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 

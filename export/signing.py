@@ -1,24 +1,15 @@
-"""Sign bundles, and make signing keys: the secret half stays in the workshop."""
+"""Make keys that sign bundles."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import stat
 from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from edge_config.bundle import files as bundles
-from edge_config.bundle import signature as signatures
-from edge_config.bundle.signature import Signature
-from edge_config.errors import BundleFileHash, SettingsError, TargetExists
-from edge_config.saving import put, put_all
-
-_PUBLIC = re.compile(r"ed25519:[0-9a-f]{64}\s*")
-_FORM = re.compile(r"patchedge-signing-key-v1 ([0-9a-f]{64})\n")
-_MAX_BYTES = 4096
+from edge_config.errors import TargetExists
+from edge_config.saving import put_all
+from runtime.security.signing import public_text
 
 
 def make_key(stem: Path) -> str:
@@ -36,61 +27,7 @@ def make_key(stem: Path) -> str:
         if os.path.lexists(path):
             raise TargetExists("exists already", where=str(path), remedy="choose another name: keys are never replaced")
     key = SigningKey.generate()
-    text = signatures.key_text(bytes(key.verify_key))
+    text = public_text(key)
     files = {secret: f"patchedge-signing-key-v1 {bytes(key).hex()}\n".encode(), public: f"{text}\n".encode()}
     put_all(files, {secret: 0o600, public: 0o644})
     return text
-
-
-def read_key(path: Path) -> SigningKey:
-    """Read a secret key.
-
-    Raises:
-        SettingsError: it does not exist, or others can read or change it.
-    """
-    try:
-        with path.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            text = stream.read(_MAX_BYTES).decode("ascii", "replace")
-    except OSError as error:
-        raise SettingsError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    if _PUBLIC.fullmatch(text):
-        remedy = "give the secret one, which was made beside it as NAME.key"
-        raise SettingsError("is the public key", where=str(path), remedy=remedy)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError("others may read this secret key", where=str(path), remedy=f"chmod 600 {path}")
-    found = _FORM.fullmatch(text)
-    if not found:
-        raise SettingsError("not a secret key", where=str(path), remedy="make one: `patchedge-export signing-key NAME`")
-    return SigningKey(bytes.fromhex(found[1]))
-
-
-def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, str]:
-    """Sign a complete bundle.
-
-    Args:
-        bundle: its directory.
-        key: the signing key.
-        force: replace an existing signature.
-
-    Returns:
-        The id of the bundle, and the public key.
-
-    Raises:
-        BundleError: it must not be served.
-        TargetExists: it is signed already.
-        NotWritten: the signature cannot be written.
-    """
-    found = bundles.read(bundle)
-    target = found.file(bundles.SIGNATURE)
-    if os.path.lexists(target) and not force:
-        raise TargetExists("is signed already", where=str(bundle), remedy="--force replaces the signature")
-    manifest = bundles.read_manifest(bundle)
-    if hashlib.sha256(manifest).hexdigest() != found.id:
-        raise BundleFileHash("was replaced meanwhile", where=str(bundle), remedy="sign it when it is complete")
-    public = signatures.key_text(bytes(key.verify_key))
-    signature = Signature(public, key.sign(signatures.signed_bytes(manifest)).signature)
-    # Beside the bundle and not in it, where it would be an unexpected file for a moment.
-    part = bundle.absolute().with_name(f".{bundle.absolute().name}.{os.getpid()}.sig.part")
-    put(target, signatures.encode(signature), mode=0o644, part=part)
-    return found.id, public

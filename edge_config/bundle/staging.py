@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_config.bundle.files import NAMES
 from edge_config.errors import TargetExists, UsageError
-from edge_config.saving import not_written, writing
+from edge_config.saving import not_written, sync, writing
 
 _EARLIER = frozenset({"bank.npy", "neighbours.npy", "golden.npz"})
 """Files of bundles of format 2, which `fit --force` may replace."""
@@ -75,7 +75,7 @@ def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) ->
         if replaced.exists() and not os.path.lexists(target):
             replaced.rename(target)
         raise
-    _sync_path(target.parent)
+    sync(target.parent)
 
 
 def _holds_a_bundle_at_most(target: Path) -> bool:
@@ -88,13 +88,5 @@ def _holds_a_bundle_at_most(target: Path) -> bool:
 def _sync(folder: Path) -> None:
     """Sync the files of a folder and the folder itself, so that they are on disk before the rename."""
     for entry in folder.iterdir():
-        _sync_path(entry)
-    _sync_path(folder)
-
-
-def _sync_path(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(entry)
+    sync(folder)

@@ -62,6 +62,7 @@ def _of_paths(settings: Settings) -> Iterator[Problem]:
         ("learning", "folder"): settings.learning.folder,
         ("security", "secret_key"): settings.security.secret_key,
         ("security", "clients"): settings.security.clients,
+        ("trust", "device_key"): settings.trust.device_key,
         **{("trust", "keys", at): key for at, key in enumerate(settings.trust.keys)},
     }
     for name, camera in settings.cameras.items():

@@ -233,11 +233,16 @@ class Trust(Section, frozen=True):
             keys no signature is checked.
         unsigned: whether a bundle without a signature is served; by default it is refused if there are keys.
         rebuild_index: rebuild the index from the bank, and never open that of the bundle; loading takes longer.
+        device_key: file with the secret key that this device signs with what it learns, made by `patchedge-export
+            signing-key`; not readable by others. Its signature counts only for bundles that were learnt from that of
+            the settings. Where there are `keys` and no `device_key`, the device learns nothing, unless `unsigned` is
+            `allow`.
     """
 
     keys: Annotated[tuple[KeyText, ...], Meta(max_length=16)] = ()  # all fit in one message to the worker
     unsigned: Literal["allow", "refuse"] | None = None
     rebuild_index: bool = False
+    device_key: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
 
 
 ProviderName = Annotated[

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify the bundle, and sign it."""
-    from export.signing import read_key, sign
+    from runtime.security.signing import read_key, sign
 
     bundle_id, public = sign(args.bundle, read_key(args.key), force=args.force)
     print(f"{args.bundle}: id {bundle_id}, signed by {public}")
