@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from docs.generate.describe import Field, attributes, default, fields, range_of, summary, table
-from edge_config.bundle import manifest, may_vary, parity_result
+from edge_config.bundle import lineage, manifest, may_vary, parity_result
 
 PARTS: Mapping[str, type[msgspec.Struct]] = {
     "manifest": manifest.Manifest,
@@ -29,6 +29,9 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "excluded": manifest.Excluded,
     "outlier": manifest.Outlier,
     "may_vary": may_vary.MayVary,
+    "lineage": lineage.Lineage,
+    "learnt_picture": lineage.LearntPicture,
+    "held_out_score": lineage.HeldOutScore,
 }
 """Heading on the page -> the part that it describes."""
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from edge_config.bundle.calibration import AlertsPromise, Calibration, Excluded, Outlier
 from edge_config.bundle.fields import Count, Fraction, HeightWidth, ManifestPart, NonNegative, Polygons, Sha256, Width
+from edge_config.bundle.lineage import Lineage
 from edge_config.bundle.may_vary import NOTHING, MayVary
 from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.preprocessing import FULL_DEPTH, Preprocessing, Tiles
@@ -110,6 +111,8 @@ class Coreset(ManifestPart, frozen=True):
         seed: random seed of the projection and of the first entry.
         projection_dim: dimension d* of the random projection; null without one.
         covering_radius: largest Euclidean distance of a training patch to the bank, scaled and unprojected.
+        serving_radius: largest distance of a training patch to the bank as scores measure it, divided by the spacing;
+            null if it is unknown. A bank grows until no new patch is farther.
         spacing: `local` divides the distance to an entry by the spacing of the bank around it, see
             measure.safetensors; `none` leaves it Euclidean.
         stopped: why the bank has this size: `option` where it was requested; by `auto`: `scores` where the last
@@ -130,6 +133,7 @@ class Coreset(ManifestPart, frozen=True):
     stopped: Literal["option", "scores", "limit"] = "option"
     change: float | None = None
     candidates: Count | None = None
+    serving_radius: NonNegative | None = None
 
 
 class Index(ManifestPart, frozen=True):
@@ -209,6 +213,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
         ignore: polygons; patches inside of one were neither learnt nor calibrated.
         regions_hw: height and width of the pictures that these polygons belong to, pixels; for others they are scaled.
             Null without polygons.
+        lineage: how the bundle grew from another one; null for one that was fitted or recalibrated.
     """
 
     format_version: int
@@ -231,6 +236,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     regions: Polygons = ()
     ignore: Polygons = ()
     regions_hw: HeightWidth | None = None
+    lineage: Lineage | None = None
 
     def __post_init__(self) -> None:
         """Check what must fit together."""

@@ -108,12 +108,29 @@ def make_bank(
     index = choose_ef(graph, queries, ExactSearch(bank), threads)
     search = GraphSearch(graph, ef=index.ef, threads=threads)
     near = chosen.nearest[np.searchsorted(candidates, train, side="right").clip(1) - 1]  # that of a candidate beside it
-    radius = covering_radius(features, LazySearch(search, bank, PrunedSearch(bank)), train, (bank, near))
+    radius, serving = _radii(features, bank, near, measure, search, train)
     spacing: Spacing = "none" if measure.undivided else "local"
-    coreset = msgspec.structs.replace(coreset, covering_radius=radius, spacing=spacing)
+    coreset = msgspec.structs.replace(coreset, covering_radius=radius, spacing=spacing, serving_radius=serving)
     rows = np.searchsorted(train, candidates[chosen.places])
     exact = ExactSearch(bank, measure.divisors)
     return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search)
+
+
+def _radii(
+    features: Rows,
+    bank: NDArray[np.float32],
+    near: NDArray[np.int32],
+    measure: Measure,
+    graph: GraphSearch,
+    train: NDArray[np.int64],
+) -> tuple[float, float]:
+    """Return the largest distance of a training patch to the bank, Euclidean and as scores measure it."""
+    radius = covering_radius(features, LazySearch(graph, bank, PrunedSearch(bank)), train, (bank, near))
+    if measure.undivided:
+        return radius, radius
+    pruned = PrunedSearch(bank, divisors=measure.divisors)
+    search = LazySearch(graph, bank, pruned)
+    return radius, covering_radius(features, search, train, (bank, near), measure.divisors)
 
 
 def _select(

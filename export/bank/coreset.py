@@ -101,6 +101,7 @@ def covering_radius(
     search: Search,
     rows: NDArray[np.int64] | None = None,
     known: tuple[NDArray[np.float32], NDArray[np.int32]] | None = None,
+    divisors: NDArray[np.float32] | None = None,
 ) -> float:
     """Return r, the largest distance of a feature to its nearest entry of the bank.
 
@@ -110,6 +111,7 @@ def covering_radius(
         rows: of the features that count, int64 [N]; None means all.
         known: the bank, float32 [k, D], and for each row an entry near it, int32 [N]: only features that are farther
             from theirs than the largest distance found so far are searched. It changes the time, not the result.
+        divisors: what the search divides distances to each entry by, float32 [k]; None: nothing.
     """
     rows = np.arange(len(features)) if rows is None else rows
     bounds = np.full(len(rows), np.inf, dtype=np.float32)
@@ -117,7 +119,7 @@ def covering_radius(
     if known is not None:
         bank, near = known
         for some in parts:
-            bounds[some] = distances(features[rows[some]], bank, near[some].astype(np.int64))
+            bounds[some] = distances(features[rows[some]], bank, near[some].astype(np.int64), divisors)
     downwards = np.argsort(-bounds, kind="stable")
     largest = 0.0
     for some in progress(parts, "covering radius", unit="block"):

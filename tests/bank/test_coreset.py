@@ -204,6 +204,20 @@ def test_covering_radius_finds_a_single_outlier_in_the_last_rows():
     assert covering_radius(points, ExactSearch(points[:1])) == 5.0
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_covering_radius_is_measured_as_scores_are(knows: bool):
+    """With divisors the radius is the largest divided distance; entries that are known to be near do not change it."""
+    points = clusters(5000, 20, seed=9)
+    bank = points[::50]
+    divisors = np.random.default_rng(1).uniform(0.5, 4, len(bank)).astype(np.float32)
+    near = np.arange(5000, dtype=np.int32) // 50
+    exact = np.linalg.norm(points[:, None].astype(np.float64) - bank, axis=2) / divisors
+    found = covering_radius(
+        points, ExactSearch(bank, divisors), known=(bank, near) if knows else None, divisors=divisors
+    )
+    assert found == pytest.approx(exact.min(axis=1).max(), rel=FLOAT32_RELATIVE)
+
+
 def test_covering_radius_of_some_rows_ignores_the_others():
     """Features that are not among the given rows do not count."""
     points = clusters(6000, 20, seed=14)
