@@ -205,7 +205,7 @@ def test_covering_radius_finds_a_single_outlier_in_the_last_rows():
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_covering_radius_is_measured_as_scores_are(knows: bool):
+def test_covering_radius_is_measured_as_scores_are(*, knows: bool):
     """With divisors the radius is the largest divided distance; entries that are known to be near do not change it."""
     points = clusters(5000, 20, seed=9)
     bank = points[::50]
