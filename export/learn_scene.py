@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scene
 from edge_config.bundle.may_vary import NOTHING, MayVary
+from edge_config.bundle.usual import Range, Usual
 from export.vary.strengths import displacement, looks
 from runtime.frame import Image
+from runtime.measures import Measures
 from runtime.scene.inspect import is_moved
 from runtime.scene.thumbnail import Placed, Thumbnail, measure, shrink, size_for
 
@@ -64,8 +66,8 @@ def learn(
         more = displacement(may_vary, *image.shape[:2])
         allowed = None if allowed is None or more is None else max(allowed, more)
     altered = [change(thumbnail) for change in looks(may_vary) for thumbnail in thumbnails]
-    seen = np.array([measure(thumbnail) for thumbnail in thumbnails + altered])
-    seen = seen.reshape(-1, len(thumbnails), seen.shape[1])
+    measured = [measure(thumbnail) for thumbnail in thumbnails + altered]
+    seen = np.array(measured).reshape(-1, len(thumbnails), len(measured[0]))
     (least, most), (lowest, highest) = _bounds(seen[:1]), _bounds(seen)
     if reference is None:
         reference = np.median(np.stack(thumbnails), axis=0).astype(np.uint8)
@@ -77,6 +79,7 @@ def learn(
         sharpness=float(min(SOFTEST * least[2], ALTERED * lowest[2])),
         detail=float(min(BAREST * least[3], ALTERED * lowest[3])),
         shift=SHIFT + allowed if allowed is not None and _is_still(thumbnails, reference) else None,
+        usual=_usual(measured, len(thumbnails)),
     )
     return scene, reference
 
@@ -90,6 +93,18 @@ def _bounds(seen: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return np.quantile(seen, ODD, axis=1).min(axis=0), np.quantile(seen, 1 - ODD, axis=1).max(axis=0)
 
 
+def _usual(measured: list[Measures], pictures: int) -> Usual:
+    """Return the range of the pictures, as they are and altered as declared.
+
+    Args:
+        measured: of the pictures, and then of each of their alterations.
+        pictures: number of the pictures.
+    """
+    looks = np.array([(one.luminance, one.highlights, one.edges) for one in measured]).reshape(-1, pictures, 3)
+    ranges = [(float(low), float(high)) for low, high in zip(*_bounds(looks), strict=True)]
+    return Usual(luminance=ranges[0], highlights=ranges[1], edges=ranges[2])
+
+
 def widened(old: Scene, new: Scene) -> Scene:
     """Return limits that allow what either allows: the bank knows the old pictures, the threshold the new ones."""
     return Scene(
@@ -97,6 +112,18 @@ def widened(old: Scene, new: Scene) -> Scene:
         sharpness=min(old.sharpness, new.sharpness),
         detail=min(old.detail, new.detail),
         shift=None if old.shift is None or new.shift is None else max(old.shift, new.shift),
+        usual=None if old.usual is None or new.usual is None else _joined(old.usual, new.usual),
+    )
+
+
+def _joined(one: Usual, other: Usual) -> Usual:
+    def join(one: Range, other: Range) -> Range:
+        return min(one[0], other[0]), max(one[1], other[1])
+
+    return Usual(
+        luminance=join(one.luminance, other.luminance),
+        highlights=join(one.highlights, other.highlights),
+        edges=join(one.edges, other.edges),
     )
 
 

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.fields import Polygon
-from edge_config.settings.sections import Attachable, Camera
+from edge_config.settings.sections import Attachable
 from edge_config.wire.messages import Box, Part
+from runtime.measures import Measures, Normal
 
 Image = NDArray[np.uint8]
 """A picture, uint8 [H, W, 3], channels in BGR order."""
@@ -185,6 +185,7 @@ class Result:
         parts: attachments for an alert, if requested; their bytes are sent beside the result.
         repeated: the frame is identical to the last scored one, and this is the result of that one.
         unlearnt: number of judged patches that are outside of the regions of the bundle: nothing was learnt there.
+        measures: of the picture as a whole, or of one shortly before; None if unknown.
     """
 
     value: float | None = None
@@ -200,6 +201,7 @@ class Result:
     parts: tuple[Part, ...] = ()
     repeated: bool = False
     unlearnt: int = 0
+    measures: Measures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,26 +222,6 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How the frames of one camera are looked at; see `sections.Camera`.
-
-    Attributes:
-        regions, ignore: the camera's own polygons.
-        own: they are used; False: those of the bundle are.
-    """
-
-    regions: tuple[Polygon, ...] = ()
-    ignore: tuple[Polygon, ...] = ()
-    own: bool = True
-
-    @classmethod
-    def of(cls, camera: Camera) -> View:
-        """Take it from the settings of a camera."""
-        own = camera.regions is not None or camera.ignore is not None
-        return cls(camera.regions or (), camera.ignore or (), own)
-
-
-@dataclass(frozen=True, slots=True)
 class BundleInfo:
     """A bundle in service.
 
@@ -255,6 +237,7 @@ class BundleInfo:
         depth: bits in use in 16-bit pictures.
         min_ms: time that an alert must last, milliseconds; None if the bundle does not say.
         regions_of: for each of its cameras where its regions are from; empty without any.
+        normal: what it knows of normal pictures, to notice drift; None if it cannot be noticed.
     """
 
     id: str
@@ -268,6 +251,7 @@ class BundleInfo:
     depth: int = 16
     min_ms: int | None = None
     regions_of: dict[str, RegionsOf] = field(default_factory=dict)
+    normal: Normal | None = None
 
 
 @dataclass(frozen=True, slots=True)

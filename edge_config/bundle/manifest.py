@@ -14,6 +14,7 @@ from edge_config.bundle.lineage import Lineage
 from edge_config.bundle.may_vary import NOTHING, MayVary
 from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.preprocessing import FULL_DEPTH, Preprocessing, Tiles
+from edge_config.bundle.usual import Usual
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 __all__ = [
@@ -180,12 +181,14 @@ class Scene(ManifestPart, frozen=True):
         detail: smallest detail; a picture below it is covered.
         shift: largest displacement against the reference, relative to the width of the thumbnail; null if the scene
             itself moves, which hides a moved camera.
+        usual: range of the normal pictures, by which drift is noticed; null: unknown.
     """
 
     luminance: tuple[NonNegative, NonNegative]
     sharpness: NonNegative
     detail: NonNegative
     shift: NonNegative | None
+    usual: Usual | None = None
 
 
 class Manifest(ManifestPart, frozen=True, kw_only=True):

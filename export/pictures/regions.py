@@ -13,10 +13,11 @@ from edge_config.errors import UsageError
 from export.options import Options
 from export.pictures.check import say
 from export.pictures.survey import Survey
-from runtime.frame import Grid, Image, View
+from runtime.frame import Grid, Image
 from runtime.scoring.draw_regions import draw_regions, scaled
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.regions import Regions, find_blind
+from runtime.view import View
 
 _MOVES = (
     "rotation and flip of `--may-vary` also move what is in `ignore`, or outside of `regions`, to where pictures are "

@@ -25,7 +25,6 @@ from runtime.camera.feed import Feed
 from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.clips.plan import ClipPlan
 from runtime.events import ReloadBundles, Stop
-from runtime.frame import View
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import ScoringOptions
 from runtime.messaging.sockets import Wire, bind, open_wire
@@ -33,6 +32,7 @@ from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
+from runtime.view import View
 
 
 def serve(

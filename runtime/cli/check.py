@@ -69,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _blind(settings: Settings, path: str, bundle: Bundle, scorer: Scorer) -> Iterator[Problem]:
     """Find regions in which nothing is seen, by the size of the pictures that the bundle was learnt from."""
-    from runtime.frame import View
     from runtime.inference.load import golden_images
     from runtime.scoring.regions import find_blind, find_unlearnt, reach_beyond
+    from runtime.view import View
 
     frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
     for name, camera in settings.cameras.items():

@@ -15,7 +15,7 @@ from edge_config.settings.device import Settings
 from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.doctor.child import TIMEOUT_S, CheckResult, ask
 from runtime.doctor.finding import Finding
-from runtime.frame import View
+from runtime.view import View
 
 _BUILDING_S = 1200.0
 """Time-out for a provider that builds an engine, or for building an index, on a small device."""

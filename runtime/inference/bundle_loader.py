@@ -10,15 +10,17 @@ import numpy as np
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleError, SettingsError
 from edge_config.saving import directory_identity
-from runtime.frame import BundleInfo, RegionsOf, View
+from runtime.frame import BundleInfo, RegionsOf
 from runtime.inference.load import golden_images, prepare, scene_reference
 from runtime.inference.protocol import ScoringOptions
 from runtime.inference.stages import Buffers, Stages
+from runtime.measures import Normal
 from runtime.process.threads import limit_threads
 from runtime.scene.inspect import Inspect
 from runtime.scoring.regions import Regions, find_blind
 from runtime.scoring.scorer import Scorer
 from runtime.security.trust import read
+from runtime.view import View
 
 _BUFFERS = 2  # of features: one is filled while the other is searched
 
@@ -75,6 +77,7 @@ class BundleLoader:
             depth=bundle.manifest.preprocessing.depth,
             min_ms=least.min_ms if (least := bundle.manifest.alerts_promise) else None,
             regions_of={camera: self._regions_of(camera, bundle) for camera in cameras},
+            normal=Normal(calibration.n, bundle.manifest.scene.usual) if calibration.scores else None,
         )
         buffers = shared.buffers if shared else _make_buffers(bundle)
         self._check_views(cameras, bundle, scorer)

@@ -11,13 +11,14 @@ from dataclasses import replace
 import msgspec
 
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import SharedFrame, View, Wanted
+from runtime.frame import SharedFrame, Wanted
 from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, ScoringOptions
 from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost, say_what_is_odd
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed
 from runtime.process.long_payload import pack
 from runtime.process.out_of_memory import Patience
+from runtime.view import View
 
 _MAX_IN_FLIGHT = 2
 """Maximum number of frames in the worker: one is embedded while the one before it is searched."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Calibration
 from runtime.frame import BundleInfo, Identity, Image, Result, Score, Wanted
 from runtime.inference.protocol import NO_PATCH
+from runtime.measures import Measures
 from runtime.scene.inspect import CameraFault, Inspect
 from runtime.scoring.alert_detail import Detail, detail
 from runtime.scoring.regions import Regions
@@ -49,6 +50,7 @@ class Half:
         identity: of the frame, where it is known.
         repeated: it is identical to the last frame that was embedded, and has its result.
         features: of all patches, where it can be judged and is not repeated.
+        measures: as of `Result`.
         seconds: what each stage took.
     """
 
@@ -59,6 +61,7 @@ class Half:
     identity: Identity | None = None
     repeated: bool = False
     features: NDArray[np.float32] | None = None
+    measures: Measures | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -102,6 +105,7 @@ class Stages:
         half = Half(self, image, active, identity=identity)
         with _timed(half, "inspect"):
             half.fault = self.inspect(image, t_ns)
+        half.measures = self.inspect.seen
         half.repeated = identity is not None and identity == self.last.identity
         if half.fault is not None or half.repeated:
             return half
@@ -170,6 +174,7 @@ class Stages:
             boxes=more.boxes,
             parts=more.parts,
             unlearnt=self.regions.unlearnt,
+            measures=half.measures,
         )
         return result, more.attached
 

@@ -25,7 +25,7 @@ import msgspec
 
 from edge_config.bundle.files import Bundle
 from edge_config.errors import MissingExtra
-from runtime.frame import BundleInfo, Image, View
+from runtime.frame import BundleInfo, Image
 from runtime.inference.protocol import (
     Attach,
     Begin,
@@ -44,6 +44,7 @@ from runtime.process.child import Link, LinkClosed, from_parent
 from runtime.process.long_payload import pack, unpack
 from runtime.process.memory_error import out_of_memory
 from runtime.process.shared_memory import picture
+from runtime.view import View
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime are loaded while the main thread already receives
     from runtime.inference.stages import Half, Stages

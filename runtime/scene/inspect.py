@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from edge_config.bundle.manifest import Scene
 from runtime.frame import Image, SceneFault
+from runtime.measures import Measures
 from runtime.scene.frozen import Frozen
-from runtime.scene.thumbnail import Measures, Placed, Shift, Thumbnail, measure, shrink, size_for
+from runtime.scene.thumbnail import Placed, Shift, Thumbnail, measure, shrink, size_for
 
 DARK_S, BLURRED_S, MOVED_S = 0.5, 1.0, 2.0
 """Time, with at least `FRAMES` frames, after which a fault is reported; for frozen see frozen.py."""
@@ -68,7 +69,11 @@ class _Latch:
 
 
 class Inspect:
-    """Checks each frame of one camera, in order."""
+    """Checks each frame of one camera, in order.
+
+    Attributes:
+        seen: measures of the last frame that was checked; None before the first.
+    """
 
     def __init__(self, scene: Scene | None, reference: Thumbnail | None) -> None:
         """Use the limits that a bundle learnt; None without any.
@@ -85,6 +90,7 @@ class Inspect:
         self._is_blurred = _Latch("blurred", BLURRED_S)
         self._is_frozen = _Latch("frozen", 0.0)
         self._is_moved = _Latch("moved", MOVED_S)
+        self.seen: Measures | None = None
         self._looked_ns: int | None = None
         self._placed_ns: int | None = None
 
@@ -113,7 +119,7 @@ class Inspect:
 
     def _look_at(self, image: Image, t_mono_ns: int) -> None:
         thumbnail = shrink(image, size_for(*image.shape[:2]) if self._reference is None else self._reference.shape)
-        seen = measure(thumbnail)
+        seen = self.seen = measure(thumbnail)
         dark, blurred = self._dark(seen), self._blurred(seen)
         self._is_dark(t_mono_ns, dark)
         self._is_blurred(t_mono_ns, blurred)

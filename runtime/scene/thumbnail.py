@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.frame import Image
+from runtime.measures import Measures
 
 LONG_SIDE = 160
 """Length of the long side, pixels: defocus of one percent of the width still blurs it, and noise is averaged out."""
@@ -23,24 +24,6 @@ Thumbnail = NDArray[np.uint8]
 _FLOOR = 3.0  # grey levels: smaller differences from the surroundings are noise
 _FLAT = 1e-6  # variance of edges, which are at most about 1: smaller ones are rounding errors
 _AROUND, _LOCAL = (7, 7), (13, 13)  # boxes on the halved thumbnail: surroundings of a pixel, and of its contrast
-
-
-class Measures(NamedTuple):
-    """Light, sharpness and detail of a thumbnail.
-
-    Attributes:
-        luminance: mean grey level, 0 to 255.
-        contrast: standard deviation, grey levels.
-        sharpness: root mean square of the Laplacian over the luminance: sharp edges dominate, so defocus lowers it;
-            independent of exposure.
-        detail: mean absolute Laplacian of the smoothed thumbnail over the luminance: the share of the picture with
-            texture dominates, so a cover lowers it, even with noise.
-    """
-
-    luminance: float
-    contrast: float
-    sharpness: float
-    detail: float
 
 
 class Shift(NamedTuple):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Manifest
 from edge_config.settings.problems import KeyPath, Problem, dotted
-from runtime.frame import Grid, View
+from runtime.frame import Grid
 from runtime.scoring.preprocess import Preprocess
+from runtime.view import View
 
 
 class Regions:

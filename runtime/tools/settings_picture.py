@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Preprocessing
 from edge_config.settings.sections import Camera
-from runtime.frame import Image, View
+from runtime.frame import Image
 from runtime.scoring.draw_regions import add_outlines, line_width, scaled, tint
+from runtime.view import View
 
 SEEN = 0, 220, 255
 """Yellow, BGR."""

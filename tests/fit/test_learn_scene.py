@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge_config.bundle.manifest import Scene
 from edge_config.bundle.may_vary import MayVary
+from edge_config.bundle.usual import Usual
 from export.learn_scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
+from runtime.frame import Image
 from runtime.scene.inspect import is_moved
 from runtime.scene.thumbnail import Placed, measure, shrink, size_for
 from tests.support.cameras import HEIGHT, WIDTH, exposed, frames, moved, noisy, scene
@@ -112,7 +116,7 @@ def test_a_moderate_tolerance_for_light_hides_no_camera_fault() -> None:
     """With the default tolerance the limits are those without: their margins over normal pictures allow it already."""
     plain, _ = learn(frames(10))
     light, _ = learn(frames(10), may_vary=MayVary(light=0.2))
-    assert light == plain
+    assert replace(light, usual=None) == replace(plain, usual=None)
 
 
 def test_one_picture_is_enough_to_learn_from() -> None:
@@ -138,3 +142,26 @@ def test_widened_allows_what_either_allows() -> None:
     assert widened(one, other) == widened(other, one) == both
     moving = Scene(luminance=(20.0, 254.0), sharpness=0.1, detail=0.02, shift=None)
     assert widened(one, moving).shift is None
+    low = replace(one, usual=Usual(luminance=(80.0, 90.0), highlights=(100.0, 120.0), edges=(0.5, 0.6)))
+    high = replace(other, usual=Usual(luminance=(85.0, 95.0), highlights=(90.0, 110.0), edges=(0.4, 0.7)))
+    assert widened(low, high).usual == Usual(luminance=(80.0, 95.0), highlights=(90.0, 120.0), edges=(0.4, 0.7))
+    assert widened(low, other).usual is None
+
+
+def test_usual_is_the_range_of_the_pictures_with_the_declared_light() -> None:
+    """With a tolerance of 20 % a picture a fifth brighter is usual and one a quarter brighter is not; blur never is."""
+    usual, _ = learn(frames(10), may_vary=MayVary(light=0.2))
+    assert usual.usual is not None
+
+    def is_usual(picture: Image) -> bool:
+        seen = measure(shrink(picture, size_for(HEIGHT, WIDTH)))
+        assert usual.usual is not None
+        ranges = (usual.usual.luminance, usual.usual.highlights, usual.usual.edges)
+        measured = (seen.luminance, seen.highlights, seen.edges)
+        return all(0.995 * low <= value <= 1.005 * high for value, (low, high) in zip(measured, ranges, strict=True))
+
+    new = noisy(scene(), 99)
+    assert all(is_usual(exposed(new, gain)) for gain in (0.8, 0.9, 1.0, 1.1, 1.2))
+    assert not is_usual(exposed(new, 0.75))
+    assert not is_usual(exposed(new, 1.25))
+    assert not is_usual(np.asarray(cv2.GaussianBlur(new, (0, 0), 2.0), np.uint8))

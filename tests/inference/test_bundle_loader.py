@@ -13,9 +13,10 @@ import pytest
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleError, BundleMissing
 from edge_config.settings.sections import Camera
-from runtime.frame import BundleInfo, Result, View, Wanted
+from runtime.frame import BundleInfo, Result, Wanted
 from runtime.inference.bundle_loader import BundleLoader
 from runtime.inference.protocol import ScoringOptions
+from runtime.view import View
 from tests.support.fakes.worker import Marked
 from tests.support.forge import edit_manifest
 from tests.support.tiny import (

@@ -29,7 +29,7 @@ from safetensors.numpy import load_file
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleFileHash, MissingExtra
 from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
-from runtime.frame import Image, SharedFrame, View, Wanted
+from runtime.frame import Image, SharedFrame, Wanted
 from runtime.inference.engine import Engine
 from runtime.inference.load import load
 from runtime.inference.protocol import Attach, ScoringOptions
@@ -40,6 +40,7 @@ from runtime.process.shared_memory import SLOTS, Memory
 from runtime.scoring import heat_map
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
+from runtime.view import View
 from tests.support.fakes.senseless import ANSWERS
 from tests.support.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, marked
 from tests.support.forge import edit_golden, reseal
