@@ -20,20 +20,19 @@ from edge_config.bundle.manifest import Calibration, Scene
 from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.staging import refuse_target, staging
 from edge_config.errors import NoImages
-from export.calibrate import at_threshold, calibrate
-from export.gate.refuse_threshold import refuse_blinding
-from export.learn_scene import MAX_PICTURES, learn, widened
-from export.normals import words
-from export.normals.foreign import count_foreign
-from export.normals.leave_out import held_out_only, leave_out
-from export.pictures.check import check_pictures
-from export.pictures.images import Pictures, spread
-from export.pictures.survey import Survey
-from export.progress import progress
-from export.promise.promise import PromisedAlerts, promise_alerts, require_time
-from export.vary.strengths import at_random
-from export.write_bundle import now
 from runtime.inference.load import golden_images, load, scene_reference
+from runtime.learning.calibrate import at_threshold, calibrate
+from runtime.learning.gate.refuse_threshold import refuse_blinding
+from runtime.learning.learn_scene import MAX_PICTURES, learn, widened
+from runtime.learning.normals import words
+from runtime.learning.normals.foreign import count_foreign
+from runtime.learning.normals.leave_out import held_out_only, leave_out
+from runtime.learning.pictures.check import check_pictures
+from runtime.learning.pictures.images import Pictures, spread
+from runtime.learning.pictures.survey import Survey
+from runtime.learning.progress import progress
+from runtime.learning.promise.promise import PromisedAlerts, promise_alerts, require_time
+from runtime.learning.vary.strengths import at_random
 from runtime.process.threads import limit_threads
 from runtime.scoring.scorer import Scorer
 
@@ -132,7 +131,6 @@ def recalibrate(
         scene=_widened_scene(bundle, pictures, kept),
         excluded=excluded,
         recalibrated_from=bundle.id,
-        created=now(),
     )
     with staging(out, force=force) as folder:
         for name in bundle.manifest.files:

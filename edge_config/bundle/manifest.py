@@ -37,7 +37,7 @@ __all__ = [
     "encode",
 ]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 _ZEROS = b"0" * 64
 
@@ -207,7 +207,6 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
         alerts_promise: false alerts a day; null if the pictures had no time, or covered too little of it.
         parity: results of the parity gate.
         versions: versions of the packages that made the bundle, by name.
-        created: when it was made, ISO 8601, UTC.
         scene: bounds of the normal pictures.
         may_vary: what is no fault.
         recalibrated_from: id of the bundle whose graph and bank this one shares; null for one that was fitted.
@@ -232,7 +231,6 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     parity: Parity
     scene: Scene
     versions: dict[str, str]
-    created: str
     may_vary: MayVary = NOTHING
     recalibrated_from: Sha256 | None = None
     excluded: Excluded | None = None

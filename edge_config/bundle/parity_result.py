@@ -55,16 +55,26 @@ class Parity(ManifestPart, frozen=True):
 
     Attributes:
         pictures: number of pictures compared.
-        reference: independent program that computed the features, such as "torch 2.13.0 float32".
         resize_levels: difference of pixels resized by the device's code and by the definition of the kernel, 0 to 255.
-        graph: ONNX Runtime against the reference, both with an exact search.
         search: the device's search against an exact one, both on features of ONNX Runtime.
         tolerances: tolerance for the golden frames on a device, by execution provider of ONNX Runtime.
     """
 
     pictures: Count
-    reference: str
     resize_levels: Difference
-    graph: Comparison
     search: Comparison
     tolerances: dict[str, Tolerance]
+
+
+class GraphParity(ManifestPart, frozen=True):
+    """The graph in ONNX Runtime against the program that the network came with.
+
+    Attributes:
+        pictures: number of pictures compared.
+        reference: this program, such as "torch 2.13.0 float32".
+        graph: ONNX Runtime against it, both with an exact search.
+    """
+
+    pictures: Count
+    reference: str
+    graph: Comparison

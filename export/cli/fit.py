@@ -10,8 +10,9 @@ from typing import Any
 
 from export.cli import exclude
 from export.cli.may_vary import may_vary
-from export.options import DEFAULTS, Options, read_options
+from export.options import DEFAULTS, Options
 from runtime.cli.arguments import between, odd, polygon, share, share_or_count, triple, whole
+from runtime.learning.options import read_options
 
 REGIONS = "learn and judge only patches inside of this polygon, pixels of the pictures; repeat it for several"
 IGNORE = "neither learn nor judge patches inside of this polygon, such as a clock; repeat it for several"
@@ -145,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
     from export.report.target import refuse_page
 
     given = {name: value for name, value in vars(args).items() if name in Options.__struct_fields__}
-    options = read_options(given, args.config)
+    options = read_options(given, args.config, Options)
     refuse_target(Path(options.out), force=options.force)  # before torch is loaded
     refuse_page(Path(options.out), unwanted=options.no_report, force=options.force)
 

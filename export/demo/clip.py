@@ -19,8 +19,8 @@ from skimage import data
 
 from edge_config.errors import UsageError
 from edge_config.saving import cut_short
-from export.progress import progress
 from runtime.frame import Image
+from runtime.learning.progress import progress
 
 FPS = 25
 NORMAL_PICTURES = 800

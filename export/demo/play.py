@@ -20,7 +20,7 @@ from edge_config.wire.messages import AlertMessage, AnyMessage, ScoreMessage, de
 from export.demo import clip
 from export.demo.clip import Sighting
 from export.demo.picture import draw
-from export.progress import bar
+from runtime.learning.progress import bar
 
 BUNDLE, MESSAGES, PICTURE = "belt.bundle", "messages.jsonl", "demo.png"
 

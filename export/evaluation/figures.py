@@ -14,7 +14,7 @@ from export.evaluation import metrics
 from export.evaluation.dataset import Dataset, Sample, printable
 from export.evaluation.score_dataset import ScoredDataset
 from export.intervals import allowed, share
-from export.progress import bar
+from runtime.learning.progress import bar
 
 STAGES = ("preprocess", "embed", "search", "score")
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Preprocessing
 from export.evaluation.dataset import Dataset, Sample, read_mask
-from export.pictures.images import fingerprint
-from export.pictures.regions import Looked
-from export.progress import progress
 from runtime.frame import Image, Score
+from runtime.learning.pictures.images import fingerprint
+from runtime.learning.pictures.regions import Looked
+from runtime.learning.progress import progress
 from runtime.scoring.score import MAP_SIGMA, anomaly_map
 from runtime.scoring.scorer import Scorer
 

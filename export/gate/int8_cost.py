@@ -11,15 +11,16 @@ import numpy as np
 
 from edge_config.bundle.manifest import Scoring
 from edge_config.saving import TEMPORARY, writing
-from export.bank.bank import MemoryBank
-from export.bank.index import neighbour_table
-from export.bank.measure import NEAREST, make_measure
 from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
-from export.network.make_network import Network
+from export.network.make_network import MadeNetwork
 from export.options import Options
-from export.progress import progress
 from runtime.frame import Image
+from runtime.learning.bank.bank import MemoryBank
+from runtime.learning.bank.index import neighbour_table
+from runtime.learning.bank.measure import NEAREST, make_measure
+from runtime.learning.network import Network
+from runtime.learning.progress import progress
 from runtime.scoring.embed import Embed
 from runtime.scoring.score import ScoreFrame
 from runtime.scoring.scorer import Scorer
@@ -50,6 +51,7 @@ def measure_cost(
     learnt: Iterable[Image],
     pairs: Iterable[tuple[Image, Image]],
     network: Network,
+    made: MadeNetwork,
     memory: MemoryBank,
     scorer: Scorer,
     scoring: Scoring,
@@ -60,13 +62,14 @@ def measure_cost(
     Args:
         learnt: what the bank was selected from: training pictures and altered copies, in the order of its rows.
         pairs: held-out pictures, each with its copy with a synthetic fault.
-        network: the int8 graph.
+        network: the int8 graph, adjusted.
+        made: what it was made from.
         memory: the bank made through it.
         scorer: the stages as the device runs them.
         scoring: score mode.
         options: test set, if there is one, and threads.
     """
-    twin = _float_twin(learnt, network, memory, scorer, scoring, options.threads)
+    twin = _float_twin(learnt, network, made.float_graph, memory, scorer, scoring, options.threads)
     synthetic = ((image, anomalous) for pair in pairs for image, anomalous in zip(pair, (False, True), strict=True))
     faults_cost = _aurocs(synthetic, None, scorer, twin)
     if options.test_set is None:
@@ -90,6 +93,7 @@ def _aurocs(samples: Iterable[tuple[Image, bool]], count: int | None, int8: Scor
 def _float_twin(
     learnt: Iterable[Image],
     network: Network,
+    float_graph: bytes,
     memory: MemoryBank,
     scorer: Scorer,
     scoring: Scoring,
@@ -98,7 +102,7 @@ def _float_twin(
     """Return the same stages in float32, with the features of the same patches as bank, searched exactly."""
     with writing(tempfile.gettempdir(), TEMPORARY, full_only=True), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        path.write_bytes(network.float_graph)
+        path.write_bytes(float_graph)
         embed = Embed(path, threads, stitch=network.stitch).adjusted(network.adjust)
     places = np.arange(embed.output_shape[0]) if scorer.judged is None else np.flatnonzero(scorer.judged)
     patches = len(places)

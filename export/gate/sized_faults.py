@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from export.gate.synthetic_faults import TRIES, Judged, all_judged
-from export.progress import progress
 from runtime.frame import Grid, Image
+from runtime.learning.gate.synthetic_faults import TRIES, Judged, all_judged
+from runtime.learning.progress import progress
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scoring
-from export.bank.bank import bank_size
-from export.bank.coreset import select
-from export.bank.index import neighbour_table
-from export.bank.measure import NEAREST, make_measure
-from export.gate.synthetic_faults import Judged, with_faults
 from export.options import Options
-from export.pictures.images import Pictures, evenly
-from export.progress import progress
-from export.vary.copies import Plan, plan
-from export.vary.strengths import each_alone
 from runtime.frame import Image
+from runtime.learning.bank.bank import bank_size
+from runtime.learning.bank.coreset import select
+from runtime.learning.bank.index import neighbour_table
+from runtime.learning.bank.measure import NEAREST, make_measure
+from runtime.learning.gate.synthetic_faults import Judged, with_faults
+from runtime.learning.pictures.images import Pictures, evenly
+from runtime.learning.progress import progress
+from runtime.learning.vary.copies import Plan, plan
+from runtime.learning.vary.strengths import each_alone
 from runtime.scoring.adjust import Adjust
 from runtime.scoring.score import ScoreFrame
 from runtime.search.full import ExactSearch

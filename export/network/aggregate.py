@@ -18,6 +18,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import sparse
 
+from runtime.learning.gate.resize_by_definition import bilinear_matrix
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregation:
@@ -141,9 +143,3 @@ def _resize(layer: NDArray[np.float64], size_hw: tuple[int, ...]) -> NDArray[np.
     """Resize [c, h, w] bilinearly, align_corners = False."""
     rows, columns = (bilinear_matrix(have, want) for have, want in zip(layer.shape[1:], size_hw, strict=True))
     return np.asarray(rows @ layer @ columns.T)
-
-
-def bilinear_matrix(inputs: int, outputs: int) -> NDArray[np.float64]:
-    """Return the weights of a bilinear resize with pixel centres at half coordinates, float64 [outputs, inputs]."""
-    places = np.clip((np.arange(outputs) + 0.5) * inputs / outputs - 0.5, 0, inputs - 1)
-    return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(inputs))))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -22,110 +21,61 @@ from export.network.load_backbone import load_backbone
 from export.network.quantise import PICTURES, quantise
 from export.network.tiles import Cut, Patches, by_tile, choose, notes, some_tiles, takes_several
 from export.options import Options
-from export.pictures.images import Pictures, evenly
-from export.progress import bar
 from runtime.frame import Grid
+from runtime.learning.gate.parity import TOLERANCES
+from runtime.learning.network import Network
+from runtime.learning.pictures.images import Pictures, evenly
+from runtime.learning.progress import bar
 from runtime.process.threads import limit_threads
 from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.tiles import Stitch
 
-Scaling = Literal["none", "channel"]
-
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """A graph and its surroundings.
+class MadeNetwork:
+    """A graph that the workshop made, and what it was made of.
 
     Attributes:
+        served: the graph, as the device runs it.
         backbone, aggregation, layout: what it is made of.
         precision: of its convolutions.
-        spec, preprocess: from a picture to its input.
-        embed: the graph in ONNX Runtime, as the device runs it.
         reference: what it must equal: the network's own program and the definition; for int8 the same graph with every
             8-bit step computed in float32.
         program: name of what computes the reference.
         float_graph: the graph in float32, as bytes.
-        scaling: kind of scale in `adjust`.
-        position_means: share of the positions' means that is the offset in `adjust`, 0 to 1.
-        adjust: what `embed` does after the graph.
-        cut: the picture and its tiles; None where a picture is one input.
-        stitch: how these go together.
         several: the graph takes several tiles at once.
     """
 
+    served: Network
     backbone: Backbone
     aggregation: Aggregation
     layout: Layout
     precision: str
-    spec: Preprocessing
-    preprocess: Preprocess
-    embed: Embed
     reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     program: str
     float_graph: bytes
-    scaling: Scaling
-    position_means: float
-    adjust: Adjust
-    cut: Cut | None = None
-    stitch: Stitch | None = None
     several: bool = False
-
-    @property
-    def grid(self) -> Grid:
-        """Where patches lie."""
-        return Grid(self.cut.map_hw if self.cut else self.layout.map_hw, self.aggregation.stride)
-
-    def fewer(self, pictures: int, least: int = 1) -> int:
-        """Return how many pictures in tiles are as much work as `pictures` of one input each; at least `least`."""
-        return pictures if self.stitch is None else max(least, pictures // self.stitch.tiles)
 
     def notes(self, options: Options, picture_hw: tuple[int, int]) -> list[str]:
         """Return what a user should know about the tiles of pictures of `picture_hw`."""
         if not options.tiled:
             return []
+        embed = self.served.embed
         start = time.perf_counter()
-        self.embed(np.zeros(self.embed.input_shape, dtype=np.uint8))
+        embed(np.zeros(embed.input_shape, dtype=np.uint8))
         taken = time.perf_counter() - start
-        return notes(options, picture_hw, self.spec, several=self.several, frame_s=taken)
+        return notes(options, picture_hw, self.served.spec, several=self.several, frame_s=taken)
 
-    def adjusted(self, adjust: Adjust, scaling: Scaling = "none", position_means: float = 0.0) -> Network:
-        """Return the same with features, and those of the reference, that are adjusted after the graph."""
-        embed = self.embed.adjusted(adjust)
-        return replace(self, embed=embed, adjust=adjust, scaling=scaling, position_means=position_means)
-
-    def expected(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return what `embed` must give: the features of the reference, adjusted, float32 [patches, D]."""
-        return self.adjust(np.array(self.reference(tensor), dtype=np.float32, order="C"))
-
-    def features(self) -> Features:
-        """Return the section of the manifest."""
-        adaptive = self.aggregation.kind == "adaptive"
-        return Features(
-            backbone=self.backbone.name,
-            weights=self.backbone.weights,
-            weights_sha256=self.backbone.weights_sha256,
-            layers=self.backbone.layers,
-            aggregation=self.aggregation.kind,
-            layer_dim=self.aggregation.layer_dim if adaptive else None,
-            target_dim=self.aggregation.target_dim if adaptive else None,
-            patch_size=self.aggregation.patch_size,
-            stride=self.aggregation.stride,
-            map_hw=self.grid.map_hw,
-            grid_hw=self.grid.hw,
-            dimension=self.layout.dimension,
-            precision="int8" if self.precision == "int8" else "float32",
-            scaling=self.scaling,
-            centring=self.adjust.centring,
-            position_means=self.position_means,
-            prefix_tokens=self.backbone.prefix_tokens,
-        )
+    def expected(self, tensor: NDArray[np.uint8], adjust: Adjust) -> NDArray[np.float32]:
+        """Return what the graph must give: the features of the reference, adjusted, float32 [patches, D]."""
+        return adjust(np.array(self.reference(tensor), dtype=np.float32, order="C"))
 
 
 def make_network(
     options: Options, pictures: Pictures, picture_hw: tuple[int, int], folder: Path, threads: int
-) -> Network:
+) -> MadeNetwork:
     """Load the backbone, choose tiles, and write both graphs into `folder`.
 
     Args:
@@ -173,7 +123,6 @@ def make_network(
         depth=pictures.depth,
         tiles=cut.tiles if cut else None,
     )
-    preprocess = Preprocess(spec)
     path = folder / bundles.MODEL
     stitch = Stitch(cut.tiles, cut.hw, cut.map_hw, aggregation.stride) if cut else None
     reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = by_definition
@@ -182,30 +131,50 @@ def make_network(
     program = backbone.network.program
     if options.precision == "int8":
         some = pictures.some(evenly(len(pictures), PICTURES))
-        path.write_bytes(quantise(float_graph, some_tiles(preprocess(image) for image in some)))
+        path.write_bytes(quantise(float_graph, some_tiles(Preprocess(spec)(image) for image in some)))
         reference = Embed(path, threads, optimise=False, stitch=stitch)
         program = f"onnxruntime {onnxruntime.__version__} int8, every step in float32"
     else:
         path.write_bytes(float_graph)
     (folder / bundles.NETWORK).write_bytes(bare_network(path.read_bytes()))
+    section = _section(backbone, aggregation, layout, cut.map_hw if cut else layout.map_hw, options)
     embed = Embed(path, threads, stitch=stitch)
-    return Network(
+    return MadeNetwork(
+        served=Network.of(spec, embed, section, TOLERANCES[options.precision], stitch),
         backbone=backbone,
         aggregation=aggregation,
         layout=layout,
         precision=options.precision,
-        spec=spec,
-        preprocess=preprocess,
-        embed=embed,
         reference=reference,
         program=program,
         float_graph=float_graph,
-        scaling="none",
-        position_means=0.0,
-        adjust=Adjust(np.ones(embed.output_shape[1], dtype=np.float32)),
-        cut=cut,
-        stitch=stitch,
         several=several,
+    )
+
+
+def _section(
+    backbone: Backbone, aggregation: Aggregation, layout: Layout, map_hw: tuple[int, int], options: Options
+) -> Features:
+    """Return the section of the manifest, without adjustments."""
+    adaptive = aggregation.kind == "adaptive"
+    return Features(
+        backbone=backbone.name,
+        weights=backbone.weights,
+        weights_sha256=backbone.weights_sha256,
+        layers=backbone.layers,
+        aggregation=aggregation.kind,
+        layer_dim=aggregation.layer_dim if adaptive else None,
+        target_dim=aggregation.target_dim if adaptive else None,
+        patch_size=aggregation.patch_size,
+        stride=aggregation.stride,
+        map_hw=map_hw,
+        grid_hw=Grid(map_hw, aggregation.stride).hw,
+        dimension=layout.dimension,
+        precision=options.precision,
+        scaling="none",
+        centring=0.0,
+        position_means=0.0,
+        prefix_tokens=backbone.prefix_tokens,
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Calibration, Manifest, Preprocessing
-from export.calibrate import pictures_needed
 from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
 from export.gate.sized_faults import (
@@ -26,12 +25,13 @@ from export.gate.sized_faults import (
 )
 from export.intervals import Share, share
 from export.options import Options
-from export.pictures.images import Pictures, evenly
-from export.pictures.regions import Looked
-from export.pictures.survey import Survey
-from export.progress import progress
 from export.report.facts import Choice, Faults, Found, Histogram, LabelledSet, Patch, TradeOff
 from runtime.frame import Grid
+from runtime.learning.calibrate import pictures_needed
+from runtime.learning.pictures.images import Pictures, evenly
+from runtime.learning.pictures.regions import Looked
+from runtime.learning.pictures.survey import Survey
+from runtime.learning.progress import progress
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 

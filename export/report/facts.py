@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from edge_config.bundle.manifest import Manifest
+from edge_config.bundle.parity_result import GraphParity
 from export.gate.int8_cost import Cost
 from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
 from export.options import Options
-from export.pictures.survey import Survey
-from export.promise.promise import PromisedAlerts
+from runtime.learning.pictures.survey import Survey
+from runtime.learning.promise.promise import PromisedAlerts
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +166,7 @@ class FitReport:
     Attributes:
         manifest: manifest of the bundle.
         bundle_id: id of the bundle.
+        graph: the graph against the network's own program.
         pictures: number of pictures used, including held-out ones.
         skipped: number of pictures that could not be read.
         size_bytes: size of the bundle on disk.
@@ -182,6 +184,7 @@ class FitReport:
 
     manifest: Manifest
     bundle_id: str
+    graph: GraphParity
     pictures: int
     skipped: list[str]
     size_bytes: int

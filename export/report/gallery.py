@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from export.normals.judge import Strange
-from export.pictures.images import Pictures
-from export.pictures.regions import Looked
 from export.thumbnail import Thumbnail, thumbnail
 from runtime.frame import Image
+from runtime.learning.normals.judge import Strange
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.pictures.regions import Looked
 from runtime.scoring.score import anomaly_map
 from runtime.scoring.scorer import Scorer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from html import escape
 
 import numpy as np
@@ -157,7 +158,13 @@ def making(report: FitReport, _: Gallery) -> str:
     stages = [(stage, f"{seconds:.1f} s") for stage, seconds in report.seconds.items()]
     return html.section(
         "How it was made",
-        html.table([("bundle", report.bundle_id), ("format", str(manifest.format_version)), ("on", manifest.created)]),
+        html.table(
+            [
+                ("bundle", report.bundle_id),
+                ("format", str(manifest.format_version)),
+                ("on", _now()),
+            ]
+        ),
         "<h3>Options that differ from the default</h3>",
         html.table(options),
         "<h3>Time</h3>",
@@ -225,3 +232,7 @@ def _draw_scores(axes: Axes, shown: Histogram, threshold: float) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="score", ylabel="pictures")
     axes.legend(fontsize=8)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

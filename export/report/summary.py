@@ -6,16 +6,16 @@ from pathlib import Path
 
 from edge_config.bundle.manifest import Calibration, Coreset, Features
 from edge_config.bundle.may_vary import NOTHING
-from edge_config.bundle.parity_result import Parity
+from edge_config.bundle.parity_result import GraphParity, Parity
 from edge_config.bundle.promise import in_words
-from export.calibrate import pictures_needed
 from export.gate.int8_cost import Cost
 from export.network.tiles import in_words as tiles_in_words
-from export.pictures.survey import Survey
-from export.promise.promise import PromisedAlerts
-from export.promise.words import least_duration, moments
 from export.report import words
 from export.report.facts import FitReport
+from runtime.learning.calibrate import pictures_needed
+from runtime.learning.pictures.survey import Survey
+from runtime.learning.promise.promise import PromisedAlerts
+from runtime.learning.promise.words import least_duration, moments
 
 
 def as_text(report: FitReport, out: Path) -> str:
@@ -37,7 +37,7 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         **({"tiles": tiles} if (tiles := tiles_in_words(manifest.preprocessing)) else {}),
         "coreset": _coreset(coreset),
         "index": f"HNSW, recall@1 {index.recall_at_1:.4f} at ef {index.ef}",
-        "parity": _parity(manifest.parity),
+        "parity": _parity(manifest.parity, report.graph),
         **({"int8": _cost(report.int8_cost)} if report.int8_cost else {}),
         "threshold": f"{calibration.threshold:.4f} on the score `{manifest.scoring.mode}`",
         "false alarms": promise(calibration),
@@ -85,10 +85,10 @@ def _network(features: Features) -> str:
     )
 
 
-def _parity(parity: Parity) -> str:
+def _parity(parity: Parity, made: GraphParity) -> str:
     return (
-        f"{parity.pictures} pictures: features within {parity.graph.features.largest:.1e} of {parity.reference}, "
-        f"scores within {parity.graph.scores.largest:.1e}; {parity.search.scores.largest:.1e} of the exact search's"
+        f"{parity.pictures} pictures: features within {made.graph.features.largest:.1e} of {made.reference}, "
+        f"scores within {made.graph.scores.largest:.1e}; {parity.search.scores.largest:.1e} of the exact search's"
     )
 
 

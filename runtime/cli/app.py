@@ -24,7 +24,7 @@ from edge_config.saving import is_full, not_written
 from runtime.cli.clean_start import settle
 from runtime.cli.interrupt import interrupted
 from runtime.process.memory_error import memory_named
-from runtime.process.progress import ticking
+from runtime.process.progress import GAUGE, ticking
 
 _OWN = {"edge_config", "runtime", "export", "patchedge"}
 
@@ -61,6 +61,7 @@ def run_app(prog: str, description: str, extra: str, verbs: Verbs, argv: Sequenc
     """
     _hide_secrets_of_faults()
     settle()
+    GAUGE.program = prog
     parser = build_parser(prog, description, verbs)
     try:
         return _run(prog, parser, argv)

@@ -22,9 +22,15 @@ LONG_EVERY_S = 30.0
 
 
 class Gauge:
-    """The current stage of the work, and how much of it is done. One thread updates it, any thread may read it."""
+    """The current stage of the work, and how much of it is done. One thread updates it, any thread may read it.
+
+    Attributes:
+        program: name of the command whose work it is.
+    """
 
     def __init__(self) -> None:
+        """Begin with no stage."""
+        self.program = "patchedge"
         self._stages: list[_Stage] = []
 
     @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from export.bank.coreset import covering_radius, farthest_first, project, select, to_grid
+from runtime.learning.bank.coreset import covering_radius, farthest_first, project, select, to_grid
 from runtime.search.full import ExactSearch
 from tests.support import reference
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 
 from edge_config.errors import UsageError
-from export.bank import features as bank
-from export.bank.features import FeatureTable, PatchFile, embed_pictures
+from runtime.learning.bank import features as bank
+from runtime.learning.bank.features import FeatureTable, PatchFile, embed_pictures
 from tests.support.small import call_export, small_options
 
 PATCHES, DIMENSION = 6, 4

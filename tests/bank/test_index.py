@@ -9,7 +9,7 @@ import pytest
 
 from edge_config.bundle import hnsw_header
 from edge_config.errors import BundleIndexInvalid
-from export.bank.index import M, build_index, neighbour_table
+from runtime.learning.bank.index import M, build_index, neighbour_table
 from runtime.search.full import GraphSearch
 from tests.support import reference
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.bank.features import FeatureTable, PatchFile
-from export.bank.index import neighbour_table
-from export.bank.measure import CAP, FLOOR, channel_scale, local_spacing, make_measure
+from runtime.learning.bank.features import FeatureTable, PatchFile
+from runtime.learning.bank.index import neighbour_table
+from runtime.learning.bank.measure import CAP, FLOOR, channel_scale, local_spacing, make_measure
 from runtime.scoring.adjust import Adjust
 from tests.support import reference
 from tests.support.clusters import clusters

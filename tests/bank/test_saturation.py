@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from export.bank.bank import bank_size
-from export.bank.coreset import Selection, covering_radius, select, thin
-from export.bank.saturation import Saturation
 from export.options import Options
 from runtime.frame import Neighbours
+from runtime.learning.bank.bank import bank_size
+from runtime.learning.bank.coreset import Selection, covering_radius, select, thin
+from runtime.learning.bank.saturation import Saturation
 from runtime.search.full import ExactSearch
 from tests.support import reference
 

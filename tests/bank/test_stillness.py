@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.bank.features import FeatureTable, PatchFile
-from export.bank.stillness import LARGEST, stillness
+from runtime.learning.bank.features import FeatureTable, PatchFile
+from runtime.learning.bank.stillness import LARGEST, stillness
 
 PICTURES, PATCHES, CHANNELS = 12, 30, 4
 RELATIVE = 1e-5  # float32 features, sums in float64

@@ -21,9 +21,9 @@ from edge_config import errors
 from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle.staging import staging
-from export.bank.index import build_index
 from runtime.frame import Image
 from runtime.inference.load import load
+from runtime.learning.bank.index import build_index
 from runtime.scoring.preprocess import Preprocess
 from tests.support.forge import edit_arrays, edit_golden, edit_manifest, flip, reseal, safetensors_of
 from tests.support.processes import DEVICE, call
@@ -116,7 +116,7 @@ def test_absent_bundle_is_said() -> None:
         bundles.read("/nowhere/at.bundle")
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 3, 5, "4", None])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 4, 6, "5", None])
 def test_other_version_is_refused(copy: Path, version: object) -> None:
     """A bundle of another format version is refused as such, and the line says what to do."""
     edit_manifest(copy, lambda tree: tree.update(format_version=version))
@@ -125,7 +125,7 @@ def test_other_version_is_refused(copy: Path, version: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 4}', b" " * (2 << 20)]
+    "text", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"format_version": 5}', b" " * (2 << 20)]
 )
 def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
     """A manifest that is not what the format says is refused, whatever it is."""
@@ -149,7 +149,7 @@ def test_damaged_manifest_is_refused(copy: Path, text: bytes) -> None:
         lambda tree: tree.pop("parity"),
         lambda tree: tree["parity"]["tolerances"]["CPUExecutionProvider"].update(scores=1e9),
         lambda tree: tree["parity"]["tolerances"]["CPUExecutionProvider"].pop("distances_mean"),
-        lambda tree: tree["parity"]["graph"]["features"].update(largest=-1.0),
+        lambda tree: tree["parity"]["search"]["features"].update(largest=-1.0),
         lambda tree: tree["features"].update(precision="int4"),
         lambda tree: tree["features"].pop("stride"),
         lambda tree: tree.update(recalibrated_from="another"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge_config.bundle.held_out import MAX_SCORES, excess, p_value, thinned
 from edge_config.bundle.manifest import decode
 from edge_config.errors import BundleManifestInvalid
-from export.calibrate import calibrate
+from runtime.learning.calibrate import calibrate
 from tests.support.forge import edit_manifest
 
 ROUNDING = 1e-12

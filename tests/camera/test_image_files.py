@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from edge_config.errors import NoImages, UnreadableImage
-from export.pictures.images import Pictures, evenly
 from runtime.camera.image_files import is_picture, read_picture, walk
+from runtime.learning.pictures.images import Pictures, evenly
 
 LOSSY_LEVELS = 5  # JPEG and WebP at their best quality halve the resolution of colour: up to 4 levels on these slopes
 VIDEO_LEVELS = 4  # MJPG at OpenCV's default quality, of one grey level per frame

@@ -66,7 +66,7 @@ def test_files_are_those_of_the_table(tiny_bundle: Path) -> None:
 def test_manifest_names_every_file(tiny_bundle: Path) -> None:
     """M2 to M5: the version, sizes and hashes, the hash of the manifest itself, and the id of the bundle."""
     tree, text = manifest_of(tiny_bundle), (tiny_bundle / "manifest.json").read_bytes()
-    assert tree["format_version"] == 4
+    assert tree["format_version"] == 5
     others = {path.name: path.read_bytes() for path in tiny_bundle.iterdir() if path.name != "manifest.json"}
     found = {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in others.items()}
     assert {name: (one["size"], one["sha256"]) for name, one in tree["files"].items()} == found

@@ -41,7 +41,8 @@ from edge_config.settings import bridge
 from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Camera
-from export.options import read_options
+from export.options import Options
+from runtime.learning.options import read_options
 from tests.docs.reader import PREAMBLE
 from tests.docs.stages import REASONS, STAGES
 from tests.support import pages
@@ -146,7 +147,7 @@ def test_settings_are_taken(block: Block, tmp_path: Path) -> None:
         try:
             tree = read_file(str(file))
             if block.file == "fit.yaml":
-                read_options({"images": "normal/", "out": "line.bundle"}, file)
+                read_options({"images": "normal/", "out": "line.bundle"}, file, Options)
             elif any(key in tree for key in BRIDGE_KEYS):
                 bridge.parse(tree, str(block))
             else:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from export.calibrate import STRETCHES, calibrate, hold_out, pictures_needed
+from runtime.learning.calibrate import STRETCHES, calibrate, hold_out, pictures_needed
 from tests.support import reference
 
 ALPHAS = ("0.001", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.3", "0.7")

@@ -7,8 +7,8 @@ from math import comb, exp, lgamma
 import numpy as np
 import pytest
 
-from export.calibrate import calibrate
 from export.intervals import allowed, in_words, share
+from runtime.learning.calibrate import calibrate
 
 TAIL = 0.025
 RELATIVE = 1e-6

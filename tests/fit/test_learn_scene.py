@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from edge_config.bundle.manifest import Scene
 from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.usual import Usual
-from export.learn_scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
 from runtime.frame import Image
+from runtime.learning.learn_scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
 from runtime.scene.inspect import is_moved
 from runtime.scene.thumbnail import Placed, measure, shrink, size_for
 from tests.support.cameras import HEIGHT, WIDTH, exposed, frames, moved, noisy, scene

@@ -15,10 +15,10 @@ import numpy as np
 import onnx
 import pytest
 
-import export.learn_bank
-import export.memory_needed
+import runtime.learning.learn_bank
+import runtime.learning.memory_needed
 from edge_config.errors import BundleGraphInvalid, NotEnoughMemory, NotWritten
-from export.memory_needed import FACTOR, Needs, Work, needed, require
+from runtime.learning.memory_needed import FACTOR, Needs, Work, needed, require
 from runtime.process.memory_error import out_of_memory
 from tests.support.processes import EXPORT
 from tests.support.small import LAYERS, call_export, errors_of, small_network, small_options
@@ -83,11 +83,13 @@ def test_memory_does_not_grow_with_the_number_of_large_pictures() -> None:
 
 def test_what_cannot_fit_is_refused_with_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too little memory or disk is one line with what is needed, what is left, by which limit, and what helps."""
-    monkeypatch.setattr(export.memory_needed, "_left", lambda: iter([(10**8, "of a limit"), (10**10, "of another")]))
+    monkeypatch.setattr(
+        runtime.learning.memory_needed, "_left", lambda: iter([(10**8, "of a limit"), (10**10, "of another")])
+    )
     huge = Work(10**6, 10**6, 1600, 176, 128, 10**5, 10**6, 10**6)
     with pytest.raises(NotEnoughMemory, match=r"needs about [0-9.]+ GB .* GB of memory are left \(of a limit\); learn"):
         require(huge, tmp_path, "normal/")
-    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Needs(1, 1 << 62))
+    monkeypatch.setattr(runtime.learning.memory_needed, "needed", lambda _work, _held: Needs(1, 1 << 62))
     with pytest.raises(NotWritten, match="GB of disk are free; make room"):
         require(WORK, tmp_path, "normal/")
 
@@ -96,8 +98,8 @@ def test_fit_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.Monk
     """`fit` that cannot fit ends with 69 and one line, before a picture is embedded, and leaves nothing behind."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(export.memory_needed, "needed", lambda _work, _held: Needs(1 << 60, 0))
-    monkeypatch.setattr(export.fit, "embed_pictures", None)
+    monkeypatch.setattr(runtime.learning.memory_needed, "needed", lambda _work, _held: Needs(1 << 60, 0))
+    monkeypatch.setattr(runtime.learning.learn, "embed_pictures", None)
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
     assert len(errors_of(done.err)) == 1
@@ -133,7 +135,7 @@ def test_memory_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.
     """However a library says that memory is missing, `fit` ends with 69 and one line, and leaves nothing behind."""
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(export.learn_bank, "make_bank", lambda *_: MISSING[who]())
+    monkeypatch.setattr(runtime.learning.learn_bank, "make_bank", lambda *_: MISSING[who]())
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
     lines = errors_of(done.err)

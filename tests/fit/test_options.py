@@ -11,7 +11,8 @@ import pytest
 
 from edge_config.errors import SettingsError, UsageError
 from export.cli import fit
-from export.options import DEFAULT, Options, read_options
+from export.options import DEFAULT, Options
+from runtime.learning import options as learning
 from tests.support.small import call_export
 
 OPTIONS: dict[str, tuple[list[str], Any]] = {
@@ -72,6 +73,10 @@ YAML = "\n".join(f"{name}: {json.dumps(value)}" for name, (_, value) in OPTIONS.
 TOML = YAML.replace(": ", " = ")
 
 NEEDED = {"images": "pictures", "out": "press.bundle"}
+
+
+def read_options(given: dict[str, Any], file: Path | None) -> Options:
+    return learning.read_options(given, file, Options)
 
 
 def parse(words: list[str]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from edge_config.bundle import files as bundles
-from export.learn_scene import widened
 from runtime.frame import Image
 from runtime.inference.load import load
+from runtime.learning.learn_scene import widened
 from tests.support import reference
 from tests.support.processes import DEVICE, EXPORT, call
 from tests.support.small import call_device, call_export
@@ -56,7 +56,7 @@ def test_only_the_threshold_is_new(tiny_bundle: Path, pictures: Path, tmp_path: 
     old, new = bundles.read(tiny_bundle), bundles.read(out)
     shown, other = (json.loads(folder.joinpath(bundles.MANIFEST).read_text()) for folder in (out, tiny_bundle))
     assert {key for key in shown if shown[key] != other[key]} == {
-        *("manifest_sha256", "calibration", "scene", "recalibrated_from", "created"),
+        *("manifest_sha256", "calibration", "scene", "recalibrated_from"),
     }
     assert new.manifest.recalibrated_from == old.id != new.id
     assert new.manifest.scene == widened(old.manifest.scene, new.manifest.scene)

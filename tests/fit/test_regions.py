@@ -18,10 +18,10 @@ from edge_config.bundle.manifest import Manifest
 from export.evaluation.dataset import Sample
 from export.evaluation.score_dataset import mask_of
 from export.gate.sized_faults import SizedFault, draw
-from export.gate.synthetic_faults import with_faults
-from export.pictures.regions import Looked
 from runtime.frame import Image
 from runtime.inference.load import load
+from runtime.learning.gate.synthetic_faults import with_faults
+from runtime.learning.pictures.regions import Looked
 from tests.support.small import (
     HEIGHT,
     WIDTH,

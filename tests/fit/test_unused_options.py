@@ -9,9 +9,10 @@ import cv2
 import pytest
 
 from export.options import Options
-from export.pictures.check import check_pictures
-from export.pictures.images import DEFAULT_VIDEO_FRAMES, Pictures
-from export.unused_options import changed, without_effect
+from export.unused_options import without_effect
+from runtime.learning.pictures.check import check_pictures
+from runtime.learning.pictures.images import DEFAULT_VIDEO_FRAMES, Pictures
+from runtime.learning.unused_options import changed
 from tests.support.small import call_export, small_options
 from tests.support.tiny import normal_picture
 

@@ -12,22 +12,26 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import export.bank.bank
 import export.network.make_network
+import runtime.learning.bank.bank
+import runtime.learning.network
 from edge_config.bundle.manifest import Preprocessing, Scoring
+from edge_config.bundle.parity_result import GraphParity, Parity
 from edge_config.errors import ParityRefused
-from export.bank.bank import MemoryBank, make_bank
-from export.bank.features import embed_pictures
-from export.bank.index import build_index
-from export.gate.parity import measure_parity
-from export.gate.synthetic_faults import with_faults
+from export.gate.parity import measure_graph
 from export.network.backbone import Backbone
 from export.network.load_backbone import load_backbone
-from export.network.make_network import Network, make_network
+from export.network.make_network import MadeNetwork, make_network
 from export.options import Options
-from export.pictures.images import Pictures
 from runtime.frame import Image
 from runtime.inference.assemble import assemble
+from runtime.learning.bank.bank import MemoryBank, make_bank
+from runtime.learning.bank.features import embed_pictures
+from runtime.learning.bank.index import build_index
+from runtime.learning.gate.parity import measure_parity
+from runtime.learning.gate.synthetic_faults import with_faults
+from runtime.learning.network import Network
+from runtime.learning.pictures.images import Pictures
 from runtime.process.threads import limit_threads
 from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
@@ -70,6 +74,7 @@ class OtherKernel(Preprocess):
 class Learnt:
     """All that a fit has before the gate, with the real network."""
 
+    made: MadeNetwork
     network: Network
     memory: MemoryBank
     scorer: Scorer
@@ -84,7 +89,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     images = write_colours(folder / "images", 6)
     options = Options(images=str(images), out=str(folder / "x.bundle"), size=64)
     pictures = Pictures(images)
-    network = make_network(options, pictures, (64, 64), folder, limit_threads(1))
+    made = make_network(options, pictures, (64, 64), folder, limit_threads(1))
+    network = made.served
     features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder)
     memory = make_bank(
         features.rows,
@@ -101,6 +107,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     unseen = [colour_picture(number) for number in range(20, 24)]
     both = [*unseen, *(fault for _, fault in with_faults(unseen, 0))]
     return Learnt(
+        made,
         network,
         memory,
         assemble(*stages, scoring, network.grid, "lazy", divisors=memory.measure.divisors),
@@ -109,23 +116,25 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     )
 
 
-def gate(learnt: Learnt, scorer: Scorer):
-    return measure_parity(learnt.pictures, learnt.network, scorer, learnt.memory.exact)
+def gate(learnt: Learnt, scorer: Scorer) -> tuple[GraphParity, Parity]:
+    exact = learnt.memory.exact
+    parity = measure_parity(learnt.pictures, learnt.network, scorer, exact)
+    return measure_graph(learnt.pictures, learnt.made, learnt.network, scorer, exact), parity
 
 
 def test_what_was_learnt_passes_and_its_figures_are_recorded(learnt: Learnt) -> None:
     """Unchanged stages pass: features, scores and pixels are as near as is promised, and the reference is named."""
-    parity = gate(learnt, learnt.scorer)
-    assert parity.pictures == len(learnt.pictures)
-    assert parity.reference.startswith("torch ")
-    assert 0 < parity.graph.features.mean <= parity.graph.features.largest <= FEATURES
+    made, parity = gate(learnt, learnt.scorer)
+    assert made.pictures == parity.pictures == len(learnt.pictures)
+    assert made.reference.startswith("torch ")
+    assert 0 < made.graph.features.mean <= made.graph.features.largest <= FEATURES
     assert parity.search.scores.largest <= SAME_SCORE
     assert parity.resize_levels.largest <= ONE_LEVEL
 
 
 def other_mean(learnt: Learnt) -> Scorer:
     """Return stages whose graph subtracts another mean."""
-    model = onnx.load_model_from_string(learnt.network.float_graph)
+    model = onnx.load_model_from_string(learnt.made.float_graph)
     subtracted = next(node.input[1] for node in model.graph.node if node.op_type == "Sub")
     constant = next(tensor for tensor in model.graph.initializer if tensor.name == subtracted)
     constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant) + np.float32(LITTLE), subtracted))
@@ -197,9 +206,13 @@ def load_lying(*args: object, **options: object) -> Backbone:
 
 REPLACED = {
     "another graph": (export.network.make_network, "load_backbone", load_lying),
-    "another resize kernel": (export.network.make_network, "Preprocess", OtherKernel),
-    "index of another bank": (export.bank.bank, "build_index", lambda bank: build_index(np.roll(bank, 1, axis=1))),
-    "index in another order": (export.bank.bank, "build_index", lambda bank: build_index(bank[::-1])),
+    "another resize kernel": (runtime.learning.network, "Preprocess", OtherKernel),
+    "index of another bank": (
+        runtime.learning.bank.bank,
+        "build_index",
+        lambda bank: build_index(np.roll(bank, 1, axis=1)),
+    ),
+    "index in another order": (runtime.learning.bank.bank, "build_index", lambda bank: build_index(bank[::-1])),
 }
 
 

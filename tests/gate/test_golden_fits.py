@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-import export.bank.index
-import export.write_bundle
+import runtime.learning.bank.index
+import runtime.learning.write_bundle
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleParity
 from runtime.inference.load import load_and_check
@@ -51,9 +51,9 @@ def test_every_seed_gives_a_bundle(
     workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, mode: str
 ) -> None:
     """With any seed the bundle passes its own golden frames to the last digit, though the graph misses one in ten."""
-    monkeypatch.setattr(export.bank.index, "EF_STEPS", (2,))
-    monkeypatch.setattr(export.bank.index, "M", 8)
-    monkeypatch.setattr(export.bank.index, "EF_CONSTRUCTION", 8)
+    monkeypatch.setattr(runtime.learning.bank.index, "EF_STEPS", (2,))
+    monkeypatch.setattr(runtime.learning.bank.index, "M", 8)
+    monkeypatch.setattr(runtime.learning.bank.index, "EF_CONSTRUCTION", 8)
     done = fit(workshop, tmp_path / "x.bundle", "--seed", seed, "--score", mode)
     assert done.code == 0, done.err
     _, _, checked = load_and_check(tmp_path / "x.bundle", 1)
@@ -77,7 +77,7 @@ def test_a_refusal_at_sealing_does_not_blame_the_machine(
     def refuse(*_: object, **__: object) -> None:
         raise BundleParity("golden frames differ on this machine: scores by 1", remedy="other versions")
 
-    monkeypatch.setattr(export.write_bundle, "load", refuse)
+    monkeypatch.setattr(runtime.learning.write_bundle, "load", refuse)
     done = fit(workshop, tmp_path / "x.bundle")
     assert done.code == 73
     assert "report it" in done.err

@@ -11,11 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_config.bundle.parity_result import GraphParity, Parity
 from edge_config.errors import ParityRefused
-from export.bank.index import build_index, neighbour_table
-from export.gate.parity import is_clear, measure_parity, relative, resize_by_definition
+from export.gate.parity import measure_graph
 from runtime.frame import Grid, Image, Neighbours, Score
 from runtime.inference.assemble import assemble
+from runtime.learning.bank.index import build_index, neighbour_table
+from runtime.learning.gate.differences import relative
+from runtime.learning.gate.parity import TOLERANCES, is_clear, measure_parity
+from runtime.learning.gate.resize_by_definition import resize_by_definition
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
@@ -128,29 +132,33 @@ def gate(
     precision: str = "float32",
     search: Callable[[Neighbours], Neighbours] = lambda found: found,
     whole: Callable[[Neighbours], Neighbours] = lambda found: found,
-):
-    """Run the gate with features of the device changed by `change`, and what it finds for the decision and for all."""
+) -> tuple[GraphParity, Parity]:
+    """Run both gates; features of the device are changed by `change`, what it finds by `search` and `whole`."""
     bank, embed = tiny_bank(), Embed(MODEL, 1)
     graph = GraphSearch(build_index(bank), ef=64, threads=1)
     table = neighbour_table(bank, B)
     scorer: Scorer = assemble(Preprocess(SPEC), embed, graph, bank, table, SCORING, Grid(GRID), "lazy")
-    network = SimpleNamespace(spec=SPEC, expected=embed, program="the same graph", precision=precision)
+    made = SimpleNamespace(
+        expected=lambda tensor, _adjust: embed(tensor), program="the same graph", precision=precision
+    )
+    network = SimpleNamespace(spec=SPEC, tolerances=TOLERANCES[precision], adjust=None)
     changed = replace(
         scorer,
         embed=lambda tensor: change(embed(tensor)),
         search=lambda features: search(scorer.search(features)),
         whole=lambda features: whole(scorer.whole(features)),
     )
-    return measure_parity(PICTURES, network, changed, ExactSearch(bank))
+    exact = ExactSearch(bank)
+    return measure_graph(PICTURES, made, network, changed, exact), measure_parity(PICTURES, network, changed, exact)
 
 
 def test_differences_are_recorded_as_they_are() -> None:
     """Features that are longer by a known share are recorded with this share, largest and mean."""
-    parity = gate(lambda features: features * np.float32(1 + KNOWN))
-    assert parity.pictures == len(PICTURES)
-    assert parity.reference == "the same graph"
-    assert parity.graph.features.largest == pytest.approx(KNOWN, abs=FLOAT32)
-    assert parity.graph.features.mean == pytest.approx(KNOWN, abs=FLOAT32)
+    made, parity = gate(lambda features: features * np.float32(1 + KNOWN))
+    assert made.pictures == parity.pictures == len(PICTURES)
+    assert made.reference == "the same graph"
+    assert made.graph.features.largest == pytest.approx(KNOWN, abs=FLOAT32)
+    assert made.graph.features.mean == pytest.approx(KNOWN, abs=FLOAT32)
     assert parity.search.scores.largest <= FLOAT32
     assert "CPUExecutionProvider" in parity.tolerances
 
@@ -163,9 +171,9 @@ def test_features_that_differ_by_more_than_rounding_are_refused() -> None:
 
 def test_int8_may_round_to_another_level() -> None:
     """What is too much for float32 is within the rounding of 8 bits."""
-    parity = gate(lambda features: features * np.float32(1 + LARGER), precision="int8")
-    assert parity.graph.features.largest == pytest.approx(LARGER, abs=FLOAT32)
-    assert parity.tolerances["CPUExecutionProvider"].scores > gate().tolerances["CPUExecutionProvider"].scores
+    made, parity = gate(lambda features: features * np.float32(1 + LARGER), precision="int8")
+    assert made.graph.features.largest == pytest.approx(LARGER, abs=FLOAT32)
+    assert parity.tolerances["CPUExecutionProvider"].scores > gate()[1].tolerances["CPUExecutionProvider"].scores
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])

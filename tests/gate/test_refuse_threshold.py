@@ -13,8 +13,8 @@ import pytest
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import BlindThreshold
-from export.gate.refuse_threshold import MAX_GROWTH, MAX_NAMED, refuse_blinding
 from runtime.inference.load import golden_images, load
+from runtime.learning.gate.refuse_threshold import MAX_GROWTH, MAX_NAMED, refuse_blinding
 from tests.support.small import LAYERS, Done, call_export, small_network
 from tests.support.tiny import THRESHOLD, write_pictures
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.gate.synthetic_faults import LARGEST, with_faults
 from runtime.frame import Image
+from runtime.learning.gate.synthetic_faults import LARGEST, with_faults
 from tests.support.small import colour_picture
 
 KINDS = 4

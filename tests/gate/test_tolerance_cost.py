@@ -9,11 +9,11 @@ import numpy as np
 
 from edge_config.bundle.manifest import Scoring
 from edge_config.bundle.may_vary import MayVary
-from export.gate.synthetic_faults import all_judged, with_faults
 from export.gate.tolerance_cost import FAULTS, ToleranceCost, measure_tolerances
 from export.options import Options
-from export.pictures.images import Pictures
 from runtime.frame import Image
+from runtime.learning.gate.synthetic_faults import all_judged, with_faults
+from runtime.learning.pictures.images import Pictures
 
 COUNT, SIDE = 12, 64
 K = 2

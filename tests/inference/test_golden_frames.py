@@ -13,7 +13,6 @@ from hypothesis import given, settings
 
 from edge_config.bundle.manifest import Scoring
 from edge_config.errors import BundleShapeMismatch
-from export.bank.index import build_index, neighbour_table
 from runtime.frame import Grid, Image, Neighbours
 from runtime.inference.assemble import assemble
 from runtime.inference.golden_frames import (
@@ -24,6 +23,7 @@ from runtime.inference.golden_frames import (
     score_golden,
     write_golden,
 )
+from runtime.learning.bank.index import build_index, neighbour_table
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch, GraphSearch

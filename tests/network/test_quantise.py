@@ -9,12 +9,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export.gate.parity import relative
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
 from export.network.graph import Reference, export_graph
 from export.network.load_backbone import load_backbone
 from export.network.quantise import FLOAT_CONVOLUTIONS, quantise
+from runtime.learning.gate.differences import relative
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from tests.support.preprocessing import resized

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from export.calibrate import calibrate
-from export.normals.foreign import CHANCE, MIN_RATIO, count_foreign, gaps, limit
+from runtime.learning.calibrate import calibrate
+from runtime.learning.normals.foreign import CHANCE, MIN_RATIO, count_foreign, gaps, limit
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 

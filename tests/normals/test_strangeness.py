@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.normals import strangeness
-from export.normals.strangeness import MAX_EXACT, SHARE, TWINS, Others
+from runtime.learning.normals import strangeness
+from runtime.learning.normals.strangeness import MAX_EXACT, SHARE, TWINS, Others
 
 SAME = 2e-4
 """Relative: squares of float32 lose digits where an entry is near."""

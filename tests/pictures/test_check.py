@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import NoImages, TooFewImages, UsageError
-from export.pictures.check import check_pictures
-from export.pictures.images import Pictures
-from export.pictures.survey import Survey
 from runtime.camera.image_files import read_picture, to_8_bits
 from runtime.inference.load import load
+from runtime.learning.pictures.check import check_pictures
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.pictures.sizes import Crop
+from runtime.learning.pictures.survey import Survey
 from tests.programs.bench.published import published_scores
 from tests.support.small import call_export, colour_picture, small_options, write_colours
 
@@ -26,9 +28,9 @@ SAME_SCORE = 1e-6
 """Relative: the process that serves and this one compute the same."""
 
 
-def survey(folder: Path, **options: object) -> Survey:
+def survey(folder: Path, **options: Any) -> Survey:
     """Look at a folder as `fit` does."""
-    return check_pictures(Pictures(folder), folder, least=LEAST, **options)  # type: ignore[arg-type]
+    return check_pictures(Pictures(folder), folder, least=LEAST, **options)
 
 
 def write(folder: Path, count: int, size: tuple[int, int] = (64, 48), first: int = 0) -> Path:
@@ -159,7 +161,7 @@ def test_a_wide_picture_is_said_to_be_squashed(tmp_path: Path) -> None:
 def test_what_the_crop_does_not_see_is_said(tmp_path: Path) -> None:
     """Of a wide picture the paper's crop leaves 6 % at each end unseen: percent and pixels, and what sees all."""
     images = write(tmp_path / "images", 5, (192, 108))
-    found = survey(images, resize=256, size=224)
+    found = survey(images, crop=Crop(256, 224))
     assert found.unseen == 16 / 256
     assert "6.2% of a picture at each of its four ends (12 pixels left and right, 7 above and below" in str(found.notes)
     assert "without --resize it sees all" in str(found.notes)

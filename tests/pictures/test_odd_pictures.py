@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 
 from edge_config.bundle.manifest import Scoring
-from export.bank.index import build_index, neighbour_table
-from export.gate.parity import resize_by_definition
-from export.gate.synthetic_faults import with_faults
-from export.learn_scene import learn, widened
 from runtime.frame import Grid, Image, Wanted
 from runtime.inference.assemble import assemble
+from runtime.learning.bank.index import build_index, neighbour_table
+from runtime.learning.gate.resize_by_definition import resize_by_definition
+from runtime.learning.gate.synthetic_faults import with_faults
+from runtime.learning.learn_scene import learn, widened
 from runtime.scene.frozen import Frozen
 from runtime.scene.inspect import Inspect
 from runtime.scene.thumbnail import Placed, Shift, measure, shrink, size_for

@@ -82,7 +82,7 @@ def test_bundle_verifies_and_shows_its_manifest(workshop: Path) -> None:
     """`bundle verify` accepts the bundle, and `bundle info` prints its manifest."""
     assert call_device("bundle", "verify", workshop / "one.bundle").code == 0
     shown = json.loads(call_device("bundle", "info", workshop / "one.bundle").out)
-    assert shown["format_version"] == 4
+    assert shown["format_version"] == 5
     assert shown["features"]["dimension"] == 24 + 40 + 112
     assert shown["features"]["stride"] == 2
     assert shown["features"]["map_hw"] == [24, 24]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, norm, t
 
-from export.promise.bound import dispersion, garwood, upper_bound
-from export.promise.choose import NONE_SEEN
+from runtime.learning.promise.bound import dispersion, garwood, upper_bound
+from runtime.learning.promise.choose import NONE_SEEN
 
 ROUNDING = 1e-9
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_config.settings.sections import Alerts
-from export.promise.count import Stretch, count, frame_rate, starts
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.frame import BundleInfo, Result, SharedFrame
+from runtime.learning.promise.count import Stretch, count, frame_rate, starts
 
 THRESHOLD = 10.0
 

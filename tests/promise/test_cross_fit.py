@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_config.settings.sections import Alerts
-from export.promise.count import Stretch
-from export.promise.cross_fit import judge
+from runtime.learning.promise.count import Stretch
+from runtime.learning.promise.cross_fit import judge
 
 PARTS = st.lists(st.lists(st.floats(0, 100), min_size=1, max_size=20), min_size=2, max_size=6)
 

@@ -12,12 +12,12 @@ import pytest
 from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import AlertsPromise
 from edge_config.errors import UsageError
-from export.pictures.clock import read_timed, times_of
-from export.pictures.images import Pictures
-from export.promise import words
-from export.promise.count import Stretch
-from export.promise.promise import MAX_FRAMES, PromisedAlerts, from_stretches, promise_alerts, require_time
 from runtime.frame import Image, Neighbours, Score
+from runtime.learning.pictures.clock import read_timed, times_of
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.promise import words
+from runtime.learning.promise.count import Stretch
+from runtime.learning.promise.promise import MAX_FRAMES, PromisedAlerts, from_stretches, promise_alerts, require_time
 from tests.support.small import HEIGHT, WIDTH, call_export, small_options
 from tests.support.tiny import normal_picture
 

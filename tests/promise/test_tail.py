@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import genpareto
 
 from edge_config.settings.sections import Alerts
-from export.promise.choose import choose, choose_threshold
-from export.promise.count import Stretch, count
-from export.promise.tail import Tail, find_tail, fit_pareto, survival
+from runtime.learning.promise.choose import choose, choose_threshold
+from runtime.learning.promise.count import Stretch, count
+from runtime.learning.promise.tail import Tail, find_tail, fit_pareto, survival
 
 MANY = 20_000
 SHAPE_ERROR, SCALE_ERROR = 0.05, 0.06

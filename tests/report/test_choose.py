@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from export.calibrate import calibrate
 from export.gate.sized_faults import CELLS, CONTRASTS, FaultScores, SizedFault
 from export.report.choose import ALPHAS, BINS, LIKELY, histogram, patch_seen, summarise, trade_off
 from export.report.words import patch, smallest
 from runtime.frame import Grid
+from runtime.learning.calibrate import calibrate
 from tests.support.preprocessing import resized
 
 CELL = 8.0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_config.bundle.manifest import Scene
-from export.learn_scene import learn
+from runtime.learning.learn_scene import learn
 from runtime.scene.frozen import FROZEN_S
 from runtime.scene.inspect import BLURRED_S, DARK_S, FRAMES, LEFT_S, MOVED_EVERY_S, MOVED_S, Inspect
 from runtime.scene.thumbnail import Thumbnail

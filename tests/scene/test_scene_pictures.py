@@ -11,11 +11,11 @@ import pytest
 
 from edge_config.bundle.manifest import Scene
 from export.demo.clip import CLIP, NORMAL, make_clip
-from export.learn_scene import MAX_PICTURES, learn
-from export.pictures.images import evenly
 from runtime.camera.image_files import read_picture, walk
 from runtime.camera.sources.recording import open_video, read_video
 from runtime.frame import Image
+from runtime.learning.learn_scene import MAX_PICTURES, learn
+from runtime.learning.pictures.images import evenly
 from runtime.scene.frozen import FROZEN_S
 from runtime.scene.inspect import BLURRED_S, DARK_S, FRAMES, MOVED_EVERY_S, MOVED_S, Inspect
 from runtime.scene.thumbnail import Thumbnail

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from export.bank.index import build_index, neighbour_table
 from runtime.frame import Grid, Neighbours, Tier
+from runtime.learning.bank.index import build_index, neighbour_table
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.regions import Regions
 from runtime.scoring.score import ScoreFrame

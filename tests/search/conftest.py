@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.bank.index import build_index
+from runtime.learning.bank.index import build_index
 from tests.support.clusters import clusters
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 
 from edge_config.errors import BundleIndexInvalid
-from export.bank.index import EF_STEPS, WANTED_RECALL, build_index, choose_ef, recall_at_1
 from runtime.frame import Tier
+from runtime.learning.bank.index import EF_STEPS, WANTED_RECALL, build_index, choose_ef, recall_at_1
 from runtime.search.full import ExactSearch, GraphSearch, distances
 from tests.support import reference
 from tests.support.clusters import clusters

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
-from export.bank.index import build_index, neighbour_table
 from runtime.frame import Neighbours, Tier
+from runtime.learning.bank.index import build_index, neighbour_table
 from runtime.scoring.score import ScoreFrame
 from runtime.search.full import ExactSearch, GraphSearch, all_of, distances
 from runtime.search.history import History

@@ -21,7 +21,8 @@ from edge_config.settings.device import Settings
 from edge_config.settings.parse import parse
 from edge_config.settings.problems import look, words
 from edge_config.settings.reading import read_file
-from export.options import Options, read_options
+from export.options import Options
+from runtime.learning.options import read_options
 
 MINIMAL = {"bundle": "line.bundle", "cameras": {"top": {"source": 0}}}
 PATTERN_SIGNS = re.compile(r"\\Z|\[A-Z|\^\(|regex|\{1,")
@@ -259,7 +260,7 @@ def test_file_of_fit_is_read_as_strictly(tmp_path: Path) -> None:
     """The settings of `fit` name all their mistakes too, with their lines."""
     (tmp_path / "fit.yaml").write_text("size: 320\nsiz: 1\nsize: 8\n")
     with pytest.raises(SettingsError) as caught:
-        read_options({"images": "a", "out": "b"}, tmp_path / "fit.yaml")
+        read_options({"images": "a", "out": "b"}, tmp_path / "fit.yaml", Options)
     said = [line.removeprefix(f"{tmp_path}/fit.yaml:") for line in str(caught.value).splitlines()]
     assert [line.split(":")[0] for line in said] == ["2", "3", "3"]
     assert "did you mean `size`?" in said[0]

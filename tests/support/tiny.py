@@ -27,11 +27,11 @@ from edge_config.bundle.manifest import (
 )
 from edge_config.bundle.parity_result import Comparison, Difference, Parity, Tolerance
 from edge_config.bundle.staging import staging
-from export.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
-from export.learn_scene import learn
 from runtime.frame import Grid, Image
 from runtime.inference.assemble import assemble
 from runtime.inference.golden_frames import score_golden, write_golden
+from runtime.learning.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table
+from runtime.learning.learn_scene import learn
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.regions import Regions
@@ -188,15 +188,12 @@ def write_manifest(
         ),
         parity=Parity(
             pictures=2,
-            reference="none",
             resize_levels=NOTHING,
-            graph=SAME,
             search=SAME,
             tolerances={"CPUExecutionProvider": Tolerance(scores=1e-3, distances_mean=1e-3)},
         ),
         scene=scene,
         versions={},
-        created="2026-11-23T00:00:00+00:00",
         ignore=ignore,
         regions_hw=regions_hw,
     )

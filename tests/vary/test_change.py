@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from export.vary.change import Change
 from runtime.frame import Image
+from runtime.learning.vary.change import Change
 
 HALF = 0.5 + 1e-9
 """A value is rounded to a whole grey level."""

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from edge_config.bundle.may_vary import NOTHING, MayVary
-from export.bank.features import FeatureTable, PatchFile, embed_pictures
-from export.pictures.images import Pictures
-from export.vary.copies import MAX_LEARNT, embed_copies, learnt_again, plan
-from export.vary.strengths import at_random
 from runtime.frame import Image
+from runtime.learning.bank.features import FeatureTable, PatchFile, embed_pictures
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.vary.copies import MAX_LEARNT, embed_copies, learnt_again, plan
+from runtime.learning.vary.strengths import at_random
 from tests.support.small import colour_picture
 
 PATCHES, DIMENSION = 3, 4

@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 from edge_config.bundle.may_vary import NOTHING, MayVary
-from export.vary.strengths import at_random
 from runtime.frame import Image
 from runtime.inference.load import load
+from runtime.learning.vary.strengths import at_random
 from runtime.scoring.scorer import Scorer
 from tests.support.small import LAYERS, call_export, colour_picture, small_network
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_config.bundle.may_vary import NOTHING, MayVary
-from export.vary.change import Change
-from export.vary.strengths import FOCUS, at_random, displacement, fixed, looks, steps
+from runtime.learning.vary.change import Change
+from runtime.learning.vary.strengths import FOCUS, at_random, displacement, fixed, looks, steps
 
 DRAWS = 400
 NEAR_END = 0.9

@@ -17,9 +17,9 @@ from sklearn.metrics import roc_auc_score
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
-from export.bank.index import recall_at_1
 from runtime.camera.image_files import read_picture
 from runtime.inference.load import load
+from runtime.learning.bank.index import recall_at_1
 from runtime.search.full import ExactSearch, GraphSearch, distances
 from runtime.search.measure import read_measure
 from tests.programs.bench.alerts import FPS, count_alerts

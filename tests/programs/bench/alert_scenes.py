@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.demo.clip import film, make_belt
-from export.pictures.images import evenly
 from runtime.frame import Image
 from runtime.inference.load import load
+from runtime.learning.pictures.images import evenly
 from runtime.process.threads import limit_threads
 from runtime.scoring.scorer import Scorer
 from tests.programs.bench.published import fit

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.settings.sections import Alerts
-from export.calibrate import calibrate
-from export.normals.foreign import count_foreign
-from export.pictures.images import DEFAULT_VIDEO_FRAMES, evenly
-from export.promise.count import DAY_HOURS, Stretch, count
-from export.promise.promise import from_stretches
+from runtime.learning.calibrate import calibrate
+from runtime.learning.normals.foreign import count_foreign
+from runtime.learning.pictures.images import DEFAULT_VIDEO_FRAMES, evenly
+from runtime.learning.promise.count import DAY_HOURS, Stretch, count
+from runtime.learning.promise.promise import from_stretches
 from tests.programs.bench import alert_scenes
 from tests.programs.bench.accuracy import DATA
 from tests.programs.bench.machine import machine

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.bank.coreset import farthest_first, project, to_grid
+from runtime.learning.bank.coreset import farthest_first, project, to_grid
 from runtime.process.threads import limit_threads
 from tests.programs.bench.machine import machine
 
@@ -100,7 +100,7 @@ def against_plain(features: NDArray[np.float32], size: int) -> list[str]:
 
 
 def timed_select(features: NDArray[np.float32], size: int) -> tuple[NDArray[np.int64], dict[str, float]]:
-    """Select as `export.bank.coreset.select` does, and take the seconds of each part."""
+    """Select as `runtime.learning.bank.coreset.select` does, and take the seconds of each part."""
     random = np.random.default_rng(0)
     first = int(random.integers(len(features)))
     times = [time.perf_counter()]

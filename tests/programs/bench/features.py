@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.calibrate import hold_out
 from export.evaluation.metrics import image_auroc
 from export.network.make_network import make_network
 from export.options import Options
-from export.pictures.images import Pictures
 from runtime.frame import Image
+from runtime.learning.calibrate import hold_out
+from runtime.learning.pictures.images import Pictures
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from tests.programs.bench.decisions import SETS, open_set

@@ -34,10 +34,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from edge_config.bundle import files as bundles
-from export.bank.coreset import select
 from export.cli.main import main as patchedge_export
 from runtime.camera.image_files import read_picture, walk
 from runtime.inference.load import load
+from runtime.learning.bank.coreset import select
 from runtime.process.threads import limit_threads
 from tests.programs.bench import peer_anomalib
 from tests.programs.bench.machine import machine

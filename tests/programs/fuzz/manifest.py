@@ -17,7 +17,7 @@ FOUND: tuple[bytes, ...] = ()
 
 def seeds() -> list[bytes]:
     """Return a good manifest, and such as tests know."""
-    return [(small.bundle() / bundles.MANIFEST).read_bytes(), b"{}", b"[" * 2000, b'{"format_version": 4}', b"\xff"]
+    return [(small.bundle() / bundles.MANIFEST).read_bytes(), b"{}", b"[" * 2000, b'{"format_version": 5}', b"\xff"]
 
 
 def check(data: bytes) -> None:

@@ -1,0 +1,295 @@
+"""Embed all training patches for the memory bank, by the same stages that the device uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.errors import NotWritten, UsageError
+from edge_config.saving import writing
+from runtime.frame import Image
+from runtime.learning.progress import progress
+from runtime.scoring.embed import Embed
+from runtime.scoring.preprocess import Preprocess
+
+MAX_IN_MEMORY = 1 << 28
+"""Bytes of features beyond which they go into a file, and are read from it in slices: the system keeps in its cache as
+much of it as there is room for, and gives that back when somebody else needs it."""
+
+_FLOAT32_BYTES = 4
+_REMEDY = "make room, or learn from fewer pictures (--max-images)"
+
+
+class PatchFile:
+    """Rows of float32 in a file without a name, which the system removes however this process ends.
+
+    They are read and not mapped: a map of the whole counts against a limit of address space. Use it from any thread.
+
+    Attributes:
+        shape: rows, D.
+        offset: what is subtracted from what is read, one after the other and then from the start, float32 [n, D]; None:
+            nothing.
+        scale: factor of each channel of the rest, float32 [D]; 1 at first.
+    """
+
+    offset: NDArray[np.float32] | None
+    scale: NDArray[np.float32] | np.float32
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        """Make an empty one.
+
+        Raises:
+            NotWritten: there can be none in this folder.
+        """
+        self.shape = (0, dimension)
+        self._folder = folder
+        with writing(folder, _REMEDY):
+            self._stream = _unnamed(folder)
+        self.offset = None
+        self.scale = np.float32(1)
+        weakref.finalize(self, self._stream.close)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def append(self, rows: NDArray[np.float32]) -> None:
+        """Write further rows float32 [n, D].
+
+        Raises:
+            NotWritten: the disk is full.
+        """
+        rest = np.ascontiguousarray(rows, dtype=np.float32).data.cast("B")
+        with writing(self._folder, _REMEDY):
+            while rest:  # the last write before a disk is full may take a part
+                rest = rest[self._stream.write(rest) :]
+        self.shape = (len(self) + len(rows), self.shape[1])
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read rows int64 [n], from 0 on: float32 [n, D]. Rows that follow each other are read at once."""
+        found = np.empty((len(rows), self.shape[1]), dtype=np.float32)
+        ends = np.append(np.flatnonzero(np.diff(rows) != 1) + 1, len(rows))
+        start = 0
+        for end in ends[: len(rows)].tolist():
+            self._read(found[start:end], int(rows[start]))
+            start = end
+        if self.offset is not None:
+            found -= self.offset[rows % len(self.offset)]
+        found *= self.scale
+        return found
+
+    def _read(self, room: NDArray[np.float32], row: int) -> None:
+        rest, at = room.data.cast("B"), row * self.shape[1] * _FLOAT32_BYTES
+        while rest:
+            count = os.preadv(self._stream.fileno(), [rest], at)
+            if not count:
+                raise IndexError(f"row {row} of {len(self)}")
+            rest, at = rest[count:], at + count
+
+
+Rows = NDArray[np.float32] | PatchFile
+"""Patch features [rows, D], read by numbers of rows: in memory or in a file."""
+
+
+class FeatureTable:
+    """Patch features of pictures, one after the other; after those of all pictures, those of altered copies of some.
+
+    Attributes:
+        rows: of all pictures and copies, [(pictures + copies) * patches, D].
+        patches: of a picture, only those that are judged.
+        pictures: number of the picture that each picture (itself) and copy shows, int64 [pictures + copies].
+        judged: which patches of the grid they are, bool [grid]; None: all.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        patches: int,
+        room: NDArray[np.float32] | None = None,
+        judged: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take the features of pictures.
+
+        Args:
+            rows: of the pictures.
+            patches: of a picture.
+            room: larger array that begins with `rows`, if copies will follow; None if `rows` is a file.
+            judged: which patches of the grid they are; None: all.
+        """
+        self.rows = rows
+        self.patches = patches
+        self.judged = judged
+        self.pictures = np.arange(len(rows) // patches)
+        self._room = room
+        self._scale = np.ones((), dtype=np.float32)
+        self._offset = np.zeros((1, rows.shape[1]), dtype=np.float32)
+        self._count = len(self.pictures)
+
+    def __len__(self) -> int:
+        """Return the number of pictures, without copies."""
+        return self._count
+
+    def add_copy(self, picture: int, features: NDArray[np.float32]) -> int:
+        """Append the features of an altered copy of a picture, float32 [grid, D], and return its number."""
+        if self.judged is not None:
+            features = features[self.judged]
+        if isinstance(self.rows, PatchFile):
+            self.rows.append(features)
+        else:
+            end = len(self.rows) + self.patches
+            if self._room is None or len(self._room) < end:
+                self._room = np.concatenate([self.rows, features])
+            self._room[end - self.patches : end] = features
+            self.rows = self._room[:end]
+        self.pictures = np.append(self.pictures, picture)
+        return len(self.pictures) - 1
+
+    def rows_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of pictures and copies, by their numbers."""
+        return np.asarray(numbers[:, None] * self.patches + np.arange(self.patches)).reshape(-1)
+
+    def pictures_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of the picture that each row belongs to; for a row of a copy, that of the copied one."""
+        return np.asarray(self.pictures[rows // self.patches])
+
+    def subtract(self, offset: NDArray[np.float32]) -> None:
+        """Subtract an offset at each patch, float32 [patches, D], before anything was multiplied."""
+        self._offset = self._offset + offset
+        if isinstance(self.rows, PatchFile):
+            self.rows.offset = self._offset
+        else:
+            by_picture = self.rows.reshape(-1, *offset.shape)
+            np.subtract(by_picture, offset, out=by_picture)
+
+    def multiply(self, scale: NDArray[np.float32]) -> None:
+        """Multiply the features by a factor for each channel, float32 [D], above 0."""
+        self._scale = np.asarray(self._scale * scale)
+        if isinstance(self.rows, PatchFile):
+            self.rows.scale = self._scale
+        else:
+            np.multiply(self.rows, scale, out=self.rows)
+
+    def restore(self) -> None:
+        """Undo what they were multiplied by, and what was subtracted."""
+        if (self._scale != 1).any():
+            self.multiply(np.asarray(1 / self._scale, dtype=np.float32))
+        if self._offset.any():
+            self.subtract(-self._offset)
+
+    def judged_rows(self, picture: int) -> NDArray[np.float32]:
+        """Return the features of the judged patches of a picture or copy, float32 [patches, D]."""
+        if not 0 <= picture < len(self.pictures):
+            raise IndexError(picture)
+        first = picture * self.patches
+        return np.asarray(self.rows[np.arange(first, first + self.patches)])
+
+    def __getitem__(self, picture: int) -> NDArray[np.float32]:
+        """Return the features of a picture or copy over the grid, float32 [grid, D]; 0 where it is not judged."""
+        return self.over_grid(self.judged_rows(picture))
+
+    def over_grid(self, judged: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Put what belongs to the judged patches, float32 [patches, D], in their places: [grid, D], 0 elsewhere."""
+        if self.judged is None:
+            return judged
+        grid = np.zeros((len(self.judged), judged.shape[1]), dtype=np.float32)
+        grid[self.judged] = judged
+        return grid
+
+
+def embed_pictures(
+    pictures: Iterable[tuple[str, Image]],
+    count: int,
+    preprocess: Preprocess,
+    embed: Embed,
+    folder: Path,
+    *,
+    copies: int = 0,
+    judged: NDArray[np.bool_] | None = None,
+) -> FeatureTable:
+    """Embed every picture.
+
+    Args:
+        pictures: names and pictures uint8 [H, W, 3] BGR.
+        count: at most so many.
+        preprocess: the runtime's stage.
+        embed: the runtime's stage.
+        folder: on the disk that takes features too large for memory.
+        copies: number of altered copies that will be added.
+        judged: patches to keep, bool [grid]; None: all.
+
+    Raises:
+        UsageError: they need a file, and the disk is too small; or they are no numbers.
+    """
+    patches, dimension = embed.output_shape
+    kept = slice(None) if judged is None else judged
+    patches = patches if judged is None else int(judged.sum())
+    walk = progress(pictures, "embed pictures", total=count, unit="picture")
+    embedded = (_finite(embed(preprocess(image))[kept], name) for name, image in walk)
+    most = (count + copies) * patches
+    if in_file(most, dimension):
+        return FeatureTable(_to_file(embedded, most, dimension, folder), patches, judged=judged)
+    room, done = _to_memory(embedded, most, dimension)
+    return FeatureTable(room[:done], patches, room, judged)
+
+
+def in_file(rows: int, dimension: int) -> bool:
+    """Return whether so many features go into a file."""
+    return rows * dimension * _FLOAT32_BYTES > MAX_IN_MEMORY
+
+
+def _finite(features: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if not np.isfinite(features).all():
+        raise UsageError(
+            "the network gives features that are no numbers (infinite, or NaN)",
+            where=name,
+            remedy="check the network, its --mean and --std",
+        )
+    return features
+
+
+def _to_memory(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int) -> tuple[NDArray[np.float32], int]:
+    """Return an array with room for `count` rows, and how many of them are filled."""
+    rows = np.empty((count, dimension), dtype=np.float32)
+    done = 0
+    for picture in embedded:
+        rows[done : done + len(picture)] = picture
+        done += len(picture)
+    return rows, done
+
+
+def _to_file(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int, folder: Path) -> PatchFile:
+    """Write features to a file; not through a map, where a disk that is full kills the process."""
+    require_space(folder, count * dimension * _FLOAT32_BYTES)
+    file = PatchFile(folder, dimension)
+    for picture in embedded:
+        file.append(picture)
+    return file
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Look before the work rather than fail after it.
+
+    Raises:
+        NotWritten: the disk is too small.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise NotWritten(
+            f"{needed / 1e9:.1f} GB of patch features do not fit on this disk, {free / 1e9:.1f} GB are free",
+            where=str(folder),
+            remedy=_REMEDY,
+        )
+
+
+def _unnamed(folder: Path) -> FileIO:
+    stream = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed with its PatchFile
+    assert isinstance(stream, FileIO)  # noqa: S101 - not buffered
+    return stream

@@ -1,0 +1,120 @@
+"""Parity check: what the device does must give the scores that were learnt.
+
+Held-out pictures and synthetic faults are scored with the exact search and with that of the device, and the resized
+pixels are compared with the definition of the kernel. Differences above rounding are refused, before there is a bundle.
+That the graph computes what its network does was checked where the graph was made (`export/gate/parity.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.parity_result import Parity, Tolerance
+from edge_config.errors import ParityRefused
+from runtime.frame import Image, Neighbours, Score
+from runtime.inference.golden_frames import unit
+from runtime.learning.gate.differences import ComparedWays, Limits, checks, judge
+from runtime.learning.gate.resize_by_definition import Levels, inputs_by_definition
+from runtime.learning.network import Network
+from runtime.learning.progress import progress
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import Deciding, distances
+
+MAX_PICTURES = 50
+"""Maximum number of held-out pictures that are compared, spread evenly, and as many faults: each costs an exact search
+of every patch."""
+
+LEVELS = 1.0
+"""OpenCV resizes in fixed point or float32 and rounds to whole levels; so does the definition, in float64."""
+
+LEVELS_MEAN = 0.25
+"""Bilinear weights of 11 bits round some pixels to the other level; another kernel is off by whole levels."""
+
+SEARCH = Limits(features=0.0, distances=np.inf, distances_mean=0.02, scores=1e-5)
+"""The device's search against the exact one: the score is equal but for the order of sums; off the top, the graph
+misses a few nearest entries."""
+
+BELOW = 1e-3
+"""Share of the picture's largest distance by which rounding may take one below the true one. More than that is the
+distance to an entry that the bank does not have."""
+
+CPU = "CPUExecutionProvider"
+OTHERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+
+TOLERANCES = {
+    # Other CPUs sum in another order; a changed kernel, colour order or index moves scores by percents.
+    "float32": {CPU: Tolerance(scores=1e-3, distances_mean=1e-3)}
+    # TF32 keeps 10 bits of a factor. Not measured: no such device was at hand.
+    | dict.fromkeys(OTHERS, Tolerance(scores=2e-2, distances_mean=1e-2)),
+    "int8": dict.fromkeys((CPU, *OTHERS), Tolerance(scores=0.05, distances_mean=0.01)),
+}
+"""Tolerance of a device on the golden frames, by precision and provider of ONNX Runtime."""
+
+
+def measure_parity(
+    pictures: Iterable[Image], network: Network, scorer: Scorer, exact: Deciding, total: int | None = None
+) -> Parity:
+    """Compare the device's search with the exact one, and its pixels with the definition.
+
+    Args:
+        pictures: held-out ones and faults, uint8 [H, W, 3] BGR.
+        network: the graph to be served.
+        scorer: the stages as the device runs them.
+        exact: the exact search.
+        total: number of pictures, if known.
+
+    Raises:
+        ParityRefused: they differ by more than rounding.
+    """
+    levels, search = Levels(), ComparedWays()
+    for picture in progress(pictures, "parity gate", total=total, unit="picture"):
+        tensor = scorer.preprocess(picture)
+        levels.add(np.abs(inputs_by_definition(picture, network.spec) - tensor))
+        features = scorer.embed(tensor)
+        true = exact(features, scorer.judged)
+        decision, whole = scorer.judge(features), scorer.whole(features)
+        search.add(decision, whole, scorer.score(features, true), features, features, scorer)
+        _refuse_below(whole, true, features, scorer)
+    parity = Parity(
+        pictures=levels.pictures,
+        resize_levels=levels.summary(),
+        search=search.summary(),
+        tolerances=network.tolerances,
+    )
+    index = "the index misses too many nearest entries of this bank: try another --coreset or --seed, and report it"
+    judge([*_pixels(parity), *checks("the index against the exact search", parity.search, SEARCH, index)])
+    return parity
+
+
+def is_clear(
+    features: NDArray[np.float32],
+    score: Score,
+    bank: NDArray[np.float32],
+    divisors: NDArray[np.float32] | None = None,
+    margin: float = 1e-3,
+) -> bool:
+    """Return whether no other patch or entry is so close to the deciding ones that rounding could swap them."""
+    patches = np.partition(score.distances, -2)[-2:] if len(score.distances) > 1 else np.array([0, 1])
+    apart = distances(features[score.patch], bank, divisors=divisors)
+    entries = np.partition(apart, 1)[:2]
+    return bool(patches[0] < patches[1] * (1 - margin) and entries[0] < entries[1] * (1 - margin))
+
+
+def _pixels(parity: Parity) -> list[tuple[str, float, float, str]]:
+    versions = "the versions of the packages may not go together"
+    return [
+        ("resized pixels, levels", parity.resize_levels.largest, LEVELS, versions),
+        ("resized pixels, levels, mean", parity.resize_levels.mean, LEVELS_MEAN, versions),
+    ]
+
+
+def _refuse_below(device: Neighbours, true: Neighbours, features: NDArray[np.float32], scorer: Scorer) -> None:
+    below = float((true.distance - device.distance).max()) / unit(true.distance, features, scorer)
+    if below > BELOW:
+        raise ParityRefused(
+            f"the index gives distances that are {below:.1%} below the true ones: it is not of this bank",
+            remedy="fit again; if it stays, report it",
+        )

@@ -1,0 +1,294 @@
+"""Learn a bundle from a graph and normal pictures: the whole way, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.files import Bundle
+from edge_config.bundle.manifest import Calibration, Scene, Scoring
+from edge_config.errors import TooFewImages
+from runtime.frame import Image
+from runtime.inference.assemble import assemble
+from runtime.learning.bank.bank import MemoryBank, bank_size, most_candidates
+from runtime.learning.bank.features import FeatureTable, embed_pictures
+from runtime.learning.calibrate import at_threshold, calibrate, contiguous, hold_out
+from runtime.learning.gate.choose_golden import choose_golden
+from runtime.learning.gate.parity import MAX_PICTURES, measure_parity
+from runtime.learning.gate.refuse_threshold import refuse_copies, refuse_rounding
+from runtime.learning.gate.synthetic_faults import with_faults
+from runtime.learning.learn_bank import learn_bank
+from runtime.learning.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
+from runtime.learning.learn_scene import learn as learn_limits
+from runtime.learning.memory_needed import Work, require
+from runtime.learning.network import Network
+from runtime.learning.normals.exclude import Judged, warn
+from runtime.learning.normals.foreign import count_foreign
+from runtime.learning.options import LearnOptions
+from runtime.learning.pictures.check import check_pictures
+from runtime.learning.pictures.clock import times_of
+from runtime.learning.pictures.images import Pictures, spread
+from runtime.learning.pictures.regions import Looked, look_where
+from runtime.learning.pictures.sizes import Crop
+from runtime.learning.pictures.survey import Survey
+from runtime.learning.progress import progress, say
+from runtime.learning.promise.promise import PromisedAlerts, promise_alerts, require_time
+from runtime.learning.unused_options import changed
+from runtime.learning.vary.copies import Copies, Plan, embed_copies, plan
+from runtime.learning.write_bundle import write_bundle
+from runtime.process.progress import GAUGE
+from runtime.scene.thumbnail import Thumbnail
+from runtime.scoring.scorer import Scorer
+
+MIN_PICTURES = 4
+
+NetworkFor = Callable[[Pictures, Survey, Path], Network]
+"""Writes the graphs for these pictures into the folder of the bundle."""
+
+
+class Stopwatch:
+    """Measures the time of stages, and shows which one is running.
+
+    Attributes:
+        seconds: of each stage, without the stages inside it, in order.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no stage."""
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Show that a stage is running, and add how long it took."""
+        start, others = time.perf_counter(), sum(self.seconds.values())
+        with GAUGE.stage(stage):
+            yield
+        inside = sum(self.seconds.values()) - others
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start - inside
+
+
+@dataclass(frozen=True, slots=True)
+class LearntBundle:
+    """What was learnt, and from what.
+
+    Attributes:
+        bundle: the bundle, in the folder that it was written to.
+        pictures, survey, looked: the pictures, findings about them, and where they are judged.
+        network: adjusted as it is served.
+        held: pictures that are held out, bool [pictures]; those that were left out count for neither kind.
+        found: what was found about the pictures.
+        scoring, scorer: score mode, and the stages as the device runs them.
+        scores: of the held-out pictures, which set the threshold, float64 [n].
+        calibration: the threshold.
+        alerts: false alerts a day.
+        warnings: what should be looked at before the bundle is trusted.
+    """
+
+    bundle: Bundle
+    pictures: Pictures
+    survey: Survey
+    looked: Looked
+    network: Network
+    held: NDArray[np.bool_]
+    found: Judged[tuple[Network, MemoryBank]]
+    scoring: Scoring
+    scorer: Scorer
+    scores: NDArray[np.float64]
+    calibration: Calibration
+    alerts: PromisedAlerts
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def bank(self) -> MemoryBank:
+        """The bank."""
+        return self.found.memory[1]
+
+    @property
+    def compared(self) -> list[int]:
+        """Numbers of the held-out pictures that a gate compares."""
+        return spread(self.held, self.network.fewer(MAX_PICTURES))
+
+    def pairs(self, seed: int) -> Iterator[tuple[Image, Image]]:
+        """Read these pictures once more: each as it is, and with a synthetic fault."""
+        return with_faults(self.pictures.again(self.compared), seed, self.looked.pixels)
+
+
+def learn(
+    options: LearnOptions,
+    folder: Path,
+    network_for: NetworkFor,
+    timed: Stopwatch,
+    threads: int,
+    *,
+    crop: Crop | None = None,
+    notes: Sequence[str] = (),
+) -> LearntBundle:
+    """Make a bundle in an empty folder.
+
+    Args:
+        options: of learning.
+        folder: of the bundle; the caller puts it in its place.
+        network_for: makes the network for the pictures.
+        timed: measures the stages.
+        threads: limit of all threads.
+        crop: what the network sees of a picture; None: all of it.
+        notes: what the user should know before the work begins.
+
+    Raises:
+        UsageError: pictures or network that cannot be used.
+        ParityRefused: the device would compute other scores than those that were learnt.
+    """
+    with timed("look"):
+        pictures, survey = _check_pictures(options, crop)
+        _note(survey, notes)
+    with timed("graph"):
+        network = network_for(pictures, survey, folder)
+        looked = look_where(options, survey, network.preprocess, network.grid)
+        network = network.adjusted(replace(network.adjust, centring=options.centring, judged=looked.judged))
+    require(_work(pictures, network, survey, folder, options), folder.parent, options.images)
+    with timed("embed"):
+        # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
+        stages, room = (network.preprocess, network.embed), len(copies_of(len(pictures), options))
+        walk = len(pictures), *stages, folder.parent
+        features = embed_pictures(pictures, *walk, copies=room, judged=looked.judged)
+        _require(len(features), options)
+    held = hold_out(len(features), options.hold_out)
+    _check_features(features, held, network, survey, options)
+    with timed("vary"):
+        copies = embed_copies(copies_of(len(features), options), features, pictures, *stages)
+    found = learn_bank(timed, pictures, features, copies, held, network, options, folder, threads)
+    (network, bank), held = found.memory, found.kept & held
+    scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
+    scorer = _assemble(network, bank, scoring, looked)
+    calibration, scores, alerts = _calibrate(
+        timed, pictures, features, copies, held, scorer, found.strange_held, options
+    )
+    with timed("gate"):
+        compared = spread(held, network.fewer(MAX_PICTURES))
+        pairs = partial(with_faults, seed=options.seed, judged=looked.pixels)
+        both = (image for pair in pairs(pictures.again(compared)) for image in pair)
+        parity = measure_parity(both, network, scorer, bank.exact, 2 * len(compared))
+        again = pairs(pictures.again(compared))
+        golden = choose_golden(again, len(compared), bank.bank, bank.measure.divisors, scorer, network.tiled_hw)
+    with timed("scene"):
+        scene, reference = _learn_scene(pictures, found.kept, options)
+    with timed("seal"):
+        sections = (scoring, calibration, alerts.promise, parity, scene, options.may_vary)
+        bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked, found.excluded)
+    warnings = warn(found, calibration, scores, pictures.names(), held)
+    learnt = found, scoring, scorer, scores, calibration, alerts, warnings
+    return LearntBundle(bundle, pictures, survey, looked, network, held, *learnt)
+
+
+def threshold_of(options: LearnOptions, scores: NDArray[np.float64]) -> float:
+    """Return the threshold that scores of held-out pictures set, without those that are foreign."""
+    return calibrate(scores, options.alpha, count_foreign(scores)).threshold
+
+
+def copies_of(pictures: int, options: LearnOptions) -> Plan:
+    """Return which of so many pictures are copied, and how."""
+    return plan(options.may_vary, hold_out(pictures, options.hold_out), options.seed)
+
+
+def _check_pictures(options: LearnOptions, crop: Crop | None) -> tuple[Pictures, Survey]:
+    pictures = Pictures(Path(options.images), limit=options.max_images, skip_bad=options.skip_bad)
+    _require(len(pictures), options)
+    survey = check_pictures(
+        pictures,
+        Path(options.images),
+        least=MIN_PICTURES,
+        depth=None if options.depth == "auto" else options.depth,
+        crop=crop,
+        polygons=(*options.regions, *options.ignore),
+    )
+    require_time(pictures, options.alerts_per_day, options.hold_out)
+    return pictures, survey
+
+
+def _note(survey: Survey, notes: Sequence[str]) -> None:
+    for note in notes:
+        say(note)
+    survey.notes += notes
+
+
+def _require(pictures: int, options: LearnOptions) -> None:
+    if pictures < MIN_PICTURES:
+        raise TooFewImages(
+            f"{pictures} usable pictures, at least {MIN_PICTURES} are needed",
+            where=options.images,
+            remedy="take a few hundred of the normal scene",
+        )
+
+
+def _work(pictures: Pictures, network: Network, survey: Survey, folder: Path, options: LearnOptions) -> Work:
+    """Return the size of the work ahead."""
+    patches, dimension = network.embed.output_shape
+    train, copies = int((~hold_out(len(pictures), options.hold_out)).sum()), copies_of(len(pictures), options)
+    return Work(
+        pictures=len(pictures) + len(copies),
+        train=train + len(copies.learnt),
+        patches=patches,
+        dimension=dimension,
+        projected=options.projection_dim if 0 < options.projection_dim < dimension else dimension,
+        entries=bank_size(options, train * patches),
+        pixels=survey.largest_pixels,
+        graph_bytes=sum(entry.stat().st_size for entry in folder.iterdir()),
+        candidates=most_candidates(options),
+    )
+
+
+def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Looked) -> Scorer:
+    stages = (network.preprocess, network.embed, bank.graph, bank.bank, bank.neighbours)
+    return assemble(*stages, scoring, network.grid, search="lazy", judged=looked.judged, divisors=bank.measure.divisors)
+
+
+def _calibrate(
+    timed: Stopwatch,
+    pictures: Pictures,
+    features: FeatureTable,
+    copies: Copies,
+    held: NDArray[np.bool_],
+    scorer: Scorer,
+    strange: int,
+    options: LearnOptions,
+) -> tuple[Calibration, NDArray[np.float64], PromisedAlerts]:
+    """Return the calibration, the scores that it is from, and what is known of false alerts a day.
+
+    So many pictures as are `strange` among the others do not set the threshold, even where their scores alone, of few
+    pictures or altered copies, would not tell.
+    """
+    with timed("calibrate"):
+        numbers: list[int] = copies.calibrated[held].tolist()
+        walk = progress(numbers, "calibrate", unit="picture")
+        scores = np.array([scorer.judge(features[number]).value for number in walk])
+        foreign = min(max(count_foreign(scores), strange), len(scores) - 1)
+        calibration = calibrate(scores, options.alpha, foreign)
+        judged = (features[number] for number in numbers)
+        refuse_rounding(calibration.threshold, judged, Path(options.images), scorer.least_divisor)
+    if times_of(pictures) is None:
+        return calibration, scores, PromisedAlerts()
+    with timed("alerts"):
+        rule = partial(threshold_of, options)
+        alerts = promise_alerts(pictures, contiguous(held), scores, scorer, rule, options.alerts_per_day)
+    return at_threshold(calibration, scores, alerts.threshold), scores, alerts
+
+
+def _learn_scene(pictures: Pictures, kept: NDArray[np.bool_], options: LearnOptions) -> tuple[Scene, Thumbnail]:
+    return learn_limits(pictures.again(spread(kept, MAX_SCENE_PICTURES)), may_vary=options.may_vary)
+
+
+def _check_features(
+    features: FeatureTable, held: NDArray[np.bool_], network: Network, survey: Survey, options: LearnOptions
+) -> None:
+    """Refuse pictures that are the same to the network, and note which options they leave without effect."""
+    kept, learnt = np.flatnonzero(held).tolist(), np.flatnonzero(~held).tolist()
+    refuse_copies(map(features.__getitem__, kept), lambda: map(features.__getitem__, learnt), Path(options.images))
+    train = int((~held).sum()) * features.patches
+    _note(survey, changed(options, train=train, patches=features.patches, dimension=network.dimension))

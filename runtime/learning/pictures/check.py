@@ -1,0 +1,142 @@
+"""Check the training pictures before the work begins: skipped, distorted, cropped and duplicate ones.
+
+Nothing here changes a picture. Copies are left out by `Pictures.keep`, and how many bits of 16 are used is fixed for
+all pictures, by the depth that the bundle records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.fields import Polygon
+from edge_config.bundle.manifest import FULL_DEPTH
+from edge_config.errors import TooFewImages, UsageError
+from runtime.camera import image_files
+from runtime.learning.pictures.depth import histogram, note_depth
+from runtime.learning.pictures.folder_layout import refuse_layout
+from runtime.learning.pictures.images import Pictures, fingerprint
+from runtime.learning.pictures.sizes import Crop, note_crop, note_shape, note_sizes, place_regions
+from runtime.learning.pictures.survey import Survey
+from runtime.learning.progress import progress, say
+
+MAX_PASSED_OVER = 1.0
+"""Pictures in formats that are not read, to one that is: beyond it most of what was meant is not learnt."""
+
+OTHER_PICTURES = frozenset(
+    {".avif", ".heic", ".heif", ".jxl", ".gif", ".jp2", ".dng", ".raw", ".cr2", ".nef", ".arw", ".exr", ".hdr"}
+    | {".pgm", ".ppm", ".pnm", ".tga", ".jfif", ".jpe", ".dib", ".svg", ".npy"}
+)
+"""Suffixes of pictures that are not read."""
+
+
+def check_pictures(
+    pictures: Pictures,
+    path: Path,
+    *,
+    least: int,
+    depth: int | None = None,
+    crop: Crop | None = None,
+    learnt_hw: tuple[int, int] | None = None,
+    polygons: Sequence[Polygon] = (),
+) -> Survey:
+    """Look at all pictures once, say on stderr what will not be learnt, leave copies out, and set the depth.
+
+    Args:
+        pictures: afterwards without copies, and with the depth.
+        path: where they are from.
+        least: different pictures that are needed.
+        depth: bits that pictures of 16 bits use; None takes the fewest that hold all of their values.
+        crop: what is cut off a picture; None: nothing.
+        learnt_hw: height and width, or their proportions, of what the bundle was learnt from; None for a new one.
+        polygons: all of `regions` and `ignore`.
+
+    Raises:
+        UsageError: what there is should not be learnt from.
+    """
+    if path.is_dir():
+        refuse_layout(path)
+    survey = Survey(passed_over=dict(image_files.passed_over(path)) if path.is_dir() else {})
+    _note_passed_over(survey, pictures, path)
+    if pictures.unasked:
+        survey.notes.append(
+            f"{len(pictures)} of {pictures.found} frames of the video are taken, spread evenly; --max-images takes more"
+        )
+    sizes, values = _look_at_each(pictures, survey)
+    _note_copies(survey, path, least)
+    note_sizes(survey, sizes, path)
+    if learnt_hw:
+        note_shape(survey, sizes, learnt_hw, path)
+    note_depth(survey, values, depth, path, may_choose=learnt_hw is None)
+    place_regions(survey, sizes, polygons, path)
+    if crop:
+        note_crop(survey, crop, sizes)
+    pictures.depth = survey.depth
+    for note in survey.notes:
+        say(note)
+    return survey
+
+
+def _look_at_each(pictures: Pictures, survey: Survey) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
+    """Decode every picture once; leave copies out.
+
+    Returns:
+        Width and height of each that is no copy, and how often each value of 16 bits occurs, int64 [65536].
+    """
+    first: dict[bytes, int] = {}
+    sizes: list[tuple[int, int]] = []
+    values = np.zeros(1 << FULL_DEPTH, dtype=np.int64)
+    wanted = set(range(len(pictures)))
+    for position, image in progress(pictures.deep(), "look at pictures", total=len(pictures), unit="picture"):
+        survey.pictures += 1
+        if first.setdefault(fingerprint(image), position) != position:
+            survey.copies += 1
+            wanted.discard(position)
+            continue
+        sizes.append((image.shape[1], image.shape[0]))
+        if image.dtype == np.uint16:
+            survey.deep += 1
+            values += histogram(image)
+    pictures.keep(sorted(wanted))
+    return sizes, values
+
+
+def _note_passed_over(survey: Survey, pictures: Pictures, path: Path) -> None:
+    """Note files that are not read.
+
+    Raises:
+        UsageError: they are pictures, and more than those that are.
+    """
+    counts = Counter(survey.passed_over)
+    if not counts:
+        return
+    said = f"{counts.total()} files are passed over: {image_files.in_words(counts)}"
+    others = sum(count for suffix, count in counts.items() if suffix in OTHER_PICTURES)
+    if others > MAX_PASSED_OVER * pictures.found:
+        raise UsageError(
+            f"{said}; {pictures.found} pictures are read", where=str(path), remedy="convert them to PNG, or move them"
+        )
+    survey.notes.append(f"{said} (read are {' '.join(sorted(image_files.ENDINGS))})")
+
+
+def _note_copies(survey: Survey, path: Path, least: int) -> None:
+    """Note the number of duplicate pictures.
+
+    Raises:
+        TooFewImages: without them there are too few.
+    """
+    different = survey.pictures - survey.copies
+    if not survey.copies:
+        return
+    said = f"{survey.copies} of {survey.pictures} pictures are the same as another one, pixel by pixel"
+    if different < least:
+        raise TooFewImages(
+            f"{said}: {different} different remain, at least {least} are needed",
+            where=str(path),
+            remedy="take more pictures; copies teach nothing",
+        )
+    survey.notes.append(f"{said}: each is counted once, {different} remain")
