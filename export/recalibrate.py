@@ -6,6 +6,7 @@ They also widen the limits of the scene, against the reference of the bundle.
 from __future__ import annotations
 
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +21,11 @@ from edge_config.bundle.manifest import Calibration, Scene
 from edge_config.bundle.may_vary import MayVary
 from edge_config.bundle.staging import refuse_target, staging
 from edge_config.errors import NoImages
+from runtime.frame import Image
 from runtime.inference.load import golden_images, load, scene_reference
 from runtime.learning.calibrate import at_threshold, calibrate
+from runtime.learning.gate import faults_lost
+from runtime.learning.gate.faults_lost import FaultsLost, count_lost
 from runtime.learning.gate.refuse_threshold import refuse_blinding
 from runtime.learning.learn_scene import MAX_PICTURES, learn, widened
 from runtime.learning.normals import words
@@ -29,6 +33,7 @@ from runtime.learning.normals.foreign import count_foreign
 from runtime.learning.normals.leave_out import held_out_only, leave_out
 from runtime.learning.pictures.check import check_pictures
 from runtime.learning.pictures.images import Pictures, spread
+from runtime.learning.pictures.regions import Looked
 from runtime.learning.pictures.survey import Survey
 from runtime.learning.progress import progress
 from runtime.learning.promise.promise import PromisedAlerts, promise_alerts, require_time
@@ -52,6 +57,7 @@ class Recalibration(msgspec.Struct, frozen=True):
         problem: problem of the new threshold, with `force`; None if there is none.
         warnings: which pictures were left out or did not set the threshold, because they are foreign.
         alerts: false alerts a day.
+        faults: synthetic faults that the two thresholds find.
     """
 
     bundle_id: str
@@ -64,6 +70,7 @@ class Recalibration(msgspec.Struct, frozen=True):
     problem: str | None
     warnings: list[str]
     alerts: PromisedAlerts
+    faults: FaultsLost
 
 
 def recalibrate(
@@ -91,12 +98,12 @@ def recalibrate(
         max_images: maximum number of pictures, spread evenly.
         skip_bad: skip pictures that cannot be read.
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
-        force: replace an existing bundle at `out`, and accept a threshold that misses known faults.
+        force: replace an existing bundle at `out`, and accept a threshold that misses faults.
 
     Raises:
         BundleError: the source must not be served.
         UsageError: invalid pictures or target.
-        BlindThreshold: the new threshold would miss a fault that the old one detects.
+        BlindThreshold: the new threshold would miss faults that the old one detects.
     """
     threads = limit_threads(threads)
     refuse_target(out, force=force)
@@ -122,7 +129,10 @@ def recalibrate(
     left = np.array([score for _, score in scores])
     after, alerts = _calibrate(pictures, kept, left, scorer, before.alpha if alpha is None else alpha, alerts_per_day)
     golden_scores = [scorer(image).value for image in golden]
-    problem = refuse_blinding(before.threshold, after.threshold, golden_scores, scores, where=images, force=force)
+    both = before.threshold, after.threshold
+    normal = [one for one, score in zip(golden, golden_scores, strict=True) if score <= before.threshold]
+    faults = _count_lost(bundle, scorer, *both, pictures, kept, normal)
+    problem = refuse_blinding(*both, golden_scores, scores, where=images, force=force, faults=faults)
     warnings = words.warn((), held_out_only(excluded) if exclude else None, after, scores)
     changed = msgspec.structs.replace(
         bundle.manifest,
@@ -138,7 +148,7 @@ def recalibrate(
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
     done = sealed.id, bundle.id, before, after, may_vary
-    return Recalibration(*done, list(pictures.skipped), seen, problem, warnings, alerts)
+    return Recalibration(*done, list(pictures.skipped), seen, problem, warnings, alerts, faults)
 
 
 def _calibrate(
@@ -158,6 +168,22 @@ def _calibrate(
     groups = [part.tolist() for part in parts]
     alerts = promise_alerts(pictures, groups, scores, scorer, lambda some: calibrated(some).threshold, alerts_per_day)
     return at_threshold(calibrated(scores), scores, alerts.threshold), alerts
+
+
+def _count_lost(
+    bundle: Bundle,
+    scorer: Scorer,
+    before: float,
+    after: float,
+    pictures: Pictures,
+    kept: NDArray[np.bool_],
+    golden: list[Image],
+) -> FaultsLost:
+    """Count synthetic faults, on some of the new pictures that are kept and on the normal golden ones."""
+    manifest, some = bundle.manifest, spread(kept, faults_lost.MAX_PICTURES)
+    rounds = [chain(pictures.again(some), golden) for _ in range(faults_lost.ROUNDS)]
+    looked = Looked(manifest.regions, manifest.ignore, manifest.regions_hw)
+    return count_lost(rounds, scorer, manifest.scoring, before, after, looked.pixels)
 
 
 def _widened_scene(bundle: Bundle, pictures: Pictures, kept: NDArray[np.bool_]) -> Scene:

@@ -13,7 +13,7 @@ from runtime.cli.arguments import between, whole
 NAME = "recalibrate"
 HELP = "make a bundle with a new threshold from new normal pictures; the rest stays"
 
-_FORCE = "replace a bundle that is there, and take a threshold that would miss the bundle's golden fault"
+_FORCE = "replace a bundle that is there, and take a threshold that would miss faults"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"pictures      {done.after.n} calibrated with{altered}{skipped}")
     print(f"threshold     {done.after.threshold:.4f}, was {done.before.threshold:.4f}")
     print(f"false alarms  {promise(done.after)}")
+    print(f"faults        {done.faults}")
     for name, text in alert_rows(done.alerts).items():
         print(f"{name:<13} {text}")
     for note in done.survey.notes:

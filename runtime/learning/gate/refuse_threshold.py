@@ -1,4 +1,4 @@
-"""Refuse a useless threshold: one that is only rounding, or a new one that misses known faults.
+"""Refuse a useless threshold: one that is only rounding, or a new one that misses faults.
 
 A new threshold follows the highest scores of the new pictures. One person among them, or a scene unknown to the bank,
 lifts it over everything that the bundle was made to find. A handful of foreign ones is put aside before
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_config.errors import BlindThreshold, UsageError
 from runtime.learning.gate.differences import ROUNDING
+from runtime.learning.gate.faults_lost import FaultsLost
 
 MAX_GROWTH = 2.0
 """Maximum ratio of the new threshold to the old one. Light and wear of a day move it by tenths; a person among 100
@@ -87,6 +88,7 @@ def refuse_blinding(
     *,
     where: Path,
     force: bool,
+    faults: FaultsLost | None = None,
 ) -> str | None:
     """Return the problem of a new threshold; None if there is none.
 
@@ -97,20 +99,24 @@ def refuse_blinding(
         scores: name and score of each new picture.
         where: path of the new pictures.
         force: return the problem instead of raising.
+        faults: synthetic faults that both thresholds find; None if they were not counted.
 
     Raises:
-        BlindThreshold: the new one misses a golden fault, or is more than `MAX_GROWTH` times the old one, without
-            `force`.
+        BlindThreshold: the new one misses a golden fault or too many synthetic ones, or is more than `MAX_GROWTH` times
+            the old one, without `force`.
     """
     found = [score for score in golden if score > before]
     lost = min((score for score in found if score <= after), default=None)
     grown = after > MAX_GROWTH * before
-    if lost is None and not grown:
+    losing = faults is not None and faults.too_many
+    if lost is None and not grown and not losing:
         return None
     by_what = f", {after / before:.1f} times (at most {MAX_GROWTH:g} are expected)" if grown and before > 0 else ""
     fault = f"; a golden fault of the bundle, score {lost:.4g}, would not be found any more" if lost is not None else ""
-    limit = min([*([] if lost is None else [lost]), *([MAX_GROWTH * before] if grown else [])])
-    problem = f"the threshold would rise from {before:.4g} to {after:.4g}{by_what}{fault}; {_culprits(scores, limit)}"
+    many = f"; {faults}" if losing else ""
+    limit = min([*([] if lost is None else [lost]), *([MAX_GROWTH * before] if grown else []), after])
+    culprits = _culprits(scores, limit)
+    problem = f"the threshold would rise from {before:.4g} to {after:.4g}{by_what}{fault}{many}; {culprits}"
     if not force:
         remedy = "remove those that are not normal; if the scene is new, learn it with fit; or give --force"
         raise BlindThreshold(problem, where=str(where), remedy=remedy)

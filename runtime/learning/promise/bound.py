@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_config.bundle.promise import CONFIDENCE
+from runtime.learning.promise.quantiles import gamma_quantile, normal_below, student_quantile
 
 
 def garwood(count: float, confidence: float = CONFIDENCE) -> float:
@@ -13,9 +14,7 @@ def garwood(count: float, confidence: float = CONFIDENCE) -> float:
     It is half of this quantile of chi-squared with 2 (count + 1) degrees of freedom (Garwood 1936): 3.0 at 95 % where
     none was seen.
     """
-    from scipy.special import gammaincinv  # only here: what counts alerts does not need it
-
-    return float(gammaincinv(count + 1, confidence))
+    return gamma_quantile(count + 1, confidence)
 
 
 def dispersion(counts: list[int], hours: list[float]) -> float:
@@ -40,10 +39,8 @@ def upper_bound(counts: list[int], hours: list[float]) -> float:
         counts: alerts of each stretch.
         hours: duration of each stretch; their sum is above 0.
     """
-    from scipy.special import ndtr, stdtrit
-
     if not sum(counts) or len(counts) == 1:
         return garwood(sum(counts)) / sum(hours)
     unit = dispersion(counts, hours)
-    confidence = float(ndtr(stdtrit(len(counts) - 1, CONFIDENCE)))
+    confidence = normal_below(student_quantile(len(counts) - 1, CONFIDENCE))
     return unit * garwood(sum(counts) / unit, confidence) / sum(hours)

@@ -59,9 +59,9 @@ def starts(stretch: Stretch, threshold: float, alerts: Alerts) -> list[int]:
     """
     decide = Decide(alerts, threshold)
     places = np.flatnonzero(~stretch.repeated)
-    times_ns = np.round(stretch.seconds[places] * _NS).astype(np.int64).tolist()
-    scores = stretch.scores[places].tolist()
-    over = np.flatnonzero(stretch.scores[places] > decide.threshold)
+    times_ns = np.round(stretch.seconds[places] * _NS).astype(np.int64)
+    scores = stretch.scores[places]  # no list of them: a burn-in has millions, of which few are looked at
+    over = np.flatnonzero(scores > decide.threshold)
     begun: list[int] = []
     at = 0
     while at < len(scores):
@@ -71,8 +71,8 @@ def starts(stretch: Stretch, threshold: float, alerts: Alerts) -> list[int]:
                 break
             at = max(at, int(over[after]) - _LEAD) if over[after] > at else at
         place = int(places[at])
-        frame = SharedFrame(1, 0, None, place, t_capture_ns=place, t_mono_ns=times_ns[at])
-        alert = decide(frame, Result(value=scores[at])).alert
+        frame = SharedFrame(1, 0, None, place, t_capture_ns=place, t_mono_ns=int(times_ns[at]))
+        alert = decide(frame, Result(value=float(scores[at]))).alert
         if alert is not None and alert.phase == "start":
             begun.append(alert.t_start_ns)
         at += 1

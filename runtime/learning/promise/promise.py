@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.manifest import AlertsPromise
+from edge_config.bundle.calibration import AlertsPromise
 from edge_config.errors import UsageError
 from edge_config.settings.sections import Alerts
 from runtime.frame import Image, Score
@@ -16,10 +16,10 @@ from runtime.learning.pictures.clock import read_timed, times_of
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.progress import progress
 from runtime.learning.promise import words
-from runtime.learning.promise.bound import upper_bound
-from runtime.learning.promise.choose import ThresholdChoice, choose, choose_threshold
-from runtime.learning.promise.count import DAY_HOURS, Stretch, frame_rate
-from runtime.learning.promise.cross_fit import JudgedStretch, judge
+from runtime.learning.promise.choose import choose, choose_threshold
+from runtime.learning.promise.count import Stretch
+from runtime.learning.promise.cross_fit import judge
+from runtime.learning.promise.evidence import chosen, counted
 from runtime.learning.promise.tail import MIN_PEAKS
 
 MIN_JUDGED_S = 600.0
@@ -159,7 +159,7 @@ def from_stretches(
     frames = sum(len(stretch.scores) for stretch in stretches)
     if wanted is None:
         judged = judge(stretches, lambda others: (rule(np.concatenate([one.calibration for one in others])), Alerts()))
-        promise, choice = _counted(stretches, judged), None
+        promise, choice = counted(stretches, judged), None
     else:
         choice = choose(stretches, wanted)
         if choice.tail is not None and len(choice.tail.levels) < MIN_PEAKS:
@@ -167,39 +167,13 @@ def from_stretches(
             raise UsageError(f"{what} ({MIN_PEAKS} needed)", where=where, remedy="record for a longer time")
         alerts = choice.alerts
         judged = judge(stretches, lambda others: (choose_threshold(others, wanted, alerts).threshold, alerts))
-        promise = _chosen(_counted(stretches, judged), choice, wanted)
+        promise = chosen(counted(stretches, judged), choice, wanted)
     return PromisedAlerts(
         promise=promise,
         text=words.promised(promise),
         threshold=None if choice is None else choice.threshold,
         at_s=tuple(at_s for one in judged for at_s in one.at_s),
         frames=frames,
-    )
-
-
-def _counted(stretches: list[Stretch], judged: list[JudgedStretch]) -> AlertsPromise:
-    """Return the promise from alerts that were counted."""
-    counts, hours = [len(one.at_s) for one in judged], [one.hours for one in judged]
-    return AlertsPromise(
-        alerts_a_day=sum(counts) / sum(hours) * DAY_HOURS,
-        upper=upper_bound(counts, hours) * DAY_HOURS,
-        basis="counted",
-        alerts=sum(counts),
-        hours=sum(hours),
-        fps=frame_rate(stretches),
-    )
-
-
-def _chosen(counted: AlertsPromise, choice: ThresholdChoice, wanted: float) -> AlertsPromise:
-    """Return the promise of a threshold that was chosen for a number of alerts a day."""
-    chosen = msgspec.structs.replace(counted, wanted=wanted, min_ms=choice.alerts.min_ms)
-    if choice.tail is None:
-        return chosen
-    return msgspec.structs.replace(
-        chosen,
-        alerts_a_day=choice.tail.rate(choice.threshold) * DAY_HOURS,
-        upper=choice.tail.upper(choice.threshold) * DAY_HOURS,
-        basis="extrapolated",
     )
 
 
