@@ -14,10 +14,10 @@ import pytest
 from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Scoring
 from export.demo.clip import CUTOUTS, _lay, film, make_belt
-from runtime.learning.gate.faults_lost import MAX_LOST, MIN_FOUND, ROUNDS, FaultsLost, count_lost
-from runtime.learning.gate.synthetic_faults import all_judged, with_faults
 from runtime.frame import Image
 from runtime.inference.load import load
+from runtime.learning.gate.faults_lost import MAX_LOST, MIN_FOUND, ROUNDS, FaultsLost, count_lost
+from runtime.learning.gate.synthetic_faults import all_judged, with_faults
 from tests.support.small import LAYERS, call_export, small_network
 from tests.support.tiny import THRESHOLD, normal_picture, with_threshold, write_pictures
 

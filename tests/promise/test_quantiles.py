@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy import special
 
-from runtime.learning.promise.quantiles import gamma_below, gamma_quantile, normal_below, student_below, student_quantile
+from runtime.learning.promise.quantiles import (
+    gamma_below,
+    gamma_quantile,
+    normal_below,
+    student_below,
+    student_quantile,
+)
 
 SAME = 1e-12
 """Relative: both are as exact as float64 allows, up to some rounding."""

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scoring
-from runtime.learning.gate.synthetic_faults import Judged, with_faults
 from runtime.frame import Image
+from runtime.learning.gate.synthetic_faults import Judged, with_faults
 from runtime.scoring.scorer import Scorer
 
 MAX_PICTURES = 48
@@ -80,7 +80,8 @@ def count_lost(
         pictures: the same pictures for each round, uint8 [H, W, 3] BGR.
         scorer: the stages as the device runs them.
         scoring: the score mode of the bundle.
-        before, after: the two thresholds.
+        before: the old threshold.
+        after: the new one.
         judged: where pictures are judged.
     """
     rounds = (with_faults(some, seed, judged) for seed, some in enumerate(pictures))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from edge_config.bundle.calibration import AlertsPromise
@@ -11,6 +9,12 @@ from runtime.learning.promise.bound import upper_bound
 from runtime.learning.promise.choose import ThresholdChoice
 from runtime.learning.promise.count import DAY_HOURS, Stretch, frame_rate
 from runtime.learning.promise.cross_fit import JudgedStretch
+
+MIN_JUDGED_S = 600.0
+"""Normal video that must be judged: in less, no alert at all would promise no fewer than 432 a day."""
+
+MIN_STRETCHES = 2
+"""Stretches that judge each other: one alone has no other that sets its threshold."""
 
 
 def counted(stretches: list[Stretch], judged: list[JudgedStretch]) -> AlertsPromise:

@@ -19,16 +19,11 @@ from runtime.learning.promise import words
 from runtime.learning.promise.choose import choose, choose_threshold
 from runtime.learning.promise.count import Stretch
 from runtime.learning.promise.cross_fit import judge
-from runtime.learning.promise.evidence import chosen, counted
+from runtime.learning.promise.evidence import MIN_JUDGED_S, MIN_STRETCHES, chosen, counted
 from runtime.learning.promise.tail import MIN_PEAKS
-
-MIN_JUDGED_S = 600.0
-"""Normal video that must be judged: in less, no alert at all would promise no fewer than 432 a day."""
 
 MAX_FRAMES = 15_000
 """Maximum number of frames that are scored unasked: ten minutes at 25 frames a second, 50 minutes at 5."""
-
-MIN_STRETCHES = 2
 
 NEEDS_TIME = "give a video, or a folder that `patchedge record` wrote: the names of its pictures hold their time"
 

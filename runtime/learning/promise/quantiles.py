@@ -8,6 +8,7 @@ from collections.abc import Callable
 _STEPS = 200  # of a bisection: far more than float64 can tell apart
 _TERMS = 10_000
 _TINY = 1e-300
+_ENOUGH = 1e-16  # a term as small as this, relative to the sum, changes nothing
 
 
 def gamma_quantile(shape: float, share: float) -> float:
@@ -31,7 +32,7 @@ def gamma_below(shape: float, x: float) -> float:
         for number in range(1, _TERMS):
             term *= x / (shape + number)
             total += term
-            if term < total * 1e-17:
+            if term < total * _ENOUGH:
                 break
         return front * total
     b = x + 1 - shape
@@ -43,7 +44,7 @@ def gamma_below(shape: float, x: float) -> float:
         d = 1 / _not_zero(a * d + b)
         c = _not_zero(b + a / c)
         fraction *= c * d
-        if abs(c * d - 1) < 1e-16:
+        if abs(c * d - 1) < _ENOUGH:
             break
     return 1 - front * fraction
 
