@@ -17,6 +17,12 @@ def thinned(ascending: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(ascending[_rank(j, n, stored) - 1]) for j in range(1, stored + 1))
 
 
+def expanded(n: int, stored: Sequence[float]) -> list[float]:
+    """Return n scores in ascending order from those that `thinned` stores: each is at least the one of its rank."""
+    ends = [_rank(j, n, len(stored)) for j in range(len(stored) + 1)]
+    return [score for score, start, end in zip(stored, ends, ends[1:], strict=False) for _ in range(end - start)]
+
+
 def p_value(score: float, n: int, stored: Sequence[float]) -> float | None:
     """Return the conformal p-value: (1 + the number of held-out scores that are at least this high) / (n + 1).
 

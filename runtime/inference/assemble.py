@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scoring
 from runtime.frame import Grid
-from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.score import ScoreFrame
 from runtime.scoring.scorer import Scorer
@@ -35,7 +34,7 @@ to the exact search where the ef of the manifest leaves 5, and the graph takes a
 
 def assemble(
     preprocess: Preprocess,
-    embed: Embed,
+    embed: Callable[..., NDArray[np.float32]],
     graph: GraphSearch,
     bank: NDArray[np.float32],
     neighbours: NDArray[np.int32],

@@ -95,15 +95,16 @@ def recall_at_1(found: Neighbours, exact: Neighbours) -> float:
     return float(np.mean(found.distance <= exact.distance * (1 + SAME_DISTANCE) + floor))
 
 
-def neighbour_table(bank: NDArray[np.float32], b: int) -> NDArray[np.int32]:
+def neighbour_table(bank: NDArray[np.float32], b: int, wanted: NDArray[np.int64] | None = None) -> NDArray[np.int32]:
     """Find the b nearest entries of each entry, itself first, then by distance and number.
 
     Args:
         bank: float32 [k, D].
         b: at most k.
+        wanted: entries whose rows are wanted, int64 [n]; None: all.
 
     Returns:
-        Rows of the bank, int32 [k, b].
+        Rows of the bank, int32 [k, b], or [n, b].
 
     Raises:
         ValueError: the bank has fewer than b entries.
@@ -113,13 +114,14 @@ def neighbour_table(bank: NDArray[np.float32], b: int) -> NDArray[np.int32]:
         raise ValueError(f"{b} neighbours asked of a bank of {size}")
     points = bank.astype(np.float64)
     norms = np.einsum("kd,kd->k", points, points)
-    table = np.empty((size, b), dtype=np.int32)
-    for start in progress(range(0, size, _TABLE_ROWS), "neighbour table", unit="block"):
-        rows = np.arange(start, min(start + _TABLE_ROWS, size))
+    wanted = np.arange(size) if wanted is None else wanted
+    table = np.empty((len(wanted), b), dtype=np.int32)
+    for start in progress(range(0, len(wanted), _TABLE_ROWS), "neighbour table", unit="block"):
+        rows = wanted[start : start + _TABLE_ROWS]
         squares = norms - 2 * points[rows] @ points.T  # without the row's own norm, which does not change the order
         squares[np.arange(len(rows)), rows] = -np.inf
         limits = np.partition(squares, b - 1, axis=1)[:, b - 1]
-        for row, line, limit in zip(rows, squares, limits, strict=True):
+        for place, (line, limit) in enumerate(zip(squares, limits, strict=True), start):
             near = np.flatnonzero(line <= limit)  # more than b where several are equally far
-            table[row] = near[np.argsort(line[near], kind="stable")][:b]
+            table[place] = near[np.argsort(line[near], kind="stable")][:b]
     return table

@@ -1,0 +1,282 @@
+"""Learn on: from a bundle and new normal pictures to a child that knows them, and a report on what it still finds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.files import Bundle
+from edge_config.bundle.lineage import MAX_PICTURES, HeldOutScore, LearntPicture, Lineage
+from edge_config.bundle.manifest import Calibration, Scene
+from edge_config.bundle.staging import refuse_target
+from runtime.inference.golden_frames import exact
+from runtime.inference.load import scene_reference
+from runtime.learning import learn_scene
+from runtime.learning.grow.child import ChildBundle, follow, from_scratch, seal, with_recall
+from runtime.learning.grow.drop import kept, most_learnt
+from runtime.learning.grow.growth import Growth, NewPictures, grow
+from runtime.learning.grow.job import LearningJob, LearningResult, SafetyReport
+from runtime.learning.grow.new_pictures import UNCHANGED, KeptFeatures, PictureFile, look_at, split
+from runtime.learning.grow.parent import Parent, load_parent
+from runtime.learning.grow.safety import Finder, check_faults, check_golden, problems_of, score_twice, scored
+from runtime.learning.grow.threshold import calibrate_again
+from runtime.learning.pictures.images import evenly
+from runtime.learning.vary.change import Change
+from runtime.learning.vary.copies import plan
+from runtime.learning.vary.strengths import at_random
+from runtime.process.threads import limit_threads
+
+T = TypeVar("T")
+
+MAX_SHOWN = 24
+"""Largest number of new pictures that synthetic faults are shown on, spread evenly."""
+
+MAX_RECALL = 2
+"""Largest number of pictures that recall is measured on: each is compared with the whole bank, twice."""
+
+MAX_NAME = 256
+"""Length of the name of a picture in the manifest; of a longer one the end."""
+
+Told = Callable[[str, int, int], object]
+"""Receives the stage of the work, how much of it is done, and how much there is."""
+
+
+def learn_on(job: LearningJob, told: Told = lambda *_: None) -> LearningResult:
+    """Make the child of a bundle: it is complete at `job.out`, whatever its problems are.
+
+    Args:
+        job: what to learn.
+        told: receives the progress.
+
+    Raises:
+        BundleError: the parent must not be served.
+        UsageError: pictures, target or parent that cannot be used; nothing is left behind.
+        ParityRefused: what was made scores otherwise than it should; nothing is left behind.
+    """
+    began = time.monotonic()
+    out = Path(job.out)
+    refuse_target(out, force=job.force)
+    threads = limit_threads(job.threads)
+    told("load", 0, 1)
+    parent = load_parent(Path(job.bundle), threads)
+    sealed, report, held_out, full = _Learning(job, parent, threads, told).run(out)
+    return LearningResult(
+        bundle_id=sealed.id,
+        parent=parent.bundle.id,
+        report=report,
+        problems=problems_of(report, full=full),
+        learnt=[one.name for one in report.learnt],
+        held_out=held_out,
+        seconds=round(time.monotonic() - began, 2),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """How the new pictures compare with the parent's bank.
+
+    Attributes:
+        new: the patches that may join, of altered copies too.
+        news: of each picture, the patches that are new to the parent, bool [patches].
+        scores: of each picture, by the parent.
+    """
+
+    new: NewPictures
+    news: list[NDArray[np.bool_]]
+    scores: list[float]
+
+
+class _Learning:
+    """One run of a job."""
+
+    def __init__(self, job: LearningJob, parent: Parent, threads: int, told: Told) -> None:
+        self._job = job
+        self._parent = parent
+        self._threads = threads
+        self._told = told
+        self._may_vary, self._seed = parent.manifest.may_vary, parent.manifest.coreset.seed
+        depth = parent.manifest.preprocessing.depth
+        self._learnt, self._held = split(look_at(job.learn, depth))
+        known = {one.sha256 for one in parent.earlier}
+        kept = (one for one in look_at(job.hold_out, depth) if one.sha256 in known) if known else iter(())
+        self._kept = {one.sha256: one for one in kept}
+        self._peaks = look_at(job.peaks, depth)
+        self._features = KeptFeatures(parent.bundle, parent.scorer, Path(job.work))
+
+    def run(self, out: Path) -> tuple[Bundle, SafetyReport, list[str], bool]:
+        """Do the job; return the child, the report, names of what was held out, and whether entries were lacking."""
+        parent = self._parent
+        compared = self._compare()
+        growth = self._grow(compared.new)
+        grown = follow(parent.bundle, parent.scorer, growth.grown, self._threads, parent.neighbours)
+        child, dropped = self._without_useless(grown)
+        held, held_scores = self._score_held_out(child, dropped)
+        calibration = calibrate_again(parent.root, np.array([one.score for one in held]))
+        judges = (
+            Finder(parent.scorer, parent.manifest.calibration.threshold, parent.k),
+            Finder(child.scorer, calibration.threshold, parent.k),
+        )
+        report = self._report(growth, child, dropped, judges, compared, held_scores)
+        sealed = self._seal(child, growth, dropped, held, calibration, out)
+        self._features.clear()
+        return sealed, report, [one.name for one in self._held], growth.full
+
+    def _compare(self) -> Compared:
+        """Measure how far each patch of the pictures to learn, and of altered copies, is from the bank."""
+        parent = self._parent
+        judged = slice(None) if parent.scorer.judged is None else parent.scorer.judged
+        compared = Compared(NewPictures(parent.bank.bank.shape[1], parent.k, parent.limit), [], [])
+        for picture, change in self._tell("compare", self._to_learn()):
+            features = self._features(picture, change)
+            found = exact(parent.scorer, features)
+            compared.new.add(features[judged], found.distance[judged])
+            if change == UNCHANGED:
+                compared.news.append(found.distance > parent.limit)
+                compared.scores.append(parent.scorer.score(features, found).value)
+        return compared
+
+    def _to_learn(self) -> list[tuple[PictureFile, Change]]:
+        """Return the pictures to learn, and altered copies of them as a fit makes them."""
+        copies = plan(self._may_vary, np.zeros(len(self._learnt), np.bool_), self._seed).learnt
+        altered = [(self._learnt[number], change) for number, change in copies]
+        return [*((picture, UNCHANGED) for picture in self._learnt), *altered]
+
+    def _grow(self, new: NewPictures) -> Growth:
+        parent = self._parent
+        most = most_learnt(parent.root_entries)
+        self._told("grow", 0, most)
+        return grow(
+            parent.bank,
+            new,
+            radius=parent.radius,
+            threshold=parent.root.threshold,
+            most=most,
+            added=lambda count: self._told("grow", count, most),
+        )
+
+    def _without_useless(self, child: ChildBundle) -> tuple[ChildBundle, int]:
+        """Drop learnt entries if there are too many; return how many were dropped."""
+        size, root = len(child.bank.bank), self._parent.root_entries
+        if size - root <= most_learnt(root):
+            return child, 0
+        uses = np.zeros(size, np.int64)
+        pictures = [*self._learnt, *self._held, *self._kept.values()]
+        for picture in self._tell("count uses", pictures):
+            found = exact(child.scorer, self._features(picture))
+            uses += np.bincount(found.index, minlength=size)
+        rows = kept(root, uses)
+        bank = child.bank.select(rows)
+        return from_scratch(self._parent.bundle, self._parent.scorer, bank, self._threads), size - len(rows)
+
+    def _score_held_out(
+        self, child: ChildBundle, dropped: int
+    ) -> tuple[list[HeldOutScore], list[tuple[str, float, float]]]:
+        """Score the held-out pictures that there are, altered as in a fit.
+
+        A score of an earlier round whose picture is gone remains an upper bound, unless entries were dropped.
+
+        Returns:
+            What the lineage holds; and name, score by the parent and score by the child of what was scored.
+        """
+        held: list[HeldOutScore] = []
+        told: list[tuple[str, float, float]] = []
+        earlier = self._parent.earlier
+        gone = [] if dropped else [one for one in earlier if one.sha256 not in self._kept]
+        held += gone
+        pictures = [*(self._kept[one.sha256] for one in earlier if one.sha256 in self._kept), *self._held]
+        for picture in self._tell("score held-out pictures", pictures):
+            features = self._features(picture, at_random(self._may_vary, self._seed, int(picture.sha256[:8], 16)))
+            score = child.scorer.judge(features).value
+            held.append(HeldOutScore(sha256=picture.sha256, score=score))
+            told.append((picture.name, self._parent.scorer.judge(features).value, score))
+        return held[-MAX_PICTURES:], told
+
+    def _report(
+        self,
+        growth: Growth,
+        child: ChildBundle,
+        dropped: int,
+        judges: tuple[Finder, Finder],
+        compared: Compared,
+        held: Sequence[tuple[str, float, float]],
+    ) -> SafetyReport:
+        """Measure what the child still finds."""
+        shown = evenly(len(self._learnt), MAX_SHOWN)
+        self._told("show faults", 0, 1)
+        pictures = [(self._learnt[number].read(), compared.news[number]) for number in shown]
+        faults = check_faults(pictures, *judges, self._seed)
+        names = zip(self._learnt, compared.scores, strict=True)
+        learnt = [
+            scored(one.name, before, child.scorer.judge(self._features(one)).value, *judges)
+            for one, before in self._tell("score again", list(names))
+        ]
+        return SafetyReport(
+            threshold_before=judges[0].threshold,
+            threshold_after=judges[1].threshold,
+            golden=check_golden(self._parent.golden(), *judges),
+            faults=faults,
+            peaks=[score_twice(one.name, one.read(), *judges) for one in self._tell("score alerts", self._peaks)],
+            learnt=learnt,
+            held_out=[scored(name, before, after, *judges) for name, before, after in held],
+            entries_before=len(self._parent.bank.bank),
+            entries_after=len(child.bank.bank),
+            added=len(growth.joined),
+            dropped=dropped,
+        )
+
+    def _seal(
+        self,
+        child: ChildBundle,
+        growth: Growth,
+        dropped: int,
+        held: Sequence[HeldOutScore],
+        calibration: Calibration,
+        out: Path,
+    ) -> Bundle:
+        parent, manifest = self._parent, self._parent.manifest
+        earlier = manifest.lineage
+        lineage = Lineage(
+            root=earlier.root if earlier else parent.bundle.id,
+            parent=parent.bundle.id,
+            round=earlier.round + 1 if earlier else 1,
+            camera=self._job.camera,
+            asked_by=self._job.by,
+            root_entries=parent.root_entries,
+            root_calibration=parent.root,
+            pictures=tuple(LearntPicture(name=one.name[-MAX_NAME:], sha256=one.sha256) for one in self._learnt),
+            added=len(growth.joined),
+            dropped=dropped,
+            learnt_entries=len(child.bank.bank) - parent.root_entries,
+            held_out=tuple(held),
+            threshold_before=manifest.calibration.threshold,
+        )
+        self._told("seal", 0, 1)
+        index = child.section
+        if len(growth.joined) or dropped:
+            some = self._held or self._learnt
+            index = with_recall(child, [some[place].read() for place in evenly(len(some), MAX_RECALL)], self._threads)
+        sections = calibration, self._scene(), lineage, index
+        return seal(parent.bundle, child, parent.golden(), *sections, out, self._threads, force=self._job.force)
+
+    def _scene(self) -> Scene:
+        """Return the limits of the scene, widened to the new pictures; what shows a moved camera stays as it is.
+
+        Few pictures say nothing of whether the scene stands still, and frames of a moved camera are not learnt.
+        """
+        old = self._parent.manifest.scene
+        reference = scene_reference(self._parent.bundle)
+        new, _ = learn_scene.learn((one.read() for one in self._learnt), reference, self._may_vary)
+        return msgspec.structs.replace(learn_scene.widened(old, new), shift=old.shift)
+
+    def _tell(self, stage: str, items: Sequence[T]) -> Iterator[T]:
+        """Yield items, and tell the progress."""
+        for done, item in enumerate(items):
+            self._told(stage, done, len(items))
+            yield item
