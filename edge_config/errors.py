@@ -24,6 +24,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── BundleUnsigned                  no signature, and the settings require one
 │   ├── BundleSignatureInvalid          the signature is damaged, or of another manifest
 │   ├── BundleKeyUnknown                signed by a key that the settings do not name
+│   ├── BundleNoChild                   learnt on a device, but not from the bundle that the settings name
 │   └── BundlePackInvalid               a file that is not a packed bundle
 │       ├── BundlePackTruncated             it ends too early
 │       ├── BundlePackTrailing              bytes after its end
@@ -176,6 +177,10 @@ class BundleSignatureInvalid(BundleError):
 
 class BundleKeyUnknown(BundleError):
     """The bundle is signed by a key that the settings do not name."""
+
+
+class BundleNoChild(BundleError):
+    """A bundle that was learnt on a device is not a child of the bundle that the settings name."""
 
 
 class BundlePackInvalid(BundleError):

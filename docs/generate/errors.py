@@ -32,6 +32,7 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     errors.BundleUnsigned: "Sign it with `patchedge-export sign`, or set `trust.unsigned: allow`.",
     errors.BundleSignatureInvalid: "Copy the bundle again, or sign it again.",
     errors.BundleKeyUnknown: "Sign it with a trusted key, or name its key in `trust.keys`.",
+    errors.BundleNoChild: "Learn again from the bundle of the settings; `patchedge rollback` serves that one.",
     errors.BundlePackInvalid: "Copy the file again, or make it again with `patchedge bundle pack`.",
     errors.BundlePackTruncated: "Copy the file again.",
     errors.BundlePackTrailing: "Copy the file again.",
