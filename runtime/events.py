@@ -139,12 +139,16 @@ class ReloadRefused:
         error: the reason, one line.
         kept: the cameras go on with the bundle that they have; False after a restart of the worker, when they have
             none until a reload brings them one.
+        lost: nothing is known of the bundle, as the worker died: another try may succeed.
+        instead: path of the bundle that is loaded instead, when the worker starts; empty if there is none.
     """
 
     cameras: tuple[str, ...]
     path: str
     error: str
     kept: bool = True
+    lost: bool = False
+    instead: str = ""
 
 
 EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | ReloadRefused

@@ -18,7 +18,7 @@ from docs.generate.describe import (
     summary,
     table,
 )
-from edge_config.wire import learning, messages, replies, requests, teaching
+from edge_config.wire import learning, messages, replies, requests, teaching, versions
 from edge_config.wire.messages import AlertMessage, HealthMessage, Message, ScoreMessage, StateMessage
 from edge_config.wire.request_base import Request
 from runtime.app.picture_requests import OF_CAMERA
@@ -56,6 +56,7 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "picture": replies.PictureTaken,
     "envelope": replies.Answer,
     "stored": teaching.StoredPicture,
+    "version": versions.KeptVersion,
     **learning.REPLIES,
 }
 

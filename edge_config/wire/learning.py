@@ -1,6 +1,7 @@
 """Requests about learning on the device, and their replies: the table of all of them.
 
-Each part of learning has a file of its own: `teaching.py` collects pictures. To add a part: its requests in a file of
+Each part of learning has a file of its own: `teaching.py` collects pictures, `versions.py` learns on and goes
+back. To add a part: its requests in a file of
 its own, their union in `OfLearning`, and the types of their replies in `REPLIES`.
 """
 
@@ -10,11 +11,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from edge_config.wire import teaching
+from edge_config.wire import teaching, versions
 from edge_config.wire.teaching import OfTeaching
+from edge_config.wire.versions import OfVersions
 
-OfLearning = OfTeaching
+OfLearning = OfTeaching | OfVersions
 """All requests about learning; a part adds its own with `|`."""
 
-REPLIES: Mapping[str, type[msgspec.Struct]] = {**teaching.REPLIES}
+REPLIES: Mapping[str, type[msgspec.Struct]] = {**teaching.REPLIES, **versions.REPLIES}
 """Name of a request -> the type of its reply."""

@@ -20,7 +20,7 @@ BundleId = Annotated[
 
 
 class LearnOn(Request, frozen=True, tag="learn_on"):
-    """Learn the accepted pictures of a camera in the background, and put the new bundle into service between two frames.
+    """Learn the accepted pictures of a camera in the background, and serve the new bundle from some frame on.
 
     If the safety report of the new bundle names a problem, the bundle waits for a second request with `force`.
 

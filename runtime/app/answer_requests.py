@@ -17,13 +17,17 @@ from edge_config.settings.parse import with_changes
 from edge_config.wire.messages import TYPES
 from edge_config.wire.replies import CameraState, InForce
 from edge_config.wire.requests import Configure, Pause, Picture, Reload, ReportGap, Resume, Snapshot, Status
+from edge_config.wire.versions import LearnOn, Rollback, StopLearning, Versions
 from runtime.app import settings_reload
 from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
 from runtime.app.picture_requests import PictureRequests
 from runtime.events import Asked, PictureReady, ReloadBundles, Reloaded, ReloadRefused, SettingsRead
+from runtime.frame import BundleInfo
 from runtime.messaging.sockets import Wire
 from runtime.monitoring.metrics import Metrics
+from runtime.versions.events import LearnerEnded, LearnerMoved, Pointed, TargetFound
+from runtime.versions.keeper import VersionKeeper
 
 EVERY_S = 1.0
 
@@ -43,10 +47,12 @@ class Requests:
         wire: Wire,
         metrics: Metrics,
         bundles: BundleReloads,
+        versions: VersionKeeper,
         status: Callable[[], dict[str, Any]],
     ) -> None:
-        """Take the cameras, the sockets, what counts, what reloads bundles, and what knows the status."""
+        """Take the cameras, the sockets, what counts, reloads bundles, keeps their versions, and knows the status."""
         self.bundles = bundles
+        self._versions = versions
         self._channels = channels
         self._wire = wire
         self._control = wire.control
@@ -66,10 +72,19 @@ class Requests:
                 self.bundles.reload(event.why)
             case Reloaded():
                 self.bundles.taken(event)
+                self._versions.taken(event)
             case ReloadRefused():
                 self.bundles.refused(event)
+                self._versions.refused(event)
+            case LearnerMoved() | LearnerEnded() | TargetFound() | Pointed():
+                self._versions.handle(event)
             case SettingsRead():
                 settings_reload.apply(event, {name: channel.camera for name, channel in self._channels.items()})
+
+    def ready(self, bundles: Mapping[str, BundleInfo]) -> None:
+        """Take note of the bundles that a worker serves from its start."""
+        self.bundles.ready(bundles)
+        self._versions.ready()
 
     def turn(self) -> None:
         """Refuse requests after their time-out; once a second, look for replaced keys and bundles."""
@@ -91,7 +106,7 @@ class Requests:
             return
         match request:
             case Status():
-                self._control.reply(asked, self._status())
+                self._control.reply(asked, {**self._status(), "learning": self._versions.status()})
             case Snapshot():
                 self._control.reply(asked, self._wire.outbox.now(self._channels if camera is None else [camera]))
             case ReportGap():
@@ -105,6 +120,8 @@ class Requests:
                 self._pause(asked, request)
             case Reload():
                 self.bundles.ask(asked, request)
+            case LearnOn() | StopLearning() | Rollback() | Versions():
+                self._versions.ask(asked)
             case _:
                 self._control.refuse(asked, "not for the main loop")
 

@@ -16,6 +16,7 @@ from runtime.inference.engine import Engine
 from runtime.messaging.control_socket import Control
 from runtime.monitoring.metrics import Metrics
 from runtime.monitoring.systemd import Notifier
+from runtime.versions.keeper import VersionKeeper
 
 _log = structlog.get_logger()
 
@@ -33,14 +34,21 @@ class BundleReloads:
     """Reloads bundles, and answers the requests for it. Use it from the main loop's thread."""
 
     def __init__(
-        self, channels: Mapping[str, Channel], engine: Engine, control: Control, metrics: Metrics, notifier: Notifier
+        self,
+        channels: Mapping[str, Channel],
+        engine: Engine,
+        control: Control,
+        metrics: Metrics,
+        notifier: Notifier,
+        versions: VersionKeeper,
     ) -> None:
-        """Use these cameras, the engine that loads their bundles, and the receivers of results."""
+        """Use these cameras, the engine that loads their bundles, the receivers of results, and learnt versions."""
         self._channels = channels
         self._engine = engine
         self._control = control
         self._metrics = metrics
         self._notifier = notifier
+        self._versions = versions
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._requests: list[_ReloadRequest] = []
 
@@ -56,16 +64,20 @@ class BundleReloads:
             self.reload("another bundle is at its path")
 
     def reload(self, why: str) -> None:
-        """Reload every bundle from its path."""
+        """Reload every bundle from its path; where the settings' bundle was replaced, a learnt version is dropped."""
         _log.info("reloading bundles", why=why)
         self._notifier.reloading()
         self._replaced()
         self._engine.reload()
+        self._load_new_roots()
 
     def ask(self, asked: Asked, request: Reload) -> None:
         """Reload because of a request, which is answered later."""
         self._notifier.reloading()
-        self._requests.append(_ReloadRequest(asked, self._engine.reload(request.camera, request.path), []))
+        paths = self._engine.reload(request.camera, request.path)
+        if request.path is None:
+            paths |= self._load_new_roots(request.camera)
+        self._requests.append(_ReloadRequest(asked, paths, []))
 
     def taken(self, event: Reloaded) -> None:
         """Take note of a bundle that is in service."""
@@ -80,7 +92,7 @@ class BundleReloads:
     def refused(self, event: ReloadRefused) -> None:
         """Take note of a bundle that cannot be served."""
         _log.error("bundle refused", cameras=list(event.cameras), problem=event.error, old_one_goes_on=event.kept)
-        if not event.kept:
+        if not event.kept and not event.instead:
             for name in event.cameras:
                 self._channels[name].camera.status.fail(event.error)
         self._metrics.reloaded(taken=False)
@@ -89,7 +101,10 @@ class BundleReloads:
 
     def _serve(self, name: str, bundle: BundleInfo) -> None:
         channel = self._channels[name]
+        another = channel.camera.bundle.id not in {"", bundle.id}
         channel.camera.serve(bundle)
+        if another:
+            channel.camera.messages.send("health")  # subscribers learn of it at once
         self._metrics.bundle(name, bundle.id)
         if not channel.feed.live and channel.feed.depth != bundle.depth:
             depths = {"depth": channel.feed.depth, "of_the_bundle": bundle.depth}
@@ -99,7 +114,15 @@ class BundleReloads:
     def _watch_paths(self) -> None:
         """Notice where another bundle is put in place; also of a camera that has none since its own was refused."""
         paths = {channel.camera.bundle.path for channel in self._channels.values()} - {""}
+        paths |= set(self._versions.watched())
         self._identities = {path: self._identities.get(path) or directory_identity(path) for path in paths}
+
+    def _load_new_roots(self, camera: str | None = None) -> set[str]:
+        """Load the settings' bundles that were replaced below a learnt version; return their paths."""
+        roots = self._versions.new_roots(camera)
+        for name, path in roots.items():
+            self._engine.reload(name, path)
+        return set(roots.values())
 
     def _replaced(self) -> bool:
         """Return whether another bundle is at one of the paths than at the last call."""

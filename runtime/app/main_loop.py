@@ -158,7 +158,7 @@ class MainLoop:
                 self._channels[event.camera].ended = event
             case EngineReady():
                 self._ready = True
-                self._requests.bundles.ready(event.bundles)
+                self._requests.ready(event.bundles)
                 self._monitor.ready(event)
             case EngineLost():
                 for channel in self._channels.values():

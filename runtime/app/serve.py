@@ -25,6 +25,7 @@ from runtime.camera.feed import Feed
 from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.clips.plan import ClipPlan
 from runtime.events import ReloadBundles, Stop
+from runtime.frame import BundleInfo
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import ScoringOptions
 from runtime.messaging.sockets import Wire, bind, open_wire
@@ -32,6 +33,8 @@ from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
+from runtime.versions.assemble import LearntBundles, make_keeper, open_shelves
+from runtime.versions.lessons import NoLessons
 from runtime.view import View
 
 
@@ -61,10 +64,11 @@ def serve(
     stop = threading.Event()
     with ExitStack() as stack:
         stack.callback(termination.done)
-        bundles = {name: camera.bundle or settings.bundle for name, camera in settings.cameras.items()}
-        options = ScoringOptions(settings.threads, settings.trust, tuple(settings.providers), tuple(settings.affinity))
+        learnt = open_shelves(settings, {name: one.bundle or settings.bundle for name, one in settings.cameras.items()})
+        bundles = learnt.shelves.at_start()
+        options = _options(settings, learnt.public_key)
         views = {name: View.of(camera) for name, camera in settings.cameras.items()}
-        engine = Engine(bundles, inbox.put, options, views)
+        engine = Engine(bundles, inbox.put, options, views, root_of=learnt.shelves.root_of)
         feeds = {
             name: Feed(name, camera, inbox.put, engine, grab, clips=settings.clips, depth=_depth(bundles[name]))
             for name, camera in settings.cameras.items()
@@ -76,7 +80,7 @@ def serve(
         stack.callback(_log_end, channels)
         stack.callback(_end, channels, stop)
         stack.callback(_close_feeds, feeds)
-        run = _assemble(settings, stack, engine, channels, inbox, wire)
+        run = _assemble(settings, stack, engine, channels, inbox, wire, learnt)
         termination.call(lambda: _stop(stop, inbox))
         reload = None if read_again is None else SettingsReload(settings, read_again, inbox.put)
         termination.call_on_hup(lambda: _reload(inbox, reload))
@@ -98,6 +102,7 @@ def _assemble(
     channels: Mapping[str, Channel],
     inbox: SimpleQueue[Any],
     wire: Wire,
+    learnt: LearntBundles,
 ) -> Callable[[], None]:
     """Return the main loop with all its parts; what needs closing goes on the stack."""
     # While the worker loads: prometheus-client takes its time.
@@ -125,11 +130,19 @@ def _assemble(
         channels, wire, settings.degrade, metrics=metrics, health=health, notifier=notifier, running=running
     )
     stack.callback(monitor.close)
-    bundles = BundleReloads(channels, engine, wire.control, metrics, notifier)
-    requests = Requests(channels, wire, metrics, bundles, monitor.status)
+    serving: Callable[[str], BundleInfo] = lambda name: channels[name].camera.bundle  # noqa: E731
+    versions = make_keeper(settings, learnt, engine, wire.control, serving, NoLessons(), inbox.put)
+    stack.callback(versions.close)
+    bundles = BundleReloads(channels, engine, wire.control, metrics, notifier, versions)
+    requests = Requests(channels, wire, metrics, bundles, versions, monitor.status)
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run
+
+
+def _options(settings: Settings, device_key: str) -> ScoringOptions:
+    cores, providers = tuple(settings.affinity), tuple(settings.providers)
+    return ScoringOptions(settings.threads, settings.trust, providers, cores, device_key)
 
 
 def _depth(path: str) -> int:

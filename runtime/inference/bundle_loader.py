@@ -19,6 +19,7 @@ from runtime.process.threads import limit_threads
 from runtime.scene.inspect import Inspect
 from runtime.scoring.regions import Regions, find_blind
 from runtime.scoring.scorer import Scorer
+from runtime.security.children import read_child
 from runtime.security.trust import read
 from runtime.view import View
 
@@ -54,16 +55,21 @@ class BundleLoader:
         self._inspection = inspection
         self._in_service: dict[str, Stages] = {}
 
-    def load(self, cameras: Iterable[str], path: str) -> tuple[BundleInfo, dict[str, Stages]]:
+    def load(self, cameras: Iterable[str], path: str, root: str = "") -> tuple[BundleInfo, dict[str, Stages]]:
         """Load and check a bundle, beside those in service, and return the stages of these cameras with it.
 
         A camera that has the very bundle already keeps what its stages remember.
+
+        Args:
+            cameras: that it is for.
+            path: of the bundle.
+            root: path of the bundle that it must be a child of, if it was learnt on this device; else empty.
 
         Raises:
             BundleError: a subclass for each thing that can be wrong with it; nothing has changed then.
             SettingsError: with it a region of a camera has no patch in it.
         """
-        bundle, scorer, shared = self._read(path)
+        bundle, scorer, shared = self._read(path, root)
         calibration, cameras = bundle.manifest.calibration, list(cameras)
         served_by = scorer.provider, scorer.passed_over
         promised = calibration.threshold, calibration.promised_alpha
@@ -123,7 +129,7 @@ class BundleLoader:
             return "settings" if view.regions or view.ignore or bundle.manifest.regions_hw else ""
         return "bundle" if bundle.manifest.regions_hw else ""
 
-    def _read(self, path: str) -> tuple[Bundle, Scorer, Stages | None]:
+    def _read(self, path: str, root: str) -> tuple[Bundle, Scorer, Stages | None]:
         """Read a bundle as a whole: again, where it was replaced meanwhile.
 
         Returns:
@@ -132,7 +138,7 @@ class BundleLoader:
         for _ in range(_TRIES):
             directory = directory_identity(path)
             try:
-                bundle = read(path, self._options.trust)
+                bundle = self._read_trusted(path, root)
                 shared = next((stages for stages in self._in_service.values() if stages.info.id == bundle.id), None)
                 scorer = shared.scorer if shared else self._prepare(bundle)
             except Exception:
@@ -142,6 +148,10 @@ class BundleLoader:
                 if directory_identity(path) == directory:
                     return bundle, scorer, shared
         raise BundleError("is replaced faster than it can be read", where=path)
+
+    def _read_trusted(self, path: str, root: str) -> Bundle:
+        trust = self._options.trust
+        return read_child(path, root, trust, self._options.device_key) if root else read(path, trust)
 
     def _prepare(self, bundle: Bundle) -> Scorer:
         options = self._options

@@ -16,7 +16,6 @@ from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded
 from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost, say_what_is_odd
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed
-from runtime.process.long_payload import pack
 from runtime.process.out_of_memory import Patience
 from runtime.view import View
 
@@ -48,6 +47,7 @@ class Engine:
         process: WorkerProcess = _PROCESS,
         backoff: Backoff | None = None,
         patience: Patience | None = None,
+        root_of: Callable[[str], str] = lambda _path: "",
     ) -> None:
         """Take what to serve; nothing runs before `start`.
 
@@ -59,11 +59,14 @@ class Engine:
             process: how a worker is started and watched.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
             patience: the same where the kernel killed it for want of memory; by default 5 to 300 s.
+            root_of: path of a bundle -> path of the bundle that it was learnt from on this device, and which serves in
+                its place where it is refused when a worker starts; empty for others.
         """
         self._paths = dict(bundles)
         self._views = msgspec.json.encode(dict(views or {}))
         self._begin = Begin(options, len(self._views))
         self._tell = tell
+        self._root_of = root_of
         slowly_s = _BUILDS * process.load_timeout_s
         self._process = replace(process, load_timeout_s=slowly_s) if options.loads_slowly else process
         self._backoff = backoff or Backoff(0.5, 30.0)
@@ -209,20 +212,12 @@ class Engine:
         with self._lock:
             if self._closed:
                 raise LinkClosed
-            self._send_begin(worker)
+            worker.begin(self._begin, self._views)
             for path in dict.fromkeys(self._paths.values()):
                 worker.starting.add(self._load(worker, self._cameras_of(path), path))
             for memory, (descriptor, size) in self._memories.items():
                 worker.send(Attach(memory, size), [descriptor])
             self._worker = worker
-
-    def _send_begin(self, worker: WorkerHandle) -> None:
-        try:
-            views = pack([self._views])
-        except OSError as error:
-            raise lost("start", f"no shared memory ({error.strerror})") from error
-        worker.send(self._begin, [views])
-        os.close(views)
 
     def _listen(self, worker: WorkerHandle) -> None:
         """Pass on what a worker says, for as long as it does."""
@@ -244,7 +239,7 @@ class Engine:
                 self._paths.update(dict.fromkeys(load.cameras, load.path))
                 say_what_is_odd(loaded.info)
         if loaded.refusal is not None:
-            self._refused(load, loaded.refusal, starts=starts)
+            self._refused(worker, load, loaded.refusal, starts=starts)
         elif loaded.info is not None and not starts:
             self._tell(Reloaded(load.cameras, loaded.info))
         if starts and not worker.starting:
@@ -254,9 +249,15 @@ class Engine:
                 worker.ready = True
                 self._send_waiting()
 
-    def _refused(self, load: Load, refusal: Refusal, *, starts: bool) -> None:
+    def _refused(self, worker: WorkerHandle, load: Load, refusal: Refusal, *, starts: bool) -> None:
         """Report that a bundle is not served; or give up the worker that starts with it."""
         error = refusal.error()
+        if starts and load.root and refusal.kind:  # a learnt bundle: the one that it was learnt from serves
+            with self._lock:
+                self._paths.update(dict.fromkeys(load.cameras, load.root))
+                worker.starting.add(self._load(worker, load.cameras, load.root))
+            self._tell(ReloadRefused(load.cameras, load.path, str(error), kept=False, instead=load.root))
+            return
         if starts and not self._served:
             raise Lost(EngineRefused(error))
         if starts and not refusal.kind:  # nothing is wrong with the bundle: the next try may succeed
@@ -271,7 +272,7 @@ class Engine:
         for number, (load, _) in worker.loads.items():
             if number not in worker.starting and not self._closed:
                 line = f"{load.path}: the inference worker died while loading it"
-                self._tell(ReloadRefused(load.cameras, load.path, line))
+                self._tell(ReloadRefused(load.cameras, load.path, line, lost=True))
 
     def _send_waiting(self) -> None:
         """Send the reloads that wait, if there is a worker for them."""
@@ -282,7 +283,7 @@ class Engine:
 
     def _load(self, worker: WorkerHandle, cameras: tuple[str, ...], path: str) -> int:
         number = self._number()
-        worker.load(number, cameras, path)
+        worker.load(number, cameras, path, self._root_of(path))
         return number
 
     def _cameras_of(self, path: str) -> tuple[str, ...]:

@@ -28,12 +28,14 @@ class ScoringOptions(msgspec.Struct, frozen=True):
         trust: which signatures are trusted; by default bundles are not checked.
         providers: of ONNX Runtime, in the order in which they are tried.
         affinity: cores that the worker keeps to; empty: all.
+        device_key: public key that this device signs learnt bundles with; empty if it has none.
     """
 
     threads: int = 0
     trust: Trust = msgspec.field(default_factory=Trust)
     providers: tuple[Provider, ...] = (CPU,)
     affinity: tuple[int, ...] = ()
+    device_key: str = ""
 
     @property
     def loads_slowly(self) -> bool:
@@ -96,11 +98,15 @@ class Job(msgspec.Struct, frozen=True, tag=True):
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
-    """Put the bundle at `path` into service for these cameras; if it is bad, leave what they have."""
+    """Put the bundle at `path` into service for these cameras; if it is bad, leave what they have.
+
+    Where it was learnt on this device, `root` is the path of the bundle that it must be a child of.
+    """
 
     number: int
     cameras: tuple[str, ...]
     path: str
+    root: str = ""
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -133,7 +133,7 @@ class Worker:
         while True:
             load = self._loads.get()
             try:
-                self._first.put(_Swap(load.number, *loader.load(load.cameras, load.path)))
+                self._first.put(_Swap(load.number, *loader.load(load.cameras, load.path, load.root)))
             except Exception as error:  # noqa: BLE001 - a bundle that can be read by halves breaks anything
                 self._answer(Loaded(load.number, refusal=Refusal.of(error, load.path)))
 

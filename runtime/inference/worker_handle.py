@@ -17,9 +17,9 @@ import structlog
 from edge_config.wire.messages import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused
 from runtime.frame import BundleInfo, SharedFrame, Wanted
-from runtime.inference.protocol import Done, FromWorker, Job, Load, Loaded, ToWorker
+from runtime.inference.protocol import Begin, Done, FromWorker, Job, Load, Loaded, ToWorker
 from runtime.process.child import Link, LinkClosed, module, spawn
-from runtime.process.long_payload import unpack
+from runtime.process.long_payload import pack, unpack
 from runtime.process.out_of_memory import Child, Kills
 
 Cause = Literal["crashed", "memory", "hung", "start"]
@@ -88,6 +88,19 @@ class WorkerHandle:
         except LinkClosed:
             self._link.hang_up()
 
+    def begin(self, begin: Begin, views: bytes) -> None:
+        """Send how to score.
+
+        Raises:
+            Lost: there is no shared memory for it.
+        """
+        try:
+            parcel = pack([views])
+        except OSError as error:
+            raise lost("start", f"no shared memory ({error.strerror})") from error
+        self.send(begin, [parcel])
+        os.close(parcel)
+
     def submit(self, number: int, camera: str, frame: SharedFrame, hw: tuple[int, int], wanted: Wanted) -> None:
         """Send a frame of the height and width `hw`, and what is wanted of it."""
         self.jobs[number] = camera, frame, time.monotonic()
@@ -96,9 +109,9 @@ class WorkerHandle:
         told = (wanted.attach, wanted.jpeg_quality, frame.content_id)
         self.send(Job(number, camera, *place, frame.clock_ns, wanted.threshold, above, *told))
 
-    def load(self, number: int, cameras: tuple[str, ...], path: str) -> None:
-        """Send a bundle."""
-        load = Load(number, cameras, path)
+    def load(self, number: int, cameras: tuple[str, ...], path: str, root: str) -> None:
+        """Send a bundle, and the one that it must be a child of."""
+        load = Load(number, cameras, path, root)
         self.loads[number] = load, time.monotonic()
         self.send(load)
 

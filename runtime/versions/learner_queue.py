@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
@@ -35,7 +33,7 @@ class QueueOptions:
         shortest_s, longest_s: wait before a learner that was killed is started again, seconds.
     """
 
-    limits: LearnerLimits = LearnerLimits()
+    limits: LearnerLimits = field(default_factory=LearnerLimits)
     shortest_s: float = 1.0
     longest_s: float = 30.0
 
@@ -67,18 +65,17 @@ class LearnerQueue:
         self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
         self._thread.start()
 
-    def ask(self, task: Task) -> int:
-        """Queue a task; return how many are before it. The events follow."""
+    def ask(self, task: Task) -> None:
+        """Queue a task. The events follow."""
         with self._news:
             self._tasks.append(task)
             self._news.notify_all()
-            return len(self._tasks) - 1 + (self._current is not None)
 
     def ahead(self, camera: str) -> int:
         """Return how many tasks are before that of a camera."""
         with self._news:
-            cameras = [task.camera for task in self._tasks]
-            return (cameras.index(camera) if camera in cameras else 0) + (self._current is not None)
+            cameras = [task.camera for task in (self._current, *self._tasks) if task is not None]
+            return cameras.index(camera) if camera in cameras else len(cameras)
 
     def stop(self, camera: str, reason: str) -> None:
         """Stop the learning of a camera, if there is any; a `LearnerEnded` follows then."""
@@ -111,7 +108,7 @@ class LearnerQueue:
                 event = self._learn(task)
             except PatchedgeError as error:
                 event = LearnerEnded(task.camera, None, str(error))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next camera may learn
                 _log.exception("internal error while learning", camera=task.camera)
                 event = LearnerEnded(task.camera, None, f"internal error ({type(error).__name__}: {error})")
             with self._news:

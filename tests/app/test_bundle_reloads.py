@@ -173,10 +173,20 @@ def test_reload_is_answered_once_and_in_every_message_from_then_on(rig: Rig) -> 
     rig.requests.handle(taken)
     rig.requests.handle(taken)
     assert rig.control.answers == [(1, True, {"reloaded": True})]
-    rig.cameras["top"].messages.send("health")
-    assert rig.publisher.of("health", "bundle") == [NEW.id]
+    assert rig.publisher.of("health", "bundle", camera="top") == [NEW.id]  # at once, and once
     assert rig.cameras["top"].threshold == NEW.threshold
     assert rig.figure(f'bundle_info{{camera="top",id="{NEW.id}"}} 1.0')
+
+
+def test_new_bundle_below_a_learnt_version_is_loaded(rig: Rig) -> None:
+    """Where the settings' bundle was replaced while a version learnt from it serves, a reload loads the new one."""
+    rig.versions.roots = {"top": NEW.path}
+    rig.ask(1, "top")
+    assert rig.engine.reloads == [("top", None), ("top", NEW.path)]
+    rig.take(OLD.path)
+    assert rig.control.answers == []
+    rig.take(NEW.path)
+    assert rig.control.answers == [(1, True, {"reloaded": True})]
 
 
 def test_reload_before_there_is_a_bundle_is_answered(tmp_path: Path) -> None:

@@ -222,6 +222,35 @@ class Wire:
         return {"control": self.control.refused}
 
 
+class NoVersions:
+    """Nothing was learnt.
+
+    Attributes:
+        roots: what `new_roots` returns.
+    """
+
+    def __init__(self) -> None:
+        self.roots: dict[str, str] = {}
+
+    def ready(self) -> None:
+        pass
+
+    def taken(self, _event: Any) -> None:
+        pass
+
+    def refused(self, _event: Any) -> None:
+        pass
+
+    def new_roots(self, _camera: str | None = None) -> dict[str, str]:
+        return self.roots
+
+    def watched(self) -> list[str]:
+        return []
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
+
 class Clock:
     """Stands in a module's place of `time`, and goes on when a test says so."""
 
@@ -261,8 +290,10 @@ class Parts:
             notifier=notifier,
             running={"device": "edge"},
         )
-        self.bundles = BundleReloads(self.channels, self.engine, self.control, self.metrics, notifier)
-        self.requests = Requests(self.channels, self.wire, self.metrics, self.bundles, self.monitor.status)
+        self.versions = NoVersions()
+        self.bundles = BundleReloads(self.channels, self.engine, self.control, self.metrics, notifier, self.versions)
+        reloads = (self.metrics, self.bundles, self.versions)
+        self.requests = Requests(self.channels, self.wire, *reloads, self.monitor.status)
 
     def figure(self, line: str) -> bool:
         """Return whether the metrics hold this line."""
