@@ -51,11 +51,16 @@ FIELDS: dict[str, dict[str, Any]] = {
     "reject": {"camera": "cam", "all": True},
     "false_alarm": {"camera": "cam", "alert_id": "a"},
     "delete_pictures": {"camera": "cam"},
+    "learn_on": {"camera": "cam"},
+    "stop_learning": {"camera": "cam"},
+    "rollback": {"camera": "cam"},
+    "versions": {"camera": "cam"},
 }
 """A good request of each kind."""
 
 VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture", "pictures"} | {
-    "fetch_picture"
+    "fetch_picture",
+    "versions",
 }
 """What changes nothing but the client's own acknowledgements."""
 
