@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ def measure(thumbnail: Thumbnail) -> Measures:
     return Measures(
         luminance=luminance,
         contrast=float(deviation[0, 0]),
-        sharpness=cv2.norm(edges, cv2.NORM_L2) / np.sqrt(exact.size) / unit,
+        sharpness=cv2.norm(edges, cv2.NORM_L2) / math.sqrt(exact.size) / unit,
         detail=cv2.norm(smooth, cv2.NORM_L1) / exact.size / unit,
     )
 
