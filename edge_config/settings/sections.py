@@ -195,6 +195,7 @@ class Clips(Section, frozen=True):
         width: maximum width of the pictures, pixels; larger frames are reduced.
         most: maximum number of clips, of all cameras together; the oldest are deleted.
         most_mb: maximum size of all clips together, MiB; the oldest are deleted.
+        most_days: maximum age of clips, days; older ones are deleted.
     """
 
     folder: Annotated[str, Meta(max_length=4096)] = ""
@@ -205,6 +206,7 @@ class Clips(Section, frozen=True):
     width: Annotated[int, Meta(ge=16, le=8192)] = 640
     most: Annotated[int, Meta(ge=1, le=100_000)] = 100
     most_mb: Annotated[int, Meta(ge=1, le=1_048_576)] = 500
+    most_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
 
 
 class Security(Section, frozen=True):

@@ -157,6 +157,16 @@ class Decide:
         return self._threshold if self._event is None else max(self._threshold, self._event.alert.peak_score)
 
     @property
+    def alert(self) -> Alert | None:
+        """The open alert, or what may become one, with its peak so far; None if there is neither."""
+        return None if self._event is None else self._event.alert
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an alert is open."""
+        return self._event is not None and self._event.is_open
+
+    @property
     def peak_frame_id(self) -> int | None:
         """Frame of the highest score of the alert, or of what may become one; None if there is neither."""
         return None if self._event is None else self._event.alert.peak_frame_id

@@ -65,6 +65,16 @@ class MonitoredCamera:
         """A score above it is anomalous: that of the settings, or else of the bundle in service."""
         return self._decide.threshold
 
+    @property
+    def alert(self) -> Alert | None:
+        """The open alert, or what may become one, with its peak so far; None if there is neither."""
+        return self._decide.alert
+
+    @property
+    def is_alerting(self) -> bool:
+        """Whether an alert is open."""
+        return self._decide.is_open
+
     def configure(self, alerts: Alerts) -> None:
         """Decide with other settings from the next frame on; an open alert stays open."""
         self.settings = alerts

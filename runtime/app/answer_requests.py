@@ -17,15 +17,18 @@ from edge_config.settings.parse import with_changes
 from edge_config.wire.messages import TYPES
 from edge_config.wire.replies import CameraState, InForce
 from edge_config.wire.requests import Configure, Pause, Picture, Reload, ReportGap, Resume, Snapshot, Status
+from edge_config.wire.teaching import OfTeaching
 from edge_config.wire.versions import LearnOn, Rollback, StopLearning, Versions
 from runtime.app import settings_reload
 from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
 from runtime.app.picture_requests import PictureRequests
-from runtime.events import Asked, PictureReady, ReloadBundles, Reloaded, ReloadRefused, SettingsRead
+from runtime.events import Asked, PictureReady, ReloadBundles, Reloaded, ReloadRefused, Scored, SettingsRead
 from runtime.frame import BundleInfo
 from runtime.messaging.sockets import Wire
 from runtime.monitoring.metrics import Metrics
+from runtime.teaching.peaks import SeenFrame
+from runtime.teaching.teaching import Teaching
 from runtime.versions.events import LearnerEnded, LearnerMoved, Pointed, TargetFound
 from runtime.versions.keeper import VersionKeeper
 
@@ -49,8 +52,19 @@ class Requests:
         bundles: BundleReloads,
         versions: VersionKeeper,
         status: Callable[[], dict[str, Any]],
+        teaching: Teaching | None = None,
     ) -> None:
-        """Take the cameras, the sockets, what counts, reloads bundles, keeps their versions, and knows the status."""
+        """Take the parts that requests are about.
+
+        Args:
+            channels: the cameras, by name.
+            wire: sockets and journal.
+            metrics: counts what clients report.
+            bundles: reloads bundles.
+            versions: keeps learnt bundles.
+            status: knows the status.
+            teaching: stores pictures; None: no picture is stored.
+        """
         self.bundles = bundles
         self._versions = versions
         self._channels = channels
@@ -58,12 +72,15 @@ class Requests:
         self._control = wire.control
         self._metrics = metrics
         self._status = status
+        self._teaching = teaching
         self._pictures = PictureRequests(channels, wire.control)
         self._next_s = 0.0
 
     def handle(self, event: Any) -> None:
         """Handle a request, a signal, or the result of one."""
         match event:
+            case Asked() if isinstance(event.request, OfTeaching) and self._teaching is not None:
+                self._teaching.answer(event)
             case Asked():
                 self._answer(event)
             case PictureReady():
@@ -86,10 +103,22 @@ class Requests:
         self.bundles.ready(bundles)
         self._versions.ready()
 
+    def show(self, channel: Channel, scored: Scored) -> None:
+        """Show a frame on which was decided to what stores pictures, before it is given back."""
+        if self._teaching is None:
+            return
+        camera, result = channel.camera, scored.result
+        judged = result is not None and not result.repeated and camera.status.state == "live"
+        value = None if result is None else result.value
+        about = camera.alert, camera.is_alerting
+        self._teaching.see(SeenFrame(channel.name, scored.frame, value, camera.threshold, judged, *about))
+
     def turn(self) -> None:
         """Refuse requests after their time-out; once a second, look for replaced keys and bundles."""
         now_s = time.monotonic()
         self._pictures.turn(now_s)
+        if self._teaching is not None:
+            self._teaching.turn()
         if now_s < self._next_s:
             return
         self._next_s = now_s + EVERY_S
@@ -106,7 +135,7 @@ class Requests:
             return
         match request:
             case Status():
-                self._control.reply(asked, {**self._status(), "learning": self._versions.status()})
+                self._control.reply(asked, self._whole_status())
             case Snapshot():
                 self._control.reply(asked, self._wire.outbox.now(self._channels if camera is None else [camera]))
             case ReportGap():
@@ -124,6 +153,11 @@ class Requests:
                 self._versions.ask(asked)
             case _:
                 self._control.refuse(asked, "not for the main loop")
+
+    def _whole_status(self) -> dict[str, Any]:
+        """Return the status with what learning and stored pictures add to it."""
+        status = {**self._status(), "learning": self._versions.status()}
+        return status if self._teaching is None else self._teaching.add_to(status)
 
     def _configure(self, asked: Asked, request: Configure) -> None:
         camera = self._channels[request.camera].camera

@@ -4,7 +4,8 @@
     main loop         `_submit`: to the inference worker, the most urgent one first    inference/engine.py
     inference worker  inspect, preprocess, embed, search, score: `Scored`              inference/stages.py
     main loop         `_publish`: decide; the score is published, alerts and states    alerts/monitored_camera.py
-                      go to the journal                                                messaging/outbox.py
+                      go to the journal; peaks of alerts, and frames that are taught,  messaging/outbox.py
+                      are copied before the frame is given back                        teaching/teaching.py
     journal's thread  writes them to the disk: `Written`                               journal/recorder.py
     main loop         publishes them
 
@@ -115,13 +116,15 @@ class MainLoop:
 
     def _publish(self, channel: Channel, scored: Scored) -> None:
         """Decide on a frame and publish its score; alerts and states are published once they are in the journal."""
-        channel.feed.give_back(scored.frame)
         if channel.camera.status.paused:  # since it was taken
+            channel.feed.give_back(scored.frame)
             self._monitor.unwanted(channel)
             return
         reason = scored.reason if scored.result is None else scored.result.scene_reason
         channel.not_scored = reason or channel.not_scored
         decision = channel.camera.publish(scored.frame, scored.result, scored.attached)
+        self._requests.show(channel, scored)
+        channel.feed.give_back(scored.frame)
         self._monitor.published(channel, scored, decision)
 
     def _turn(self) -> None:

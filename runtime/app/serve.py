@@ -33,8 +33,10 @@ from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
+from runtime.teaching.shared_pictures import SharedPictures
+from runtime.teaching.teaching import Teaching
 from runtime.versions.assemble import LearntBundles, make_keeper, open_shelves
-from runtime.versions.lessons import NoLessons
+from runtime.versions.lessons import TaughtPictures
 from runtime.view import View
 
 
@@ -69,8 +71,9 @@ def serve(
         options = _options(settings, learnt.public_key)
         views = {name: View.of(camera) for name, camera in settings.cameras.items()}
         engine = Engine(bundles, inbox.put, options, views, root_of=learnt.shelves.root_of)
+        pictures = SharedPictures(engine)
         feeds = {
-            name: Feed(name, camera, inbox.put, engine, grab, clips=settings.clips, depth=_depth(bundles[name]))
+            name: Feed(name, camera, inbox.put, pictures, grab, clips=settings.clips, depth=_depth(bundles[name]))
             for name, camera in settings.cameras.items()
         }
         engine.start()  # first of all, as loading takes longest
@@ -80,7 +83,9 @@ def serve(
         stack.callback(_log_end, channels)
         stack.callback(_end, channels, stop)
         stack.callback(_close_feeds, feeds)
-        run = _assemble(settings, stack, engine, channels, inbox, wire, learnt)
+        teaching = Teaching(settings, channels, pictures, wire.control)
+        stack.callback(teaching.close)
+        run = _assemble(settings, stack, engine, channels, inbox, wire, learnt, teaching)
         termination.call(lambda: _stop(stop, inbox))
         reload = None if read_again is None else SettingsReload(settings, read_again, inbox.put)
         termination.call_on_hup(lambda: _reload(inbox, reload))
@@ -103,6 +108,7 @@ def _assemble(
     inbox: SimpleQueue[Any],
     wire: Wire,
     learnt: LearntBundles,
+    teaching: Teaching,
 ) -> Callable[[], None]:
     """Return the main loop with all its parts; what needs closing goes on the stack."""
     # While the worker loads: prometheus-client takes its time.
@@ -131,10 +137,10 @@ def _assemble(
     )
     stack.callback(monitor.close)
     serving: Callable[[str], BundleInfo] = lambda name: channels[name].camera.bundle  # noqa: E731
-    versions = make_keeper(settings, learnt, engine, wire.control, serving, NoLessons(), inbox.put)
+    versions = make_keeper(settings, learnt, engine, wire.control, serving, TaughtPictures(teaching), inbox.put)
     stack.callback(versions.close)
     bundles = BundleReloads(channels, engine, wire.control, metrics, notifier, versions)
-    requests = Requests(channels, wire, metrics, bundles, versions, monitor.status)
+    requests = Requests(channels, wire, metrics, bundles, versions, monitor.status, teaching)
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-NAME = re.compile(r"[A-Za-z0-9_-]+-([0-9]{8}T[0-9]{6})Z-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.avi")
-"""File name of a clip: camera, time and alert. Its first group sorts by time."""
+from edge_config.saving import writing
 
+NAME = re.compile(
+    r"(?P<camera>[A-Za-z0-9_-]+)-(?P<time>[0-9]{8}T[0-9]{6})Z-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.avi"
+)
+"""File name of a clip: camera, time and alert. Its group `time` sorts by time."""
+
+_DAY_S = 86_400
 _PART = re.compile(rf"\.{NAME.pattern}\.part")
 
 
@@ -52,8 +59,8 @@ def create_locked(path: Path) -> BinaryIO:
         file.close()  # another process took it for a leftover before it was locked
 
 
-def keep_within(folder: Path, max_clips: int, max_bytes: int) -> None:
-    """Remove the oldest clips until at most `max_clips` are left, of at most `max_bytes` together.
+def keep_within(folder: Path, max_clips: int, max_bytes: int, max_days: float = math.inf) -> None:
+    """Remove clips older than `max_days`, and the oldest until at most `max_clips` of `max_bytes` together are left.
 
     Other processes may do the same at the same time.
 
@@ -61,19 +68,40 @@ def keep_within(folder: Path, max_clips: int, max_bytes: int) -> None:
         OSError: one cannot be removed; newer ones were removed in its place.
     """
     clips = sorted(_clips(folder))
-    number, size = len(clips), sum(bytes_ for _, _, bytes_ in clips)
+    number, size = len(clips), sum(clip.bytes for clip in clips)
+    oldest = _stamp(time.time() - max_days * _DAY_S) if math.isfinite(max_days) else ""
     problem = None
-    for _, path, bytes_ in clips:
-        if number <= max_clips and size <= max_bytes:
+    for clip in clips:
+        if number <= max_clips and size <= max_bytes and clip.time >= oldest:
             break
         try:
-            path.unlink(missing_ok=True)
+            clip.path.unlink(missing_ok=True)
         except OSError as error:
             problem = error
         else:
-            number, size = number - 1, size - bytes_
+            number, size = number - 1, size - clip.bytes
     if problem is not None:
         raise problem
+
+
+def cameras_of(folder: Path) -> set[str]:
+    """Return the names of the cameras that have clips."""
+    return {clip.camera for clip in _clips(folder)}
+
+
+def delete_clips(folder: Path, camera: str | None) -> tuple[int, int]:
+    """Delete the clips of a camera, or of all; return their number and size. One that is being written stays.
+
+    Raises:
+        NotWritten: one cannot be deleted.
+    """
+    number = size = 0
+    for clip in _clips(folder):
+        if camera in {None, clip.camera}:
+            with writing(clip.path, "delete it by hand"):
+                clip.path.unlink(missing_ok=True)
+            number, size = number + 1, size + clip.bytes
+    return number, size
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -88,12 +116,25 @@ def remove_leftovers(folder: Path) -> None:
             Path(entry).unlink()
 
 
-def _clips(folder: Path) -> Iterator[tuple[str, Path, int]]:
-    """Yield the time stamp, the path and the bytes of each clip."""
+class _StoredClip(NamedTuple):
+    time: str  # first, as clips are sorted by it
+    path: Path
+    bytes: int
+    camera: str
+
+
+def _clips(folder: Path) -> Iterator[_StoredClip]:
     for entry in _files(folder, NAME):
         match = NAME.fullmatch(entry.name)
         with contextlib.suppress(FileNotFoundError):
-            yield match[1] if match else "", Path(entry), entry.stat(follow_symlinks=False).st_size
+            if match is not None:
+                size = entry.stat(follow_symlinks=False).st_size
+                yield _StoredClip(match["time"], Path(entry), size, match["camera"])
+
+
+def _stamp(t_s: float) -> str:
+    """Return a wall clock, seconds since 1970 UTC, as in the name of a clip."""
+    return f"{datetime.fromtimestamp(max(0.0, t_s), timezone.utc):%Y%m%dT%H%M%S}"
 
 
 def _files(folder: Path, pattern: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:

@@ -191,7 +191,7 @@ class ClipRecorder:
             self._tell("", self._describe(error))
 
     def _keep_within(self, folder: Path) -> None:
-        keep_within(folder, self._settings.most, self._settings.most_mb << 20)
+        keep_within(folder, self._settings.most, self._settings.most_mb << 20, self._settings.most_days)
 
     def _describe(self, error: Exception) -> str:
         what = error.strerror or str(error) if isinstance(error, OSError) else str(error)

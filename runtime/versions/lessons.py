@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
+
+from runtime.teaching.teaching import Teaching
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,27 @@ class Lessons(Protocol):
 
     def learnt(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> object:
         """Take note that pictures of these names are in the bundle in service, or have set its threshold."""
+
+
+class TaughtPictures:
+    """The pictures that a device stores; they are named as their files are."""
+
+    def __init__(self, teaching: Teaching) -> None:
+        """Take what stores them."""
+        self._teaching = teaching
+
+    def pictures(self, camera: str) -> Pictures:
+        """Return what is to be learnt."""
+        lessons = self._teaching.lessons(camera)
+        return Pictures(
+            tuple(map(str, lessons.learn)),
+            {path.name: str(path) for path in lessons.hold_out},
+            tuple(map(str, lessons.peaks)),
+        )
+
+    def learnt(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> None:
+        """Take note of what is in the bundle in service."""
+        self._teaching.learnt(camera, [Path(name).stem for name in learnt], [Path(name).stem for name in held_out])
 
 
 class NoLessons:
