@@ -6,6 +6,7 @@ PatchedgeError                      1   (never raised itself)
 │   ├── UnreadableImage                 a truncated picture, or not a picture
 │   ├── TooFewImages                    not enough pictures to learn and to calibrate
 │   ├── BlindThreshold                  a new threshold that would miss faults that the old one detects
+│   ├── UnsafeLearning                  learning on would lose faults that are found now
 │   ├── TargetExists                    the file or folder to be written exists already
 │   ├── NotWritten                      a file cannot be written: disk full, no permission, no folder
 │   └── MissingExtra                    an optional part is not installed
@@ -103,6 +104,10 @@ class TooFewImages(UsageError):
 
 class BlindThreshold(UsageError):
     """A new threshold would miss faults that the old one detects."""
+
+
+class UnsafeLearning(UsageError):
+    """A bundle that learnt on would no longer find what its parent finds."""
 
 
 class TargetExists(UsageError):

@@ -17,6 +17,7 @@ try:
         doctor,
         forget,
         keygen,
+        learn_on,
         probe,
         record,
         replay,
@@ -30,7 +31,7 @@ except KeyboardInterrupt:  # imports take a second, and several on a small devic
     sys.exit(interrupted("patchedge"))
 
 VERBS: Verbs = {
-    "Learn": (record,),
+    "Learn": (record, learn_on),
     "Run": (run, check, warm, bench),
     "Watch": (watch, replay, bridge, schema),
     "Maintain": (doctor, probe, ask, forget),

@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.files import Bundle
-from edge_config.bundle.lineage import MAX_PICTURES, HeldOutScore, LearntPicture, Lineage
-from edge_config.bundle.manifest import Calibration, Scene
+from edge_config.bundle.lineage import MAX_PICTURES, HeldOutScore
+from edge_config.bundle.manifest import Calibration
 from edge_config.bundle.staging import refuse_target
+from edge_config.errors import UnsafeLearning
 from runtime.inference.golden_frames import exact
-from runtime.inference.load import scene_reference
-from runtime.learning import learn_scene
 from runtime.learning.grow.child import ChildBundle, follow, from_scratch, seal, with_recall
 from runtime.learning.grow.drop import kept, most_learnt
 from runtime.learning.grow.growth import Growth, NewPictures, grow
+from runtime.learning.grow.inherited import next_lineage, widened_scene
 from runtime.learning.grow.job import LearningJob, LearningResult, SafetyReport
 from runtime.learning.grow.new_pictures import UNCHANGED, KeptFeatures, PictureFile, look_at, split
 from runtime.learning.grow.parent import Parent, load_parent
@@ -41,23 +40,22 @@ MAX_SHOWN = 24
 MAX_RECALL = 2
 """Largest number of pictures that recall is measured on: each is compared with the whole bank, twice."""
 
-MAX_NAME = 256
-"""Length of the name of a picture in the manifest; of a longer one the end."""
-
 Told = Callable[[str, int, int], object]
 """Receives the stage of the work, how much of it is done, and how much there is."""
 
 
-def learn_on(job: LearningJob, told: Told = lambda *_: None) -> LearningResult:
-    """Make the child of a bundle: it is complete at `job.out`, whatever its problems are.
+def learn_on(job: LearningJob, told: Told = lambda *_: None, *, unsafe: bool = True) -> LearningResult:
+    """Make the child of a bundle, complete at `job.out`.
 
     Args:
         job: what to learn.
         told: receives the progress.
+        unsafe: make it whatever its problems are; who activates it decides.
 
     Raises:
         BundleError: the parent must not be served.
         UsageError: pictures, target or parent that cannot be used; nothing is left behind.
+        UnsafeLearning: it has problems, and should not be made then.
         ParityRefused: what was made scores otherwise than it should; nothing is left behind.
     """
     began = time.monotonic()
@@ -66,14 +64,19 @@ def learn_on(job: LearningJob, told: Told = lambda *_: None) -> LearningResult:
     threads = limit_threads(job.threads)
     told("load", 0, 1)
     parent = load_parent(Path(job.bundle), threads)
-    sealed, report, held_out, full = _Learning(job, parent, threads, told).run(out)
+    learning = _Learning(job, parent, threads, told)
+    found = learning.measure()
+    if found.problems and not unsafe:
+        said = " ".join(found.problems)
+        raise UnsafeLearning(said, where=job.bundle, remedy="leave out what is a fault, or give --force")
+    sealed = learning.seal(found, out)
     return LearningResult(
         bundle_id=sealed.id,
         parent=parent.bundle.id,
-        report=report,
-        problems=problems_of(report, full=full),
-        learnt=[one.name for one in report.learnt],
-        held_out=held_out,
+        report=found.report,
+        problems=found.problems,
+        learnt=[one.name for one in found.report.learnt],
+        held_out=learning.held_out,
         seconds=round(time.monotonic() - began, 2),
     )
 
@@ -93,6 +96,25 @@ class Compared:
     scores: list[float]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """A child before it is sealed.
+
+    Attributes:
+        child: its bank, and what follows it.
+        held: all held-out pictures.
+        calibration: its threshold.
+        report: what has changed.
+        problems: why it should not serve, a sentence each.
+    """
+
+    child: ChildBundle
+    held: list[HeldOutScore]
+    calibration: Calibration
+    report: SafetyReport
+    problems: list[str]
+
+
 class _Learning:
     """One run of a job."""
 
@@ -108,10 +130,16 @@ class _Learning:
         kept = (one for one in look_at(job.hold_out, depth) if one.sha256 in known) if known else iter(())
         self._kept = {one.sha256: one for one in kept}
         self._peaks = look_at(job.peaks, depth)
-        self._features = KeptFeatures(parent.bundle, parent.scorer, Path(job.work))
+        learnt_hw = parent.golden()[0].frame.shape[:2]
+        self._features = KeptFeatures(parent.bundle, parent.scorer, Path(job.work), (learnt_hw[0], learnt_hw[1]))
 
-    def run(self, out: Path) -> tuple[Bundle, SafetyReport, list[str], bool]:
-        """Do the job; return the child, the report, names of what was held out, and whether entries were lacking."""
+    @property
+    def held_out(self) -> list[str]:
+        """Names of the new pictures that are held out."""
+        return [one.name for one in self._held]
+
+    def measure(self) -> Measured:
+        """Let the bank grow, set the threshold, and measure what is still found."""
         parent = self._parent
         compared = self._compare()
         growth = self._grow(compared.new)
@@ -119,14 +147,12 @@ class _Learning:
         child, dropped = self._without_useless(grown)
         held, held_scores = self._score_held_out(child, dropped)
         calibration = calibrate_again(parent.root, np.array([one.score for one in held]))
-        judges = (
+        finders = (
             Finder(parent.scorer, parent.manifest.calibration.threshold, parent.k),
             Finder(child.scorer, calibration.threshold, parent.k),
         )
-        report = self._report(growth, child, dropped, judges, compared, held_scores)
-        sealed = self._seal(child, growth, dropped, held, calibration, out)
-        self._features.clear()
-        return sealed, report, [one.name for one in self._held], growth.full
+        report = self._report(growth, child, dropped, finders, compared, held_scores)
+        return Measured(child, held, calibration, report, problems_of(report, full=growth.full))
 
     def _compare(self) -> Compared:
         """Measure how far each patch of the pictures to learn, and of altered copies, is from the bank."""
@@ -203,7 +229,7 @@ class _Learning:
         growth: Growth,
         child: ChildBundle,
         dropped: int,
-        judges: tuple[Finder, Finder],
+        finders: tuple[Finder, Finder],
         compared: Compared,
         held: Sequence[tuple[str, float, float]],
     ) -> SafetyReport:
@@ -211,69 +237,42 @@ class _Learning:
         shown = evenly(len(self._learnt), MAX_SHOWN)
         self._told("show faults", 0, 1)
         pictures = [(self._learnt[number].read(), compared.news[number]) for number in shown]
-        faults = check_faults(pictures, *judges, self._seed)
+        faults = check_faults(pictures, *finders, self._seed)
         names = zip(self._learnt, compared.scores, strict=True)
         learnt = [
-            scored(one.name, before, child.scorer.judge(self._features(one)).value, *judges)
+            scored(one.name, before, child.scorer.judge(self._features(one)).value, *finders)
             for one, before in self._tell("score again", list(names))
         ]
         return SafetyReport(
-            threshold_before=judges[0].threshold,
-            threshold_after=judges[1].threshold,
-            golden=check_golden(self._parent.golden(), *judges),
+            threshold_before=finders[0].threshold,
+            threshold_after=finders[1].threshold,
+            golden=check_golden(self._parent.golden(), *finders),
             faults=faults,
-            peaks=[score_twice(one.name, one.read(), *judges) for one in self._tell("score alerts", self._peaks)],
+            peaks=[score_twice(one.name, one.read(), *finders) for one in self._tell("score alerts", self._peaks)],
             learnt=learnt,
-            held_out=[scored(name, before, after, *judges) for name, before, after in held],
+            held_out=[scored(name, before, after, *finders) for name, before, after in held],
             entries_before=len(self._parent.bank.bank),
             entries_after=len(child.bank.bank),
             added=len(growth.joined),
             dropped=dropped,
         )
 
-    def _seal(
-        self,
-        child: ChildBundle,
-        growth: Growth,
-        dropped: int,
-        held: Sequence[HeldOutScore],
-        calibration: Calibration,
-        out: Path,
-    ) -> Bundle:
-        parent, manifest = self._parent, self._parent.manifest
-        earlier = manifest.lineage
-        lineage = Lineage(
-            root=earlier.root if earlier else parent.bundle.id,
-            parent=parent.bundle.id,
-            round=earlier.round + 1 if earlier else 1,
-            camera=self._job.camera,
-            asked_by=self._job.by,
-            root_entries=parent.root_entries,
-            root_calibration=parent.root,
-            pictures=tuple(LearntPicture(name=one.name[-MAX_NAME:], sha256=one.sha256) for one in self._learnt),
-            added=len(growth.joined),
-            dropped=dropped,
-            learnt_entries=len(child.bank.bank) - parent.root_entries,
-            held_out=tuple(held),
-            threshold_before=manifest.calibration.threshold,
-        )
+    def seal(self, found: Measured, out: Path) -> Bundle:
+        """Write the child, and remove what a later run of the job would have used."""
+        parent, report = self._parent, found.report
+        lineage = next_lineage(parent, report, self._learnt, found.held, self._job)
         self._told("seal", 0, 1)
-        index = child.section
-        if len(growth.joined) or dropped:
+        index = found.child.section
+        if report.added or report.dropped:
             some = self._held or self._learnt
-            index = with_recall(child, [some[place].read() for place in evenly(len(some), MAX_RECALL)], self._threads)
-        sections = calibration, self._scene(), lineage, index
-        return seal(parent.bundle, child, parent.golden(), *sections, out, self._threads, force=self._job.force)
-
-    def _scene(self) -> Scene:
-        """Return the limits of the scene, widened to the new pictures; what shows a moved camera stays as it is.
-
-        Few pictures say nothing of whether the scene stands still, and frames of a moved camera are not learnt.
-        """
-        old = self._parent.manifest.scene
-        reference = scene_reference(self._parent.bundle)
-        new, _ = learn_scene.learn((one.read() for one in self._learnt), reference, self._may_vary)
-        return msgspec.structs.replace(learn_scene.widened(old, new), shift=old.shift)
+            images = [some[place].read() for place in evenly(len(some), MAX_RECALL)]
+            index = with_recall(found.child, images, self._threads)
+        sections = found.calibration, widened_scene(parent, (one.read() for one in self._learnt)), lineage, index
+        golden = parent.golden()
+        force = self._job.force
+        sealed = seal(parent.bundle, found.child, golden, *sections, out, self._threads, force=force)
+        self._features.clear()
+        return sealed
 
     def _tell(self, stage: str, items: Sequence[T]) -> Iterator[T]:
         """Yield items, and tell the progress."""

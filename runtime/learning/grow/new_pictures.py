@@ -21,6 +21,7 @@ from edge_config.saving import put, writing
 from runtime.camera.image_files import read_picture
 from runtime.frame import Image
 from runtime.learning.calibrate import hold_out
+from runtime.learning.pictures.sizes import SAME_SHAPE
 from runtime.learning.vary.change import Change
 from runtime.scoring.scorer import Scorer
 
@@ -98,12 +99,19 @@ class KeptFeatures:
     A file is its own checksum and the features: one that was cut short, or is of other shape, is made again.
     """
 
-    def __init__(self, bundle: Bundle, scorer: Scorer, folder: Path) -> None:
+    def __init__(self, bundle: Bundle, scorer: Scorer, folder: Path, learnt_hw: tuple[int, int]) -> None:
         """Keep the features of a bundle and its children in `folder`, which is created.
 
+        Args:
+            bundle: that makes them.
+            scorer: of the bundle.
+            folder: to keep them in.
+            learnt_hw: height and width of a picture that it was learnt from, or their proportions.
+
         Raises:
-            NotWritten: it cannot be.
+            NotWritten: the folder cannot be created.
         """
+        self._learnt_hw = learnt_hw
         self._scorer = scorer
         self._folder = folder
         self._made_by = _made_by(bundle, scorer)
@@ -112,13 +120,18 @@ class KeptFeatures:
             folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, picture: PictureFile, change: Change = UNCHANGED) -> NDArray[np.float32]:
-        """Return the features of a picture, altered, float32 [patches, D]."""
+        """Return the features of a picture, altered, float32 [patches, D].
+
+        Raises:
+            UsageError: it cannot be learnt from.
+        """
         name = hashlib.sha256(f"{self._made_by} {picture.sha256} {picture.depth} {change}".encode()).hexdigest()
         path = self._folder / f"{name}.features"
         kept = self._read(path)
         if kept is not None:
             return kept
         image = picture.read()
+        self._refuse_shape(picture, image)
         features = self._scorer.embed(self._scorer.preprocess(image if change == UNCHANGED else change(image)))
         if not np.isfinite(features).all():
             raise UsageError("the network gives features that are no numbers", where=str(picture.path))
@@ -128,6 +141,13 @@ class KeptFeatures:
         except NotWritten:
             path.unlink(missing_ok=True)  # without room it only cannot be resumed
         return features
+
+    def _refuse_shape(self, picture: PictureFile, image: Image) -> None:
+        height, width = image.shape[:2]
+        ratio = width / height * self._learnt_hw[0] / self._learnt_hw[1]
+        if max(ratio, 1 / ratio) > SAME_SHAPE:
+            said = f"{width} x {height} pixels: it has other proportions than what the bundle was learnt from"
+            raise UsageError(said, where=str(picture.path), remedy="take pictures of the same camera")
 
     def clear(self) -> None:
         """Remove what was kept."""
