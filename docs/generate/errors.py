@@ -14,6 +14,7 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     errors.UnreadableImage: "Remove or replace the picture, or give `--skip-bad`.",
     errors.TooFewImages: "Take more normal pictures: some hundreds are usual.",
     errors.BlindThreshold: "Look for faults among the new pictures. `--force` takes the threshold anyway.",
+    errors.UnsafeLearning: "Leave out the pictures that show a fault. `--force` writes the bundle anyway.",
     errors.TargetExists: "Choose another name, or give `--force`.",
     errors.NotWritten: "Free disk space, set the permissions, or choose another folder. Nothing half-written is left.",
     errors.MissingExtra: "Run the `pip install` line that the error shows.",

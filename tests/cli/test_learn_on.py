@@ -66,7 +66,9 @@ def test_a_folder_without_pictures_is_named(
     assert images in capsys.readouterr().err
 
 
-def test_pictures_of_another_shape_are_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_of_another_shape_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Pictures of other proportions than the camera's are of another camera."""
     growing.write(tmp_path / "wide", [growing.with_square(1, BLUE)[:20]])
     some = ["--bundle", str(folder / "root.bundle"), "--images", str(tmp_path / "wide")]

@@ -50,7 +50,7 @@ def learn_on(job: LearningJob, told: Told = lambda *_: None, *, unsafe: bool = T
     Args:
         job: what to learn.
         told: receives the progress.
-        unsafe: make it whatever its problems are; who activates it decides.
+        unsafe: make it whatever its problems are, as a person decides later.
 
     Raises:
         BundleError: the parent must not be served.
