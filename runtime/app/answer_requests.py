@@ -125,6 +125,7 @@ class Requests:
         if self._wire.admit():
             _log.warning("a client's key was removed: all clients were disconnected; authorised ones reconnect")
         self.bundles.look()
+        self._versions.turn()
 
     def _answer(self, asked: Asked) -> None:
         """Answer a request, now or later."""

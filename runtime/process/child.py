@@ -144,10 +144,13 @@ def _close(descriptors: Sequence[int]) -> None:
 
 
 def module(name: str) -> tuple[str, ...]:
-    """Return the command that calls `main` of one of our modules, whatever is in the working directory."""
+    """Return the command that calls `main` of one of our modules, whose result is the exit code.
+
+    It does not depend on what is in the working directory.
+    """
     root = str(Path(__file__).parents[2])
     paths = f"import sys; sys.path[:] = filter(None, sys.path); {root!r} in sys.path or sys.path.insert(0, {root!r})"
-    return sys.executable, "-c", f"{paths}; from {name} import main; main()"
+    return sys.executable, "-c", f"{paths}; from {name} import main; sys.exit(main())"
 
 
 def spawn(

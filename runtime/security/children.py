@@ -2,7 +2,7 @@
 
 A device signs what it learns with a key of its own. That key is weaker than those of the workshop: what it has signed
 is served only if the bundle that the settings name is trusted, is the root of the learnt one, has the same graph, and
-is still whole in it: the bank of a child begins with that of its root.
+is still whole in it: bank and measure of a child begin with those of its root.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read_child(path: str | Path, root: str | Path, trust: Trust, device_key: str
     root = Path(root)
     found = bundles.read(path, ChildJudge(trust, root, device_key), index=not trust.rebuild_index)
     check_child(found.manifest, root, str(path))
-    _check_bank(found, root)
+    _check_arrays(found, root)
     return found
 
 
@@ -100,17 +100,19 @@ def check_child(found: Manifest, root: Path, where: str) -> str:
     return root_id
 
 
-def _check_bank(found: Bundle, root: Path) -> None:
-    """Check that the bank begins with that of the root.
+def _check_arrays(found: Bundle, root: Path) -> None:
+    """Check that bank and measure begin with those of the root: then no distance is larger than by the root alone.
 
     Raises:
-        BundleNoChild: it does not.
+        BundleNoChild: they do not.
     """
     import numpy as np
 
     from edge_config.bundle import arrays
 
-    old = arrays.read(root / bundles.BANK, "bank")["bank"]
-    new = arrays.read(found.file(bundles.BANK), "bank")["bank"]
-    if len(new) < len(old) or new.shape[1:] != old.shape[1:] or not np.array_equal(new[: len(old)], old):
-        raise BundleNoChild("its bank does not begin with that of its root", where=str(found.path))
+    for name in (bundles.BANK, bundles.MEASURE):
+        old, new = arrays.read(root / name), arrays.read(found.file(name))
+        for key, was in old.items():
+            now = new.get(key, np.empty(0))
+            if now.dtype != was.dtype or not np.array_equal(now[: len(was)], was):
+                raise BundleNoChild(f"its `{key}` does not begin with that of its root", where=str(found.path))

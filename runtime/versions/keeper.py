@@ -89,6 +89,10 @@ class VersionKeeper:
             self._resumed = True
             self._learning.resume()
 
+    def turn(self) -> None:
+        """Do the periodic work, once a second."""
+        self._learning.turn()
+
     def ask(self, asked: Asked) -> None:
         """Answer a request of `OfVersions`, now or later."""
         request: OfVersions = asked.request  # type: ignore[assignment]
@@ -182,6 +186,7 @@ class VersionKeeper:
         if one.taken:
             self._shelves.notices.pop(one.camera, None)
             self._learning.forget_waiting(one.camera)
+            self._learning.take_back(one.camera, one.before, one.bundle_id)
             _log.info("rolled back", camera=one.camera, before=one.before[:SHORT], now=one.bundle_id[:SHORT], by=one.by)
         if problem:
             self._control.refuse(asked, problem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -24,6 +24,9 @@ from runtime.versions.shelves import Shelves
 
 NO_CONSENT_KEY = "-"
 """Stands for the key of a client where there are no keys."""
+
+RESUME_S = 30.0
+"""Time-out of the pictures of learning that goes on after a restart, seconds."""
 
 _UNFINISHED = ("queued", "running", "activating")
 
@@ -62,6 +65,7 @@ class LearningOn:
         self._queue = queue
         self._bounds = bounds
         self._disk = disk
+        self._orders: dict[str, tuple[Order, float]] = {}
         self._progress = {camera: LearningProgress(camera=camera, state="idle") for camera in shelves.roots}
         self._began_s = dict.fromkeys(shelves.roots, 0.0)
         self._waiting = {camera: one for camera, shelf in shelves.of.items() if (one := _newest_waiting(shelf))}
@@ -73,11 +77,20 @@ class LearningOn:
         for camera, shelf in self._shelves.of.items():
             self._take_over_lessons(camera, shelf)
             if (order := shelf.order()) is not None:
-                self._resume(camera, shelf, order)
+                self._orders[camera] = order, time.monotonic() + RESUME_S
+        self.turn()
+
+    def turn(self) -> None:
+        """Go on with what waits for its pictures, which are read in a thread of their own."""
+        for camera, (order, until_s) in list(self._orders.items()):
+            if self._lessons.pictures(camera).learn or time.monotonic() > until_s:
+                del self._orders[camera]
+                self._resume(camera, self._shelves.of[camera], order)
 
     def ask(self, camera: str, by: str, *, force: bool) -> str:
         """Begin to learn, or accept the problems of the bundle that waits; return why that cannot be, or nothing."""
         progress = self._progress[camera]
+        self._orders.pop(camera, None)
         if progress.state in _UNFINISHED or self._activations.busy(camera):
             return f"camera `{camera}` is learning already ({progress.step or progress.state})"
         waiting = self._waiting.get(camera)
@@ -89,6 +102,8 @@ class LearningOn:
 
     def stop(self, camera: str, reason: str) -> None:
         """Stop the learner of a camera; `ended` follows, if there is one."""
+        if self._orders.pop(camera, None) is not None:
+            self._disk.do(self._shelves.of[camera].end)
         self._disk.do(lambda: self._queue.stop(camera, reason))
 
     def forget_waiting(self, camera: str) -> None:
@@ -96,6 +111,16 @@ class LearningOn:
         self._waiting.pop(camera, None)
         if self._progress[camera].state == "waiting":
             self._progress[camera] = LearningProgress(camera=camera, state="idle")
+
+    def take_back(self, camera: str, before: str, now: str) -> None:
+        """Take note that another version serves: pictures that are not in it were taken back, others are in it."""
+        versions = {one.id: one for one in self._shelves.of[camera].versions()}
+        gone, serving = _line(versions, before), _line(versions, now)
+        names = {name for one in serving for name in (*one.learnt, *one.held_out)}
+        back = [name for one in gone for name in (*one.learnt, *one.held_out) if name not in names]
+        self._lessons.taken_back(camera, list(dict.fromkeys(back)))
+        for one in serving:
+            self._lessons.learnt(camera, one.learnt, one.held_out)
 
     def moved(self, event: LearnerMoved) -> None:
         """Take note of the learner's progress."""
@@ -210,3 +235,12 @@ class LearningOn:
 
 def _newest_waiting(shelf: Shelf) -> Version | None:
     return next((one for one in reversed(shelf.versions()) if one.waits), None)
+
+
+def _line(versions: Mapping[str, Version], bundle_id: str) -> list[Version]:
+    """Return a version and its ancestors, as far as they are kept."""
+    found = []
+    while (version := versions.get(bundle_id)) is not None:
+        found.append(version)
+        bundle_id = version.parent
+    return found

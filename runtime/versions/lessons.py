@@ -34,6 +34,9 @@ class Lessons(Protocol):
     def learnt(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> object:
         """Take note that pictures of these names are in the bundle in service, or have set its threshold."""
 
+    def taken_back(self, camera: str, pictures: Sequence[str]) -> object:
+        """Take note that pictures of these names are not in the bundle in service any more, nor set its threshold."""
+
 
 class TaughtPictures:
     """The pictures that a device stores; they are named as their files are."""
@@ -55,13 +58,6 @@ class TaughtPictures:
         """Take note of what is in the bundle in service."""
         self._teaching.learnt(camera, [Path(name).stem for name in learnt], [Path(name).stem for name in held_out])
 
-
-class NoLessons:
-    """Nothing is stored."""
-
-    def pictures(self, _camera: str) -> Pictures:
-        """Return nothing."""
-        return Pictures()
-
-    def learnt(self, _camera: str, _learnt: Sequence[str], _held_out: Sequence[str]) -> None:
-        """Do nothing."""
+    def taken_back(self, camera: str, pictures: Sequence[str]) -> None:
+        """Reject what was taken back."""
+        self._teaching.discard(camera, [Path(name).stem for name in pictures])

@@ -89,6 +89,14 @@ def with_another_bank(learnt: Path) -> None:
     reseal(learnt)
 
 
+def that_divides_by_more(learnt: Path) -> None:
+    def change(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**found, "mean": found["mean"] + 1}
+
+    edit_arrays(learnt / bundles.MEASURE, change)
+    reseal(learnt)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -98,6 +106,7 @@ def with_another_bank(learnt: Path) -> None:
         with_another_picture_size,
         that_ignores_everything,
         with_another_bank,
+        that_divides_by_more,
     ],
 )
 def test_device_key_signs_nothing_but_children(root: Path, learnt: Path, change: Callable[[Path], None]) -> None:

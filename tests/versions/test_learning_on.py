@@ -41,6 +41,7 @@ class Taught:
     def __init__(self) -> None:
         self.waiting: dict[str, list[str]] = {}
         self.held_out: dict[str, list[str]] = {}
+        self.rejected: list[str] = []
 
     def pictures(self, camera: str) -> Pictures:
         held_out = {name: f"/pictures/{name}" for name in self.held_out.get(camera, [])}
@@ -48,7 +49,12 @@ class Taught:
 
     def learnt(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> None:
         self.waiting[camera] = [name for name in self.waiting.get(camera, []) if name not in {*learnt, *held_out}]
-        self.held_out[camera] = list(held_out)
+        self.held_out[camera] = sorted({*self.held_out.get(camera, []), *held_out})
+        self.rejected = [name for name in self.rejected if name not in {*learnt, *held_out}]
+
+    def taken_back(self, camera: str, pictures: Sequence[str]) -> None:
+        self.held_out[camera] = [name for name in self.held_out.get(camera, []) if name not in pictures]
+        self.rejected += pictures
 
 
 class Rig:
@@ -201,10 +207,13 @@ def test_rollback_goes_back_one_by_one_and_to_any(rig: Rig) -> None:
     root = rig.serving["top"].id
     made = [rig.learn("a.png", "b.png"), rig.learn("c.png", "d.png")]
     assert rig.answer(Rollback(camera="top")).bundle == made[0]
+    assert rig.taught.rejected == ["d.png", "c.png"]
     assert rig.answer(Rollback(camera="top")).bundle == root
+    assert sorted(rig.taught.rejected) == ["a.png", "b.png", "c.png", "d.png"]
     assert "nothing to go back to" in rig.answer(Rollback(camera="top"))
     assert rig.answer(Rollback(camera="top", to=made[1][:8])).before == root
     assert rig.serving["top"].id == made[1]
+    assert rig.taught.rejected == []
     assert "is in service already" in rig.answer(Rollback(camera="top", to=made[1][:8]))
     assert "there is no version `abcdef`; known: root, " in rig.answer(Rollback(camera="top", to="abcdef"))
     rig.answer(Rollback(camera="top", to="root"))

@@ -244,6 +244,9 @@ class NoVersions:
     def new_roots(self, _camera: str | None = None) -> dict[str, str]:
         return self.roots
 
+    def turn(self) -> None:
+        pass
+
     def watched(self) -> list[str]:
         return []
 
