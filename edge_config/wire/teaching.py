@@ -68,15 +68,13 @@ class StoredPicture(msgspec.Struct, frozen=True, kw_only=True):
 class Teach(Request, frozen=True, tag="teach"):
     """Collect normal frames of a camera from now on, to learn from; it replaces an unfinished collection.
 
-    Only frames that are judged while the camera is live are stored. Frames over the threshold, and those around an
-    alert, are set aside until a person accepts them.
+    Only judged frames of a live camera are stored. Those over the threshold, or around an alert, are set aside.
 
     Attributes:
         camera: name of the camera.
         frames: ends after this number of stored frames; by default 100.
         minutes: ends after this time, minutes; by default when there are enough frames.
-        every_ms: minimum time between two stored frames, milliseconds; by default the frames are spread over
-            `minutes`, or stored once a second.
+        every_ms: minimum time between two frames, milliseconds; by default spread over `minutes`, or 1000.
     """
 
     camera: CameraName

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runtime.scoring.scorer import Scorer
 
 NAME = "check"
-HELP = "check settings and bundles: score the golden frames here, compare with the exporter"
+HELP = "check settings and bundles: score the golden frames here, compare with the export"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from runtime.cli.explain_silence import asking
 from runtime.cli.following import add_keys, keys_of
 
 NAME = "forget"
-HELP = "delete a subscriber's name: nothing is kept for it, and another key may take it"
+HELP = "delete a subscriber's name: nothing is kept for it, another key may take it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

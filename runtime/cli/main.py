@@ -14,6 +14,7 @@ try:
         bridge,
         bundle,
         check,
+        delete_pictures,
         doctor,
         forget,
         keygen,
@@ -23,6 +24,7 @@ try:
         replay,
         run,
         schema,
+        teach,
         warm,
         watch,
     )
@@ -31,10 +33,10 @@ except KeyboardInterrupt:  # imports take a second, and several on a small devic
     sys.exit(interrupted("patchedge"))
 
 VERBS: Verbs = {
-    "Learn": (record, learn_on),
+    "Learn": (record, teach, learn_on),
     "Run": (run, check, warm, bench),
     "Watch": (watch, replay, bridge, schema),
-    "Maintain": (doctor, probe, ask, forget),
+    "Maintain": (doctor, probe, ask, forget, delete_pictures),
     "Bundles and keys": (bundle, keygen),
 }
 

@@ -99,8 +99,8 @@ def test_every_argument_of_the_help_is_on_the_page(program: str, verb: str, caps
     with pytest.raises(SystemExit):
         build_parser(program, "", VERBS[program]).parse_args([verb, "--help"])
     said = capsys.readouterr().out
-    if actions := re.search(r"^ +ACTION\n((?: {4}\w+ .*\n|  {5,}.*\n)+)", said, re.MULTILINE):
-        for action in re.findall(r"^ {4}(\w+)", actions[1], re.MULTILINE):
+    if actions := re.search(r"^ +ACTION\n((?: {4}[\w-]+(?: .*)?\n|  {5,}.*\n)+)", said, re.MULTILINE):
+        for action in re.findall(r"^ {4}([\w-]+)", actions[1], re.MULTILINE):
             with pytest.raises(SystemExit):
                 build_parser(program, "", VERBS[program]).parse_args([verb, action, "--help"])
             said += capsys.readouterr().out
