@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runtime.learning.grow.job import LearningJob, LearningResult
 
 NAME = "learn-on"
-HELP = "make a bundle that also knows new normal pictures; refuses what would miss faults that are found now"
+HELP = "make a bundle that knows new normal pictures too, if faults are still found"
 
 _FORCE = "replace a bundle that is there, and write one that would miss faults"
 
