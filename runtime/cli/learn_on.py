@@ -1,4 +1,4 @@
-"""patchedge learn-on: a bundle learns new normal pictures."""
+"""patchedge learn-on: a running device learns what it was taught, or a bundle learns new normal pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cli.arguments import whole
+from runtime.cli.control_arguments import add_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,31 +16,63 @@ if TYPE_CHECKING:
     from runtime.learning.grow.job import LearningJob, LearningResult
 
 NAME = "learn-on"
-HELP = "make a bundle that knows new normal pictures too, if faults are still found"
-
-_FORCE = "replace a bundle that is there, and write one that would miss faults"
+HELP = "learn new normal pictures, on a running device or into a new bundle"
+_FOLDERS = ("bundle", "images", "out")
+_FORCE = (
+    "on a device: serve a bundle that would miss faults; from a folder: write such a bundle, and replace one that is "
+    "there"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.add_argument("camera", nargs="?", metavar="CAMERA", help="camera of a running device that was taught")
+    parser.add_argument("--no-wait", action="store_true", help="with CAMERA: return at once; `versions` shows the rest")
+    add_control(parser)
     parser.add_argument(
-        "--bundle", type=Path, required=True, metavar="NAME.bundle", help="the bundle; it stays as it is"
+        "--bundle", type=Path, metavar="NAME.bundle", help="without CAMERA: the bundle; it stays as it is"
     )
-    parser.add_argument(
-        "--images", type=Path, required=True, metavar="DIR", help="new normal pictures, in the order of their names"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="NAME.bundle", help="where to write the new bundle")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="new normal pictures, in the order of their names")
+    parser.add_argument("--out", type=Path, metavar="NAME.bundle", help="where to write the new bundle")
     parser.add_argument("--faults", type=Path, metavar="DIR", help="pictures of faults that must still be found")
     parser.add_argument("--max-images", type=whole(1, 1000), metavar="N", help="take N pictures, spread evenly")
     parser.add_argument(
         "--threads", type=whole(0, 1024), default=0, metavar="N", help="limit of all threads; 0: all cores"
     )
     parser.add_argument("--force", action="store_true", help=_FORCE)
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Learn, and print what has changed."""
+    if args.camera is not None:
+        from runtime.cli.learn_on_device import learn_on_device
+
+        _refuse_folders(args)
+        return learn_on_device(args)
+    _need_folders(args)
+    return _learn_from_folder(args)
+
+
+def _refuse_folders(args: argparse.Namespace) -> None:
+    from edge_config.errors import UsageError
+
+    given = [f"--{name}" for name in _FOLDERS if getattr(args, name) is not None]
+    if given:
+        raise UsageError(f"{given[0]} has no effect on a device", remedy="give CAMERA, or the three of them")
+
+
+def _need_folders(args: argparse.Namespace) -> None:
+    from edge_config.errors import UsageError
+
+    missing = [f"--{name}" for name in _FOLDERS if getattr(args, name) is None]
+    if missing:
+        raise UsageError(
+            f"nothing to learn without {', '.join(missing)}",
+            remedy="give CAMERA for a running device; or --bundle, --images and --out",
+        )
+
+
+def _learn_from_folder(args: argparse.Namespace) -> int:
     import tempfile
 
     from runtime.learning.grow.learn_on import learn_on

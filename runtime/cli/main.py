@@ -22,9 +22,11 @@ try:
         probe,
         record,
         replay,
+        rollback,
         run,
         schema,
         teach,
+        versions,
         warm,
         watch,
     )
@@ -33,7 +35,7 @@ except KeyboardInterrupt:  # imports take a second, and several on a small devic
     sys.exit(interrupted("patchedge"))
 
 VERBS: Verbs = {
-    "Learn": (record, teach, learn_on),
+    "Learn": (record, teach, learn_on, versions, rollback),
     "Run": (run, check, warm, bench),
     "Watch": (watch, replay, bridge, schema),
     "Maintain": (doctor, probe, ask, forget, delete_pictures),

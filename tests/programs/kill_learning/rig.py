@@ -66,7 +66,6 @@ class Rig:
         self.manifests: dict[str, Manifest] = {}
         self.root_id = self.know(self.root)
         self._client: ControlClient | None = None
-        self._subscriber = Subscriber(f"ipc://{folder}/events")
 
     def know(self, path: Path) -> str:
         """Read a whole bundle, and remember what it says; return its id."""
@@ -80,13 +79,12 @@ class Rig:
         self._process = subprocess.Popen(words, stderr=self._log, stdout=subprocess.DEVNULL)
         self._client = ControlClient(f"ipc://{self.folder}/control", timeout_s=WAIT_S)
         while not all(one["bundle"] and one["state"] == "live" for one in self.status()["cameras"].values()):
-            self._subscriber.receive(0.1)
+            self.scores(0.2)
 
     def close(self) -> None:
         """End everything."""
         if self._process is not None:
             self.kill("parent")
-        self._subscriber.close()
         self._log.close()
 
     @property
@@ -143,11 +141,13 @@ class Rig:
         return bool(doomed)
 
     def scores(self, seconds: float) -> list[ScoreMessage]:
-        """Return the score messages of the camera for some time."""
-        found = []
-        while (received := self._subscriber.receive(seconds)) is not None and len(found) < MAX_SCORES:
-            if isinstance(received.message, ScoreMessage) and received.message.camera == CAMERA:
-                found.append(received.message)
+        """Return some score messages of the camera; fewer if none comes for some time."""
+        # A subscriber that nobody reads aborts when its device is killed: libzmq 4.3.5, stream_engine_base.cpp, 310.
+        found: list[ScoreMessage] = []
+        with Subscriber(f"ipc://{self.folder}/events") as subscriber:
+            while len(found) < MAX_SCORES and (received := subscriber.receive(seconds)) is not None:
+                if isinstance(received.message, ScoreMessage) and received.message.camera == CAMERA:
+                    found.append(received.message)
         return found
 
     def learning(self) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class _Killer:
         assert serving == rig.root_id or rig.shelf.path(serving).is_dir()
         active = rig.shelf.active()
         assert (rig.root_id if active is None else active.id) == serving, "active.json says another"
-        scores = rig.scores(0.5)
+        scores = rig.scores(30.0)
         assert scores, "no scores"
         for one in scores:
             assert one.threshold == rig.manifests[one.bundle].calibration.threshold, "a mixed bundle"
