@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edge_config.wire.versions import KeptVersion
 
 NAME = "versions"
-HELP = "list the learnt bundles of a camera, which one is in service, and what learning is doing"
+HELP = "list what a camera has learnt, which bundle is in service, and progress"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
