@@ -178,7 +178,7 @@ class LearnerQueue:
             hold_out=[path for name, path in task.pictures.held_out.items() if name in task.held_out],
             peaks=list(task.pictures.peaks),
             out=str(task.shelf.sealed),
-            work=str(task.shelf.work),
+            work=str(task.shelf.features),
             by=task.order.by,
             threads=limits.threads,
             memory_mb=limits.memory_mb,

@@ -40,6 +40,11 @@ class Shelf:
         """Where the learner puts a new bundle."""
         return self.work / f"child{SUFFIX}"
 
+    @property
+    def features(self) -> Path:
+        """Where the learner keeps what it can use if it is started again; it deletes this at its end."""
+        return self.work / "features"
+
     def path(self, bundle_id: str) -> Path:
         """Return the path of a version."""
         return self.versions_folder / f"{bundle_id[:SHORT]}{SUFFIX}"

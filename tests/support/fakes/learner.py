@@ -43,8 +43,8 @@ def main() -> None:
     for number in range(STEPS if "steps" in words else 0):
         _never.wait(STEP_S)
         _step("features", number + 1, STEPS)
-    if "die" in words and not ("die_once" in words and (Path(job.work) / "died").exists()):
-        (Path(job.work) / "died").touch()
+    if "die" in words and not ("die_once" in words and (Path(job.work).parent / "died").exists()):
+        (Path(job.work).parent / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     _grow(job, stranger="stranger" in words, problem="problem" in words)
 
