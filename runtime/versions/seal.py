@@ -84,7 +84,7 @@ class Seal:
 
 def _version(task: Task, result: LearningResult, found: Manifest, root: str) -> Version:
     lineage, report = found.lineage, result.report
-    if lineage is None or lineage.parent != task.parent:
+    if lineage is None or lineage.parent != task.parent or lineage.camera != task.camera:
         raise BundleNoChild("is not a child of the bundle that learnt", where=str(task.shelf.sealed))
     return Version(
         id=result.bundle_id,
