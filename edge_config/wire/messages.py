@@ -181,6 +181,9 @@ class HealthMessage(Message, frozen=True, kw_only=True):
         journal: `on`: alerts and states are written to disk before they are published. `memory`: the disk fails, and
             they are held in memory until it works; a restart loses them. `off`: disabled by the settings.
         journal_reason: why it is in memory, in a few words, such as "database or disk is full"; else empty.
+        drift: how normal frames differ from what was learnt, in a few words, such as "normal frames score higher than
+            learnt"; empty if they do not. It is never about a single frame.
+        drift_since_ns: since when they differ, wall clock, nanoseconds since 1970 UTC; null if they do not.
     """
 
     heartbeat_s: float
@@ -188,6 +191,8 @@ class HealthMessage(Message, frozen=True, kw_only=True):
     state_seq: int
     journal: JournalState
     journal_reason: str = ""
+    drift: str = ""
+    drift_since_ns: Nanoseconds | None = None
 
 
 AnyMessage = ScoreMessage | AlertMessage | StateMessage | HealthMessage

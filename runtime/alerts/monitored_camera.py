@@ -10,6 +10,7 @@ from runtime.alerts.camera_messages import CameraMessages, Sender
 from runtime.alerts.camera_state import StateChange, StateMachine
 from runtime.alerts.decide import Decide
 from runtime.clips.plan import ClipPlan
+from runtime.drift.watch import DriftWatch
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
 
 
@@ -23,6 +24,7 @@ class MonitoredCamera:
         settings: when its scores make an alert, and what is attached to it.
         score: of the last frame; None if it has none.
         maps: alerts may have pictures and maps attached; False where the device must do less.
+        drift: how its normal frames differ from what was learnt.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class MonitoredCamera:
         alerts: Alerts | None = None,
         films: ClipPlan | None = None,
         log: CameraLog | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
         """Know nothing yet of the camera `name`.
 
@@ -41,6 +44,7 @@ class MonitoredCamera:
             alerts: its alert settings; by default the settings' defaults.
             films: plans the clips of its alerts, if they are filmed.
             log: of the camera, if there is one.
+            drift: notices its drift, and remembers it; by default it is forgotten at the end.
         """
         self.name = name
         self.status = StateMachine(self._tell_state)
@@ -49,6 +53,7 @@ class MonitoredCamera:
         self.score: float | None = None
         self.settings = alerts or Alerts()
         self.maps = True
+        self.drift = drift or DriftWatch(name)
         self._decide = Decide(self.settings, 0.0)
         self._films = films
         self._clip = ""  # of the open alert
@@ -84,6 +89,7 @@ class MonitoredCamera:
         """Take note of the bundle that scores come from now; an open alert stays open."""
         self.messages.bundle = bundle
         self._decide.threshold, self._decide.bundle_min_ms = bundle.threshold, bundle.min_ms
+        self.drift.serve(bundle)
         self.status.serve()
 
     def pause(self) -> Alert | None:
@@ -111,6 +117,8 @@ class MonitoredCamera:
         decision = self._decide(frame, result)
         if result is not None and self._decide.peak_frame_id == frame.frame_id:
             self.messages.keep_parts(frame.frame_id, result, attached)
+        if result is not None:
+            self.drift(frame, result, in_alert=self._decide.peak_frame_id is not None)
         self.score = None if result is None else result.value
         self.messages.score(frame, result, decision, self.threshold)
         self.repeated += result is not None and result.repeated
@@ -137,8 +145,13 @@ class MonitoredCamera:
         if self.status.state != "disconnected":  # else it is known why
             self.status.connect("disconnected", reason, wanted=not failed)
 
+    def beat(self) -> None:
+        """Send a heartbeat."""
+        self.messages.send("health", drift=self.drift.said, drift_since_ns=self.drift.since_ns)
+
     def turn(self) -> None:
         """Do the periodic work, once a second."""
+        self.drift.turn()
         if self._log is not None:
             self._log.turn()
 

@@ -164,6 +164,7 @@ class Monitor:
             self._starve(now_s, channel)
             self._count(now_s, channel)
             channel.camera.turn()
+            self._metrics.drift(channel.name, channel.camera.drift.levels())
         self._measure(now_s)
         self._say_how_it_is()
 
@@ -196,6 +197,7 @@ class Monitor:
             "regions": camera.bundle.regions_of.get(channel.name, ""),
             "alerts": msgspec.to_builtins(camera.settings),
             "score": camera.score,
+            "drift": camera.drift.line,
             "frames": camera.frames,
             "repeated": camera.repeated,
             "captured": self._frames[channel.name].last_id,
@@ -211,7 +213,7 @@ class Monitor:
         """Send heart-beats: the device is alive, and this is what subscribers should have by now."""
         self._next_beat_s = now_s + self._wire.outbox.heartbeat_s
         for channel in self._channels.values():
-            channel.camera.messages.send("health")
+            channel.camera.beat()
 
     def _starve(self, now_s: float, channel: Channel) -> None:
         """Call a camera stalled that delivers, while nothing of it is scored."""

@@ -24,6 +24,9 @@ from runtime.camera.address import redact
 from runtime.camera.feed import Feed
 from runtime.camera.supervisor import CAPTURE_PROCESS
 from runtime.clips.plan import ClipPlan
+from runtime.drift.saved import NAME as DRIFT
+from runtime.drift.saved import DriftFile
+from runtime.drift.watch import DriftWatch
 from runtime.events import ReloadBundles, Stop
 from runtime.frame import BundleInfo
 from runtime.inference.engine import Engine
@@ -33,6 +36,7 @@ from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
+from runtime.teaching.picture import learning_folder
 from runtime.teaching.shared_pictures import SharedPictures
 from runtime.teaching.teaching import Teaching
 from runtime.versions.assemble import LearntBundles, make_keeper, open_shelves
@@ -96,8 +100,20 @@ def serve(
 def _channel(name: str, settings: Settings, feed: Feed, wire: Wire) -> Channel:
     camera = settings.cameras[name]
     films = ClipPlan(name, settings.clips, feed) if settings.clips.folder else None
-    monitored = MonitoredCamera(name, wire.outbox, camera.alerts, films, CameraLog(name))
+    drift = DriftWatch(name, _drift_file(name, settings))
+    monitored = MonitoredCamera(name, wire.outbox, camera.alerts, films, CameraLog(name), drift)
     return Channel(feed, monitored, max_age_ns=camera.max_age_ms * 1_000_000, stall_s=camera.stall_ms / 1000)
+
+
+def _drift_file(name: str, settings: Settings) -> DriftFile | None:
+    """Return where the drift of a camera is kept; None where nothing is."""
+    try:
+        return DriftFile(learning_folder(settings) / name / DRIFT)
+    except OSError as error:
+        structlog.get_logger().warning(
+            "a restart forgets drift", camera=name, reason=f"no state folder: {error.strerror}"
+        )
+        return None
 
 
 def _assemble(
@@ -183,6 +199,7 @@ def _close_feeds(feeds: Mapping[str, Feed]) -> None:
 def _end(channels: Mapping[str, Channel], stop: threading.Event) -> None:
     """Publish the end of each camera to subscribers."""
     for channel in channels.values():
+        channel.camera.drift.close()
         if channel.camera.status.state != "starting":
             channel.camera.end("stopped" if stop.is_set() else "internal error", failed=not stop.is_set())
 

@@ -66,6 +66,7 @@ class Metrics:
         self._last_frame = self._gauge("last_frame_timestamp_seconds", "Wall clock of the last frame.", "camera")
         self._state = self._gauge("camera_state", "1 for the state that a camera is in.", "camera", "state")
         self._score = self._gauge("score", "Anomaly score of the last frame; NaN: not scored.", "camera")
+        self._drift = self._gauge("drift", "Evidence that a camera drifts, 0 to 1; 1: it does.", "camera", "cause")
         self._temperature = self._gauge("temperature_celsius", "Temperature of the hottest thermal zone; NaN: unknown.")
         self._memory = self._gauge("memory_available_bytes", "Available memory; NaN: unknown.")
         self._level = self._gauge("degradation_level", "Degradation level, 0 (none) to 3.")
@@ -98,6 +99,11 @@ class Metrics:
         """Record the score of a frame, None where it has none, and its age when it was published."""
         self._score.labels(camera).set(math.nan if score is None else score)
         self._age.labels(camera).observe(age_s)
+
+    def drift(self, camera: str, levels: Mapping[str, float]) -> None:
+        """Set what `DriftWatch.levels` returned."""
+        for cause, level in levels.items():
+            self._drift.labels(camera, cause).set(level)
 
     def stages(self, seconds: Mapping[str, float]) -> None:
         """Record the time of each stage of a frame."""
