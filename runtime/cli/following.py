@@ -74,6 +74,7 @@ def as_line(received: Received) -> str:
         text += f"state {said.state}: {said.reason}"
     elif isinstance(said, HealthMessage):
         text += f"health {said.state}, journal {said.journal} {said.journal_reason}".rstrip()
+        text += f", drift: {said.drift}" if said.drift else ""
     elif isinstance(said, (ScoreMessage, AlertMessage)):
         score = "-" if said.score is None else f"{said.score:.3f}"
         text += f"frame {said.frame_id} score {score} of {said.threshold:.3f} {said.label}"

@@ -88,3 +88,9 @@ def test_pictures_that_have_nothing_in_common_are_not_moved() -> None:
     for other in (scene()[::-1], np.full_like(scene(), 90), noisy(np.full_like(scene(), 90), 5)):
         shift = place.shift_of(Placed.of(shrink(other, SIZE)))
         assert not is_moved(shift, 0.04)
+
+
+def test_measures_are_plain_numbers() -> None:
+    """They go to another process as JSON, which has no numbers of numpy."""
+    seen = measure(np.full((16, 24), 100, np.uint8))
+    assert [type(value) for value in seen] == [float] * len(seen)
