@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edge_config.bundle.usual import Usual
+from edge_config.bundle.may_vary import Usual
 
 
 class Measures(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from docs.generate.describe import Field, attributes, default, fields, range_of, summary, table
-from edge_config.bundle import lineage, manifest, may_vary, parity_result, usual
+from edge_config.bundle import lineage, manifest, may_vary, parity_result
 
 PARTS: Mapping[str, type[msgspec.Struct]] = {
     "manifest": manifest.Manifest,
@@ -26,7 +26,7 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "difference": parity_result.Difference,
     "tolerance": parity_result.Tolerance,
     "scene": manifest.Scene,
-    "usual": usual.Usual,
+    "usual": may_vary.Usual,
     "excluded": manifest.Excluded,
     "outlier": manifest.Outlier,
     "may_vary": may_vary.MayVary,

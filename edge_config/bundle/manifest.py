@@ -11,10 +11,9 @@ from msgspec import Meta
 from edge_config.bundle.calibration import AlertsPromise, Calibration, Excluded, Outlier
 from edge_config.bundle.fields import Count, Fraction, HeightWidth, ManifestPart, NonNegative, Polygons, Sha256, Width
 from edge_config.bundle.lineage import Lineage
-from edge_config.bundle.may_vary import NOTHING, MayVary
+from edge_config.bundle.may_vary import NOTHING, MayVary, Usual
 from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.preprocessing import FULL_DEPTH, Preprocessing, Tiles
-from edge_config.bundle.usual import Usual
 from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What may vary without being a fault: section `may_vary` of the manifest, and option of `fit`."""
+"""What may vary without being a fault: section `may_vary` of the manifest and option of `fit`; and the usual range."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_config.bundle.fields import ManifestPart
+from edge_config.bundle.fields import ManifestPart, NonNegative
 
 
 class MayVary(ManifestPart, frozen=True):
@@ -40,3 +40,22 @@ class MayVary(ManifestPart, frozen=True):
 
 NOTHING = MayVary()
 """The pictures are as they are: nothing else is normal."""
+
+
+Range = tuple[NonNegative, NonNegative]
+
+
+class Usual(ManifestPart, frozen=True):
+    """The range of the normal pictures, as they are and altered as declared: a camera that leaves it has drifted.
+
+    Each is from the quantile 0.02 to the quantile 0.98 of the pictures, measured on the thumbnail of the scene.
+
+    Attributes:
+        luminance: mean grey level, 0 to 255.
+        highlights: mean grey level plus the standard deviation: how bright the bright parts are.
+        edges: sharpness times luminance over the standard deviation: how sharp edges are, whatever the light.
+    """
+
+    luminance: Range
+    highlights: Range
+    edges: Range

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_config.bundle.usual import Usual
+from edge_config.bundle.may_vary import Usual
 from runtime.measures import Measures
 
 LookChange = Literal["brighter", "darker", "sharper", "softer"]

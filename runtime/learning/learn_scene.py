@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scene
-from edge_config.bundle.may_vary import NOTHING, MayVary
-from edge_config.bundle.usual import Range, Usual
+from edge_config.bundle.may_vary import NOTHING, MayVary, Range, Usual
 from runtime.frame import Image
 from runtime.learning.vary.strengths import displacement, looks
 from runtime.measures import Measures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_config.bundle.usual import Usual
+from edge_config.bundle.may_vary import Usual
 from runtime.drift.scene_change import BEGIN_S, END_S, LookChange, SceneChange
 from runtime.measures import Measures
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from edge_config.bundle.usual import Usual
+from edge_config.bundle.may_vary import Usual
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.drift.saved import MAX_BYTES, DriftFile
 from runtime.drift.watch import CAUSES, DriftWatch

@@ -8,8 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from edge_config.bundle.manifest import Scene
-from edge_config.bundle.may_vary import MayVary
-from edge_config.bundle.usual import Usual
+from edge_config.bundle.may_vary import MayVary, Usual
 from runtime.frame import Image
 from runtime.learning.learn_scene import BRIGHTEST, DARKEST, SHIFT, learn, widened
 from runtime.scene.inspect import is_moved
