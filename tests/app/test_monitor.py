@@ -228,6 +228,7 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
         "threshold": OLD.threshold,
         "alerts": msgspec.to_builtins(EVERY_RUN),
         "score": NORMAL,
+        "drift": "",
         "frames": 1,
         "repeated": 0,
         "captured": 0,
