@@ -14,7 +14,7 @@ WORKERS ?= 4
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-light bench-drift bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -104,6 +104,8 @@ bench-light: setup  ## what tolerances for light, shift, rotation and focus do o
 
 bench-drift: setup  ## is drift noticed before the first false alert, and only then? keeps scores in build/drift (an hour)
 	$(BIN)/python -m tests.programs.bench.drift $(DATA) build/drift $(DRIFT_OPTIONS)
+bench-learn-on: setup  ## teach the office its changed shelf and the belt a label, and see what is still found (half an hour)
+	$(BIN)/python -m tests.programs.bench.learn_on $(DATA) build/learn-on
 
 bench-alerts-day: setup  ## does the promise of alerts a day hold? scores two hours of video into build/alerts-day, once (20 minutes)
 	$(BIN)/python -m tests.programs.bench.alerts_day $(DATA) build/alerts-day

@@ -240,7 +240,7 @@ def test_a_run_that_was_killed_goes_on(
     kept[0].write_bytes(kept[0].read_bytes()[:100])
     kept[1].write_bytes(b"")
     flipped = bytearray(kept[2].read_bytes())
-    flipped[40] ^= 1
+    flipped[35] ^= 0x40  # of the exponent of its first number
     kept[2].write_bytes(flipped)
     assert learn_on(job).bundle_id == child[1].bundle_id
     assert not Path(job.work).exists()
