@@ -10,24 +10,29 @@ DATA ?= ../shared/data
 MINUTES ?= 10
 READER ?= all
 WORKERS ?= 4
+NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup network demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c runtime/scoring/features.c
+$(VENV)/.demo: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c runtime/scoring/features.c
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,export,docs,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo]'
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.demo
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,export,docs,dev]'
 	@touch $@
 
 setup: $(VENV)/.installed  ## install everything into .venv
 
-demo: setup  ## make a sample camera clip, learn, watch it live, and check what was published
+demo: $(VENV)/.demo  ## make a sample camera clip, learn, watch it live, and check what was published; needs no torch
 	$(BIN)/patchedge-export demo $(DEMO) --run --force
 
 test: setup  ## run the tests: WORKERS=4 at a time, then one by one those that measure time or memory
@@ -69,6 +74,9 @@ format: setup  ## let ruff format the code
 
 reference: setup  ## write the pages of docs/reference that come from the code
 	$(BIN)/python -m docs.generate
+
+network: setup  ## make the network file of the package again, byte for byte: needs torch
+	$(BIN)/patchedge-export network --out $(NETWORK) --force
 
 docs: setup  ## build the pages of docs/ into build/docs; a warning, such as a broken link, fails
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -b html docs build/docs

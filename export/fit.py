@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,19 +18,22 @@ from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
 from export.network.make_network import MadeNetwork, make_network
 from export.options import Options
 from export.report.choose import choose
-from export.report.facts import FitReport, StrangePicture
+from export.report.facts import FitReport
 from export.report.gallery import show
 from export.report.page import write_page
 from export.report.target import refuse_page
 from export.unused_options import without_effect
 from runtime.frame import Image
 from runtime.learning.calibrate import calibrate
-from runtime.learning.learn import LearntBundle, Stopwatch, copies_of, learn, threshold_of
+from runtime.learning.learn import copies_of, learn, threshold_of
+from runtime.learning.learnt import LearntBundle
 from runtime.learning.network import Network
+from runtime.learning.network_file import DEFAULT, FromFile
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.sizes import Crop
 from runtime.learning.pictures.survey import Survey
 from runtime.learning.progress import say
+from runtime.learning.stopwatch import Stopwatch
 from runtime.learning.vary.copies import learnt_again
 from runtime.process.threads import limit_threads
 
@@ -61,22 +64,12 @@ def fit(options: Options) -> FitReport:
                 about = learnt.bundle.manifest, learnt.survey, learnt.looked
                 choice = choose(*sources, calibrated, learnt.scorer, *about, options)
         report = FitReport(
-            manifest=learnt.bundle.manifest,
-            bundle_id=learnt.bundle.id,
+            **learnt.facts(options, timed),
             graph=graph,
-            pictures=int(learnt.found.kept.sum()),
-            skipped=list(learnt.pictures.skipped),
-            size_bytes=sum(entry.stat().st_size for entry in folder.iterdir()),
-            seconds=timed.seconds,
-            survey=learnt.survey,
-            options=options,
-            strangest=msgspec.convert(learnt.found.strange, list[StrangePicture], from_attributes=True),
-            warnings=learnt.warnings,
             int8_cost=cost,
             page=page,
             choice=choice,
             tolerance_costs=tolerance_costs,
-            alerts=learnt.alerts,
         )
         write_page(report, out, partial(show, learnt.pictures, learnt.looked, learnt.found.strange, learnt.scorer))
     return report
@@ -92,6 +85,8 @@ class _Maker:
 
     def __call__(self, pictures: Pictures, survey: Survey, folder: Path) -> Network:
         self.made = make_network(self._options, pictures, survey.usual_hw, folder, self._threads)
+        if self._options.default_network:  # the same on every machine, whatever torch and onnx make here
+            self.made = replace(self.made, served=FromFile(DEFAULT, self._threads)(pictures, survey, folder))
         notes = self.made.notes(self._options, survey.usual_hw)
         for note in notes:
             say(note)

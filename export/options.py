@@ -22,6 +22,10 @@ DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
 """Default stride: the usual layers of the packaged networks begin at 4 pixels, so this is one patch per 8 pixels."""
 
 
+OF_FIT = frozenset({"accept_crop", "tolerance_cost", "test_set", "no_report"})
+"""Options of the workshop that do not concern the network."""
+
+
 class Options(LearnOptions, frozen=True, kw_only=True):
     """The options of `fit`. The range of a field is in its annotation.
 
@@ -88,6 +92,12 @@ class Options(LearnOptions, frozen=True, kw_only=True):
     def tiled(self) -> bool:
         """Whether pictures are judged in tiles."""
         return self.tiles is not None or self.smallest_fault is not None
+
+    @property
+    def default_network(self) -> bool:
+        """Whether the network is the one that is in the package."""
+        own = set(self.__struct_fields__) - set(LearnOptions.__struct_fields__)
+        return all(getattr(self, name) == DEFAULTS[name] for name in own - OF_FIT)
 
     @property
     def step(self) -> int:

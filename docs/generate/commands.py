@@ -15,8 +15,15 @@ from docs.generate.describe import allowed, attributes, default, fields, numbers
 from docs.generate.settings import SECTIONS
 from export.options import Options
 from runtime.cli.app import Verbs, build_parser
+from runtime.learning.options import LearnOptions
 
 PROGRAMS: Mapping[str, Verbs] = {"patchedge": runtime.cli.main.VERBS, "patchedge-export": export.cli.main.VERBS}
+
+_OPTIONS: Mapping[str, type[LearnOptions]] = {
+    "patchedge learn": LearnOptions,
+    "patchedge-export fit": Options,
+    "patchedge-export network": Options,
+}
 
 _SETTINGS = {
     "--bundle": "top-level.bundle",
@@ -101,18 +108,19 @@ def _row(action: argparse.Action, called: str) -> _Argument:
     if not action.help:
         raise KeyError(f"{called} {_written(action)}: no help")
     meaning = sentence(_DEFAULT.sub("", action.help))
-    if called == "patchedge-export fit" and action.dest in Options.__struct_fields__:
-        return _of_fit(action)
+    if (kind := _OPTIONS.get(called)) and action.dest in kind.__struct_fields__:
+        return _of_learning(action, kind)
     if called == "patchedge run" and action.option_strings and action.option_strings[-1] in _SETTINGS:
         return _of_run(action, meaning)
     return _Argument(f"`{_written(action)}`", _values(action), _default(action), meaning)
 
 
-def _of_fit(action: argparse.Action) -> _Argument:
-    """Describe an option of `fit` by the docstring of the options, which says more than its help."""
-    (field,) = (one for one in fields(Options) if one.name == action.dest)
+def _of_learning(action: argparse.Action, kind: type[LearnOptions]) -> _Argument:
+    """Describe an option by the docstring of the options, which says more than its help."""
+    (field,) = (one for one in fields(kind) if one.name == action.dest)
     shown = "**required**, here or in the file" if field.required else _default(action) or default(field)
-    return _Argument(f"`{_written(action)}`", _values(action), shown, attributes(Options)[action.dest])
+    said = attributes(LearnOptions) | attributes(kind)
+    return _Argument(f"`{_written(action)}`", _values(action), shown, said[action.dest])
 
 
 def _of_run(action: argparse.Action, meaning: str) -> _Argument:

@@ -24,7 +24,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,22 +96,19 @@ def read(path: str | Path, judge: SignatureCheck | None = None, *, index: bool =
         judge(text, read_signature(folder), str(folder / SIGNATURE))
     found = manifest.decode(text, where=str(folder / MANIFEST))
     verify_table(found, str(folder / MANIFEST))
-    _verify_names(folder, names_of(found))
-    for name, entry in found.files.items():
-        if index or name != INDEX:
-            _verify_file(folder / name, entry)
+    verify_files(folder, found.files, {MANIFEST, SIGNATURE}, unread=() if index else (INDEX,))
     if index:
         _verify_index(folder / INDEX, found)
     return Bundle(path=folder, manifest=found, id=hashlib.sha256(text).hexdigest())
 
 
-def read_manifest(folder: Path) -> bytes:
-    """Return the bytes of manifest.json.
+def read_manifest(folder: Path, name: str = MANIFEST) -> bytes:
+    """Return the bytes of manifest.json, or of a file in its place.
 
     Raises:
         BundleError: there is none, or it is larger than any manifest.
     """
-    path = folder / MANIFEST
+    path = folder / name
     text = _read_small(path, MAX_MANIFEST_BYTES)
     if text is None:
         raise BundleFileMissing("file is missing", where=str(path), remedy="copy the bundle again")
@@ -119,13 +117,13 @@ def read_manifest(folder: Path) -> bytes:
     return text
 
 
-def read_signature(folder: Path) -> bytes | None:
-    """Return the bytes of manifest.sig; None if there is none.
+def read_signature(folder: Path, name: str = SIGNATURE) -> bytes | None:
+    """Return the bytes of manifest.sig, or of a file in its place; None if there is none.
 
     Raises:
         BundleError: it is larger than any signature, or no plain file.
     """
-    path = folder / SIGNATURE
+    path = folder / name
     if not os.path.lexists(path):
         return None
     text = _read_small(path, signature.MAX_BYTES)
@@ -184,12 +182,31 @@ def _read_small(path: Path, most: int) -> bytes | None:
         return stream.read(most + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
-def _verify_names(folder: Path, names: list[str]) -> None:
-    """Check that the folder contains these files, and no others."""
+def verify_files(
+    folder: Path, files: Mapping[str, FileEntry], beside: AbstractSet[str], unread: Collection[str] = ()
+) -> None:
+    """Check that a folder contains these files with their hashes, and no others.
+
+    Args:
+        folder: the folder.
+        files: its files, by name.
+        beside: names of files that may be beside them.
+        unread: names of files that are not hashed.
+
+    Raises:
+        BundleError: a subclass for each kind of fault.
+    """
+    _verify_names(folder, files, beside)
+    for name, entry in files.items():
+        if name not in unread:
+            _verify_file(folder / name, entry)
+
+
+def _verify_names(folder: Path, names: Iterable[str], beside: AbstractSet[str]) -> None:
     present = set()
     with os.scandir(folder) as entries:
         for entry in entries:  # the first unexpected one ends it: there may be any number
-            if entry.name not in {MANIFEST, SIGNATURE, *names} or not entry.is_file(follow_symlinks=False):
+            if entry.name not in beside | set(names) or not entry.is_file(follow_symlinks=False):
                 raise BundleFileUnexpected("does not belong to the bundle", where=entry.path, remedy="remove it")
             present.add(entry.name)
     for name in names:

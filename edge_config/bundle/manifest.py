@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
+from edge_config.bundle import sealed
 from edge_config.bundle.calibration import AlertsPromise, Calibration, Excluded, Outlier
 from edge_config.bundle.fields import Count, Fraction, HeightWidth, ManifestPart, NonNegative, Polygons, Sha256, Width
 from edge_config.bundle.lineage import Lineage
 from edge_config.bundle.may_vary import NOTHING, MayVary, Usual
 from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.preprocessing import FULL_DEPTH, Preprocessing, Tiles
-from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVersionUnknown
 
 __all__ = [
     "FORMAT_VERSION",
@@ -37,8 +35,6 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 5
-
-_ZEROS = b"0" * 64
 
 
 class FileEntry(ManifestPart, frozen=True):
@@ -218,7 +214,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
     """
 
     format_version: int
-    manifest_sha256: Sha256 = _ZEROS.decode()
+    manifest_sha256: Sha256 = sealed.ZEROS
     files: dict[str, FileEntry]
     preprocessing: Preprocessing
     features: Features
@@ -246,9 +242,7 @@ class Manifest(ManifestPart, frozen=True, kw_only=True):
 
 def encode(manifest: Manifest) -> bytes:
     """Write the manifest as indented JSON in UTF-8, its own hash filled in."""
-    blank = msgspec.structs.replace(manifest, manifest_sha256=_ZEROS.decode())
-    text = msgspec.json.format(msgspec.json.encode(blank), indent=2) + b"\n"
-    return text.replace(_ZEROS, hashlib.sha256(text).hexdigest().encode(), 1)
+    return sealed.encode(manifest)
 
 
 def decode(text: bytes, where: str) -> Manifest:
@@ -259,21 +253,5 @@ def decode(text: bytes, where: str) -> Manifest:
         BundleVersionUnknown: another format version.
         BundleFileHash: it was changed after it was written.
     """
-    try:
-        tree: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleManifestInvalid(f"not JSON ({error})", where=where, remedy="copy the bundle again") from error
-    version = tree.get("format_version") if isinstance(tree, dict) else None
-    if version != FORMAT_VERSION:
-        raise BundleVersionUnknown(
-            f"format version {version!r}, this program reads {FORMAT_VERSION}",
-            where=where,
-            remedy="fit again with the version of patchedge that the device has",
-        )
-    own = str(tree.get("manifest_sha256")).encode()
-    if hashlib.sha256(text.replace(own, _ZEROS, 1)).hexdigest().encode() != own:
-        raise BundleFileHash("its content has changed", where=where, remedy="copy the bundle again")
-    try:
-        return msgspec.convert(tree, Manifest)
-    except msgspec.ValidationError as error:
-        raise BundleManifestInvalid(str(error), where=where, remedy="copy or export the bundle again") from error
+    remedy = "fit again with the version of patchedge that the device has"
+    return sealed.decode(text, where, Manifest, FORMAT_VERSION, remedy)

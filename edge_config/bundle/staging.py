@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_config.bundle import network_file
 from edge_config.bundle.files import NAMES
 from edge_config.errors import TargetExists, UsageError
 from edge_config.saving import not_written, sync, writing
@@ -79,10 +80,11 @@ def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) ->
 
 
 def _holds_a_bundle_at_most(target: Path) -> bool:
-    """Return whether a folder contains only files of a bundle, so that --force may delete it."""
+    """Return whether a folder contains only files of a bundle or network file, so that --force may delete it."""
     if target.is_symlink() or not target.is_dir():
         return False
-    return {entry.name for entry in target.iterdir()} <= NAMES | _EARLIER
+    names = {entry.name for entry in target.iterdir()}
+    return names <= NAMES | _EARLIER or names <= network_file.NAMES
 
 
 def _sync(folder: Path) -> None:

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from export.cli import exclude
-from export.cli.fit import ALERTS_PER_DAY
+from runtime.cli import exclude
 from runtime.cli.arguments import between, whole
+from runtime.cli.learn_arguments import ALERTS_PER_DAY
 
 NAME = "recalibrate"
 HELP = "make a bundle with a new threshold from new normal pictures; the rest stays"
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Recalibrate, and print both thresholds."""
     from edge_config.bundle.may_vary import NOTHING
     from export.recalibrate import recalibrate
-    from export.report.summary import alert_rows, promise
+    from runtime.learning.summary import alert_rows, promise
 
     done = recalibrate(
         args.bundle,

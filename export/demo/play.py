@@ -1,4 +1,4 @@
-"""Run the demo as a user would: fit, run and watch in separate processes; then check what was published."""
+"""Run the demo as a user would: learn, run and watch in separate processes; then check what was published."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ from runtime.learning.progress import bar
 
 BUNDLE, MESSAGES, PICTURE = "belt.bundle", "messages.jsonl", "demo.png"
 
-_EXPORT = (sys.executable, "-m", "export.cli.main")
 _DEVICE = (sys.executable, "-m", "runtime.cli.main")
-# Gravel looks alike everywhere, so a small share of the patches will do; half of the pictures are held out to promise
-# less than one false alarm in 400 frames.
-_FIT_OPTIONS = ("--size", "224", "--coreset", "0.01", "--hold-out", "0.5", "--alpha", "0.0025")
+# Gravel looks alike everywhere, so few patches will do; half of the pictures are held out to promise one false alarm in
+# 200 frames.
+_LEARN_OPTIONS = ("--max-images", "400", "--coreset", "2000", "--hold-out", "0.5", "--alpha", "0.005")
 
 _END_S = 30  # for processes that have nothing left to do
 
@@ -79,8 +78,8 @@ def play(folder: Path) -> Verdict:
     Raises:
         PatchedgeError: one of the processes failed.
     """
-    fit = [*_EXPORT, "fit", "--images", str(folder / clip.NORMAL), "--out", str(folder / BUNDLE), "--force"]
-    _call([*fit, *_FIT_OPTIONS])
+    learn = [*_DEVICE, "learn", "--images", str(folder / clip.NORMAL), "--out", str(folder / BUNDLE), "--force"]
+    _call([*learn, *_LEARN_OPTIONS])
     truth = clip.read_truth(folder / clip.TRUTH)
     scores, alerts = _run_and_watch(folder)
     verdict = judge(scores, alerts, truth)

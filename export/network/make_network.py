@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_config.bundle import files as bundles
-from edge_config.bundle.manifest import Features, Preprocessing
+from edge_config.bundle.manifest import FULL_DEPTH, Features, Preprocessing
 from edge_config.errors import UsageError
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
@@ -74,13 +74,13 @@ class MadeNetwork:
 
 
 def make_network(
-    options: Options, pictures: Pictures, picture_hw: tuple[int, int], folder: Path, threads: int
+    options: Options, pictures: Pictures | None, picture_hw: tuple[int, int], folder: Path, threads: int
 ) -> MadeNetwork:
     """Load the backbone, choose tiles, and write both graphs into `folder`.
 
     Args:
         options: of the network.
-        pictures: int8 takes its ranges from some of them.
+        pictures: their depth is recorded, and int8 takes its ranges from some of them; None for a network file.
         picture_hw: their usual height and width, pixels.
         folder: of the bundle.
         threads: of ONNX Runtime.
@@ -120,7 +120,7 @@ def make_network(
         color_order="bgr",
         mean=backbone.mean,
         std=backbone.std,
-        depth=pictures.depth,
+        depth=pictures.depth if pictures else FULL_DEPTH,
         tiles=cut.tiles if cut else None,
     )
     path = folder / bundles.MODEL
@@ -129,7 +129,7 @@ def make_network(
     if stitch:
         reference = by_tile(by_definition, stitch, layout.dimension)
     program = backbone.network.program
-    if options.precision == "int8":
+    if options.precision == "int8" and pictures:
         some = pictures.some(evenly(len(pictures), PICTURES))
         path.write_bytes(quantise(float_graph, some_tiles(Preprocess(spec)(image) for image in some)))
         reference = Embed(path, threads, optimise=False, stitch=stitch)

@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from edge_config.bundle.manifest import Manifest
 from edge_config.bundle.parity_result import GraphParity
 from export.gate.int8_cost import Cost
 from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
-from export.options import Options
-from runtime.learning.pictures.survey import Survey
-from runtime.learning.promise.promise import PromisedAlerts
+from runtime.learning.report import LearnReport
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,62 +136,20 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     test_set: LabelledSet | None
 
 
-class StrangePicture(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the strangest normal pictures.
+@dataclass(slots=True, kw_only=True)
+class FitReport(LearnReport):
+    """Result of `fit`: of learning, and of what needs the workshop.
 
     Attributes:
-        name: of the picture, below the folder of the pictures.
-        score: how strange it is: its score against the bank of the other pictures.
-        deviations: how far that is above the median, in median absolute deviations.
-        learnt: it is in the bank; false for a held-out picture.
-        foreign: the rule calls it foreign.
-        excluded: it was left out.
-    """
-
-    name: str
-    score: float
-    deviations: float
-    learnt: bool
-    foreign: bool
-    excluded: bool
-
-
-@dataclass(slots=True)
-class FitReport:
-    """Result of `fit`.
-
-    Attributes:
-        manifest: manifest of the bundle.
-        bundle_id: id of the bundle.
         graph: the graph against the network's own program.
-        pictures: number of pictures used, including held-out ones.
-        skipped: number of pictures that could not be read.
-        size_bytes: size of the bundle on disk.
-        seconds: time of each stage, in order.
-        survey: findings about the pictures.
-        options: options of the fit.
-        warnings: what should be looked at before the bundle is trusted.
         int8_cost: accuracy cost of int8; None with float32.
         page: path of the page; None without one.
         choice: what the threshold rests on; None without a page.
-        strangest: the strangest normal pictures, those that were left out first.
         tolerance_costs: what each tolerance costs, if `--tolerance-cost` asked for it.
-        alerts: false alerts a day.
     """
 
-    manifest: Manifest
-    bundle_id: str
     graph: GraphParity
-    pictures: int
-    skipped: list[str]
-    size_bytes: int
-    seconds: dict[str, float]
-    survey: Survey
-    options: Options
-    warnings: list[str] = field(default_factory=list)
     int8_cost: Cost | None = None
     page: str | None = None
     choice: Choice | None = None
-    strangest: list[StrangePicture] = field(default_factory=list)
     tolerance_costs: list[ToleranceCost] = field(default_factory=list)
-    alerts: PromisedAlerts = field(default_factory=PromisedAlerts)

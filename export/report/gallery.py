@@ -54,7 +54,7 @@ def _strangest(pictures: Pictures, strangest: Sequence[Strange], scorer: Scorer)
     by_place = {places[one.name]: one for one in strangest}
     shown = {}
     for (_, one), image in zip(sorted(by_place.items()), pictures.again(by_place), strict=True):
-        distances = np.array(one.distances, dtype=np.float32)
+        distances = np.array(one.distances(), dtype=np.float32)
         heat = anomaly_map(distances, scorer.grid, scorer.preprocess.seen(image).shape[:2])
         shown[one.name] = thumbnail(image, scorer.preprocess, heat)
     return [shown[one.name] for one in strangest]

@@ -16,9 +16,10 @@ from export.intervals import Share
 from export.options import DEFAULTS
 from export.report import words
 from export.report.choose import LIKELY
-from export.report.facts import Choice, FitReport, Histogram, StrangePicture, TradeOff
+from export.report.facts import Choice, FitReport, Histogram, TradeOff
 from export.report.gallery import Gallery
 from export.thumbnail import Thumbnail
+from runtime.learning.report import StrangePicture
 
 _NO_TEST_SET = (
     "These faults are synthetic. They are no test set: real faults look different, and may be harder or easier to "

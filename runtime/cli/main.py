@@ -18,6 +18,7 @@ try:
         doctor,
         forget,
         keygen,
+        learn,
         learn_on,
         probe,
         record,
@@ -35,7 +36,7 @@ except KeyboardInterrupt:  # imports take a second, and several on a small devic
     sys.exit(interrupted("patchedge"))
 
 VERBS: Verbs = {
-    "Learn": (record, teach, learn_on, versions, rollback),
+    "Learn": (record, learn, teach, learn_on, versions, rollback),
     "Run": (run, check, warm, bench),
     "Watch": (watch, replay, bridge, schema),
     "Maintain": (doctor, probe, ask, forget, delete_pictures),
@@ -45,7 +46,7 @@ VERBS: Verbs = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge` and return its exit code."""
-    description = "Watch a camera for what it never saw before. `patchedge-export` learns what is normal."
+    description = "Learn what is normal in the view of a camera, and watch it for what it never saw before."
     return run_app("patchedge", description, "cpu", VERBS, argv)
 
 

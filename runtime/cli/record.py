@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.cli import overlay
 from runtime.cli.arguments import between, whole
@@ -40,27 +40,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write until there are enough, or it is interrupted: what is there is whole then."""
     from edge_config.errors import SourceUnavailable
+
+    camera = args.source, args.transport, args.timeout
+    found = record(args.folder, *camera, count=args.count, every_s=args.every)
+    print(_line(args.folder, found.recorded))
+    return SourceUnavailable.exit_code if found.done and not found.recorded.pictures else 0
+
+
+class Recording(NamedTuple):
+    """What was recorded, and whether it was not interrupted."""
+
+    recorded: Recorded
+    done: bool
+
+
+def record(folder: Path, source: str, transport: str, timeout_s: float, *, count: int, every_s: float) -> Recording:
+    """Record pictures of a source into a folder, with progress; an interrupt ends it.
+
+    Raises:
+        SourceUnavailable: the source does not open, or gives no picture in time.
+        NotWritten: the disk does not take a picture; those before it stay.
+    """
     from edge_config.settings.parse import parse
     from runtime.process.log import set_up_logging
     from runtime.tools.record import Record
 
     set_up_logging()
-    tree = overlay.of_one_camera("record", source=args.source, transport=args.transport)
+    tree = overlay.of_one_camera("record", source=source, transport=transport)
     camera = parse(tree, where=overlay.COMMAND_LINE).cameras["record"]
-    step = max(1, args.count // _LINES)
+    step = max(1, count // _LINES)
 
     def progress(recorded: Recorded) -> None:
         stage.update()
         if sys.stderr.isatty() and recorded.pictures % step == 0:  # elsewhere the gauge says it
-            print(f"  {recorded.pictures} of {args.count}", file=sys.stderr, flush=True)
+            print(f"  {recorded.pictures} of {count}", file=sys.stderr, flush=True)
 
     done = False
-    record = Record(camera, args.folder, count=args.count, every_s=args.every, written=progress)
-    with contextlib.suppress(KeyboardInterrupt), GAUGE.stage("record", args.count, "pictures") as stage:
-        record.run(args.timeout)
+    recording = Record(camera, folder, count=count, every_s=every_s, written=progress)
+    with contextlib.suppress(KeyboardInterrupt), GAUGE.stage("record", count, "pictures") as stage:
+        recording.run(timeout_s)
         done = True
-    print(_line(args.folder, record.recorded))
-    return SourceUnavailable.exit_code if done and not record.recorded.pictures else 0
+    return Recording(recording.recorded, done)
 
 
 def _line(folder: Path, recorded: Recorded) -> str:

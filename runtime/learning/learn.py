@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.files import Bundle
 from edge_config.bundle.manifest import Calibration, Scene, Scoring
+from edge_config.bundle.staging import staging
 from edge_config.errors import TooFewImages
-from runtime.frame import Image
 from runtime.inference.assemble import assemble
 from runtime.learning.bank.bank import MemoryBank, bank_size, most_candidates
 from runtime.learning.bank.features import FeatureTable, embed_pictures
@@ -27,9 +24,11 @@ from runtime.learning.gate.synthetic_faults import with_faults
 from runtime.learning.learn_bank import learn_bank
 from runtime.learning.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
 from runtime.learning.learn_scene import learn as learn_limits
+from runtime.learning.learnt import LearntBundle
 from runtime.learning.memory_needed import Work, require
 from runtime.learning.network import Network
-from runtime.learning.normals.exclude import Judged, warn
+from runtime.learning.network_file import FromFile
+from runtime.learning.normals.exclude import warn
 from runtime.learning.normals.foreign import count_foreign
 from runtime.learning.options import LearnOptions
 from runtime.learning.pictures.check import check_pictures
@@ -40,10 +39,11 @@ from runtime.learning.pictures.sizes import Crop
 from runtime.learning.pictures.survey import Survey
 from runtime.learning.progress import progress, say
 from runtime.learning.promise.promise import PromisedAlerts, promise_alerts, require_time
-from runtime.learning.unused_options import changed
+from runtime.learning.report import LearnReport
+from runtime.learning.stopwatch import Stopwatch
+from runtime.learning.unused_options import changed, without_effect
 from runtime.learning.vary.copies import Copies, Plan, embed_copies, plan
 from runtime.learning.write_bundle import write_bundle
-from runtime.process.progress import GAUGE
 from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.scorer import Scorer
 
@@ -51,73 +51,6 @@ MIN_PICTURES = 4
 
 NetworkFor = Callable[[Pictures, Survey, Path], Network]
 """Writes the graphs for these pictures into the folder of the bundle."""
-
-
-class Stopwatch:
-    """Measures the time of stages, and shows which one is running.
-
-    Attributes:
-        seconds: of each stage, without the stages inside it, in order.
-    """
-
-    def __init__(self) -> None:
-        """Begin with no stage."""
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Show that a stage is running, and add how long it took."""
-        start, others = time.perf_counter(), sum(self.seconds.values())
-        with GAUGE.stage(stage):
-            yield
-        inside = sum(self.seconds.values()) - others
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start - inside
-
-
-@dataclass(frozen=True, slots=True)
-class LearntBundle:
-    """What was learnt, and from what.
-
-    Attributes:
-        bundle: the bundle, in the folder that it was written to.
-        pictures, survey, looked: the pictures, findings about them, and where they are judged.
-        network: adjusted as it is served.
-        held: pictures that are held out, bool [pictures]; those that were left out count for neither kind.
-        found: what was found about the pictures.
-        scoring, scorer: score mode, and the stages as the device runs them.
-        scores: of the held-out pictures, which set the threshold, float64 [n].
-        calibration: the threshold.
-        alerts: false alerts a day.
-        warnings: what should be looked at before the bundle is trusted.
-    """
-
-    bundle: Bundle
-    pictures: Pictures
-    survey: Survey
-    looked: Looked
-    network: Network
-    held: NDArray[np.bool_]
-    found: Judged[tuple[Network, MemoryBank]]
-    scoring: Scoring
-    scorer: Scorer
-    scores: NDArray[np.float64]
-    calibration: Calibration
-    alerts: PromisedAlerts
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def bank(self) -> MemoryBank:
-        """The bank."""
-        return self.found.memory[1]
-
-    @property
-    def compared(self) -> list[int]:
-        """Numbers of the held-out pictures that a gate compares."""
-        return spread(self.held, self.network.fewer(MAX_PICTURES))
-
-    def pairs(self, seed: int) -> Iterator[tuple[Image, Image]]:
-        """Read these pictures once more: each as it is, and with a synthetic fault."""
-        return with_faults(self.pictures.again(self.compared), seed, self.looked.pixels)
 
 
 def learn(
@@ -185,6 +118,19 @@ def learn(
     warnings = warn(found, calibration, scores, pictures.names(), held)
     learnt = found, scoring, scorer, scores, calibration, alerts, warnings
     return LearntBundle(bundle, pictures, survey, looked, network, held, *learnt)
+
+
+def learn_to_target(options: LearnOptions, network: FromFile, threads: int) -> LearnReport:
+    """Make a bundle with a network file, and put it in its place.
+
+    Raises:
+        UsageError: pictures or target that cannot be used; nothing is left behind.
+        ParityRefused: the device would compute other scores than those that were learnt.
+    """
+    timed, notes = Stopwatch(), without_effect(options)
+    with staging(Path(options.out), force=options.force) as folder:
+        learnt = learn(options, folder, network, timed, threads, crop=network.crop, notes=notes)
+        return LearnReport(**learnt.facts(options, timed))
 
 
 def threshold_of(options: LearnOptions, scores: NDArray[np.float64]) -> float:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from edge_config.bundle.may_vary import MayVary
-from export.cli.may_vary import may_vary
+from runtime.cli.may_vary import may_vary
 
 GOOD: dict[str, dict[str, Any]] = {
     "none": {},

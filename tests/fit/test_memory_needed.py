@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
+import runtime.learning.learn
 import runtime.learning.learn_bank
 import runtime.learning.memory_needed
 from edge_config.errors import BundleGraphInvalid, NotEnoughMemory, NotWritten

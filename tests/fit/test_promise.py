@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edge_config.bundle.promise import in_words
-from export.report.summary import promise
 from runtime.learning.calibrate import calibrate, upper_bound
+from runtime.learning.summary import promise
 from tests.support.small import call_device
 
 RELATIVE = 1e-9

@@ -21,7 +21,7 @@ M = 32
 pictures the top patch of most frames was missed. 32 costs the search nothing, as fewer steps lead there."""
 
 EF_CONSTRUCTION = 500
-RECALL_PICTURES = 16
+RECALL_PICTURES = 8
 """Held-out pictures that recall is measured on, spread evenly."""
 
 WANTED_RECALL = 0.991

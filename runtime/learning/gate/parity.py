@@ -23,9 +23,9 @@ from runtime.learning.progress import progress
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import Deciding, distances
 
-MAX_PICTURES = 50
+MAX_PICTURES = 12
 """Maximum number of held-out pictures that are compared, spread evenly, and as many faults: each costs an exact search
-of every patch."""
+of every patch, and an index or a graph that differs shows it on the first one."""
 
 LEVELS = 1.0
 """OpenCV resizes in fixed point or float32 and rounds to whole levels; so does the definition, in float64."""

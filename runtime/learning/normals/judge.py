@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Outlier
+from runtime.learning.bank.in_slices import workers
 from runtime.learning.normals.foreign import count_foreign
 from runtime.learning.normals.strangeness import Others, Table
 from runtime.learning.progress import progress
@@ -48,7 +50,8 @@ class Strange:
         learnt: it is in the bank; false for a held-out picture.
         foreign: the rule calls it foreign.
         excluded: it was left out.
-        distances: distance of each patch of the grid to the other pictures, row by row; 0 where none is judged.
+        distances: measures the distance of each patch of the grid to the other pictures, row by row; 0 where none is
+            judged. Only a report needs them.
     """
 
     name: str
@@ -57,7 +60,7 @@ class Strange:
     learnt: bool
     foreign: bool
     excluded: bool
-    distances: list[float]
+    distances: Callable[[], list[float]]
 
 
 def judge(features: Table, kept: NDArray[np.bool_], others: Others, k: int, most: int) -> Normals:
@@ -71,8 +74,9 @@ def judge(features: Table, kept: NDArray[np.bool_], others: Others, k: int, most
         most: number of pictures that may be foreign.
     """
     judged = np.flatnonzero(kept)
-    walk = progress(judged.tolist(), "judge pictures", unit="picture")
-    scores = np.array([others.score(_patches(features, number), number, k) for number in walk])
+    with workers() as pool:
+        found = pool.map(lambda number: others.score(_patches(features, number), number, k), judged.tolist())
+        scores = np.array(list(progress(found, "judge pictures", total=len(judged), unit="picture")))
     order = np.argsort(-scores, kind="stable")
     return Normals(judged[order], scores[order], deviations(scores)[order], count_foreign(scores, most))
 
@@ -102,6 +106,16 @@ def as_strange(
     excluded: bool = False,
 ) -> list[Strange]:
     """Return the strangest pictures for the report, with the distances of their patches."""
+
+    def measure(number: int) -> list[float]:
+        return _over_grid(others.distances(_patches(features, number), number), features.judged)
+
+    def measuring(number: int) -> Callable[[], list[float]]:
+        if not excluded:
+            return partial(measure, number)
+        found = measure(number)  # now: the features will be scaled anew without this picture
+        return lambda: found
+
     return [
         Strange(
             name=names[number],
@@ -110,7 +124,7 @@ def as_strange(
             learnt=not held[number],
             foreign=place < normals.foreign,
             excluded=excluded,
-            distances=_over_grid(others.distances(_patches(features, number), number), features.judged),
+            distances=measuring(number),
         )
         for place, (number, score, apart) in enumerate(_first(normals, count))
     ]
