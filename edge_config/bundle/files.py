@@ -29,7 +29,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config.bundle import hnsw_header, hnsw_links, manifest, signature
+from edge_config.bundle import manifest, signature
+from edge_config.bundle.hnsw import header, links
 from edge_config.bundle.manifest import FileEntry, Manifest
 from edge_config.errors import (
     BundleFileHash,
@@ -217,8 +218,8 @@ def _verify_names(folder: Path, names: Iterable[str], beside: AbstractSet[str]) 
 def _verify_index(path: Path, found: Manifest) -> None:
     """Check the index as far as possible without the bank."""
     size, dimension, m = found.coreset.size, found.features.dimension, found.index.M
-    hnsw_header.verify(path, size=size, dimension=dimension, m=m)
-    hnsw_links.verify(path, size=size, dimension=dimension, m=m)
+    header.verify(path, size=size, dimension=dimension, m=m)
+    links.verify(path, size=size, dimension=dimension, m=m)
 
 
 def _verify_file(path: Path, entry: FileEntry) -> None:

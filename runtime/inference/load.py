@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edge_config.bundle import arrays, hnsw_header
+from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
+from edge_config.bundle.hnsw import header
 from edge_config.bundle.parity_result import Tolerance
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.installed import version
@@ -222,7 +223,7 @@ def _stitch(bundle: Bundle) -> Stitch | None:
 def _graph(bundle: Bundle, bank: NDArray[np.float32], threads: int) -> GraphSearch:
     """Load the index, which must be of this very bank."""
     index, path = bundle.manifest.index, bundle.file(bundles.INDEX)
-    if not hnsw_header.is_over(path, bank, m=index.M):
+    if not header.is_over(path, bank, m=index.M):
         raise BundleIndexInvalid("was built over another bank", where=str(path))
     return GraphSearch.load(path, dimension=bank.shape[1], ef=index.ef, threads=threads)
 

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from edge_config.bundle import hnsw_header
+from edge_config.bundle.hnsw import header
 from edge_config.errors import BundleIndexInvalid
 from runtime.learning.bank.index import M, build_index, neighbour_table
 from runtime.search.full import GraphSearch
@@ -81,14 +81,14 @@ def test_labels_are_rows_of_the_bank(bank, saved):
 
 def test_header_of_a_saved_index_is_accepted(saved):
     """The header check agrees with what hnswlib writes."""
-    hnsw_header.verify(saved, size=SIZE, dimension=DIMENSION, m=M)
+    header.verify(saved, size=SIZE, dimension=DIMENSION, m=M)
 
 
 @pytest.mark.parametrize("other", [{"size": SIZE + 1}, {"size": SIZE - 1}, {"dimension": 13}, {"m": 16}])
 def test_header_of_another_bank_is_refused(saved, other: dict):
     """An index over another number of entries, another dimension or other links does not pass for this bank's."""
     with pytest.raises(BundleIndexInvalid, match=r"the bank needs"):
-        hnsw_header.verify(saved, **{"size": SIZE, "dimension": DIMENSION, "m": M, **other})
+        header.verify(saved, **{"size": SIZE, "dimension": DIMENSION, "m": M, **other})
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.0001, 0.5, 0.9])
@@ -98,7 +98,7 @@ def test_header_of_a_truncated_index_is_refused(saved, tmp_path, kept: float):
     data = saved.read_bytes()
     cut.write_bytes(data[: int(len(data) * kept)])
     with pytest.raises(BundleIndexInvalid, match=r"index\.hnsw"):
-        hnsw_header.verify(cut, size=SIZE, dimension=DIMENSION, m=M)
+        header.verify(cut, size=SIZE, dimension=DIMENSION, m=M)
 
 
 def test_an_index_without_its_last_byte_does_not_load(saved, tmp_path):
@@ -132,4 +132,4 @@ def test_a_forged_header_is_refused(saved, tmp_path, offset: int, kind: str, val
     forged = tmp_path / "index.hnsw"
     forged.write_bytes(data)
     with pytest.raises(BundleIndexInvalid):
-        hnsw_header.verify(forged, size=SIZE, dimension=DIMENSION, m=M)
+        header.verify(forged, size=SIZE, dimension=DIMENSION, m=M)

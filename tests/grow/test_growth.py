@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_config.bundle import hnsw_header
+from edge_config.bundle.hnsw import header
 from runtime.learning.bank.index import EF_CONSTRUCTION, M, build_index, neighbour_table, save_index
 from runtime.learning.bank.measure import make_measure
 from runtime.learning.grow.follow import grown_index, grown_table
@@ -157,8 +157,8 @@ def test_grown_index_holds_the_bank_and_is_repeatable(tmp_path: Path) -> None:
     save_index(build_index(whole[:340]), tmp_path / "old")
     for name in ("one", "other"):
         save_index(grown_index(tmp_path / "old", whole), tmp_path / name)
-    hnsw_header.verify(tmp_path / "one", size=400, dimension=DIMENSION, m=M)
-    assert hnsw_header.is_over(tmp_path / "one", whole, m=M)
+    header.verify(tmp_path / "one", size=400, dimension=DIMENSION, m=M)
+    assert header.is_over(tmp_path / "one", whole, m=M)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     assert EF_CONSTRUCTION > M
 

@@ -29,7 +29,8 @@ from onnx import TensorProto, helper
 
 from edge_config import errors
 from edge_config.bundle import files as bundles
-from edge_config.bundle import hnsw_header, pack
+from edge_config.bundle import pack
+from edge_config.bundle.hnsw import header
 from edge_config.settings.sections import Trust
 from runtime.inference.load import load
 from runtime.security.trust import Judge
@@ -174,7 +175,7 @@ def resigned_over_old_files(case: Case) -> Path:
 
 
 def from_the_future(case: Case) -> Path:
-    edit_manifest(case.bundle, lambda tree: tree.update(format_version=5))
+    edit_manifest(case.bundle, lambda tree: tree.update(format_version=6))
     sign(case.bundle, case.key)
     return case.bundle
 
@@ -219,7 +220,7 @@ def link_beside_its_level(case: Case) -> Path:
     found = bundles.read(case.bundle).manifest
     size, m = found.coreset.size, found.index.M
     data = bytearray(case.file(bundles.INDEX).read_bytes())
-    at = hnsw_header.SIZE + hnsw_header.record(found.features.dimension, m).itemsize * size
+    at = header.SIZE + header.record(found.features.dimension, m).itemsize * size
     low, list_at = None, None
     for element in range(size):
         (length,) = struct.unpack_from("<I", data, at)
@@ -458,9 +459,9 @@ ATTACKS: dict[str, tuple[Callable[[Case], Path], type[errors.PatchedgeError]]] =
     "index with two billion levels": (index_with(LEVEL, "<i", 2**31 - 1), errors.BundleIndexInvalid),
     "index with one level more": (index_with(LEVEL, "<i", 63), errors.BundleIndexInvalid),
     "index that begins nowhere": (index_with(ENTRY, "<I", 2**32 - 1), errors.BundleIndexInvalid),
-    "index with more links than fit": (index_with(hnsw_header.SIZE, "<I", 2**16 - 1), errors.BundleIndexInvalid),
-    "index with an element deleted": (index_with(hnsw_header.SIZE, "<I", 1 << 16 | 5), errors.BundleIndexInvalid),
-    "index with a link to nowhere": (index_with(hnsw_header.SIZE + 4, "<I", 2**32 - 1), errors.BundleIndexInvalid),
+    "index with more links than fit": (index_with(header.SIZE, "<I", 2**16 - 1), errors.BundleIndexInvalid),
+    "index with an element deleted": (index_with(header.SIZE, "<I", 1 << 16 | 5), errors.BundleIndexInvalid),
+    "index with a link to nowhere": (index_with(header.SIZE + 4, "<I", 2**32 - 1), errors.BundleIndexInvalid),
     "index with a list of four gigabytes": (index_with(-4, "<I", 2**32 - 1), errors.BundleIndexInvalid),
     "index with a link to what is not on the level": (link_beside_its_level, errors.BundleIndexInvalid),
     "index of another bank": (index_of_another_bank, errors.BundleIndexInvalid),

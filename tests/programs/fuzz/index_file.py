@@ -7,7 +7,7 @@ import random
 import struct
 
 from edge_config.bundle import files as bundles
-from edge_config.bundle import hnsw_header, hnsw_links
+from edge_config.bundle.hnsw import header, links
 from edge_config.errors import PatchedgeError
 from runtime.search.full import GraphSearch
 from tests.programs.fuzz import small
@@ -20,7 +20,7 @@ _ODD = (0, 1, 2, 23, 24, 25, 2**16 - 1, 2**16, 2**31, 2**32 - 1)
 def seeds() -> list[bytes]:
     """Return a good index."""
     whole = (small.bundle() / bundles.INDEX).read_bytes()
-    return [whole, whole[: hnsw_header.SIZE], whole[:-4], b""]
+    return [whole, whole[: header.SIZE], whole[:-4], b""]
 
 
 def check(data: bytes) -> None:
@@ -28,9 +28,9 @@ def check(data: bytes) -> None:
     file = small.scratch() / "it.hnsw"
     file.write_bytes(data)
     with contextlib.suppress(PatchedgeError):
-        hnsw_header.verify(file, size=small.SIZE, dimension=small.DIMENSION, m=small.M)
-        hnsw_links.verify(file, size=small.SIZE, dimension=small.DIMENSION, m=small.M)
-        hnsw_header.is_over(file, small.bank(), m=small.M)
+        header.verify(file, size=small.SIZE, dimension=small.DIMENSION, m=small.M)
+        links.verify(file, size=small.SIZE, dimension=small.DIMENSION, m=small.M)
+        header.is_over(file, small.bank(), m=small.M)
         GraphSearch.load(file, dimension=small.DIMENSION, ef=20, threads=1)(small.bank())
 
 

@@ -1,6 +1,6 @@
 """Validate every link of an hnswlib 0.8 index, because its search follows them without bounds checks.
 
-Behind the header (see hnsw_header.py) and the records of level 0 there is, for each element, the size in bytes of its
+Behind the header (see header.py) and the records of level 0 there is, for each element, the size in bytes of its
 lists above level 0 (uint32) and these lists: for each level from 1 on a count and M links (uint32 each).
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle import hnsw_header
+from edge_config.bundle.hnsw import header
 from edge_config.errors import BundleIndexInvalid
 
 _RECORDS = 4096  # looked at at a time
@@ -39,9 +39,9 @@ def verify(path: Path, *, size: int, dimension: int, m: int) -> None:
 
 
 def _problem_on_level_0(path: Path, size: int, dimension: int, m: int) -> str:
-    record, levels = hnsw_header.record(dimension, m), np.zeros(size, dtype=np.uint8)
+    record, levels = header.record(dimension, m), np.zeros(size, dtype=np.uint8)
     with path.open("rb") as stream:
-        stream.seek(hnsw_header.SIZE)
+        stream.seek(header.SIZE)
         for start in range(0, size, _RECORDS):
             lists = np.fromfile(stream, dtype=record, count=min(_RECORDS, size - start))["links"]
             if _lead_away(lists, levels, 0):
@@ -50,9 +50,9 @@ def _problem_on_level_0(path: Path, size: int, dimension: int, m: int) -> str:
 
 
 def _problem_above(path: Path, size: int, dimension: int, m: int) -> str:
-    highest, entry = hnsw_header.top(path)
+    highest, entry = header.top(path)
     with path.open("rb") as stream:
-        stream.seek(hnsw_header.SIZE + hnsw_header.record(dimension, m).itemsize * size)
+        stream.seek(header.SIZE + header.record(dimension, m).itemsize * size)
         rest = stream.read()
     per_level = _SIZE.size * (m + 1)
     levels = np.zeros(size, dtype=np.uint8)
