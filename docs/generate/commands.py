@@ -40,7 +40,19 @@ _SETTINGS = {
 }
 """Options of `run` -> section of the settings page and key that they override."""
 
-_REMOTE = {"watch", "replay", "bridge", "schema", "ask", "forget", "teach", "delete-pictures", "versions", "rollback"}
+_REMOTE = {
+    "watch",
+    "replay",
+    "bridge",
+    "schema",
+    "ask",
+    "forget",
+    "teach",
+    "delete-pictures",
+    "versions",
+    "rollback",
+    "burn-in",
+}
 """Verbs of `patchedge` that are on a page of their own."""
 
 _ARTICLE = re.compile(r"^an? ")

@@ -18,7 +18,7 @@ from docs.generate.describe import (
     summary,
     table,
 )
-from edge_config.wire import learning, messages, replies, requests, teaching, versions
+from edge_config.wire import burn_in, learning, messages, replies, requests, teaching, versions
 from edge_config.wire.messages import AlertMessage, HealthMessage, Message, ScoreMessage, StateMessage
 from edge_config.wire.request_base import Request
 from runtime.app.picture_requests import OF_CAMERA
@@ -57,6 +57,9 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "envelope": replies.Answer,
     "stored": teaching.StoredPicture,
     "version": versions.KeptVersion,
+    "proposal": burn_in.Proposal,
+    "aside": burn_in.Aside,
+    "applied": burn_in.Applied,
     **learning.REPLIES,
 }
 

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge_config.bundle import signature
+from edge_config.duration import seconds
 from edge_config.settings import csi
 from edge_config.settings.device import Settings
 from edge_config.settings.problems import KeyPath, Problem, dotted
 from edge_config.settings.sections import MAX_PORT, Security, Trust
+from edge_config.wire.burn_in import MAX_BURN_IN_S, MIN_BURN_IN_S
 
 EVERYWHERE = {"*", "0.0.0.0", "::"}  # noqa: S104 - they are looked for
 _GLOB = re.compile(r"[*?\[]")
@@ -44,6 +46,9 @@ def check(settings: Settings, tree: Mapping[str, Any]) -> Iterator[Problem]:
         if camera.reconnect_min_s > camera.reconnect_max_s:
             said = f"key `cameras.{name}.reconnect_min_s` is above its `reconnect_max_s`"
             yield Problem(("cameras", name, "reconnect_min_s"), said)
+        if camera.burn_in is not None and not MIN_BURN_IN_S <= seconds(camera.burn_in) <= MAX_BURN_IN_S:
+            said = f"key `cameras.{name}.burn_in`: {camera.burn_in} is not from 10min to 30d"
+            yield Problem(("cameras", name, "burn_in"), said)
     yield from _of_trust(settings.trust)
     if len(msgspec.json.encode(settings.providers)) > _MAX_PROVIDER_BYTES:
         yield Problem(("providers",), f"key `providers` is longer than {_MAX_PROVIDER_BYTES} bytes")

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.bundle.fields import Polygons
+from edge_config.duration import Duration
 from edge_config.wire.messages import DEFAULT_EVENTS, NAME_PATTERN
 from edge_config.wire.requests import DEFAULT_CONTROL
 
@@ -87,6 +88,9 @@ class Camera(Section, frozen=True):
         reconnect_min_s: first wait before a camera is reopened, seconds; it doubles from try to try.
         reconnect_max_s: maximum wait before a camera is reopened, seconds.
         alerts: when its scores become an alert.
+        burn_in: time to watch at first, such as 24h, before alerts are raised; then the threshold is set for
+            `alerts_per_day`. Once for each camera; by default alerts are raised at once.
+        alerts_per_day: number of false alerts a day that a burn-in sets the threshold for.
         regions: polygons in pixels of the camera frame; only patches inside of one are judged. Empty: all are. Without
             `regions` and `ignore` those of the bundle are used, scaled to the frame; with either, only the camera's.
         ignore: polygons in pixels of the camera frame; patches inside of one are not judged.
@@ -102,6 +106,8 @@ class Camera(Section, frozen=True):
     reconnect_min_s: Annotated[float, Meta(ge=0.01, le=3600)] = 0.5
     reconnect_max_s: Annotated[float, Meta(ge=0.01, le=3600)] = 30.0
     alerts: Alerts = msgspec.field(default_factory=Alerts)
+    burn_in: Duration | None = None
+    alerts_per_day: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
     regions: Polygons | None = None
     ignore: Polygons | None = None
 

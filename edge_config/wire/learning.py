@@ -11,12 +11,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from edge_config.wire import teaching, versions
+from edge_config.wire import burn_in, teaching, versions
+from edge_config.wire.burn_in import OfBurnIn
 from edge_config.wire.teaching import OfTeaching
 from edge_config.wire.versions import OfVersions
 
-OfLearning = OfTeaching | OfVersions
+OfLearning = OfTeaching | OfVersions | OfBurnIn
 """All requests about learning; a part adds its own with `|`."""
 
-REPLIES: Mapping[str, type[msgspec.Struct]] = {**teaching.REPLIES, **versions.REPLIES}
+REPLIES: Mapping[str, type[msgspec.Struct]] = {**teaching.REPLIES, **versions.REPLIES, **burn_in.REPLIES}
 """Name of a request -> the type of its reply."""

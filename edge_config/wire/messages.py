@@ -184,6 +184,8 @@ class HealthMessage(Message, frozen=True, kw_only=True):
         drift: how normal frames differ from what was learnt, in a few words, such as "normal frames score higher than
             learnt"; empty if they do not. It is never about a single frame.
         drift_since_ns: since when they differ, wall clock, nanoseconds since 1970 UTC; null if they do not.
+        burn_in_left_s: a burn-in runs, and no alert is raised: time that is still to be watched, seconds. Absent
+            otherwise.
     """
 
     heartbeat_s: float
@@ -193,6 +195,7 @@ class HealthMessage(Message, frozen=True, kw_only=True):
     journal_reason: str = ""
     drift: str = ""
     drift_since_ns: Nanoseconds | None = None
+    burn_in_left_s: float | msgspec.UnsetType = msgspec.UNSET
 
 
 AnyMessage = ScoreMessage | AlertMessage | StateMessage | HealthMessage

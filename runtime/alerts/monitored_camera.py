@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 from edge_config.settings.sections import Alerts
 from runtime.alerts.camera_log import CameraLog
@@ -12,6 +13,34 @@ from runtime.alerts.decide import Decide
 from runtime.clips.plan import ClipPlan
 from runtime.drift.watch import DriftWatch
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
+
+MAX_REASON = 600
+"""Maximum number of characters of a reason."""
+
+
+class ThresholdWatch(Protocol):
+    """Watches the scores of a camera to set its threshold: a burn-in.
+
+    Attributes:
+        silent: no alert is raised now.
+        threshold: takes the place of that of the bundle; None: it does not.
+        left_s: watched time until alerts are raised again, seconds; None: they are raised.
+    """
+
+    @property
+    def silent(self) -> bool: ...  # noqa: D102
+
+    @property
+    def threshold(self) -> float | None: ...  # noqa: D102
+
+    @property
+    def left_s(self) -> float | None: ...  # noqa: D102
+
+    def serve(self, bundle: BundleInfo) -> None:
+        """Take note of the bundle that scores come from now."""
+
+    def take(self, frame: Frame | SharedFrame, value: float, *, repeated: bool) -> None:
+        """Take the score of a frame."""
 
 
 class MonitoredCamera:
@@ -25,6 +54,7 @@ class MonitoredCamera:
         score: of the last frame; None if it has none.
         maps: alerts may have pictures and maps attached; False where the device must do less.
         drift: how its normal frames differ from what was learnt.
+        silent: no alert is raised, because of a burn-in.
     """
 
     def __init__(
@@ -54,6 +84,8 @@ class MonitoredCamera:
         self.settings = alerts or Alerts()
         self.maps = True
         self.drift = drift or DriftWatch(name)
+        self.silent = False
+        self._watch: ThresholdWatch | None = None
         self._decide = Decide(self.settings, 0.0)
         self._films = films
         self._clip = ""  # of the open alert
@@ -67,7 +99,7 @@ class MonitoredCamera:
 
     @property
     def threshold(self) -> float:
-        """A score above it is anomalous: that of the settings, or else of the bundle in service."""
+        """A score above it is anomalous: that of the settings, or else of a burn-in, or of the bundle in service."""
         return self._decide.threshold
 
     @property
@@ -83,7 +115,27 @@ class MonitoredCamera:
     def configure(self, alerts: Alerts) -> None:
         """Decide with other settings from the next frame on; an open alert stays open."""
         self.settings = alerts
-        self._decide.configure(alerts, self.bundle.threshold)
+        self._decide.configure(alerts, self._default_threshold)
+
+    def watch(self, watch: ThresholdWatch) -> None:
+        """Have the scores watched, and the threshold set."""
+        self._watch = watch
+
+    def threshold_changed(self, said: str) -> None:
+        """Take over threshold and silence from what watches the scores, and tell subscribers why."""
+        silent = self._watch is not None and self._watch.silent
+        if silent and not self.silent:
+            self._close_alert("burn-in")
+        elif self.silent and not silent:
+            self._decide.close("")  # nobody was told of it; what goes on is an alert of the next frames
+        self.silent = silent
+        self._decide.threshold = self._default_threshold
+        self.messages.send("state", reason=said[:MAX_REASON])
+
+    def beat(self) -> None:
+        """Send a heart-beat."""
+        left_s = None if self._watch is None else self._watch.left_s
+        self.messages.send("health", **({} if left_s is None else {"burn_in_left_s": left_s}))
 
     def serve(self, bundle: BundleInfo) -> None:
         """Take note of the bundle that scores come from now; an open alert stays open."""
@@ -91,6 +143,9 @@ class MonitoredCamera:
         self._decide.threshold, self._decide.bundle_min_ms = bundle.threshold, bundle.min_ms
         self.drift.serve(bundle)
         self.status.serve()
+        if self._watch is not None:
+            self._watch.serve(bundle)
+            self.silent, self._decide.threshold = self._watch.silent, self._default_threshold
 
     def pause(self) -> Alert | None:
         """Stop scoring, and report it; return the open alert, which ends."""
@@ -100,7 +155,7 @@ class MonitoredCamera:
 
     def wanted(self) -> Wanted:
         """Return what should be known of the next frame that is scored."""
-        above = self._decide.wanted_above if self.bundle.id else math.inf
+        above = self._decide.wanted_above if self.bundle.id and not self.silent else math.inf
         attach = self.settings.attach if self.maps else frozenset()
         return Wanted(self.threshold, above, attach, self.settings.jpeg_quality)
 
@@ -115,11 +170,15 @@ class MonitoredCamera:
         if result is not None:
             self.status.see(result.scene, result.scene_reason)
         decision = self._decide(frame, result)
-        if result is not None and self._decide.peak_frame_id == frame.frame_id:
+        if self.silent:
+            decision = Decision(decision.label, None)
+        elif result is not None and self._decide.peak_frame_id == frame.frame_id:
             self.messages.keep_parts(frame.frame_id, result, attached)
         if result is not None:
             self.drift(frame, result, in_alert=self._decide.peak_frame_id is not None)
         self.score = None if result is None else result.value
+        if self._watch is not None and result is not None and result.value is not None:
+            self._watch.take(frame, result.value, repeated=result.repeated)
         self.messages.score(frame, result, decision, self.threshold)
         self.repeated += result is not None and result.repeated
         self.frames += self.score is not None
@@ -155,6 +214,12 @@ class MonitoredCamera:
         if self._log is not None:
             self._log.turn()
 
+    @property
+    def _default_threshold(self) -> float:
+        """The threshold unless the settings have one."""
+        own = None if self._watch is None else self._watch.threshold
+        return self.bundle.threshold if own is None else own
+
     def _film(self, films: ClipPlan, frame: Frame | SharedFrame, alert: Alert | None) -> None:
         """Have the open alert filmed, and note where."""
         if alert is not None and alert.phase == "start":
@@ -163,9 +228,10 @@ class MonitoredCamera:
             self._clip = films.go_on(frame.t_mono_ns)
 
     def _close_alert(self, reason: str) -> Alert | None:
-        if (alert := self._decide.close(reason)) is not None:
+        if (alert := self._decide.close(reason)) is not None and not self.silent:
             self._tell_alert(alert)
-        return alert
+            return alert
+        return None
 
     def _tell_alert(self, alert: Alert) -> None:
         self.alerts += alert.phase == "start"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -35,6 +35,19 @@ from runtime.versions.keeper import VersionKeeper
 EVERY_S = 1.0
 
 _log = structlog.get_logger()
+
+
+class RequestPart(Protocol):
+    """Answers requests of its own, and does its periodic work; used from the main loop's thread."""
+
+    def handle(self, event: Any) -> bool:
+        """Handle an event of its own; return whether it is one."""
+
+    def answer(self, asked: Asked) -> bool:
+        """Answer a request of its own; return whether it is one."""
+
+    def turn(self) -> None:
+        """Do the periodic work, once a second."""
 
 
 class Requests:
@@ -73,8 +86,13 @@ class Requests:
         self._metrics = metrics
         self._status = status
         self._teaching = teaching
+        self._parts: list[RequestPart] = []
         self._pictures = PictureRequests(channels, wire.control)
         self._next_s = 0.0
+
+    def add(self, part: RequestPart) -> None:
+        """Have a part answer its own requests."""
+        self._parts.append(part)
 
     def handle(self, event: Any) -> None:
         """Handle a request, a signal, or the result of one."""
@@ -97,6 +115,8 @@ class Requests:
                 self._versions.handle(event)
             case SettingsRead():
                 settings_reload.apply(event, {name: channel.camera for name, channel in self._channels.items()})
+            case _:
+                next((part for part in self._parts if part.handle(event)), None)
 
     def ready(self, bundles: Mapping[str, BundleInfo]) -> None:
         """Take note of the bundles that a worker serves from its start."""
@@ -126,6 +146,8 @@ class Requests:
             _log.warning("a client's key was removed: all clients were disconnected; authorised ones reconnect")
         self.bundles.look()
         self._versions.turn()
+        for part in self._parts:
+            part.turn()
 
     def _answer(self, asked: Asked) -> None:
         """Answer a request, now or later."""
@@ -153,7 +175,11 @@ class Requests:
             case LearnOn() | StopLearning() | Rollback() | Versions():
                 self._versions.ask(asked)
             case _:
-                self._control.refuse(asked, "not for the main loop")
+                self._ask_parts(asked)
+
+    def _ask_parts(self, asked: Asked) -> None:
+        if not any(part.answer(asked) for part in self._parts):
+            self._control.refuse(asked, "not for the main loop")
 
     def _whole_status(self) -> dict[str, Any]:
         """Return the status with what learning and stored pictures add to it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,7 @@ class Monitor:
         self._drops = Drops()
         self._frames = {name: _Frames() for name in channels}
         self._next_s = self._next_beat_s = 0.0
+        self._more: list[Callable[[str], dict[str, Any]]] = []
         metrics.journal(wire.recorder.state)  # its changes are told, how it began is not
 
     def arrived(self, camera: str) -> None:
@@ -168,6 +169,10 @@ class Monitor:
         self._measure(now_s)
         self._say_how_it_is()
 
+    def also(self, part: Callable[[str], dict[str, Any]]) -> None:
+        """Have the status of each camera hold more fields: those that `part` returns for its name."""
+        self._more.append(part)
+
     def status(self) -> dict[str, Any]:
         """Return the answer to a request for the status."""
         level, recorder = self._degrade.level, self._wire.recorder
@@ -203,6 +208,7 @@ class Monitor:
             "captured": self._frames[channel.name].last_id,
             "dropped": self._drops.of(channel.name, feed.dropped),
             "paced": feed.paced,
+            **{name: field for part in self._more for name, field in part(channel.name).items()},
         }
 
     def _drop(self, camera: str, reason: str) -> None:
@@ -266,7 +272,8 @@ class Monitor:
         self._health.cameras(live, paused)
         if not any(status.connected for status in statuses):
             self._notifier.progress()  # no frame can come, and all is done that can be
-        also = f", {paused} paused" if paused else ""
+        silent = sum(channel.camera.silent for channel in self._channels.values())
+        also = (f", {paused} paused" if paused else "") + (f", {silent} silent (burn-in)" if silent else "")
         self._notifier.status(f"{live} of {len(statuses)} cameras live{also}, {self._degrade.level.title}")
 
 
@@ -278,9 +285,9 @@ def _log_drops(camera: str, news: DropsChanged) -> None:
 
 
 def _describe(bundle: BundleInfo, camera: MonitoredCamera) -> dict[str, Any]:
-    regions, threshold = bundle.regions_of.get(camera.name), camera.settings.threshold
+    regions = bundle.regions_of.get(camera.name)
     said = {"bundle": bundle.id[:12], **({"regions": f"of the {regions}"} if regions else {})}
-    if threshold is not None:  # without the promise of the bundle's
-        return {**said, "threshold": threshold}
+    if camera.settings.threshold is not None or camera.threshold != bundle.threshold:  # without the bundle's promise
+        return {**said, "threshold": camera.threshold}
     rates = {"false_alarm_rate": bundle.promised_alpha, "false_alarm_rate_upper_95": bundle.upper_alpha}
     return {**said, "threshold": bundle.threshold, **rates}

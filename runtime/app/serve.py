@@ -130,6 +130,7 @@ def _assemble(
     # While the worker loads: prometheus-client takes its time.
     from runtime.app.answer_requests import Requests
     from runtime.app.bundle_reloads import BundleReloads
+    from runtime.app.burn_ins import BurnIns
     from runtime.app.main_loop import MainLoop
     from runtime.app.monitor import Monitor
     from runtime.monitoring.http_server import HttpServer, Page
@@ -156,7 +157,11 @@ def _assemble(
     versions = make_keeper(settings, learnt, engine, wire.control, serving, TaughtPictures(teaching), inbox.put)
     stack.callback(versions.close)
     bundles = BundleReloads(channels, engine, wire.control, metrics, notifier, versions)
+    burn_ins = BurnIns(channels, settings, wire.control, inbox.put)
+    stack.callback(burn_ins.close)
+    monitor.also(burn_ins.status)
     requests = Requests(channels, wire, metrics, bundles, versions, monitor.status, teaching)
+    requests.add(burn_ins)
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run

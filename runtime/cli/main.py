@@ -13,6 +13,7 @@ try:
         bench,
         bridge,
         bundle,
+        burn_in,
         check,
         delete_pictures,
         doctor,
@@ -36,7 +37,7 @@ except KeyboardInterrupt:  # imports take a second, and several on a small devic
     sys.exit(interrupted("patchedge"))
 
 VERBS: Verbs = {
-    "Learn": (record, learn, teach, learn_on, versions, rollback),
+    "Learn": (record, learn, teach, learn_on, versions, rollback, burn_in),
     "Run": (run, check, warm, bench),
     "Watch": (watch, replay, bridge, schema),
     "Maintain": (doctor, probe, ask, forget, delete_pictures),

@@ -69,6 +69,7 @@ STAGES = {
         nats=True,
         not_run={"internet": 1, "another machine": 1, "systemd": 1},
     ),
+    "docs/guide/burn-in.md": Stage(bundle="tiny", device=True, not_run={"time": 1}),
     "docs/guide/cameras.md": Stage(bundle="small", pictures=True, camera=True),
     "docs/guide/container.md": Stage(not_run={"docker": 5}),
     "docs/guide/evaluate.md": Stage(bundle="tiny", labelled=True),
