@@ -11,7 +11,7 @@ from runtime.cli.explain_silence import asking
 from runtime.cli.following import add_keys, keys_of
 
 NAME = "burn-in"
-HELP = "show burn-ins, or watch a camera and set its threshold for a number of false alerts a day"
+HELP = "watch a camera for a day, and set its threshold for a number of false alerts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -54,6 +54,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "learn_on": {"camera": "cam"},
     "stop_learning": {"camera": "cam"},
     "rollback": {"camera": "cam"},
+    "burn_in": {"camera": "cam"},
     "versions": {"camera": "cam"},
 }
 """A good request of each kind."""
