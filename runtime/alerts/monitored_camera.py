@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 from edge_config.settings.sections import Alerts
 from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.camera_messages import CameraMessages, Sender
 from runtime.alerts.camera_state import StateChange, StateMachine
 from runtime.alerts.decide import Decide
+from runtime.alerts.threshold_watch import ThresholdWatch
 from runtime.clips.plan import ClipPlan
 from runtime.drift.watch import DriftWatch
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
 
 MAX_REASON = 600
 """Maximum number of characters of a reason."""
-
-
-class ThresholdWatch(Protocol):
-    """Watches the scores of a camera to set its threshold: a burn-in.
-
-    Attributes:
-        silent: no alert is raised now.
-        threshold: takes the place of that of the bundle; None: it does not.
-        left_s: watched time until alerts are raised again, seconds; None: they are raised.
-    """
-
-    @property
-    def silent(self) -> bool: ...  # noqa: D102
-
-    @property
-    def threshold(self) -> float | None: ...  # noqa: D102
-
-    @property
-    def left_s(self) -> float | None: ...  # noqa: D102
-
-    def serve(self, bundle: BundleInfo) -> None:
-        """Take note of the bundle that scores come from now."""
-
-    def take(self, frame: Frame | SharedFrame, value: float, *, repeated: bool) -> None:
-        """Take the score of a frame."""
 
 
 class MonitoredCamera:
@@ -132,11 +107,6 @@ class MonitoredCamera:
         self._decide.threshold = self._default_threshold
         self.messages.send("state", reason=said[:MAX_REASON])
 
-    def beat(self) -> None:
-        """Send a heart-beat."""
-        left_s = None if self._watch is None else self._watch.left_s
-        self.messages.send("health", **({} if left_s is None else {"burn_in_left_s": left_s}))
-
     def serve(self, bundle: BundleInfo) -> None:
         """Take note of the bundle that scores come from now; an open alert stays open."""
         self.messages.bundle = bundle
@@ -206,7 +176,9 @@ class MonitoredCamera:
 
     def beat(self) -> None:
         """Send a heartbeat."""
-        self.messages.send("health", drift=self.drift.said, drift_since_ns=self.drift.since_ns)
+        left_s = None if self._watch is None else self._watch.left_s
+        silent = {} if left_s is None else {"burn_in_left_s": left_s}
+        self.messages.send("health", drift=self.drift.said, drift_since_ns=self.drift.since_ns, **silent)
 
     def turn(self) -> None:
         """Do the periodic work, once a second."""
