@@ -87,5 +87,6 @@ STAGES = {
     "docs/guide/troubleshooting.md": Stage(
         bundle="tiny", normal=12, camera=True, device=True, files={"settings.yaml": SETTINGS}, not_run={"time": 2}
     ),
+    "docs/guide/versions.md": Stage(bundle="tiny", device=True, not_run={"time": 2, "another machine": 1}),
     "docs/guide/update.md": Stage(bundle="small", newer=40, camera=True, not_run={"root": 2, "docker": 1}),
 }
