@@ -1,4 +1,4 @@
-"""patchedge-export sign: sign a bundle."""
+"""patchedge-export sign: sign a bundle or a network file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 
 NAME = "sign"
-HELP = "sign a bundle: it gets a file manifest.sig, and stays the same otherwise"
+HELP = "sign a bundle or a network file: a file with the signature is added, all else stays the same"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle, or the network file")
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="secret key made by `signing-key`")
     parser.add_argument("--force", action="store_true", help="replace a signature that is there")
 

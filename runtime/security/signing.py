@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_config.bundle import files as bundles
+from edge_config.bundle import network_file
 from edge_config.bundle import signature as signatures
 from edge_config.bundle.signature import Signature
 from edge_config.errors import BundleFileHash, SettingsError, TargetExists
@@ -49,7 +50,7 @@ def read_key(path: Path) -> SigningKey:
 
 
 def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, str]:
-    """Sign a complete bundle.
+    """Sign a complete bundle, or a network file.
 
     Args:
         bundle: its directory.
@@ -57,26 +58,27 @@ def sign(bundle: Path, key: SigningKey, *, force: bool = False) -> tuple[str, st
         force: replace an existing signature.
 
     Returns:
-        The id of the bundle, and the public key.
+        Its id, and the public key.
 
     Raises:
         BundleError: it must not be served.
         TargetExists: it is signed already.
         NotWritten: the signature cannot be written.
     """
-    found = bundles.read(bundle)
-    target = found.file(bundles.SIGNATURE)
-    if os.path.lexists(target) and not force:
+    is_network = (bundle / network_file.RECORD).exists()
+    names = (network_file.RECORD, network_file.SIGNATURE) if is_network else (bundles.MANIFEST, bundles.SIGNATURE)
+    signed_id = network_file.read(bundle).id if is_network else bundles.read(bundle).id
+    if os.path.lexists(bundle / names[1]) and not force:
         raise TargetExists("is signed already", where=str(bundle), remedy="--force replaces the signature")
-    manifest = bundles.read_manifest(bundle)
-    if hashlib.sha256(manifest).hexdigest() != found.id:
+    manifest = bundles.read_manifest(bundle, names[0])
+    if hashlib.sha256(manifest).hexdigest() != signed_id:
         raise BundleFileHash("was replaced meanwhile", where=str(bundle), remedy="sign it when it is complete")
-    write_signature(bundle, manifest, key)
-    return found.id, public_text(key)
+    write_signature(bundle, manifest, key, names[1])
+    return signed_id, public_text(key)
 
 
-def write_signature(bundle: Path, manifest: bytes, key: SigningKey) -> None:
-    """Write the signature of a manifest into its bundle.
+def write_signature(bundle: Path, manifest: bytes, key: SigningKey, name: str = bundles.SIGNATURE) -> None:
+    """Write the signature of a manifest into its bundle, as the file of this name.
 
     Raises:
         NotWritten: it cannot be written.
@@ -84,7 +86,7 @@ def write_signature(bundle: Path, manifest: bytes, key: SigningKey) -> None:
     signature = Signature(public_text(key), key.sign(signatures.signed_bytes(manifest)).signature)
     # Beside the bundle and not in it, where it would be an unexpected file for a moment.
     part = bundle.absolute().with_name(f".{bundle.absolute().name}.{os.getpid()}.sig.part")
-    put(bundle / bundles.SIGNATURE, signatures.encode(signature), mode=0o644, part=part)
+    put(bundle / name, signatures.encode(signature), mode=0o644, part=part)
 
 
 def public_text(key: SigningKey) -> str:

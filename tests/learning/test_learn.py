@@ -12,7 +12,7 @@ import pytest
 from edge_config.bundle import files as bundles
 from edge_config.bundle import network_file
 from runtime.learning.network_file import DEFAULT
-from tests.support.small import call_device, errors_of, write_colours
+from tests.support.small import call_device, call_export, errors_of, write_colours
 from tests.support.workshop import PACKAGES, without
 
 OPTIONS = ("--coreset", "64", "--threads", "1")
@@ -80,3 +80,15 @@ def test_unsigned_network_is_refused_where_a_key_is_asked_for(pictures: Path, tm
     done = call_device("learn", "--images", pictures, "--out", tmp_path / "x.bundle", "--trust", key)
     assert done.code == 65
     assert "no signature" in done.err
+
+
+@pytest.mark.slow
+def test_signed_network_is_learnt_with(pictures: Path, tmp_path: Path) -> None:
+    """A network file that `sign` signed is accepted by its key, and refused by another with exit code 65."""
+    shutil.copytree(DEFAULT, network := tmp_path / "x.network")
+    for name in ("own", "other"):
+        assert call_export("signing-key", tmp_path / name).code == 0
+    assert call_export("sign", network, "--key", tmp_path / "own.key").code == 0
+    words = ("learn", "--images", pictures, "--network", network, "--out", tmp_path / "x.bundle", *OPTIONS)
+    assert call_device(*words, "--trust", tmp_path / "other.pub").code == 65
+    assert call_device(*words, "--trust", tmp_path / "own.pub").code == 0
