@@ -71,6 +71,7 @@ def serve(
     with ExitStack() as stack:
         stack.callback(termination.done)
         learnt = open_shelves(settings, {name: one.bundle or settings.bundle for name, one in settings.cameras.items()})
+        stack.callback(learnt.close)
         bundles = learnt.shelves.at_start()
         options = _options(settings, learnt.public_key)
         views = {name: View.of(camera) for name, camera in settings.cameras.items()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
+
+import structlog
 
 from edge_config.settings.device import Settings
 from edge_config.settings.sections import Trust
@@ -25,6 +28,11 @@ from runtime.versions.shelves import Shelves
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
 
+LOCK = ".versions.lock"
+"""Name of the file that is locked, in the learning folder."""
+
+_log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class LearntBundles:
@@ -33,10 +41,17 @@ class LearntBundles:
     Attributes:
         shelves: versions on disk.
         key: that this device signs with; None if it has none.
+        lock: keeps other runtimes out of the learning folder while it is open.
     """
 
     shelves: Shelves
     key: SigningKey | None
+    lock: BinaryIO | None = None
+
+    def close(self) -> None:
+        """Let other runtimes use the learning folder."""
+        if self.lock is not None:
+            self.lock.close()
 
     @property
     def public_key(self) -> str:
@@ -55,11 +70,29 @@ def open_shelves(settings: Settings, roots: Mapping[str, str]) -> LearntBundles:
         SettingsError: the key that the device signs with cannot be used.
     """
     key = None if settings.trust.device_key is None else read_key(Path(settings.trust.device_key))
+    folder, lock, off = _lock(settings)
+    if off:
+        _log.warning("nothing can be learnt", problem=off)
+    return LearntBundles(Shelves(roots, folder, off, may_not_learn=_may_not_learn(settings.trust)), key, lock)
+
+
+def _lock(settings: Settings) -> tuple[Path | None, BinaryIO | None, str]:
+    """Return the learning folder and the file whose lock keeps other runtimes out of it, or why there is no folder."""
     try:
-        folder, off = learning_folder(settings), ""
+        folder = learning_folder(settings)
     except OSError as error:
-        folder, off = None, f"learning is off: {error.strerror}; set `learning.folder`"
-    return LearntBundles(Shelves(roots, folder, off, may_not_learn=_may_not_learn(settings.trust)), key)
+        return None, None, f"learning is off: {error.strerror}; set `learning.folder`"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / LOCK).open("ab")
+    except OSError:  # read-only: what was learnt serves, and learning itself says what is wrong
+        return folder, None, ""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None, None, f"learning is off: another runtime uses {folder}; set `learning.folder`, or `device`"
+    return folder, lock, ""
 
 
 def make_keeper(

@@ -169,7 +169,7 @@ class LearningOn:
             said("learning ended without a new bundle", camera=camera, reason=event.reason)
             self._move(camera, state="idle" if event.stopped else "failed", reason=event.reason)
             return
-        wanted = self._activations.wanted()
+        wanted = self._wanted()
         self._disk.do(lambda: tidy(self._shelves, self._bounds, keep=wanted, newest=version))
         if version.parent != self._serving(camera).id:
             self._fail(camera, "another bundle was put into service meanwhile; learn again")
@@ -182,6 +182,10 @@ class LearningOn:
             self._consent(camera, version, version.by)
         else:
             self._activate(camera, version, version.by)
+
+    def _wanted(self) -> frozenset[str]:
+        """Return the ids of what serves, whatever `active.json` says, and of what is about to."""
+        return self._activations.wanted() | {self._serving(camera).id for camera in self._shelves.of}
 
     def _consent(self, camera: str, version: Version, by: str) -> None:
         """Activate a version in spite of its problems."""
@@ -210,7 +214,7 @@ class LearningOn:
         said = _log.error if problem else _log.info
         said("learnt bundle in service", camera=one.camera, version=version.short, seconds=took, problem=problem)
         self._disk.do(shelf.end)
-        wanted = self._activations.wanted()
+        wanted = self._wanted()
         self._disk.do(lambda: tidy(self._shelves, self._bounds, keep=wanted))
 
     def _fail(self, camera: str, problem: str) -> None:
