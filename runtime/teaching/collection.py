@@ -28,6 +28,8 @@ BEFORE_NS = 1_000_000_000
 """Frames that were taken so long before an alert, or what may become one, are set aside."""
 
 FULL = "learning.most_mb is reached: taught frames were deleted"
+MAX_LOST = 10
+"""A collection ends when so many frames could not be stored."""
 
 _MS = 1_000_000  # nanoseconds
 
@@ -115,6 +117,8 @@ class Collection:
         stored = self._stored.total()
         if stored >= self._wanted:
             self.end(f"{stored} frames are stored")
+        elif self._lost >= MAX_LOST:
+            self.end(f"{self._lost} frames could not be stored: {self._thread.problem}")
         elif self._crowded:
             self.end(FULL)
         elif self._ends_ns is not None and now_ns >= self._ends_ns:

@@ -6,10 +6,10 @@ half of the room, so that there is always some for new ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from datetime import datetime, timezone
+from collections.abc import Collection, Iterable, Iterator
 
 from edge_config.wire.teaching import StoredPicture
+from runtime.teaching.picture import new_id
 
 RECORD_BYTES = 1024
 """What the JSON file of a picture counts for."""
@@ -17,10 +17,10 @@ RECORD_BYTES = 1024
 RANKS = ("rejected", "learnt", "set aside", "peak", "to learn", "held out")
 """Order in which pictures are deleted, the first of them first."""
 
-_DAY_S = 86_400
+_DAY_NS = 86_400_000_000_000
 
 
-def room(pictures: Collection[StoredPicture]) -> int:
+def room(pictures: Iterable[StoredPicture]) -> int:
     """Return how much room pictures take on the disk, bytes."""
     return sum(one.bytes + RECORD_BYTES for one in pictures)
 
@@ -47,7 +47,8 @@ def status(picture: StoredPicture) -> str:
 
 def too_old(pictures: Collection[StoredPicture], now_s: float, max_days: float) -> list[StoredPicture]:
     """Return the pictures that were taken more than `max_days` before this wall clock, seconds since 1970 UTC."""
-    return [one for one in pictures if now_s - _taken_s(one) > max_days * _DAY_S]
+    oldest = new_id(max(0, round(now_s * 1e9) - round(max_days * _DAY_NS)))
+    return [one for one in pictures if one.id < oldest]
 
 
 def too_many(pictures: Collection[StoredPicture], max_bytes: int) -> list[StoredPicture]:
@@ -67,8 +68,3 @@ def _first(pictures: Collection[StoredPicture], excess: int) -> Iterator[StoredP
         excess -= one.bytes + RECORD_BYTES
         if excess <= 0:
             return
-
-
-def _taken_s(picture: StoredPicture) -> float:
-    """Return when a picture was taken, seconds since 1970 UTC, by its id."""
-    return datetime.strptime(picture.id[:15], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc).timestamp()

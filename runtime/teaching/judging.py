@@ -118,6 +118,8 @@ def deleted(store: PictureStore | None, request: DeletePictures, clips: str, cam
     """
     if request.all_cameras == (request.camera is not None):
         raise RequestError("name one camera, or all of them")
+    if request.pictures and request.camera is None:
+        raise RequestError("name the camera of the pictures")
     folder = Path(clips) if clips else None
     _check(store, request.camera, [*cameras, *(cameras_of(folder) if folder else ())])
     pictures: Sequence[StoredPicture] = []

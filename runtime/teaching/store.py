@@ -74,6 +74,7 @@ class PictureStore:
         self._now_s = now_s
         self._lock = threading.Lock()
         self._pictures: dict[str, StoredPicture] = {}
+        self._room = 0  # that all of them take
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
@@ -98,6 +99,7 @@ class PictureStore:
             found = {one.id: one for one in self._read()}
         with self._lock:
             self._pictures = found
+            self._room = dropping.room(found.values())
         self.delete(_outdone(found.values()))
 
     def close(self) -> None:
@@ -109,7 +111,11 @@ class PictureStore:
     @property
     def size(self) -> int:
         """Room that all pictures take, bytes."""
-        return dropping.room(self.all())
+        return self._room
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._pictures)
 
     def all(self) -> list[StoredPicture]:
         """Return all pictures, the oldest first."""
@@ -193,25 +199,35 @@ class PictureStore:
                 path.unlink(missing_ok=True)
                 picture_path(self.folder, one).unlink(missing_ok=True)
             with self._lock:
-                self._pictures.pop(one.id, None)
+                gone = self._pictures.pop(one.id, None)
+                self._room -= 0 if gone is None else dropping.room([gone])
             freed += one.bytes
         return freed
 
-    def tend(self) -> tuple[list[StoredPicture], list[StoredPicture]]:
-        """Delete pictures that are too old, and those that are too many, and return both.
+    def delete_old(self) -> list[StoredPicture]:
+        """Delete pictures that are too old, and return them.
 
         Raises:
             NotWritten: one cannot be deleted.
         """
         old = dropping.too_old(self.all(), self._now_s(), self._max_days)
         self.delete(old)
-        many = dropping.too_many(self.all(), self.max_bytes)
+        return old
+
+    def make_room(self) -> list[StoredPicture]:
+        """Delete pictures that are too many, and return them.
+
+        Raises:
+            NotWritten: one cannot be deleted.
+        """
+        many = dropping.too_many(self.all(), self.max_bytes) if self._room > self.max_bytes // 2 else []
         self.delete(many)
-        return old, many
+        return many
 
     def _put(self, picture: StoredPicture) -> None:
         put(record_path(self.folder, picture), encode_record(picture), mode=0o600)
         with self._lock:
+            self._room += 0 if picture.id in self._pictures else dropping.room([picture])
             self._pictures[picture.id] = picture
 
     def _read(self) -> Iterator[StoredPicture]:

@@ -105,7 +105,7 @@ class StoreThread:
             return None
         try:
             picture = self.store.add(new)
-            self._tend_store(self.store)
+            self._make_room(self.store)
         except NotWritten as error:
             self.lost += 1
             self._change(str(error))
@@ -156,8 +156,9 @@ class StoreThread:
                 if not self.opened:
                     self.store.open()
                     self.opened = True
-                self._tend_store(self.store)
-                self._change("")
+                    self._change("")
+                self._delete_old(self.store)
+                self._make_room(self.store)
             except (NotWritten, OSError) as error:
                 self._due_s = time.monotonic() + RETRY_S
                 self._change(str(error))
@@ -169,11 +170,15 @@ class StoreThread:
             except OSError as error:
                 _log.warning("old clips cannot be deleted", folder=self._clips.folder, problem=str(error))
 
-    def _tend_store(self, store: PictureStore) -> None:
-        old, many = store.tend()
-        self.deleted += len(old) + len(many)
+    def _delete_old(self, store: PictureStore) -> None:
+        old = store.delete_old()
+        self.deleted += len(old)
         if old:
             _log.info("stored pictures deleted", key="learning.most_days", **_counted(old))
+
+    def _make_room(self, store: PictureStore) -> None:
+        many = store.make_room()
+        self.deleted += len(many)
         if many:
             say = _log.warning if max(map(rank, many)) >= RANKS.index("to learn") else _log.info
             say("stored pictures deleted", key="learning.most_mb", **_counted(many))

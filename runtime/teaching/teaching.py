@@ -147,7 +147,7 @@ class Teaching:
         store, thread = self._thread.store, self._thread
         pictures = {
             "folder": "" if store is None else str(store.folder),
-            "stored": 0 if store is None else len(store.all()),
+            "stored": 0 if store is None else len(store),
             "stored_bytes": 0 if store is None else store.size,
             "lost": thread.lost,
             "skipped": sum(one.skipped for one in self._peaks.values()),
@@ -190,7 +190,7 @@ class Teaching:
         self._pictures.close()
 
     def _teach(self, asked: Asked, request: Teach) -> None:
-        if self._thread.store is None or self._thread.problem:
+        if self._thread.store is None or (self._thread.problem and not self._thread.opened):
             self._control.refuse(asked, f"nothing can be stored: {self._thread.problem}")
             return
         before = self._collections.get(request.camera)

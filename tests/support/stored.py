@@ -55,6 +55,7 @@ class DirectThread:
     def __init__(self, store: PictureStore) -> None:
         self.store = store
         self.busy = self.full = False
+        self.problem = "No space left on device"
         self.gone: Callable[[Iterable[StoredPicture]], None] = list
 
     def has_room(self, _size: int) -> bool:
@@ -68,7 +69,7 @@ class DirectThread:
         if self.full:
             return None
         picture = self.store.add(new_)
-        self.gone(self.store.tend()[1])
+        self.gone(self.store.make_room())
         return picture
 
 

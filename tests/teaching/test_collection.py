@@ -102,6 +102,14 @@ def test_full_disk_is_counted_and_more_are_taken(store: PictureStore) -> None:
     assert (case.taught.state.lost, case.taught.state.taught, case.taught.state.state) == (2, 2, "over")
 
 
+def test_disk_that_stays_full_ends_it(store: PictureStore) -> None:
+    """A person who waits for frames that no disk takes is told why after some of them."""
+    case = Case(store, frames=100)
+    case.thread.full = True
+    case.play(*[1.0] * 50)
+    assert case.taught.state.reason == "10 frames could not be stored: No space left on device"
+
+
 def test_busy_disk_only_delays(store: PictureStore) -> None:
     """Without room in the queue a frame is passed over, and the next one is taken."""
     case = Case(store, frames=2)

@@ -127,9 +127,8 @@ def test_old_pictures_are_deleted(opened: Open, tmp_path: Path) -> None:
     store = opened(tmp_path, max_days=30)
     young = store.add(new("peak", days=29.9))
     old = [store.add(new("held_out", camera="hall", days=30.1)), store.add(new("taught", days=400))]
-    gone, many = store.tend()
-    assert {one.id for one in gone} == {one.id for one in old}
-    assert not many
+    assert {one.id for one in store.delete_old()} == {one.id for one in old}
+    assert not store.make_room()
     assert store.all() == [young]
 
 
@@ -149,11 +148,11 @@ def test_pictures_beyond_the_bound_go_in_the_stated_order(opened: Open, tmp_path
         for older in (1, 2)[: 1 + (kind != "held_out")]:
             stored = store.add(new(kind, number, days=older, camera=("top", "hall")[older % 2]))
             store.change(stored, decided=decided)
-    assert not store.tend()[1]
+    assert not store.make_room()
     gone = []
     while len(store.all()) > 2:
         store.max_bytes = store.size - 1
-        gone += store.tend()[1]
+        gone += store.make_room()
     order = [(list(kinds.values()).index((one.kind, one.decided)), one.id) for one in gone]
     assert order == sorted(order)
     assert len(order) == 9
@@ -167,7 +166,7 @@ def test_held_out_pictures_leave_room_for_others(opened: Open, tmp_path: Path) -
     peak = store.add(new("peak", 9))
     each = held_out[0].bytes + RECORD_BYTES
     store.max_bytes = 8 * each + each // 2
-    assert store.tend()[1] == held_out[:2]
+    assert store.make_room() == held_out[:2]
     assert store.all() == [*held_out[2:], peak]
 
 
