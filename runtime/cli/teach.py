@@ -61,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("accept", "reject"):
         subs[name].add_argument("pictures", nargs="*", metavar="ID", help="ids of pictures")
         subs[name].add_argument("--all", action="store_true", help="all pictures set aside that nobody has judged")
-    subs["false-alarm"].add_argument("alert", metavar="ALERT", help="id of the alert, as `watch` prints it")
+    subs["false-alarm"].add_argument(
+        "alert", nargs="?", metavar="ALERT", help="id of the alert, as `watch` prints it (default: the last one)"
+    )
     for sub in subs.values():
         add_control(sub)
 
@@ -230,12 +232,20 @@ def _judge(args: argparse.Namespace, device: ControlClient) -> None:
 
 
 def _false_alarm(args: argparse.Namespace, device: ControlClient) -> None:
-    reply = _ask(device, "false_alarm", camera=args.camera, alert_id=args.alert)
+    from edge_config.errors import RequestError
+
+    alert = args.alert
+    if alert is None:
+        peaks = _all_pictures(device, args.camera, kinds=("peak",), undecided=True)
+        if not peaks:
+            raise RequestError(f"of no alert of camera `{args.camera}` a peak is stored that nobody has judged")
+        alert = peaks[-1].alert
+    reply = _ask(device, "false_alarm", camera=args.camera, alert_id=alert)
     if args.json:
         print_json(reply)
         return
     goes_on = "; the alert is still open" if reply.open else ""
-    print(f"{args.camera}: the peak of alert {args.alert} is accepted as normal, picture {reply.picture.id}{goes_on}")
+    print(f"{args.camera}: the peak of alert {alert} is accepted as normal, picture {reply.picture.id}{goes_on}")
 
 
 def _show(args: argparse.Namespace, state: TeachingState) -> None:
