@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,23 @@ from tests.programs.soak.processes import command, tree
 from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, started
 from tests.support.reader import wait_until
-from tests.support.tiny import HEIGHT, WIDTH
+from tests.support.tiny import HEIGHT, WIDTH, write_pictures
 
 pytestmark = pytest.mark.slow
 
 
 class Running:
-    """A device that watches a network camera; the words of `patchedge` are said to it."""
+    """A device that runs; the words of `patchedge` are said to it."""
 
-    def __init__(self, folder: Path, bundle: Path, camera: NetworkCamera) -> None:
+    def __init__(self, folder: Path, bundle: Path, source: str, fps: float | None = None) -> None:
         self.folder = folder
-        self.camera = camera
         self.control = f"ipc://{folder}/control"
         self.events = f"ipc://{folder}/events"
         self.pictures = folder / "learning" / "top" / "pictures"
         alerts = {"min_ms": 0, "min_frames": 2, "merge_ms": 200}
         settings = {
             "bundle": str(bundle),
-            "cameras": {"top": {"source": camera.url, "alerts": alerts}},
+            "cameras": {"top": {"source": source, "fps": fps, "alerts": alerts}},
             "events": {"bind": self.events},
             "control": {"bind": self.control},
             "metrics": {"enabled": False},
@@ -77,11 +76,19 @@ class Running:
             return received.message
 
 
+class Live(Running):
+    """A device that watches a network camera."""
+
+    def __init__(self, folder: Path, bundle: Path, camera: NetworkCamera) -> None:
+        super().__init__(folder, bundle, camera.url)
+        self.camera = camera
+
+
 @pytest.fixture
-def running(tiny_bundle: Path, tmp_path: Path) -> Iterator[Running]:
+def running(tiny_bundle: Path, tmp_path: Path) -> Iterator[Live]:
     """Return a device that is not running yet."""
     with network_camera() as camera:
-        yield Running(tmp_path, tiny_bundle, camera)
+        yield Live(tmp_path, tiny_bundle, camera)
 
 
 def reds(path: Path) -> int:
@@ -91,7 +98,7 @@ def reds(path: Path) -> int:
     return int(((image[..., 2] > 180) & (image[..., 0] < 90)).sum())
 
 
-def test_object_that_passes_while_teaching_is_set_aside(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_object_that_passes_while_teaching_is_set_aside(running: Live, capsys: pytest.CaptureFixture[str]) -> None:
     """Normal frames are taught, frames of an object wait for a person, and none of these is learnt before."""
     with running.run():
         state = running.say(capsys, "teach", "start", "top", "--count", 5, "--every-ms", 20)
@@ -117,7 +124,7 @@ def test_object_that_passes_while_teaching_is_set_aside(running: Running, capsys
         ]
 
 
-def test_alert_that_goes_on_is_marked_as_false(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_alert_that_goes_on_is_marked_as_false(running: Live, capsys: pytest.CaptureFixture[str]) -> None:
     """The peak of an open alert is on disk while it goes on; a false alarm accepts it, and survives a kill."""
     with running.run() as process:
         alert = running.alert("start", running.camera.strange.set)
@@ -139,7 +146,7 @@ def test_alert_that_goes_on_is_marked_as_false(running: Running, capsys: pytest.
         }
 
 
-def test_worker_that_is_killed_does_not_end_teaching(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_worker_that_is_killed_does_not_end_teaching(running: Live, capsys: pytest.CaptureFixture[str]) -> None:
     """A collection goes on with the next worker; another one of the same camera replaces it and says so."""
     with running.run() as process:
         first = running.say(capsys, "teach", "start", "top", "--count", 2000, "--every-ms", 20, "--no-wait")
@@ -160,7 +167,7 @@ def test_worker_that_is_killed_does_not_end_teaching(running: Running, capsys: p
         assert said.out == "top: 3 taught, 0 set aside, of 3; over: 3 frames are stored\n"
 
 
-def test_everything_is_deleted_by_one_verb(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+def test_everything_is_deleted_by_one_verb(running: Live, capsys: pytest.CaptureFixture[str]) -> None:
     """Peaks, taught frames and clips are gone from the disk; a kind can be named; the audit log has it."""
     clips = running.folder / "clips"
     with running.run():
@@ -212,8 +219,7 @@ def test_mistake_is_one_line(
 @pytest.fixture(scope="module")
 def teachable(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Return a device that runs, and has stored nothing."""
-    with ExitStack() as stack:
-        camera = stack.enter_context(network_camera())
-        one = Running(tmp_path_factory.mktemp("teachable"), tiny_bundle, camera)
-        stack.enter_context(one.run())
+    folder = tmp_path_factory.mktemp("teachable")
+    one = Running(folder, tiny_bundle, str(write_pictures(folder / "source", set(), 3)), fps=0.01)
+    with one.run():
         yield one
