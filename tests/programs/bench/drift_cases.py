@@ -14,12 +14,15 @@ from runtime.frame import Image
 from tests.programs.bench.light import bent, blurred, gained, read
 
 LEARNT, LAST_EMPTY = 300, 578
-HOUR_S, TEN_S = 3600.0, 600.0
 SEED = 18
+STEP = 5
+"""Of a camera that drifts every fifth frame is scored; within a tolerance one a second."""
 
 Alter = Callable[[Image], Image]
 Source = Callable[[int], Image]
 """Returns the frame of a number, from 0, of 25 in a second."""
+Strength = Callable[[float], Alter]
+"""Returns an alteration by its strength, 0 to 1."""
 
 
 class Case(NamedTuple):
@@ -31,7 +34,10 @@ class Case(NamedTuple):
         seconds: how long it is watched.
         step: every so many frames of 25 in a second are scored.
         source: returns its frames.
-        drifts: drift must be noticed before the first false alert; False: it must not be noticed.
+        drifts: drift must be noticed before the first false alert; False: it must not be noticed; None: it is too fast
+            for that, and shown to say so.
+        begin_s: earlier frames are as learnt, and not scored.
+        same: returns the same number for frames that are the same picture; None: none are.
     """
 
     name: str
@@ -39,7 +45,9 @@ class Case(NamedTuple):
     seconds: float
     step: int
     source: Source
-    drifts: bool
+    drifts: bool | None
+    begin_s: float = 0.0
+    same: Callable[[int], int] | None = None
 
 
 def stained(opacity: float) -> Alter:
@@ -70,35 +78,41 @@ def office_cases(data: Path) -> list[Case]:
     rest = frames[LEARNT:]
 
     def case(
-        name: str, bundle: str, minutes: float, step: int, alter: Callable[[float], Alter], *, drifts: bool
+        name: str, bundle: str, minutes: float, alter: Strength, *, drifts: bool | None, begin_s: float = 0
     ) -> Case:
-        """Let the strength of an alteration grow from 0 to 1 over the first `minutes`."""
-        hold = 1 if drifts else 2
+        """Let the strength of an alteration grow from 0 to 1 over some minutes; within a tolerance it then stays."""
 
         def source(number: int) -> Image:
             share = min(1.0, number / (minutes * 60 * FPS))
             return alter(share)(rest[_there_and_back(number, len(rest))])
 
-        return Case(name, bundle, hold * minutes * 60, step, source, drifts)
+        hold, step = (2, FPS) if drifts is False else (1, STEP)
+        return Case(name, bundle, hold * minutes * 60, step, source, drifts, begin_s)
 
+    must, may_not = {"drifts": True}, {"drifts": False}
+    held = "in 10 min, and 10 min there"
+
+    def turn(number: int) -> int:
+        return number % LAST_EMPTY
+
+    replayed = (10 * LAST_EMPTY / FPS, 1, lambda number: frames[turn(number)], False, 0.0, turn)
     return [
-        case("light to 140 % in 10 min", "light", 10, 5, lambda u: gained(1 + 0.4 * u), drifts=True),
-        case("light to 60 % in 10 min", "light", 10, 5, lambda u: gained(1 - 0.4 * u), drifts=True),
-        case("gamma to 0.7 in 10 min, none declared", "none", 10, 5, lambda u: bent(1 - 0.3 * u), drifts=True),
-        case("focus to 0.3 % of the width in 10 min", "light", 10, 5, lambda u: _defocused(1.08 * u), drifts=True),
-        case("focus to 1 % of the width in 1 h", "light", 60, 25, lambda u: _defocused(3.6 * u), drifts=True),
-        case("focus to 0.3 % in 10 min, none declared", "none", 10, 5, lambda u: _defocused(1.08 * u), drifts=True),
-        case("stain to half opaque in 1 h", "light", 60, 25, lambda u: stained(0.5 * u), drifts=True),
-        case("stain to half opaque in 1 h, none declared", "none", 60, 25, lambda u: stained(0.5 * u), drifts=True),
-        case("stain to half opaque in 10 min", "light", 10, 5, lambda u: stained(0.5 * u), drifts=True),
-        case(
-            "light to 120 % in 10 min, and 10 min there", "light", 10, 25, lambda u: gained(1 + 0.2 * u), drifts=False
-        ),
-        case("light to 80 % in 10 min, and 10 min there", "light", 10, 25, lambda u: gained(1 - 0.2 * u), drifts=False),
-        case("gamma to 1.4 in 10 min, and 10 min there", "light", 10, 25, lambda u: bent(1 + 0.4 * u), drifts=False),
-        case("gamma to 0.7 in 10 min, and 10 min there", "light", 10, 25, lambda u: bent(1 - 0.3 * u), drifts=False),
-        Case("frames 1 to 578, ten times", "light", 5780 / FPS, 1, lambda n: frames[n % LAST_EMPTY], drifts=False),
-        Case("frames 1 to 578, ten times, none", "none", 5780 / FPS, 1, lambda n: frames[n % LAST_EMPTY], drifts=False),
+        case("light to 140 % in 10 min", "light", 10, lambda u: gained(1 + 0.4 * u), **must),
+        case("light to 60 % in 10 min", "light", 10, lambda u: gained(1 - 0.4 * u), **must),
+        case("gamma to 0.7 in 10 min, none declared", "none", 10, lambda u: bent(1 - 0.3 * u), **must),
+        case("focus to 0.3 % of the width in 10 min", "light", 10, lambda u: _defocused(1.08 * u), **must),
+        case("focus to 0.3 % in 10 min, none declared", "none", 10, lambda u: _defocused(1.08 * u), **must),
+        case("focus to 1 % in 10 min", "light", 10, lambda u: _defocused(3.6 * u), drifts=None),
+        case("stain in 1 h", "light", 60, lambda u: stained(0.5 * u), **must, begin_s=900),
+        case("stain in 3 h, none declared", "none", 180, lambda u: stained(0.5 * u), **must, begin_s=900),
+        case("stain in 1 h, none declared", "none", 60, lambda u: stained(0.5 * u), drifts=None, begin_s=300),
+        case("stain in 10 min", "light", 10, lambda u: stained(0.5 * u), drifts=None),
+        case(f"light to 120 % {held}", "light", 10, lambda u: gained(1 + 0.2 * u), **may_not),
+        case(f"light to 80 % {held}", "light", 10, lambda u: gained(1 - 0.2 * u), **may_not),
+        case(f"gamma to 1.4 {held}", "light", 10, lambda u: bent(1 + 0.4 * u), **may_not),
+        case(f"gamma to 0.7 {held}", "light", 10, lambda u: bent(1 - 0.3 * u), **may_not),
+        Case("frames 1 to 578, ten times", "light", *replayed),
+        Case("the same, none declared", "none", *replayed),
     ]
 
 
@@ -123,6 +137,9 @@ def bottle_case(data: Path) -> Case:
     random = np.random.default_rng(SEED)
     order = np.concatenate([random.permutation(len(pictures)) for _ in range(20)])
     images = [np.asarray(cv2.imread(str(path)), np.uint8) for path in pictures]
-    return Case(
-        "bottle, good, random order", "bottle", float(len(order)), FPS, lambda n: images[order[n // FPS]], drifts=False
-    )
+
+    def picture(number: int) -> int:
+        return int(order[number // FPS])
+
+    seconds = float(len(order))
+    return Case("bottle, good", "bottle", seconds, FPS, lambda n: images[picture(n)], drifts=False, same=picture)
