@@ -41,6 +41,14 @@ def test_threshold_holds_for_old_and_new(held_out: list[float]) -> None:
     assert found.threshold >= ROOT.threshold
 
 
+def test_few_pictures_are_taken_to_spread_like_the_roots() -> None:
+    """Too few for the wanted rate, they lift the threshold to the ratio above their median that the root's has."""
+    ratio = ROOT.threshold / 1.5
+    assert calibrate_again(ROOT, np.array([1.9, 2.0, 2.1])).threshold == pytest.approx(2.0 * ratio)
+    assert calibrate_again(ROOT, np.full(9, 2.0)).threshold == pytest.approx(2.0)
+    assert calibrate_again(ROOT, np.array([1.4, 1.5, 1.6])).threshold == ROOT.threshold
+
+
 def test_the_promise_is_that_of_all_scores_together() -> None:
     """Number of scores and guaranteed rate are those of the threshold's rank among old and new scores."""
     held_out = np.array([0.5, 1.5, 1.7, 4.0])
@@ -55,6 +63,6 @@ def test_the_promise_is_that_of_all_scores_together() -> None:
 def test_foreign_scores_of_the_root_remain_foreign() -> None:
     """What did not set the root's threshold does not set the new one."""
     root = calibrate(np.append(np.linspace(1, 2, 98), [50.0, 60.0]), 0.01, foreign=2)
-    found = calibrate_again(root, np.array([1.5, 1.6]))
+    found = calibrate_again(root, np.array([1.4, 1.5]))
     assert found.threshold == 2.0
     assert found.foreign == 2
