@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.frame import Image
 from runtime.inference.golden_frames import Golden, score_golden
+from runtime.learning.gate.faults_lost import MAX_LOST, MIN_FOUND
 from runtime.learning.gate.synthetic_faults import with_faults
 from runtime.learning.grow.job import SafetyReport, ScoredTwice, SyntheticFaults
 from runtime.scoring.preprocess import Preprocess
@@ -17,10 +18,6 @@ from runtime.scoring.scorer import Scorer
 
 FAULTS = 64
 """Synthetic faults that are shown: four kinds, sixteen each."""
-
-MAX_LOST_FAULTS = 0.05
-"""Share of the synthetic faults found before that may be lost. A fault near the threshold may be lost by chance; three
-of sixty are more than we have seen where light or a thing in the scene had changed."""
 
 MIN_EXCESS_LEFT = 0.5
 """Share of its excess over the threshold that a golden frame with a fault keeps. What was learnt is elsewhere in the
@@ -196,7 +193,7 @@ def _excess_lost(one: ScoredTwice, report: SafetyReport) -> bool:
 
 def _faults(report: SafetyReport) -> str:
     faults = report.faults
-    if faults.lost <= MAX_LOST_FAULTS * faults.found_before:
+    if faults.found_before < MIN_FOUND or faults.lost <= MAX_LOST * faults.found_before:
         return ""
     return (
         f"{faults.lost} of {faults.found_before} synthetic faults on the new pictures would be found no longer (of "
