@@ -84,9 +84,9 @@ def keep_within(folder: Path, max_clips: int, max_bytes: int, max_days: float = 
         raise problem
 
 
-def cameras_of(folder: Path) -> set[str]:
+def cameras_of(folder: Path) -> list[str]:
     """Return the names of the cameras that have clips."""
-    return {clip.camera for clip in _clips(folder)}
+    return sorted({clip.camera for clip in _clips(folder)})
 
 
 def delete_clips(folder: Path, camera: str | None) -> tuple[int, int]:

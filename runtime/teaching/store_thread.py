@@ -186,7 +186,7 @@ class StoreThread:
 
     def _change(self, problem: str) -> None:
         """Take note of a new problem, or of the end of one, and log it."""
-        if problem and problem != self.problem:
+        if problem and not self.problem:  # once: each names another file
             _log.warning("pictures cannot be stored", problem=problem)
         elif self.problem and not problem:
             _log.info("pictures are stored")

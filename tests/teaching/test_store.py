@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import multiprocessing
+import random
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +18,7 @@ from structlog.testing import capture_logs
 from edge_config.errors import NotWritten
 from runtime.teaching import png
 from runtime.teaching.dropping import RANKS, RECORD_BYTES
+from runtime.teaching.store import PictureStore
 from tests.support.disks import fill, small_disk
 from tests.support.stored import Open, image, new
 
@@ -194,3 +198,34 @@ def test_changed_picture_is_never_read_as_whole(opened: Open, tmp_path: Path) ->
     path.write_bytes(data)
     with pytest.raises(ValueError, match="damaged"):
         store.read(stored)
+
+
+def write_on(folder: Path) -> None:
+    """Write, judge and delete pictures until killed."""
+    store = PictureStore(folder, 20_000, 30)
+    store.open()
+    for seed in itertools.count():
+        stored = store.add(new("taught", seed % 50))
+        store.change(stored, decided="accepted")
+        store.make_room()
+
+
+@pytest.mark.slow
+def test_killed_process_leaves_whole_pictures_only(opened: Open, tmp_path: Path) -> None:
+    """After kill -9 at any instant all that is there after the next start is whole, and within the bound."""
+    chance = random.Random(7)  # noqa: S311 - no secret
+    for _ in range(30):
+        writer = multiprocessing.get_context("fork").Process(target=write_on, args=[tmp_path])
+        writer.start()
+        writer.join(chance.uniform(0.02, 0.15))
+        writer.kill()
+        writer.join()
+        writer.close()
+        store = opened(tmp_path)
+        found = store.all()
+        assert files(tmp_path) == {f"top/pictures/{one.id}.{kind}" for one in found for kind in ("png", "json")}
+        for one in found:
+            store.read(one)
+        assert store.size < 25_000
+        store.close()
+    assert found
