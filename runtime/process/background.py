@@ -44,7 +44,7 @@ def background(command: Sequence[str], *, memory_mb: int, threads: int) -> tuple
 def yield_to_others() -> None:
     """Give this process the lowest priority for processor, disk and memory that it can have."""
     with contextlib.suppress(OSError):
-        os.nice(NICE)
+        os.setpriority(os.PRIO_PROCESS, 0, NICE)
     with contextlib.suppress(OSError):  # where SCHED_IDLE is not allowed, nice 19 remains
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     if number := _IOPRIO_SET.get(platform.machine()):

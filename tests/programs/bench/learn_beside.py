@@ -3,7 +3,9 @@
     python -m tests.programs.bench.learn_beside --bundle office.bundle --frames DIR --taught DIR [--fps 10]
 
 A device serves the bundle for two cameras, which both show the pictures of `--frames`. One of them learns those of
-`--taught`, `--rounds` times; before each round the same is measured without a learner. Between the rounds it goes back.
+`--taught`, `--rounds` times; between the rounds it goes back. In the first round the learner runs to its end, for the
+time that this takes. In the others it is stopped and continued (SIGSTOP, SIGCONT) every `SLICE_S`, and the frames of
+the other camera are compared between the two: what else the machine does is in both.
 """
 
 from __future__ import annotations
@@ -14,24 +16,28 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from edge_config.wire.messages import ScoreMessage
-from edge_config.wire.versions import LearnOn, Rollback, RolledBack, Versions, VersionsKept
+from edge_config.wire.versions import LearningProgress, LearnOn, Rollback, RolledBack, Versions, VersionsKept
 from runtime.client.control_client import ControlClient
 from runtime.client.subscriber import Subscriber
 from tests.programs.kill_learning.device import TAUGHT
+from tests.programs.soak.processes import command, tree
 from tests.support.fakes.http import served
 from tests.support.fakes.network import NetworkCamera
 from tests.support.processes import ENOUGH_S, started
 
 LEARNS, WORKS = "learns", "works"
+SLICE_S = 2.0
 _UNFINISHED = ("queued", "running", "activating")
 Frame = tuple[float, float]
 """When it was published, monotonic seconds, and its age, milliseconds."""
@@ -76,8 +82,8 @@ class _Player(BaseHTTPRequestHandler):
 class Bench:
     """The device, and one who listens to the camera that does not learn."""
 
-    def __init__(self, subscriber: Subscriber, control: ControlClient) -> None:
-        self._subscriber, self._control = subscriber, control
+    def __init__(self, subscriber: Subscriber, control: ControlClient, device: int) -> None:
+        self._subscriber, self._control, self._device = subscriber, control, device
 
     def listen(self, until: float) -> list[Frame]:
         """Return the frames of the camera that does not learn, until a time."""
@@ -89,19 +95,34 @@ class Bench:
                 found.append((time.monotonic(), said.age_ms))
         return found
 
-    def learn(self) -> tuple[list[Frame], float, float]:
-        """Learn; return the frames meanwhile, and the times to the sealed and the serving bundle, seconds."""
+    def learn(self) -> tuple[float, float]:
+        """Learn; return the times to the sealed bundle, and to the one in service, seconds."""
         began, sealed = time.monotonic(), 0.0
         self._control.ask(LearnOn(camera=LEARNS, force=True))
-        frames: list[Frame] = []
-        while True:
-            frames += self.listen(time.monotonic() + 0.2)
-            now = self._control.request(Versions(camera=LEARNS), VersionsKept).learning
-            if now.state not in {"queued", "running"}:
+        while (now := self._now()).state in _UNFINISHED:
+            self.listen(time.monotonic() + 0.1)
+            if now.state == "activating":
                 sealed = sealed or time.monotonic() - began
-            if now.state not in _UNFINISHED:
-                assert now.state == "done", now
-                return frames, sealed, now.seconds
+        assert now.state == "done", now
+        return sealed, now.seconds
+
+    def learn_in_slices(self, found: dict[bool, list[list[Frame]]]) -> None:
+        """Learn; add the frames of each slice, by whether the learner ran."""
+        self._control.ask(LearnOn(camera=LEARNS, force=True))
+        runs = True
+        while (now := self._now()).state in _UNFINISHED:
+            pids = [pid for pid in tree(self._device)[1:] if "runtime.learning" in command(pid)]
+            slice_ = self.listen(time.monotonic() + SLICE_S)
+            if pids and now.step:
+                found[runs].append(slice_)
+            runs = not runs or not pids
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT if runs else signal.SIGSTOP)
+        assert now.state == "done", now
+
+    def _now(self) -> LearningProgress:
+        return self._control.request(Versions(camera=LEARNS), VersionsKept).learning
 
     def go_back(self) -> None:
         """Serve the bundle of the settings again."""
@@ -116,7 +137,6 @@ def main() -> int:
     parser.add_argument("--taught", type=Path, required=True)
     parser.add_argument("--fps", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20.0)
     args = parser.parse_args()
     pictures = [path.read_bytes() for path in sorted(args.frames.iterdir())]
     camera = PlayedCamera(pictures, args.fps)
@@ -147,36 +167,28 @@ def measure(folder: Path, url: str, args: argparse.Namespace) -> int:
         started(*words) as device,
     ):
         assert device.stderr is not None
-        bench = Bench(subscriber, control)
+        bench = Bench(subscriber, control, device.pid)
         while not bench.listen(time.monotonic() + 1.0):
             pass
         bench.listen(time.monotonic() + 5.0)  # warm
-        quiet, busy = [], []
-        for number in range(args.rounds):
-            quiet.append(bench.listen(time.monotonic() + args.seconds))
-            frames, sealed_s, seconds = bench.learn()
-            busy.append(frames)
-            told = f"round {number + 1}: sealed after {sealed_s:.1f} s, in service after {seconds:.1f} s"
-            print(f"{told}; {_figures(quiet[-1])} before, {_figures(busy[-1])} while it learns", flush=True)
+        sealed_s, seconds = bench.learn()
+        print(f"sealed after {sealed_s:.1f} s, in service after {seconds:.1f} s", flush=True)
+        found: dict[bool, list[list[Frame]]] = {False: [], True: []}
+        for _ in range(1, args.rounds):
             bench.go_back()
+            bench.learn_in_slices(found)
         device.terminate()
-    rates = [statistics.median(_rate(frames) for frames in some) for some in (quiet, busy)]
-    ages = [statistics.median(_p95(frames) for frames in some) for some in (quiet, busy)]
-    print(f"median: {rates[1] / rates[0]:.3f} of the frames a second, {ages[1] / ages[0]:.3f} of the 95 % age")
+    for runs, said in {False: "learner stopped", True: "learner runs   "}.items():
+        print(f"{said} {len(found[runs])} slices: {_figures(found[runs])}")
     return 0
 
 
-def _rate(frames: list[Frame]) -> float:
-    return (len(frames) - 1) / (frames[-1][0] - frames[0][0])
-
-
-def _p95(frames: list[Frame]) -> float:
-    return statistics.quantiles([age for _, age in frames], n=20)[-1]
-
-
-def _figures(frames: list[Frame]) -> str:
-    middle = statistics.median(age for _, age in frames)
-    return f"{_rate(frames):.2f} frames/s, age {middle:.0f} ms, 95 % {_p95(frames):.0f} ms"
+def _figures(slices: list[list[Frame]]) -> str:
+    ages = [age for frames in slices for _, age in frames]
+    rate = len(ages) / (SLICE_S * len(slices))
+    return (
+        f"{rate:.2f} frames/s, age {statistics.median(ages):.0f} ms, 95 % {statistics.quantiles(ages, n=20)[-1]:.0f} ms"
+    )
 
 
 if __name__ == "__main__":

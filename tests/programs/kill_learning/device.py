@@ -33,7 +33,7 @@ class FolderLessons:
 
     def pictures(self, camera: str) -> Pictures:
         """Return what is to be learnt."""
-        return Pictures(tuple(str(path) for path in sorted((self._folder / camera / TAUGHT).glob("*.png"))))
+        return Pictures(tuple(str(path) for path in sorted((self._folder / camera / TAUGHT).glob("*"))))
 
     def learnt(self, _camera: str, _learnt: Sequence[str], _held_out: Sequence[str]) -> None:
         """Forget nothing."""
