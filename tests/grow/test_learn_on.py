@@ -226,6 +226,41 @@ def test_held_out_pictures_of_another_line_do_not_count(parent: Path, blue: list
     assert found.problems == []
 
 
+def test_pictures_that_were_deleted_meanwhile_are_named(parent: Path, blue: list[str], tmp_path: Path) -> None:
+    """Kept pictures may be deleted at any time: learning goes on without them, and says which."""
+    gone = [str(tmp_path / "held.png"), str(tmp_path / "peak.png")]
+    found = learn_on(growing.job(parent, blue, tmp_path / "new.bundle", hold_out=gone[:1], peaks=gone[1:]))
+    assert found.missing == ["held.png", "peak.png"]
+    assert found.report.peaks == []
+
+
+def test_what_is_ignored_is_not_learnt(tmp_path: Path) -> None:
+    """Where the bundle does not look, nothing new is learnt and no fault is shown; elsewhere it is as ever."""
+    left = ((0, 0), (31, 0), (31, 47), (0, 47))
+    bundle = growing.make_parent(tmp_path / "root.bundle", ignore=(left,))
+    scorer = load(bundle, 1)[1]
+    seeds = [seed for seed in range(60) if scorer(tiny.normal_picture(seed)).value <= threshold(bundle)][:8]
+    unseen = growing.write(tmp_path / "unseen", [growing.with_square(seed, BLUE) for seed in seeds])
+    seen = growing.write(tmp_path / "seen", [growing.with_square(seed, BLUE, at=(5, 2)) for seed in seeds])
+    one = learn_on(growing.job(bundle, unseen, tmp_path / "one.bundle")).report
+    other = learn_on(growing.job(bundle, seen, tmp_path / "other.bundle")).report
+    banks = [arrays.read(tmp_path / f"{name}.bundle" / bundles.BANK, "bank")["bank"] for name in ("one", "other")]
+    size = other.entries_before
+    assert not any(picture.found_before for picture in one.learnt)
+    assert one.faults.shown == other.faults.shown == 64
+    colourful = [np.ptp(bank[size:], axis=1).max(initial=0) > 100 for bank in banks]
+    assert colourful == [False, True]
+
+
+def test_a_scene_that_is_too_new_is_said(parent: Path, tmp_path: Path) -> None:
+    """Pictures that need more entries than the root has are not learnt in full, and that is a problem."""
+    random = np.random.default_rng(0)
+    shown = [random.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(6, axis=0).repeat(8, axis=1) for _ in range(9)]
+    found = learn_on(growing.job(parent, growing.write(tmp_path / "new", shown), tmp_path / "new.bundle"))
+    assert found.report.added == 256
+    assert any("too new" in one for one in found.problems)
+
+
 def test_a_run_that_was_killed_goes_on(
     parent: Path, blue: list[str], child: tuple[Path, LearningResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +277,7 @@ def test_a_run_that_was_killed_goes_on(
     flipped = bytearray(kept[2].read_bytes())
     flipped[35] ^= 0x40  # of the exponent of its first number
     kept[2].write_bytes(flipped)
+    monkeypatch.setattr(new_pictures, "MAX_KEPT_BYTES", 0)
     assert learn_on(job).bundle_id == child[1].bundle_id
     assert not Path(job.work).exists()
     assert not list(tmp_path.glob(".*"))

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
+from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Scoring
 from runtime.frame import Grid, Image
 from runtime.inference.assemble import assemble
@@ -23,6 +24,7 @@ from runtime.learning.grow.job import LearningJob
 from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
+from runtime.scoring.regions import Regions
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import GraphSearch
 from runtime.search.measure import write_measure
@@ -66,16 +68,18 @@ def write(folder: Path, pictures: list[Image]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def make_parent(target: Path, mode: Mode = "topk") -> Path:
+def make_parent(target: Path, mode: Mode = "topk", ignore: tuple[Polygon, ...] = ()) -> Path:
     """Write a tiny bundle with local spacing, held-out scores and a serving radius, as fit makes them."""
-    tiny.make_bundle(target)
+    hw = (tiny.HEIGHT, tiny.WIDTH)
+    tiny.make_bundle(target, ignore, hw if ignore else None)
     preprocess, embed, bank = Preprocess(tiny.SPEC), Embed(tiny.MODEL, 1), tiny.tiny_bank()
     table = neighbour_table(bank, 1 + NEAREST)
     measure = make_measure(Adjust(np.ones(tiny.DIMENSION, np.float32)), bank, table, "local")
     scoring = Scoring(mode=mode, b=tiny.B, k=K)
     graph = GraphSearch.load(target / bundles.INDEX, dimension=tiny.DIMENSION, ef=16)
     stages = preprocess, embed, graph, bank, table[:, : tiny.B].copy()
-    scorer = assemble(*stages, scoring, Grid(tiny.GRID), search="lazy", divisors=measure.divisors)
+    judged = Regions((), ignore, preprocess, Grid(tiny.GRID)).active(hw)
+    scorer = assemble(*stages, scoring, Grid(tiny.GRID), search="lazy", judged=judged, divisors=measure.divisors)
     found = np.array([scorer(tiny.normal_picture(seed)).value for seed in HELD_OUT])
     seen = [scorer(tiny.normal_picture(seed)).distances.max() for seed in range(3000, 3010)]
     reference = scene_reference(bundles.read(target))

@@ -121,6 +121,7 @@ class LearningResult(msgspec.Struct, frozen=True, kw_only=True):
         problems: why it should not serve without a person's consent, a sentence each; empty if it may serve.
         learnt: names of the pictures that were learnt.
         held_out: names of the new pictures that were held out: keep them for the next round.
+        missing: names of pictures to hold out, and of alerts, that were not there any more.
         seconds: duration.
     """
 
@@ -131,6 +132,7 @@ class LearningResult(msgspec.Struct, frozen=True, kw_only=True):
     learnt: list[str]
     held_out: list[str]
     seconds: float
+    missing: list[str] = []
 
 
 def write_job(path: Path, job: LearningJob) -> None:

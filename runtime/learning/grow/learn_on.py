@@ -22,11 +22,12 @@ from runtime.learning.grow.drop import kept, most_learnt
 from runtime.learning.grow.growth import Growth, NewPictures, grow
 from runtime.learning.grow.inherited import next_lineage, widened_scene
 from runtime.learning.grow.job import LearningJob, LearningResult, SafetyReport
-from runtime.learning.grow.new_pictures import UNCHANGED, KeptFeatures, PictureFile, look_at, split
+from runtime.learning.grow.new_pictures import UNCHANGED, KeptFeatures, PictureFile, look_at, split, still_there
 from runtime.learning.grow.parent import Parent, load_parent
 from runtime.learning.grow.safety import Finder, check_faults, check_golden, problems_of, score_twice, scored
 from runtime.learning.grow.threshold import calibrate_again
 from runtime.learning.pictures.images import evenly
+from runtime.learning.pictures.regions import Looked
 from runtime.learning.vary.change import Change
 from runtime.learning.vary.copies import plan
 from runtime.learning.vary.strengths import at_random
@@ -77,6 +78,7 @@ def learn_on(job: LearningJob, told: Told = lambda *_: None, *, unsafe: bool = T
         problems=found.problems,
         learnt=[one.name for one in found.report.learnt],
         held_out=learning.held_out,
+        missing=learning.missing,
         seconds=round(time.monotonic() - began, 2),
     )
 
@@ -127,9 +129,10 @@ class _Learning:
         depth = parent.manifest.preprocessing.depth
         self._learnt, self._held = split(look_at(job.learn, depth))
         known = {one.sha256 for one in parent.earlier}
-        kept = (one for one in look_at(job.hold_out, depth) if one.sha256 in known) if known else iter(())
-        self._kept = {one.sha256: one for one in kept}
-        self._peaks = look_at(job.peaks, depth)
+        kept, gone = still_there(job.hold_out, depth)
+        self._kept = {one.sha256: one for one in kept if one.sha256 in known}
+        self._peaks, no_peaks = still_there(job.peaks, depth)
+        self.missing = gone + no_peaks
         learnt_hw = parent.golden()[0].frame.shape[:2]
         self._features = KeptFeatures(parent.bundle, parent.scorer, Path(job.work), (learnt_hw[0], learnt_hw[1]))
 
@@ -237,7 +240,9 @@ class _Learning:
         shown = evenly(len(self._learnt), MAX_SHOWN)
         self._told("show faults", 0, 1)
         pictures = [(self._learnt[number].read(), compared.news[number]) for number in shown]
-        faults = check_faults(pictures, *finders, self._seed)
+        manifest = self._parent.manifest
+        looked = Looked(manifest.regions, manifest.ignore, manifest.regions_hw)
+        faults = check_faults(pictures, *finders, self._seed, looked.pixels)
         names = zip(self._learnt, compared.scores, strict=True)
         learnt = [
             scored(one.name, before, child.scorer.judge(self._features(one)).value, *finders)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,9 @@ MIN_SPLIT = 4
 """With fewer pictures all are learnt: none is held out, and the threshold stays."""
 
 UNCHANGED = Change()
+
+MAX_KEPT_BYTES = 256 << 20
+"""Bytes of features in the folder of a job: some 200 pictures at the usual size. Others are computed again."""
 
 _DIGEST_BYTES = 32
 
@@ -84,6 +89,16 @@ def look_at(paths: Sequence[str], depth: int) -> list[PictureFile]:
     return list(found.values())
 
 
+def still_there(paths: Sequence[str], depth: int) -> tuple[list[PictureFile], list[str]]:
+    """Hash pictures of earlier rounds, which may be deleted at any time; return also the names of those that are gone.
+
+    Raises:
+        UsageError: there are too many.
+    """
+    gone = [path for path in paths if not os.path.exists(path)]
+    return look_at([path for path in paths if path not in gone], depth), [Path(path).name for path in gone]
+
+
 def split(pictures: Sequence[PictureFile]) -> tuple[list[PictureFile], list[PictureFile]]:
     """Return the pictures to learn, and those to hold out: the ends of a few contiguous stretches."""
     if len(pictures) < MIN_SPLIT:
@@ -118,6 +133,7 @@ class KeptFeatures:
         self._shape = math.prod(scorer.grid.hw), bundle.manifest.features.dimension
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        self._bytes = sum(entry.stat().st_size for entry in folder.iterdir())
 
     def __call__(self, picture: PictureFile, change: Change = UNCHANGED) -> NDArray[np.float32]:
         """Return the features of a picture, altered, float32 [patches, D].
@@ -135,12 +151,15 @@ class KeptFeatures:
         features = self._scorer.embed(self._scorer.preprocess(image if change == UNCHANGED else change(image)))
         if not np.isfinite(features).all():
             raise UsageError("the network gives features that are no numbers", where=str(picture.path))
-        data = features.tobytes()
-        try:
-            put(path, hashlib.sha256(data).digest() + data)
-        except NotWritten:
-            path.unlink(missing_ok=True)  # without room it only cannot be resumed
+        self._keep(path, features.tobytes())
         return features
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        """Write features, if there is room for them: without, they are computed again."""
+        self._bytes += len(data)
+        if self._bytes <= MAX_KEPT_BYTES:
+            with suppress(NotWritten):
+                put(path, hashlib.sha256(data).digest() + data)
 
     def _refuse_shape(self, picture: PictureFile, image: Image) -> None:
         height, width = image.shape[:2]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime.frame import Image
 from runtime.inference.golden_frames import Golden, score_golden
 from runtime.learning.gate.faults_lost import MAX_LOST, MIN_FOUND
-from runtime.learning.gate.synthetic_faults import with_faults
+from runtime.learning.gate.synthetic_faults import Judged, with_faults
 from runtime.learning.grow.job import SafetyReport, ScoredTwice, SyntheticFaults
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
@@ -66,7 +66,7 @@ def check_golden(golden: Sequence[Golden], before: Finder, after: Finder) -> lis
 
 
 def check_faults(
-    pictures: Sequence[tuple[Image, NDArray[np.bool_]]], before: Finder, after: Finder, seed: int
+    pictures: Sequence[tuple[Image, NDArray[np.bool_]]], before: Finder, after: Finder, seed: int, judged: Judged
 ) -> SyntheticFaults:
     """Show both bundles new normal pictures with synthetic faults.
 
@@ -79,8 +79,9 @@ def check_faults(
         before: the parent.
         after: the new bundle.
         seed: of the faults.
+        judged: where pictures are judged.
     """
-    found = [pair for pair in _each_fault(pictures, before, after, seed) if pair is not None]
+    found = [pair for pair in _each_fault(pictures, before, after, seed, judged) if pair is not None]
     return SyntheticFaults(
         shown=len(found),
         found_before=sum(one for one, _ in found),
@@ -90,12 +91,12 @@ def check_faults(
 
 
 def _each_fault(
-    pictures: Sequence[tuple[Image, NDArray[np.bool_]]], before: Finder, after: Finder, seed: int
+    pictures: Sequence[tuple[Image, NDArray[np.bool_]]], before: Finder, after: Finder, seed: int, judged: Judged
 ) -> Iterator[tuple[bool, bool] | None]:
     """Yield for each fault whether it is found before and after; None where all of its patches were new."""
     scorer = after.scorer
     turns = [pictures[number % len(pictures)] for number in range(FAULTS)]
-    pairs = with_faults((image for image, _ in turns), seed)
+    pairs = with_faults((image for image, _ in turns), seed, judged)
     for (image, damaged), (_, new) in zip(pairs, turns, strict=True):
         own = patches_of((damaged != image).any(axis=2), scorer) & ~new
         own &= True if scorer.judged is None else scorer.judged

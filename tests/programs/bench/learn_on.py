@@ -4,7 +4,7 @@
 
 Office: learnt from frames 1 to 400, taught with frames 2044 to 2047. Belt: a label of 40 pixels appears on every frame
 of the demo's clip; twenty frames are taught. Then an object of the clip is taught, as nobody should: the report must
-say what is lost. What was fitted is kept in WORK.
+say what is lost. The bundles are kept in WORK.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edge_config.settings.sections import Alerts
 from export.demo import clip
-from export.demo.play import _FIT_OPTIONS
+from export.demo.play import _LEARN_OPTIONS
 from runtime.alerts.decide import Decide
 from runtime.camera.image_files import read_picture
 from runtime.camera.sources.recording import open_video, read_video
@@ -54,7 +54,7 @@ def office(folder: Path, work: Path, may_vary: str) -> Iterator[str]:
     """Teach the changed shelf; yield what is not as it should be."""
     paths = {number: folder / "frames" / f"{number:06d}.jpg" for number in range(1, 2051)}
     name = f"office-{may_vary.partition('=')[0]}"
-    root = fitted(work / f"{name}.bundle", [paths[n] for n in range(1, 401)], "--may-vary", may_vary)
+    root = made_bundle(work / f"{name}.bundle", [paths[n] for n in range(1, 401)], "--may-vary", may_vary)
     found = learnt(root, [paths[n] for n in TAUGHT], work / f"{name}-child.bundle")
     with (folder / "truth.csv").open(newline="", encoding="utf-8") as stream:
         truth = {int(row["frame"]): row["label"] for row in csv.DictReader(stream)}
@@ -90,7 +90,7 @@ def office(folder: Path, work: Path, may_vary: str) -> Iterator[str]:
 def belt(work: Path) -> Iterator[str]:
     """Teach the label, and then a defect; yield what is not as it should be."""
     plain, labelled = made(work / "belt", lambda image: image), made(work / "belt-labelled", with_label)
-    root = fitted(work / "belt.bundle", sorted((plain / clip.NORMAL).iterdir()), *_FIT_OPTIONS)
+    root = made_bundle(work / "belt.bundle", sorted((plain / clip.NORMAL).iterdir()), *_LEARN_OPTIONS)
     truth = clip.read_truth(plain / clip.TRUTH)
     seen = {one.name: [place.frame for place in truth if place.name == one.name] for one in clip.CUTOUTS}
     films = {"plain": frames_of(plain), "labelled": frames_of(labelled)}
@@ -116,16 +116,16 @@ def belt(work: Path) -> Iterator[str]:
         yield "a defect was taught, and the report says nothing"
 
 
-def fitted(bundle: Path, pictures: list[Path], *options: str) -> Path:
-    """Fit a bundle, unless it is there."""
+def made_bundle(bundle: Path, pictures: list[Path], *options: str) -> Path:
+    """Learn a bundle, unless it is there."""
     if not bundle.exists():
         folder = bundle.with_suffix(".pictures")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for picture in pictures:
             (folder / picture.name).symlink_to(picture.resolve())
-        command = [sys.executable, "-m", "export.cli.main", "fit", "--images", str(folder), "--out", str(bundle)]
-        subprocess.run([*command, "--no-report", *options], check=True)
+        command = [sys.executable, "-m", "runtime.cli.main", "learn", "--images", str(folder), "--out", str(bundle)]
+        subprocess.run([*command, *options], check=True)
     return bundle
 
 
