@@ -95,7 +95,9 @@ class LearnerProcess:
         """Pass on its progress until it ends, and say how it ended. It ends, and frees what it has."""
         assert self._process.stdout is not None  # noqa: S101 - for the type checker
         assert self._process.stderr is not None  # noqa: S101
-        reader = threading.Thread(target=self._read_errors, args=(self._process.stderr,), name="learner's stderr")
+        reader = threading.Thread(
+            target=self._read_errors, args=(self._process.stderr,), name="learner's stderr", daemon=True
+        )
         reader.start()
         with self._process.stdout as lines:
             while line := lines.readline(LINE_BYTES):

@@ -21,6 +21,9 @@ from runtime.versions.seal import Seal, Task
 MAX_STARTS = 4
 """A learner that is killed is started again, until it was started this often for one order."""
 
+CLOSE_S = 1.0
+"""Time-out of the end of a learner that was killed."""
+
 _log = structlog.get_logger()
 
 
@@ -95,7 +98,7 @@ class LearnerQueue:
         with self._news:
             self._closing = True
             self._end_process()
-        self._thread.join()
+        self._thread.join(CLOSE_S)  # the kernel may hold a learner inside a driver
 
     def _end_process(self) -> None:
         if self._process is not None:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import NotWritten
+from edge_config.settings.sections import Trust
 from edge_config.wire.versions import LearnOn, OfVersions, Rollback, StopLearning, Versions
 from runtime.events import Asked, Reloaded, ReloadRefused
 from runtime.frame import BundleInfo
+from runtime.security.children import read_child
 from runtime.versions.events import LearnerEnded, LearnerMoved, Pointed, TargetFound
 from runtime.versions.keeper import VersionKeeper
 from runtime.versions.learner_process import LearnerLimits
@@ -27,6 +30,7 @@ from runtime.versions.seal import Seal
 from runtime.versions.shelf import Shelf
 from runtime.versions.shelves import Shelves
 from tests.support.fakes.learner import COMMAND
+from tests.support.forge import public, sign
 from tests.support.processes import ENOUGH_S
 from tests.support.tiny import with_threshold
 
@@ -74,6 +78,7 @@ class Rig:
         self.answers: dict[int, Any] = {}
         self.loses, self.refuses = 0, ""
         self.loaded: list[str] = []
+        self.key: SigningKey | None = None
         self._numbers = 0
         self.start()
 
@@ -82,7 +87,7 @@ class Rig:
         self.shelves = Shelves(self.roots, self.folder)
         self.serving = {camera: _info(path) for camera, path in self.shelves.at_start().items()}
         limits = LearnerLimits(command=COMMAND)
-        learners = LearnerQueue(self.inbox.put, Seal(), QueueOptions(limits, shortest_s=0.01, longest_s=0.02))
+        learners = LearnerQueue(self.inbox.put, Seal(self.key), QueueOptions(limits, shortest_s=0.01, longest_s=0.02))
         parts = (self.shelves, self, self, self.serving.__getitem__, self.taught)
         self.keeper = VersionKeeper(*parts, tell=self.inbox.put, queue=learners, bounds=Bounds())
         self.keeper.ready()
@@ -200,6 +205,19 @@ def test_request_becomes_a_bundle_in_service(rig: Rig) -> None:
     assert rig.serving["top"].id == made
     assert rig.taught.waiting["top"] == []
     assert rig.taught.held_out["top"] == ["a.png"]
+
+
+def test_device_signs_what_it_learns(rig: Rig) -> None:
+    """With a key of its own its bundles are trusted where the settings' bundle is, and stay so round after round."""
+    workshop, rig.key = SigningKey(b"w" * 32), SigningKey(b"d" * 32)
+    root = Path(rig.roots["top"])
+    sign(root, workshop)
+    rig.keeper.close()
+    rig.start()
+    for names in (("a.png", "b.png"), ("c.png", "d.png")):
+        made = rig.learn(*names)
+        trust = Trust(keys=(public(workshop),))
+        assert read_child(rig.serving["top"].path, root, trust, public(rig.key)).id == made
 
 
 def test_rollback_goes_back_one_by_one_and_to_any(rig: Rig) -> None:
