@@ -121,9 +121,10 @@ class FolderDisk:
         """Use this folder, which has one for each camera; `tell` takes events from the threads."""
         self._folder = folder
         self._tell = tell
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._unwritten: dict[str, tuple[int, bytes]] = {}  # camera -> its records that the disk did not take yet
-        threading.Thread(target=self._run, name="burn-in", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="burn-in", daemon=True)
+        self._thread.start()
 
     def folder(self, camera: str) -> Path:
         """As in `BurnInDisk`."""
@@ -156,13 +157,12 @@ class FolderDisk:
 
     def close(self) -> None:
         """Wait until all is written, but not for a disk that hangs."""
-        done = threading.Event()
-        self._jobs.put(done.set)
-        done.wait(CLOSE_S)
+        self._jobs.put(None)
+        self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
-        while True:
-            self._jobs.get()()
+        while (job := self._jobs.get()) is not None:
+            job()
 
     def _count(self, camera: str, job: CountJob) -> None:
         """Count in a program in the background: it takes seconds to minutes."""

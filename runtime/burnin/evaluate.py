@@ -143,11 +143,15 @@ def _split(segments: Sequence[Segment], level: float | None) -> tuple[list[_Part
         if level is not None:
             kept, own = _set_aside(segment, level)
             aside += own
-        number = (segment.seconds / long_s).astype(np.int64) if long_s > 0 else np.zeros(len(kept), dtype=np.int64)
-        for one in np.unique(number[kept]):
-            places = np.flatnonzero(kept & (number == one))
-            seconds, scores = segment.seconds[places], segment.scores[places]
-            parts.append(_Part(segment.wall_s, Stretch(seconds, scores, np.zeros(len(places), dtype=bool))))
+        last_s = float(segment.seconds[-1]) - long_s / 2  # the rest goes with the last part
+        bounds = np.arange(long_s, last_s, long_s) if long_s > 0 else np.empty(0)
+        ends = [*np.searchsorted(segment.seconds, bounds).tolist(), len(kept)]
+        for begin, end in itertools.pairwise([0, *ends]):
+            whole = slice(begin, end)
+            place = whole if kept[whole].all() else begin + np.flatnonzero(kept[whole])
+            seconds, scores = segment.seconds[place], segment.scores[place]
+            if len(scores) > 1:  # one alone has no duration
+                parts.append(_Part(segment.wall_s, Stretch(seconds, scores, np.zeros(len(scores), dtype=bool))))
     return parts, aside
 
 

@@ -55,8 +55,9 @@ def read(data: bytes) -> list[Segment]:
     marks = np.flatnonzero((pairs[:, 0] == -1) & (pairs[:, 1] == -1))
     found = []
     for begin, end in itertools.pairwise([*marks.tolist(), len(pairs)]):
-        frames = pairs[begin + 2 : end].astype(np.float64)
+        frames = pairs[begin + 2 : end]
         if len(frames):
-            at = np.cumsum(frames[:, 0])
-            found.append(Segment(float(clocks[begin + 1]) / 1e9, at - at[0], frames[:, 1]))
+            at = np.cumsum(frames[:, 0], dtype=np.float64)
+            at -= at[0]
+            found.append(Segment(float(clocks[begin + 1]) / 1e9, at, frames[:, 1].astype(np.float64)))
     return found

@@ -19,10 +19,10 @@ FPS = 1.0
 WALL_S = 1_760_000_000.0
 DAY_S = 86_400.0
 
-RUNS = 12
-"""Simulated burn-ins. The number of alerts after each is compared with its bound at 95 %: of 12, more than 3 are above
-theirs with a chance of 0.2 % if the bound is right."""
-MAX_ABOVE = 3
+RUNS = 5
+"""Simulated burn-ins. The number of alerts after each is compared with its bound at 95 %: of 5, more than 1 are above
+theirs with a chance of 2 % if the bound is right; the seeds are fixed."""
+MAX_ABOVE = 1
 
 
 def scores(hours: float, seed: int, *, fps: float = FPS) -> NDArray[np.float64]:
@@ -42,7 +42,7 @@ def find(*segments: Segment, wanted: float = 24.0, was: float = 30.0) -> Proposa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("hours", "wanted"), [(12.0, 24.0), (6.0, 4.0)], ids=["counted", "extrapolated"])
+@pytest.mark.parametrize(("hours", "wanted"), [(12.0, 24.0), (4.0, 6.0)], ids=["counted", "extrapolated"])
 def test_wanted_number_is_kept_within_the_bound(hours: float, wanted: float) -> None:
     """With scores that stay as they are, a later week has about the wanted number, and rarely more than the bound."""
     days, rates, above = 3, [], 0

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_config.errors import SettingsError
+from edge_config.errors import RequestError, SettingsError
 from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
+from edge_config.wire.burn_in import BurnIn, BurnInStatus
 from edge_config.wire.replies import KeptMessages
-from edge_config.wire.requests import After
+from edge_config.wire.requests import After, Status
 from runtime.cli.main import main
 from runtime.client.control_client import ControlClient
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
@@ -82,21 +83,21 @@ def test_from_silence_to_alerts(tiny_bundle: Path, tmp_path: Path) -> None:
         shown = burn_in(tmp_path)
         assert shown.returncode == 0, shown.stderr
         assert "in service" in shown.stdout
-        status = json.loads(burn_in(tmp_path, "--json").stdout)["top"]
-        assert (status["phase"], status["silent"], status["in_service"]) == ("off", False, True)
-        threshold = status["applied"]["threshold"]
-        assert 0 < threshold < THRESHOLD
-        assert (status["applied"]["proposal"]["asides"], status["applied"]["proposal"]["basis"]) == (1, "counted")
-        started_again = burn_in(tmp_path, "top", "--start", "1h", "--alerts-per-day", "2")
-        assert "alerts go on" in started_again.stdout
-        refused = burn_in(tmp_path, "top", "--start", "1h")
-        assert refused.returncode == 1
-        assert "is running" in refused.stderr
-        assert "60 min left" in burn_in(tmp_path, "top").stdout
-        assert burn_in(tmp_path, "top", "--stop").returncode == 0
-        said(process, "burn-in", "burn-in over, the threshold stays")
-        assert burn_in(tmp_path, "top", "--drop").returncode == 0
-        assert json.loads(burn_in(tmp_path, "top", "--json").stdout)["top"]["applied"] is None
+        started_again = burn_in(tmp_path, "top", "--start", "1h", "--alerts-per-day", "2", "--json")
+        status = json.loads(started_again.stdout)["top"]
+        assert (status["phase"], status["silent"], status["in_service"]) == ("running", False, True)
+        applied = status["applied"]
+        assert 0 < applied["threshold"] < THRESHOLD
+        assert (applied["proposal"]["asides"], applied["proposal"]["basis"]) == (1, "counted")
+        with ControlClient(f"ipc://{tmp_path}/control", timeout_s=ENOUGH_S) as device:
+            told = device.request(Status(), dict)["cameras"]["top"]
+            assert told["threshold"] == applied["threshold"]
+            with pytest.raises(RequestError, match="is running"):
+                device.request(BurnIn(camera="top"), BurnInStatus)
+            device.request(BurnIn(camera="top", do="stop"), BurnInStatus)
+            said(process, "burn-in", "burn-in over, the threshold stays")
+            assert device.request(BurnIn(camera="top", do="drop"), BurnInStatus).applied is None
+            assert device.request(Status(), dict)["cameras"]["top"]["threshold"] == THRESHOLD
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from edge_config.bundle.promise import CONFIDENCE
 from runtime.learning.promise.quantiles import gamma_quantile, normal_below, student_quantile
 
 
+@cache
 def garwood(count: float, confidence: float = CONFIDENCE) -> float:
     """Return the number of events that a Poisson mean does not exceed with this confidence, if `count` were seen.
 
