@@ -19,8 +19,8 @@ from runtime.client.control_client import ControlClient
 from tests.support.processes import DEVICE, ENOUGH_S, call, started
 from tests.support.tiny import THRESHOLD, write_pictures
 
-COUNT, STRANGE = 170, {40, 41, 42}
-"""Pictures four seconds apart: more than ten minutes, with something in view for twelve seconds."""
+COUNT, STRANGE = 320, {40, 41, 42}
+"""Pictures four seconds apart: more than 20 minutes, with something in view for twelve seconds."""
 
 
 def settings(folder: Path, bundle: Path, source: Path, pace: str, burn_in: str) -> Path:
@@ -39,7 +39,7 @@ def settings(folder: Path, bundle: Path, source: Path, pace: str, burn_in: str) 
         f"    pace: {pace}\n"
         "    fps: 0.25\n"
         f"    {burn_in}\n"
-        "    alerts_per_day: 500\n"
+        "    alerts_per_day: 300\n"
     )
     return path
 
@@ -68,11 +68,11 @@ def burn_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_from_silence_to_alerts(tiny_bundle: Path, tmp_path: Path) -> None:
     """No alert while it is watched, the threshold is set after a restart, and it is dropped by a request."""
     source = write_pictures(tmp_path / "pictures", STRANGE, COUNT)
-    first = settings(tmp_path, tiny_bundle, source, "max", "burn_in: 10min")
+    first = settings(tmp_path, tiny_bundle, source, "max", "burn_in: 20min")
     done = call(*DEVICE, "run", "--config", first)
     assert done.returncode == 0, done.stderr
     with started(
-        *DEVICE, "run", "--config", settings(tmp_path, tiny_bundle, source, "fps", "burn_in: 10min")
+        *DEVICE, "run", "--config", settings(tmp_path, tiny_bundle, source, "fps", "burn_in: 20min")
     ) as process:
         over = said(process, "burn-in", "burn-in over")
         assert "1 set aside as real" in over
