@@ -177,9 +177,9 @@ def measure(folder: Path, url: str, args: argparse.Namespace) -> int:
         for _ in range(1, args.rounds):
             bench.go_back()
             bench.learn_in_slices(found)
+            for runs, said in {False: "learner stopped", True: "learner runs   "}.items():
+                print(f"{said} {len(found[runs])} slices: {_figures(found[runs])}", flush=True)
         device.terminate()
-    for runs, said in {False: "learner stopped", True: "learner runs   "}.items():
-        print(f"{said} {len(found[runs])} slices: {_figures(found[runs])}")
     return 0
 
 
