@@ -15,7 +15,7 @@ NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup network demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup network demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -117,6 +117,9 @@ bench-learn-on: setup  ## teach the office its changed shelf and the belt a labe
 
 bench-alerts-day: setup  ## does the promise of alerts a day hold? scores two hours of video into build/alerts-day, once (20 minutes)
 	$(BIN)/python -m tests.programs.bench.alerts_day $(DATA) build/alerts-day
+
+bench-burn-in: setup  ## does a burn-in keep the wanted number of alerts a day? simulated scores (20 minutes)
+	$(BIN)/python -m tests.programs.bench.burn_in
 
 bench-accuracy: setup  ## fit and evaluate over size, coreset, precision and layers: hours; can be stopped and resumed
 	$(BIN)/python -m tests.programs.bench.table $(DATA) build/accuracy.jsonl

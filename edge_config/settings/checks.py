@@ -49,6 +49,9 @@ def check(settings: Settings, tree: Mapping[str, Any]) -> Iterator[Problem]:
         if camera.burn_in is not None and not MIN_BURN_IN_S <= seconds(camera.burn_in) <= MAX_BURN_IN_S:
             said = f"key `cameras.{name}.burn_in`: {camera.burn_in} is not from 10min to 30d"
             yield Problem(("cameras", name, "burn_in"), said)
+        if camera.burn_in is not None and camera.alerts.threshold is not None:
+            said = f"key `cameras.{name}.burn_in`: its threshold would have no effect beside `alerts.threshold`"
+            yield Problem(("cameras", name, "burn_in"), said, "set one of them")
     yield from _of_trust(settings.trust)
     if len(msgspec.json.encode(settings.providers)) > _MAX_PROVIDER_BYTES:
         yield Problem(("providers",), f"key `providers` is longer than {_MAX_PROVIDER_BYTES} bytes")

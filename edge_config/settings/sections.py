@@ -43,7 +43,7 @@ class Alerts(Section, frozen=True):
     """When the scores of a camera become an alert, and its attachments.
 
     Attributes:
-        threshold: scores above it are anomalous; by default the threshold of the bundle.
+        threshold: scores above it are anomalous; by default the threshold of a burn-in, or of the bundle.
         hysteresis: a score is quiet if it is at most (1 - hysteresis) times the threshold; frames between quiet and
             anomalous neither begin nor end an alert.
         min_frames: number of anomalous frames that begin an alert, if quiet frames between them never outnumber them;

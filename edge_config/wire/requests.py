@@ -50,8 +50,8 @@ class Configure(Request, frozen=True, tag="configure"):
 
     Attributes:
         camera: name of the camera.
-        alerts: the keys of its section `alerts` that change, as in the settings; a `threshold` of null is that of the
-            bundle. Without keys the reply reports the settings in force.
+        alerts: the keys of its section `alerts` that change, as in the settings; a `threshold` of null is that of a
+            burn-in, or of the bundle. Without keys the reply reports the settings in force.
     """
 
     camera: CameraName

@@ -120,9 +120,9 @@ def test_arguments_that_do_not_fit_are_one_line(
     assert expected in line
 
 
-@pytest.mark.parametrize("burn_in_", ["5min", "31d", "24", "1 day", "-3h"])
+@pytest.mark.parametrize("burn_in_", ["5min", "31d", "'24'", "1 day", "-3h", "24h\n    alerts: {threshold: 3}"])
 def test_durations_that_make_no_sense_are_refused(tmp_path: Path, tiny_bundle: Path, burn_in_: str) -> None:
     """A burn-in that is too short, too long or no time is named with its key."""
-    path = settings(tmp_path, tiny_bundle, tmp_path, "max", f"burn_in: '{burn_in_}'")
+    path = settings(tmp_path, tiny_bundle, tmp_path, "max", f"burn_in: {burn_in_}")
     with pytest.raises(SettingsError, match=r"cameras\.top\.burn_in"):
         parse(dict(read_file(str(path))))
