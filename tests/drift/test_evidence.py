@@ -39,7 +39,7 @@ def test_factors_have_an_expectation_of_one_at_most_at_the_bound() -> None:
     evidence = Evidence(N, ALPHA)
     blocks(evidence, [HIGH])
     win, lose = math.exp(evidence.value), 1 - BET
-    often = beta.ppf(0.95, 5, N - 4) / SHARE
+    often = beta.ppf(0.95, 10, N - 9) / SHARE
     assert often * win + (1 - often) * lose == pytest.approx(1, rel=ROUNDING)
 
 
