@@ -112,10 +112,15 @@ def _start(args: argparse.Namespace, device: ControlClient) -> int:
 
 def _wait(camera: str, device: ControlClient, state: TeachingState) -> TeachingState:
     """Wait until a collection is over, and say how far it is."""
-    pause, told = threading.Event(), -1
+    pause, told, reason = threading.Event(), -1, ""
     while state.state == "running":
         pause.wait(POLL_S)
-        state = _state_of(_status(device), camera) or state
+        status = _status(device)
+        state = _state_of(status, camera) or state
+        now = status["cameras"][camera]
+        if now["state"] != "live" and now["reason"] != reason:
+            reason = now["reason"]
+            _say(f"{camera} is {now['state']} ({reason}): nothing is collected until it is live")
         stored = state.taught + state.aside
         if stored != told and (sys.stderr.isatty() or stored % 10 == 0):
             _say(f"{camera}: {_figures(state)}")
