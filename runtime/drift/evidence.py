@@ -19,7 +19,7 @@ import numpy as np
 
 BLOCK_S = 10.0
 """One value a block: frames of a video a moment apart are almost the same. Chosen by simulation:
-with a score that forgets its past in 10 s, shorter ones raise a false flag every few weeks (docs/evidence/drift.md)."""
+with a score that forgets its past in 10 s, shorter ones raise a false flag every week (docs/evidence/drift.md)."""
 
 SHARE = 0.75
 """Most frames of a block must be high, not some: what lasts is drift, what does not is not."""
