@@ -141,6 +141,7 @@ def recalibrate(
         scene=_widened_scene(bundle, pictures, kept),
         excluded=excluded,
         recalibrated_from=bundle.id,
+        lineage=None,  # it is a root of its own: its threshold is no longer that of the one that it grew from
     )
     with staging(out, force=force) as folder:
         for name in bundle.manifest.files:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from edge_config.bundle import files as bundles
+from export.recalibrate import recalibrate
 from runtime.frame import Image
 from runtime.inference.load import load
+from runtime.learning.grow.learn_on import learn_on
 from runtime.learning.learn_scene import widened
-from tests.support import reference
+from tests.support import growing, reference
 from tests.support.processes import DEVICE, EXPORT, call
 from tests.support.small import call_device, call_export
 from tests.support.tiny import THRESHOLD, normal_picture, strange_picture, write_pictures
@@ -247,3 +249,17 @@ def test_all_pictures_cannot_be_excluded(tiny_bundle: Path, pictures: Path, tmp_
     assert done.code == 2
     assert f"--exclude {COUNT} leaves no picture" in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_recalibrated_bundle_is_a_root(tmp_path: Path) -> None:
+    """A bundle that learnt on and was recalibrated learns on with its new threshold, not with that of its old root."""
+    shown = growing.write(tmp_path / "blue", [growing.with_square(seed, growing.BLUE) for seed in range(12)])
+    root, child, new, last = (tmp_path / f"{name}.bundle" for name in ("root", "child", "new", "last"))
+    learn_on(growing.job(growing.make_parent(root), shown[:8], child))
+    recalibrate(child, tmp_path / "blue", new, force=True)
+    assert bundles.read(new).manifest.lineage is None
+    learn_on(growing.job(new, shown[8:], last))
+    lineage = bundles.read(last).manifest.lineage
+    assert lineage is not None
+    assert lineage.root == bundles.read(new).id
+    assert lineage.root_calibration == bundles.read(new).manifest.calibration
