@@ -89,6 +89,7 @@ class SafetyReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         threshold_before, threshold_after: thresholds of the parent and of the new bundle.
+        threshold_root: threshold of the bundle that was fitted.
         golden: golden frames of the parent.
         faults: synthetic faults.
         peaks: peak pictures of alerts that nobody marked as false.
@@ -100,6 +101,7 @@ class SafetyReport(msgspec.Struct, frozen=True, kw_only=True):
 
     threshold_before: float
     threshold_after: float
+    threshold_root: float
     golden: list[ScoredTwice]
     faults: SyntheticFaults
     peaks: list[ScoredTwice]

@@ -251,6 +251,7 @@ class _Learning:
         return SafetyReport(
             threshold_before=finders[0].threshold,
             threshold_after=finders[1].threshold,
+            threshold_root=self._parent.root.threshold,
             golden=check_golden(self._parent.golden(), *finders),
             faults=faults,
             peaks=[score_twice(one.name, one.read(), *finders) for one in self._tell("score alerts", self._peaks)],

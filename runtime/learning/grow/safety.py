@@ -27,6 +27,9 @@ MAX_THRESHOLD_GROWTH = 1.25
 """Largest ratio of the new threshold to the old one. The new pictures are learnt, so what is held out of them should
 score like any normal picture; where it does not, they differ among themselves more than normal pictures do."""
 
+MAX_TOTAL_GROWTH = 1.5
+"""Largest ratio of a threshold that rises to that of the root: many small steps must not add up unnoticed."""
+
 ROUNDING = 1e-3
 """Relative: a score that rises by more than this has risen."""
 
@@ -164,15 +167,20 @@ def _over_threshold(report: SafetyReport) -> str:
 
 
 def _threshold(report: SafetyReport) -> str:
-    before, after = report.threshold_before, report.threshold_after
-    if after <= MAX_THRESHOLD_GROWTH * before:
+    before, after, root = report.threshold_before, report.threshold_after, report.threshold_root
+    if after <= before:
         return ""
-    highest = sorted((one for one in report.held_out if one.after > before), key=lambda one: -one.after)[:MAX_NAMED]
+    if after > MAX_THRESHOLD_GROWTH * before:
+        much = f"{after / before:.2f} times (at most {MAX_THRESHOLD_GROWTH:g} is expected)"
+    elif after > MAX_TOTAL_GROWTH * root:
+        much = f"{after / root:.2f} times the first one, {root:.4g} (at most {MAX_TOTAL_GROWTH:g} is expected)"
+    else:
+        return ""
+    highest = sorted(report.held_out, key=lambda one: -one.after)[:MAX_NAMED]
     named = ", ".join(f"{one.name} ({one.after:.4g})" for one in highest)
     return (
-        f"The threshold would rise from {before:.4g} to {after:.4g}, {after / before:.2f} times (at most "
-        f"{MAX_THRESHOLD_GROWTH:g} is expected), by the held-out pictures {named}: are they normal, and were enough "
-        "pictures of this kind learnt?"
+        f"The threshold would rise from {before:.4g} to {after:.4g}, {much}, by the held-out pictures {named}: are they "
+        "normal, and were enough pictures of this kind learnt?"
     )
 
 
