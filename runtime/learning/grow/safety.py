@@ -179,8 +179,8 @@ def _threshold(report: SafetyReport) -> str:
     highest = sorted(report.held_out, key=lambda one: -one.after)[:MAX_NAMED]
     named = ", ".join(f"{one.name} ({one.after:.4g})" for one in highest)
     return (
-        f"The threshold would rise from {before:.4g} to {after:.4g}, {much}, by the held-out pictures {named}: are they "
-        "normal, and were enough pictures of this kind learnt?"
+        f"The threshold would rise from {before:.4g} to {after:.4g}, {much}, by the held-out pictures {named}: are "
+        "they normal, and were enough pictures of this kind learnt?"
     )
 
 

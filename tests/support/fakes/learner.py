@@ -89,6 +89,7 @@ def _grow(job: LearningJob, *, stranger: bool, problem: bool) -> None:
     report = SafetyReport(
         threshold_before=threshold - 1,
         threshold_after=threshold,
+        threshold_root=threshold,
         golden=[],
         faults=SyntheticFaults(shown=9, found_before=9, found_after=8, lost=1),
         peaks=[],
