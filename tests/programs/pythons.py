@@ -81,13 +81,16 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
         call(*pip, *words[1].replace("'", "").split(), here=copy_source(place / "source"))
         call(patchedge, "check", bundle)
         call(place / "bin/python", "-I", "-c", "from patchedge import *; import patchedge; patchedge.__version__")
+        learnt = place / "learnt.bundle"
+        call(patchedge, "learn", "--images", pictures, "--coreset", "64", "--out", learnt)
+        call(patchedge, "check", learnt)
         ended = json.loads(call(*run).splitlines()[-1])
         assert (ended["frames"], ended["not_scored"], ended["alerts"]) == (PICTURES, 0, len(STRANGE)), ended
     except (subprocess.CalledProcessError, AssertionError) as error:
         said = getattr(error, "stderr", "") or str(error)
         print(f"Python {version} ({python}): FAILED\n{said}", file=sys.stderr)
         return False
-    print(f"Python {version} ({python}): installed, checked and run in {time.monotonic() - began:.0f} s")
+    print(f"Python {version} ({python}): installed, checked, run and learnt with in {time.monotonic() - began:.0f} s")
     return True
 
 
