@@ -156,4 +156,4 @@ def _replace(thread: StoreThread, new: NewPicture) -> None:
     if thread.add(new) is None or thread.store is None:
         return
     lower = (one for one in thread.store.of(new.camera) if one.alert == new.alert and one.id != new.id)
-    thread.store.delete(one for one in lower if one.kind == "peak" and not one.decided)
+    thread.store.delete(thread.store.free(one for one in lower if one.kind == "peak" and not one.decided))

@@ -34,6 +34,9 @@ from runtime.teaching.picture import (
     record_path,
 )
 
+HELD_S = 3600.0
+"""Pictures that a learner was given are not deleted for so long, but by a person, seconds."""
+
 _LOCK = ".lock"
 _IN_USE = "in use by another patchedge"
 
@@ -75,6 +78,7 @@ class PictureStore:
         self._lock = threading.Lock()
         self._pictures: dict[str, StoredPicture] = {}
         self._room = 0  # that all of them take
+        self._held: dict[str, float] = {}  # id -> until when, monotonic
         self._file: BinaryIO | None = None
 
     def open(self) -> None:
@@ -163,6 +167,19 @@ class PictureStore:
             raise
         return picture
 
+    def hold(self, pictures: Iterable[StoredPicture]) -> None:
+        """Keep pictures while a learner may read them."""
+        until_s = time.monotonic() + HELD_S
+        with self._lock:
+            self._held = {key: one for key, one in self._held.items() if one > time.monotonic()}
+            self._held.update((one.id, until_s) for one in pictures)
+
+    def free(self, pictures: Iterable[StoredPicture]) -> list[StoredPicture]:
+        """Return those pictures that no learner may read."""
+        now_s = time.monotonic()
+        with self._lock:
+            return [one for one in pictures if self._held.get(one.id, 0.0) <= now_s]
+
     def change(self, picture: StoredPicture, **fields: Any) -> StoredPicture:
         """Store other fields of a picture; nothing is written if they are the same.
 
@@ -210,7 +227,7 @@ class PictureStore:
         Raises:
             NotWritten: one cannot be deleted.
         """
-        old = dropping.too_old(self.all(), self._now_s(), self._max_days)
+        old = self.free(dropping.too_old(self.all(), self._now_s(), self._max_days))
         self.delete(old)
         return old
 
@@ -220,7 +237,11 @@ class PictureStore:
         Raises:
             NotWritten: one cannot be deleted.
         """
-        many = dropping.too_many(self.all(), self.max_bytes) if self._room > self.max_bytes // 2 else []
+        if self._room <= self.max_bytes // 2:
+            return []
+        kept = self.all()
+        free = self.free(kept)
+        many = dropping.too_many(free, self.max_bytes - dropping.room(kept) + dropping.room(free))
         self.delete(many)
         return many
 

@@ -157,7 +157,7 @@ class Teaching:
         return {**status, "pictures": pictures}
 
     def lessons(self, camera: str) -> Lessons:
-        """Return what may be learnt of a camera now."""
+        """Return what may be learnt of a camera now; these pictures stay for a while."""
         store = self._thread.store
         if store is None:
             return Lessons((), (), ())
@@ -167,11 +167,11 @@ class Teaching:
         def paths(pictures: Iterable[StoredPicture]) -> tuple[Path, ...]:
             return tuple(picture_path(store.folder, one) for one in pictures)
 
-        return Lessons(
-            learn=paths(one for one in found if dropping.status(one) == "to learn"),
-            hold_out=paths(one for one in found if one.kind == "held_out"),
-            peaks=paths(one for one in found if one.kind == "peak" and one.alert not in false),
-        )
+        learn = [one for one in found if dropping.status(one) == "to learn"]
+        held_out = [one for one in found if one.kind == "held_out"]
+        peaks = [one for one in found if one.kind == "peak" and one.alert not in false]
+        store.hold([*learn, *held_out, *peaks])
+        return Lessons(paths(learn), paths(held_out), paths(peaks))
 
     def learnt(self, camera: str, learnt: Iterable[str], held_out: Iterable[str]) -> None:
         """Take note of what a bundle that serves has learnt, by id of the picture; others are passed over."""

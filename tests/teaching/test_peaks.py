@@ -78,6 +78,15 @@ def test_what_was_decided_on_is_never_replaced(case: Case) -> None:
     assert [(one.score, one.decided) for one in case.store.all()] == [(12.0, "accepted"), (30.0, "")]
 
 
+def test_peak_that_is_being_learnt_is_not_deleted(case: Case) -> None:
+    """A higher peak comes beside one that a learner reads; what is left over goes with the next start."""
+    case.play(12.0, number=1)
+    case.store.hold(case.store.all())
+    case.play(20.0, number=1)
+    case.play(1.0)
+    assert case.scores == [12.0, 20.0]
+
+
 def test_what_became_no_alert_is_not_stored(case: Case) -> None:
     """Single strange frames leave nothing, and alerts after one another have a peak each."""
     case.play(50.0, number=1, is_open=False)

@@ -174,6 +174,20 @@ def test_held_out_pictures_leave_room_for_others(opened: Open, tmp_path: Path) -
     assert store.all() == [*held_out[2:], peak]
 
 
+def test_pictures_that_are_being_learnt_stay(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a learner may read them pictures make no room for new ones, and are not too old; later they do."""
+    store = opened(tmp_path, max_days=1)
+    given = [store.add(new("peak", 1)), store.add(new("taught", 2, days=2))]
+    store.hold(given)
+    store.max_bytes = store.size + 100
+    later = store.add(new("taught", 3))
+    assert store.make_room() == [later]
+    assert store.delete_old() == []
+    monkeypatch.setattr("runtime.teaching.store.HELD_S", 0.0)
+    store.hold(given)
+    assert store.delete_old() == [given[1]]
+
+
 def test_full_disk_loses_the_picture_only(opened: Open, tmp_path: Path) -> None:
     """A picture that does not fit on the disk leaves nothing of itself, and those before it stay."""
     with small_disk(tmp_path, 24) as folder:
