@@ -22,7 +22,7 @@ from runtime.process.background import background
 from runtime.process.child import module
 
 MEMORY_MB = 1024
-"""Limit of the program that counts: it needs some 450 MB for seven million scores."""
+"""Limit of the program that counts: it needs some 350 MB for seven million scores."""
 
 CLOSE_S = 1.0
 """Time-out for the last writes."""

@@ -36,6 +36,10 @@ BLOCK_S = 60.0
 AROUND_S = 30.0
 """Beside a score that is set aside the frames of this time, seconds, are set aside too: someone comes into view."""
 
+MAX_UPPER = 10.0
+"""Maximum ratio of the 95 % bound to the wanted number. For one alert a day it is about 2.3 after 24 hours, 5 after 4,
+10 after one hour, and 30 after ten minutes."""
+
 _HOUR_S = 3600.0
 
 
@@ -93,7 +97,7 @@ def evaluate(segments: Sequence[Segment], judging: Judging) -> Proposal:
         upper=promise.upper,
         alerts=promise.alerts,
         alerts_at=tuple(at[:MAX_NAMED]),
-        problems=tuple(_problems(choice, judging)),
+        problems=tuple(_problems(choice, promise.upper, judging)),
     )
 
 
@@ -170,13 +174,16 @@ def _set_aside(segment: Segment, level: float) -> tuple[NDArray[np.bool_], list[
     return kept, found
 
 
-def _problems(choice: ThresholdChoice, judging: Judging) -> list[str]:
+def _problems(choice: ThresholdChoice, upper: float, judging: Judging) -> list[str]:
     """Return what speaks against a threshold."""
     problems, after, was = [], choice.threshold, judging.was
     if choice.tail is not None and len(choice.tail.levels) < MIN_PEAKS:
         problems.append(
             f"only {len(choice.tail.levels)} peaks of the score to extrapolate from, {MIN_PEAKS} are needed"
         )
+    if upper > MAX_UPPER * judging.wanted:
+        short = f"more than {MAX_UPPER:g} times the wanted number"
+        problems.append(f"{upper:.0f} false alerts a day cannot be excluded, {short}: watch for longer")
     if was > 0 and after > MAX_GROWTH * was:
         grown = f"{after / was:.1f} times that of the bundle (at most {MAX_GROWTH:g} are expected)"
         problems.append(f"the threshold would be {after:.4g}, {grown}: something that is not normal may have set it")

@@ -142,3 +142,10 @@ def test_alerts_that_were_counted_have_their_times() -> None:
     times = [datetime.fromisoformat(one).timestamp() for one in found.alerts_at]
     assert times == sorted(times)
     assert all(WALL_S <= one <= WALL_S + 12 * 3600 for one in times)
+
+
+def test_minutes_say_little_of_a_day() -> None:
+    """Where far more alerts than wanted cannot be excluded, the threshold waits for a person; after hours not."""
+    short, long = (find(segment(scores(hours, 8)), wanted=1.0) for hours in (0.25, 8.0))
+    assert any("cannot be excluded" in problem for problem in short.problems)
+    assert long.problems == ()
