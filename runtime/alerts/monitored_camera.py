@@ -102,7 +102,9 @@ class MonitoredCamera:
         if silent and not self.silent:
             self._close_alert("burn-in")
         elif self.silent and not silent:
-            self._decide.close("")  # nobody was told of it; what goes on is an alert of the next frames
+            min_ms = self._decide.bundle_min_ms  # no alert was told of: what goes on is one of the next frames
+            self._decide = Decide(self.settings, self._default_threshold)
+            self._decide.bundle_min_ms = min_ms
         self.silent = silent
         self._decide.threshold = self._default_threshold
         self.messages.send("state", reason=said[:MAX_REASON])

@@ -152,7 +152,7 @@ def test_no_alert_is_raised_until_it_is_over(tmp_path: Path) -> None:
 
 def test_an_event_that_began_in_silence_is_an_alert_after_it(tmp_path: Path) -> None:
     """What is in view when alerts begin again is told from its start on, never from its middle."""
-    device = Device(tmp_path, alerts=Alerts(min_frames=2, min_ms=0))
+    device = Device(tmp_path, alerts=Alerts(min_frames=2, min_ms=0, cooldown_ms=86_400_000))
     device.pass_hours(24.1, STRANGE)
     end(device)
     device.frames(3, STRANGE)
