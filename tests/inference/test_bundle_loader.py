@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from edge_config.errors import BundleError, BundleMissing
 from edge_config.settings.sections import Camera
 from runtime.frame import BundleInfo, Result, Wanted
 from runtime.inference.bundle_loader import BundleLoader
-from runtime.inference.protocol import ScoringOptions
+from runtime.inference.protocol import Done, Loaded, ScoringOptions
 from runtime.view import View
 from tests.support.fakes.worker import Marked
 from tests.support.forge import edit_manifest
@@ -71,6 +73,32 @@ def test_p_value_of_a_frame_is_that_of_the_held_out_scores(bundle: Path) -> None
     assert result.p_value == pytest.approx(0.01, rel=1e-12)  # over all 99 of them
 
 
+def test_what_notices_drift_reaches_the_main_process(bundle: Path) -> None:
+    """The number of held-out scores, the usual range, and light and sharpness of a frame survive the way as JSON."""
+    usual = {"luminance": [80.0, 120.0], "highlights": [140.0, 180.0], "edges": [0.5, 0.6]}
+
+    def record(tree: dict[str, Any]) -> None:
+        tree["calibration"]["scores"] = [5.0]
+        tree["scene"]["usual"] = usual
+
+    edit_manifest(bundle, record)
+    info, stages = BundleLoader(ScoringOptions(1)).load(["cam1"], str(bundle))
+    served = stages["cam1"].take_over(None)
+    picture = normal_picture(1)
+    result = served.score(served.embed(picture, 0), PLAIN)[0]
+    loaded = msgspec.json.decode(msgspec.json.encode(Loaded(1, info)), type=Loaded).info
+    done = msgspec.json.decode(msgspec.json.encode(Done(1, result)), type=Done).result
+    assert loaded is not None
+    assert loaded.normal == info.normal
+    assert loaded.normal is not None
+    assert msgspec.to_builtins(loaded.normal.usual) == {name: tuple(bounds) for name, bounds in usual.items()}
+    assert loaded.normal.held_out == bundles.read(bundle).manifest.calibration.n
+    assert done is not None
+    assert done.measures == result.measures
+    assert done.measures is not None
+    assert done.measures.luminance == pytest.approx(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).mean(), abs=1)
+
+
 LEFT = ((0, 0), (WIDTH // 2, 0), (WIDTH // 2, HEIGHT), (0, HEIGHT))
 RIGHT = ((WIDTH // 2, 0), (WIDTH, 0), (WIDTH, HEIGHT), (WIDTH // 2, HEIGHT))
 """Halves of a picture; strange ones are so in the right one."""
@@ -119,6 +147,8 @@ def test_inspection_goes_on_over_a_swap(bundle: Path, tmp_path: Path) -> None:
     """What the first stage of a camera has found is handed on to the next bundle, and to no other camera."""
 
     class Inspection:
+        seen = None
+
         def __init__(self, bundle: bundles.Bundle) -> None:
             self.reason = str(bundle.manifest.calibration.threshold)
 

@@ -40,6 +40,8 @@ def marked(picture: np.ndarray, mark: int) -> np.ndarray:
 class _Inspect:
     """What stands in for `Inspect`."""
 
+    seen = None
+
     def __init__(self, bundle: Bundle) -> None:
         if SLOW in bundle.path.name:
             _NEVER.wait()
