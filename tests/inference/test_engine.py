@@ -447,7 +447,7 @@ def test_bad_bundle_at_the_start_is_refused(bundle: Path) -> None:
 
 def test_missing_library_is_named(tiny_bundle: Path) -> None:
     """Without ONNX Runtime the first start gives up, and the error says what to install."""
-    command = (*FAKE[:2], FAKE[2].replace("import main; main()", "import bare; bare()"))
+    command = (*FAKE[:2], FAKE[2].replace("import main; sys.exit(main())", "import bare; bare()"))
     harness = Harness({"cam1": tiny_bundle}, command=command)
     harness.engine.start()
     error = harness.next(EngineRefused).error
