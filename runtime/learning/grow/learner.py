@@ -7,6 +7,7 @@ Killed at any instant, it leaves no bundle or a complete one; started again, it 
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _learn(job: LearningJob) -> None:
     """Bound the memory before anything large is loaded, and learn."""
+    if job.threads:  # OpenBLAS takes memory for each thread that it might ever use
+        os.environ["OPENBLAS_NUM_THREADS"] = str(job.threads)
     if job.memory_mb:
         most = job.memory_mb * _MB
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
