@@ -24,6 +24,9 @@ _FORCE = (
 )
 
 
+MAX_SHOWN_PLACES = 3
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("camera", nargs="?", metavar="CAMERA", help="camera of a running device that was taught")
@@ -138,6 +141,9 @@ def _rows(found: LearningResult, args: argparse.Namespace) -> dict[str, str]:
         "test faults": f"{report.faults.found_after} of {report.faults.shown} found, "
         f"{report.faults.found_before} before, {report.faults.lost} lost",
     }
+    if report.places:
+        some = ", ".join(f"{one.width} x {one.height} at {one.x}, {one.y}" for one in report.places[:MAX_SHOWN_PLACES])
+        rows["new at"] = f"{some} (pixels)"
     if report.peaks:
         after, before = (
             sum(some) for some in zip(*((one.found_after, one.found_before) for one in report.peaks), strict=True)

@@ -61,6 +61,12 @@ def test_what_was_taught_is_normal_and_a_fault_is_still_found(parent: Path, chil
     assert child[1].problems == []
 
 
+def test_report_says_where_something_is_new(child: tuple[Path, LearningResult]) -> None:
+    """The largest place is the box of the blue square, which is in every picture that was learnt."""
+    place = child[1].report.places[0]
+    assert (place.x, place.y, place.width, place.height, place.pictures) == (8, 6, 16, 12, 6)
+
+
 def test_old_pictures_score_no_higher(parent: Path, child: tuple[Path, LearningResult]) -> None:
     """No picture, normal or not, scores higher than it did by the parent."""
     before, after = load(parent, 1)[1], load(child[0], 1)[1]

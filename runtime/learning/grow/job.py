@@ -84,6 +84,21 @@ class SyntheticFaults(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
 
 
+class NewPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """A box in which learnt pictures are new to the parent.
+
+    Attributes:
+        x, y, width, height: in pixels of the pictures.
+        pictures: number of learnt pictures in which something there is new.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    pictures: int
+
+
 class SafetyReport(msgspec.Struct, frozen=True, kw_only=True):
     """What learning has changed.
 
@@ -97,6 +112,7 @@ class SafetyReport(msgspec.Struct, frozen=True, kw_only=True):
         held_out: the pictures that were held out, those of earlier rounds too.
         entries_before, entries_after: size of the bank.
         added, dropped: entries that joined, and that were dropped.
+        places: where the learnt pictures are new to the parent, the largest first.
     """
 
     threshold_before: float
@@ -111,6 +127,7 @@ class SafetyReport(msgspec.Struct, frozen=True, kw_only=True):
     entries_after: int
     added: int
     dropped: int
+    places: list[NewPlace] = []
 
 
 class LearningResult(msgspec.Struct, frozen=True, kw_only=True):

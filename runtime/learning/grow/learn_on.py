@@ -24,6 +24,7 @@ from runtime.learning.grow.inherited import next_lineage, widened_scene
 from runtime.learning.grow.job import LearningJob, LearningResult, SafetyReport
 from runtime.learning.grow.new_pictures import UNCHANGED, KeptFeatures, PictureFile, look_at, split, still_there
 from runtime.learning.grow.parent import Parent, load_parent
+from runtime.learning.grow.places import new_places
 from runtime.learning.grow.safety import Finder, check_faults, check_golden, problems_of, score_twice, scored
 from runtime.learning.grow.threshold import calibrate_again
 from runtime.learning.pictures.images import evenly
@@ -242,6 +243,7 @@ class _Learning:
         pictures = [(self._learnt[number].read(), compared.news[number]) for number in shown]
         manifest = self._parent.manifest
         looked = Looked(manifest.regions, manifest.ignore, manifest.regions_hw)
+        height, width = pictures[0][0].shape[:2]
         faults = check_faults(pictures, *finders, self._seed, looked.pixels)
         names = zip(self._learnt, compared.scores, strict=True)
         learnt = [
@@ -261,6 +263,7 @@ class _Learning:
             entries_after=len(child.bank.bank),
             added=len(growth.joined),
             dropped=dropped,
+            places=new_places(compared.news, self._parent.scorer, (height, width)),
         )
 
     def seal(self, found: Measured, out: Path) -> Bundle:
