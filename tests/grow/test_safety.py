@@ -39,12 +39,14 @@ def test_at_the_limits_nothing_is_said() -> None:
     """A report that keeps to every limit has no problem; nor have lost faults where few were found at all."""
     assert problems_of(SAFE, full=False) == []
     assert problems_of(msgspec.structs.replace(SAFE, faults=faults(9, 9)), full=False) == []
+    assert problems_of(msgspec.structs.replace(SAFE, golden=[twice(0.5, 0.6)], dropped=3), full=False) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"golden": [twice(0.5, 0.6)]}, "must not happen"),
+        ({"golden": [twice(0.5, 1.1)], "dropped": 3}, "now over the threshold"),
         ({"golden": [twice(3.0, 0.9)]}, "known fault"),
         ({"golden": [twice(3.0, 1.9)]}, "known fault"),
         ({"faults": faults(60, 16)}, "16 of 60 synthetic faults"),

@@ -185,10 +185,14 @@ def _threshold(report: SafetyReport) -> str:
 
 
 def _golden(report: SafetyReport) -> str:
-    risen = [one for one in report.golden if one.after > one.before * (1 + ROUNDING)]
+    # Where entries were dropped scores may rise again, to those of the root at most.
+    risen = [] if report.dropped else [one for one in report.golden if one.after > one.before * (1 + ROUNDING)]
+    normal = [one for one in report.golden if one.found_after and not one.found_before]
     lost = [one for one in report.golden if one.lost or _excess_lost(one, report)]
     if risen:
         return f"{_pictures(risen)} now over its old score, which must not happen: report it."
+    if normal:
+        return f"{_pictures(normal)} now over the threshold, and was normal: what it needs was dropped."
     if not lost:
         return ""
     fallen = ", ".join(f"{one.name} from {one.before:.4g} to {one.after:.4g}" for one in lost[:MAX_NAMED])
