@@ -42,8 +42,6 @@ class _Inspect:
 
     seen = None
 
-    seen = None
-
     def __init__(self, bundle: Bundle) -> None:
         if SLOW in bundle.path.name:
             _NEVER.wait()
