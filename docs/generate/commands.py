@@ -40,20 +40,13 @@ _SETTINGS = {
 }
 """Options of `run` -> section of the settings page and key that they override."""
 
-_REMOTE = {
-    "watch",
-    "replay",
-    "bridge",
-    "schema",
-    "ask",
-    "forget",
-    "teach",
-    "delete-pictures",
-    "versions",
-    "rollback",
-    "burn-in",
+_PAGES = {
+    **dict.fromkeys(("watch", "replay", "bridge", "schema", "ask", "forget"), "patchedge-remote.md"),
+    **dict.fromkeys(
+        ("learn", "teach", "learn-on", "versions", "rollback", "burn-in", "delete-pictures"), "patchedge-learning.md"
+    ),
 }
-"""Verbs of `patchedge` that are on a page of their own."""
+"""Verb of `patchedge` that is on another page -> its page."""
 
 _ARTICLE = re.compile(r"^an? ")
 _DEFAULT = re.compile(r" \(default: (.*)\)\Z")
@@ -73,7 +66,7 @@ def overview(program: str) -> str:
     rows = []
     for purpose, verbs in PROGRAMS[program].items():
         for number, one in enumerate(verbs):
-            place = "patchedge-remote.md" if one.NAME in _REMOTE else ""
+            place = _PAGES.get(one.NAME, "") if program == "patchedge" else ""
             rows.append(("" if number else purpose, f"[`{one.NAME}`]({place}#{one.NAME})", sentence(one.HELP)))
     return table(("Group", "Verb", "What it does"), rows)
 

@@ -145,7 +145,11 @@ def message_summary(name: str) -> str:
 
 def overview() -> str:
     """Return a table of all requests."""
-    rows = [(f"[`{name}`](#{name})", f"`{kind.role}`", _plain(summary(kind))) for name, kind in REQUESTS.items()]
+    pages = {name: "requests-learning.md" for name, kind in REQUESTS.items() if issubclass(kind, learning.OfLearning)}
+    rows = [
+        (f"[`{name}`]({pages.get(name, '')}#{name})", f"`{kind.role}`", _plain(summary(kind)))
+        for name, kind in REQUESTS.items()
+    ]
     return table(("Request", "Role", "What it does"), rows)
 
 

@@ -93,9 +93,9 @@ def test_every_page_names_its_origin() -> None:
 def test_every_argument_of_the_help_is_on_the_page(program: str, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What `VERB --help` shows has a row under the verb's heading: none more, none less."""
     text = page(f"{program}.md")
-    remote = page("patchedge-remote.md")
+    others = [page(f"patchedge-{name}.md") for name in ("remote", "learning")] if program == "patchedge" else []
     assert f"[`{verb}`](" in text
-    described = part(remote if f"\n## {verb}\n" in remote and program == "patchedge" else text, verb)
+    described = part(next((one for one in others if f"\n## {verb}\n" in one), text), verb)
     with pytest.raises(SystemExit):
         build_parser(program, "", VERBS[program]).parse_args([verb, "--help"])
     said = capsys.readouterr().out
@@ -155,7 +155,7 @@ def test_every_field_of_a_message_is_on_the_page() -> None:
 
 def test_every_request_and_its_fields_are_on_the_page() -> None:
     """Each request of the schema has its heading, its role and its fields, and those that all have stand once."""
-    text = page("requests.md")
+    text = page("requests.md") + page("requests-learning.md")
     schemas = replies.json_schemas()
     request = next(schema for name, schema in schemas.items() if name.endswith(" request"))
     common = rows(part(text, "Fields of every request"))
@@ -171,7 +171,7 @@ def test_every_request_and_its_fields_are_on_the_page() -> None:
 
 def test_every_field_of_a_reply_is_on_the_page() -> None:
     """Each property of the schemas of replies has a row: of the envelope, or under the request that is replied to."""
-    text = page("requests.md")
+    text = page("requests.md") + page("requests-learning.md")
     elsewhere = {"StateMessage", "AlertMessage", "Part", "StoredPicture", "LearningProgress"}
     for name, schema in replies.json_schemas().items():
         kind = name.rpartition(" ")[2]
