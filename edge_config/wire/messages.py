@@ -182,8 +182,8 @@ class HealthMessage(Message, frozen=True, kw_only=True):
             they are held in memory until it works; a restart loses them. `off`: disabled by the settings.
         journal_reason: why it is in memory, in a few words, such as "database or disk is full"; else empty.
         drift: how normal frames differ from what was learnt, in a few words, such as "normal frames score higher than
-            learnt"; empty if they do not. It is never about a single frame.
-        drift_since_ns: since when they differ, wall clock, nanoseconds since 1970 UTC; null if they do not.
+            learnt"; absent if they do not. It is never about a single frame.
+        drift_since_ns: since when they differ, wall clock, nanoseconds since 1970 UTC; absent if they do not.
         burn_in_left_s: a burn-in runs, and no alert is raised: time that is still to be watched, seconds. Absent
             otherwise.
     """
@@ -193,8 +193,8 @@ class HealthMessage(Message, frozen=True, kw_only=True):
     state_seq: int
     journal: JournalState
     journal_reason: str = ""
-    drift: str = ""
-    drift_since_ns: Nanoseconds | None = None
+    drift: str | msgspec.UnsetType = msgspec.UNSET
+    drift_since_ns: Nanoseconds | msgspec.UnsetType = msgspec.UNSET
     burn_in_left_s: float | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from edge_config.settings.sections import Alerts
 from runtime.alerts.camera_log import CameraLog
@@ -179,8 +180,10 @@ class MonitoredCamera:
     def beat(self) -> None:
         """Send a heartbeat."""
         left_s = None if self._watch is None else self._watch.left_s
-        silent = {} if left_s is None else {"burn_in_left_s": left_s}
-        self.messages.send("health", drift=self.drift.said, drift_since_ns=self.drift.since_ns, **silent)
+        more: dict[str, Any] = {} if left_s is None else {"burn_in_left_s": left_s}
+        if self.drift.causes:
+            more |= {"drift": self.drift.said, "drift_since_ns": self.drift.since_ns}
+        self.messages.send("health", **more)
 
     def turn(self) -> None:
         """Do the periodic work, once a second."""
