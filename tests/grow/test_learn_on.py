@@ -293,6 +293,15 @@ def _fail(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
+def test_only_its_own_files_are_removed(parent: Path, blue: list[str], tmp_path: Path) -> None:
+    """What else is in the folder for features stays, the new bundle included."""
+    job = growing.job(parent, blue[:3], tmp_path / "new.bundle", work=str(tmp_path))
+    (tmp_path / "else").touch()
+    (tmp_path / ".x.features.1.part").touch()
+    learn_on(job)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["else", "new.bundle"]
+
+
 def test_a_bundle_with_reweighted_scores_is_refused(blue: list[str], tmp_path: Path) -> None:
     """The score `paper` can rise where the bank grows: one line says so, and nothing is left behind."""
     bundle = growing.make_parent(tmp_path / "paper.bundle", "paper")

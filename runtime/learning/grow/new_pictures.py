@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ MAX_KEPT_BYTES = 256 << 20
 """Bytes of features in the folder of a job: some 200 pictures at the usual size. Others are computed again."""
 
 _DIGEST_BYTES = 32
+_SUFFIX = ".features"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class KeptFeatures:
             UsageError: it cannot be learnt from.
         """
         name = hashlib.sha256(f"{self._made_by} {picture.sha256} {picture.depth} {change}".encode()).hexdigest()
-        path = self._folder / f"{name}.features"
+        path = self._folder / f"{name}{_SUFFIX}"
         kept = self._read(path)
         if kept is not None:
             return kept
@@ -169,8 +169,11 @@ class KeptFeatures:
             raise UsageError(said, where=str(picture.path), remedy="take pictures of the same camera")
 
     def clear(self) -> None:
-        """Remove what was kept."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove what was kept, and the folder unless somebody else has files there."""
+        for path in (*self._folder.glob(f"*{_SUFFIX}"), *self._folder.glob(f".*{_SUFFIX}.*")):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._folder.rmdir()
 
     def _read(self, path: Path) -> NDArray[np.float32] | None:
         try:
