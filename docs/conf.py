@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from edge_config.wire.request_base import Request
+
 project = "patchedge"
 author = "the authors of patchedge"
 release = metadata.version("patchedge")
@@ -42,7 +44,7 @@ html_theme_options = {
 }
 copybutton_prompt_text = "$ "
 
-_PUBLIC = ("patchedge", "patchedge.requests", "patchedge.replies")
+_PUBLIC = ("patchedge", "patchedge.requests", "patchedge.replies", "patchedge.teaching")
 _OF_EVERY_REQUEST = {"schema", "id"}
 
 
@@ -56,11 +58,11 @@ def _as_imported(app: Any, env: Any, node: Any, content: Any) -> Any:
     return None
 
 
-def _signature(_app: Any, _what: str, name: str, thing: Any, _options: Any, _given: str, _returns: str) -> Any:
+def _signature(_app: Any, _what: str, _name: str, thing: Any, _options: Any, _given: str, _returns: str) -> Any:
     """Return a short signature of a message, a request or a reply: its types stand in the reference of the wire."""
     if not (isinstance(thing, type) and issubclass(thing, msgspec.Struct)):
         return None
-    if not name.startswith("patchedge.requests."):
+    if not issubclass(thing, Request):
         return "", None  # programs receive these, and do not make them
     fields = [field for field in msgspec.structs.fields(thing) if field.name not in _OF_EVERY_REQUEST]
     given = [field.name if field.required else f"{field.name}={field.default!r}" for field in fields]

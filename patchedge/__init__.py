@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_config.errors import AddressUnavailable, KeysInvalid, MessageError, PatchedgeError, RequestError
-from edge_config.wire import replies, requests
+from edge_config.wire import replies, requests, teaching
 from edge_config.wire.messages import (
     DEFAULT_EVENTS,
     AlertMessage,
@@ -67,6 +67,7 @@ __all__ = [
     "read_heat_map",
     "replies",
     "requests",
+    "teaching",
 ]
 
 
