@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 NAME = "sign"
-HELP = "sign a bundle or a network file: a file with the signature is added, all else stays the same"
+HELP = "sign a bundle or a network file: it gets a file with the signature, no more"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

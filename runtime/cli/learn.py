@@ -14,7 +14,7 @@ from runtime.cli.learn_arguments import add_learning, add_pictures, declaring
 from runtime.cli.record import record
 
 NAME = "learn"
-HELP = "learn from a camera or a folder of normal pictures, and write a bundle; needs no torch"
+HELP = "learn from a camera or normal pictures, and write a bundle; needs no torch"
 
 COUNT, EVERY_S, TIMEOUT_S = 400, 1.0, 10.0
 

@@ -109,11 +109,7 @@ def prepare(
     """Load a bundle that was verified, as `load` does."""
     scorer, checked = _first_good(bundle, threads, search, providers, rebuild_index=rebuild_index)
     if not checked.good:
-        raise BundleParity(
-            checked.differences,
-            where=str(bundle.path),
-            remedy=_remedy(bundle),
-        )
+        raise BundleParity(checked.differences, where=str(bundle.path), remedy=_remedy(bundle))
     return scorer
 
 

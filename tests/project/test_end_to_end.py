@@ -20,9 +20,6 @@ pytestmark = pytest.mark.slow
 
 PICTURES, SIDE, SIZE = 24, 160, 96
 
-FEATURES = 1e-4
-"""ONNX Runtime against torch, of a patch's length: the promise to users."""
-
 SAME_SCORE = 1e-6
 """Relative: the process that publishes and this one compute the same float64 from the same float32."""
 
@@ -91,8 +88,6 @@ def test_bundle_verifies_and_shows_its_manifest(workshop: Path) -> None:
     assert shown["recalibrated_from"] is None
     parity = shown["parity"]
     assert parity["pictures"] == 6 + 6  # held-out pictures, and each with a fault
-    assert parity["reference"].startswith("torch ")
-    assert parity["graph"]["features"]["largest"] < FEATURES
     assert parity["search"]["scores"]["largest"] < SAME_SCORE
     assert "CPUExecutionProvider" in parity["tolerances"]
 
