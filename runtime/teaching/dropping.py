@@ -59,6 +59,17 @@ def too_many(pictures: Collection[StoredPicture], max_bytes: int) -> list[Stored
     return gone + list(_first(kept, room(kept) - max_bytes))
 
 
+def outdone(pictures: Collection[StoredPicture]) -> list[StoredPicture]:
+    """Return peaks that a higher one of the same alert replaces: a process was killed before it deleted them."""
+    best: dict[str, StoredPicture] = {}
+    for one in pictures:
+        if one.kind == "peak" and one.alert and not one.decided:
+            best[one.alert] = max(best.get(one.alert, one), one, key=lambda peak: (peak.score, peak.id))
+    return [
+        one for one in pictures if one.kind == "peak" and one.alert and not one.decided and best[one.alert].id != one.id
+    ]
+
+
 def _first(pictures: Collection[StoredPicture], excess: int) -> Iterator[StoredPicture]:
     """Yield pictures until they take more room than `excess`, bytes."""
     if excess <= 0:

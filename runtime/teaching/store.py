@@ -8,9 +8,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -38,6 +39,7 @@ HELD_S = 3600.0
 """Pictures that a learner was given are not deleted for so long, but by a person, seconds."""
 
 _LOCK = ".lock"
+_OURS = re.compile(r"\.?[0-9]{8}T[0-9]{9}Z-[0-9a-f]{8}\.(png|json)(\.[0-9]+\.part)?")
 _IN_USE = "in use by another patchedge"
 
 _log = structlog.get_logger()
@@ -100,11 +102,15 @@ class PictureStore:
                     ) from error
                 raise
             self._file = file
-            found = {one.id: one for one in self._read()}
+            try:
+                found = {one.id: one for one in self._read()}
+            except OSError:
+                self.close()  # else the next try finds its own lock
+                raise
         with self._lock:
             self._pictures = found
             self._room = dropping.room(found.values())
-        self.delete(_outdone(found.values()))
+        self.delete(dropping.outdone(found.values()))
 
     def close(self) -> None:
         """Unlock the folder."""
@@ -264,7 +270,7 @@ class PictureStore:
                     whole |= {path.name, f"{path.stem}.png"}
                     yield picture
             for entry in os.scandir(folder):
-                if entry.name not in whole and entry.is_file(follow_symlinks=False):
+                if entry.name not in whole and _OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     Path(entry).unlink()
 
 
@@ -284,14 +290,3 @@ def _whole(path: Path, camera: str) -> StoredPicture | None:
         _log.warning("a damaged picture is deleted", path=str(path), problem=problem)
         return None
     return picture
-
-
-def _outdone(pictures: Collection[StoredPicture]) -> list[StoredPicture]:
-    """Return peaks that a higher one of the same alert replaces: a process was killed before it deleted them."""
-    best: dict[str, StoredPicture] = {}
-    for one in pictures:
-        if one.kind == "peak" and one.alert and not one.decided:
-            best[one.alert] = max(best.get(one.alert, one), one, key=lambda peak: (peak.score, peak.id))
-    return [
-        one for one in pictures if one.kind == "peak" and one.alert and not one.decided and best[one.alert].id != one.id
-    ]

@@ -105,6 +105,25 @@ def test_damaged_pictures_are_deleted_and_said(opened: Open, tmp_path: Path) -> 
     assert files(tmp_path) == {f"top/pictures/{third.id}.png", f"top/pictures/{third.id}.json"}
 
 
+def test_start_that_failed_is_tried_again(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that cannot be read at first does not lock the runtime out; files of others in the folder stay."""
+    store = opened(tmp_path)
+    stored = store.add(new("taught"))
+    (tmp_path / "top" / "pictures" / "notes.txt").write_text("mine")
+    store.close()
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "glob", fail)
+        with pytest.raises(NotWritten, match="Input/output error"):
+            store.open()
+    store.open()
+    assert store.all() == [stored]
+    assert (tmp_path / "top" / "pictures" / "notes.txt").read_text() == "mine"
+
+
 def test_two_runtimes_never_share_a_folder(opened: Open, tmp_path: Path) -> None:
     """The second one is told in a line that the folder is in use, and deletes nothing in it."""
     store = opened(tmp_path)
