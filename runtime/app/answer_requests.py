@@ -133,6 +133,10 @@ class Requests:
         about = camera.alert, camera.is_alerting
         self._teaching.see(SeenFrame(channel.name, scored.frame, value, camera.threshold, judged, *about))
 
+    def give_way(self, *, busy: bool) -> None:
+        """Let a learner work where no frame is scored."""
+        self._versions.give_way(busy=busy)
+
     def turn(self) -> None:
         """Refuse requests after their time-out; once a second, look for replaced keys and bundles."""
         now_s = time.monotonic()

@@ -96,6 +96,7 @@ class MainLoop:
                 case other:
                     self._take_note(other)
             self._submit()
+            self._requests.give_way(busy=any(channel.in_worker for channel in self._channels.values()))
             self._turn()
 
     def _submit(self) -> None:

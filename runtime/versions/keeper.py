@@ -93,6 +93,10 @@ class VersionKeeper:
         """Do the periodic work, once a second."""
         self._learning.turn()
 
+    def give_way(self, *, busy: bool) -> None:
+        """Hold the learner while frames are scored; call it at every turn of the loop."""
+        self._queue.give_way(busy=busy)
+
     def ask(self, asked: Asked) -> None:
         """Answer a request of `OfVersions`, now or later."""
         request: OfVersions = asked.request  # type: ignore[assignment]

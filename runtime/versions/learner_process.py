@@ -81,6 +81,7 @@ class LearnerProcess:
         self._child = Child("learner", self._process)
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._memory_mb = limits.memory_mb
+        self._held = False
 
     @property
     def pid(self) -> int:
@@ -90,6 +91,12 @@ class LearnerProcess:
     def kill(self) -> None:
         """End it; any thread may call this, also after its end."""
         self._process.kill()
+
+    def hold(self, *, held: bool) -> None:
+        """Stop it, or let it go on; it may have ended."""
+        if held != self._held:
+            self._held = held
+            self._process.send_signal(signal.SIGSTOP if held else signal.SIGCONT)
 
     def follow(self, tell: Callable[[Step], object]) -> Ending:
         """Pass on its progress until it ends, and say how it ended. It ends, and frees what it has."""

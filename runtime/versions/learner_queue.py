@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ MAX_STARTS = 4
 
 CLOSE_S = 1.0
 """Time-out of the end of a learner that was killed."""
+
+HELD_S, RUNS_S = 0.2, 0.02
+"""A learner is held for so long at most while frames are scored without a pause, and then runs for so long at least."""
 
 _log = structlog.get_logger()
 
@@ -64,6 +68,7 @@ class LearnerQueue:
         self._process: LearnerProcess | None = None
         self._stopped = ""  # why the current one is to end
         self._closing = False
+        self._held, self._turned_s = False, 0.0
         # A learner dies with the thread that started it: this one starts all.
         self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
         self._thread.start()
@@ -92,6 +97,20 @@ class LearnerQueue:
         for task in waiting:
             task.shelf.end()
             self._tell(LearnerEnded(camera, None, reason, stopped=True))
+
+    def give_way(self, *, busy: bool) -> None:
+        """Hold the learner while frames are scored, but for a share of the time; call it at every turn of the loop.
+
+        Idle priority is not enough: cores share caches and memory.
+        """
+        if (process := self._process) is None:
+            return
+        now_s = time.monotonic()
+        if busy and now_s - self._turned_s > (HELD_S if self._held else RUNS_S):
+            self._held, self._turned_s = not self._held, now_s
+        elif not busy and self._held:
+            self._held, self._turned_s = False, now_s
+        process.hold(held=self._held)
 
     def close(self) -> None:
         """Kill the learner, and end the thread. What was begun goes on after the next start."""

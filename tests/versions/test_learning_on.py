@@ -6,6 +6,7 @@ import os
 import queue
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -427,3 +428,30 @@ def test_killed_learner_is_really_killed_with_its_signal(rig: Rig) -> None:
     rig.answer(LearnOn(camera="top"))
     os.kill(rig.learner(), signal.SIGKILL)
     assert rig.until_state("done", "failed")["starts"] == 2
+
+
+def state_of(pid: int) -> str:
+    """Return the state of a process as the kernel writes it; `T` is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def until_stopped(rig: Rig, pid: int, *, busy: bool, stopped: bool) -> None:
+    """Turn the loop until the learner is stopped, or is not."""
+    until_s = time.monotonic() + ENOUGH_S
+    while (state_of(pid) == "T") != stopped:
+        rig.keeper.give_way(busy=busy)
+        assert time.monotonic() < until_s
+
+
+def test_learner_gives_way_to_frames_but_never_for_long(rig: Rig) -> None:
+    """While frames are scored the learner is stopped; it goes on when none is, and after a while in any case."""
+    rig.teach("slow.png", "b.png")
+    rig.answer(LearnOn(camera="top"))
+    pid = rig.learner()
+    until_stopped(rig, pid, busy=True, stopped=True)
+    until_stopped(rig, pid, busy=False, stopped=False)
+    for stopped in (True, False, True):
+        until_stopped(rig, pid, busy=True, stopped=stopped)
+    rig.keeper.close()
+    assert not Path(f"/proc/{pid}").exists()
+    rig.start()

@@ -247,6 +247,9 @@ class NoVersions:
     def turn(self) -> None:
         pass
 
+    def give_way(self, *, busy: bool) -> None:
+        pass
+
     def watched(self) -> list[str]:
         return []
 
