@@ -93,7 +93,7 @@ class StopTeaching(Request, frozen=True, tag="stop_teaching"):
     camera: CameraName
 
 
-class Pictures(Request, frozen=True, tag="pictures"):
+class ListPictures(Request, frozen=True, tag="pictures"):
     """List stored pictures, the oldest first.
 
     Attributes:
@@ -185,7 +185,7 @@ class DeletePictures(Request, frozen=True, tag="delete_pictures"):
     pictures: PictureIds = ()
 
 
-OfTeaching = Teach | StopTeaching | Pictures | FetchPicture | Accept | Reject | FalseAlarm | DeletePictures
+OfTeaching = Teach | StopTeaching | ListPictures | FetchPicture | Accept | Reject | FalseAlarm | DeletePictures
 
 
 class TeachingState(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,7 +219,7 @@ class TeachingState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PictureList(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Pictures`.
+    """Reply to `ListPictures`.
 
     Attributes:
         pictures: stored pictures, the oldest first.
@@ -248,7 +248,7 @@ class PicturePart(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class PicturesJudged(msgspec.Struct, frozen=True, kw_only=True):
     """Reply to `Accept` and `Reject`.
 
     Attributes:
@@ -294,7 +294,7 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "teach": TeachingState,
     "pictures": PictureList,
     "fetch_picture": PicturePart,
-    "accept": Judged,
+    "accept": PicturesJudged,
     "false_alarm": Marked,
     "delete_pictures": Deleted,
 }

@@ -47,14 +47,14 @@ def run(args: argparse.Namespace) -> int:
     return SourceUnavailable.exit_code if found.done and not found.recorded.pictures else 0
 
 
-class Recording(NamedTuple):
+class RecordResult(NamedTuple):
     """What was recorded, and whether it was not interrupted."""
 
     recorded: Recorded
     done: bool
 
 
-def record(folder: Path, source: str, transport: str, timeout_s: float, *, count: int, every_s: float) -> Recording:
+def record(folder: Path, source: str, transport: str, timeout_s: float, *, count: int, every_s: float) -> RecordResult:
     """Record pictures of a source into a folder, with progress; an interrupt ends it.
 
     Raises:
@@ -80,7 +80,7 @@ def record(folder: Path, source: str, transport: str, timeout_s: float, *, count
     with contextlib.suppress(KeyboardInterrupt), GAUGE.stage("record", count, "pictures") as stage:
         recording.run(timeout_s)
         done = True
-    return Recording(recording.recorded, done)
+    return RecordResult(recording.recorded, done)
 
 
 def _line(folder: Path, recorded: Recorded) -> str:

@@ -22,7 +22,7 @@ MIN_BLOCKS = 5
 
 
 @dataclass(slots=True)
-class _Latch:
+class _Lasting:
     """One kind of change with its hysteresis.
 
     Attributes:
@@ -62,11 +62,11 @@ class SceneChange:
     def __init__(self, usual: Usual) -> None:
         """Begin without a change."""
         self._usual = usual
-        self.latches: dict[LookChange, _Latch] = {
-            "brighter": _Latch(),
-            "darker": _Latch(),
-            "sharper": _Latch(),
-            "softer": _Latch(),
+        self.latches: dict[LookChange, _Lasting] = {
+            "brighter": _Lasting(),
+            "darker": _Lasting(),
+            "sharper": _Lasting(),
+            "softer": _Lasting(),
         }
         self._begun_ns: int | None = None
         self._wall_ns = 0

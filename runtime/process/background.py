@@ -42,7 +42,7 @@ def background(command: Sequence[str], *, memory_mb: int, threads: int) -> tuple
 
 
 def yield_to_others() -> None:
-    """Give this process the lowest priority for processor, disk and memory that it can have."""
+    """Lower the priority of this process for processor, disk and memory as far as it goes."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     with contextlib.suppress(OSError):  # where SCHED_IDLE is not allowed, nice 19 remains

@@ -1,4 +1,4 @@
-"""Learnt bundles: which are children of the bundle that the settings name, and who may have signed them.
+"""Learnt bundles: which are children of the bundle that the settings name, and by which key they may be signed.
 
 A device signs what it learns with a key of its own. That key is weaker than those of the workshop: what it has signed
 is served only if the bundle that the settings name is trusted, is the root of the learnt one, has the same graph, and

@@ -53,7 +53,7 @@ class Collection:
 
         Args:
             request: what to collect.
-            by: public key of who asked.
+            by: public key of the client that asked.
             now_ns: monotonic clock, nanoseconds.
             wall_ns: wall clock, nanoseconds since 1970 UTC.
             pictures: where frames are copied from.

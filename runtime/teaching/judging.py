@@ -13,11 +13,11 @@ from edge_config.wire.teaching import (
     DeletePictures,
     FalseAlarm,
     FetchPicture,
-    Judged,
+    ListPictures,
     Marked,
     PictureList,
     PicturePart,
-    Pictures,
+    PicturesJudged,
     Reject,
     StoredPicture,
 )
@@ -25,7 +25,7 @@ from runtime.clips.folder import cameras_of, delete_clips
 from runtime.teaching.store import PictureStore
 
 
-def listed(store: PictureStore, request: Pictures, cameras: Iterable[str]) -> PictureList:
+def listed(store: PictureStore, request: ListPictures, cameras: Iterable[str]) -> PictureList:
     """List pictures.
 
     Raises:
@@ -63,7 +63,7 @@ def fetched(store: PictureStore, request: FetchPicture) -> tuple[PicturePart, by
     return PicturePart(picture=picture, offset=request.offset, size=len(data)), part
 
 
-def judged(store: PictureStore, request: Accept | Reject, by: str, cameras: Iterable[str]) -> Judged:
+def judged(store: PictureStore, request: Accept | Reject, by: str, cameras: Iterable[str]) -> PicturesJudged:
     """Accept or reject pictures; none if one of them is not there or was learnt.
 
     Raises:
@@ -81,7 +81,7 @@ def judged(store: PictureStore, request: Accept | Reject, by: str, cameras: Iter
     changed = [one for one in chosen if one.decided != decided]
     for one in changed:
         store.change(one, decided=decided, by=by)
-    return Judged(camera=request.camera, changed=len(changed), undecided=len(_undecided(store, request.camera)))
+    return PicturesJudged(camera=request.camera, changed=len(changed), undecided=len(_undecided(store, request.camera)))
 
 
 def marked(store: PictureStore, request: FalseAlarm, by: str, *, is_open: bool) -> Marked:

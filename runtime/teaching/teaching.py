@@ -21,7 +21,7 @@ from edge_config.wire.teaching import (
     DeletePictures,
     FalseAlarm,
     FetchPicture,
-    Pictures,
+    ListPictures,
     Reject,
     StopTeaching,
     StoredPicture,
@@ -43,7 +43,7 @@ CLOSE_S = 1.0
 _log = structlog.get_logger()
 
 
-class Control(Protocol):
+class PictureReplier(Protocol):
     """Answers requests, from any thread."""
 
     def reply(self, asked: Asked, payload: Any, parts: Sequence[bytes] = ()) -> None:
@@ -54,7 +54,7 @@ class Control(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class TaughtLessons:
     """What may be learnt of a camera: paths of stored pictures, the oldest first; their stems are their ids.
 
     Attributes:
@@ -74,7 +74,9 @@ class Teaching:
     Use it from the main loop's thread; `lessons`, `learnt` and `discard` from any.
     """
 
-    def __init__(self, settings: Settings, cameras: Names[str], pictures: SharedPictures, control: Control) -> None:
+    def __init__(
+        self, settings: Settings, cameras: Names[str], pictures: SharedPictures, control: PictureReplier
+    ) -> None:
         """Open the stored pictures, in a thread.
 
         Args:
@@ -132,7 +134,7 @@ class Teaching:
                 self._ask(asked, lambda store: judging.marked(store, request, asked.key, is_open=is_open))
             case Accept() | Reject():
                 self._ask(asked, lambda store: judging.judged(store, request, asked.key, self._peaks))
-            case Pictures():
+            case ListPictures():
                 self._ask(asked, lambda store: judging.listed(store, request, self._peaks))
             case FetchPicture():
                 self._ask(asked, lambda store: judging.fetched(store, request))
@@ -156,11 +158,11 @@ class Teaching:
         }
         return {**status, "pictures": pictures}
 
-    def lessons(self, camera: str) -> Lessons:
+    def lessons(self, camera: str) -> TaughtLessons:
         """Return what may be learnt of a camera now; these pictures stay for a while."""
         store = self._thread.store
         if store is None:
-            return Lessons((), (), ())
+            return TaughtLessons((), (), ())
         found = store.of(camera)
         false = {one.alert for one in found if one.kind == "peak" and one.decided in {"accepted", "learnt"}}
 
@@ -171,7 +173,7 @@ class Teaching:
         held_out = [one for one in found if one.kind == "held_out"]
         peaks = [one for one in found if one.kind == "peak" and one.alert not in false]
         store.hold([*learn, *held_out, *peaks])
-        return Lessons(paths(learn), paths(held_out), paths(peaks))
+        return TaughtLessons(paths(learn), paths(held_out), paths(peaks))
 
     def learnt(self, camera: str, learnt: Iterable[str], held_out: Iterable[str]) -> None:
         """Take note of what a bundle that serves has learnt, by id of the picture; others are passed over."""

@@ -17,7 +17,7 @@ from runtime.security.signing import public_text, read_key
 from runtime.teaching.picture import learning_folder
 from runtime.versions.activations import Loads
 from runtime.versions.events import VersionEvent
-from runtime.versions.keeper import Answers, VersionKeeper
+from runtime.versions.keeper import Replier, VersionKeeper
 from runtime.versions.learner_process import LearnerLimits
 from runtime.versions.learner_queue import LearnerQueue, QueueOptions
 from runtime.versions.lessons import Lessons
@@ -99,7 +99,7 @@ def make_keeper(
     settings: Settings,
     learnt: LearntBundles,
     engine: Loads,
-    control: Answers,
+    control: Replier,
     serving: Callable[[str], BundleInfo],
     lessons: Lessons,
     tell: Callable[[VersionEvent], object],

@@ -36,7 +36,7 @@ _UNFINISHED = ("queued", "running", "activating")
 _log = structlog.get_logger()
 
 
-class Answers(Protocol):
+class Replier(Protocol):
     """The control socket, as far as it is needed here. Any thread may call."""
 
     def reply(self, asked: Asked, payload: Any) -> object:
@@ -53,7 +53,7 @@ class VersionKeeper:
         self,
         shelves: Shelves,
         engine: Loads,
-        control: Answers,
+        control: Replier,
         serving: Callable[[str], BundleInfo],
         lessons: Lessons,
         *,

@@ -16,7 +16,7 @@ from runtime.learning.grow.job import LearningJob, write_job
 from runtime.process.backoff import Backoff
 from runtime.versions.events import LearnerEnded, LearnerMoved, VersionEvent
 from runtime.versions.learner_process import Ending, LearnerLimits, LearnerProcess, Step
-from runtime.versions.records import Order
+from runtime.versions.records import LearningOrder
 from runtime.versions.seal import Seal, Task
 
 MAX_STARTS = 4
@@ -171,7 +171,7 @@ class LearnerQueue:
                 self._news.wait_for(lambda: self._closing or self._stopped, backoff.after(0.0))
         return LearnerEnded(task.camera, None, f"given up after {order.starts} starts: {reason}")
 
-    def _start(self, task: Task, order: Order) -> Ending:
+    def _start(self, task: Task, order: LearningOrder) -> Ending:
         """Run a learner to its end."""
         shelf, limits = task.shelf, self._options.limits
         shelf.begin(order)  # counted before: a learner that takes the device down with it must not come back for ever

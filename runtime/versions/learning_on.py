@@ -17,7 +17,7 @@ from runtime.versions.events import LearnerEnded, LearnerMoved
 from runtime.versions.learner_queue import MAX_STARTS, LearnerQueue
 from runtime.versions.lessons import Lessons
 from runtime.versions.listing import Bounds, tidy
-from runtime.versions.records import Order, Version
+from runtime.versions.records import LearningOrder, Version
 from runtime.versions.seal import Task
 from runtime.versions.shelf import Shelf
 from runtime.versions.shelves import Shelves
@@ -65,7 +65,7 @@ class LearningOn:
         self._queue = queue
         self._bounds = bounds
         self._disk = disk
-        self._orders: dict[str, tuple[Order, float]] = {}
+        self._orders: dict[str, tuple[LearningOrder, float]] = {}
         self._progress = {camera: LearningProgress(camera=camera, state="idle") for camera in shelves.roots}
         self._began_s = dict.fromkeys(shelves.roots, 0.0)
         self._waiting = {camera: one for camera, shelf in shelves.of.items() if (one := _newest_waiting(shelf))}
@@ -95,7 +95,7 @@ class LearningOn:
             return f"camera `{camera}` is learning already ({progress.step or progress.state})"
         waiting = self._waiting.get(camera)
         if not force or waiting is None or waiting.parent != self._serving(camera).id:
-            return self._queue_task(camera, Order(camera=camera, by=by, force=force))
+            return self._queue_task(camera, LearningOrder(camera=camera, by=by, force=force))
         self._began_s[camera] = time.monotonic()
         self._consent(camera, waiting, by)
         return ""
@@ -128,7 +128,7 @@ class LearningOn:
             moved = {"step": event.step, "done": event.done, "total": event.total, "starts": event.starts}
             self._move(event.camera, state="running", **moved)
 
-    def _queue_task(self, camera: str, order: Order) -> str:
+    def _queue_task(self, camera: str, order: LearningOrder) -> str:
         """Queue learning of a camera; return why that cannot be, or nothing."""
         shelf, serving, root = self._shelves.of[camera], self._serving(camera), self._shelves.roots[camera]
         pictures = self._lessons.pictures(camera)
@@ -147,7 +147,7 @@ class LearningOn:
         _log.info("learning", camera=camera, pictures=len(pictures.learn), by=order.by, force=order.force)
         return ""
 
-    def _resume(self, camera: str, shelf: Shelf, order: Order) -> None:
+    def _resume(self, camera: str, shelf: Shelf, order: LearningOrder) -> None:
         problem = f"given up after {order.starts} starts" if order.starts >= MAX_STARTS else ""
         if problem := problem or self._queue_task(camera, order):
             _log.error("learning that was begun does not go on", camera=camera, problem=problem)

@@ -11,7 +11,7 @@ from runtime.teaching.teaching import Teaching
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class LessonPictures:
     """Stored pictures of a camera, PNG files.
 
     Attributes:
@@ -28,7 +28,7 @@ class Pictures:
 class Lessons(Protocol):
     """The stored pictures. It is called from the main loop's thread, and must not wait."""
 
-    def pictures(self, camera: str) -> Pictures:
+    def pictures(self, camera: str) -> LessonPictures:
         """Return what is to be learnt."""
 
     def learnt(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> object:
@@ -45,10 +45,10 @@ class TaughtPictures:
         """Take what stores them."""
         self._teaching = teaching
 
-    def pictures(self, camera: str) -> Pictures:
+    def pictures(self, camera: str) -> LessonPictures:
         """Return what is to be learnt."""
         lessons = self._teaching.lessons(camera)
-        return Pictures(
+        return LessonPictures(
             tuple(map(str, lessons.learn)),
             {path.name: str(path) for path in lessons.hold_out},
             tuple(map(str, lessons.peaks)),

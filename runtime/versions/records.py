@@ -83,7 +83,7 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class LearningOrder(msgspec.Struct, frozen=True, kw_only=True):
     """`work/order.json`: learning that was asked for and has not ended.
 
     Attributes:

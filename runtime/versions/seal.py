@@ -16,8 +16,8 @@ from edge_config.saving import sync, writing
 from runtime.learning.grow.job import LearningResult, read_result
 from runtime.security.children import check_child
 from runtime.security.signing import write_signature
-from runtime.versions.lessons import Pictures
-from runtime.versions.records import Order, Version
+from runtime.versions.lessons import LessonPictures
+from runtime.versions.records import LearningOrder, Version
 from runtime.versions.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class Task:
     """
 
     shelf: Shelf
-    order: Order
+    order: LearningOrder
     root_path: str
     parent_path: str
     parent: str
-    pictures: Pictures
+    pictures: LessonPictures
     held_out: tuple[str, ...] = ()
 
     @property

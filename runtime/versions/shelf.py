@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edge_config.saving import sync, writing
 from runtime.versions import records
-from runtime.versions.records import SHORT, Active, Order, Version
+from runtime.versions.records import SHORT, Active, LearningOrder, Version
 
 SUFFIX = ".bundle"
 
@@ -109,13 +109,13 @@ class Shelf:
         """Return the size of a version, bytes."""
         return sum(path.stat().st_size for path in self.path(bundle_id).iterdir())
 
-    def order(self) -> Order | None:
+    def order(self) -> LearningOrder | None:
         """Return the learning that has not ended; None if there is none that can be read."""
         with contextlib.suppress(ValueError):
-            return records.read(self._order, Order)
+            return records.read(self._order, LearningOrder)
         return None
 
-    def begin(self, order: Order) -> None:
+    def begin(self, order: LearningOrder) -> None:
         """Write down that learning has begun.
 
         Raises:

@@ -141,7 +141,7 @@ def test_child_that_nobody_or_a_stranger_signed_is_refused(root: Path, learnt: P
 
 
 def test_child_counts_only_with_a_trusted_root(root: Path, learnt: Path) -> None:
-    """Where the settings' bundle itself is not trusted, its child is not, whoever has signed it."""
+    """Where the settings' bundle itself is not trusted, its child is not either, by whichever key it is signed."""
     (root / bundles.SIGNATURE).unlink()
     with pytest.raises(errors.BundleUnsigned):
         read(learnt, root)

@@ -42,7 +42,7 @@ def store(opened: Open, tmp_path: Path) -> PictureStore:
 
 
 def test_normal_frames_are_taught_until_there_are_enough(store: PictureStore) -> None:
-    """N frames are stored, a second apart by default, with who asked; then it is over, and says so."""
+    """N frames are stored, a second apart by default, with the key that asked; then it is over, and says so."""
     case = Case(store, frames=3)
     assert (case.taught.state.state, case.taught.state.every_ms, case.taught.state.wanted) == ("running", 1000, 3)
     case.play(*[1.0] * 10)

@@ -16,11 +16,11 @@ from edge_config.wire.teaching import (
     DeletePictures,
     FalseAlarm,
     FetchPicture,
-    Judged,
+    ListPictures,
     Marked,
     PictureList,
     PicturePart,
-    Pictures,
+    PicturesJudged,
     Reject,
     StopTeaching,
     StoredPicture,
@@ -88,7 +88,7 @@ class Case:
         return self.answer
 
     def now(self) -> dict[str, StoredPicture]:
-        found = self.ask(Pictures())
+        found = self.ask(ListPictures())
         assert isinstance(found, PictureList)
         return {one.id: one for one in found.pictures}
 
@@ -105,12 +105,14 @@ def case(tmp_path: Path) -> Iterator[Case]:
 
 
 def test_only_what_was_set_aside_is_accepted_by_all(case: Case) -> None:
-    """`all` means pictures set aside of this camera that nobody has judged; who did it is kept."""
+    """`all` means pictures set aside of this camera that nobody has judged; the key that did it is kept."""
     aside = [case.store.add(new("aside", seed)) for seed in range(3)]
     taught, peak = case.store.add(new("taught", 4)), case.store.add(new("peak", 5, alert="a"))
     other = case.store.add(new("aside", 6, camera="hall"))
-    assert case.ask(Reject(camera="top", pictures=(aside[0].id,))) == Judged(camera="top", changed=1, undecided=2)
-    assert case.ask(Accept(camera="top", all=True)) == Judged(camera="top", changed=2, undecided=0)
+    assert case.ask(Reject(camera="top", pictures=(aside[0].id,))) == PicturesJudged(
+        camera="top", changed=1, undecided=2
+    )
+    assert case.ask(Accept(camera="top", all=True)) == PicturesJudged(camera="top", changed=2, undecided=0)
     found = case.now()
     assert [found[one.id].decided for one in aside] == ["rejected", "accepted", "accepted"]
     assert {found[one.id].decided for one in (taught, peak, other)} == {""}
@@ -192,9 +194,9 @@ def test_picture_comes_in_parts(case: Case) -> None:
 def test_long_lists_come_in_parts(case: Case) -> None:
     """A list has at most `limit` pictures, and the next ones are asked for by the last id."""
     ids = [case.store.add(new("aside", seed)).id for seed in range(5)]
-    first = case.ask(Pictures(limit=3))
+    first = case.ask(ListPictures(limit=3))
     assert ([one.id for one in first.pictures], first.more) == (ids[:3], True)
-    rest = case.ask(Pictures(limit=3, after=ids[2]))
+    rest = case.ask(ListPictures(limit=3, after=ids[2]))
     assert ([one.id for one in rest.pictures], rest.more) == (ids[3:], False)
     assert first.stored_bytes >= sum(one.bytes for one in (*first.pictures, *rest.pictures))
 
@@ -239,6 +241,6 @@ def test_without_a_folder_everything_is_refused(case: Case) -> None:
     """Where nothing can be stored every request says why."""
     (case.folder / "file").write_text("")
     case.begin(folder=str(case.folder / "file" / "learning"))
-    said = case.ask(Pictures())
+    said = case.ask(ListPictures())
     assert "file/learning: cannot be written (Not a directory)" in said
     assert "nothing can be stored: " in case.ask(Teach(camera="top"))

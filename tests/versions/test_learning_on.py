@@ -25,7 +25,7 @@ from runtime.versions.events import LearnerEnded, LearnerMoved, Pointed, TargetF
 from runtime.versions.keeper import VersionKeeper
 from runtime.versions.learner_process import LearnerLimits
 from runtime.versions.learner_queue import MAX_STARTS, LearnerQueue, QueueOptions
-from runtime.versions.lessons import Pictures
+from runtime.versions.lessons import LessonPictures
 from runtime.versions.listing import Bounds
 from runtime.versions.seal import Seal
 from runtime.versions.shelf import Shelf
@@ -48,9 +48,9 @@ class Taught:
         self.held_out: dict[str, list[str]] = {}
         self.rejected: list[str] = []
 
-    def pictures(self, camera: str) -> Pictures:
+    def pictures(self, camera: str) -> LessonPictures:
         held_out = {name: f"/pictures/{name}" for name in self.held_out.get(camera, [])}
-        return Pictures(tuple(f"/pictures/{name}" for name in self.waiting.get(camera, [])), held_out)
+        return LessonPictures(tuple(f"/pictures/{name}" for name in self.waiting.get(camera, [])), held_out)
 
     def learnt(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> None:
         self.waiting[camera] = [name for name in self.waiting.get(camera, []) if name not in {*learnt, *held_out}]

@@ -14,7 +14,7 @@ import pytest
 
 from edge_config.bundle import files as bundles
 from runtime.versions.listing import Bounds, tidy
-from runtime.versions.records import Active, Order, Version
+from runtime.versions.records import Active, LearningOrder, Version
 from runtime.versions.shelf import Shelf
 from runtime.versions.shelves import Shelves
 from tests.support.fakes.learner import child
@@ -81,7 +81,7 @@ class Disk:
 
     def _learn(self, at: int) -> Version:
         parent = self.root if at == 0 else self.shelf.path(self.ids[-1])
-        self.shelf.begin(Order(camera=CAMERA))
+        self.shelf.begin(LearningOrder(camera=CAMERA))
         self.ids.append(child(parent, self.shelf.sealed))
         (self.shelf.work / "features").mkdir(exist_ok=True)
         return Version(id=self.ids[-1], root=self.ids[0], parent=self.ids[-2], round=at + 1, at=f"2026-11-27T00:0{at}")

@@ -9,7 +9,7 @@ import pytest
 
 from edge_config.bundle import files as bundles
 from runtime.versions.listing import Bounds, tidy
-from runtime.versions.records import Active, Order, Version
+from runtime.versions.records import Active, LearningOrder, Version
 from runtime.versions.shelf import Shelf
 from runtime.versions.shelves import Shelves
 from tests.support.fakes.learner import child
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 def learn(folder: Path, root: Path, parent: Path, at: int, problems: tuple[str, ...] = ()) -> Version:
     """Put a child of a bundle among the versions."""
     shelf = Shelf(folder, CAMERA)
-    shelf.begin(Order(camera=CAMERA))
+    shelf.begin(LearningOrder(camera=CAMERA))
     made = child(parent, shelf.sealed)
     ids = bundles.read(root).id, bundles.read(parent).id
     version = Version(id=made, root=ids[0], parent=ids[1], round=1, at=f"2026-11-27T00:00:{at:02d}", problems=problems)
@@ -124,12 +124,12 @@ def test_nothing_is_left_of_what_was_not_finished(root: Path, folder: Path) -> N
 def test_what_a_killed_learner_can_use_again_is_kept(root: Path, folder: Path) -> None:
     """Where learning has not ended, its order and its features stay, and half a bundle goes."""
     shelf = Shelf(folder, CAMERA)
-    shelf.begin(Order(camera=CAMERA, by="me", starts=2))
+    shelf.begin(LearningOrder(camera=CAMERA, by="me", starts=2))
     for name in ("features.npz", ".child.bundle.x.part", "child.bundle.result.json"):
         (shelf.work / name).write_bytes(b"x")
     assert chosen(folder, root) == (str(root), "")
     assert names(folder) == [f"{CAMERA}/work/features.npz", f"{CAMERA}/work/order.json"]
-    assert shelf.order() == Order(camera=CAMERA, by="me", starts=2)
+    assert shelf.order() == LearningOrder(camera=CAMERA, by="me", starts=2)
 
 
 def test_same_bundle_learnt_twice_is_one_version(root: Path, folder: Path) -> None:

@@ -31,7 +31,7 @@ WAIT_S = 60.0
 MAX_SCORES = 5
 ROLL_BACK_S = 10.0
 KINDS = {"learner": ("learner",), "worker": ("runtime.inference.worker",), "parent": ()}
-"""Who is killed -> words of its command; the parent is the process itself."""
+"""Process that is killed -> words of its command; the parent is the one that was started."""
 
 
 class Rig:
