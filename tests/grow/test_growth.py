@@ -51,17 +51,36 @@ def pictures(seed: int, count: int = 4) -> list[NDArray[np.float32]]:
     return [np.concatenate([clusters(50, seed + 10 * n), clusters(14, seed + 10 * n + 1, 5.0)]) for n in range(count)]
 
 
-def compared(bank: Growing, shown: list[NDArray[np.float32]], limit: float, k: int = K) -> NewPictures:
+def compared(
+    bank: Growing,
+    shown: list[NDArray[np.float32]],
+    limit: float,
+    k: int = K,
+    threshold: float = np.inf,
+    usual: float = np.inf,
+) -> NewPictures:
     """Return new pictures with their exact distances."""
-    new = NewPictures(DIMENSION, k, limit)
+    new = NewPictures(DIMENSION, k, threshold, usual, limit)
     for picture in shown:
         new.add(picture, ExactSearch(bank.bank, bank.measure.divisors)(picture).distance)
     return new
 
 
 def grown(bank: Growing, shown: list[NDArray[np.float32]], radius: float, threshold: float, most: int = 300) -> Growth:
-    new = compared(bank, shown, min(radius, threshold))
-    return grow(bank, new, radius=radius, threshold=threshold, most=most)
+    new = compared(bank, shown, min(radius, threshold), threshold=threshold, usual=threshold)
+    return grow(bank, new, radius=radius, most=most)
+
+
+def test_strange_pictures_come_down_to_the_usual_and_others_stay() -> None:
+    """What was over the threshold scores the usual at most; what was not may stay as it is."""
+    bank, shown = bank_of(0), pictures(0)
+    first = [np.sort(divided(picture, bank))[-K:].mean() for picture in shown]
+    threshold, usual = float(np.median(first)), 0.3 * float(np.median(first))
+    new = compared(bank, shown, usual, threshold=threshold, usual=usual)
+    found = grow(bank, new, radius=1e9, most=300).grown
+    for picture, was in zip(shown, first, strict=True):
+        now = np.sort(divided(picture, found))[-K:].mean()
+        assert now <= (usual if was > threshold else threshold) * (1 + FLOAT32)
 
 
 @pytest.mark.parametrize("spacing", ["local", "none"])

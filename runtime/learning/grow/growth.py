@@ -42,19 +42,22 @@ class Growing:
 class NewPictures:
     """The patches of new pictures that may join, and how far they are from the bank.
 
-    Only patches beyond `limit` are kept: others neither join nor take a picture over the threshold.
+    Only patches beyond `limit` are kept: others need no entry.
     """
 
-    def __init__(self, dimension: int, k: int, limit: float) -> None:
+    def __init__(self, dimension: int, k: int, threshold: float, usual: float, limit: float) -> None:
         """Begin without pictures.
 
         Args:
             dimension: D.
             k: the number of largest distances whose mean is the score; 1 for the largest.
-            limit: distance up to which a patch needs no entry.
+            threshold: what a picture may score that was not over it before.
+            usual: what the others may score: up to the threshold, more pictures of the kind would lie around it.
+            limit: distance up to which a patch needs no entry; at most `usual`.
         """
         self._k = k
-        self._limit = limit
+        self._threshold, self._usual, self._limit = threshold, usual, limit
+        self._wanted: list[float] = []
         self._features = [np.empty((0, dimension), np.float32)]
         self._distances = [np.empty(0, np.float32)]
         self._pictures = [np.empty(0, np.int64)]
@@ -67,6 +70,8 @@ class NewPictures:
         self._distances.append(found[far])
         self._pictures.append(np.full(int(far.sum()), len(self._below)))
         self._below.append(np.sort(found[~far])[-self._k :])
+        was = np.sort(found)[-self._k :].mean(dtype=np.float64)
+        self._wanted.append(self._usual if was > self._threshold else self._threshold)
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -82,6 +87,11 @@ class NewPictures:
     def pictures(self) -> NDArray[np.int64]:
         """The number of the picture that each of them belongs to, int64 [n]."""
         return np.concatenate(self._pictures)
+
+    @property
+    def wanted(self) -> NDArray[np.float64]:
+        """What each picture may score, float64."""
+        return np.array(self._wanted)
 
     def scores(self, pictures: NDArray[np.int64], now: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the scores of all pictures, float64, when their patches that may join are at distances `now`.
@@ -115,17 +125,15 @@ def grow(
     new: NewPictures,
     *,
     radius: float,
-    threshold: float,
     most: int,
     added: Callable[[int], object] = lambda _: None,
 ) -> Growth:
-    """Let the farthest new patch join, until none is beyond `radius` and every picture scores `threshold` at most.
+    """Let the farthest new patch join, until none is beyond `radius` and no picture scores more than it may.
 
     Args:
         start: the bank.
         new: the new pictures.
         radius: distance to the bank up to which its own training patches were.
-        threshold: scores above it are anomalous.
         most: maximum number of entries that may join.
         added: receives the number of entries that have joined, repeatedly.
     """
@@ -133,7 +141,7 @@ def grow(
     entries = _Room(start, most)
     joined: list[int] = []
     while True:
-        place = _next(new, left, pictures, radius, threshold)
+        place = _next(new, left, pictures, radius)
         if place is None or len(joined) == most:
             break
         divisor = entries.join(features[place])
@@ -143,16 +151,14 @@ def grow(
     return Growth(entries.grown(), np.array(joined, np.int64), place is not None, float(left.max(initial=0.0)))
 
 
-def _next(
-    new: NewPictures, left: NDArray[np.float32], pictures: NDArray[np.int64], radius: float, threshold: float
-) -> int | None:
+def _next(new: NewPictures, left: NDArray[np.float32], pictures: NDArray[np.int64], radius: float) -> int | None:
     """Return the patch that joins next; None if none needs to. Of patches that are equally far, the first."""
     if not len(left):
         return None
     place = int(np.argmax(left))
     if left[place] > radius:
         return place
-    over = new.scores(pictures, left) > threshold
+    over = new.scores(pictures, left) > new.wanted
     if not over.any():
         return None
     return int(np.argmax(np.where(over[pictures], left, -1)))

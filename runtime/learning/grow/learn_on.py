@@ -162,7 +162,7 @@ class _Learning:
         """Measure how far each patch of the pictures to learn, and of altered copies, is from the bank."""
         parent = self._parent
         judged = slice(None) if parent.scorer.judged is None else parent.scorer.judged
-        compared = Compared(NewPictures(parent.bank.bank.shape[1], parent.k, parent.limit), [], [])
+        compared = Compared(_room(parent), [], [])
         for picture, change in self._tell("compare", self._to_learn()):
             features = self._features(picture, change)
             found = exact(parent.scorer, features)
@@ -186,7 +186,6 @@ class _Learning:
             parent.bank,
             new,
             radius=parent.radius,
-            threshold=parent.root.threshold,
             most=most,
             added=lambda count: self._told("grow", count, most),
         )
@@ -288,3 +287,9 @@ class _Learning:
         for done, item in enumerate(items):
             self._told(stage, done, len(items))
             yield item
+
+
+def _room(parent: Parent) -> NewPictures:
+    """Return what takes the patches of new pictures."""
+    sizes = parent.bank.bank.shape[1], parent.k
+    return NewPictures(*sizes, parent.root.threshold, parent.usual, min(parent.limit, parent.usual))

@@ -59,6 +59,11 @@ class Parent:
         return min(self.radius, self.root.threshold)
 
     @property
+    def usual(self) -> float:
+        """Median score of the root's held-out pictures."""
+        return self.root.median or self.root.threshold
+
+    @property
     def earlier(self) -> tuple[HeldOutScore, ...]:
         """Held-out pictures of earlier rounds."""
         return self.manifest.lineage.held_out if self.manifest.lineage else ()
