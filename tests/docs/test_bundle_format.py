@@ -301,9 +301,12 @@ def test_checks_are_made_in_the_order_of_the_table(tiny_bundle: Path, tmp_path: 
         assert type(caught.value).__name__ == said, caught.value
 
 
+HEADINGS = ("What a reader checks", "Learnt on a device", "Packed bundle")
+
+
 def test_every_error_of_a_bundle_is_on_the_page() -> None:
-    """The two tables of damage name every class of a bundle's errors, and no other."""
-    named = {row[-1] for heading in ("What a reader checks", "Packed bundle") for row in rows(heading)}
+    """The tables of damage name every class of a bundle's errors, and no other."""
+    named = {row[-1] for heading in HEADINGS for row in rows(heading)}
     named = {name for name in named if name.startswith("Bundle")}
     assert named == {kind.__name__ for kind in descendants(errors.BundleError)} - {"BundleError"}
 

@@ -27,6 +27,19 @@ def seeds() -> list[bytes]:
         "resume": ', "camera": "top"',
         "forget": ', "subscriber": "me"',
         "report_gap": ', "topic": "t", "missed": 3, "subscriber": "me"',
+        "teach": ', "camera": "top", "frames": 20, "every_ms": 500',
+        "stop_teaching": ', "camera": "top"',
+        "pictures": ', "camera": "top", "kinds": ["aside"], "limit": 9',
+        "fetch_picture": ', "camera": "top", "picture": "20261127T084611204Z-5d0c8f3a"',
+        "accept": ', "camera": "top", "all": true',
+        "reject": ', "camera": "top", "pictures": ["20261127T084611204Z-5d0c8f3a"]',
+        "false_alarm": ', "camera": "top", "alert_id": "a"',
+        "delete_pictures": ', "camera": "top", "kinds": ["peak"]',
+        "learn_on": ', "camera": "top", "force": true',
+        "stop_learning": ', "camera": "top"',
+        "versions": ', "camera": "top"',
+        "rollback": ', "camera": "top", "to": "root"',
+        "burn_in": ', "camera": "top", "do": "start", "duration": "24h"',
     }
     assert set(fields) == set(requests.REQUESTS)
     good = [

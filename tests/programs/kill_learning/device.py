@@ -18,7 +18,7 @@ from runtime.cli.main import main
 from runtime.teaching.picture import learning_folder
 from runtime.versions.learner_process import LearnerLimits
 from runtime.versions.learner_queue import QueueOptions
-from runtime.versions.lessons import Pictures
+from runtime.versions.lessons import LessonPictures
 from tests.support.fakes.learner import COMMAND
 
 TAUGHT = "taught"
@@ -31,9 +31,9 @@ class FolderLessons:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def pictures(self, camera: str) -> Pictures:
+    def pictures(self, camera: str) -> LessonPictures:
         """Return what is to be learnt."""
-        return Pictures(tuple(str(path) for path in sorted((self._folder / camera / TAUGHT).glob("*"))))
+        return LessonPictures(tuple(str(path) for path in sorted((self._folder / camera / TAUGHT).glob("*"))))
 
     def learnt(self, _camera: str, _learnt: Sequence[str], _held_out: Sequence[str]) -> None:
         """Forget nothing."""
