@@ -94,11 +94,6 @@ class Evidence:
         self._wall_ns = 0
         self._frames = self._high = 0
 
-    @property
-    def is_possible(self) -> bool:
-        """Whether there are enough held-out scores: otherwise even a high block is no evidence."""
-        return self._win > 0
-
     def restore(self, value: float, since_ns: int, *, is_drift: bool) -> None:
         """Go on with the attributes of an earlier run."""
         self.value, self.since_ns, self.is_drift = min(value, self.limit), since_ns, is_drift

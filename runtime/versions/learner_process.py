@@ -106,12 +106,17 @@ class LearnerProcess:
             target=self._read_errors, args=(self._process.stderr,), name="learner's stderr", daemon=True
         )
         reader.start()
-        with self._process.stdout as lines:
-            while line := lines.readline(LINE_BYTES):
-                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):  # a library may print, too
-                    tell(_steps.decode(line))
-        self._process.wait()
-        reader.join()
+        try:
+            with self._process.stdout as lines:
+                while line := lines.readline(LINE_BYTES):
+                    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):  # a library may print, too
+                        tell(_steps.decode(line))
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            self._process.wait()
+            reader.join()
         return self._ending(self._process.returncode)
 
     def _read_errors(self, stream: BinaryIO) -> None:

@@ -11,7 +11,6 @@ the other camera are compared between the two: what else the machine does is in 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import platform
@@ -21,19 +20,17 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from edge_config.wire.messages import ScoreMessage
 from edge_config.wire.versions import LearningProgress, LearnOn, Rollback, RolledBack, Versions, VersionsKept
 from runtime.client.control_client import ControlClient
 from runtime.client.subscriber import Subscriber
+from tests.programs.bench.played_camera import PlayedCamera
 from tests.programs.kill_learning.device import TAUGHT
 from tests.programs.soak.processes import command, tree
 from tests.support.fakes.http import served
-from tests.support.fakes.network import NetworkCamera
 from tests.support.processes import ENOUGH_S, started
 
 LEARNS, WORKS = "learns", "works"
@@ -41,42 +38,6 @@ SLICE_S = 2.0
 _UNFINISHED = ("queued", "running", "activating")
 Frame = tuple[float, float]
 """When it was published, monotonic seconds, and its age, milliseconds."""
-
-
-class PlayedCamera(NetworkCamera):
-    """Pictures over HTTP, again and again.
-
-    Attributes:
-        pictures: as JPEG.
-        every_s: interval between two.
-    """
-
-    def __init__(self, pictures: Sequence[bytes], fps: float) -> None:
-        super().__init__()
-        self.pictures, self.every_s = pictures, 1 / fps
-        self.RequestHandlerClass = _Player
-
-
-class _Player(BaseHTTPRequestHandler):
-    server: PlayedCamera
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        due_s = time.monotonic()
-        for picture in itertools.cycle(self.server.pictures):
-            due_s += self.server.every_s
-            if self.server.unplugged.wait(max(0.0, due_s - time.monotonic())):
-                return
-            part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(picture), picture)
-            try:
-                self.wfile.write(part)
-            except OSError:
-                return
-
-    def log_message(self, *_args: object) -> None:
-        pass
 
 
 class Bench:

@@ -10,14 +10,12 @@ the clip with its six objects passes, with the label. The pictures and the bundl
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_config.wire.messages import AlertMessage
@@ -25,8 +23,8 @@ from export.demo import clip
 from export.demo.play import _LEARN_OPTIONS
 from runtime.client.subscriber import Subscriber
 from tests.programs.bench.learn_on import made, made_bundle, with_label
+from tests.programs.bench.played_camera import PlayedCamera
 from tests.support.fakes.http import served
-from tests.support.fakes.network import NetworkCamera
 from tests.support.processes import DEVICE, started
 
 EMPTY = 145
@@ -44,51 +42,27 @@ SLACK = 1.0
 GIVE_UP_S = 600.0
 
 
-class Belt(NetworkCamera):
-    """Pictures over HTTP: the empty belt again and again, until the clip is asked for.
+class Belt(PlayedCamera):
+    """The empty belt again and again, until the clip is asked for.
 
     Attributes:
+        film: the clip.
         began_s: when the clip began, monotonic; None before.
     """
 
-    def __init__(self, empty: list[bytes], film: list[bytes], fps: float) -> None:
-        super().__init__()
-        self.empty, self.film, self.every_s = itertools.cycle(empty), film, 1 / fps
+    def __init__(self, film: list[bytes], fps: float) -> None:
+        super().__init__(film[:EMPTY], fps)
+        self.film = film
         self.began_s: float | None = None
         self.asked = False
-        self.RequestHandlerClass = _Player
 
-    def next(self) -> bytes:
-        """Return the next picture; of the clip after `began_s`."""
-        if self.asked and self.began_s is None:
-            self.began_s = time.monotonic()
-        if self.began_s is None:
-            return next(self.empty)
-        at = int((time.monotonic() - self.began_s) / self.every_s)
-        return self.film[at] if at < len(self.film) else next(self.empty)
-
-
-class _Player(BaseHTTPRequestHandler):
-    server: Belt
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        due_s = time.monotonic()
-        while True:
-            due_s += self.server.every_s
-            if self.server.unplugged.wait(max(0.0, due_s - time.monotonic())):
-                return
-            picture = self.server.next()
-            part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(picture), picture)
-            try:
-                self.wfile.write(part)
-            except OSError:
-                return
-
-    def log_message(self, *_args: object) -> None:
-        pass
+    def shown(self) -> Iterator[bytes]:
+        """Yield the empty belt; once it is asked for, the clip by the clock, and the empty belt after it."""
+        for empty in super().shown():
+            if self.asked and self.began_s is None:
+                self.began_s = time.monotonic()
+            at = len(self.film) if self.began_s is None else int((time.monotonic() - self.began_s) / self.every_s)
+            yield self.film[at] if at < len(self.film) else empty
 
 
 class Listener:
@@ -135,7 +109,7 @@ def main() -> int:
     seen: dict[str, list[int]] = {}
     for place in clip.read_truth(labelled / clip.TRUTH):
         seen.setdefault(place.name, []).append(place.frame)
-    camera = Belt(film[:EMPTY], film, args.fps)
+    camera = Belt(film, args.fps)
     with tempfile.TemporaryDirectory(prefix="label-") as folder, served(camera, camera.unplugged):
         return play(Path(folder), bundle, camera, seen, args.fps)
 
