@@ -23,11 +23,11 @@ help:  ## list the targets
 
 $(VENV)/.demo: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c runtime/scoring/features.c
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,page]'
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.demo
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,export,docs,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,page,export,docs,dev]'
 	@touch $@
 
 setup: $(VENV)/.installed  ## install everything into .venv
