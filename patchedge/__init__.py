@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_config.errors import AddressUnavailable, KeysInvalid, MessageError, PatchedgeError, RequestError
-from edge_config.wire import replies, requests, teaching
+from edge_config.wire import burn_in, replies, requests, teaching, versions
 from edge_config.wire.messages import (
     DEFAULT_EVENTS,
     AlertMessage,
@@ -64,10 +64,12 @@ __all__ = [
     "ScoreMessage",
     "StateMessage",
     "Subscriber",
+    "burn_in",
     "read_heat_map",
     "replies",
     "requests",
     "teaching",
+    "versions",
 ]
 
 

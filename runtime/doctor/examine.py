@@ -68,6 +68,7 @@ def examine(
             ("ports", partial(ports_and_folders.ports, settings)),
             ("journal", partial(ports_and_folders.journal, settings)),
             ("clips", partial(ports_and_folders.clips, settings)),
+            ("learning", partial(ports_and_folders.learning, settings)),
             ("encryption", partial(ports_and_folders.keys, settings)),
         ],
     }

@@ -13,6 +13,7 @@ from edge_config.errors import KeysInvalid, SettingsError
 from edge_config.settings.device import Settings
 from runtime.doctor.finding import Finding
 from runtime.journal.open_database import default_path
+from runtime.teaching.picture import learning_folder
 
 _MIB = 1 << 20
 _ANY = {"*": "0.0.0.0"}  # noqa: S104 - as ZeroMQ writes it
@@ -50,6 +51,15 @@ def clips(settings: Settings) -> Finding:
     if not settings.clips.folder:
         return Finding("clips", "ok", "disabled")
     return _room("clips", Path(settings.clips.folder).absolute(), settings.clips.most_mb, "clips.folder")
+
+
+def learning(settings: Settings) -> Finding:
+    """Check whether pictures and learnt bundles can be stored, and have disk space for their maximum size."""
+    try:
+        folder = learning_folder(settings).absolute()
+    except OSError as error:
+        return Finding("learning", "warn", f"nothing is stored or learnt: {error}", "set learning.folder")
+    return _room("learning", folder, settings.learning.most_mb + settings.learning.versions_mb, "learning.folder")
 
 
 def keys(settings: Settings) -> Finding:

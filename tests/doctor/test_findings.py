@@ -419,6 +419,10 @@ def test_folders_must_be_writable_and_roomy(tmp_path: Path, monkeypatch: pytest.
     assert ports_and_folders.journal(parsed(journal={"enabled": False})).says == "disabled"
     assert ports_and_folders.clips(parsed(clips={"folder": str(tmp_path / "file/clips")})).level == "fail"
     assert ports_and_folders.clips(parsed(clips={"folder": str(tmp_path), "most_mb": 1_048_576})).level == "warn"
+    assert ports_and_folders.learning(parsed(learning={"folder": str(tmp_path / "file/learning")})).level == "fail"
+    assert (
+        ports_and_folders.learning(parsed(learning={"folder": str(tmp_path), "versions_mb": 1_048_576})).level == "warn"
+    )
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert ports_and_folders.journal(parsed(journal={"path": str(tmp_path / "j.sqlite")})).level == "fail"
 
