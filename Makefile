@@ -10,12 +10,14 @@ DATA ?= ../shared/data
 MINUTES ?= 10
 READER ?= all
 WORKERS ?= 4
+LIB := runtime/page/static/lib/uPlot
+UPLOT := 1.6.32
 NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup network demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -74,6 +76,12 @@ format: setup  ## let ruff format the code
 
 reference: setup  ## write the pages of docs/reference that come from the code
 	$(BIN)/python -m docs.generate
+
+page:  ## fetch uPlot from npm and compare it with the copy in the page, byte for byte
+	rm -rf build/uplot && mkdir -p build/uplot
+	cd build/uplot && npm pack --silent uplot@$(UPLOT) && tar -xzf uplot-$(UPLOT).tgz
+	cd build/uplot/package && cp LICENSE dist && cd dist && sha256sum --check $(CURDIR)/$(LIB)/SHA256SUMS
+	for file in LICENSE uPlot.esm.js uPlot.min.css; do cmp build/uplot/package/dist/$$file $(LIB)/$$file || exit 1; done
 
 network: setup  ## make the network file of the package again, byte for byte: needs torch
 	$(BIN)/patchedge-export network --out $(NETWORK) --force

@@ -1,0 +1,96 @@
+// The frame around the views: who is here, where one is (#/live, #/camera/K, ...), and what is wrong with the connection.
+
+import { attempt, loadSession, session } from "./core/api.js";
+import { fill, h, say } from "./core/dom.js";
+import * as live from "./core/live.js";
+import { cameraTabs, header, linkBanner } from "./core/shell.js";
+import { eachSecond } from "./core/time.js";
+import { loadWords, t } from "./core/words.js";
+
+const VIEWS = {
+  live: [],
+  camera: ["key"],
+  alerts: ["id"],
+  teach: ["key"],
+  tune: ["key"],
+  devices: ["device"],
+  login: [],
+};
+const MODULES = { devices: "device" };
+
+const main = document.getElementById("main");
+const said = document.getElementById("said");
+let end = null;
+let turn = 0;
+
+/** Return the view that the address names, and its parameters: #/alerts/ID?camera=K. */
+function parse(hash) {
+  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = path.split("/").map(decodeURIComponent);
+  const view = name in VIEWS ? name : "live";
+  const parameters = { query: new URLSearchParams(query) };
+  VIEWS[view].forEach((field, i) => { parameters[field] = rest[i] ?? ""; });
+  return { view, parameters };
+}
+
+/** Show the view of the address; what was shown before is ended first. */
+async function route() {
+  const mine = ++turn;
+  await attempt(async () => { await end?.(); });
+  end = null;
+  let { view, parameters } = parse(location.hash);
+  if (session.login_needed && !session.user) view = "login";
+  else if (view === "login") return location.replace("#/live");
+  const module = await attempt(() => import(`./views/${MODULES[view] ?? view}.js`));
+  if (mine !== turn || !module) return undefined;
+  header(view);
+  document.title = `${t(`title.${view}`)} · patchedge`;
+  const root = h("div", { class: `view view-${view}` });
+  fill(main, parameters.key ? cameraTabs(parameters.key, view) : null, root);
+  window.scrollTo(0, 0);
+  const ending = await attempt(() => module.show(root, parameters));
+  if (mine === turn) end = ending;
+  else await attempt(async () => { await ending?.(); });
+  return undefined;
+}
+
+/** Log-in is needed, or is over: the view of the address comes back after it. */
+async function enter() {
+  session.user = session.login_needed ? "" : session.user;
+  live.stop();
+  await route();
+}
+
+/** Say aloud that an alert began; the text goes away, so that the same one is said again the next time. */
+function announce(alert) {
+  if (alert.end_ms) return;
+  say(said, t("said.alert", { camera: alert.camera }));
+  setTimeout(() => say(said, ""), 5000);
+}
+
+function announceOnce() {
+  const known = new Set();
+  live.on("alert", (alert) => {
+    if (known.has(alert.id)) return;
+    known.add(alert.id);
+    announce(alert);
+  });
+}
+
+async function begin() {
+  await loadWords();
+  await attempt(loadSession);
+  if (!session.known) Object.assign(session, { login_needed: false });
+  fill(document.getElementById("skip"), t("skip"));
+  window.addEventListener("hashchange", route);
+  window.addEventListener("patchedge:login", enter);
+  window.addEventListener("patchedge:entered", () => { live.start(); route(); });
+  window.addEventListener("patchedge:words", () => { fill(document.getElementById("skip"), t("skip")); route(); });
+  document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+  announceOnce();
+  linkBanner(document.getElementById("top"), eachSecond);
+  if (session.user || !session.login_needed) live.start();
+  await route();
+}
+
+begin();

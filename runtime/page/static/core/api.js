@@ -1,0 +1,109 @@
+// The page's own API, and the one place where errors are shown.
+
+import { fill, h, icon } from "./dom.js";
+import { t } from "./words.js";
+
+const BASE = "api/v1/";
+const PATIENCE_MS = 30000;
+export const session = { user: "", role: "viewer", login_needed: true, csrf: "", page_version: "", known: false };
+
+/** A request that failed, with the words of the page or of the device. `status` is 0 if there was no answer. */
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Return the address of something of the API, such as a picture: address("alerts", id, "picture"). */
+export function address(...parts) {
+  return BASE + parts.map((part) => encodeURIComponent(part)).join("/");
+}
+
+async function ask(method, path, body, { signal, patience = PATIENCE_MS } = {}) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-CSRF-Token"] = session.csrf;
+  const raw = body instanceof Blob;
+  if (body !== undefined && !raw) headers["Content-Type"] = "application/json";
+  const content = raw ? body : JSON.stringify(body);
+  const stop = AbortSignal.any ? AbortSignal.any([AbortSignal.timeout(patience), ...(signal ? [signal] : [])]) : signal;
+  let reply;
+  try {
+    reply = await fetch(path.startsWith(BASE) ? path : BASE + path, { method, headers, body: content, signal: stop, credentials: "same-origin", cache: "no-store" });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, t("error.no_answer"));
+  }
+  if (!reply.ok) throw new ApiError(reply.status, await words(reply));
+  if (reply.status === 204) return null;
+  return (reply.headers.get("Content-Type") ?? "").includes("json") ? reply.json() : reply;
+}
+
+async function words(reply) {
+  let said = "";
+  try { said = (await reply.json()).error ?? ""; } catch { /* not from the page itself: a proxy's own error */ }
+  if (reply.status === 401) window.dispatchEvent(new CustomEvent("patchedge:login"));
+  return said || t("error.status", { status: reply.status });
+}
+
+export const get = (path, options) => ask("GET", path, undefined, options);
+export const post = (path, body = {}, options = {}) => ask("POST", path, body, options);
+export const put = (path, body = {}, options = {}) => ask("PUT", path, body, options);
+export const del = (path, options) => ask("DELETE", path, undefined, options);
+
+/** Load who is logged in, and the token that changes need. */
+export async function loadSession() {
+  Object.assign(session, await get("session"), { known: true });
+  return session;
+}
+
+/** Return whether the person here may change something. */
+export function mayChange() {
+  return session.role === "operator";
+}
+
+/** Show an error in plain words, until it is closed or another one comes. */
+export function showError(error) {
+  if (error?.name === "AbortError") return;
+  console.error(error);
+  const message = error instanceof ApiError ? error.message : t("error.unexpected", { message: error?.message ?? error });
+  if (error instanceof ApiError && error.status === 401) return; // the log-in is shown
+  notice("error", message);
+}
+
+/** Say that something was done, for some seconds. */
+export function showDone(message) {
+  notice("done", message);
+}
+
+let closing = 0;
+
+function notice(kind, message) {
+  const place = document.getElementById("notices");
+  clearTimeout(closing);
+  const close = () => place.replaceChildren();
+  if (kind === "done") closing = setTimeout(close, 6000);
+  fill(place, h("div", { class: `notice ${kind}`, role: kind === "error" ? "alert" : "status" },
+    icon(kind === "error" ? "alert" : "check"), h("p", {}, message),
+    h("button", { type: "button", class: "plain", "aria-label": t("close"), onclick: close }, icon("cross"))));
+}
+
+/** Run something that may fail, and show why if it does. Return its value, or undefined. */
+export async function attempt(action) {
+  try {
+    return await action();
+  } catch (error) {
+    showError(error);
+    return undefined;
+  }
+}
+
+/** Return a listener that disables its button while the action runs, and shows what fails. */
+export function whenPressed(action) {
+  return async (event) => {
+    const button = event.currentTarget;
+    button.disabled = true;
+    await attempt(() => action(event));
+    button.disabled = false;
+  };
+}

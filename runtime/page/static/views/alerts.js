@@ -1,0 +1,4 @@
+/** Show this view in an element. Return the function that ends it. */
+export async function show(root, parameters) {
+  return () => {};
+}
