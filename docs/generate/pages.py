@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from docs.generate import commands, errors, manifest, metrics, profiles, settings, wire
+from docs.generate import commands, errors, http_api, manifest, metrics, profiles, settings, wire
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 WIDTH = 120  # of a line of prose
@@ -16,6 +16,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 FILLERS: Mapping[str, Callable[..., str]] = {
     **commands.FILLERS,
     **errors.FILLERS,
+    **http_api.FILLERS,
     **manifest.FILLERS,
     **metrics.FILLERS,
     **profiles.FILLERS,

@@ -1,4 +1,4 @@
-"""The settings of a device and of the bridge, section by section."""
+"""The settings of a device, of the bridge and of the page, section by section."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from docs.generate.describe import Field, allowed, attributes, default, fields, summary, table
-from edge_config.settings import bridge, learning, sections
+from edge_config.settings import bridge, learning, page, sections
 from edge_config.settings.device import Settings
 
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
@@ -29,6 +29,12 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "devices": bridge.Device,
     "mqtt": bridge.Mqtt,
     "nats": bridge.Nats,
+    "page": page.Page,
+    "page-devices": page.ShownDevice,
+    "page-store": page.PageStore,
+    "page-access": page.PageAccess,
+    "page-tls": page.PageTls,
+    "page-proxy": page.PageProxy,
 }
 """Heading on the page -> the section that it describes."""
 

@@ -21,6 +21,7 @@ try:
         keygen,
         learn,
         learn_on,
+        page,
         probe,
         record,
         replay,
@@ -39,7 +40,7 @@ except KeyboardInterrupt:  # imports take a second, and several on a small devic
 VERBS: Verbs = {
     "Learn": (record, learn, teach, learn_on, versions, rollback, burn_in),
     "Run": (run, check, warm, bench),
-    "Watch": (watch, replay, bridge, schema),
+    "Watch": (page, watch, replay, bridge, schema),
     "Maintain": (doctor, probe, ask, forget, delete_pictures),
     "Bundles and keys": (bundle, keygen),
 }

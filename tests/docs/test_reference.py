@@ -21,6 +21,7 @@ from docs.generate.pages import REFERENCE, TEMPLATES, pages
 from edge_config import errors
 from edge_config.bundle.manifest import Manifest
 from edge_config.settings import bridge
+from edge_config.settings import page as page_settings
 from edge_config.settings.parse import parse
 from edge_config.wire import messages, replies
 from runtime.cli.app import build_parser
@@ -36,6 +37,13 @@ SECTIONS = {
     "edge_config/settings/device.py": {"Settings": "Top level"},
     "edge_config/settings/bridge.py": {"Bridge": "bridge", "Device": "devices", "Mqtt": "mqtt", "Nats": "nats"},
     "edge_config/settings/learning.py": {},
+    "edge_config/settings/page.py": {
+        "ShownDevice": "page devices",
+        "PageStore": "page store",
+        "PageTls": "page tls",
+        "PageProxy": "page proxy",
+        "PageAccess": "page access",
+    },
     "edge_config/settings/sections.py": {
         "Camera": "cameras",
         "ControlSettings": "control",
@@ -281,10 +289,12 @@ def test_examples_of_commands_are_taken_by_the_parser() -> None:
 
 
 def test_examples_of_settings_are_taken() -> None:
-    """Each block of settings is one that a device or the bridge takes; those of profiles are a part of one."""
+    """Each block of settings is one that device, bridge or page takes; those of profiles are a part of one."""
     for block in blocks("yaml"):
         tree = yaml.safe_load(block)
-        if "devices" in tree:
+        if "store" in tree:
+            page_settings.parse(tree)
+        elif "devices" in tree:
             bridge.parse(tree)
         else:
             parse({"bundle": "line.bundle", "cameras": {"top": {"source": 0}}, **tree})

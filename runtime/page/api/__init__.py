@@ -1,0 +1,1 @@
+"""The API of the page under /api/v1: each module declares its operations in `ROUTES`."""

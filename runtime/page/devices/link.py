@@ -1,0 +1,193 @@
+"""One device: its messages are followed, and it is asked whether it is there, and what the page's key may do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+import zmq
+
+from edge_config.errors import AddressUnavailable, MessageError, PatchedgeError, RequestError
+from edge_config.settings.page import ShownDevice
+from edge_config.wire.messages import Kind
+from edge_config.wire.request_base import Request, Role
+from edge_config.wire.requests import Configure, Status
+from runtime.client.async_subscriber import AsyncSubscriber
+from runtime.client.received import Received
+from runtime.page.devices.asking import Answered, Asking, read_any
+from runtime.page.devices.live import LiveCamera, now_ms
+from runtime.page.refused import KeyDenied
+from runtime.page.shapes import DeviceShown
+from runtime.security.keys import Keys
+
+FOLLOWED: Final[tuple[Kind, ...]] = ("score", "alert", "state", "health")
+
+LOOK_S = 2.0
+"""Interval of the question whether a device is there."""
+
+ANSWER_S = 4.0
+"""Time-out of it."""
+
+Take = Callable[["Link", Received], Awaitable[None]]
+
+
+class Link:
+    """The connection to one device. Use it from one event loop.
+
+    Attributes:
+        name: of the device in the settings of the page.
+        own_name: its name in topics; empty until it was heard of.
+        cameras: what is known of its cameras, by name.
+        asking: sends requests.
+        role: what the page's key may do there; empty if unknown.
+    """
+
+    def __init__(
+        self, name: str, device: ShownDevice, keys: Keys | None, context: zmq.Context[zmq.Socket[bytes]], take: Take
+    ) -> None:
+        """Do nothing yet.
+
+        Args:
+            name: of the device in the settings of the page.
+            device: its addresses.
+            keys: key files, if it requires them.
+            context: shared by all sockets of the page.
+            take: gets each message, after the camera took it in.
+        """
+        self.name, self.own_name = name, ""
+        self.cameras: dict[str, LiveCamera] = {}
+        self.role: Role | str = ""
+        self.asking = Asking(device.control, keys, context)
+        self.changed = True
+        self.connected, self.since_ms, self.error, self.version = False, now_ms(), "", ""
+        self._device, self._keys, self._context, self._take = device, keys, context, take
+        self._epoch = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._on_back: list[Callable[[], Awaitable[None]]] = []
+
+    def when_back(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Call `action` each time that the device answers after it did not."""
+        self._on_back.append(action)
+
+    def open(self) -> None:
+        """Connect.
+
+        Raises:
+            PatchedgeError: an address or a key cannot be used.
+        """
+        self.asking.open()
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._look())]
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.asking.close()
+
+    async def ask(self, request: Request, parts: Sequence[bytes], timeout_s: float) -> Answered:
+        """Ask the device; errors are those of `Asking.ask`."""
+        return await self.asking.ask(request, parts, timeout_s=timeout_s)
+
+    def camera(self, name: str) -> LiveCamera:
+        """Return what is known of a camera, which may be new."""
+        if name not in self.cameras:
+            self.cameras[name] = LiveCamera(self.name, name)
+            self.changed = True
+        return self.cameras[name]
+
+    def shown(self) -> DeviceShown:
+        """Return how the device is."""
+        return DeviceShown(
+            name=self.name,
+            connected=self.connected,
+            since_ms=self.since_ms,
+            role=self.role,  # type: ignore[arg-type]
+            error=self.error,
+            version=self.version,
+            cameras=tuple(camera.key for camera in self.cameras.values()),
+        )
+
+    async def _follow(self) -> None:
+        """Take in messages until the end; what is damaged is passed over."""
+        async with AsyncSubscriber(
+            self._device.events, kinds=FOLLOWED, control=self._device.control, keys=self._keys, context=self._context
+        ) as subscriber:
+            async for received in subscriber:
+                try:
+                    self._note(received)
+                    await self._take(self, received)
+                except Exception:  # noqa: BLE001 - one message must not stop the others
+                    structlog.get_logger().exception("a message could not be taken in", topic=received.topic)
+
+    def _note(self, received: Received) -> None:
+        said = received.message
+        self.own_name = said.device
+        camera = self.camera(said.camera)
+        match received.kind:
+            case "score":
+                camera.take_score(said)  # type: ignore[arg-type]
+            case "state":
+                camera.take_state(said)  # type: ignore[arg-type]
+            case "health":
+                camera.take_health(said)  # type: ignore[arg-type]
+            case _:
+                pass
+
+    async def _look(self) -> None:
+        """Ask again and again whether the device is there."""
+        while True:
+            try:
+                status = read_any(await self.asking.ask(Status(), timeout_s=ANSWER_S))
+                await self._answered(status)
+            except (AddressUnavailable, MessageError, RequestError) as error:
+                self._is_away(str(error))
+            except Exception:  # noqa: BLE001 - the page goes on
+                structlog.get_logger().exception("the status of a device could not be taken in", device=self.name)
+            await asyncio.sleep(LOOK_S)
+
+    async def _answered(self, status: dict[str, Any]) -> None:
+        self.own_name = str(status.get("device", self.own_name))
+        version = str(status.get("version", ""))
+        is_back = not self.connected
+        if is_back or version != self.version:
+            self.changed = True
+        self.version = version
+        named = status.get("cameras", {})
+        for name in named:
+            self.camera(name)
+        for name in [name for name in self.cameras if name not in named]:
+            del self.cameras[name]
+            self.changed = True
+        if not is_back:
+            return
+        self.connected, self.since_ms, self.error = True, now_ms(), ""
+        structlog.get_logger().info("device found", device=self.name, cameras=[*named])
+        for camera in self.cameras.values():
+            camera.find()
+        await self._find_role()
+        for action in self._on_back:
+            await action()
+
+    def _is_away(self, why: str) -> None:
+        if self.connected or not self.error:
+            self.connected, self.since_ms, self.error, self.changed = False, now_ms(), why, True
+            structlog.get_logger().warning("device does not answer", device=self.name, reason=why)
+        for camera in self.cameras.values():
+            camera.lose("the page cannot reach the device")
+
+    async def _find_role(self) -> None:
+        """Find out what the key may do by a request that changes nothing, and needs the role operate."""
+        name = next(iter(self.cameras), "")
+        if not name:
+            return
+        try:
+            (await self.asking.ask(Configure(camera=name))).read(object)
+            self.role = "operate"
+        except KeyDenied:
+            self.role = "view"
+        except PatchedgeError:
+            self.role = ""
+        self.changed = True

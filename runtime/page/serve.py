@@ -1,0 +1,126 @@
+"""Serve the page until a signal comes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from edge_config.errors import AddressUnavailable, NotWritten
+from edge_config.settings.page import Page
+from runtime.page.app import make_app
+from runtime.page.devices.devices import Devices
+from runtime.page.services import Services
+from runtime.page.store.store import Store
+from runtime.process.log import set_up_logging
+from runtime.process.signals import Termination
+from runtime.state_folder import state_folder
+
+END_S = 1
+"""Time-out at the end for requests that are being answered, seconds."""
+
+BACKLOG = 128
+
+
+def serve(settings: Page, termination: Termination) -> int:
+    """Serve the page until a signal comes.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        PatchedgeError: the address cannot be bound, a key cannot be used, or the folder cannot be written.
+    """
+    set_up_logging()
+    folder = page_folder(settings)
+    devices = Devices(settings)
+    with bind(settings.bind) as listening:
+        app = make_app(Services(settings, folder, devices, Store(folder, settings.store)))
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=END_S,
+            backlog=BACKLOG,
+        )
+        try:
+            asyncio.run(_serve(config, listening, devices, termination))
+        finally:
+            termination.done()
+    return 0
+
+
+async def _serve(config: uvicorn.Config, listening: socket.socket, devices: Devices, termination: Termination) -> None:
+    server = uvicorn.Server(config)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        devices.hub.end()  # streams have no end of their own
+        server.should_exit = True
+
+    def signalled() -> None:
+        loop.call_soon_threadsafe(stop)
+
+    termination.call(signalled)
+    scheme = "https" if config.is_ssl else "http"
+    structlog.get_logger().info("the page is served", url=f"{scheme}://{_shown(listening)}/", devices=[*devices.names])
+    await server.serve(sockets=[listening])
+
+
+def bind(where: str) -> socket.socket:
+    """Bind the address of the page.
+
+    Raises:
+        AddressUnavailable: it is in use, or is not one of this machine.
+    """
+    host, _, port = where.rpartition(":")
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, number)
+    except OSError as error:
+        raise _unavailable(where, error) from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        listening.close()
+        raise _unavailable(where, error) from error
+    return listening
+
+
+def _unavailable(where: str, error: OSError) -> AddressUnavailable:
+    used = error.errno == errno.EADDRINUSE
+    remedy = "another program listens there: end it, or choose another `bind`" if used else "choose another `bind`"
+    return AddressUnavailable(f"the page cannot be served here ({error.strerror})", where=where, remedy=remedy)
+
+
+def page_folder(settings: Page) -> Path:
+    """Return the folder of the page, which is made where it is missing.
+
+    Raises:
+        NotWritten: it cannot be made.
+    """
+    named = settings.folder
+    try:
+        folder = Path(named) if named else state_folder() / "page"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "name a folder with `folder` or --folder"
+        raise NotWritten(f"no folder for the page ({error.strerror})", where=named, remedy=remedy) from error
+    return folder
+
+
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,1 @@
+"""What the page keeps: scores, alerts with pictures, and what people said of them."""
