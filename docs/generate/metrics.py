@@ -47,12 +47,14 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         "alert": "alert messages",
         "state": "state messages",
         "health": "heartbeats",
+        "preview": "previews",
     },
     "patchedge_gaps_reported": {
         "score": "lost score messages",
         "alert": "lost alert messages",
         "state": "lost state messages",
         "health": "lost heartbeats",
+        "preview": "lost previews",
         "other": "lost messages of another topic",
     },
     "patchedge_stage_seconds": {

@@ -19,7 +19,7 @@ from docs.generate.describe import (
     table,
 )
 from edge_config.wire import burn_in, learning, messages, replies, requests, teaching, versions
-from edge_config.wire.messages import AlertMessage, HealthMessage, Message, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, HealthMessage, Message, PreviewMessage, ScoreMessage, StateMessage
 from edge_config.wire.request_base import Request
 from runtime.app.picture_requests import OF_CAMERA
 from runtime.journal.lookup import REPLY_BYTES
@@ -36,6 +36,7 @@ MESSAGES: Mapping[str, type[msgspec.Struct]] = {
     "alert": AlertMessage,
     "state": StateMessage,
     "health": HealthMessage,
+    "preview": PreviewMessage,
     "part": messages.Part,
 }
 """Word of the template -> the type whose own fields are meant."""
@@ -111,6 +112,24 @@ _EXAMPLES: Mapping[messages.Kind, Message] = {
         state_seq=3,
         journal="on",
         **_OF_ALL,
+    ),
+    "preview": PreviewMessage(
+        schema=messages.schema_name("preview"),
+        seq=300,
+        boxes=((384, 64, 56, 64),),
+        frame_hw=(480, 640),
+        parts=(
+            messages.Part(name="jpeg", media_type="image/jpeg", shape=(480, 640)),
+            messages.Part(
+                name="heat_map",
+                media_type="application/octet-stream",
+                dtype="uint8",
+                shape=(28, 28),
+                area=(80, 0, 480, 480),
+            ),
+        ),
+        **_OF_ALL,
+        **_OF_FRAME,
     ),
 }
 

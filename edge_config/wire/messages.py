@@ -1,7 +1,7 @@
 """Published messages: topics, message types, and their encoding.
 
 A message is a ZeroMQ multipart: frame 0 the topic `v1/<kind>/<device>/<camera>/` in ASCII, frame 1 JSON in
-UTF-8 of less than 2 KB. Further frames are binary parts, which an alert lists in `parts`. A topic ends in
+UTF-8 of less than 2 KB. Further frames are binary parts, which an alert or a preview lists in `parts`. A topic ends in
 `/` because subscriptions match prefixes: without it `cam1` would match `cam10`. Readers ignore unknown fields, so
 that old readers keep working.
 """
@@ -22,7 +22,7 @@ DEFAULT_EVENTS = "tcp://127.0.0.1:5556"
 NAME_PATTERN = r"^[A-Za-z0-9_-]+\Z"
 """Of names of devices and cameras, which are levels of a topic."""
 
-Kind = Literal["score", "alert", "state", "health"]
+Kind = Literal["score", "alert", "state", "health", "preview"]
 Label = Literal["normal", "anomalous", "unknown"]
 State = Literal["starting", "live", "stalled", "frozen", "dark", "blurred", "moved", "disconnected", "failed", "paused"]
 """State of a camera. `starting`: no frame yet. `live`: it delivers pictures that can be judged. `stalled`: it is open,
@@ -111,9 +111,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A binary part of a message; the parts are further frames, in this order.
 
     Attributes:
-        name: `jpeg`, a picture of the peak frame; `heat_map`, patch distances of the peak frame, one pixel per patch.
-        media_type: image/jpeg; image/png for a heat map; application/octet-stream for the float32 heat maps of earlier
-            versions, little-endian, row by row.
+        name: `jpeg`, a picture of the frame; `heat_map`, patch distances of the frame, one pixel per patch.
+        media_type: image/jpeg; image/png for the heat map of an alert; application/octet-stream, numbers row by row,
+            for that of a preview (uint8, percent of the threshold) and of alerts of earlier versions (float32,
+            little-endian).
         dtype: type of the numbers or pixels, such as uint16.
         shape: rows and columns of the numbers or pixels.
         area: box of the camera frame that they cover; null: all of it.
@@ -161,6 +162,21 @@ class AlertMessage(_OfFrame, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
 
 
+class PreviewMessage(_OfFrame, frozen=True, kw_only=True):
+    """What a camera sees, a few times a second; made only while somebody subscribes to it by name.
+
+    Attributes:
+        boxes: regions of the frame over the threshold, largest patch distance first, at most 16.
+        frame_hw: height and width of the frame, pixels.
+        parts: `jpeg`, the frame in at most 640 pixels of width and 100 kB; and, if the frame has a score, `heat_map`:
+            for each patch the percent of the threshold, 100 at it, at most 255. Below 100 a value may be too high.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    frame_hw: tuple[int, int]
+    parts: tuple[Part, ...] = ()
+
+
 class StateMessage(Message, frozen=True, kw_only=True):
     """The state of a camera has changed.
 
@@ -198,13 +214,14 @@ class HealthMessage(Message, frozen=True, kw_only=True):
     burn_in_left_s: float | msgspec.UnsetType = msgspec.UNSET
 
 
-AnyMessage = ScoreMessage | AlertMessage | StateMessage | HealthMessage
+AnyMessage = ScoreMessage | AlertMessage | StateMessage | HealthMessage | PreviewMessage
 
 TYPES: dict[Kind, type[Message]] = {
     "score": ScoreMessage,
     "alert": AlertMessage,
     "state": StateMessage,
     "health": HealthMessage,
+    "preview": PreviewMessage,
 }
 
 JOURNALED: tuple[Kind, ...] = ("alert", "state")

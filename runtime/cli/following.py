@@ -64,7 +64,7 @@ def as_line(received: Received) -> str:
     """Write a message as a line for people, with one before it if messages were lost."""
     from datetime import datetime, timezone
 
-    from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
+    from edge_config.wire.messages import AlertMessage, HealthMessage, PreviewMessage, ScoreMessage, StateMessage
 
     said = received.message
     at = datetime.fromtimestamp(said.t_publish_ns / 1e9, tz=timezone.utc).astimezone()
@@ -75,12 +75,14 @@ def as_line(received: Received) -> str:
     elif isinstance(said, HealthMessage):
         text += f"health {said.state}, journal {said.journal} {said.journal_reason}".rstrip()
         text += f", drift: {said.drift}" if said.drift else ""
-    elif isinstance(said, (ScoreMessage, AlertMessage)):
+    elif isinstance(said, (ScoreMessage, AlertMessage, PreviewMessage)):
         score = "-" if said.score is None else f"{said.score:.3f}"
         text += f"frame {said.frame_id} score {score} of {said.threshold:.3f} {said.label}"
         text += "" if said.peak_xy is None else f" at {said.peak_xy[0]},{said.peak_xy[1]}"
         text += f" age {said.age_ms:.0f} ms"
         text += " repeated" if isinstance(said, ScoreMessage) and said.repeated else ""
+    if isinstance(said, PreviewMessage):
+        text += f"  preview of {sum(map(len, received.parts))} bytes, {len(said.boxes)} boxes"
     if isinstance(said, AlertMessage):
         text = f"{text}  ALERT {said.phase} {said.alert_id} peak {said.peak_score:.3f} in frame {said.peak_frame_id}"
         text += "" if said.peak_excess is None else f" excess {said.peak_excess:.2f}"

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kind",
         action="append",
-        choices=("score", "alert", "state", "health"),
+        choices=("score", "alert", "state", "health", "preview"),
         help="only these; repeatable (default: score, alert, state)",
     )
     parser.add_argument("--device", help="only this device")

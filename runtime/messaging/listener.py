@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -41,12 +41,24 @@ OPTIONS: dict[int, int] = {
 """Options of every socket of the device."""
 
 
+MAX_KNOWN = 512
+"""Topics of a subscriber that are recognised when it names them again: that takes no more memory, and one that switches
+previews on and off all day is no flood."""
+
+
 @dataclass(slots=True)
 class Peer:
-    """A connected peer: bytes received, and when the last were, monotonic seconds."""
+    """A connected peer.
+
+    Attributes:
+        said: bytes received; of a topic that it has named before, one.
+        last_s: when the last were, monotonic seconds.
+        known: topics that it named, where they are limited.
+    """
 
     said: int = 0
     last_s: float = 0.0
+    known: set[bytes] = field(default_factory=set)
 
 
 _REMEDIES = {errno.ENOENT: "create its folder", errno.EACCES: "let this user write into its folder"}
@@ -133,9 +145,15 @@ class Listener:
             return
         if (peer := self.connections.get(connection)) is None:
             return
-        peer.said += max(1, len(frame))
         peer.last_s = time.monotonic()
-        if self._most_bytes is not None and peer.said > self._most_bytes:
+        if self._most_bytes is None:
+            peer.said += max(1, len(frame))
+            return
+        topic = bytes(frame.buffer[1:])
+        peer.said += 1 if topic in peer.known else max(1, len(frame))
+        if len(peer.known) < MAX_KNOWN:
+            peer.known.add(topic)
+        if peer.said > self._most_bytes:
             self._cut(connection, "too much said")
 
     def wait(self, timeout_ms: int, also: int | None = None) -> bool:

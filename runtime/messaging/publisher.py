@@ -21,19 +21,20 @@ LINGER_MS = 1000
 
 MAX_SUBSCRIBED_BYTES = 32768
 """Maximum size of the subscriptions of a connection, which is closed beyond it: ZeroMQ keeps some 50 bytes for each.
-Four topics of each of 64 cameras are less."""
+Five topics of each of 64 cameras are about as much, with names of 30 characters."""
 
 QUIET_S = 0.2
 """Time after its last subscription when a subscriber counts as ready; subscriptions come within milliseconds."""
 
 _OPTIONS: dict[int, int] = {
     zmq.LINGER: LINGER_MS,
-    zmq.XPUB_VERBOSE: 1,  # tell every subscription, also to a topic that another has already
+    zmq.XPUB_VERBOSE: 1,  # tell every subscription, also to a topic that another has already; the last end of each
     zmq.MAXMSGSIZE: 640,  # bytes: a topic has 140, a handshake up to 600
     # A `send` reads all waiting subscriptions: a peer that floods us with them must not be faster than we are.
     zmq.RCVHWM: 1,
     zmq.RCVBUF: 4096,  # bytes
 }
+_PREVIEWS = messages.topic_prefix("preview").encode()
 _SUBSCRIBERS_POLL_MS = 100  # poll interval of a wait for subscribers
 _TAKE_IN_S = 0.1  # interval at which subscriptions are read while messages are sent
 _MAX_SUBSCRIPTIONS = 1000  # read at once
@@ -78,6 +79,8 @@ class Publisher:
         self._seq: Counter[str] = Counter()
         self._topics: dict[tuple[Kind, str], str] = {}
         self._take_in_at_s = 0.0
+        self._subscribed: set[str] = set()  # prefixes of topics of previews that somebody subscribes to
+        self._wanted: dict[str, bool] = {}  # topic of previews -> whether one of them covers it
         options = {**_OPTIONS, zmq.SNDHWM: high_water_mark}
         self._listener = Listener(
             context, zmq.XPUB, bind, options, key="events.bind", guard=guard, most_bytes=MAX_SUBSCRIBED_BYTES
@@ -100,9 +103,7 @@ class Publisher:
         Returns:
             The topic and the message.
         """
-        topic = self._topics.get((kind, camera)) or self._topics.setdefault(
-            (kind, camera), messages.topic(kind, self.device, camera)
-        )
+        topic = self._topic(kind, camera)
         self._seq[topic] += 1
         if "t_mono_ns" in fields:
             fields["age_ms"] = round((time.monotonic_ns() - fields["t_mono_ns"]) / 1e6, 3)
@@ -132,6 +133,17 @@ class Publisher:
         send(frames[-1])
         self.sent[kind] += 1
 
+    def previews(self, camera: str) -> bool:
+        """Return whether somebody subscribes to the previews of a camera, by a topic or a prefix that names the kind.
+
+        They are made only then. A subscription to everything, or to `v1/`, makes none; it gets those that others have
+        made. A change is noticed with a message that is sent, at most every `_TAKE_IN_S`.
+        """
+        topic = self._topic("preview", camera)
+        if (wanted := self._wanted.get(topic)) is None:
+            wanted = self._wanted[topic] = any(topic.startswith(prefix) for prefix in self._subscribed)
+        return wanted
+
     def wait_subscribers(self, count: int, stop: threading.Event) -> None:
         """Return when `count` subscribers are connected and have subscribed, or when `stop` is set."""
         while not stop.is_set() and not self.has_subscribers(count, _SUBSCRIBERS_POLL_MS):
@@ -152,6 +164,8 @@ class Publisher:
             AddressUnavailable: another program has taken the address meanwhile; retry later.
         """
         self._listener.rebind()
+        self._subscribed.clear()
+        self._wanted.clear()
 
     def close(self) -> None:
         """Send the last messages, for at most `LINGER_MS`, and free the address (a shared context, as it closes)."""
@@ -165,4 +179,17 @@ class Publisher:
                 frame = self._listener.socket.recv(zmq.NOBLOCK, copy=False)
                 if bytes(frame.buffer[:1]) not in {b"\x00", b"\x01"}:
                     self.refused["no subscription"] += 1
+                self._note(bytes(frame.buffer))
                 self._listener.heard(frame)
+
+    def _note(self, said: bytes) -> None:
+        """Remember a subscription to previews, until nobody has it any more: ZeroMQ tells that."""
+        if said[1:].startswith(_PREVIEWS):
+            change = self._subscribed.add if said[0] else self._subscribed.discard
+            change(said[1:].decode("ascii", "replace"))
+            self._wanted.clear()
+
+    def _topic(self, kind: Kind, camera: str) -> str:
+        return self._topics.get((kind, camera)) or self._topics.setdefault(
+            (kind, camera), messages.topic(kind, self.device, camera)
+        )

@@ -148,16 +148,17 @@ def test_every_field_of_a_message_is_on_the_page() -> None:
     """Each property of the schemas that `patchedge schema` prints has a row, and no row is of anything else."""
     text = page("messages.md")
     common = rows(part(text, "All messages"))
-    of_frame = rows(part(text, "Score and alert messages"))
+    of_frame = rows(part(text, "Score, alert and preview messages"))
     for name, schema in messages.json_schemas().items():
         kind = name.split(".")[1]
         fields = dict(properties(schema))
         own = rows(part(text, f"{kind.capitalize()} messages"))
         assert fields[schema["$ref"].rpartition("/")[2]] == common | own | (
-            of_frame if kind in {"score", "alert"} else set()
+            of_frame if kind in {"score", "alert", "preview"} else set()
         )
     assert (
-        rows(part(text, "Parts of an alert")) == dict(properties(messages.json_schemas()["patchedge.alert.v1"]))["Part"]
+        rows(part(text, "Parts of an alert or a preview"))
+        == dict(properties(messages.json_schemas()["patchedge.alert.v1"]))["Part"]
     )
 
 

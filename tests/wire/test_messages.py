@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_config.errors import MessageError
 from edge_config.wire import messages, replies
-from edge_config.wire.messages import AlertMessage, HealthMessage, Part, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, HealthMessage, Part, PreviewMessage, ScoreMessage, StateMessage
 
 COMMON = {
     "device": "press-3",
@@ -59,6 +59,19 @@ HEALTH = HealthMessage(
     journal="memory",
     journal_reason="full",
 )
+PREVIEW = PreviewMessage(
+    schema="patchedge.preview.v1",
+    **COMMON,
+    **OF_FRAME,
+    boxes=((96, 64, 48, 32),),
+    frame_hw=(480, 640),
+    parts=(
+        Part(name="jpeg", media_type="image/jpeg", shape=(480, 640)),
+        Part(
+            name="heat_map", media_type="application/octet-stream", dtype="uint8", shape=(9, 12), area=(0, 0, 640, 480)
+        ),
+    ),
+)
 
 GOLDEN = {
     "v1/score/press-3/cam1/": (
@@ -93,6 +106,18 @@ GOLDEN = {
         b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
         b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
         b'"heartbeat_s":5.0,"alert_seq":3,"state_seq":2,"journal":"memory","journal_reason":"full"}',
+    ),
+    "v1/preview/press-3/cam1/": (
+        PREVIEW,
+        b'{"schema":"patchedge.preview.v1","device":"press-3","camera":"cam1",'
+        b'"epoch":"6f9619ff-8b86-4d11-b42d-00c04fc964ff","seq":7,"t_publish_ns":1700000000123456789,'
+        b'"bundle":"abababababababababababababababababababababababababababababababab","state":"live","degraded":0,'
+        b'"frame_id":9,"t_capture_ns":1700000000100000000,"t_mono_ns":55000000000,"age_ms":23.457,"score":31.25,'
+        b'"threshold":20.5,"label":"anomalous","peak_xy":[120,80],"excess":1.075,"p_value":0.01,'
+        b'"boxes":[[96,64,48,32]],"frame_hw":[480,640],'
+        b'"parts":[{"name":"jpeg","media_type":"image/jpeg","shape":[480,640]},'
+        b'{"name":"heat_map","media_type":"application/octet-stream","dtype":"uint8","shape":[9,12],'
+        b'"area":[0,0,640,480]}]}',
     ),
 }
 
@@ -204,7 +229,7 @@ def test_random_bytes_never_raise_anything_else(frames: list[bytes]) -> None:
 def test_json_schemas_list_every_field() -> None:
     """The printed JSON Schemas name all fields of each kind."""
     schemas = messages.json_schemas()
-    assert set(schemas) == {f"patchedge.{kind}.v1" for kind in ("score", "alert", "state", "health")}
+    assert set(schemas) == {f"patchedge.{kind}.v1" for kind in ("score", "alert", "state", "health", "preview")}
     fields = schemas["patchedge.score.v1"]["$defs"]["ScoreMessage"]["properties"]
     assert set(fields) == set(ScoreMessage.__struct_fields__)
 

@@ -25,6 +25,8 @@ def seeds() -> list[bytes]:
         b"health": b'"heartbeat_s": 5, "alert_seq": 0, "state_seq": 1, "journal": "on", "journal_reason": ""',
         b"alert": _OF_FRAME + b', "alert_id": "a", "phase": "start", "peak_score": 1, "peak_frame_id": 1, "boxes":'
         b' [[1, 2, 3, 4]], "parts": [{"name": "jpeg", "media_type": "image/jpeg"}]',
+        b"preview": _OF_FRAME + b', "boxes": [[1, 2, 3, 4]], "frame_hw": [48, 64], "parts": [{"name": "heat_map",'
+        b' "media_type": "application/octet-stream", "dtype": "uint8", "shape": [2, 2], "area": [0, 0, 64, 48]}]',
     }
     return [
         b'v1/%b/edge/top/\n{"schema": "patchedge.%b.v1", %b, %b}' % (kind, kind, _OF_ALL, body)
