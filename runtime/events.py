@@ -168,6 +168,14 @@ class Asked:
     request: AnyRequest
     key: str = ""
 
+    @property
+    def by(self) -> str:
+        """The client: its key, and the person that it names: `KEY for anna`, or `for anna` without keys.
+
+        The key is first and holds no space, so no name that is claimed can be taken for a key.
+        """
+        return f"{self.key} for {self.request.user}".lstrip() if self.request.user else self.key
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:

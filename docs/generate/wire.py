@@ -18,7 +18,18 @@ from docs.generate.describe import (
     summary,
     table,
 )
-from edge_config.wire import burn_in, learning, messages, replies, requests, teaching, versions
+from edge_config.wire import (
+    burn_in,
+    configure,
+    fetch,
+    learning,
+    messages,
+    replies,
+    requests,
+    teaching,
+    upkeep,
+    versions,
+)
 from edge_config.wire.messages import AlertMessage, HealthMessage, Message, PreviewMessage, ScoreMessage, StateMessage
 from edge_config.wire.request_base import Request
 from runtime.app.picture_requests import OF_CAMERA
@@ -52,7 +63,6 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "kept": replies.Kept,
     "ack": replies.Acknowledged,
     "forget": replies.Forgotten,
-    "configure": replies.InForce,
     "pause": replies.CameraState,
     "picture": replies.PictureTaken,
     "envelope": replies.Answer,
@@ -61,6 +71,13 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "proposal": burn_in.Proposal,
     "aside": burn_in.Aside,
     "applied": burn_in.Applied,
+    "change": configure.SettingsChange,
+    "changed": configure.ChangedValue,
+    "log_line": upkeep.LogLine,
+    "order": upkeep.OrderGiven,
+    **configure.REPLIES,
+    **fetch.REPLIES,
+    **upkeep.REPLIES,
     **learning.REPLIES,
 }
 
@@ -164,7 +181,9 @@ def message_summary(name: str) -> str:
 
 def overview() -> str:
     """Return a table of all requests."""
+    upkeep_ = configure.OfSettings | fetch.OfFiles | upkeep.OfUpkeep
     pages = {name: "requests-learning.md" for name, kind in REQUESTS.items() if issubclass(kind, learning.OfLearning)}
+    pages |= {name: "requests-upkeep.md" for name, kind in REQUESTS.items() if issubclass(kind, upkeep_)}
     rows = [
         (f"[`{name}`]({pages.get(name, '')}#{name})", f"`{kind.role}`", _plain(summary(kind)))
         for name, kind in REQUESTS.items()
@@ -175,7 +194,7 @@ def overview() -> str:
 def request(name: str) -> str:
     """Return the summary, the role and the table of the fields of a request."""
     kind = REQUESTS[name]
-    own = [one for one in fields(kind) if one.name not in {"schema", "id"}]
+    own = [one for one in fields(kind) if one.name not in {"schema", "id", "user"}]
     said = attributes(kind)
     rows = [(f"`{one.name}`", allowed(one.type), _default(one), _plain(said[one.name])) for one in own]
     parts = [f"{_plain(summary(kind))} Role: `{kind.role}`."]

@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from edge_config.errors import MessageError, RequestError
-from edge_config.wire import learning
+from edge_config.wire import configure, fetch, learning, upkeep
+from edge_config.wire.configure import InForce as InForce  # noqa: PLC0414 - clients import it from here
 from edge_config.wire.messages import AlertMessage, State, StateMessage
 from edge_config.wire.request_base import SCHEMA
 from edge_config.wire.requests import AnyRequest
@@ -44,20 +45,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def is_busy(self) -> bool:
         """Whether a retry may succeed a moment later."""
         return not self.ok and any(words in self.error for words in _BUSY)
-
-
-class InForce(msgspec.Struct, frozen=True, kw_only=True):
-    """Reply to `Configure`: the settings in force from the next frame on.
-
-    Attributes:
-        camera: name of the camera.
-        threshold: scores above it are anomalous; 0 before there is a bundle.
-        alerts: its whole section `alerts`.
-    """
-
-    camera: str
-    threshold: float
-    alerts: dict[str, Any]
 
 
 class CameraState(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,9 +235,11 @@ def json_schemas() -> dict[str, Any]:
         "messages": KeptMessages,
         "ack": Acknowledged,
         "forget": Forgotten,
-        "configure": InForce,
         "pause": CameraState,
         "picture": PictureTaken,
+        **configure.REPLIES,
+        **fetch.REPLIES,
+        **upkeep.REPLIES,
         **learning.REPLIES,
     }
     return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}

@@ -6,25 +6,30 @@ published messages, requests with an unknown field are refused: half of an order
 
 To add a request: a struct here with the role that it needs, its place in `AnyRequest`, the type of its reply in
 `replies.py`, and an answer in `runtime/app/answer_requests.py`, or in `runtime/journal/answers.py` if it is one
-`OfJournal`. Those about learning on the device are in `learning.py`.
+`OfJournal`. Those about learning on the device are in `learning.py`, those about settings in `configure.py`, those that
+read files in `fetch.py`, and those with which a person looks after a device in `upkeep.py`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, ClassVar, get_args
 
 import msgspec
 from msgspec import Meta
 
 from edge_config.errors import RequestError
+from edge_config.wire.configure import Configure as Configure  # noqa: PLC0414 - clients import it from here
+from edge_config.wire.configure import OfSettings
+from edge_config.wire.fetch import OfFiles
 from edge_config.wire.learning import OfLearning
 from edge_config.wire.messages import NAME_PATTERN
-from edge_config.wire.request_base import SCHEMA, CameraName, Request, Role, SubscriberName
+from edge_config.wire.request_base import SCHEMA, USER_PATTERN, CameraName, Request, Role, SubscriberName
+from edge_config.wire.upkeep import OfUpkeep
 
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
 
-_MAX_REASON = 300  # characters of the reason why a request is refused
+_MAX_REASON = 200  # characters of the reason why a request is refused
 
 
 class Status(Request, frozen=True, tag="status"):
@@ -43,19 +48,6 @@ class Reload(Request, frozen=True, tag="reload"):
 
     camera: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     path: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
-
-
-class Configure(Request, frozen=True, tag="configure"):
-    """Change the alert settings of a camera, from the next frame on, until the runtime ends.
-
-    Attributes:
-        camera: name of the camera.
-        alerts: the keys of its section `alerts` that change, as in the settings; a `threshold` of null is that of a
-            burn-in, or of the bundle. Without keys the reply reports the settings in force.
-    """
-
-    camera: CameraName
-    alerts: Annotated[dict[str, Any], Meta(max_length=64)] = {}  # noqa: RUF012 - of a struct, which copies it
 
 
 class Pause(Request, frozen=True, tag="pause"):
@@ -208,7 +200,10 @@ class Forget(Request, frozen=True, tag="forget"):
 OfJournal = After | Replay | Pending | Ack | Forget
 """Requests that the journal answers; the main loop answers all others."""
 
-AnyRequest = Status | Reload | Snapshot | OfJournal | ReportGap | Configure | Pause | Resume | Picture | OfLearning
+OfPresent = Status | Reload | Snapshot | ReportGap | Pause | Resume | Picture
+"""Requests of this file that the main loop answers."""
+
+AnyRequest = OfPresent | OfJournal | OfSettings | OfFiles | OfUpkeep | OfLearning
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))
 """Names of all requests."""
@@ -249,13 +244,18 @@ def decode_request(body: bytes) -> AnyRequest:
         raise RequestError(f"invalid request ({_short(error)})", remedy=known) from error
 
 
-_NAME_TEXT = f"`str` matching regex {NAME_PATTERN!r}"
-"""The pattern of names in the errors of msgspec."""
+_PATTERN_TEXTS = {
+    f"`str` matching regex {NAME_PATTERN!r}": "letters, digits, _ and - only",
+    f"`str` matching regex {USER_PATTERN!r}": "no control characters",
+}
+"""Patterns in the errors of msgspec -> what they mean."""
 
 
 def _short(error: Exception) -> str:
     """Shorten the text of an error, which quotes untrusted input."""
-    text = str(error).replace(_NAME_TEXT, "letters, digits, _ and - only")
+    text = str(error)
+    for pattern, meaning in _PATTERN_TEXTS.items():
+        text = text.replace(pattern, meaning)
     return text if len(text) <= _MAX_REASON else f"{text[: _MAX_REASON // 2]}...{text[-_MAX_REASON // 2 :]}"
 
 

@@ -47,7 +47,7 @@ class StoredPicture(msgspec.Struct, frozen=True, kw_only=True):
         sha256: of the PNG, in hex.
         bytes: size of the PNG.
         alert: id of the alert that it is the peak of; null for other kinds.
-        by: public key of the client that collected or judged it; empty without keys.
+        by: public key of the client that collected or judged it, and the person: `KEY for NAME`; empty without.
         decided: what was decided on it; empty: nothing yet.
     """
 
@@ -201,7 +201,7 @@ class TeachingState(msgspec.Struct, frozen=True, kw_only=True):
         lost: number of frames that could not be stored.
         every_ms: minimum time between two stored frames, milliseconds.
         ends: wall clock at which it ends, ISO 8601, UTC; null if only the number ends it.
-        by: public key of the client that asked for it; empty without keys.
+        by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
         replaced: it replaced a collection that was not over.
     """
 

@@ -107,7 +107,7 @@ class KeptVersion(msgspec.Struct, frozen=True, kw_only=True):
         parent: id of the bundle that it was made from; empty for the bundle of the settings.
         round: number of rounds of learning since the bundle of the settings.
         at: when it was learnt, ISO 8601, UTC; empty for the bundle of the settings.
-        by: public key of the client that asked for it; empty without keys.
+        by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
         pictures: number of pictures that were learnt.
         added: entries that joined the bank.
         dropped: entries that were dropped from the bank.

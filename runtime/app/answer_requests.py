@@ -16,7 +16,17 @@ from edge_config.errors import SettingsError
 from edge_config.settings.parse import with_changes
 from edge_config.wire.messages import TYPES
 from edge_config.wire.replies import CameraState, InForce
-from edge_config.wire.requests import Configure, Pause, Picture, Reload, ReportGap, Resume, Snapshot, Status
+from edge_config.wire.requests import (
+    Configure,
+    Pause,
+    Picture,
+    Reload,
+    ReportGap,
+    Resume,
+    Snapshot,
+    Status,
+    name_of,
+)
 from edge_config.wire.teaching import OfTeaching
 from edge_config.wire.versions import LearnOn, Rollback, StopLearning, Versions
 from runtime.app import settings_reload
@@ -166,7 +176,7 @@ class Requests:
             case Snapshot():
                 self._control.reply(asked, self._wire.outbox.now(self._channels if camera is None else [camera]))
             case ReportGap():
-                self._count_gap(request, asked.key)
+                self._count_gap(request, asked.by)
                 self._control.reply(asked, {"counted": request.missed})
             case Configure():
                 self._configure(asked, request)
@@ -183,7 +193,7 @@ class Requests:
 
     def _ask_parts(self, asked: Asked) -> None:
         if not any(part.answer(asked) for part in self._parts):
-            self._control.refuse(asked, "not for the main loop")
+            self._control.refuse(asked, f"`{name_of(asked.request)}` is not available on this device")
 
     def _whole_status(self) -> dict[str, Any]:
         """Return the status with what learning and stored pictures add to it."""
@@ -192,13 +202,16 @@ class Requests:
 
     def _configure(self, asked: Asked, request: Configure) -> None:
         camera = self._channels[request.camera].camera
+        if request.keep or request.regions is not msgspec.UNSET or request.ignore is not msgspec.UNSET:
+            self._control.refuse(asked, "regions, ignore and keep are not available yet")
+            return
         try:
             alerts = with_changes(camera.settings, request.alerts)
         except SettingsError as error:
             self._control.refuse(asked, str(error))
             return
         if alerts != camera.settings:
-            _log.info("alerts configured", camera=camera.name, by=asked.key, **request.alerts)
+            _log.info("alerts configured", camera=camera.name, by=asked.by, **request.alerts)
             camera.configure(alerts)
         alerts_now = msgspec.to_builtins(camera.settings)
         self._control.reply(asked, InForce(camera=camera.name, threshold=camera.threshold, alerts=alerts_now))
@@ -208,7 +221,7 @@ class Requests:
         status = channel.camera.status
         pause = isinstance(request, Pause)
         if pause != status.paused:
-            _log.info("camera paused" if pause else "camera resumed", camera=channel.name, by=asked.key)
+            _log.info("camera paused" if pause else "camera resumed", camera=channel.name, by=asked.by)
         if pause:
             channel.camera.pause()  # ends its clip, too
             channel.feed.pause()
@@ -217,8 +230,8 @@ class Requests:
             channel.feed.resume()
         self._control.reply(asked, CameraState(camera=channel.name, state=status.state, reason=status.reason))
 
-    def _count_gap(self, gap: ReportGap, key: str) -> None:
+    def _count_gap(self, gap: ReportGap, by: str) -> None:
         kind = next((kind for kind in TYPES if f"/{kind}/" in gap.topic), "other")  # a label for each of a few things
         self._metrics.gap(kind, gap.missed)
-        reporter = {"subscriber": gap.subscriber, "by": key}
+        reporter = {"subscriber": gap.subscriber, "by": by}
         _log.warning("a subscriber missed messages", topic=gap.topic, missed=gap.missed, **reporter)

@@ -51,10 +51,10 @@ class BurnIns:
         """Do what is asked for, or refuse; return whether it is about burn-ins."""
         if not isinstance(asked.request, BurnIn):
             return False
-        if problem := self._do(asked.request, asked.key):
+        if problem := self._do(asked.request, asked.by):
             self._control.refuse(asked, problem)
         else:
-            _log.info("burn-in asked for", camera=asked.request.camera, do=asked.request.do, by=asked.key)
+            _log.info("burn-in asked for", camera=asked.request.camera, do=asked.request.do, by=asked.by)
             self._control.reply(asked, self._cameras[asked.request.camera].status())
         return True
 

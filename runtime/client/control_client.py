@@ -44,6 +44,7 @@ class ControlClient(AbstractContextManager["ControlClient"]):
         *,
         keys: Keys | None = None,
         timeout_s: float = TIMEOUT_S,
+        user: str = "",
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
         """Connect; the first request shows whether the device is there.
@@ -52,6 +53,8 @@ class ControlClient(AbstractContextManager["ControlClient"]):
             url: address of the device's control socket.
             keys: key files, if the device requires them.
             timeout_s: time-out of each answer, seconds.
+            user: name of the person that requests without a `user` of their own are for; the device notes it beside
+                the key.
             context: ZeroMQ context; by default one of its own.
 
         Raises:
@@ -59,6 +62,7 @@ class ControlClient(AbstractContextManager["ControlClient"]):
         """
         self._url = url
         self._timeout_s = timeout_s
+        self._user = user
         self._ids = itertools.count(1)
         self._own = context is None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
@@ -121,7 +125,8 @@ class ControlClient(AbstractContextManager["ControlClient"]):
         end_s = time.monotonic() + self._timeout_s
         while True:
             number = str(next(self._ids))
-            self._socket.send(encode_request(msgspec.structs.replace(request, id=number)), zmq.NOBLOCK)
+            sent = msgspec.structs.replace(request, id=number, user=request.user or self._user)
+            self._socket.send(encode_request(sent), zmq.NOBLOCK)
             answer, parts = self._receive(number, end_s)
             if not answer.is_busy or time.monotonic() + _BUSY_S >= end_s:
                 return answer, parts

@@ -82,7 +82,9 @@ class Answers:
                 return [self._store.pending(request, keys[0])]
             case [Forget() as request]:
                 known = self._store.forget(request.subscriber)
-                _log.info("subscriber forgotten", subscriber=request.subscriber, known=known, by=keys[0])
+                _log.info(
+                    "subscriber forgotten", subscriber=request.subscriber, known=known, by=keys[0], user=request.user
+                )
                 return [(Forgotten(known=known), [])]
             case _:
                 return [(Acknowledged(known=known), []) for known in self._store.acknowledge(requests, keys)]

@@ -60,14 +60,14 @@ _TABLES = (
     """CREATE TABLE IF NOT EXISTS pruned (
         topic TEXT NOT NULL, epoch TEXT NOT NULL, row INTEGER NOT NULL, seq INTEGER NOT NULL,
         PRIMARY KEY (topic, epoch)) WITHOUT ROWID""",
-    # Requests that changed something, and the public keys of their clients.
+    # Requests that changed something, the public keys of their clients, and the persons that these keys claim.
     """CREATE TABLE IF NOT EXISTS orders (
         number INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL,
-        fields TEXT NOT NULL, UNIQUE (t_ns, request, key) ON CONFLICT IGNORE)""",
+        fields TEXT NOT NULL, user TEXT NOT NULL DEFAULT '', UNIQUE (t_ns, request, key) ON CONFLICT IGNORE)""",
 )
 
 # Columns that earlier versions lack. They can use a file that has them, so `VERSION` stays.
-_ADDED = (("acks", "key"), ("subscribers", "key"))
+_ADDED = (("acks", "key"), ("subscribers", "key"), ("orders", "user"))
 
 
 class Newer(Exception):

@@ -131,9 +131,9 @@ class Teaching:
                 self._stop(asked, request.camera)
             case FalseAlarm():
                 is_open = self._peaks[request.camera].flush(request.alert_id, time.monotonic())
-                self._ask(asked, lambda store: judging.marked(store, request, asked.key, is_open=is_open))
+                self._ask(asked, lambda store: judging.marked(store, request, asked.by, is_open=is_open))
             case Accept() | Reject():
-                self._ask(asked, lambda store: judging.judged(store, request, asked.key, self._peaks))
+                self._ask(asked, lambda store: judging.judged(store, request, asked.by, self._peaks))
             case ListPictures():
                 self._ask(asked, lambda store: judging.listed(store, request, self._peaks))
             case FetchPicture():
@@ -198,10 +198,10 @@ class Teaching:
         before = self._collections.get(request.camera)
         replaced = before is not None and not before.reason
         now = time.monotonic_ns(), time.time_ns()
-        collection = Collection(request, asked.key, *now, self._pictures, self._thread)
+        collection = Collection(request, asked.by, *now, self._pictures, self._thread)
         self._collections[request.camera] = collection
         state = msgspec.structs.replace(collection.state, replaced=replaced)
-        _log.info("frames are collected", **_said(state), by=asked.key, replaced=replaced)
+        _log.info("frames are collected", **_said(state), by=asked.by, replaced=replaced)
         self._control.reply(asked, state)
 
     def _stop(self, asked: Asked, camera: str) -> None:
@@ -246,7 +246,7 @@ class Teaching:
         else:
             if asked.request.role == "operate":
                 said = {key: value for key, value in msgspec.to_builtins(reply).items() if isinstance(value, str | int)}
-                _log.info("stored pictures changed", request=name_of(asked.request), by=asked.key, **said)
+                _log.info("stored pictures changed", request=name_of(asked.request), by=asked.by, **said)
             self._reply(asked, reply)
 
     def _reply(self, asked: Asked, reply: Any) -> None:

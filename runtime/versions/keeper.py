@@ -106,7 +106,7 @@ class VersionKeeper:
         match request:
             case LearnOn():
                 problem = self._shelves.may_not_learn or self._learning.ask(
-                    request.camera, asked.key, force=request.force
+                    request.camera, asked.by, force=request.force
                 )
                 if problem:
                     self._control.refuse(asked, problem)
@@ -184,7 +184,7 @@ class VersionKeeper:
             return
         self._learning.stop(camera, "stopped by a rollback")
         done = lambda one, problem: self._rolled_back(asked, one, problem)  # noqa: E731
-        self._activations.begin(camera, request.to, before=serving.id, by=asked.key, done=done)
+        self._activations.begin(camera, request.to, before=serving.id, by=asked.by, done=done)
 
     def _rolled_back(self, asked: Asked, one: Activation, problem: str) -> None:
         if one.taken:

@@ -24,7 +24,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         parent: id of the bundle that it was made from: the root, or another version.
         round: number of rounds of learning since the root, from 1.
         at: when it was sealed, ISO 8601, UTC.
-        by: public key of the client that asked for it; empty without keys.
+        by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
         learnt: names of the pictures that were learnt.
         held_out: names of the pictures that set its threshold, those of its ancestors too.
         added: entries that joined the bank.
@@ -73,7 +73,7 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
         id: id of the bundle that serves: a version, or the root.
         path: where it was, for people.
         since: when it was activated, ISO 8601, UTC.
-        by: public key of the client that asked for it; empty without keys.
+        by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
     """
 
     root: str
@@ -88,7 +88,7 @@ class LearningOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         camera: name of the camera.
-        by: public key of the client that asked for it; empty without keys.
+        by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
         force: whether the result serves in spite of problems.
         starts: how often a learner was started for it.
     """

@@ -164,7 +164,7 @@ def test_every_field_of_a_message_is_on_the_page() -> None:
 
 def test_every_request_and_its_fields_are_on_the_page() -> None:
     """Each request of the schema has its heading, its role and its fields, and those that all have stand once."""
-    text = page("requests.md") + page("requests-learning.md")
+    text = page("requests.md") + page("requests-learning.md") + page("requests-upkeep.md")
     schemas = replies.json_schemas()
     request = next(schema for name, schema in schemas.items() if name.endswith(" request"))
     common = rows(part(text, "Fields of every request"))
@@ -180,7 +180,7 @@ def test_every_request_and_its_fields_are_on_the_page() -> None:
 
 def test_every_field_of_a_reply_is_on_the_page() -> None:
     """Each property of the schemas of replies has a row: of the envelope, or under the request that is replied to."""
-    text = page("requests.md") + page("requests-learning.md")
+    text = page("requests.md") + page("requests-learning.md") + page("requests-upkeep.md")
     elsewhere = {"StateMessage", "AlertMessage", "Part", "StoredPicture", "LearningProgress"}
     for name, schema in replies.json_schemas().items():
         kind = name.rpartition(" ")[2]

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from edge_config.wire.messages import Phase
 from edge_config.wire.replies import KeptMessages
 from edge_config.wire.requests import Ack, After, Pending, Replay
+from edge_config.wire.teaching import Reject
+from runtime.events import Asked
 from runtime.journal import lookup
-from runtime.journal.audit_log import KEPT, Order
+from runtime.journal.audit_log import KEPT, MAX_CHARACTERS, Order
 from runtime.journal.database import LARGE, MAX_SUBSCRIBERS, Journal
 from runtime.journal.entries import Entry
 from runtime.journal.lookup import REPLY_BYTES
@@ -422,6 +424,30 @@ def test_orders_are_bounded_and_come_over_from_memory_once(journal: Journal) -> 
     assert [one.t_ns for one in found] == [*range(KEPT + 1, 2 * KEPT), 5 * KEPT]
     assert memory.notes().given == []
     memory.close()
+
+
+def test_order_names_the_person_however_long_it_is(journal: Journal) -> None:
+    """The person that a key claims is never cut off, also where the fields of the request are."""
+    pictures = tuple(f"20261127T084611{number:03}Z-5d0c8f3a" for number in range(900))
+    journal.order([Order.of(Asked(1, Reject(camera="top", pictures=pictures, user="Anna"), "KEY"))])
+    (found,) = journal.notes().given
+    assert (found.key, found.user, found.request) == ("KEY", "Anna", "reject")
+    assert len(found.fields) == MAX_CHARACTERS
+
+
+def test_journal_of_an_earlier_version_takes_orders_with_a_person(tmp_path: Path) -> None:
+    """The orders of a journal that has no column for persons are kept, and name nobody."""
+    with closing(sqlite3.connect(tmp_path / "j")) as old:
+        old.execute(f"PRAGMA application_id = {0x50456A6C}")
+        old.execute(
+            "CREATE TABLE orders (number INTEGER PRIMARY KEY, t_ns INTEGER NOT NULL, key TEXT NOT NULL, "
+            "request TEXT NOT NULL, fields TEXT NOT NULL, UNIQUE (t_ns, request, key) ON CONFLICT IGNORE)"
+        )
+        old.execute("INSERT INTO orders (t_ns, key, request, fields) VALUES (1, 'k', 'pause', '{}')")
+        old.commit()
+    with closing(Journal(tmp_path / "j", MAX_BYTES, MAX_DAYS)) as journal:
+        journal.order([Order(2, "k", "resume", "{}", "Anna")])
+        assert [(one.request, one.user) for one in journal.notes().given] == [("pause", ""), ("resume", "Anna")]
 
 
 @pytest.mark.parametrize(("key", "left"), [("its own", []), ("another", [1, 2]), ("", [])])

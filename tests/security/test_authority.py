@@ -56,12 +56,26 @@ FIELDS: dict[str, dict[str, Any]] = {
     "rollback": {"camera": "cam"},
     "burn_in": {"camera": "cam"},
     "versions": {"camera": "cam"},
+    "undo": {"camera": "cam"},
+    "changes": {"camera": "cam"},
+    "fetch": {"camera": "cam", "clip": "cam-20261127T084611Z-0b6c7f0e-5b0c-4f0e-8a53-9a3d1c2b4e5f.avi"},
+    "logs": {},
+    "metrics": {},
+    "orders": {},
+    "doctor": {},
+    "doctor_report": {},
 }
 """A good request of each kind."""
 
 VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture", "pictures"} | {
     "fetch_picture",
     "versions",
+    "changes",
+    "fetch",
+    "logs",
+    "metrics",
+    "orders",
+    "doctor_report",
 }
 """What changes nothing but the client's own acknowledgements."""
 

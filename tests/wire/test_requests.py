@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from edge_config.errors import RequestError
 from edge_config.wire.replies import encode_refusal
 from edge_config.wire.requests import MAX_REQUEST_BYTES, REQUESTS, SCHEMA, Replay, Status, decode_request, request_id
 
-MAX_SAID = 600
+MAX_SAID = 700
 """Characters of one line that says what is wrong: a screen's width or some, and not what a stranger wrote."""
 
 FIELDS = ["id", "camera", "path", "topic", "epoch", "from_seq", "limit", "subscriber", "after", "alert_id", "seq", "x"]
@@ -118,3 +119,37 @@ def test_id_of_anything(body: bytes) -> None:
     with suppress(RequestError):
         decode_request(body)
     assert len(request_id(body)) <= 128
+
+
+@pytest.mark.parametrize(
+    ("user", "allowed"),
+    [
+        ("Anna Müller", True),
+        ("李雷", True),
+        ("a" * 64, True),
+        ("a" * 65, False),
+        ("Anna\n", False),
+        ("An\tna", False),
+        ("\x1b[31mAnna", False),
+        ("An\x85na", False),
+        ("Anna\u202e", False),
+        ("Anna\u2028", False),
+    ],
+)
+def test_user_of_a_request_is_one_short_line(user: str, *, allowed: bool) -> None:
+    """A name with a control character, or one that is too long, is refused in plain words."""
+    body = json.dumps({"schema": SCHEMA, "request": "status", "user": user}).encode()
+    if allowed:
+        assert decode_request(body).user == user
+    else:
+        with pytest.raises(RequestError, match=r"no control characters|length <= 64"):
+            decode_request(body)
+
+
+def test_configure_tells_absent_regions_from_none() -> None:
+    """Without `regions` they stay as they are; null takes the camera's own away."""
+    start = f'{{"schema": "{SCHEMA}", "request": "configure", "camera": "top"'
+    assert decode_request(f"{start}}}".encode()).regions is msgspec.UNSET
+    assert decode_request(f'{start}, "regions": null}}'.encode()).regions is None
+    with pytest.raises(RequestError, match="regions"):
+        decode_request(f'{start}, "regions": [[[0, 0], [1, 1]]]}}'.encode())
