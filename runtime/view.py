@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_config.bundle.fields import Polygon
+from edge_config.polygons import Polygon
 from edge_config.settings.sections import Camera
 
 

@@ -19,14 +19,6 @@ Side = Annotated[int, Meta(ge=1, le=16384)]
 HeightWidth = tuple[Side, Side]
 Starts = Annotated[tuple[Annotated[int, Meta(ge=0, le=16384)], ...], Meta(min_length=1, max_length=99)]
 
-Coordinate = Annotated[int, Meta(ge=0, le=65535)]
-Polygon = Annotated[
-    tuple[tuple[Coordinate, Coordinate], ...],
-    Meta(min_length=3, max_length=256, description="a list of at least 3 corners [x, y]"),
-]
-"""Corners [x, y] in pixels of the camera frame; the polygon is closed from the last to the first."""
-Polygons = Annotated[tuple[Polygon, ...], Meta(max_length=64)]
-
 
 class ManifestPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A part of the manifest; an unknown key belongs to another version. The range of a field is in its annotation."""

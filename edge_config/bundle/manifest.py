@@ -8,11 +8,12 @@ from msgspec import Meta
 
 from edge_config.bundle import sealed
 from edge_config.bundle.calibration import AlertsPromise, Calibration, Excluded, Outlier
-from edge_config.bundle.fields import Count, Fraction, HeightWidth, ManifestPart, NonNegative, Polygons, Sha256, Width
+from edge_config.bundle.fields import Count, Fraction, HeightWidth, ManifestPart, NonNegative, Sha256, Width
 from edge_config.bundle.lineage import Lineage
 from edge_config.bundle.may_vary import NOTHING, MayVary, Usual
 from edge_config.bundle.parity_result import Parity
 from edge_config.bundle.preprocessing import FULL_DEPTH, Preprocessing, Tiles
+from edge_config.polygons import Polygons
 
 __all__ = [
     "FORMAT_VERSION",

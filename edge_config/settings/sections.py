@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_config.bundle.fields import Polygons
 from edge_config.duration import Duration
+from edge_config.polygons import Polygons
 from edge_config.wire.messages import DEFAULT_EVENTS, NAME_PATTERN
 from edge_config.wire.requests import DEFAULT_CONTROL
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from edge_config.bundle.fields import Polygons
+from edge_config.polygons import Polygons
 from edge_config.wire.request_base import CameraName, Request, Role
 
 KEPT_CHANGES = 50

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from edge_config.bundle.fields import Polygons
 from edge_config.bundle.may_vary import MayVary
 from edge_config.errors import SettingsError, UsageError
+from edge_config.polygons import Polygons
 from edge_config.settings.problems import look, refusal
 from edge_config.settings.reading import Tree, read_file
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.fields import Polygon
+from edge_config.polygons import Polygon
 from runtime.frame import Image
 
 REGION, IGNORED = (0, 200, 0), (0, 0, 255)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Manifest
+from edge_config.polygons import Polygon
 from edge_config.settings.problems import KeyPath, Problem, dotted
 from runtime.frame import Grid
 from runtime.scoring.preprocess import Preprocess

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Preprocessing
+from edge_config.polygons import Polygon
 from edge_config.settings.sections import Camera
 from runtime.frame import Image
 from runtime.scoring.draw_regions import add_outlines, line_width, scaled, tint

@@ -11,8 +11,8 @@ import numpy as np
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
-from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import Scoring
+from edge_config.polygons import Polygon
 from runtime.frame import Grid, Image
 from runtime.inference.assemble import assemble
 from runtime.inference.golden_frames import score_golden, write_golden

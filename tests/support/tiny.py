@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
-from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import (
     Calibration,
     Coreset,
@@ -27,6 +26,7 @@ from edge_config.bundle.manifest import (
 )
 from edge_config.bundle.parity_result import Comparison, Difference, Parity, Tolerance
 from edge_config.bundle.staging import staging
+from edge_config.polygons import Polygon
 from runtime.frame import Grid, Image
 from runtime.inference.assemble import assemble
 from runtime.inference.golden_frames import score_golden, write_golden

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.fields import Polygon
 from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import TooFewImages, UsageError
+from edge_config.polygons import Polygon
 from runtime.camera import image_files
 from runtime.learning.pictures.depth import histogram, note_depth
 from runtime.learning.pictures.folder_layout import refuse_layout

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.fields import Polygon
 from edge_config.errors import UsageError
+from edge_config.polygons import Polygon
 from runtime.frame import Grid, Image
 from runtime.learning.options import LearnOptions
 from runtime.learning.pictures.survey import Survey

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config.bundle.fields import Polygon
 from edge_config.errors import UsageError
+from edge_config.polygons import Polygon
 from runtime.learning.pictures.survey import Survey
 
 MAX_SHAPE_RATIO = 1.5
