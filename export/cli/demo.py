@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_config.errors import PatchedgeError, TargetExists
+from edge_config.errors import PatchedgeError, TargetExists, UsageError
 from edge_config.saving import writing
 
 NAME = "demo"
-HELP = "make a sample camera clip with normal pictures and truth; play it with --run"
+HELP = "make a sample camera clip with normal pictures and truth; play it with --run, see it with --page"
 
 MISSED = 1
 """Exit code where --run missed an object or raised a false alert."""
@@ -25,11 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", dest="play", action="store_true", help="then fit, run and watch it, and judge the result"
     )
+    parser.add_argument(
+        "--page", action="store_true", help="after --run: play the belt again and again, with the page in a browser"
+    )
     parser.add_argument("--force", action="store_true", help="write into a folder that is not empty")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the clip, and play it if asked to."""
+    """Make the clip, and play it if asked to; or show on the page what was made."""
+    if args.page:
+        from export.demo.show import show
+
+        if args.play or args.force:
+            raise UsageError("--page shows what --run has made before", remedy="give --page alone")
+        return show(args.folder)
     if os.path.lexists(args.folder):
         if not args.folder.is_dir():
             raise TargetExists("is not a folder", where=str(args.folder), remedy="choose another name")
@@ -46,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     verdict = play(args.folder)
     print(f"picture: {args.folder / PICTURE}")
     print(verdict.line())
+    print(f"see it live: {shlex.join([sys.argv[0], NAME, str(args.folder), '--page'])}")
     return 0 if verdict.good else MISSED
 
 

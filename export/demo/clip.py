@@ -32,7 +32,7 @@ _STEP = 5  # pixels that the belt moves from a frame of the clip to the next
 _NORMAL_STEP = 65  # and from a normal picture to the next: one every half second
 _FIRST, _SPACING = 150, 100  # frames before the first object, and from one to the next
 _PIECE, _OVERLAP = 128, 32  # width of a piece of the belt, and of its blend into the next
-_QUALITY = 95  # of the JPEG in both: pictures that went another way than the clip would not be normal for it
+QUALITY = 95  # of the JPEG in both: pictures that went another way than the clip would not be normal for it
 _NOISE, _SHAKE, _FLICKER = 4.0, 0.7, 0.03  # grey levels, pixels, share of the brightness
 
 
@@ -66,6 +66,9 @@ CUTOUTS = (
 FRAMES = _FIRST + _SPACING * len(CUTOUTS)
 """Length of the clip."""
 
+EMPTY = _FIRST - 5
+"""Frames before the first object comes into view."""
+
 CLIP, NORMAL, TRUTH = "camera.avi", "normal", "truth.csv"
 
 
@@ -93,7 +96,7 @@ def make_clip(folder: Path) -> None:
     for number, image in enumerate(
         progress(film(belt, NORMAL_PICTURES, _NORMAL_STEP, random), "normal pictures", total=NORMAL_PICTURES), 1
     ):
-        jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+        jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
         (folder / NORMAL / f"{number:06d}.jpg").write_bytes(jpeg.tobytes())
     belt = make_belt(FRAMES * _STEP, random)
     lefts = [_lay(belt, cutout, number, random) for number, cutout in enumerate(CUTOUTS)]
@@ -172,7 +175,7 @@ def _write_video(path: Path, images: Iterable[Image]) -> None:
     video = cv2.VideoWriter(str(path), cv2.CAP_OPENCV_MJPEG, codec, FPS, (_WIDTH, _HEIGHT))
     if not video.isOpened():
         raise UsageError("OpenCV cannot write this video", where=str(path))
-    video.set(cv2.VIDEOWRITER_PROP_QUALITY, _QUALITY)
+    video.set(cv2.VIDEOWRITER_PROP_QUALITY, QUALITY)
     written = 0
     for image in images:
         video.write(image)

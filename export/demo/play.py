@@ -20,9 +20,10 @@ from edge_config.wire.messages import AlertMessage, AnyMessage, ScoreMessage, de
 from export.demo import clip
 from export.demo.clip import Sighting
 from export.demo.picture import draw
+from export.demo.show import BUNDLE, write_settings
 from runtime.learning.progress import bar
 
-BUNDLE, MESSAGES, PICTURE = "belt.bundle", "messages.jsonl", "demo.png"
+MESSAGES, PICTURE = "messages.jsonl", "demo.png"
 
 _DEVICE = (sys.executable, "-m", "runtime.cli.main")
 # Gravel looks alike everywhere, so few patches will do; half of the pictures are held out to promise one false alarm in
@@ -73,7 +74,7 @@ class Verdict:
 
 
 def play(folder: Path) -> Verdict:
-    """Run the whole way over the clip in `folder` and draw demo.png there.
+    """Run the whole way over the clip in `folder`; draw demo.png and write device.yaml there.
 
     Raises:
         PatchedgeError: one of the processes failed.
@@ -84,6 +85,7 @@ def play(folder: Path) -> Verdict:
     scores, alerts = _run_and_watch(folder)
     verdict = judge(scores, alerts, truth)
     draw(folder / PICTURE, folder / clip.CLIP, folder / BUNDLE, scores, truth)
+    write_settings(folder)
     return verdict
 
 

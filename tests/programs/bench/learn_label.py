@@ -20,6 +20,7 @@ from pathlib import Path
 
 from edge_config.wire.messages import AlertMessage
 from export.demo import clip
+from export.demo.camera import pictures_of
 from export.demo.play import _LEARN_OPTIONS
 from runtime.client.subscriber import Subscriber
 from tests.programs.bench.learn_on import made, made_bundle, with_label
@@ -174,17 +175,6 @@ def _call(*words: str) -> None:
     done = subprocess.run([*DEVICE, *verb, "--control", control], check=False, capture_output=True, text=True)
     print(f"$ patchedge {' '.join(verb)}\n{done.stdout}{done.stderr}", flush=True)
     assert done.returncode == 0, done.returncode
-
-
-def pictures_of(film: Path) -> list[bytes]:
-    """Return the JPEG of each frame of an AVI file, as it is: written once more, it would be another picture."""
-    data, at, found = film.read_bytes(), 0, []
-    while (at := data.find(b"00dc", at)) >= 0:
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        if data[at + 8 : at + 10] == b"\xff\xd8":
-            found.append(data[at + 8 : at + 8 + size])
-        at += 8
-    return found
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from edge_config.settings.sections import Alerts
 from export.demo import clip
+from export.demo.camera import with_label
 from export.demo.play import _LEARN_OPTIONS
 from runtime.alerts.decide import Decide
 from runtime.camera.image_files import read_picture
@@ -36,7 +37,6 @@ FPS = 25
 TAUGHT = range(2044, 2048)
 AFTER = range(2048, 2051)
 EMPTY = range(401, 579)
-LABEL, LABEL_AT = 40, (200, 60)
 TEACH = range(7, 147, 7)
 """Frames of the clip before the first object: twenty."""
 
@@ -199,19 +199,6 @@ def judged(bundle: Path, film: list[Image], seen: dict[str, list[int]]) -> tuple
             f"{(scores[empty] > threshold).mean():.1%} of them over it; {told}"
         ),
     )
-
-
-def with_label(image: Image) -> Image:
-    """Stick a label on a picture: white, with print."""
-    (x, y), side = LABEL_AT, LABEL
-    image = image.copy()
-    label = np.full((side, side, 3), 235, np.uint8)
-    for row in range(6, side - 6, 7):
-        label[row : row + 3, 5 : side - 5 - row % 11] = (40, 40, 160)
-    random = np.random.default_rng(int(image[0, 0].sum()))
-    noise = random.normal(0, 4, label.shape)
-    image[y : y + side, x : x + side] = np.clip(label + noise, 0, 255).astype(np.uint8)
-    return image
 
 
 def made(folder: Path, change: Callable[[Image], Image]) -> Path:
