@@ -11,12 +11,14 @@ import msgspec
 import zmq
 
 from edge_config.settings.page import Page
+from edge_config.wire.messages import PreviewMessage
 from edge_config.wire.request_base import Request
 from runtime.client.received import Received
 from runtime.page.devices.asking import TIMEOUT_S
 from runtime.page.devices.hub import Hub
 from runtime.page.devices.link import Link
 from runtime.page.devices.live import LiveCamera
+from runtime.page.devices.previews import shown
 from runtime.page.refused import Refused
 from runtime.security import keys
 from runtime.security.keys import Keys
@@ -40,7 +42,7 @@ class Devices:
         Raises:
             PatchedgeError: a key file cannot be used.
         """
-        self.hub = Hub()
+        self.hub = Hub(self._watch)
         secret = None if settings.secret_key is None else Path(settings.secret_key)
         if secret is not None:
             keys.load_secret(secret)
@@ -51,7 +53,7 @@ class Devices:
             if device.server_key is not None and secret is not None:
                 keys.load_public(Path(device.server_key))
                 its = Keys(secret_key=secret, server_key=Path(device.server_key))
-            self._links[name] = Link(name, device, its, self._context, self._take)
+            self._links[name] = Link(name, device, its, self._context, self._take, self._show)
         self._ticking: asyncio.Task[None] | None = None
 
     @property
@@ -112,6 +114,15 @@ class Devices:
             raise Refused(404, f"several devices have a camera `{name[:80]}`; write DEVICE:CAMERA")
         return found[0]
 
+    def full_key(self, key: str) -> str:
+        """Return `DEVICE:CAMERA` for the key of a camera, which may not be known yet.
+
+        Raises:
+            Refused: several devices have a camera of this name, or there is no such device.
+        """
+        device, colon, _ = key.partition(":")
+        return f"{self.link(device).name}{key[len(device) :]}" if colon else self.camera(key).key
+
     async def ask(
         self, device: str, request: Request, kind: type[T], *, user: str = "", timeout_s: float = TIMEOUT_S
     ) -> T:
@@ -150,6 +161,17 @@ class Devices:
     async def _take(self, link: Link, received: Received) -> None:
         """Take in a message of a device."""
 
+    def _show(self, link: Link, said: PreviewMessage, parts: tuple[bytes, ...]) -> None:
+        """Show a picture, encoded once, to all who watch its camera."""
+        camera = link.camera(said.camera)
+        camera.take_picture(said)
+        if camera.is_live:
+            self.hub.show(camera.key, lambda: shown(camera.key, said, parts))
+
+    def _watch(self, keys: frozenset[str]) -> None:
+        for link in self._links.values():
+            link.watch(keys)
+
     async def _tick(self) -> None:
         """Tell browsers what has changed."""
         while True:
@@ -162,6 +184,8 @@ class Devices:
                     camera.look()
                     if camera.changed:
                         camera.changed = False
+                        if not camera.is_live:
+                            self.hub.drop_picture(camera.key)
                         self.hub.tell("camera", camera.key, camera.shown())
 
 

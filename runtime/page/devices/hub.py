@@ -152,11 +152,12 @@ class Hub:
             for mailbox in self._mailboxes:
                 mailbox.put_alert(said)
 
-    def show(self, key: str, make: Callable[[], msgspec.Struct]) -> None:
+    def show(self, key: str, make: Callable[[], msgspec.Struct | None]) -> None:
         """Show a picture to those who watch the camera; it is made only where somebody does."""
         watching = [mailbox for mailbox in self._mailboxes if key in mailbox.previews]
-        if watching:
-            said = event("preview", msgspec.json.encode(make()))
+        news = make() if watching else None
+        if news is not None:
+            said = event("preview", msgspec.json.encode(news))
             for mailbox in watching:
                 mailbox.put_picture(key, said)
 

@@ -11,13 +11,14 @@ import zmq
 
 from edge_config.errors import AddressUnavailable, MessageError, PatchedgeError, RequestError
 from edge_config.settings.page import ShownDevice
-from edge_config.wire.messages import Kind
+from edge_config.wire.messages import Kind, PreviewMessage
 from edge_config.wire.request_base import Request, Role
 from edge_config.wire.requests import Configure, Status
 from runtime.client.async_subscriber import AsyncSubscriber
 from runtime.client.received import Received
 from runtime.page.devices.asking import Answered, Asking, read_any
 from runtime.page.devices.live import LiveCamera, now_ms
+from runtime.page.devices.previews import Previews
 from runtime.page.refused import KeyDenied
 from runtime.page.shapes import DeviceShown
 from runtime.security.keys import Keys
@@ -31,6 +32,7 @@ ANSWER_S = 4.0
 """Time-out of it."""
 
 Take = Callable[["Link", Received], Awaitable[None]]
+ShowPicture = Callable[["Link", PreviewMessage, "tuple[bytes, ...]"], None]
 
 
 class Link:
@@ -41,11 +43,18 @@ class Link:
         own_name: its name in topics; empty until it was heard of.
         cameras: what is known of its cameras, by name.
         asking: sends requests.
+        previews: the subscription to pictures.
         role: what the page's key may do there; empty if unknown.
     """
 
     def __init__(
-        self, name: str, device: ShownDevice, keys: Keys | None, context: zmq.Context[zmq.Socket[bytes]], take: Take
+        self,
+        name: str,
+        device: ShownDevice,
+        keys: Keys | None,
+        context: zmq.Context[zmq.Socket[bytes]],
+        take: Take,
+        show: ShowPicture,
     ) -> None:
         """Do nothing yet.
 
@@ -55,15 +64,17 @@ class Link:
             keys: key files, if it requires them.
             context: shared by all sockets of the page.
             take: gets each message, after the camera took it in.
+            show: gets each picture that is watched.
         """
         self.name, self.own_name = name, ""
         self.cameras: dict[str, LiveCamera] = {}
         self.role: Role | str = ""
         self.asking = Asking(device.control, keys, context)
+        self.previews = Previews(device.events, keys, context, lambda said, parts: show(self, said, parts))
         self.changed = True
         self.connected, self.since_ms, self.error, self.version = False, now_ms(), "", ""
         self._device, self._keys, self._context, self._take = device, keys, context, take
-        self._epoch = ""
+        self._watched: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._on_back: list[Callable[[], Awaitable[None]]] = []
 
@@ -85,6 +96,7 @@ class Link:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.previews.close()
         await self.asking.close()
 
     async def ask(self, request: Request, parts: Sequence[bytes], timeout_s: float) -> Answered:
@@ -97,6 +109,12 @@ class Link:
             self.cameras[name] = LiveCamera(self.name, name)
             self.changed = True
         return self.cameras[name]
+
+    def watch(self, keys: frozenset[str]) -> None:
+        """Have exactly these cameras make pictures; keys of other devices are passed over."""
+        self._watched = {key.partition(":")[2] for key in keys if key.partition(":")[0] == self.name}
+        if self.own_name:  # else when it is known
+            self.previews.watch(self.own_name, self._watched)
 
     def shown(self) -> DeviceShown:
         """Return how the device is."""
@@ -124,7 +142,7 @@ class Link:
 
     def _note(self, received: Received) -> None:
         said = received.message
-        self.own_name = said.device
+        self._is_named(said.device)
         camera = self.camera(said.camera)
         match received.kind:
             case "score":
@@ -135,6 +153,11 @@ class Link:
                 camera.take_health(said)  # type: ignore[arg-type]
             case _:
                 pass
+
+    def _is_named(self, name: str) -> None:
+        if name != self.own_name:
+            self.own_name = name
+            self.previews.watch(name, self._watched)
 
     async def _look(self) -> None:
         """Ask again and again whether the device is there."""
@@ -149,7 +172,7 @@ class Link:
             await asyncio.sleep(LOOK_S)
 
     async def _answered(self, status: dict[str, Any]) -> None:
-        self.own_name = str(status.get("device", self.own_name))
+        self._is_named(str(status.get("device", self.own_name)))
         version = str(status.get("version", ""))
         is_back = not self.connected
         if is_back or version != self.version:

@@ -6,10 +6,9 @@ import time
 
 import msgspec
 
-from edge_config.wire.messages import HealthMessage, Label, ScoreMessage, State, StateMessage
+from edge_config.wire.messages import HealthMessage, Label, PreviewMessage, ScoreMessage, State, StateMessage
 from runtime.page.shapes import (
     CameraStateShown,
-    PreviewShown,
     ShownAlert,
     ShownCamera,
     ShownDrift,
@@ -17,9 +16,8 @@ from runtime.page.shapes import (
     ShownTeaching,
 )
 
-STALE_S = 3.0
-"""A camera that is said to be live, and of which no frame was heard for this time, or three heartbeats where that is
-longer, is shown as stalled: its device may be away without a word."""
+STALE_BEATS = 2
+"""A camera of which nothing was heard for so many heartbeats and a second, on our own clock, is not shown as live."""
 
 _MS = 1_000_000  # nanoseconds
 
@@ -38,7 +36,6 @@ class LiveCamera:
         alert: the open alert; None if there is none.
         learning, teaching: as in `ShownCamera`.
         frame_hw: height and width of its frames; None if unknown.
-        preview: the latest picture; None if there is none, or the camera is gone.
     """
 
     def __init__(self, device: str, name: str) -> None:
@@ -50,7 +47,6 @@ class LiveCamera:
         self.learning: ShownLearning | None = None
         self.teaching: ShownTeaching | None = None
         self.frame_hw: tuple[int, int] | None = None
-        self.preview: PreviewShown | None = None
         self._score: ScoreMessage | None = None
         self._state: State | None = None
         self._reason = ""
@@ -73,7 +69,8 @@ class LiveCamera:
     @property
     def is_live(self) -> bool:
         """Whether pictures of it can be new."""
-        return self._unreachable is None and self._state not in {"disconnected", "failed", "paused"}
+        gone = {"disconnected", "failed", "paused", None}
+        return self._unreachable is None and self._stale_ms is None and self._state not in gone
 
     def take_score(self, said: ScoreMessage) -> None:
         """Take in a scored frame."""
@@ -83,6 +80,11 @@ class LiveCamera:
     def take_state(self, said: StateMessage) -> None:
         """Take in a change of the state."""
         self._take_common(said.state, said.bundle, said.degraded, said.t_publish_ns, reason=said.reason)
+
+    def take_picture(self, said: PreviewMessage) -> None:
+        """Take in what is said of a picture."""
+        if said.frame_hw != self.frame_hw:
+            self.frame_hw, self.changed = said.frame_hw, True
 
     def take_health(self, said: HealthMessage) -> None:
         """Take in a heartbeat."""
@@ -94,15 +96,13 @@ class LiveCamera:
         left_s = None if said.burn_in_left_s is msgspec.UNSET else said.burn_in_left_s
         if (drift, left_s) != (self._drift, self._burn_in_left_s):
             self._drift, self._burn_in_left_s, self.changed = drift, left_s, True
-        heard_s = self._heard_s
         self._take_common(said.state, said.bundle, said.degraded, said.t_publish_ns)
-        self._heard_s = heard_s  # a heartbeat is not a frame
 
     def lose(self, why: str) -> None:
         """Note that its device is away."""
         if self._unreachable is None:
             self._unreachable = why, now_ms()
-            self.preview, self.changed = None, True
+            self.changed = True
 
     def find(self) -> None:
         """Note that its device is back."""
@@ -112,14 +112,11 @@ class LiveCamera:
 
     def look(self) -> None:
         """Notice on our own clock that nothing comes any more."""
-        limit_s = max(STALE_S, 3 * self._heartbeat_s) if self._score is None else STALE_S
-        stale = self._unreachable is None and self._state == "live" and time.monotonic() - self._heard_s > limit_s
+        quiet_s = time.monotonic() - self._heard_s
+        stale = self._unreachable is None and self._state == "live" and quiet_s > STALE_BEATS * self._heartbeat_s + 1
         if stale != (self._stale_ms is not None):
-            quiet_ms = round(1000 * (time.monotonic() - self._heard_s))
-            self._stale_ms = now_ms() - quiet_ms if stale else None
+            self._stale_ms = now_ms() - round(1000 * quiet_s) if stale else None
             self.changed = True
-        if stale:
-            self.preview = None
 
     def shown(self) -> ShownCamera:
         """Return all of it."""
@@ -163,8 +160,6 @@ class LiveCamera:
             if state != self._state:
                 self._since_ms = at_ns // _MS
             self._state, self._reason = state, reason or ""
-        if not self.is_live:
-            self.preview = None
         self._bundle, self._degraded = bundle, degraded
         self._heard_s = time.monotonic()
         self.changed = True
