@@ -21,7 +21,7 @@ MAX_LINES = 300
 WORD = re.compile(r"""\btO?r?\(\s*(?:"([^"]+)"|`([^`$]*)\$\{)""")
 """A call of t() or tOr(), with a whole key or with the beginning of one."""
 
-QUOTED = re.compile(r""""([a-z_]+(?:\.[a-z_]+)+)\"""")
+QUOTED = re.compile(r""""([a-z_]+(?:\.[a-z0-9_]+)+)\"""")
 """A key in a table of a script, which is looked up later."""
 
 

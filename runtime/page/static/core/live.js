@@ -14,6 +14,7 @@ export const devices = new Map();
 /** State of the stream: "connecting", "open", "lost". */
 export const link = { state: "connecting", since: Date.now() };
 
+const offsets = new Map(); // device -> how far its clock is behind the one here, ms
 const listeners = new Map();
 const wanted = new Map();
 let source = null;
@@ -38,6 +39,11 @@ function tell(kind, value) {
   for (const action of [...(listeners.get(kind) ?? [])]) {
     try { action(value); } catch (error) { console.error(error); }
   }
+}
+
+/** Return how long ago something was by the clock of a device, which may be wrong: it is compared with the one here. */
+export function agoMs(device, ms) {
+  return Date.now() - ms - (offsets.get(device) ?? 0);
 }
 
 /** Ask for pictures of these cameras, for an owner; an empty list ends it. */
@@ -86,9 +92,19 @@ async function opened() {
 
 function received(kind, value) {
   heard = performance.now();
-  if (kind === "camera") cameras.set(value.key, value);
+  if (kind === "camera") {
+    cameras.set(value.key, value);
+    if (value.state === "live" && value.scored_ms) offsets.set(value.device, Date.now() - value.scored_ms);
+  }
   if (kind === "device") devices.set(value.name, value);
   tell(kind, value);
+}
+
+/** Return the shortest name of a camera that is still unique: without its device where there is one device. */
+export function shortName(key) {
+  const camera = cameras.get(key);
+  if (!camera) return key;
+  return [...cameras.values()].some((other) => other.name === camera.name && other.key !== key) ? key : camera.name;
 }
 
 /** Load all cameras and devices. */

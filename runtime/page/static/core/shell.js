@@ -96,5 +96,5 @@ export function cameraTabs(key, view) {
     "aria-current": name === view ? "page" : null,
   }, t(`tab.${name}`)));
   return h("div", { class: "tabs" }, h("a", { class: "up", href: "#/live", "aria-label": t("all_cameras") }, icon("back")),
-    h("h1", {}, key), h("nav", { "aria-label": t("of_camera", { camera: key }) }, tabs));
+    h("h1", {}, live.shortName(key)), h("nav", { "aria-label": t("of_camera", { camera: live.shortName(key) }) }, tabs));
 }
