@@ -132,6 +132,7 @@ def _assemble(
     from runtime.app.answer_requests import Requests
     from runtime.app.bundle_reloads import BundleReloads
     from runtime.app.burn_ins import BurnIns
+    from runtime.app.clip_requests import ClipRequests
     from runtime.app.main_loop import MainLoop
     from runtime.app.monitor import Monitor
     from runtime.monitoring.http_server import HttpServer, Page
@@ -163,6 +164,8 @@ def _assemble(
     monitor.also(burn_ins.status)
     requests = Requests(channels, wire, metrics, bundles, versions, monitor.status, teaching)
     requests.add(burn_ins)
+    requests.add(clips := ClipRequests(settings.clips.folder, wire.control))
+    stack.callback(clips.close)
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run

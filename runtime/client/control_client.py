@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ import msgspec
 import zmq
 
 from edge_config.errors import AddressUnavailable
+from edge_config.wire.fetch import ClipPart, FetchClip
 from edge_config.wire.replies import Answer, KeptMessages, decode_answer, kept_frames, read_reply
 from edge_config.wire.request_base import Request
 from edge_config.wire.requests import DEFAULT_CONTROL, After, encode_request
 from runtime.client.connection import connect
+from runtime.client.fetch_clip import fetch_clip
 from runtime.client.received import Received, read
 from runtime.security.keys import Keys
 
@@ -95,6 +98,24 @@ class ControlClient(AbstractContextManager["ControlClient"]):
         """
         answer, parts = self._ask(request)
         return read_reply(answer, Any), list(parts)
+
+    def fetch_clip(self, camera: str, clip: str, path: Path) -> ClipPart:
+        """Fetch the clip of an alert; the file appears at `path` once it is complete. It raises as `request` does.
+
+        Args:
+            camera: name of the camera.
+            clip: name of the clip, as `clip` of an alert message gives it.
+            path: of the file; an older one is replaced.
+
+        Raises:
+            NotWritten: the file cannot be written.
+        """
+
+        def ask(request: FetchClip) -> tuple[ClipPart, Sequence[bytes]]:
+            answer, parts = self._ask(request)
+            return read_reply(answer, ClipPart), parts
+
+        return fetch_clip(ask, camera, clip, path)
 
     def replay(self, *topics: str) -> Iterator[Received]:
         """Yield all alerts and states that the journal holds, in its order. It raises as `request` does.
