@@ -53,6 +53,9 @@ than so many: it may be one that flickers."""
 UPDATE_SHARE = 0.25
 """Minimum interval between updates, relative to the duration of the alert: one of an hour has some 35, not 3,600."""
 
+_UNKNOWN, _NORMAL, _ANOMALOUS = Decision("unknown", None), Decision("normal", None), Decision("anomalous", None)
+"""Most frames have one of these, so that they are made once."""
+
 
 @dataclass(slots=True)
 class _Event:
@@ -175,14 +178,16 @@ class Decide:
         """Decide on a frame; one without a score is unknown, and leaves an open alert as it is."""
         value = None if result is None else result.value
         if result is None or value is None or math.isnan(value):
-            return Decision("unknown", None)
+            return _UNKNOWN
         over = value > self._threshold
         if result.repeated:
-            return Decision("anomalous" if over else "normal", None)
+            return _ANOMALOUS if over else _NORMAL
         self._steps_ns = (self._steps_ns[1], frame.clock_ns - self._now_ns if self._begun else 0)
         self._begun, self._now_ns = True, frame.clock_ns
         quiet = not over and value <= self._threshold * (1 - self._alerts.hysteresis)
         alert = self._calm() if quiet else self._excite(frame, result, value, over=over)
+        if alert is None:
+            return _ANOMALOUS if over else _NORMAL
         return Decision("anomalous" if over else "normal", alert)
 
     def close(self, reason: str) -> Alert | None:
