@@ -56,7 +56,7 @@ def _operation(one: Endpoint) -> str:
 def _told(name: str, kind: Any) -> str:
     if kind is None:
         return ""
-    return f"{name}: {f'`{kind}`' if isinstance(kind, str) else _link(kind)}."
+    return f"{name}: {f'`{kind}`' if isinstance(kind, str) else _type(kind, name)}."
 
 
 def _link(kind: type) -> str:

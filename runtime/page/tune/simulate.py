@@ -25,7 +25,7 @@ MAX_LISTED = 1000
 """Maximum number of alerts that are listed; all are counted."""
 
 MAX_SECONDS = 15.0
-"""Time-out of a simulation; 24 hours at 25 frames a second take 0.3 s, and 3 s if a tenth of them is over the threshold."""
+"""Time-out of a simulation. A day at 25 frames a second takes 0.3 s, and 3 s if a tenth is over the threshold."""
 
 _BLOCK = 32
 """Frames that are fed in a row while there is an alert, or what may become one."""
@@ -221,7 +221,7 @@ def compare(chunks: Iterable[StoredScores], now: Rules, then: Rules, max_seconds
             continue
         for one in both:
             one.feed(chunk)
-        first_ms = first_ms or int(chunk.at_ms[0])
+        first_ms = int(chunk.at_ms[0]) if not frames else first_ms
         last_ms = int(chunk.at_ms[-1])
         frames += len(chunk.at_ms)
     for one in both:
