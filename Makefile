@@ -17,7 +17,7 @@ NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz fuzz-page screenshots bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-page bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -100,6 +100,12 @@ fuzz: setup  ## fuzz all readers with atheris, MINUTES=10 each; READER=manifest 
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris==3.0.0'
 	$(BIN)/python -m tests.programs.fuzz.run $(READER) --minutes $(MINUTES)
 
+fuzz-page: setup  ## send the page what its API's description allows and forbids, with schemathesis, MINUTES=10
+	PATCHEDGE_FUZZ_SECONDS=$$((60 * $(MINUTES))) $(BIN)/python -m pytest --timeout=0 tests/page/browser/test_api_fuzzed.py
+
+screenshots: setup  ## after make demo: take the pictures of the page that the guide shows, in Chromium
+	$(BIN)/python -m tests.programs.screenshots $(DEMO) docs/images/page
+
 bench: setup  ## measure accuracy, alerts and speed on the real pictures in DATA, from published scores
 	$(BIN)/python -m tests.programs.bench.accuracy $(DATA)
 
@@ -122,6 +128,9 @@ bench-drift: setup  ## is drift noticed before the first false alert, and only t
 	$(BIN)/python -m tests.programs.bench.drift $(DATA) build/drift $(DRIFT_OPTIONS)
 bench-learn-on: setup  ## teach the office its changed shelf and the belt a label, and see what is still found (half an hour)
 	$(BIN)/python -m tests.programs.bench.learn_on $(DATA) build/learn-on
+
+bench-page: setup  ## after make demo: what viewers cost the device, memory of the page, first paint (6 minutes)
+	$(BIN)/python -m tests.programs.bench.page $(DEMO) $(PAGE_OPTIONS)
 
 bench-alerts-day: setup  ## does the promise of alerts a day hold? scores two hours of video into build/alerts-day, once (20 minutes)
 	$(BIN)/python -m tests.programs.bench.alerts_day $(DATA) build/alerts-day

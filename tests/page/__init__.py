@@ -1,0 +1,1 @@
+"""`patchedge page`: its parts, and the whole in a browser."""

@@ -1,0 +1,1 @@
+"""The page in a browser, with a real device behind it."""

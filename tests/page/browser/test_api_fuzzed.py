@@ -1,0 +1,49 @@
+"""The API against what nobody means to send, by schemathesis, from its own description."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from tests.page.browser.rig import Page, device
+
+SECONDS = int(os.environ.get("PATCHEDGE_FUZZ_SECONDS", "15"))
+"""`make fuzz-page` takes longer."""
+
+SEED = 20261127
+
+SCHEMATHESIS = (sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run")
+NEVER_ENDS = "/api/v1/events"
+"""Its answer is a stream."""
+
+
+def test_the_description_is_valid(page: Page) -> None:
+    """What the page serves as its OpenAPI file obeys the schema of OpenAPI 3.1."""
+    OPENAPI_31_VALIDATOR.validate(page.get("openapi.json"))
+
+
+def test_nothing_that_is_sent_is_an_error_of_the_page(tmp_path: Path) -> None:
+    """No request that the description allows or forbids is answered with 500, and the page goes on."""
+    with device("belt") as rig, rig.page() as page:
+        page.until_live(["belt"])
+        done = subprocess.run(
+            [
+                *SCHEMATHESIS,
+                *("--max-time", str(SECONDS), "--seed", str(SEED), "--checks", "not_a_server_error"),
+                *("--exclude-path", NEVER_ENDS, "--suppress-health-check", "all", "--no-shrink"),
+                *("--phases", "examples,coverage,fuzzing", "--request-timeout", "20", "--warnings", "off"),
+                f"{page.url}/api/v1/openapi.json",
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS + 60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        assert page.alive()
+        assert rig.device.alive()
