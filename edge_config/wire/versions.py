@@ -99,6 +99,90 @@ class LearningProgress(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class ReportedPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that both bundles have scored.
+
+    Attributes:
+        name: name of its file, or which golden frame it is.
+        before: its score by the parent.
+        after: its score by the new bundle.
+        found_before: it is over the threshold of the parent.
+        found_after: it is over the threshold of the new bundle.
+    """
+
+    name: str
+    before: float
+    after: float
+    found_before: bool
+    found_after: bool
+
+
+class ReportedFaults(msgspec.Struct, frozen=True, kw_only=True):
+    """Synthetic faults on the new normal pictures.
+
+    Attributes:
+        shown: number of faults.
+        found_before: how many the parent finds.
+        found_after: how many the new bundle finds.
+        lost: how many the parent finds and the new bundle does not.
+    """
+
+    shown: int
+    found_before: int
+    found_after: int
+    lost: int
+
+
+class ReportedPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """A box in which learnt pictures are new to the parent, pixels of the pictures.
+
+    Attributes:
+        x: left edge.
+        y: upper edge.
+        width: width.
+        height: height.
+        pictures: number of learnt pictures in which something there is new.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    pictures: int
+
+
+class VersionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The safety report of a version: what learning has changed.
+
+    Attributes:
+        threshold_before: threshold of the parent.
+        threshold_after: threshold of the new bundle.
+        threshold_root: threshold of the bundle of the settings.
+        golden: golden frames of the parent.
+        faults: synthetic faults.
+        peaks: peak pictures of alerts that nobody marked as false; at most 100, those with the highest scores before.
+        learnt: the pictures that were learnt; at most 100, those with the highest scores before.
+        entries_before: size of the bank of the parent.
+        entries_after: size of the bank of the new bundle.
+        added: entries that joined.
+        dropped: entries that were dropped.
+        places: where the learnt pictures are new to the parent, the largest first.
+    """
+
+    threshold_before: float
+    threshold_after: float
+    threshold_root: float
+    golden: tuple[ReportedPicture, ...]
+    faults: ReportedFaults
+    peaks: tuple[ReportedPicture, ...]
+    learnt: tuple[ReportedPicture, ...]
+    entries_before: int
+    entries_after: int
+    added: int
+    dropped: int
+    places: tuple[ReportedPlace, ...] = ()
+
+
 class KeptVersion(msgspec.Struct, frozen=True, kw_only=True):
     """A learnt bundle, or the bundle of the settings.
 
@@ -117,6 +201,7 @@ class KeptVersion(msgspec.Struct, frozen=True, kw_only=True):
         problems: problems of its safety report, a sentence each.
         waits: whether a person must consent before it serves.
         active: whether it is in service.
+        report: its safety report; null for the bundle of the settings, and for versions of earlier releases.
     """
 
     id: str
@@ -133,6 +218,7 @@ class KeptVersion(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     waits: bool = False
     active: bool = False
+    report: VersionReport | None = None
 
 
 class VersionsKept(msgspec.Struct, frozen=True, kw_only=True):

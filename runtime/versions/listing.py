@@ -59,6 +59,7 @@ def _kept(version: Version, serving: str) -> KeptVersion:
         problems=version.problems,
         waits=version.waits,
         active=version.id == serving,
+        report=version.report,
     )
 
 

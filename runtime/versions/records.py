@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from edge_config.saving import put_durably
+from edge_config.wire.versions import VersionReport
 
 SHORT = 12
 """Digits of an id in names of files and in what people read."""
@@ -35,6 +36,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         faults: synthetic faults that were shown, that its parent finds, and that it finds.
         problems: why it may not serve without a person's consent, a sentence each; empty if it may.
         consent: public key of the client that consented; `-` without keys; empty if nobody has.
+        report: what learning has changed; None in records of earlier releases.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[int, int, int] = (0, 0, 0)
     problems: tuple[str, ...] = ()
     consent: str = ""
+    report: VersionReport | None = None
 
     @property
     def short(self) -> str:

@@ -8,12 +8,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.manifest import Manifest
 from edge_config.errors import BundleError, BundleNoChild
 from edge_config.saving import sync, writing
-from runtime.learning.grow.job import LearningResult, read_result
+from edge_config.wire.versions import VersionReport
+from runtime.learning.grow.job import LearningResult, SafetyReport, ScoredTwice, read_result
 from runtime.security.children import check_child
 from runtime.security.signing import write_signature
 from runtime.versions.lessons import LessonPictures
@@ -22,6 +25,9 @@ from runtime.versions.shelf import Shelf
 
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
+
+MAX_REPORTED = 100
+"""Maximum number of pictures of each kind in the report that is kept: all reports of a camera fit into one reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +108,15 @@ def _version(task: Task, result: LearningResult, found: Manifest, root: str) -> 
         threshold_before=report.threshold_before,
         faults=(report.faults.shown, report.faults.found_before, report.faults.found_after),
         problems=tuple(result.problems),
+        report=_reported(report),
     )
+
+
+def _reported(report: SafetyReport) -> VersionReport:
+    """Return what is kept of a report: of long lists the pictures with the highest scores before."""
+
+    def highest(pictures: list[ScoredTwice]) -> list[ScoredTwice]:
+        return sorted(pictures, key=lambda one: -one.before)[:MAX_REPORTED]
+
+    kept = msgspec.structs.replace(report, learnt=highest(report.learnt), peaks=highest(report.peaks))
+    return msgspec.convert(msgspec.to_builtins(kept), VersionReport)

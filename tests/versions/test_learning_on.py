@@ -30,7 +30,7 @@ from runtime.versions.listing import Bounds
 from runtime.versions.seal import Seal
 from runtime.versions.shelf import Shelf
 from runtime.versions.shelves import Shelves
-from tests.support.fakes.learner import COMMAND
+from tests.support.fakes.learner import COMMAND, REPORTED
 from tests.support.forge import public, sign
 from tests.support.processes import ENOUGH_S
 from tests.support.tiny import with_threshold
@@ -242,6 +242,19 @@ def test_rollback_goes_back_one_by_one_and_to_any(rig: Rig) -> None:
     kept = rig.answer(Versions(camera="top"))
     assert [(one.id, one.active) for one in kept.versions] == [(root, True), (made[0], False), (made[1], False)]
     assert [one.by for one in kept.versions] == ["", ME, ME]
+
+
+def test_safety_report_is_kept_with_the_version(rig: Rig) -> None:
+    """The list of versions has the report, after a restart too: of many pictures those with the highest scores."""
+    rig.learn("a.png", "b.png")
+    rig.keeper.close()
+    rig.start()
+    root, learnt = rig.answer(Versions(camera="top")).versions
+    assert root.report is None
+    assert (learnt.report.faults.shown, learnt.report.faults.lost, learnt.report.golden) == (9, 1, ())
+    assert learnt.report.threshold_after == learnt.report.threshold_before + 1
+    assert [one.before for one in learnt.report.learnt] == [float(n) for n in reversed(range(50, REPORTED))]
+    assert (learnt.report.learnt[0].found_before, learnt.report.learnt[0].found_after) == (True, False)
 
 
 def test_held_out_pictures_of_a_bundle_that_was_taken_back_count_no_more(rig: Rig) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -105,7 +106,7 @@ class Films:
         for suffix in _TYPES:
             path = self._folder / f"{name}{suffix}"
             with contextlib.suppress(OSError):
-                os.utime(path)  # the last to be deleted
+                os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # read now: the last to be deleted
                 return path
         return None
 
@@ -173,7 +174,7 @@ class Films:
             films = [one for one in self._folder.iterdir() if _NAME.fullmatch(one.name) and one != path]
             sizes = {one: one.stat() for one in films}
             room = self._max_bytes - path.stat().st_size
-            for one in sorted(films, key=lambda one: sizes[one].st_mtime_ns, reverse=True):
+            for one in sorted(films, key=lambda one: sizes[one].st_atime_ns, reverse=True):
                 room -= sizes[one].st_size
                 if room < 0:
                     one.unlink(missing_ok=True)

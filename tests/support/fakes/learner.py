@@ -22,12 +22,23 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.lineage import LearntPicture, Lineage
 from edge_config.bundle.staging import staging
-from runtime.learning.grow.job import LearningJob, LearningResult, SafetyReport, SyntheticFaults, read_job, write_result
+from runtime.learning.grow.job import (
+    LearningJob,
+    LearningResult,
+    SafetyReport,
+    ScoredTwice,
+    SyntheticFaults,
+    read_job,
+    write_result,
+)
 from runtime.process.child import module
 
 COMMAND = module("tests.support.fakes.learner")
 
 STEPS, STEP_S = 20, 0.02
+REPORTED = 150
+"""Pictures in its report: more than are kept."""
+
 _never = threading.Event()
 
 
@@ -93,7 +104,10 @@ def _grow(job: LearningJob, *, stranger: bool, problem: bool) -> None:
         golden=[],
         faults=SyntheticFaults(shown=9, found_before=9, found_after=8, lost=1),
         peaks=[],
-        learnt=[],
+        learnt=[
+            ScoredTwice(name=f"{n}.png", before=float(n), after=0.0, found_before=True, found_after=False)
+            for n in range(REPORTED)
+        ],
         held_out=[],
         entries_before=1,
         entries_after=1,
