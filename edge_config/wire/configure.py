@@ -34,6 +34,11 @@ class Configure(Request, frozen=True, tag="configure"):
     ignore: Polygons | UnsetType | None = UNSET
     keep: bool = False
 
+    @property
+    def is_question(self) -> bool:
+        """Whether it only asks for the settings in force."""
+        return not self.alerts and self.regions is UNSET and self.ignore is UNSET
+
 
 class Undo(Request, frozen=True, tag="undo"):
     """Take back the last kept change of a camera's settings: in service, and in the settings file.

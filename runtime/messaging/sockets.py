@@ -13,7 +13,7 @@ import zmq
 from edge_config.errors import AddressUnavailable
 from edge_config.settings import sections
 from edge_config.settings.device import Settings
-from edge_config.wire.requests import OfJournal
+from edge_config.wire.requests import Configure, OfJournal
 from runtime.events import Asked
 from runtime.journal.audit_log import Order
 from runtime.journal.journal_thread import Recorder
@@ -99,7 +99,8 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
     control: Control
 
     def route(asked: Asked) -> None:
-        if asked.request.role == "operate":
+        question = isinstance(asked.request, Configure) and asked.request.is_question
+        if asked.request.role == "operate" and not question:
             recorder.note(Order.of(asked))
         (recorder.ask if isinstance(asked.request, OfJournal) else tell)(asked)
 
