@@ -151,7 +151,37 @@ class ReloadRefused:
     instead: str = ""
 
 
-EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | ReloadRefused
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Other parts of a camera's frames are judged from the next frame on; or it was checked that they can be.
+
+    Attributes:
+        number: of the review.
+        info: the camera's bundle, with whose regions it has now.
+    """
+
+    number: int
+    camera: str
+    info: BundleInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRefused:
+    """Other parts of a camera's frames cannot be judged: the camera goes on as before.
+
+    Attributes:
+        number: of the review.
+        error: the reason, one line.
+        lost: nothing is known, as the worker died.
+    """
+
+    number: int
+    camera: str
+    error: str
+    lost: bool = False
+
+
+EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | ReloadRefused | Reviewed | ReviewRefused
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleError, SettingsError
 from edge_config.saving import directory_identity
+from edge_config.settings.problems import Problem
 from runtime.frame import BundleInfo, RegionsOf
 from runtime.inference.load import golden_images, prepare, scene_reference
-from runtime.inference.protocol import ScoringOptions
+from runtime.inference.protocol import NO_PATCH, ScoringOptions
 from runtime.inference.stages import Buffers, Stages
 from runtime.measures import Normal
 from runtime.process.threads import limit_threads
@@ -51,9 +53,10 @@ class BundleLoader:
         """
         self._options = options
         self._threads = limit_threads(options.threads, blas=1)
-        self._views = views or {}
+        self._views = dict(views or {})
         self._inspection = inspection
         self._in_service: dict[str, Stages] = {}
+        self._learnt_hw: dict[str, tuple[int, int]] = {}  # id of a bundle -> size of the pictures that were learnt from
 
     def load(self, cameras: Iterable[str], path: str, root: str = "") -> tuple[BundleInfo, dict[str, Stages]]:
         """Load and check a bundle, beside those in service, and return the stages of these cameras with it.
@@ -82,11 +85,14 @@ class BundleLoader:
             median=calibration.median,
             depth=bundle.manifest.preprocessing.depth,
             min_ms=least.min_ms if (least := bundle.manifest.alerts_promise) else None,
-            regions_of={camera: self._regions_of(camera, bundle) for camera in cameras},
+            regions_of={
+                camera: self._regions_of(camera, has_own=bundle.manifest.regions_hw is not None) for camera in cameras
+            },
             normal=Normal(calibration.n, bundle.manifest.scene.usual) if calibration.scores else None,
         )
         buffers = shared.buffers if shared else _make_buffers(bundle)
-        self._check_views(cameras, bundle, scorer)
+        height, width = golden_images(bundle, scorer.grid)[0].shape[:2]
+        self._check_views(cameras, (height, width), scorer)
         stages = {
             camera: self._in_service[camera]
             if camera in self._in_service and self._in_service[camera].info.id == bundle.id
@@ -94,23 +100,57 @@ class BundleLoader:
             for camera in cameras
         }
         self._in_service.update(stages)
+        used = {one.info.id for one in self._in_service.values()}
+        self._learnt_hw = {bundle.id: (height, width)} | {
+            one: hw for one, hw in self._learnt_hw.items() if one in used - {bundle.id}
+        }
         return info, stages
 
-    def _check_views(self, cameras: Iterable[str], bundle: Bundle, scorer: Scorer) -> None:
+    def review(
+        self, camera: str, view: View, frame_hw: tuple[int, int] | None, *, check_only: bool
+    ) -> tuple[BundleInfo, dict[str, Stages]]:
+        """Return the stages of a camera with another view, beside those in service; its bundle stays.
+
+        Args:
+            camera: name of the camera.
+            view: the new one.
+            frame_hw: height and width of its frames, pixels; None: those of the pictures that were learnt from.
+            check_only: leave the view as it is.
+
+        Raises:
+            BundleError: the camera has no bundle in service.
+            SettingsError: a region has no patch in it, or nothing is left to be judged; nothing has changed then.
+        """
+        if (stages := self._in_service.get(camera)) is None:
+            raise BundleError("has no bundle in service", where=f"cameras.{camera}")
+        scorer, hw = stages.scorer, frame_hw or self._learnt_hw[stages.info.id]
+        _refuse_blind(find_blind(("cameras", camera), view, scorer.preprocess, scorer.grid, hw))
+        where = scorer.preprocess, scorer.grid
+        regions = Regions(view.regions, view.ignore, *where, learnt=scorer.judged if view.own else None)
+        judged = regions.active(hw)
+        if frame_hw is not None and judged is not None and not judged.any():
+            remedy = "correct its `regions` and `ignore`"
+            size = f"{frame_hw[1]} x {frame_hw[0]}"
+            raise SettingsError(f"{NO_PATCH} of {size} pixels", where=f"cameras.{camera}", remedy=remedy)
+        if check_only:
+            return stages.info, {}
+        self._views[camera] = view
+        now = self._regions_of(camera, has_own=scorer.judged is not None)
+        info = replace(stages.info, regions_of={**stages.info.regions_of, camera: now})
+        reviewed = replace(stages, info=info, scorer=scorer.another(), regions=regions)
+        self._in_service[camera] = reviewed
+        return info, {camera: reviewed}
+
+    def _check_views(self, cameras: Iterable[str], frame_hw: tuple[int, int], scorer: Scorer) -> None:
         """Refuse regions in which nothing is seen, by the size of the pictures that were learnt from."""
         views = {
             camera: view for camera in cameras if (view := self._views.get(camera)) and (view.regions or view.ignore)
         }
-        if not views:
-            return
-        frame_hw = golden_images(bundle, scorer.grid)[0].shape[:2]
-        blind = [
+        _refuse_blind(
             one
             for name, view in views.items()
             for one in find_blind(("cameras", name), view, scorer.preprocess, scorer.grid, frame_hw)
-        ]
-        if blind:
-            raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
+        )
 
     def _stages(self, camera: str, bundle: Bundle, info: BundleInfo, scorer: Scorer, buffers: Buffers) -> Stages:
         view = self._view(camera)
@@ -122,12 +162,12 @@ class BundleLoader:
     def _view(self, camera: str) -> View:
         return self._views.get(camera) or View(own=False)
 
-    def _regions_of(self, camera: str, bundle: Bundle) -> RegionsOf:
-        """Return whose regions the camera has."""
+    def _regions_of(self, camera: str, *, has_own: bool) -> RegionsOf:
+        """Return whose regions the camera has; `has_own`: its bundle has some."""
         view = self._view(camera)
         if view.own:
-            return "settings" if view.regions or view.ignore or bundle.manifest.regions_hw else ""
-        return "bundle" if bundle.manifest.regions_hw else ""
+            return "settings" if view.regions or view.ignore or has_own else ""
+        return "bundle" if has_own else ""
 
     def _read(self, path: str, root: str) -> tuple[Bundle, Scorer, Stages | None]:
         """Read a bundle as a whole: again, where it was replaced meanwhile.
@@ -157,6 +197,11 @@ class BundleLoader:
         options = self._options
         build = options.trust.rebuild_index
         return prepare(bundle, self._threads, rebuild_index=build, providers=options.providers)
+
+
+def _refuse_blind(problems: Iterable[Problem]) -> None:
+    if blind := list(problems):
+        raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
 
 
 def _make_buffers(bundle: Bundle) -> Buffers:

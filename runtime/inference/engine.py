@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-
-import msgspec
+from functools import partial
 
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import SharedFrame, Wanted
+from runtime.inference.camera_views import CameraViews
 from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, ScoringOptions
 from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost, say_what_is_odd
 from runtime.process.backoff import Backoff
@@ -36,6 +37,7 @@ class Engine:
 
     Any thread may call the methods; they return at once, and what comes of them is told. A worker that crashes or hangs
     is replaced by another, with the bundles that are in service and the memories that are attached then.
+    The `views` of the cameras can be changed.
     """
 
     def __init__(
@@ -63,8 +65,7 @@ class Engine:
                 its place where it is refused when a worker starts; empty for others.
         """
         self._paths = dict(bundles)
-        self._views = msgspec.json.encode(dict(views or {}))
-        self._begin = Begin(options, len(self._views))
+        self._options = options
         self._tell = tell
         self._root_of = root_of
         slowly_s = _BUILDS * process.load_timeout_s
@@ -75,7 +76,8 @@ class Engine:
         self._worker: WorkerHandle | None = None
         self._memories: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
         self._waiting: list[tuple[tuple[str, ...], str]] = []  # reloads that no worker is there for
-        self._last_number = 0
+        self._number: Callable[[], int] = partial(next, itertools.count(1))
+        self.views = CameraViews(views or {}, self._lock, self._number, self._ready_worker, tell)
         self._served = False  # a worker was ready once
         self._closed = False
         self._wake = threading.Event()
@@ -90,7 +92,7 @@ class Engine:
     def room(self) -> int:
         """How many frames may be submitted now."""
         with self._lock:
-            return max(0, _MAX_IN_FLIGHT - len(self._worker.jobs)) if self._worker and self._worker.ready else 0
+            return max(0, _MAX_IN_FLIGHT - len(worker.jobs)) if (worker := self._ready_worker()) else 0
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         """Share a memory with the worker, before any frame in it; the descriptor stays the caller's."""
@@ -163,11 +165,11 @@ class Engine:
         with self._lock:
             if frame.hw is None:
                 return "cannot be decoded"
-            if self._worker is None or not self._worker.ready:
+            if (worker := self._ready_worker()) is None:
                 return "no inference worker"
             if frame.memory not in self._memories:
                 return "its memory is gone"
-            self._worker.submit(self._number(), camera, frame, frame.hw, wanted)
+            worker.submit(self._number(), camera, frame, frame.hw, wanted)
             return ""
 
     def _run(self) -> None:
@@ -212,7 +214,8 @@ class Engine:
         with self._lock:
             if self._closed:
                 raise LinkClosed
-            worker.begin(self._begin, self._views)
+            views = self.views.encoded()
+            worker.begin(Begin(self._options, len(views)), views)
             for path in dict.fromkeys(self._paths.values()):
                 worker.starting.add(self._load(worker, self._cameras_of(path), path))
             for memory, (descriptor, size) in self._memories.items():
@@ -227,6 +230,8 @@ class Engine:
                     with self._lock:
                         camera, frame = worker.done(done)
                     self._tell(Scored(camera, frame, done.result, done.problem, attached))
+                case Loaded() as loaded, _ if loaded.number in worker.reviews:
+                    self.views.answered(worker, loaded)
                 case Loaded() as loaded, _:
                     self._loaded(worker, loaded)
             with self._lock:
@@ -269,6 +274,8 @@ class Engine:
         cause = event.cause if isinstance(event, EngineLost) else "refused"
         for camera, frame, _ in worker.jobs.values():
             self._tell(Scored(camera, frame, None, f"inference worker {cause}"))
+        if not self._closed:
+            self.views.lost(worker)
         for number, (load, _) in worker.loads.items():
             if number not in worker.starting and not self._closed:
                 line = f"{load.path}: the inference worker died while loading it"
@@ -276,9 +283,9 @@ class Engine:
 
     def _send_waiting(self) -> None:
         """Send the reloads that wait, if there is a worker for them."""
-        if self._worker and self._worker.ready:
+        if worker := self._ready_worker():
             for cameras, path in self._waiting:
-                self._load(self._worker, cameras, path)
+                self._load(worker, cameras, path)
             self._waiting.clear()
 
     def _load(self, worker: WorkerHandle, cameras: tuple[str, ...], path: str) -> int:
@@ -286,9 +293,8 @@ class Engine:
         worker.load(number, cameras, path, self._root_of(path))
         return number
 
+    def _ready_worker(self) -> WorkerHandle | None:
+        return self._worker if self._worker and self._worker.ready else None
+
     def _cameras_of(self, path: str) -> tuple[str, ...]:
         return tuple(camera for camera, its in self._paths.items() if its == path)
-
-    def _number(self) -> int:
-        self._last_number += 1
-        return self._last_number

@@ -1,9 +1,9 @@
 """Messages between the runtime and its inference worker.
 
 The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
-descriptor), `Detach`, `Job`, and `Load` again for a reload, in any order. The worker answers every `Load` with `Loaded`
-and every `Job` with `Done`, those in the order of the jobs. Bytes too long for a message come along as a parcel, see
-runtime/process/long_payload.py.
+descriptor), `Detach`, `Job`, `Load` again for a reload, and `Review`, in any order. The worker answers every `Load` and
+every `Review` with `Loaded` and every `Job` with `Done`, those in the order of the jobs. Bytes too long for a message
+come along as a parcel, see runtime/process/long_payload.py.
 """
 
 from __future__ import annotations
@@ -109,6 +109,20 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     root: str = ""
 
 
+class Review(msgspec.Struct, frozen=True, tag=True):
+    """Judge other parts of a camera's frames, from the next one on; if nothing is left of them, leave it as it is.
+
+    A parcel comes along with one item of `size` bytes: the camera's new `View`, in JSON. `frame_hw` is the height and
+    width of its frames, if known. With `check_only`, nothing changes in any case.
+    """
+
+    number: int
+    camera: str
+    size: int
+    frame_hw: tuple[int, int] | None = None
+    check_only: bool = False
+
+
 class Refusal(msgspec.Struct, frozen=True):
     """An error that crosses from process to process.
 
@@ -136,7 +150,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
-    """What became of a `Load`: exactly one of the two is given."""
+    """What became of a `Load` or a `Review`: exactly one of the two is given."""
 
     number: int
     info: BundleInfo | None = None
@@ -155,7 +169,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     sizes: tuple[int, ...] = ()
 
 
-ToWorker = Begin | Attach | Detach | Job | Load
+ToWorker = Begin | Attach | Detach | Job | Load | Review
 FromWorker = Loaded | Done
 
 

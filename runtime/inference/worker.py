@@ -36,6 +36,7 @@ from runtime.inference.protocol import (
     Load,
     Loaded,
     Refusal,
+    Review,
     ScoringOptions,
     ToWorker,
 )
@@ -47,6 +48,7 @@ from runtime.process.shared_memory import picture
 from runtime.view import View
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime are loaded while the main thread already receives
+    from runtime.inference.bundle_loader import BundleLoader
     from runtime.inference.stages import Half, Stages
     from runtime.scene.inspect import Inspect
 
@@ -72,7 +74,7 @@ class Worker:
         self._stages: dict[str, Stages] = {}
         self._overlap = True
         self._begin: queue.SimpleQueue[tuple[ScoringOptions, dict[str, View]]] = queue.SimpleQueue()
-        self._loads: queue.SimpleQueue[Load] = queue.SimpleQueue()
+        self._loads: queue.SimpleQueue[Load | tuple[Review, View]] = queue.SimpleQueue()
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
         self._second: queue.SimpleQueue[tuple[Job, Half | str] | _Swap] = queue.SimpleQueue()
 
@@ -98,6 +100,9 @@ class Worker:
                 self._begin.put((message.options, msgspec.json.decode(views, type=dict[str, View])))
             case Load():
                 self._loads.put(message)
+            case Review():
+                (view,) = unpack(descriptors, [message.size])
+                self._loads.put((message, msgspec.json.decode(view, type=View)))
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -125,17 +130,30 @@ class Worker:
         except ModuleNotFoundError as error:
             refusal = Refusal.of(MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[cpu]'"))
             while True:
-                self._answer(Loaded(self._loads.get().number, refusal=refusal))
+                self._answer(Loaded(_number(self._loads.get()), refusal=refusal))
         options, views = self._begin.get()
         self._overlap = options.threads != 1
         keep_to(options.affinity)
         loader = BundleLoader(options, views, self._inspection or learnt_inspection)
         while True:
-            load = self._loads.get()
+            asked = self._loads.get()
             try:
-                self._first.put(_Swap(load.number, *loader.load(load.cameras, load.path, load.root)))
+                self._prepare(loader, asked)
             except Exception as error:  # noqa: BLE001 - a bundle that can be read by halves breaks anything
-                self._answer(Loaded(load.number, refusal=Refusal.of(error, load.path)))
+                path = asked.path if isinstance(asked, Load) else ""
+                self._answer(Loaded(_number(asked), refusal=Refusal.of(error, path)))
+
+    def _prepare(self, loader: BundleLoader, asked: Load | tuple[Review, View]) -> None:
+        """Load a bundle, or look otherwise at a camera; it takes over with the next frame."""
+        if isinstance(asked, Load):
+            self._first.put(_Swap(asked.number, *loader.load(asked.cameras, asked.path, asked.root)))
+            return
+        review, view = asked
+        info, stages = loader.review(review.camera, view, review.frame_hw, check_only=review.check_only)
+        if review.check_only:
+            self._answer(Loaded(review.number, info=info))
+        else:
+            self._first.put(_Swap(review.number, info, stages))
 
     def _embed(self) -> None:
         while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
@@ -231,6 +249,10 @@ def _or_die(loop: Callable[[], None]) -> None:
             traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _number(asked: Load | tuple[Review, View]) -> int:
+    return asked.number if isinstance(asked, Load) else asked[0].number
 
 
 def _give_back() -> None:

@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import structlog
 
 from edge_config.wire.messages import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused
 from runtime.frame import BundleInfo, SharedFrame, Wanted
-from runtime.inference.protocol import Begin, Done, FromWorker, Job, Load, Loaded, ToWorker
+from runtime.inference.protocol import Begin, Done, FromWorker, Job, Load, Loaded, Review, ToWorker
 from runtime.process.child import Link, LinkClosed, module, spawn
 from runtime.process.long_payload import pack, unpack
 from runtime.process.out_of_memory import Child, Kills
+from runtime.view import View
 
 Cause = Literal["crashed", "memory", "hung", "start"]
 
@@ -75,6 +77,8 @@ class WorkerHandle:
         self._answered_s = dict.fromkeys((Job, Load), 0.0)
         self.jobs: dict[int, tuple[str, SharedFrame, float]] = {}
         self.loads: dict[int, tuple[Load, float]] = {}
+        self.reviews: dict[int, tuple[str, View, float]] = {}
+        """Number of a `Review` that is not answered -> camera, its new view, and when it was sent."""
         self.bundles: dict[str, BundleInfo] = {}
         """Of the cameras that can be scored."""
         self.starting: set[int] = set()
@@ -114,6 +118,26 @@ class WorkerHandle:
         load = Load(number, cameras, path, root)
         self.loads[number] = load, time.monotonic()
         self.send(load)
+
+    def review(self, number: int, camera: str, view: View, frame_hw: tuple[int, int] | None, *, check: bool) -> None:
+        """Send another view of a camera.
+
+        Raises:
+            OSError: there is no shared memory for it.
+        """
+        data = msgspec.json.encode(view)
+        parcel = pack([data])
+        self.reviews[number] = camera, view, time.monotonic()
+        self.send(Review(number, camera, len(data), frame_hw, check), [parcel])
+        os.close(parcel)
+
+    def reviewed(self, loaded: Loaded) -> tuple[str, View]:
+        """Take a review off the list; give its camera and view."""
+        self._answered_s[Load] = time.monotonic()
+        camera, view, _ = self.reviews.pop(loaded.number)
+        if loaded.info is not None:
+            self.bundles[camera] = loaded.info
+        return camera, view
 
     def done(self, done: Done) -> tuple[str, SharedFrame]:
         """Take a frame off the list; give it and its camera.
@@ -173,8 +197,8 @@ class WorkerHandle:
         jobs = [since for _, _, since in self.jobs.values()]
         if jobs and now - max(jobs[0], self._answered_s[Job]) > self._job_timeout_s:
             raise lost("hung", f"frame time-out of {self._job_timeout_s:g} s")
-        loads = [since for _, since in self.loads.values()]
-        if loads:
+        loads = [*(since for _, since in self.loads.values()), *(since for *_, since in self.reviews.values())]
+        if self.loads:
             self._child.look()  # where memory is short, it is killed while it loads: afterwards nothing is known
         if loads and now - max(loads[0], self._answered_s[Load]) > self._load_timeout_s:
             raise lost("hung", f"time-out of {self._load_timeout_s:g} s while loading a bundle")

@@ -28,7 +28,16 @@ from safetensors.numpy import load_file
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleFileHash, MissingExtra
-from runtime.events import EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
+from runtime.events import (
+    EngineLost,
+    EngineReady,
+    EngineRefused,
+    Reloaded,
+    ReloadRefused,
+    Reviewed,
+    ReviewRefused,
+    Scored,
+)
 from runtime.frame import Image, SharedFrame, Wanted
 from runtime.inference.engine import Engine
 from runtime.inference.load import load
@@ -771,6 +780,80 @@ def test_only_the_regions_of_a_camera_are_judged(tiny_bundle: Path) -> None:
             assert scores["left"] < THRESHOLD < scores["right"] == scores["all"]  # type: ignore[operator]
             other = half_of(normal, left=strange_picture(seed)[:, ::-1])  # a red square on the left
             assert harness.score(other, "right") < THRESHOLD < harness.score(other, "left")  # type: ignore[operator]
+
+
+LEFT = ((0, 0), (31, 0), (31, HEIGHT), (0, HEIGHT))
+"""Polygon without the red square of a strange picture."""
+
+NOWHERE = ((1, 1), (2, 1), (2, 2))
+"""Polygon between the centres of patches."""
+
+
+def test_regions_change_between_two_frames(tiny_bundle: Path) -> None:
+    """Frames that were submitted before a review are scored as before, and all later ones by the new regions."""
+    with serving(tiny_bundle) as harness:
+        before = [harness.submit(strange_picture(seed)) for seed in range(2)]
+        number = harness.engine.views.review("cam1", View(regions=(LEFT,)), HW)
+        scored = [harness.next(Scored) for _ in before]
+        assert all(one.result is not None and one.result.value > THRESHOLD for one in scored)  # type: ignore[operator]
+        reviewed = harness.next(Reviewed)
+        assert (reviewed.number, reviewed.info.regions_of["cam1"]) == (number, "settings")
+        assert harness.score(strange_picture(3)) < THRESHOLD  # type: ignore[operator]
+        harness.engine.views.review("cam1", View(own=False), HW)
+        assert harness.next(Reviewed).info.regions_of["cam1"] == ""
+        assert harness.score(strange_picture(3)) > THRESHOLD  # type: ignore[operator]
+
+
+def test_scores_after_a_review_are_those_of_a_worker_that_began_with_it(tiny_bundle: Path) -> None:
+    """The search keeps nothing from the time before that could change a score."""
+    with serving(tiny_bundle, views={"cam1": View(regions=(LEFT,))}) as fresh:
+        expected = [fresh.score(strange_picture(seed)) for seed in range(4)]
+    with serving(tiny_bundle) as harness:
+        harness.score(strange_picture(1))
+        harness.engine.views.review("cam1", View(regions=(LEFT,)), HW)
+        harness.next(Reviewed)
+        assert [harness.score(strange_picture(seed)) for seed in range(4)] == expected
+
+
+def test_regions_in_which_nothing_is_seen_change_nothing(tiny_bundle: Path) -> None:
+    """They are refused with the reason, also if they are far outside of the frame, and the camera goes on."""
+    far = ((900, 900), (1000, 900), (1000, 1000))
+    everything = ((0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT))
+    with serving(tiny_bundle) as harness:
+        for view, problem in (
+            (View(regions=(LEFT, NOWHERE)), "cameras.cam1.regions[1]`: nothing is seen there"),
+            (View(regions=(far,)), "hold no patch of a frame of 64 x 48 pixels"),
+            (View(ignore=(everything,)), "nothing is left to be judged"),
+        ):
+            harness.engine.views.review("cam1", view, HW)
+            assert problem in harness.next(ReviewRefused).error
+        harness.engine.views.review("cam1", View(regions=(LEFT,)), HW, check_only=True)
+        harness.next(Reviewed)
+        assert harness.score(strange_picture(1)) > THRESHOLD  # type: ignore[operator]
+
+
+def test_next_worker_begins_with_the_new_regions(tiny_bundle: Path) -> None:
+    """A worker that is replaced after a review judges what that said; a review that was only a check is forgotten."""
+    with serving(tiny_bundle) as harness:
+        harness.engine.views.review("cam1", View(regions=(LEFT,)), HW)
+        harness.next(Reviewed)
+        harness.engine.views.review("cam1", View(), HW, check_only=True)
+        harness.next(Reviewed)
+        os.kill(harness.worker(), signal.SIGKILL)
+        harness.until(EngineReady)
+        assert harness.score(strange_picture(1)) < THRESHOLD  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("insist", [False, True])
+def test_review_that_a_worker_dies_over(tiny_bundle: Path, *, insist: bool) -> None:
+    """It is answered as lost; the next worker begins with it only if that was insisted on."""
+    with serving(tiny_bundle) as harness:
+        os.kill(harness.worker(), signal.SIGSTOP)
+        number = harness.engine.views.review("cam1", View(regions=(LEFT,)), HW, insist=insist)
+        os.kill(harness.worker(), signal.SIGKILL)
+        refused = [one for one in harness.until(EngineReady) if isinstance(one, ReviewRefused)]
+        assert [(one.number, one.lost) for one in refused] == [(number, True)]
+        assert (harness.score(strange_picture(1)) < THRESHOLD) == insist  # type: ignore[operator]
 
 
 def test_what_is_not_judged_is_in_no_box_and_no_map(tiny_bundle: Path, scorer: Scorer) -> None:
