@@ -37,9 +37,10 @@ def serve(settings: Page, termination: Termination) -> int:
     """
     set_up_logging()
     folder = page_folder(settings)
-    devices = Devices(settings)
+    store = Store(folder, settings.store)
+    devices = Devices(settings, store)
     with bind(settings.bind) as listening:
-        app = make_app(Services(settings, folder, devices, Store(folder, settings.store)))
+        app = make_app(Services(settings, folder, devices, store))
         config = uvicorn.Config(
             app,
             loop="asyncio",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,20 +12,25 @@ import msgspec
 import zmq
 
 from edge_config.settings.page import Page
-from edge_config.wire.messages import PreviewMessage
+from edge_config.wire.messages import PreviewMessage, ScoreMessage
 from edge_config.wire.request_base import Request
 from runtime.client.received import Received
+from runtime.page.devices.alerts import Alerts, catch_up_all
 from runtime.page.devices.asking import TIMEOUT_S
 from runtime.page.devices.hub import Hub
 from runtime.page.devices.link import Link
 from runtime.page.devices.live import LiveCamera
 from runtime.page.devices.previews import shown
 from runtime.page.refused import Refused
+from runtime.page.store.store import Store
 from runtime.security import keys
 from runtime.security.keys import Keys
 
 TICK_S = 0.2
 """Interval of news about cameras: at most five a second."""
+
+JOURNAL_S = 60.0
+"""Interval at which the place in the journals is moved on."""
 
 T = TypeVar("T")
 
@@ -34,15 +40,18 @@ class Devices:
 
     Attributes:
         hub: hands news to browsers.
+        alerts: takes in alerts.
     """
 
-    def __init__(self, settings: Page) -> None:
+    def __init__(self, settings: Page, store: Store) -> None:
         """Check the key files; nothing is connected.
 
         Raises:
             PatchedgeError: a key file cannot be used.
         """
         self.hub = Hub(self._watch)
+        self.alerts = Alerts(store, self.hub)
+        self._store = store
         secret = None if settings.secret_key is None else Path(settings.secret_key)
         if secret is not None:
             keys.load_secret(secret)
@@ -53,8 +62,9 @@ class Devices:
             if device.server_key is not None and secret is not None:
                 keys.load_public(Path(device.server_key))
                 its = Keys(secret_key=secret, server_key=Path(device.server_key))
-            self._links[name] = Link(name, device, its, self._context, self._take, self._show)
-        self._ticking: asyncio.Task[None] | None = None
+            link = self._links[name] = Link(name, device, its, self._context, self._take, self._show)
+            link.when_back(partial(self.alerts.catch_up, link))
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def names(self) -> Iterable[str]:
@@ -79,14 +89,14 @@ class Devices:
         """
         for link in self._links.values():
             link.open()
-        self._ticking = asyncio.create_task(self._tick())
+        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._read_journals())]
 
     async def close(self) -> None:
         """Disconnect."""
         self.hub.end()
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(link.close() for link in self._links.values()))
         self._context.destroy(linger=0)
 
@@ -160,6 +170,10 @@ class Devices:
 
     async def _take(self, link: Link, received: Received) -> None:
         """Take in a message of a device."""
+        if isinstance(received.message, ScoreMessage):
+            self._store.add_score(link.name, received.message)
+        elif received.kind == "alert":
+            await self.alerts.take(link, received)
 
     def _show(self, link: Link, said: PreviewMessage, parts: tuple[bytes, ...]) -> None:
         """Show a picture, encoded once, to all who watch its camera."""
@@ -171,6 +185,12 @@ class Devices:
     def _watch(self, keys: frozenset[str]) -> None:
         for link in self._links.values():
             link.watch(keys)
+
+    async def _read_journals(self) -> None:
+        """Keep the place in each journal, so that a restart has little to read."""
+        while True:
+            await asyncio.sleep(JOURNAL_S)
+            await catch_up_all(self.alerts, [*self._links.values()])
 
     async def _tick(self) -> None:
         """Tell browsers what has changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
@@ -76,9 +76,10 @@ class Link:
         self._device, self._keys, self._context, self._take = device, keys, context, take
         self._watched: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._on_back: list[Callable[[], Awaitable[None]]] = []
+        self._beside: set[asyncio.Task[None]] = set()
+        self._on_back: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
-    def when_back(self, action: Callable[[], Awaitable[None]]) -> None:
+    def when_back(self, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Call `action` each time that the device answers after it did not."""
         self._on_back.append(action)
 
@@ -93,9 +94,9 @@ class Link:
 
     async def close(self) -> None:
         """Disconnect."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._beside):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._beside, return_exceptions=True)
         await self.previews.close()
         await self.asking.close()
 
@@ -192,7 +193,7 @@ class Link:
             camera.find()
         await self._find_role()
         for action in self._on_back:
-            await action()
+            self._background(action())
 
     def _is_away(self, why: str) -> None:
         if self.connected or not self.error:
@@ -200,6 +201,21 @@ class Link:
             structlog.get_logger().warning("device does not answer", device=self.name, reason=why)
         for camera in self.cameras.values():
             camera.lose("the page cannot reach the device")
+
+    def _background(self, action: Coroutine[Any, Any, None]) -> None:
+        """Do something beside; an error of the device is logged, as it is asked again when it is back."""
+
+        async def do() -> None:
+            try:
+                await action
+            except PatchedgeError as error:
+                structlog.get_logger().warning("a device went away", device=self.name, reason=str(error))
+            except Exception:  # noqa: BLE001 - the page goes on
+                structlog.get_logger().exception("a device could not be read", device=self.name)
+
+        task = asyncio.create_task(do())
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     async def _find_role(self) -> None:
         """Find out what the key may do by a request that changes nothing, and needs the role operate."""
