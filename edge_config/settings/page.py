@@ -40,7 +40,7 @@ class ShownDevice(Section, frozen=True):
     server_key: File | None = None
 
 
-class PageStore(Section, frozen=True):
+class StoreSettings(Section, frozen=True):
     """What the page keeps of what it saw.
 
     Attributes:
@@ -77,7 +77,7 @@ class PageProxy(Section, frozen=True):
 
 
 class PageAccess(Section, frozen=True):
-    """Who may see the page, and who may change something.
+    """Access to the page: users, and encryption.
 
     Attributes:
         users: file of the users, which `patchedge page user` writes; by default `users.json` in `folder`.
@@ -90,7 +90,7 @@ class PageAccess(Section, frozen=True):
     proxy: PageProxy | None = None
 
 
-class Page(Section, frozen=True):
+class PageSettings(Section, frozen=True):
     """All settings of `patchedge page`; paths are relative to the working directory.
 
     Attributes:
@@ -99,7 +99,7 @@ class Page(Section, frozen=True):
         devices: the devices that it shows, by name; by default one at the default addresses.
         secret_key: file with the secret key of this page, for devices with a `server_key`.
         store: what it keeps.
-        access: who may use it.
+        access: users, and encryption.
     """
 
     bind: HostPort = "127.0.0.1:8088"
@@ -108,12 +108,12 @@ class Page(Section, frozen=True):
         default_factory=lambda: {"edge": ShownDevice()}
     )
     secret_key: File | None = None
-    store: PageStore = msgspec.field(default_factory=PageStore)
+    store: StoreSettings = msgspec.field(default_factory=StoreSettings)
     access: PageAccess = msgspec.field(default_factory=PageAccess)
 
 
-def parse(tree: Mapping[str, Any], where: str = "settings") -> Page:
-    """Check a tree of plain values against `Page`.
+def parse(tree: Mapping[str, Any], where: str = "settings") -> PageSettings:
+    """Check a tree of plain values against `PageSettings`.
 
     Args:
         tree: what `read_file` gave.
@@ -122,16 +122,16 @@ def parse(tree: Mapping[str, Any], where: str = "settings") -> Page:
     Raises:
         SettingsError: an unknown key, a value out of bounds, or keys that do not go together.
     """
-    wrong, mended = look(tree, Page)
+    wrong, mended = look(tree, PageSettings)
     problems = [*(tree.twice if isinstance(tree, Tree) else ()), *wrong]
-    page = msgspec.convert(mended if problems else dict(tree), Page)
+    page = msgspec.convert(mended if problems else dict(tree), PageSettings)
     problems += _of_page(page, keyed="server_key" in str(tree.get("devices")))
     if problems:
         raise refusal(problems, where, lines_of(tree))
     return page
 
 
-def _of_page(page: Page, *, keyed: bool) -> Iterator[Problem]:
+def _of_page(page: PageSettings, *, keyed: bool) -> Iterator[Problem]:
     if int(page.bind.rpartition(":")[2]) > MAX_PORT:
         yield Problem(("bind",), "key `bind`: there is no such port")
     seen: set[str] = set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.cli import overlay
 
 if TYPE_CHECKING:
-    from edge_config.settings.page import Page
+    from edge_config.settings.page import PageSettings
     from edge_config.settings.problems import KeyPath
 
 NAME = "page"
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     return serve(settings, termination)
 
 
-def read_settings(args: argparse.Namespace) -> Page:
+def read_settings(args: argparse.Namespace) -> PageSettings:
     """Read the settings of the page from its file and the command line.
 
     Raises:

@@ -11,11 +11,11 @@ import structlog
 import uvicorn
 
 from edge_config.errors import AddressUnavailable, NotWritten
-from edge_config.settings.page import Page
+from edge_config.settings.page import PageSettings
 from runtime.page.app import make_app
-from runtime.page.devices.devices import Devices
+from runtime.page.devices.devices import PageDevices
 from runtime.page.services import Services
-from runtime.page.store.store import Store
+from runtime.page.store.store import PageStore
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
 from runtime.state_folder import state_folder
@@ -26,7 +26,7 @@ END_S = 1
 BACKLOG = 128
 
 
-def serve(settings: Page, termination: Termination) -> int:
+def serve(settings: PageSettings, termination: Termination) -> int:
     """Serve the page until a signal comes.
 
     Returns:
@@ -37,8 +37,8 @@ def serve(settings: Page, termination: Termination) -> int:
     """
     set_up_logging()
     folder = page_folder(settings)
-    store = Store(folder, settings.store)
-    devices = Devices(settings, store)
+    store = PageStore(folder, settings.store)
+    devices = PageDevices(settings, store)
     with bind(settings.bind) as listening:
         app = make_app(Services(settings, folder, devices, store))
         config = uvicorn.Config(
@@ -60,7 +60,9 @@ def serve(settings: Page, termination: Termination) -> int:
     return 0
 
 
-async def _serve(config: uvicorn.Config, listening: socket.socket, devices: Devices, termination: Termination) -> None:
+async def _serve(
+    config: uvicorn.Config, listening: socket.socket, devices: PageDevices, termination: Termination
+) -> None:
     server = uvicorn.Server(config)
     loop = asyncio.get_running_loop()
 
@@ -106,7 +108,7 @@ def _unavailable(where: str, error: OSError) -> AddressUnavailable:
     return AddressUnavailable(f"the page cannot be served here ({error.strerror})", where=where, remedy=remedy)
 
 
-def page_folder(settings: Page) -> Path:
+def page_folder(settings: PageSettings) -> Path:
     """Return the folder of the page, which is made where it is missing.
 
     Raises:

@@ -1,13 +1,13 @@
-"""What the page is made of, for those who answer its requests."""
+"""What the page is made of, for the operations of its API."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_config.settings.page import Page
-from runtime.page.devices.devices import Devices
-from runtime.page.store.store import Store
+from edge_config.settings.page import PageSettings
+from runtime.page.devices.devices import PageDevices
+from runtime.page.store.store import PageStore
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Services:
         store: scores, alerts and comments.
     """
 
-    settings: Page
+    settings: PageSettings
     folder: Path
-    devices: Devices
-    store: Store
+    devices: PageDevices
+    store: PageStore

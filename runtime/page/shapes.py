@@ -11,7 +11,7 @@ from edge_config.wire.request_base import Role
 
 
 class ByWhom(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did something, and when.
+    """A user, and when something was done.
 
     Attributes:
         by: name of the user; empty without log-in.
@@ -56,8 +56,8 @@ class ShownAlert(msgspec.Struct, frozen=True, kw_only=True):
         has_clip: whether it has a clip.
         boxes: regions of the peak frame over the threshold: x, y, width, height in pixels of the frame.
         frame_hw: height and width of the frame; null if unknown.
-        acknowledged: who has seen it; null: nobody yet.
-        false_alarm: who called it a false alarm; null: nobody.
+        acknowledged: the user that has seen it; null: none yet.
+        false_alarm: the user that called it a false alarm; null: none.
         comments: the oldest first.
     """
 

@@ -39,7 +39,8 @@ SECTIONS = {
     "edge_config/settings/learning.py": {},
     "edge_config/settings/page.py": {
         "ShownDevice": "page devices",
-        "PageStore": "page store",
+        "PageSettings": "page",
+        "StoreSettings": "page store",
         "PageTls": "page tls",
         "PageProxy": "page proxy",
         "PageAccess": "page access",

@@ -27,7 +27,7 @@ _STARTS = (b"RTSP/", b"HTTP/")
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class CameraEndpoint:
     """The server and the path of a URL.
 
     Attributes:
@@ -45,7 +45,7 @@ class Endpoint:
     login: tuple[str, str] | None = field(repr=False)
 
     @classmethod
-    def of(cls, url: str) -> Endpoint | None:
+    def of(cls, url: str) -> CameraEndpoint | None:
         """Return the endpoint of a URL; None if that cannot be parsed."""
         found = _URL.fullmatch(url)
         if found is None or not url.isprintable() or int(found["port"] or 0) >= 1 << 16:
@@ -90,7 +90,7 @@ class Response:
 class Client:
     """A connection to a camera."""
 
-    def __init__(self, endpoint: Endpoint, address: tuple[str, int], step_s: float) -> None:
+    def __init__(self, endpoint: CameraEndpoint, address: tuple[str, int], step_s: float) -> None:
         """Connect, with TLS where the scheme wants it; its certificate is not checked, as FFmpeg does not either.
 
         Args:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from edge_config.settings.sections import Transport
 from runtime.camera.diagnosis.cause import Cause, reason_of
-from runtime.camera.diagnosis.http_client import Client, Endpoint, Response
+from runtime.camera.diagnosis.http_client import CameraEndpoint, Client, Response
 from runtime.camera.with_timeout import with_timeout
 
 STEP_S = 3.0
@@ -45,7 +45,7 @@ def check_url(url: str, transport: Transport) -> None:
     if url.startswith("http://") and (os.environ.get("http_proxy") or os.environ.get("HTTP_PROXY")):
         return  # it is not this machine that connects
     for _ in range(_MAX_REDIRECTIONS):
-        endpoint = Endpoint.of(url)
+        endpoint = CameraEndpoint.of(url)
         if endpoint is None:
             raise Cause("this URL cannot be read", f"{_ENCODE}; whole it is such as rtsp://10.0.0.4:554/stream")
         with contextlib.closing(_connect(endpoint)) as client:
@@ -55,7 +55,7 @@ def check_url(url: str, transport: Transport) -> None:
         url = moved
 
 
-def _connect(endpoint: Endpoint) -> Client:
+def _connect(endpoint: CameraEndpoint) -> Client:
     """Resolve and connect.
 
     Raises:
@@ -72,7 +72,7 @@ def _connect(endpoint: Endpoint) -> Client:
         raise _unreached(endpoint, error) from error
 
 
-def _unreached(endpoint: Endpoint, error: OSError) -> Cause:
+def _unreached(endpoint: CameraEndpoint, error: OSError) -> Cause:
     at = f"port {endpoint.port}"
     if isinstance(error, ssl.SSLError):
         return Cause(f"does not speak TLS at {at}", f"try {endpoint.scheme[:-1]}://, or the port that it encrypts")
@@ -85,7 +85,7 @@ def _unreached(endpoint: Endpoint, error: OSError) -> Cause:
     return Cause(f"cannot be reached ({reason_of(error)})", "check address, cable, network and gateway")
 
 
-def _resolve(endpoint: Endpoint) -> list[tuple[str, int]]:
+def _resolve(endpoint: CameraEndpoint) -> list[tuple[str, int]]:
     what = "its name cannot be resolved"
     try:
         found = with_timeout(lambda: socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM), STEP_S)
@@ -100,7 +100,7 @@ def _resolve(endpoint: Endpoint) -> list[tuple[str, int]]:
     return [(str(one[4][0]), int(one[4][1])) for one in found][:_MAX_ADDRESSES]
 
 
-def _check_stream(client: Client, endpoint: Endpoint, transport: Transport) -> str:
+def _check_stream(client: Client, endpoint: CameraEndpoint, transport: Transport) -> str:
     """Ask a server for its stream; return the URL that it redirects to, if it does."""
     is_rtsp = endpoint.scheme.startswith("rtsp")
     method, accept = ("DESCRIBE", "application/sdp") if is_rtsp else ("GET", "*/*")
@@ -117,7 +117,7 @@ def _check_stream(client: Client, endpoint: Endpoint, transport: Transport) -> s
     raise _not_decoded(response)
 
 
-def _set_up(client: Client, described: Response, endpoint: Endpoint, transport: Transport) -> None:
+def _set_up(client: Client, described: Response, endpoint: CameraEndpoint, transport: Transport) -> None:
     """Check the codec that an RTSP server describes, and whether it sends by this transport."""
     codec, track = _video(described)
     if codec and codec not in _CODECS:
@@ -157,7 +157,7 @@ def _not_decoded(response: Response) -> Cause:
     return Cause(what, "set the camera to H.264, H.265 or MJPEG", by_failing=True)
 
 
-def _answered(ask: Callable[[], Response], endpoint: Endpoint) -> Response:
+def _answered(ask: Callable[[], Response], endpoint: CameraEndpoint) -> Response:
     protocol = endpoint.scheme.rstrip("s").upper()
     try:
         response = ask()
@@ -171,7 +171,7 @@ def _answered(ask: Callable[[], Response], endpoint: Endpoint) -> Response:
     return response
 
 
-def _check_status(response: Response, endpoint: Endpoint) -> str:
+def _check_status(response: Response, endpoint: CameraEndpoint) -> str:
     """Check the status of an answer; return the URL that it redirects to, if it does.
 
     Raises:
@@ -198,11 +198,11 @@ def _check_status(response: Response, endpoint: Endpoint) -> str:
     return ""
 
 
-def _redirected(location: str, endpoint: Endpoint) -> str:
+def _redirected(location: str, endpoint: CameraEndpoint) -> str:
     """Return the URL of a redirection, with the login if it is the same host's and no less encrypted."""
     if location.startswith("/"):
         location = f"{endpoint.scheme}://{endpoint.host}:{endpoint.port}{location}"
-    after = Endpoint.of(location)
+    after = CameraEndpoint.of(location)
     if after is None or after.login or endpoint.login is None or after.host != endpoint.host:
         return location
     if endpoint.scheme in _ENCRYPTED and after.scheme not in _ENCRYPTED:

@@ -10,7 +10,7 @@ from msgspec import Meta
 from starlette.responses import Response, StreamingResponse
 
 from runtime.page.api.endpoint import Call, Endpoint
-from runtime.page.devices.devices import Devices
+from runtime.page.devices.devices import PageDevices
 from runtime.page.devices.hub import MAX_BROWSERS, Hub, Mailbox, TooManyBrowsers, event
 from runtime.page.refused import Refused
 
@@ -44,7 +44,7 @@ async def _events(call: Call) -> Response:
     return StreamingResponse(_news(devices, mailbox), media_type="text/event-stream", headers=headers)
 
 
-async def _news(devices: Devices, mailbox: Mailbox) -> AsyncIterator[bytes]:
+async def _news(devices: PageDevices, mailbox: Mailbox) -> AsyncIterator[bytes]:
     """Yield how everything is, then all news."""
     hub: Hub = devices.hub
     try:
@@ -55,7 +55,7 @@ async def _news(devices: Devices, mailbox: Mailbox) -> AsyncIterator[bytes]:
         hub.leave(mailbox)
 
 
-def _now(devices: Devices) -> Iterator[bytes]:
+def _now(devices: PageDevices) -> Iterator[bytes]:
     for link in devices.links:
         yield event("device", msgspec.json.encode(link.shown()))
     for camera in devices.cameras:

@@ -1,4 +1,4 @@
-"""Alerts of devices: stored first, then told; those that the page has missed are read from the journals."""
+"""AlertIntake of devices: stored first, then told; those that the page has missed are read from the journals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edge_config.wire.requests import After, Snapshot
 from runtime.client.received import Received, read
 from runtime.page import heat
 from runtime.page.devices.hub import Hub
-from runtime.page.devices.link import Link
+from runtime.page.devices.link import DeviceLink
 from runtime.page.jpeg_size import jpeg_size
 from runtime.page.shapes import ShownAlert
 from runtime.page.store.alerts import AlertPicture
-from runtime.page.store.store import Store
+from runtime.page.store.store import PageStore
 from runtime.page.store.writer import NotStored
 
 PAGE = 20
@@ -30,14 +30,14 @@ LOST = "the device was restarted"
 _MS = 1_000_000  # nanoseconds
 
 
-class Alerts:
+class AlertIntake:
     """Takes in the alerts of all devices. Use it from one event loop."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: PageStore, hub: Hub) -> None:
         self._store, self._hub = store, hub
         self._reading: set[str] = set()
 
-    async def take(self, link: Link, received: Received, *, tell: bool = True) -> None:
+    async def take(self, link: DeviceLink, received: Received, *, tell: bool = True) -> None:
         """Take in a message about an alert."""
         said = received.message
         if not isinstance(said, AlertMessage):
@@ -60,7 +60,7 @@ class Alerts:
             camera.alert, camera.changed = None, True
         self._hub.tell_alert(alert)
 
-    async def catch_up(self, link: Link) -> None:
+    async def catch_up(self, link: DeviceLink) -> None:
         """Read what the journal of a device has of alerts since the last time, and end those that were lost.
 
         Raises:
@@ -76,7 +76,7 @@ class Alerts:
         finally:
             self._reading.discard(link.name)
 
-    async def _read(self, link: Link) -> None:
+    async def _read(self, link: DeviceLink) -> None:
         now = (await link.asking.ask(Snapshot())).read(Now)
         row, epoch = await self._store.cursor(link.name)
         count, more = 0, True
@@ -105,7 +105,7 @@ class Alerts:
             structlog.get_logger().info("alerts read from the journal", device=link.name, messages=count)
 
 
-async def catch_up_all(alerts: Alerts, links: list[Link]) -> None:
+async def catch_up_all(alerts: AlertIntake, links: list[DeviceLink]) -> None:
     """Move the place in each journal on, so that a restart has little to read."""
     for link in links:
         if link.connected:

@@ -53,7 +53,7 @@ class Answered:
         return read_reply(self.answer, kind)
 
 
-class Asking:
+class Requester:
     """The requests to one device. Use it from one event loop."""
 
     def __init__(self, url: str, keys: Keys | None, context: zmq.Context[zmq.Socket[bytes]]) -> None:
@@ -132,7 +132,7 @@ class Asking:
         await future
 
     async def _read(self, socket: zmq.asyncio.Socket) -> None:
-        """Hand each answer to whoever waits for it; those that nobody waits for are late."""
+        """Hand each answer to the call that waits for it; those that nothing waits for are late."""
         while True:
             try:
                 body, *parts = await socket.recv_multipart()

@@ -11,18 +11,18 @@ from typing import TypeVar
 import msgspec
 import zmq
 
-from edge_config.settings.page import Page
+from edge_config.settings.page import PageSettings
 from edge_config.wire.messages import PreviewMessage, ScoreMessage
 from edge_config.wire.request_base import Request
 from runtime.client.received import Received
-from runtime.page.devices.alerts import Alerts, catch_up_all
+from runtime.page.devices.alerts import AlertIntake, catch_up_all
 from runtime.page.devices.asking import TIMEOUT_S
 from runtime.page.devices.hub import Hub
-from runtime.page.devices.link import Link
+from runtime.page.devices.link import DeviceLink
 from runtime.page.devices.live import LiveCamera
 from runtime.page.devices.previews import shown
 from runtime.page.refused import Refused
-from runtime.page.store.store import Store
+from runtime.page.store.store import PageStore
 from runtime.security import keys
 from runtime.security.keys import Keys
 
@@ -35,7 +35,7 @@ JOURNAL_S = 60.0
 T = TypeVar("T")
 
 
-class Devices:
+class PageDevices:
     """Connections to all devices. Use it from one event loop.
 
     Attributes:
@@ -43,26 +43,26 @@ class Devices:
         alerts: takes in alerts.
     """
 
-    def __init__(self, settings: Page, store: Store) -> None:
+    def __init__(self, settings: PageSettings, store: PageStore) -> None:
         """Check the key files; nothing is connected.
 
         Raises:
             PatchedgeError: a key file cannot be used.
         """
         self.hub = Hub(self._watch)
-        self.alerts = Alerts(store, self.hub)
+        self.alerts = AlertIntake(store, self.hub)
         self._store = store
         secret = None if settings.secret_key is None else Path(settings.secret_key)
         if secret is not None:
             keys.load_secret(secret)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, DeviceLink] = {}
         for name, device in settings.devices.items():
             its = None
             if device.server_key is not None and secret is not None:
                 keys.load_public(Path(device.server_key))
                 its = Keys(secret_key=secret, server_key=Path(device.server_key))
-            link = self._links[name] = Link(name, device, its, self._context, self._take, self._show)
+            link = self._links[name] = DeviceLink(name, device, its, self._context, self._take, self._show)
             link.when_back(partial(self.alerts.catch_up, link))
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -72,7 +72,7 @@ class Devices:
         return self._links.keys()
 
     @property
-    def links(self) -> Iterable[Link]:
+    def links(self) -> Iterable[DeviceLink]:
         """The connections."""
         return self._links.values()
 
@@ -100,7 +100,7 @@ class Devices:
         await asyncio.gather(*(link.close() for link in self._links.values()))
         self._context.destroy(linger=0)
 
-    def link(self, device: str) -> Link:
+    def link(self, device: str) -> DeviceLink:
         """Return the connection to a device.
 
         Raises:
@@ -168,14 +168,14 @@ class Devices:
         answered = await self.link(device).ask(_of_user(request, user), parts, timeout_s)
         return answered.read(kind), answered.parts
 
-    async def _take(self, link: Link, received: Received) -> None:
+    async def _take(self, link: DeviceLink, received: Received) -> None:
         """Take in a message of a device."""
         if isinstance(received.message, ScoreMessage):
             self._store.add_score(link.name, received.message)
         elif received.kind == "alert":
             await self.alerts.take(link, received)
 
-    def _show(self, link: Link, said: PreviewMessage, parts: tuple[bytes, ...]) -> None:
+    def _show(self, link: DeviceLink, said: PreviewMessage, parts: tuple[bytes, ...]) -> None:
         """Show a picture, encoded once, to all who watch its camera."""
         camera = link.camera(said.camera)
         camera.take_picture(said)

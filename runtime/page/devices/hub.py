@@ -18,7 +18,7 @@ MAX_BROWSERS = 32
 """Maximum number of browsers that get news at the same time."""
 
 MAX_ALERTS = 256
-"""Alerts that a mailbox holds; of more the oldest are dropped, and the list of alerts still has them."""
+"""AlertIntake that a mailbox holds; of more the oldest are dropped, and the list of alerts still has them."""
 
 HEARTBEAT_S = 10.0
 """After this time without news a comment is sent, so that both sides notice a connection that is dead."""
@@ -153,7 +153,7 @@ class Hub:
                 mailbox.put_alert(said)
 
     def show(self, key: str, make: Callable[[], msgspec.Struct | None]) -> None:
-        """Show a picture to those who watch the camera; it is made only where somebody does."""
+        """Show a picture to browsers that watch the camera; it is made only if there are some."""
         watching = [mailbox for mailbox in self._mailboxes if key in mailbox.previews]
         news = make() if watching else None
         if news is not None:

@@ -16,7 +16,7 @@ from edge_config.wire.request_base import Request, Role
 from edge_config.wire.requests import Configure, Status
 from runtime.client.async_subscriber import AsyncSubscriber
 from runtime.client.received import Received
-from runtime.page.devices.asking import Answered, Asking, read_any
+from runtime.page.devices.asking import Answered, Requester, read_any
 from runtime.page.devices.live import LiveCamera, now_ms
 from runtime.page.devices.previews import Previews
 from runtime.page.refused import KeyDenied
@@ -31,11 +31,11 @@ LOOK_S = 2.0
 ANSWER_S = 4.0
 """Time-out of it."""
 
-Take = Callable[["Link", Received], Awaitable[None]]
-ShowPicture = Callable[["Link", PreviewMessage, "tuple[bytes, ...]"], None]
+Take = Callable[["DeviceLink", Received], Awaitable[None]]
+ShowPicture = Callable[["DeviceLink", PreviewMessage, "tuple[bytes, ...]"], None]
 
 
-class Link:
+class DeviceLink:
     """The connection to one device. Use it from one event loop.
 
     Attributes:
@@ -69,7 +69,7 @@ class Link:
         self.name, self.own_name = name, ""
         self.cameras: dict[str, LiveCamera] = {}
         self.role: Role | str = ""
-        self.asking = Asking(device.control, keys, context)
+        self.asking = Requester(device.control, keys, context)
         self.previews = Previews(device.events, keys, context, lambda said, parts: show(self, said, parts))
         self.changed = True
         self.connected, self.since_ms, self.error, self.version = False, now_ms(), "", ""
@@ -101,7 +101,7 @@ class Link:
         await self.asking.close()
 
     async def ask(self, request: Request, parts: Sequence[bytes], timeout_s: float) -> Answered:
-        """Ask the device; errors are those of `Asking.ask`."""
+        """Ask the device; errors are those of `Requester.ask`."""
         return await self.asking.ask(request, parts, timeout_s=timeout_s)
 
     def camera(self, name: str) -> LiveCamera:

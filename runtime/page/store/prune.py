@@ -6,7 +6,7 @@ import sqlite3
 
 import structlog
 
-from edge_config.settings.page import PageStore
+from edge_config.settings.page import StoreSettings
 from runtime.page.store.database import WAL_BYTES, used_bytes
 from runtime.page.store.tens import HOUR_MS
 
@@ -35,10 +35,10 @@ _ORPHANS = (
 )
 
 
-class Pruner:
+class StorePruner:
     """Keeps the store within its bounds. Use it from the thread that writes."""
 
-    def __init__(self, settings: PageStore) -> None:
+    def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
         self._most_bytes = int(SLACK * (settings.most_mb << 20)) - WAL_BYTES
         self._told = False

@@ -16,7 +16,7 @@ Of = tuple[str, str]
 _MS = 1_000_000  # nanoseconds
 
 
-class Recorder:
+class ScoreRecorder:
     """Collects scores of all cameras. Use it from one thread.
 
     Attributes:
@@ -48,7 +48,7 @@ class Recorder:
             ten.add(said.score, said.threshold)
 
     def flush(self, now_s: float | None = None) -> None:
-        """Give away blocks that are a minute old at a time, monotonic seconds; by default all, and all tens."""
+        """Pass on blocks that are a minute old at a time, monotonic seconds; by default all, and all tens."""
         for of, block in list(self._blocks.items()):
             if now_s is None or now_s - block.begun_s >= BLOCK_NS / 1e9:
                 self._full(block.pack())

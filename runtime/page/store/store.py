@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from edge_config.settings.page import PageStore
+from edge_config.settings.page import StoreSettings
 from edge_config.wire.messages import AlertMessage, ScoreMessage
 from runtime.page.refused import Refused
 from runtime.page.shapes import AlertComment, ByWhom, ShownAlert
@@ -20,8 +20,8 @@ from runtime.page.store.alerts import AlertPicture, AlertsWanted
 from runtime.page.store.curve import Curve, Gather
 from runtime.page.store.database import open_to_read
 from runtime.page.store.frames import Packed, ScoreRun
-from runtime.page.store.prune import Pruner
-from runtime.page.store.recorder import Recorder
+from runtime.page.store.prune import StorePruner
+from runtime.page.store.recorder import ScoreRecorder
 from runtime.page.store.tens import HOUR_MS, TEN_MS
 from runtime.page.store.writer import NotStored, Work, Writer
 
@@ -35,15 +35,15 @@ _MS = 1_000_000  # nanoseconds
 T = TypeVar("T")
 
 
-class Store:
+class PageStore:
     """Scores, alerts and comments in the page's folder. Use it from one event loop, unless a method says otherwise."""
 
-    def __init__(self, folder: Path, settings: PageStore) -> None:
+    def __init__(self, folder: Path, settings: StoreSettings) -> None:
         """Do nothing yet; `open` opens the file."""
         self.path = folder / "page.sqlite"
         self.settings = settings
-        self._writer = Writer(self.path, Pruner(settings))
-        self._recorder = Recorder(self._put_block)
+        self._writer = Writer(self.path, StorePruner(settings))
+        self._recorder = ScoreRecorder(self._put_block)
         self._readers = ThreadPoolExecutor(READERS, "page store reader")
         self._local = threading.local()
         self._flushing: asyncio.Task[None] | None = None
@@ -75,7 +75,7 @@ class Store:
     async def put_alert(
         self, device: str, said: AlertMessage, shown: AlertPicture, frame_hw: tuple[int, int] | None
     ) -> ShownAlert | None:
-        """Store a message about an alert, and return the alert as it is stored then.
+        """PageStore a message about an alert, and return the alert as it is stored then.
 
         Raises:
             NotStored: it was not stored.
@@ -84,7 +84,7 @@ class Store:
         return result
 
     async def put_picture(self, alert: str, score: float, shown: AlertPicture) -> ShownAlert | None:
-        """Store what an alert shows of its peak, and return the alert.
+        """PageStore what an alert shows of its peak, and return the alert.
 
         Raises:
             NotStored: it was not stored.

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from runtime.page.store.database import open_to_write
-from runtime.page.store.prune import Pruner
+from runtime.page.store.prune import StorePruner
 
 EVERY_S = 60.0
 """Interval of pruning, and of a new try where the disk was full."""
@@ -41,7 +41,7 @@ class Writer:
         problem: why nothing can be stored; empty if it can.
     """
 
-    def __init__(self, path: Path, pruner: Pruner) -> None:
+    def __init__(self, path: Path, pruner: StorePruner) -> None:
         """Do nothing yet."""
         self.problem = ""
         self._path, self._pruner = path, pruner
