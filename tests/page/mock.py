@@ -57,7 +57,7 @@ class World:
         self.closing = Event()
         self.began_ms = now_ms()
         self.users: dict[str, str] = {}
-        self.report: Json | None = None
+        self.report: Json = {"state": "never", "started_ms": 0, "seconds": 0, "report": None, "reason": ""}
         self.asked: list[str] = []
 
     def names(self) -> list[str]:
@@ -195,6 +195,22 @@ class World:
             "cameras": keys,
         }
 
+    def examine(self) -> Json:
+        """Check the device; the report is there at once."""
+        found = [
+            {"about": "processor", "level": "ok", "says": "4 cores, AVX2", "remedy": ""},
+            {
+                "about": "clock",
+                "level": "warn",
+                "says": "it is not set by NTP",
+                "remedy": "run `timedatectl set-ntp true`",
+            },
+            {"about": "state folder", "level": "fail", "says": "the disk is full", "remedy": "free 500 MB"},
+        ]
+        report = {"exit_code": 69, "machine": found[:2], "folders": found[2:]}
+        self.report = {"state": "done", "started_ms": now_ms(), "seconds": 3.0, "report": report, "reason": ""}
+        return self.report
+
     def metrics(self) -> str:
         """Return metrics in the text format of Prometheus."""
         seconds = (now_ms() - self.began_ms) / 1000 + 100
@@ -202,8 +218,9 @@ class World:
         for name in self.names():
             lines.append(f'patchedge_frames_captured_total{{camera="{name}"}} {seconds * 25:.0f}')
             lines.append(f'patchedge_frames_dropped_total{{camera="{name}",reason="newer"}} {seconds:.0f}')
-            lines.append(f'patchedge_frame_age_seconds_sum{{camera="{name}"}} {seconds * 25 * 0.03:.3f}')
-            lines.append(f'patchedge_frame_age_seconds_count{{camera="{name}"}} {seconds * 25:.0f}')
+            for bound, share in (("0.03", 0.8), ("0.05", 0.97), ("+Inf", 1.0)):
+                name_of = f'patchedge_frame_age_seconds_bucket{{camera="{name}",le="{bound}"}}'
+                lines.append(f"{name_of} {seconds * 25 * share:.0f}")
         lines.append(f"patchedge_temperature_celsius {55 + 3 * math.sin(seconds / 20):.1f}")
         lines.append(f"patchedge_memory_available_bytes {2.1e9 + 1e8 * math.sin(seconds / 9):.0f}")
         return "\n".join([*lines, "patchedge_degradation_level 0", ""])
@@ -318,14 +335,16 @@ class Handler(BaseHTTPRequestHandler):
             case ["metrics"]:
                 self.send(self.world.metrics().encode(), "text/plain; version=0.0.4")
             case ["logs"]:
-                lines = [{"number": k, "at_ms": now_ms() - 1000 * (9 - k), "level": "warning" if k == 4 else "info",
-                          "event": f"camera {k} is live", "camera": "belt"} for k in range(after + 1, 9)]  # fmt: skip
-                self.json({"lines": lines, "last": 8})
+                lines = [{"number": k, "at_ms": now_ms() - 1000 * (9 - k), "level": "warning" if k % 4 == 0 else "info",
+                          "text": json.dumps({"camera": "belt", "reason": "delivers pictures", "event": "camera",
+                                              "level": "info"})} for k in range(after + 1, 9)]  # fmt: skip
+                self.json({"lines": lines, "next": 8, "more": False, "missed": 0, "epoch": "e"})
             case ["doctor"]:
-                self.json(self.world.report or {"state": "none", "report": None})
+                self.json(self.world.report)
             case ["orders"]:
-                self.json({"orders": [{"at_ms": now_ms() - 60_000, "key": "3f" * 32, "user": "anna", "request": "teach",
-                                       "camera": "belt", "ok": True, "text": "200 frames"}]})  # fmt: skip
+                self.json({"orders": [{"at_ms": now_ms() - 60_000 * k, "key": "3f" * 32, "user": "anna" * (k % 2),
+                                       "request": "teach", "fields": '{"camera": "belt", "frames": 200}'}
+                                      for k in range(1, 6)]})  # fmt: skip
             case _:
                 self.json({"error": "nothing here"}, 404)
 
@@ -343,7 +362,7 @@ class Handler(BaseHTTPRequestHandler):
             self.json({"error": "the role viewer may change nothing: ask an operator"}, 403)
         else:
             self.world.asked.append(f"POST {self.path}")
-            self.json({})
+            self.json(self.world.examine() if self.path.endswith("/doctor") else {})
 
     def do_DELETE(self) -> None:
         """End a session."""

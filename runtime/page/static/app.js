@@ -56,6 +56,7 @@ async function route() {
 
 /** Log-in is needed, or is over: the view of the address comes back after it. */
 async function enter() {
+  if (main.querySelector(".view-login")) return;
   session.user = session.login_needed ? "" : session.user;
   live.stop();
   await route();

@@ -34,15 +34,15 @@ async function ask(method, path, body, { signal, patience = PATIENCE_MS } = {}) 
     if (signal?.aborted) throw error;
     throw new ApiError(0, t("error.no_answer"));
   }
-  if (!reply.ok) throw new ApiError(reply.status, await words(reply));
+  if (!reply.ok) throw new ApiError(reply.status, await words(reply, path));
   if (reply.status === 204) return null;
   return (reply.headers.get("Content-Type") ?? "").includes("json") ? reply.json() : reply;
 }
 
-async function words(reply) {
+async function words(reply, path) {
   let said = "";
   try { said = (await reply.json()).error ?? ""; } catch { /* not from the page itself: a proxy's own error */ }
-  if (reply.status === 401) window.dispatchEvent(new CustomEvent("patchedge:login"));
+  if (reply.status === 401 && path !== "session") window.dispatchEvent(new CustomEvent("patchedge:login"));
   return said || t("error.status", { status: reply.status });
 }
 

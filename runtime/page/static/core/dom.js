@@ -64,6 +64,11 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Return a box that scrolls what is too wide or too high for it, with the keyboard too. */
+export function scroller(words, ...children) {
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": words }, children);
+}
+
 const SHAPES = {
   alert: "M12 3 1.8 21h20.4L12 3zM12 9.5v5.5M12 17.4v1.2",
   check: "M4 12.5 9.5 18 20 6.5",

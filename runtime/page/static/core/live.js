@@ -65,7 +65,7 @@ function reopen() {
 
 function become(state) {
   if (link.state === state) return;
-  Object.assign(link, { state, since: Date.now() });
+  Object.assign(link, { state, since: Date.now(), reason: "" });
   tell("link", link);
 }
 
@@ -141,9 +141,23 @@ async function again() {
       window.dispatchEvent(new CustomEvent("patchedge:login"));
       return;
     }
+    if (tries > 1) link.reason = await refusal();
     open();
   } catch {
     lost();
+  }
+}
+
+/** The page answers, but gives no stream: return why, which a stream itself cannot say. */
+async function refusal() {
+  const stop = new AbortController();
+  try {
+    await get("events", { signal: stop.signal });
+    return "";
+  } catch (error) {
+    return error.message;
+  } finally {
+    stop.abort();
   }
 }
 

@@ -1,8 +1,8 @@
 // One camera's picture on a canvas. It knows how old it is, and never shows an old picture as a new one.
 
-import { get } from "./api.js";
+import { address, get } from "./api.js";
 import { h, say } from "./dom.js";
-import { decode, draw, heatCanvas, load } from "./heat.js";
+import { decode, draw, heatCanvas } from "./heat.js";
 import { agoMs, link, shortName } from "./live.js";
 import { delivers, stateLine } from "./status.js";
 import { clock, duration } from "./time.js";
@@ -62,13 +62,14 @@ export class Picture {
   async loadLast() {
     if (this.preview || this.view.picture || !this.camera.scored_ms) return;
     try {
-      const picture = await load(`api/v1/cameras/${encodeURIComponent(this.camera.key)}/picture`);
-      if (this.preview || this.ended) return picture.close();
+      const reply = await fetch(address("cameras", this.camera.key, "picture"), { cache: "no-store" });
+      if (!reply.ok) return;
+      const picture = await createImageBitmap(await reply.blob());
+      if (this.preview || this.ended) { picture.close(); return; }
       Object.assign(this.view, { picture, frame_hw: this.camera.frame_hw ?? [picture.height, picture.width] });
-      this.captured = this.camera.scored_ms;
+      this.captured = Number(reply.headers.get("X-Captured-Ms")) || this.camera.scored_ms;
       this.paint();
     } catch { /* there is none */ }
-    return undefined;
   }
 
   /** Take a preview. While one is decoded, only the newest of the others waits. */

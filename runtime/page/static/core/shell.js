@@ -81,7 +81,7 @@ export function linkBanner(top, eachSecond) {
     const lost = live.link.state === "lost";
     banner.hidden = !lost;
     document.documentElement.classList.toggle("lost", lost);
-    say(banner, lost ? t("link.lost", { duration: duration(Date.now() - live.link.since) }) : "");
+    say(banner, lost ? `${t("link.lost", { duration: duration(Date.now() - live.link.since) })} ${live.link.reason}` : "");
   };
   live.on("link", write);
   eachSecond(write);

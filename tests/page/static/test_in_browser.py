@@ -1,0 +1,133 @@
+"""The front end in Debian's Chromium, on a page with invented cameras: what it says when nothing comes any more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.page.mock import PASSWORD, World, serving
+
+CHROMIUM = Path("/usr/bin/chromium")
+GREY_MS = 6000
+"""A picture is old after 3 s, and its age is written each second; the rest is for a busy machine."""
+RETRY_MS = 12000
+"""A silent stream is doubted after 10 s; one that broke is tried again after a second, two, and four."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser without a screen."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@contextmanager
+def opened(browser: Browser, world: World, route: str) -> Iterator[Page]:
+    """Open a page on a world in English; whatever the browser complains about fails the test."""
+    complaints: list[str] = []
+    with serving(world) as address:
+        context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 720})
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+        page.on("request", lambda asked: complaints.append(asked.url) if not asked.url.startswith(address) else None)
+        page.goto(address + route)
+        yield page
+        context.close()
+    assert complaints == []
+
+
+def test_a_picture_is_greyed_once_no_new_one_comes(browser: Browser) -> None:
+    """After 3 s without a picture it is shown as old, with its time and age, and as live again when one comes."""
+    world = World(cameras=2)
+    with opened(browser, world, "#/live") as page:
+        tile = page.locator("[data-key='press-3:belt']")
+        expect(tile.locator(".picture:not(.old)")).to_be_visible(timeout=GREY_MS)
+        world.quiet.set()
+        expect(tile.locator(".picture.old")).to_be_visible(timeout=GREY_MS)
+        expect(tile.locator(".age")).to_have_text(re.compile(r"Last picture \d\d:\d\d:\d\d, \d+ s ago"))
+        first = tile.locator(".age").inner_text()
+        expect(tile.locator(".age")).not_to_have_text(first, timeout=GREY_MS)
+        expect(tile.locator(".state")).to_have_text("Live, but no picture reaches this page")
+        world.quiet.clear()
+        expect(tile.locator(".picture:not(.old)")).to_be_visible(timeout=GREY_MS)
+
+
+def test_a_server_that_is_gone_is_said_and_found_again(browser: Browser) -> None:
+    """A banner says that the server is gone and all pictures are old; the page reconnects without being told to."""
+    world = World(cameras=2)
+    with opened(browser, world, "#/live") as page:
+        expect(page.locator(".picture:not(.old)")).to_have_count(2, timeout=GREY_MS)
+        world.refusing.set()
+        expect(page.locator(".banner")).to_have_text(re.compile("No connection to the page's server"), timeout=GREY_MS)
+        expect(page.locator(".picture.old")).to_have_count(2)
+        world.refusing.clear()
+        expect(page.locator(".banner")).to_be_hidden(timeout=RETRY_MS)
+        expect(page.locator(".picture:not(.old)")).to_have_count(2, timeout=GREY_MS)
+
+
+def test_pictures_are_asked_for_only_while_they_are_seen(browser: Browser) -> None:
+    """On a phone the page asks for the pictures on the screen, and for none where no picture is shown."""
+    world = World(cameras=10)
+    with opened(browser, world, "#/devices") as page:
+        page.set_viewport_size({"width": 360, "height": 640})
+        expect(page.get_by_role("heading", name="Cameras and versions")).to_be_visible()
+        assert not [path for path in world.asked if "previews=" in path]
+        page.goto(page.url.replace("#/devices", "#/live"))
+        expect(page.locator(".picture:not(.old)").first).to_be_visible(timeout=GREY_MS)
+        last = [path for path in world.asked if "previews=" in path][-1]
+        assert 1 <= last.count("press-3") < world.count
+
+
+def test_a_viewer_sees_nothing_that_changes(browser: Browser) -> None:
+    """After log-in a viewer sees the alert, and no button that would change something; an operator sees them."""
+    world = World(cameras=3, log_in=True)
+    with opened(browser, world, "#/camera/press-3%3Apress-left") as page:
+        for user, sees in (("otto", 0), ("anna", 1)):
+            page.get_by_label("Name").fill(user)
+            page.get_by_label("Password").fill("wrong")
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("alert")).to_have_text("the name or the password is wrong")
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("link", name="Look at it")).to_be_visible()
+            expect(page.get_by_role("button", name="False alarm")).to_have_count(sees)
+            expect(page.get_by_role("link", name="Tune")).to_have_count(2 * sees if sees else 1)
+            page.get_by_role("button", name="Log out").click()
+            expect(page.get_by_label("Name")).to_be_visible()
+
+
+def test_language_and_colours_are_remembered(browser: Browser) -> None:
+    """German and dark colours, once chosen, are there after the page is loaded again."""
+    with opened(browser, World(cameras=1), "#/live") as page:
+        page.get_by_label("Language").select_option("de")
+        page.get_by_label("Farben", exact=True).select_option("dark")
+        page.reload()
+        expect(page.get_by_role("link", name="Geräte")).to_be_visible()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert page.evaluate("document.documentElement.lang") == "de"
+
+
+def test_the_chart_leads_to_its_alerts_and_follows_the_chosen_span(browser: Browser) -> None:
+    """Each alert is a link on the chart, and another span loads the scores of that span."""
+    world = World(cameras=2)
+    with opened(browser, world, "#/camera/press-3%3Apress-left") as page:
+        expect(page.locator(".band")).to_have_attribute("href", re.compile("#/alerts/0b5c1e6e"))
+        with page.expect_request(re.compile("/scores")) as asked:
+            page.get_by_role("button", name="24 h").click()
+        expect(page.get_by_role("button", name="24 h")).to_have_attribute("aria-pressed", "true")
+        spans = re.search(r"from_ms=(\d+)&to_ms=(\d+)", asked.value.url)
+        assert spans
+        assert abs(int(spans[2]) - int(spans[1]) - 86_400_000) < 10
