@@ -33,6 +33,7 @@ GO_ON: dict[str, set[str]] = {
     "run": {"--help"},
     "watch": {"--help", "--count"},
     "bridge": {"--help", "--check"},
+    "page": {"--help", "user", "token"},
     "record": {"--help"},
 }
 """Verbs that go on until they are interrupted, each with the options that let it end by itself."""
@@ -175,9 +176,9 @@ class Reader:
             self._python(block)
 
     def start(self, where: str, verb: str, line: str, *, terminal: bool = False) -> Running:
-        """Start a command that goes on; a `run` takes the place of the one before."""
-        if verb == "run":
-            self.end(lambda one: one.verb == "run")
+        """Start a command that goes on; a `run` takes the place of the one before, and so does a `page`."""
+        if verb in {"run", "page"}:
+            self.end(lambda one: one.verb == verb)
         words = ["bash", "-euo", "pipefail", "-c", _BEHIND.sub("", line)]
         self.running.append(Running(where, verb, words, self._here, self._env, terminal=terminal))
         return self.running[-1]
@@ -289,6 +290,7 @@ class Reader:
 UP: dict[str, Callable[[str], bool]] = {
     "run": lambda line: '"event": "running"' in line,
     "bridge": lambda line: '"event": "connected"' in line,
+    "page": lambda line: '"event": "the page is served"' in line,
     "watch": lambda line: not line.startswith("patchedge"),
     "record": lambda line: (found := _PICTURES.search(line)) is not None and int(found[1]) >= MIN_PICTURES,
     "": lambda _: True,

@@ -4,14 +4,16 @@ For a page's author. Blocks run in the order of the page, in one folder and one 
 internet is reached), by what the fence says:
 
 - `sh`: by `bash -euo pipefail`. The working folder and what is exported stay from block to block, as in one terminal.
-  `patchedge run`, `watch`, `bridge` and a Python file with a loop go on beside what follows, which begins once they are
-  up. Another `run` ends the one before, as Ctrl+C does; at the end all are interrupted and must end with 0.
-  `record` is interrupted after 12 pictures. `make TARGET` is a dry run. `examples` and `constraints.txt` are there.
+  `patchedge run`, `watch`, `bridge`, `page` and a Python file with a loop go on beside what follows, which begins once
+  they are up. Another `run` or `page` ends the one before, as Ctrl+C does; at the end all are interrupted and must end
+  with 0. `record` is interrupted after 12 pictures. `make TARGET` is a dry run. `examples` and `constraints.txt` are
+  there.
 - `console`: the same for what follows `$ `, at a terminal. Each line below must be printed, in this order: words with
   digits or … may differ, further lines may come between; a line `...` stands for nothing.
 - `python`: runs, and prints a line, or two where it has a loop, and nothing on stderr.
-- `yaml`, `toml`: settings of a device, of a camera or of the bridge, as they stand and with each key that is commented
-  out. `# fit.yaml` in the first line: options of `fit`. Files of others (FOREIGN) only have to be YAML.
+- `yaml`, `toml`: settings of a device, of a camera, of the bridge or, as `# page.yaml`, of the page, as they stand and
+  with each key that is commented out. `# fit.yaml` in the first line: options of `fit`. Files of others (FOREIGN) only
+  have to be YAML.
 - `json` is JSON, `text` free, `ini` sections.
 - A first line `# NAME` or `# NAME: ...` (not of `sh`) puts the block into that file, for the commands that follow.
 - `*Not run here: REASON.*` in a line of its own before the fence: it is parsed only. REASON is one of stages.REASONS.
@@ -38,6 +40,7 @@ import yaml
 
 from edge_config.errors import PatchedgeError
 from edge_config.settings import bridge
+from edge_config.settings import page as page_settings
 from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Camera
@@ -148,6 +151,8 @@ def test_settings_are_taken(block: Block, tmp_path: Path) -> None:
             tree = read_file(str(file))
             if block.file == "fit.yaml":
                 read_options({"images": "normal/", "out": "line.bundle"}, file, Options)
+            elif block.file == "page.yaml":
+                page_settings.parse(tree, str(block))
             elif any(key in tree for key in BRIDGE_KEYS):
                 bridge.parse(tree, str(block))
             else:
