@@ -19,6 +19,7 @@ from edge_config.settings.device import Settings
 from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.channel import Channel
+from runtime.app.page_child import PageChild, refuse_keys
 from runtime.app.settings_reload import SettingsReload
 from runtime.camera.address import redact
 from runtime.camera.feed import Feed
@@ -50,6 +51,7 @@ def serve(
     grab: Sequence[str] = CAPTURE_PROCESS,
     *,
     read_again: Callable[[], Settings] | None = None,
+    page: str | None = None,
 ) -> int:
     """Run the cameras until a signal comes, or all are recordings and over.
 
@@ -58,6 +60,7 @@ def serve(
         termination: reports signals.
         grab: starts a capture process.
         read_again: reads the settings once more, on SIGHUP; None: there is no file.
+        page: where the page is served beside; None: there is none.
 
     Returns:
         The exit code.
@@ -66,6 +69,8 @@ def serve(
         PatchedgeError: a bundle must not be served, an address cannot be bound, or a recording is not there.
     """
     set_up_logging()
+    if page is not None:
+        refuse_keys(settings)
     inbox: SimpleQueue[Any] = SimpleQueue()
     stop = threading.Event()
     with ExitStack() as stack:
@@ -91,6 +96,10 @@ def serve(
         teaching = Teaching(settings, channels, pictures, wire.control)
         stack.callback(teaching.close)
         run = _assemble(settings, stack, engine, channels, inbox, wire, learnt, teaching)
+        if page is not None:
+            beside = PageChild(settings, page, wire.publisher.endpoint, wire.control.endpoint)
+            stack.callback(beside.close)
+            termination.call(beside.stop)
         termination.call(lambda: _stop(stop, inbox))
         reload = None if read_again is None else SettingsReload(settings, read_again, inbox.put)
         termination.call_on_hup(lambda: _reload(inbox, reload))

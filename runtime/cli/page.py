@@ -15,7 +15,7 @@ NAME = "page"
 HELP = "show cameras, alerts and learning in a browser"
 TALKS = True
 
-_ONE = "device"  # name of the one device that the command line gives
+_ONE = "edge"  # name of the one device that the command line gives
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -40,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait-subscribers", type=int, metavar="N", help="hold the first frame until N have subscribed (default: 0)"
     )
     overlay.add_trust_arguments(parser)
+    parser.add_argument(
+        "--page",
+        nargs="?",
+        const="127.0.0.1:8088",
+        metavar="ADDRESS",
+        help="serve the page beside, at ADDRESS:PORT; without an address at 127.0.0.1:8088",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="limit of all threads; 0: all cores (default: 0)")
 
 
@@ -65,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     from runtime.app.serve import serve
 
-    return serve(settings, termination, read_again=read if args.config else None)
+    return serve(settings, termination, read_again=read if args.config else None, page=args.page)
 
 
 def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:

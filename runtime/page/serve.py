@@ -97,6 +97,7 @@ def bind(where: str) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(BACKLOG)  # a browser that is early waits
     except OSError as error:
         listening.close()
         raise _unavailable(where, error) from error

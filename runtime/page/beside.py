@@ -1,0 +1,39 @@
+"""The page as a child of `patchedge run --page`: it ends with its parent."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from runtime.process.child import die_with_parent
+from runtime.process.signals import Termination
+
+NICE = 5
+"""The cameras come first."""
+
+
+def main() -> int:
+    """Serve the page of one device until a signal comes; return the exit code.
+
+    The arguments are the name of the device, its addresses of events and of control, the address to serve the page at,
+    and the process id of the parent.
+    """
+    name, events, control, bind, parent = sys.argv[1:]
+    termination = Termination()
+    die_with_parent(int(parent))
+    os.nice(NICE)
+
+    from edge_config.errors import MissingExtra, PatchedgeError
+    from edge_config.settings import page
+
+    tree = {"bind": bind, "devices": {name: {"events": events, "control": control}}}
+    try:
+        settings = page.parse(tree, where="--page")
+        try:
+            from runtime.page.serve import serve
+        except ModuleNotFoundError as error:
+            raise MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[page]'") from error
+        return serve(settings, termination)
+    except PatchedgeError as error:
+        print("\n".join(f"patchedge page: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return error.exit_code
