@@ -1,4 +1,124 @@
+// Teach a camera (#/teach/K): collect, judge what was set aside, learn, compare, go back. In this order, on one page.
+
+import { mayChange, showError, whenPressed } from "../core/api.js";
+import { fill, h, icon } from "../core/dom.js";
+import { clock } from "../core/time.js";
+import { t, tOr } from "../core/words.js";
+import { keyHelp } from "../parts/keys.js";
+import { Collect } from "./teach/collect.js";
+import { Learn } from "./teach/learn.js";
+import { Report } from "./teach/report.js";
+import { Sheet } from "./teach/sheet.js";
+import { TeachState } from "./teach/state.js";
+import { Versions } from "./teach/versions.js";
+
 /** Show this view in an element. Return the function that ends it. */
 export async function show(root, parameters) {
-  return () => {};
+  if (!parameters.key) {
+    location.replace("#/live");
+    return () => {};
+  }
+  const page = new Teach(parameters.key);
+  fill(root, page.elements());
+  await page.state.load();
+  return () => page.state.end();
+}
+
+class Teach {
+  constructor(key) {
+    this.state = new TeachState(key, () => this.write(), (error) => this.failed(error));
+    this.drift = h("div", { class: "panel drift", hidden: true });
+    this.next = h("div", { class: "panel next", "aria-live": "polite" });
+    this.collect = new Collect(this.state);
+    this.aside = new Sheet(this.state, { decisions: ["accept", "reject"], all: true, label: t("teach.aside") });
+    this.asideNone = h("p", { class: "muted" }, t("teach.aside.none"));
+    this.judged = new Sheet(this.state, { decisions: ["accept", "reject"], label: t("teach.judged") });
+    this.judgedBox = h("details", { hidden: true }, h("summary", {}, t("teach.judged")), this.judged.elements());
+    this.learn = new Learn(this.state);
+    this.report = new Report(this.state);
+    this.versions = new Versions(this.state);
+    this.sections = {};
+  }
+
+  elements() {
+    const section = (name, number, ...content) => {
+      const made = h("section", { class: "panel step", id: `step-${name}`, "aria-labelledby": `head-${name}` },
+        h("h2", { id: `head-${name}`, tabindex: -1 }, number ? h("span", { class: "step-number", "aria-hidden": "true" }, number) : null, t(`teach.step.${name}`)), content);
+      this.sections[name] = made;
+      return made;
+    };
+    return [
+      this.drift,
+      this.next,
+      h("div", { class: "teach-steps" },
+        section("collect", 1, this.collect.elements()),
+        section("aside", 2, h("p", { class: "muted" }, t("teach.aside.what")), this.asideNone, this.aside.elements(), this.judgedBox),
+        section("learn", 3, this.learn.elements()),
+        section("report", 4, this.report.elements()),
+        section("versions", 0, this.versions.elements())),
+      keyHelp([["←", "→"], t("keys.pictures")], [["Y"], t("keys.accept")], [["N"], t("keys.reject")], [["Enter"], t("keys.enlarge")]),
+    ];
+  }
+
+  write() {
+    const { state } = this;
+    const aside = state.of("aside");
+    this.collect.write(state);
+    this.aside.write(aside);
+    this.asideNone.hidden = aside.length > 0;
+    const judged = state.of("rejected").concat(state.of("ready").filter((one) => one.kind === "aside"));
+    this.judgedBox.hidden = !judged.length;
+    this.judged.write(judged);
+    this.learn.write(state);
+    this.report.write(state);
+    this.versions.write(state);
+    this._drift(state.camera?.drift);
+    this._next(aside.length, state.of("ready").length);
+  }
+
+  failed(error) {
+    if (this._failed === error.message) return; // it is asked again and again: it is said once
+    this._failed = error.message;
+    showError(error);
+  }
+
+  _drift(drift) {
+    this.drift.hidden = !drift;
+    if (!drift) return;
+    fill(this.drift, h("h2", { class: "warn" }, icon("drift"), " ", t("teach.drift")),
+      h("p", {}, t("teach.drift.since", { clock: clock(drift.since_ms) }), " ", tOr(`drift.${drift.text.replaceAll(" ", "_")}`, drift.text), "."),
+      h("p", { class: "muted" }, t("teach.drift.do")));
+  }
+
+  /** Say what to do now, with one button for it. */
+  _next(aside, ready) {
+    const { state } = this;
+    const [name, count, action] = this._now(aside, ready);
+    const known = `${name} ${count}`;
+    if (known === this._known) return;
+    this._known = known;
+    const button = action && mayChange() ? h("button", { type: "button", class: "main large", onclick: whenPressed(action) }, t(`teach.next.${name}.do`, { count })) : null;
+    fill(this.next, h("div", { class: "row" }, h("p", { class: "grow" }, h("strong", {}, t(`teach.next.${name}`, { count }))), button));
+    for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", failed: "learn" }[name]);
+    if (name === "done" && state.watched) this.sections.report.querySelector("h2").scrollIntoView({ block: "start" });
+    state.watched = name === "learning";
+  }
+
+  _now(aside, ready) {
+    const { state } = this;
+    const to = (name) => () => this._to(name);
+    if (state.busy) return ["learning", 0, to("learn")];
+    if (state.learning.state === "waiting") return ["waiting", 0, to("report")];
+    if (state.collecting) return ["collecting", 0, to("collect")];
+    if (aside) return ["aside", aside, to("aside")];
+    if (ready) return ["ready", ready, () => this.learn.begin()];
+    if (state.learning.state === "done") return ["done", 0, to("report")];
+    return ["start", 0, to("collect")];
+  }
+
+  _to(name) {
+    const head = this.sections[name].querySelector("h2");
+    head.scrollIntoView({ block: "start", behavior: "smooth" });
+    head.focus({ preventScroll: true });
+  }
 }

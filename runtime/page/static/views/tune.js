@@ -1,4 +1,97 @@
+// Tune a camera (#/tune/K): when it alarms, tried over the last hours, and where it looks.
+
+import { address, attempt, get, mayChange, put, showDone, whenPressed } from "../core/api.js";
+import { fill, h } from "../core/dom.js";
+import { t } from "../core/words.js";
+import { Changes } from "./tune/changes.js";
+import { FIELDS, changed } from "./tune/fields.js";
+import { Places } from "./tune/places.js";
+import { Sliders } from "./tune/sliders.js";
+import { Trial } from "./tune/trial.js";
+
+const NAMES = ["threshold", ...FIELDS.map((field) => field.name)];
+const ROOM = 1.2;
+const MIN_TOP = 2; // times the threshold of the bundle
+
 /** Show this view in an element. Return the function that ends it. */
 export async function show(root, parameters) {
-  return () => {};
+  if (!parameters.key) {
+    location.replace("#/live");
+    return () => {};
+  }
+  const page = new Tune(parameters.key);
+  fill(root, page.elements());
+  await attempt(() => page.load());
+  return () => page.end();
+}
+
+class Tune {
+  constructor(key) {
+    this._key = key;
+    this._trial = new Trial(key, (threshold) => this._move("threshold", Number(threshold.toPrecision(4))));
+    this._sliders = new Sliders((name, value) => this._move(name, value));
+    this._places = new Places(key, (areas) => this._apply(areas));
+    this._changes = new Changes(key, () => this.load());
+    this._button = h("button", { type: "button", class: "main", disabled: true, onclick: whenPressed(() => this._apply({ alerts: this._changed() })) }, t("tune.apply"));
+    this._back = h("button", { type: "button", disabled: true, onclick: () => this._reset() }, t("tune.reset"));
+    this._where = h("p", { class: "muted small" }, t("tune.where", { camera: key }));
+  }
+
+  elements() {
+    const section = (name, ...content) => h("section", { class: `panel tune-${name}`, "aria-labelledby": `tune-${name}` }, h("h2", { id: `tune-${name}` }, t(`tune.section.${name}`)), content);
+    const apply = mayChange() ? [h("div", { class: "row" }, this._button, this._back), this._where] : h("p", { class: "muted" }, t("viewer"));
+    return [h("div", { class: "tune-page" },
+      section("alerts", h("div", { class: "tune-alerts-parts" },
+        h("div", { class: "stack" }, this._trial.elements()),
+        h("div", { class: "stack" }, this._sliders.elements(), apply))),
+      section("places", h("div", { class: "stack" }, this._places.elements())),
+      section("changes", h("div", { class: "stack" }, this._changes.elements())))];
+  }
+
+  end() {
+    this._trial.end();
+    this._places.end();
+  }
+
+  async load() {
+    this._settings = await get(address("cameras", this._key, "settings"));
+    await this._trial.load();
+    this._reset();
+    this._changes.write(this._settings.changes);
+    await this._places.write(this._settings);
+  }
+
+  _reset() {
+    this._draft = Object.fromEntries(NAMES.map((name) => [name, this._settings.alerts[name] ?? null]));
+    this._write();
+  }
+
+  _move(name, value) {
+    this._draft[name] = value;
+    this._write();
+  }
+
+  _changed() {
+    return changed(this._draft, this._settings.alerts);
+  }
+
+  _write() {
+    const learned = this._settings.bundle_threshold ?? this._settings.threshold;
+    const threshold = this._draft.threshold ?? learned;
+    const top = Math.max(MIN_TOP * learned, ROOM * this._trial.highest, this._settings.threshold);
+    const differs = Object.keys(this._changed()).length > 0;
+    this._button.disabled = this._back.disabled = !differs;
+    this._sliders.write(this._draft, { learned, top });
+    this._trial.show(threshold, this._changed());
+  }
+
+  /** Write something to the settings of the device, and show what it has then. */
+  async _apply(some) {
+    await put(address("cameras", this._key, "settings"), { ...some, keep: true });
+    showDone(t("tune.applied", { camera: this._key }));
+    this._settings = await get(address("cameras", this._key, "settings"));
+    this._changes.write(this._settings.changes);
+    if (some.alerts) this._reset();
+    else this._places.applied(this._settings);
+  }
 }

@@ -1,0 +1,142 @@
+// What was seen of an alert: its picture with heat map and boxes, its scores, its clip.
+
+import { address, get } from "../../core/api.js";
+import { fill, h } from "../../core/dom.js";
+import { draw, heatCanvas, legend, load } from "../../core/heat.js";
+import { score, t } from "../../core/words.js";
+import { Curve, laneNames, pointsFor } from "../../parts/curve.js";
+
+const AROUND_MS = 30_000;
+const AGAIN_MS = 2000;
+const CLIP_AGAIN_MS = 4000;
+const DEFAULT_WEIGHT = 70;
+
+/** The evidence of an alert. */
+export class Evidence {
+  constructor(alert) {
+    this._canvas = h("canvas", { class: "evidence-picture", role: "img", "aria-label": t("alerts.picture", { camera: alert.key, count: alert.boxes.length }) });
+    this._none = h("p", { class: "muted", hidden: true }, t("picture.none"));
+    this._legend = h("canvas", { class: "legend", "aria-hidden": "true" });
+    this._weight = h("input", { type: "range", min: 0, max: 100, value: DEFAULT_WEIGHT, oninput: () => this._draw() });
+    this._heated = h("div", { class: "heat-controls", hidden: true },
+      h("label", {}, t("alerts.heat"), this._weight),
+      h("span", { class: "legend-row" }, h("span", { class: "muted" }, t("alerts.calm")), this._legend, h("span", { class: "muted" }, t("alerts.strange"))));
+    this._curve = h("div", { class: "curve" });
+    this._clip = h("div", { class: "clip" });
+    this._view = {};
+    this._stop = new AbortController();
+    this._sized = new ResizeObserver(() => this._draw());
+    this._sized.observe(this._canvas);
+    this._lastScores = 0;
+    this._timer = 0;
+  }
+
+  elements() {
+    return [
+      h("div", { class: "evidence-frame" }, this._canvas, this._none),
+      this._heated,
+      h("h2", {}, t("alerts.scores")),
+      this._curve,
+      laneNames([{ name: "lane-curve", text: t("curve.score") }, { name: "lane-threshold", text: t("curve.threshold") }, { name: "lane-alert", text: t("curve.alert") }]),
+      h("h2", {}, t("alerts.clip")),
+      this._clip,
+    ];
+  }
+
+  end() {
+    this._stop.abort();
+    clearTimeout(this._timer);
+    this._sized.disconnect();
+    this._plot?.end();
+  }
+
+  /** Write what is known now; pictures and clip are loaded if there are new ones. */
+  write(alert) {
+    const before = this._alert;
+    this._alert = alert;
+    Object.assign(this._view, { frame_hw: alert.frame_hw, boxes: alert.boxes });
+    const [height, width] = alert.frame_hw ?? [3, 4];
+    this._canvas.style.setProperty("aspect-ratio", `${width} / ${height}`);
+    if (!before || before.peak_score !== alert.peak_score || before.has_picture !== alert.has_picture) this._pictures(alert);
+    if (!before || before.has_clip !== alert.has_clip || Boolean(before.end_ms) !== Boolean(alert.end_ms)) this._video(alert);
+    if (!before || before.end_ms !== alert.end_ms) this._scores();
+  }
+
+  tick() {
+    if (Date.now() - this._lastScores > AGAIN_MS) this._scores();
+  }
+
+  async _pictures(alert) {
+    this._none.hidden = this._canvas.hidden = false;
+    this._none.hidden = alert.has_picture;
+    this._canvas.hidden = !alert.has_picture;
+    if (!alert.has_picture) return;
+    const options = { signal: this._stop.signal };
+    const [shown, heat] = await Promise.allSettled([
+      load(`${address("alerts", alert.id, "picture")}?peak=${alert.peak_score}`, options),
+      get(address("alerts", alert.id, "heat"), options),
+    ]);
+    if (this._stop.signal.aborted || alert.peak_score !== this._alert.peak_score) return;
+    this._none.hidden = shown.status === "fulfilled";
+    this._canvas.hidden = shown.status !== "fulfilled";
+    this._view.picture = shown.value;
+    this._view.heat = heat.value ? { ...heat.value, canvas: heatCanvas(heat.value) } : null;
+    this._heated.hidden = !this._view.heat;
+    this._draw();
+    if (this._view.heat) legend(this._legend);
+  }
+
+  _draw() {
+    if (this._canvas.hidden || !this._view.picture) return;
+    draw(this._canvas, { ...this._view, weight: this._weight.value / 100 });
+  }
+
+  async _scores() {
+    this._lastScores = Date.now();
+    const alert = this._alert;
+    const [from, to] = [alert.start_ms - AROUND_MS, (alert.end_ms ?? Date.now()) + (alert.end_ms ? AROUND_MS : 0)];
+    const query = new URLSearchParams({ from_ms: from, to_ms: to, points: pointsFor(this._curve) });
+    let scores;
+    try {
+      scores = await get(`${address("cameras", alert.key, "scores")}?${query}`, { signal: this._stop.signal });
+    } catch {
+      scores = { t_ms: [] };
+    }
+    if (this._stop.signal.aborted) return;
+    if (!scores.t_ms.length) {
+      if (!this._plot) fill(this._curve, h("p", { class: "muted" }, t("alerts.no_scores")));
+      return;
+    }
+    if (!this._plot) {
+      fill(this._curve);
+      const label = t("alerts.curve", { score: score(alert.peak_score), threshold: score(alert.threshold) });
+      this._plot = new Curve(this._curve, { height: 180, lanes: [{ colour: "--alarm" }], label });
+    }
+    this._plot.show(scores, from, to);
+    this._plot.bands(0, scores.alerts.length ? scores.alerts : [{ from_ms: alert.start_ms, to_ms: alert.end_ms }]);
+  }
+
+  /** The clip, where there is one; one that is made a few seconds after the alert is asked for again. */
+  _video(alert) {
+    clearTimeout(this._timer);
+    if (!alert.has_clip) {
+      fill(this._clip, h("p", { class: "muted" }, t(alert.clip && !alert.end_ms ? "alerts.clip.later" : alert.clip ? "alerts.clip.soon" : "alerts.clip.none")));
+      if (alert.clip) this._timer = setTimeout(() => this._askAgain(), CLIP_AGAIN_MS);
+      return;
+    }
+    const video = h("video", {
+      src: address("alerts", alert.id, "clip"), controls: true, muted: true, playsinline: true, preload: "metadata",
+      "aria-label": t("alerts.clip.label", { camera: alert.key }),
+    });
+    video.addEventListener("error", () => fill(this._clip, h("p", { class: "muted" }, t("alerts.clip.broken"))));
+    fill(this._clip, video, h("p", {}, h("a", { href: address("alerts", alert.id, "clip"), download: "" }, t("alerts.clip.save"))));
+  }
+
+  async _askAgain() {
+    if (this._stop.signal.aborted) return;
+    try {
+      this.write(await get(address("alerts", this._alert.id), { signal: this._stop.signal }));
+    } catch { /* it is asked again */ }
+    if (!this._alert.has_clip && !this._stop.signal.aborted) this._timer = setTimeout(() => this._askAgain(), CLIP_AGAIN_MS);
+  }
+}

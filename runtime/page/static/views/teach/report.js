@@ -1,0 +1,132 @@
+// Before and after: what no longer alarms, what is still found, and what has to be agreed to.
+
+import { address, del, mayChange, post, whenPressed } from "../../core/api.js";
+import { fill, h, icon } from "../../core/dom.js";
+import { number, score, t } from "../../core/words.js";
+import { confirmed } from "../../parts/dialog.js";
+import { problemWords } from "./problems.js";
+import { pictureAddress } from "./sheet.js";
+
+const SHOWN = 12;
+const WIDTH = 320;
+const FULL_SCALE = 3; // times the threshold
+
+/** The part of the page that compares. */
+export class Report {
+  constructor(state) {
+    this._state = state;
+    this._place = h("div", { class: "stack" });
+  }
+
+  elements() {
+    return [this._place];
+  }
+
+  /** Return whether there is something to compare. */
+  write(state) {
+    const version = state.reported;
+    const waits = Boolean(version?.waits) && state.learning.state === "waiting";
+    const known = JSON.stringify([version?.id, waits]);
+    if (known === this._known) return Boolean(version);
+    this._known = known;
+    if (!version) {
+      fill(this._place, h("p", { class: "muted" }, t("report.none")));
+      return false;
+    }
+    fill(this._place, waits ? this._consent(version) : h("p", { class: "muted" }, t("report.serves")), this._lines(version), this._pictures(version.report));
+    return true;
+  }
+
+  /** Why it waits, and the two ways on. */
+  _consent(version) {
+    const key = this._state.key;
+    const use = async () => {
+      const text = t("report.use.ask");
+      if (!(await confirmed(t("report.use"), { text, yes: t("report.use"), danger: true }))) return;
+      await post(address("cameras", key, "learn-on"), { force: true });
+      await this._state.load();
+    };
+    const discard = async () => {
+      await del(address("cameras", key, "learn-on"));
+      await this._state.load();
+    };
+    return h("div", { class: "panel consent stack" },
+      h("h3", { class: "warn" }, icon("alert"), " ", t("report.waits")),
+      h("ul", {}, version.problems.map((problem) => h("li", {}, problemWords(problem)))),
+      h("p", {}, t("report.waits.do")),
+      mayChange() ? h("p", { class: "row" },
+        h("button", { type: "button", class: "main", onclick: whenPressed(discard) }, t("report.discard")),
+        h("button", { type: "button", onclick: whenPressed(use) }, t("report.use"))) : null);
+  }
+
+  _lines(version) {
+    const report = version.report;
+    const lines = report ? fromReport(report) : fromVersion(version);
+    return h("ul", { class: "verdicts" }, lines.map(([fine, text, more]) =>
+      h("li", { class: fine ? "good" : "warn" }, icon(fine ? "check" : "alert"), h("span", {}, h("strong", {}, text), more ? h("span", { class: "muted" }, ` ${more}`) : null))));
+  }
+
+  /** Learnt pictures: the score before over the score after. */
+  _pictures(report) {
+    if (!report?.learnt.length) return null;
+    const learnt = [...report.learnt].sort((a, b) => b.before - a.before);
+    const stored = new Map(this._state.pictures.map((one) => [one.id, one]));
+    const pairs = learnt.slice(0, SHOWN).map((one) => this._pair(one, report, stored.get(one.name.replace(/\.png$/, ""))));
+    return [
+      h("h3", {}, t("report.learnt")),
+      h("ul", { class: "pairs" }, pairs),
+      learnt.length > SHOWN ? h("p", { class: "muted" }, t("report.more", { count: learnt.length - SHOWN })) : null,
+    ];
+  }
+
+  _pair(one, report, stored) {
+    const bar = (name, value, threshold, over) => h("div", { class: "pair-line" },
+      h("span", { class: "pair-name" }, t(`report.${name}`)),
+      h("span", { class: "meter", "aria-hidden": "true" },
+        h("span", { class: over ? "meter-over" : "meter-under", style: { width: `${Math.min(100, (100 * value) / threshold / FULL_SCALE)}%` } }),
+        h("span", { class: "meter-threshold", style: { left: `${100 / FULL_SCALE}%` } })),
+      h("span", { class: "pair-score" }, score(value), " ", h("span", { class: over ? "alarm" : "good" }, t(over ? "report.alarms" : "report.calm"))));
+    return h("li", {},
+      stored ? h("img", { class: "thumbnail", src: pictureAddress(this._state.key, stored.id, WIDTH), alt: "", loading: "lazy" }) : null,
+      bar("before", one.before, report.threshold_before, one.found_before),
+      bar("after", one.after, report.threshold_after, one.found_after));
+  }
+}
+
+function fromReport(report) {
+  const lost = (some) => some.filter((one) => one.found_before && !one.found_after).length;
+  const alarmed = report.learnt.filter((one) => one.found_before);
+  const calm = lost(report.learnt);
+  const { faults, golden, peaks } = report;
+  const lines = [];
+  if (alarmed.length) lines.push([calm === alarmed.length, t("report.line.calm", { count: calm, of: alarmed.length })]);
+  else lines.push([true, t("report.line.none_alarmed", { count: report.learnt.length })]);
+  if (faults.found_before) lines.push([faults.lost * 4 <= faults.found_before, t("report.line.faults", { count: faults.found_before - faults.lost, of: faults.found_before }), t("report.line.faults.what")]);
+  if (golden.length) {
+    const same = golden.filter((one) => one.found_before === one.found_after).length;
+    lines.push([same === golden.length, t("report.line.golden", { count: same, of: golden.length }), t("report.line.golden.what")]);
+  }
+  const found = peaks.filter((one) => one.found_before);
+  if (found.length) lines.push([!lost(found), t("report.line.peaks", { count: found.length - lost(found), of: found.length }), t("report.line.peaks.what")]);
+  return [...lines, threshold(report.threshold_before, report.threshold_after), entries(report.added, report.dropped, report.entries_after)];
+}
+
+/** The report is not kept: what the list of versions says. */
+function fromVersion(version) {
+  const [shown, before, after] = version.faults;
+  const lines = before ? [[after * 4 >= before * 3, t("report.line.faults_found", { shown, before, after }), t("report.line.faults.what")]] : [];
+  return [...lines, [true, t("report.line.threshold_now", { after: score(version.threshold) })], entries(version.added, version.dropped, version.entries)];
+}
+
+function threshold(before, after) {
+  const percent = number(100 * (after / before - 1), 1);
+  if (score(before) === score(after)) return [true, t("report.line.threshold_same", { after: score(after) })];
+  const name = after > before ? "report.line.threshold_up" : "report.line.threshold_down";
+  return [after <= before * 1.25, t(name, { before: score(before), after: score(after), percent: percent.replace(/^[-−]/, "") })];
+}
+
+function entries(added, dropped, total) {
+  const text = t("report.line.entries", { count: added, total });
+  return [true, dropped ? `${text} ${t("report.line.dropped", { count: dropped })}` : text, t("report.line.entries.what")];
+}
+
