@@ -80,7 +80,7 @@ export class Curve {
       padding: [8, 8, 4 + LANE_PX * this._lanes.length, 0],
       scales: { x: { time: true, range: () => this._range }, y: { range: (_plot, _low, high) => this._values(high) } },
       axes: [
-        { ...axis, values: (_plot, splits) => splits.map((second) => clock(second * 1000, { seconds: this._short() })), space: 90, gap: 6 },
+        { ...axis, values: (_plot, splits) => splits.map((second) => clock(second * 1000, { seconds: this._short() })), space: 90, gap: 4, size: 26 },
         { ...axis, size: 46, values: (_plot, splits) => splits.map((value) => score(value)) },
       ],
       series: [

@@ -97,7 +97,7 @@ class Teach {
     const known = `${name} ${count}`;
     if (known === this._known) return;
     this._known = known;
-    const button = action && mayChange() ? h("button", { type: "button", class: "main large", onclick: whenPressed(action) }, t(`teach.next.${name}.do`, { count })) : null;
+    const button = action && mayChange() ? h("button", { type: "button", class: "main big", onclick: whenPressed(action) }, t(`teach.next.${name}.do`, { count })) : null;
     fill(this.next, h("div", { class: "row" }, h("p", { class: "grow" }, h("strong", {}, t(`teach.next.${name}`, { count }))), button));
     for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", failed: "learn" }[name]);
     if (name === "done" && state.watched) this.sections.report.querySelector("h2").scrollIntoView({ block: "start" });

@@ -54,7 +54,7 @@ export class Deciding {
   _writeFine(alert) {
     if (!alert.false_alarm) {
       const press = whenPressed(() => this._send("false-alarm"));
-      fill(this._fine, mayChange() ? h("button", { type: "button", class: "main large", data: { name: "fine" }, onclick: press }, t("alerts.fine")) : null,
+      fill(this._fine, mayChange() ? h("button", { type: "button", class: "main big", data: { name: "fine" }, onclick: press }, t("alerts.fine")) : null,
         mayChange() ? h("p", { class: "muted" }, t("alerts.fine.what")) : null);
       return;
     }
@@ -63,7 +63,7 @@ export class Deciding {
       h("p", {}, h("strong", {}, t("alerts.fine.done", { name: by || t("someone"), ago: ago(at_ms) }))),
       mayChange() ? h("p", { class: "muted" }, t("alerts.fine.next")) : null,
       mayChange() ? h("p", { class: "buttons" },
-        h("button", { type: "button", class: "main large", onclick: whenPressed(() => this._learn()) }, t("learn.now")),
+        h("button", { type: "button", class: "main big", onclick: whenPressed(() => this._learn()) }, t("learn.now")),
         h("a", { class: "button", href: `#/teach/${encodeURIComponent(alert.key)}` }, t("alerts.fine.more"))) : null);
   }
 

@@ -16,6 +16,7 @@ export class Evidence {
   constructor(alert) {
     this._canvas = h("canvas", { class: "evidence-picture", role: "img", "aria-label": t("alerts.picture", { camera: alert.key, count: alert.boxes.length }) });
     this._none = h("p", { class: "muted", hidden: true }, t("picture.none"));
+    this._frame = h("div", { class: "evidence-frame" }, this._canvas, this._none);
     this._legend = h("canvas", { class: "legend", "aria-hidden": "true" });
     this._weight = h("input", { type: "range", min: 0, max: 100, value: DEFAULT_WEIGHT, oninput: () => this._draw() });
     this._heated = h("div", { class: "heat-controls", hidden: true },
@@ -31,10 +32,14 @@ export class Evidence {
     this._timer = 0;
   }
 
-  elements() {
+  /** The picture, with what it is drawn with. */
+  picture() {
+    return [this._frame, this._heated];
+  }
+
+  /** Scores and clip. */
+  more() {
     return [
-      h("div", { class: "evidence-frame" }, this._canvas, this._none),
-      this._heated,
       h("h2", {}, t("alerts.scores")),
       this._curve,
       laneNames([{ name: "lane-curve", text: t("curve.score") }, { name: "lane-threshold", text: t("curve.threshold") }, { name: "lane-alert", text: t("curve.alert") }]),
@@ -57,6 +62,7 @@ export class Evidence {
     Object.assign(this._view, { frame_hw: alert.frame_hw, boxes: alert.boxes });
     const [height, width] = alert.frame_hw ?? [3, 4];
     this._canvas.style.setProperty("aspect-ratio", `${width} / ${height}`);
+    this._frame.style.setProperty("--frame-share", width / height);
     if (!before || before.peak_score !== alert.peak_score || before.has_picture !== alert.has_picture) this._pictures(alert);
     if (!before || before.has_clip !== alert.has_clip || Boolean(before.end_ms) !== Boolean(alert.end_ms)) this._video(alert);
     if (!before || before.end_ms !== alert.end_ms) this._scores();

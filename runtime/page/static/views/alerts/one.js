@@ -3,13 +3,13 @@
 import { ApiError, address, attempt, get } from "../../core/api.js";
 import { fill, h, icon } from "../../core/dom.js";
 import { on } from "../../core/live.js";
-import { clock, eachSecond } from "../../core/time.js";
+import { ago, clock, eachSecond } from "../../core/time.js";
 import { score, t } from "../../core/words.js";
 import { keyHelp, onKeys } from "../../parts/keys.js";
 import { Deciding } from "./deciding.js";
 import { Evidence } from "./evidence.js";
 import { beside } from "./order.js";
-import { labels, lasted, strength } from "./words.js";
+import { labels, length, strength } from "./words.js";
 
 /** Show an alert in an element. Return the function that ends it. */
 export async function showAlert(root, id) {
@@ -60,8 +60,9 @@ class OneAlert {
     return [
       this._head(),
       h("div", { class: "alert-page" },
-        h("section", { class: "alert-evidence", "aria-label": t("alerts.evidence") }, this.evidence.elements()),
-        h("section", { class: "alert-deciding", "aria-label": t("alerts.deciding") }, this.facts, this.deciding.elements())),
+        h("section", { class: "alert-evidence", "aria-label": t("alerts.evidence") }, this.evidence.picture()),
+        h("section", { class: "alert-deciding", "aria-label": t("alerts.deciding") }, this.facts, this.deciding.elements()),
+        h("section", { class: "alert-more", "aria-label": t("alerts.more_evidence") }, this.evidence.more())),
       keyHelp([["F"], t("keys.fine")], [["A"], t("keys.seen")], [["C"], t("keys.comment")], [["J", "→"], t("keys.older")],
         [["K", "←"], t("keys.newer")], [["Esc"], t("keys.back")]),
     ];
@@ -94,8 +95,8 @@ class OneAlert {
     const alert = this.alert;
     const lines = [
       ["alerts.camera", h("a", { href: `#/camera/${encodeURIComponent(alert.key)}` }, alert.key)],
-      ["alerts.began", clock(alert.start_ms)],
-      ["alerts.length", lasted(alert)],
+      ["alerts.began", `${clock(alert.start_ms)} (${ago(alert.start_ms)})`],
+      ["alerts.length", length(alert)],
       ["alerts.highest", t("alerts.highest_value", { score: score(alert.peak_score), strength: strength(alert), threshold: score(alert.threshold) })],
     ];
     fill(this.facts, lines.map(([name, value]) => [h("dt", {}, t(name)), h("dd", {}, value)]));

@@ -9,11 +9,14 @@ export function when(alert) {
   return t("alerts.when", { clock: clock(alert.start_ms), ago: ago(alert.start_ms), duration: lasted(alert) });
 }
 
-/** Return how long an alert lasted, or that it goes on. */
-export function lasted(alert) {
-  if (!alert.end_ms) return t("alerts.goes_on", { duration: duration(Date.now() - alert.start_ms) });
-  const ms = alert.end_ms - alert.start_ms;
-  return t("alerts.lasted", { duration: ms < 1000 ? t("alerts.ms", { count: number(ms / 1000, 1) }) : duration(ms) });
+/** Return how long an alert was, or is until now. */
+export function length(alert) {
+  const ms = (alert.end_ms ?? Date.now()) - alert.start_ms;
+  return ms < 1000 ? t("alerts.seconds", { count: number(ms / 1000, 1) }) : duration(ms);
+}
+
+function lasted(alert) {
+  return t(alert.end_ms ? "alerts.lasted" : "alerts.goes_on", { duration: length(alert) });
 }
 
 /** Return how far the highest score was over the threshold: "3.6 times the threshold". */

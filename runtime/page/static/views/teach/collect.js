@@ -84,7 +84,7 @@ export class Collect {
     };
     return h("form", { class: "stack", onsubmit: start },
       h("div", { class: "choices", role: "group", "aria-label": t("teach.collect.time") }, buttons), own,
-      h("p", {}, h("button", { class: "main start large" }, t("teach.collect.start"))));
+      h("p", {}, h("button", { class: "main start big" }, t("teach.collect.start"))));
   }
 
   _choose(preset) {

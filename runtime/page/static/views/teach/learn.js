@@ -20,7 +20,7 @@ export class Learn {
   constructor(state) {
     this._state = state;
     this._from = h("p", {});
-    this._button = h("button", { type: "button", class: "main large", onclick: whenPressed(() => this.begin()) }, t("learn.now"));
+    this._button = h("button", { type: "button", class: "main big", onclick: whenPressed(() => this.begin()) }, t("learn.now"));
     this._what = h("p", { class: "muted" }, t("learn.what"));
     this._sheet = new Sheet(state, { decisions: ["reject"], label: t("learn.pictures") });
     this._pictures = h("details", {}, h("summary", {}, t("learn.pictures")), this._sheet.elements());
@@ -42,9 +42,8 @@ export class Learn {
     const count = (kind) => ready.filter((one) => one.kind === kind).length;
     const parts = ["taught", "aside", "peak"].filter(count).map((kind) => t(`learn.sources.${kind}`, { count: count(kind) }));
     say(this._from, ready.length ? t("learn.sources", { count: ready.length, parts: parts.join(", ") }) : t("learn.nothing"));
-    this._button.hidden = state.busy || !mayChange();
-    this._what.hidden = this._button.hidden || !ready.length;
-    this._button.disabled = !ready.length || state.collecting;
+    this._button.hidden = this._what.hidden = state.busy || !mayChange() || !ready.length;
+    this._button.disabled = state.collecting;
     this._pictures.hidden = !ready.length;
     this._sheet.write(ready);
     this._running.hidden = !state.busy;

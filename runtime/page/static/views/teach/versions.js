@@ -46,7 +46,7 @@ export class Versions {
     if (version.pictures) numbers.push(t("versions.pictures", { count: version.pictures }));
     if (version.added) numbers.push(t("versions.added", { count: version.added }));
     if (version.threshold) numbers.push(t("versions.threshold", { score: score(version.threshold) }));
-    if (version.faults[0]) numbers.push(t("versions.faults", { found: version.faults[2], shown: version.faults[0] }));
+    if (version.faults[0]) numbers.push(t("versions.faults", { found: version.faults[2], before: version.faults[1] }));
     return h("li", { class: version.active ? "active" : "", "aria-current": version.active ? "true" : null },
       h("div", { class: "row" },
         h("strong", {}, named(version)), h("code", { class: "muted" }, version.id.slice(0, SHORT)),
