@@ -37,6 +37,8 @@ class LearnOn(Request, frozen=True, tag="learn_on"):
 class StopLearning(Request, frozen=True, tag="stop_learning"):
     """Stop learning of a camera; its bundle remains in service, and the accepted pictures remain accepted.
 
+    A bundle that waits for consent is deleted.
+
     Attributes:
         camera: name of the camera.
     """

@@ -113,7 +113,7 @@ class VersionKeeper:
                 else:
                     self._control.reply(asked, self._learning.now(request.camera))
             case StopLearning():
-                self._learning.stop(request.camera, "stopped by a request")
+                self._learning.discard(request.camera, "stopped by a request")
                 self._control.reply(asked, self._learning.now(request.camera))
             case Rollback():
                 self._roll_back(asked, request)

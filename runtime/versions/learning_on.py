@@ -106,6 +106,16 @@ class LearningOn:
             self._disk.do(self._shelves.of[camera].end)
         self._disk.do(lambda: self._queue.stop(camera, reason))
 
+    def discard(self, camera: str, reason: str) -> None:
+        """Stop the learner of a camera, and delete the bundle that waits for consent."""
+        self.stop(camera, reason)
+        waiting = self._waiting.pop(camera, None)
+        if waiting is not None:
+            if self._progress[camera].state == "waiting":
+                self._progress[camera] = LearningProgress(camera=camera, state="idle", reason=reason)
+            self._disk.do(lambda: self._shelves.of[camera].delete(waiting.id))
+            _log.info("version that waited deleted", camera=camera, version=waiting.short, why=waiting.problems)
+
     def forget_waiting(self, camera: str) -> None:
         """Ignore the bundle that waits: it is not a child of the bundle in service any more."""
         self._waiting.pop(camera, None)

@@ -291,6 +291,22 @@ def test_bundle_with_problems_waits_for_a_person(rig: Rig) -> None:
     assert rig.loaded == [rig.serving["top"].path]
 
 
+def test_bundle_that_waits_is_deleted_by_a_stop(rig: Rig) -> None:
+    """A person who does not want it stops learning: it is gone, also after a restart; its pictures stay accepted."""
+    root = rig.serving["top"].id
+    rig.teach("problem.png", "b.png")
+    rig.answer(LearnOn(camera="top"))
+    rig.until_state("waiting")
+    assert rig.answer(StopLearning(camera="top")).state == "idle"
+    assert rig.taught.waiting["top"] == ["problem.png", "b.png"]
+    rig.keeper.close()
+    assert not list(Shelf(rig.folder, "top").versions())
+    rig.start()
+    assert rig.state()["state"] == "idle"
+    assert rig.serving["top"].id == root
+    assert len(rig.answer(Versions(camera="top")).versions) == 1
+
+
 def test_one_learner_at_a_time(rig: Rig) -> None:
     """A second camera waits for the first; a second request for the same camera is refused; a stop frees both."""
     rig.teach("slow.png", "b.png")

@@ -33,7 +33,7 @@ export class Report {
       fill(this._place, h("p", { class: "muted" }, t("report.none")));
       return false;
     }
-    fill(this._place, waits ? this._consent(version) : h("p", { class: "muted" }, t("report.serves")), this._lines(version), this._pictures(version.report));
+    fill(this._place, waits ? this._consent(version) : h("p", { class: "muted" }, t("report.serves")), this._lines(version), this._pictures(version));
     return true;
   }
 
@@ -61,21 +61,21 @@ export class Report {
 
   _lines(version) {
     const report = version.report;
-    const lines = report ? fromReport(report) : fromVersion(version);
+    const lines = report ? fromReport(report, version) : fromVersion(version);
     return h("ul", { class: "verdicts" }, lines.map(([fine, text, more]) =>
       h("li", { class: fine ? "good" : "warn" }, icon(fine ? "check" : "alert"), h("span", {}, h("strong", {}, text), more ? h("span", { class: "muted" }, ` ${more}`) : null))));
   }
 
   /** Learnt pictures: the score before over the score after. */
-  _pictures(report) {
+  _pictures(version) {
+    const { report } = version;
     if (!report?.learnt.length) return null;
-    const learnt = [...report.learnt].sort((a, b) => b.before - a.before);
     const stored = new Map(this._state.pictures.map((one) => [one.id, one]));
-    const pairs = learnt.slice(0, SHOWN).map((one) => this._pair(one, report, stored.get(one.name.replace(/\.png$/, ""))));
+    const pairs = report.learnt.slice(0, SHOWN).map((one) => this._pair(one, report, stored.get(one.name.replace(/\.png$/, ""))));
     return [
       h("h3", {}, t("report.learnt")),
       h("ul", { class: "pairs" }, pairs),
-      learnt.length > SHOWN ? h("p", { class: "muted" }, t("report.more", { count: learnt.length - SHOWN })) : null,
+      version.pictures > pairs.length ? h("p", { class: "muted" }, t("report.more", { count: version.pictures - pairs.length })) : null,
     ];
   }
 
@@ -93,29 +93,31 @@ export class Report {
   }
 }
 
-function fromReport(report) {
-  const lost = (some) => some.filter((one) => one.found_before && !one.found_after).length;
-  const alarmed = report.learnt.filter((one) => one.found_before);
-  const calm = lost(report.learnt);
-  const { faults, golden, peaks } = report;
+function fromReport({ learnt, golden, peaks, faults, threshold_before, threshold_after }, version) {
+  const alarmed = found(learnt);
   const lines = [];
-  if (alarmed.length) lines.push([calm === alarmed.length, t("report.line.calm", { count: calm, of: alarmed.length })]);
-  else lines.push([true, t("report.line.none_alarmed", { count: report.learnt.length })]);
-  if (faults.found_before) lines.push([faults.lost * 4 <= faults.found_before, t("report.line.faults", { count: faults.found_before - faults.lost, of: faults.found_before }), t("report.line.faults.what")]);
-  if (golden.length) {
-    const same = golden.filter((one) => one.found_before === one.found_after).length;
-    lines.push([same === golden.length, t("report.line.golden", { count: same, of: golden.length }), t("report.line.golden.what")]);
+  if (alarmed) lines.push([lost(learnt) === alarmed, t("report.line.calm", { count: lost(learnt), of: alarmed })]);
+  else lines.push([true, t("report.line.none_alarmed", { count: version.pictures })]);
+  if (faults.found_before) lines.push([faults.lost * 4 <= faults.found_before, ...still("faults", faults.found_before, faults.lost)]);
+  for (const [name, some] of [["golden", golden], ["peaks", peaks]]) {
+    if (found(some)) lines.push([!lost(some), ...still(name, found(some), lost(some))]);
   }
-  const found = peaks.filter((one) => one.found_before);
-  if (found.length) lines.push([!lost(found), t("report.line.peaks", { count: found.length - lost(found), of: found.length }), t("report.line.peaks.what")]);
-  return [...lines, threshold(report.threshold_before, report.threshold_after), entries(report.added, report.dropped, report.entries_after)];
+  return [...lines, threshold(threshold_before, threshold_after), entries(version)];
+}
+
+const found = (some) => some.filter((one) => one.found_before).length;
+const lost = (some) => some.filter((one) => one.found_before && !one.found_after).length;
+
+/** Return how many are still found of what was found before, and what they are. */
+function still(name, before, gone) {
+  return [t(`report.line.${name}`, { count: before - gone, of: before }), t(`report.line.${name}.what`)];
 }
 
 /** The report is not kept: what the list of versions says. */
 function fromVersion(version) {
   const [shown, before, after] = version.faults;
   const lines = before ? [[after * 4 >= before * 3, t("report.line.faults_found", { shown, before, after }), t("report.line.faults.what")]] : [];
-  return [...lines, [true, t("report.line.threshold_now", { after: score(version.threshold) })], entries(version.added, version.dropped, version.entries)];
+  return [...lines, [true, t("report.line.threshold_now", { after: score(version.threshold) })], entries(version)];
 }
 
 function threshold(before, after) {
@@ -125,7 +127,7 @@ function threshold(before, after) {
   return [after <= before * 1.25, t(name, { before: score(before), after: score(after), percent: percent.replace(/^[-−]/, "") })];
 }
 
-function entries(added, dropped, total) {
+function entries({ added, dropped, entries: total }) {
   const text = t("report.line.entries", { count: added, total });
   return [true, dropped ? `${text} ${t("report.line.dropped", { count: dropped })}` : text, t("report.line.entries.what")];
 }
