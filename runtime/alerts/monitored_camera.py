@@ -91,7 +91,7 @@ class MonitoredCamera:
     def configure(self, alerts: Alerts) -> None:
         """Decide with other settings from the next frame on; an open alert stays open."""
         self.settings = alerts
-        self._decide.configure(alerts, self._default_threshold)
+        self._decide.configure(alerts, self.default_threshold)
 
     def watch(self, watch: ThresholdWatch) -> None:
         """Have the scores watched, and the threshold set."""
@@ -104,10 +104,10 @@ class MonitoredCamera:
             self._close_alert("burn-in")
         elif self.silent and not silent:
             min_ms = self._decide.bundle_min_ms  # no alert was told of: what goes on is one of the next frames
-            self._decide = Decide(self.settings, self._default_threshold)
+            self._decide = Decide(self.settings, self.default_threshold)
             self._decide.bundle_min_ms = min_ms
         self.silent = silent
-        self._decide.threshold = self._default_threshold
+        self._decide.threshold = self.default_threshold
         self.messages.send("state", reason=said[:MAX_REASON])
 
     def serve(self, bundle: BundleInfo) -> None:
@@ -118,7 +118,7 @@ class MonitoredCamera:
         self.status.serve()
         if self._watch is not None:
             self._watch.serve(bundle)
-            self.silent, self._decide.threshold = self._watch.silent, self._default_threshold
+            self.silent, self._decide.threshold = self._watch.silent, self.default_threshold
 
     def pause(self) -> Alert | None:
         """Stop scoring, and report it; return the open alert, which ends."""
@@ -192,7 +192,7 @@ class MonitoredCamera:
             self._log.turn()
 
     @property
-    def _default_threshold(self) -> float:
+    def default_threshold(self) -> float:
         """The threshold unless the settings have one."""
         own = None if self._watch is None else self._watch.threshold
         return self.bundle.threshold if own is None else own

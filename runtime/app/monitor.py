@@ -199,6 +199,8 @@ class Monitor:
             "provider": camera.bundle.provider,
             "passed_over": camera.bundle.passed_over,
             "threshold": camera.threshold,
+            "default_threshold": camera.default_threshold,
+            "bundle_min_ms": camera.bundle.min_ms,
             "regions": camera.bundle.regions_of.get(channel.name, ""),
             "alerts": msgspec.to_builtins(camera.settings),
             "score": camera.score,

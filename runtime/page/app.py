@@ -47,6 +47,7 @@ def make_app(services: Services, middleware: Sequence[Middleware] = ()) -> Starl
         try:
             yield
         finally:
+            await services.media.close()
             await services.devices.close()
             await services.store.close()
 

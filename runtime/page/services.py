@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from edge_config.settings.page import PageSettings
 from runtime.page.devices.devices import PageDevices
+from runtime.page.media.media import Media
 from runtime.page.store.store import PageStore
 
 
@@ -25,3 +27,8 @@ class Services:
     folder: Path
     devices: PageDevices
     store: PageStore
+
+    @cached_property
+    def media(self) -> Media:
+        """Films of clips, and how much is made at a time."""
+        return Media(self.folder)

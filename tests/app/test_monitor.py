@@ -226,6 +226,8 @@ def test_status_is_answered_once_with_every_camera(rig: Rig) -> None:
         "regions": "",
         "passed_over": ("CUDAExecutionProvider: not here",),
         "threshold": OLD.threshold,
+        "default_threshold": OLD.threshold,
+        "bundle_min_ms": OLD.min_ms,
         "alerts": msgspec.to_builtins(EVERY_RUN),
         "score": NORMAL,
         "drift": "",

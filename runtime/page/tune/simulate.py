@@ -6,7 +6,6 @@ an open alert. What scores do not show is not replayed: a pause, a burn-in, or a
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_config.settings.sections import Alerts
 from runtime.alerts.decide import Decide
+from runtime.page.store.frames import ScoreRun
 
 if TYPE_CHECKING:
     from runtime.frame import Alert, Frame, Result
@@ -33,25 +33,6 @@ _BLOCK = 32
 _MS = 1_000_000  # nanoseconds
 _BEFORE = 2
 """Scored frames before one over the threshold that matter: `Decide` keeps the steps between the last three frames."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredScores:
-    """Frames of one camera in their order; a chunk of a longer series.
-
-    Attributes:
-        epoch: int64 [n], a number for each start of the runtime.
-        clock_ns: int64 [n], monotonic clock of the device at capture.
-        at_ms: int64 [n], wall clock at capture.
-        score: float64 [n], NaN where the frame was not scored.
-        repeated: bool [n], the frame is identical to the one before.
-    """
-
-    epoch: NDArray[np.int64]
-    clock_ns: NDArray[np.int64]
-    at_ms: NDArray[np.int64]
-    score: NDArray[np.float64]
-    repeated: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -100,7 +81,7 @@ class _Result:
 
 
 class Simulation:
-    """Alerts of one set of rules. Feed it the chunks of a series in order.
+    """Alerts of one set of rules. Feed it frames in their order.
 
     Attributes:
         count: number of alerts so far.
@@ -113,45 +94,39 @@ class Simulation:
         self.alerts: list[Replayed] = []
         self._rules = rules
         self._until_s = until_s
-        self._epoch: int | None = None
-        self._last_ms = self._clock_ns = 0
+        self._epoch: str | None = None
+        self._last_ns = self._clock_ns = 0
         self._frame, self._result = _Frame(), _Result()
         self._decide = self._start()
 
-    def feed(self, scores: StoredScores) -> None:
-        """Take in a chunk.
+    def feed(self, run: ScoreRun) -> None:
+        """Take in the next frames.
 
         Raises:
             TooLong: it takes too long.
         """
         if time.monotonic() > self._until_s:
             raise TooLong
-        counts = ~(np.isnan(scores.score) | scores.repeated)
-        starts = np.flatnonzero(np.diff(scores.epoch)) + 1
-        for first, end in itertools.pairwise([0, *starts.tolist(), len(scores.epoch)]):
-            if first == end:
-                continue
-            epoch = int(scores.epoch[first])
-            if epoch != self._epoch:
-                self.end()
-                self._decide, self._epoch, self._clock_ns = self._start(), epoch, 0
-            used = np.flatnonzero(counts[first:end]) + first
-            if len(used):
-                self._run(scores.clock_ns[used], scores.at_ms[used], scores.score[used])
-            self._last_ms = int(scores.at_ms[end - 1])
+        if run.epoch != self._epoch:
+            self.end()
+            self._decide, self._epoch, self._clock_ns = self._start(), run.epoch, 0
+        used = np.flatnonzero(~(np.isnan(run.scores) | run.repeated))
+        if len(used):
+            self._run(run.clock_ns[used], run.wall_ns[used], run.scores[used])
+        self._last_ns = int(run.wall_ns[-1])
 
     def end(self) -> None:
         """End an open alert at the last frame: nothing more comes, or the runtime was restarted."""
         alert = self._decide.close("the end")
         if alert is not None:
-            self._over(alert, self._last_ms)
+            self._over(alert, self._last_ns)
 
     def _start(self) -> Decide:
         decide = Decide(self._rules.alerts, self._rules.threshold)
         decide.bundle_min_ms = self._rules.min_ms
         return decide
 
-    def _run(self, clock_ns: NDArray[np.int64], at_ms: NDArray[np.int64], score: NDArray[np.float64]) -> None:
+    def _run(self, clock_ns: NDArray[np.int64], wall_ns: NDArray[np.int64], score: NDArray[np.float64]) -> None:
         """Decide on frames that count.
 
         While there is no alert, and nothing that may become one, frames that are not over the threshold change nothing
@@ -160,7 +135,7 @@ class Simulation:
         clock_ns = np.maximum.accumulate(np.maximum(clock_ns, self._clock_ns))  # a damaged one cannot go back
         self._clock_ns = int(clock_ns[-1])
         over = np.flatnonzero(score > self._decide.threshold)
-        clocks, times, values = clock_ns.tolist(), at_ms.tolist(), score.tolist()
+        clocks, times, values = clock_ns.tolist(), wall_ns.tolist(), score.tolist()
         decide, frame, result = self._decide, self._frame, self._result
         seen, found = cast("Frame", frame), cast("Result", result)
         at, n = 0, len(values)
@@ -172,16 +147,16 @@ class Simulation:
             else:
                 end = min(n, at + _BLOCK)
             for now in range(at, end):
-                frame.clock_ns, frame.t_capture_ns, result.value = clocks[now], times[now] * _MS, values[now]
+                frame.clock_ns, frame.t_capture_ns, result.value = clocks[now], times[now], values[now]
                 alert = decide(seen, found).alert
                 if alert is not None and alert.phase == "end":
                     self._over(alert, times[now])
             at = end
 
-    def _over(self, alert: Alert, end_ms: int) -> None:
+    def _over(self, alert: Alert, end_ns: int) -> None:
         self.count += 1
         if len(self.alerts) < MAX_LISTED:
-            self.alerts.append(Replayed(alert.t_start_ns // _MS, end_ms, alert.peak_score))
+            self.alerts.append(Replayed(alert.t_start_ns // _MS, end_ns // _MS, alert.peak_score))
 
 
 @dataclass(frozen=True)
@@ -201,11 +176,11 @@ class Compared:
     last_ms: int
 
 
-def compare(chunks: Iterable[StoredScores], now: Rules, then: Rules, max_seconds: float = MAX_SECONDS) -> Compared:
-    """Replay a series with two sets of rules.
+def compare(runs: Iterable[ScoreRun], now: Rules, then: Rules, max_seconds: float = MAX_SECONDS) -> Compared:
+    """Replay frames with two sets of rules.
 
     Args:
-        chunks: the series, in its order.
+        runs: the frames, in their order; each run has at least one.
         now: the rules in force.
         then: the others.
         max_seconds: time-out.
@@ -215,15 +190,13 @@ def compare(chunks: Iterable[StoredScores], now: Rules, then: Rules, max_seconds
     """
     until_s = time.monotonic() + max_seconds
     both = Simulation(now, until_s), Simulation(then, until_s)
-    frames, first_ms, last_ms = 0, 0, 0
-    for chunk in chunks:
-        if not len(chunk.at_ms):
-            continue
+    frames, first_ns, last_ns = 0, 0, 0
+    for run in runs:
         for one in both:
-            one.feed(chunk)
-        first_ms = int(chunk.at_ms[0]) if not frames else first_ms
-        last_ms = int(chunk.at_ms[-1])
-        frames += len(chunk.at_ms)
+            one.feed(run)
+        first_ns = first_ns if frames else int(run.wall_ns[0])
+        last_ns = int(run.wall_ns[-1])
+        frames += len(run.wall_ns)
     for one in both:
         one.end()
-    return Compared(*both, frames, first_ms, last_ms)
+    return Compared(*both, frames, first_ns // _MS, last_ns // _MS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from hypothesis import given, settings
 from edge_config.settings.sections import Alerts
 from runtime.alerts.decide import Decide
 from runtime.frame import Result, SharedFrame
-from runtime.page.tune.simulate import MAX_LISTED, Replayed, Rules, Simulation, StoredScores, TooLong, compare
+from runtime.page.store.frames import ScoreRun
+from runtime.page.tune.simulate import MAX_LISTED, Replayed, Rules, Simulation, TooLong, compare
 
 THRESHOLD = 10.0
 MS = 1_000_000
-DAY_FRAMES, DAY_CHUNK = 24 * 3600 * 25, 20_000
+DAY_FRAMES, MINUTE_FRAMES = 24 * 3600 * 25, 60 * 25
 MAX_DAY_S = 5.0
 """A day at 25 frames a second takes 1 s of processor time twice; the rest is for a machine that is busy."""
 
@@ -74,22 +76,16 @@ def live(rules: Rules, frames: Frames) -> list[Replayed]:
     return told
 
 
-def stored(frames: Frames) -> StoredScores:
-    """Return the frames as the page has stored them."""
+def stored(frames: Frames, size: int = 1000) -> Iterator[ScoreRun]:
+    """Yield the frames as the page has stored them, in runs of at most this size; each start begins a new one."""
     columns = np.array(frames, np.float64).reshape(-1, 4)
-    now = np.cumsum(columns[:, 0]).astype(np.int64)
-    return StoredScores(
-        np.cumsum(columns[:, 3]).astype(np.int64), now * MS, now, columns[:, 1], columns[:, 2].astype(np.bool_)
-    )
-
-
-def cut(scores: StoredScores, size: int) -> Iterator[StoredScores]:
-    """Yield the frames in chunks of this size."""
-    for at in range(0, len(scores.at_ms), size):
-        part = slice(at, at + size)
-        yield StoredScores(
-            scores.epoch[part], scores.clock_ns[part], scores.at_ms[part], scores.score[part], scores.repeated[part]
-        )
+    now, epochs = np.cumsum(columns[:, 0]).astype(np.int64) * MS, np.cumsum(columns[:, 3])
+    cuts = sorted({*range(0, len(frames), size), *(np.flatnonzero(columns[:, 3]).tolist()), len(frames)})
+    for begin, end in itertools.pairwise(cuts):
+        part, n = slice(begin, end), end - begin
+        repeated = columns[part, 2].astype(np.bool_)
+        epoch = str(epochs[begin])
+        yield ScoreRun(epoch, THRESHOLD, now[part], now[part], columns[part, 1], repeated, np.zeros(n, np.uint8))
 
 
 @settings(max_examples=400, deadline=None)
@@ -97,20 +93,23 @@ def cut(scores: StoredScores, size: int) -> Iterator[StoredScores]:
 def test_simulation_equals_what_the_device_does(rules: Rules, frames: Frames, size: int) -> None:
     """Whatever the scores and the settings are, and however they are cut, the alerts are those of the device."""
     expected = live(rules, frames)
-    compared = compare(cut(stored(frames), size), rules, Rules(Alerts(), math.inf))
+    compared = compare(stored(frames, size), rules, Rules(Alerts(), math.inf))
     assert compared.now.alerts == expected
     assert compared.now.count == len(expected)
     assert compared.frames == len(frames)
     assert compared.then.count == 0
 
 
-def belt(seed: int, share: float) -> StoredScores:
-    """Make a day of scores at 25 frames a second, of which this share is over the threshold, for some 2 s each."""
+def belt(seed: int, share: float) -> Iterator[ScoreRun]:
+    """Yield a day of scores at 25 frames a second, of which this share is over the threshold, for some 2 s each."""
     random = np.random.default_rng(seed)
-    at_ms = np.arange(DAY_FRAMES, dtype=np.int64) * 40
+    at_ns = np.arange(DAY_FRAMES, dtype=np.int64) * 40 * MS
     over = np.repeat(random.random(DAY_FRAMES // 50) < share, 50)
     score = random.gamma(9.0, 0.7, DAY_FRAMES).clip(0, 9.9) + over * 5.0
-    return StoredScores(np.zeros(DAY_FRAMES, np.int64), at_ms * MS, at_ms, score, np.zeros(DAY_FRAMES, np.bool_))
+    no, live_ = np.zeros(MINUTE_FRAMES, np.bool_), np.ones(MINUTE_FRAMES, np.uint8)
+    for at in range(0, DAY_FRAMES, MINUTE_FRAMES):
+        part = slice(at, at + MINUTE_FRAMES)
+        yield ScoreRun("a", THRESHOLD, at_ns[part], at_ns[part], score[part], no, live_)
 
 
 @pytest.mark.slow
@@ -119,7 +118,7 @@ def test_a_day_is_quick_and_lists_have_a_bound() -> None:
     """A day with a hundred alerts now and thousands then takes moments; all are counted, and a thousand are listed."""
     scores, began = belt(1, 0.04), time.process_time()
     now, then = Rules(Alerts(cooldown_ms=600_000), THRESHOLD), Rules(Alerts(), THRESHOLD)
-    compared = compare(cut(scores, DAY_CHUNK), now, then, max_seconds=60)
+    compared = compare(scores, now, then, max_seconds=60)
     assert time.process_time() - began < MAX_DAY_S
     assert 50 < compared.now.count < MAX_LISTED < compared.then.count
     assert len(compared.then.alerts) == MAX_LISTED
@@ -129,14 +128,14 @@ def test_a_day_is_quick_and_lists_have_a_bound() -> None:
 def test_simulation_that_takes_too_long_says_so() -> None:
     """After its time-out a simulation ends with an error."""
     with pytest.raises(TooLong):
-        Simulation(Rules(Alerts(), 1.0), until_s=0.0).feed(stored([(40, 2.0, False, 0)] * 10))
+        Simulation(Rules(Alerts(), 1.0), until_s=0.0).feed(next(stored([(40, 2.0, False, 0)])))
 
 
 def test_clock_that_goes_back_is_no_error() -> None:
     """A damaged series, with a clock that jumps back by an hour, is replayed as if it stood still."""
-    scores = stored([(40, 20.0, False, 0)] * 50)
-    scores.clock_ns[25:] -= 3_600_000 * MS
+    (run,) = stored([(40, 20.0, False, 0)] * 50)
+    run.clock_ns[25:] -= 3_600_000 * MS
     simulation = Simulation(Rules(Alerts(), THRESHOLD))
-    simulation.feed(scores)
+    simulation.feed(run)
     simulation.end()
     assert simulation.count == 1

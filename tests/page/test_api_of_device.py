@@ -1,0 +1,173 @@
+"""What the API does with a device: a real one, with a camera whose scene the tests decide."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.page.browser.rig import Page, Rig, device, until
+from tests.support.processes import ENOUGH_S
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("the API of a device")]
+
+CAMERA = "edge:belt"
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> None:
+    """Allow threads to come and go: the cameras, which outlive a test, have one for each connection."""
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    """Yield a device with a camera that sees a normal scene."""
+    with device("belt") as rig:
+        yield rig
+
+
+@pytest.fixture(scope="module")
+def page(rig: Rig) -> Iterator[Page]:
+    """Yield a page that shows it."""
+    with rig.page() as page:
+        page.until_live(["belt"])
+        yield page
+
+
+def fetch(page: Page, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of what is at a path of the API."""
+    request = urllib.request.Request(f"{page.url}/api/v1/{path}", headers=headers or {})  # noqa: S310 - of loopback
+    try:
+        with urllib.request.urlopen(request, timeout=ENOUGH_S) as answer:  # noqa: S310
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+def send(page: Page, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
+    """Send a request that changes something, as a browser without log-in does, and return the reply."""
+    _, _, session = fetch(page, "session")
+    csrf = json.loads(session).get("csrf", "")
+    headers = {"content-type": "application/json", "x-csrf-token": csrf, "origin": page.url}
+    data = None if body is None else json.dumps(body).encode()
+    url = f"{page.url}/api/v1/{path}"
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - of loopback
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            got, said = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        got, said = error.code, error.read()
+    assert got == status, said
+    return json.loads(said)
+
+
+def alert(rig: Rig, page: Page, what: str, *, seconds: float = 1.0) -> dict[str, Any]:
+    """Show an object for a while; return the alert when it is over."""
+    before = {one["id"] for one in page.get("alerts")["alerts"]}
+    rig.cameras["belt"].show(what)
+    until(lambda: page.get(f"cameras/{CAMERA}")["alert"], "an alert")
+    end_s = time.monotonic() + seconds
+    until(lambda: time.monotonic() > end_s, "the object is in view")
+    rig.cameras["belt"].show()
+
+    def over() -> dict[str, Any] | None:
+        found = [one for one in page.get("alerts")["alerts"] if one["id"] not in before]
+        return found[0] if found and found[0]["end_ms"] else None
+
+    found: dict[str, Any] = until(over, "the alert is over")
+    return found
+
+
+def test_clip_of_an_alert_plays(rig: Rig, page: Page, tmp_path: Path) -> None:
+    """The clip comes as a film that OpenCV plays, whole or a range of it; of another alert there is one clear error."""
+    found = alert(rig, page, "red")
+    assert found["has_clip"]
+    path = f"alerts/{found['id']}/clip"
+    # Its frames after the end of the alert are still to come.
+    status, headers, film = until(lambda: (got := fetch(page, path))[0] == 200 and got, "the clip is whole")
+    assert headers["content-type"] in {"video/mp4", "video/webm"}
+    (tmp_path / "film").write_bytes(film)
+    capture = cv2.VideoCapture(str(tmp_path / "film"), cv2.CAP_FFMPEG)
+    reds = 0
+    while (read := capture.read())[0]:
+        image = np.asarray(read[1], np.int16)
+        reds += int(((image[..., 2] > 150) & (image[..., 0] < 100)).sum() > 50)
+    assert reds >= 2, "the object is seen in the film"
+    status, headers, part = fetch(page, path, {"Range": "bytes=10-19"})
+    assert (status, part) == (206, film[10:20])
+    assert headers["content-range"] == f"bytes 10-19/{len(film)}"
+    status, _, said = fetch(page, "alerts/00000000-0000-0000-0000-000000000000/clip")
+    assert (status, "error" in json.loads(said)) == (404, True)
+
+
+def test_simulation_of_the_settings_in_force_is_what_happened(rig: Rig, page: Page) -> None:
+    """Replayed with the settings in force, the scores give the alerts that the device raised; a threshold above all
+    scores gives none.
+    """
+    alert(rig, page, "blue")
+    happened = [one for one in page.get("alerts")["alerts"] if one["end_ms"]]
+    from_ms, to_ms = 0, round(time.time() * 1000) + 1000
+    tried = {"alerts": {"threshold": 1e6}, "from_ms": from_ms, "to_ms": to_ms}
+    found = send(page, "POST", f"cameras/{CAMERA}/simulate", tried)
+    assert (found["then"], found["then_list"]) == (0, [])
+    assert found["now"] == len(happened) >= 1
+    for said, one in zip(found["now_list"], sorted(happened, key=lambda one: one["start_ms"]), strict=True):
+        assert abs(said["from_ms"] - one["start_ms"]) <= 1
+        assert abs(said["to_ms"] - one["end_ms"]) <= 1
+        assert said["peak"] == pytest.approx(one["peak_score"])
+    said = send(page, "POST", f"cameras/{CAMERA}/simulate", {**tried, "alerts": {"treshold": 1}}, status=400)
+    assert "treshold" in said["error"]
+
+
+def test_pictures_are_collected_shown_and_judged(page: Page) -> None:
+    """Teaching collects pictures, which come as PNG and are judged by id; what is wrong is refused by the page."""
+    of = f"cameras/{CAMERA}"
+    assert page.get(f"{of}/teaching") is None
+    send(page, "POST", f"{of}/teaching", {"frames": 4, "every_ms": 50})
+    until(lambda: page.get(f"{of}/teaching")["state"] == "over", "four pictures")
+    listed = page.get(f"{of}/pictures?kind=taught")["pictures"]
+    assert [one["kind"] for one in listed] == ["taught"] * 4
+    status, headers, png = fetch(page, f"{of}/pictures/{listed[0]['id']}")
+    assert (status, headers["content-type"]) == (200, "image/png")
+    assert cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED).shape[2] == 3
+    assert fetch(page, f"{of}/pictures/{listed[0]['id']}", {"If-None-Match": headers["etag"]})[0] == 304
+    judged = send(page, "POST", f"{of}/pictures/reject", {"ids": [listed[0]["id"]]})
+    assert judged["changed"] == 1
+    assert page.get(f"{of}/pictures?kind=taught")["pictures"][0]["decided"] == "rejected"
+    send(page, "POST", f"{of}/pictures/reject", {"ids": ["../../etc/passwd"]}, status=400)
+    send(page, "POST", f"{of}/pictures/reject", {}, status=400)
+    assert fetch(page, f"{of}/pictures/..%2F..%2Fetc")[0] in {400, 404}
+    deleted = send(page, "DELETE", f"{of}/pictures?kind=taught&ids={listed[1]['id']}")
+    assert deleted["pictures"] == 1
+
+
+def test_settings_are_changed_and_a_look_is_no_order(page: Page) -> None:
+    """A change of the threshold is in force at once and in the audit log; to look at the settings is not."""
+    of = f"cameras/{CAMERA}/settings"
+    before = page.get(of)
+    assert before["alerts"]["merge_ms"] == 500
+    after = send(page, "PUT", of, {"alerts": {"threshold": 123.0}, "keep": False})
+    assert after["threshold"] == 123.0
+    assert page.get(of)["threshold"] == 123.0
+    until(lambda: page.get(f"cameras/{CAMERA}")["threshold"] == 123.0, "the threshold is in force")
+    send(page, "PUT", of, {"alerts": {"threshold": -1}, "keep": False}, status=409)
+    send(page, "PUT", of, {"alerts": {"threshold": None}, "keep": False})
+    assert page.get(of)["threshold"] == before["threshold"]
+
+
+def test_device_is_looked_after(page: Page) -> None:
+    """Status and bundles of the device are there; one that is unknown is 404."""
+    assert "belt" in page.get("devices/edge/status")["cameras"]
+    (bundle,) = page.get("devices/edge/bundle")["bundles"]
+    assert (bundle["camera"], len(bundle["id"])) == (CAMERA, 64)
+    versions = page.get(f"cameras/{CAMERA}/versions")
+    assert [one["active"] for one in versions["versions"]] == [True]
+    assert fetch(page, "devices/none/status")[0] == 404
