@@ -49,6 +49,7 @@ async function route() {
   fill(main, parameters.key ? cameraTabs(parameters.key, view) : null, root);
   window.scrollTo(0, 0);
   const ending = await attempt(() => module.show(root, parameters));
+  if (mine === turn && turn > 1 && view !== "login") main.focus({ preventScroll: true });
   if (mine === turn) end = ending;
   else await attempt(async () => { await ending?.(); });
   return undefined;

@@ -29,7 +29,11 @@ function colours() {
 
 /** Return the bytes of a text in base64. */
 export function bytes(base64) {
-  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < out.length; i += 1) out[i] = text.charCodeAt(i);
+  return out;
 }
 
 /** Return a picture that can be drawn, from a JPEG in base64. */

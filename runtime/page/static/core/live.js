@@ -1,6 +1,6 @@
 // What happens now: one stream of events for the whole page, which reconnects by itself and says when it is broken.
 
-import { get, loadSession, session } from "./api.js";
+import { get, loadSession, mayChange, session } from "./api.js";
 
 const SILENT_MS = 10000; // a stream that is silent for so long is doubted
 const HIDDEN_MS = 60000; // a hidden tab gives its connection back: a browser has six for one page in all its tabs
@@ -98,6 +98,11 @@ function received(kind, value) {
   }
   if (kind === "device") devices.set(value.name, value);
   tell(kind, value);
+}
+
+/** Return whether the person here may change something of a device, and the page too. */
+export function mayChangeOf(device) {
+  return mayChange() && devices.get(device)?.role !== "view";
 }
 
 /** Return the shortest name of a camera that is still unique: without its device where there is one device. */

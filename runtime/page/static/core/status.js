@@ -1,6 +1,7 @@
 // What is to be said about a camera, in plain words.
 
 import { h, icon, say } from "./dom.js";
+import { link } from "./live.js";
 import { clock, duration } from "./time.js";
 import { number, score, t, tOr } from "./words.js";
 
@@ -10,6 +11,13 @@ const UNJUDGED = new Set(["dark", "blurred", "moved"]);
 /** Return whether pictures of a camera show how things are now, if they come: they may be too dark to judge. */
 export function delivers(camera) {
   return camera.state === "live" || UNJUDGED.has(camera.state);
+}
+
+/** Return what to write as the state: that of the camera, or why it is not known. `fresh`: its picture is of now. */
+export function shownState(camera, fresh) {
+  if (link.state === "lost") return t("state_lost");
+  if (camera.state === "live" && !fresh) return t("live_no_picture");
+  return stateLine(camera);
 }
 
 /** Return the state in words: "Live", or "Not connected since 14:02: camera unplugged". */

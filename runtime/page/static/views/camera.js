@@ -1,11 +1,11 @@
 // One camera: its picture, large; its score over time; what can be done.
 
-import { attempt, get, mayChange, post, showDone, whenPressed } from "../core/api.js";
+import { attempt, get, post, showDone, whenPressed } from "../core/api.js";
 import { Chart, SPANS } from "../core/chart.js";
 import { fill, h, icon, say } from "../core/dom.js";
 import * as live from "../core/live.js";
 import { heatWeight, Picture, setHeatWeight } from "../core/picture.js";
-import { alertLine, Notes, ScoreBar, stateLine } from "../core/status.js";
+import { alertLine, Notes, ScoreBar, shownState } from "../core/status.js";
 import { eachSecond } from "../core/time.js";
 import { remember, remembered, score, t } from "../core/words.js";
 
@@ -14,18 +14,20 @@ const WAIT_MS = 1500; // for a first preview, before the last known picture is l
 /** The open alert, with what can be done about it. */
 class OpenAlert {
   constructor() {
-    this.node = h("section", { class: "panel alarmed", hidden: true, "aria-label": t("camera.open_alert") });
+    this.node = h("section", { class: "panel", hidden: true, "aria-label": t("camera.open_alert") });
     this.words = h("span", {});
     this.shown = "";
   }
 
   write(alert) {
     this.node.hidden = !alert;
+    this.node.classList.toggle("alarmed", Boolean(alert));
     if (!alert) return;
     say(this.words, alertLine(alert));
     const text = JSON.stringify([alert.id, alert.acknowledged, alert.false_alarm]);
     if (text === this.shown) return;
     this.shown = text;
+    const may = live.mayChangeOf(alert.device);
     const path = `alerts/${encodeURIComponent(alert.id)}`;
     const act = (name) => whenPressed(async () => {
       await post(`${path}/${name}`);
@@ -35,8 +37,8 @@ class OpenAlert {
       alert.acknowledged ? h("p", { class: "muted" }, t("camera.seen_by", { user: alert.acknowledged.by || t("somebody") })) : null,
       alert.false_alarm ? h("p", { class: "muted" }, t("camera.false_by", { user: alert.false_alarm.by || t("somebody") })) : null,
       h("div", { class: "row" }, h("a", { class: "button", href: `#/${path}` }, t("camera.look")),
-        mayChange() && !alert.acknowledged ? h("button", { type: "button", onclick: act("acknowledge") }, t("camera.acknowledge")) : null,
-        mayChange() && !alert.false_alarm ? h("button", { type: "button", class: "main", onclick: act("false-alarm") }, t("camera.false_alarm")) : null));
+        may && !alert.acknowledged ? h("button", { type: "button", onclick: act("acknowledge") }, t("camera.acknowledge")) : null,
+        may && !alert.false_alarm ? h("button", { type: "button", class: "main", onclick: act("false-alarm") }, t("camera.false_alarm")) : null));
   }
 }
 
@@ -68,7 +70,7 @@ export async function show(root, { key }) {
   const slider = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: heatWeight(), oninput: (event) => setHeatWeight(event.target.value) });
   const side = h("div", { class: "stack side" }, alert.node,
     h("section", { class: "panel stack", "aria-label": t("camera.now") }, state, bar.node, notes.node, list, h("label", {}, t("heat"), slider)),
-    mayChange() ? h("div", { class: "row" }, h("a", { class: "button", href: `#/teach/${encodeURIComponent(name)}` }, t("camera.teach")),
+    live.mayChangeOf(camera.device) ? h("div", { class: "row" }, h("a", { class: "button", href: `#/teach/${encodeURIComponent(name)}` }, t("camera.teach")),
       h("a", { class: "button", href: `#/tune/${encodeURIComponent(name)}` }, t("camera.tune"))) : null);
   fill(root, h("div", { class: "camera" }, h("div", { class: "large" }, picture.node), side), chart.node);
 
@@ -76,8 +78,7 @@ export async function show(root, { key }) {
     camera = now;
     const fresh = picture.tick(camera);
     const current = camera.state === "live" && live.link.state === "open";
-    const words = stateLine(camera);
-    say(state, words === t("state.live") && !fresh ? t("live_no_picture") : words);
+    say(state, shownState(camera, fresh));
     state.classList.toggle("warn", !current);
     bar.write(current ? camera.score : null, camera.threshold);
     notes.write(camera);

@@ -1,6 +1,6 @@
 // Look after a device: what it is, what its cameras serve, how it fares, what it says, who changed what.
 
-import { address } from "../core/api.js";
+import { address, session } from "../core/api.js";
 import { fill, h, icon, say } from "../core/dom.js";
 import * as live from "../core/live.js";
 import { clock, eachSecond } from "../core/time.js";
@@ -9,6 +9,11 @@ import { charts } from "./device/charts.js";
 import { doctor } from "./device/doctor.js";
 import { logs, orders } from "./device/logs.js";
 import { versions } from "./device/versions.js";
+
+/** Return what this page is, for those who write programs or ask for help. */
+function about() {
+  return h("p", { class: "muted small" }, t("device.page", { version: session.page_version }), " · ", h("a", { href: address("openapi.json") }, t("device.api")));
+}
 
 /** Return the state of a device in words: "Connected since 11:02". */
 function stateOf(device) {
@@ -49,7 +54,7 @@ function one(root, name) {
   const archive = h("a", { class: "button", href: address("devices", name, "support.zip"), download: "" }, icon("down"), t("device.archive"));
   const [cameras, metrics, found, who, said] = parts.map(([node]) => node);
   fill(root, h("div", { class: "row" }, h("div", { class: "grow" }, live.devices.size > 1 ? h("a", { href: "#/devices" }, t("title.devices")) : null, h("h1", {}, name), state, error, facts), archive),
-    cameras, metrics, h("div", { class: "two" }, found, who), said);
+    cameras, metrics, h("div", { class: "two" }, found, who), said, about());
   root.classList.add("stack");
   const off = [live.on("cameras", write), live.on("device", write), live.on("link", write), eachSecond(write)];
   return () => {

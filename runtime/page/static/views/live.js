@@ -5,7 +5,7 @@ import { fill, h, icon, say } from "../core/dom.js";
 import { legend, THRESHOLD_AT } from "../core/heat.js";
 import * as live from "../core/live.js";
 import { heatWeight, Picture, setHeatWeight } from "../core/picture.js";
-import { alertLine, Notes, ScoreBar, stateLine } from "../core/status.js";
+import { alertLine, Notes, ScoreBar, shownState } from "../core/status.js";
 import { eachSecond } from "../core/time.js";
 import { t } from "../core/words.js";
 
@@ -38,8 +38,7 @@ class Tile {
     const fresh = this.picture.tick(camera);
     const current = camera.state === "live" && live.link.state === "open";
     this.score.write(current ? camera.score : null, camera.threshold);
-    const words = stateLine(camera);
-    say(this.state, words === t("state.live") && !fresh ? t("live_no_picture") : words);
+    say(this.state, shownState(camera, fresh));
     this.node.classList.toggle("off", !current);
     this.state.classList.toggle("warn", !current);
     this.notes.write(camera);

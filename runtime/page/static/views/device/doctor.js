@@ -1,7 +1,8 @@
 // What doctor finds on a device.
 
-import { get, mayChange, post, whenPressed } from "../../core/api.js";
+import { get, post, whenPressed } from "../../core/api.js";
 import { fill, h, icon, say, scroller } from "../../core/dom.js";
+import { mayChangeOf } from "../../core/live.js";
 import { ago } from "../../core/time.js";
 import { t } from "../../core/words.js";
 
@@ -29,7 +30,7 @@ export function doctor(device) {
   const state = h("p", { class: "muted", role: "status" });
   const place = scroller(t("device.doctor"));
   const start = h("button", { type: "button", onclick: whenPressed(async () => { write(await post(path)); watch(); }) }, t("doctor.start"));
-  const node = h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", { class: "grow" }, t("device.doctor")), mayChange() ? start : null), state, place);
+  const node = h("section", { class: "panel stack" }, h("div", { class: "row" }, h("h2", { class: "grow" }, t("device.doctor")), mayChangeOf(device) ? start : null), state, place);
   let timer = 0;
   let ended = false;
   const write = (reply) => {

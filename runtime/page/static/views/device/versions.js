@@ -27,13 +27,14 @@ class Row {
     say(this.name, camera.name);
     say(this.state, stateLine(camera));
     this.state.className = camera.state === "live" ? "" : "warn";
+    say(this.rest[3], camera.threshold > 0 ? score(camera.threshold) : "–");
     const before = this.bundle;
     this.bundle = camera.bundle;
     if (before !== camera.bundle) this.load();
   }
 
   async load() {
-    const [serves, learnt, pictures, threshold, kept] = this.rest;
+    const [serves, learnt, pictures, , kept] = this.rest;
     try {
       const { versions, notice } = await get(`cameras/${encodeURIComponent(this.key)}/versions`);
       const active = versions.find((one) => one.active) ?? versions[0];
@@ -41,7 +42,6 @@ class Row {
       fill(serves, named(active), notice ? h("p", { class: "warn" }, notice) : null);
       say(learnt, active.at ? clock(Date.parse(active.at), { seconds: false }) : "–");
       say(pictures, active.pictures ? String(active.pictures) : "–");
-      say(threshold, score(active.threshold));
       fill(kept, h("a", { href: `#/teach/${encodeURIComponent(this.key)}` }, t("versions.count", { count: versions.length })));
     } catch (error) {
       fill(serves, h("span", { class: "muted" }, error.message));
