@@ -16,6 +16,7 @@ from edge_config.saving import writing
 
 NAME = "demo"
 HELP = "make a sample camera clip with normal pictures and truth; play it with --run, see it with --page"
+TALKS = True
 
 MISSED = 1
 """Exit code where --run missed an object or raised a false alert."""

@@ -17,6 +17,9 @@ import numpy as np
 from export.demo.clip import EMPTY, FPS, QUALITY
 from runtime.frame import Image
 
+PAUSE = 75
+"""Frames of the empty belt between the clip and the label, so that the last object's alert is over."""
+
 QUIET_ROUNDS = 15
 """Times that the empty belt passes before the objects come again: time to teach the label, 87 s."""
 
@@ -61,7 +64,8 @@ class BeltCamera(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Stream)
         self.over = threading.Event()
         self.every_s = 1 / fps
-        self._film, self._labelled = film, dict[int, bytes]()
+        self._film = film
+        self._labelled: dict[int, bytes] = {}
         self._programme = [*list(range(EMPTY)) * QUIET_ROUNDS, *range(EMPTY, len(film))]
         self._began_s = 0.0
 
@@ -82,9 +86,10 @@ class BeltCamera(ThreadingHTTPServer):
 
     def frame(self, number: int) -> bytes:
         """Return what the camera sees at a time, counted in frames."""
-        if number < len(self._film):
-            return self._film[number]
-        at = self._programme[(number - len(self._film)) % len(self._programme)]
+        plain: list[int] = [*range(len(self._film)), *range(PAUSE)]  # frames of the clip
+        if number < len(plain):
+            return self._film[plain[number]]
+        at = self._programme[(number - len(plain)) % len(self._programme)]
         if at not in self._labelled:
             picture = np.asarray(cv2.imdecode(np.frombuffer(self._film[at], np.uint8), cv2.IMREAD_COLOR), np.uint8)
             encoded = cv2.imencode(".jpg", with_label(picture), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]

@@ -22,9 +22,9 @@ _DEVICE = (sys.executable, "-m", "runtime.cli.main")
 _END_S = 30
 
 WHAT_HAPPENS = """\
-On the page: six objects pass in the first half minute, and each raises an alert. Then somebody sticks a label on, and
-an alert begins that does not end. The label is no fault: say so at its alert, and let the camera learn it.
-Ctrl+C ends it.
+Open http://127.0.0.1:8088/ in a browser.
+Six objects pass in the first half minute, and each raises an alert. Then somebody sticks a label on, and an alert
+begins that does not end. The label is no fault: say so at its alert, and let the camera learn it. Ctrl+C ends it.
 """
 
 

@@ -13,7 +13,7 @@ from edge_config.errors import UsageError
 from edge_config.settings.device import Settings
 from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
-from export.demo.camera import BeltCamera, belt_camera, with_label
+from export.demo.camera import PAUSE, BeltCamera, belt_camera, with_label
 from export.demo.clip import EMPTY
 from export.demo.show import SETTINGS, show, write_settings
 
@@ -49,8 +49,8 @@ def test_clip_passes_once_then_the_label_stays() -> None:
     """The clip is shown as it is; then the label is on all frames, long before the objects come again."""
     film = [jpeg(50 + number % 3) for number in range(EMPTY)] + [jpeg(200)] * 3
     with BeltCamera(film) as camera:
-        assert [camera.frame(number) for number in range(FILM)] == film
-        later = [picture(camera.frame(number)) for number in range(FILM, FILM + 20 * EMPTY)]
+        assert [camera.frame(number) for number in range(FILM + PAUSE)] == film + film[:PAUSE]
+        later = [picture(camera.frame(number)) for number in range(FILM + PAUSE, FILM + PAUSE + 20 * EMPTY)]
     label = with_label(np.zeros((240, 320, 3), np.uint8)) > 100
     assert all((shown[label] > 150).mean() > 0.9 for shown in later)
     objects = [number for number, shown in enumerate(later) if shown[0, 0, 0] > 150]

@@ -21,7 +21,12 @@ SCALE = 4
 
 HEIGHT, WIDTH = tiny.HEIGHT * SCALE, tiny.WIDTH * SCALE
 
-OBJECTS = {"red": (growing.RED, (5, 1)), "blue": (growing.BLUE, (1, 5)), "green": (growing.GREEN, (5, 5))}
+OBJECTS = {
+    "red": (growing.RED, (5, 1)),
+    "blue": (growing.BLUE, (1, 5)),
+    "green": (growing.GREEN, (5, 5)),
+    "faint": ((150, 125, 125), (1, 1)),
+}
 """Colour, and column and row of the first of its patches; an object is two patches wide and high."""
 
 PICTURES = 24

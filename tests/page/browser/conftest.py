@@ -40,6 +40,15 @@ def rig() -> Iterator[Rig]:
         yield rig
 
 
+@pytest.fixture(autouse=True)
+def quiet(request: pytest.FixtureRequest) -> None:
+    """Begin with cameras that work, and see a normal scene."""
+    if "rig" in request.fixturenames:
+        for camera in request.getfixturevalue("rig").cameras.values():
+            camera.show()
+            camera.unplugged.clear()
+
+
 @pytest.fixture(scope="package")
 def page(rig: Rig) -> Iterator[Page]:
     """Yield a page on which everybody of this machine may do everything."""

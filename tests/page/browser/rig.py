@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.page.browser.camera import StagedCamera, staged_camera
 from tests.support import growing
 from tests.support.ports import free_port
@@ -159,7 +161,7 @@ class Rig:
             "threads": 1,
             **more,
         }
-        self.config.write_text(json.dumps(settings))
+        self.config.write_text(yaml.safe_dump(settings))
         self.device = Child(folder / "device.log", *DEVICE, "run", "--config", self.config, state=folder)
 
     @property
