@@ -25,6 +25,11 @@ _WHERE: dict[AlertFilter, str] = {
     "false_alarm": "false_ms IS NOT NULL",
 }
 
+_TEXT = """(
+    instr(lower(device), lower(?)) OR instr(lower(camera), lower(?)) OR instr(lower(reason), lower(?))
+    OR alerts.id IN (SELECT alert FROM comments WHERE instr(lower(text), lower(?)))
+)"""
+
 _COLUMNS = (
     "alerts.id, device, camera, start_ms, end_ms, peak_score, peak_excess, threshold, reason, clip, boxes, height,"
     " width, ack_by, ack_ms, false_by, false_ms, pictures.picture IS NOT NULL, pictures.heat IS NOT NULL"
@@ -175,9 +180,7 @@ def find(db: sqlite3.Connection, wanted: AlertsWanted) -> list[ShownAlert]:
     if wanted.state is not None:
         where.append(_WHERE[wanted.state])
     if wanted.text:
-        like = "'%' || ? || '%'"
-        inside = f"alerts.id IN (SELECT alert FROM comments WHERE text LIKE {like})"  # noqa: S608 - constants
-        where.append(f"(device LIKE {like} OR camera LIKE {like} OR reason LIKE {like} OR {inside})")
+        where.append(_TEXT)
         values += [wanted.text] * 4
     if wanted.before is not None:
         where.append("(start_ms, alerts.id) < (?, ?)")
