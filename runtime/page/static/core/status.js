@@ -75,7 +75,7 @@ export class ScoreBar {
     this.fill = h("span", { class: "fill" });
     this.value = h("b", {});
     this.limit = h("span", { class: "muted" });
-    this.bar = h("span", { class: "meter", role: "meter", "aria-label": t("score"), "aria-valuemin": 0, "aria-valuemax": 2, "aria-valuenow": 0 },
+    this.bar = h("span", { class: "score-meter", role: "meter", "aria-label": t("score"), "aria-valuemin": 0, "aria-valuemax": 2, "aria-valuenow": 0 },
       this.fill, h("span", { class: "mark" }));
     this.node = h("div", { class: "scorebar" }, this.bar, h("span", { class: "numbers" }, this.value, " ", this.limit));
   }

@@ -77,7 +77,7 @@ function tools(summary) {
   size.observe(scale);
   const full = document.fullscreenEnabled && h("button", { type: "button", class: "full", onclick: () => attempt(toggleFull) }, t("full_screen"));
   const node = h("div", { class: "row tools" }, h("h1", { class: "unseen" }, t("title.live")), summary, h("label", {}, t("heat"), slider),
-    h("div", { class: "legend" }, scale, mark), full);
+    h("div", { class: "heat-legend" }, scale, mark), full);
   return { node, end: () => size.disconnect() };
 }
 
