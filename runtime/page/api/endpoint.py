@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
@@ -25,6 +26,12 @@ MAX_BODY_BYTES = 1 << 20
 
 MAX_TEXT = 2000
 """Maximum number of characters of a parameter in the address."""
+
+NAME_HEADER = "x-patchedge-name"
+"""Header with the name of the person, where there are no users."""
+
+MAX_NAME = 64
+"""Maximum number of characters of a name; that of `user` in requests to a device."""
 
 PageRole = Literal["viewer", "operator"]
 """`viewer` may see everything, `operator` may also change something."""
@@ -75,8 +82,8 @@ class Call:
 
     @property
     def user(self) -> str:
-        """Return the name of the user; empty without log-in."""
-        return str(getattr(self.request.state, "user", ""))
+        """Return the name of the user; without log-in the one that the browser was told, or nothing."""
+        return str(getattr(self.request.state, "user", "")) or _claimed(self.request)
 
     @property
     def role(self) -> PageRole:
@@ -128,6 +135,12 @@ def json_response(reply: Any, status: int = 200) -> Response:
 
 def _name(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
+
+
+def _claimed(request: Request) -> str:
+    """Return the name in `NAME_HEADER`, percent-encoded UTF-8, in one line of at most 64 characters."""
+    name = unquote(request.headers.get(NAME_HEADER, ""))
+    return "".join(letter for letter in name if letter.isprintable()).strip()[:MAX_NAME]
 
 
 def _query(request: Request, endpoint: Endpoint) -> msgspec.Struct | None:

@@ -1,7 +1,7 @@
 // The page's own API, and the one place where errors are shown.
 
 import { fill, h, icon } from "./dom.js";
-import { t } from "./words.js";
+import { remembered, t } from "./words.js";
 
 const BASE = "api/v1/";
 const PATIENCE_MS = 30000;
@@ -22,7 +22,7 @@ export function address(...parts) {
 
 async function ask(method, path, body, { signal, patience = PATIENCE_MS } = {}) {
   const headers = { Accept: "application/json" };
-  if (method !== "GET") headers["X-CSRF-Token"] = session.csrf;
+  if (method !== "GET") Object.assign(headers, { "X-CSRF-Token": session.csrf }, claimed());
   const raw = body instanceof Blob;
   if (body !== undefined && !raw) headers["Content-Type"] = "application/json";
   const content = raw ? body : JSON.stringify(body);

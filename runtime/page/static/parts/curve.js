@@ -8,6 +8,9 @@ import uPlot from "../lib/uPlot/uPlot.esm.js";
 const NEAR_PX = 14;
 const LANE_PX = 12;
 const WIDE_PX = 480;
+const MAX_POINTS = 2000;
+const GAP_STEPS = 3;
+const MIN_GAP_MS = 2000;
 
 /** Return a colour of the style sheet. */
 function colour(name) {
@@ -42,10 +45,9 @@ export class Curve {
     this._plot?.destroy();
   }
 
-  /** Show scores {t_ms, max, threshold} of a time; `threshold` is a list, or a number for all of it. */
+  /** Show scores {t_ms, max, threshold, step_ms} of a time. */
   show(scores, from_ms, to_ms) {
-    const threshold = Array.isArray(scores.threshold) ? scores.threshold : scores.t_ms.map(() => scores.threshold);
-    this._data = [scores.t_ms.map((ms) => ms / 1000), scores.max, threshold];
+    this._data = withGaps(scores);
     this._range = [from_ms / 1000, to_ms / 1000];
     if (!this._plot) this._make();
     else this._plot.setData(this._data);
@@ -183,6 +185,18 @@ export class Curve {
   }
 }
 
+/** Return times, scores and thresholds, with nothing where nothing was scored for a while. */
+function withGaps({ t_ms, max, threshold, step_ms }) {
+  const columns = [[], [], []];
+  const add = (...values) => values.forEach((value, i) => columns[i].push(value));
+  const longest = Math.max(GAP_STEPS * step_ms, MIN_GAP_MS);
+  t_ms.forEach((ms, i) => {
+    if (i && ms - t_ms[i - 1] > longest) add((t_ms[i - 1] + step_ms) / 1000, null, threshold[i - 1]);
+    add(ms / 1000, max[i], threshold[i]);
+  });
+  return columns;
+}
+
 /** Return what names the rows of bands beside a curve. */
 export function laneNames(lanes) {
   return h("ul", { class: "lanes" }, lanes.map((lane) => h("li", { class: `lane ${lane.name}` }, h("span", { class: "lane-colour" }), h("span", {}, lane.text))));
@@ -190,5 +204,5 @@ export function laneNames(lanes) {
 
 /** Number of points that a curve of this place can show. */
 export function pointsFor(place) {
-  return Math.max(200, Math.round((place.clientWidth || WIDE_PX) * 1.5));
+  return Math.min(Math.max(200, place.clientWidth || WIDE_PX), MAX_POINTS);
 }

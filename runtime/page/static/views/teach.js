@@ -86,7 +86,7 @@ class Teach {
     this.drift.hidden = !drift;
     if (!drift) return;
     fill(this.drift, h("h2", { class: "warn" }, icon("drift"), " ", t("teach.drift")),
-      h("p", {}, t("teach.drift.since", { clock: clock(drift.since_ms) }), " ", tOr(`drift.${drift.text.replaceAll(" ", "_")}`, drift.text), "."),
+      h("p", {}, drift.since_ms ? [t("teach.drift.since", { clock: clock(drift.since_ms) }), " "] : null, tOr(`drift.${drift.text.replaceAll(" ", "_")}`, drift.text), "."),
       h("p", { class: "muted" }, t("teach.drift.do")));
   }
 

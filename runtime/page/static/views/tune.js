@@ -1,7 +1,7 @@
 // Tune a camera (#/tune/K): when it alarms, tried over the last hours, and where it looks.
 
 import { address, attempt, get, mayChange, put, showDone, whenPressed } from "../core/api.js";
-import { fill, h } from "../core/dom.js";
+import { fill, h, say } from "../core/dom.js";
 import { t } from "../core/words.js";
 import { Changes } from "./tune/changes.js";
 import { FIELDS, changed } from "./tune/fields.js";
@@ -34,7 +34,7 @@ class Tune {
     this._changes = new Changes(key, () => this.load());
     this._button = h("button", { type: "button", class: "main", disabled: true, onclick: whenPressed(() => this._apply({ alerts: this._changed() })) }, t("tune.apply"));
     this._back = h("button", { type: "button", disabled: true, onclick: () => this._reset() }, t("tune.reset"));
-    this._where = h("p", { class: "muted small" }, t("tune.where", { camera: key }));
+    this._where = h("p", { class: "muted small" }, "");
   }
 
   elements() {
@@ -58,6 +58,7 @@ class Tune {
     await this._trial.load();
     this._reset();
     this._changes.write(this._settings.changes);
+    say(this._where, t(this._settings.file ? "tune.where" : "tune.where_not", { file: this._settings.file }));
     await this._places.write(this._settings);
   }
 
@@ -76,9 +77,10 @@ class Tune {
   }
 
   _write() {
-    const learned = this._settings.bundle_threshold ?? this._settings.threshold;
+    const { threshold: inForce, bundle_threshold, alerts } = this._settings;
+    const learned = (alerts.threshold ?? null) === null || !bundle_threshold ? inForce : bundle_threshold;
     const threshold = this._draft.threshold ?? learned;
-    const top = Math.max(MIN_TOP * learned, ROOM * this._trial.highest, this._settings.threshold);
+    const top = Math.max(MIN_TOP * learned, ROOM * this._trial.highest, inForce);
     const differs = Object.keys(this._changed()).length > 0;
     this._button.disabled = this._back.disabled = !differs;
     this._sliders.write(this._draft, { learned, top });
@@ -87,9 +89,8 @@ class Tune {
 
   /** Write something to the settings of the device, and show what it has then. */
   async _apply(some) {
-    await put(address("cameras", this._key, "settings"), { ...some, keep: true });
-    showDone(t("tune.applied", { camera: this._key }));
-    this._settings = await get(address("cameras", this._key, "settings"));
+    this._settings = await put(address("cameras", this._key, "settings"), { ...some, keep: Boolean(this._settings.file) });
+    showDone(t(this._settings.file ? "tune.applied" : "tune.applied_until", { file: this._settings.file }));
     this._changes.write(this._settings.changes);
     if (some.alerts) this._reset();
     else this._places.applied(this._settings);

@@ -80,9 +80,8 @@ export class Deciding {
   }
 
   async _send(action, body = {}) {
-    const by = await personName();
-    if (!by) return false;
-    this._changed(await post(address("alerts", this._id, action), { ...body, by }));
+    if (!(await personName())) return false;
+    this._changed(await post(address("alerts", this._id, action), body));
     return true;
   }
 

@@ -21,15 +21,15 @@ export class Changes {
 
   write(changes) {
     this._none.hidden = changes.length > 0;
-    this._undo.hidden = !changes.length;
-    const newest = [...changes].sort((a, b) => b.number - a.number);
-    fill(this._list, newest.map((one) => h("li", {},
-      h("span", {}, one.what), h("span", { class: "muted small" }, ` ${one.by || t("someone")}, ${clock(one.at_ms)}`))));
+    this._undo.hidden = changes.every((one) => one.undone);
+    fill(this._list, changes.map((one) => h("li", {},
+      h(one.undone ? "del" : "span", {}, one.what),
+      h("p", { class: "muted small" }, t(one.undone ? "changes.line_undone" : "changes.line", { name: one.by || t("someone"), clock: clock(one.at_ms) })))));
   }
 
   async _takeBack() {
-    const settings = await post(address("cameras", this._key, "settings", "undo"));
+    await post(address("cameras", this._key, "settings", "undo"));
     showDone(t("changes.undone"));
-    await attempt(() => this._undone(settings));
+    await attempt(() => this._undone());
   }
 }

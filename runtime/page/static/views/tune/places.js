@@ -3,7 +3,7 @@
 import { address, attempt, mayChange, whenPressed } from "../../core/api.js";
 import { fill, h, say } from "../../core/dom.js";
 import { decode, draw, load } from "../../core/heat.js";
-import { on, wantPreviews } from "../../core/live.js";
+import { cameras, on, wantPreviews } from "../../core/live.js";
 import { number, t } from "../../core/words.js";
 import { AreaDrawing } from "./area_drawing.js";
 import { Areas, KINDS, ignoredShare } from "./areas.js";
@@ -16,6 +16,7 @@ export class Places {
     this._canvas = h("canvas", { class: "places-picture", role: "img", "aria-label": t("areas.picture") });
     this._frame = h("div", { class: "places-frame" }, this._canvas);
     this._said = h("p", { role: "status" });
+    this._ofBundle = h("p", { class: "warn", hidden: true }, t("areas.of_bundle"));
     this._chosen = h("p", { class: "muted small" });
     this._undo = this._button("areas.undo", () => this._areas.undo());
     this._redo = this._button("areas.redo", () => this._areas.redo());
@@ -33,7 +34,7 @@ export class Places {
       h("div", { class: "row" }, this._corner, this._remove, this._undo, this._redo),
     ] : null;
     return [
-      h("p", { class: "muted" }, t("areas.what")), tools,
+      h("p", { class: "muted" }, t("areas.what")), this._ofBundle, tools,
       this._frame, this._chosen, this._said,
       mayChange() ? h("div", { class: "row" }, this._apply, this._back) : h("p", { class: "muted" }, t("viewer")),
     ];
@@ -48,13 +49,14 @@ export class Places {
 
   /** Show the areas of the settings, unless a person has drawn others meanwhile. */
   async write(settings) {
-    const { regions, ignore, frame_hw } = settings;
+    const { regions, ignore } = settings;
+    const frame_hw = settings.frame_hw ?? cameras.get(this._key)?.frame_hw;
     if (!frame_hw) {
       fill(this._frame, h("p", { class: "empty" }, t("areas.no_frame")));
       return;
     }
     const drawn = this._areas?.differs(this._settings.regions, this._settings.ignore);
-    this._settings = settings;
+    this._settings = { ...settings, frame_hw };
     if (!drawn) this._begin(regions, ignore, frame_hw);
     this._changed();
     if (this._picture) return;
@@ -64,7 +66,7 @@ export class Places {
 
   /** What is drawn now is what the device has. */
   applied(settings) {
-    this._settings = settings;
+    this._settings = { ...this._settings, ...settings, frame_hw: this._settings.frame_hw };
     this._changed();
   }
 
@@ -102,6 +104,7 @@ export class Places {
     const differs = this._areas.differs(this._settings.regions, this._settings.ignore);
     this._apply.disabled = this._back.disabled = !differs;
     const share = ignoredShare(regions, ignore, this._areas.size);
+    this._ofBundle.hidden = this._settings.regions_of !== "bundle";
     say(this._said, share ? t(differs ? "areas.would_ignore" : "areas.ignores", { percent: number(100 * share, 0) }) : t("areas.all"));
     const at = chosen && chosen.corner !== null ? this._areas[chosen.kind][chosen.area]?.[chosen.corner] : null;
     say(this._chosen, at ? t("areas.at", { number: chosen.corner + 1, x: at[0], y: at[1] }) : t("areas.how"));
