@@ -39,6 +39,12 @@ async function ask(method, path, body, { signal, patience = PATIENCE_MS } = {}) 
   return (reply.headers.get("Content-Type") ?? "").includes("json") ? reply.json() : reply;
 }
 
+/** Where there are no users, the name that was asked for once in this browser goes with each change. */
+function claimed() {
+  const name = session.user ? "" : remembered("name");
+  return name ? { "X-Patchedge-Name": encodeURIComponent(name) } : {};
+}
+
 async function words(reply, path) {
   let said = "";
   try { said = (await reply.json()).error ?? ""; } catch { /* not from the page itself: a proxy's own error */ }

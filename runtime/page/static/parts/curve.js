@@ -9,6 +9,7 @@ const NEAR_PX = 14;
 const LANE_PX = 12;
 const WIDE_PX = 480;
 const MAX_POINTS = 2000;
+const EARLIER = 0.05;
 const GAP_STEPS = 3;
 const MIN_GAP_MS = 2000;
 
@@ -48,7 +49,8 @@ export class Curve {
   /** Show scores {t_ms, max, threshold, step_ms} of a time. */
   show(scores, from_ms, to_ms) {
     this._data = withGaps(scores);
-    this._range = [from_ms / 1000, to_ms / 1000];
+    const first = Math.max(from_ms, (scores.t_ms[0] ?? from_ms) - EARLIER * (to_ms - (scores.t_ms[0] ?? from_ms)));
+    this._range = [first / 1000, to_ms / 1000]; // nothing is shown of a time that has no scores
     if (!this._plot) this._make();
     else this._plot.setData(this._data);
   }

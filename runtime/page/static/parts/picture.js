@@ -9,7 +9,7 @@ import { t } from "../core/words.js";
  */
 export function picture({ address, frame_hw, boxes = [], alt = "", lazy = true }) {
   const [height, width] = frame_hw?.length ? frame_hw : [3, 4];
-  const place = h("span", { class: "picture", style: { "aspect-ratio": `${width} / ${height}` } });
+  const place = h("span", { class: "framed", style: { "aspect-ratio": `${width} / ${height}` } });
   if (!address) return missing(place);
   const image = h("img", { src: address, alt, loading: lazy ? "lazy" : null, decoding: "async", draggable: "false" });
   image.addEventListener("error", () => missing(place));

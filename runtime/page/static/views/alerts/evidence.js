@@ -17,7 +17,7 @@ export class Evidence {
     this._canvas = h("canvas", { class: "evidence-picture", role: "img", "aria-label": t("alerts.picture", { camera: alert.key, count: alert.boxes.length }) });
     this._none = h("p", { class: "muted", hidden: true }, t("picture.none"));
     this._frame = h("div", { class: "evidence-frame" }, this._canvas, this._none);
-    this._legend = h("canvas", { class: "legend", "aria-hidden": "true" });
+    this._legend = h("canvas", { class: "heat-legend", "aria-hidden": "true" });
     this._weight = h("input", { type: "range", min: 0, max: 100, value: DEFAULT_WEIGHT, oninput: () => this._draw() });
     this._heated = h("div", { class: "heat-controls", hidden: true },
       h("label", {}, t("alerts.heat"), this._weight),
@@ -62,7 +62,7 @@ export class Evidence {
     Object.assign(this._view, { frame_hw: alert.frame_hw, boxes: alert.boxes });
     const [height, width] = alert.frame_hw ?? [3, 4];
     this._canvas.style.setProperty("aspect-ratio", `${width} / ${height}`);
-    this._frame.style.setProperty("--frame-share", width / height);
+    this._frame.closest(".alert-page")?.style.setProperty("--frame-share", width / height);
     if (!before || before.peak_score !== alert.peak_score || before.has_picture !== alert.has_picture) this._pictures(alert);
     if (!before || before.has_clip !== alert.has_clip || Boolean(before.end_ms) !== Boolean(alert.end_ms)) this._video(alert);
     if (!before || before.end_ms !== alert.end_ms) this._scores();
@@ -89,10 +89,10 @@ export class Evidence {
     this._view.heat = heat.value ? { ...heat.value, canvas: heatCanvas(heat.value) } : null;
     this._heated.hidden = !this._view.heat;
     this._draw();
-    if (this._view.heat) legend(this._legend);
   }
 
   _draw() {
+    if (this._view.heat) legend(this._legend);
     if (this._canvas.hidden || !this._view.picture) return;
     draw(this._canvas, { ...this._view, weight: this._weight.value / 100 });
   }
@@ -131,7 +131,7 @@ export class Evidence {
       return;
     }
     const video = h("video", {
-      src: address("alerts", alert.id, "clip"), controls: true, muted: true, playsinline: true, preload: "metadata",
+      src: address("alerts", alert.id, "clip"), controls: true, muted: true, poster: alert.has_picture ? address("alerts", alert.id, "picture") : null, playsinline: true, preload: "metadata",
       "aria-label": t("alerts.clip.label", { camera: alert.key }),
     });
     video.addEventListener("error", () => fill(this._clip, h("p", { class: "muted" }, t("alerts.clip.broken"))));

@@ -82,7 +82,7 @@ export class Report {
   _pair(one, report, stored) {
     const bar = (name, value, threshold, over) => h("div", { class: "pair-line" },
       h("span", { class: "pair-name" }, t(`report.${name}`)),
-      h("span", { class: "meter", "aria-hidden": "true" },
+      h("span", { class: "bar-meter", "aria-hidden": "true" },
         h("span", { class: over ? "meter-over" : "meter-under", style: { width: `${Math.min(100, (100 * value) / threshold / FULL_SCALE)}%` } }),
         h("span", { class: "meter-threshold", style: { left: `${100 / FULL_SCALE}%` } })),
       h("span", { class: "pair-score" }, score(value), " ", h("span", { class: over ? "alarm" : "good" }, t(over ? "report.alarms" : "report.calm"))));

@@ -25,7 +25,6 @@ export class Places {
     this._apply = h("button", { type: "button", class: "main", onclick: whenPressed(() => apply({ regions: this._areas.regions, ignore: this._areas.ignore })) }, t("areas.apply"));
     this._back = h("button", { type: "button", onclick: () => this._reset() }, t("tune.reset"));
     this._off = on("preview", (preview) => { if (preview.camera === key) this._show(preview); });
-    wantPreviews("tune", [key]);
   }
 
   elements() {
@@ -59,6 +58,7 @@ export class Places {
     this._settings = { ...settings, frame_hw };
     if (!drawn) this._begin(regions, ignore, frame_hw);
     this._changed();
+    wantPreviews("tune", [this._key]); // an unknown camera would break the stream of events
     if (this._picture) return;
     const first = await load(address("cameras", this._key, "picture")).catch(() => null);
     if (!this._picture && !this._ended && first) this._draw(first);
