@@ -17,7 +17,7 @@ export class Evidence {
     this._canvas = h("canvas", { class: "evidence-picture", role: "img", "aria-label": t("alerts.picture", { camera: alert.key, count: alert.boxes.length }) });
     this._none = h("p", { class: "muted", hidden: true }, t("picture.none"));
     this._frame = h("div", { class: "evidence-frame" }, this._canvas, this._none);
-    this._legend = h("canvas", { class: "heat-legend", "aria-hidden": "true" });
+    this._legend = h("canvas", { class: "evidence-legend", "aria-hidden": "true" });
     this._weight = h("input", { type: "range", min: 0, max: 100, value: DEFAULT_WEIGHT, oninput: () => this._draw() });
     this._heated = h("div", { class: "heat-controls", hidden: true },
       h("label", {}, t("alerts.heat"), this._weight),

@@ -42,10 +42,16 @@ export class Trial {
     const to = Date.now();
     const from = to - this._hours * HOUR_MS;
     this._span = [from, to];
-    const query = new URLSearchParams({ from_ms: from, to_ms: to, points: pointsFor(this._place) });
-    const scores = await get(`${address("cameras", this._key, "scores")}?${query}`, { signal: this._stop.signal });
+    let scores = await this._scores(from, to);
+    const first = scores.t_ms[0] ?? from;
+    if (first - from > (to - from) / 2) scores = await this._scores(Math.floor(first), to); // finer, as there is little
     this.highest = Math.max(0, ...scores.max.filter((value) => value !== null));
     this._curve.show(scores, from, to);
+  }
+
+  _scores(from_ms, to_ms) {
+    const query = new URLSearchParams({ from_ms, to_ms, points: pointsFor(this._place) });
+    return get(`${address("cameras", this._key, "scores")}?${query}`, { signal: this._stop.signal });
   }
 
   /** Try a draft: the line at once, the alerts as soon as it rests. */
