@@ -23,14 +23,18 @@ const said = document.getElementById("said");
 let end = null;
 let turn = 0;
 
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 /** Return the view that the address names, and its parameters: #/alerts/ID?camera=K. */
 function parse(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
-  const [name, ...rest] = path.split("/").map(decodeURIComponent);
-  const view = name in VIEWS ? name : "live";
+  const [name, ...rest] = path.split("/").map(decoded);
+  const view = Object.hasOwn(VIEWS, name) ? name : "live";
   const parameters = { query: new URLSearchParams(query) };
   VIEWS[view].forEach((field, i) => { parameters[field] = rest[i] ?? ""; });
-  return { view, parameters };
+  return view === "camera" && !parameters.key ? { view: "live", parameters } : { view, parameters };
 }
 
 /** Show the view of the address; what was shown before is ended first. */

@@ -131,3 +131,23 @@ def test_the_chart_leads_to_its_alerts_and_follows_the_chosen_span(browser: Brow
         spans = re.search(r"from_ms=(\d+)&to_ms=(\d+)", asked.value.url)
         assert spans
         assert abs(int(spans[2]) - int(spans[1]) - 86_400_000) < 10
+
+
+def test_a_device_says_how_it_fares(browser: Browser) -> None:
+    """The view of a device has frames a second, the worst finding of doctor first, its log, and who changed what."""
+    with opened(browser, World(cameras=2), "#/devices/press-3") as page:
+        frames = page.locator(".small-chart", has_text="Frames a second").locator("b")
+        expect(frames).to_have_text(re.compile(r"^(49|50|51)$"), timeout=GREY_MS)
+        page.get_by_role("button", name="Check now").click()
+        expect(page.locator(".doctor tr").first).to_contain_text("the disk is full")
+        expect(page.locator(".log li:visible")).to_have_count(8)
+        page.get_by_label("Show").select_option("warning")
+        expect(page.locator(".log li:visible")).to_have_count(2)
+        expect(page.get_by_role("row", name=re.compile("anna key 3f3f3f3f teach"))).to_have_count(3)
+
+
+def test_an_address_that_means_nothing_leads_to_the_cameras(browser: Browser) -> None:
+    """An unknown view, or an address that was cut off, shows the cameras."""
+    for route in ("#/constructor", "#/%E0%A4%A", "#/camera"):
+        with opened(browser, World(cameras=1), route) as page:
+            expect(page.locator("[data-key='press-3:belt']")).to_be_visible()

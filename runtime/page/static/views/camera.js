@@ -79,7 +79,7 @@ export async function show(root, { key }) {
     const fresh = picture.tick(camera);
     const current = camera.state === "live" && live.link.state === "open";
     say(state, shownState(camera, fresh));
-    state.classList.toggle("warn", !current);
+    state.classList.toggle("warn", !current || !fresh);
     bar.write(current ? camera.score : null, camera.threshold);
     notes.write(camera);
     writeFacts(camera);

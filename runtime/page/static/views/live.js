@@ -40,7 +40,7 @@ class Tile {
     this.score.write(current ? camera.score : null, camera.threshold);
     say(this.state, shownState(camera, fresh));
     this.node.classList.toggle("off", !current);
-    this.state.classList.toggle("warn", !current);
+    this.state.classList.toggle("warn", !current || !fresh);
     this.notes.write(camera);
     this.node.classList.toggle("alarmed", Boolean(camera.alert));
     this.alert.hidden = !camera.alert;
