@@ -1,0 +1,95 @@
+"""Bounds of what a client may ask for at the same time, and of how much it may send and how slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive
+
+from runtime.page.access.rejected import Rejected
+from runtime.page.users.attempts import network
+
+MAX_REQUESTS = 192
+"""Maximum number of requests that are answered at the same time, open live views among them."""
+
+MAX_OF_ADDRESS = 96
+"""Maximum number of these from one address."""
+
+MAX_JSON_BYTES = 1_000_000
+MAX_PICTURE_BYTES = 16_000_000
+"""Maximum size of a body: of JSON, and of an uploaded picture."""
+
+_MAX_DIGITS = 18
+
+BODY_S = 60.0
+"""Time-out for a client to send its whole body."""
+
+
+class Crowd:
+    """Counts the requests that are being answered."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._of: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def one_more(self, address: str) -> Iterator[None]:
+        """Count a request during the block.
+
+        Raises:
+            Rejected: there are too many.
+        """
+        place = network(address)
+        if self._of.total() >= MAX_REQUESTS or self._of[place] >= MAX_OF_ADDRESS:
+            raise Rejected(503, "the page is answering too many requests; try again", {"Retry-After": "2"})
+        self._of[place] += 1
+        try:
+            yield
+        finally:
+            self._of[place] -= 1
+            if not self._of[place]:
+                del self._of[place]
+
+
+def bounded(receive: Receive, headers: Headers, *, picture: bool) -> Receive:
+    """Return a `receive` that refuses a body that is too large or too slow.
+
+    Args:
+        receive: the one of the server.
+        headers: of the request.
+        picture: a picture is uploaded.
+
+    Raises:
+        Rejected: it is said to be too large.
+    """
+    most = MAX_PICTURE_BYTES if picture else MAX_JSON_BYTES
+    text = f"the body is too large; at most {most // 1_000_000} MB are allowed"
+    said = headers.get("content-length", "0")
+    if not (said.isascii() and said.isdigit()):
+        raise Rejected(400, "Content-Length is not a number")
+    if len(said) > _MAX_DIGITS or int(said) > most:
+        raise Rejected(413, text, {"Connection": "close"})
+    got = 0
+    complete = False
+    deadline = asyncio.get_running_loop().time() + BODY_S
+
+    async def receiving() -> Message:
+        nonlocal got, complete
+        if complete:
+            return await receive()  # it waits for the end of the connection
+        try:
+            left = deadline - asyncio.get_running_loop().time()
+            message = await asyncio.wait_for(receive(), max(0.0, left))
+        except asyncio.TimeoutError:
+            raise Rejected(408, f"the body did not arrive within {BODY_S:.0f} s; try again") from None
+        got += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
+        if got > most:
+            raise Rejected(413, text)
+        return message
+
+    return receiving

@@ -1,0 +1,1 @@
+"""Uploaded pictures: decoded in a child process that may die."""
