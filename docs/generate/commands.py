@@ -79,11 +79,12 @@ def verb(program: str, name: str) -> str:
     for action, sub in actions.items():
         usage = f"{program} {name} {action}"
         parts += [f"### {name} {action}", sentence(sub.description or ""), *_of_parser(sub, usage)]
-    return "\n\n".join(parts if actions else [*parts, *_of_parser(parser, f"{program} {name}")])
+    own = [] if any(kind.required for kind in _kinds(parser)) else _of_parser(parser, f"{program} {name}")
+    return "\n\n".join([*parts[:1], *own, *parts[1:]])
 
 
 def _of_parser(parser: argparse.ArgumentParser, called: str) -> Iterator[str]:
-    arguments = [one for one in parser._actions if one.dest != "help"]  # noqa: SLF001
+    arguments = [one for one in parser._actions if one.dest != "help" and one not in _kinds(parser)]  # noqa: SLF001
     required = [one for one in arguments if one.required and one.option_strings]
     positional = [one for one in arguments if not one.option_strings]
     words = [called, *(["[OPTION ...]"] if len(arguments) > len(required) + len(positional) else [])]
@@ -167,8 +168,12 @@ def _values(action: argparse.Action) -> str:
 
 def _parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """Return the parsers of the verbs of a command, or of the actions of a verb, by name."""
-    kinds = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))  # noqa: SLF001 - no other way
-    return {name: sub for kind in kinds for name, sub in kind.choices.items()}
+    return {name: sub for kind in _kinds(parser) for name, sub in kind.choices.items()}
+
+
+def _kinds(parser: argparse.ArgumentParser) -> list[argparse._SubParsersAction[argparse.ArgumentParser]]:
+    kinds = parser._actions  # noqa: SLF001 - there is no other way
+    return [one for one in kinds if isinstance(one, argparse._SubParsersAction)]  # noqa: SLF001
 
 
 FILLERS: dict[str, Callable[..., str]] = {"verbs": overview, "verb": verb}

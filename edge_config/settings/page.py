@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from edge_config.settings.bridge import Address, File
+from edge_config.settings.bridge import Address, File, Host
 from edge_config.settings.problems import Problem, look, refusal
 from edge_config.settings.reading import Tree, lines_of
 from edge_config.settings.sections import MAX_PORT, Name, Section
@@ -24,6 +24,8 @@ HostPort = Annotated[
         description="ADDRESS:PORT, such as 127.0.0.1:8088",
     ),
 ]
+
+HeaderOrNone = Annotated[str, Meta(pattern=r"^([A-Za-z0-9-]{1,64})?\Z", description="the name of a header, or empty")]
 
 
 class ShownDevice(Section, frozen=True):
@@ -70,10 +72,17 @@ class PageProxy(Section, frozen=True):
     """A proxy in front of the page, which encrypts.
 
     Attributes:
-        trusted: addresses of proxies whose word about the browser's address is taken.
+        trusted: addresses of proxies whose word about the browser's address is taken, such as 10.0.0.7 or 10.0.0.0/24.
+        user_header: header in which the proxy names the user, where it checks passwords itself; it must remove this
+            header from what browsers send. Empty: the page asks for the password.
+        roles: role of each user whom the proxy names; `*` stands for all others; without it they see nothing.
     """
 
     trusted: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(min_length=1, max_length=16)]
+    user_header: HeaderOrNone = ""
+    roles: Annotated[dict[str, Literal["viewer", "operator"]], Meta(max_length=1000)] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class PageAccess(Section, frozen=True):
@@ -83,11 +92,13 @@ class PageAccess(Section, frozen=True):
         users: file of the users, which `patchedge page user` writes; by default `users.json` in `folder`.
         tls: certificate files, for a page that is reachable from other machines.
         proxy: a proxy that encrypts, in place of `tls`.
+        hosts: further names under which browsers may open the page, such as press-hall.example.
     """
 
     users: File | None = None
     tls: PageTls | None = None
     proxy: PageProxy | None = None
+    hosts: Annotated[tuple[Host, ...], Meta(max_length=64)] = ()
 
 
 class PageSettings(Section, frozen=True):
@@ -143,6 +154,10 @@ def _of_page(page: PageSettings, *, keyed: bool) -> Iterator[Problem]:
             elif address.startswith("tcp://") and not 0 < int(address.rpartition(":")[2]) <= MAX_PORT:
                 yield Problem(("devices", name, key), f"key `{path}`: there is no such port")
             seen.add(address)
+    proxy = page.access.proxy
+    if proxy is not None and bool(proxy.user_header) != bool(proxy.roles):
+        what = "key `access.proxy`: `user_header` and `roles` have an effect together only"
+        yield Problem(("access", "proxy"), what, "set both")
     if keyed and page.secret_key is None:
         yield Problem((), "a device has a `server_key`, but `secret_key` is missing")
     if page.secret_key is not None and not keyed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from runtime.cli import overlay
+from runtime.cli import overlay, page_users
 
 if TYPE_CHECKING:
     from edge_config.settings.page import PageSettings
@@ -25,10 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", metavar="URL", help="where the device publishes (default: tcp://127.0.0.1:5556)")
     parser.add_argument("--control", metavar="URL", help="control socket of the device (default: tcp://127.0.0.1:5557)")
     parser.add_argument("--folder", metavar="DIR", help="where the page keeps scores, alerts and users")
+    page_users.add_actions(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve the page until a signal comes."""
+    """Serve the page until a signal comes, or change its users."""
+    if args.action is not None:
+        return page_users.run(args, read_settings(args))
     from runtime.process.signals import Termination
 
     termination = Termination()  # before all else: threads inherit what is blocked

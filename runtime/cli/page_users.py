@@ -1,13 +1,13 @@
-"""patchedge page user, patchedge page token: who may use the page."""
+"""patchedge page user, patchedge page token: people and programs that may use the page."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edge_config.settings.page import PageSettings
     from runtime.page.users.register import Role
 
 _ROLES = "viewer: may see everything; operator: may also change something (default: viewer)"
@@ -17,22 +17,25 @@ def add_actions(parser: argparse.ArgumentParser) -> None:
     """Declare both actions and their arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     user = _add(actions, "user", "add or remove a user, change a password, or list users")
-    user.add_argument("what", choices=("add", "password", "remove", "list"), help="what to do; a password is asked for")
+    tasks = ("add", "password", "remove", "list")
+    user.add_argument("what", choices=tasks, metavar="WHAT", help="what to do; a password is asked for")
     token = _add(actions, "token", "add a token for a program, which is printed once, remove one, or list them")
-    token.add_argument("what", choices=("add", "remove", "list"), help="what to do")
+    token.add_argument("what", choices=("add", "remove", "list"), metavar="WHAT", help="what to do")
     for action in (user, token):
         action.add_argument("name", nargs="?", metavar="NAME", help="name of the user or of the token")
         action.add_argument("--role", choices=("viewer", "operator"), help=_ROLES)
 
 
-def run(args: argparse.Namespace, path: Path) -> int:
+def run(args: argparse.Namespace, settings: PageSettings) -> int:
     """Do it, and print what was done.
 
     Args:
         args: the arguments.
-        path: of the file of users.
+        settings: of the page, which say where the users are.
     """
     from edge_config.errors import UsageError
+    from runtime.page.access.control import users_path
+    from runtime.page.serve import page_folder
     from runtime.page.users import manage
 
     if (args.name is None) != (args.what == "list"):
@@ -40,6 +43,7 @@ def run(args: argparse.Namespace, path: Path) -> int:
         raise UsageError("a name is missing" if args.name is None else "`list` takes no name", remedy=remedy)
     if args.role is not None and args.what != "add":
         raise UsageError("--role goes with `add` alone", remedy="remove the user, and add it with another role")
+    path = users_path(settings.access, page_folder(settings))
     name, role = str(args.name), _role(args)
     match args.action, args.what:
         case "user", "add":

@@ -12,6 +12,7 @@ import uvicorn
 
 from edge_config.errors import AddressUnavailable, NotWritten
 from edge_config.settings.page import PageSettings
+from runtime.page.access.guard import Guard
 from runtime.page.app import make_app
 from runtime.page.devices.devices import PageDevices
 from runtime.page.services import Services
@@ -39,12 +40,12 @@ def serve(settings: PageSettings, termination: Termination) -> int:
     folder = page_folder(settings)
     store = PageStore(folder, settings.store)
     devices = PageDevices(settings, store)
+    services = Services(settings, folder, devices, store)
+    access = services.access
     with bind(settings.bind) as listening:
-        app = make_app(Services(settings, folder, devices, store))
         config = uvicorn.Config(
-            app,
+            Guard(make_app(services), access.rules),
             loop="asyncio",
-            http="h11",
             ws="none",
             log_config=None,
             access_log=False,
@@ -52,6 +53,7 @@ def serve(settings: PageSettings, termination: Termination) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=END_S,
             backlog=BACKLOG,
+            **access.server_options,
         )
         try:
             asyncio.run(_serve(config, listening, devices, termination))

@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from edge_config.settings.page import PageSettings
+from runtime.page.access.control import AccessControl, make_access
 from runtime.page.devices.devices import PageDevices
 from runtime.page.media.media import Media
 from runtime.page.store.store import PageStore
+from runtime.page.uploads.decode import PictureDecoder
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,17 @@ class Services:
     def media(self) -> Media:
         """Films of clips, and how much is made at a time."""
         return Media(self.folder)
+
+    @cached_property
+    def access(self) -> AccessControl:
+        """Access control.
+
+        Raises:
+            PatchedgeError: the settings would let in others without users or encryption; a file cannot be used.
+        """
+        return make_access(self.settings, self.folder)
+
+    @cached_property
+    def pictures(self) -> PictureDecoder:
+        """Decodes uploaded pictures."""
+        return PictureDecoder()

@@ -1,1 +1,1 @@
-"""Who may use the page: the gate before the app, log-in, and where the page may be bound."""
+"""Access control of the page: the gate before the app, log-in, and where the page may be bound."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
-from runtime.page.access.rejected import Rejected
+from runtime.page.refused import Refused
 from runtime.page.users.attempts import network
 
 MAX_REQUESTS = 192
@@ -41,11 +41,11 @@ class Crowd:
         """Count a request during the block.
 
         Raises:
-            Rejected: there are too many.
+            Refused: there are too many.
         """
         place = network(address)
         if self._of.total() >= MAX_REQUESTS or self._of[place] >= MAX_OF_ADDRESS:
-            raise Rejected(503, "the page is answering too many requests; try again", {"Retry-After": "2"})
+            raise Refused(503, "the page is answering too many requests; try again", headers={"Retry-After": "2"})
         self._of[place] += 1
         try:
             yield
@@ -64,15 +64,15 @@ def bounded(receive: Receive, headers: Headers, *, picture: bool) -> Receive:
         picture: a picture is uploaded.
 
     Raises:
-        Rejected: it is said to be too large.
+        Refused: it is said to be too large.
     """
     most = MAX_PICTURE_BYTES if picture else MAX_JSON_BYTES
     text = f"the body is too large; at most {most // 1_000_000} MB are allowed"
     said = headers.get("content-length", "0")
     if not (said.isascii() and said.isdigit()):
-        raise Rejected(400, "Content-Length is not a number")
+        raise Refused(400, "Content-Length is not a number")
     if len(said) > _MAX_DIGITS or int(said) > most:
-        raise Rejected(413, text, {"Connection": "close"})
+        raise Refused(413, text, headers={"Connection": "close"})
     got = 0
     complete = False
     deadline = asyncio.get_running_loop().time() + BODY_S
@@ -85,11 +85,11 @@ def bounded(receive: Receive, headers: Headers, *, picture: bool) -> Receive:
             left = deadline - asyncio.get_running_loop().time()
             message = await asyncio.wait_for(receive(), max(0.0, left))
         except asyncio.TimeoutError:
-            raise Rejected(408, f"the body did not arrive within {BODY_S:.0f} s; try again") from None
+            raise Refused(408, f"the body did not arrive within {BODY_S:.0f} s; try again") from None
         got += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if got > most:
-            raise Rejected(413, text)
+            raise Refused(413, text)
         return message
 
     return receiving

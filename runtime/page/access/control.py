@@ -10,9 +10,9 @@ from typing import Any
 
 from edge_config.errors import SettingsError
 from edge_config.saving import put, writing
-from edge_config.settings.page import Page, PageAccess
+from edge_config.settings.page import PageAccess, PageSettings
 from runtime.page.access.exposure import check_exposure, check_tls, is_for_all
-from runtime.page.access.guard import Rules
+from runtime.page.access.guard import GateRules
 from runtime.page.access.identify import Identify
 from runtime.page.access.login import LogIn
 from runtime.page.access.origin import Hosts
@@ -36,18 +36,18 @@ class AccessControl:
 
     Attributes:
         rules: for `Guard`, which stands before the app.
-        identify: finds out who asks.
+        identify: finds the sender of a request.
         log_in: begins and ends sessions.
         server_options: for `uvicorn.Config`.
     """
 
-    rules: Rules
+    rules: GateRules
     identify: Identify
     log_in: LogIn
     server_options: dict[str, Any]
 
 
-def make_access(settings: Page, folder: Path) -> AccessControl:
+def make_access(settings: PageSettings, folder: Path) -> AccessControl:
     """Check the settings, and put access control together.
 
     Args:
@@ -77,7 +77,7 @@ def make_access(settings: Page, folder: Path) -> AccessControl:
         header=proxy.user_header if proxy else "",
         roles=proxy.roles if proxy else {},
     )
-    rules = Rules(
+    rules = GateRules(
         Hosts(bound, access.hosts),
         Proxies(proxy.trusted if proxy else ()),
         identify,

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import msgspec
 import structlog
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime.page.access.bounds import Crowd, bounded
 from runtime.page.access.headers import with_headers
 from runtime.page.access.identify import Identify, Visitor
 from runtime.page.access.origin import Hosts, check_origin, check_site
-from runtime.page.access.peer import Peer, Proxies, is_loopback
-from runtime.page.access.rejected import Rejected
+from runtime.page.access.peer import Proxies, RemoteEnd, is_loopback
 from runtime.page.access.roles import check_role
+from runtime.page.refused import Refused
 
 _API = "/api/"
 SESSION_PATH = "/api/v1/session"
@@ -31,13 +33,13 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Rules:
+class GateRules:
     """What the gate knows.
 
     Attributes:
         hosts: names of this page.
         proxies: proxies whose word is believed.
-        identify: finds out who asks.
+        identify: finds the sender of a request.
         past_proxy: requests that do not come by the proxy are let in too.
     """
 
@@ -50,7 +52,7 @@ class Rules:
 class Guard:
     """Middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: GateRules) -> None:
         """Stand before this app."""
         self._app = app
         self._rules = rules
@@ -71,19 +73,21 @@ class Guard:
             encrypted = peer.scheme == "https"
             with self._crowd.one_more(peer.address):
                 await self._let_in(scope, receive, with_headers(send, scope["path"], encrypted=encrypted), peer)
-        except Rejected as rejected:
-            await rejected.reply(scope, receive, with_headers(send, scope["path"], encrypted=encrypted))
+        except Refused as refused:
+            body = msgspec.json.encode({"error": refused.error})
+            reply = Response(body, refused.status, refused.headers, media_type="application/json")
+            await reply(scope, receive, with_headers(send, scope["path"], encrypted=encrypted))
 
-    async def _let_in(self, scope: Scope, receive: Receive, send: Send, peer: Peer) -> None:
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send, peer: RemoteEnd) -> None:
         headers = Headers(scope=scope)
         path, method = scope["path"], scope["method"]
         host = self._rules.hosts.check(headers)
         if not (self._rules.past_proxy or peer.proxied or is_loopback(peer.address)):
-            raise Rejected(403, "this page answers to its proxy alone; open it by the proxy")
+            raise Refused(403, "this page answers to its proxy alone; open it by the proxy")
         receive = bounded(receive, headers, picture=path.endswith(_PICTURE_PATH))
         if not path.startswith(_API):
             if method not in _READS:
-                raise Rejected(405, "only the API takes changes", {"Allow": "GET, HEAD"})
+                raise Refused(405, "only the API takes changes", headers={"Allow": "GET, HEAD"})
             await self._app(scope, receive, send)
             return
         check_site(headers)
@@ -94,11 +98,11 @@ class Guard:
         else:
             await self._app(scope, receive, _logged(send, visitor, peer, method, path))
 
-    def _check(self, headers: Headers, peer: Peer, host: str, path: str, method: str) -> Visitor:
-        """Return who asks, if they may ask this.
+    def _check(self, headers: Headers, peer: RemoteEnd, host: str, path: str, method: str) -> Visitor:
+        """Return the sender of a request that may be sent.
 
         Raises:
-            Rejected: they may not.
+            Refused: they may not.
         """
         visitor = self._rules.identify.visitor(headers, peer)
         if path == SESSION_PATH:
@@ -108,7 +112,7 @@ class Guard:
                 _check_csrf(headers, visitor)
             return visitor
         if visitor.kind == "nobody":
-            raise Rejected(401, "log in first")
+            raise Refused(401, "log in first")
         if method not in _READS:
             if visitor.kind != "token":  # what a browser sends by itself is no proof that its user wants it
                 check_origin(headers, peer.scheme, host)
@@ -117,7 +121,7 @@ class Guard:
         check_role(visitor.role, "viewer")
         return visitor
 
-    async def _streaming(self, scope: Scope, receive: Receive, send: Send, peer: Peer) -> None:
+    async def _streaming(self, scope: Scope, receive: Receive, send: Send, peer: RemoteEnd) -> None:
         """Answer a request; a stream of events ends as soon as its reader may no longer read it."""
         streams = False
         headers = Headers(scope=scope)
@@ -137,14 +141,14 @@ class Guard:
         with anyio.CancelScope() as ended:
             await self._app(scope, receive, sending)
 
-    def _may_still(self, headers: Headers, peer: Peer) -> bool:
+    def _may_still(self, headers: Headers, peer: RemoteEnd) -> bool:
         try:
             return bool(self._rules.identify.visitor(headers, peer).role)
-        except Rejected:
+        except Refused:
             return False
 
 
-def state_of(visitor: Visitor, peer: Peer) -> Mapping[str, Any]:
+def state_of(visitor: Visitor, peer: RemoteEnd) -> Mapping[str, Any]:
     """Return what handlers find in `request.state`: user and role, and the rest for the handlers of the session."""
     return {"user": visitor.user, "role": visitor.role, "visitor": visitor, "peer": peer}
 
@@ -152,10 +156,10 @@ def state_of(visitor: Visitor, peer: Peer) -> Mapping[str, Any]:
 def _check_csrf(headers: Headers, visitor: Visitor) -> None:
     given = headers.get(CSRF_HEADER, "")
     if visitor.csrf and not hmac.compare_digest(given.encode(errors="replace"), visitor.csrf.encode()):
-        raise Rejected(403, f"the header {CSRF_HEADER} is missing or outdated; load the page again")
+        raise Refused(403, f"the header {CSRF_HEADER} is missing or outdated; load the page again")
 
 
-def _logged(send: Send, visitor: Visitor, peer: Peer, method: str, path: str) -> Send:
+def _logged(send: Send, visitor: Visitor, peer: RemoteEnd, method: str, path: str) -> Send:
     """Return a `send` that writes to the log who has changed what, once there is a reply."""
 
     async def sending(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Who asks: a session, a token, a user named by the proxy, or anybody on this machine."""
+"""Find the sender of a request: a session, a token, a user named by the proxy, or anybody on this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
 from edge_config.errors import SettingsError, UsageError
-from runtime.page.access.peer import Peer, is_loopback
-from runtime.page.access.rejected import Rejected
+from runtime.page.access.peer import RemoteEnd, is_loopback
+from runtime.page.refused import Refused
 from runtime.page.users.register import Register, Role, UsersFile, digest, name_of
 from runtime.page.users.sessions import Sessions
 
@@ -27,7 +27,7 @@ _PLAIN_COOKIE, _SECURE_COOKIE = "patchedge", "__Host-patchedge"
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who asks.
+    """The sender of a request.
 
     Attributes:
         kind: how that is known; `machine` is anybody on this machine, where the page has no users.
@@ -45,7 +45,7 @@ class Visitor:
 
 
 class Identify:
-    """Finds out who asks."""
+    """Finds the sender of a request."""
 
     def __init__(
         self,
@@ -79,12 +79,12 @@ class Identify:
         """Return users and tokens as they are now.
 
         Raises:
-            Rejected: their file cannot be used.
+            Refused: their file cannot be used.
         """
         try:
             register = self._users.read()
         except SettingsError as error:
-            raise Rejected(503, f"the users cannot be read: {error}") from error
+            raise Refused(503, f"the users cannot be read: {error}") from error
         self._had_users |= bool(register.users)
         return register
 
@@ -97,11 +97,11 @@ class Identify:
         self.register()
         return not self._open_here or self._had_users
 
-    def visitor(self, headers: Headers, peer: Peer) -> Visitor:
-        """Return who asks.
+    def visitor(self, headers: Headers, peer: RemoteEnd) -> Visitor:
+        """Return the sender of a request.
 
         Raises:
-            Rejected: a token is not valid, or the users cannot be read.
+            Refused: a token is not valid, or the users cannot be read.
         """
         if (given := headers.get("authorization")) is not None:
             return self._of_token(given)
@@ -114,14 +114,14 @@ class Identify:
         if self.login_needed:
             return Visitor("nobody")
         if not is_loopback(peer.address) or peer.strange_proxy:
-            raise Rejected(403, "this page has no users, so it answers to this machine alone; add users for others")
+            raise Refused(403, "this page has no users, so it answers to this machine alone; add users for others")
         return Visitor("machine", "", "operator", self._csrf("machine"))
 
     def of_session(self, name: str) -> Visitor:
         """Return whose session this is; it ends if the user is gone or has another password.
 
         Raises:
-            Rejected: the users cannot be read.
+            Refused: the users cannot be read.
         """
         register = self.register()
         session = self._sessions.find(name)
@@ -137,13 +137,13 @@ class Identify:
         for name, one in self.register().tokens.items():
             if hmac.compare_digest(one.sha256, wanted):
                 return Visitor("token", name, one.role)
-        raise Rejected(401, "this token is not valid", {"WWW-Authenticate": "Bearer"})
+        raise Refused(401, "this token is not valid", headers={"WWW-Authenticate": "Bearer"})
 
     def _of_proxy(self, given: str) -> Visitor:
         try:
             name = name_of(given.encode("latin-1").decode())
         except (UsageError, UnicodeError) as error:
-            raise Rejected(400, f"the proxy names no valid user in {self._header}") from error
+            raise Refused(400, f"the proxy names no valid user in {self._header}") from error
         role: Role | Literal[""] = self._roles.get(name, self._roles.get("*", ""))
         return Visitor("proxy", name, role, self._csrf(f"proxy {name}"))
 

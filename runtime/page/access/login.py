@@ -10,8 +10,8 @@ import anyio
 import structlog
 
 from runtime.page.access.identify import Identify, Visitor
-from runtime.page.access.peer import Peer
-from runtime.page.access.rejected import Rejected
+from runtime.page.access.peer import RemoteEnd
+from runtime.page.refused import Refused
 from runtime.page.users import passwords
 from runtime.page.users.attempts import LOCK_S, Attempts
 from runtime.page.users.register import MAX_NAME
@@ -33,19 +33,19 @@ class LogIn:
         self._attempts = attempts or Attempts()
         self._one_hash = anyio.CapacityLimiter(1)
 
-    async def begin(self, user: str, password: str, peer: Peer, before: Visitor) -> Visitor:
+    async def begin(self, user: str, password: str, peer: RemoteEnd, before: Visitor) -> Visitor:
         """Begin a session for a user whose password is right; the session that there was before ends.
 
         Raises:
-            Rejected: the password is wrong, too many were, or the connection is not encrypted.
+            Refused: the password is wrong, too many were, or the connection is not encrypted.
         """
         if peer.proxied and peer.scheme != "https":
-            raise Rejected(403, "the connection to the proxy is not encrypted; open the page by https")
+            raise Refused(403, "the connection to the proxy is not encrypted; open the page by https")
         name = unicodedata.normalize("NFC", user)
         proof = await self._check(name, password, peer.address)
         found = self._identify.register().users.get(name)
         if found is None or found.password != proof:  # removed or changed while the hash was made
-            raise Rejected(401, _WRONG)
+            raise Refused(401, _WRONG)
         self._sessions.end(before.session)
         return self._identify.of_session(self._sessions.begin(name, proof))
 
@@ -57,20 +57,20 @@ class LogIn:
         """Return the hash of a user's password, if the password given is the right one.
 
         Raises:
-            Rejected: it is wrong, or too many were.
+            Refused: it is wrong, or too many were.
         """
         wait = self._attempts.begin(name, address)
         if wait > 0:
             seconds = math.ceil(wait)
             text = f"too many wrong passwords; try again in {_in_words(seconds)}"
-            raise Rejected(429, text, {"Retry-After": str(seconds)})
+            raise Refused(429, text, headers={"Retry-After": str(seconds)})
         if self._one_hash.statistics().tasks_waiting >= _MAX_WAITING:
-            raise Rejected(503, "too many people log in at this moment; try again", {"Retry-After": "2"})
+            raise Refused(503, "too many people log in at this moment; try again", headers={"Retry-After": "2"})
         user = self._identify.register().users.get(name)
         check = partial(passwords.is_right, user.password if user else None, password)
         if not await anyio.to_thread.run_sync(check, limiter=self._one_hash) or user is None:
             _log.warning("page_login_refused", user=name[:MAX_NAME], address=address)
-            raise Rejected(401, _WRONG)
+            raise Refused(401, _WRONG)
         self._attempts.succeed(name, address)
         _log.info("page_login", user=name, address=address)
         return user.password

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from runtime.page.access.rejected import Rejected
+from runtime.page.refused import Refused
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
@@ -46,15 +46,15 @@ class Hosts:
         """Return the Host of a request, as a browser writes it.
 
         Raises:
-            Rejected: it is missing, or is not a name of this page.
+            Refused: it is missing, or is not a name of this page.
         """
         given = headers.getlist("host")
         found = _HOST.fullmatch(given[0]) if len(given) == 1 else None
         if found is None:
-            raise Rejected(400, "the request has no valid Host header")
+            raise Refused(400, "the request has no valid Host header")
         name = _bare(found[1])
         if name not in self._names and not (self._any_address and _is_address(name)):
-            raise Rejected(
+            raise Refused(
                 421, f"this page is not known as {name}; open it by its address, or add the name to `access.hosts`"
             )
         return given[0].lower()
@@ -64,21 +64,21 @@ def check_site(headers: Headers) -> None:
     """Check that a request is not made by a page of another site, as the browser says.
 
     Raises:
-        Rejected: it is.
+        Refused: it is.
     """
     if headers.get("sec-fetch-site", "none") not in _OUR_SITE:
-        raise Rejected(403, "this request comes from a page of another site; open the page itself")
+        raise Refused(403, "this request comes from a page of another site; open the page itself")
 
 
 def check_origin(headers: Headers, scheme: str, host: str) -> None:
     """Check that a request that changes something was made by a page of ours.
 
     Raises:
-        Rejected: its Origin is another one.
+        Refused: its Origin is another one.
     """
     origin = headers.get("origin")
     if origin is not None and _origin(origin) != _origin(f"{scheme}://{host}"):
-        raise Rejected(
+        raise Refused(
             403,
             f"this request comes from another site than {scheme}://{host}; open the page itself"
             " (a proxy must pass on Host and X-Forwarded-Proto)",

@@ -1,4 +1,4 @@
-"""Who is at the other end: the browser's address and whether its connection is encrypted, also behind a proxy."""
+"""The other end of a connection: the address of the browser, and whether it is encrypted, also behind a proxy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from edge_config.errors import SettingsError
-from runtime.page.access.rejected import Rejected
+from runtime.page.refused import Refused
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -20,7 +20,7 @@ _BY_A_PROXY = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-re
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class RemoteEnd:
     """The other end of a request.
 
     Attributes:
@@ -51,21 +51,21 @@ class Proxies:
         """Return whether there are any."""
         return bool(self._networks)
 
-    def peer(self, scope: Scope, headers: Headers) -> Peer:
+    def peer(self, scope: Scope, headers: Headers) -> RemoteEnd:
         """Return who is at the other end; headers of a proxy count only if it is trusted.
 
         Raises:
-            Rejected: a trusted proxy has sent headers that cannot be read.
+            Refused: a trusted proxy has sent headers that cannot be read.
         """
         client = scope.get("client")
         address = str(client[0]) if client else ""
         scheme = str(scope.get("scheme", "http"))
         if not self._trusts(address):
-            return Peer(address, scheme, strange_proxy=any(name in headers for name in _BY_A_PROXY))
+            return RemoteEnd(address, scheme, strange_proxy=any(name in headers for name in _BY_A_PROXY))
         said = headers.get("x-forwarded-proto", "").split(",")[-1].strip().lower() or "https"
         if said not in {"http", "https"}:
-            raise Rejected(400, "X-Forwarded-Proto of the proxy is neither http nor https")
-        return Peer(self._first_stranger(headers, address), said, proxied=True)
+            raise Refused(400, "X-Forwarded-Proto of the proxy is neither http nor https")
+        return RemoteEnd(self._first_stranger(headers, address), said, proxied=True)
 
     def _first_stranger(self, headers: Headers, address: str) -> str:
         """Return the last address of X-Forwarded-For that is not a trusted proxy: those before it may be invented."""

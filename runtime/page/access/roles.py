@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.page.access.rejected import Rejected
+from runtime.page.refused import Refused
 from runtime.page.users.register import Role
 
 _RANK = {"": 0, "viewer": 1, "operator": 2}
@@ -23,7 +23,7 @@ def check_role(role: str, needed: Role) -> None:
     """Check that a role is enough.
 
     Raises:
-        Rejected: it is not.
+        Refused: it is not.
     """
     if _RANK.get(role, 0) < _RANK[needed]:
-        raise Rejected(403, f"this needs the role {needed}, and yours is {role or 'none'}; ask an operator")
+        raise Refused(403, f"this needs the role {needed}, and yours is {role or 'none'}; ask an operator")

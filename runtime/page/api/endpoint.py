@@ -107,7 +107,7 @@ class Call:
 
 def role_of(request: Request) -> PageRole:
     """Return the role of the user of a request; without access control everybody is an operator."""
-    return "viewer" if getattr(request.state, "role", "operator") == "viewer" else "operator"
+    return "operator" if getattr(request.state, "role", "operator") == "operator" else "viewer"
 
 
 def to_route(endpoint: Endpoint) -> Route:

@@ -7,7 +7,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 
-from runtime.page.access.rejected import Rejected
+from runtime.page.refused import Refused
 from runtime.page.uploads import decoder
 from runtime.process.child import module
 
@@ -54,12 +54,12 @@ class PictureDecoder:
         """Return the pixels of a picture, made smaller to fit into `most_bytes`.
 
         Raises:
-            Rejected: it is no picture, it is too large, or too many others wait.
+            Refused: it is no picture, it is too large, or too many others wait.
         """
         if not decoder.is_allowed(data[:16]):
-            raise Rejected(*_REFUSALS[decoder.NOT_A_PICTURE])
+            raise Refused(*_REFUSALS[decoder.NOT_A_PICTURE])
         if self._waiting >= MAX_WAITING:
-            raise Rejected(503, "other pictures are being decoded; try again", {"Retry-After": "2"})
+            raise Refused(503, "other pictures are being decoded; try again", headers={"Retry-After": "2"})
         self._waiting += 1
         try:
             async with self._one:
@@ -69,7 +69,7 @@ class PictureDecoder:
         mark, height, width, *original = decoder.HEAD.unpack_from(output.ljust(decoder.HEAD.size, b"\0"))
         pixels = output[decoder.HEAD.size :]
         if mark != decoder.GOOD or len(pixels) != height * width * 3 or len(pixels) > most_bytes:
-            raise Rejected(*_REFUSALS[decoder.NOT_A_PICTURE])
+            raise Refused(*_REFUSALS[decoder.NOT_A_PICTURE])
         return DecodedPicture(pixels, height, width, (original[0], original[1]))
 
 
@@ -80,13 +80,13 @@ async def _in_a_child(data: bytes, most_bytes: int) -> bytes:
     try:
         output, _ = await asyncio.wait_for(child.communicate(data), DECODE_S)
     except asyncio.TimeoutError:
-        raise Rejected(422, f"this picture could not be decoded within {DECODE_S:.0f} s; send another") from None
+        raise Refused(422, f"this picture could not be decoded within {DECODE_S:.0f} s; send another") from None
     finally:
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await child.wait()
     if code := child.returncode:
-        raise Rejected(*_REFUSALS.get(code, _REFUSALS[decoder.NOT_A_PICTURE]))
+        raise Refused(*_REFUSALS.get(code, _REFUSALS[decoder.NOT_A_PICTURE]))
     return output
 
 

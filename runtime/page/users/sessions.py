@@ -22,7 +22,7 @@ _BYTES = 32  # of an identifier
 
 
 @dataclass(slots=True)
-class Session:
+class PageSession:
     """A session.
 
     Attributes:
@@ -45,7 +45,7 @@ class Sessions:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with none."""
         self._clock = clock
-        self._sessions: OrderedDict[str, Session] = OrderedDict()  # the one that was used last is at the end
+        self._sessions: OrderedDict[str, PageSession] = OrderedDict()  # the one that was used last is at the end
 
     def __len__(self) -> int:
         """Return the number of sessions."""
@@ -60,10 +60,10 @@ class Sessions:
         while len(self._sessions) >= MAX_SESSIONS:
             self._sessions.popitem(last=False)
         name = secrets.token_urlsafe(_BYTES)
-        self._sessions[name] = Session(user, proof, now, now)
+        self._sessions[name] = PageSession(user, proof, now, now)
         return name
 
-    def find(self, name: str) -> Session | None:
+    def find(self, name: str) -> PageSession | None:
         """Return a session that is not over, and count this as its use."""
         session = self._sessions.get(name)
         if session is None:

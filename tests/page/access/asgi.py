@@ -15,6 +15,8 @@ LOCAL = ("127.0.0.1", 40_000)
 
 @dataclass(frozen=True)
 class Reply:
+    """What came back."""
+
     status: int
     headers: list[tuple[str, str]]
     body: bytes

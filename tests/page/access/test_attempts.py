@@ -6,6 +6,8 @@ from runtime.page.users.attempts import LOCK_S, MAX_ENTRIES, MAX_WRONG, Attempts
 
 
 class Clock:
+    """A clock that the test moves."""
+
     now = 1000.0
 
     def __call__(self) -> float:

@@ -6,6 +6,8 @@ from runtime.page.users.sessions import ABSOLUTE_S, IDLE_S, MAX_OF_USER, MAX_SES
 
 
 class Clock:
+    """A clock that the test moves."""
+
     now = 50.0
 
     def __call__(self) -> float:

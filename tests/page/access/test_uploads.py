@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from runtime.page.access.rejected import Rejected
+from runtime.page.refused import Refused
 from runtime.page.uploads import decode, decoder
 from runtime.page.uploads.decode import DecodedPicture, PictureDecoder
 
@@ -69,27 +69,29 @@ def test_a_decompression_bomb_is_refused() -> None:
     """10 kB that say they are 900 megapixels cost one clear refusal."""
     bomb = png(60_000, 15_000)
     assert len(bomb) < 200_000
-    with pytest.raises(Rejected, match="at most 50 megapixels") as error:
+    with pytest.raises(Refused, match="at most 50 megapixels") as error:
         decoded(bomb)
-    assert error.value.status_code == 413
+    assert error.value.status == 413
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"#?RADIANCE\n", b"v/1\x01", b"P6 1 1 255\n...", b"<svg/>", b"RIFF0000WAVE"])
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", b"#?RADIANCE\n", b"v/1\x01", b"P6 1 1 255\n...", b"<svg/>", b"RIFF0000WAVE"]
+)
 def test_other_kinds_reach_no_decoder(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not begin like an allowed picture is refused before a child is started."""
     monkeypatch.setattr(asyncio, "create_subprocess_exec", None)
-    with pytest.raises(Rejected, match="not a picture") as error:
+    with pytest.raises(Refused, match="not a picture") as error:
         decoded(data)
-    assert error.value.status_code == 415
+    assert error.value.status == 415
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("data", [encoded(".png")[:2000], b"\xff\xd8\xff" + bytes(1000), b"BM" + b"\xff" * 100])
 def test_damaged_pictures_are_refused(data: bytes) -> None:
     """A truncated or invented file is one clear refusal."""
-    with pytest.raises(Rejected, match="not a picture, or it is damaged") as error:
+    with pytest.raises(Refused, match="not a picture, or it is damaged") as error:
         decoded(data)
-    assert error.value.status_code == 415
+    assert error.value.status == 415
 
 
 def fake_child(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
@@ -103,9 +105,9 @@ def test_a_decoder_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_pat
     program = f"import os, select; open({str(place)!r}, 'w').write(str(os.getpid())); select.select([], [], [])"
     fake_child(monkeypatch, program)
     monkeypatch.setattr(decode, "DECODE_S", 1.0)
-    with pytest.raises(Rejected, match="within 1 s") as error:
+    with pytest.raises(Refused, match="within 1 s") as error:
         decoded(encoded(".png"))
-    assert error.value.status_code == 422
+    assert error.value.status == 422
     with pytest.raises(ProcessLookupError):
         os.kill(int(place.read_text(encoding="ascii")), 0)
 
@@ -117,18 +119,18 @@ def test_a_decoder_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_decoder_that_dies_or_lies_is_one_refusal(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     """A crash, a wrong exit code and an answer that is none are all refusals."""
     fake_child(monkeypatch, program)
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(Refused) as error:
         decoded(encoded(".png"))
-    assert error.value.status_code == 415
+    assert error.value.status == 415
 
 
 @pytest.mark.slow
 def test_without_opencv_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where OpenCV is not installed the answer names the command that installs it."""
     fake_child(monkeypatch, f"import sys; sys.exit({decoder.NO_OPENCV})")
-    with pytest.raises(Rejected, match="pip install") as error:
+    with pytest.raises(Refused, match="pip install") as error:
         decoded(encoded(".png"))
-    assert error.value.status_code == 503
+    assert error.value.status == 503
 
 
 @pytest.mark.slow
@@ -149,7 +151,7 @@ decoder._decode = tries
 sys.exit(decoder.main())
 """
     fake_child(monkeypatch, program)
-    with pytest.raises(Rejected, match="at most 50 megapixels"):
+    with pytest.raises(Refused, match="at most 50 megapixels"):
         decoded(encoded(".png"))
 
 
@@ -164,9 +166,9 @@ def test_only_a_few_pictures_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         pictures = PictureDecoder()
         waiting = [asyncio.create_task(pictures.decode(encoded(".png"), MOST)) for _ in range(decode.MAX_WAITING)]
         await asyncio.sleep(0)
-        with pytest.raises(Rejected, match="try again") as error:
+        with pytest.raises(Refused, match="try again") as error:
             await pictures.decode(encoded(".png"), MOST)
-        assert error.value.status_code == 503
+        assert error.value.status == 503
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

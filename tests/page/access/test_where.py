@@ -13,7 +13,7 @@ from edge_config.settings.page import PageAccess, PageProxy, PageTls
 from runtime.page.access.exposure import check_exposure, check_tls
 from runtime.page.access.origin import Hosts, check_origin, check_site
 from runtime.page.access.peer import Proxies
-from runtime.page.access.rejected import Rejected
+from runtime.page.refused import Refused
 
 PROXY = PageProxy(trusted=("10.0.0.7",))
 TLS = PageTls(certificate="page.pem", key="page.key")
@@ -41,14 +41,14 @@ def test_names_of_loopback_are_answered(host: str) -> None:
 )
 def test_a_foreign_host_is_refused(host: str, status: int) -> None:
     """A name of another site that has the address of this machine (DNS rebinding) gets no answer."""
-    with pytest.raises(Rejected) as error:
+    with pytest.raises(Refused) as error:
         Hosts("127.0.0.1").check(Headers({"host": host}))
-    assert error.value.status_code == status
+    assert error.value.status == status
 
 
 def test_two_hosts_are_refused() -> None:
     """A request with two Host headers is for nobody."""
-    with pytest.raises(Rejected):
+    with pytest.raises(Refused):
         Hosts("127.0.0.1").check(Headers(raw=[(b"host", b"localhost"), (b"host", b"evil.example")]))
 
 
@@ -57,14 +57,14 @@ def test_configured_names_and_any_address_are_answered_beyond_loopback() -> None
     hosts = Hosts("0.0.0.0", ["Hall.example"])  # noqa: S104 - what is tested
     for good in ("10.0.0.5:8088", "[2001:db8::1]:8088", "hall.example"):
         hosts.check(Headers({"host": good}))
-    with pytest.raises(Rejected):
+    with pytest.raises(Refused):
         hosts.check(Headers({"host": "evil.example"}))
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "nonsense"])
 def test_a_page_of_another_site_gets_nothing(site: str) -> None:
     """Also another port of this machine is another site."""
-    with pytest.raises(Rejected):
+    with pytest.raises(Refused):
         check_site(Headers({"sec-fetch-site": site}))
 
 
@@ -73,7 +73,7 @@ def test_a_page_of_another_site_gets_nothing(site: str) -> None:
 )
 def test_a_foreign_origin_is_refused(origin: str) -> None:
     """Host, port and scheme must all be those of the page."""
-    with pytest.raises(Rejected):
+    with pytest.raises(Refused):
         check_origin(Headers({"origin": origin}), "http", "127.0.0.1:8088")
 
 
@@ -123,7 +123,7 @@ def test_loopback_needs_nothing(bind: str) -> None:
     ],
 )
 def test_beyond_loopback_users_and_encryption_are_needed(
-    bind: str, access: PageAccess, users: bool, missing: str
+    bind: str, access: PageAccess, *, users: bool, missing: str
 ) -> None:
     """One line says what is missing and how to get it; the exit code is that of settings."""
     with pytest.raises(SettingsError) as error:
