@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -155,6 +156,27 @@ def put_durably(path: Path, data: bytes, *, mode: int = _PUBLIC) -> None:
     put(path, data, mode=mode)
     with writing(path):
         sync(path.parent)
+
+
+def replace_content(path: Path, data: bytes) -> None:
+    """Give a file another content, whole or not at all; owner and permissions stay. It is on the disk afterwards.
+
+    Raises:
+        NotWritten: it cannot be written, or its owner cannot be kept; the old one is as it was.
+    """
+    remedy = "check who may write to it and to its folder"
+    with writing(path, remedy):
+        old, part = path.stat(), _part(path)
+        try:
+            _write(part, data, 0o600)
+            if (old.st_uid, old.st_gid) != ((new := part.stat()).st_uid, new.st_gid):
+                os.chown(part, old.st_uid, old.st_gid)
+            part.chmod(stat.S_IMODE(old.st_mode))
+            part.replace(path)
+            sync(path.parent)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def _part(path: Path) -> Path:

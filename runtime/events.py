@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from edge_config.errors import PatchedgeError
-from edge_config.settings.sections import Alerts
+from edge_config.settings.sections import Alerts, Camera
 from edge_config.wire.requests import AnyRequest
 
 if TYPE_CHECKING:  # it needs numpy, which programs beside the main loop do without
@@ -220,11 +220,13 @@ class SettingsRead:
         alerts: of those cameras that the runtime has; empty where the file cannot be used.
         restart: changed keys that need a restart.
         problem: why the file cannot be used, in one line; empty if it can.
+        sections: the whole sections of those cameras.
     """
 
     alerts: Mapping[str, Alerts]
     restart: tuple[str, ...]
     problem: str = ""
+    sections: Mapping[str, Camera] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

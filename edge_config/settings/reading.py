@@ -67,19 +67,25 @@ def read_file(path: str, *, tell_later: bool = False) -> Tree:
     Raises:
         SettingsError: the file is absent, of another kind, not valid YAML or TOML, or has a key twice.
     """
-    ending = Path(path).suffix.lower()
-    if ending not in {".yaml", ".yml", ".toml"}:
+    if Path(path).suffix.lower() not in {".yaml", ".yml", ".toml"}:
         raise SettingsError("not a settings file", where=path, remedy="name it .yaml, .yml or .toml")
     try:
         with Path(path).open("rb") as stream:
-            text = stream.read(MAX_BYTES + 1).decode("utf-8")
-        if len(text) > MAX_BYTES:
-            raise SettingsError(f"longer than {MAX_BYTES} bytes", where=path)
-        if ending == ".toml":  # the parser itself refuses duplicates
-            return Tree(tomllib.loads(text), dict(_toml_keys(text)))
-        tree = _read_yaml(text)
+            data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise SettingsError(f"cannot be read ({error.strerror})", where=path) from error
+    return read_bytes(data, path, tell_later=tell_later)
+
+
+def read_bytes(data: bytes, path: str, *, tell_later: bool = False) -> Tree:
+    """Parse the content of a settings file; arguments and errors are those of `read_file`."""
+    try:
+        text = data.decode("utf-8")
+        if len(text) > MAX_BYTES:
+            raise SettingsError(f"longer than {MAX_BYTES} bytes", where=path)
+        if Path(path).suffix.lower() == ".toml":  # the parser itself refuses duplicates
+            return Tree(tomllib.loads(text), dict(_toml_keys(text)))
+        tree = _read_yaml(text)
     except UnicodeDecodeError as error:
         raise SettingsError("is not UTF-8 text", where=path, remedy="save it as UTF-8") from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:  # TOML's are ValueErrors
@@ -134,7 +140,7 @@ def _keys(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyP
         lines: dict[Any, int] = {}
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
-                inner = (*path, _plain(key))
+                inner = (*path, plain_key(key))
                 line = key.start_mark.line + 1
                 yield inner, line, lines.get(inner[-1])
                 lines.setdefault(inner[-1], line)
@@ -144,7 +150,17 @@ def _keys(node: yaml.Node, path: KeyPath, seen: set[int]) -> Iterator[tuple[KeyP
             yield from _keys(value, (*path, at), seen)
 
 
-def _plain(key: yaml.ScalarNode) -> Any:
+def compose(text: str) -> yaml.Node | None:
+    """Return the nodes of YAML, which know their places in the text; None if there is none."""
+    loader = _Loader(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return node
+
+
+def plain_key(key: yaml.ScalarNode) -> Any:
     """Return a key as it is in the values: `1` and `01` are the same."""
     with suppress(ValueError, yaml.YAMLError, KeyError, OverflowError):
         return _Loader("").construct_object(key)

@@ -9,15 +9,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import msgspec
 import structlog
 
-from edge_config.errors import SettingsError
-from edge_config.settings.parse import with_changes
 from edge_config.wire.messages import TYPES
-from edge_config.wire.replies import CameraState, InForce
+from edge_config.wire.replies import CameraState
 from edge_config.wire.requests import (
-    Configure,
     Pause,
     Picture,
     Reload,
@@ -125,6 +121,8 @@ class Requests:
                 self._versions.handle(event)
             case SettingsRead():
                 settings_reload.apply(event, {name: channel.camera for name, channel in self._channels.items()})
+                for part in self._parts:
+                    part.handle(event)
             case _:
                 next((part for part in self._parts if part.handle(event)), None)
 
@@ -178,8 +176,6 @@ class Requests:
             case ReportGap():
                 self._count_gap(request, asked.by)
                 self._control.reply(asked, {"counted": request.missed})
-            case Configure():
-                self._configure(asked, request)
             case Picture():
                 self._pictures.ask(asked, request)
             case Pause() | Resume():
@@ -199,22 +195,6 @@ class Requests:
         """Return the status with what learning and stored pictures add to it."""
         status = {**self._status(), "learning": self._versions.status()}
         return status if self._teaching is None else self._teaching.add_to(status)
-
-    def _configure(self, asked: Asked, request: Configure) -> None:
-        camera = self._channels[request.camera].camera
-        if request.keep or request.regions is not msgspec.UNSET or request.ignore is not msgspec.UNSET:
-            self._control.refuse(asked, "regions, ignore and keep are not available yet")
-            return
-        try:
-            alerts = with_changes(camera.settings, request.alerts)
-        except SettingsError as error:
-            self._control.refuse(asked, str(error))
-            return
-        if alerts != camera.settings:
-            _log.info("alerts configured", camera=camera.name, by=asked.by, **request.alerts)
-            camera.configure(alerts)
-        alerts_now = msgspec.to_builtins(camera.settings)
-        self._control.reply(asked, InForce(camera=camera.name, threshold=camera.threshold, alerts=alerts_now))
 
     def _pause(self, asked: Asked, request: Pause | Resume) -> None:
         channel = self._channels[request.camera]

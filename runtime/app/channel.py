@@ -26,6 +26,7 @@ class Channel:
             replaced it; None if none was seen since.
         ended: the recording is over.
         not_scored: why the last frame without a score has none.
+        frame_hw: height and width of the last frame, pixels; None before the first.
         name: of the camera.
     """
 
@@ -37,6 +38,7 @@ class Channel:
     waits_since_ns: int | None = None
     ended: FeedEnded | None = None
     not_scored: str = ""
+    frame_hw: tuple[int, int] | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:

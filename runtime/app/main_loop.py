@@ -123,6 +123,7 @@ class MainLoop:
             return
         reason = scored.reason if scored.result is None else scored.result.scene_reason
         channel.not_scored = reason or channel.not_scored
+        channel.frame_hw = scored.frame.hw or channel.frame_hw
         decision = channel.camera.publish(scored.frame, scored.result, scored.attached)
         self._requests.show(channel, scored)
         channel.feed.give_back(scored.frame)

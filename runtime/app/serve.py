@@ -16,6 +16,7 @@ from edge_config.bundle import files, manifest
 from edge_config.errors import BundleError
 from edge_config.settings import sections
 from edge_config.settings.device import Settings
+from edge_config.settings.settings_file import SettingsFile
 from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.channel import Channel
@@ -50,7 +51,7 @@ def serve(
     termination: Termination,
     grab: Sequence[str] = CAPTURE_PROCESS,
     *,
-    read_again: Callable[[], Settings] | None = None,
+    file: SettingsFile | None = None,
     page: str | None = None,
 ) -> int:
     """Run the cameras until a signal comes, or all are recordings and over.
@@ -59,7 +60,7 @@ def serve(
         settings: of the device.
         termination: reports signals.
         grab: starts a capture process.
-        read_again: reads the settings once more, on SIGHUP; None: there is no file.
+        file: the settings file, which is read once more on SIGHUP, and changed on request; None: there is none.
         page: where the page is served beside; None: there is none.
 
     Returns:
@@ -95,13 +96,13 @@ def serve(
         stack.callback(_close_feeds, feeds)
         teaching = Teaching(settings, channels, pictures, wire.control)
         stack.callback(teaching.close)
-        run = _assemble(settings, stack, engine, channels, inbox, wire, learnt, teaching)
+        run = _assemble(settings, stack, engine, channels, inbox, wire, learnt, teaching, file)
         if page is not None:
             beside = PageChild(settings, page, wire.publisher.endpoint, wire.control.endpoint)
             stack.callback(beside.close)
             termination.call(beside.stop)
         termination.call(lambda: _stop(stop, inbox))
-        reload = None if read_again is None else SettingsReload(settings, read_again, inbox.put)
+        reload = None if file is None else SettingsReload(settings, file.read, inbox.put)
         termination.call_on_hup(lambda: _reload(inbox, reload))
         run()
     return 0
@@ -135,15 +136,19 @@ def _assemble(
     wire: Wire,
     learnt: LearntBundles,
     teaching: Teaching,
+    file: SettingsFile | None,
 ) -> Callable[[], None]:
     """Return the main loop with all its parts; what needs closing goes on the stack."""
     # While the worker loads: prometheus-client takes its time.
     from runtime.app.answer_requests import Requests
     from runtime.app.bundle_reloads import BundleReloads
     from runtime.app.burn_ins import BurnIns
+    from runtime.app.change_file import ChangeFile
     from runtime.app.clip_requests import ClipRequests
+    from runtime.app.kept_changes import KeptChanges
     from runtime.app.main_loop import MainLoop
     from runtime.app.monitor import Monitor
+    from runtime.app.settings_requests import SettingsRequests
     from runtime.monitoring.http_server import HttpServer, Page
     from runtime.monitoring.metrics import CONTENT_TYPE, Metrics
 
@@ -175,6 +180,10 @@ def _assemble(
     requests.add(burn_ins)
     requests.add(clips := ClipRequests(settings.clips.folder, wire.control))
     stack.callback(clips.close)
+    change_file = ChangeFile(file, KeptChanges(settings.device), inbox.put)
+    sockets = wire.control, wire.recorder
+    requests.add(changing := SettingsRequests(channels, settings.cameras, engine.views, change_file, *sockets))
+    stack.callback(changing.close)
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run

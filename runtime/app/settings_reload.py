@@ -1,4 +1,4 @@
-"""Reload the settings file: alert settings take effect at once; changes that need a restart are reported."""
+"""Reload the settings file: alert settings and regions take effect at once; what needs a restart is reported."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class SettingsReload:
             return SettingsRead({}, (), str(error))
         except Exception as error:  # noqa: BLE001 - whatever the file does, the runtime goes on as it is
             return SettingsRead({}, (), f"{type(error).__name__}: {error}")
-        alerts = {name: camera.alerts for name, camera in found.cameras.items() if name in self._settings.cameras}
-        return SettingsRead(alerts, tuple(needing_restart(self._settings, found)))
+        sections = {name: camera for name, camera in found.cameras.items() if name in self._settings.cameras}
+        alerts = {name: camera.alerts for name, camera in sections.items()}
+        return SettingsRead(alerts, tuple(needing_restart(self._settings, found)), sections=sections)
 
 
 def apply(event: SettingsRead, cameras: Mapping[str, MonitoredCamera]) -> None:
@@ -62,14 +63,15 @@ def apply(event: SettingsRead, cameras: Mapping[str, MonitoredCamera]) -> None:
 
 
 def needing_restart(old: Settings, new: Settings) -> list[str]:
-    """Return the keys that differ, but for the alerts of cameras: those that count from the next start only."""
-    return _different(_all_but_alerts(old), _all_but_alerts(new))
+    """Return the keys that differ, but for alerts and regions of cameras: those that count from the next start only."""
+    return _different(_at_start(old), _at_start(new))
 
 
-def _all_but_alerts(settings: Settings) -> dict[str, Any]:
+def _at_start(settings: Settings) -> dict[str, Any]:
     tree: dict[str, Any] = msgspec.to_builtins(settings)
     for camera in tree["cameras"].values():
-        del camera["alerts"]
+        for key in ("alerts", "regions", "ignore"):
+            del camera[key]
     return tree
 
 

@@ -59,20 +59,20 @@ def run(args: argparse.Namespace) -> int:
     from edge_config.errors import UsageError
     from edge_config.settings.device import Settings
     from edge_config.settings.parse import parse
-    from edge_config.settings.reading import read_file
+    from edge_config.settings.settings_file import SettingsFile
 
     if not args.config and (args.bundle is None or args.source is None):
         raise UsageError("nothing to run", remedy="give --bundle and --source, or --config")
 
-    def read() -> Settings:
-        tree = read_file(args.config, tell_later=True) if args.config else {}
+    def of(tree: dict[str, Any]) -> Settings:
         return parse(_overlay(tree, args), where=args.config or overlay.COMMAND_LINE)
 
-    settings = read()
+    file = SettingsFile(args.config, of) if args.config else None
+    settings = of({}) if file is None else file.read()
 
     from runtime.app.serve import serve
 
-    return serve(settings, termination, read_again=read if args.config else None, page=args.page)
+    return serve(settings, termination, file=file, page=args.page)
 
 
 def _overlay(tree: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:

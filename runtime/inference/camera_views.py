@@ -59,9 +59,12 @@ class CameraViews:
             insist: workers that are started later begin with it, also if this one dies before it has answered.
 
         Returns:
-            The number of the review; None if there is no worker now, or no memory: nothing has changed then.
+            The number of the review; None if there is no worker now, or no memory: without `insist`, nothing has
+            changed then.
         """
         with self._lock:
+            if insist:
+                self._views[camera] = view
             if (worker := self._worker()) is None:
                 return None
             number = self._number()
@@ -69,8 +72,6 @@ class CameraViews:
                 worker.review(number, camera, view, frame_hw, check=check_only)
             except OSError:
                 return None
-            if insist:
-                self._views[camera] = view
             if check_only:
                 self._checks.add(number)
             return number

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,9 @@ MAX_CHARACTERS = 4000
 
 SIZE = MAX_CHARACTERS + 400
 """Maximum size of an order, bytes."""
+
+CHANGED = "changed"
+"""In place of the name of a request: what came of one."""
 
 _WRITE = "INSERT INTO orders (t_ns, key, request, fields, user) VALUES (?, ?, ?, ?, ?)"
 _READ = "SELECT t_ns, key, request, fields, user FROM orders ORDER BY number"
@@ -49,6 +53,12 @@ class Order:
         """Return the order for a request that is made now."""
         fields = msgspec.json.encode(asked.request).decode()
         return cls(time.time_ns(), asked.key, name_of(asked.request), fields[:MAX_CHARACTERS], asked.request.user)
+
+    @classmethod
+    def of_change(cls, asked: Asked, change: Any) -> Order:
+        """Return the note of what a request has changed, from what to what."""
+        fields = msgspec.json.encode(change).decode()
+        return cls(time.time_ns(), asked.key, CHANGED, fields[:MAX_CHARACTERS], asked.request.user)
 
 
 def write(db: sqlite3.Connection, orders: Sequence[Order]) -> None:
