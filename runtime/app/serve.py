@@ -143,12 +143,12 @@ def _assemble(
     from runtime.app.answer_requests import Requests
     from runtime.app.bundle_reloads import BundleReloads
     from runtime.app.burn_ins import BurnIns
-    from runtime.app.change_file import ChangeFile
     from runtime.app.clip_requests import ClipRequests
-    from runtime.app.kept_changes import KeptChanges
+    from runtime.app.configure.change_file import ChangeFile
+    from runtime.app.configure.kept_changes import KeptChanges
+    from runtime.app.configure.settings_requests import SettingsRequests
     from runtime.app.main_loop import MainLoop
     from runtime.app.monitor import Monitor
-    from runtime.app.settings_requests import SettingsRequests
     from runtime.monitoring.http_server import HttpServer, Page
     from runtime.monitoring.metrics import CONTENT_TYPE, Metrics
 

@@ -20,6 +20,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+import yaml
 import zmq
 
 from edge_config.bundle import files as bundles
@@ -32,7 +33,7 @@ from runtime.client.subscriber import Subscriber
 from tests.programs.soak.processes import command, tree
 from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, started
-from tests.support.tiny import write_pictures
+from tests.support.tiny import HEIGHT, WIDTH, write_pictures
 
 pytestmark = pytest.mark.slow
 
@@ -367,6 +368,40 @@ def test_configured_threshold_counts_from_the_next_frame(run: Run, camera: Netwo
     back = runtime.ask(request="configure", camera="top", alerts={"threshold": None})["reply"]
     assert back["threshold"] == usual.threshold
     assert runtime.until(lambda m: isinstance(m, AlertMessage))[-1].phase == "end"
+
+
+def test_kept_regions_hide_an_object_until_they_are_undone(
+    run: Run, camera: NetworkCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an object before it a camera is normal where that is not judged, anomalous after `undo`; the file follows.
+
+    No frame is lost or without a score over it.
+    """
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    runtime = run(top=camera.url)
+    camera.strange.set()
+    heard = runtime.until(lambda m: isinstance(m, ScoreMessage) and m.label == "anomalous")
+    path = tmp_path / "device.yaml"
+    before = json.loads(path.read_text())
+    left = [[0, 0], [31, 0], [31, HEIGHT], [0, HEIGHT]]
+    change = {"request": "configure", "camera": "top", "keep": True, "user": "Anna"}
+    nowhere = runtime.ask(**change, regions=[[[1, 1], [2, 1], [2, 2]]], alerts={"min_frames": 3})
+    assert "nothing is seen there" in nowhere["error"]
+    assert json.loads(path.read_text()) == before
+    reply = runtime.ask(**change, regions=[left])["reply"]
+    assert (reply["regions"], reply["frame_hw"], reply["regions_of"]) == ([left], [HEIGHT, WIDTH], "settings")
+    heard += runtime.until_scored(SOME)
+    assert yaml.safe_load(path.read_text())["cameras"]["top"]["regions"] == [left]
+    (listed,) = runtime.ask(request="changes", camera="top")["reply"]["changes"]
+    assert (listed["number"], listed["user"], listed["undone"]) == (1, "Anna", False)
+    assert runtime.ask(request="undo", camera="top")["reply"]["regions"] is None
+    heard += runtime.until(lambda m: isinstance(m, ScoreMessage) and m.label == "anomalous")
+    assert json.loads(path.read_text()) == before
+    assert {score.label for score in scores(heard)} == {"normal", "anomalous"}
+    path.write_text(json.dumps(before | {"cameras": {"top": before["cameras"]["top"] | {"regions": [left]}}}))
+    runtime.process.send_signal(signal.SIGHUP)
+    runtime.until_scored(SOME)
+    assert runtime.logged("regions of the settings taken over")["camera"] == "top"
 
 
 def test_hang_up_reads_the_alerts_of_the_settings_again(run: Run, camera: NetworkCamera, tmp_path: Path) -> None:

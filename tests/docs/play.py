@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
 
 from runtime.frame import Image
 from runtime.security import keys
@@ -118,7 +118,7 @@ def set_stage(stage: Stage, folder: Path, scene: Scene, reader: Reader, stack: E
 def start_device(reader: Reader, folder: Path, verb: str, settings: dict[str, object]) -> None:
     """Start a device in the page's folder, whose `line.bundle` it has; a `run` of the page takes the place of `run`."""
     file = folder / f"{verb}.yaml"
-    file.write_text(yaml.safe_dump(settings))
+    file.write_text(json.dumps(settings))  # YAML too; without anchors, so that a request can change it
     one: Running = reader.start("the stage", verb, f"patchedge run --config {file}")
     one.until(lambda lines: any('"event": "running"' in line for line in lines), lambda: "does not start")
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from edge_config.settings.sections import Alerts, DegradeSettings
+from edge_config.settings.sections import Alerts, Camera, DegradeSettings
+from edge_config.settings.settings_file import SettingsFile
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.answer_requests import Requests
 from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
+from runtime.app.configure.change_file import ChangeFile
+from runtime.app.configure.kept_changes import KeptChanges
+from runtime.app.configure.settings_requests import SettingsRequests
 from runtime.app.monitor import Monitor
-from runtime.events import Asked, Scored
+from runtime.events import Asked, Reviewed, ReviewRefused, Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
+from runtime.journal.audit_log import Order
 from runtime.monitoring.health import Health
 from runtime.monitoring.metrics import Metrics
 from runtime.monitoring.systemd import Notifier
+from runtime.view import View
 
 NORMAL, STRANGE, THRESHOLD = 1.0, 9.0, 5.0
 HOUR_NS = 3600 * 1_000_000_000
@@ -168,6 +175,33 @@ class Engine:
         return {path} if path else {self.serving[name] for name in ([camera] if camera else self.serving)}
 
 
+class Views:
+    """Takes every view, or refuses it for `problem`; answers when a test says so.
+
+    Attributes:
+        asked: camera, view and what was asked of it.
+        problem: reason for a refusal.
+        lost: the worker dies over it.
+        there: there is a worker.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, View, dict[str, bool]]] = []
+        self.problem, self.lost, self.there = "", False, True
+
+    def review(self, camera: str, view: View, _frame_hw: tuple[int, int] | None, **how: bool) -> int | None:
+        self.asked.append((camera, view, how))
+        return len(self.asked) if self.there else None
+
+    def answer(self, number: int | None = None) -> Reviewed | ReviewRefused:
+        """Return what the worker says to a review, by default the last one."""
+        number = number or len(self.asked)
+        camera = self.asked[number - 1][0]
+        if self.problem or self.lost:
+            return ReviewRefused(number, camera, self.problem, lost=self.lost)
+        return Reviewed(number, camera, replace(OLD, regions_of={camera: "settings"}))
+
+
 class Control:
     """Keeps the answers: number of the request, whether it was done, and what was said."""
 
@@ -212,7 +246,8 @@ class Wire:
         self.publisher = publisher
         self.control = Control()
         self.outbox = Outbox()
-        self.recorder = SimpleNamespace(state="on", reason="")
+        self.orders: list[Order] = []
+        self.recorder = SimpleNamespace(state="on", reason="", note=self.orders.append)
         self.gone = False
 
     def admit(self) -> bool:
@@ -273,7 +308,14 @@ class Clock:
 class Parts:
     """Channels with fake feeds, and what the main loop really does with them, with fakes around."""
 
-    def __init__(self, folder: Path, tell: Callable[[Any], None], feeds: Mapping[str, Feed], most: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tell: Callable[[Any], None],
+        feeds: Mapping[str, Feed],
+        most: int = 1,
+        file: SettingsFile | None = None,
+    ) -> None:
         self.feeds = feeds
         self.publisher = Publisher()
         self.engine = Engine(tell, feeds, most)
@@ -300,6 +342,12 @@ class Parts:
         self.bundles = BundleReloads(self.channels, self.engine, self.control, self.metrics, notifier, self.versions)
         reloads = (self.metrics, self.bundles, self.versions)
         self.requests = Requests(self.channels, self.wire, *reloads, self.monitor.status)
+        self.views = Views()
+        sections = {name: Camera(source=0, alerts=EVERY_RUN) for name in feeds}
+        told = self.wire.control, self.wire.recorder
+        changes = ChangeFile(file, KeptChanges("edge"), tell)
+        self.changing = SettingsRequests(self.channels, sections, self.views, changes, *told)
+        self.requests.add(self.changing)
 
     def figure(self, line: str) -> bool:
         """Return whether the metrics hold this line."""

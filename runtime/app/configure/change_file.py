@@ -14,7 +14,7 @@ from edge_config.settings.edit_yaml import ABSENT
 from edge_config.settings.problems import KeyPath
 from edge_config.settings.settings_file import PlannedChange, SettingsFile
 from edge_config.wire.configure import ChangesKept, SettingsChange
-from runtime.app.kept_changes import KeptChanges
+from runtime.app.configure.kept_changes import KeptChanges
 from runtime.process.job_thread import JobThread
 
 MAX_WAITING = 32
@@ -128,17 +128,18 @@ class ChangeFile:
 
         self._do(act, partial(FileWritten, number, 0))
 
-    def list(self, camera: str, answer: Callable[[ChangesKept], object], refuse: Callable[[str], object]) -> None:
+    def tell_list(self, camera: str, answer: Callable[[ChangesKept], object], refuse: Callable[[str], object]) -> None:
         """Have the kept changes of a camera listed."""
-        if not self._thread.put(lambda: answer(self._list(camera))):
+
+        def job() -> None:
+            answer(ChangesKept(camera=camera, changes=self._changes.of(camera), file=self.path))
+
+        if not self._thread.put(job):
             refuse(_FULL)
 
     def close(self) -> None:
         """Do what waits, for a short while."""
         self._thread.close(CLOSE_S)
-
-    def _list(self, camera: str) -> ChangesKept:
-        return ChangesKept(camera=camera, changes=self._changes.of(camera), file=self.path)
 
     def _there(self) -> SettingsFile:
         if self._file is None:

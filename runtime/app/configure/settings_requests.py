@@ -14,78 +14,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import structlog
 from msgspec import UNSET
 
 from edge_config.errors import SettingsError
-from edge_config.polygons import Polygons
 from edge_config.settings.parse import with_changes
-from edge_config.settings.problems import KeyPath
 from edge_config.settings.sections import Alerts, Camera
 from edge_config.settings.settings_file import PlannedChange
-from edge_config.wire.configure import ChangedValue, Configure, InForce, ListChanges, SettingsChange, Undo
+from edge_config.wire.configure import Configure, InForce, ListChanges, SettingsChange, Undo
 from edge_config.wire.requests import name_of
-from runtime.app.change_file import ChangeFile, FilePlanned, FileWritten, as_values
 from runtime.app.channel import Channel
+from runtime.app.configure.change_file import ChangeFile, FilePlanned, FileWritten
+from runtime.app.configure.settings_change import ChangeUnderWay, Outlines, named_keys, what_changes
 from runtime.events import Asked, Reviewed, ReviewRefused, SettingsRead
 from runtime.frame import BundleInfo
 from runtime.inference.camera_views import CameraViews
 from runtime.journal.audit_log import Order
 from runtime.journal.journal_thread import Recorder
 from runtime.messaging.control_socket import Control
-from runtime.view import View
 
 _BUSY = "too many requests: another change of settings is being made; retry"
 _NO_WORKER = "the inference worker is not ready, so that regions cannot be checked; retry later"
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Outlines:
-    """The regions and ignored parts of a camera, as in its settings."""
-
-    regions: Polygons | None
-    ignore: Polygons | None
-
-    @classmethod
-    def of(cls, section: Camera) -> _Outlines:
-        return cls(section.regions, section.ignore)
-
-    @property
-    def view(self) -> View:
-        own = self.regions is not None or self.ignore is not None
-        return View(self.regions or (), self.ignore or (), own)
-
-
-@dataclass(slots=True)
-class _Change:
-    """The change that is being made.
-
-    Attributes:
-        asked: the request.
-        camera: name of the camera.
-        alerts, outlines: its settings afterwards; of an undo they are known once it is planned.
-        step: what is waited for.
-        planned: with `keep`: the change of the file.
-        undoes: number of the kept change that is taken back.
-        review: number of the review that is waited for.
-        kept: number of the kept change, once it is written.
-    """
-
-    asked: Asked
-    camera: str
-    alerts: Alerts
-    outlines: _Outlines
-    step: Literal["plan", "check", "write", "take"] = "plan"
-    planned: PlannedChange | None = None
-    undoes: int | None = None
-    review: int | None = None
-    kept: int | None = None
 
 
 class SettingsRequests:
@@ -111,13 +65,13 @@ class SettingsRequests:
             recorder: takes notes for the audit log.
         """
         self._channels = channels
-        self._outlines = {name: _Outlines.of(section) for name, section in sections.items()}
+        self._outlines = {name: Outlines.of(section) for name, section in sections.items()}
         self._views = views
         self._file = file
         self._control = control
         self._recorder = recorder
-        self._change: _Change | None = None
-        self._reread: dict[int, _Outlines] = {}  # reviews because of a file that was read again
+        self._change: ChangeUnderWay | None = None
+        self._reread: dict[int, Outlines] = {}  # reviews because of a file that was read again
 
     def answer(self, asked: Asked) -> bool:
         """Begin a change, or list earlier ones; return whether that is what is asked for."""
@@ -128,7 +82,7 @@ class SettingsRequests:
                 if self._begin(asked, camera, self._channels[camera].camera.settings, self._outlines[camera]):
                     self._file.plan_undo(asked.number, camera)
             case ListChanges(camera=camera):
-                self._file.list(
+                self._file.tell_list(
                     camera,
                     lambda reply: self._control.reply(asked, reply),
                     lambda error: self._control.refuse(asked, error),
@@ -176,7 +130,7 @@ class SettingsRequests:
             return
         regions = before.regions if request.regions is UNSET else request.regions
         ignore = before.ignore if request.ignore is UNSET else request.ignore
-        outlines, named = _Outlines(regions, ignore), _named(request)
+        outlines, named = Outlines(regions, ignore), named_keys(request)
         if not named or ((alerts, outlines) == (camera.settings, before) and not request.keep):
             self._control.reply(asked, self._in_force(request.camera))
         elif self._begin(asked, request.camera, alerts, outlines):
@@ -185,15 +139,15 @@ class SettingsRequests:
             elif self._change is not None:
                 self._take(self._change)
 
-    def _begin(self, asked: Asked, camera: str, alerts: Alerts, outlines: _Outlines) -> bool:
+    def _begin(self, asked: Asked, camera: str, alerts: Alerts, outlines: Outlines) -> bool:
         """Begin a change, if none is being made; return whether it has begun."""
         if self._change is not None:
             self._control.refuse(asked, _BUSY)
             return False
-        self._change = _Change(asked, camera, alerts, outlines)
+        self._change = ChangeUnderWay(asked, camera, alerts, outlines)
         return True
 
-    def _planned(self, change: _Change, event: FilePlanned) -> None:
+    def _planned(self, change: ChangeUnderWay, event: FilePlanned) -> None:
         """Check the regions of a change of the file, before it is written."""
         if event.planned is None:
             self._refuse(change, event.error)
@@ -208,19 +162,19 @@ class SettingsRequests:
         if not self._review(change, check_only=True):
             self._refuse(change, _NO_WORKER)
 
-    def _go_back(self, change: _Change, planned: PlannedChange) -> None:
+    def _go_back(self, change: ChangeUnderWay, planned: PlannedChange) -> None:
         """Take the values of an undone change from the file; what was changed without `keep` stays."""
         section, keys = planned.settings.cameras[change.camera], {one.key for one in planned.what}
         alerts = {
             name: value for name, value in msgspec.structs.asdict(section.alerts).items() if f"alerts.{name}" in keys
         }
         change.alerts = msgspec.structs.replace(change.alerts, **alerts)
-        change.outlines = _Outlines(
+        change.outlines = Outlines(
             section.regions if "regions" in keys else change.outlines.regions,
             section.ignore if "ignore" in keys else change.outlines.ignore,
         )
 
-    def _write(self, change: _Change) -> None:
+    def _write(self, change: ChangeUnderWay) -> None:
         """Have the file written, if it does not say so already."""
         assert change.planned is not None  # noqa: S101 - it is checked before it is written
         if not change.planned.what:
@@ -237,14 +191,14 @@ class SettingsRequests:
         )
         self._file.write(change.asked.number, change.planned, noted, change.undoes)
 
-    def _written(self, change: _Change, event: FileWritten) -> None:
+    def _written(self, change: ChangeUnderWay, event: FileWritten) -> None:
         if event.error:
             self._refuse(change, event.error)
             return
         change.kept = event.change
         self._take(change)
 
-    def _take(self, change: _Change) -> None:
+    def _take(self, change: ChangeUnderWay) -> None:
         """Have the worker take the regions, and the main loop the alert settings with the same frame."""
         change.step = "take"
         if change.outlines.view == self._outlines[change.camera].view:
@@ -255,7 +209,7 @@ class SettingsRequests:
             else:  # the next worker begins with them
                 self._apply(change, None)
 
-    def _review(self, change: _Change, *, check_only: bool = False) -> bool:
+    def _review(self, change: ChangeUnderWay, *, check_only: bool = False) -> bool:
         """Ask the worker; return whether it is there."""
         frame_hw = self._channels[change.camera].frame_hw
         insist = change.kept is not None
@@ -264,7 +218,7 @@ class SettingsRequests:
         )
         return change.review is not None
 
-    def _review_refused(self, change: _Change, event: ReviewRefused) -> None:
+    def _review_refused(self, change: ChangeUnderWay, event: ReviewRefused) -> None:
         if change.step == "take" and change.kept is not None and event.lost:
             self._apply(change, None)  # the next worker begins with them
         elif change.step == "take" and change.kept is not None:
@@ -272,11 +226,11 @@ class SettingsRequests:
         else:
             self._refuse(change, f"{event.error}; retry" if event.lost else event.error)
 
-    def _apply(self, change: _Change, info: BundleInfo | None) -> None:
+    def _apply(self, change: ChangeUnderWay, info: BundleInfo | None) -> None:
         """Take the settings over, from the next frame on, and answer."""
         name, asked = change.camera, change.asked
         camera, before = self._channels[name].camera, self._outlines[name]
-        what = _what(camera.settings, before, change.alerts, change.outlines)
+        what = what_changes(camera.settings, before, change.alerts, change.outlines)
         self._outlines[name] = change.outlines
         if info is not None:
             camera.serve(info)
@@ -291,7 +245,7 @@ class SettingsRequests:
         self._change = None
         self._control.reply(asked, self._in_force(name, change.kept))
 
-    def _refuse(self, change: _Change, error: str) -> None:
+    def _refuse(self, change: ChangeUnderWay, error: str) -> None:
         self._change = None
         self._control.refuse(change.asked, error)
 
@@ -314,7 +268,7 @@ class SettingsRequests:
     def _read_again(self, event: SettingsRead) -> None:
         """Take over the regions of a settings file that was read again."""
         for name, section in event.sections.items():
-            outlines = _Outlines.of(section)
+            outlines = Outlines.of(section)
             if outlines.view == self._outlines[name].view:
                 continue
             number = self._views.review(name, outlines.view, self._channels[name].frame_hw)
@@ -333,22 +287,3 @@ class SettingsRequests:
         self._outlines[event.camera] = outlines
         self._channels[event.camera].camera.serve(event.info)
         _log.info("regions of the settings taken over", camera=event.camera, regions_of=event.info.regions_of)
-
-
-def _named(request: Configure) -> dict[KeyPath, Any]:
-    """Return the keys that a request names, with their new values, as a file holds them."""
-    named: dict[KeyPath, Any] = {("alerts", key): value for key, value in request.alerts.items()}
-    if request.regions is not UNSET:
-        named["regions",] = as_values(request.regions)
-    if request.ignore is not UNSET:
-        named["ignore",] = as_values(request.ignore)
-    return named
-
-
-def _what(alerts: Alerts, outlines: _Outlines, new_alerts: Alerts, new_outlines: _Outlines) -> list[ChangedValue]:
-    """Return what changes of the settings in force."""
-    old = {f"alerts.{key}": value for key, value in msgspec.to_builtins(alerts).items()}
-    new = {f"alerts.{key}": value for key, value in msgspec.to_builtins(new_alerts).items()}
-    old |= {"regions": as_values(outlines.regions), "ignore": as_values(outlines.ignore)}
-    new |= {"regions": as_values(new_outlines.regions), "ignore": as_values(new_outlines.ignore)}
-    return [ChangedValue(key=key, before=old[key], after=new[key]) for key in old if old[key] != new[key]]

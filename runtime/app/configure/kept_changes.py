@@ -53,9 +53,7 @@ class KeptChanges:
         Raises:
             NotWritten: the list cannot be written, and is as it was.
         """
-        self._write(
-            [msgspec.structs.replace(one, undone=one.undone or one.number == number) for one in self._all()]
-        )
+        self._write([msgspec.structs.replace(one, undone=one.undone or one.number == number) for one in self._all()])
 
     def _all(self) -> Sequence[SettingsChange]:
         if self._changes is None:
@@ -74,7 +72,9 @@ class KeptChanges:
         except FileNotFoundError:
             return []
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            structlog.get_logger().error("the list of kept changes cannot be read; a new one begins", problem=str(error))
+            structlog.get_logger().error(
+                "the list of kept changes cannot be read; a new one begins", problem=str(error)
+            )
             with contextlib.suppress(OSError):
                 path.rename(path.with_name(f"{path.name}.damaged"))
             return []
