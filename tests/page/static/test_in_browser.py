@@ -134,7 +134,7 @@ def test_the_chart_leads_to_its_alerts_and_follows_the_chosen_span(browser: Brow
 
 
 def test_a_device_says_how_it_fares(browser: Browser) -> None:
-    """The view of a device has frames a second, the worst finding of doctor first, its log, and who changed what."""
+    """The view of a device has frames a second, the worst finding of doctor first, its log, and its orders."""
     with opened(browser, World(cameras=2), "#/devices/press-3") as page:
         frames = page.locator(".small-chart", has_text="Frames a second").locator("b")
         expect(frames).to_have_text(re.compile(r"^(49|50|51)$"), timeout=GREY_MS)

@@ -209,7 +209,7 @@ export class Chart {
       return h("a", { class: "band", href: `#/alerts/${encodeURIComponent(band.id)}`, "aria-label": words, title: words, style });
     });
     this.layer ??= h("div", { class: "bands" });
-    if (this.layer.contains(document.activeElement)) return; // whoever stands on a link keeps it
+    if (this.layer.contains(document.activeElement)) return; // the link that has the focus stays
     fill(this.layer, links);
     if (this.layer.parentNode !== over) over.append(this.layer);
   }
