@@ -1,6 +1,6 @@
 // The frame around the views: who is here, where one is (#/live, #/camera/K, ...), and what is wrong with the connection.
 
-import { attempt, loadSession, session } from "./core/api.js";
+import { attempt, loadSession, session, showError } from "./core/api.js";
 import { fill, h, say } from "./core/dom.js";
 import * as live from "./core/live.js";
 import { cameraTabs, header, linkBanner } from "./core/shell.js";
@@ -84,8 +84,13 @@ function announceOnce() {
 }
 
 async function begin() {
+  const { view } = parse(location.hash);
+  const asked = loadSession().then(() => null, (error) => error);
+  import(`./views/${MODULES[view] ?? view}.js`).catch(() => {}); // it is there by the time it is needed
   await loadWords();
-  await attempt(loadSession);
+  header(view);
+  const wrong = await asked;
+  if (wrong) showError(wrong);
   if (!session.known) Object.assign(session, { login_needed: false });
   fill(document.getElementById("skip"), t("skip"));
   window.addEventListener("hashchange", route);
