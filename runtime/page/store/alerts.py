@@ -42,7 +42,7 @@ INSERT INTO alerts (id, device, camera, epoch, seq, start_ms, last_ms, end_ms, p
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, last_ms = excluded.last_ms, end_ms = excluded.end_ms,
     peak_score = excluded.peak_score, peak_excess = excluded.peak_excess, threshold = excluded.threshold,
-    reason = excluded.reason, clip = excluded.clip, boxes = excluded.boxes, epoch = excluded.epoch,
+    reason = excluded.reason, clip = excluded.clip, epoch = excluded.epoch,
     height = coalesce(excluded.height, height), width = coalesce(excluded.width, width)
 WHERE excluded.seq >= seq OR excluded.epoch <> epoch
 """
@@ -51,6 +51,14 @@ INSERT INTO pictures (alert, score, media_type, picture, heat) VALUES (?, ?, ?, 
 ON CONFLICT (alert) DO UPDATE SET score = excluded.score, media_type = excluded.media_type,
     picture = coalesce(excluded.picture, picture), heat = excluded.heat
 WHERE excluded.score >= score
+"""
+# Boxes are those of the picture: a device that does less sends a later peak without one.
+_BOXES_OF_PICTURE = """
+UPDATE alerts SET boxes = ? WHERE id = ? AND EXISTS (SELECT 1 FROM pictures WHERE alert = alerts.id AND score = ?)
+"""
+_BOXES_ALONE = """
+UPDATE alerts SET boxes = ? WHERE id = ? AND seq = ? AND epoch = ?
+    AND NOT EXISTS (SELECT 1 FROM pictures WHERE alert = alerts.id AND picture IS NOT NULL)
 """
 _CLOSE = """
 UPDATE alerts SET end_ms = last_ms, reason = ? WHERE device = ? AND end_ms IS NULL AND epoch <> ?
@@ -122,6 +130,10 @@ def put(
     )
     if shown.picture is not None or shown.heat is not None:
         put_picture(db, said.alert_id, said.peak_score, shown)
+    if shown.picture is not None:
+        db.execute(_BOXES_OF_PICTURE, (boxes, said.alert_id, said.peak_score))
+    else:
+        db.execute(_BOXES_ALONE, (boxes, said.alert_id, said.seq, said.epoch))
     return get(db, said.alert_id)
 
 

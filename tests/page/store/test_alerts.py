@@ -34,7 +34,7 @@ def ids(found: list[ShownAlert]) -> list[str]:
 
 PHASES = (
     (alert("a", 1, peak_score=4.0), AlertPicture(picture=b"first")),
-    (alert("a", 2, phase="update", peak_score=9.0), AlertPicture(picture=b"peak")),
+    (alert("a", 2, phase="update", peak_score=9.0, boxes=((1, 2, 3, 4),)), AlertPicture(picture=b"peak")),
     (alert("a", 3, phase="end", peak_score=9.0, reason="normal again", clip="c.avi"), NOTHING),
 )
 
@@ -48,9 +48,21 @@ def test_the_order_of_messages_does_not_matter(db: sqlite3.Connection, order: tu
     (found,) = alerts.find(db, AlertsWanted())
     assert (found.key, found.peak_score, found.reason, found.clip) == ("press-3:top", 9.0, "normal again", "c.avi")
     assert found.end_ms == NOW_MS + 3 * 40
+    assert found.boxes == ((1, 2, 3, 4),)
     shown = alerts.picture(db, "a")
     assert shown is not None
     assert shown.picture == b"peak"
+
+
+def test_boxes_are_those_of_the_picture(db: sqlite3.Connection) -> None:
+    """A later peak without a picture leaves the boxes that fit the picture; without any picture the last ones count."""
+    first, later = ((1, 2, 3, 4),), ((5, 6, 7, 8),)
+    for alert_id, shown, wanted in (("a", AlertPicture(picture=b"first"), first), ("b", NOTHING, later)):
+        alerts.put(db, "press-3", alert(alert_id, 1, peak_score=4.0, boxes=first), shown, None)
+        said = alert(alert_id, 2, phase="update", peak_score=9.0, boxes=later)
+        found = alerts.put(db, "press-3", said, NOTHING, None)
+        assert found is not None
+        assert found.boxes == wanted
 
 
 def test_what_people_said_stays(db: sqlite3.Connection) -> None:

@@ -9,6 +9,7 @@ import { Curve, laneNames, pointsFor } from "../../parts/curve.js";
 const AROUND_MS = 30_000;
 const AGAIN_MS = 2000;
 const CLIP_AGAIN_MS = 4000;
+const RETRIED = [409, 425, 429, 502, 503, 504]; // the clip is being made, or the device is busy or away
 const DEFAULT_WEIGHT = 70;
 
 /** The evidence of an alert. */
@@ -123,26 +124,44 @@ export class Evidence {
   }
 
   /** The clip, where there is one; one that is made a few seconds after the alert is asked for again. */
-  _video(alert) {
+  async _video(alert) {
     clearTimeout(this._timer);
-    if (!alert.has_clip) {
-      fill(this._clip, h("p", { class: "muted" }, t(alert.clip && !alert.end_ms ? "alerts.clip.later" : alert.clip ? "alerts.clip.soon" : "alerts.clip.none")));
-      if (alert.clip) this._timer = setTimeout(() => this._askAgain(), CLIP_AGAIN_MS);
-      return;
+    if (!alert.clip) return this._say("alerts.clip.none");
+    const place = address("alerts", alert.id, "clip");
+    const status = alert.has_clip ? await this._status(place) : 0;
+    if (this._stop.signal.aborted || alert !== this._alert) return undefined;
+    if (status === 0 || RETRIED.includes(status)) {
+      this._say(alert.end_ms ? "alerts.clip.soon" : "alerts.clip.later");
+      this._timer = setTimeout(() => this._askAgain(), CLIP_AGAIN_MS);
+    } else if (status >= 400) {
+      this._say("alerts.clip.broken");
+    } else {
+      const poster = alert.has_picture ? address("alerts", alert.id, "picture") : null;
+      const video = h("video", { src: place, poster, controls: true, muted: true, playsinline: true, preload: "metadata", "aria-label": t("alerts.clip.label", { camera: alert.key }) });
+      video.addEventListener("error", () => this._say("alerts.clip.broken"));
+      fill(this._clip, video, h("p", {}, h("a", { href: place, download: "" }, t("alerts.clip.save"))));
     }
-    const video = h("video", {
-      src: address("alerts", alert.id, "clip"), controls: true, muted: true, poster: alert.has_picture ? address("alerts", alert.id, "picture") : null, playsinline: true, preload: "metadata",
-      "aria-label": t("alerts.clip.label", { camera: alert.key }),
-    });
-    video.addEventListener("error", () => fill(this._clip, h("p", { class: "muted" }, t("alerts.clip.broken"))));
-    fill(this._clip, video, h("p", {}, h("a", { href: address("alerts", alert.id, "clip"), download: "" }, t("alerts.clip.save"))));
+    return undefined;
+  }
+
+  /** Return the status with which a clip would be sent; 0: there is no answer. */
+  async _status(place) {
+    try {
+      return (await fetch(place, { method: "HEAD", credentials: "same-origin", signal: this._stop.signal })).status;
+    } catch {
+      return 0;
+    }
+  }
+
+  _say(key) {
+    fill(this._clip, h("p", { class: "muted" }, t(key)));
   }
 
   async _askAgain() {
     if (this._stop.signal.aborted) return;
     try {
-      this.write(await get(address("alerts", this._alert.id), { signal: this._stop.signal }));
+      this._alert = await get(address("alerts", this._alert.id), { signal: this._stop.signal });
     } catch { /* it is asked again */ }
-    if (!this._alert.has_clip && !this._stop.signal.aborted) this._timer = setTimeout(() => this._askAgain(), CLIP_AGAIN_MS);
+    await this._video(this._alert);
   }
 }

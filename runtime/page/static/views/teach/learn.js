@@ -6,7 +6,7 @@ import { duration } from "../../core/time.js";
 import { t, tOr } from "../../core/words.js";
 import { Sheet } from "./sheet.js";
 
-const STEPS = ["load", "compare", "grow", "count uses", "score held-out pictures", "seal", "score again", "show faults", "score alerts"];
+const STEPS = ["load", "compare", "grow", "count uses", "score held-out pictures", "show faults", "score again", "score alerts", "seal"];
 
 /** Return what the learner does now, in plain words. */
 function doing(learning) {

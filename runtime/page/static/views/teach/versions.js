@@ -11,7 +11,13 @@ const SHORT = 12;
 
 /** Return the name of a version that people see: "Version 2", or "as delivered". */
 function named(version) {
-  return version.parent ? t("versions.round", { count: version.round }) : t("versions.root");
+  return version.parent ? t("lineage.round", { count: version.round }) : t("lineage.root");
+}
+
+/** Return who asked: the device writes `KEY for NAME`. */
+function person(by) {
+  const [key, name] = by.split(/ ?for (.*)/s);
+  return name || key.slice(0, SHORT);
 }
 
 /** The part of the page with the versions. */
@@ -39,19 +45,19 @@ export class Versions {
 
   _item(version, parent, state) {
     const facts = [];
-    if (parent) facts.push(t("versions.parent", { name: named(parent), id: parent.id.slice(0, SHORT) }));
-    if (version.at) facts.push(t("versions.at", { clock: clock(Date.parse(version.at)) }));
-    if (version.by) facts.push(t("versions.by", { name: version.by.slice(0, SHORT) }));
+    if (parent) facts.push(t("lineage.parent", { name: named(parent), id: parent.id.slice(0, SHORT) }));
+    if (version.at) facts.push(t("lineage.at", { clock: clock(Date.parse(version.at)) }));
+    if (version.by) facts.push(t("lineage.by", { name: person(version.by) }));
     const numbers = [];
-    if (version.pictures) numbers.push(t("versions.pictures", { count: version.pictures }));
-    if (version.added) numbers.push(t("versions.added", { count: version.added }));
-    if (version.threshold) numbers.push(t("versions.threshold", { score: score(version.threshold) }));
-    if (version.faults[0]) numbers.push(t("versions.faults", { found: version.faults[2], before: version.faults[1] }));
+    if (version.pictures) numbers.push(t("lineage.pictures", { count: version.pictures }));
+    if (version.added) numbers.push(t("lineage.added", { count: version.added }));
+    if (version.threshold) numbers.push(t("lineage.threshold", { score: score(version.threshold) }));
+    if (version.faults[0]) numbers.push(t("lineage.faults", { found: version.faults[2], before: version.faults[1] }));
     return h("li", { class: version.active ? "active" : "", "aria-current": version.active ? "true" : null },
       h("div", { class: "row" },
         h("strong", {}, named(version)), h("code", { class: "muted" }, version.id.slice(0, SHORT)),
-        version.active ? h("span", { class: "label label-active" }, t("versions.active")) : null,
-        version.waits && !version.active ? h("span", { class: "label label-waits" }, t("versions.waits")) : null,
+        version.active ? h("span", { class: "label label-active" }, t("lineage.active")) : null,
+        version.waits && !version.active ? h("span", { class: "label label-waits" }, t("lineage.waits")) : null,
         h("span", { class: "grow" }),
         !version.active && !version.waits && mayChange() ? this._button(version, state) : null),
       facts.length ? h("p", { class: "muted small" }, facts.join(" · ")) : null,
@@ -61,12 +67,12 @@ export class Versions {
 
   _button(version, state) {
     const press = async () => {
-      const text = t("versions.back.what");
-      if (!(await confirmed(t("versions.back.ask", { name: named(version) }), { text, yes: t("versions.back") }))) return;
+      const text = t("lineage.back.what");
+      if (!(await confirmed(t("lineage.back.ask", { name: named(version) }), { text, yes: t("lineage.back") }))) return;
       await post(address("cameras", state.key, "rollback"), { to: version.parent ? version.id : "root" });
-      showDone(t("versions.back.done", { name: named(version) }));
+      showDone(t("lineage.back.done", { name: named(version) }));
       await state.load();
     };
-    return h("button", { type: "button", disabled: state.busy, onclick: whenPressed(press), "aria-label": t("versions.back.to", { name: named(version) }) }, t("versions.back"));
+    return h("button", { type: "button", disabled: state.busy, onclick: whenPressed(press), "aria-label": t("lineage.back.to", { name: named(version) }) }, t("lineage.back"));
   }
 }
