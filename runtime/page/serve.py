@@ -76,7 +76,6 @@ async def _serve(
         loop.call_soon_threadsafe(stop)
 
     termination.call(signalled)
-    listening.listen(BACKLOG)  # a program that reads the address below may connect at once
     scheme = "https" if config.is_ssl else "http"
     structlog.get_logger().info("the page is served", url=f"{scheme}://{_shown(listening)}/", devices=[*devices.names])
     await server.serve(sockets=[listening])

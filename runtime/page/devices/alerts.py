@@ -133,7 +133,7 @@ def unstored(device: str, said: AlertMessage, frame_hw: tuple[int, int] | None) 
         key=f"{device}:{said.camera}",
         device=device,
         camera=said.camera,
-        start_ms=said.t_start_ns // _MS,
+        start_ms=(said.t_start_ns or said.t_capture_ns) // _MS,
         end_ms=said.t_capture_ns // _MS if said.phase == "end" else None,
         peak_score=said.peak_score,
         peak_excess=said.peak_excess,

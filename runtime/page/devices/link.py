@@ -101,7 +101,9 @@ class DeviceLink:
         await self.asking.close()
 
     async def ask(self, request: Request, parts: Sequence[bytes], timeout_s: float) -> Answered:
-        """Ask the device; errors are those of `Requester.ask`."""
+        """Ask the device, unless it is known to be away; errors are those of `Requester.ask`."""
+        if not self.connected and self.error:
+            raise AddressUnavailable(f"the device `{self.name}` does not answer")
         return await self.asking.ask(request, parts, timeout_s=timeout_s)
 
     def camera(self, name: str) -> LiveCamera:

@@ -116,7 +116,7 @@ def put(
             said.camera,
             said.epoch,
             said.seq,
-            said.t_start_ns // _MS,
+            (said.t_start_ns or said.t_capture_ns) // _MS,  # earlier devices do not say it
             latest_ms,
             latest_ms if said.phase == "end" else None,
             said.peak_score,

@@ -26,6 +26,7 @@ from edge_config.wire.messages import (
     Part,
     Phase,
     ScoreMessage,
+    State,
     StateMessage,
 )
 from edge_config.wire.replies import Acknowledged, CameraNow, Kept, KeptMessages, Now
@@ -110,9 +111,9 @@ class Telling:
         self._states: dict[str, StateMessage] = {}
         self._open: dict[str, AlertMessage] = {}
 
-    def state(self, camera: str, reason: str = "test") -> list[bytes]:
+    def state(self, camera: str, reason: str = "test", state: State = "live") -> list[bytes]:
         """Make and journal a state, and give its frames."""
-        return self._make("state", camera, StateMessage, reason=reason)
+        return self._make("state", camera, StateMessage, reason=reason, state=state)
 
     def alert(
         self, camera: str, alert_id: str, phase: Phase, parts: tuple[bytes, ...] = (), excess: float | None = None
@@ -177,8 +178,7 @@ class Telling:
             seq=self._seq[topic],
             t_publish_ns=self._t_ns,
             bundle="",
-            state="live",
-            **fields,
+            **{"state": "live", **fields},
         )
         frames = message.encode(topic, made, binary)
         if kind in message.JOURNALED:
