@@ -27,7 +27,7 @@ STATIC = Path(__file__).parent / "static"
 def endpoints() -> list[Endpoint]:
     """Return the operations that the modules of the API declare, in the order of paths."""
     found: list[Endpoint] = []
-    for module in pkgutil.iter_modules(runtime.page.api.__path__, "runtime.page.api."):
+    for module in pkgutil.walk_packages(runtime.page.api.__path__, "runtime.page.api."):
         found += getattr(importlib.import_module(module.name), "ROUTES", [])
     return sorted(found, key=lambda one: (one.path, one.method))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -66,20 +67,26 @@ class CommentBody(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _find(call: Call) -> AlertList:
     query = call.query(AlertsQuery)
-    devices = call.services.devices
-    keys = [key for key in query.camera.split(",") if key]
-    wanted = AlertsWanted(
-        cameras=tuple(_of(devices.full_key(key)) for key in keys),
-        from_ms=query.from_ms,
-        to_ms=query.to_ms,
-        state=query.state,
-        text=query.text,
+    wanted = replace(
+        alerts_wanted(call, query.camera, query.from_ms, query.to_ms, query.state, query.text),
         before=_place(query.before) if query.before else None,
         limit=query.limit,
     )
     found = await call.services.store.alerts(wanted)
     last = found[-1] if len(found) == query.limit else None
     return AlertList(alerts=found, next=None if last is None else f"{last.start_ms}-{last.id}")
+
+
+def alerts_wanted(
+    call: Call, camera: str, from_ms: int | None, to_ms: int | None, state: AlertFilter | None, text: str
+) -> AlertsWanted:
+    """Return which alerts the filters of a request mean; they are those of `AlertsQuery`.
+
+    Raises:
+        Refused: several devices have a camera of this name, or there is no such device.
+    """
+    keys = [call.services.devices.full_key(key) for key in camera.split(",") if key]
+    return AlertsWanted(cameras=tuple(map(_of, keys)), from_ms=from_ms, to_ms=to_ms, state=state, text=text)
 
 
 def _of(key: str) -> tuple[str, str]:

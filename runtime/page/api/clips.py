@@ -9,7 +9,7 @@ from starlette.responses import FileResponse
 from edge_config.errors import UnavailableError, UnreadableImage
 from edge_config.wire.fetch import ClipPart, FetchClip
 from runtime.page.api.endpoint import Call, Endpoint
-from runtime.page.api.to_device import made
+from runtime.page.api.of_device.to_device import made
 from runtime.page.media.fetch_clip import fetch_clip
 from runtime.page.refused import Refused
 

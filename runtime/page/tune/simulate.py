@@ -160,7 +160,7 @@ class Simulation:
 
 
 @dataclass(frozen=True)
-class Compared:
+class RulesCompared:
     """What two sets of rules make of the same scores.
 
     Attributes:
@@ -176,7 +176,7 @@ class Compared:
     last_ms: int
 
 
-def compare(runs: Iterable[ScoreRun], now: Rules, then: Rules, max_seconds: float = MAX_SECONDS) -> Compared:
+def compare(runs: Iterable[ScoreRun], now: Rules, then: Rules, max_seconds: float = MAX_SECONDS) -> RulesCompared:
     """Replay frames with two sets of rules.
 
     Args:
@@ -199,4 +199,4 @@ def compare(runs: Iterable[ScoreRun], now: Rules, then: Rules, max_seconds: floa
         frames += len(run.wall_ns)
     for one in both:
         one.end()
-    return Compared(*both, frames, first_ns // _MS, last_ns // _MS)
+    return RulesCompared(*both, frames, first_ns // _MS, last_ns // _MS)

@@ -13,7 +13,7 @@ from edge_config.polygons import Polygons
 from edge_config.wire.configure import ChangedValue, ChangesKept, Configure, InForce, ListChanges, SettingsChange, Undo
 from edge_config.wire.requests import Status
 from runtime.page.api.endpoint import Call, Endpoint
-from runtime.page.api.to_device import LONG_S, ask_camera
+from runtime.page.api.of_device.to_device import LONG_S, ask_camera
 from runtime.page.refused import KeyDenied
 
 _SHORT_KEY = 8

@@ -15,7 +15,7 @@ from edge_config.wire.versions import (
     VersionsKept,
 )
 from runtime.page.api.endpoint import Call, Endpoint
-from runtime.page.api.to_device import LONG_S, ask_camera
+from runtime.page.api.of_device.to_device import LONG_S, ask_camera
 
 
 class HowToLearn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from edge_config.wire.upkeep import (
     StartDoctor,
 )
 from runtime.page.api.endpoint import Call, Endpoint
-from runtime.page.api.to_device import ask_device, made
+from runtime.page.api.of_device.to_device import ask_device, made
 
 
 class LogsSince(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,11 +14,9 @@ from edge_config.wire.teaching import (
     Accept,
     Deleted,
     DeletePictures,
-    FetchPicture,
     ListPictures,
     PictureIds,
     PictureList,
-    PicturePart,
     PicturesJudged,
     Reject,
     StopTeaching,
@@ -26,11 +24,8 @@ from edge_config.wire.teaching import (
     TeachingState,
 )
 from runtime.page.api.endpoint import Call, Endpoint, json_response
-from runtime.page.api.to_device import LONG_S, ask_camera, made
+from runtime.page.api.of_device.to_device import LONG_S, ask_camera, stored_png
 from runtime.page.refused import Refused
-
-MAX_PICTURE_BYTES = 256 << 20
-"""Maximum size of a stored picture: 16-bit pictures of 8192 x 8192 pixels may be larger, and are not shown."""
 
 FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
 """Header of what never changes under its name."""
@@ -136,17 +131,8 @@ async def _picture(call: Call) -> Response:
     known = f'"{call.path("id")}"'
     if call.request.headers.get("if-none-match") == known:
         return Response(status_code=304, headers={**FOR_EVER, "etag": known})
-    png = bytearray()
-    while True:
-        request = made(FetchPicture, camera=camera.name, picture=call.path("id"), offset=len(png))
-        part, more = await call.services.devices.ask_parts(camera.device, request, PicturePart, user=call.user)
-        if part.size > MAX_PICTURE_BYTES:
-            raise Refused(413, f"a picture of {part.size >> 20} MiB is too large to be shown")
-        got = b"".join(more)
-        png += got
-        if len(png) >= part.size or not got:
-            break
-    return Response(bytes(png), media_type="image/png", headers={**FOR_EVER, "etag": known})
+    png = await stored_png(call, camera.device, camera.name, call.path("id"))
+    return Response(png, media_type="image/png", headers={**FOR_EVER, "etag": known})
 
 
 async def _judge(call: Call, kind: type[Accept | Reject]) -> PicturesJudged:

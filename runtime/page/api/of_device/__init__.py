@@ -1,0 +1,1 @@
+"""Operations that are requests to a device: teaching, versions, settings, upkeep."""
