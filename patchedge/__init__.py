@@ -25,6 +25,7 @@ from edge_config.wire.messages import (
     Kind,
     Message,
     Part,
+    PreviewMessage,
     ScoreMessage,
     StateMessage,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "Origin",
     "Part",
     "PatchedgeError",
+    "PreviewMessage",
     "Received",
     "RequestError",
     "ScoreMessage",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edge_config.errors import PatchedgeError
 from edge_config.settings.sections import Alerts, Camera
+from edge_config.wire.messages import Box, Part
 from edge_config.wire.requests import AnyRequest
 
 if TYPE_CHECKING:  # it needs numpy, which programs beside the main loop do without
@@ -102,6 +103,24 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Previewed:
+    """The preview of a frame that was scored just before.
+
+    Attributes:
+        boxes, parts, attached: as in `FramePreview`; no parts if there is none, for `problem`.
+        seconds: processor time that it took in the worker.
+    """
+
+    camera: str
+    frame: SharedFrame
+    boxes: tuple[Box, ...]
+    parts: tuple[Part, ...]
+    attached: tuple[bytes, ...]
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineLost:
     """The inference worker is gone, and another one is started. The frames it had are answered next.
 
@@ -181,7 +200,9 @@ class ReviewRefused:
     lost: bool = False
 
 
-EngineEvent = EngineReady | Scored | EngineLost | EngineRefused | Reloaded | ReloadRefused | Reviewed | ReviewRefused
+EngineEvent = (
+    EngineReady | Scored | Previewed | EngineLost | EngineRefused | Reloaded | ReloadRefused | Reviewed | ReviewRefused
+)
 
 
 @dataclass(frozen=True, slots=True)

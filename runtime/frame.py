@@ -213,12 +213,14 @@ class Wanted:
         detail_above: score above which all boxes and parts are requested, as an alert may begin or peak.
         attach: names of the parts.
         jpeg_quality: JPEG quality of the picture among them, 1 to 100.
+        preview: a preview of it is requested too, after its result.
     """
 
     threshold: float
     detail_above: float
     attach: frozenset[Attachable] = frozenset()
     jpeg_quality: int = 85
+    preview: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,11 @@ class CameraLog:
                 remedy=remedy,
             )
 
+    def no_preview(self, reason: str) -> None:
+        """Log that a preview could not be made."""
+        if self._may("previews"):
+            _log.warning("no preview", camera=self._camera, reason=reason)
+
     def turn(self) -> None:
         """Log what was left out, once a window is over; to be called about once a second."""
         if self._clock() - self._since_s >= WINDOW_S:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from edge_config.bundle.held_out import excess
 from edge_config.wire.messages import Kind, Part
 from runtime.alerts.camera_state import StateMachine
+from runtime.events import Previewed
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame
 
 
@@ -74,6 +75,11 @@ class CameraMessages:
         fields = {name: getattr(alert, name) for name in alert.__dataclass_fields__}
         fields["peak_excess"] = self._excess(alert.peak_score, self.last["threshold"])
         self.send("alert", attached=peak.attached, parts=peak.parts, clip=clip, **self.last, **fields)
+
+    def preview(self, made: Previewed) -> None:
+        """Send the preview of a frame, with the fields of its score message, which was the last."""
+        told = {"boxes": made.boxes, "frame_hw": made.frame.hw, "parts": made.parts}
+        self.send("preview", attached=made.attached, **self.last, **told)
 
     def _excess(self, score: float | None, threshold: float) -> float | None:
         return None if score is None else excess(score, threshold, self.bundle.median)

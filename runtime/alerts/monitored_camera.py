@@ -10,9 +10,11 @@ from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.camera_messages import CameraMessages, Sender
 from runtime.alerts.camera_state import StateChange, StateMachine
 from runtime.alerts.decide import Decide
+from runtime.alerts.preview_pace import PreviewPace
 from runtime.alerts.threshold_watch import ThresholdWatch
 from runtime.clips.plan import ClipPlan
 from runtime.drift.watch import DriftWatch
+from runtime.events import Previewed
 from runtime.frame import Alert, BundleInfo, Decision, Frame, Result, SharedFrame, Wanted
 
 MAX_REASON = 600
@@ -41,6 +43,7 @@ class MonitoredCamera:
         films: ClipPlan | None = None,
         log: CameraLog | None = None,
         drift: DriftWatch | None = None,
+        previews: PreviewPace | None = None,
     ) -> None:
         """Know nothing yet of the camera `name`.
 
@@ -51,6 +54,7 @@ class MonitoredCamera:
             films: plans the clips of its alerts, if they are filmed.
             log: of the camera, if there is one.
             drift: notices its drift, and remembers it; by default it is forgotten at the end.
+            previews: decides which frames have a preview; by default none.
         """
         self.name = name
         self.status = StateMachine(self._tell_state)
@@ -61,6 +65,7 @@ class MonitoredCamera:
         self.maps = True
         self.drift = drift or DriftWatch(name)
         self.silent = False
+        self._previews = previews or PreviewPace()
         self._watch: ThresholdWatch | None = None
         self._decide = Decide(self.settings, 0.0)
         self._films = films
@@ -127,10 +132,11 @@ class MonitoredCamera:
         return alert
 
     def wanted(self) -> Wanted:
-        """Return what should be known of the next frame that is scored."""
+        """Return what should be known of the next frame that is scored; call it once for each."""
         above = self._decide.wanted_above if self.bundle.id and not self.silent else math.inf
         attach = self.settings.attach if self.maps else frozenset()
-        return Wanted(self.threshold, above, attach, self.settings.jpeg_quality)
+        preview = self._previews.take(self.name, strained=not self.maps)
+        return Wanted(self.threshold, above, attach, self.settings.jpeg_quality, preview)
 
     def publish(self, frame: Frame | SharedFrame, result: Result | None, attached: tuple[bytes, ...] = ()) -> Decision:
         """Decide on a frame, and tell subscribers.
@@ -165,6 +171,14 @@ class MonitoredCamera:
         if decision.alert is not None:
             self._tell_alert(decision.alert)
         return decision
+
+    def preview(self, made: Previewed) -> None:
+        """Tell subscribers what was made of the frame that was published last; one of an earlier frame is dropped."""
+        self._previews.made(self.name, made.seconds)
+        if made.problem and self._log is not None:
+            self._log.no_preview(made.problem)
+        if made.parts and self.messages.last.get("frame_id") == made.frame.frame_id:
+            self.messages.preview(made)
 
     def end(self, reason: str, *, failed: bool = False) -> None:
         """Close what is open, so that no subscriber waits indefinitely for the end of an alert.

@@ -3,6 +3,7 @@
     capture process   grabs the frame into shared memory; its feed: `FrameArrived`     camera/process.py, camera/feed.py
     main loop         `_submit`: to the inference worker, the most urgent one first    inference/engine.py
     inference worker  inspect, preprocess, embed, search, score: `Scored`              inference/stages.py
+                      then its preview, where one is wanted: `Previewed`
     main loop         `_publish`: decide; the score is published, alerts and states    alerts/monitored_camera.py
                       go to the journal; peaks of alerts, and frames that are taught,  messaging/outbox.py
                       are copied before the frame is given back                        teaching/teaching.py
@@ -28,6 +29,7 @@ from runtime.events import (
     FeedChanged,
     FeedEnded,
     FrameArrived,
+    Previewed,
     Scored,
     Stop,
 )
@@ -91,6 +93,9 @@ class MainLoop:
                 case Scored() as scored:
                     self._channels[scored.camera].in_worker -= 1
                     self._publish(self._channels[scored.camera], scored)
+                case Previewed() as previewed:
+                    self._channels[previewed.camera].camera.preview(previewed)
+                    self._monitor.previewed(previewed)
                 case Written(entries=entries):
                     self._outbox.written(entries)
                 case other:

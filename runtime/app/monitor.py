@@ -13,7 +13,7 @@ import structlog
 from edge_config.settings.sections import DegradeSettings
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.channel import Channel
-from runtime.events import EngineLost, EngineReady, Scored
+from runtime.events import EngineLost, EngineReady, Previewed, Scored
 from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.journal.journal_thread import JournalChanged
 from runtime.messaging.sockets import RESTARTED, Wire
@@ -128,6 +128,10 @@ class Monitor:
         frames.unscored = frames.owed_s = None
         self._metrics.stages(scored.result.stage_seconds)
         self._notifier.progress()
+
+    def previewed(self, event: Previewed) -> None:
+        """Take note of the preview of a frame."""
+        self._metrics.stages({"preview": event.seconds})
 
     def ready(self, event: EngineReady) -> None:
         """Take note that the worker scores frames."""

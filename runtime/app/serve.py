@@ -19,6 +19,7 @@ from edge_config.settings.device import Settings
 from edge_config.settings.settings_file import SettingsFile
 from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.alerts.preview_pace import PreviewPace
 from runtime.app.channel import Channel
 from runtime.app.page_child import PageChild, refuse_keys
 from runtime.app.settings_reload import SettingsReload
@@ -90,7 +91,8 @@ def serve(
         engine.start()  # first of all, as loading takes longest
         stack.callback(engine.close)
         wire = open_wire(settings, inbox.put, stack)
-        channels = {name: _channel(name, settings, feed, wire) for name, feed in feeds.items()}
+        pace = PreviewPace(wire.publisher.previews)
+        channels = {name: _channel(name, settings, feed, wire, pace) for name, feed in feeds.items()}
         stack.callback(_log_end, channels)
         stack.callback(_end, channels, stop)
         stack.callback(_close_feeds, feeds)
@@ -108,11 +110,11 @@ def serve(
     return 0
 
 
-def _channel(name: str, settings: Settings, feed: Feed, wire: Wire) -> Channel:
+def _channel(name: str, settings: Settings, feed: Feed, wire: Wire, pace: PreviewPace) -> Channel:
     camera = settings.cameras[name]
     films = ClipPlan(name, settings.clips, feed) if settings.clips.folder else None
     drift = DriftWatch(name, _drift_file(name, settings))
-    monitored = MonitoredCamera(name, wire.outbox, camera.alerts, films, CameraLog(name), drift)
+    monitored = MonitoredCamera(name, wire.outbox, camera.alerts, films, CameraLog(name), drift, pace)
     return Channel(feed, monitored, max_age_ns=camera.max_age_ms * 1_000_000, stall_s=camera.stall_ms / 1000)
 
 

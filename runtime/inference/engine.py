@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +12,8 @@ from functools import partial
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import SharedFrame, Wanted
 from runtime.inference.camera_views import CameraViews
-from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, Refusal, ScoringOptions
+from runtime.inference.memories import SharedMemories
+from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, PreviewDone, Refusal, ScoringOptions
 from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost, say_what_is_odd
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed
@@ -74,7 +74,7 @@ class Engine:
         self._patience = patience or Patience()
         self._lock = threading.Lock()
         self._worker: WorkerHandle | None = None
-        self._memories: dict[int, tuple[int, int]] = {}  # number -> descriptor, size
+        self._memories = SharedMemories()
         self._waiting: list[tuple[tuple[str, ...], str]] = []  # reloads that no worker is there for
         self._number: Callable[[], int] = partial(next, itertools.count(1))
         self.views = CameraViews(views or {}, self._lock, self._number, self._ready_worker, tell)
@@ -99,17 +99,15 @@ class Engine:
         with self._lock:
             if self._closed:
                 return
-            self._memories[memory] = os.dup(descriptor), size
+            self._memories.add(memory, descriptor, size)
             if self._worker:
                 self._worker.send(Attach(memory, size), [descriptor])
 
     def detach(self, memory: int) -> None:
         """Forget a memory; frames in it that were submitted before are still scored."""
         with self._lock:
-            if memory in self._memories:
-                os.close(self._memories.pop(memory)[0])
-                if self._worker:
-                    self._worker.send(Detach(memory))
+            if self._memories.remove(memory) and self._worker:
+                self._worker.send(Detach(memory))
 
     def submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> None:
         """Submit a frame for scoring. A `Scored` follows in any case, at once if it cannot be scored.
@@ -156,9 +154,7 @@ class Engine:
         if self._thread.ident is not None:
             self._thread.join()
         with self._lock:
-            for descriptor, _ in self._memories.values():
-                os.close(descriptor)
-            self._memories.clear()
+            self._memories.close()
 
     def _submit(self, camera: str, frame: SharedFrame, wanted: Wanted) -> str:
         """Send a frame; return the reason if that fails."""
@@ -218,7 +214,7 @@ class Engine:
             worker.begin(Begin(self._options, len(views)), views)
             for path in dict.fromkeys(self._paths.values()):
                 worker.starting.add(self._load(worker, self._cameras_of(path), path))
-            for memory, (descriptor, size) in self._memories.items():
+            for memory, descriptor, size in self._memories:
                 worker.send(Attach(memory, size), [descriptor])
             self._worker = worker
 
@@ -230,6 +226,10 @@ class Engine:
                     with self._lock:
                         camera, frame = worker.done(done)
                     self._tell(Scored(camera, frame, done.result, done.problem, attached))
+                case PreviewDone() as made, attached:
+                    with self._lock:
+                        previewed = worker.previewed(made, attached)
+                    self._tell(previewed)
                 case Loaded() as loaded, _ if loaded.number in worker.reviews:
                     self.views.answered(worker, loaded)
                 case Loaded() as loaded, _:

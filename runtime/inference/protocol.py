@@ -2,8 +2,9 @@
 
 The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
 descriptor), `Detach`, `Job`, `Load` again for a reload, and `Review`, in any order. The worker answers every `Load` and
-every `Review` with `Loaded` and every `Job` with `Done`, those in the order of the jobs. Bytes too long for a message
-come along as a parcel, see runtime/process/long_payload.py.
+every `Review` with `Loaded` and every `Job` with `Done`, those in the order of the jobs; where a preview is wanted, and
+there is a result, with `PreviewDone` too, before the next job. Bytes too long for a message come along as a parcel, see
+runtime/process/long_payload.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
 from edge_config.settings.sections import CPU, Attachable, Provider, Trust
+from edge_config.wire.messages import Box, Part
 from runtime.frame import BundleInfo, Identity, Result, Wanted
 
 NO_PATCH = "the camera's regions hold no patch of a frame"
@@ -84,12 +86,13 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     attach: frozenset[Attachable]
     jpeg_quality: int
     content_id: int | None = None
+    preview: bool = False
 
     @property
     def wanted(self) -> Wanted:
         """What is wanted beside the score."""
         above = math.inf if self.detail_above is None else self.detail_above
-        return Wanted(self.threshold, above, self.attach, self.jpeg_quality)
+        return Wanted(self.threshold, above, self.attach, self.jpeg_quality, self.preview)
 
     @property
     def identity(self) -> Identity | None:
@@ -169,8 +172,27 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     sizes: tuple[int, ...] = ()
 
 
+class PreviewDone(msgspec.Struct, frozen=True, tag=True):
+    """The preview of the frame of a `Job` that is done; a parcel comes along with the bytes of each part.
+
+    Attributes:
+        number: of the job.
+        boxes, parts: as in `FramePreview`; no parts if there is none.
+        sizes: of each part, bytes.
+        seconds: processor time that it took in the worker.
+        problem: why there is none.
+    """
+
+    number: int
+    boxes: tuple[Box, ...] = ()
+    parts: tuple[Part, ...] = ()
+    sizes: tuple[int, ...] = ()
+    seconds: float = 0.0
+    problem: str = ""
+
+
 ToWorker = Begin | Attach | Detach | Job | Load | Review
-FromWorker = Loaded | Done
+FromWorker = Loaded | Done | PreviewDone
 
 
 def _all_below(kind: type[PatchedgeError]) -> list[type[PatchedgeError]]:

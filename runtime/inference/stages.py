@@ -18,6 +18,7 @@ from runtime.inference.protocol import NO_PATCH
 from runtime.measures import Measures
 from runtime.scene.inspect import CameraFault, Inspect
 from runtime.scoring.alert_detail import Detail, detail
+from runtime.scoring.preview import FramePreview, make_preview, reduce
 from runtime.scoring.regions import Regions
 from runtime.scoring.scorer import Scorer
 
@@ -31,11 +32,13 @@ class Last:
 
     Attributes:
         identity: of the last frame that was embedded; only the first half of the stages touches it, but for failures.
-        result: of the last frame that was searched and scored; only the second half touches it.
+        result: of the last frame that was searched and scored; only the second half touches it, as of the next one.
+        seen: its score.
     """
 
     identity: Identity | None = None
     result: Result | None = None
+    seen: Score | None = None
 
 
 @dataclass(slots=True)
@@ -52,6 +55,9 @@ class Half:
         features: of all patches, where it can be judged and is not repeated.
         measures: as of `Result`.
         seconds: what each stage took.
+        small: the frame as its preview shows it; None where none is wanted, or possible any more.
+        seen: its score, for the preview.
+        preview_s: processor time of the preview.
     """
 
     stages: Stages
@@ -63,6 +69,9 @@ class Half:
     features: NDArray[np.float32] | None = None
     measures: Measures | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    small: Image | None = None
+    seen: Score | None = None
+    preview_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +133,35 @@ class Stages:
     def score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
         """Do the second half, on one frame at a time, in the order of the first.
 
+        Where a preview is wanted, call `preview` next.
+
         Returns:
             The result, and the bytes of each of its parts.
         """
+        if wanted.preview:
+            start = time.thread_time()
+            half.small = reduce(half.image)  # now, as the memory of the frame is another's once its result is told
+            half.preview_s = time.thread_time() - start
+        try:
+            return self._score(half, wanted)
+        except Exception:
+            half.small = None
+            raise
+        finally:
+            if half.small is None:
+                self._free(half)
+
+    def preview(self, half: Half, threshold: float) -> FramePreview:
+        """Make the preview of a frame that was just scored, and has a `small`."""
+        assert half.small is not None  # noqa: S101 - it was wanted
+        start = time.thread_time()
+        try:
+            return make_preview(self.scorer, half.features, half.seen, half.small, half.image.shape[:2], threshold)
+        finally:
+            self._free(half)
+            half.preview_s += time.thread_time() - start
+
+    def _score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
         if half.fault is not None:
             scene, reason = half.fault.state, half.fault.reason
             return Result(scene=scene, scene_reason=reason, stage_seconds=half.seconds), ()
@@ -135,7 +170,7 @@ class Stages:
             if before is None:
                 self._forget(half)
                 raise ValueError("identical to a frame that could not be scored")
-            self.last.result = before
+            self.last.result, half.seen = before, self.last.seen
             return replace(before, stage_seconds=half.seconds, parts=(), repeated=True), ()
         try:
             self.last.result, attached = self._judge(half, wanted)
@@ -143,6 +178,12 @@ class Stages:
             self._forget(half)
             raise
         return self.last.result, attached
+
+    def _free(self, half: Half) -> None:
+        """Let another frame have the memory of the features."""
+        if half.features is not None:
+            self.buffers.put(half.features)
+            half.features = None
 
     def _forget(self, half: Half) -> None:
         """Score the next frame, though it should be identical to this one."""
@@ -152,17 +193,15 @@ class Stages:
     def _judge(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
         """Search and score a frame that was embedded."""
         assert half.features is not None  # noqa: S101 - where nothing was found, and it is new, it was embedded
-        try:
-            with _timed(half, "search"):
-                found = self.scorer.search(half.features, half.active)
-            with _timed(half, "score"):
-                score = self.scorer.score(half.features, found)
-            if not math.isfinite(score.value):
-                raise ValueError(f"the score is {score.value}")
-            share = found.searched
-            more = self._detail(half, score, wanted) if score.value > wanted.threshold else Detail()
-        finally:
-            self.buffers.put(half.features)
+        with _timed(half, "search"):
+            found = self.scorer.search(half.features, half.active)
+        with _timed(half, "score"):
+            score = self.scorer.score(half.features, found)
+        if not math.isfinite(score.value):
+            raise ValueError(f"the score is {score.value}")
+        share = found.searched
+        more = self._detail(half, score, wanted) if score.value > wanted.threshold else Detail()
+        self.last.seen = half.seen = score
         result = Result(
             value=score.value,
             patch=score.patch,

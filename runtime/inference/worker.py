@@ -35,6 +35,7 @@ from runtime.inference.protocol import (
     Job,
     Load,
     Loaded,
+    PreviewDone,
     Refusal,
     Review,
     ScoringOptions,
@@ -164,7 +165,7 @@ class Worker:
         if self._overlap:
             self._second.put(item)
         else:
-            self._answer(*self._second_of(item))
+            self._finish(item)
 
     def _first_of(self, item: tuple[Job, Image | str] | _Swap) -> tuple[Job, Half | str] | _Swap:
         """Do the first half of a job, or put a bundle into service."""
@@ -191,7 +192,23 @@ class Worker:
 
     def _score(self) -> None:
         while True:
-            self._answer(*self._second_of(self._second.get()))
+            self._finish(self._second.get())
+
+    def _finish(self, item: tuple[Job, Half | str] | _Swap) -> None:
+        """Do the second half and answer; then make the preview, which must not delay that."""
+        self._answer(*self._second_of(item))
+        if isinstance(item, tuple) and not isinstance(item[1], str) and item[1].small is not None:
+            self._answer(*self._preview(item[0], item[1]))
+
+    def _preview(self, job: Job, half: Half) -> tuple[PreviewDone, Sequence[bytes]]:
+        try:
+            made = half.stages.preview(half, job.threshold)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as below
+            return PreviewDone(job.number, problem=_in_words(error)), ()
+        sizes = tuple(map(len, made.attached))
+        return PreviewDone(job.number, made.boxes, made.parts, sizes, half.preview_s), made.attached
 
     def _second_of(self, item: tuple[Job, Half | str] | _Swap) -> tuple[FromWorker, Sequence[bytes]]:
         """Do the second half of a job; or report a bundle in service, when no frame of the one before is pending.

@@ -16,9 +16,9 @@ import msgspec
 import structlog
 
 from edge_config.wire.messages import MAX_BOXES
-from runtime.events import EngineLost, EngineRefused
+from runtime.events import EngineLost, EngineRefused, Previewed
 from runtime.frame import BundleInfo, SharedFrame, Wanted
-from runtime.inference.protocol import Begin, Done, FromWorker, Job, Load, Loaded, Review, ToWorker
+from runtime.inference.protocol import Begin, Done, FromWorker, Job, Load, Loaded, PreviewDone, Review, ToWorker
 from runtime.process.child import Link, LinkClosed, module, spawn
 from runtime.process.long_payload import pack, unpack
 from runtime.process.out_of_memory import Child, Kills
@@ -76,6 +76,7 @@ class WorkerHandle:
         self._load_timeout_s = process.load_timeout_s
         self._answered_s = dict.fromkeys((Job, Load), 0.0)
         self.jobs: dict[int, tuple[str, SharedFrame, float]] = {}
+        self._previews: dict[int, tuple[str, SharedFrame]] = {}  # number of a job -> what a preview is wanted of
         self.loads: dict[int, tuple[Load, float]] = {}
         self.reviews: dict[int, tuple[str, View, float]] = {}
         """Number of a `Review` that is not answered -> camera, its new view, and when it was sent."""
@@ -111,7 +112,9 @@ class WorkerHandle:
         above = wanted.detail_above if math.isfinite(wanted.detail_above) else None
         place = (frame.memory, frame.slot, hw)
         told = (wanted.attach, wanted.jpeg_quality, frame.content_id)
-        self.send(Job(number, camera, *place, frame.clock_ns, wanted.threshold, above, *told))
+        if wanted.preview:
+            self._previews[number] = camera, frame
+        self.send(Job(number, camera, *place, frame.clock_ns, wanted.threshold, above, *told, preview=wanted.preview))
 
     def load(self, number: int, cameras: tuple[str, ...], path: str, root: str) -> None:
         """Send a bundle, and the one that it must be a child of."""
@@ -149,7 +152,20 @@ class WorkerHandle:
             raise _senseless("an answer for an unknown frame")
         self._answered_s[Job] = time.monotonic()
         camera, frame, _ = self.jobs.pop(done.number)
+        if done.result is None:
+            self._previews.pop(done.number, None)
         return camera, frame
+
+    def previewed(self, done: PreviewDone, attached: tuple[bytes, ...]) -> Previewed:
+        """Take a preview, with the bytes of its parts, off the list; give what to tell of it.
+
+        Raises:
+            Lost: it is not on the list, or too early.
+        """
+        if done.number not in self._previews or done.number in self.jobs:
+            raise _senseless("a preview of an unknown frame")
+        of = self._previews.pop(done.number)
+        return Previewed(*of, done.boxes, done.parts, attached, done.seconds, done.problem)
 
     def loaded(self, loaded: Loaded) -> tuple[Load, bool]:
         """Take a bundle off the list; give what was sent, and whether the worker started with it.
@@ -168,7 +184,7 @@ class WorkerHandle:
             self.bundles.update(dict.fromkeys(load.cameras, loaded.info))
         return load, starts
 
-    def receive(self, timeout_s: float) -> tuple[Done | Loaded, tuple[bytes, ...]] | None:
+    def receive(self, timeout_s: float) -> tuple[FromWorker, tuple[bytes, ...]] | None:
         """Wait for an answer, and the bytes of the parts of its result.
 
         Raises:
@@ -222,7 +238,7 @@ class WorkerHandle:
         return EngineLost("memory", reason) if reason else EngineLost("crashed", _how(self._process))
 
 
-def _sizes(message: Done | Loaded) -> tuple[int, ...]:
+def _sizes(message: FromWorker) -> tuple[int, ...]:
     """Return the sizes of the parts that come with an answer.
 
     Raises:
@@ -230,7 +246,8 @@ def _sizes(message: Done | Loaded) -> tuple[int, ...]:
     """
     if isinstance(message, Loaded):
         return ()
-    parts, boxes = (message.result.parts, message.result.boxes) if message.result else ((), ())
+    made = message if isinstance(message, PreviewDone) else message.result
+    parts, boxes = (made.parts, made.boxes) if made else ((), ())
     if len(parts) != len(message.sizes) or len(boxes) > MAX_BOXES:
         raise ValueError(f"{len(parts)} parts of {len(message.sizes)} sizes, {len(boxes)} boxes")
     return message.sizes

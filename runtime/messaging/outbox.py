@@ -74,6 +74,8 @@ class Outbox:
         """
         if kind in JOURNALED:
             self._put(kind, *self._publisher.make(kind, camera, **fields), attached)
+        elif kind == "preview":  # it waits for no disk, and nobody relies on its order
+            self._publisher.send(kind, camera, attached, **fields)
         elif line := self._lines.get(camera):
             line.append(_Behind(kind, fields))
         else:

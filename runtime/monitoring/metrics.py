@@ -24,7 +24,7 @@ RECONNECTED = ("stalled", "lost", "absent", "refused", "crashed", "memory", "ask
 RESTARTED = ("crashed", "memory", "hung", "start")
 RELOADED = ("taken", "refused")
 GAPS = (*TYPES, "other")
-STAGES = ("inspect", "preprocess", "embed", "search", "score", "detail")
+STAGES = ("inspect", "preprocess", "embed", "search", "score", "detail", "preview")
 
 _OF_CONNECTIONS = ("handshake", "too many connections", "too much said")
 REFUSED = {

@@ -47,7 +47,7 @@ def detail(
         jpeg_quality: JPEG quality, 1 to 100.
     """
     frame_hw = image.shape[0], image.shape[1]
-    least, full = _least_above(wanted.threshold), score.value > wanted.detail_above
+    least, full = least_above(wanted.threshold), score.value > wanted.detail_above
     made: list[tuple[Part, bytes]] = []
     if full and "jpeg" in wanted.attach:
         made += _jpeg(image, jpeg_quality)
@@ -86,6 +86,12 @@ def boxes(
     return tuple(_box(edges, places[region, :4].tolist(), frame_hw) for region in strangest)
 
 
+def covered(scorer: Scorer, frame_hw: tuple[int, int]) -> Box:
+    """Return the box of the camera frame, of this height and width, that the patches cover."""
+    whole = np.array([0.0, 1.0])
+    return _box(scorer.preprocess.on_camera((whole, whole), frame_hw), [0, 0, 1, 1], frame_hw)
+
+
 def _box(edges: tuple[NDArray[np.float64], NDArray[np.float64]], place: list[int], frame_hw: tuple[int, int]) -> Box:
     """Return the box in pixels around a box of patches, `place`."""
     column, row, width, height = place
@@ -99,7 +105,7 @@ def _box(edges: tuple[NDArray[np.float64], NDArray[np.float64]], place: list[int
     return left, top, right - left, bottom - top
 
 
-def _least_above(threshold: float) -> float:
+def least_above(threshold: float) -> float:
     """Return the smallest float32 above a threshold: distances of at least this are over it."""
     rounded = np.float32(threshold)
     return float(rounded if float(rounded) > threshold else np.nextafter(rounded, np.float32(np.inf)))
@@ -118,6 +124,4 @@ def _heat_map(
     scorer: Scorer, features: NDArray[np.float32], score: Score, least: float, frame_hw: tuple[int, int]
 ) -> tuple[Part, bytes]:
     """Return the anomaly map, one value per patch, and its box on the camera frame."""
-    whole = np.array([0.0, 1.0])
-    area = _box(scorer.preprocess.on_camera((whole, whole), frame_hw), [0, 0, 1, 1], frame_hw)
-    return heat_map.encode(scorer.alert_map(features, score, least), area)
+    return heat_map.encode(scorer.alert_map(features, score, least), covered(scorer, frame_hw))

@@ -13,6 +13,8 @@ from structlog.testing import capture_logs
 from edge_config.wire.messages import Part
 from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.alerts.preview_pace import PreviewPace
+from runtime.events import Previewed
 from runtime.frame import Result, SharedFrame, Wanted
 from tests.support.fakes.parts import EVERY_RUN, NEW, NORMAL, OLD, STRANGE, THRESHOLD, Publisher, frame
 
@@ -358,3 +360,58 @@ def test_end_of_a_camera_that_is_gone_already_is_not_said_again(publisher: Publi
     camera.end("internal error", failed=True)
     assert publisher.of("state", "reason") == ["delivers pictures", "end of recording"]
     assert publisher.of("alert", "phase", "reason") == [("start", ""), ("end", "internal error")]
+
+
+def shown(one: SharedFrame, problem: str = "") -> Previewed:
+    parts = () if problem else (Part(name="jpeg", media_type="image/jpeg", shape=(48, 64)),)
+    return Previewed("top", one, ((1, 2, 3, 4),), parts, (b"picture",), 0.001, problem)
+
+
+def test_preview_has_the_fields_of_its_score(publisher: Publisher, camera: MonitoredCamera) -> None:
+    """A preview says of its frame what the score message said, and what it shows; it is no alert and no state."""
+    camera.publish(one := frame(7), BAD)
+    before = list(publisher.messages)
+    camera.preview(shown(one))
+    (told,) = publisher.messages[len(before) :]
+    (score,) = (said for said in before if said["kind"] == "score")
+    assert {name: field for name, field in told.items() if name in score and name != "kind"} == {
+        name: field for name, field in score.items() if name != "kind"
+    }
+    assert (told["kind"], told["boxes"], told["frame_hw"]) == ("preview", ((1, 2, 3, 4),), (48, 64))
+    assert ([part.name for part in told["parts"]], told["attached"]) == (["jpeg"], (b"picture",))
+
+
+def test_preview_of_an_earlier_frame_is_not_told(publisher: Publisher, camera: MonitoredCamera) -> None:
+    """What belongs to a frame before the last one would have the fields of another: it is dropped."""
+    camera.publish(one := frame(7), GOOD)
+    camera.publish(frame(8), None)
+    camera.preview(shown(one))
+    assert publisher.of("preview", "frame_id") == []
+
+
+def test_preview_that_failed_is_logged(publisher: Publisher) -> None:
+    """What could not be made is in the log, with the reason, and no subscriber gets half of it."""
+    camera = MonitoredCamera("top", publisher, EVERY_RUN, log=CameraLog("top"))
+    camera.publish(one := frame(7), GOOD)
+    with capture_logs() as logs:
+        camera.preview(shown(one, "ValueError: odd"))
+    assert [(line["event"], line["reason"]) for line in logs] == [("no preview", "ValueError: odd")]
+    assert publisher.of("preview", "frame_id") == []
+
+
+def test_previews_are_asked_for_while_somebody_wants_them(publisher: Publisher) -> None:
+    """A preview of the next frame is asked for while somebody subscribes; a device under strain makes fewer."""
+    wanted, now_s = [True], [0.0]
+    pace = PreviewPace(lambda _camera: wanted[0], lambda: now_s[0])
+    camera = MonitoredCamera("top", publisher, EVERY_RUN, previews=pace)
+    assert [camera.wanted().preview for _ in range(3)] == [True, False, False]
+    now_s[0] = 0.3
+    assert camera.wanted().preview
+    camera.maps = False
+    now_s[0] = 0.7
+    assert camera.wanted().preview  # it was due before
+    now_s[0] = 1.2
+    assert not camera.wanted().preview
+    wanted[0] = False
+    now_s[0] = 100.0
+    assert not camera.wanted().preview

@@ -330,3 +330,16 @@ def test_last_words_of_a_camera_that_was_closed_for_a_pause_change_nothing(make:
     loop.inbox.put(Asked(2, Resume(camera="a")))
     loop.run(Stop())
     assert loop.publisher.of("state", "state") == ["live", "paused"]
+
+
+def test_previews_follow_the_scores_of_their_frames(make: Make) -> None:
+    """A camera that somebody looks at has a preview after a score, with a picture; another has none."""
+    feeds = {name: Feed(*(frame(number) for number in range(1, 4))) for name in ("top", "side")}
+    loop = make(feeds)
+    loop.viewed.add("top")
+    loop.run(*(FeedEnded(name, END, failed=False) for name in feeds))
+    told = [(m["kind"], m["frame_id"]) for m in loop.publisher.messages if m["kind"] in {"score", "preview"}]
+    shown = loop.publisher.of("preview", "camera", "frame_id", "attached")
+    assert shown == [("top", 1, (b"picture",))]
+    assert told.index(("preview", 1)) == told.index(("score", 1)) + 1 or told.count(("score", 1)) == 2
+    assert loop.figure('stage_seconds_count{stage="preview"} 1.0')

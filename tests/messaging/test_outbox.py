@@ -140,6 +140,17 @@ def test_nothing_of_a_camera_overtakes_its_alert_or_state(rig: Rig) -> None:
     assert (rig.said("score")[-1].frame_id, rig.said("health")[0].alert_seq) == (8, 1)
 
 
+def test_preview_waits_for_no_disk(rig: Rig) -> None:
+    """A preview goes out at once, with its picture, though a state of its camera waits, and is written nowhere."""
+    rig.outbox.send("state", "cam1", reason="because", **COMMON)
+    entries = list(rig.recorder.entries)
+    part = messages.Part(name="jpeg", media_type="image/jpeg")
+    rig.outbox.send("preview", "cam1", (b"picture",), frame_hw=(48, 64), parts=(part,), **OF_FRAME)
+    ((topic, said, parts),) = rig.sent
+    assert (topic, said.frame_id, said.parts, parts) == ("v1/preview/edge/cam1/", 7, (part,), [b"picture"])
+    assert rig.recorder.entries == entries
+
+
 def test_while_the_disk_hangs_nothing_more_waits_for_it(rig: Rig) -> None:
     """Once a message has waited in vain the next ones go out at once, until the disk answers again."""
     rig.alert("a", "start")

@@ -151,7 +151,7 @@ def test_without_all_detail_boxes_are_of_what_is_known(scorer: Scorer, bank: np.
 @pytest.mark.parametrize("threshold", [0.1, 1 / 3, 60.0, 1e-30, 16777217.0])
 def test_over_the_threshold_means_the_same_for_patches_and_scores(threshold: float):
     """The least float32 that counts is above the threshold, and the one before it is not."""
-    least = np.float32(detail_._least_above(threshold))
+    least = np.float32(detail_.least_above(threshold))
     assert float(least) > threshold
     assert float(np.nextafter(least, np.float32(0))) <= threshold
 

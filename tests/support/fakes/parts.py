@@ -12,7 +12,9 @@ from typing import Any
 
 from edge_config.settings.sections import Alerts, Camera, DegradeSettings
 from edge_config.settings.settings_file import SettingsFile
+from edge_config.wire.messages import Part
 from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.alerts.preview_pace import PreviewPace
 from runtime.app.answer_requests import Requests
 from runtime.app.bundle_reloads import BundleReloads
 from runtime.app.channel import Channel
@@ -20,7 +22,7 @@ from runtime.app.configure.change_file import ChangeFile
 from runtime.app.configure.kept_changes import KeptChanges
 from runtime.app.configure.settings_requests import SettingsRequests
 from runtime.app.monitor import Monitor
-from runtime.events import Asked, Reviewed, ReviewRefused, Scored
+from runtime.events import Asked, Previewed, Reviewed, ReviewRefused, Scored
 from runtime.frame import BundleInfo, Result, SharedFrame, Wanted
 from runtime.journal.audit_log import Order
 from runtime.monitoring.health import Health
@@ -168,6 +170,8 @@ class Engine:
         self.submitted.append((camera, one.frame_id))
         self.wanted.append(wanted)
         self._tell(Scored(camera, one, self.judge(one), "as the test wants it", self.attached))
+        if wanted.preview:
+            self._tell(Previewed(camera, one, (), (Part(name="jpeg", media_type="image/jpeg"),), (b"picture",), 0.001))
         self.after_submit()
 
     def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
@@ -306,7 +310,11 @@ class Clock:
 
 
 class Parts:
-    """Channels with fake feeds, and what the main loop really does with them, with fakes around."""
+    """Channels with fake feeds, and what the main loop really does with them, with fakes around.
+
+    Attributes:
+        viewed: cameras of which somebody wants previews.
+    """
 
     def __init__(
         self,
@@ -317,6 +325,8 @@ class Parts:
         file: SettingsFile | None = None,
     ) -> None:
         self.feeds = feeds
+        self.viewed: set[str] = set()
+        pace = PreviewPace(lambda camera: camera in self.viewed)
         self.publisher = Publisher()
         self.engine = Engine(tell, feeds, most)
         self.wire = Wire(self.publisher)
@@ -324,7 +334,7 @@ class Parts:
         self.sent = self.publisher.sent
         self.metrics = Metrics()
         self.health = Health()
-        self.cameras = {name: MonitoredCamera(name, self.publisher, EVERY_RUN) for name in feeds}
+        self.cameras = {name: MonitoredCamera(name, self.publisher, EVERY_RUN, previews=pace) for name in feeds}
         self.channels = {name: Channel(feed, self.cameras[name], HOUR_NS, 5.0) for name, feed in feeds.items()}
         self.thermal = folder / "thermal_zone0" / "temp"
         self.thermal.parent.mkdir(parents=True)

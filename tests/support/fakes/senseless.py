@@ -12,7 +12,7 @@ import msgspec
 
 from edge_config.wire.messages import MAX_BOXES, Part
 from runtime.frame import BundleInfo, Result
-from runtime.inference.protocol import Done, Job, Load, Loaded, ToWorker
+from runtime.inference.protocol import Done, Job, Load, Loaded, PreviewDone, ToWorker
 from runtime.process.child import from_parent
 from runtime.process.long_payload import MAX_BYTES, pack
 
@@ -63,9 +63,20 @@ ANSWERS: MappingProxyType[str, Callable[[int], Answer]] = MappingProxyType(
     }
 )
 
+PREVIEWS: MappingProxyType[str, Callable[[int], Answer]] = MappingProxyType(
+    {
+        "before its result": lambda number: (PreviewDone(number), []),
+        "of another frame": lambda number: (PreviewDone(number + 1), []),
+        "parts without sizes": lambda number: (PreviewDone(number, parts=(PART,)), []),
+        "sizes without parts": lambda number: (PreviewDone(number, sizes=(1,)), [pack([b"a"])]),
+        "too large a parcel": lambda number: (PreviewDone(number, parts=(PART,), sizes=(1,)), [pack([b"ab"])]),
+        "too many boxes": lambda number: (PreviewDone(number, ((0, 0, 1, 1),) * (MAX_BOXES + 1)), []),
+    }
+)
+
 
 def main() -> None:
-    """Take every bundle, and answer frames."""
+    """Take every bundle, and answer frames; one with a threshold below 0 by a preview, the first one at once."""
     link = from_parent(sys.argv, ToWorker)
     while True:
         message, descriptors = link.receive(None) or (None, [])
@@ -74,4 +85,8 @@ def main() -> None:
         if isinstance(message, Load):
             link.send(Loaded(message.number, BundleInfo("0" * 64, message.path, 1.0, 0.01)))
         elif isinstance(message, Job):
-            link.send(*list(ANSWERS.values())[int(message.threshold)](message.number))
+            answers = ANSWERS if message.threshold >= 0 else PREVIEWS
+            kind = int(message.threshold if message.threshold >= 0 else -1 - message.threshold)
+            if answers is PREVIEWS and kind:
+                link.send(Done(message.number, Result(value=1.0)))
+            link.send(*list(answers.values())[kind](message.number))
