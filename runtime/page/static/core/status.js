@@ -8,6 +8,8 @@ import { number, score, t, tOr } from "./words.js";
 /** States in which pictures come, but cannot be judged. */
 const UNJUDGED = new Set(["dark", "blurred", "moved"]);
 
+const MAX_PERCENT = 999; // of the threshold; beyond it a number says no more
+
 /** Return whether pictures of a camera show how things are now, if they come: they may be too dark to judge. */
 export function delivers(camera) {
   return camera.state === "live" || UNJUDGED.has(camera.state);
@@ -95,6 +97,7 @@ export class ScoreBar {
 
 /** Return the words for the button or line of an open alert: "Alert for 42 s, 150 % of threshold". */
 export function alertLine(alert) {
-  const peak = alert.threshold > 0 ? number((100 * alert.peak_score) / alert.threshold, 0) : "–";
+  const percent = (100 * alert.peak_score) / alert.threshold;
+  const peak = !(alert.threshold > 0) ? "–" : percent > MAX_PERCENT ? `> ${MAX_PERCENT}` : number(percent, 0);
   return t("alert_line", { duration: duration(Date.now() - alert.start_ms), peak });
 }
