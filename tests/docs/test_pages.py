@@ -151,7 +151,7 @@ def test_settings_are_taken(block: Block, tmp_path: Path) -> None:
             tree = read_file(str(file))
             if block.file == "fit.yaml":
                 read_options({"images": "normal/", "out": "line.bundle"}, file, Options)
-            elif block.file == "page.yaml":
+            elif block.file.startswith("page"):
                 page_settings.parse(tree, str(block))
             elif any(key in tree for key in BRIDGE_KEYS):
                 bridge.parse(tree, str(block))
