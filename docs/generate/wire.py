@@ -185,7 +185,7 @@ def message_summary(name: str) -> str:
 
 def overview() -> str:
     """Return a table of all requests."""
-    upkeep_ = configure.OfSettings | fetch.OfFiles | upkeep.OfUpkeep
+    upkeep_ = configure.OfSettings | fetch.OfFiles | upkeep.OfUpkeep | upkeep.ReadOrders
     pages = {name: "requests-learning.md" for name, kind in REQUESTS.items() if issubclass(kind, learning.OfLearning)}
     pages |= {name: "requests-upkeep.md" for name, kind in REQUESTS.items() if issubclass(kind, upkeep_)}
     rows = [

@@ -24,7 +24,7 @@ from edge_config.wire.fetch import OfFiles
 from edge_config.wire.learning import OfLearning
 from edge_config.wire.messages import NAME_PATTERN
 from edge_config.wire.request_base import SCHEMA, USER_PATTERN, CameraName, Request, Role, SubscriberName
-from edge_config.wire.upkeep import OfUpkeep
+from edge_config.wire.upkeep import OfUpkeep, ReadOrders
 
 DEFAULT_CONTROL = "tcp://127.0.0.1:5557"
 MAX_REQUEST_BYTES = 65536
@@ -197,7 +197,7 @@ class Forget(Request, frozen=True, tag="forget"):
     subscriber: SubscriberName
 
 
-OfJournal = After | Replay | Pending | Ack | Forget
+OfJournal = After | Replay | Pending | Ack | Forget | ReadOrders
 """Requests that the journal answers; the main loop answers all others."""
 
 OfPresent = Status | Reload | Snapshot | ReportGap | Pause | Resume | Picture

@@ -150,8 +150,8 @@ class DoctorState(msgspec.Struct, frozen=True, kw_only=True):
     not_checked: tuple[str, ...] = ()
 
 
-OfUpkeep = ReadLogs | ReadMetrics | ReadOrders | StartDoctor | ReadDoctorReport
-"""All requests of this file."""
+OfUpkeep = ReadLogs | ReadMetrics | StartDoctor | ReadDoctorReport
+"""The requests of this file that the main loop answers; the journal answers `ReadOrders`."""
 
 REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "logs": LogLines,

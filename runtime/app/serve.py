@@ -38,6 +38,7 @@ from runtime.messaging.sockets import Wire, bind, open_wire
 from runtime.monitoring.health import Health
 from runtime.monitoring.systemd import Notifier
 from runtime.process.log import set_up_logging
+from runtime.process.log_ring import LogRing
 from runtime.process.signals import Termination
 from runtime.teaching.picture import learning_folder
 from runtime.teaching.shared_pictures import SharedPictures
@@ -70,7 +71,8 @@ def serve(
     Raises:
         PatchedgeError: a bundle must not be served, an address cannot be bound, or a recording is not there.
     """
-    set_up_logging()
+    log = LogRing()
+    set_up_logging(log)
     if page is not None:
         refuse_keys(settings)
     inbox: SimpleQueue[Any] = SimpleQueue()
@@ -98,7 +100,7 @@ def serve(
         stack.callback(_close_feeds, feeds)
         teaching = Teaching(settings, channels, pictures, wire.control)
         stack.callback(teaching.close)
-        run = _assemble(settings, stack, engine, channels, inbox, wire, learnt, teaching, file)
+        run = _assemble(settings, stack, engine, channels, inbox, wire, learnt, teaching, file, log)
         if page is not None:
             beside = PageChild(settings, page, wire.publisher.endpoint, wire.control.endpoint)
             stack.callback(beside.close)
@@ -139,6 +141,7 @@ def _assemble(
     learnt: LearntBundles,
     teaching: Teaching,
     file: SettingsFile | None,
+    log: LogRing,
 ) -> Callable[[], None]:
     """Return the main loop with all its parts; what needs closing goes on the stack."""
     # While the worker loads: prometheus-client takes its time.
@@ -151,6 +154,8 @@ def _assemble(
     from runtime.app.configure.settings_requests import SettingsRequests
     from runtime.app.main_loop import MainLoop
     from runtime.app.monitor import Monitor
+    from runtime.app.upkeep.doctor_run import DoctorRun
+    from runtime.app.upkeep.upkeep_requests import UpkeepRequests
     from runtime.monitoring.http_server import HttpServer, Page
     from runtime.monitoring.metrics import CONTENT_TYPE, Metrics
 
@@ -186,6 +191,9 @@ def _assemble(
     sockets = wire.control, wire.recorder
     requests.add(changing := SettingsRequests(channels, settings.cameras, engine.views, change_file, *sockets))
     stack.callback(changing.close)
+    told = log, wire.publisher.epoch, metrics.text, CONTENT_TYPE, DoctorRun(settings)
+    requests.add(upkeep := UpkeepRequests(wire.control, *told))
+    stack.callback(upkeep.close)
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run

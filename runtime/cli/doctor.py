@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the page; the exit code is that of the worst finding, 0 where there are warnings at most."""
     from runtime.doctor.examine import examine
-    from runtime.doctor.finding import Finding, exit_code
+    from runtime.doctor.finding import Finding, as_json, exit_code
 
     settings, wrong = _settings(args)
     configured = args.config is not None and not wrong
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         page |= dict(examine(settings, bundles, configured=configured, tell=tell))
         tell("")
     code = exit_code([finding for found in page.values() for finding in found])
-    print(_as_json(page, code) if args.json else _as_text(page))
+    print(as_json(page) if args.json else _as_text(page))
     return code
 
 
@@ -72,12 +72,6 @@ def _settings(args: argparse.Namespace) -> tuple[Settings, list[Finding]]:
         return parse(overlay.lay_over(tree, overlay.trust(args)), where=args.config), []
     except SettingsError as error:
         return default, [Finding.of("settings", one) for one in (error, *error.more)]
-
-
-def _as_json(page: dict[str, list[Finding]], code: int) -> str:
-    import msgspec
-
-    return msgspec.json.encode({"exit_code": code, **page}).decode()
 
 
 def _as_text(page: dict[str, list[Finding]]) -> str:

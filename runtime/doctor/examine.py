@@ -16,12 +16,16 @@ _PROVIDERS = (
     "print(json.dumps({'version': o.__version__, 'present': o.get_available_providers()}))"
 )
 
+_IN_USE = {"camera", "ports", "journal", "bundle", "hnswlib"}
+"""Checks that a running device is in the way of, or that would be in its way."""
+
 
 def examine(
     settings: Settings,
     bundles: list[str],
     *,
     configured: bool,
+    running: bool = False,
     root: Path = Path("/"),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[str, list[Finding]]]:
@@ -31,6 +35,7 @@ def examine(
         settings: settings to check for.
         bundles: paths of bundles to load.
         configured: the settings are from a file, so its cameras are checked, too.
+        running: a device runs with these settings: what it uses is left alone, and what takes the processor.
         root: folder of /proc, /sys, /dev and /run.
         tell: receives the name of the next check.
 
@@ -72,6 +77,8 @@ def examine(
             ("encryption", partial(ports_and_folders.keys, settings)),
         ],
     }
+    if running:
+        sections = {name: [one for one in checks if one[0] not in _IN_USE] for name, checks in sections.items()}
     for section, checks in sections.items():
         found = []
         for about, check in checks:

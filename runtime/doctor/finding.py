@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError, SettingsError, UnavailableError
 from edge_config.redact import scrub
@@ -56,6 +58,12 @@ def look(about: str, check: Check) -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - a device may be broken in any way
         words = scrub(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
         return [Finding(about, "warn", f"cannot be checked ({words})", "report this line")]
+
+
+def as_json(page: Mapping[str, Sequence[Finding]]) -> str:
+    """Return all findings as one JSON object, with the exit code of the worst."""
+    code = exit_code(finding for found in page.values() for finding in found)
+    return msgspec.json.encode({"exit_code": code, **page}).decode()
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

@@ -10,7 +10,9 @@ import structlog
 from edge_config.errors import JournalUnavailable
 from edge_config.wire.replies import Acknowledged, Forgotten
 from edge_config.wire.requests import Ack, After, Forget, Pending, Replay
+from edge_config.wire.upkeep import OrderGiven, OrdersGiven, ReadOrders
 from runtime.events import Asked
+from runtime.journal.audit_log import Order
 from runtime.journal.disk_or_memory import Store
 
 _log = structlog.get_logger()
@@ -80,6 +82,8 @@ class Answers:
                 return [self._store.after(request)]
             case [Pending() as request]:
                 return [self._store.pending(request, keys[0])]
+            case [ReadOrders(limit=limit)]:
+                return [(OrdersGiven(orders=tuple(map(_as_given, self._store.orders(limit)))), [])]
             case [Forget() as request]:
                 known = self._store.forget(request.subscriber)
                 _log.info(
@@ -88,3 +92,9 @@ class Answers:
                 return [(Forgotten(known=known), [])]
             case _:
                 return [(Acknowledged(known=known), []) for known in self._store.acknowledge(requests, keys)]
+
+
+def _as_given(order: Order) -> OrderGiven:
+    return OrderGiven(
+        at_ms=order.t_ns // 1_000_000, key=order.key, user=order.user, request=order.request, fields=order.fields
+    )

@@ -159,6 +159,10 @@ class Journal(Reader):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608
         self.epochs.clear()
 
+    def orders(self) -> list[Order]:
+        """Return the audit log, the oldest order first."""
+        return audit_log.read(self._db)
+
     def notes(self) -> Notes:
         """Return all that is kept beside the entries."""
         return Notes.read(self._db)

@@ -159,6 +159,11 @@ class Store:
         """Store orders in the audit log."""
         self._try(lambda: self._writable().order(given))
 
+    def orders(self, limit: int) -> list[Order]:
+        """Return the last orders, the newest first, of file and memory."""
+        found = self._try(lambda: [order for journal in self._journals() for order in journal.orders()])
+        return sorted(found, key=lambda order: order.t_ns, reverse=True)[:limit]
+
     def pending(self, request: Pending, key: str = "") -> tuple[KeptMessages, list[bytes]]:
         """Answer likewise, and register the subscriber and its public key."""
         self._note([], {request.subscriber: key})

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from edge_config.redact import scrub
+from runtime.process.log_ring import LogRing
 
 
 class _Stderr:
@@ -38,14 +39,15 @@ def _hidden(value: Any) -> Any:
     return [_hidden(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def set_up_logging() -> None:
-    """Set up structlog for this process."""
+def set_up_logging(ring: LogRing | None = None) -> None:
+    """Set up structlog for this process; `ring` keeps the last lines, secrets hidden."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
     structlog.configure(
         processors=[
             _hide_secrets,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if ring is None else [ring]),
             structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

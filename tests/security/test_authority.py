@@ -317,3 +317,15 @@ def test_verb_forgets(device: Device, capsys: pytest.CaptureFixture[str]) -> Non
     assert forget("hall", operator) == (0, "hall: forgotten\n")
     assert forget("hall", operator) == (0, "hall: the device knows no such subscriber\n")
     assert forget("the hall", operator) == (2, "patchedge: the hall: not the name of a subscriber\n")
+
+
+def test_orders_say_who_changed_what_for_whom(device: Device) -> None:
+    """The audit log can be read over the wire: the newest first, with the key, and the person that it claims."""
+    operator, viewer = device.keys_of("operator", "operate"), device.keys_of("viewer")
+    device.ask(operator, "pause", camera="cam", user="Anna")
+    device.ask(operator, "resume", camera="cam")
+    device.ask(viewer, "status", user="Anna")
+    found = device.ask(viewer, "orders", limit=2)["reply"]["orders"]
+    key = public(operator)
+    assert [(one["request"], one["user"], one["key"]) for one in found] == [("resume", "", key), ("pause", "Anna", key)]
+    assert len(device.ask(viewer, "orders", limit=1)["reply"]["orders"]) == 1
