@@ -59,7 +59,7 @@ def ended(run: DoctorRun) -> Any:
 
 
 def test_doctor_is_given_the_settings_and_yields_to_others(doctors: list[DoctorRun]) -> None:
-    """Its process has the lowest priority, and the settings of the device, which are in no file and on no command line."""
+    """Its process has the lowest priority, and the settings of the device, which are on no command line."""
     code = (
         "import sys, os, json; s = json.load(sys.stdin); print(json.dumps([os.nice(0), list(s['cameras']), sys.argv]))"
     )
