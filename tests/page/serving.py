@@ -18,7 +18,15 @@ from starlette.types import Receive, Scope, Send
 
 from edge_config.settings.page import PageSettings, ShownDevice, StoreSettings
 from edge_config.wire import replies, requests
-from edge_config.wire.teaching import FalseAlarm, Marked, StoredPicture
+from edge_config.wire.teaching import (
+    FalseAlarm,
+    FetchPicture,
+    ListPictures,
+    Marked,
+    PictureList,
+    PicturePart,
+    StoredPicture,
+)
 from runtime.page.app import make_app
 from runtime.page.devices.devices import PageDevices
 from runtime.page.serve import bind
@@ -40,16 +48,18 @@ class PagedDevice(answering.Device):
         role: of the page's key.
         refusal: why requests that change something are refused; empty: they are done.
         orders: those that were done.
+        peaks: id of an alert -> the PNG that is stored of it.
     """
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.role = "operate"
         self.refusal = ""
         self.orders: list[Any] = []
+        self.peaks: dict[str, bytes] = {}
         folder.mkdir(exist_ok=True)
         super().__init__(folder, **options)
 
-    def answer(self, body: bytes) -> list[bytes]:
+    def answer(self, body: bytes) -> list[bytes]:  # noqa: PLR0911 - an answer for each request
         request = requests.decode_request(body)
         if request.role == "operate" and self.role == "view":
             return [replies.encode_refusal(request.id, "this needs a key of the role operate", denied=True)]
@@ -62,18 +72,29 @@ class PagedDevice(answering.Device):
                     camera=request.camera, frame_id=5, t_capture_ns=7_000_000, width=160, height=120
                 )
                 return [replies.encode_reply(request.id, taken), JPEG]
+            case ListPictures():
+                found = tuple(_peak(alert, len(data)) for alert, data in self.peaks.items())
+                reply = PictureList(pictures=found, more=False, stored_bytes=0, most_bytes=1)
+                return [replies.encode_reply(request.id, reply)]
+            case FetchPicture():
+                ((alert, data),) = self.peaks.items()
+                reply = PicturePart(picture=_peak(alert, len(data)), offset=request.offset, size=len(data))
+                return [replies.encode_reply(request.id, reply), data[request.offset : request.offset + 999]]
             case FalseAlarm():
                 self.orders.append(request)
                 if self.refusal:
                     return [replies.encode_refusal(request.id, self.refusal)]
-                return [replies.encode_reply(request.id, Marked(camera=request.camera, picture=_PEAK, open=False))]
+                return [
+                    replies.encode_reply(request.id, Marked(camera=request.camera, picture=_peak("1", 1), open=False))
+                ]
             case _:
                 return super().answer(body)
 
 
-_PEAK = StoredPicture(
-    id="1", kind="peak", camera="a", time="2026-11-27T00:00:00Z", frame=1, score=9.0, threshold=3.0, sha256="", bytes=1
-)
+def _peak(alert: str, size: int) -> StoredPicture:
+    time = "2026-11-27T00:00:00Z"
+    more = {"time": time, "frame": 1, "score": 9.0, "threshold": 3.0, "sha256": ""}
+    return StoredPicture(id="20261127T000000000Z-00000001", kind="peak", camera="a", bytes=size, alert=alert, **more)
 
 
 @dataclass(frozen=True)

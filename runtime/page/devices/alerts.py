@@ -12,6 +12,7 @@ from runtime.client.received import Received, read
 from runtime.page import heat
 from runtime.page.devices.hub import Hub
 from runtime.page.devices.link import DeviceLink
+from runtime.page.devices.peaks import Peaks
 from runtime.page.jpeg_size import jpeg_size
 from runtime.page.shapes import ShownAlert
 from runtime.page.store.alerts import AlertPicture
@@ -31,10 +32,15 @@ _MS = 1_000_000  # nanoseconds
 
 
 class AlertIntake:
-    """Takes in the alerts of all devices. Use it from one event loop."""
+    """Takes in the alerts of all devices. Use it from one event loop.
+
+    Attributes:
+        peaks: fetches pictures of alerts that came without.
+    """
 
     def __init__(self, store: PageStore, hub: Hub) -> None:
         self._store, self._hub = store, hub
+        self.peaks = Peaks(store, hub)
         self._reading: set[str] = set()
 
     async def take(self, link: DeviceLink, received: Received, *, tell: bool = True) -> None:
@@ -51,7 +57,10 @@ class AlertIntake:
             alert = await self._store.put_alert(link.name, said, shown, frame_hw)
         except NotStored:
             alert = unstored(link.name, said, frame_hw)
-        if alert is None or not tell:
+        if alert is None:
+            return
+        self.peaks.want(link, alert)
+        if not tell:
             return
         is_current = camera.alert is not None and camera.alert.id == alert.id
         if alert.end_ms is None and (is_current or camera.alert is None or alert.start_ms >= camera.alert.start_ms):

@@ -90,6 +90,7 @@ class PageDevices:
         for link in self._links.values():
             link.open()
         self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._read_journals())]
+        self._tasks.append(asyncio.create_task(self.alerts.peaks.run()))
 
     async def close(self) -> None:
         """Disconnect."""

@@ -137,10 +137,14 @@ def put(
     return get(db, said.alert_id)
 
 
-def put_picture(db: sqlite3.Connection, alert: str, score: float, shown: AlertPicture) -> None:
+def put_picture(
+    db: sqlite3.Connection, alert: str, score: float, shown: AlertPicture, frame_hw: tuple[int, int] | None = None
+) -> None:
     """Store what an alert shows of its peak, unless what is stored is of a higher one."""
     heat = None if shown.heat is None else msgspec.json.encode(shown.heat).decode()
     db.execute(_PICTURE, (alert, score, shown.media_type, shown.picture, heat))
+    if frame_hw is not None:
+        db.execute("UPDATE alerts SET height = ?, width = ? WHERE id = ?", (*frame_hw, alert))
 
 
 def close_lost(db: sqlite3.Connection, device: str, epoch: str, reason: str) -> int:

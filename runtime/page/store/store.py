@@ -83,7 +83,9 @@ class PageStore:
         result: ShownAlert | None = await self._writer.do(lambda db: alerts.put(db, device, said, shown, frame_hw))
         return result
 
-    async def put_picture(self, alert: str, score: float, shown: AlertPicture) -> ShownAlert | None:
+    async def put_picture(
+        self, alert: str, score: float, shown: AlertPicture, frame_hw: tuple[int, int] | None = None
+    ) -> ShownAlert | None:
         """PageStore what an alert shows of its peak, and return the alert.
 
         Raises:
@@ -91,7 +93,7 @@ class PageStore:
         """
 
         def work(db: sqlite3.Connection) -> ShownAlert | None:
-            alerts.put_picture(db, alert, score, shown)
+            alerts.put_picture(db, alert, score, shown, frame_hw)
             return alerts.get(db, alert)
 
         result: ShownAlert | None = await self._writer.do(work)

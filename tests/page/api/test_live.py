@@ -11,7 +11,7 @@ import pytest
 
 from edge_config.wire import messages as message
 from edge_config.wire.messages import Part, PreviewMessage
-from runtime.page.devices import link
+from runtime.page.devices import link, peaks
 from runtime.page.devices.hub import MAX_BROWSERS
 from tests.page.serving import JPEG, PagedDevice, ServedPage, served, settings_for
 from tests.support.fakes.answering import OF_FRAME, START_NS
@@ -261,3 +261,20 @@ def test_too_many_browsers(page: ServedPage) -> None:
 def test_a_body_that_is_too_long(page: ServedPage) -> None:
     """It is answered with 413 before all of it was read."""
     assert page.ask("alerts/one/comment", "POST", b"x" * 2_000_000).status == 413
+
+
+def test_an_alert_without_a_picture_gets_the_peak(
+    device: PagedDevice, page: ServedPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the settings attach nothing, the peak that the device has stored is fetched when the alert ends."""
+    monkeypatch.setattr(peaks, "WAIT_S", 0.0)
+    device.peaks["one"] = png = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x01\x40\x00\x00\x00\xf0" + bytes(2000)
+    device.say(device.alert("a", "other", "start"))
+    device.say(device.alert("a", "other", "end"))
+    device.say(device.alert("a", "one", "start"))
+    device.say(device.alert("a", "one", "end"))
+    page.until(lambda: page.ask("alerts/one").json.get("has_picture"))
+    reply = page.ask("alerts/one/picture")
+    assert (reply.headers["content-type"], reply.body) == ("image/png", png)
+    assert page.get("alerts/one")["frame_hw"] == [240, 320]
+    assert not page.get("alerts/other")["has_picture"]
