@@ -95,6 +95,11 @@ export class ScoreBar {
   }
 }
 
+/** Return the words for an open alert where there is little room: "Alert for 42 s". */
+export function alertShort(alert) {
+  return t("alert_short", { duration: duration(Date.now() - alert.start_ms) });
+}
+
 /** Return the words for the button or line of an open alert: "Alert for 42 s, 150 % of threshold". */
 export function alertLine(alert) {
   const percent = (100 * alert.peak_score) / alert.threshold;

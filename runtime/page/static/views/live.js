@@ -5,11 +5,11 @@ import { fill, h, icon, say } from "../core/dom.js";
 import { legend, THRESHOLD_AT } from "../core/heat.js";
 import * as live from "../core/live.js";
 import { heatWeight, Picture, setHeatWeight } from "../core/picture.js";
-import { alertLine, Notes, ScoreBar, shownState } from "../core/status.js";
+import { alertLine, alertShort, Notes, ScoreBar, shownState } from "../core/status.js";
 import { eachSecond } from "../core/time.js";
 import { t } from "../core/words.js";
 
-const FOOT = 5.2; // height of the words of a tile, in em
+const FOOT = 5; // height of the words of a tile, in em
 const NARROW = 640; // pixels: a phone shows one camera below the other
 const WAIT_MS = 1500; // for a first preview, before the last known picture is loaded
 
@@ -41,12 +41,14 @@ class Tile {
     say(this.state, shownState(camera, fresh));
     this.node.classList.toggle("off", !current);
     this.state.classList.toggle("warn", !current || !fresh);
+    this.state.classList.toggle("plain", current && fresh);
     this.notes.write(camera);
     this.node.classList.toggle("alarmed", Boolean(camera.alert));
     this.alert.hidden = !camera.alert;
     if (camera.alert) {
       this.alert.setAttribute("href", `#/alerts/${encodeURIComponent(camera.alert.id)}`);
-      say(this.alertWords, alertLine(camera.alert));
+      say(this.alertWords, alertShort(camera.alert));
+      this.alert.title = alertLine(camera.alert);
     }
   }
 
