@@ -144,6 +144,9 @@ def test_pictures_are_collected_shown_and_judged(page: Page) -> None:
     assert (status, headers["content-type"]) == (200, "image/png")
     assert cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED).shape[2] == 3
     assert fetch(page, f"{of}/pictures/{listed[0]['id']}", {"If-None-Match": headers["etag"]})[0] == 304
+    status, headers, small = fetch(page, f"{of}/pictures/{listed[0]['id']}?width=64")
+    assert (status, headers["content-type"]) == (200, "image/jpeg")
+    assert cv2.imdecode(np.frombuffer(small, np.uint8), cv2.IMREAD_COLOR).shape[1] == 64
     judged = send(page, "POST", f"{of}/pictures/reject", {"ids": [listed[0]["id"]]})
     assert judged["changed"] == 1
     assert page.get(f"{of}/pictures?kind=taught")["pictures"][0]["decided"] == "rejected"

@@ -58,11 +58,15 @@ class DatasetWanted(msgspec.Struct, frozen=True, kw_only=True):
         camera: keys of cameras, with commas between them; empty: all.
         from_ms: only pictures of this time or later.
         to_ms: only pictures before this time.
+        state: of alerts only those that are `open`, `new`, `acknowledged` or `false_alarm`.
+        text: of alerts only those with this text, as in the list.
     """
 
     camera: Annotated[str, Meta(max_length=2000)] = ""
     from_ms: Moment | None = None
     to_ms: Moment | None = None
+    state: AlertFilter | None = None
+    text: Annotated[str, Meta(max_length=200)] = ""
 
 
 async def _table(call: Call) -> Response:
@@ -98,11 +102,12 @@ async def _dataset(call: Call) -> Response:
         raise Refused(404, "the page knows of no camera yet")
     found = []
     for camera in cameras:
-        of = AlertsWanted(((camera.device, camera.name),), query.from_ms, query.to_ms)
+        of = AlertsWanted(((camera.device, camera.name),), query.from_ms, query.to_ms, query.state, query.text)
         alerts = [alert async for some in _pages(call, of) for alert in some]
         pictures = await _stored(call, camera.device, camera.name)
         found.append(CameraPictures(camera.device, camera.name, pictures, alerts))
-    picked = dataset.pick(found, query.from_ms, query.to_ms)
+    named = bool(query.state or query.text)
+    picked = dataset.pick(found, query.from_ms, query.to_ms, named=named)
 
     async def read(one: Picked) -> bytes:
         if one.stored is not None:
@@ -131,7 +136,10 @@ async def _stored(call: Call, device: str, camera: str) -> list[StoredPicture]:
 def _head(query: DatasetWanted, keys: list[str]) -> str:
     span = f"from {iso(query.from_ms) or 'the first'} to {iso(query.to_ms) or 'the last'}"
     made_by = f"by the page of patchedge {version() or ''}".rstrip()
-    return f"Data set in MVTec layout, made {iso(now_ms())} {made_by}.\nCameras: {', '.join(keys)}; {span}."
+    only = [f"state {query.state}"] if query.state else []
+    only += [f"text {query.text!r}"] if query.text else []
+    alerts = f"\nOf alerts only those with {' and '.join(only)}." if only else ""
+    return f"Data set in MVTec layout, made {iso(now_ms())} {made_by}.\nCameras: {', '.join(keys)}; {span}.{alerts}"
 
 
 ROUTES = [

@@ -81,13 +81,16 @@ Read = Callable[[Picked], Awaitable[bytes]]
 """Reads a picture; it may raise PatchedgeError or Refused."""
 
 
-def pick(cameras: Iterable[CameraPictures], from_ms: int | None, to_ms: int | None) -> list[Picked]:
+def pick(
+    cameras: Iterable[CameraPictures], from_ms: int | None, to_ms: int | None, *, named: bool = False
+) -> list[Picked]:
     """Return the pictures of a data set, those of each camera in the order of time.
 
     Args:
         cameras: what there is.
         from_ms: only of this time or later.
         to_ms: only before this time.
+        named: of alerts only those that are known to the page.
     """
 
     def within(at_ms: int) -> bool:
@@ -97,6 +100,8 @@ def pick(cameras: Iterable[CameraPictures], from_ms: int | None, to_ms: int | No
     for one in cameras:
         alerts = {alert.id: alert for alert in one.alerts}
         stored = [picture for picture in one.pictures if within(_ms(picture.time))]
+        if named:
+            stored = [picture for picture in stored if picture.kind != "peak" or picture.alert in alerts]
         found += [picked for picture in stored if (picked := _of_picture(one, picture, alerts))]
         have = {picture.alert for picture in one.pictures}
         found += [

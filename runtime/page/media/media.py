@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from runtime.page.media.films import Films
+from runtime.page.media.thumbnails import Thumbnails
 from runtime.page.refused import Refused
 
 MAX_EXPORTS = 2
@@ -22,11 +23,13 @@ class Media:
 
     Attributes:
         films: the films of clips.
+        thumbnails: small pictures.
     """
 
     def __init__(self, folder: Path) -> None:
         """Keep films in the page's folder; nothing is made yet."""
         self.films = Films(folder / "films")
+        self.thumbnails = Thumbnails()
         self._exports = 0
         self._simulating = asyncio.Lock()
         self._waiting = 0
@@ -34,6 +37,7 @@ class Media:
     async def close(self) -> None:
         """End what is being made."""
         await self.films.close()
+        await self.thumbnails.close()
 
     def begin_export(self) -> None:
         """Take note of an export, until `end_export`.

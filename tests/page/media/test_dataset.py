@@ -100,6 +100,16 @@ def test_times_bound_pictures_and_alerts() -> None:
     assert place(picked) == {"edge-belt/test/good": {6, 8}, "edge-belt/test/alert": {7, 9, "alert-10"}}
 
 
+def test_filter_of_alerts_leaves_normal_pictures() -> None:
+    """Where only some alerts are wanted, the peaks of others are left out, and all normal pictures stay."""
+    some = CameraPictures("edge", "belt", PICTURES, [alert(8, false=True), alert(10)])
+    assert place(pick([some], None, None, named=True)) == {
+        "edge-belt/train/good": {0, 2, 4},
+        "edge-belt/test/good": {6, 8},
+        "edge-belt/test/alert": {"alert-10"},
+    }
+
+
 def test_names_of_others_lead_nowhere() -> None:
     """A camera or an alert with a name of dots and slashes stays inside of the archive."""
     wild = CameraPictures("../..", "/etc", [], [ShownAlert(**{**_fields(alert(1)), "id": "../../x"})])

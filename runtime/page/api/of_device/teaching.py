@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -65,7 +66,8 @@ class HowShown(msgspec.Struct, frozen=True, kw_only=True):
     """How to show a stored picture.
 
     Attributes:
-        width: wanted width, pixels; the picture is the PNG as it is stored, whatever this says, so far.
+        width: return a JPEG of at most this width, pixels; by default the PNG as it is stored. Where no JPEG can be
+            made, it is the PNG in any case.
     """
 
     width: Annotated[int, Meta(ge=16, le=8192)] | None = None
@@ -128,11 +130,18 @@ async def _pictures(call: Call) -> PictureList:
 async def _picture(call: Call) -> Response:
     """Return a stored picture, which is read from the device in parts."""
     camera = call.services.devices.camera(call.path("key"))
-    known = f'"{call.path("id")}"'
+    width = call.query(HowShown).width
+    known = f'"{call.path("id")}-{width or ""}"'
+    headers = {**FOR_EVER, "etag": known}
     if call.request.headers.get("if-none-match") == known:
-        return Response(status_code=304, headers={**FOR_EVER, "etag": known})
-    png = await stored_png(call, camera.device, camera.name, call.path("id"))
-    return Response(png, media_type="image/png", headers={**FOR_EVER, "etag": known})
+        return Response(status_code=304, headers=headers)
+    get = partial(stored_png, call, camera.device, camera.name, call.path("id"))
+    if width is None:
+        return Response(await get(), media_type="image/png", headers=headers)
+    png, jpeg = await call.services.media.thumbnails.make(get, width)
+    if jpeg is None:
+        return Response(png, media_type="image/png", headers={"cache-control": "no-store"})
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
 async def _judge(call: Call, kind: type[Accept | Reject]) -> PicturesJudged:
