@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from edge_config.installed import version
 from edge_config.settings.sections import DegradeSettings
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.channel import Channel
@@ -187,6 +188,7 @@ class Monitor:
             "does": level.title,
             "journal": recorder.state,
             "journal_reason": recorder.reason,
+            "version": version() or "",
         }
 
     def close(self) -> None:
