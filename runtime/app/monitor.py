@@ -79,6 +79,7 @@ class Monitor:
         self._health = health
         self._notifier = notifier
         self._running = running
+        self._version = version() or ""
         self._machine = Machine(limits.thermal_root)
         self._degrade = Degradation(limits)
         self._missed = MissedFrames()
@@ -188,7 +189,7 @@ class Monitor:
             "does": level.title,
             "journal": recorder.state,
             "journal_reason": recorder.reason,
-            "version": version() or "",
+            "version": self._version,
         }
 
     def close(self) -> None:

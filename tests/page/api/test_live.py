@@ -68,7 +68,7 @@ def test_devices_and_cameras(device: PagedDevice, page: ServedPage) -> None:
     assert said["cameras"] == ["line:a", "line:b"]
     device.say(device.state("a", "delivers pictures"))
     device.say(device.score("a"))
-    camera = page.until(lambda: (one := page.get("cameras/a"))["score"] is not None and one)
+    camera = page.until(lambda: (one := page.get("cameras/a"))["score"] is not None and one["reason"] and one)
     assert (camera["key"], camera["state"], camera["score"], camera["threshold"]) == ("line:a", "live", 9.0, 3.0)
     assert camera["reason"] == "delivers pictures"
     assert camera["scored_ms"] == START_NS // 1_000_000
