@@ -107,7 +107,7 @@ class TaughtHandler(Handler):
                 self.json({"error": "nothing here"}, 404)
 
     def _decide(self, alert: Json, action: str, body: Json) -> None:
-        by = body.get("by", "")
+        by = unquote(self.headers.get("X-Patchedge-Name", ""))
         if action == "acknowledge":
             alert["acknowledged"] = {"by": by, "at_ms": now_ms()}
         elif action == "false-alarm":
@@ -124,7 +124,13 @@ class TaughtHandler(Handler):
             if name in body:
                 world.areas[name] = body[name]
         what = ", ".join(f"{name}: {json.dumps(value)}" for name, value in body.items() if name != "keep")
-        change = {"number": len(world.changes) + 1, "at_ms": now_ms(), "by": "Anna", "what": what[:200]}
+        change = {
+            "number": len(world.changes) + 1,
+            "at_ms": now_ms(),
+            "by": "Anna",
+            "what": what[:200],
+            "undone": False,
+        }
         world.changes.append(change)
         self.json(world.settings())
 

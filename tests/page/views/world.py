@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.page.mock import HEIGHT, THRESHOLD, WIDTH, Json, World, now_ms
 
-COLLECT_S = 4.0
-LEARN_S = 4.0
+COLLECT_S = 1.5
+LEARN_S = 1.5
 STEPS = ("load", "compare", "grow", "score held-out pictures", "seal", "score again", "show faults", "score alerts")
 
 
@@ -160,4 +160,5 @@ class TaughtWorld(World):
         """Return the settings of a camera."""
         in_force = self.alert_settings["threshold"] or THRESHOLD
         return {"threshold": in_force, "bundle_threshold": THRESHOLD, "alerts": self.alert_settings, **self.areas,
-                "frame_hw": [HEIGHT, WIDTH], "changes": self.changes}  # fmt: skip
+                "frame_hw": [HEIGHT, WIDTH], "regions_of": "", "file": "device.yaml",
+                "changes": self.changes[::-1]}  # fmt: skip

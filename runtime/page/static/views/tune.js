@@ -3,6 +3,7 @@
 import { address, attempt, get, mayChange, put, showDone, whenPressed } from "../core/api.js";
 import { fill, h, say } from "../core/dom.js";
 import { t } from "../core/words.js";
+import { personName } from "../parts/dialog.js";
 import { Changes } from "./tune/changes.js";
 import { FIELDS, changed } from "./tune/fields.js";
 import { Places } from "./tune/places.js";
@@ -32,7 +33,9 @@ class Tune {
     this._sliders = new Sliders((name, value) => this._move(name, value));
     this._places = new Places(key, (areas) => this._apply(areas));
     this._changes = new Changes(key, () => this.load());
-    this._button = h("button", { type: "button", class: "main", disabled: true, onclick: whenPressed(() => this._apply({ alerts: this._changed() })) }, t("tune.apply"));
+    const press = whenPressed(() => this._apply({ alerts: this._changed() }));
+    const pressed = async (event) => { await press(event); this._enable(); };
+    this._button = h("button", { type: "button", class: "main", disabled: true, onclick: pressed }, t("tune.apply"));
     this._back = h("button", { type: "button", disabled: true, onclick: () => this._reset() }, t("tune.reset"));
     this._where = h("p", { class: "muted small" }, "");
   }
@@ -81,14 +84,18 @@ class Tune {
     const learned = (alerts.threshold ?? null) === null || !bundle_threshold ? inForce : bundle_threshold;
     const threshold = this._draft.threshold ?? learned;
     const top = Math.max(MIN_TOP * learned, ROOM * this._trial.highest, inForce);
-    const differs = Object.keys(this._changed()).length > 0;
-    this._button.disabled = this._back.disabled = !differs;
+    this._enable();
     this._sliders.write(this._draft, { learned, top });
     this._trial.show(threshold, this._changed());
   }
 
+  _enable() {
+    this._button.disabled = this._back.disabled = !Object.keys(this._changed()).length;
+  }
+
   /** Write something to the settings of the device, and show what it has then. */
   async _apply(some) {
+    if (!(await personName())) return;
     this._settings = await put(address("cameras", this._key, "settings"), { ...some, keep: Boolean(this._settings.file) });
     showDone(t(this._settings.file ? "tune.applied" : "tune.applied_until", { file: this._settings.file }));
     this._changes.write(this._settings.changes);

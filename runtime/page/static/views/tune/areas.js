@@ -112,11 +112,6 @@ export class Areas {
     return [clamp(x, 0, this.size[0]), clamp(y, 0, this.size[1])];
   }
 
-  /** Return whether there is an area of another shape than before. */
-  differs(regions, ignore) {
-    return JSON.stringify([this.regions, this.ignore]) !== JSON.stringify([regions ?? [], ignore ?? []]);
-  }
-
   _swap(from, to) {
     const one = from.pop();
     if (!one) return;

@@ -18,18 +18,21 @@ export class Places {
     this._said = h("p", { role: "status" });
     this._ofBundle = h("p", { class: "warn", hidden: true }, t("areas.of_bundle"));
     this._chosen = h("p", { class: "muted small" });
+    this._adds = KINDS.map((kind) => h("button", { type: "button", disabled: true, onclick: () => this._add(kind) }, t(`areas.add.${kind}`)));
     this._undo = this._button("areas.undo", () => this._areas.undo());
     this._redo = this._button("areas.redo", () => this._areas.redo());
     this._corner = this._button("areas.add_corner", () => this._drawing.addCorner());
     this._remove = this._button("areas.remove", () => this._drawing.remove());
-    this._apply = h("button", { type: "button", class: "main", onclick: whenPressed(() => apply({ regions: this._areas.regions, ignore: this._areas.ignore })) }, t("areas.apply"));
-    this._back = h("button", { type: "button", onclick: () => this._reset() }, t("tune.reset"));
+    const press = whenPressed(() => apply(this._different()));
+    const pressed = async (event) => { await press(event); this._changed(); };
+    this._apply = h("button", { type: "button", class: "main", disabled: true, onclick: pressed }, t("areas.apply"));
+    this._back = h("button", { type: "button", disabled: true, onclick: () => this._reset() }, t("tune.reset"));
     this._off = on("preview", (preview) => { if (preview.camera === key) this._show(preview); });
   }
 
   elements() {
     const tools = mayChange() ? [
-      h("div", { class: "row" }, KINDS.map((kind) => h("button", { type: "button", onclick: () => this._add(kind) }, t(`areas.add.${kind}`)))),
+      h("div", { class: "row" }, this._adds),
       h("div", { class: "row" }, this._corner, this._remove, this._undo, this._redo),
     ] : null;
     return [
@@ -54,7 +57,7 @@ export class Places {
       fill(this._frame, h("p", { class: "empty" }, t("areas.no_frame")));
       return;
     }
-    const drawn = this._areas?.differs(this._settings.regions, this._settings.ignore);
+    const drawn = this._areas && Object.keys(this._different()).length > 0;
     this._settings = { ...settings, frame_hw };
     if (!drawn) this._begin(regions, ignore, frame_hw);
     this._changed();
@@ -78,6 +81,13 @@ export class Places {
     this._frame.style.setProperty("aspect-ratio", `${width} / ${height}`);
     this._frame.style.setProperty("--frame-share", width / height);
     fill(this._frame, this._canvas, this._drawing.svg);
+    for (const button of this._adds) button.disabled = false;
+  }
+
+  /** Return the kinds of areas that are not those of the settings. */
+  _different() {
+    const same = (kind) => JSON.stringify(this._areas[kind]) === JSON.stringify(this._settings[kind] ?? []);
+    return Object.fromEntries(KINDS.filter((kind) => !same(kind)).map((kind) => [kind, this._areas[kind]]));
   }
 
   _reset() {
@@ -92,7 +102,7 @@ export class Places {
   }
 
   _button(key, action) {
-    return h("button", { type: "button", onclick: () => { action(); this._drawing.draw(); this._changed(); } }, t(key));
+    return h("button", { type: "button", disabled: true, onclick: () => { action(); this._drawing.draw(); this._changed(); } }, t(key));
   }
 
   _changed() {
@@ -101,7 +111,7 @@ export class Places {
     this._undo.disabled = !this._areas.canUndo;
     this._redo.disabled = !this._areas.canRedo;
     this._corner.disabled = this._remove.disabled = !chosen;
-    const differs = this._areas.differs(this._settings.regions, this._settings.ignore);
+    const differs = Object.keys(this._different()).length > 0;
     this._apply.disabled = this._back.disabled = !differs;
     const share = ignoredShare(regions, ignore, this._areas.size);
     this._ofBundle.hidden = this._settings.regions_of !== "bundle";

@@ -1,0 +1,264 @@
+"""Alerts, Teach and Tune in Debian's Chromium, on a page with invented cameras that can be taught."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.page.mock import HEIGHT, PASSWORD, WIDTH
+from tests.page.views.mock import serving
+from tests.page.views.world import TaughtWorld
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 20_000
+"""For what takes seconds: a collection, learning, on a machine that does other things too."""
+APPEARS_S = 1.0
+"""A new alert is in the list this long after the page's process has sent it."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser without a screen."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@contextmanager
+def opened(browser: Browser, world: TaughtWorld, route: str, *, scheme: str = "light") -> Iterator[Page]:
+    """Open a page on a world in English; whatever the browser complains about fails the test."""
+    complaints: list[str] = []
+    with serving(world) as address:
+        context = browser.new_context(
+            locale="en-GB",
+            viewport={"width": 1280, "height": 900},
+            color_scheme="dark" if scheme == "dark" else "light",
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
+        page.on("request", lambda asked: complaints.append(asked.url) if not asked.url.startswith(address) else None)
+        page.goto(address + route)
+        yield page
+        context.close()
+    assert complaints == []
+
+
+def test_a_new_alert_appears_by_itself(browser: Browser) -> None:
+    """It is the first of the list within a second, and the row that had the focus keeps it."""
+    world = TaughtWorld(cameras=2, rate=20.0)
+    with opened(browser, world, "#/alerts") as page:
+        rows = page.locator(".alert-row")
+        expect(rows).to_have_count(14)
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        focused = page.evaluate("document.activeElement.getAttribute('href')")
+        began_s = time.monotonic()
+        alert = world.raise_alert()
+        page.wait_for_selector(f".alerts li:first-child[data-id='{alert['id']}']")
+        assert time.monotonic() - began_s < APPEARS_S
+        assert page.evaluate("document.activeElement.getAttribute('href')") == focused
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(re.escape(focused)))
+
+
+def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
+    """`This is fine`, `Learn now`; the name is asked for once; then the page says what no longer alarms."""
+    world = TaughtWorld(cameras=2)
+    with opened(browser, world, "#/alerts") as page:
+        page.locator(".alert-row").first.click()
+        page.get_by_role("button", name="This is fine").click()
+        page.get_by_label("Name").fill("Anna")
+        page.get_by_role("button", name="Save the name").click()
+        expect(page.get_by_text("Anna said 0 s ago: this is fine.")).to_be_visible()
+        page.get_by_role("button", name="Learn now").click()
+        expect(page.get_by_text("The camera is learning. It goes on watching meanwhile.")).to_be_visible()
+        expect(page.get_by_text("1 of 1 learned pictures that alarmed are calm now.")).to_be_visible()
+        expect(page.locator(".versions li.active")).to_contain_text("Version 1")
+        assert page.evaluate("localStorage.getItem('patchedge.name')") == "Anna"
+
+
+def test_pictures_are_collected_judged_and_learnt(browser: Browser) -> None:
+    """What was set aside is judged one by one, in the large view and all at once; nothing else is learnt."""
+    world = TaughtWorld(cameras=2)
+    with opened(browser, world, "#/teach/press-3%3Abelt") as page:
+        page.get_by_role("button", name="Collect pictures").click()
+        expect(page.get_by_text("60 of 60 pictures. 12 of them were set aside.")).to_be_visible()
+        sheet = page.get_by_role("list", name="Pictures that were set aside")
+        expect(sheet.locator("li")).to_have_count(12)
+        sheet.get_by_role("button", name="Not normal").first.click()
+        expect(sheet.locator("li")).to_have_count(11)
+        sheet.locator(".thumbnail-button").first.click()
+        page.keyboard.press("n")
+        expect(sheet.locator("li")).to_have_count(10)
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="All are normal").click()
+        expect(page.get_by_text("Nothing is set aside.")).to_be_visible()
+        expect(page.get_by_text("It will learn from 58 pictures: 48 collected, 10 set aside")).to_be_visible()
+        page.locator("#step-learn").get_by_role("button", name="Learn now").click()
+        expect(page.get_by_text("10 of 10 learned pictures that alarmed are calm now.")).to_be_visible()
+        page.get_by_role("button", name="Go back to: First version").click()
+        page.get_by_role("dialog").get_by_role("button", name="Go back to this").click()
+        expect(page.locator(".versions li.active")).to_contain_text("First version")
+
+
+def test_what_may_get_worse_waits_for_a_person(browser: Browser) -> None:
+    """The problem is said in plain words; it can be left, or used after a second question."""
+    world = TaughtWorld(cameras=2)
+    world.careful = True
+    world.false_alarm(next(iter(world.alerts.values())), "Anna")
+    with opened(browser, world, "#/teach/press-3%3Abelt") as page:
+        learn = page.locator("#step-learn").get_by_role("button", name="Learn now")
+        learn.click()
+        expect(page.locator(".consent").get_by_text("21 of 71 test faults would be missed.")).to_be_visible()
+        page.get_by_role("button", name="Do not use it").click()
+        expect(page.locator(".consent")).to_have_count(0)
+        expect(page.locator(".versions li")).to_have_count(1)
+        learn.click()
+        page.get_by_role("button", name="Use it all the same").click()
+        page.get_by_role("dialog").get_by_role("button", name="Use it all the same").click()
+        expect(page.locator(".versions li.active")).to_contain_text("Version 1")
+
+
+def test_settings_are_tried_applied_and_taken_back(browser: Browser) -> None:
+    """A slider says what would have been, nothing changes before it is applied, and the last change is undone."""
+    world = TaughtWorld(cameras=2)
+    with opened(browser, world, "#/tune/press-3%3Abelt") as page:
+        page.evaluate("localStorage.setItem('patchedge.name', 'Anna')")
+        expect(page.get_by_text("As it is: 41 alerts in 1 h.")).to_be_visible()
+        page.get_by_role("spinbutton", name="Threshold").fill("4.8")
+        expect(page.get_by_text("With these: 1 alert in place of 41")).to_be_visible()
+        assert world.alert_settings["threshold"] is None
+        apply = page.get_by_role("button", name="Use these settings")
+        apply.click()
+        expect(page.locator(".changes li")).to_contain_text("threshold")
+        assert world.alert_settings["threshold"] == pytest.approx(4.8)
+        expect(apply).to_be_disabled()
+        page.get_by_role("button", name="Undo the last change").click()
+        expect(page.get_by_text("Nothing was changed from this page yet.")).to_be_visible()
+
+
+def test_the_line_of_the_threshold_can_be_dragged(browser: Browser) -> None:
+    """The number follows the line on the curve."""
+    with opened(browser, TaughtWorld(cameras=2), "#/tune/press-3%3Abelt") as page:
+        expect(page.get_by_text("As it is: 41 alerts in 1 h.")).to_be_visible()
+        number, over = page.get_by_role("spinbutton", name="Threshold"), page.locator(".u-over")
+        before, box = float(number.input_value()), over.bounding_box()
+        assert box is not None
+        top = 2.4 * 1.12  # of the axis: the threshold, and some room
+        y = box["y"] + box["height"] * (1 - before / top)
+        page.mouse.move(box["x"] + 200, y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 200, y + box["height"] / 4, steps=3)
+        page.mouse.up()
+        assert float(number.input_value()) == pytest.approx(before - top / 4, rel=0.05)
+
+
+def test_areas_are_drawn_by_mouse_and_by_keyboard(browser: Browser) -> None:
+    """A rectangle is dragged, its corner is moved with the arrow keys; the device gets whole pixels of the frame."""
+    world = TaughtWorld(cameras=2)
+    with opened(browser, world, "#/tune/press-3%3Abelt") as page:
+        page.evaluate("localStorage.setItem('patchedge.name', 'Anna')")
+        drawing = page.locator(".area-drawing")
+        drawing.scroll_into_view_if_needed()
+        box = drawing.bounding_box()
+        assert box is not None
+        scale = box["width"] / WIDTH
+        page.mouse.move(box["x"] + 100 * scale, box["y"] + 80 * scale)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 200 * scale, box["y"] + 160 * scale, steps=5)
+        page.mouse.move(box["x"] + 300 * scale, box["y"] + 200 * scale, steps=5)
+        page.mouse.up()
+        share = round(100 * 200 * 120 / (WIDTH * HEIGHT))
+        expect(page.get_by_text(f"With this, {share} % of the picture would not be checked.")).to_be_visible()
+        page.get_by_role("button", name=re.compile("^Area to ignore 1, corner 1:")).focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Delete")
+        page.get_by_role("button", name="Use these areas").click()
+        expect(page.locator(".changes li")).to_have_count(1)
+        (area,) = world.areas["ignore"]
+        assert [[round(at, -1) for at in corner] for corner in area] == [[90, 80], [300, 200], [100, 200]]
+        assert all(isinstance(at, int) for corner in area for at in corner)
+        page.get_by_role("button", name="Undo", exact=True).click()
+        expect(page.get_by_role("button", name=re.compile("corner 4"))).to_be_visible()
+
+
+def test_a_viewer_can_look_at_everything_and_change_nothing(browser: Browser) -> None:
+    """No view has a button that would change something; what may be seen is there."""
+    world = TaughtWorld(cameras=2, log_in=True)
+    with opened(browser, world, "#/alerts") as page:
+        page.get_by_label("Name").fill("otto")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.locator(".alert-row").first.click()
+        expect(page.locator(".evidence-picture")).to_be_visible()
+        expect(page.locator("main button")).to_have_count(0)
+        for view, seen in (("teach", ".versions li"), ("tune", ".uplot")):
+            page.goto(re.sub("#.*", f"#/{view}/press-3%3Abelt", page.url))
+            expect(page.locator(seen).first).to_be_visible()
+            for name in ("Collect pictures", "Learn now", "Use these settings", "Use these areas"):
+                expect(page.get_by_role("button", name=name)).to_have_count(0)
+
+
+def test_words_of_people_stay_words(browser: Browser) -> None:
+    """Markup in a comment, in a name and in a problem is shown as it was written, and nothing of it runs."""
+    evil = "<img src=x onerror=\"document.title='gotcha'\"><b>bold</b>"
+    world = TaughtWorld(cameras=2)
+    alert = next(iter(world.alerts.values()))
+    alert["comments"] = [{"by": evil, "at_ms": alert["start_ms"], "text": evil}]
+    alert["acknowledged"] = {"by": evil, "at_ms": alert["start_ms"]}
+    world.learning.update(state="failed", reason=evil)
+    with opened(browser, world, f"#/alerts/{alert['id']}") as page:
+        expect(page.locator(".comment-text")).to_have_text(evil)
+        page.goto(re.sub("#.*", "#/teach/press-3%3Abelt", page.url))
+        expect(page.locator(".ended")).to_have_text(f"Not learned: {evil}")
+        assert page.title() != "gotcha"
+        assert page.locator("main b").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Browser, scheme: str) -> None:
+    """The checks of axe-core find no violation in any state of the views."""
+    world = TaughtWorld(cameras=2)
+    world.careful = True
+    world.false_alarm(next(iter(world.alerts.values())), "Anna")
+    alert = list(world.alerts)[3]
+    with opened(browser, world, "#/alerts", scheme=scheme) as page:
+
+        def check(seen: str) -> None:
+            expect(page.locator(seen).first).to_be_visible()
+            found = Axe().run(page)
+            assert found.violations_count == 0, found.generate_report()
+
+        check(".alert-row")
+        page.goto(re.sub("#.*", f"#/alerts/{alert}", page.url))
+        check(".comment-text")
+        page.goto(re.sub("#.*", "#/teach/press-3%3Abelt", page.url))
+        page.get_by_role("button", name="Collect pictures").click()
+        check(".sheet > li")
+        expect(page.get_by_text("60 of 60 pictures.")).to_be_visible()
+        page.locator("#step-learn").get_by_role("button", name="Learn now").click()
+        check(".consent")
+        page.locator(".thumbnail-button").first.click()
+        check("dialog img")
+        page.keyboard.press("Escape")
+        page.goto(re.sub("#.*", "#/tune/press-3%3Abelt", page.url))
+        page.get_by_role("button", name="Add an area to ignore").click()
+        check(".area-dot")
