@@ -8,6 +8,7 @@ import uPlot from "../lib/uPlot/uPlot.esm.js";
 
 const SECOND = 1000;
 const DAY = 86400 * SECOND;
+const TALLEST = 5; // the chart ends at so many times the threshold, or all that is usual would lie on the ground
 const ALL = 400 * DAY;
 
 /** Spans that can be chosen: word, length in ms, and how often the curve is loaded again while it is shown. */
@@ -52,10 +53,11 @@ export class Chart {
     this.key = key;
     this.place = h("div", { class: "plot" });
     this.words = h("p", { class: "unseen" });
+    this.above = h("span", { class: "muted small" });
     this.now = h("button", { type: "button", hidden: true, onclick: () => this.choose(this.span) }, t("chart.now"));
     this.buttons = Object.keys(SPANS).map((word) => h("button", { type: "button", data: { word }, onclick: () => this.choose(word) }, t(word)));
     this.node = h("section", { class: "panel chart", "aria-label": t("chart.title") },
-      h("div", { class: "row" }, h("h2", { class: "grow" }, t("chart.title")), this.now, h("div", { class: "spans", role: "group", "aria-label": t("chart.spans") }, this.buttons)),
+      h("div", { class: "row" }, h("h2", { class: "grow" }, t("chart.title")), this.above, this.now, h("div", { class: "spans", role: "group", "aria-label": t("chart.spans") }, this.buttons)),
       this.place, this.words);
     this.size = new ResizeObserver(() => this.plot?.setSize(this.box()));
     this.size.observe(this.place);
@@ -183,7 +185,9 @@ export class Chart {
 
   height(high) {
     const limit = this.rows[3].findLast((value) => value !== null) ?? 0;
-    return [0, 1.15 * Math.max(high ?? 0, limit, 0.01)];
+    const most = limit > 0 ? TALLEST * limit : Infinity;
+    say(this.above, high > most ? t("chart.above", { highest: score(high) }) : "");
+    return [0, 1.15 * Math.max(Math.min(high ?? 0, most), limit, 0.01)];
   }
 
   /** A span was drawn with the pointer: look at it closely, until another span is chosen. */

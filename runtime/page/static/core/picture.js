@@ -14,7 +14,7 @@ const LATE_MS = 3000; // and so is one that was captured so long before the last
 /** Return the weight of heat maps that was chosen in this browser, 0 to 1. */
 export function heatWeight() {
   const value = Number.parseFloat(remembered("heat") ?? "");
-  return value >= 0 && value <= 1 ? value : 0.75;
+  return value >= 0 && value <= 1 ? value : 0.6;
 }
 
 /** Remember the weight of heat maps. */

@@ -10,15 +10,27 @@ const MAX_LINES = 1000;
 const LEVELS = ["all", "warning", "error"];
 const RANK = { debug: 0, info: 1, warning: 2, error: 3, critical: 4 };
 const WANTED = { all: 0, warning: 2, error: 3 };
+const EVERY_REQUEST = new Set(["request", "schema", "id", "user"]);
 const LEFT_OUT = new Set(["event", "level", "timestamp"]);
+
+/** Return the fields of a request as words, without those that every request has. */
+function fieldsOf(text) {
+  let fields;
+  try { fields = JSON.parse(text); } catch { return text; } // it was cut off
+  return pairs(fields, EVERY_REQUEST);
+}
+
+function pairs(fields, leftOut) {
+  const rest = Object.entries(fields).filter(([name]) => !leftOut.has(name));
+  return rest.map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`).join("  ");
+}
 
 /** Return a line of the log as words: what happened, then its other fields. */
 function words(text) {
   let fields;
   try { fields = JSON.parse(text); } catch { return text; }
   if (!fields || typeof fields !== "object" || typeof fields.event !== "string") return text;
-  const rest = Object.entries(fields).filter(([name]) => !LEFT_OUT.has(name));
-  return [fields.event, ...rest.map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)].join("  ");
+  return `${fields.event}  ${pairs(fields, LEFT_OUT)}`;
 }
 
 /** Return a section with the log of a device, and the function that ends it. */
@@ -84,7 +96,7 @@ export function orders(device) {
     shown = text;
     const known = (key) => (key ? t("orders.key", { key: key.slice(0, 8) }) : t("orders.no_key"));
     fill(rows, reply.orders.map((one) => h("tr", {}, h("td", {}, clock(one.at_ms)), h("td", {}, one.user ? [one.user, " ", h("span", { class: "muted" }, known(one.key))] : known(one.key)),
-      h("td", {}, h("b", {}, one.request)), h("td", { class: "code" }, one.fields))));
+      h("td", {}, h("b", {}, one.request)), h("td", { class: "code" }, fieldsOf(one.fields)))));
     say(state, reply.orders.length ? "" : t("orders.none"));
   };
   const timer = every(ask, 2 * EVERY_MS, stop.signal, (error) => say(state, error.message));
