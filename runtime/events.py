@@ -213,11 +213,13 @@ class Asked:
         number: of the request.
         request: the request.
         key: public key of the client (Z85); empty if the device has no keys.
+        part: the bytes that came with it.
     """
 
     number: int
     request: AnyRequest
     key: str = ""
+    part: bytes = field(default=b"", repr=False)
 
     @property
     def by(self) -> str:

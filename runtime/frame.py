@@ -78,6 +78,11 @@ class Frame:
         return self.t_mono_ns if self.t_media_ns is None else self.t_media_ns
 
 
+PICTURE = 0
+"""`frame_id` of what is no frame of its camera, but a picture that somebody wants judged by its bundle: nothing is
+remembered of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class SharedFrame:
     """One frame of a camera, in memory shared with its capture process.

@@ -22,6 +22,7 @@ from edge_config.wire import (
     burn_in,
     configure,
     fetch,
+    inspect,
     learning,
     messages,
     replies,
@@ -81,6 +82,8 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "order": upkeep.OrderGiven,
     **configure.REPLIES,
     **fetch.REPLIES,
+    **inspect.REPLIES,
+    "verdict": inspect.PictureVerdict,
     **upkeep.REPLIES,
     **learning.REPLIES,
 }
@@ -185,7 +188,7 @@ def message_summary(name: str) -> str:
 
 def overview() -> str:
     """Return a table of all requests."""
-    upkeep_ = configure.OfSettings | fetch.OfFiles | upkeep.OfUpkeep | upkeep.ReadOrders
+    upkeep_ = configure.OfSettings | fetch.OfFiles | inspect.OfPictures | upkeep.OfUpkeep | upkeep.ReadOrders
     pages = {name: "requests-learning.md" for name, kind in REQUESTS.items() if issubclass(kind, learning.OfLearning)}
     pages |= {name: "requests-upkeep.md" for name, kind in REQUESTS.items() if issubclass(kind, upkeep_)}
     rows = [

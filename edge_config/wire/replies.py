@@ -13,13 +13,13 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from edge_config.errors import MessageError, RequestError
-from edge_config.wire import configure, fetch, learning, upkeep
+from edge_config.wire import configure, fetch, inspect, learning, upkeep
 from edge_config.wire.configure import InForce as InForce  # noqa: PLC0414 - clients import it from here
 from edge_config.wire.messages import AlertMessage, State, StateMessage
 from edge_config.wire.request_base import SCHEMA
 from edge_config.wire.requests import AnyRequest
 
-_BUSY = ("too many requests", "wait for an answer", "is stopping")
+_BUSY = ("too many requests", "busy: ", "wait for an answer", "is stopping")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -239,6 +239,7 @@ def json_schemas() -> dict[str, Any]:
         "picture": PictureTaken,
         **configure.REPLIES,
         **fetch.REPLIES,
+        **inspect.REPLIES,
         **upkeep.REPLIES,
         **learning.REPLIES,
     }

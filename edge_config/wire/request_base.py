@@ -34,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         role: role that the client's key needs.
+        has_part: the request has a second frame, of bytes.
         schema: name and version of the protocol, "patchedge.control.v1".
         id: returned in the reply, for clients with several requests in flight.
         user: name of the person that the client asks for. The device does not check it: in the audit log and in the log
@@ -41,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     role: ClassVar[Role] = "operate"
+    has_part: ClassVar[bool] = False
 
     schema: Literal["patchedge.control.v1"] = SCHEMA
     id: Annotated[str, Meta(max_length=128)] = ""

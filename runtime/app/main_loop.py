@@ -33,6 +33,7 @@ from runtime.events import (
     Scored,
     Stop,
 )
+from runtime.frame import SharedFrame
 from runtime.inference.engine import Engine
 from runtime.journal.journal_thread import JournalChanged, Written
 from runtime.messaging.outbox import Outbox
@@ -90,6 +91,8 @@ class MainLoop:
             match self._next_event():
                 case FrameArrived(camera=name):
                     self._monitor.arrived(name)
+                case Scored(frame=SharedFrame(frame_id=0)) as judged:  # a picture
+                    self._requests.handle(judged)
                 case Scored() as scored:
                     self._channels[scored.camera].in_worker -= 1
                     self._publish(self._channels[scored.camera], scored)

@@ -19,7 +19,7 @@ from runtime.frame import BundleInfo, Decision, SharedFrame
 from runtime.journal.journal_thread import JournalChanged
 from runtime.messaging.sockets import RESTARTED, Wire
 from runtime.monitoring.degrade import Degradation, MissedFrames, Strain
-from runtime.monitoring.dropped_frames import Drops, DropsChanged
+from runtime.monitoring.dropped_frames import Drops, log_drops
 from runtime.monitoring.health import Health
 from runtime.monitoring.machine import Machine
 from runtime.monitoring.metrics import Metrics
@@ -251,7 +251,7 @@ class Monitor:
             self._missed.count(missed - frames.missed, missed - frames.missed)
             opened = sum(feed.reconnects.values()) + feed.pauses
             if news := self._drops.look(now_s, name, frames.last_id, feed.dropped, opened):
-                _log_drops(name, news)
+                log_drops(name, news)
         frames.missed = missed
 
     def _measure(self, now_s: float) -> None:
@@ -284,13 +284,6 @@ class Monitor:
         silent = sum(channel.camera.silent for channel in self._channels.values())
         also = (f", {paused} paused" if paused else "") + (f", {silent} silent (burn-in)" if silent else "")
         self._notifier.status(f"{live} of {len(statuses)} cameras live{also}, {self._degrade.level.title}")
-
-
-def _log_drops(camera: str, news: DropsChanged) -> None:
-    if news.many:
-        _log.warning("many frames are dropped", camera=camera, share=round(news.share, 2), reasons=news.reasons)
-    else:
-        _log.info("few frames are dropped again", camera=camera, share=round(news.share, 2))
 
 
 def _describe(bundle: BundleInfo, camera: MonitoredCamera) -> dict[str, Any]:

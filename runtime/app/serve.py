@@ -152,6 +152,7 @@ def _assemble(
     from runtime.app.configure.change_file import ChangeFile
     from runtime.app.configure.kept_changes import KeptChanges
     from runtime.app.configure.settings_requests import SettingsRequests
+    from runtime.app.inspect_requests import InspectRequests
     from runtime.app.main_loop import MainLoop
     from runtime.app.monitor import Monitor
     from runtime.app.upkeep.doctor_run import DoctorRun
@@ -194,6 +195,8 @@ def _assemble(
     told = log, wire.publisher.epoch, metrics.text, CONTENT_TYPE, DoctorRun(settings)
     requests.add(upkeep := UpkeepRequests(wire.control, *told))
     stack.callback(upkeep.close)
+    requests.add(inspecting := InspectRequests(channels, wire.control, engine))
+    stack.callback(inspecting.close)
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run

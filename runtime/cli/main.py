@@ -18,6 +18,7 @@ try:
         delete_pictures,
         doctor,
         forget,
+        inspect_picture,
         keygen,
         learn,
         learn_on,
@@ -41,7 +42,7 @@ VERBS: Verbs = {
     "Learn": (record, learn, teach, learn_on, versions, rollback, burn_in),
     "Run": (run, check, warm, bench),
     "Watch": (page, watch, replay, bridge, schema),
-    "Maintain": (doctor, probe, ask, forget, delete_pictures),
+    "Maintain": (doctor, probe, ask, inspect_picture, forget, delete_pictures),
     "Bundles and keys": (bundle, keygen),
 }
 

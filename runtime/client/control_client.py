@@ -16,11 +16,13 @@ import zmq
 
 from edge_config.errors import AddressUnavailable
 from edge_config.wire.fetch import ClipPart, FetchClip
+from edge_config.wire.inspect import InspectPicture, PictureReceived, PictureVerdict
 from edge_config.wire.replies import Answer, KeptMessages, decode_answer, kept_frames, read_reply
 from edge_config.wire.request_base import Request
 from edge_config.wire.requests import DEFAULT_CONTROL, After, encode_request
 from runtime.client.connection import connect
 from runtime.client.fetch_clip import fetch_clip
+from runtime.client.inspect_picture import inspect_picture
 from runtime.client.received import Received, read
 from runtime.security.keys import Keys
 
@@ -117,6 +119,28 @@ class ControlClient(AbstractContextManager["ControlClient"]):
 
         return fetch_clip(ask, camera, clip, path)
 
+    def inspect(self, camera: str, pixels: bytes | memoryview, height: int, width: int) -> tuple[PictureVerdict, bytes]:
+        """Have a picture judged by the bundle in service of a camera. It raises as `request` does.
+
+        Args:
+            camera: name of the camera.
+            pixels: uint8 [height, width, 3], blue, green, red, rows from the top.
+            height: height of the picture, pixels.
+            width: width of the picture, pixels.
+
+        Returns:
+            The verdict, and the bytes of its heat map.
+
+        Raises:
+            ValueError: there are not as many bytes as pixels.
+        """
+
+        def send(request: InspectPicture, part: bytes) -> tuple[PictureReceived, Sequence[bytes]]:
+            answer, parts = self._ask(request, part)
+            return read_reply(answer, PictureReceived), parts
+
+        return inspect_picture(send, camera, pixels, height, width)
+
     def replay(self, *topics: str) -> Iterator[Received]:
         """Yield all alerts and states that the journal holds, in its order. It raises as `request` does.
 
@@ -142,12 +166,12 @@ class ControlClient(AbstractContextManager["ControlClient"]):
         """Disconnect."""
         self.close()
 
-    def _ask(self, request: Request) -> tuple[Answer, Sequence[bytes]]:
+    def _ask(self, request: Request, *frames: bytes) -> tuple[Answer, Sequence[bytes]]:
         end_s = time.monotonic() + self._timeout_s
         while True:
             number = str(next(self._ids))
             sent = msgspec.structs.replace(request, id=number, user=request.user or self._user)
-            self._socket.send(encode_request(sent), zmq.NOBLOCK)
+            self._socket.send_multipart([encode_request(sent), *frames], zmq.NOBLOCK)
             answer, parts = self._receive(number, end_s)
             if not answer.is_busy or time.monotonic() + _BUSY_S >= end_s:
                 return answer, parts

@@ -72,7 +72,8 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     """Score the frame of `hw` pixels in a slot of a memory.
 
     Details are requested as in `Wanted`; no `detail_above` means infinity, which JSON does not have.
-    `t_ns` is the frame's `clock_ns`, and `content_id` as of `SharedFrame`.
+    `t_ns` is the frame's `clock_ns`, and `content_id` as of `SharedFrame`. A `picture` is no frame of the camera, see
+    `runtime.frame.PICTURE`.
     """
 
     number: int
@@ -87,6 +88,7 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     jpeg_quality: int
     content_id: int | None = None
     preview: bool = False
+    picture: bool = False
 
     @property
     def wanted(self) -> Wanted:

@@ -7,6 +7,7 @@ import queue
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,8 +18,8 @@ from runtime.frame import BundleInfo, Identity, Image, Result, Score, Wanted
 from runtime.inference.protocol import NO_PATCH
 from runtime.measures import Measures
 from runtime.scene.inspect import CameraFault, Inspect
-from runtime.scoring.alert_detail import Detail, detail
-from runtime.scoring.preview import FramePreview, make_preview, reduce
+from runtime.scoring.alert_detail import Detail, boxes, detail
+from runtime.scoring.preview import FramePreview, find_over, make_preview, percent_map, reduce
 from runtime.scoring.regions import Regions
 from runtime.scoring.scorer import Scorer
 
@@ -118,16 +119,17 @@ class Stages:
         half.repeated = identity is not None and identity == self.last.identity
         if half.fault is not None or half.repeated:
             return half
-        with _timed(half, "preprocess"):
-            tensor = self.scorer.preprocess(image)
-        room = self.buffers.get()
-        try:
-            with _timed(half, "embed"):
-                half.features = self.scorer.embed(tensor, room)
-        finally:
-            if half.features is None:
-                self.buffers.put(room)
+        self._embed(half)
         self.last.identity = identity
+        return half
+
+    def embed_picture(self, image: Image) -> Half | str:
+        """Do the first half on a picture that is no frame of the camera: nothing is remembered of it."""
+        active = copy(self.regions).active((image.shape[0], image.shape[1]))
+        if active is not None and not active.any():
+            return f"{NO_PATCH} of {image.shape[1]} x {image.shape[0]} pixels"
+        half = Half(self, image, active)
+        self._embed(half)
         return half
 
     def score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
@@ -160,6 +162,41 @@ class Stages:
         finally:
             self._free(half)
             half.preview_s += time.thread_time() - start
+
+    def score_picture(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
+        """Do the second half on such a picture: score, boxes, and a heat map as in previews."""
+        assert half.features is not None  # noqa: S101 - it was embedded
+        scorer, frame_hw = replace(self.scorer, search=self.scorer.whole), half.image.shape[:2]
+        try:
+            score = scorer.score(half.features, scorer.search(half.features, half.active))
+            if not math.isfinite(score.value):
+                raise ValueError(f"the score is {score.value}")
+            over = find_over(scorer, half.features, score, wanted.threshold)
+        finally:
+            self._free(half)
+        part, data = percent_map(scorer, score, over, frame_hw, wanted.threshold)
+        result = Result(
+            value=score.value,
+            patch=score.patch,
+            entry=score.entry,
+            peak_xy=scorer.preprocess.to_camera(score.patch, scorer.grid, frame_hw),
+            p_value=self.calibration.p_value(score.value),
+            boxes=boxes(scorer, score.distances, over, frame_hw),
+            parts=(part,),
+        )
+        return result, (data,)
+
+    def _embed(self, half: Half) -> None:
+        """Compute the features of a frame, in memory that nobody needs now."""
+        with _timed(half, "preprocess"):
+            tensor = self.scorer.preprocess(half.image)
+        room = self.buffers.get()
+        try:
+            with _timed(half, "embed"):
+                half.features = self.scorer.embed(tensor, room)
+        finally:
+            if half.features is None:
+                self.buffers.put(room)
 
     def _score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
         if half.fault is not None:

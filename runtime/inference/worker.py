@@ -184,7 +184,7 @@ class Worker:
         if stages is None:
             return "no bundle in service"
         try:
-            return stages.embed(image, job.t_ns, job.identity)
+            return stages.embed_picture(image) if job.picture else stages.embed(image, job.t_ns, job.identity)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - one frame that cannot be scored is no reason to score no others
@@ -227,7 +227,8 @@ class Worker:
         if isinstance(half, str):
             return Done(job.number, problem=half), ()
         try:
-            result, attached = half.stages.score(half, job.wanted)
+            score = half.stages.score_picture if job.picture else half.stages.score
+            result, attached = score(half, job.wanted)
             return Done(job.number, result, sizes=tuple(map(len, attached))), attached
         except MemoryError:
             raise

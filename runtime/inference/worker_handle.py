@@ -17,7 +17,7 @@ import structlog
 
 from edge_config.wire.messages import MAX_BOXES
 from runtime.events import EngineLost, EngineRefused, Previewed
-from runtime.frame import BundleInfo, SharedFrame, Wanted
+from runtime.frame import PICTURE, BundleInfo, SharedFrame, Wanted
 from runtime.inference.protocol import Begin, Done, FromWorker, Job, Load, Loaded, PreviewDone, Review, ToWorker
 from runtime.process.child import Link, LinkClosed, module, spawn
 from runtime.process.long_payload import pack, unpack
@@ -114,7 +114,20 @@ class WorkerHandle:
         told = (wanted.attach, wanted.jpeg_quality, frame.content_id)
         if wanted.preview:
             self._previews[number] = camera, frame
-        self.send(Job(number, camera, *place, frame.clock_ns, wanted.threshold, above, *told, preview=wanted.preview))
+        shown, judged = wanted.preview, frame.frame_id == PICTURE
+        self.send(
+            Job(
+                number,
+                camera,
+                *place,
+                frame.clock_ns,
+                wanted.threshold,
+                above,
+                *told,
+                preview=shown,
+                picture=judged,
+            )
+        )
 
     def load(self, number: int, cameras: tuple[str, ...], path: str, root: str) -> None:
         """Send a bundle, and the one that it must be a child of."""

@@ -194,7 +194,7 @@ class Control:
                 self._refuse(route, parts, f"too many requests, retry in {wait_s * 1000:.0f} ms")
             return
         try:
-            request = self._read(route[0], parts, count - len(route))
+            request, part = self._read(route[0], parts, count - len(route))
         except RequestError as error:
             self._refuse(route, parts, str(error))
             return
@@ -203,7 +203,7 @@ class Control:
             return
         number = next(self._numbers)
         self._waiting[number] = _PendingRequest(route, request.id, now_s + self._answer_s)
-        self._tell(Asked(number, request, key))
+        self._tell(Asked(number, request, key, part))
 
     def _deny(self, request: AnyRequest, key: str) -> str:
         """Return the reason why a key may not send a request; empty if it may."""
@@ -232,12 +232,10 @@ class Control:
                 break
         return frames, count, "" if self._role_of is None else str(frame.get("User-Id"))
 
-    def _read(self, peer: bytes, parts: list[bytes], count: int) -> AnyRequest:
-        if count != 1:
-            self.refused["malformed"] += 1
-            raise RequestError(f"a message of {count} parts, a request has one")
+    def _read(self, peer: bytes, parts: list[bytes], count: int) -> tuple[AnyRequest, bytes]:
+        """Return a request, and the bytes that came with it."""
         try:
-            request = decode_request(parts[0])
+            request = _decode(parts, count)
         except RequestError:
             self.refused["malformed"] += 1
             raise
@@ -246,7 +244,7 @@ class Control:
             self.refused["busy"] += 1
             wait = MAX_WAITING if own >= MAX_WAITING else MAX_WAITING_ALL
             raise RequestError(f"{wait} requests wait for an answer", remedy="retry later")
-        return request
+        return request, parts[1] if request.has_part else b""
 
     def _send_answers(self) -> None:
         while True:
@@ -270,3 +268,13 @@ class Control:
     def _send(self, route: list[bytes], frames: list[bytes]) -> None:
         """Send frames back; ROUTER drops them if the peer is gone or does not read."""
         self._listener.socket.send_multipart([*route, *frames], zmq.NOBLOCK)
+
+
+def _decode(parts: list[bytes], count: int) -> AnyRequest:
+    """Decode the request of a message of so many parts after its envelope."""
+    if count not in {1, 2}:
+        raise RequestError(f"a message of {count} parts, a request has one")
+    request = decode_request(parts[0])
+    if count != 1 + request.has_part:
+        raise RequestError(f"a message of {count} parts, this request has {1 + request.has_part}")
+    return request

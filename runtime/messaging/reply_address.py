@@ -15,8 +15,8 @@ MAX_FRAMES = 8
 MAX_BYTES = 1024
 """Maximum size of an envelope after the identity; the number of REQ has 4 bytes, an identity at most 255."""
 
-KEPT = 1 + MAX_FRAMES + 1
-"""Number of frames of a message that are used: identity, envelope and request."""
+KEPT = 1 + MAX_FRAMES + 2
+"""Number of frames of a message that are used: identity, envelope, request, and its part."""
 
 
 def split(frames: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:

@@ -13,6 +13,7 @@ import zmq
 from edge_config.errors import AddressUnavailable
 from edge_config.settings import sections
 from edge_config.settings.device import Settings
+from edge_config.wire.inspect import InspectPicture
 from edge_config.wire.requests import Configure, OfJournal
 from runtime.events import Asked
 from runtime.journal.audit_log import Order
@@ -100,6 +101,7 @@ def open_wire(settings: Settings, tell: Callable[[Any], object], stack: ExitStac
 
     def route(asked: Asked) -> None:
         question = isinstance(asked.request, Configure) and asked.request.is_question
+        question |= isinstance(asked.request, InspectPicture) and asked.request.offset > 0  # one note for a picture
         if asked.request.role == "operate" and not question:
             recorder.note(Order.of(asked))
         (recorder.ask if isinstance(asked.request, OfJournal) else tell)(asked)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import structlog
+
 from runtime.monitoring.metrics import DROPPED
 
 WINDOW_S = 10.0
@@ -104,3 +106,13 @@ class Drops:
 
     def _of(self, camera: str) -> _Camera:
         return self._cameras.setdefault(camera, _Camera())
+
+
+def log_drops(camera: str, news: DropsChanged) -> None:
+    """Log that many frames of a camera are dropped, or few again."""
+    if news.many:
+        structlog.get_logger().warning(
+            "many frames are dropped", camera=camera, share=round(news.share, 2), reasons=news.reasons
+        )
+    else:
+        structlog.get_logger().info("few frames are dropped again", camera=camera, share=round(news.share, 2))

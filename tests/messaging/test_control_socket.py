@@ -16,6 +16,7 @@ import zmq
 from structlog.testing import capture_logs
 
 from edge_config.errors import AddressUnavailable
+from edge_config.wire.inspect import MAX_PICTURE_PART_BYTES
 from edge_config.wire.requests import MAX_REQUEST_BYTES, SCHEMA, Reload, Status
 from runtime.events import Asked
 from runtime.messaging.control_socket import MAX_WAITING, MAX_WAITING_ALL, Control
@@ -25,6 +26,9 @@ from runtime.process.token_bucket import Rate
 BIG = b"x" * (1 << 20)
 KEPT_MB = 64
 """Of replies to one that does not read: 32 of 1 MiB, and as much again on their way and in the reader."""
+
+STATUS = json.dumps({"schema": SCHEMA, "request": "status"}).encode()
+INSPECT = {"request": "inspect", "id": "7", "camera": "top", "height": 2, "width": 3}
 
 WAIT_S = 10.0
 """For a reply of this machine: more means that there is none."""
@@ -150,7 +154,10 @@ def test_bad_request_keeps_its_id(busy_client: Client) -> None:
     assert busy_client.receive()["id"] == "x7"
 
 
-@pytest.mark.parametrize(("parts", "said"), [((b"{}", b"{}"), "2 parts"), ((b"",), "0 parts"), ((b"", b"", b""), "2")])
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [((STATUS, b"{}"), "2 parts"), ((STATUS, b"a", b"b"), "3 parts"), ((b"",), "0 parts"), ((b"", b"", b""), "")],
+)
 def test_request_of_several_parts_is_refused(busy_client: Client, parts: tuple[bytes, ...], said: str) -> None:
     """A request is one part, with or without the empty one that REQ puts before it."""
     busy_client.send(*parts)
@@ -433,3 +440,29 @@ def test_context_that_is_shared_stays(inbox: SimpleQueue[Asked]) -> None:
         with pytest.raises(AddressUnavailable):
             Control("tcp://192.0.2.1:5557", inbox.put, context=context)
         assert not context.closed
+
+
+@pytest.mark.parametrize("kind", [zmq.REQ, zmq.DEALER])
+def test_part_of_a_picture_reaches_the_main_loop(control: Control, inbox: SimpleQueue[Asked], kind: int) -> None:
+    """The second frame of a request that has one is handed on with it; without it the request is refused."""
+    with closing(Client(control.endpoint, kind)) as client:
+        body = json.dumps({"schema": SCHEMA, **INSPECT}).encode()
+        client.send(body, b"pixels")
+        asked = inbox.get(timeout=WAIT_S)
+        assert (asked.request.id, asked.part) == ("7", b"pixels")
+        control.reply(asked, {"received": 6})
+        assert client.receive()["reply"] == {"received": 6}
+        client.send(body)
+        assert "1 parts" in client.receive()["error"]
+
+
+def test_largest_part_is_taken_and_a_larger_one_cuts_off(control: Control, inbox: SimpleQueue[Asked]) -> None:
+    """A part of the largest size comes through; one byte more, and ZeroMQ disconnects before it is in memory."""
+    with closing(Client(control.endpoint, zmq.DEALER)) as client:
+        body = json.dumps({"schema": SCHEMA, **INSPECT}).encode()
+        client.send(body, bytes(MAX_PICTURE_PART_BYTES))
+        assert len(inbox.get(timeout=WAIT_S).part) == MAX_PICTURE_PART_BYTES
+        client.send(body, bytes(MAX_PICTURE_PART_BYTES + 1))
+        client.send(STATUS)  # over the next connection, once the first is lost: it is the one that comes
+        client.send(STATUS)
+        assert inbox.get(timeout=WAIT_S).request == Status()

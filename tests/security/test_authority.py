@@ -59,6 +59,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "undo": {"camera": "cam"},
     "changes": {"camera": "cam"},
     "fetch": {"camera": "cam", "clip": "cam-20261127T084611Z-0b6c7f0e-5b0c-4f0e-8a53-9a3d1c2b4e5f.avi"},
+    "inspect": {"camera": "cam", "height": 2, "width": 3},
     "logs": {},
     "metrics": {},
     "orders": {},
@@ -66,6 +67,9 @@ FIELDS: dict[str, dict[str, Any]] = {
     "doctor_report": {},
 }
 """A good request of each kind."""
+
+PARTS = {"inspect": (b"pixels",)}
+"""What further frames it has."""
 
 VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture", "pictures"} | {
     "fetch_picture",
@@ -128,7 +132,7 @@ class Device:
     def ask(self, its: Keys | None, request: str, **fields: Any) -> dict[str, Any]:
         """Ask once, by a connection of its own."""
         with self.client(its) as client:
-            client.ask(request=request, **fields)
+            client.ask(*PARTS.get(request, ()), request=request, **fields)
             return client.reply()
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:

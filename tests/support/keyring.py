@@ -112,8 +112,8 @@ class Client:
             zmq.EVENT_HANDSHAKE_FAILED_AUTH,
         )
 
-    def ask(self, **fields: Any) -> None:
-        self.socket.send(json.dumps({"schema": SCHEMA, "request": "status", **fields}).encode())
+    def ask(self, *parts: bytes, **fields: Any) -> None:
+        self.socket.send_multipart([json.dumps({"schema": SCHEMA, "request": "status", **fields}).encode(), *parts])
 
     def reply(self) -> dict[str, Any]:
         assert self.socket.poll(WAIT_S * 1000), "no reply"

@@ -26,6 +26,7 @@ def seeds() -> list[bytes]:
         "undo": ', "camera": "top", "user": "Anna"',
         "changes": ', "camera": "top"',
         "fetch": ', "camera": "top", "clip": "top-20261127T084611Z-0b6c7f0e-5b0c-4f0e-8a53-9a3d1c2b4e5f.avi"',
+        "inspect": ', "camera": "top", "height": 48, "width": 64, "offset": 131072, "upload": "u"',
         "logs": ', "after": 7, "limit": 9',
         "metrics": "",
         "orders": ', "limit": 9',
