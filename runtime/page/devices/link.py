@@ -182,9 +182,8 @@ class DeviceLink:
             self.changed = True
         self.version = version
         named = status.get("cameras", {})
-        learning = status.get("learning", {})
-        for name, said in named.items():
-            self.camera(name).take_status(said, learning.get(name, {}))
+        for name in named:
+            self.camera(name)
         for name in [name for name in self.cameras if name not in named]:
             del self.cameras[name]
             self.changed = True

@@ -81,7 +81,7 @@ class Log:
     def __init__(self, context: BrowserContext) -> None:
         self.abroad: list[str] = []
         self.errors: list[str] = []
-        self.expected: list[str] = []
+        self.expected = ["409 (Conflict)"]  # a clip is asked for until it is there
         context.on("request", self._requested)
         context.on("console", self._wrote)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))

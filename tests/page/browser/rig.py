@@ -118,7 +118,7 @@ class Page(Child):
 
         def live() -> bool:
             found = {one["name"]: one for one in self.get("cameras")["cameras"]}
-            return all(name in found and found[name]["score"] is not None for name in cameras)
+            return self.alive() and all(name in found and found[name]["score"] is not None for name in cameras)
 
         until(live, f"scores of {cameras}")
 

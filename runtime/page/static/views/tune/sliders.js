@@ -62,7 +62,7 @@ export class Sliders {
     const move = (value) => { if (Number.isFinite(value) && value > 0) this._moved("threshold", rounded(value)); };
     const slider = h("input", { type: "range", min: 1, max: SLIDER_STEPS, step: 1, id: "slide-threshold", oninput: (event) => move((this._top * Number(event.target.value)) / SLIDER_STEPS) });
     const box = h("input", { type: "number", min: 0, step: "any", "aria-label": t("tune.threshold"), oninput: (event) => move(event.target.valueAsNumber) });
-    const auto = h("button", { type: "button", class: "plain small", onclick: () => this._moved("threshold", null) });
+    const auto = h("button", { type: "button", class: "plain small", hidden: true, onclick: () => this._moved("threshold", null) });
     const element = h("div", { class: "slider" },
       h("label", { for: "slide-threshold" }, t("tune.threshold")),
       slider, h("span", { class: "slider-number" }, box),

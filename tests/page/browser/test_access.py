@@ -1,0 +1,111 @@
+"""People with passwords: viewers change nothing, and guesses are slowed down."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Page as Tab
+
+from tests.page.browser.conftest import CAMERAS, Log
+from tests.page.browser.rig import Page, Rig
+from tests.page.browser.see import PASSWORD, key_of, log_in
+from tests.support.processes import DEVICE, ENOUGH_S
+
+CHANGES = re.compile(
+    "^(This is fine|False alarm|Save .*|Collect .*|Learn .*|Use these .*|Undo .*|Add an .*|Check now)$"
+)
+"""Buttons that change something."""
+
+FORBIDDEN = 403
+TRIES = 10
+
+
+def add_user(config: Path, name: str, role: str) -> None:
+    """Add a user of a page, as its administrator does."""
+    command = [*DEVICE, "page", "--config", str(config), "user", "add", name, "--role", role]
+    done = subprocess.run(command, input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=ENOUGH_S, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="package")
+def guarded(rig: Rig) -> Iterator[Page]:
+    """Yield a page with two users: anna, who is an operator, and otto, who is a viewer."""
+    page = Page(rig.folder / "guarded", {"devices": rig.of_page})
+    add_user(rig.folder / "guarded" / "page.yaml", "anna", "operator")
+    add_user(rig.folder / "guarded" / "page.yaml", "otto", "viewer")
+    try:
+        page.start()
+        yield page
+    finally:
+        page.kill()
+
+
+def test_a_viewer_sees_everything_and_changes_nothing(
+    tab: Tab, context: BrowserContext, guarded: Page, page: Page, log: Log
+) -> None:
+    """A viewer has no button that changes something, and every request of the API that would is refused with 403."""
+    log.expected += ["401", "403"]
+    log_in(tab, guarded, "otto")
+    expect(tab.locator("li.tile")).to_have_count(len(CAMERAS))
+    key = key_of(page, "gate")
+    for view in ("live", f"camera/{key}", "alerts", f"teach/{key}", f"tune/{key}", "devices/edge"):
+        tab.goto(f"{guarded.url}/#/{view}")
+        expect(tab.locator("#main h1, #main h2").first).to_be_attached()
+        expect(tab.get_by_role("button", name=CHANGES)).to_have_count(0)
+    csrf = tab.evaluate("fetch('api/v1/session').then(reply => reply.json()).then(session => session.csrf)")
+    operations = changes(json.loads(context.request.get(f"{guarded.url}/api/v1/openapi.json").text()))
+    assert len(operations) > TRIES
+    for method, path in operations:
+        address = path.replace("{key}", key).replace("{device}", "edge").replace("{id}", "00000000-0000-4000-8000-0001")
+        reply = context.request.fetch(
+            guarded.url + address, method=method, headers={"X-CSRF-Token": csrf, "Origin": guarded.url}, data={}
+        )
+        assert reply.status == FORBIDDEN, f"{method} {path}: {reply.status} {reply.text()[:200]}"
+
+
+def changes(description: Any) -> list[tuple[str, str]]:
+    """Return method and path of all operations that change something, but logging in and out."""
+    return [
+        (method.upper(), path)
+        for path, operations in description["paths"].items()
+        for method in operations
+        if method in {"post", "put", "delete", "patch"} and not path.endswith(("/session", "/simulate"))
+    ]
+
+
+def test_an_operator_logs_in_and_out(tab: Tab, guarded: Page, log: Log) -> None:
+    """With the right password all is there, over a restart of the page too; after "Log out" nothing is."""
+    log.expected += ["401", "ERR_", "does not answer"]
+    log_in(tab, guarded, "anna")
+    expect(tab.locator("li.tile")).to_have_count(len(CAMERAS))
+    expect(tab.get_by_text("anna, operator")).to_be_visible()
+    tab.get_by_role("button", name="Log out").click()
+    expect(tab.get_by_label("Password")).to_be_visible()
+    expect(tab.locator("li.tile")).to_have_count(0)
+
+
+def tried(tab: Tab, page: Page, password: str) -> int:
+    """Try to log in; return the status of the answer."""
+    with tab.expect_response(lambda reply: reply.request.method == "POST") as answered:
+        log_in(tab, page, "anna", password)
+    return answered.value.status
+
+
+def test_ten_wrong_passwords_lock_the_door(tab: Tab, guarded: Page, log: Log) -> None:
+    """A guess is refused without saying what was wrong; after ten even the right password has to wait.
+
+    It is the last test of this module: the page lets nobody in after it.
+    """
+    log.expected += ["401", "429"]
+    for number in range(TRIES):
+        assert tried(tab, guarded, f"guess {number}") in {401, 429}
+    assert tried(tab, guarded, PASSWORD) == 429
+    expect(tab.locator("body")).to_contain_text(re.compile("wait|again in", re.IGNORECASE))
+    expect(tab.locator("li.tile")).to_have_count(0)
