@@ -159,7 +159,7 @@ def put_durably(path: Path, data: bytes, *, mode: int = _PUBLIC) -> None:
 
 
 def replace_content(path: Path, data: bytes) -> None:
-    """Give a file another content, whole or not at all; owner and permissions stay. It is on the disk afterwards.
+    """Replace the content of a file, whole or not at all; owner and permissions stay. It is on the disk afterwards.
 
     Raises:
         NotWritten: it cannot be written, or its owner cannot be kept; the old one is as it was.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_config.errors import AddressUnavailable, KeysInvalid, MessageError, PatchedgeError, RequestError
-from edge_config.wire import burn_in, replies, requests, teaching, versions
+from edge_config.wire import burn_in, configure, fetch, replies, requests, teaching, upkeep, versions
 from edge_config.wire.messages import (
     DEFAULT_EVENTS,
     AlertMessage,
@@ -67,10 +67,13 @@ __all__ = [
     "StateMessage",
     "Subscriber",
     "burn_in",
+    "configure",
+    "fetch",
     "read_heat_map",
     "replies",
     "requests",
     "teaching",
+    "upkeep",
     "versions",
 ]
 

@@ -62,7 +62,7 @@ def _edit(text: str, section: KeyPath, path: KeyPath, value: Any, where: str) ->
 
 
 def _put(text: str, mapping: Any, key: Any, value: Any) -> str:
-    """Give a key of a mapping a value; a new key is appended."""
+    """Set a key of a mapping to a value; a new key is appended."""
     entry = _entry(mapping, key)
     if entry is not None:
         return _replace(text, entry[0], entry[1], value)

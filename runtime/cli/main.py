@@ -15,6 +15,7 @@ try:
         bundle,
         burn_in,
         check,
+        configure,
         delete_pictures,
         doctor,
         forget,
@@ -42,7 +43,7 @@ VERBS: Verbs = {
     "Learn": (record, learn, teach, learn_on, versions, rollback, burn_in),
     "Run": (run, check, warm, bench),
     "Watch": (page, watch, replay, bridge, schema),
-    "Maintain": (doctor, probe, ask, inspect_picture, forget, delete_pictures),
+    "Maintain": (doctor, probe, ask, configure, inspect_picture, forget, delete_pictures),
     "Bundles and keys": (bundle, keygen),
 }
 

@@ -102,15 +102,14 @@ class ControlClient(AbstractContextManager["ControlClient"]):
         return read_reply(answer, Any), list(parts)
 
     def fetch_clip(self, camera: str, clip: str, path: Path) -> ClipPart:
-        """Fetch the clip of an alert; the file appears at `path` once it is complete. It raises as `request` does.
+        """Fetch the clip of an alert; the file appears at `path` once it is complete.
+
+        It raises as `request` does, and a `PatchedgeError` if the file cannot be written.
 
         Args:
             camera: name of the camera.
             clip: name of the clip, as `clip` of an alert message gives it.
             path: of the file; an older one is replaced.
-
-        Raises:
-            NotWritten: the file cannot be written.
         """
 
         def ask(request: FetchClip) -> tuple[ClipPart, Sequence[bytes]]:

@@ -1,4 +1,4 @@
-"""The last lines of the log, in memory, numbered: for those who look after the device from afar."""
+"""The last lines of the log, in memory, numbered: for people that look after the device from afar."""
 
 from __future__ import annotations
 
