@@ -219,3 +219,41 @@ def test_support_archive_has_no_pictures_unless_asked_for(page: Page) -> None:
     picture = zipfile.ZipFile(io.BytesIO(data)).read("cameras/0-belt-picture.jpg")
     assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) is not None
     assert fetch(page, "devices/none/support.zip")[0] == 404
+
+
+def inspect(page: Page, data: bytes) -> tuple[int, dict[str, Any]]:
+    """Return status and reply to an uploaded picture."""
+    headers = {"content-type": "image/*", "x-csrf-token": page.get("session")["csrf"]}
+    url = f"{page.url}/api/v1/cameras/{CAMERA}/inspect"
+    request = urllib.request.Request(url, data, headers)  # noqa: S310 - of loopback
+    try:
+        with urllib.request.urlopen(request, timeout=ENOUGH_S) as answer:  # noqa: S310
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_an_uploaded_picture_is_judged(page: Page) -> None:
+    """A picture of the normal scene is normal, one with an object is anomalous where the object is; neither becomes an
+    alert by that. What is no picture is refused, and the page goes on.
+    """
+    _, _, normal = fetch(page, f"cameras/{CAMERA}/picture")
+    status, said = inspect(page, normal)
+    assert (status, said["label"]) == (200, "normal"), said
+    image = cv2.imdecode(np.frombuffer(normal, np.uint8), cv2.IMREAD_COLOR)
+    height, width = image.shape[:2]
+    assert said["frame_hw"] == said["uploaded_hw"] == [height, width]
+    y, x, side = height // 2, width // 3, height // 5
+    image[y : y + side, x : x + side] = (0, 0, 255)
+    before = len(page.get("alerts")["alerts"])
+    status, said = inspect(page, cv2.imencode(".png", image)[1].tobytes())
+    assert (status, said["label"]) == (200, "anomalous"), said
+    peak_x, peak_y = said["peak_xy"]
+    assert abs(peak_x - x - side / 2) < side
+    assert abs(peak_y - y - side / 2) < side
+    assert said["score"] > said["threshold"]
+    assert said["heat"]["rows"] * said["heat"]["columns"] > 1
+    assert len(page.get("alerts")["alerts"]) == before
+    status, said = inspect(page, b"\x89PNG\r\n\x1a\n of a stranger")
+    assert (status, "not a picture" in said["error"]) == (415, True)
+    assert inspect(page, b"x" * 16_000_001)[0] == 413

@@ -23,6 +23,9 @@ MAX_JSON_BYTES = 1_000_000
 MAX_PICTURE_BYTES = 16_000_000
 """Maximum size of a body: of JSON, and of an uploaded picture."""
 
+MAX_DRAINED_BYTES = 64_000_000
+"""Maximum size of a body that is read to its end to be refused; where more is to come, the connection is closed."""
+
 _MAX_DIGITS = 18
 
 BODY_S = 60.0
@@ -71,16 +74,15 @@ def bounded(receive: Receive, headers: Headers, *, picture: bool) -> Receive:
     said = headers.get("content-length", "0")
     if not (said.isascii() and said.isdigit()):
         raise Refused(400, "Content-Length is not a number")
-    if len(said) > _MAX_DIGITS or int(said) > most:
+    if len(said) > _MAX_DIGITS or int(said) > MAX_DRAINED_BYTES:
         raise Refused(413, text, headers={"Connection": "close"})
+    too_large = int(said) > most
     got = 0
     complete = False
     deadline = asyncio.get_running_loop().time() + BODY_S
 
-    async def receiving() -> Message:
+    async def next_part() -> Message:
         nonlocal got, complete
-        if complete:
-            return await receive()  # it waits for the end of the connection
         try:
             left = deadline - asyncio.get_running_loop().time()
             message = await asyncio.wait_for(receive(), max(0.0, left))
@@ -88,7 +90,15 @@ def bounded(receive: Receive, headers: Headers, *, picture: bool) -> Receive:
             raise Refused(408, f"the body did not arrive within {BODY_S:.0f} s; try again") from None
         got += len(message.get("body", b""))
         complete = not message.get("more_body", False)
-        if got > most:
+        return message
+
+    async def receiving() -> Message:
+        if complete:
+            return await receive()  # it waits for the end of the connection
+        message = await next_part()
+        if too_large or got > most:
+            while not complete and got < MAX_DRAINED_BYTES:  # a browser reads the reply once it has sent all
+                await next_part()
             raise Refused(413, text)
         return message
 

@@ -24,7 +24,7 @@ ALWAYS = {
 }
 
 HSTS = "max-age=31536000"
-"""A browser that has seen the page encrypted asks for it so for a year."""
+"""A browser that has seen the page encrypted asks for all of this name so for a year; addresses it does not remember."""
 
 _UNSAFE = re.compile(rb"[\r\n\0]")
 

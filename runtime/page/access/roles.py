@@ -1,4 +1,4 @@
-"""Roles: what they suffice for, and what is left where both a person and a key of the page have one."""
+"""Roles: is what a user may do enough for a request?"""
 
 from __future__ import annotations
 
@@ -6,17 +6,6 @@ from runtime.page.refused import Refused
 from runtime.page.users.register import Role
 
 _RANK = {"": 0, "viewer": 1, "operator": 2}
-_OF_A_KEY = {"view": "viewer", "operate": "operator"}
-
-
-def smaller(role: str, of_the_key: str) -> str:
-    """Return what a person may do at a device: the smaller one of the person's role and that of the page's key there.
-
-    Args:
-        role: viewer, operator or empty.
-        of_the_key: role of the page's key at the device: view, operate or empty.
-    """
-    return min(role, _OF_A_KEY.get(of_the_key, ""), key=lambda one: _RANK.get(one, 0))
 
 
 def check_role(role: str, needed: Role) -> None:

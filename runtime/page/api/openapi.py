@@ -23,6 +23,8 @@ _STATUS_WORDS = {
     404: "There is no such thing.",
     409: "The device refuses it.",
     413: "The body is too long.",
+    415: "The body is not a picture of a kind that is taken.",
+    422: "The picture could not be decoded in time.",
     429: "Too many requests: wait.",
     502: "The device answered something that cannot be read.",
     503: "The device does not answer.",
