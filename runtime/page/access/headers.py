@@ -24,7 +24,7 @@ ALWAYS = {
 }
 
 HSTS = "max-age=31536000"
-"""A browser that has seen the page encrypted asks for all of this name so for a year; addresses it does not remember."""
+"""For a year, a browser opens this name encrypted only, at all ports; for addresses it has no effect."""
 
 _UNSAFE = re.compile(rb"[\r\n\0]")
 
