@@ -19,7 +19,7 @@ PROGRAM = "runtime.page.beside"
 RETRY_S = (1.0, 60.0)
 """Shortest and longest wait before the page is started again."""
 
-END_S = 1.2
+END_S = 2.0
 """Time-out for its end; then it is killed."""
 
 _HOPELESS = {UsageError.exit_code, SettingsError.exit_code}

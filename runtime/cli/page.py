@@ -30,13 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until a signal comes, or change its users."""
+    from runtime.page.extra import page_extra
+
     if args.action is not None:
-        return page_users.run(args, read_settings(args))
+        with page_extra():
+            return page_users.run(args, read_settings(args))
     from runtime.process.signals import Termination
 
     termination = Termination()  # before all else: threads inherit what is blocked
     settings = read_settings(args)
-    from runtime.page.serve import serve
+    with page_extra():
+        from runtime.page.serve import serve
 
     return serve(settings, termination)
 

@@ -23,16 +23,16 @@ def main() -> int:
     die_with_parent(int(parent))
     os.nice(NICE)
 
-    from edge_config.errors import MissingExtra, PatchedgeError
+    from edge_config.errors import PatchedgeError
     from edge_config.settings import page
+    from runtime.page.extra import page_extra
 
     tree = {"bind": bind, "devices": {name: {"events": events, "control": control}}}
     try:
         settings = page.parse(tree, where="--page")
-        try:
+        with page_extra():
             from runtime.page.serve import serve
-        except ModuleNotFoundError as error:
-            raise MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[page]'") from error
+
         return serve(settings, termination)
     except PatchedgeError as error:
         print("\n".join(f"patchedge page: {line}" for line in str(error).splitlines()), file=sys.stderr)

@@ -139,6 +139,18 @@ def test_missing_broker_extra_names_its_install_line(package: str, extra: str, b
     assert done.stderr == f"patchedge: {package} is not installed; pip install 'patchedge[{extra}]'\n"
 
 
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [("starlette", ["page"]), ("uvicorn", ["page"]), ("argon2", ["page", "user", "add", "anna"])],
+)
+def test_missing_page_extra_names_its_install_line(package: str, words: list[str], tmp_path: Path) -> None:
+    """Where a package of the page is missing, `page` says what to install and exits with 2."""
+    argv = [words[0], "--folder", str(tmp_path), *words[1:]]
+    done = python(f"{without(package)}import runtime.cli.main as m\nsys.exit(m.main({argv!r}))")
+    assert done.returncode == 2
+    assert done.stderr == f"patchedge: {package} is not installed; pip install 'patchedge[page]'\n"
+
+
 def test_missing_export_extra_names_its_install_line(tmp_path) -> None:
     """Where the export extra is missing, `fit` says what to install and exits with 2."""
     argv = ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")]

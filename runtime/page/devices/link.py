@@ -221,14 +221,13 @@ class DeviceLink:
 
     async def _find_role(self) -> None:
         """Find out what the key may do by a request that changes nothing, and needs the role operate."""
-        name = next(iter(self.cameras), "")
-        if not name:
-            return
         try:
-            (await self.asking.ask(Configure(camera=name))).read(object)
+            (await self.asking.ask(Configure(camera=next(iter(self.cameras), "-")))).read(object)
             self.role = "operate"
         except KeyDenied:
             self.role = "view"
+        except RequestError:  # there is no such camera: the role was looked at before
+            self.role = "operate"
         except PatchedgeError:
             self.role = ""
         self.changed = True
