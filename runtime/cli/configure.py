@@ -117,10 +117,9 @@ def _line(change: SettingsChange) -> str:
 
     at = datetime.fromtimestamp(change.at_ms / 1000, timezone.utc)
     what = ", ".join(f"{one.key}: {_short(one.before)} -> {_short(one.after)}" for one in change.what)
-    who = f"{change.by}{' for ' * bool(change.user)}{change.user}".strip()
-    return f"{change.number:>3}  {at:%Y-%m-%d %H:%M:%S} UTC  {what}{f'  by {who}' * bool(who)}" + (
-        "  (taken back)" if change.undone else ""
-    )
+    who = f"  by {change.by}" * bool(change.by) + f"  for {change.user}" * bool(change.user)
+    end = "  (taken back)" * change.undone
+    return f"{change.number:>3}  {at:%Y-%m-%d %H:%M:%S} UTC  {what}{who}{end}"
 
 
 def _short(value: Any) -> str:

@@ -137,7 +137,7 @@ class BundleLoader:
         self._views[camera] = view
         now = self._regions_of(camera, has_own=scorer.judged is not None)
         info = replace(stages.info, regions_of={**stages.info.regions_of, camera: now})
-        reviewed = replace(stages, info=info, scorer=scorer.another(), regions=regions)
+        reviewed = replace(stages, info=info, regions=regions)  # what its search remembers is true for any patch
         self._in_service[camera] = reviewed
         return info, {camera: reviewed}
 

@@ -56,11 +56,12 @@ if TYPE_CHECKING:  # OpenCV and ONNX Runtime are loaded while the main thread al
 
 @dataclass(frozen=True, slots=True)
 class _Swap:
-    """A bundle that is loaded and takes over with the next frame."""
+    """A bundle that is loaded, or other regions, that take over with the next frame; `loaded` tells the two apart."""
 
     number: int
     info: BundleInfo
     stages: dict[str, Stages]
+    loaded: bool
 
 
 class Worker:
@@ -147,14 +148,14 @@ class Worker:
     def _prepare(self, loader: BundleLoader, asked: Load | tuple[Review, View]) -> None:
         """Load a bundle, or look otherwise at a camera; it takes over with the next frame."""
         if isinstance(asked, Load):
-            self._first.put(_Swap(asked.number, *loader.load(asked.cameras, asked.path, asked.root)))
+            self._first.put(_Swap(asked.number, *loader.load(asked.cameras, asked.path, asked.root), loaded=True))
             return
         review, view = asked
         info, stages = loader.review(review.camera, view, review.frame_hw, check_only=review.check_only)
         if review.check_only:
             self._answer(Loaded(review.number, info=info))
         else:
-            self._first.put(_Swap(review.number, info, stages))
+            self._first.put(_Swap(review.number, info, stages, loaded=False))
 
     def _embed(self) -> None:
         while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
@@ -218,7 +219,8 @@ class Worker:
         """
         match item:
             case _Swap() as swap:
-                _give_back()
+                if swap.loaded:
+                    _give_back()
                 return Loaded(swap.number, info=swap.info), ()
             case job, half:
                 return self._done(job, half)

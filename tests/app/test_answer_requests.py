@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from edge_config.errors import RequestError
 from edge_config.wire.requests import SCHEMA, Ack, Configure, Pause, ReportGap, Resume, Snapshot, Status, decode_request
@@ -122,6 +123,23 @@ def test_pause_and_resume_reach_the_camera_once(parts: Parts) -> None:
 def test_order_for_an_unknown_camera_is_refused(parts: Parts, request_: Any) -> None:
     """Whatever is ordered of a camera that is not there is refused with the names of those that are."""
     assert ask(parts, request_) == (False, "no camera `hall`; known: top, side")
+
+
+@pytest.mark.parametrize(
+    ("key", "user", "by"),
+    [
+        ("KEY", "Anna", "KEY for Anna"),
+        ("KEY", "", "KEY"),
+        ("", "Anna", "for Anna"),
+        ("", "", ""),
+        ("", "KEY for Eva", "for KEY for Eva"),
+    ],
+)
+def test_log_names_the_key_and_the_person_that_it_claims(parts: Parts, key: str, user: str, by: str) -> None:
+    """The key comes first, and a name that is claimed can never be read as a key."""
+    with capture_logs() as told:
+        parts.requests.handle(Asked(1, Pause(camera="top", user=user), key))
+    assert [line["by"] for line in told if line["event"] == "camera paused"] == [by]
 
 
 HUGE = "1" + "0" * 400

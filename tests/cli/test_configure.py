@@ -75,7 +75,7 @@ def test_threshold_of_the_bundle_undo_and_list(device: Device, capsys: pytest.Ca
     assert (type(undo), type(listed)) == (Undo, ListChanges)
     assert capsys.readouterr().out.splitlines()[-1] == (
         "  3  2027-01-15 08:00:00 UTC  alerts.threshold: default -> 12, regions: default -> 1 polygons"
-        "  by KEY for Anna  (taken back)"
+        "  by KEY  for Anna  (taken back)"
     )
 
 
