@@ -33,7 +33,7 @@ export class Deciding {
 
   write(alert) {
     this._alert = alert;
-    const state = JSON.stringify([alert.false_alarm, alert.acknowledged]);
+    const state = JSON.stringify([alert.false_alarm, alert.acknowledged, alert.boxes.length]);
     if (state !== this._state) {
       this._state = state;
       this._writeFine(alert);
@@ -55,7 +55,8 @@ export class Deciding {
     if (!alert.false_alarm) {
       const press = whenPressed(() => this._send("false-alarm"));
       fill(this._fine, mayChange() ? h("button", { type: "button", class: "main big", data: { name: "fine" }, onclick: press }, t("alerts.fine")) : null,
-        mayChange() ? h("p", { class: "muted" }, t("alerts.fine.what")) : null);
+        mayChange() ? h("p", { class: "muted" }, t("alerts.fine.what")) : null,
+        mayChange() && alert.boxes.length > 1 ? h("p", { class: "warn" }, t("alerts.fine.all", { count: alert.boxes.length })) : null);
       return;
     }
     const { by, at_ms } = alert.false_alarm;

@@ -1,6 +1,6 @@
 // What is to be in the list of alerts: camera, time, state, text. It is in the address, so that it can be kept.
 
-import { h } from "../../core/dom.js";
+import { fill, h } from "../../core/dom.js";
 import { cameras } from "../../core/live.js";
 import { t } from "../../core/words.js";
 
@@ -44,6 +44,15 @@ export class Filter {
     return FIELDS.every((name) => !this.values[name]);
   }
 
+  /** Write the names of the cameras into the form; they may be known later than the form is made. */
+  writeCameras() {
+    const chosen = this.values.camera;
+    const full = [...cameras.values()].find((one) => one.key === chosen || one.name === chosen)?.key ?? chosen;
+    const keys = [...new Set([...cameras.keys(), full].filter(Boolean))].sort();
+    fill(this._camera, h("option", { value: "" }, t("alerts.filter.all_cameras")), keys.map((key) => h("option", { value: key }, key)));
+    this._camera.value = full;
+  }
+
   _times() {
     const { time, first, last } = this.values;
     if (time === "own") {
@@ -62,8 +71,9 @@ export class Filter {
 
   _form() {
     const own = h("span", { class: "filter-days", hidden: this.values.time !== "own" }, ["first", "last"].map((name) => this._day(name)));
-    const keys = [...new Set([...cameras.keys(), this.values.camera].filter(Boolean))].sort();
-    const camera = this._choice("camera", [["", t("alerts.filter.all_cameras")], ...keys.map((key) => [key, key])]);
+    const camera = this._choice("camera", []);
+    this._camera = camera.querySelector("select");
+    this.writeCameras();
     const times = [...Object.keys(TIMES), "own"].map((name) => [name, t(`alerts.filter.time.${name || "any"}`)]);
     const time = this._choice("time", times, (value) => { own.hidden = value !== "own"; });
     return h(

@@ -22,6 +22,7 @@ export async function showList(root, query) {
   fill(root, list.elements());
   const ended = [
     on("alert", (alert) => list.take(alert)),
+    on("cameras", () => list.filter.writeCameras()),
     on("link", (link) => { if (link.state === "open") list.load(); }),
     eachSecond(() => list.tick()),
     onKeys({

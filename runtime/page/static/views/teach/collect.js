@@ -80,7 +80,7 @@ export class Collect {
     const start = async (event) => {
       event.preventDefault();
       const button = event.target.querySelector("button.start");
-      await whenPressed(() => this._begin())({ currentTarget: button });
+      await whenPressed(() => this.begin())({ currentTarget: button });
     };
     return h("form", { class: "stack", onsubmit: start },
       h("div", { class: "choices", role: "group", "aria-label": t("teach.collect.time") }, buttons), own,
@@ -94,7 +94,8 @@ export class Collect {
     this._minutes.value = preset.minutes;
   }
 
-  async _begin() {
+  /** Begin to collect what the form says. */
+  async begin() {
     const [frames, minutes] = [Number(this._frames.value), Number(this._minutes.value)];
     const every_ms = Math.floor((minutes * MINUTE_MS) / frames);
     await post(address("cameras", this._state.key, "teaching"), { frames, minutes, every_ms });
