@@ -26,14 +26,17 @@ import zmq
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle.staging import staging
-from edge_config.wire.messages import AlertMessage, ScoreMessage, StateMessage
+from edge_config.wire.messages import AlertMessage, PreviewMessage, ScoreMessage, StateMessage
 from edge_config.wire.requests import SCHEMA
+from edge_config.wire.upkeep import ReadOrders
+from runtime.alerts.preview_pace import EVERY_S
+from runtime.client.control_client import ControlClient
 from runtime.client.received import Received
 from runtime.client.subscriber import Subscriber
 from tests.programs.soak.processes import command, tree
 from tests.support.fakes.network import NetworkCamera, network_camera
 from tests.support.processes import DEVICE, ENOUGH_S, started
-from tests.support.tiny import HEIGHT, WIDTH, write_pictures
+from tests.support.tiny import HEIGHT, WIDTH, normal_picture, strange_picture, write_pictures
 
 pytestmark = pytest.mark.slow
 
@@ -224,6 +227,53 @@ def test_worker_that_is_killed_is_replaced(run: Run, camera: NetworkCamera) -> N
     frame_ids = [score.frame_id for score in scores(before + outage + after)]
     assert frame_ids == sorted(set(frame_ids))
     assert 'patchedge_worker_restarts_total{reason="crashed"} 1.0' in runtime.get("/metrics")[1]
+
+
+def test_previews_are_made_while_somebody_looks(run: Run, camera: NetworkCamera) -> None:
+    """Without a subscriber of previews none is made; one that comes gets picture and map, at most 5 a second."""
+    runtime = run(top=camera.url)
+    runtime.until_scored(SOME)
+    made = 'patchedge_stage_seconds_count{stage="preview"} '
+    assert made + "0.0" in runtime.get("/metrics")[1]
+    with Subscriber(f"ipc://{runtime.bundle.parent}/events", kinds=["preview"]) as viewer:
+        shown = [viewer.receive(ENOUGH_S) for _ in range(4)]
+        assert viewer.missed == 0
+    times = []
+    for received in shown:
+        assert received is not None
+        assert isinstance(received.message, PreviewMessage)
+        assert (received.message.label, received.message.state) == ("normal", "live")
+        jpeg, heat = received.parts
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert picture.shape[:2] == received.message.frame_hw == received.message.parts[0].shape
+        assert max(heat) <= 100
+        times.append(received.message.t_publish_ns / 1e9)
+    assert times[-1] - times[0] > 3 * EVERY_S - 0.1
+    runtime.until_scored(SOME)
+    before = runtime.get("/metrics")[1].partition(made)[2].partition("\n")[0]
+    runtime.until_scored(SOME)
+    assert made + before in runtime.get("/metrics")[1]
+
+
+def test_picture_is_inspected_while_the_camera_goes_on(run: Run, camera: NetworkCamera) -> None:
+    """A picture of a client is judged, with what is strange in it; the camera raises no alert, and it is noted once."""
+    runtime = run(top=camera.url)
+    runtime.until_scored(SOME)
+    large = [
+        cv2.resize(make(3), (640, 480), interpolation=cv2.INTER_NEAREST) for make in (normal_picture, strange_picture)
+    ]
+    with ControlClient(runtime.addresses["control"], timeout_s=ENOUGH_S, user="anna") as client:
+        verdicts = [client.inspect("top", picture.data, 480, 640) for picture in large]
+        assert [verdict.label for verdict, _ in verdicts] == ["normal", "anomalous"]
+        (plain, calm), (strange, heat) = verdicts
+        assert (plain.boxes, max(calm) <= 100, max(heat) > 100) == ((), True, True)
+        assert strange.frame_hw == (480, 640)
+        assert any(x <= strange.peak_xy[0] < x + w and y <= strange.peak_xy[1] < y + h for x, y, w, h in strange.boxes)
+        orders, _ = client.ask(ReadOrders())
+    assert [(one["request"], one["user"]) for one in orders["orders"]] == [("inspect", "anna")] * 2
+    after = runtime.until_scored(SOME)
+    assert not any(isinstance(message, AlertMessage) for message in after)
+    assert {score.label for score in scores(after)} == {"normal"}
 
 
 def test_capture_process_that_is_killed_is_replaced(run: Run, camera: NetworkCamera) -> None:
