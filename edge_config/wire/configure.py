@@ -51,7 +51,7 @@ class Undo(Request, frozen=True, tag="undo"):
 
 
 class ListChanges(Request, frozen=True, tag="changes"):
-    """List the kept changes of a camera's settings, the newest first.
+    """List the kept changes of a camera's settings, the newest first, and return those in force.
 
     Attributes:
         camera: name of the camera.
@@ -133,11 +133,13 @@ class ChangesKept(msgspec.Struct, frozen=True, kw_only=True):
         camera: name of the camera.
         changes: the kept changes, the newest first.
         file: the settings file that changes are written to; empty if there is none.
+        in_force: the settings in force, as in the reply to `Configure`.
     """
 
     camera: str
     changes: tuple[SettingsChange, ...]
     file: str = ""
+    in_force: InForce | None = None
 
 
 OfSettings = Configure | Undo | ListChanges

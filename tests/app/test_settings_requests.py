@@ -286,6 +286,7 @@ def test_list_is_bounded_and_a_damaged_one_is_moved_aside(rig: Rig, tmp_path: Pa
     for _ in range(KEPT_CHANGES + 5):
         kept.add(first)
     assert [one.number for one in KeptChanges("edge").of("top")] == list(range(KEPT_CHANGES + 6, 6, -1))
+    assert rig.listed().in_force.threshold == 12
     (path,) = (tmp_path / "state").glob("*.changes.json")
     path.write_bytes(path.read_bytes()[:-9])
     assert KeptChanges("edge").of("top") == ()

@@ -182,13 +182,13 @@ def test_every_request_and_its_fields_are_on_the_page() -> None:
 def test_every_field_of_a_reply_is_on_the_page() -> None:
     """Each property of the schemas of replies has a row: of the envelope, or under the request that is replied to."""
     text = page("requests.md") + page("requests-learning.md") + page("requests-upkeep.md")
-    elsewhere = {"StateMessage", "AlertMessage", "Part", "StoredPicture", "LearningProgress"}
+    elsewhere = {"StateMessage", "AlertMessage", "Part", "StoredPicture", "LearningProgress", "InForce"}
     for name, schema in replies.json_schemas().items():
         kind = name.rpartition(" ")[2]
         if kind == "request":
             continue
         heading = "Fields of every reply" if kind == "reply" else REPLIES.get(kind, kind)
-        own = {"LearningProgress"} if kind == "learn_on" else set()
+        own = {"learn_on": {"LearningProgress"}, "configure": {"InForce"}}.get(kind, set())
         own |= {
             "Answer",
             "Now",

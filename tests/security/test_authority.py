@@ -329,6 +329,7 @@ def test_orders_say_who_changed_what_for_whom(device: Device) -> None:
     device.ask(operator, "pause", camera="cam", user="Anna")
     device.ask(operator, "resume", camera="cam")
     device.ask(viewer, "status", user="Anna")
+    device.ask(operator, "configure", camera="cam")  # changes nothing
     found = device.ask(viewer, "orders", limit=2)["reply"]["orders"]
     key = public(operator)
     assert [(one["request"], one["user"], one["key"]) for one in found] == [("resume", "", key), ("pause", "Anna", key)]

@@ -13,7 +13,7 @@ from edge_config.errors import PatchedgeError, RequestError
 from edge_config.settings.edit_yaml import ABSENT
 from edge_config.settings.problems import KeyPath
 from edge_config.settings.settings_file import PlannedChange, SettingsFile
-from edge_config.wire.configure import ChangesKept, SettingsChange
+from edge_config.wire.configure import ChangesKept, InForce, SettingsChange
 from runtime.app.configure.kept_changes import KeptChanges
 from runtime.process.job_thread import JobThread
 
@@ -128,11 +128,15 @@ class ChangeFile:
 
         self._do(act, partial(FileWritten, number, 0))
 
-    def tell_list(self, camera: str, answer: Callable[[ChangesKept], object], refuse: Callable[[str], object]) -> None:
-        """Have the kept changes of a camera listed."""
+    def tell_list(
+        self, in_force: InForce, answer: Callable[[ChangesKept], object], refuse: Callable[[str], object]
+    ) -> None:
+        """Have the kept changes of a camera listed, beside its settings in force."""
+        camera = in_force.camera
 
         def job() -> None:
-            answer(ChangesKept(camera=camera, changes=self._changes.of(camera), file=self.path))
+            changes = self._changes.of(camera)
+            answer(ChangesKept(camera=camera, changes=changes, file=self.path, in_force=in_force))
 
         if not self._thread.put(job):
             refuse(_FULL)

@@ -83,7 +83,7 @@ class SettingsRequests:
                     self._file.plan_undo(asked.number, camera)
             case ListChanges(camera=camera):
                 self._file.tell_list(
-                    camera,
+                    self._in_force(camera),
                     lambda reply: self._control.reply(asked, reply),
                     lambda error: self._control.refuse(asked, error),
                 )
@@ -131,7 +131,7 @@ class SettingsRequests:
         regions = before.regions if request.regions is UNSET else request.regions
         ignore = before.ignore if request.ignore is UNSET else request.ignore
         outlines, named = Outlines(regions, ignore), named_keys(request)
-        if not named or ((alerts, outlines) == (camera.settings, before) and not request.keep):
+        if request.is_question or ((alerts, outlines) == (camera.settings, before) and not request.keep):
             self._control.reply(asked, self._in_force(request.camera))
         elif self._begin(asked, request.camera, alerts, outlines):
             if request.keep:

@@ -80,11 +80,12 @@ class ChangeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 async def _settings(call: Call) -> CameraSettings:
-    """Return the settings; with a key that may only look, those that the status has."""
+    """Return the settings; with a key that may only look, those that the list of changes or the status has."""
     try:
         now = await ask_camera(call, Configure, InForce)
     except KeyDenied:
-        now = await _from_status(call)
+        kept = await _changes(call)
+        return _shown(kept.in_force or await _from_status(call), kept)
     return _shown(now, await _changes(call))
 
 
