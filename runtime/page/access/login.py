@@ -69,7 +69,9 @@ class LogIn:
         user = self._identify.register().users.get(name)
         check = partial(passwords.is_right, user.password if user else None, password)
         if not await anyio.to_thread.run_sync(check, limiter=self._one_hash) or user is None:
-            _log.warning("page_login_refused", user=name[:MAX_NAME], address=address)
+            typed = name[:MAX_NAME]  # by anybody: the log may be read at a terminal
+            shown = typed if typed.isprintable() else ascii(typed)
+            _log.warning("page_login_refused", user=shown, address=address)
             raise Refused(401, _WRONG)
         self._attempts.succeed(name, address)
         _log.info("page_login", user=name, address=address)

@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from runtime.page.users.register import MAX_NAME
+
 MAX_WRONG = 10
 """Number of wrong passwords in a row that lock out."""
 
@@ -82,6 +84,7 @@ class Attempts:
 
     def _keys(self, user: str, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return what is counted for the name, and what for the address."""
+        user = user[: MAX_NAME + 1]  # no user has a longer one
         usual = (user, place) in self._usual
         return ("user", user, place) if usual else ("user", user), ("place", place)
 

@@ -115,14 +115,16 @@ def changing(path: Path) -> Iterator[Register]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
     try:
+        owner = path.parent.stat() if os.geteuid() == 0 else None  # root changes the users of a service
+        if owner is not None:
+            os.fchown(lock, owner.st_uid, owner.st_gid)
         fcntl.flock(lock, fcntl.LOCK_EX)
         register = UsersFile(path).read()
         yield register
         if max(len(register.users), len(register.tokens)) > MAX_ENTRIES:
             raise UsageError(f"more than {MAX_ENTRIES} users or tokens", where=str(path), remedy="remove some")
-        owner = path.parent.stat() if os.geteuid() == 0 else None
         put_durably(path, msgspec.json.format(msgspec.json.encode(register)) + b"\n", mode=_MODE)
-        if owner is not None:  # written by root for the service, whose user owns the folder
+        if owner is not None:
             os.chown(path, owner.st_uid, owner.st_gid)
     finally:
         os.close(lock)
@@ -157,7 +159,8 @@ def _load(path: Path, found: os.stat_result) -> Register:
         raise SettingsError("is not a file of users", where=str(path))
     if found.st_mode & 0o077:
         raise SettingsError("others can read these users", where=str(path), remedy=f"chmod 600 {path}")
-    if found.st_uid not in {0, os.geteuid()}:
+    trusted = {0, os.geteuid()} | ({path.parent.stat().st_uid} if os.geteuid() == 0 else set())
+    if found.st_uid not in trusted:
         raise SettingsError("belongs to another user", where=str(path), remedy=f"chown it to user {os.geteuid()}")
     try:
         return msgspec.json.decode(path.read_bytes(), type=Register)

@@ -366,6 +366,25 @@ def test_static_files_lead_nowhere_else(page: Browser, path: str) -> None:
     assert page.ask("GET", path.replace("%2f", "/").replace("%2e", ".")).status in {400, 404}
 
 
+ALIASES = ("//api/v1/cameras", "/./api/v1/cameras", "/API/v1/cameras", "/api//v1/cameras", "/lib/../api/v1/cameras")
+
+
+@pytest.mark.parametrize("path", ALIASES)
+def test_no_other_path_leads_to_the_api(page: Browser, path: str) -> None:
+    """What is not checked as a request of the API does not reach it either."""
+    assert page.ask("GET", path).status in {401, 404}
+
+
+def test_a_name_that_a_stranger_types_cannot_write_to_a_terminal(
+    page: Browser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log has the name without control characters."""
+    assert page.log_in("\\u001b[2Janna").status == 401
+    said = capsys.readouterr()
+    assert "x1b[2Janna" in said.out + said.err
+    assert "\x1b[2J" not in said.out + said.err
+
+
 def test_every_reply_has_the_headers(page: Browser) -> None:
     """Pages, files, the API, errors and refusals: what a browser may do with them is said with each."""
     replies = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -119,3 +120,16 @@ def test_nobody_can_log_in_without_a_hash() -> None:
     assert not passwords.is_right(None, "the password of nobody")
     assert not passwords.is_right("", "")
     assert not passwords.is_right("$argon2id$nonsense", "x")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_root_leaves_the_file_to_the_user_of_the_service(path: Path) -> None:
+    """What root writes into the folder of a service, its user can read and change; root can change it again."""
+    nobody = 65534
+    path.parent.mkdir()
+    os.chown(path.parent, nobody, nobody)
+    manage.add_user(path, "anna", "viewer", lambda: GOOD)
+    manage.add_token(path, "mes", "viewer")
+    for file in path.parent.iterdir():
+        assert file.stat().st_uid == nobody, file
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
