@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_LISTED = 1000
 """Maximum number of alerts that are listed; all are counted."""
 
-MAX_SECONDS = 15.0
+MAX_SECONDS = 25.0
 """Time-out of a simulation. A day at 25 frames a second takes 0.3 s, and 3 s if a tenth is over the threshold."""
 
 _BLOCK = 32
