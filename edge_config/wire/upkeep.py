@@ -46,6 +46,12 @@ class ReadOrders(Request, frozen=True, tag="orders"):
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
+class ReadSettings(Request, frozen=True, tag="settings"):
+    """Return the settings that the device was started with, without secrets, and the manifests of its bundles."""
+
+    role: ClassVar[Role] = "view"
+
+
 class StartDoctor(Request, frozen=True, tag="doctor"):
     """Check the device with `patchedge doctor` beside the running device, at idle priority; one at a time."""
 
@@ -54,6 +60,19 @@ class ReadDoctorReport(Request, frozen=True, tag="doctor_report"):
     """Return the last report of `StartDoctor`, or that it runs."""
 
     role: ClassVar[Role] = "view"
+
+
+class SettingsRead(msgspec.Struct, frozen=True, kw_only=True):
+    """Reply to `ReadSettings`.
+
+    Attributes:
+        settings: all settings, with defaults; passwords, tokens and keys are hidden. Changes by `configure` are in the
+            reply to that.
+        manifests: camera -> the manifest of the bundle in service; null where it cannot be read.
+    """
+
+    settings: dict[str, Any]
+    manifests: dict[str, Any]
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,13 +169,14 @@ class DoctorState(msgspec.Struct, frozen=True, kw_only=True):
     not_checked: tuple[str, ...] = ()
 
 
-OfUpkeep = ReadLogs | ReadMetrics | StartDoctor | ReadDoctorReport
+OfUpkeep = ReadLogs | ReadMetrics | ReadSettings | StartDoctor | ReadDoctorReport
 """The requests of this file that the main loop answers; the journal answers `ReadOrders`."""
 
 REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "logs": LogLines,
     "metrics": MetricsText,
     "orders": OrdersGiven,
+    "settings": SettingsRead,
     "doctor": DoctorState,
 }
 """Name of a request -> the type of its reply; `doctor_report` has that of `doctor`."""

@@ -193,7 +193,8 @@ def _assemble(
     requests.add(changing := SettingsRequests(channels, settings.cameras, engine.views, change_file, *sockets))
     stack.callback(changing.close)
     told = log, wire.publisher.epoch, metrics.text, CONTENT_TYPE, DoctorRun(settings)
-    requests.add(upkeep := UpkeepRequests(wire.control, *told))
+    served = lambda: (settings, {name: one.camera.bundle.path for name, one in channels.items()})  # noqa: E731
+    requests.add(upkeep := UpkeepRequests(wire.control, *told, served))
     stack.callback(upkeep.close)
     requests.add(inspecting := InspectRequests(channels, wire.control, engine))
     stack.callback(inspecting.close)

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge_config.settings.parse import parse
-from edge_config.wire.upkeep import ReadDoctorReport, ReadLogs, ReadMetrics, StartDoctor
+from edge_config.settings.sections import Camera
+from edge_config.wire.upkeep import ReadDoctorReport, ReadLogs, ReadMetrics, ReadSettings, StartDoctor
 from runtime.app.upkeep.doctor_run import DoctorRun
 from runtime.app.upkeep.upkeep_requests import UpkeepRequests
 from runtime.events import Asked
@@ -121,7 +123,9 @@ def test_real_doctor_leaves_what_runs_alone(doctors: list[DoctorRun], tmp_path: 
 
 
 def test_requests_are_answered(doctors: list[DoctorRun]) -> None:
-    """Log lines and the state of doctor come at once, metrics from a thread, and not again within a second."""
+    """Log lines and the state of doctor come at once, metrics from a thread, and not again within a second; settings
+    come without secrets.
+    """
     control, ring, made = Control(), LogRing(), []
 
     def metrics() -> bytes:
@@ -129,7 +133,18 @@ def test_requests_are_answered(doctors: list[DoctorRun]) -> None:
         return b"patchedge_up 1\n"
 
     doctors.append(doctor := DoctorRun(SETTINGS, python("print('{}')")))
-    part = UpkeepRequests(control, ring, "an epoch", metrics, "text/plain", doctor)
+    camera = Camera(source="rtsp://admin:hunter2@10.0.0.7/1")
+    secretive = msgspec.structs.replace(SETTINGS, cameras={"top": camera})
+    part = UpkeepRequests(
+        control, ring, "an epoch", metrics, "text/plain", doctor, lambda: (secretive, {"top": "/none"})
+    )
+    control.news.clear()
+    assert part.answer(Asked(5, ReadSettings()))
+    assert control.news.wait(ENOUGH_S)
+    said = control.answers.pop()[1]
+    assert "hunter2" not in str(said.settings["cameras"])
+    assert "10.0.0.7" in said.settings["cameras"]["top"]["source"]
+    assert said.manifests == {"top": None}
     ring(None, "info", {"event": "one", "level": "info"})
     assert part.answer(Asked(1, ReadLogs()))
     _, lines, _ = control.answers.pop()

@@ -24,6 +24,7 @@ from tests.support.processes import ENOUGH_S
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("the API of a device")]
 
 CAMERA = "edge:belt"
+SECRET = "hunter2-Zx9"  # noqa: S105 - of nobody
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def no_thread_left() -> None:
 @pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
     """Yield a device with a camera that sees a normal scene."""
-    with device("belt") as rig:
+    with device("belt", capture={"csi": f"rtspsrc location=rtsp://admin:{SECRET}@10.0.0.7/1 ! appsink"}) as rig:
         yield rig
 
 
@@ -171,8 +172,39 @@ def test_settings_are_changed_and_a_look_is_no_order(page: Page) -> None:
     assert page.get(of)["threshold"] == before["threshold"]
 
 
+def test_looks_are_no_orders(page: Page) -> None:
+    """The audit log has changes of settings, the newest first, and none of the requests that only read them."""
+    of = f"cameras/{CAMERA}/settings"
+    send(page, "PUT", of, {"alerts": {"cooldown_ms": 7}, "keep": False})
+    for _ in range(3):
+        assert page.get(of)["alerts"]["cooldown_ms"] == 7
+    send(page, "PUT", of, {"alerts": {"cooldown_ms": 0}, "keep": False})
+    orders = [one for one in page.get("devices/edge/orders")["orders"] if one["request"] == "configure"]
+    assert [json.loads(one["fields"])["alerts"] for one in orders[:2]] == [{"cooldown_ms": 0}, {"cooldown_ms": 7}]
+    assert all(json.loads(one["fields"])["alerts"] for one in orders)
+
+
+def test_kept_change_is_listed_and_taken_back(page: Page) -> None:
+    """A kept change is said in one line, with the way back."""
+    of = f"cameras/{CAMERA}/settings"
+    before = page.get(of)
+    after = send(page, "PUT", of, {"alerts": {"merge_ms": 600}, "ignore": [[[0, 0], [30, 0], [30, 30]]]})
+    assert (after["alerts"]["merge_ms"], after["ignore"]) == (600, [[[0, 0], [30, 0], [30, 30]]])
+    (change, *_) = after["changes"]
+    assert set(change["what"].split(", ")) == {"merge_ms: 500 → 600", "ignore: default → 1 polygon"}
+    undone = send(page, "POST", f"{of}/undo")
+    assert (undone["alerts"], undone["ignore"]) == (before["alerts"], before["ignore"])
+
+
 def test_device_is_looked_after(page: Page) -> None:
-    """Status and bundles of the device are there; one that is unknown is 404."""
+    """Status, bundles, log and metrics of the device are there; one that is unknown is 404."""
+    logs = page.get("devices/edge/logs")
+    assert any(json.loads(line["text"])["event"] == "running" for line in logs["lines"])
+    assert page.get(f"devices/edge/logs?after={logs['next']}")["missed"] == 0
+    status, headers, metrics = fetch(page, "devices/edge/metrics")
+    assert (status, headers["content-type"].split(";")[0]) == (200, "text/plain")
+    assert b'patchedge_frames_captured_total{camera="belt"}' in metrics
+    assert page.get("devices/edge/doctor")["state"] == "never"
     assert "belt" in page.get("devices/edge/status")["cameras"]
     (bundle,) = page.get("devices/edge/bundle")["bundles"]
     assert (bundle["camera"], len(bundle["id"])) == (CAMERA, 64)
@@ -208,13 +240,22 @@ def test_exports_have_what_the_page_shows(rig: Rig, page: Page) -> None:
 
 
 def test_support_archive_has_no_pictures_unless_asked_for(page: Page) -> None:
-    """It has status and settings of the device; the current picture of a camera only on demand."""
+    """It has status, settings and orders of the device without secrets; the current picture only on demand."""
+    send(page, "PUT", f"cameras/{CAMERA}/settings", {"alerts": {"password": SECRET}, "keep": False}, status=409)
+    assert SECRET in json.dumps(page.get("devices/edge/orders")), "it is planted"
     status, _, data = fetch(page, "devices/edge/support.zip")
     assert status == 200
     whole = zipfile.ZipFile(io.BytesIO(data))
     assert "belt" in json.loads(whole.read("status.json"))["cameras"]
     assert json.loads(whole.read("cameras/0-belt-settings.json"))["alerts"]["merge_ms"] == 500
-    assert not [name for name in whole.namelist() if name.endswith(".jpg")]
+    assert json.loads(whole.read("orders.json"))["orders"]
+    said = json.loads(whole.read("settings.json"))
+    assert said["settings"]["cameras"]["belt"]["stall_ms"] == 1500
+    assert "10.0.0.7" in said["settings"]["capture"]["csi"]
+    assert said["manifests"]["belt"]["calibration"]
+    assert b"running" in whole.read("log.txt")
+    assert "What could not be had" not in whole.read("README.txt").decode()
+    assert not [name for name in whole.namelist() if name.endswith(".jpg") or SECRET.encode() in whole.read(name)]
     _, _, data = fetch(page, "devices/edge/support.zip?pictures=true")
     picture = zipfile.ZipFile(io.BytesIO(data)).read("cameras/0-belt-picture.jpg")
     assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) is not None

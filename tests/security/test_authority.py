@@ -63,6 +63,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "logs": {},
     "metrics": {},
     "orders": {},
+    "settings": {},
     "doctor": {},
     "doctor_report": {},
 }
@@ -79,6 +80,7 @@ VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap",
     "logs",
     "metrics",
     "orders",
+    "settings",
     "doctor_report",
 }
 """What changes nothing but the client's own acknowledgements."""

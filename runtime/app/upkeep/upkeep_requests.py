@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
+from edge_config.bundle.files import read_manifest
+from edge_config.errors import BundleError
+from edge_config.hide import hidden
+from edge_config.settings.device import Settings
 from edge_config.wire.upkeep import (
     LogLine,
     LogLines,
@@ -15,6 +22,8 @@ from edge_config.wire.upkeep import (
     ReadDoctorReport,
     ReadLogs,
     ReadMetrics,
+    ReadSettings,
+    SettingsRead,
     StartDoctor,
 )
 from runtime.app.answer_beside import AnswerBeside
@@ -38,6 +47,7 @@ class UpkeepRequests:
         metrics: Callable[[], bytes],
         content_type: str,
         doctor: DoctorRun,
+        settings: Callable[[], tuple[Settings, dict[str, str]]],
     ) -> None:
         """Take what is told.
 
@@ -48,6 +58,7 @@ class UpkeepRequests:
             metrics: makes the text of the metrics, in any thread.
             content_type: media type of that text.
             doctor: runs doctor.
+            settings: returns the settings, and for each camera the path of the bundle in service.
         """
         self._control = control
         self._log = log
@@ -55,6 +66,7 @@ class UpkeepRequests:
         self._metrics = metrics
         self._content_type = content_type
         self._doctor = doctor
+        self._settings = settings
         self._beside = AnswerBeside(control, "metrics")
         self._text, self._until_s = b"", 0.0  # in the thread only
 
@@ -65,6 +77,8 @@ class UpkeepRequests:
                 self._control.reply(asked, self._lines(request))
             case ReadMetrics():
                 self._beside.do(asked, self._measure)
+            case ReadSettings():
+                self._beside.do(asked, partial(_read_settings, *self._settings()))
             case StartDoctor():
                 if self._doctor.start():
                     structlog.get_logger().info("doctor started", by=asked.by)
@@ -101,3 +115,16 @@ class UpkeepRequests:
             self._text = self._metrics()
             self._until_s = time.monotonic() + METRICS_S
         return MetricsText(content_type=self._content_type, size=len(self._text)), [self._text]
+
+
+def _read_settings(settings: Settings, bundles: dict[str, str]) -> tuple[SettingsRead, Sequence[bytes]]:
+    """Read the manifests of the bundles; in the thread."""
+    manifests = {camera: _manifest(Path(path)) for camera, path in bundles.items()}
+    return SettingsRead(settings=hidden(msgspec.to_builtins(settings)), manifests=manifests), []
+
+
+def _manifest(bundle: Path) -> Any:
+    try:
+        return msgspec.json.decode(read_manifest(bundle))
+    except (BundleError, OSError, msgspec.DecodeError):
+        return None

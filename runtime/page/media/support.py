@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from edge_config.errors import PatchedgeError
+from edge_config.hide import hidden, hidden_text
 from edge_config.installed import version
-from runtime.page.media.hide import hidden, hidden_text
 from runtime.page.media.zipping import ZipPieces
 from runtime.page.refused import Refused
 

@@ -31,6 +31,7 @@ def seeds() -> list[bytes]:
         "metrics": "",
         "orders": ', "limit": 9',
         "doctor": "",
+        "settings": "",
         "doctor_report": "",
         "picture": ', "camera": "top", "width": 640, "quality": 50',
         "pause": ', "camera": "top"',

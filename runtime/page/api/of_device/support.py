@@ -23,6 +23,8 @@ from edge_config.wire.upkeep import (
     ReadLogs,
     ReadMetrics,
     ReadOrders,
+    ReadSettings,
+    SettingsRead,
 )
 from edge_config.wire.versions import Versions, VersionsKept
 from runtime.page.api.endpoint import Call, Endpoint
@@ -45,6 +47,7 @@ names of cameras, hosts, files and users. {pictures}
 
 page.json        the page: versions, system, settings
 status.json      the device and its cameras, as they are now
+settings.json    the settings that the device was started with, and the manifests of its bundles
 cameras/         of each camera: settings in force, their changes, and versions with safety reports
 orders.json      the last requests that changed something
 log.txt          the last lines of the log
@@ -95,6 +98,7 @@ def _parts(call: Call, device: str, cameras: list[str], *, pictures: bool) -> di
         return b"".join((await call.services.devices.ask_parts(device, request, object, user=call.user))[1])
 
     found: dict[str, Get] = {"page.json": page, "status.json": partial(ask, Status(), object)}
+    found["settings.json"] = partial(ask, ReadSettings(), SettingsRead)
     for number, name in enumerate(cameras):
         of = f"cameras/{number}-{_FOREIGN.sub('_', name)[:64]}"
         found[f"{of}-settings.json"] = partial(ask, Configure(camera=name), InForce)

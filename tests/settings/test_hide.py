@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.page.media.hide import hidden, hidden_text
+from edge_config.hide import hidden, hidden_text
 
 SECRET = "hunter2-Zx9"  # noqa: S105 - of nobody
 

@@ -1,4 +1,4 @@
-"""Hide secrets in what leaves the page: in values of any depth, and in texts that are JSON themselves."""
+"""Hide secrets in what leaves a device or the page: in values of any depth, and in texts that are JSON themselves."""
 
 from __future__ import annotations
 
