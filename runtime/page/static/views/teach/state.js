@@ -6,6 +6,7 @@ import { cameras, on } from "../../core/live.js";
 const BUSY_MS = 1000;
 const CALM_MS = 5000;
 const PAGE = 1000;
+const REFUSED = 409;
 const MAX_PICTURES = 5000;
 const BUSY = new Set(["queued", "running", "activating"]);
 
@@ -73,7 +74,7 @@ export class TeachState {
     const of = (...parts) => address("cameras", this.key, ...parts);
     try {
       const [teaching, pictures, versions] = await Promise.all([
-        get(of("teaching"), options), this._allPictures(of("pictures"), options), get(of("versions"), options),
+        get(of("teaching"), options), this._allPictures(of("pictures"), options), this._allVersions(of("versions"), options),
       ]);
       if (turn !== this._turn) return;
       Object.assign(this, { teaching, pictures, versions });
@@ -83,6 +84,16 @@ export class TeachState {
       this._failed(error);
     }
     this._timer = setTimeout(() => this.load(), this.busy || this.collecting ? BUSY_MS : CALM_MS);
+  }
+
+  /** Return the versions; a device that does not learn says why, and may be taught nevertheless. */
+  async _allVersions(path, options) {
+    try {
+      return await get(path, options);
+    } catch (error) {
+      if (error.status !== REFUSED) throw error;
+      return { versions: [], learning: { state: "idle" }, notice: error.message };
+    }
   }
 
   async _allPictures(path, options) {

@@ -9,6 +9,8 @@ import { Curve, laneNames, pointsFor } from "../../parts/curve.js";
 const HOUR_MS = 3_600_000;
 const HOURS = [1, 8, 24];
 const MOVING_MS = 250;
+const BUSY = 429; // others try settings at this moment
+const AGAIN_MS = 1000;
 const LISTED = 20;
 
 /** The curve with the line of the draft, and the alerts now and then; `dragged(threshold)` is called by the line. */
@@ -70,7 +72,9 @@ export class Trial {
       const found = await post(address("cameras", this._key, "simulate"), { alerts: this._alerts, from_ms, to_ms }, { signal: this._stop.signal });
       if (mine === this._turn) this._write(found);
     } catch (error) {
-      if (mine === this._turn && !this._stop.signal.aborted) say(this._said, error.message);
+      if (mine !== this._turn || this._stop.signal.aborted) return;
+      say(this._said, error.message);
+      if (error.status === BUSY) this._timer = setTimeout(() => this._simulate(), AGAIN_MS);
     }
     if (mine === this._turn) this._place.classList.remove("trial-waits");
   }
