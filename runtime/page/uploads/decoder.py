@@ -56,8 +56,10 @@ def main() -> int:
         return NO_OPENCV
     cv2.setNumThreads(1)
     cv2.imdecode(np.frombuffer(b"BM", np.uint8), cv2.IMREAD_COLOR)  # what it loads late, it loads now
+    # From here on nothing can be opened.
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))  # from here on nothing can be opened
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # nor be started; root is not bound by it
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     return _decode(cv2, np, sys.stdin.buffer.read(), most_bytes)
 
 
