@@ -62,7 +62,7 @@ class ReadDoctorReport(Request, frozen=True, tag="doctor_report"):
     role: ClassVar[Role] = "view"
 
 
-class SettingsRead(msgspec.Struct, frozen=True, kw_only=True):
+class ReportedSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Reply to `ReadSettings`.
 
     Attributes:
@@ -176,7 +176,7 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "logs": LogLines,
     "metrics": MetricsText,
     "orders": OrdersGiven,
-    "settings": SettingsRead,
+    "settings": ReportedSettings,
     "doctor": DoctorState,
 }
 """Name of a request -> the type of its reply; `doctor_report` has that of `doctor`."""

@@ -23,7 +23,7 @@ from edge_config.wire.upkeep import (
     ReadLogs,
     ReadMetrics,
     ReadSettings,
-    SettingsRead,
+    ReportedSettings,
     StartDoctor,
 )
 from runtime.app.answer_beside import AnswerBeside
@@ -117,10 +117,10 @@ class UpkeepRequests:
         return MetricsText(content_type=self._content_type, size=len(self._text)), [self._text]
 
 
-def _read_settings(settings: Settings, bundles: dict[str, str]) -> tuple[SettingsRead, Sequence[bytes]]:
+def _read_settings(settings: Settings, bundles: dict[str, str]) -> tuple[ReportedSettings, Sequence[bytes]]:
     """Read the manifests of the bundles; in the thread."""
     manifests = {camera: _manifest(Path(path)) for camera, path in bundles.items()}
-    return SettingsRead(settings=hidden(msgspec.to_builtins(settings)), manifests=manifests), []
+    return ReportedSettings(settings=hidden(msgspec.to_builtins(settings)), manifests=manifests), []
 
 
 def _manifest(bundle: Path) -> Any:

@@ -24,7 +24,7 @@ from edge_config.wire.upkeep import (
     ReadMetrics,
     ReadOrders,
     ReadSettings,
-    SettingsRead,
+    ReportedSettings,
 )
 from edge_config.wire.versions import Versions, VersionsKept
 from runtime.page.api.endpoint import Call, Endpoint
@@ -98,7 +98,7 @@ def _parts(call: Call, device: str, cameras: list[str], *, pictures: bool) -> di
         return b"".join((await call.services.devices.ask_parts(device, request, object, user=call.user))[1])
 
     found: dict[str, Get] = {"page.json": page, "status.json": partial(ask, Status(), object)}
-    found["settings.json"] = partial(ask, ReadSettings(), SettingsRead)
+    found["settings.json"] = partial(ask, ReadSettings(), ReportedSettings)
     for number, name in enumerate(cameras):
         of = f"cameras/{number}-{_FOREIGN.sub('_', name)[:64]}"
         found[f"{of}-settings.json"] = partial(ask, Configure(camera=name), InForce)
