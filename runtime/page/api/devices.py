@@ -20,9 +20,11 @@ class DeviceList(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         devices: in the order of the settings.
+        notice: why the page can store nothing, one sentence; empty if it can.
     """
 
     devices: list[DeviceShown]
+    notice: str
 
 
 class CameraList(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +48,9 @@ class PictureQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _devices(call: Call) -> DeviceList:
-    return DeviceList(devices=[link.shown() for link in call.services.devices.links])
+    problem = call.services.store.problem
+    notice = f"The page shows everything, but can store nothing: {problem}" if problem else ""
+    return DeviceList(devices=[link.shown() for link in call.services.devices.links], notice=notice)
 
 
 async def _cameras(call: Call) -> CameraList:
