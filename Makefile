@@ -17,7 +17,7 @@ NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz fuzz-page screenshots bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-page bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz fuzz-page screenshots bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-page bench-page-store bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -131,6 +131,9 @@ bench-learn-on: setup  ## teach the office its changed shelf and the belt a labe
 
 bench-page: setup  ## after make demo: what viewers cost the device, memory of the page, first paint (6 minutes)
 	$(BIN)/python -m tests.programs.bench.page $(DEMO) $(PAGE_OPTIONS)
+
+bench-page-store: setup  ## a simulated day of ten cameras in the page's store: disk, memory, speed (2 minutes)
+	$(BIN)/python -m tests.programs.bench.page_store
 
 bench-alerts-day: setup  ## does the promise of alerts a day hold? scores two hours of video into build/alerts-day, once (20 minutes)
 	$(BIN)/python -m tests.programs.bench.alerts_day $(DATA) build/alerts-day

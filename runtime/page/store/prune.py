@@ -13,6 +13,9 @@ from runtime.page.store.tens import HOUR_MS
 SLACK = 0.95
 """Share of `most_mb` that is used at most, the write-ahead log left aside."""
 
+SCORES_SHARE = 0.5
+"""Where every score takes more than this share, the oldest of these are deleted, and what is kept for days stays."""
+
 PORTION = 200
 """Maximum number of rows that are deleted at a time where there is too much."""
 
@@ -20,7 +23,6 @@ _MS = 1_000_000  # nanoseconds
 
 # Each in milliseconds.
 _OLDEST = {
-    "blocks": "SELECT min(wall_ns) / 1000000 FROM blocks",
     "tens": "SELECT min(hour) * 3600000 FROM tens",
     "alerts": "SELECT min(start_ms) FROM alerts",
 }
@@ -59,11 +61,9 @@ class StorePruner:
 
     def _make_room(self, db: sqlite3.Connection) -> None:
         while used_bytes(db) > self._most_bytes:
-            ages = {name: db.execute(sql).fetchone()[0] for name, sql in _OLDEST.items()}
-            kept = {name: age for name, age in ages.items() if age is not None}
-            if not kept:
+            oldest = self._oldest(db)
+            if oldest is None:
                 return
-            oldest = min(kept, key=lambda name: kept[name])
             if not self._told:
                 self._told = True
                 structlog.get_logger().warning(
@@ -74,6 +74,15 @@ class StorePruner:
             if oldest == "alerts":
                 _sweep(db)
             db.execute("COMMIT")
+
+    def _oldest(self, db: sqlite3.Connection) -> str | None:
+        """Return the table of which something is to be deleted; None: there is nothing."""
+        (scores,) = db.execute("SELECT coalesce(sum(length(data)), 0) FROM blocks").fetchone()
+        ages = {name: db.execute(sql).fetchone()[0] for name, sql in _OLDEST.items()}
+        kept = {name: age for name, age in ages.items() if age is not None}
+        if scores > SCORES_SHARE * self._most_bytes or (scores and not kept):
+            return "blocks"
+        return min(kept, key=lambda name: kept[name]) if kept else None
 
 
 def _sweep(db: sqlite3.Connection) -> None:

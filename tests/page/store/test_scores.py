@@ -15,12 +15,15 @@ import pytest
 
 from edge_config.settings.page import StoreSettings
 from edge_config.wire.messages import ScoreMessage
+from runtime.page.store import alerts
+from runtime.page.store.alerts import AlertPicture
 from runtime.page.store.database import open_to_write
-from runtime.page.store.frames import STATES, ScoreRun, pack
+from runtime.page.store.frames import STATES, Packed, ScoreRun, pack
 from runtime.page.store.prune import StorePruner
 from runtime.page.store.scores import put_block
 from runtime.page.store.store import PageStore
-from tests.page.scored import NOW_NS, STEP_NS, score
+from runtime.page.store.writer import NotStored
+from tests.page.scored import NOW_NS, STEP_NS, alert, score
 from tests.support.disks import fill, small_disk
 
 FOREVER = StoreSettings(hours=720, days=3650, most_mb=500)
@@ -183,8 +186,6 @@ def _filled(path: Path, blocks: int, settings: StoreSettings, cameras: int = 10)
     db = open_to_write(path)
     pruner = StorePruner(settings)
     data = random_.randbytes(12_000)
-    from runtime.page.store.frames import Packed
-
     for minute in range(blocks):
         db.execute("BEGIN")
         wall_ns = NOW_NS + minute * 60_000_000_000
@@ -209,6 +210,22 @@ def test_the_file_stays_within_its_size(tmp_path: Path) -> None:
     assert first_ns > NOW_NS
 
 
+def test_alerts_stay_where_scores_fill_the_file(tmp_path: Path) -> None:
+    """An alert that is older than all scores is kept: scores that take more than half of the file go first."""
+    path = tmp_path / "page.sqlite"
+    db = open_to_write(path)
+    alerts.put(
+        db, "edge", alert("old", 1, t_start_ns=NOW_NS - 3600 * 10**9), AlertPicture(picture=b"x" * 100_000), None
+    )
+    db.close()
+    db = _filled(path, 120, StoreSettings(hours=24, days=90, most_mb=10))
+    kept_alert, first_ns = alerts.get(db, "old"), db.execute("SELECT min(wall_ns) FROM blocks").fetchone()[0]
+    db.close()
+    assert kept_alert is not None
+    assert kept_alert.has_picture
+    assert first_ns > NOW_NS
+
+
 def test_scores_are_kept_for_their_hours(tmp_path: Path) -> None:
     """What is older than `hours` is deleted, and nothing else."""
     db = _filled(tmp_path / "page.sqlite", 100, StoreSettings(hours=1, days=90, most_mb=500), cameras=1)
@@ -225,28 +242,16 @@ def test_a_full_disk_is_said_and_waited_out(tmp_path: Path, capfd: pytest.Captur
             filler = fill(folder)
             for number in range(6000):
                 store.add_score("edge", score(number, random_.random()))
-            with pytest.raises(Exception, match="full"):
-                await store.put_alert("edge", _alert(), _nothing(), None)
+            with pytest.raises(NotStored, match="full"):
+                await store.put_alert("edge", alert("a", 1), AlertPicture(), None)
             assert "full" in store.problem
             filler.unlink()
-            assert await store.put_alert("edge", _alert(), _nothing(), None)
+            assert await store.put_alert("edge", alert("a", 1), AlertPicture(), None)
             assert not store.problem
 
         in_store(folder, use, most_mb=10)
     said = capfd.readouterr()
     assert (said.out + said.err).count("the page cannot store anything, and goes on without") == 1
-
-
-def _alert() -> Any:
-    from tests.page.scored import alert
-
-    return alert("a", 1)
-
-
-def _nothing() -> Any:
-    from runtime.page.store.alerts import AlertPicture
-
-    return AlertPicture()
 
 
 def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:

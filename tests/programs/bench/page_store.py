@@ -1,4 +1,4 @@
-"""A day of ten cameras at 25 frames a second in the store of the page: its size on disk and in memory, and how it reads.
+"""A day of ten cameras at 25 frames a second in the store of the page: its size on disk and in memory, its speed.
 
     python -m tests.programs.bench.page_store [--hours 24] [--cameras 10] [--most-mb 500]
 
@@ -65,6 +65,11 @@ def memory_mb() -> float:
     return pages * 4096 / 1e6
 
 
+def disk_mb(folder: Path) -> float:
+    """Return the size of all files of the store."""
+    return sum(one.stat().st_size for one in folder.iterdir()) / 1e6
+
+
 async def settled(store: PageStore) -> None:
     """Wait until all is written, and what is too much deleted."""
     store._writer._next_s = 0.0
@@ -86,10 +91,10 @@ async def run(folder: Path, hours: float, cameras: int, most_mb: int) -> bool:
         store._put_tens()
         if minute % LOOK_EVERY == 0:
             await settled(store)
-            largest = max(largest, sum(one.stat().st_size for one in folder.iterdir()) / 1e6)
+            largest = max(largest, disk_mb(folder))
             memory = max(memory, memory_mb())
     await settled(store)
-    largest = max(largest, sum(one.stat().st_size for one in folder.iterdir()) / 1e6)
+    largest = max(largest, disk_mb(folder))
     count, size = await store.read(lambda db: db.execute("SELECT count(*), sum(length(data)) FROM blocks").fetchone())
     print(f"on disk              {largest:8.1f} MB at most, of {most_mb * 1.048576:.0f} MB allowed")
     print(f"a minute of a camera {size / count / 1000:8.2f} kB")
