@@ -12,7 +12,7 @@ from runtime.client.received import Received, read
 from runtime.page import heat
 from runtime.page.devices.hub import Hub
 from runtime.page.devices.link import DeviceLink
-from runtime.page.devices.peaks import Peaks
+from runtime.page.devices.peaks import AlertPeaks
 from runtime.page.jpeg_size import jpeg_size
 from runtime.page.shapes import ShownAlert
 from runtime.page.store.alerts import AlertPicture
@@ -40,7 +40,7 @@ class AlertIntake:
 
     def __init__(self, store: PageStore, hub: Hub) -> None:
         self._store, self._hub = store, hub
-        self.peaks = Peaks(store, hub)
+        self.peaks = AlertPeaks(store, hub)
         self._reading: set[str] = set()
 
     async def take(self, link: DeviceLink, received: Received, *, tell: bool = True) -> None:

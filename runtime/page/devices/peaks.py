@@ -28,12 +28,12 @@ MAX_BYTES = 8 << 20
 """Maximum size of a picture."""
 
 LISTED = 20
-"""Peaks that are looked at, from the beginning of the alert on."""
+"""AlertPeaks that are looked at, from the beginning of the alert on."""
 
 ANSWER_S = 15.0
 
 
-class Peaks:
+class AlertPeaks:
     """Fetches one picture at a time. Use it from one event loop."""
 
     def __init__(self, store: PageStore, hub: Hub) -> None:
