@@ -152,3 +152,16 @@ def test_an_address_that_means_nothing_leads_to_the_cameras(browser: Browser) ->
     for route in ("#/constructor", "#/%E0%A4%A", "#/camera"):
         with opened(browser, World(cameras=1), route) as page:
             expect(page.locator("[data-key='press-3:belt']")).to_be_visible()
+
+
+def test_cameras_have_their_places_and_a_phone_shows_alerts_first(browser: Browser) -> None:
+    """Cameras stand in the order of their names; on a phone one with an open alert comes before them."""
+    world = World(cameras=4)
+    with opened(browser, world, "#/live") as page:
+        expect(page.locator(".tile h2")).to_have_text(["belt", "press-left", "press-right", "welder"])
+        page.set_viewport_size({"width": 360, "height": 700})
+        expect(page.locator(".tile.alarmed")).to_be_visible()
+        first, alarmed = (page.locator(css).first.bounding_box() for css in (".tile", ".tile.alarmed"))
+        assert first
+        assert alarmed
+        assert alarmed["y"] < first["y"]

@@ -105,6 +105,13 @@ export function mayChangeOf(device) {
   return mayChange() && devices.get(device)?.role !== "view";
 }
 
+const collator = new Intl.Collator(undefined, { numeric: true });
+
+/** Return all cameras, device by device, by name: each has its place, however they came. */
+export function ordered() {
+  return [...cameras.values()].sort((a, b) => collator.compare(a.device, b.device) || collator.compare(a.name, b.name));
+}
+
 /** Return the shortest name of a camera that is still unique: without its device where there is one device. */
 export function shortName(key) {
   const camera = cameras.get(key);

@@ -11,12 +11,14 @@ import { t } from "../core/words.js";
 
 const FOOT = 5; // height of the words of a tile, in em
 const NARROW = 640; // pixels: a phone shows one camera below the other
+const SOON_MS = 3000; // after a tile came into sight, a first picture may be on its way
 const WAIT_MS = 1500; // for a first preview, before the last known picture is loaded
 
 /** One camera: picture, score, state, open alert. */
 class Tile {
   constructor(camera) {
     this.key = camera.key;
+    this.asked = Date.now();
     this.picture = new Picture(camera);
     this.score = new ScoreBar();
     this.notes = new Notes();
@@ -38,10 +40,11 @@ class Tile {
     const fresh = this.picture.tick(camera);
     const current = camera.state === "live" && live.link.state === "open";
     this.score.write(current ? camera.score : null, camera.threshold);
-    say(this.state, shownState(camera, fresh));
+    const soon = Date.now() - this.asked < SOON_MS;
+    say(this.state, shownState(camera, fresh || soon));
     this.node.classList.toggle("off", !current);
-    this.state.classList.toggle("warn", !current || !fresh);
-    this.state.classList.toggle("plain", current && fresh);
+    this.state.classList.toggle("warn", !current || !(fresh || soon));
+    this.state.classList.toggle("plain", current && (fresh || soon));
     this.notes.write(camera);
     this.node.classList.toggle("alarmed", Boolean(camera.alert));
     this.alert.hidden = !camera.alert;
@@ -99,8 +102,10 @@ export async function show(root) {
 
   const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) {
-      if (entry.isIntersecting) seen.add(entry.target.dataset.key);
-      else seen.delete(entry.target.dataset.key);
+      const { key } = entry.target.dataset;
+      if (entry.isIntersecting) seen.add(key);
+      else seen.delete(key);
+      if (entry.isIntersecting && tiles.has(key)) tiles.get(key).asked = Date.now();
     }
     live.wantPreviews("live", [...seen]);
   }, { rootMargin: "50px" });
@@ -134,13 +139,14 @@ export async function show(root) {
   const all = () => {
     if (!live.cameras.size && live.link.state !== "open") return write();
     for (const key of [...tiles.keys()]) if (!live.cameras.has(key)) drop(key);
-    for (const camera of live.cameras.values()) {
-      if (tiles.has(camera.key)) continue;
-      const tile = new Tile(camera);
+    live.ordered().forEach((camera, i) => {
+      const known = tiles.get(camera.key);
+      const tile = known ?? new Tile(camera);
+      if (grid.children[i] !== tile.node) grid.insertBefore(tile.node, grid.children[i] ?? null);
+      if (known) return;
       tiles.set(camera.key, tile);
-      grid.append(tile.node);
       watcher.observe(tile.node);
-    }
+    });
     empty.hidden = tiles.size > 0;
     say(empty, live.link.state === "open" ? t("no_cameras") : t("waiting"));
     lay();

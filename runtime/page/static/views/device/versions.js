@@ -63,7 +63,7 @@ export function versions(device) {
     }
     rows.get(camera.key).write(camera);
   };
-  const all = () => { for (const camera of live.cameras.values()) write(camera); };
+  const all = () => { for (const camera of live.ordered()) write(camera); };
   all();
   const off = [live.on("camera", write), live.on("cameras", all)];
   return [node, () => { for (const stop of off) stop(); }];
