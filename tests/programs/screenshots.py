@@ -11,26 +11,38 @@ from __future__ import annotations
 import argparse
 import io
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from export.demo import clip
-from export.demo.camera import belt_camera
+from export.demo.camera import pictures_of
 from export.demo.show import BUNDLE
 from tests.page.browser.rig import Page, Rig, until
+from tests.programs.bench.played_camera import PlayedCamera
+from tests.support.fakes.http import served
+from tests.support.processes import DEVICE
 
 WIDTHS = {360: 740, 1920: 1080}
 """A phone and a screen on a wall: width and height in pixels."""
 
+_LOADED = """Promise.all([...document.images].filter(one => one.src && one.getBoundingClientRect().top < innerHeight)
+    .map(one => one.decode().catch(() => 0)))"""
+"""Resolves when the pictures that are in view are there; others may be loaded when they come into view."""
+
 THEMES = ("light", "dark")
-QUALITY = 55
+QUALITY = 45
 MAX_BYTES = 1_500_000
+CAMERAS, STRIDE = ("belt", "scales"), 4
+"""Two cameras that see the same belt at other times, every fourth frame of it: few enough for any machine."""
+
+WAIT_S = 120.0
 ALERTS = 3
 """So many objects have passed before the first picture is taken."""
 
@@ -42,13 +54,22 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="shots-") as work, belt_camera(args.demo / clip.CLIP) as camera:
+    film = pictures_of(args.demo / clip.CLIP)[::STRIDE]
+    with tempfile.TemporaryDirectory(prefix="shots-") as work, ExitStack() as stack:
+        cameras = {}
+        for number, name in enumerate(CAMERAS):
+            at = number * len(film) // len(CAMERAS)
+            cameras[name] = PlayedCamera(film[at:] + film[:at], clip.FPS / STRIDE)
+            stack.enter_context(served(cameras[name], cameras[name].unplugged))
         bundle = (args.demo / BUNDLE).absolute()
-        rig = Rig(Path(work), {"belt": camera}, bundle, {"device": "demo", "threads": 0})
+        rig = Rig(Path(work), cameras, bundle, {"device": "hall", "threads": 0})
         try:
             rig.device.start()
             with rig.page() as page, sync_playwright() as playwright:
                 chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+                until(lambda: len(page.get("alerts")["alerts"]) >= ALERTS, "alerts of the objects", WAIT_S)
+                teach = [*DEVICE, "teach", "start", "belt", "--count", "24", "--every-ms", "250"]
+                subprocess.run([*teach, "--control", rig.control], check=True)
                 take_all(page, chromium, args.folder)
                 chromium.close()
         finally:
@@ -60,40 +81,40 @@ def main() -> int:
 
 def take_all(page: Page, chromium: Browser, folder: Path) -> None:
     """Take each view in each theme and width."""
-    until(lambda: len(page.get("alerts")["alerts"]) >= ALERTS, "alerts of the objects")
     key = page.get("cameras")["cameras"][0]["key"]
     device = page.get("devices")["devices"][0]["name"]
     alert = page.get("alerts")["alerts"][1]["id"]
-    views: dict[str, tuple[str, Callable[[Tab], object]]] = {
-        "live": ("live", in_view),
-        "camera": (f"camera/{key}", in_view),
-        "alerts": ("alerts", loaded),
-        "alert": (f"alerts/{alert}", loaded),
-        "teach": (f"teach/{key}", loaded),
-        "tune": (f"tune/{key}", loaded),
-        "device": (f"devices/{device}", loaded),
+    views = {
+        "live": "live",
+        "camera": f"camera/{key}",
+        "alerts": "alerts",
+        "alert": f"alerts/{alert}",
+        "teach": f"teach/{key}",
+        "tune": f"tune/{key}",
+        "device": f"devices/{device}",
     }
     for theme in THEMES:
         for width, height in WIDTHS.items():
             size = {"width": width, "height": height}
             with chromium.new_context(viewport=size, color_scheme=theme, locale="en-GB") as context:
                 tab = context.new_page()
-                for name, (address, ready) in views.items():
-                    tab.goto(f"{page.url}/#/{address}")
-                    ready(tab)
+                tab.set_default_timeout(1000 * WAIT_S)
+                for name, address in views.items():
+                    show(tab, page, name, address)
                     save(tab, folder / f"{name}-{theme}-{width}.webp")
 
 
-def loaded(tab: Tab) -> None:
-    """Wait until what a view has asked for is there."""
-    tab.wait_for_load_state("load")
-    tab.wait_for_timeout(1500)  # pictures and charts are drawn after their answers
-
-
-def in_view(tab: Tab) -> None:
-    """Wait until an object is in view that has raised an alert."""
-    tab.wait_for_function("document.querySelector('.alarmed')", timeout=120_000)
-    tab.wait_for_timeout(300)
+def show(tab: Tab, page: Page, name: str, address: str) -> None:
+    """Show a view, with all that it has asked for; live ones with an object that raises an alert."""
+    tab.goto(f"{page.url}/#/{address}")
+    tab.locator(f".view-{address.partition('/')[0]} > *").first.wait_for(state="attached")
+    if name in {"live", "camera"}:
+        tab.locator(".picture:not(.old)").first.wait_for()
+        tab.locator(".alarmed:visible").first.wait_for()
+    elif name == "alert":
+        expect(tab.locator(".view-alerts video, .view-alerts .facts").first).to_be_visible()
+    tab.wait_for_timeout(1500)  # for what is drawn after the answers: charts, thumbnails
+    tab.evaluate(_LOADED)
 
 
 def save(tab: Tab, path: Path) -> None:

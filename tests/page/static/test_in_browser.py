@@ -104,7 +104,7 @@ def test_a_viewer_sees_nothing_that_changes(browser: Browser) -> None:
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Log in").click()
             expect(page.get_by_role("link", name="Look at it")).to_be_visible()
-            expect(page.get_by_role("button", name="False alarm")).to_have_count(sees)
+            expect(page.get_by_role("button", name="This is fine")).to_have_count(sees)
             expect(page.get_by_role("link", name="Tune")).to_have_count(2 * sees if sees else 1)
             page.get_by_role("button", name="Log out").click()
             expect(page.get_by_label("Name")).to_be_visible()
