@@ -9,6 +9,7 @@ from pathlib import Path
 
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from runtime.page.users import manage
 from tests.page.browser.rig import Page, device
 
 SECONDS = int(os.environ.get("PATCHEDGE_FUZZ_SECONDS", "15"))
@@ -30,12 +31,15 @@ def test_nothing_that_is_sent_is_an_error_of_the_page(tmp_path: Path) -> None:
     """No request that the description allows or forbids is answered with 500, and the page goes on."""
     with device("belt") as rig, rig.page() as page:
         page.until_live(["belt"])
+        # As a program that may change something: without a token all changes would end at the gate.
+        token = manage.add_token(rig.folder / "page" / "store" / "users.json", "fuzz", "operator")
         done = subprocess.run(
             [
                 *SCHEMATHESIS,
                 *("--max-time", str(SECONDS), "--seed", str(SEED), "--checks", "not_a_server_error"),
                 *("--exclude-path", NEVER_ENDS, "--suppress-health-check", "all", "--no-shrink"),
                 *("--phases", "examples,coverage,fuzzing", "--request-timeout", "20", "--warnings", "off"),
+                *("--header", f"Authorization: Bearer {token}"),
                 f"{page.url}/api/v1/openapi.json",
             ],
             cwd=tmp_path,
@@ -45,5 +49,7 @@ def test_nothing_that_is_sent_is_an_error_of_the_page(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        said = (rig.folder / "page" / "page.log").read_text(encoding="utf-8")
+        assert '"by": "token"' in said, "no change was let in"
         assert page.alive()
         assert rig.device.alive()
