@@ -108,7 +108,7 @@ class Previewed:
 
     Attributes:
         boxes, parts, attached: as in `FramePreview`; no parts if there is none, for `problem`.
-        seconds: processor time that it took in the worker.
+        seconds: time that it took in the worker.
     """
 
     camera: str

@@ -64,7 +64,7 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         "search": "distances of patches to the bank",
         "score": "from patch distances to the score",
         "detail": "picture, heat map and boxes of an alert",
-        "preview": "a preview, after the result of its frame: processor time",
+        "preview": "a preview, after the result of its frame",
     },
     "patchedge_refused": {
         "handshake": "a connection that does not speak ZeroMQ, or whose encryption failed",

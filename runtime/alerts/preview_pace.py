@@ -12,8 +12,8 @@ STRAINED_EVERY_S = 1.0
 """The same where the device cannot keep up with its cameras."""
 
 MAX_SHARE = 0.04
-"""Maximum share of the time of one processor core that the inference worker spends on the previews of all cameras:
-where each takes longer, there are fewer."""
+"""Maximum share of the time of the inference worker that the previews of all cameras take: where each takes longer,
+there are fewer."""
 
 WANTED_S = 2.0
 """A camera counts among those that share the time for so long after a frame of it that a preview was wanted of."""
@@ -57,5 +57,5 @@ class PreviewPace:
         return True
 
     def made(self, camera: str, took_s: float) -> None:
-        """Take note of the processor time that a preview took, seconds."""
+        """Take note of the time that a preview took in the worker, seconds."""
         self._took_s[camera] = took_s

@@ -181,7 +181,7 @@ class PreviewDone(msgspec.Struct, frozen=True, tag=True):
         number: of the job.
         boxes, parts: as in `FramePreview`; no parts if there is none.
         sizes: of each part, bytes.
-        seconds: processor time that it took in the worker.
+        seconds: time that it took in the worker.
         problem: why there is none.
     """
 

@@ -58,7 +58,7 @@ class Half:
         seconds: what each stage took.
         small: the frame as its preview shows it; None where none is wanted, or possible any more.
         seen: its score, for the preview.
-        preview_s: processor time of the preview.
+        preview_s: what the preview took.
     """
 
     stages: Stages
@@ -141,9 +141,9 @@ class Stages:
             The result, and the bytes of each of its parts.
         """
         if wanted.preview:
-            start = time.thread_time()
+            start = time.perf_counter()
             half.small = reduce(half.image)  # now, as the memory of the frame is another's once its result is told
-            half.preview_s = time.thread_time() - start
+            half.preview_s = time.perf_counter() - start
         try:
             return self._score(half, wanted)
         except Exception:
@@ -156,12 +156,12 @@ class Stages:
     def preview(self, half: Half, threshold: float) -> FramePreview:
         """Make the preview of a frame that was just scored, and has a `small`."""
         assert half.small is not None  # noqa: S101 - it was wanted
-        start = time.thread_time()
+        start = time.perf_counter()
         try:
             return make_preview(self.scorer, half.features, half.seen, half.small, half.image.shape[:2], threshold)
         finally:
             self._free(half)
-            half.preview_s += time.thread_time() - start
+            half.preview_s += time.perf_counter() - start
 
     def score_picture(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
         """Do the second half on such a picture: score, boxes, and a heat map as in previews."""

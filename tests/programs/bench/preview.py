@@ -2,11 +2,11 @@
 
     python -m tests.programs.bench.preview --bundle belt.bundle --source camera.avi [--viewers 5] [--fps 5]
 
-A device with four cameras serves the bundle. Each shows the pictures of `--source`: with `--fps` over HTTP at that
-rate, else as a recording, as fast as the device scores them. In slices of `SLICE_S`, in turn, `--viewers` subscribers
-of all previews are there or not; a listener to the scores always is. Slices side by side are compared, so that what
-else the machine does is in both; slices with nobody are compared among themselves, which is the noise. Processor time
-is that of all processes of the device, for each frame.
+A device with four cameras serves the bundle. Each shows the pictures of `--source`, a video or a folder of JPEG: with
+`--fps` over HTTP at that rate, else as a recording, as fast as the device scores them. In slices of `SLICE_S`, in turn,
+`--viewers` subscribers of all previews are there or not; a listener to the scores always is. Slices side by side are
+compared, so that what else the machine does is in both; slices with nobody are compared among themselves, which is the
+noise. Processor time is that of all processes of the device, for each frame.
 """
 
 from __future__ import annotations
@@ -135,6 +135,9 @@ def running(args: argparse.Namespace) -> Iterator[tuple[str, subprocess.Popen[st
 
 
 def _pictures(source: Path) -> Iterator[bytes]:
+    if source.is_dir():
+        yield from (path.read_bytes() for path in sorted(source.glob("*.jpg")))
+        return
     video = cv2.VideoCapture(str(source))
     while (read := video.read())[0]:
         yield cv2.imencode(".jpg", read[1], (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes()
