@@ -7,6 +7,9 @@ A device with four cameras serves the bundle. Each shows the pictures of `--sour
 `--viewers` subscribers of all previews are there or not; a listener to the scores always is. Slices side by side are
 compared, so that what else the machine does is in both; slices with nobody are compared among themselves, which is the
 noise. Processor time is that of all processes of the device, for each frame.
+
+With `--cost` no device is started: it prints the processor time of one thread for a frame and for its preview, by the
+size of the frame, and by whether its score is over the threshold.
 """
 
 from __future__ import annotations
@@ -26,9 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from edge_config.wire.messages import PreviewMessage, ScoreMessage
 from runtime.client.subscriber import Subscriber
+from runtime.inference.load import load
+from runtime.scoring.preview import make_preview, reduce
 from tests.programs.bench.machine import machine
 from tests.programs.bench.played_camera import PlayedCamera
 from tests.programs.soak.processes import tree
@@ -41,6 +47,10 @@ SETTLE_S = 1.0
 """Of each slice the first second does not count: subscribers come and go."""
 
 WARM_S = 5.0
+SIZES = ((240, 320), (720, 1280), (1080, 1920))
+COSTS = 100
+"""About so many frames are measured of each size."""
+
 QUALITY = 90
 REPEATS = 20
 """Of the pictures in a recording: enough for all slices."""
@@ -143,6 +153,29 @@ def _pictures(source: Path) -> Iterator[bytes]:
         yield cv2.imencode(".jpg", read[1], (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1].tobytes()
 
 
+def cost(bundle: Path, source: Path) -> None:
+    """Print what a preview takes, beside what its frame takes, in the thread that makes it."""
+    cv2.setNumThreads(1)
+    loaded, scorer = load(bundle, threads=1)
+    threshold = loaded.manifest.calibration.threshold
+    pictures = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR) for one in _pictures(source)]
+    for height, width in SIZES:
+        took: dict[str, list[float]] = {"frame": [], "normal": [], "over the threshold": []}
+        for picture in pictures[:: max(1, len(pictures) // COSTS)]:
+            image = np.asarray(cv2.resize(picture, (width, height)), dtype=np.uint8)
+            began_s = time.thread_time()
+            features = scorer.embed(scorer.preprocess(image))
+            score = scorer.score(features, scorer.search(features))
+            scored_s = time.thread_time()
+            make_preview(scorer, features, score, reduce(image), (height, width), threshold)
+            took["frame"].append(scored_s - began_s)
+            took["over the threshold" if score.value > threshold else "normal"].append(time.thread_time() - scored_s)
+        said = (
+            f"{kind} {1000 * statistics.median(times):.1f} ms of {len(times)}" for kind, times in took.items() if times
+        )
+        print(f"{width} x {height}:", ", ".join(said))
+
+
 def main() -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -151,7 +184,12 @@ def main() -> int:
     parser.add_argument("--viewers", type=int, default=5)
     parser.add_argument("--fps", type=float, default=0.0)
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--cost", action="store_true")
     args = parser.parse_args()
+    if args.cost:
+        print(machine())
+        cost(args.bundle, args.source)
+        return 0
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}; {CAMERAS} cameras at {args.fps or 'most'} frames/s")
     with running(args) as (events, device), Subscriber(events, kinds=["score"]) as scores:
         while not scores.receive(1.0):
