@@ -32,7 +32,7 @@ class Teach {
     this.collect = new Collect(this.state);
     this.aside = new Sheet(this.state, { decisions: ["accept", "reject"], all: true, label: t("teach.aside") });
     this.asideNone = h("p", { class: "muted" }, t("teach.aside.none"));
-    this.judged = new Sheet(this.state, { decisions: ["accept", "reject"], label: t("teach.judged") });
+    this.judged = new Sheet(this.state, { decisions: ["accept", "reject"], judged: true, label: t("teach.judged") });
     this.judgedBox = h("details", { hidden: true }, h("summary", {}, t("teach.judged")), this.judged.elements());
     this.learn = new Learn(this.state);
     this.report = new Report(this.state);
@@ -86,7 +86,7 @@ class Teach {
     this.drift.hidden = !drift;
     if (!drift) return;
     fill(this.drift, h("h2", { class: "warn" }, icon("drift"), " ", t("teach.drift")),
-      h("p", {}, drift.since_ms ? [t("teach.drift.since", { clock: clock(drift.since_ms) }), " "] : null, tOr(`drift.${drift.text.replaceAll(" ", "_")}`, drift.text), "."),
+      h("p", {}, drift.since_ms ? [t("teach.drift.since", { clock: clock(drift.since_ms) }), " "] : null, drift.text.split("; ").map((one) => tOr(`drift.${one.replaceAll(" ", "_")}`, one)).join("; "), "."),
       h("p", { class: "muted" }, t("teach.drift.do")));
   }
 
@@ -112,7 +112,7 @@ class Teach {
     if (state.collecting) return ["collecting", 0, to("collect")];
     if (aside) return ["aside", aside, to("aside")];
     if (ready) return ["ready", ready, () => this.learn.begin()];
-    if (state.learning.state === "done") return ["done", 0, to("report")];
+    if (state.done) return ["done", 0, to("report")];
     if (state.camera?.alert && !state.camera.alert.false_alarm) {
       return ["alert", 0, () => { location.hash = `#/alerts/${encodeURIComponent(state.camera.alert.id)}`; }];
     }

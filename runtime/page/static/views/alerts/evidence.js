@@ -137,7 +137,7 @@ export class Evidence {
       this._say("alerts.clip.broken");
     } else {
       const poster = alert.has_picture ? address("alerts", alert.id, "picture") : null;
-      const video = h("video", { src: place, poster, controls: true, muted: true, playsinline: true, preload: "metadata", "aria-label": t("alerts.clip.label", { camera: alert.key }) });
+      const video = h("video", { src: `${place}${secondsIn(alert)}`, poster, controls: true, muted: true, playsinline: true, preload: "metadata", "aria-label": t("alerts.clip.label", { camera: alert.key }) });
       video.addEventListener("error", () => this._say("alerts.clip.broken"));
       fill(this._clip, video, h("p", {}, h("a", { href: place, download: "" }, t("alerts.clip.save"))));
     }
@@ -164,4 +164,13 @@ export class Evidence {
     } catch { /* it is asked again */ }
     await this._video(this._alert);
   }
+}
+
+/** Return where in its clip an alert is, as a fragment: one clip has all alerts of the same time. Its name has its begin. */
+function secondsIn(alert) {
+  const [, day, time] = /-(\d{8})T(\d{6})Z-/.exec(alert.clip) ?? [];
+  if (!day) return "";
+  const iso = `${day.replace(/(....)(..)(..)/, "$1-$2-$3")}T${time.replace(/(..)(..)(..)/, "$1:$2:$3")}Z`;
+  const seconds = Math.floor((alert.start_ms - Date.parse(iso)) / 1000);
+  return seconds > 0 ? `#t=${seconds}` : "";
 }

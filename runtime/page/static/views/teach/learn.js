@@ -49,7 +49,7 @@ export class Learn {
     this._running.hidden = !state.busy;
     this._stop.hidden = learning.state === "activating";
     if (state.busy) this._progress(learning);
-    this._how(learning);
+    this._how(learning, state.done);
   }
 
   async begin() {
@@ -75,9 +75,9 @@ export class Learn {
     say(this._step, t("learn.since", { duration: duration(learning.seconds * 1000) }) + of);
   }
 
-  _how(learning) {
+  _how(learning, done) {
     const text = {
-      done: () => t("learn.ended.done", { duration: duration(learning.seconds * 1000) }),
+      done: () => (done ? t("learn.ended.done", { duration: duration(learning.seconds * 1000) }) : ""),
       waiting: () => t("learn.ended.waiting"),
       failed: () => t("learn.ended.failed", { reason: learning.reason }),
       idle: () => (learning.reason ? t("learn.ended.stopped") : ""),

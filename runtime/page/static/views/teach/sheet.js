@@ -28,9 +28,10 @@ export function why(picture) {
   return picture.kind === "aside" ? t("teach.why.around") : t("teach.why.calm", { percent: number(100 * times, 0) });
 }
 
-/** A contact sheet. `decisions` are the buttons: "accept", "reject"; `all` allows all at once. */
+/** A contact sheet. `decisions` are the buttons: "accept", "reject"; `all` allows all at once, `judged` says what was. */
 export class Sheet {
-  constructor(state, { decisions, all = false, label }) {
+  constructor(state, { decisions, all = false, judged = false, label }) {
+    this._judged = judged;
     this._state = state;
     this._decisions = mayChange() ? decisions : [];
     this._all = all && mayChange();
@@ -65,9 +66,10 @@ export class Sheet {
   }
 
   _draw() {
-    const before = new Map([...this._list.children].map((item) => [item.dataset.id, item]));
-    const focused = [...before.keys()].indexOf(document.activeElement?.closest?.(".sheet > li")?.dataset.id);
-    const items = this._pictures.slice(0, this._limit).map((picture) => before.get(picture.id) ?? this._item(picture));
+    const children = [...this._list.children];
+    const before = new Map(children.map((item) => [item.dataset.id + item.dataset.decided, item]));
+    const focused = children.indexOf(document.activeElement?.closest?.(".sheet > li"));
+    const items = this._pictures.slice(0, this._limit).map((picture) => before.get(picture.id + picture.decided) ?? this._item(picture));
     this._list.replaceChildren(...items);
     if (focused >= 0 && !this._list.contains(document.activeElement)) items[Math.min(focused, items.length - 1)]?.querySelector("button")?.focus();
     this._more.hidden = this._pictures.length <= this._limit;
@@ -79,10 +81,12 @@ export class Sheet {
     const large = () => showLarge(this, this._state.key, picture.id);
     const buttons = this._decisions.map((decision) =>
       h("button", { type: "button", class: `judge judge-${decision}`, onclick: whenPressed(() => this.decide(decision, [picture.id])) }, t(`teach.judge.${decision}`)));
-    return h("li", { data: { id: picture.id } },
+    const label = { accepted: "accept", rejected: "reject" }[picture.decided];
+    return h("li", { data: { id: picture.id, decided: picture.decided } },
       h("button", { type: "button", class: "thumbnail-button", onclick: large, "aria-label": t("teach.enlarge", { clock: clock(Date.parse(picture.time)) }) }, thumbnail(this._state.key, picture)),
       this._all ? this._tick(picture) : null,
       h("p", { class: "small" }, why(picture)),
+      label && this._judged ? h("p", { class: `small judged-${label}` }, h("strong", {}, t(`teach.judge.${label}`))) : null,
       buttons.length ? h("div", { class: "judges" }, buttons) : null);
   }
 

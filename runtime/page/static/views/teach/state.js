@@ -45,6 +45,11 @@ export class TeachState {
     return BUSY.has(this.learning.state);
   }
 
+  /** What was learned last is in use: nobody went back since. */
+  get done() {
+    return this.learning.state === "done" && this.versions.versions.some((one) => one.active && one.id === this.learning.version);
+  }
+
   get collecting() {
     return this.teaching?.state === "running";
   }

@@ -66,13 +66,15 @@ export class Versions {
   }
 
   _button(version, state) {
+    const { versions } = state.versions;
+    const isOlder = versions.indexOf(version) < versions.findIndex((one) => one.active);
     const press = async () => {
-      const text = t("lineage.back.what");
-      if (!(await confirmed(t("lineage.back.ask", { name: named(version) }), { text, yes: t("lineage.back") }))) return;
+      const question = t(isOlder ? "lineage.back.ask" : "lineage.use.ask", { name: named(version) });
+      if (!(await confirmed(question, { text: t("lineage.back.what"), yes: t(isOlder ? "lineage.back" : "lineage.use") }))) return;
       await post(address("cameras", state.key, "rollback"), { to: version.parent ? version.id : "root" });
       showDone(t("lineage.back.done", { name: named(version) }));
       await state.load();
     };
-    return h("button", { type: "button", disabled: state.busy, onclick: whenPressed(press), "aria-label": t("lineage.back.to", { name: named(version) }) }, t("lineage.back"));
+    return h("button", { type: "button", disabled: state.busy, onclick: whenPressed(press), "aria-label": t(isOlder ? "lineage.back.to" : "lineage.use.to", { name: named(version) }) }, t(isOlder ? "lineage.back" : "lineage.use"));
   }
 }
