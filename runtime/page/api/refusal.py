@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from edge_config.errors import (
@@ -68,6 +68,10 @@ async def _of_starlette(_request: Request, error: Exception) -> Response:
     return error_response(error.status_code, text, dict(error.headers or {}))
 
 
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return error_response(400, "the connection ended before the body was complete")  # nobody reads it: it is no fault
+
+
 async def _internal(request: Request, error: Exception) -> Response:
     structlog.get_logger().error(
         "request of a browser failed", method=request.method, path=request.url.path, error=repr(error), exc_info=error
@@ -79,6 +83,7 @@ HANDLERS: dict[Any, Any] = {
     Refused: _refused,
     PatchedgeError: _ours,
     HTTPException: _of_starlette,
+    ClientDisconnect: _gone,
     Exception: _internal,
 }
 """Error -> what makes a response of it; for Starlette."""

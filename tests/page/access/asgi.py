@@ -39,9 +39,10 @@ def ask(
     client: tuple[str, int] = LOCAL,
     scheme: str = "http",
     chunks: int = 1,
+    cut: bool = False,
 ) -> Reply:
-    """Return the reply to one request."""
-    return asyncio.run(_ask(app, method, target, headers or {}, body, client, scheme, chunks))
+    """Return the reply to one request; one that is cut off ends before its body does."""
+    return asyncio.run(_ask(app, method, target, headers or {}, body, client, scheme, chunks, cut=cut))
 
 
 async def _ask(
@@ -53,6 +54,8 @@ async def _ask(
     client: tuple[str, int],
     scheme: str,
     chunks: int,
+    *,
+    cut: bool,
 ) -> Reply:
     path, _, query = target.partition("?")
     given = {"host": "127.0.0.1:8088", **{name.lower(): value for name, value in headers.items()}}
@@ -78,7 +81,9 @@ async def _ask(
     async def receive() -> Message:
         if parts:
             part = parts.pop(0)
-            return {"type": "http.request", "body": part, "more_body": bool(parts)}
+            return {"type": "http.request", "body": part, "more_body": cut or bool(parts)}
+        if cut:
+            return {"type": "http.disconnect"}
         await asyncio.Event().wait()  # the client stays
         raise AssertionError
 

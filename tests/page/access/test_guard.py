@@ -10,6 +10,7 @@ from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
 from typing import Any
 
+import argon2
 import pytest
 from starlette.routing import Mount, Route
 
@@ -426,6 +427,29 @@ def test_a_body_that_is_too_large_is_refused(page: Browser, chunks: int) -> None
     assert page.ask("POST", SESSION_PATH, {"content-length": "-1"}).status == 400
     body = b'{"user": "' + b"x" * 1_100_000 + b'"}'
     assert page.ask("POST", SESSION_PATH, None, body, chunks=chunks).status == 413
+
+
+def test_a_client_that_goes_in_the_middle_is_no_fault(page: Browser, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log has no error of the page for it."""
+    assert ask(page.guard, "POST", SESSION_PATH, None, b'{"user": "an', cut=True).status == 400
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+
+
+def test_an_unknown_user_takes_the_same_work(page: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time does not say whether there is such a user: one hash of the same cost is computed for both."""
+    costs = []
+    verify = argon2.PasswordHasher.verify
+
+    def counted(hasher: argon2.PasswordHasher, hashed: str, password: str) -> bool:
+        costs.append(argon2.extract_parameters(hashed))
+        return verify(hasher, hashed, password)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", counted)
+    page.log_in("anna", OTHER_PASSWORD)
+    page.log_in("nobody", OTHER_PASSWORD)
+    assert len(costs) == 2
+    assert costs[0] == costs[1]
 
 
 def test_bodies_that_are_no_log_in_are_refused(page: Browser) -> None:
