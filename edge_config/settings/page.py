@@ -49,7 +49,7 @@ class StoreSettings(Section, frozen=True):
         hours: how long every score is kept, hours.
         days: how long alerts with their pictures, and scores of ten seconds, are kept, days.
         most_mb: maximum size of all of it, MiB: the oldest is deleted; first every score, where these take more than
-            half.
+            half. Films of clips take at most 200 MiB more.
     """
 
     hours: Annotated[float, Meta(ge=0.1, le=720)] = 24.0

@@ -80,6 +80,7 @@ STAGES = {
     "docs/guide/options.md": Stage(normal=12, networks=True, not_run={"time": 3, "internet": 2}),
     "docs/guide/page.md": Stage(bundle="tiny", device=True, press_3=True, not_run={"internet": 1}),
     "docs/guide/page-access.md": Stage(bundle="tiny", device=True),
+    "docs/guide/page-files.md": Stage(),
     "docs/guide/pictures-of-people.md": Stage(bundle="tiny", device=True),
     "docs/guide/raspberry-pi.md": Stage(not_run={"another machine": 2, "root": 1, "hardware": 1, "internet": 1}),
     "docs/guide/report.md": Stage(normal=12, not_run={"time": 1}),
