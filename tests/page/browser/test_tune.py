@@ -11,7 +11,7 @@ from edge_config.wire.messages import AlertMessage
 from runtime.client.subscriber import Subscriber
 from tests.page.browser.camera import HEIGHT, WIDTH, box
 from tests.page.browser.rig import Page, Rig
-from tests.page.browser.see import key_of
+from tests.page.browser.see import NAME, give_name, key_of
 from tests.page.browser.test_teach import shown
 from tests.support.processes import ENOUGH_S
 
@@ -37,6 +37,7 @@ def test_nothing_is_scored_in_a_region_that_is_ignored(tab: Tab, page: Page, rig
     tab.mouse.move(place["x"] + (x + width + MARGIN) * scale_x, place["y"] + (y + height + MARGIN) * scale_y, steps=8)
     tab.mouse.up()
     tab.get_by_role("button", name="Use these areas").click()
+    give_name(tab)
     expect(tab.locator("ol.changes li").first).to_contain_text("ignore: default → 1 polygon")
     assert set(shown(rig, "oven", "green")) == {"normal"}
     assert set(shown(rig, "oven", "green", "red")) == {"anomalous"}
@@ -68,7 +69,9 @@ def test_a_threshold_does_what_its_preview_said(tab: Tab, page: Page, rig: Rig) 
     tab.get_by_role("spinbutton", name="Threshold").fill(str(BETWEEN))
     expect(tab.get_by_text("With these: 1 alert in place of 2")).to_be_visible()
     tab.get_by_role("button", name="Use these settings").click()
+    give_name(tab)
     expect(tab.locator("ol.changes li").first).to_contain_text("threshold: default → 100")
+    expect(tab.locator("ol.changes li").first).to_contain_text(NAME)
     assert alerts_of(rig, "shelf") == 1
     assert re.search(rf"threshold: {BETWEEN:g}", rig.config.read_text())
     tab.get_by_role("button", name="Undo the last change").click()
