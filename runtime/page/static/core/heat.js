@@ -128,7 +128,7 @@ export function draw(canvas, view) {
     pen.drawImage(view.picture, 0, 0, width, height);
     pen.filter = "none";
   }
-  const line = Math.max(1, Math.min(canvas.width, canvas.height) / 240) / at.scale;
+  const line = Math.min(2.5, Math.max(1, Math.min(canvas.width, canvas.height) / 300)) / at.scale;
   if (!view.grey) heatOn(pen, view, [0, 0, width, height]);
   outlines(pen, view.regions, line, "#7fd4ff", []);
   outlines(pen, view.ignore, line, "#d0d0d0", [4 * line, 3 * line]);

@@ -93,6 +93,7 @@ export class Picture {
     Object.assign(this.view, { picture, heat, frame_hw: preview.frame_hw, boxes: preview.boxes });
     Object.assign(this, { preview, came, captured: preview.captured_ms });
     this.paint();
+    this.tick();
     return undefined;
   }
 

@@ -9,6 +9,7 @@ import { alertLine, Notes, ScoreBar, shownState } from "../core/status.js";
 import { eachSecond } from "../core/time.js";
 import { remember, remembered, score, t } from "../core/words.js";
 
+const SOON_MS = 3000; // a first picture may be on its way
 const WAIT_MS = 1500; // for a first preview, before the last known picture is loaded
 
 /** The open alert, with what can be done about it. */
@@ -60,6 +61,7 @@ function facts() {
 export async function show(root, { key }) {
   let camera = live.cameras.get(key) ?? (await get(`cameras/${encodeURIComponent(key)}`));
   const name = camera.key;
+  const opened = Date.now();
   const picture = new Picture(camera);
   const chart = new Chart(name);
   const bar = new ScoreBar();
@@ -78,8 +80,9 @@ export async function show(root, { key }) {
     camera = now;
     const fresh = picture.tick(camera);
     const current = camera.state === "live" && live.link.state === "open";
-    say(state, shownState(camera, fresh));
-    state.classList.toggle("warn", !current || !fresh);
+    const soon = fresh || Date.now() - opened < SOON_MS;
+    say(state, shownState(camera, soon));
+    state.classList.toggle("warn", !current || !soon);
     bar.write(current ? camera.score : null, camera.threshold);
     notes.write(camera);
     writeFacts(camera);
