@@ -56,15 +56,16 @@ def serve(settings: PageSettings, termination: Termination) -> int:
             **access.server_options,
         )
         try:
-            asyncio.run(_serve(config, listening, devices, termination))
+            started = asyncio.run(_serve(config, listening, devices, termination))
         finally:
             termination.done()
-    return 0
+    return 0 if started else 1
 
 
 async def _serve(
     config: uvicorn.Config, listening: socket.socket, devices: PageDevices, termination: Termination
-) -> None:
+) -> bool:
+    """Serve until the end; return whether it could begin."""
     server = uvicorn.Server(config)
     loop = asyncio.get_running_loop()
 
@@ -79,6 +80,7 @@ async def _serve(
     scheme = "https" if config.is_ssl else "http"
     structlog.get_logger().info("the page is served", url=f"{scheme}://{_shown(listening)}/", devices=[*devices.names])
     await server.serve(sockets=[listening])
+    return server.started
 
 
 def bind(where: str) -> socket.socket:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from edge_config.errors import MessageError, PatchedgeError
@@ -25,6 +27,9 @@ PAGE = 20
 ANSWER_S = 20.0
 """Time-out of such a question."""
 
+STORE_S = 2.0
+"""Time-out of the disk for a live alert; then it is told as it came."""
+
 LOST = "the device was restarted"
 """Why an alert ended whose end nobody told."""
 
@@ -44,7 +49,11 @@ class AlertIntake:
         self._reading: set[str] = set()
 
     async def take(self, link: DeviceLink, received: Received, *, tell: bool = True) -> None:
-        """Take in a message about an alert."""
+        """Take in a message about an alert, and `tell` browsers.
+
+        Raises:
+            NotStored: it was not stored, and is not told.
+        """
         said = received.message
         if not isinstance(said, AlertMessage):
             return
@@ -53,9 +62,13 @@ class AlertIntake:
         frame_hw = camera.frame_hw
         if shown.picture is not None:
             camera.frame_hw = frame_hw = jpeg_size(shown.picture) or frame_hw
+        putting = self._store.put_alert(link.name, said, shown, frame_hw)
         try:
-            alert = await self._store.put_alert(link.name, said, shown, frame_hw)
-        except NotStored:
+            # A disk that hangs must not hold up what is live.
+            alert = await asyncio.wait_for(putting, STORE_S if tell else None)
+        except (NotStored, asyncio.TimeoutError):
+            if not tell:
+                raise
             alert = unstored(link.name, said, frame_hw)
         if alert is None:
             return
@@ -101,8 +114,9 @@ class AlertIntake:
                 # What is open is told by the live messages, and by the snapshot that these begin with.
                 await self.take(link, received, tell=False)
                 count += 1
-            more = kept.more and kept.next > row
-            if (kept.next, kept.epoch) != (row, epoch):
+            is_new = (kept.next, kept.epoch) != (row, epoch)
+            more = kept.more and is_new
+            if is_new:
                 row, epoch = kept.next, kept.epoch
                 await self._store.set_cursor(link.name, row, epoch)
         await self._store.close_lost(link.name, now.epoch, LOST)

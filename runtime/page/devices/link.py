@@ -84,12 +84,12 @@ class DeviceLink:
         self._on_back.append(action)
 
     def open(self) -> None:
-        """Connect.
-
-        Raises:
-            PatchedgeError: an address or a key cannot be used.
-        """
-        self.asking.open()
+        """Connect; an address or a key that cannot be used is said as an error of the device."""
+        try:
+            self.asking.open()
+        except PatchedgeError as error:
+            self._is_away(str(error))
+            return
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._look())]
 
     async def close(self) -> None:
@@ -133,9 +133,15 @@ class DeviceLink:
 
     async def _follow(self) -> None:
         """Take in messages until the end; what is damaged is passed over."""
-        async with AsyncSubscriber(
-            self._device.events, kinds=FOLLOWED, control=self._device.control, keys=self._keys, context=self._context
-        ) as subscriber:
+        its = self._device
+        try:
+            subscriber = AsyncSubscriber(
+                its.events, kinds=FOLLOWED, control=its.control, keys=self._keys, context=self._context
+            )
+        except PatchedgeError as error:
+            structlog.get_logger().error("no messages of a device", device=self.name, reason=str(error))
+            return
+        async with subscriber:
             async for received in subscriber:
                 try:
                     self._note(received)
