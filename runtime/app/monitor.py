@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from edge_config.installed import version
 from edge_config.settings.sections import DegradeSettings
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.app.channel import Channel
@@ -78,6 +79,7 @@ class Monitor:
         self._health = health
         self._notifier = notifier
         self._running = running
+        self._version = version() or ""
         self._machine = Machine(limits.thermal_root)
         self._degrade = Degradation(limits)
         self._missed = MissedFrames()
@@ -187,6 +189,7 @@ class Monitor:
             "does": level.title,
             "journal": recorder.state,
             "journal_reason": recorder.reason,
+            "version": self._version,
         }
 
     def close(self) -> None:

@@ -48,6 +48,7 @@ class PagedDevice(answering.Device):
         role: of the page's key.
         refusal: why requests that change something are refused; empty: they are done.
         orders: those that were done.
+        status, learning: of cameras, as the answer to `status` has them.
         peaks: id of an alert -> the PNG that is stored of it.
     """
 
@@ -55,6 +56,8 @@ class PagedDevice(answering.Device):
         self.role = "operate"
         self.refusal = ""
         self.orders: list[Any] = []
+        self.status: dict[str, Any] = {}
+        self.learning: dict[str, Any] = {}
         self.peaks: dict[str, bytes] = {}
         folder.mkdir(exist_ok=True)
         super().__init__(folder, **options)
@@ -65,7 +68,8 @@ class PagedDevice(answering.Device):
             return [replies.encode_refusal(request.id, "this needs a key of the role operate", denied=True)]
         match request:
             case requests.Status():
-                status = {"device": self.name, "cameras": {name: {} for name in self.cameras}, "version": "9.9"}
+                cameras = {name: self.status.get(name, {}) for name in self.cameras}
+                status = {"device": self.name, "cameras": cameras, "learning": self.learning, "version": "9.9"}
                 return [replies.encode_reply(request.id, status)]
             case requests.Picture():
                 taken = replies.PictureTaken(

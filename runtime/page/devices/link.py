@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
+import msgspec
 import structlog
 import zmq
 
@@ -188,8 +190,10 @@ class DeviceLink:
             self.changed = True
         self.version = version
         named = status.get("cameras", {})
-        for name in named:
-            self.camera(name)
+        learning = status.get("learning", {})
+        for name, said in named.items():
+            with contextlib.suppress(msgspec.ValidationError):  # a later version says it otherwise
+                self.camera(name).take_status(said, learning.get(name, {}))
         for name in [name for name in self.cameras if name not in named]:
             del self.cameras[name]
             self.changed = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -25,6 +27,25 @@ _MS = 1_000_000  # nanoseconds
 def now_ms() -> int:
     """Return the wall clock, milliseconds since 1970 UTC."""
     return time.time_ns() // _MS
+
+
+class _CameraStatus(msgspec.Struct):
+    """What is read of a camera in the answer to `status`; a device may say more, or less."""
+
+    state: State | None = None
+    reason: str = ""
+    threshold: float = 0.0
+    bundle: str = ""
+    teaching: ShownTeaching | None = None
+
+
+class _LearningStatus(msgspec.Struct):
+    """What is read of learning there."""
+
+    state: str = "idle"
+    step: str = ""
+    done: int = 0
+    total: int = 0
 
 
 class LiveCamera:
@@ -80,6 +101,23 @@ class LiveCamera:
     def take_state(self, said: StateMessage) -> None:
         """Take in a change of the state."""
         self._take_common(said.state, said.bundle, said.degraded, said.t_publish_ns, reason=said.reason)
+
+    def take_status(self, said: Mapping[str, Any], learning: Mapping[str, Any]) -> None:
+        """Take in what the answer to `status` says of the camera, and of its learning, as plain values.
+
+        Raises:
+            msgspec.ValidationError: it is not what a device says.
+        """
+        status = msgspec.convert(said, _CameraStatus)
+        now = msgspec.convert(learning, _LearningStatus)
+        shown = None
+        if now.state != "idle":
+            shown = ShownLearning(state=now.state, step=now.step, done=now.done, total=now.total)
+        if (status.teaching, shown) != (self.teaching, self.learning):
+            self.teaching, self.learning, self.changed = status.teaching, shown, True
+        if self._state is None and status.state is not None:  # before its first message
+            self._state, self._reason, self._threshold = status.state, status.reason, status.threshold
+            self._bundle, self.changed = status.bundle, True
 
     def take_picture(self, said: PreviewMessage) -> None:
         """Take in what is said of a picture."""

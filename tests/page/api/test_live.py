@@ -68,7 +68,7 @@ def test_devices_and_cameras(device: PagedDevice, page: ServedPage) -> None:
     assert said["cameras"] == ["line:a", "line:b"]
     device.say(device.state("a", "delivers pictures"))
     device.say(device.score("a"))
-    camera = page.until(lambda: (one := page.get("cameras/a"))["score"] is not None and one)
+    camera = page.until(lambda: (one := page.get("cameras/a"))["score"] is not None and one["reason"] and one)
     assert (camera["key"], camera["state"], camera["score"], camera["threshold"]) == ("line:a", "live", 9.0, 3.0)
     assert camera["reason"] == "delivers pictures"
     assert camera["scored_ms"] == START_NS // 1_000_000
@@ -278,3 +278,18 @@ def test_an_alert_without_a_picture_gets_the_peak(
     assert (reply.headers["content-type"], reply.body) == ("image/png", png)
     assert page.get("alerts/one")["frame_hw"] == [240, 320]
     assert not page.get("alerts/other")["has_picture"]
+
+
+def test_what_a_camera_is_learning(device: PagedDevice, page: ServedPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera says how far learning and teaching are, and nothing of them when there is nothing to say."""
+    monkeypatch.setattr(link, "LOOK_S", 0.05)
+    teaching = {"camera": "a", "state": "running", "wanted": 100, "taught": 7, "aside": 1, "lost": 0, "reason": ""}
+    device.status["a"] = {"state": "live", "threshold": 2.5, "teaching": teaching}
+    device.learning["a"] = {"camera": "a", "state": "running", "step": "features", "done": 3, "total": 9}
+    device.learning["b"] = {"camera": "b", "state": "idle", "step": "", "done": 0, "total": 0}
+    camera = page.until(lambda: (one := page.get("cameras/a"))["learning"] and one)
+    assert camera["learning"] == {"state": "running", "step": "features", "done": 3, "total": 9}
+    assert camera["teaching"] == {"state": "running", "wanted": 100, "taught": 7, "aside": 1}
+    assert (camera["state"], camera["threshold"]) == ("live", 2.5)
+    other = page.get("cameras/b")
+    assert (other["learning"], other["teaching"]) == (None, None)
