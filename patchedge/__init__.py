@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_config.errors import AddressUnavailable, KeysInvalid, MessageError, PatchedgeError, RequestError
-from edge_config.wire import burn_in, configure, fetch, replies, requests, teaching, upkeep, versions
+from edge_config.wire import burn_in, configure, fetch, inspect, replies, requests, teaching, upkeep, versions
 from edge_config.wire.messages import (
     DEFAULT_EVENTS,
     AlertMessage,
@@ -69,6 +69,7 @@ __all__ = [
     "burn_in",
     "configure",
     "fetch",
+    "inspect",
     "read_heat_map",
     "replies",
     "requests",
