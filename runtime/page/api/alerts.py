@@ -16,7 +16,7 @@ from runtime.page.refused import Refused
 from runtime.page.shapes import AlertComment, ByWhom, HeatShown, ShownAlert
 from runtime.page.store.alerts import AlertFilter, AlertsWanted
 
-Moment = Annotated[int, Meta(ge=0, le=2**53)]
+Moment = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]  # the end of the year 9999, which datetime can write
 
 _CACHED = {"cache-control": "private, max-age=60"}
 
