@@ -66,7 +66,11 @@ function one(root, name) {
 /** Show this view in an element. Return the function that ends it. */
 export async function show(root, { device }) {
   if (!live.devices.size) await live.loadAll();
-  if (device) return one(root, device);
+  if (live.devices.has(device)) return one(root, device);
+  if (device) {
+    fill(root, h("h1", {}, device), h("p", { class: "warn" }, t("device.unknown", { name: device })), h("p", {}, h("a", { href: "#/devices" }, t("title.devices"))));
+    return () => {};
+  }
   if (live.devices.size !== 1) return list(root);
   return one(root, [...live.devices.keys()][0]);
 }
