@@ -152,9 +152,9 @@ class ServedPage:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ENOUGH_S)
         try:
             connection.request("GET", f"/api/v1/events{query}")
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            yield _parsed(answer)
+            with connection.getresponse() as answer:  # it has the socket, too
+                assert answer.status == 200, answer.read()
+                yield _parsed(answer)
         finally:
             connection.close()
 
