@@ -265,7 +265,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         Subscriber(url, control=url, name="hall", kinds=["state"])
     wrong: list[Any] = ["alert", ["alerts"]]
     for kinds in wrong:  # nothing would ever arrive
-        with pytest.raises(ValueError, match="kinds are a list of score, alert, state, health; this is"):
+        with pytest.raises(ValueError, match="kinds are a list of score, alert, state, health, preview; this is"):
             Subscriber(url, kinds=kinds)
     with pytest.raises(ValueError, match="letters"):
         Subscriber(url, control=url, name="the hall")
