@@ -41,7 +41,9 @@ _SETTINGS = {
 """Options of `run` -> section of the settings page and key that they override."""
 
 _PAGES = {
-    **dict.fromkeys(("page", "watch", "replay", "bridge", "schema", "ask", "forget"), "patchedge-remote.md"),
+    **dict.fromkeys(
+        ("page", "watch", "replay", "bridge", "schema", "ask", "configure", "inspect", "forget"), "patchedge-remote.md"
+    ),
     **dict.fromkeys(
         ("learn", "teach", "learn-on", "versions", "rollback", "burn-in", "delete-pictures"), "patchedge-learning.md"
     ),

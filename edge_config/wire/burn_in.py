@@ -64,9 +64,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         bundle: id of the bundle that scored.
-        since, until: wall clock of the first and the last frame (ISO 8601, UTC).
+        since: wall clock of the first frame (ISO 8601, UTC).
+        until: wall clock of the last frame.
         hours: watched time, without gaps.
-        gaps, gap_hours: number of interruptions, and their time.
+        gaps: number of interruptions.
+        gap_hours: their time.
         fps: usual frame rate, frames per second.
         frames: number of scores.
         was: threshold of the bundle.
@@ -132,7 +134,8 @@ class BurnInStatus(msgspec.Struct, frozen=True, kw_only=True):
         wanted: number of false alerts a day that is asked for.
         watched_s: watched time so far, seconds.
         left_s: watched time that is left, seconds; null if it is not running.
-        gaps, gap_s: number of interruptions so far, and their time, seconds.
+        gaps: number of interruptions so far.
+        gap_s: their time, seconds.
         note: what there is to know, in a sentence; empty: nothing.
         proposal: what the last one found, if it is not in service.
         applied: the threshold that a burn-in set; null if there is none.

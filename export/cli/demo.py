@@ -15,7 +15,7 @@ from edge_config.errors import PatchedgeError, TargetExists, UsageError
 from edge_config.saving import writing
 
 NAME = "demo"
-HELP = "make a sample camera clip with normal pictures and truth; play it with --run, see it with --page"
+HELP = "make a sample camera clip; learn and play it with --run, see it with --page"
 TALKS = True
 
 MISSED = 1

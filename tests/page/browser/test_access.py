@@ -36,7 +36,7 @@ def add_user(config: Path, name: str, role: str) -> None:
 
 @pytest.fixture(scope="package")
 def guarded(rig: Rig) -> Iterator[Page]:
-    """Yield a page with two users: anna, who is an operator, and otto, who is a viewer."""
+    """Yield a page with two users: anna, an operator, and otto, a viewer."""
     page = Page(rig.folder / "guarded", {"devices": rig.of_page})
     add_user(rig.folder / "guarded" / "page.yaml", "anna", "operator")
     add_user(rig.folder / "guarded" / "page.yaml", "otto", "viewer")

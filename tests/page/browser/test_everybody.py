@@ -1,4 +1,4 @@
-"""The page can be used without a mouse, without colours, and by those who hear it."""
+"""The page can be used without a mouse, without colours, and by users that hear it."""
 
 from __future__ import annotations
 
