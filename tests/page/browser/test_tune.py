@@ -51,7 +51,7 @@ def alerts_of(rig: Rig, camera: str) -> int:
         for objects in (("faint",), (), ("red",), ()):
             rig.cameras[camera].show(*objects)
             seen = 0
-            while seen < 15:  # 1.5 s: longer than an alert needs to begin, and calm time to end
+            while seen < 11:  # 1.1 s: longer than an alert needs to begin, and calm time to end
                 received = subscriber.receive(ENOUGH_S)
                 assert received is not None
                 message = received.message
