@@ -29,8 +29,7 @@ begins that does not end. The label is no fault: say so at its alert, and let th
 
 
 def write_settings(folder: Path) -> None:
-    """Write device.yaml, the settings of a device with the demo's bundle; forget what an earlier one has learnt."""
-    shutil.rmtree(folder / STATE, ignore_errors=True)
+    """Write device.yaml, the settings of a device with the demo's bundle."""
     here = folder.absolute()
 
     def path(name: str) -> str:
@@ -53,13 +52,14 @@ clips:
 
 
 def show(folder: Path) -> int:
-    """Run the device and the page until a signal comes; return the exit code of the device.
+    """Run the device and the page from the beginning, until a signal comes; return the exit code of the device.
 
     Raises:
         UsageError: there is no demo in the folder.
     """
     if not (folder / SETTINGS).exists():
         raise UsageError("has no demo", where=str(folder), remedy=f"make one: `patchedge-export demo {folder} --run`")
+    shutil.rmtree(folder / STATE, ignore_errors=True)  # the story begins: nobody has judged or learned anything
     with belt_camera(folder / clip.CLIP) as camera:
         command = [*_DEVICE, "run", "--config", str(folder / SETTINGS), "--source", camera.url, "--page"]
         print(f"$ {shlex.join(command)}", WHAT_HAPPENS, sep="\n", end="", file=sys.stderr)

@@ -99,7 +99,7 @@ class Teach {
     this._known = known;
     const button = action && mayChange() ? h("button", { type: "button", class: "main big", onclick: whenPressed(action) }, t(`teach.next.${name}.do`, { count })) : null;
     fill(this.next, h("div", { class: "row" }, h("p", { class: "grow" }, h("strong", {}, t(`teach.next.${name}`, { count }))), button));
-    for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", alert: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", failed: "learn" }[name]);
+    for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", again: "collect", alert: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", failed: "learn" }[name]);
     if (name === "done" && state.watched) this.sections.report.querySelector("h2").scrollIntoView({ block: "start" });
     state.watched = name === "learning";
   }
@@ -112,6 +112,7 @@ class Teach {
     if (state.collecting) return ["collecting", 0, to("collect")];
     if (aside) return ["aside", aside, to("aside")];
     if (ready) return ["ready", ready, () => this.learn.begin()];
+    if (state.done && state.camera?.alert?.false_alarm) return ["again", 0, () => this.collect.begin()];
     if (state.done) return ["done", 0, to("report")];
     if (state.camera?.alert && !state.camera.alert.false_alarm) {
       return ["alert", 0, () => { location.hash = `#/alerts/${encodeURIComponent(state.camera.alert.id)}`; }];

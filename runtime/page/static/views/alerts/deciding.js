@@ -7,6 +7,7 @@ import { t } from "../../core/words.js";
 import { personName } from "../../parts/dialog.js";
 
 const MAX_COMMENT = 2000;
+const MORE = { frames: 20, every_ms: 1000 }; // one picture shows one moment of what moves behind it
 
 /** The decisions on an alert; `changed(alert)` is called with what the page's process answers. */
 export class Deciding {
@@ -33,7 +34,7 @@ export class Deciding {
 
   write(alert) {
     this._alert = alert;
-    const state = JSON.stringify([alert.false_alarm, alert.acknowledged, alert.boxes.length]);
+    const state = JSON.stringify([alert.end_ms === null, alert.false_alarm, alert.acknowledged, alert.boxes.length]);
     if (state !== this._state) {
       this._state = state;
       this._writeFine(alert);
@@ -60,12 +61,16 @@ export class Deciding {
       return;
     }
     const { by, at_ms } = alert.false_alarm;
+    const button = (words, action, kind) => h("button", { type: "button", class: kind, onclick: whenPressed(action) }, words);
+    const goesOn = alert.end_ms === null;
+    const more = goesOn ? button(t("alerts.fine.collect"), () => this._collect(), "main big") : null;
     fill(this._fine,
       h("p", {}, h("strong", {}, t("alerts.fine.done", { name: by || t("someone"), ago: ago(at_ms) }))),
-      mayChange() ? h("p", { class: "muted" }, t("alerts.fine.next")) : null,
+      mayChange() ? h("p", { class: "muted" }, t(goesOn ? "alerts.fine.next.open" : "alerts.fine.next")) : null,
       mayChange() ? h("p", { class: "buttons" },
-        h("button", { type: "button", class: "main big", onclick: whenPressed(() => this._learn()) }, t("learn.now")),
-        h("a", { class: "button", href: `#/teach/${encodeURIComponent(alert.key)}` }, t("alerts.fine.more"))) : null);
+        more,
+        button(t("learn.now"), () => this._learn(), goesOn ? "" : "main big"),
+        goesOn ? null : h("a", { class: "button", href: `#/teach/${encodeURIComponent(alert.key)}` }, t("alerts.fine.more"))) : null);
   }
 
   _writeSeen(alert) {
@@ -84,6 +89,12 @@ export class Deciding {
     if (!(await personName())) return false;
     this._changed(await post(address("alerts", this._id, action), body));
     return true;
+  }
+
+  async _collect() {
+    const { key } = this._alert;
+    await post(address("cameras", key, "teaching"), MORE);
+    location.hash = `#/teach/${encodeURIComponent(key)}`;
   }
 
   async _learn() {

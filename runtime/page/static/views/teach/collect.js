@@ -8,6 +8,7 @@ import { thumbnail } from "./sheet.js";
 
 const MINUTE_MS = 60_000;
 const PRESETS = [
+  { name: "short", frames: 20, minutes: 1 / 3 },
   { name: "minute", frames: 60, minutes: 1 },
   { name: "ten", frames: 100, minutes: 10 },
   { name: "hour", frames: 120, minutes: 60 },
@@ -16,6 +17,8 @@ const PRESETS = [
 const MAX_FRAMES = 5000;
 const MAX_MINUTES = 20_160;
 const STRIP = 12;
+
+const rounded = (minutes) => Math.round(minutes * 100) / 100;
 
 /** The part of the page that collects. */
 export class Collect {
@@ -74,7 +77,7 @@ export class Collect {
     });
     this._buttons = buttons;
     this._frames = h("input", { type: "number", name: "frames", min: 1, max: MAX_FRAMES, value: this._chosen.frames, required: true });
-    this._minutes = h("input", { type: "number", name: "minutes", min: 0.1, max: MAX_MINUTES, step: "any", value: this._chosen.minutes, required: true });
+    this._minutes = h("input", { type: "number", name: "minutes", min: 0.1, max: MAX_MINUTES, step: "any", value: rounded(this._chosen.minutes), required: true });
     const own = h("details", { class: "own" }, h("summary", {}, t("teach.collect.own")),
       h("p", { class: "row" }, h("label", {}, this._frames, t("teach.collect.pictures")), h("label", {}, t("teach.collect.over"), this._minutes, t("teach.collect.minutes"))));
     const start = async (event) => {
@@ -91,7 +94,7 @@ export class Collect {
     this._chosen = preset;
     for (const button of this._buttons) button.setAttribute("aria-pressed", String(button.dataset.name === preset.name));
     this._frames.value = preset.frames;
-    this._minutes.value = preset.minutes;
+    this._minutes.value = rounded(preset.minutes);
   }
 
   /** Begin to collect what the form says. */
