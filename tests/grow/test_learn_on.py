@@ -253,7 +253,7 @@ def test_what_is_ignored_is_not_learnt(tmp_path: Path) -> None:
     banks = [arrays.read(tmp_path / f"{name}.bundle" / bundles.BANK, "bank")["bank"] for name in ("one", "other")]
     size = other.entries_before
     assert not any(picture.found_before for picture in one.learnt)
-    assert one.faults.shown == other.faults.shown == 64
+    assert one.faults.shown == other.faults.shown == 128
     colourful = [np.ptp(bank[size:], axis=1).max(initial=0) > 100 for bank in banks]
     assert colourful == [False, True]
 

@@ -18,6 +18,9 @@ from tests.support.processes import ENOUGH_S
 MARGIN = 4
 """Pixels around an object that are ignored, too."""
 
+FRAMES = 18
+"""1.8 s: an alert ends after 1 s of calm, and a busy machine shows frames of the scene before for some time."""
+
 BETWEEN = 100.0
 """A threshold that the faint object is below, and the red one above."""
 
@@ -51,7 +54,7 @@ def alerts_of(rig: Rig, camera: str) -> int:
         for objects in (("faint",), (), ("red",), ()):
             rig.cameras[camera].show(*objects)
             seen = 0
-            while seen < 11:  # 1.1 s: longer than an alert needs to begin, and calm time to end
+            while seen < FRAMES:
                 received = subscriber.receive(ENOUGH_S)
                 assert received is not None
                 message = received.message
