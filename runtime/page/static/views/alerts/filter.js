@@ -7,8 +7,15 @@ import { t } from "../../core/words.js";
 const HOUR_MS = 3_600_000;
 const STATES = ["", "new", "open", "acknowledged", "false_alarm"];
 const TIMES = { "": 0, "1h": HOUR_MS, "24h": 24 * HOUR_MS, "7d": 7 * 24 * HOUR_MS };
+const DAYS = { today: 0, yesterday: -1 };
 const FIELDS = ["camera", "state", "time", "first", "last", "text"];
 const TYPING_MS = 300;
+
+/** Return when a day began here, ms: 0 for today, -1 for yesterday. */
+function midnight(day) {
+  const now = new Date();
+  return new Date(now.getFullYear(), now.getMonth(), now.getDate() + day).getTime();
+}
 
 /** A filter; `changed()` is called when a person changes it. */
 export class Filter {
@@ -59,6 +66,7 @@ export class Filter {
       const ms = (day, later) => (day ? new Date(`${day}T00:00:00`).getTime() + later : null);
       return { from_ms: ms(first, 0), to_ms: ms(last, 24 * HOUR_MS - 1) };
     }
+    if (DAYS[time] !== undefined) return { from_ms: midnight(DAYS[time]), to_ms: midnight(DAYS[time] + 1) - 1 };
     return { from_ms: TIMES[time] ? Date.now() - TIMES[time] : null, to_ms: null };
   }
 
@@ -74,7 +82,7 @@ export class Filter {
     const camera = this._choice("camera", []);
     this._camera = camera.querySelector("select");
     this.writeCameras();
-    const times = [...Object.keys(TIMES), "own"].map((name) => [name, t(`alerts.filter.time.${name || "any"}`)]);
+    const times = [...Object.keys(TIMES), ...Object.keys(DAYS), "own"].map((name) => [name, t(`alerts.filter.time.${name || "any"}`)]);
     const time = this._choice("time", times, (value) => { own.hidden = value !== "own"; });
     return h(
       "form",

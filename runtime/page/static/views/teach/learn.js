@@ -41,7 +41,7 @@ export class Learn {
     const { learning } = state;
     const count = (kind) => ready.filter((one) => one.kind === kind).length;
     const parts = ["taught", "aside", "peak"].filter(count).map((kind) => t(`learn.sources.${kind}`, { count: count(kind) }));
-    say(this._from, ready.length ? t("learn.sources", { count: ready.length, parts: parts.join(", ") }) : t("learn.nothing"));
+    say(this._from, ready.length ? t("learn.sources", { count: ready.length, parts: parts.join(", ") }) : state.done ? "" : t("learn.nothing"));
     this._button.hidden = this._what.hidden = state.busy || !mayChange() || !ready.length;
     this._button.disabled = state.collecting;
     this._pictures.hidden = !ready.length;
