@@ -63,8 +63,8 @@ HW = (HEIGHT, WIDTH)
 PLAIN = Wanted(THRESHOLD, math.inf)
 """Of a frame: its score, and what is known anyway."""
 HEAP = 8 << 20
-"""Bytes by which a heap may grow on a busy machine, whose threads cut it up: 4.2 MiB were seen there, and between -3 and 6
-MiB for 50 to 300 swaps on a quiet one. So it is no growth by swap."""
+"""Bytes by which a heap may grow on a busy machine, whose threads cut it up. 4.2 MiB were seen there; on a quiet one -3
+to 6 MiB for 50 to 300 swaps, so they do not add up."""
 
 SWAPS = 50
 OF_SCORING, OF_PROCESS = set(ScoringOptions.__struct_fields__), {one.name for one in fields(WorkerProcess)}
