@@ -398,9 +398,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(world: World, port: int = 0) -> Iterator[str]:
+def serving(world: World, port: int = 0, handler: type[Handler] | None = None) -> Iterator[str]:
     """Serve a world on loopback while the context is open. Return the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), type("HandlerOfWorld", (Handler,), {"world": world}))
+    server = ThreadingHTTPServer(("127.0.0.1", port), type("HandlerOfWorld", (handler or Handler,), {"world": world}))
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

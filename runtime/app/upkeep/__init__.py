@@ -1,1 +1,1 @@
-"""Tell how a running device is: its log, its metrics, and doctor beside it."""
+"""How a running device fares: its log, its metrics, and doctor beside it."""

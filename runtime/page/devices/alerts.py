@@ -1,4 +1,4 @@
-"""AlertIntake of devices: stored first, then told; those that the page has missed are read from the journals."""
+"""Alerts of devices: stored first, then told; those that the page has missed are read from the journals."""
 
 from __future__ import annotations
 

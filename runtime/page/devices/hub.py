@@ -18,7 +18,7 @@ MAX_BROWSERS = 32
 """Maximum number of browsers that get news at the same time."""
 
 MAX_ALERTS = 256
-"""AlertIntake that a mailbox holds; of more the oldest are dropped, and the list of alerts still has them."""
+"""Alerts that a mailbox holds; of more the oldest are dropped, and the list of alerts still has them."""
 
 HEARTBEAT_S = 10.0
 """After this time without news a comment is sent, so that both sides notice a connection that is dead."""

@@ -6,15 +6,11 @@ means that this is no picture. OpenCV is loaded here alone.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import resource
 import struct
 import sys
 from typing import Any, BinaryIO
 
-from runtime.process.background import limit
-from runtime.process.child import die_with_parent
+from runtime.page import confined
 
 MEMORY_MB = 600
 """Limit of the child's data: pixels of the largest picture, and what OpenCV takes."""
@@ -31,17 +27,10 @@ ANSWERED = struct.Struct("<I")
 NO_OPENCV = 12
 """Exit code."""
 
-_NICE = 10
-
 
 def main() -> int:
     """Answer until the input ends; return the exit code."""
-    die_with_parent(int(sys.argv[1]))
-    limit(MEMORY_MB, 1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError):
-        os.nice(_NICE)
-    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_PIXELS)
+    confined.begin(int(sys.argv[1]), MEMORY_MB, MAX_PIXELS)
     try:
         import cv2
         import numpy as np
@@ -49,8 +38,7 @@ def main() -> int:
         return NO_OPENCV
     cv2.setNumThreads(1)
     cv2.imdecode(np.frombuffer(b"BM", np.uint8), cv2.IMREAD_COLOR)  # what it loads late, it loads now
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))  # from here on nothing can be opened
+    confined.close()
     _answer(cv2, np, sys.stdin.buffer, sys.stdout.buffer)
     return 0
 

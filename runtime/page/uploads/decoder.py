@@ -6,15 +6,12 @@ wrong. OpenCV is loaded here alone; its decoders have had faults that a picture 
 
 from __future__ import annotations
 
-import contextlib
-import os
 import resource
 import struct
 import sys
 from typing import Any
 
-from runtime.process.background import limit
-from runtime.process.child import die_with_parent
+from runtime.page import confined
 
 MEMORY_MB = 700
 """Limit of the child's data: pixels of the largest picture, before and after it was turned, and what OpenCV takes."""
@@ -31,7 +28,6 @@ NOT_A_PICTURE, TOO_LARGE, NO_OPENCV, NO_MEMORY = 10, 11, 12, 13
 """Exit codes."""
 
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*")
-_NICE = 5
 
 
 def is_allowed(data: bytes) -> bool:
@@ -42,13 +38,8 @@ def is_allowed(data: bytes) -> bool:
 def main() -> int:
     """Decode one picture; return the exit code."""
     parent, most_bytes = (int(word) for word in sys.argv[1:3])
-    die_with_parent(parent)
-    limit(MEMORY_MB, 1)
+    confined.begin(parent, MEMORY_MB, MAX_PIXELS)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError):
-        os.nice(_NICE)
-    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_PIXELS)
     try:
         import cv2
         import numpy as np
@@ -56,10 +47,7 @@ def main() -> int:
         return NO_OPENCV
     cv2.setNumThreads(1)
     cv2.imdecode(np.frombuffer(b"BM", np.uint8), cv2.IMREAD_COLOR)  # what it loads late, it loads now
-    # From here on nothing can be opened.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # nor be started; root is not bound by it
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    confined.close()
     return _decode(cv2, np, sys.stdin.buffer.read(), most_bytes)
 
 

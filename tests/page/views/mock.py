@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
-from threading import Event, Thread
+from contextlib import AbstractContextManager
+from threading import Event
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
+from tests.page import mock
 from tests.page.mock import Handler, Json, now_ms
 from tests.page.views.world import TaughtWorld
 
@@ -151,20 +150,9 @@ class TaughtHandler(Handler):
         super().event(kind, value)
 
 
-@contextmanager
-def serving(world: TaughtWorld, port: int = 0) -> Iterator[str]:
+def serving(world: TaughtWorld, port: int = 0) -> AbstractContextManager[str]:
     """Serve a world on loopback while the context is open. Return the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), type("TaughtHandlerOfWorld", (TaughtHandler,), {"world": world}))
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        world.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return mock.serving(world, port, TaughtHandler)
 
 
 if __name__ == "__main__":
