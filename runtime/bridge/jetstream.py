@@ -29,6 +29,7 @@ from runtime.bridge.connection import CONFIRM_S, BrokerConnection, explain
 from runtime.bridge.latest import Latest
 from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import body
+from runtime.client.within import within
 
 KEEP_S = 30 * 24 * 3600
 """Retention of a stream that we make, seconds."""
@@ -53,7 +54,7 @@ class NatsSession:
         """Wait for the end. nats-py calls nothing where closing fails, too: so poll as well."""
         while not self.client.is_closed:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), _POLL_S)
+                await within(_POLL_S, self._lost.wait())
                 return
 
     async def publish(self, subject: str, payload: bytes, key: str, stream: str) -> None:

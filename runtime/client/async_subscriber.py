@@ -23,6 +23,7 @@ import zmq
 from edge_config.errors import MessageError
 from runtime.client.base import CLOSE_S, TURN_S, BaseSubscriber
 from runtime.client.received import Received
+from runtime.client.within import within
 
 
 class AsyncSubscriber(BaseSubscriber, AbstractAsyncContextManager["AsyncSubscriber"]):
@@ -106,7 +107,7 @@ class AsyncSubscriber(BaseSubscriber, AbstractAsyncContextManager["AsyncSubscrib
         try:
             self._watch()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._news.wait(), seconds)
+                await within(seconds, self._news.wait())
         finally:
             self._waiting -= 1
             if not self._waiting:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
+from runtime.client.within import within
 from runtime.page.refused import Refused
 from runtime.page.users.attempts import network
 
@@ -85,7 +86,7 @@ def bounded(receive: Receive, headers: Headers, *, picture: bool) -> Receive:
         nonlocal got, complete
         try:
             left = deadline - asyncio.get_running_loop().time()
-            message = await asyncio.wait_for(receive(), max(0.0, left))
+            message = await within(max(0.0, left), receive())
         except asyncio.TimeoutError:
             raise Refused(408, f"the body did not arrive within {BODY_S:.0f} s; try again") from None
         got += len(message.get("body", b""))

@@ -11,6 +11,7 @@ from edge_config.wire.messages import AlertMessage
 from edge_config.wire.replies import KeptMessages, Now, kept_frames
 from edge_config.wire.requests import After, Snapshot
 from runtime.client.received import Received, read
+from runtime.client.within import within
 from runtime.page import heat
 from runtime.page.devices.hub import Hub
 from runtime.page.devices.link import DeviceLink
@@ -65,7 +66,7 @@ class AlertIntake:
         putting = self._store.put_alert(link.name, said, shown, frame_hw)
         try:
             # A disk that hangs must not hold up what is live.
-            alert = await asyncio.wait_for(putting, STORE_S if tell else None)
+            alert = await within(STORE_S if tell else None, putting)
         except (NotStored, asyncio.TimeoutError):
             if not tell:
                 raise

@@ -18,6 +18,7 @@ from edge_config.wire.replies import Answer, decode_answer, read_reply
 from edge_config.wire.request_base import Request
 from edge_config.wire.requests import encode_request
 from runtime.client.connection import connect
+from runtime.client.within import within
 from runtime.page.refused import KeyDenied
 from runtime.security.keys import Keys
 
@@ -120,7 +121,7 @@ class Requester:
         self._waiting[number] = future
         body = encode_request(msgspec.structs.replace(request, id=number))
         try:
-            await asyncio.wait_for(self._send(self._socket, [body, *parts], future), max(0.01, left_s))
+            await within(max(0.01, left_s), self._send(self._socket, [body, *parts], future))
         except (asyncio.TimeoutError, zmq.ZMQError) as error:
             raise AddressUnavailable(f"no answer within {told_s:g} s", where=self._url) from error
         finally:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from runtime.client.within import within
+
 MAX_BROWSERS = 32
 """Maximum number of browsers that get news at the same time."""
 
@@ -89,7 +91,7 @@ class Mailbox:
             self._arrived.clear()
             due_s = min((self._next_s[key] for key in self._pictures), default=until_s)
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), max(0.001, min(due_s, until_s) - now_s))
+                await within(max(0.001, min(due_s, until_s) - now_s), self._arrived.wait())
         return None
 
     def _due(self, now_s: float) -> bytes:

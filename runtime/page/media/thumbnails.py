@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
+from runtime.client.within import within
 from runtime.page.media.thumbnailer import ANSWERED, ASKED
 from runtime.page.refused import Refused
 from runtime.process.child import module
@@ -79,7 +80,7 @@ class Thumbnails:
             self._ending.cancel()
         jpeg: bytes | None = None
         try:
-            jpeg = await asyncio.wait_for(self._ask(picture, width), self._make_s)
+            jpeg = await within(self._make_s, self._ask(picture, width))
         except (asyncio.TimeoutError, asyncio.IncompleteReadError, OSError):
             pass
         finally:

@@ -7,6 +7,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 
+from runtime.client.within import within
 from runtime.page.refused import Refused
 from runtime.page.uploads import decoder
 from runtime.process.child import module
@@ -78,7 +79,7 @@ async def _in_a_child(data: bytes, most_bytes: int) -> bytes:
     pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=nowhere, env=_environment())
     try:
-        output, _ = await asyncio.wait_for(child.communicate(data), DECODE_S)
+        output, _ = await within(DECODE_S, child.communicate(data))
     except asyncio.TimeoutError:
         raise Refused(422, f"this picture could not be decoded within {DECODE_S:.0f} s; send another") from None
     finally:
