@@ -19,12 +19,15 @@ from starlette.types import Receive, Scope, Send
 from edge_config.settings.page import PageSettings, ShownDevice, StoreSettings
 from edge_config.wire import replies, requests
 from edge_config.wire.teaching import (
+    Decision,
     FalseAlarm,
     FetchPicture,
     ListPictures,
     Marked,
     PictureList,
     PicturePart,
+    PicturesJudged,
+    Reject,
     StoredPicture,
 )
 from runtime.page.app import make_app
@@ -50,6 +53,7 @@ class PagedDevice(answering.Device):
         orders: those that were done.
         status, learning: of cameras, as the answer to `status` has them.
         peaks: id of an alert -> the PNG that is stored of it.
+        decided: what was decided on the peaks.
     """
 
     def __init__(self, folder: Path, **options: Any) -> None:
@@ -59,6 +63,7 @@ class PagedDevice(answering.Device):
         self.status: dict[str, Any] = {}
         self.learning: dict[str, Any] = {}
         self.peaks: dict[str, bytes] = {}
+        self.decided: Decision = ""
         folder.mkdir(exist_ok=True)
         super().__init__(folder, **options)
 
@@ -77,13 +82,16 @@ class PagedDevice(answering.Device):
                 )
                 return [replies.encode_reply(request.id, taken), JPEG]
             case ListPictures():
-                found = tuple(_peak(alert, len(data)) for alert, data in self.peaks.items())
+                found = tuple(_peak(alert, len(data), self.decided) for alert, data in self.peaks.items())
                 reply = PictureList(pictures=found, more=False, stored_bytes=0, most_bytes=1)
                 return [replies.encode_reply(request.id, reply)]
             case FetchPicture():
                 ((alert, data),) = self.peaks.items()
                 reply = PicturePart(picture=_peak(alert, len(data)), offset=request.offset, size=len(data))
                 return [replies.encode_reply(request.id, reply), data[request.offset : request.offset + 999]]
+            case Reject():
+                self.orders.append(request)
+                return [replies.encode_reply(request.id, PicturesJudged(camera=request.camera, changed=1, undecided=0))]
             case FalseAlarm():
                 self.orders.append(request)
                 if self.refusal:
@@ -95,10 +103,11 @@ class PagedDevice(answering.Device):
                 return super().answer(body)
 
 
-def _peak(alert: str, size: int) -> StoredPicture:
+def _peak(alert: str, size: int, decided: Decision = "") -> StoredPicture:
     time = "2026-11-27T00:00:00Z"
     more = {"time": time, "frame": 1, "score": 9.0, "threshold": 3.0, "sha256": ""}
-    return StoredPicture(id="20261127T000000000Z-00000001", kind="peak", camera="a", bytes=size, alert=alert, **more)
+    more |= {"bytes": size, "alert": alert, "decided": decided}
+    return StoredPicture(id="20261127T000000000Z-00000001", kind="peak", camera="a", **more)
 
 
 @dataclass(frozen=True)

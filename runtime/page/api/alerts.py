@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Annotated
 
 import msgspec
+import structlog
 from msgspec import Meta
 from starlette.responses import Response
 
 from edge_config.wire import teaching
 from runtime.page.api.endpoint import Call, Endpoint
+from runtime.page.api.of_device.to_device import LONG_S
 from runtime.page.devices.live import now_ms
 from runtime.page.refused import Refused
 from runtime.page.shapes import AlertComment, ByWhom, HeatShown, ShownAlert
@@ -144,6 +146,31 @@ async def _false_alarm(call: Call) -> ShownAlert:
     return _told(call, await services.store.call_false(alert.id, _by(call)))
 
 
+async def _not_false(call: Call) -> ShownAlert:
+    """Have the device reject the peaks that it took as normal, and forget the mark; what was learnt stays learnt."""
+    services = call.services
+    alert = await services.store.alert(call.path("id"))
+    taken = tuple(one.id for one in await _peaks(call, alert) if one.decided == "accepted")
+    if taken:
+        request = teaching.Reject(camera=alert.camera, pictures=taken)
+        await services.devices.ask(alert.device, request, teaching.PicturesJudged, user=call.user, timeout_s=LONG_S)
+    structlog.get_logger().info("a false alarm is taken back", alert=alert.id, user=call.user, rejected=len(taken))
+    return _told(call, await services.store.not_false(alert.id))
+
+
+async def _peaks(call: Call, alert: ShownAlert) -> list[teaching.StoredPicture]:
+    """Return the stored peaks of an alert."""
+    found: list[teaching.StoredPicture] = []
+    after, more = "", True
+    while more:
+        request = teaching.ListPictures(camera=alert.camera, kinds=("peak",), after=after, limit=1000)
+        reply = await call.services.devices.ask(alert.device, request, teaching.PictureList, timeout_s=LONG_S)
+        found += [one for one in reply.pictures if one.alert == alert.id]
+        more = reply.more and bool(reply.pictures)
+        after = reply.pictures[-1].id if reply.pictures else ""
+    return found
+
+
 def _by(call: Call) -> ByWhom:
     return ByWhom(by=call.user, at_ms=now_ms())
 
@@ -187,6 +214,15 @@ ROUTES = [
         "/alerts/{id}/false-alarm",
         _false_alarm,
         "Call an alert a false alarm: the device accepts its peak as normal, and learns it when it learns on.",
+        reply=ShownAlert,
+        role="operator",
+        statuses=(409, 502, 503, 507),
+    ),
+    Endpoint(
+        "DELETE",
+        "/alerts/{id}/false-alarm",
+        _not_false,
+        "Take it back that an alert is a false alarm: the device rejects its peak, unless that was learnt already.",
         reply=ShownAlert,
         role="operator",
         statuses=(409, 502, 503, 507),

@@ -164,6 +164,12 @@ def call_false(db: sqlite3.Connection, alert: str, by: ByWhom) -> ShownAlert | N
     return get(db, alert)
 
 
+def not_false(db: sqlite3.Connection, alert: str) -> ShownAlert | None:
+    """Note that an alert is no false alarm after all; None: there is no such alert."""
+    db.execute("UPDATE alerts SET false_by = NULL, false_ms = NULL WHERE id = ?", (alert,))
+    return get(db, alert)
+
+
 def comment(db: sqlite3.Connection, alert: str, said: AlertComment) -> ShownAlert | None:
     """Add a comment; None: there is no such alert, or it has the maximum number of comments."""
     count = db.execute("SELECT count(*) FROM comments WHERE alert = ?", (alert,)).fetchone()[0]

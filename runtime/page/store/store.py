@@ -134,6 +134,10 @@ class PageStore:
         """Note who has called an alert a false alarm. It raises as `acknowledge`."""
         return await self._change(lambda db: alerts.call_false(db, alert, by))
 
+    async def not_false(self, alert: str) -> ShownAlert:
+        """Note that an alert is no false alarm after all. It raises as `acknowledge`."""
+        return await self._change(lambda db: alerts.not_false(db, alert))
+
     async def comment(self, alert: str, said: AlertComment) -> ShownAlert:
         """Add a comment. It raises as `acknowledge`."""
         return await self._change(lambda db: alerts.comment(db, alert, said))

@@ -11,6 +11,7 @@ import pytest
 
 from edge_config.wire import messages as message
 from edge_config.wire.messages import Part, PreviewMessage
+from edge_config.wire.teaching import Decision, Reject
 from runtime.page.devices import link, peaks
 from runtime.page.devices.hub import MAX_BROWSERS
 from tests.page.serving import JPEG, PagedDevice, ServedPage, served, settings_for
@@ -124,6 +125,19 @@ def test_a_false_alarm_that_the_device_refuses_is_not_marked(device: PagedDevice
     assert page.get("alerts/one")["false_alarm"] is None
 
 
+@pytest.mark.parametrize("decided", ["accepted", "learnt"])
+def test_a_false_alarm_is_taken_back(device: PagedDevice, page: ServedPage, decided: Decision) -> None:
+    """The device rejects the peak for the user, unless it was learnt already, and the alert is not marked any more."""
+    device.peaks, device.decided = {"one": b"png", "another": b"png"}, decided
+    device.say(device.alert("a", "one", "start"))
+    page.until(lambda: page.get("alerts")["alerts"])
+    page.ask("alerts/one/false-alarm", "POST")
+    assert page.ask("alerts/one/false-alarm", "DELETE").json["false_alarm"] is None
+    assert page.get("alerts?state=false_alarm")["alerts"] == []
+    rejected = [(one.pictures, one.user) for one in device.orders if isinstance(one, Reject)]
+    assert rejected == ([(("20261127T000000000Z-00000001",), "anna")] if decided == "accepted" else [])
+
+
 def test_viewers_change_nothing(device: PagedDevice, tmp_path: Path) -> None:
     """A viewer reads alerts, and every change is answered with 403 before the device is asked."""
     with served(tmp_path / "page", settings_for(line=device), role="viewer") as page:
@@ -132,6 +146,7 @@ def test_viewers_change_nothing(device: PagedDevice, tmp_path: Path) -> None:
         page.until(lambda: page.get("alerts")["alerts"])
         for what, body in (("acknowledge", None), ("false-alarm", None), ("comment", {"text": "x"})):
             assert page.ask(f"alerts/one/{what}", "POST", body).status == 403
+        assert page.ask("alerts/one/false-alarm", "DELETE").status == 403
         assert page.get("alerts/one")["comments"] == []
     assert device.orders == []
 

@@ -39,13 +39,17 @@ def shown(rig: Rig, camera: str, *objects: str) -> list[str]:
 def test_a_false_alarm_is_taught_away(tab: Tab, page: Page, rig: Rig, log: Log) -> None:
     """After "This is fine" and "Learn now" the same object raises no alert, and another one still does.
 
-    The page's process dies while the camera learns: the view goes on when it is back.
+    "This is fine" may be taken back before, and said again. The page's process dies while the camera learns: the view
+    goes on when it is back.
     """
     assert set(shown(rig, "belt", "blue")) == {"anomalous"}
     until(lambda: page.get(f"cameras/{key_of(page, 'belt')}")["alert"], "the alert")
     open_alert(tab, page, "belt")
     tab.get_by_role("button", name="This is fine").click()
     give_name(tab)
+    expect(tab.get_by_text("Anna said")).to_be_visible()
+    tab.get_by_role("button", name="Not fine after all").click()
+    tab.get_by_role("button", name="This is fine").click()
     expect(tab.get_by_text("Anna said")).to_be_visible()
     tab.get_by_role("button", name="Learn now").click()
     expect(tab.get_by_text("The camera is learning")).to_be_visible()

@@ -136,6 +136,11 @@ class TaughtHandler(Handler):
     def do_DELETE(self) -> None:  # noqa: N802
         """End a session, a collection or learning."""
         world = self.taught
+        if self.path.endswith("/false-alarm"):
+            alert = world.alerts[self.path.split("/")[-2]]
+            world.not_false(alert)
+            self.json(alert)
+            return
         if self.path.endswith("teaching") and world.teaching:
             world.teaching.update(state="over", reason="stopped")
         if self.path.endswith("learn-on"):

@@ -78,7 +78,10 @@ def test_a_new_alert_appears_by_itself(browser: Browser) -> None:
 
 
 def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
-    """`This is fine`, `Learn now`; the name is asked for once; then the page says what no longer alarms."""
+    """`This is fine`, `Learn now`; the name is asked for once; then the page says what no longer alarms.
+
+    It can be taken back at the alert, before it was learned and after; and the alert says that it goes on all the same.
+    """
     world = TaughtWorld(cameras=2)
     with opened(browser, world, "#/alerts") as page:
         page.locator(".alert-row").first.click()
@@ -86,11 +89,21 @@ def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
         page.get_by_label("Name").fill("Anna")
         page.get_by_role("button", name="Save the name").click()
         expect(page.get_by_text("Anna said 0 s ago: this is fine.")).to_be_visible()
+        page.get_by_role("button", name="Not fine after all").click()
+        expect(page.get_by_role("button", name="This is fine")).to_be_visible()
+        assert [one["decided"] for one in world.pictures] == ["rejected"]
+        page.get_by_role("button", name="This is fine").click()
+        alert = page.url
         page.get_by_role("button", name="Learn now").click()
         expect(page.get_by_text("The camera is learning. It goes on watching meanwhile.")).to_be_visible()
         expect(page.get_by_text("1 of 1 learned pictures that alarmed are calm now.")).to_be_visible()
         expect(page.locator(".versions li.active")).to_contain_text("Version 1")
         assert page.evaluate("localStorage.getItem('patchedge.name')") == "Anna"
+        page.goto(alert)
+        expect(page.get_by_text("The camera has learned this picture, but the alarm goes on.")).to_be_visible()
+        expect(page.get_by_role("button", name="Learn now")).to_have_count(0)
+        page.get_by_role("button", name="Not fine after all").click()
+        expect(page.get_by_text("If it shows a fault, go back to an earlier version.")).to_be_visible()
 
 
 def test_pictures_are_collected_judged_and_learnt(browser: Browser) -> None:

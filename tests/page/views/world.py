@@ -141,7 +141,16 @@ class TaughtWorld(World):
     def false_alarm(self, alert: Json, by: str) -> None:
         """Keep the peak of an alert as normal."""
         alert["false_alarm"] = {"by": by, "at_ms": now_ms()}
-        self.pictures.append(stored(len(self.pictures), "peak", alert["peak_score"], now_ms(), decided="accepted"))
+        more = {"decided": "accepted", "alert": alert["id"]}
+        self.pictures = [one for one in self.pictures if one["alert"] != alert["id"]]
+        self.pictures.append(stored(len(self.pictures), "peak", alert["peak_score"], now_ms(), **more))
+
+    def not_false(self, alert: Json) -> None:
+        """Take it back that an alert is a false alarm."""
+        alert["false_alarm"] = None
+        for one in self.pictures:
+            if one["alert"] == alert["id"] and one["decided"] == "accepted":
+                one["decided"] = "rejected"
 
     def simulate(self, changes: Json, from_ms: int, to_ms: int) -> Json:
         """Return invented alerts: fewer of them the higher the threshold is."""

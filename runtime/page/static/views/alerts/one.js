@@ -29,10 +29,10 @@ export async function showAlert(root, id) {
     eachSecond(() => view.tick()),
     onKeys({
       j: go(older), ArrowRight: go(older), k: go(newer), ArrowLeft: go(newer),
-      f: () => view.deciding.fineByKey(), a: () => view.deciding.seenByKey(), c: () => view.deciding.comment.focus(),
+      f: () => view.deciding.fine.byKey(), a: () => view.deciding.seenByKey(), c: () => view.deciding.comment.focus(),
       u: () => { location.hash = "#/alerts"; }, Escape: () => { location.hash = "#/alerts"; },
     }),
-    () => view.evidence.end(),
+    () => { view.evidence.end(); view.deciding.fine.end(); },
   ];
   return () => { for (const end of ended) end(); };
 }
@@ -80,6 +80,7 @@ class OneAlert {
     if (this.alert.end_ms) return;
     this._facts();
     this.evidence.tick();
+    this.deciding.fine.tick();
   }
 
   _head() {
