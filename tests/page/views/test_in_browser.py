@@ -112,6 +112,8 @@ def test_pictures_are_collected_judged_and_learnt(browser: Browser) -> None:
     with opened(browser, world, "#/teach/press-3%3Abelt") as page:
         page.get_by_role("button", name="Collect pictures").click()
         expect(page.get_by_text("20 of 20 pictures. 4 of them were set aside.")).to_be_visible()
+        page.get_by_role("button", name="Look at them").click()
+        expect(page.locator("#step-aside .sheet .thumbnail-button").first).to_be_focused()
         sheet = page.get_by_role("list", name="Pictures that were set aside")
         expect(sheet.locator("li")).to_have_count(4)
         sheet.get_by_role("button", name="Not normal").first.click()
@@ -125,9 +127,13 @@ def test_pictures_are_collected_judged_and_learnt(browser: Browser) -> None:
         expect(page.get_by_text("It will learn from 18 pictures: 16 collected, 2 set aside")).to_be_visible()
         page.locator("#step-learn").get_by_role("button", name="Learn now").click()
         expect(page.get_by_text("2 of 2 learned pictures that alarmed are calm now.")).to_be_visible()
-        page.get_by_role("button", name="Go back to: First version").click()
+        expect(page.get_by_text("and 4 more")).to_be_visible()
+        expect(page.locator(".verdicts .warn")).to_have_text(re.compile("2 of 71 test faults are no longer found."))
+        expect(page.locator(".next-warn")).to_contain_text("it finds less than before")
+        page.locator(".in-use").get_by_role("button", name="Go back to: First version").click()
         page.get_by_role("dialog").get_by_role("button", name="Go back to this").click()
         expect(page.locator(".versions li.active")).to_contain_text("First version")
+        expect(page.locator(".in-use")).to_have_text(re.compile("In use: First version"))
 
 
 def test_what_may_get_worse_waits_for_a_person(browser: Browser) -> None:

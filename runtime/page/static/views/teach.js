@@ -7,10 +7,10 @@ import { t, tOr } from "../core/words.js";
 import { keyHelp } from "../parts/keys.js";
 import { Collect } from "./teach/collect.js";
 import { Learn } from "./teach/learn.js";
-import { Report } from "./teach/report.js";
+import { findsLess, Report } from "./teach/report.js";
 import { Sheet } from "./teach/sheet.js";
 import { TeachState } from "./teach/state.js";
-import { Versions } from "./teach/versions.js";
+import { InUse, Versions } from "./teach/versions.js";
 
 /** Show this view in an element. Return the function that ends it. */
 export async function show(root, parameters) {
@@ -37,6 +37,7 @@ class Teach {
     this.learn = new Learn(this.state);
     this.report = new Report(this.state);
     this.versions = new Versions(this.state);
+    this.inUse = new InUse();
     this.sections = {};
   }
 
@@ -49,6 +50,7 @@ class Teach {
     };
     return [
       this.drift,
+      this.inUse.node,
       this.next,
       h("div", { class: "teach-steps" },
         section("collect", 1, this.collect.elements()),
@@ -72,6 +74,7 @@ class Teach {
     this.learn.write(state);
     this.report.write(state);
     this.versions.write(state);
+    this.inUse.write(state);
     this._drift(state.camera?.drift);
     this._next(aside.length, state.of("ready").length);
   }
@@ -98,9 +101,10 @@ class Teach {
     if (known === this._known) return;
     this._known = known;
     const button = action && mayChange() ? h("button", { type: "button", class: "main big", onclick: whenPressed(action) }, t(`teach.next.${name}.do`, { count })) : null;
+    this.next.classList.toggle("next-warn", name === "less" || name === "waiting");
     fill(this.next, h("div", { class: "row" }, h("p", { class: "grow" }, h("strong", {}, t(`teach.next.${name}`, { count }))), button));
-    for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", again: "collect", alert: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", failed: "learn" }[name]);
-    if (name === "done" && state.watched) this.sections.report.querySelector("h2").scrollIntoView({ block: "start" });
+    for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", again: "collect", alert: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", less: "report", failed: "learn" }[name]);
+    if ((name === "done" || name === "less") && state.watched) this.sections.report.querySelector("h2").scrollIntoView({ block: "start" });
     state.watched = name === "learning";
   }
 
@@ -110,14 +114,23 @@ class Teach {
     if (state.busy) return ["learning", 0, to("learn")];
     if (state.learning.state === "waiting") return ["waiting", 0, to("report")];
     if (state.collecting) return ["collecting", 0, to("collect")];
-    if (aside) return ["aside", aside, to("aside")];
+    if (aside) return ["aside", aside, () => this._look()];
     if (ready) return ["ready", ready, () => this.learn.begin()];
     if (state.done && state.camera?.alert?.false_alarm) return ["again", 0, () => this.collect.begin()];
-    if (state.done) return ["done", 0, to("report")];
+    if (state.done) return [state.reported && findsLess(state.reported) ? "less" : "done", 0, to("report")];
     if (state.camera?.alert && !state.camera.alert.false_alarm) {
       return ["alert", 0, () => { location.hash = `#/alerts/${encodeURIComponent(state.camera.alert.id)}`; }];
     }
     return ["start", 0, () => this.collect.begin()];
+  }
+
+  /** Go to the first picture that was set aside: from there the keys judge it. */
+  _look() {
+    const first = this.aside.first();
+    if (!first) return this._to("aside");
+    this.sections.aside.scrollIntoView({ block: "start", behavior: "smooth" });
+    first.focus({ preventScroll: true, focusVisible: true });
+    return undefined;
   }
 
   _to(name) {

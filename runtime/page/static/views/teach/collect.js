@@ -6,6 +6,7 @@ import { duration } from "../../core/time.js";
 import { t } from "../../core/words.js";
 import { thumbnail } from "./sheet.js";
 
+const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
 const PRESETS = [
   { name: "short", frames: 20, minutes: 1 / 3 },
@@ -32,11 +33,12 @@ export class Collect {
     this._stop = h("button", { type: "button", onclick: whenPressed(() => this._end()) }, t("teach.collect.stop"));
     this._running = h("div", { class: "stack", hidden: true }, this._said, this._bar, this._left, mayChange() ? h("p", {}, this._stop) : null);
     this._over = h("p", { hidden: true });
+    this._more = h("p", { class: "muted small" });
     this._strip = h("ul", { class: "strip", "aria-label": t("teach.collect.latest") });
   }
 
   elements() {
-    return [h("p", { class: "muted" }, t("teach.collect.what")), this._form, this._running, this._over, this._strip];
+    return [h("p", { class: "muted" }, t("teach.collect.what")), this._form, this._running, this._over, this._strip, this._more];
   }
 
   write(state) {
@@ -54,11 +56,13 @@ export class Collect {
     } else {
       say(this._over, `${counts}${aside}${teaching.lost ? ` ${t("teach.collect.lost", { count: teaching.lost })}` : ""}`);
     }
-    const ids = state.pictures.filter((one) => one.kind === "taught").slice(-STRIP).reverse();
-    const known = ids.map((one) => one.id).join();
+    const taught = state.pictures.filter((one) => one.kind === "taught");
+    const ids = taught.slice(-STRIP).reverse();
+    const known = taught.length + ids.map((one) => one.id).join();
     if (known === this._known) return;
     this._known = known;
     fill(this._strip, ids.map((one) => h("li", {}, thumbnail(state.key, one))));
+    say(this._more, taught.length > STRIP ? t("teach.collect.more", { count: taught.length - STRIP }) : "");
   }
 
   _progress(teaching, stored) {
@@ -67,7 +71,9 @@ export class Collect {
     else this._bar.removeAttribute("value");
     const byTime = ends === null ? Infinity : ends - Date.now();
     const byNumber = teaching.wanted ? (teaching.wanted - stored) * teaching.every_ms : Infinity;
-    say(this._left, stored || byTime < byNumber ? t("teach.collect.left", { duration: duration(Math.min(byTime, byNumber)) }) : t("teach.collect.none_yet"));
+    const left = Math.min(byTime, byNumber);
+    const known = left < SECOND_MS ? t("teach.collect.nearly") : t("teach.collect.left", { duration: duration(left) });
+    say(this._left, stored || byTime < byNumber ? known : t("teach.collect.none_yet"));
   }
 
   _makeForm() {

@@ -6,6 +6,7 @@ import { number, score, t } from "../../core/words.js";
 import { confirmed } from "../../parts/dialog.js";
 import { problemWords } from "./problems.js";
 import { pictureAddress } from "./sheet.js";
+import { backFrom } from "./versions.js";
 
 const SHOWN = 12;
 const WIDTH = 320;
@@ -26,15 +27,22 @@ export class Report {
   write(state) {
     const version = state.reported;
     const waits = Boolean(version?.waits) && state.learning.state === "waiting";
-    const known = JSON.stringify([version?.id, waits]);
+    const known = JSON.stringify([version?.id, waits, state.busy]);
     if (known === this._known) return Boolean(version);
     this._known = known;
     if (!version) {
       fill(this._place, h("p", { class: "muted" }, t("report.none")));
       return false;
     }
-    fill(this._place, waits ? this._consent(version) : h("p", { class: "muted" }, t("report.serves")), this._lines(version), this._pictures(version));
+    fill(this._place, waits ? this._consent(version) : this._serves(version), this._lines(version), this._pictures(version));
     return true;
+  }
+
+  /** It is in use, and the way back is here. */
+  _serves(version) {
+    const less = findsLess(version);
+    return h("div", { class: "row" },
+      h("p", { class: less ? "warn grow" : "muted grow" }, t(less ? "report.serves_less" : "report.serves")), backFrom(version, this._state));
   }
 
   /** Why it waits, and the two ways on. */
@@ -98,25 +106,30 @@ function fromReport({ learnt, golden, peaks, faults, threshold_before, threshold
   const lines = [];
   if (alarmed) lines.push([lost(learnt) === alarmed, t("report.line.calm", { count: lost(learnt), of: alarmed })]);
   else lines.push([true, t("report.line.none_alarmed", { count: version.pictures })]);
-  if (faults.found_before) lines.push([faults.lost * 4 <= faults.found_before, ...still("faults", faults.found_before, faults.lost)]);
-  for (const [name, some] of [["golden", golden], ["peaks", peaks]]) {
-    if (found(some)) lines.push([!lost(some), ...still(name, found(some), lost(some))]);
-  }
+  const kinds = [["faults", faults.found_before, faults.lost], ["golden", found(golden), lost(golden)], ["peaks", found(peaks), lost(peaks)]];
+  for (const [name, before, gone] of kinds) if (before) lines.push(still(name, before, gone));
   return [...lines, threshold(threshold_before, threshold_after), entries(version)];
 }
 
 const found = (some) => some.filter((one) => one.found_before).length;
 const lost = (some) => some.filter((one) => one.found_before && !one.found_after).length;
 
-/** Return how many are still found of what was found before, and what they are. */
+/** Return the line of what was found before: fine only where all of it is still found; else how many are lost. */
 function still(name, before, gone) {
-  return [t(`report.line.${name}`, { count: before - gone, of: before }), t(`report.line.${name}.what`)];
+  const text = gone ? t(`report.lost.${name}`, { count: gone, of: before }) : t(`report.line.${name}`, { count: before, of: before });
+  return [!gone, text, t(`report.line.${name}.what`)];
+}
+
+/** Return whether a version finds less than the one before it. */
+export function findsLess({ report, faults: [, before, after] }) {
+  if (!report) return after < before;
+  return report.faults.lost > 0 || lost(report.golden) > 0 || lost(report.peaks) > 0;
 }
 
 /** The report is not kept: what the list of versions says. */
 function fromVersion(version) {
   const [shown, before, after] = version.faults;
-  const lines = before ? [[after * 4 >= before * 3, t("report.line.faults_found", { shown, before, after }), t("report.line.faults.what")]] : [];
+  const lines = before ? [[after >= before, t("report.line.faults_found", { shown, before, after }), t("report.line.faults.what")]] : [];
   return [...lines, [true, t("report.line.threshold_now", { after: score(version.threshold) })], entries(version)];
 }
 

@@ -136,6 +136,11 @@ export class Sheet {
     return { picture: this._pictures[at], before: this._pictures[at - 1], after: this._pictures[at + 1] };
   }
 
+  /** Return the button of the first picture; null: there is none. */
+  first() {
+    return this._list.querySelector("button");
+  }
+
   get decisions() {
     return this._decisions;
   }

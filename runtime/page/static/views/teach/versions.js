@@ -14,6 +14,45 @@ function named(version) {
   return version.parent ? t("lineage.round", { count: version.round }) : t("lineage.root");
 }
 
+/** Return a button that puts a version in service, after a question. */
+function useButton(version, state, kind = "") {
+  const { versions } = state.versions;
+  const isOlder = versions.indexOf(version) < versions.findIndex((one) => one.active);
+  const word = isOlder ? "back" : "use";
+  const press = async () => {
+    const question = t(`lineage.${word}.ask`, { name: named(version) });
+    if (!(await confirmed(question, { text: t("lineage.back.what"), yes: t(`lineage.${word}`) }))) return;
+    await post(address("cameras", state.key, "rollback"), { to: version.parent ? version.id : "root" });
+    showDone(t("lineage.back.done", { name: named(version) }));
+    await state.load();
+  };
+  const to = t(`lineage.${word}.to`, { name: named(version) });
+  return h("button", { type: "button", disabled: state.busy, onclick: whenPressed(press), "aria-label": to }, kind === "long" ? to : t(`lineage.${word}`));
+}
+
+/** Return a button that goes back from a version to the one that it was made from; null: there is none. */
+export function backFrom(version, state) {
+  const before = state.versions.versions.find((one) => one.id === version.parent);
+  return before && mayChange() ? useButton(before, state, "long") : null;
+}
+
+/** The version that is in use, with the way back beside it. */
+export class InUse {
+  constructor() {
+    this.node = h("div", { class: "row in-use", hidden: true });
+  }
+
+  write(state) {
+    const version = state.versions.versions.find((one) => one.active);
+    this.node.hidden = !version;
+    const known = JSON.stringify([version?.id, version?.parent, state.busy]);
+    if (!version || known === this._known) return;
+    this._known = known;
+    const at = version.at ? h("span", { class: "muted" }, t("lineage.at", { clock: clock(Date.parse(version.at)) })) : null;
+    fill(this.node, h("p", { class: "grow" }, t("lineage.in_use"), " ", h("strong", {}, named(version)), " ", at), backFrom(version, state));
+  }
+}
+
 /** Return who asked: the device writes `KEY for NAME`. */
 function person(by) {
   const [key, name] = by.split(/ ?for (.*)/s);
@@ -55,26 +94,12 @@ export class Versions {
     if (version.faults[0]) numbers.push(t("lineage.faults", { found: version.faults[2], before: version.faults[1] }));
     return h("li", { class: version.active ? "active" : "", "aria-current": version.active ? "true" : null },
       h("div", { class: "row" },
-        h("strong", {}, named(version)), h("code", { class: "muted" }, version.id.slice(0, SHORT)),
+        h("strong", {}, named(version)),
         version.active ? h("span", { class: "label label-active" }, t("lineage.active")) : null,
-        version.waits && !version.active ? h("span", { class: "label label-waits" }, t("lineage.waits")) : null,
-        h("span", { class: "grow" }),
-        !version.active && !version.waits && mayChange() ? this._button(version, state) : null),
-      facts.length ? h("p", { class: "muted small" }, facts.join(" · ")) : null,
+        version.waits && !version.active ? h("span", { class: "label label-waits" }, t("lineage.waits")) : null),
+      h("p", { class: "muted small" }, h("code", {}, version.id.slice(0, SHORT)), facts.map((fact) => ` · ${fact}`)),
       numbers.length ? h("p", { class: "small" }, numbers.join(" · ")) : null,
-      version.problems.length ? h("ul", { class: "small warn" }, version.problems.map((one) => h("li", {}, problemWords(one)))) : null);
-  }
-
-  _button(version, state) {
-    const { versions } = state.versions;
-    const isOlder = versions.indexOf(version) < versions.findIndex((one) => one.active);
-    const press = async () => {
-      const question = t(isOlder ? "lineage.back.ask" : "lineage.use.ask", { name: named(version) });
-      if (!(await confirmed(question, { text: t("lineage.back.what"), yes: t(isOlder ? "lineage.back" : "lineage.use") }))) return;
-      await post(address("cameras", state.key, "rollback"), { to: version.parent ? version.id : "root" });
-      showDone(t("lineage.back.done", { name: named(version) }));
-      await state.load();
-    };
-    return h("button", { type: "button", disabled: state.busy, onclick: whenPressed(press), "aria-label": t(isOlder ? "lineage.back.to" : "lineage.use.to", { name: named(version) }) }, t(isOlder ? "lineage.back" : "lineage.use"));
+      version.problems.length ? h("ul", { class: "small warn" }, version.problems.map((one) => h("li", {}, problemWords(one)))) : null,
+      !version.active && !version.waits && mayChange() ? h("p", { class: "use-it" }, useButton(version, state)) : null);
   }
 }
