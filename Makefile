@@ -29,7 +29,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt runtime/search/kernels.c runtime/s
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.demo
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,page,export,docs,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,page,fleet,export,cluster,docs,dev]'
 	@touch $@
 
 setup: $(VENV)/.installed  ## install everything into .venv

@@ -1,0 +1,1 @@
+"""Many bundles from one plan."""

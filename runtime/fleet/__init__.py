@@ -1,0 +1,1 @@
+"""Bundles and settings for many devices, over NATS JetStream."""
