@@ -22,6 +22,7 @@ def main() -> int:
     termination = Termination()
     die_with_parent(int(parent))
     os.nice(NICE)
+    os.environ.pop("NOTIFY_SOCKET", None)  # systemd listens to the device
 
     from edge_config.errors import PatchedgeError
     from edge_config.settings import page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import structlog
@@ -12,6 +13,7 @@ import uvicorn
 
 from edge_config.errors import AddressUnavailable, NotWritten
 from edge_config.settings.page import PageSettings
+from runtime.monitoring.systemd import Notifier
 from runtime.page.access.guard import Guard
 from runtime.page.app import make_app
 from runtime.page.devices.devices import PageDevices
@@ -77,9 +79,12 @@ async def _serve(
         loop.call_soon_threadsafe(stop)
 
     termination.call(signalled)
-    scheme = "https" if config.is_ssl else "http"
-    structlog.get_logger().info("the page is served", url=f"{scheme}://{_shown(listening)}/", devices=[*devices.names])
-    await server.serve(sockets=[listening])
+    url = f"{'https' if config.is_ssl else 'http'}://{_shown(listening)}/"
+    structlog.get_logger().info("the page is served", url=url, devices=[*devices.names])
+    with closing(Notifier()) as notifier:
+        notifier.ready(url)
+        await server.serve(sockets=[listening])
+        notifier.stopping()
     return server.started
 
 

@@ -79,7 +79,7 @@ STAGES = {
     "docs/guide/monitoring.md": Stage(bundle="tiny", camera=True, device=True, files={"settings.yaml": SETTINGS}),
     "docs/guide/options.md": Stage(normal=12, networks=True, not_run={"time": 3, "internet": 2}),
     "docs/guide/page.md": Stage(bundle="tiny", device=True, press_3=True, not_run={"internet": 1}),
-    "docs/guide/page-access.md": Stage(bundle="tiny", device=True),
+    "docs/guide/page-access.md": Stage(bundle="tiny", device=True, not_run={"systemd": 1}),
     "docs/guide/page-files.md": Stage(),
     "docs/guide/pictures-of-people.md": Stage(bundle="tiny", device=True),
     "docs/guide/raspberry-pi.md": Stage(not_run={"another machine": 2, "root": 1, "hardware": 1, "internet": 1}),

@@ -123,7 +123,7 @@ def test_unit_file_is_shipped_and_goes_with_what_the_runtime_tells() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-@pytest.mark.parametrize("name", ["patchedge.service", "patchedge-bridge.service"])
+@pytest.mark.parametrize("name", sorted(unit.name for unit in UNITS.iterdir()))
 def test_systemd_takes_the_unit_file(tmp_path: Path, name: str) -> None:
     """The units hold nothing that systemd complains about."""
     unit = re.sub("ExecStart=[^ ]+", f"ExecStart={sys.executable}", (UNITS / name).read_text())

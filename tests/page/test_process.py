@@ -42,6 +42,16 @@ def device_settings(**more: object) -> Settings:
     return parse({"bundle": "x", "device": "line-3", "cameras": {"a": {"source": 0}}, **more})
 
 
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Return what listens as systemd does, which processes that are started are told of."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.setblocking(False)  # noqa: FBT003 - named so by the library
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield listening
+
+
 def told(line: str) -> str:
     """Return the address that the line of the log names."""
     said = json.loads(line)
@@ -51,8 +61,13 @@ def told(line: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_time(device: PagedDevice, tmp_path: Path, number: signal.Signals) -> None:
-    """It says its address in one line; a signal ends it with 0, although a browser listens, and all is stored."""
+def test_a_signal_ends_it_in_time(
+    device: PagedDevice, tmp_path: Path, systemd: socket.socket, number: signal.Signals
+) -> None:
+    """It says its address in one line; a signal ends it with 0, although a browser listens, and all is stored.
+
+    Systemd is told when it is ready and when it ends.
+    """
     words = (
         "--bind",
         "127.0.0.1:0",
@@ -69,11 +84,13 @@ def test_a_signal_ends_it_in_time(device: PagedDevice, tmp_path: Path, number: s
         with socket.create_connection((host, int(port)), ENOUGH_S) as browser:
             browser.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
             assert browser.recv(12) == b"HTTP/1.1 200"
+            assert [systemd.recv(99) for _ in range(2)] == [b"READY=1", f"STATUS=http://{host}:{port}/".encode()]
             device.wait_subscribed(["v1/score/"])
             begun_s = time.monotonic()
             process.send_signal(number)
             assert process.wait(ENOUGH_S) == 0
         assert time.monotonic() - begun_s < MAX_END_S
+    assert systemd.recv(99) == b"STOPPING=1"
     assert (tmp_path / "p" / "page.sqlite").stat().st_size > 0
 
 
@@ -150,9 +167,16 @@ def test_where_the_page_reaches_its_device(bound: str, reached: str) -> None:
 
 @pytest.mark.slow
 def test_the_page_beside_a_device(
-    device: PagedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    device: PagedDevice,
+    tmp_path: Path,
+    systemd: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """It is served under the device's name, starts again when it is killed, and ends with `close` in time."""
+    """It is served under the device's name, starts again when it is killed, and ends with `close` in time.
+
+    It tells systemd nothing, which listens to the device.
+    """
     monkeypatch.setattr(page_child, "RETRY_S", (0.01, 0.02))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     child = PageChild(device_settings(), f"127.0.0.1:{free_port()}", device.events, device.control)
@@ -170,6 +194,8 @@ def test_the_page_beside_a_device(
     assert time.monotonic() - begun_s < MAX_END_S
     assert second.poll() is not None
     assert '"line-3"' in capfd.readouterr().err
+    with pytest.raises(BlockingIOError):
+        systemd.recv(99)
 
 
 @pytest.mark.slow

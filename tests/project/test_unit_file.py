@@ -1,4 +1,4 @@
-"""The systemd unit of the runtime: what it must not lose."""
+"""The systemd units of the runtime and of the page: what they must not lose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-UNIT = (resources.files("edge_config") / "systemd/patchedge.service").read_text()
+UNITS = resources.files("edge_config") / "systemd"
+UNIT = (UNITS / "patchedge.service").read_text()
+PAGE = "patchedge-page.service"
 ANALYZE = shutil.which("systemd-analyze")
 PROGRAM = "/opt/patchedge/bin/patchedge"
 
@@ -41,11 +43,33 @@ def test_no_device_beside_cameras_is_allowed() -> None:
     assert any("nvidia" in line for line in UNIT.splitlines() if line.startswith("#DeviceAllow"))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Type=notify",
+        f"ExecStart={PROGRAM} page --config /etc/patchedge/page.yaml",
+        "User=patchedge-page",
+        "StateDirectory=patchedge-page",
+        "StateDirectoryMode=0700",
+        "ProtectSystem=strict",
+        "PrivateDevices=yes",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "SystemCallFilter=@system-service",
+        "RestartPreventExitStatus=2 78",
+    ],
+)
+def test_page_may_do_what_it_needs_and_no_more(line: str) -> None:
+    """It has no device at all, and /var/lib/patchedge-page, which nobody else can read, to write to."""
+    assert line in (UNITS / PAGE).read_text().splitlines()
+
+
 @pytest.mark.skipif(ANALYZE is None, reason="there is no systemd here")
-def test_systemd_takes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["patchedge.service", PAGE])
+def test_systemd_takes_it(tmp_path: Path, name: str) -> None:
     """Systemd finds no mistake in it, and little that is open."""
-    path = tmp_path / "patchedge.service"
-    path.write_text(UNIT.replace(PROGRAM, "/bin/true"))
+    path = tmp_path / name
+    path.write_text((UNITS / name).read_text().replace(PROGRAM, "/bin/true"))
     done = subprocess.run([str(ANALYZE), "verify", path], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     words = [str(ANALYZE), "security", "--offline=true", "--no-pager", path]

@@ -160,6 +160,35 @@ def test_a_body_that_trickles_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(read())
 
 
+@pytest.mark.parametrize(("picture", "most"), [(False, 1_000_000), (True, 16_000_000)])
+def test_a_body_without_a_size_is_bounded(picture: bool, most: int) -> None:  # noqa: FBT001
+    """What comes is counted: the largest body is read whole, one byte more is refused, an endless one not read on."""
+    part = b"x" * 500_000
+
+    def read(parts: Iterator[Message]) -> int:
+        async def receive() -> Message:
+            return next(parts)
+
+        async def whole() -> int:
+            request = Request(scope_of(""))
+            request._receive = bounded(receive, request.headers, picture=picture)
+            return len(await request.body())
+
+        return asyncio.run(whole())
+
+    def body(size: int) -> Iterator[Message]:
+        for at in range(0, size, len(part)):
+            yield {"type": "http.request", "body": part[: size - at], "more_body": at + len(part) < size}
+
+    assert read(body(most)) == most
+    for size in (most + 1, 1 << 40):
+        parts = body(size)
+        with pytest.raises(Refused, match="too large") as error:
+            read(parts)
+        assert error.value.status == 413
+    assert next(parts)["more_body"]  # it was not read to its end
+
+
 def test_one_address_cannot_take_all_requests() -> None:
     """Beyond its share it is refused, others are not, and what is over no longer counts."""
     crowd = Crowd()

@@ -425,6 +425,8 @@ def test_a_body_that_is_too_large_is_refused(page: Browser, chunks: int) -> None
     assert page.ask("POST", SESSION_PATH, said).status == 413
     assert page.ask("POST", SESSION_PATH, {"content-length": "9" * 5000}).status == 413
     assert page.ask("POST", SESSION_PATH, {"content-length": "-1"}).status == 400
+    never_read = page.ask("POST", SESSION_PATH, {"content-length": "64000001"})
+    assert (never_read.status, never_read.header("connection")) == (413, "close")
     body = b'{"user": "' + b"x" * 1_100_000 + b'"}'
     assert page.ask("POST", SESSION_PATH, None, body, chunks=chunks).status == 413
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request
 from playwright.sync_api import Page as Tab
 
-from tests.page.browser.rig import Page, Rig, device
+from tests.page.browser.rig import Page, Rig, add_user, device
+from tests.page.browser.see import PASSWORD
+from tests.page.chromium import PATIENCE_MS, launched
 
 GROUP = "the page in a browser"
 CAMERAS = ("belt", "gate", "oven", "shelf")
-PATIENCE_MS = 20_000
-"""For what a browser waits for; other tests run at the same time."""
-
-expect.set_options(timeout=PATIENCE_MS)
-
-CHROMIUM = shutil.which("chromium")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -58,15 +53,23 @@ def page(rig: Rig) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="package")
+def guarded(rig: Rig) -> Iterator[Page]:
+    """Yield a page with two users: anna, an operator, and otto, a viewer."""
+    page = Page(rig.folder / "guarded", {"devices": rig.of_page})
+    add_user(page, "anna", "operator", PASSWORD)
+    add_user(page, "otto", "viewer", PASSWORD)
+    try:
+        page.start()
+        yield page
+    finally:
+        page.kill()
+
+
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Yield Debian's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("needs a browser: `apt install chromium`")
-    with sync_playwright() as playwright:
-        # Debian's is not built for root, in whose name CI runs; nothing here is of others.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 class Log:

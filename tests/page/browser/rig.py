@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -65,6 +66,10 @@ class Child:
         assert self._process.poll() is None, self.log.read_text()[-4000:]
         return True
 
+    def freeze(self) -> None:
+        """Let it do nothing more until it is killed: what it is asked stays unanswered."""
+        os.kill(self.pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         """End it as a power cut does."""
         if self._process is not None:
@@ -83,16 +88,17 @@ class Page(Child):
 
     Attributes:
         url: its address, without a slash at the end.
+        config: file with its settings.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        config = folder / "page.yaml"
+        self.config = folder / "page.yaml"
         whole = {"bind": f"127.0.0.1:{port}", "folder": str(folder / "store"), **settings}
-        config.write_text(json.dumps(whole))  # JSON is YAML
-        super().__init__(folder / "page.log", *DEVICE, "page", "--config", config, state=folder)
+        self.config.write_text(json.dumps(whole))  # JSON is YAML
+        super().__init__(folder / "page.log", *DEVICE, "page", "--config", self.config, state=folder)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -121,6 +127,13 @@ class Page(Child):
             return self.alive() and all(name in found and found[name]["score"] is not None for name in cameras)
 
         until(live, f"scores of {cameras}")
+
+
+def add_user(page: Page, name: str, role: str, password: str) -> None:
+    """Add a user of a page, as its administrator does."""
+    command = [*DEVICE, "page", "--config", str(page.config), "user", "add", name, "--role", role]
+    done = subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, timeout=ENOUGH_S, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 class Rig:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from playwright.sync_api import Locator, expect
 from playwright.sync_api import Page as Tab
@@ -53,6 +55,23 @@ def give_name(tab: Tab, name: str = NAME) -> None:
     """Answer the question for a name, which is asked once where there are no users."""
     tab.get_by_role("dialog").get_by_label("Name").fill(name)
     tab.get_by_role("button", name="Save the name").click()
+
+
+@contextmanager
+def killed_while_asked(tab: Tab, page: Page, method: str, camera: str) -> Iterator[None]:
+    """Kill the page in the middle of the request that is sent in this block; start it again after the block.
+
+    The tab must say that there was no answer, and that all is well again once there is a server.
+    """
+    page.freeze()
+    with tab.expect_request(lambda request: request.method == method):
+        yield
+    page.kill()
+    expect(tab.get_by_role("alert").get_by_text("The page's server does not answer")).to_be_visible()
+    expect(tab.get_by_text(re.compile("No connection to the page's server"))).to_be_visible()
+    page.start()
+    page.until_live([camera])
+    expect(tab.get_by_text(re.compile("No connection to the page's server"))).to_be_hidden()
 
 
 def log_in(tab: Tab, page: Page, user: str, password: str = PASSWORD) -> None:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
 from tests.page.browser.conftest import CAMERAS, Log
-from tests.page.browser.rig import Page, Rig
+from tests.page.browser.rig import Page
 from tests.page.browser.see import PASSWORD, key_of, log_in
-from tests.support.processes import DEVICE, ENOUGH_S
 
 CHANGES = re.compile(
     "^(This is fine|False alarm|Save .*|Collect .*|Learn .*|Use these .*|Undo .*|Add an .*|Check now)$"
@@ -25,26 +20,6 @@ CHANGES = re.compile(
 
 FORBIDDEN = 403
 TRIES = 10
-
-
-def add_user(config: Path, name: str, role: str) -> None:
-    """Add a user of a page, as its administrator does."""
-    command = [*DEVICE, "page", "--config", str(config), "user", "add", name, "--role", role]
-    done = subprocess.run(command, input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=ENOUGH_S, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="package")
-def guarded(rig: Rig) -> Iterator[Page]:
-    """Yield a page with two users: anna, an operator, and otto, a viewer."""
-    page = Page(rig.folder / "guarded", {"devices": rig.of_page})
-    add_user(rig.folder / "guarded" / "page.yaml", "anna", "operator")
-    add_user(rig.folder / "guarded" / "page.yaml", "otto", "viewer")
-    try:
-        page.start()
-        yield page
-    finally:
-        page.kill()
 
 
 def test_a_viewer_sees_everything_and_changes_nothing(

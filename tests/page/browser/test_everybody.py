@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 from playwright.sync_api import Page as Tab
 
-from tests.page.browser.conftest import PATIENCE_MS, Log
+from tests.page.browser.conftest import Log
 from tests.page.browser.rig import Page, Rig, until
-from tests.page.browser.see import NAME, key_of, moves, tile
+from tests.page.browser.see import NAME, key_of, log_in, moves, tile
+from tests.page.chromium import PATIENCE_MS, Scheme, check_axe
+
+LOOKS: tuple[tuple[Scheme, int], ...] = (("light", 1280), ("dark", 360))
+"""Light on a screen, and dark on a phone."""
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
-def test_axe_finds_nothing(chromium: Browser, page: Page, rig: Rig, theme: str, width: int) -> None:
-    """No rule of axe-core is broken on any view, light on a screen and dark on a phone."""
-    rig.cameras["gate"].show("green")
-    key = key_of(page, "gate")
-    until(lambda: page.get(f"cameras/{key}")["alert"], "an alert")
-    alert = page.get(f"cameras/{key}")["alert"]["id"]
-    size = {"width": width, "height": 800}
-    with chromium.new_context(locale="en-GB", color_scheme=theme, viewport=size, reduced_motion="reduce") as context:
+@pytest.fixture
+def still(chromium: Browser) -> Iterator[Tab]:
+    """Yield a tab in which nothing moves but pictures."""
+    with chromium.new_context(locale="en-GB", reduced_motion="reduce") as context:
         log = Log(context)
+        log.expected += ["401", "429"]  # of wrong passwords
         context.set_default_timeout(PATIENCE_MS)
-        tab = context.new_page()
-        tab.goto(page.url)
-        moves(tile(tab, "gate").locator(".picture"))
-        for view in (
-            "live",
-            f"camera/{key}",
-            "alerts",
-            f"alerts/{alert}",
-            f"teach/{key}",
-            f"tune/{key}",
-            "devices/edge",
-        ):
-            tab.goto(f"{page.url}/#/{view}")
-            expect(tab.locator("h1").first).to_be_attached()
-            found = Axe().run(tab)
-            assert found.violations_count == 0, f"{view}: {found.generate_report()}"
+        yield context.new_page()
         assert not log.abroad
         assert not log.unexpected()
+
+
+def test_axe_finds_nothing(still: Tab, page: Page, rig: Rig) -> None:
+    """No rule of axe-core is broken on any view."""
+    rig.cameras["gate"].show("green")
+    key = key_of(page, "gate")
+    alert = until(lambda: page.get(f"cameras/{key}")["alert"], "an alert")["id"]
+    still.goto(page.url)
+    moves(tile(still, "gate").locator(".picture"))
+    for view in ("live", f"camera/{key}", "alerts", f"alerts/{alert}", f"teach/{key}", f"tune/{key}", "devices/edge"):
+        still.goto(f"{page.url}/#/{view}")
+        expect(still.locator("h1").first).to_be_attached()
+        check_axe(still, *LOOKS)
+
+
+def test_axe_finds_nothing_at_the_log_in(still: Tab, guarded: Page) -> None:
+    """Nor is one where people log in, before and after a wrong password."""
+    still.goto(guarded.url)
+    expect(still.get_by_label("Password")).to_be_visible()
+    check_axe(still, *LOOKS)
+    log_in(still, guarded, "nobody")
+    expect(still.locator("form").get_by_role("alert")).not_to_be_empty()
+    check_axe(still, *LOOKS)
 
 
 def test_keyboard_alone_is_enough(tab: Tab, page: Page, rig: Rig) -> None:

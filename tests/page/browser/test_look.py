@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 from edge_config.wire.messages import AlertMessage
 from runtime.client.subscriber import Subscriber
 from tests.page.browser.conftest import Log
-from tests.page.browser.rig import Page, Rig
-from tests.page.browser.see import moves, tile
+from tests.page.browser.rig import Page, Rig, until
+from tests.page.browser.see import NAME, give_name, key_of, killed_while_asked, moves, open_alert, tile
 from tests.support.processes import ENOUGH_S
 
 MAX_ALERT_MS = 1000
@@ -74,3 +74,26 @@ def test_a_page_that_restarts_is_whole_again(tab: Tab, page: Page, log: Log) -> 
     page.start()
     expect(tab.get_by_text(re.compile("No connection to the page's server"))).to_be_hidden()
     moves(shelf.locator(".picture"))
+
+
+def test_what_was_said_of_an_alert_outlives_the_page(tab: Tab, page: Page, rig: Rig, log: Log) -> None:
+    """The page's process dies while a comment is sent: what was noted before is kept, the comment can be sent again."""
+    rig.cameras["gate"].show("red")
+    key = key_of(page, "gate")
+    until(lambda: page.get(f"cameras/{key}")["alert"], "an alert")
+    open_alert(tab, page, "gate")
+    tab.get_by_role("button", name="Seen", exact=True).click()
+    give_name(tab)
+    expect(tab.get_by_text(f"Seen by {NAME}, ")).to_be_visible()
+    tab.get_by_label("New comment").fill("Loose screw")
+    log.expected += ["ERR_", "does not answer"]
+    with killed_while_asked(tab, page, "POST", "gate"):
+        tab.get_by_role("button", name="Save the comment").click()
+    (alert,) = page.get(f"alerts?camera={key}&state=acknowledged&limit=1")["alerts"]
+    assert (alert["acknowledged"]["by"], alert["comments"]) == (NAME, [])
+    rig.cameras["gate"].show()
+    expect(tab.locator(".label-open")).to_have_count(0)  # the view hears of its end by itself
+    expect(tab.get_by_text(f"Seen by {NAME}, ")).to_be_visible()
+    tab.get_by_role("button", name="Save the comment").click()
+    expect(tab.locator(".comments li")).to_have_count(1)
+    expect(tab.locator(".comments")).to_contain_text("Loose screw")

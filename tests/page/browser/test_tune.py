@@ -10,8 +10,9 @@ from playwright.sync_api import expect
 from edge_config.wire.messages import AlertMessage
 from runtime.client.subscriber import Subscriber
 from tests.page.browser.camera import HEIGHT, WIDTH, box
+from tests.page.browser.conftest import Log
 from tests.page.browser.rig import Page, Rig
-from tests.page.browser.see import NAME, give_name, key_of
+from tests.page.browser.see import NAME, give_name, key_of, killed_while_asked
 from tests.page.browser.test_teach import shown
 from tests.support.processes import ENOUGH_S
 
@@ -64,15 +65,23 @@ def alerts_of(rig: Rig, camera: str) -> int:
     return count
 
 
-def test_a_threshold_does_what_its_preview_said(tab: Tab, page: Page, rig: Rig) -> None:
-    """The number of alerts that the preview promises is the number that come; "Undo" takes it back."""
+def test_a_threshold_does_what_its_preview_said(tab: Tab, page: Page, rig: Rig, log: Log) -> None:
+    """The number of alerts that the preview promises is the number that come; "Undo" takes it back.
+
+    The page's process dies while it is asked to apply them: nothing is applied, the draft stays, and can be applied.
+    """
     assert alerts_of(rig, "shelf") == 2
     tab.goto(f"{page.url}/#/tune/{key_of(page, 'shelf')}")
     expect(tab.get_by_text("As it is: 2 alerts")).to_be_visible()
     tab.get_by_role("spinbutton", name="Threshold").fill(str(BETWEEN))
     expect(tab.get_by_text("With these: 1 alert in place of 2")).to_be_visible()
     tab.get_by_role("button", name="Use these settings").click()
-    give_name(tab)
+    log.expected += ["ERR_", "does not answer"]
+    with killed_while_asked(tab, page, "PUT", "shelf"):
+        give_name(tab)
+    assert "threshold" not in rig.config.read_text()
+    expect(tab.get_by_text("With these: 1 alert in place of 2")).to_be_visible()
+    tab.get_by_role("button", name="Use these settings").click()
     expect(tab.locator("ol.changes li").first).to_contain_text("threshold: default → 100")
     expect(tab.locator("ol.changes li").first).to_contain_text(NAME)
     assert alerts_of(rig, "shelf") == 1

@@ -4,56 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.page.chromium import launched, opened
 from tests.page.mock import PASSWORD, World, serving
 
-CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE_MS = 20_000
-"""For what a browser waits for; other tests run at the same time."""
-
-expect.set_options(timeout=PATIENCE_MS)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("the front end in a browser"),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("the front end in a browser")]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return a browser without a screen."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield started
-        started.close()
+    with launched() as browser:
+        yield browser
 
 
-@contextmanager
-def opened(browser: Browser, world: World, route: str) -> Iterator[Page]:
-    """Open a page on a world in English; whatever the browser complains about fails the test."""
-    complaints: list[str] = []
-    with serving(world) as address:
-        context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 720})
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
-        page.on("request", lambda asked: complaints.append(asked.url) if not asked.url.startswith(address) else None)
-        page.goto(address + route)
-        yield page
-        context.close()
-    assert complaints == []
+def showing(browser: Browser, world: World, route: str) -> AbstractContextManager[Page]:
+    """Open a page on a world."""
+    return opened(browser, serving(world), route, height=720)
 
 
 def test_a_picture_is_greyed_once_no_new_one_comes(browser: Browser) -> None:
     """After 3 s without a picture it is shown as old, with its time and age, and as live again when one comes."""
     world = World(cameras=2)
-    with opened(browser, world, "#/live") as page:
+    with showing(browser, world, "#/live") as page:
         tile = page.locator("[data-key='press-3:belt']")
         expect(tile.locator(".picture:not(.old)")).to_be_visible()
         world.quiet.set()
@@ -69,7 +46,7 @@ def test_a_picture_is_greyed_once_no_new_one_comes(browser: Browser) -> None:
 def test_a_server_that_is_gone_is_said_and_found_again(browser: Browser) -> None:
     """A banner says that the server is gone and all pictures are old; the page reconnects without being told to."""
     world = World(cameras=2)
-    with opened(browser, world, "#/live") as page:
+    with showing(browser, world, "#/live") as page:
         expect(page.locator(".picture:not(.old)")).to_have_count(2)
         world.refusing.set()
         expect(page.locator(".banner")).to_have_text(re.compile("No connection to the page's server"))
@@ -82,7 +59,7 @@ def test_a_server_that_is_gone_is_said_and_found_again(browser: Browser) -> None
 def test_pictures_are_asked_for_only_while_they_are_seen(browser: Browser) -> None:
     """On a phone the page asks for the pictures on the screen, and for none where no picture is shown."""
     world = World(cameras=10)
-    with opened(browser, world, "#/devices") as page:
+    with showing(browser, world, "#/devices") as page:
         page.set_viewport_size({"width": 360, "height": 640})
         expect(page.get_by_role("heading", name="Cameras and versions")).to_be_visible()
         assert not [path for path in world.asked if "previews=" in path]
@@ -95,7 +72,7 @@ def test_pictures_are_asked_for_only_while_they_are_seen(browser: Browser) -> No
 def test_a_viewer_sees_nothing_that_changes(browser: Browser) -> None:
     """After log-in a viewer sees the alert, and no button that would change something; an operator sees them."""
     world = World(cameras=3, log_in=True)
-    with opened(browser, world, "#/camera/press-3%3Apress-left") as page:
+    with showing(browser, world, "#/camera/press-3%3Apress-left") as page:
         for user, sees in (("otto", 0), ("anna", 1)):
             page.get_by_label("Name").fill(user)
             page.get_by_label("Password").fill("wrong")
@@ -112,7 +89,7 @@ def test_a_viewer_sees_nothing_that_changes(browser: Browser) -> None:
 
 def test_language_and_colours_are_remembered(browser: Browser) -> None:
     """German and dark colours, once chosen, are there after the page is loaded again."""
-    with opened(browser, World(cameras=1), "#/live") as page:
+    with showing(browser, World(cameras=1), "#/live") as page:
         page.get_by_label("Language").select_option("de")
         page.get_by_label("Farben", exact=True).select_option("dark")
         page.reload()
@@ -124,7 +101,7 @@ def test_language_and_colours_are_remembered(browser: Browser) -> None:
 def test_the_chart_leads_to_its_alerts_and_follows_the_chosen_span(browser: Browser) -> None:
     """Each alert is a link on the chart, and another span loads the scores of that span."""
     world = World(cameras=2)
-    with opened(browser, world, "#/camera/press-3%3Apress-left") as page:
+    with showing(browser, world, "#/camera/press-3%3Apress-left") as page:
         expect(page.locator(".band")).to_have_attribute("href", re.compile("#/alerts/0b5c1e6e"))
         with page.expect_request(re.compile("/scores")) as asked:
             page.get_by_role("button", name="24 h").click()
@@ -136,7 +113,7 @@ def test_the_chart_leads_to_its_alerts_and_follows_the_chosen_span(browser: Brow
 
 def test_a_device_says_how_it_fares(browser: Browser) -> None:
     """The view of a device has frames a second, the worst finding of doctor first, its log, and its orders."""
-    with opened(browser, World(cameras=2), "#/devices/press-3") as page:
+    with showing(browser, World(cameras=2), "#/devices/press-3") as page:
         frames = page.locator(".small-chart", has_text="Frames a second").locator("b")
         expect(frames).to_have_text(re.compile(r"^(49|50|51)$"))
         page.get_by_role("button", name="Check now").click()
@@ -150,14 +127,14 @@ def test_a_device_says_how_it_fares(browser: Browser) -> None:
 def test_an_address_that_means_nothing_leads_to_the_cameras(browser: Browser) -> None:
     """An unknown view, or an address that was cut off, shows the cameras."""
     for route in ("#/constructor", "#/%E0%A4%A", "#/camera"):
-        with opened(browser, World(cameras=1), route) as page:
+        with showing(browser, World(cameras=1), route) as page:
             expect(page.locator("[data-key='press-3:belt']")).to_be_visible()
 
 
 def test_cameras_have_their_places_and_a_phone_shows_alerts_first(browser: Browser) -> None:
     """Cameras stand in the order of their names; on a phone one with an open alert comes before them."""
     world = World(cameras=4)
-    with opened(browser, world, "#/live") as page:
+    with showing(browser, world, "#/live") as page:
         expect(page.locator(".tile h2")).to_have_text(["belt", "press-left", "press-right", "welder"])
         page.set_viewport_size({"width": 360, "height": 700})
         expect(page.locator(".tile.alarmed")).to_be_visible()

@@ -164,6 +164,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="the page with cameras that can be taught")
     parser.add_argument("--port", type=int, default=8098)
     given = parser.parse_args()
-    with serving(TaughtWorld(cameras=4), given.port) as address:
+    with serving(TaughtWorld(cameras=4, takes_s=4.0), given.port) as address:
         print(address, flush=True)
         Event().wait()

@@ -5,64 +5,39 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.page.chromium import check_axe, launched, opened
 from tests.page.mock import HEIGHT, PASSWORD, WIDTH
 from tests.page.views.mock import serving
 from tests.page.views.world import TaughtWorld
 
-CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE_MS = 20_000
-"""For what takes seconds: a collection, learning, on a machine that does other things too."""
+WIDE = 1280
 APPEARS_S = 1.0
 """A new alert is in the list this long after the page's process has sent it."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Return a browser without a screen."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield started
-        started.close()
+    with launched() as browser:
+        yield browser
 
 
-@contextmanager
-def opened(browser: Browser, world: TaughtWorld, route: str, *, scheme: str = "light") -> Iterator[Page]:
-    """Open a page on a world in English; whatever the browser complains about fails the test."""
-    complaints: list[str] = []
-    with serving(world) as address:
-        context = browser.new_context(
-            locale="en-GB",
-            viewport={"width": 1280, "height": 900},
-            color_scheme="dark" if scheme == "dark" else "light",
-            reduced_motion="reduce",
-        )
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
-        page.on("request", lambda asked: complaints.append(asked.url) if not asked.url.startswith(address) else None)
-        page.goto(address + route)
-        yield page
-        context.close()
-    assert complaints == []
+def showing(browser: Browser, world: TaughtWorld, route: str) -> AbstractContextManager[Page]:
+    """Open a page on a world."""
+    return opened(browser, serving(world), route)
 
 
 def test_a_new_alert_appears_by_itself(browser: Browser) -> None:
     """It is the first of the list within a second, and the row that had the focus keeps it."""
     world = TaughtWorld(cameras=2, rate=20.0)
-    with opened(browser, world, "#/alerts") as page:
+    with showing(browser, world, "#/alerts") as page:
         rows = page.locator(".alert-row")
         expect(rows).to_have_count(14)
         page.keyboard.press("j")
@@ -83,7 +58,7 @@ def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
     It can be taken back at the alert, before it was learned and after; and the alert says that it goes on all the same.
     """
     world = TaughtWorld(cameras=2)
-    with opened(browser, world, "#/alerts") as page:
+    with showing(browser, world, "#/alerts") as page:
         page.locator(".alert-row").first.click()
         page.get_by_role("button", name="This is fine").click()
         page.get_by_label("Name").fill("Anna")
@@ -109,7 +84,7 @@ def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
 def test_pictures_are_collected_judged_and_learnt(browser: Browser) -> None:
     """What was set aside is judged one by one, in the large view and all at once; nothing else is learnt."""
     world = TaughtWorld(cameras=2)
-    with opened(browser, world, "#/teach/press-3%3Abelt") as page:
+    with showing(browser, world, "#/teach/press-3%3Abelt") as page:
         page.get_by_role("button", name="Collect pictures").click()
         expect(page.get_by_text("20 of 20 pictures. 4 of them were set aside.")).to_be_visible()
         page.get_by_role("button", name="Look at them").click()
@@ -141,7 +116,7 @@ def test_what_may_get_worse_waits_for_a_person(browser: Browser) -> None:
     world = TaughtWorld(cameras=2)
     world.careful = True
     world.false_alarm(next(iter(world.alerts.values())), "Anna")
-    with opened(browser, world, "#/teach/press-3%3Abelt") as page:
+    with showing(browser, world, "#/teach/press-3%3Abelt") as page:
         learn = page.locator("#step-learn").get_by_role("button", name="Learn now")
         learn.click()
         expect(page.locator(".consent").get_by_text("21 of 71 test faults would be missed.")).to_be_visible()
@@ -157,7 +132,7 @@ def test_what_may_get_worse_waits_for_a_person(browser: Browser) -> None:
 def test_settings_are_tried_applied_and_taken_back(browser: Browser) -> None:
     """A slider says what would have been, nothing changes before it is applied, and the last change is undone."""
     world = TaughtWorld(cameras=2)
-    with opened(browser, world, "#/tune/press-3%3Abelt") as page:
+    with showing(browser, world, "#/tune/press-3%3Abelt") as page:
         page.evaluate("localStorage.setItem('patchedge.name', 'Anna')")
         expect(page.get_by_text("As it is: 41 alerts in 1 h.")).to_be_visible()
         page.get_by_role("spinbutton", name="Threshold").fill("4.8")
@@ -174,7 +149,7 @@ def test_settings_are_tried_applied_and_taken_back(browser: Browser) -> None:
 
 def test_the_line_of_the_threshold_can_be_dragged(browser: Browser) -> None:
     """The number follows the line on the curve."""
-    with opened(browser, TaughtWorld(cameras=2), "#/tune/press-3%3Abelt") as page:
+    with showing(browser, TaughtWorld(cameras=2), "#/tune/press-3%3Abelt") as page:
         expect(page.get_by_text("As it is: 41 alerts in 1 h.")).to_be_visible()
         number, over = page.get_by_role("spinbutton", name="Threshold"), page.locator(".u-over")
         before, box = float(number.input_value()), over.bounding_box()
@@ -191,7 +166,7 @@ def test_the_line_of_the_threshold_can_be_dragged(browser: Browser) -> None:
 def test_areas_are_drawn_by_mouse_and_by_keyboard(browser: Browser) -> None:
     """A rectangle is dragged, its corner is moved with the arrow keys; the device gets whole pixels of the frame."""
     world = TaughtWorld(cameras=2)
-    with opened(browser, world, "#/tune/press-3%3Abelt") as page:
+    with showing(browser, world, "#/tune/press-3%3Abelt") as page:
         page.evaluate("localStorage.setItem('patchedge.name', 'Anna')")
         drawing = page.locator(".area-drawing")
         drawing.scroll_into_view_if_needed()
@@ -222,7 +197,7 @@ def test_areas_are_drawn_by_mouse_and_by_keyboard(browser: Browser) -> None:
 def test_a_viewer_can_look_at_everything_and_change_nothing(browser: Browser) -> None:
     """No view has a button that would change something; what may be seen is there."""
     world = TaughtWorld(cameras=2, log_in=True)
-    with opened(browser, world, "#/alerts") as page:
+    with showing(browser, world, "#/alerts") as page:
         page.get_by_label("Name").fill("otto")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
@@ -244,7 +219,7 @@ def test_words_of_people_stay_words(browser: Browser) -> None:
     alert["comments"] = [{"by": evil, "at_ms": alert["start_ms"], "text": evil}]
     alert["acknowledged"] = {"by": evil, "at_ms": alert["start_ms"]}
     world.learning.update(state="failed", reason=evil)
-    with opened(browser, world, f"#/alerts/{alert['id']}") as page:
+    with showing(browser, world, f"#/alerts/{alert['id']}") as page:
         expect(page.locator(".comment-text")).to_have_text(evil)
         page.goto(re.sub("#.*", "#/teach/press-3%3Abelt", page.url))
         expect(page.locator(".ended")).to_have_text(f"Not learned: {evil}")
@@ -252,19 +227,17 @@ def test_words_of_people_stay_words(browser: Browser) -> None:
         assert page.locator("main b").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Browser, scheme: str) -> None:
-    """The checks of axe-core find no violation in any state of the views."""
+def test_axe_finds_nothing(browser: Browser) -> None:
+    """The checks of axe-core find no violation in any state of the views, light and dark."""
     world = TaughtWorld(cameras=2)
     world.careful = True
     world.false_alarm(next(iter(world.alerts.values())), "Anna")
     alert = list(world.alerts)[3]
-    with opened(browser, world, "#/alerts", scheme=scheme) as page:
+    with showing(browser, world, "#/alerts") as page:
 
         def check(seen: str) -> None:
             expect(page.locator(seen).first).to_be_visible()
-            found = Axe().run(page)
-            assert found.violations_count == 0, found.generate_report()
+            check_axe(page, ("light", WIDE), ("dark", WIDE))
 
         check(".alert-row")
         page.goto(re.sub("#.*", f"#/alerts/{alert}", page.url))

@@ -7,8 +7,6 @@ from typing import Any
 
 from tests.page.mock import HEIGHT, THRESHOLD, WIDTH, Json, World, now_ms
 
-COLLECT_S = 1.5
-LEARN_S = 1.5
 STEPS = ("load", "compare", "grow", "score held-out pictures", "seal", "score again", "show faults", "score alerts")
 
 
@@ -26,11 +24,16 @@ def stored(number: int, kind: str, score: float, at_ms: float, **more: Any) -> J
 
 
 class TaughtWorld(World):
-    """The invented cameras, with alerts, pictures, versions and settings that change as a person decides."""
+    """The invented cameras, with alerts, pictures, versions and settings that change as a person decides.
 
-    def __init__(self, **options: Any) -> None:
+    Attributes:
+        takes_s: how long a collection takes, as does learning.
+    """
+
+    def __init__(self, *, takes_s: float = 0.4, **options: Any) -> None:
         """Begin with some alerts, of which one goes on, and nothing taught."""
         super().__init__(**options)
+        self.takes_s = takes_s
         self.alerts = {one["id"]: one for one in (self._invented(k) for k in range(14))}
         self.news: list[Json] = []
         self.pictures: list[Json] = []
@@ -96,7 +99,7 @@ class TaughtWorld(World):
             self._learn()
 
     def _collect(self, teaching: Json) -> None:
-        share = (now_ms() - teaching["began_ms"]) / 1000 / COLLECT_S
+        share = (now_ms() - teaching["began_ms"]) / 1000 / self.takes_s
         while teaching["taught"] + teaching["aside"] < min(1.0, share) * teaching["wanted"]:
             number = len(self.pictures)
             strange = number % 5 == 2
@@ -106,9 +109,9 @@ class TaughtWorld(World):
             teaching.update(state="over", reason="all stored")
 
     def _learn(self) -> None:
-        share = (now_ms() - self.learning_from_ms) / 1000 / LEARN_S
+        share = (now_ms() - self.learning_from_ms) / 1000 / self.takes_s
         step = STEPS[min(len(STEPS) - 1, int(share * len(STEPS)))]
-        self.learning.update(step=step, done=int(share * 80) % 10, total=10, seconds=share * LEARN_S)
+        self.learning.update(step=step, done=int(share * 80) % 10, total=10, seconds=share * self.takes_s)
         if share < 1:
             return
         parent = next(one for one in self.versions if one["active"])
