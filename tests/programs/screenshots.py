@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from export.demo import clip
 from export.demo.camera import pictures_of
 from export.demo.show import BUNDLE
 from tests.page.browser.rig import Page, Rig, until
+from tests.page.chromium import Scheme
 from tests.programs.bench.played_camera import PlayedCamera
 from tests.support.fakes.http import served
 from tests.support.processes import DEVICE
@@ -36,7 +38,7 @@ _LOADED = """Promise.all([...document.images].filter(one => one.src && one.getBo
     .map(one => one.decode().catch(() => 0)))"""
 """Resolves when the pictures that are in view are there; others may be loaded when they come into view."""
 
-THEMES = ("light", "dark")
+THEMES: tuple[Scheme, ...] = ("light", "dark")
 QUALITY = 45
 MAX_BYTES = 1_500_000
 CAMERAS, STRIDE = ("belt", "scales"), 4
@@ -71,6 +73,8 @@ def main() -> int:
                 teach = [*DEVICE, "teach", "start", "belt", "--count", "24", "--every-ms", "250"]
                 subprocess.run([*teach, "--control", rig.control], check=True)
                 take_all(page, chromium, args.folder)
+                with rig.page("guarded", {"anna": "operator"}) as guarded:
+                    take_log_in(guarded, chromium, args.folder)
                 chromium.close()
         finally:
             rig.device.kill()
@@ -93,15 +97,28 @@ def take_all(page: Page, chromium: Browser, folder: Path) -> None:
         "tune": f"tune/{key}",
         "device": f"devices/{device}",
     }
+    for tab, look in tabs(chromium):
+        for name, address in views.items():
+            show(tab, page, name, address)
+            save(tab, folder / f"{name}-{look}.webp")
+
+
+def take_log_in(page: Page, chromium: Browser, folder: Path) -> None:
+    """Take the log-in of a page with users."""
+    for tab, look in tabs(chromium):
+        tab.goto(page.url)
+        tab.get_by_label("Password").wait_for()
+        save(tab, folder / f"login-{look}.webp")
+
+
+def tabs(chromium: Browser) -> Iterator[tuple[Tab, str]]:
+    """Yield a tab for each theme and width, and what pictures of it are called."""
     for theme in THEMES:
         for width, height in WIDTHS.items():
             size = {"width": width, "height": height}
             with chromium.new_context(viewport=size, color_scheme=theme, locale="en-GB") as context:
-                tab = context.new_page()
-                tab.set_default_timeout(1000 * WAIT_S)
-                for name, address in views.items():
-                    show(tab, page, name, address)
-                    save(tab, folder / f"{name}-{theme}-{width}.webp")
+                context.set_default_timeout(1000 * WAIT_S)
+                yield context.new_page(), f"{theme}-{width}"
 
 
 def show(tab: Tab, page: Page, name: str, address: str) -> None:

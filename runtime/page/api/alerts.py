@@ -186,7 +186,9 @@ def _told(call: Call, alert: ShownAlert) -> ShownAlert:
 
 
 ROUTES = [
-    Endpoint("GET", "/alerts", _find, "List alerts, the latest first.", reply=AlertList, query=AlertsQuery),
+    Endpoint(
+        "GET", "/alerts", _find, "List alerts, the latest first.", reply=AlertList, query=AlertsQuery, statuses=(404,)
+    ),
     Endpoint("GET", "/alerts/{id}", _get, "Return an alert.", reply=ShownAlert),
     Endpoint("GET", "/alerts/{id}/picture", _picture, "Return the picture of its peak.", reply="image/*"),
     Endpoint("GET", "/alerts/{id}/heat", _heat, "Return the heat map of its peak.", reply=HeatShown),

@@ -70,6 +70,6 @@ ROUTES = [
         "Stream live values as server-sent events: `device`, `camera`, `preview` and `alert`, each with an object.",
         reply="text/event-stream",
         query=EventsQuery,
-        statuses=(503,),
+        statuses=(404, 503),
     ),
 ]

@@ -150,7 +150,7 @@ ROUTES = [
         "Return alerts as CSV, the latest first. A text that a spreadsheet would take for a formula begins with '.",
         reply="text/csv",
         query=AlertsTable,
-        statuses=(503,),
+        statuses=(404, 503),
     ),
     Endpoint(
         "GET",
@@ -159,6 +159,6 @@ ROUTES = [
         "Return stored pictures and pictures of alerts as a data set in MVTec layout; its README says how it was made.",
         reply="application/zip",
         query=DatasetWanted,
-        statuses=(409, 502, 503),
+        statuses=(404, 409, 502, 503),
     ),
 ]

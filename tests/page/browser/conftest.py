@@ -9,8 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request
 from playwright.sync_api import Page as Tab
 
-from tests.page.browser.rig import Page, Rig, add_user, device
-from tests.page.browser.see import PASSWORD
+from tests.page.browser.rig import Page, Rig, device
 from tests.page.chromium import PATIENCE_MS, launched
 
 GROUP = "the page in a browser"
@@ -55,14 +54,8 @@ def page(rig: Rig) -> Iterator[Page]:
 @pytest.fixture(scope="package")
 def guarded(rig: Rig) -> Iterator[Page]:
     """Yield a page with two users: anna, an operator, and otto, a viewer."""
-    page = Page(rig.folder / "guarded", {"devices": rig.of_page})
-    add_user(page, "anna", "operator", PASSWORD)
-    add_user(page, "otto", "viewer", PASSWORD)
-    try:
-        page.start()
+    with rig.page("guarded", {"anna": "operator", "otto": "viewer"}) as page:
         yield page
-    finally:
-        page.kill()
 
 
 @pytest.fixture(scope="package")
@@ -96,6 +89,10 @@ class Log:
     def _wrote(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.errors.append(f"{message.text} ({message.location.get('url')})")
+
+    def expect_restart(self) -> None:
+        """Expect what is said while the page's process is away, and until it has heard from its devices again."""
+        self.expected += ["ERR_", "No connection", "does not answer", "ApiError", "404 (Not Found)"]
 
     def unexpected(self) -> list[str]:
         """Return the errors that no test has announced."""

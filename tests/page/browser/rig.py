@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -22,6 +23,11 @@ from tests.page.browser.camera import StagedCamera, staged_camera
 from tests.support import growing
 from tests.support.ports import free_port
 from tests.support.processes import DEVICE, ENOUGH_S
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of pages that are not real
+"""Of all users."""
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 _POLL_S = 0.03
 _never = threading.Event()
@@ -129,10 +135,10 @@ class Page(Child):
         until(live, f"scores of {cameras}")
 
 
-def add_user(page: Page, name: str, role: str, password: str) -> None:
+def add_user(page: Page, name: str, role: str) -> None:
     """Add a user of a page, as its administrator does."""
     command = [*DEVICE, "page", "--config", str(page.config), "user", "add", name, "--role", role]
-    done = subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, timeout=ENOUGH_S, check=False)
+    done = subprocess.run(command, input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=ENOUGH_S, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -162,7 +168,7 @@ class Rig:
                     "stall_ms": 1500,
                     "reconnect_min_s": 0.1,
                     "reconnect_max_s": 0.3,
-                    "alerts": {"merge_ms": 500, "attach": ["jpeg", "heat_map"]},
+                    "alerts": {"merge_ms": 200, "attach": ["jpeg", "heat_map"]},
                 }
                 for name, camera in cameras.items()
             },
@@ -183,9 +189,11 @@ class Rig:
         return {"edge": {"events": self.events, "control": self.control}}
 
     @contextmanager
-    def page(self, name: str = "page", **settings: Any) -> Iterator[Page]:
-        """Yield a page that shows the device until the block ends."""
+    def page(self, name: str = "page", users: Mapping[str, str] = NOBODY, **settings: Any) -> Iterator[Page]:
+        """Yield a page that shows the device until the block ends; users have a role each."""
         page = Page(self.folder / name, {"devices": self.of_page, **settings})
+        for user, role in users.items():
+            add_user(page, user, role)
         try:
             page.start()
             yield page

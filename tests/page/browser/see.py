@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from playwright.sync_api import Locator, expect
 from playwright.sync_api import Page as Tab
 
-from tests.page.browser.rig import Page
+from tests.page.browser.rig import PASSWORD, Page
 
-PASSWORD = "correct horse battery"  # noqa: S105 - of a page that is not real
 NAME = "Anna"
 
 _MOVES = """canvas => new Promise(done => {

@@ -10,8 +10,8 @@ from playwright.sync_api import BrowserContext, expect
 from playwright.sync_api import Page as Tab
 
 from tests.page.browser.conftest import CAMERAS, Log
-from tests.page.browser.rig import Page
-from tests.page.browser.see import PASSWORD, key_of, log_in
+from tests.page.browser.rig import PASSWORD, Page
+from tests.page.browser.see import key_of, log_in
 
 CHANGES = re.compile(
     "^(This is fine|False alarm|Save .*|Collect .*|Learn .*|Use these .*|Undo .*|Add an .*|Check now)$"

@@ -67,7 +67,7 @@ def test_a_page_that_restarts_is_whole_again(tab: Tab, page: Page, log: Log) -> 
     tab.goto(page.url)
     shelf = tile(tab, "shelf")
     moves(shelf.locator(".picture"))
-    log.expected.append("ERR_")  # the browser's own words about a server that is away
+    log.expect_restart()
     page.kill()
     expect(tab.get_by_text(re.compile("No connection to the page's server"))).to_be_visible()
     expect(shelf.locator(".picture")).to_have_class(re.compile(r"\bold\b"))
@@ -86,7 +86,7 @@ def test_what_was_said_of_an_alert_outlives_the_page(tab: Tab, page: Page, rig: 
     give_name(tab)
     expect(tab.get_by_text(f"Seen by {NAME}, ")).to_be_visible()
     tab.get_by_label("New comment").fill("Loose screw")
-    log.expected += ["ERR_", "does not answer"]
+    log.expect_restart()
     with killed_while_asked(tab, page, "POST", "gate"):
         tab.get_by_role("button", name="Save the comment").click()
     (alert,) = page.get(f"alerts?camera={key}&state=acknowledged&limit=1")["alerts"]

@@ -228,7 +228,7 @@ ROUTES = [
         "Return a stored picture.",
         reply="image/png",
         query=HowShown,
-        statuses=_DEVICE,
+        statuses=(*_DEVICE, 413),
     ),
     Endpoint(
         "POST",
