@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.page.browser.rig import Page, Rig, device, until
+from tests.page.browser.rig import MERGE_MS, Page, Rig, device, until
 from tests.support.processes import ENOUGH_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("the API of a device")]
@@ -162,7 +162,7 @@ def test_settings_are_changed_and_a_look_is_no_order(page: Page) -> None:
     """A change of the threshold is in force at once and in the audit log; to look at the settings is not."""
     of = f"cameras/{CAMERA}/settings"
     before = page.get(of)
-    assert before["alerts"]["merge_ms"] == 500
+    assert before["alerts"]["merge_ms"] == MERGE_MS
     after = send(page, "PUT", of, {"alerts": {"threshold": 123.0}, "keep": False})
     assert after["threshold"] == 123.0
     assert page.get(of)["threshold"] == 123.0
@@ -191,7 +191,7 @@ def test_kept_change_is_listed_and_taken_back(page: Page) -> None:
     after = send(page, "PUT", of, {"alerts": {"merge_ms": 600}, "ignore": [[[0, 0], [30, 0], [30, 30]]]})
     assert (after["alerts"]["merge_ms"], after["ignore"]) == (600, [[[0, 0], [30, 0], [30, 30]]])
     (change, *_) = after["changes"]
-    assert set(change["what"].split(", ")) == {"merge_ms: 500 → 600", "ignore: default → 1 polygon"}
+    assert set(change["what"].split(", ")) == {f"merge_ms: {MERGE_MS} → 600", "ignore: default → 1 polygon"}
     undone = send(page, "POST", f"{of}/undo")
     assert (undone["alerts"], undone["ignore"]) == (before["alerts"], before["ignore"])
 
@@ -247,7 +247,7 @@ def test_support_archive_has_no_pictures_unless_asked_for(page: Page) -> None:
     assert status == 200
     whole = zipfile.ZipFile(io.BytesIO(data))
     assert "belt" in json.loads(whole.read("status.json"))["cameras"]
-    assert json.loads(whole.read("cameras/0-belt-settings.json"))["alerts"]["merge_ms"] == 500
+    assert json.loads(whole.read("cameras/0-belt-settings.json"))["alerts"]["merge_ms"] == MERGE_MS
     assert json.loads(whole.read("orders.json"))["orders"]
     said = json.loads(whole.read("settings.json"))
     assert said["settings"]["cameras"]["belt"]["stall_ms"] == 1500

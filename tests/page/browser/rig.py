@@ -27,6 +27,9 @@ from tests.support.processes import DEVICE, ENOUGH_S
 PASSWORD = "correct horse battery"  # noqa: S105 - of pages that are not real
 """Of all users."""
 
+MERGE_MS = 200
+"""Scenes that a test puts before a camera are short, and follow soon."""
+
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 _POLL_S = 0.03
@@ -154,7 +157,12 @@ class Rig:
     """
 
     def __init__(
-        self, folder: Path, cameras: Mapping[str, StagedCamera], bundle: Path, more: Mapping[str, Any]
+        self,
+        folder: Path,
+        cameras: Mapping[str, StagedCamera],
+        bundle: Path,
+        more: Mapping[str, Any],
+        merge_ms: int = 500,
     ) -> None:
         self.folder, self.cameras = folder, cameras
         self.events, self.control = f"ipc://{folder}/events", f"ipc://{folder}/control"
@@ -168,7 +176,7 @@ class Rig:
                     "stall_ms": 1500,
                     "reconnect_min_s": 0.1,
                     "reconnect_max_s": 0.3,
-                    "alerts": {"merge_ms": 200, "attach": ["jpeg", "heat_map"]},
+                    "alerts": {"merge_ms": merge_ms, "attach": ["jpeg", "heat_map"]},
                 }
                 for name, camera in cameras.items()
             },
@@ -207,7 +215,7 @@ def device(*names: str, **more: Any) -> Iterator[Rig]:
     with tempfile.TemporaryDirectory(prefix="page-") as folder, ExitStack() as stack:
         cameras = {name: stack.enter_context(staged_camera()) for name in names}
         bundle = growing.make_parent(Path(folder) / "line.bundle", mode="max")
-        rig = Rig(Path(folder), cameras, bundle, more)
+        rig = Rig(Path(folder), cameras, bundle, more, MERGE_MS)
         stack.callback(rig.device.kill)
         rig.device.start()
         yield rig
