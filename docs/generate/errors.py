@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from docs.generate.describe import summary, table
-from edge_config import errors
+from edge_config import errors, fleet_errors
 from edge_config.errors import PatchedgeError
 
 REMEDIES: Mapping[type[PatchedgeError], str] = {
@@ -52,6 +52,19 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     errors.ProviderUnavailable: "Run `patchedge doctor`: it lists the providers that are installed.",
     errors.NotEnoughMemory: "Free memory, raise the limit that the line names, or lower `--size` or `--coreset`.",
     errors.WeightsUnavailable: "Connect to the internet, or give the weights with `--weights FILE`.",
+    fleet_errors.FleetUnavailable: "Check servers and network. `patchedge fleet init` makes the store.",
+    fleet_errors.FleetError: "Do what the line says; nothing of it was put into service.",
+    fleet_errors.FleetAccessDenied: "Correct the permissions of these credentials at the NATS servers.",
+    fleet_errors.FleetConflict: "Look at what is there now, and try again.",
+    fleet_errors.AssignmentInvalid: "Assign again. Distrust whoever can write to the servers.",
+    fleet_errors.AssignmentKeyUnknown: "Sign with an operator's key, or add the key to `fleet.operators`.",
+    fleet_errors.AssignmentSignatureInvalid: "Assign again. Distrust whoever can write to the servers.",
+    fleet_errors.AssignmentForOthers: "Distrust whoever can write to the servers: an assignment was moved.",
+    fleet_errors.AssignmentOld: "Assign again; distrust whoever can write to the servers, if nobody restored a backup.",
+    fleet_errors.AssignmentFlood: "Find out who assigns so often. The device takes the newest after a minute.",
+    fleet_errors.PackMissing: "Push the bundle again with `patchedge fleet push`.",
+    fleet_errors.PackSwapped: "Push the bundle again. Distrust whoever can write to the servers.",
+    fleet_errors.PackTooLarge: "Raise `fleet.max_mb` if the bundle is that large, else distrust the servers.",
     errors.SettingsError: "Correct the key: each line names file, line, key and what is allowed.",
     errors.KeysInvalid: "Make keys with `patchedge keygen`, and `chmod 600` the secret one.",
     errors.MessageError: "Check that the address is one of patchedge, and that both sides have the same version.",
@@ -81,7 +94,10 @@ def descendants(parent: type[PatchedgeError]) -> list[type[PatchedgeError]]:
 
 def branch(name: str) -> str:
     """Return a table of an error and those below it."""
-    rows = [(f"`{kind.__name__}`", summary(kind), REMEDIES[kind]) for kind in descendants(getattr(errors, name))]
+    rows = [
+        (f"`{kind.__name__}`", summary(kind), REMEDIES[kind])
+        for kind in descendants(getattr(errors, name, None) or getattr(fleet_errors, name))
+    ]
     return table(("Error", "Meaning", "What to do"), rows)
 
 

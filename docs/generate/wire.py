@@ -22,6 +22,7 @@ from edge_config.wire import (
     burn_in,
     configure,
     fetch,
+    fleet,
     inspect,
     learning,
     messages,
@@ -87,6 +88,18 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     **upkeep.REPLIES,
     **learning.REPLIES,
 }
+
+RECORDS: Mapping[str, type[msgspec.Struct]] = {
+    "signed": fleet.Signed,
+    "assignment": fleet.Assignment,
+    "bounds": fleet.FleetBounds,
+    "pull": fleet.PullOrder,
+    "device": fleet.DeviceReport,
+    "camera": fleet.CameraReport,
+    "shadow": fleet.ShadowReport,
+    "rollout": fleet.Rollout,
+}
+"""Word of the template -> a record in the store of a fleet."""
 
 _OF_ALL: dict[str, Any] = {
     "device": "press-3",
@@ -225,6 +238,12 @@ def reply(name: str) -> str:
     return _table(kind, fields(kind))
 
 
+def record(name: str) -> str:
+    """Return the summary and the table of the fields of a record of a fleet."""
+    kind = RECORDS[name]
+    return f"{summary(kind)}\n\n{_table(kind, fields(kind))}"
+
+
 def limits() -> str:
     """Return the table of the limits of the control socket."""
     rows = [
@@ -272,4 +291,5 @@ FILLERS: dict[str, Callable[..., str]] = {
     "request_envelope": envelope,
     "reply": reply,
     "limits": limits,
+    "record": record,
 }
