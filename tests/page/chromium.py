@@ -34,11 +34,13 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, serving: AbstractContextManager[str], route: str, height: int = 900) -> Iterator[Page]:
-    """Serve a page, and open it in English; whatever the browser complains about fails the test."""
+def opened(
+    browser: Browser, serving: AbstractContextManager[str], route: str, height: int = 900, locale: str = "en-GB"
+) -> Iterator[Page]:
+    """Serve a page, and open it, by default in English; whatever the browser complains about fails the test."""
     complaints: list[str] = []
     size = {"width": 1280, "height": height}
-    with serving as address, browser.new_context(locale="en-GB", viewport=size, reduced_motion="reduce") as context:
+    with serving as address, browser.new_context(locale=locale, viewport=size, reduced_motion="reduce") as context:
         context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))

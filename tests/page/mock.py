@@ -59,6 +59,8 @@ class World:
         self.users: dict[str, str] = {}
         self.report: Json = {"state": "never", "started_ms": 0, "seconds": 0, "report": None, "reason": ""}
         self.asked: list[str] = []
+        self.notice = ""
+        self.more_devices: list[Json] = []
 
     def names(self) -> list[str]:
         """Return the names of the cameras."""
@@ -300,7 +302,7 @@ class Handler(BaseHTTPRequestHandler):
             case ["cameras", key, *rest] if key in keys:
                 self.camera(keys.index(key), rest, query)
             case ["devices"]:
-                self.json({"devices": [world.device()]})
+                self.json({"devices": [world.device(), *world.more_devices], "notice": world.notice})
             case ["devices", "press-3", *rest]:
                 self.of_device(rest, query)
             case ["alerts"]:

@@ -192,6 +192,8 @@ def test_kept_change_is_listed_and_taken_back(page: Page) -> None:
     assert (after["alerts"]["merge_ms"], after["ignore"]) == (600, [[[0, 0], [30, 0], [30, 30]]])
     (change, *_) = after["changes"]
     assert set(change["what"].split(", ")) == {f"merge_ms: {MERGE_MS} → 600", "ignore: default → 1 polygon"}
+    values = {one["name"]: (one["before"], one["after"]) for one in change["values"]}
+    assert values == {"merge_ms": (MERGE_MS, 600), "ignore": (None, 1)}
     undone = send(page, "POST", f"{of}/undo")
     assert (undone["alerts"], undone["ignore"]) == (before["alerts"], before["ignore"])
 

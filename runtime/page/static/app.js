@@ -34,6 +34,7 @@ function parse(hash) {
   const view = Object.hasOwn(VIEWS, name) ? name : "live";
   const parameters = { query: new URLSearchParams(query) };
   VIEWS[view].forEach((field, i) => { parameters[field] = rest[i] ?? ""; });
+  if (view === "alerts") parameters.key = parameters.query.get("of") ?? ""; // the alerts of one camera, within it
   return view === "camera" && !parameters.key ? { view: "live", parameters } : { view, parameters };
 }
 
@@ -47,7 +48,7 @@ async function route() {
   else if (view === "login") return location.replace("#/live");
   const module = await attempt(() => import(`./views/${MODULES[view] ?? view}.js`));
   if (mine !== turn || !module) return undefined;
-  header(view);
+  header(parameters.key ? "camera" : view);
   document.title = `${t(`title.${view}`)} · patchedge`;
   const root = h("div", { class: `view view-${view}` });
   fill(main, parameters.key ? cameraTabs(parameters.key, view) : null, root);
@@ -70,7 +71,7 @@ async function enter() {
 /** Say aloud that an alert began; the text goes away, so that the same one is said again the next time. */
 function announce(alert) {
   if (alert.end_ms) return;
-  say(said, t("said.alert", { camera: alert.camera }));
+  say(said, t("said.alert", { camera: live.shortName(alert.key) }));
   setTimeout(() => say(said, ""), 5000);
 }
 

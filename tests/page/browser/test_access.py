@@ -14,7 +14,7 @@ from tests.page.browser.rig import PASSWORD, Page
 from tests.page.browser.see import key_of, log_in
 
 CHANGES = re.compile(
-    "^(This is fine|False alarm|Save .*|Collect .*|Learn .*|Use these .*|Undo .*|Add an .*|Check now)$"
+    "^(This is fine|False alarm|Save .*|Collect .*|Learn .*|Use these .*|Take back .*|Add an .*|Check now)$"
 )
 """Buttons that change something."""
 

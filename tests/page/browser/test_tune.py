@@ -36,14 +36,14 @@ def test_nothing_is_scored_in_a_region_that_is_ignored(tab: Tab, page: Page, rig
     tab.mouse.up()
     tab.get_by_role("button", name="Use these areas").click()
     give_name(tab)
-    expect(tab.locator("ol.changes li").first).to_contain_text("ignore: default → 1 polygon")
+    expect(tab.locator("ol.changes li").first).to_contain_text("Areas to ignore: 0 areas → 1 area")
     assert labels(rig, "oven", "green") == {"normal"}
     alarms(rig, "oven", "green", "red")
     assert "ignore" in rig.config.read_text()
 
 
 def test_a_threshold_does_what_its_preview_said(tab: Tab, page: Page, rig: Rig, log: Log) -> None:
-    """The number of alerts that the preview promises is the number that come; "Undo" takes it back.
+    """The number of alerts that the preview promises is the number that come; "Take back" takes it back.
 
     The page's process dies while it is asked to apply them: nothing is applied, the draft stays, and can be applied.
     """
@@ -59,10 +59,10 @@ def test_a_threshold_does_what_its_preview_said(tab: Tab, page: Page, rig: Rig, 
     assert "threshold" not in rig.config.read_text()
     expect(tab.get_by_text("With these: 1 alert in place of 2")).to_be_visible()
     tab.get_by_role("button", name="Use these settings").click()
-    expect(tab.locator("ol.changes li").first).to_contain_text("threshold: default → 100")
+    expect(tab.locator("ol.changes li").first).to_contain_text("Threshold: the learned one → 100")
     expect(tab.locator("ol.changes li").first).to_contain_text(NAME)
     assert alerts_of(rig, "shelf", "faint", "red") == 1
     assert re.search(rf"threshold: {BETWEEN:g}", rig.config.read_text())
-    tab.get_by_role("button", name="Undo the last change").click()
-    expect(tab.get_by_text("The last change was taken back")).to_be_visible()
+    tab.get_by_role("button", name="Take back this change").click()
+    expect(tab.get_by_text("The change was taken back")).to_be_visible()
     assert alerts_of(rig, "shelf", "faint") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import runtime.page
+from edge_config.settings.sections import Alerts
 
 STATIC = Path(runtime.page.__file__).parent / "static"
 OURS = sorted(path for path in STATIC.rglob("*") if path.is_file() and "lib" not in path.relative_to(STATIC).parts)
@@ -57,6 +58,13 @@ def test_every_word_is_used_and_every_used_word_is_there() -> None:
     assert not whole - keys
     assert not {start for start in begun if not any(key.startswith(start) for key in keys)}
     assert not {key for key in keys - whole if not any(start and key.startswith(start) for start in begun)}
+
+
+def test_every_setting_that_can_change_has_a_name() -> None:
+    """The list of changes names each key of `alerts`, and the areas, in words of the page."""
+    keys = {*words("en")}
+    names = [*Alerts.__struct_fields__, "regions", "ignore"]
+    assert not [name for name in names if not {f"tune.{name}", f"changes.name.{name}"} & keys]
 
 
 def test_every_script_and_style_is_reached_from_the_first_page() -> None:

@@ -22,9 +22,9 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def showing(browser: Browser, world: World, route: str) -> AbstractContextManager[Page]:
+def showing(browser: Browser, world: World, route: str, locale: str = "en-GB") -> AbstractContextManager[Page]:
     """Open a page on a world."""
-    return opened(browser, serving(world), route, height=720)
+    return opened(browser, serving(world), route, height=720, locale=locale)
 
 
 def test_a_picture_is_greyed_once_no_new_one_comes(browser: Browser) -> None:
@@ -88,14 +88,38 @@ def test_a_viewer_sees_nothing_that_changes(browser: Browser) -> None:
 
 
 def test_language_and_colours_are_remembered(browser: Browser) -> None:
-    """German and dark colours, once chosen, are there after the page is loaded again."""
-    with showing(browser, World(cameras=1), "#/live") as page:
+    """German and dark colours, once chosen, are there after a reload; what the page says of itself is German, too."""
+    world = World(cameras=1)
+    world.notice = "The page shows everything, but can store nothing: the disk is full"
+    with showing(browser, world, "#/live") as page:
+        expect(page.locator(".own-notice")).to_have_text(world.notice)
         page.get_by_label("Language").select_option("de")
         page.get_by_label("Farben", exact=True).select_option("dark")
         page.reload()
+        notice = "Die Seite zeigt alles, kann aber nichts speichern: the disk is full"
+        expect(page.locator(".own-notice")).to_have_text(notice)
         expect(page.get_by_role("link", name="Geräte")).to_be_visible()
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
         assert page.evaluate("document.documentElement.lang") == "de"
+
+
+@pytest.mark.parametrize(("locale", "clock"), [("en-US", "02:02:11 PM"), ("en-GB", "14:02:11"), ("de-DE", "14:02:11")])
+def test_hours_are_those_of_the_browser(browser: Browser, locale: str, clock: str) -> None:
+    """Times are written as the browser's own language writes them, in German to 24 h."""
+    with showing(browser, World(cameras=1), "#/live", locale) as page:
+        expect(page.locator(".tile")).to_be_visible()
+        said = page.evaluate("import('/core/time.js').then(({ clock }) => clock(new Date().setHours(14, 2, 11)))")
+        assert said.replace("\u202f", " ") == clock
+
+
+def test_a_camera_is_named_with_its_device_where_there_are_several(browser: Browser) -> None:
+    """One device: the camera alone; two of them: the device before it, in all views."""
+    world = World(cameras=2)
+    world.more_devices = [{**world.device(), "name": "press-4", "cameras": []}]
+    with showing(browser, world, "#/live") as page:
+        expect(page.locator(".tile h2")).to_have_text(["press-3: belt", "press-3: press-left"])
+        page.goto(re.sub("#.*", "#/alerts", page.url))
+        expect(page.locator(".alert-row strong")).to_have_text("press-3: press-left")
 
 
 def test_the_chart_leads_to_its_alerts_and_follows_the_chosen_span(browser: Browser) -> None:

@@ -30,8 +30,9 @@ class TaughtHandler(Handler):
         world = self.taught
         match parts:
             case ["alerts"]:
-                state = query.get("state", [""])[0]
+                state, key = (query.get(name, [""])[0] for name in ("state", "camera"))
                 some = sorted(world.alerts.values(), key=lambda one: -one["start_ms"])
+                some = [one for one in some if key in {"", one["key"]}]
                 if state == "false_alarm":
                     some = [one for one in some if one["false_alarm"]]
                 self.json({"alerts": some, "next": None})
@@ -118,9 +119,12 @@ class TaughtHandler(Handler):
     def do_PUT(self) -> None:  # noqa: N802
         """Answer a change of the settings."""
         body, world = self.body(), self.taught
+        values = [{"name": name, "before": world.alert_settings[name], "after": value}
+                  for name, value in body.get("alerts", {}).items()]  # fmt: skip
         world.alert_settings.update(body.get("alerts", {}))
         for name in ("regions", "ignore"):
             if name in body:
+                values.append({"name": name, "before": len(world.areas[name]), "after": len(body[name])})
                 world.areas[name] = body[name]
         what = ", ".join(f"{name}: {json.dumps(value)}" for name, value in body.items() if name != "keep")
         change = {
@@ -128,6 +132,7 @@ class TaughtHandler(Handler):
             "at_ms": now_ms(),
             "by": "Anna",
             "what": what[:200],
+            "values": values,
             "undone": False,
         }
         world.changes.append(change)

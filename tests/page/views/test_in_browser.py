@@ -81,6 +81,26 @@ def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
         expect(page.get_by_text("If it shows a fault, go back to an earlier version.")).to_be_visible()
 
 
+def test_the_alerts_of_a_camera_stay_within_it(browser: Browser) -> None:
+    """The tab Alerts has those of the camera alone, and its tabs are there in the list and at an alert, and back."""
+    world = TaughtWorld(cameras=2)
+    with showing(browser, world, "#/teach/press-3%3Abelt") as page:
+        tabs = page.get_by_role("navigation", name="Camera belt")
+        tabs.get_by_role("link", name="Alerts").click()
+        rows = page.locator(".alert-row")
+        expect(rows).to_have_count(7)
+        expect(rows.locator("strong")).to_have_text(["belt"] * 7)
+        expect(tabs.get_by_role("link", name="Alerts")).to_have_attribute("aria-current", "page")
+        page.get_by_role("button", name="Is fine").click()
+        expect(rows).to_have_count(1)
+        rows.click()
+        expect(page.get_by_role("heading", name="Alert", exact=True)).to_be_visible()
+        expect(tabs).to_be_visible()
+        page.get_by_role("link", name="All alerts").click()
+        expect(rows).to_have_count(1)
+        expect(tabs).to_be_visible()
+
+
 def test_pictures_are_collected_judged_and_learnt(browser: Browser) -> None:
     """What was set aside is judged one by one, in the large view and all at once; nothing else is learnt."""
     world = TaughtWorld(cameras=2)
@@ -140,10 +160,10 @@ def test_settings_are_tried_applied_and_taken_back(browser: Browser) -> None:
         assert world.alert_settings["threshold"] is None
         apply = page.get_by_role("button", name="Use these settings")
         apply.click()
-        expect(page.locator(".changes li")).to_contain_text("threshold")
+        expect(page.locator(".changes li")).to_contain_text("Threshold: the learned one → 4.80")
         assert world.alert_settings["threshold"] == pytest.approx(4.8)
         expect(apply).to_be_disabled()
-        page.get_by_role("button", name="Undo the last change").click()
+        page.get_by_role("button", name="Take back this change").click()
         expect(page.get_by_text("Nothing was changed from this page yet.")).to_be_visible()
 
 
@@ -186,11 +206,11 @@ def test_areas_are_drawn_by_mouse_and_by_keyboard(browser: Browser) -> None:
         page.keyboard.press("Tab")
         page.keyboard.press("Delete")
         page.get_by_role("button", name="Use these areas").click()
-        expect(page.locator(".changes li")).to_have_count(1)
+        expect(page.locator(".changes li")).to_contain_text("Areas to ignore: 0 areas → 1 area")
         (area,) = world.areas["ignore"]
         assert [[round(at, -1) for at in corner] for corner in area] == [[90, 80], [300, 200], [100, 200]]
         assert all(isinstance(at, int) for corner in area for at in corner)
-        page.get_by_role("button", name="Undo", exact=True).click()
+        page.get_by_role("button", name="Take back the last drawing step").click()
         expect(page.get_by_role("button", name=re.compile("corner 4"))).to_be_visible()
 
 

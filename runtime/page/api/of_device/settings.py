@@ -18,6 +18,22 @@ from runtime.page.refused import KeyDenied
 
 _SHORT_KEY = 8
 
+_PLACES = {"regions", "ignore"}
+
+
+class ShownValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting that changed.
+
+    Attributes:
+        name: `regions`, `ignore`, or its key in the section `alerts`.
+        before: its value before, of polygons their number; null: the default.
+        after: its value since, likewise.
+    """
+
+    name: str
+    before: Any
+    after: Any
+
 
 class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
     """A kept change of the settings.
@@ -27,6 +43,7 @@ class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
         at_ms: when it was made.
         by: name of the user, or the beginning of the client's key; empty if neither is known.
         what: what changed, one line.
+        values: what changed, one by one.
         undone: it was taken back.
     """
 
@@ -34,6 +51,7 @@ class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     by: str
     what: str
+    values: tuple[ShownValue, ...]
     undone: bool
 
 
@@ -145,8 +163,18 @@ def _one(change: SettingsChange) -> ShownChange:
         at_ms=change.at_ms,
         by=change.user or change.by[:_SHORT_KEY],
         what=", ".join(map(_what, change.what)),
+        values=tuple(map(_one_value, change.what)),
         undone=change.undone,
     )
+
+
+def _one_value(value: ChangedValue) -> ShownValue:
+    name = value.key.removeprefix("alerts.")
+    return ShownValue(name=name, before=_counted(name, value.before), after=_counted(name, value.after))
+
+
+def _counted(name: str, value: Any) -> Any:
+    return len(value) if name in _PLACES and isinstance(value, list | tuple) else value
 
 
 def _what(value: ChangedValue) -> str:
@@ -158,7 +186,7 @@ def _what(value: ChangedValue) -> str:
 def _value(name: str, value: Any) -> str:
     if value is None:
         return "default"
-    if name in {"regions", "ignore"} and isinstance(value, list | tuple):
+    if name in _PLACES and isinstance(value, list | tuple):
         return f"{len(value)} {'polygon' if len(value) == 1 else 'polygons'}"
     if isinstance(value, list | tuple | set | frozenset):
         return " ".join(map(str, value)) or "none"

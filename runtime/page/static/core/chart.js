@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { fill, h, say } from "./dom.js";
-import { clock } from "./time.js";
+import { clock, hourCycle } from "./time.js";
 import { language, score, t } from "./words.js";
 import uPlot from "../lib/uPlot/uPlot.esm.js";
 
@@ -27,7 +27,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function ticks(_, splits, _axis, _space, step) {
   const format = (options) => new Intl.DateTimeFormat(language(), options);
   const date = format({ day: "numeric", month: "short" });
-  const time = format({ hour: "2-digit", minute: "2-digit", second: step < 60 * SECOND ? "2-digit" : undefined, hourCycle: "h23" });
+  const time = format({ hour: "2-digit", minute: "2-digit", second: step < 60 * SECOND ? "2-digit" : undefined, hourCycle: hourCycle() });
   let before = new Date().toDateString();
   return splits.map((ms) => {
     const today = new Date(ms).toDateString();
@@ -210,7 +210,7 @@ export class Chart {
       if (right < 0 || left > width) return null;
       const style = { left: `${left}px`, width: `${Math.max(6, right - left)}px` };
       const words = t("chart.alert", { time: clock(band.from_ms) });
-      return h("a", { class: "band", href: `#/alerts/${encodeURIComponent(band.id)}`, "aria-label": words, title: words, style });
+      return h("a", { class: "band", href: `#/alerts/${encodeURIComponent(band.id)}?of=${encodeURIComponent(this.key)}`, "aria-label": words, title: words, style });
     });
     this.layer ??= h("div", { class: "bands" });
     if (this.layer.contains(document.activeElement)) return; // the link that has the focus stays

@@ -7,12 +7,16 @@ const HIDDEN_MS = 60000; // a hidden tab gives its connection back: a browser ha
 const MAX_WAIT_MS = 15000;
 const GATHER_MS = 200; // changes of what is to be seen, before the stream is opened again for them
 const RATE = 5;
+const NOTICE_MS = 30000;
 
 /** Last known cameras by key and devices by name. */
 export const cameras = new Map();
 export const devices = new Map();
 /** State of the stream: "connecting", "open", "lost". */
 export const link = { state: "connecting", since: Date.now() };
+
+/** What is wrong with the page's own process, one sentence; empty: nothing. */
+export const own = { notice: "" };
 
 const offsets = new Map(); // device -> how far its clock is behind the one here, ms
 const listeners = new Map();
@@ -27,7 +31,7 @@ let running = false;
 
 /**
  * Call a function for each event of a kind, until the returned function is called. Kinds: camera, preview, alert,
- * device (as in the API), link (see `link`), cameras (the list was loaded again).
+ * device (as in the API), link (see `link`), cameras (the list was loaded again), notice (see `own`).
  */
 export function on(kind, action) {
   if (!listeners.has(kind)) listeners.set(kind, new Set());
@@ -87,7 +91,7 @@ async function opened() {
   tries = 0;
   heard = performance.now();
   become("open");
-  try { await loadAll(); } catch (error) { console.error(error); }
+  try { await loadAll(); } catch (error) { if (error.status !== 401) console.error(error); } // 401: somebody logged out meanwhile
 }
 
 function received(kind, value) {
@@ -112,11 +116,12 @@ export function ordered() {
   return [...cameras.values()].sort((a, b) => collator.compare(a.device, b.device) || collator.compare(a.name, b.name));
 }
 
-/** Return the shortest name of a camera that is still unique: without its device where there is one device. */
+/** Return the name of a camera that people see: "belt", or "press-3: belt" where there are several devices. */
 export function shortName(key) {
-  const camera = cameras.get(key);
-  if (!camera) return key;
-  return [...cameras.values()].some((other) => other.name === camera.name && other.key !== key) ? key : camera.name;
+  const [, device, name] = /^([^:]+):(.+)$/s.exec(cameras.get(key)?.key ?? key) ?? [];
+  if (!name) return key;
+  const all = new Set([device, ...devices.keys(), ...[...cameras.values()].map((one) => one.device)]);
+  return all.size > 1 ? `${device}: ${name}` : name;
 }
 
 /** Load all cameras and devices. */
@@ -126,8 +131,18 @@ export async function loadAll() {
   devices.clear();
   for (const camera of some.cameras) cameras.set(camera.key, camera);
   for (const device of others.devices) devices.set(device.name, device);
+  noted(others);
   tell("cameras", cameras);
 }
+
+/** Take note of what the page's own process has to say of itself, such as that its disk is full. */
+function noted({ notice = "" }) {
+  if (own.notice === notice) return;
+  own.notice = notice;
+  tell("notice", notice);
+}
+
+setInterval(() => { if (running && !document.hidden && link.state === "open") get("devices").then(noted, () => {}); }, NOTICE_MS);
 
 function close() {
   source?.close();

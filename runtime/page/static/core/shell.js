@@ -4,6 +4,7 @@ import { attempt, del, loadSession, session } from "./api.js";
 import { fill, h, icon, say } from "./dom.js";
 import * as live from "./live.js";
 import { duration } from "./time.js";
+import { told } from "./told.js";
 import { LANGUAGES, language, remember, remembered, t, useLanguage } from "./words.js";
 
 const PLACES = ["live", "alerts", "devices"];
@@ -13,6 +14,7 @@ const THEMES = ["auto", "light", "dark"];
 
 const bar = h("nav", { class: "bar" });
 const banner = h("div", { class: "banner", hidden: true, role: "status" });
+const notice = h("div", { class: "own-notice", hidden: true, role: "status" });
 
 /** Write the header for the view that is shown. */
 export function header(view) {
@@ -76,7 +78,7 @@ async function leave() {
 
 /** Put the header into its place, with the banner that says that the page's own server cannot be heard. */
 export function linkBanner(top, eachSecond) {
-  fill(top, bar, banner);
+  fill(top, bar, banner, notice);
   const write = () => {
     const lost = live.link.state === "lost";
     banner.hidden = !lost;
@@ -84,6 +86,12 @@ export function linkBanner(top, eachSecond) {
     say(banner, lost ? `${t("link.lost", { duration: duration(Date.now() - live.link.since) })} ${live.link.reason}` : "");
   };
   live.on("link", write);
+  const writeNotice = () => {
+    notice.hidden = !live.own.notice;
+    say(notice, told(live.own.notice));
+  };
+  live.on("notice", writeNotice);
+  window.addEventListener("patchedge:words", writeNotice);
   eachSecond(write);
   const again = () => { const node = document.getElementById("open-alerts"); if (node) count(node); };
   for (const kind of ["camera", "cameras"]) live.on(kind, again);
@@ -96,7 +104,7 @@ live.on("cameras", () => { if (heading.node) say(heading.node, live.shortName(he
 export function cameraTabs(key, view) {
   Object.assign(heading, { key, node: h("h1", {}, live.shortName(key)) });
   const tabs = OF_CAMERA.map((name) => h("a", {
-    href: name === "alerts" ? `#/alerts?camera=${encodeURIComponent(key)}` : `#/${name}/${encodeURIComponent(key)}`,
+    href: name === "alerts" ? `#/alerts?of=${encodeURIComponent(key)}` : `#/${name}/${encodeURIComponent(key)}`,
     "aria-current": name === view ? "page" : null,
   }, t(`tab.${name}`)));
   return h("div", { class: "tabs" }, h("a", { class: "up", href: "#/live", "aria-label": t("all_cameras") }, icon("back")),

@@ -11,13 +11,19 @@ function write(ms, options) {
   return new Intl.DateTimeFormat(language(), options).format(new Date(ms));
 }
 
+/** Return how hours are counted: to 24 in German, else as this browser's own language counts them. */
+export function hourCycle() {
+  if (language() === "de") return "h23";
+  return new Intl.DateTimeFormat(navigator.language, { hour: "numeric" }).resolvedOptions().hourCycle;
+}
+
 function sameDay(a, b) {
   return new Date(a).toDateString() === new Date(b).toDateString();
 }
 
-/** Return a time of day, "14:02:11"; with its date before if it is not today. */
+/** Return a time of day, "14:02:11" or "02:02:11 PM"; with its date before if it is not today. */
 export function clock(ms, { seconds = true } = {}) {
-  const time = write(ms, { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined, hourCycle: "h23" });
+  const time = write(ms, { hour: "2-digit", minute: "2-digit", second: seconds ? "2-digit" : undefined, hourCycle: hourCycle() });
   return sameDay(ms, Date.now()) ? time : `${day(ms)}, ${time}`;
 }
 

@@ -2,6 +2,7 @@
 
 export const LANGUAGES = { en: "English", de: "Deutsch" };
 let table = {};
+let first = {};
 let chosen = "en";
 
 /** Return what this browser remembers under a name, or null: storage may be off. */
@@ -22,10 +23,16 @@ export async function loadWords() {
 
 /** Load the words of a language and use them from now on. */
 export async function useLanguage(name) {
-  const reply = await fetch(`words/${name}.json`);
-  table = await reply.json();
+  const [words, other] = await Promise.all([name, "en"].map(async (one) => (await fetch(`words/${one}.json`)).json()));
+  table = words;
+  first = other;
   chosen = name;
   document.documentElement.lang = name;
+}
+
+/** Return the table of the words in English. */
+export function english() {
+  return first;
 }
 
 /** Return the language in use, such as "de". */

@@ -37,7 +37,7 @@ class OpenAlert {
     fill(this.node, h("p", { class: "alarm headline" }, icon("alert"), h("b", {}, this.words)),
       alert.acknowledged ? h("p", { class: "muted" }, t("camera.seen_by", { user: alert.acknowledged.by || t("somebody") })) : null,
       alert.false_alarm ? h("p", { class: "muted" }, t("camera.false_by", { user: alert.false_alarm.by || t("somebody") })) : null,
-      h("div", { class: "row" }, h("a", { class: "button", href: `#/${path}` }, t("camera.look")),
+      h("div", { class: "row" }, h("a", { class: "button", href: `#/${path}?of=${encodeURIComponent(alert.key)}` }, t("camera.look")),
         may && !alert.acknowledged ? h("button", { type: "button", onclick: act("acknowledge") }, t("camera.acknowledge")) : null,
         may && !alert.false_alarm ? h("button", { type: "button", class: "main", onclick: act("false-alarm") }, t("camera.false_alarm")) : null));
   }

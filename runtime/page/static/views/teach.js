@@ -119,7 +119,7 @@ class Teach {
     if (state.done && state.camera?.alert?.false_alarm) return ["again", 0, () => this.collect.begin()];
     if (state.done) return [state.reported && findsLess(state.reported) ? "less" : "done", 0, to("report")];
     if (state.camera?.alert && !state.camera.alert.false_alarm) {
-      return ["alert", 0, () => { location.hash = `#/alerts/${encodeURIComponent(state.camera.alert.id)}`; }];
+      return ["alert", 0, () => { location.hash = `#/alerts/${encodeURIComponent(state.camera.alert.id)}?of=${encodeURIComponent(state.key)}`; }];
     }
     return ["start", 0, () => this.collect.begin()];
   }

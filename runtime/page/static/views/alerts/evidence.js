@@ -3,6 +3,7 @@
 import { address, get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { draw, heatCanvas, legend, load } from "../../core/heat.js";
+import { shortName } from "../../core/live.js";
 import { score, t } from "../../core/words.js";
 import { Curve, laneNames, pointsFor } from "../../parts/curve.js";
 
@@ -14,8 +15,8 @@ const DEFAULT_WEIGHT = 70;
 
 /** The evidence of an alert. */
 export class Evidence {
-  constructor(alert) {
-    this._canvas = h("canvas", { class: "evidence-picture", role: "img", "aria-label": t("alerts.picture", { camera: alert.key, count: alert.boxes.length }) });
+  constructor() {
+    this._canvas = h("canvas", { class: "evidence-picture", role: "img" });
     this._none = h("p", { class: "muted", hidden: true }, t("picture.none"));
     this._frame = h("div", { class: "evidence-frame" }, this._canvas, this._none);
     this._legend = h("canvas", { class: "evidence-legend", "aria-hidden": "true" });
@@ -60,6 +61,7 @@ export class Evidence {
   write(alert) {
     const before = this._alert;
     this._alert = alert;
+    this._canvas.setAttribute("aria-label", t("alerts.picture", { camera: shortName(alert.key), count: alert.boxes.length }));
     Object.assign(this._view, { frame_hw: alert.frame_hw, boxes: alert.boxes });
     const [height, width] = alert.frame_hw ?? [3, 4];
     this._canvas.style.setProperty("aspect-ratio", `${width} / ${height}`);
@@ -137,7 +139,7 @@ export class Evidence {
       this._say("alerts.clip.broken");
     } else {
       const poster = alert.has_picture ? address("alerts", alert.id, "picture") : null;
-      const video = h("video", { src: `${place}${secondsIn(alert)}`, poster, controls: true, muted: true, playsinline: true, preload: "metadata", "aria-label": t("alerts.clip.label", { camera: alert.key }) });
+      const video = h("video", { src: `${place}${secondsIn(alert)}`, poster, controls: true, muted: true, playsinline: true, preload: "metadata", "aria-label": t("alerts.clip.label", { camera: shortName(alert.key) }) });
       video.addEventListener("error", () => this._say("alerts.clip.broken"));
       fill(this._clip, video, h("p", {}, h("a", { href: place, download: "" }, t("alerts.clip.save"))));
     }

@@ -1,7 +1,7 @@
 // What is to be in the list of alerts: camera, time, state, text. It is in the address, so that it can be kept.
 
 import { fill, h } from "../../core/dom.js";
-import { cameras } from "../../core/live.js";
+import { cameras, shortName } from "../../core/live.js";
 import { t } from "../../core/words.js";
 
 const HOUR_MS = 3_600_000;
@@ -21,7 +21,9 @@ function midnight(day) {
 export class Filter {
   constructor(query, changed) {
     this._changed = changed;
+    this.of = query.get("of") ?? ""; // the list is within this camera
     this.values = Object.fromEntries(FIELDS.map((name) => [name, query.get(name) ?? ""]));
+    if (this.of) this.values.camera = this.of;
     this.form = this._form();
   }
 
@@ -48,7 +50,14 @@ export class Filter {
   }
 
   get empty() {
-    return FIELDS.every((name) => !this.values[name]);
+    return FIELDS.every((name) => !this.values[name] || (this.of && name === "camera"));
+  }
+
+  /** Return the address of the list with this filter. */
+  address() {
+    const chosen = { ...this.values, ...(this.of ? { of: this.of, camera: "" } : {}) };
+    const some = new URLSearchParams(Object.entries(chosen).filter(([, one]) => one));
+    return `#/alerts${some.size ? `?${some}` : ""}`;
   }
 
   /** Write the names of the cameras into the form; they may be known later than the form is made. */
@@ -56,7 +65,7 @@ export class Filter {
     const chosen = this.values.camera;
     const full = [...cameras.values()].find((one) => one.key === chosen || one.name === chosen)?.key ?? chosen;
     const keys = [...new Set([...cameras.keys(), full].filter(Boolean))].sort();
-    fill(this._camera, h("option", { value: "" }, t("alerts.filter.all_cameras")), keys.map((key) => h("option", { value: key }, key)));
+    fill(this._camera, h("option", { value: "" }, t("alerts.filter.all_cameras")), keys.map((key) => h("option", { value: key }, shortName(key))));
     this._camera.value = full;
   }
 
@@ -72,8 +81,7 @@ export class Filter {
 
   _set(name, value) {
     this.values[name] = value;
-    const some = new URLSearchParams(Object.entries(this.values).filter(([, one]) => one));
-    history.replaceState(null, "", `#/alerts${some.size ? `?${some}` : ""}`);
+    history.replaceState(null, "", this.address());
     this._changed();
   }
 
@@ -88,7 +96,7 @@ export class Filter {
       "form",
       { class: "filter", role: "search", "aria-label": t("alerts.filter.title"), onsubmit: (event) => event.preventDefault() },
       this._states(),
-      h("div", { class: "filter-fields" }, camera, time, own, this._text()),
+      h("div", { class: "filter-fields" }, this.of ? null : camera, time, own, this._text()),
     );
   }
 

@@ -2,13 +2,13 @@
 
 import { address, attempt, get } from "../../core/api.js";
 import { fill, h, say } from "../../core/dom.js";
-import { on } from "../../core/live.js";
+import { on, shortName } from "../../core/live.js";
 import { eachSecond } from "../../core/time.js";
 import { t } from "../../core/words.js";
 import { keyHelp, onKeys } from "../../parts/keys.js";
 import { picture } from "../../parts/picture.js";
 import { Filter } from "./filter.js";
-import { remember } from "./order.js";
+import { alertAddress, listAddress, remember } from "./order.js";
 import { labels, strength, when } from "./words.js";
 
 const PAGE = 50;
@@ -22,7 +22,7 @@ export async function showList(root, query) {
   fill(root, list.elements());
   const ended = [
     on("alert", (alert) => list.take(alert)),
-    on("cameras", () => list.filter.writeCameras()),
+    on("cameras", () => { list.filter.writeCameras(); list.draw(); }),
     on("link", (link) => { if (link.state === "open") list.load(); }),
     eachSecond(() => list.tick()),
     onKeys({
@@ -50,7 +50,7 @@ class List {
 
   elements() {
     return [
-      h("div", { class: "view-head" }, h("h1", {}, t("title.alerts")), this.exports),
+      h("div", { class: "view-head" }, h(this.filter.of ? "h2" : "h1", {}, t("title.alerts")), this.exports),
       this.filter.form,
       this.count,
       this.rows,
@@ -70,7 +70,7 @@ class List {
     if (!reply || mine !== this.turn) return;
     this.alerts = new Map(reply.alerts.map((alert) => [alert.id, alert]));
     this.next = reply.next;
-    this._draw();
+    this.draw();
   }
 
   async loadMore() {
@@ -83,7 +83,7 @@ class List {
     for (const alert of reply.alerts) this.alerts.set(alert.id, alert);
     this.next = reply.next;
     const focused = reply.alerts[0]?.id;
-    this._draw();
+    this.draw();
     this.focus(focused);
   }
 
@@ -98,7 +98,7 @@ class List {
     } else {
       this.alerts.set(alert.id, alert);
     }
-    this._draw();
+    this.draw();
   }
 
   /** Write the ages again. */
@@ -119,13 +119,13 @@ class List {
     if (id) this.rows.querySelector(`[data-id="${CSS.escape(id)}"] a`)?.focus();
   }
 
-  _draw() {
+  draw() {
     const sorted = [...this.alerts.values()].sort((a, b) => b.start_ms - a.start_ms).slice(0, MAX_SHOWN);
     const before = new Map([...this.rows.children].map((row) => [row.dataset.id, row]));
     const rows = sorted.map((alert) => this._row(alert, before.get(alert.id)));
     for (const row of before.values()) if (!rows.includes(row)) row.remove();
     rows.forEach((row, i) => { if (this.rows.children[i] !== row) this.rows.insertBefore(row, this.rows.children[i] ?? null); });
-    remember(sorted.map((alert) => alert.id));
+    remember(sorted.map((alert) => alert.id), this.filter.address());
     this.more.hidden = !this.next;
     say(this.count, sorted.length ? t(this.next ? "alerts.count_more" : "alerts.count", { count: sorted.length }) : "");
     this.none.hidden = sorted.length > 0;
@@ -134,16 +134,17 @@ class List {
 
   /** Return the row of an alert: the one that is there, unless something else is known of it now. */
   _row(alert, there) {
-    const state = JSON.stringify([alert.end_ms, alert.peak_score, alert.acknowledged, alert.false_alarm, alert.comments.length, alert.has_picture, alert.boxes]);
+    const name = shortName(alert.key);
+    const state = JSON.stringify([name, alert.end_ms, alert.peak_score, alert.acknowledged, alert.false_alarm, alert.comments.length, alert.has_picture, alert.boxes]);
     if (there?.dataset.state === state) return there;
     const row = there ?? h("li", { data: { id: alert.id } });
     const focused = row.contains(document.activeElement);
     row.dataset.state = state;
     const shown = alert.has_picture ? `${address("alerts", alert.id, "picture")}?peak=${alert.peak_score}` : "";
-    fill(row, h("a", { class: "alert-row", href: `#/alerts/${encodeURIComponent(alert.id)}`, onclick: () => { visited = alert.id; } },
+    fill(row, h("a", { class: "alert-row", href: alertAddress(alert.id, this.filter.of), onclick: () => { visited = alert.id; } },
       picture({ address: shown, frame_hw: alert.frame_hw, boxes: alert.boxes }),
       h("span", { class: "alert-text" },
-        h("span", { class: "alert-head" }, h("strong", {}, alert.key), labels(alert)),
+        h("span", { class: "alert-head" }, h("strong", {}, name), labels(alert)),
         h("span", { class: "alert-when muted" }, when(alert)),
         h("span", {}, strength(alert)))));
     if (focused) row.querySelector("a").focus();
@@ -152,7 +153,7 @@ class List {
 
   _nothing() {
     if (this.filter.empty) return [h("h2", {}, t("alerts.none")), h("p", {}, t("alerts.none.why"))];
-    return [h("h2", {}, t("alerts.none_so")), h("p", {}, h("a", { href: "#/alerts" }, t("alerts.show_all")))];
+    return [h("h2", {}, t("alerts.none_so")), h("p", {}, h("a", { href: listAddress(this.filter.of) }, t("alerts.show_all")))];
   }
 
   _exports(query) {

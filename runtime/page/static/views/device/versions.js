@@ -24,7 +24,7 @@ class Row {
   }
 
   write(camera) {
-    say(this.name, camera.name);
+    say(this.name, live.shortName(this.key));
     say(this.state, stateLine(camera));
     this.state.className = camera.state === "live" ? "" : "warn";
     say(this.rest[3], camera.threshold > 0 ? score(camera.threshold) : "–");

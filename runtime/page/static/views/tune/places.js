@@ -26,7 +26,7 @@ export class Places {
     const press = whenPressed(() => apply(this._different()));
     const pressed = async (event) => { await press(event); this._changed(); };
     this._apply = h("button", { type: "button", class: "main", disabled: true, onclick: pressed }, t("areas.apply"));
-    this._back = h("button", { type: "button", disabled: true, onclick: () => this._reset() }, t("tune.reset"));
+    this._back = h("button", { type: "button", disabled: true, onclick: () => this._reset() }, t("areas.reset"));
     this._off = on("preview", (preview) => { if (preview.camera === key) this._show(preview); });
   }
 

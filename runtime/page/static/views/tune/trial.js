@@ -2,7 +2,7 @@
 
 import { address, get, post } from "../../core/api.js";
 import { fill, h, say } from "../../core/dom.js";
-import { duration } from "../../core/time.js";
+import { clock, duration } from "../../core/time.js";
 import { number, score, t } from "../../core/words.js";
 import { Curve, laneNames, pointsFor } from "../../parts/curve.js";
 
@@ -89,7 +89,7 @@ export class Trial {
       fill(this._said, same ? t("tune.now", { count: found.now, hours }) : [h("strong", {}, t("tune.then", { count: found.then, now: found.now })), " ", t("tune.in_hours", { hours })]);
     }
     const list = (name, some) => h("div", {}, h("h3", {}, t(name, { count: some.length })), h("ol", {}, some.slice(-LISTED).reverse().map((one) =>
-      h("li", {}, t("tune.listed", { clock: new Date(one.from_ms).toLocaleTimeString(document.documentElement.lang), duration: number((one.to_ms - one.from_ms) / 1000, 1), peak: score(one.peak) })))));
+      h("li", {}, t("tune.listed", { clock: clock(one.from_ms), duration: number((one.to_ms - one.from_ms) / 1000, 1), peak: score(one.peak) })))));
     fill(this._lists, list("tune.list.now", found.now_list), list("tune.list.then", found.then_list));
   }
 
