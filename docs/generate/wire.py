@@ -20,6 +20,7 @@ from docs.generate.describe import (
 )
 from edge_config.wire import (
     burn_in,
+    candidates,
     configure,
     fetch,
     fleet,
@@ -87,6 +88,10 @@ REPLIES: Mapping[str, type[msgspec.Struct]] = {
     "verdict": inspect.PictureVerdict,
     **upkeep.REPLIES,
     **learning.REPLIES,
+    **candidates.REPLIES,
+    "frame_times": candidates.FrameTimes,
+    "shadow_figures": candidates.ShadowFigures,
+    "dropped_lessons": candidates.DroppedLessons,
 }
 
 RECORDS: Mapping[str, type[msgspec.Struct]] = {
@@ -204,6 +209,7 @@ def overview() -> str:
     upkeep_ = configure.OfSettings | fetch.OfFiles | inspect.OfPictures | upkeep.OfUpkeep | upkeep.ReadOrders
     pages = {name: "requests-learning.md" for name, kind in REQUESTS.items() if issubclass(kind, learning.OfLearning)}
     pages |= {name: "requests-upkeep.md" for name, kind in REQUESTS.items() if issubclass(kind, upkeep_)}
+    pages |= {name: "requests-fleet.md" for name, kind in REQUESTS.items() if issubclass(kind, candidates.OfCandidates)}
     rows = [
         (f"[`{name}`]({pages.get(name, '')}#{name})", f"`{kind.role}`", _plain(summary(kind)))
         for name, kind in REQUESTS.items()

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from edge_config.errors import MessageError, RequestError
-from edge_config.wire import configure, fetch, inspect, learning, upkeep
+from edge_config.wire import candidates, configure, fetch, inspect, learning, upkeep
 from edge_config.wire.configure import InForce as InForce  # noqa: PLC0414 - clients import it from here
 from edge_config.wire.messages import AlertMessage, State, StateMessage
 from edge_config.wire.request_base import SCHEMA
@@ -242,5 +242,6 @@ def json_schemas() -> dict[str, Any]:
         **inspect.REPLIES,
         **upkeep.REPLIES,
         **learning.REPLIES,
+        **candidates.REPLIES,
     }
     return {f"{SCHEMA} {name}": msgspec.json.schema(kind) for name, kind in kinds.items()}

@@ -7,8 +7,8 @@ published messages, requests with an unknown field are refused: half of an order
 To add a request: a struct here with the role that it needs, its place in `AnyRequest`, the type of its reply in
 `replies.py`, and an answer in `runtime/app/answer_requests.py`, or in `runtime/journal/answers.py` if it is one
 `OfJournal`. Those about learning on the device are in `learning.py`, those about settings in `configure.py`, those that
-read files in `fetch.py`, that about a picture in `inspect.py`, and those with which a person looks after a device in
-`upkeep.py`.
+read files in `fetch.py`, that about a picture in `inspect.py`, those with which a person looks after a device in
+`upkeep.py`, and those about a bundle that a fleet brings in `candidates.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.errors import RequestError
+from edge_config.wire.candidates import OfCandidates
 from edge_config.wire.configure import Configure as Configure  # noqa: PLC0414 - clients import it from here
 from edge_config.wire.configure import OfSettings
 from edge_config.wire.fetch import OfFiles
@@ -205,7 +206,7 @@ OfJournal = After | Replay | Pending | Ack | Forget | ReadOrders
 OfPresent = Status | Reload | Snapshot | ReportGap | Pause | Resume | Picture
 """Requests of this file that the main loop answers."""
 
-AnyRequest = OfPresent | OfJournal | OfSettings | OfFiles | OfPictures | OfUpkeep | OfLearning
+AnyRequest = OfPresent | OfJournal | OfSettings | OfFiles | OfPictures | OfUpkeep | OfLearning | OfCandidates
 
 REQUESTS: tuple[str, ...] = tuple(kind.__struct_config__.tag for kind in get_args(AnyRequest))
 """Names of all requests."""

@@ -55,6 +55,7 @@ SECTIONS = {
 }
 """File -> class of a section -> heading on the page, if that is not the name of the class in small letters."""
 
+REQUEST_PAGES = "requests.md", "requests-learning.md", "requests-upkeep.md", "requests-fleet.md"
 REPLIES = {"messages": "after"}
 """Name of the schema of a reply -> request on whose part of the page it stands, if that is another."""
 
@@ -165,7 +166,7 @@ def test_every_field_of_a_message_is_on_the_page() -> None:
 
 def test_every_request_and_its_fields_are_on_the_page() -> None:
     """Each request of the schema has its heading, its role and its fields, and those that all have stand once."""
-    text = page("requests.md") + page("requests-learning.md") + page("requests-upkeep.md")
+    text = "".join(map(page, REQUEST_PAGES))
     schemas = replies.json_schemas()
     request = next(schema for name, schema in schemas.items() if name.endswith(" request"))
     common = rows(part(text, "Fields of every request"))
@@ -181,7 +182,7 @@ def test_every_request_and_its_fields_are_on_the_page() -> None:
 
 def test_every_field_of_a_reply_is_on_the_page() -> None:
     """Each property of the schemas of replies has a row: of the envelope, or under the request that is replied to."""
-    text = page("requests.md") + page("requests-learning.md") + page("requests-upkeep.md")
+    text = "".join(map(page, REQUEST_PAGES))
     elsewhere = {"StateMessage", "AlertMessage", "Part", "StoredPicture", "LearningProgress", "InForce"}
     for name, schema in replies.json_schemas().items():
         kind = name.rpartition(" ")[2]

@@ -246,7 +246,8 @@ def test_json_schemas_of_requests_name_every_request() -> None:
     versions = {"learn_on", "stop_learning", "rollback", "versions"}
     others = {"delete_pictures", "reload", "configure", "pause", "resume", "forget"}
     upkeep = {"undo", "changes", "fetch", "inspect", "logs", "metrics", "orders", "settings", "doctor", "doctor_report"}
-    assert tags == viewing | teaching | versions | others | upkeep | {"burn_in"}
+    fleet = {"stage", "staged", "shadow", "activate", "go_back", "unstage"}
+    assert tags == viewing | teaching | versions | others | upkeep | fleet | {"burn_in"}
     assert {"patchedge.control.v1 reply", "patchedge.control.v1 snapshot"} < set(schemas)
 
 

@@ -51,6 +51,12 @@ def seeds() -> list[bytes]:
         "versions": ', "camera": "top"',
         "rollback": ', "camera": "top", "to": "root"',
         "burn_in": ', "camera": "top", "do": "start", "duration": "24h"',
+        "stage": ', "camera": "top", "path": "/var/lib/patchedge/fleet/3f2c.bundle"',
+        "staged": ', "camera": "top"',
+        "shadow": ', "camera": "top", "seconds": 60.5',
+        "activate": ', "camera": "top", "bundle": "' + "3f2c" * 16 + '"',
+        "go_back": ', "camera": "top", "user": "Anna"',
+        "unstage": ', "camera": "top"',
     }
     assert set(fields) == set(requests.REQUESTS)
     good = [

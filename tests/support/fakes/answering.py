@@ -18,6 +18,7 @@ import zmq
 
 from edge_config.wire import messages as message
 from edge_config.wire import replies, requests
+from edge_config.wire.candidates import OfCandidates
 from edge_config.wire.messages import (
     AlertMessage,
     AnyMessage,
@@ -31,6 +32,7 @@ from edge_config.wire.messages import (
 )
 from edge_config.wire.replies import Acknowledged, CameraNow, Kept, KeptMessages, Now
 from edge_config.wire.requests import Ack, After, Pending, Replay, ReportGap, Snapshot
+from tests.support.fakes.candidates import ScriptedCandidates
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000
@@ -73,6 +75,7 @@ class Telling:
         asked: requests so far, by name.
         acks: acknowledgements, in their order.
         gaps: messages reported missing, by topic.
+        candidates: bundles that are loaded beside those in service, scripted.
     """
 
     def __init__(self, name: str = "edge", cameras: tuple[str, ...] = ("a", "b")) -> None:
@@ -88,6 +91,7 @@ class Telling:
         self.asked: Counter[str] = Counter()
         self.acks: list[Ack] = []
         self.gaps: Counter[str] = Counter()
+        self.candidates = ScriptedCandidates()
         self.epochs: list[str] = []
         self._t_ns = START_NS
         self._acknowledged: dict[str, set[str]] = {}
@@ -156,6 +160,8 @@ class Telling:
             return self._page(request)
         if isinstance(request, Ack):
             return [replies.encode_reply(request.id, Acknowledged(known=self._acknowledge(request)))]
+        if isinstance(request, OfCandidates):
+            return [self.candidates.reply(request)]
         if isinstance(request, ReportGap):
             self.gaps[request.topic] += request.missed
         return [replies.encode_reply(request.id, {})]
