@@ -19,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from runtime.page.users import manage
+from runtime.page.users.register import Role
 from tests.page.browser.camera import StagedCamera, staged_camera
 from tests.support import growing
 from tests.support.ports import free_port
@@ -30,7 +32,7 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of pages that are not real
 MERGE_MS = 200
 """Scenes that a test puts before a camera are short, and follow soon."""
 
-NOBODY: Mapping[str, str] = MappingProxyType({})
+NOBODY: Mapping[str, Role] = MappingProxyType({})
 
 _POLL_S = 0.03
 _never = threading.Event()
@@ -97,17 +99,19 @@ class Page(Child):
 
     Attributes:
         url: its address, without a slash at the end.
-        config: file with its settings.
+        users: file of its users.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        store = folder / "store"
+        store.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.users = store / "users.json"
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self.config = folder / "page.yaml"
-        whole = {"bind": f"127.0.0.1:{port}", "folder": str(folder / "store"), **settings}
-        self.config.write_text(json.dumps(whole))  # JSON is YAML
-        super().__init__(folder / "page.log", *DEVICE, "page", "--config", self.config, state=folder)
+        config = folder / "page.yaml"
+        whole = {"bind": f"127.0.0.1:{port}", "folder": str(store), **settings}
+        config.write_text(json.dumps(whole))  # JSON is YAML
+        super().__init__(folder / "page.log", *DEVICE, "page", "--config", config, state=folder)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -136,13 +140,6 @@ class Page(Child):
             return self.alive() and all(name in found and found[name]["score"] is not None for name in cameras)
 
         until(live, f"scores of {cameras}")
-
-
-def add_user(page: Page, name: str, role: str) -> None:
-    """Add a user of a page, as its administrator does."""
-    command = [*DEVICE, "page", "--config", str(page.config), "user", "add", name, "--role", role]
-    done = subprocess.run(command, input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=ENOUGH_S, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 class Rig:
@@ -197,11 +194,11 @@ class Rig:
         return {"edge": {"events": self.events, "control": self.control}}
 
     @contextmanager
-    def page(self, name: str = "page", users: Mapping[str, str] = NOBODY, **settings: Any) -> Iterator[Page]:
+    def page(self, name: str = "page", users: Mapping[str, Role] = NOBODY, **settings: Any) -> Iterator[Page]:
         """Yield a page that shows the device until the block ends; users have a role each."""
         page = Page(self.folder / name, {"devices": self.of_page, **settings})
         for user, role in users.items():
-            add_user(page, user, role)
+            manage.add_user(page.users, user, role, lambda: PASSWORD)
         try:
             page.start()
             yield page
