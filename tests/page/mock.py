@@ -36,8 +36,8 @@ ROWS, COLUMNS = 30, 40
 THRESHOLD = 2.4
 PASSWORD = "correct horse"  # noqa: S105 - of a page that is not real
 STATES = {
-    3: ("disconnected", "camera unplugged"),
-    6: ("dark", "too dark to judge: mean brightness 4"),
+    3: ("disconnected", "no such device"),
+    6: ("dark", "dark: mean grey level 4, at least 20 can be judged"),
 }
 
 
@@ -94,7 +94,7 @@ class World:
             "frame_hw": [HEIGHT, WIDTH],
             "bundle": f"{i:02d}3fa9c1" * 8,
             "alert": alert,
-            "drift": {"text": "brighter than what was learnt", "since_ms": at_ms - 7_200_000} if i == 2 else None,
+            "drift": {"text": "the picture is brighter than learnt", "since_ms": at_ms - 7_200_000} if i == 2 else None,
             "burn_in_left_s": 5000 if i == 4 else None,
             "degraded": 0,
             "learning": {"state": "learning", "step": "coreset", "done": 3, "total": 10} if i == 5 else None,

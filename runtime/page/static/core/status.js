@@ -3,6 +3,7 @@
 import { h, icon, say } from "./dom.js";
 import { link } from "./live.js";
 import { clock, duration } from "./time.js";
+import { drifted, told } from "./told.js";
 import { number, score, t, tOr } from "./words.js";
 
 /** States in which pictures come, but cannot be judged. */
@@ -27,7 +28,7 @@ export function stateLine(camera) {
   const state = tOr(`state.${camera.state}`, camera.state);
   if (camera.state === "live") return state;
   const since = camera.since_ms ? t("state_since", { state, time: clock(camera.since_ms, { seconds: false }) }) : state;
-  return camera.reason ? `${since}: ${camera.reason}` : since;
+  return camera.reason ? `${since}: ${told(camera.reason)}` : since;
 }
 
 /** Return what else is to be known, as [kind, words] each: drift, burn-in, learning, teaching, a device that does less. */
@@ -35,8 +36,8 @@ export function notes(camera) {
   const all = [];
   if (camera.drift) {
     all.push(["warn", camera.drift.since_ms
-      ? t("note.drift_since", { text: camera.drift.text, duration: duration(Date.now() - camera.drift.since_ms) })
-      : t("note.drift", { text: camera.drift.text })]);
+      ? t("note.drift_since", { text: drifted(camera.drift.text), duration: duration(Date.now() - camera.drift.since_ms) })
+      : t("note.drift", { text: drifted(camera.drift.text) })]);
   }
   if (camera.burn_in_left_s !== null && camera.burn_in_left_s !== undefined) {
     all.push(["info", t("note.burn_in", { duration: duration(camera.burn_in_left_s * 1000) })]);

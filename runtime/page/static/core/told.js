@@ -1,13 +1,13 @@
 // What a device or the page's process says in English, in the language of the page.
 
-import { english, language, t } from "./words.js";
+import { english, language, t, tOr } from "./words.js";
 
 const BEGIN = "told.";
 let patterns = [];
 
 /** Return what matches a sentence of the table of words; what is in {braces} may be anything. */
 function pattern(sentence) {
-  const parts = sentence.split(/\{(\w+)\}/).map((part, i) => (i % 2 ? `(?<${part}>.+?)` : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")));
+  const parts = sentence.split(/\{(\w+)\}/).map((part, i) => (i % 2 ? `(?<${part}>.*?)` : part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")));
   return new RegExp(`^${parts.join("")}$`, "s");
 }
 
@@ -29,4 +29,9 @@ export function told(text) {
     return t(`told.${name}`, values ? { ...values, why: told(values.why ?? "") } : {});
   }
   return text;
+}
+
+/** Return what has drifted, "the picture is darker than learned; ...", from the words of the device. */
+export function drifted(text) {
+  return text.split("; ").map((one) => tOr(`drift.${one.replaceAll(" ", "_")}`, one)).join("; ");
 }

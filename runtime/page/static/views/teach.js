@@ -3,7 +3,8 @@
 import { mayChange, showError, whenPressed } from "../core/api.js";
 import { fill, h, icon } from "../core/dom.js";
 import { clock } from "../core/time.js";
-import { t, tOr } from "../core/words.js";
+import { drifted } from "../core/told.js";
+import { t } from "../core/words.js";
 import { keyHelp } from "../parts/keys.js";
 import { Collect } from "./teach/collect.js";
 import { Learn } from "./teach/learn.js";
@@ -89,7 +90,7 @@ class Teach {
     this.drift.hidden = !drift;
     if (!drift) return;
     fill(this.drift, h("h2", { class: "warn" }, icon("drift"), " ", t("teach.drift")),
-      h("p", {}, drift.since_ms ? [t("teach.drift.since", { clock: clock(drift.since_ms) }), " "] : null, drift.text.split("; ").map((one) => tOr(`drift.${one.replaceAll(" ", "_")}`, one)).join("; "), "."),
+      h("p", {}, drift.since_ms ? [t("teach.drift.since", { clock: clock(drift.since_ms) }), " "] : null, drifted(drift.text), "."),
       h("p", { class: "muted" }, t("teach.drift.do")));
   }
 
