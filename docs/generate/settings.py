@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from docs.generate.describe import Field, allowed, attributes, default, fields, summary, table
-from edge_config.settings import bridge, learning, page, sections
+from edge_config.settings import bridge, fleet, learning, page, sections
 from edge_config.settings.device import Settings
 
 SECTIONS: Mapping[str, type[msgspec.Struct]] = {
@@ -25,6 +25,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "learning": learning.Learning,
     "security": sections.Security,
     "trust": sections.Trust,
+    "fleet": fleet.FleetOfDevice,
     "bridge": bridge.Bridge,
     "devices": bridge.Device,
     "mqtt": bridge.Mqtt,
@@ -35,6 +36,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "page-access": page.PageAccess,
     "page-tls": page.PageTls,
     "page-proxy": page.PageProxy,
+    "fleet-operator": fleet.FleetSettings,
 }
 """Heading on the page -> the section that it describes."""
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from edge_config.settings.fleet import NatsUrl
 from edge_config.settings.problems import Problem, look, refusal
 from edge_config.settings.reading import Tree, lines_of
 from edge_config.settings.sections import MAX_PORT, Name, Section
@@ -42,14 +43,6 @@ Subject = Annotated[
         pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z",
         max_length=256,
         description="words of letters, digits, _ and -, with . between them",
-    ),
-]
-NatsServer = Annotated[
-    str,
-    Meta(
-        pattern=r"^(nats|tls)://[^\s@/]+\Z",
-        max_length=256,
-        description="such as nats://broker:4222 or tls://broker:4222, without a user",
     ),
 ]
 
@@ -102,7 +95,7 @@ class Nats(Section, frozen=True):
         credentials_file: credentials (JWT and seed) made by `nsc`; not readable by others.
     """
 
-    servers: Annotated[tuple[NatsServer, ...], Meta(min_length=1, max_length=16)]
+    servers: Annotated[tuple[NatsUrl, ...], Meta(min_length=1, max_length=16)]
     stream: Name = "PATCHEDGE"
     prefix: Subject = "patchedge"
     credentials_file: File | None = None

@@ -17,6 +17,7 @@ from edge_config.bundle import signature
 from edge_config.duration import seconds
 from edge_config.settings import csi
 from edge_config.settings.device import Settings
+from edge_config.settings.fleet import check_device
 from edge_config.settings.problems import KeyPath, Problem, dotted
 from edge_config.settings.sections import MAX_PORT, Security, Trust
 from edge_config.wire.burn_in import MAX_BURN_IN_S, MIN_BURN_IN_S
@@ -53,6 +54,7 @@ def check(settings: Settings, tree: Mapping[str, Any]) -> Iterator[Problem]:
             said = f"key `cameras.{name}.burn_in`: its threshold would have no effect beside `alerts.threshold`"
             yield Problem(("cameras", name, "burn_in"), said, "set one of them")
     yield from _of_trust(settings.trust)
+    yield from check_device(settings.fleet)
     if len(msgspec.json.encode(settings.providers)) > _MAX_PROVIDER_BYTES:
         yield Problem(("providers",), f"key `providers` is longer than {_MAX_PROVIDER_BYTES} bytes")
     if settings.degrade.cool_c >= settings.degrade.hot_c:
@@ -73,6 +75,10 @@ def _of_paths(settings: Settings) -> Iterator[Problem]:
         ("trust", "device_key"): settings.trust.device_key,
         **{("trust", "keys", at): key for at, key in enumerate(settings.trust.keys)},
     }
+    if settings.fleet is not None:
+        fleet = {key: getattr(settings.fleet, key) for key in ("credentials_file", "ca_file", "folder")}
+        paths |= {("fleet", key): path for key, path in fleet.items()}
+        paths |= {("fleet", "operators", at): key for at, key in enumerate(settings.fleet.operators)}
     for name, camera in settings.cameras.items():
         paths |= {("cameras", name, "source"): camera.source, ("cameras", name, "bundle"): camera.bundle}
     for key, path in paths.items():

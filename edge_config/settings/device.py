@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.settings import profiles, sections
+from edge_config.settings.fleet import FleetOfDevice
 from edge_config.settings.learning import Learning
 from edge_config.settings.sections import Name, Providers, Section
 
@@ -35,6 +36,7 @@ class Settings(Section, frozen=True):
         learning: pictures kept to learn from, and what is learnt on the device.
         security: encryption and access control.
         trust: which signatures of bundles are trusted.
+        fleet: a fleet that assigns bundles and settings to this device; by default none.
     """
 
     bundle: Annotated[str, Meta(min_length=1)]
@@ -55,3 +57,4 @@ class Settings(Section, frozen=True):
     learning: Learning = msgspec.field(default_factory=Learning)
     security: sections.Security = msgspec.field(default_factory=sections.Security)
     trust: sections.Trust = msgspec.field(default_factory=sections.Trust)
+    fleet: FleetOfDevice | None = None

@@ -10,56 +10,25 @@ minutes by default). Alert messages of a camera are stored in their order. Pictu
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import structlog
-from nats.aio.client import Client
-from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from edge_config.errors import MissingExtra, SettingsError
 from edge_config.settings.bridge import Nats
 from edge_config.wire.messages import AlertMessage, AnyMessage, HealthMessage, Kind, ScoreMessage, StateMessage
-from runtime.bridge.connection import CONFIRM_S, BrokerConnection, explain
 from runtime.bridge.latest import Latest
-from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import body
-from runtime.client.within import within
+from runtime.brokers.connection import BrokerConnection
+from runtime.brokers.nats_session import NatsSession, access_options, nats_session
 
 KEEP_S = 30 * 24 * 3600
 """Retention of a stream that we make, seconds."""
 
 MAX_PENDING = 64 * 1024
 """Scores are dropped while more bytes than this wait to be written to the network."""
-
-_PING_S = 10
-_CONNECT_S = 3
-_POLL_S = 0.5
-
-
-class NatsSession:
-    """One connection, from its beginning to its end."""
-
-    def __init__(self, client: Client, lost: asyncio.Event) -> None:
-        self.client = client
-        self.stream: JetStreamContext = client.jetstream(timeout=CONFIRM_S)
-        self._lost = lost
-
-    async def until_lost(self) -> None:
-        """Wait for the end. nats-py calls nothing where closing fails, too: so poll as well."""
-        while not self.client.is_closed:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await within(_POLL_S, self._lost.wait())
-                return
-
-    async def publish(self, subject: str, payload: bytes, key: str, stream: str) -> None:
-        """Publish, and wait for the confirmation."""
-        await self.stream.publish(subject, payload, CONFIRM_S, stream, {"Nats-Msg-Id": key})
 
 
 class NatsSink:
@@ -78,7 +47,10 @@ class NatsSink:
         """
         self.name = f"nats {', '.join(settings.servers)}"
         self._settings = settings
-        self._options: dict[str, Any] = {"name": f"patchedge-{bridge}", **_access(settings)}
+        self._options: dict[str, Any] = {
+            "name": f"patchedge-{bridge}",
+            **access_options(settings.servers, settings.credentials_file),
+        }
         self._latest: Latest[tuple[bytes, str]] = Latest(lambda subject, said: self._publish(subject, *said))
         self._connection = BrokerConnection(self.name, self._connect)
 
@@ -125,33 +97,10 @@ class NatsSink:
 
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[NatsSession]:
-        """Connect once; reconnecting is ours: so what is not confirmed is published again at once."""
-        client, lost = Client(), asyncio.Event()
-
-        async def on_closed() -> None:
-            lost.set()
-
-        async def on_error(error: Exception) -> None:
-            self._connection.trouble(explain(error))
-
-        try:
-            await client.connect(
-                list(self._settings.servers),
-                closed_cb=on_closed,
-                error_cb=on_error,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=_CONNECT_S,
-                ping_interval=_PING_S,
-                **self._options,
-            )
-            session = NatsSession(client, lost)
+        """Connect once, and make the stream if there is none."""
+        async with nats_session(self._settings.servers, self._options, self._connection.trouble) as session:
             await self._make_stream(session)
             yield session
-        finally:
-            with contextlib.suppress(Exception):
-                await client.close()
 
     async def _make_stream(self, session: NatsSession) -> None:
         """Make the stream if there is none; one that is there is left as it is."""
@@ -162,17 +111,3 @@ class NatsSink:
             subjects = [f"{prefix}.alert.>", f"{prefix}.state.>"]
             await session.stream.add_stream(name=name, subjects=subjects, max_age=KEEP_S)
             structlog.get_logger().info("stream made", broker=self.name, stream=name, subjects=subjects)
-
-
-def _access(settings: Nats) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if any(server.startswith("tls://") for server in settings.servers):
-        options["tls"] = ssl.create_default_context()
-    if (path := settings.credentials_file) is not None:
-        text = read_secret(path)
-        if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:  # nats-py would search without end
-            raise SettingsError("no NATS credentials", where=path, remedy="name a file made by `nsc`")
-        if find_spec("nkeys") is None:  # nats-py loads it when it connects
-            raise MissingExtra("nkeys is not installed", remedy="pip install 'nats-py[nkeys]'")
-        options["user_credentials"] = path
-    return options

@@ -16,11 +16,11 @@ import aiomqtt
 from edge_config.errors import SettingsError
 from edge_config.settings.bridge import Mqtt
 from edge_config.wire.messages import AlertMessage, HealthMessage, ScoreMessage, StateMessage
-from runtime.bridge.connection import BrokerConnection
 from runtime.bridge.latest import Latest
 from runtime.bridge.newer import Moment, Newest
-from runtime.bridge.secret import read_secret
 from runtime.bridge.topics import OFF, OFFLINE, ON, ONLINE, Entity, Topics, body, discovery
+from runtime.brokers.connection import BrokerConnection
+from runtime.brokers.secret import read_secret
 
 KEEPALIVE_S = 15
 """Time-out of a broker that does not answer, seconds."""

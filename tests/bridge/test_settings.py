@@ -10,9 +10,9 @@ import pytest
 from edge_config.errors import MissingExtra, SettingsError
 from edge_config.settings import bridge
 from edge_config.settings.reading import read_file
-from runtime.bridge import jetstream
-from runtime.bridge.secret import read_secret
 from runtime.bridge.serve import make_sinks
+from runtime.brokers import nats_session
+from runtime.brokers.secret import read_secret
 from runtime.cli.main import main
 from tests.support.ports import free_port
 
@@ -125,7 +125,7 @@ def test_credentials_are_looked_at_first(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(SettingsError, match="no NATS credentials"):
         make_sinks(settings)
     path.write_text(CREDENTIALS)
-    monkeypatch.setattr(jetstream, "find_spec", lambda _: None)
+    monkeypatch.setattr(nats_session, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"pip install 'nats-py\[nkeys\]'"):
         make_sinks(settings)
 

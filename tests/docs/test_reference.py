@@ -21,6 +21,7 @@ from docs.generate.pages import REFERENCE, TEMPLATES, pages
 from edge_config import errors
 from edge_config.bundle.manifest import Manifest
 from edge_config.settings import bridge
+from edge_config.settings import fleet as fleet_settings
 from edge_config.settings import page as page_settings
 from edge_config.settings.parse import parse
 from edge_config.wire import messages, replies
@@ -36,6 +37,7 @@ COMMANDS = [(name, verb.NAME) for name, groups in VERBS.items() for verbs in gro
 SECTIONS = {
     "edge_config/settings/device.py": {"Settings": "Top level"},
     "edge_config/settings/bridge.py": {"Bridge": "bridge", "Device": "devices", "Mqtt": "mqtt", "Nats": "nats"},
+    "edge_config/settings/fleet.py": {"FleetOfDevice": "fleet", "FleetSettings": "fleet operator"},
     "edge_config/settings/learning.py": {},
     "edge_config/settings/page.py": {
         "ShownDevice": "page devices",
@@ -292,10 +294,12 @@ def test_examples_of_commands_are_taken_by_the_parser() -> None:
 
 
 def test_examples_of_settings_are_taken() -> None:
-    """Each block of settings is one that device, bridge or page takes; those of profiles are a part of one."""
+    """Each block of settings is one that device, bridge, page or fleet takes; those of profiles are a part of one."""
     for block in blocks("yaml"):
         tree = yaml.safe_load(block)
-        if "store" in tree:
+        if "signing_key" in tree:
+            fleet_settings.parse(tree)
+        elif "store" in tree:
             page_settings.parse(tree)
         elif "devices" in tree:
             bridge.parse(tree)

@@ -11,6 +11,7 @@ from edge_config.errors import SettingsError
 from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
 
+FLEET: dict[str, Any] = {"servers": ["nats://a:1"], "operators": ["operator.pub"]}
 MINIMAL: dict[str, Any] = {"bundle": "line.bundle", "cameras": {"top": {"source": 0}}}
 
 
@@ -34,6 +35,13 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path, name: str, text: str) -> Non
     ("change", "said"),
     [
         ({"colour": 1}, "unknown key `colour`"),
+        ({"fleet": {"servers": ["nats://a:1"]}}, "key `fleet.operators` is missing"),
+        ({"fleet": {"servers": ["nats://u:p@a:1"], "operators": ["a"]}}, "fleet.servers"),
+        ({"fleet": {**FLEET, "operators": ["ed25519:0"]}}, "key `fleet.operators`: `ed25519:0` is not a key"),
+        ({"fleet": {**FLEET, "groups": ["a", "a"]}}, "key `fleet.groups`: a is listed twice"),
+        ({"fleet": {**FLEET, "ca_file": "ca.pem"}}, "key `fleet.ca_file` has no effect without a server"),
+        ({"fleet": {**FLEET, "servers": ["nats://a:1", "tls://b:1"]}}, "key `fleet.servers`: some are tls://"),
+        ({"fleet": {**FLEET, "folder": "~/fleet"}}, "key `fleet.folder`: ~ is not replaced"),
         ({"search": "lazy"}, "leave it out: no score depends on it"),
         ({"events": {"port": 1}}, "unknown key `events.port`"),
         ({"cameras": {"top": {"source": 0, "rate": 3}}}, "unknown key `cameras.top.rate`"),

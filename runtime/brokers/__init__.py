@@ -1,0 +1,1 @@
+"""Connections to brokers, for the bridge and for the fleet."""
