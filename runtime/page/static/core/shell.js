@@ -97,16 +97,24 @@ export function linkBanner(top, eachSecond) {
   for (const kind of ["camera", "cameras"]) live.on(kind, again);
 }
 
-const heading = { key: "", node: null };
-live.on("cameras", () => { if (heading.node) say(heading.node, live.shortName(heading.key)); });
+const heading = { key: "", node: null, tabs: null };
+
+function writeHeading() {
+  if (!heading.node) return;
+  const camera = live.shortName(heading.key); // it is known once all devices are
+  say(heading.node, camera);
+  heading.tabs.setAttribute("aria-label", t("of_camera", { camera }));
+}
+
+live.on("cameras", writeHeading);
 
 /** Return the tabs of one camera: its picture, its alerts, teach, tune. */
 export function cameraTabs(key, view) {
-  Object.assign(heading, { key, node: h("h1", {}, live.shortName(key)) });
   const tabs = OF_CAMERA.map((name) => h("a", {
     href: name === "alerts" ? `#/alerts?of=${encodeURIComponent(key)}` : `#/${name}/${encodeURIComponent(key)}`,
     "aria-current": name === view ? "page" : null,
   }, t(`tab.${name}`)));
-  return h("div", { class: "tabs" }, h("a", { class: "up", href: "#/live", "aria-label": t("all_cameras") }, icon("back")),
-    heading.node, h("nav", { "aria-label": t("of_camera", { camera: live.shortName(key) }) }, tabs));
+  Object.assign(heading, { key, node: h("h1", {}), tabs: h("nav", {}, tabs) });
+  writeHeading();
+  return h("div", { class: "tabs" }, h("a", { class: "up", href: "#/live", "aria-label": t("all_cameras") }, icon("back")), heading.node, heading.tabs);
 }
