@@ -2,9 +2,11 @@
 
 UnavailableError                   69
 └── FleetUnavailable                    no server, or a store that nobody has made yet
+RolloutStopped                     75   a roll-out stopped: a device refused what it was assigned, or went back
 FleetError                         77   something that comes from the servers, and that is refused
 ├── FleetAccessDenied                   the credentials do not allow this
 ├── FleetConflict                       somebody else has changed the same entry meanwhile
+│   └── RolloutOvertaken                    another command has paused the roll-out, goes on with it, or took it back
 ├── AssignmentInvalid                   not a signed assignment
 ├── AssignmentKeyUnknown                signed by a key that is not an operator's
 ├── AssignmentSignatureInvalid          the signature is of something else
@@ -25,6 +27,12 @@ class FleetUnavailable(UnavailableError):
     """The servers of the fleet cannot be reached, or nobody has made its store there yet."""
 
 
+class RolloutStopped(PatchedgeError):
+    """A roll-out stopped by itself: a device refused what it was assigned, or went back."""
+
+    exit_code = 75
+
+
 class FleetError(PatchedgeError):
     """Something of a fleet that is refused."""
 
@@ -37,6 +45,10 @@ class FleetAccessDenied(FleetError):
 
 class FleetConflict(FleetError):
     """Somebody else has changed the same entry of the store meanwhile."""
+
+
+class RolloutOvertaken(FleetConflict):
+    """Another command has paused the roll-out that this one drives, goes on with it, or has taken it back."""
 
 
 class AssignmentInvalid(FleetError):

@@ -56,6 +56,8 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     fleet_errors.FleetError: "Do what the line says; nothing of it was put into service.",
     fleet_errors.FleetAccessDenied: "Correct the permissions of these credentials at the NATS servers.",
     fleet_errors.FleetConflict: "Look at what is there now, and try again.",
+    fleet_errors.RolloutOvertaken: "`patchedge fleet status` shows who changed it; `patchedge fleet resume` goes on.",
+    fleet_errors.RolloutStopped: "Look at the device that the line names; `patchedge fleet rollback` takes all back.",
     fleet_errors.AssignmentInvalid: "Assign again. Distrust whoever can write to the servers.",
     fleet_errors.AssignmentKeyUnknown: "Sign with an operator's key, or add the key to `fleet.operators`.",
     fleet_errors.AssignmentSignatureInvalid: "Assign again. Distrust whoever can write to the servers.",

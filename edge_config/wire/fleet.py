@@ -214,12 +214,28 @@ class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     cameras: tuple[CameraReport, ...] = ()
 
 
+class CameraBaseline(msgspec.Struct, frozen=True, kw_only=True):
+    """How a camera was before a roll-out, to compare with.
+
+    Attributes:
+        alerts_per_hour: alerts per hour.
+        frame_ms_p95: time of a frame, the 95th percentile, milliseconds.
+        drifts: whether something drifted.
+        has_problem: whether a bundle had been refused.
+    """
+
+    alerts_per_hour: float = 0.0
+    frame_ms_p95: float = 0.0
+    drifts: bool = False
+    has_problem: bool = False
+
+
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """A staged roll-out.
 
     Attributes:
         id: its id.
-        by: who began it, as they call themselves.
+        by: name of the operator that began it, or went on with it.
         at_ms: when it began, milliseconds since 1970 UTC.
         group: the group that it is for; empty: the devices were named.
         devices: its devices.
@@ -236,8 +252,12 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         state: running, paused, done, stopped or rolled back.
         reason: why it has stopped; empty otherwise.
         since_ms: when the stage or the state began, milliseconds since 1970 UTC.
-        before: device -> camera -> id of the root before.
-        counters: device -> counter of its assignment.
+        settled_ms: when all devices of the stage were in place, milliseconds since 1970 UTC; 0: not yet.
+        before: device, or group:NAME -> camera -> id of the root before.
+        settings_before: the same -> camera -> settings that were assigned before.
+        baseline: device that was on when its stage began -> camera -> how it was then.
+        back: devices that go back, where the roll-out has stopped or was taken back.
+        counters: device, or group:NAME, with /CAMERA where cameras differ -> counter of its newest assignment.
     """
 
     id: Annotated[str, Meta(pattern=NAME_PATTERN, max_length=64)]
@@ -258,5 +278,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     state: RolloutState = "running"
     reason: str = ""
     since_ms: int = 0
+    settled_ms: int = 0
     before: dict[str, dict[str, str]] = {}
+    settings_before: dict[str, dict[str, dict[str, Any]]] = {}
+    baseline: dict[str, dict[str, CameraBaseline]] = {}
+    back: tuple[FleetName, ...] = ()
     counters: dict[str, int] = {}

@@ -1,0 +1,1 @@
+"""Roll-outs of a fleet: stages, waiting, stopping and going back; status; bundles pulled and adopted."""
