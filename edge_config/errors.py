@@ -4,6 +4,7 @@ PatchedgeError                      1   (never raised itself)
 ├── UsageError                      2   invalid arguments or pictures
 │   ├── NoImages                        a folder or video without a picture
 │   ├── UnreadableImage                 a truncated picture, or not a picture
+│   ├── PictureChanged                  a picture holds other bytes than before, or than its manifest says
 │   ├── TooFewImages                    not enough pictures to learn and to calibrate
 │   ├── BlindThreshold                  a new threshold that would miss faults that the old one detects
 │   ├── UnsafeLearning                  learning on would lose faults that are found now
@@ -70,8 +71,7 @@ class PatchedgeError(Exception):
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         """Store the three parts, without secrets, and join them into one line."""
-        what, where, remedy = scrub(what), scrub(where), scrub(remedy)
-        self.what, self.where, self.remedy = what, where, remedy
+        self.what, self.where, self.remedy = what, where, remedy = scrub(what), scrub(where), scrub(remedy)
         line = f"{where}: {what}" if where else what
         line = f"{line}; {remedy}" if remedy else line
         super().__init__(_printable(" ".join(line.split())))
@@ -96,6 +96,10 @@ class NoImages(UsageError):
 
 class UnreadableImage(UsageError):
     """A picture is truncated, damaged or not a picture."""
+
+
+class PictureChanged(UsageError):
+    """A picture holds other bytes than when it was first read, or than its manifest says."""
 
 
 class TooFewImages(UsageError):

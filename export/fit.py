@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -17,6 +17,7 @@ from export.gate.parity import measure_graph
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
 from export.network.make_network import MadeNetwork, make_network
 from export.options import Options
+from export.pictures.where import source_of
 from export.report.choose import choose
 from export.report.facts import FitReport
 from export.report.gallery import show
@@ -31,6 +32,7 @@ from runtime.learning.network import Network
 from runtime.learning.network_file import DEFAULT, FromFile
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.sizes import Crop
+from runtime.learning.pictures.source import PictureSource
 from runtime.learning.pictures.survey import Survey
 from runtime.learning.progress import say
 from runtime.learning.stopwatch import Stopwatch
@@ -38,8 +40,15 @@ from runtime.learning.vary.copies import learnt_again
 from runtime.process.threads import limit_threads
 
 
-def fit(options: Options) -> FitReport:
+def fit(
+    options: Options, *, source: PictureSource | None = None, sealed: Callable[[Path], None] | None = None
+) -> FitReport:
     """Make a bundle from normal pictures.
+
+    Args:
+        options: of learning, and of the network.
+        source: has the pictures; by default they are where `options.images` says.
+        sealed: gets the folder of the complete bundle before it is put in its place.
 
     Raises:
         UsageError: pictures, network or target that cannot be used; nothing is left behind.
@@ -51,7 +60,16 @@ def fit(options: Options) -> FitReport:
     with staging(out, force=options.force) as folder:
         maker = _Maker(options, threads)
         crop = Crop(options.resize, options.size, accepted=options.accept_crop) if options.resize else None
-        learnt = learn(options, folder, maker, timed, threads, crop=crop, notes=without_effect(options))
+        learnt = learn(
+            options,
+            folder,
+            maker,
+            timed,
+            threads,
+            crop=crop,
+            notes=without_effect(options),
+            source=source or source_of(options.images),
+        )
         with timed("graph gate"):
             both, count = chain.from_iterable(learnt.pairs(options.seed)), 2 * len(learnt.compared)
             graph = measure_graph(both, maker.made, learnt.network, learnt.scorer, learnt.bank.exact, count)
@@ -72,6 +90,8 @@ def fit(options: Options) -> FitReport:
             tolerance_costs=tolerance_costs,
         )
         write_page(report, out, partial(show, learnt.pictures, learnt.looked, learnt.found.strange, learnt.scorer))
+        if sealed is not None:
+            sealed(folder)
     return report
 
 

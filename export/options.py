@@ -29,6 +29,8 @@ OF_FIT = frozenset({"accept_crop", "tolerance_cost", "test_set", "no_report"})
 class Options(LearnOptions, frozen=True, kw_only=True):
     """The options of `fit`. The range of a field is in its annotation.
 
+    `images` may also be an address, such as s3://bucket/normal, or a list of pictures with their hashes (.csv, .jsonl).
+
     Attributes:
         backbone: a packaged network, the path of an ONNX file, or the name of a timm network.
         weights: file with the weights of the network; by default its own.

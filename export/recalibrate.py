@@ -111,7 +111,7 @@ def recalibrate(
     pictures = Pictures(images, limit=max_images, skip_bad=skip_bad)
     golden = golden_images(bundle, scorer.grid)
     depth, (height, width) = bundle.manifest.preprocessing.depth, golden[0].shape[:2]
-    seen = check_pictures(pictures, images, least=1, depth=depth, learnt_hw=(height, width))
+    seen = check_pictures(pictures, least=1, depth=depth, learnt_hw=(height, width))
     require_time(pictures, alerts_per_day, 1.0)
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
     may_vary, seed = bundle.manifest.may_vary, bundle.manifest.coreset.seed
@@ -132,7 +132,7 @@ def recalibrate(
     both = before.threshold, after.threshold
     normal = [one for one, score in zip(golden, golden_scores, strict=True) if score <= before.threshold]
     faults = _count_lost(bundle, scorer, *both, pictures, kept, normal)
-    problem = refuse_blinding(*both, golden_scores, scores, where=images, force=force, faults=faults)
+    problem = refuse_blinding(*both, golden_scores, scores, where=str(images), force=force, faults=faults)
     warnings = words.warn((), held_out_only(excluded) if exclude else None, after, scores)
     changed = msgspec.structs.replace(
         bundle.manifest,

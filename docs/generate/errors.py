@@ -12,6 +12,7 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     errors.UsageError: "Correct the argument that the line names; `VERB --help` shows what is allowed.",
     errors.NoImages: "Name the folder that has the pictures, or a video. `patchedge record` makes such a folder.",
     errors.UnreadableImage: "Remove or replace the picture, or give `--skip-bad`.",
+    errors.PictureChanged: "Learn again when nobody writes there, or make the manifest again.",
     errors.TooFewImages: "Take more normal pictures: some hundreds are usual.",
     errors.BlindThreshold: "Look for faults among the new pictures. `--force` takes the threshold anyway.",
     errors.UnsafeLearning: "Leave out the pictures that show a fault. `--force` writes the bundle anyway.",

@@ -13,6 +13,10 @@ from runtime.learning.options import read_options
 
 TEST_SET = "pictures with truth, a folder or a CSV list: the report says what is found of them, and what int8 costs"
 
+IMAGES = (
+    "folder of normal pictures, a video, an address (s3://, http://, sftp://), or a list with hashes (.csv, .jsonl)"
+)
+
 NAME = "fit"
 HELP = "learn from normal pictures and write a bundle"
 
@@ -24,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     option = declaring(parser, DEFAULTS)
-    add_pictures(option)
+    add_pictures(option, IMAGES)
     add_network(option)
     option(
         "--tiles",

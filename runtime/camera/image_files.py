@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,19 @@ def in_words(counts: Counter[str], limit: int = 6) -> str:
     return f"{shown}, {rest} of other kinds" if rest else shown
 
 
-def read_picture(path: Path, depth: int = FULL_DEPTH) -> Image:
+def bytes_of(path: Path) -> bytes:
+    """Return what a file holds; one would wait for a pipe, and a device may never end."""
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes() if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+    except OSError as error:
+        raise UnreadableImage(f"cannot be read ({error.strerror})", where=str(path)) from error
+    if data is None:
+        raise UnreadableImage("a pipe, a socket or a device, not a file", where=str(path))
+    return data
+
+
+def read_picture(path: Path, depth: int = FULL_DEPTH, opened: Callable[[Path], bytes] = bytes_of) -> Image:
     """Read a picture as uint8 [H, W, 3] BGR.
 
     Grey becomes three equal channels, alpha is dropped, an EXIF rotation is applied.
@@ -70,22 +82,23 @@ def read_picture(path: Path, depth: int = FULL_DEPTH) -> Image:
         path: of the file.
         depth: bits that are used in pictures of 16 bits, 8 to 16: the high 8 of these are kept, and what is larger is
             white. It is the bundle's, the same for every picture. Pictures of 8 bits stay as they are.
+        opened: reads the bytes of the file.
 
     Raises:
         UnreadableImage: the file is absent, truncated, damaged or not a picture.
     """
     if depth == FULL_DEPTH:
-        return np.asarray(_decode(path, cv2.IMREAD_COLOR), dtype=np.uint8)
-    return to_8_bits(read_deep(path), depth)
+        return np.asarray(_decode(path, cv2.IMREAD_COLOR, opened), dtype=np.uint8)
+    return to_8_bits(read_deep(path, opened), depth)
 
 
-def read_deep(path: Path) -> Deep:
+def read_deep(path: Path, opened: Callable[[Path], bytes] = bytes_of) -> Deep:
     """Read a picture as `read_picture` does, but with all of its bits: uint8 or uint16 [H, W, 3] BGR.
 
     Raises:
         UnreadableImage: also where its pixels are neither.
     """
-    image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, opened)
     if image.dtype not in (np.uint8, np.uint16):
         raise UnreadableImage(f"its pixels are {image.dtype}", where=str(path), remedy="save it with 8 or 16 bits")
     return image
@@ -98,8 +111,8 @@ def to_8_bits(image: Deep, depth: int) -> Image:
     return np.asarray(np.minimum(image >> (depth - 8), np.iinfo(np.uint8).max), dtype=np.uint8)
 
 
-def _decode(path: Path, flags: int) -> NDArray[Any]:
-    data = _bytes_of(path)
+def _decode(path: Path, flags: int, opened: Callable[[Path], bytes]) -> NDArray[Any]:
+    data = opened(path)
     image = None
     cut_png = data.startswith(_PNG_START) and _PNG_END not in data  # libpng would print a line of its own
     if data and not cut_png:
@@ -113,15 +126,3 @@ def _decode(path: Path, flags: int) -> NDArray[Any]:
     if image is None:
         raise UnreadableImage("truncated, damaged or not a picture that OpenCV can read", where=str(path))
     return image
-
-
-def _bytes_of(path: Path) -> bytes:
-    """Return what a file holds; one would wait for a pipe, and a device may never end."""
-    try:
-        mode = path.stat().st_mode
-        data = path.read_bytes() if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
-    except OSError as error:
-        raise UnreadableImage(f"cannot be read ({error.strerror})", where=str(path)) from error
-    if data is None:
-        raise UnreadableImage("a pipe, a socket or a device, not a file", where=str(path))
-    return data

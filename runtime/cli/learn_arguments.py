@@ -32,9 +32,9 @@ def declaring(parser: argparse.ArgumentParser, defaults: Mapping[str, Any]) -> D
     return option
 
 
-def add_pictures(option: Declare) -> None:
-    """Declare what is learnt from, and where it goes."""
-    option("--images", "folder of normal pictures, or a video", metavar="PATH")
+def add_pictures(option: Declare, images: str = "folder of normal pictures, or a video") -> None:
+    """Declare what is learnt from, which `images` describes, and where it goes."""
+    option("--images", images, metavar="PATH")
     option("--out", "where to write the bundle", metavar="NAME.bundle")
     option("--force", "replace a bundle that is there, once the new one is whole", action="store_true")
     option("--max-images", "take N pictures, spread evenly", type=whole(1, 10**9), metavar="N")

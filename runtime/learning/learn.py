@@ -36,6 +36,7 @@ from runtime.learning.pictures.clock import times_of
 from runtime.learning.pictures.images import Pictures, spread
 from runtime.learning.pictures.regions import Looked, look_where
 from runtime.learning.pictures.sizes import Crop
+from runtime.learning.pictures.source import PictureSource
 from runtime.learning.pictures.survey import Survey
 from runtime.learning.progress import progress, say
 from runtime.learning.promise.promise import PromisedAlerts, promise_alerts, require_time
@@ -62,6 +63,7 @@ def learn(
     *,
     crop: Crop | None = None,
     notes: Sequence[str] = (),
+    source: PictureSource | None = None,
 ) -> LearntBundle:
     """Make a bundle in an empty folder.
 
@@ -73,13 +75,14 @@ def learn(
         threads: limit of all threads.
         crop: what the network sees of a picture; None: all of it.
         notes: what the user should know before the work begins.
+        source: has the pictures, where they lie in no folder of this machine.
 
     Raises:
         UsageError: pictures or network that cannot be used.
         ParityRefused: the device would compute other scores than those that were learnt.
     """
     with timed("look"):
-        pictures, survey = _check_pictures(options, crop)
+        pictures, survey = _check_pictures(options, crop, source)
         _note(survey, notes)
     with timed("graph"):
         network = network_for(pictures, survey, folder)
@@ -143,12 +146,12 @@ def copies_of(pictures: int, options: LearnOptions) -> Plan:
     return plan(options.may_vary, hold_out(pictures, options.hold_out), options.seed)
 
 
-def _check_pictures(options: LearnOptions, crop: Crop | None) -> tuple[Pictures, Survey]:
-    pictures = Pictures(Path(options.images), limit=options.max_images, skip_bad=options.skip_bad)
+def _check_pictures(options: LearnOptions, crop: Crop | None, source: PictureSource | None) -> tuple[Pictures, Survey]:
+    images, limit = Path(options.images), options.max_images
+    pictures = Pictures(images, limit=limit, skip_bad=options.skip_bad, source=source)
     _require(len(pictures), options)
     survey = check_pictures(
         pictures,
-        Path(options.images),
         least=MIN_PICTURES,
         depth=None if options.depth == "auto" else options.depth,
         crop=crop,
@@ -217,7 +220,7 @@ def _calibrate(
         foreign = min(max(count_foreign(scores), strange), len(scores) - 1)
         calibration = calibrate(scores, options.alpha, foreign)
         judged = (features[number] for number in numbers)
-        refuse_rounding(calibration.threshold, judged, Path(options.images), scorer.least_divisor)
+        refuse_rounding(calibration.threshold, judged, options.images, scorer.least_divisor)
     if times_of(pictures) is None:
         return calibration, scores, PromisedAlerts()
     with timed("alerts"):
@@ -235,6 +238,6 @@ def _check_features(
 ) -> None:
     """Refuse pictures that are the same to the network, and note which options they leave without effect."""
     kept, learnt = np.flatnonzero(held).tolist(), np.flatnonzero(~held).tolist()
-    refuse_copies(map(features.__getitem__, kept), lambda: map(features.__getitem__, learnt), Path(options.images))
+    refuse_copies(map(features.__getitem__, kept), lambda: map(features.__getitem__, learnt), options.images)
     train = int((~held).sum()) * features.patches
     _note(survey, changed(options, train=train, patches=features.patches, dimension=network.dimension))

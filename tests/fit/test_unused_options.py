@@ -70,8 +70,8 @@ def test_frames_of_a_video_that_are_left_out_are_said(tmp_path: Path) -> None:
         writer.write(normal_picture(number))
     writer.release()
     said = "300 of 305 frames of the video are taken, spread evenly; --max-images takes more"
-    assert said in check_pictures(Pictures(path), path, least=4).notes
-    assert not any("taken" in note for note in check_pictures(Pictures(path, limit=20), path, least=4).notes)
+    assert said in check_pictures(Pictures(path), least=4).notes
+    assert not any("taken" in note for note in check_pictures(Pictures(path, limit=20), least=4).notes)
 
 
 def test_fit_says_it(tmp_path: Path) -> None:

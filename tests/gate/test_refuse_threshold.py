@@ -70,7 +70,7 @@ def test_a_rank_below_the_strange_picture_passes(tiny_bundle: Path, tmp_path: Pa
 
 def judge(before: float, after: float, golden: list[float], *, force: bool = False) -> str | None:
     scores = [(f"{number}.png", float(number)) for number in range(1, 101)]
-    return refuse_blinding(before, after, golden, scores, where=Path("new"), force=force)
+    return refuse_blinding(before, after, golden, scores, where="new", force=force)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ SAME_SCORE = 1e-6
 
 def survey(folder: Path, **options: Any) -> Survey:
     """Look at a folder as `fit` does."""
-    return check_pictures(Pictures(folder), folder, least=LEAST, **options)
+    return check_pictures(Pictures(folder), least=LEAST, **options)
 
 
 def write(folder: Path, count: int, size: tuple[int, int] = (64, 48), first: int = 0) -> Path:
@@ -218,7 +218,7 @@ def test_repeated_frames_of_a_video_are_counted_once(tmp_path: Path) -> None:
             writer.write(colour_picture(number))
     writer.release()
     pictures = Pictures(tmp_path / "clip.avi")
-    found = check_pictures(pictures, tmp_path / "clip.avi", least=LEAST)
+    found = check_pictures(pictures, least=LEAST)
     assert (found.pictures, found.copies) == (16, 8)
     assert len(list(pictures)) == 8
 

@@ -8,7 +8,6 @@ lifts it over everything that the bundle was made to find. A handful of foreign 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ MAX_NAMED = 5
 
 
 def refuse_rounding(
-    threshold: float, features: Iterable[NDArray[np.float32]], where: Path, least_divisor: float = 1.0
+    threshold: float, features: Iterable[NDArray[np.float32]], where: str, least_divisor: float = 1.0
 ) -> None:
     """Refuse a threshold that is only rounding, as to the network the held-out pictures equal the training pictures.
 
@@ -45,7 +44,7 @@ def refuse_rounding(
 
 
 def refuse_copies(
-    held: Iterable[NDArray[np.float32]], learnt: Callable[[], Iterable[NDArray[np.float32]]], where: Path
+    held: Iterable[NDArray[np.float32]], learnt: Callable[[], Iterable[NDArray[np.float32]]], where: str
 ) -> None:
     """Refuse held-out pictures that to the network all equal training pictures; what may vary would hide it later.
 
@@ -70,11 +69,11 @@ def _has_copy(picture: NDArray[np.float32], others: Iterable[NDArray[np.float32]
     return any(float(np.linalg.norm(other - picture, axis=1).max()) <= limit for other in others)
 
 
-def _all_the_same(count: int, where: Path) -> UsageError:
+def _all_the_same(count: int, where: str) -> UsageError:
     return UsageError(
         f"to the network all {count} held-out pictures are the same as pictures that were learnt from, so the "
         "threshold would be 0 and every new frame an alarm",
-        where=str(where),
+        where=where,
         remedy="take pictures that differ, not copies of one, nor repeated frames of a video (--max-images spreads "
         "them); where they do differ, the network sees nothing of it: check --layers, --mean and --std",
     )
@@ -86,7 +85,7 @@ def refuse_blinding(
     golden: Sequence[float],
     scores: Sequence[tuple[str, float]],
     *,
-    where: Path,
+    where: str,
     force: bool,
     faults: FaultsLost | None = None,
 ) -> str | None:
@@ -119,7 +118,7 @@ def refuse_blinding(
     problem = f"the threshold would rise from {before:.4g} to {after:.4g}{by_what}{fault}{many}; {culprits}"
     if not force:
         remedy = "remove those that are not normal; if the scene is new, learn it with fit; or give --force"
-        raise BlindThreshold(problem, where=str(where), remedy=remedy)
+        raise BlindThreshold(problem, where=where, remedy=remedy)
     return problem
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,6 @@ OTHER_PICTURES = frozenset(
 
 def check_pictures(
     pictures: Pictures,
-    path: Path,
     *,
     least: int,
     depth: int | None = None,
@@ -48,7 +46,6 @@ def check_pictures(
 
     Args:
         pictures: afterwards without copies, and with the depth.
-        path: where they are from.
         least: different pictures that are needed.
         depth: bits that pictures of 16 bits use; None takes the fewest that hold all of their values.
         crop: what is cut off a picture; None: nothing.
@@ -58,21 +55,22 @@ def check_pictures(
     Raises:
         UsageError: what there is should not be learnt from.
     """
-    if path.is_dir():
-        refuse_layout(path)
-    survey = Survey(passed_over=dict(image_files.passed_over(path)) if path.is_dir() else {})
-    _note_passed_over(survey, pictures, path)
+    where = pictures.source.where
+    if not pictures.is_video:
+        refuse_layout(pictures.files, where)
+    survey = Survey(passed_over=dict(pictures.source.passed_over))
+    _note_passed_over(survey, pictures, where)
     if pictures.unasked:
         survey.notes.append(
             f"{len(pictures)} of {pictures.found} frames of the video are taken, spread evenly; --max-images takes more"
         )
     sizes, values = _look_at_each(pictures, survey)
-    _note_copies(survey, path, least)
-    note_sizes(survey, sizes, path)
+    _note_copies(survey, where, least)
+    note_sizes(survey, sizes, where)
     if learnt_hw:
-        note_shape(survey, sizes, learnt_hw, path)
-    note_depth(survey, values, depth, path, may_choose=learnt_hw is None)
-    place_regions(survey, sizes, polygons, path)
+        note_shape(survey, sizes, learnt_hw, where)
+    note_depth(survey, values, depth, where, may_choose=learnt_hw is None)
+    place_regions(survey, sizes, polygons, where)
     if crop:
         note_crop(survey, crop, sizes)
     pictures.depth = survey.depth
@@ -105,7 +103,7 @@ def _look_at_each(pictures: Pictures, survey: Survey) -> tuple[list[tuple[int, i
     return sizes, values
 
 
-def _note_passed_over(survey: Survey, pictures: Pictures, path: Path) -> None:
+def _note_passed_over(survey: Survey, pictures: Pictures, where: str) -> None:
     """Note files that are not read.
 
     Raises:
@@ -118,12 +116,12 @@ def _note_passed_over(survey: Survey, pictures: Pictures, path: Path) -> None:
     others = sum(count for suffix, count in counts.items() if suffix in OTHER_PICTURES)
     if others > MAX_PASSED_OVER * pictures.found:
         raise UsageError(
-            f"{said}; {pictures.found} pictures are read", where=str(path), remedy="convert them to PNG, or move them"
+            f"{said}; {pictures.found} pictures are read", where=where, remedy="convert them to PNG, or move them"
         )
     survey.notes.append(f"{said} (read are {' '.join(sorted(image_files.ENDINGS))})")
 
 
-def _note_copies(survey: Survey, path: Path, least: int) -> None:
+def _note_copies(survey: Survey, where: str, least: int) -> None:
     """Note the number of duplicate pictures.
 
     Raises:
@@ -136,7 +134,7 @@ def _note_copies(survey: Survey, path: Path, least: int) -> None:
     if different < least:
         raise TooFewImages(
             f"{said}: {different} different remain, at least {least} are needed",
-            where=str(path),
+            where=where,
             remedy="take more pictures; copies teach nothing",
         )
     survey.notes.append(f"{said}: each is counted once, {different} remain")

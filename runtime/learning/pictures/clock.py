@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 
 from edge_config.errors import UnreadableImage
-from runtime.camera.image_files import read_picture
 from runtime.camera.sources.recording import DEFAULT_FPS, MAX_FPS, open_recording, open_video
 from runtime.frame import Image
 from runtime.learning.pictures.images import Pictures
@@ -71,4 +70,4 @@ def _read_files(pictures: Pictures, spans: Sequence[range]) -> Iterator[tuple[in
     times = _stamps(pictures.files) or []
     for number in chain.from_iterable(spans):
         with suppress(UnreadableImage):
-            yield number, times[number], read_picture(pictures.files[number], pictures.depth)
+            yield number, times[number], pictures.read(pictures.files[number])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +29,7 @@ def histogram(image: image_files.Deep) -> NDArray[np.int64]:
     return np.asarray(np.sum(counts, axis=0).ravel(), dtype=np.int64)
 
 
-def note_depth(survey: Survey, values: NDArray[np.int64], depth: int | None, path: Path, *, may_choose: bool) -> None:
+def note_depth(survey: Survey, values: NDArray[np.int64], depth: int | None, where: str, *, may_choose: bool) -> None:
     """Choose the depth, and say what becomes of pictures of 16 bits.
 
     Raises:
@@ -63,7 +61,7 @@ def note_depth(survey: Survey, values: NDArray[np.int64], depth: int | None, pat
     if survey.levels < REFUSED_LEVELS and may_choose:
         raise UsageError(
             f"{survey.deep} pictures have 16 bits: {said} (at least {REFUSED_LEVELS} are needed)",
-            where=str(path),
+            where=where,
             remedy=f"give --depth {nearly}, or auto",
         )
     survey.notes.append(

@@ -17,6 +17,7 @@ from edge_config.errors import NoImages, SourceUnavailable, UnreadableImage
 from runtime.camera import image_files
 from runtime.camera.sources.recording import open_video, read_video
 from runtime.frame import Image
+from runtime.learning.pictures.source import LocalFiles, PictureSource
 
 Pixels = TypeVar("Pixels", Image, image_files.Deep)
 
@@ -34,35 +35,37 @@ class Pictures:
         depth: bits that are used in pictures of 16 bits, as of `runtime.camera.image_files.read_picture`.
         path: of the folder, the picture or the video.
         is_video: it is a video.
-        files: all pictures of a folder, in order; the video itself.
+        source: of the files.
+        files: all pictures of a folder, below it, in order; the video itself.
     """
 
-    def __init__(self, path: Path, *, limit: int | None = None, skip_bad: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, limit: int | None = None, skip_bad: bool = False, source: PictureSource | None = None
+    ) -> None:
         """Look what there is.
 
         Args:
             path: a folder, a picture or a video file.
             limit: take so many at most, spread evenly; None takes all of a folder and 300 of a video.
             skip_bad: pass over pictures that cannot be read.
+            source: has the pictures, where they lie elsewhere; then `path` is not looked at.
 
         Raises:
             NoImages: there is none.
         """
-        if not os.path.exists(path):  # unlike Path.exists, False for names that no disk can hold
-            raise NoImages("no such file or folder", where=str(path))
-        if not (os.path.isfile(path) or os.path.isdir(path)):
-            remedy = "take pictures of a camera with `patchedge record`"
-            raise NoImages("neither a folder nor a file", where=str(path), remedy=remedy)
+        if source is None:
+            _require_files(path)
         self.skipped: list[str] = []
         self.path = path
         self._skip_bad = skip_bad
-        self.is_video = path.is_file() and not image_files.is_picture(path)
-        self.files = list(image_files.walk(path)) if path.is_dir() else [path]
+        self.is_video = source is None and path.is_file() and not image_files.is_picture(path)
+        self.source = source or LocalFiles(path)
+        self.files = list(self.source.files)
         total = _video_length(path) if self.is_video else len(self.files)
         if not total:
-            others = image_files.in_words(image_files.passed_over(path)) if path.is_dir() else ""
+            others = image_files.in_words(self.source.passed_over)
             what = f"no pictures here ({others} passed over)" if others else "no pictures here"
-            raise NoImages(what, where=str(path), remedy="give a folder of pictures or a video")
+            raise NoImages(what, where=self.source.where, remedy="give a folder of pictures or a video")
         self.found = total
         self.depth = FULL_DEPTH
         self._chosen = evenly(total, limit or (DEFAULT_VIDEO_FRAMES if self.is_video else total))
@@ -102,15 +105,14 @@ class Pictures:
         """
         self.skipped.clear()
         places = {number: place for place, number in enumerate(self._chosen)}
-        walk = self._walk_video(set(places)) if self.is_video else self._walk_files(self._chosen, image_files.read_deep)
+        walk = self._walk_video(set(places)) if self.is_video else self._walk_files(self._chosen, self._read_deep)
         return ((places[number], image) for number, _, image in walk)
 
     def names(self) -> list[str]:
         """Return the names of the pictures of the last walk, below the folder; a frame of a video is `#` and number."""
         if self.is_video:
             return [f"#{number + 1}" for number in self._readable]
-        below = self.path if self.path.is_dir() else self.path.parent
-        return [self.files[number].relative_to(below).as_posix() for number in self._readable]
+        return [self.files[number].as_posix() for number in self._readable]
 
     def again(self, positions: Iterable[int]) -> Iterator[Image]:
         """Yield some of the pictures of the last walk again, by their place in it, in ascending order."""
@@ -121,14 +123,22 @@ class Pictures:
         return (image for _, _, image in self._walk([self._chosen[position] for position in sorted(positions)]))
 
     def _walk(self, numbers: list[int]) -> Iterator[tuple[int, str, Image]]:
-        return self._walk_video(set(numbers)) if self.is_video else self._walk_files(numbers, self._read)
+        return self._walk_video(set(numbers)) if self.is_video else self._walk_files(numbers, self.read)
 
-    def _read(self, path: Path) -> Image:
-        return image_files.read_picture(path, self.depth)
+    def read(self, file: Path) -> Image:
+        """Return one of `files`, uint8 [H, W, 3] BGR.
+
+        Raises:
+            UnreadableImage: it is damaged.
+        """
+        return image_files.read_picture(file, self.depth, self.source.read)
+
+    def _read_deep(self, file: Path) -> image_files.Deep:
+        return image_files.read_deep(file, self.source.read)
 
     def _walk_files(self, numbers: list[int], read: Callable[[Path], Pixels]) -> Iterator[tuple[int, str, Pixels]]:
         for number in numbers:
-            name = str(self.files[number])
+            name = f"{self.source.root}/{self.files[number]}"
             try:
                 image = read(self.files[number])
             except UnreadableImage as error:
@@ -143,6 +153,15 @@ class Pictures:
         for number, image in enumerate(read_video(_open(self.path))):
             if number in numbers:
                 yield number, f"{self.path}#{number + 1}", image
+
+
+def _require_files(path: Path) -> None:
+    """Refuse a path where there is nothing, or nothing that can hold pictures."""
+    if not os.path.exists(path):  # unlike Path.exists, False for names that no disk can hold
+        raise NoImages("no such file or folder", where=str(path))
+    if not (os.path.isfile(path) or os.path.isdir(path)):
+        remedy = "take pictures of a camera with `patchedge record`"
+        raise NoImages("neither a folder nor a file", where=str(path), remedy=remedy)
 
 
 def fingerprint(image: image_files.Deep) -> bytes:

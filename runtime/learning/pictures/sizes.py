@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge_config.errors import UsageError
 from edge_config.polygons import Polygon
@@ -45,7 +44,7 @@ class Crop:
     accepted: bool = False
 
 
-def note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> None:
+def note_sizes(survey: Survey, sizes: list[tuple[int, int]], where: str) -> None:
     """Note differences of sizes and aspect ratios.
 
     Raises:
@@ -68,14 +67,14 @@ def note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> None
         raise UsageError(
             f"pictures of {_in_pixels(narrow)} and {_in_pixels(wide)}: all are squashed into one shape, which would "
             f"distort these by {ratio:.1f} to 1 (at most {MAX_SHAPE_RATIO})",
-            where=str(path),
+            where=where,
             remedy=remedy,
         )
     if scale > MAX_SCALE_RATIO:
         raise UsageError(
             f"pictures of {_in_pixels(by_side[0])} and {_in_pixels(by_side[-1])}: a detail is {scale:.1f} times "
             f"larger in these (at most {MAX_SCALE_RATIO:.0f})",
-            where=str(path),
+            where=where,
             remedy=remedy,
         )
     if len(counts) > 1:
@@ -92,7 +91,7 @@ def note_sizes(survey: Survey, sizes: list[tuple[int, int]], path: Path) -> None
         )
 
 
-def note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[int, int], path: Path) -> None:
+def note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[int, int], where: str) -> None:
     """Note pictures whose aspect ratio differs from the training pictures.
 
     Raises:
@@ -110,13 +109,13 @@ def note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[in
     if ratios[worst] > MAX_SHAPE_RATIO:
         raise UsageError(
             f"{said} (at most {MAX_SHAPE_RATIO})",
-            where=str(path),
+            where=where,
             remedy="crop them to that shape, or learn them with fit",
         )
     survey.notes.append(said)
 
 
-def place_regions(survey: Survey, sizes: list[tuple[int, int]], polygons: Sequence[Polygon], path: Path) -> None:
+def place_regions(survey: Survey, sizes: list[tuple[int, int]], polygons: Sequence[Polygon], where: str) -> None:
     """Set which size of picture polygons belong to: the most frequent one; for others they are scaled.
 
     Raises:
@@ -129,7 +128,7 @@ def place_regions(survey: Survey, sizes: list[tuple[int, int]], polygons: Sequen
     if beyond is not None:
         raise UsageError(
             f"`regions` or `ignore`: the corner {beyond[0]},{beyond[1]} is beyond the pictures of {width} x {height}",
-            where=str(path),
+            where=where,
             remedy="draw them in pixels of these pictures, x before y",
         )
     shapes = {size: max(size[0] * height / size[1] / width, size[1] * width / size[0] / height) for size in sizes}
@@ -138,7 +137,7 @@ def place_regions(survey: Survey, sizes: list[tuple[int, int]], polygons: Sequen
         raise UsageError(
             f"`regions` and `ignore` belong to pictures of {width} x {height}, and are not where they should be in "
             f"those of {_in_pixels(worst)}, which have other proportions",
-            where=str(path),
+            where=where,
             remedy="crop the pictures to the same proportions, or leave the others out",
         )
     survey.regions_hw = height, width

@@ -60,7 +60,7 @@ def require_time(pictures: Pictures, wanted: float | None, share: float) -> None
     if wanted is None:
         return
     times = times_of(pictures)
-    where = str(pictures.path)
+    where = pictures.source.where
     if times is None:
         raise UsageError("--alerts-per-day: the pictures have no time", where=where, remedy=NEEDS_TIME)
     length_s = _length_s(times, 0, len(times) - 1)
@@ -107,7 +107,7 @@ def promise_alerts(
         spans = [range(span.start, span.start + len(span) * MAX_FRAMES // max(frames, MAX_FRAMES)) for span in spans]
     bounds = np.cumsum([len(group) for group in groups])[:-1]
     stretches = score_stretches(pictures, spans, np.split(scores, bounds), scorer)
-    return from_stretches(stretches, rule, wanted, where=str(pictures.path))
+    return from_stretches(stretches, rule, wanted, where=pictures.source.where)
 
 
 def _spans(numbers: Sequence[int], groups: Sequence[Sequence[int]]) -> list[range]:

@@ -1,0 +1,1 @@
+"""Pictures that lie elsewhere than in a folder of this machine."""
