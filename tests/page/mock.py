@@ -97,7 +97,7 @@ class World:
             "drift": {"text": "the picture is brighter than learnt", "since_ms": at_ms - 7_200_000} if i == 2 else None,
             "burn_in_left_s": 5000 if i == 4 else None,
             "degraded": 0,
-            "learning": {"state": "learning", "step": "coreset", "done": 3, "total": 10} if i == 5 else None,
+            "learning": {"state": "running", "step": "grow", "done": 3, "total": 10} if i == 5 else None,
             "teaching": None,
         }
 

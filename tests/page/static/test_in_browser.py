@@ -89,7 +89,7 @@ def test_a_viewer_sees_nothing_that_changes(browser: Browser) -> None:
 
 def test_language_and_colours_are_remembered(browser: Browser) -> None:
     """German and dark colours, once chosen, are there after a reload; what the page says of itself is German, too."""
-    world = World(cameras=4)
+    world = World(cameras=6)
     world.notice = "The page shows everything, but can store nothing: the disk is full"
     with showing(browser, world, "#/live") as page:
         expect(page.locator(".own-notice")).to_have_text(world.notice)
@@ -99,6 +99,7 @@ def test_language_and_colours_are_remembered(browser: Browser) -> None:
         notice = "Die Seite zeigt alles, kann aber nichts speichern: the disk is full"
         expect(page.locator(".own-notice")).to_have_text(notice)
         expect(page.get_by_role("link", name="Geräte")).to_be_visible()
+        expect(page.locator("[data-key='press-3:lids']")).to_contain_text("Lernt: Neues hinzufügen, 30 %")
         expect(page.locator("[data-key='press-3:welder']")).to_contain_text("kein solches Gerät")
         expect(page.locator("[data-key='press-3:press-right']")).to_contain_text("das Bild ist heller als gelernt")
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"

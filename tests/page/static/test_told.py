@@ -120,3 +120,12 @@ def test_every_drift_is_known() -> None:
     """The page has words for each thing that drift can be."""
     english = json.loads((WORDS / "en.json").read_text(encoding="utf-8"))
     assert not {f"drift.{text.replace(' ', '_')}" for text in watch._SAID.values()} - english.keys()
+
+
+def test_every_step_of_learning_is_known() -> None:
+    """The page has words for each step that the learner names."""
+    english = json.loads((WORDS / "en.json").read_text(encoding="utf-8"))
+    learner = (ROOT / "runtime" / "learning" / "grow" / "learn_on.py").read_text(encoding="utf-8")
+    steps = re.findall(r'(?:told|_tell)\("([^"]+)"', learner)
+    assert len(steps) >= 7, "they are told in another way now"
+    assert not {f"learn.step.{step.replace(' ', '_')}" for step in steps} - english.keys()

@@ -31,6 +31,11 @@ export function stateLine(camera) {
   return camera.reason ? `${since}: ${told(camera.reason)}` : since;
 }
 
+/** Return what a learner does, from the device's name of the step. */
+export function stepWords(step) {
+  return tOr(`learn.step.${step.replaceAll(" ", "_")}`, step);
+}
+
 /** Return what else is to be known, as [kind, words] each: drift, burn-in, learning, teaching, a device that does less. */
 export function notes(camera) {
   const all = [];
@@ -45,7 +50,7 @@ export function notes(camera) {
   if (camera.degraded) all.push(["warn", t("note.degraded", { level: camera.degraded })]);
   if (camera.learning) {
     const { state, step, done, total } = camera.learning;
-    if (state === "running") all.push(["info", total ? t("note.learning_step", { step, part: Math.round((100 * done) / total) }) : t("note.learning")]);
+    if (state === "running") all.push(["info", total ? t("note.learning_step", { step: stepWords(step), part: Math.round((100 * done) / total) }) : t("note.learning")]);
     if (state === "queued") all.push(["info", t("note.queued")]);
     if (state === "waiting") all.push(["warn", t("note.waiting")]);
   }

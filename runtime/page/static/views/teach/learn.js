@@ -2,8 +2,9 @@
 
 import { address, del, mayChange, post, whenPressed } from "../../core/api.js";
 import { fill, h, say } from "../../core/dom.js";
+import { stepWords } from "../../core/status.js";
 import { duration } from "../../core/time.js";
-import { t, tOr } from "../../core/words.js";
+import { t } from "../../core/words.js";
 import { Sheet } from "./sheet.js";
 
 const STEPS = ["load", "compare", "grow", "count uses", "score held-out pictures", "show faults", "score again", "score alerts", "seal"];
@@ -12,7 +13,7 @@ const STEPS = ["load", "compare", "grow", "count uses", "score held-out pictures
 function doing(learning) {
   if (learning.state === "queued") return learning.ahead ? t("learn.queued", { count: learning.ahead }) : t("learn.starts");
   if (learning.state === "activating") return t("learn.activating");
-  return tOr(`learn.step.${learning.step.replaceAll(" ", "_")}`, learning.step || t("learn.starts"));
+  return learning.step ? stepWords(learning.step) : t("learn.starts");
 }
 
 /** The part of the page that learns. */
