@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 
 from tests.support import growing, tiny
 from tests.support.fakes.http import served
+from tests.support.fakes.network import JpegCamera
 
 FPS = 10
 SCALE = 4
@@ -57,61 +55,27 @@ def _picture(objects: frozenset[str], seed: int) -> bytes:
     return cv2.imencode(".jpg", large)[1].tobytes()
 
 
-class StagedCamera(ThreadingHTTPServer):
-    """JPEG pictures over HTTP at a steady rate; any client gets them.
-
-    Attributes:
-        unplugged: while set, connections end, and new ones are refused.
-        over: set at the end.
-    """
-
-    daemon_threads = True
+class StagedCamera(JpegCamera):
+    """A camera whose scene can be changed."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Stream)
-        self.unplugged, self.over = threading.Event(), threading.Event()
+        super().__init__(FPS)
         self.objects: frozenset[str] = frozenset()
-
-    @property
-    def url(self) -> str:
-        """Return its address."""
-        return f"http://127.0.0.1:{self.server_port}/camera.mjpg"
 
     def show(self, *objects: str) -> None:
         """Put these objects into view, and take away all others."""
         pictures(frozenset(objects))  # drawn before, so that the stream does not wait for it
         self.objects = frozenset(objects)
 
-
-class _Stream(BaseHTTPRequestHandler):
-    server: StagedCamera
-
-    def do_GET(self) -> None:
-        if self.server.unplugged.is_set():
-            self.send_error(503)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        due_s = time.monotonic()
+    def shown(self) -> Iterator[bytes]:
+        """Yield pictures of the scene as it is then."""
         for number in itertools.cycle(range(len(SEEDS))):
-            due_s += 1 / FPS
-            if self.server.over.wait(max(0.0, due_s - time.monotonic())) or self.server.unplugged.is_set():
-                return
-            jpeg = pictures(self.server.objects)[number]
-            part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg)
-            try:
-                self.wfile.write(part)
-            except OSError:
-                return
-
-    def log_message(self, *_args: object) -> None:
-        pass
+            yield pictures(self.objects)[number]
 
 
 @contextmanager
 def staged_camera() -> Iterator[StagedCamera]:
     """Yield a camera until the block ends."""
     camera = StagedCamera()
-    with served(camera, camera.over):
+    with served(camera, camera.unplugged):
         yield camera
