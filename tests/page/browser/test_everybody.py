@@ -36,9 +36,11 @@ def test_axe_finds_nothing(still: Tab, page: Page, rig: Rig) -> None:
     alert = until(lambda: page.get(f"cameras/{key}")["alert"], "an alert")["id"]
     still.goto(page.url)
     moves(tile(still, "gate").locator(".picture"))
-    for view in ("live", f"camera/{key}", "alerts", f"alerts/{alert}", f"teach/{key}", f"tune/{key}", "devices/edge"):
+    check_axe(still, *LOOKS)
+    for view in (f"camera/{key}", "alerts", f"alerts/{alert}", f"teach/{key}", f"tune/{key}", "devices/edge"):
+        still.evaluate("document.querySelectorAll('h1').forEach(one => { one.dataset.before = '' })")
         still.goto(f"{page.url}/#/{view}")
-        expect(still.locator("h1").first).to_be_attached()
+        expect(still.locator("h1:not([data-before])").first).to_be_attached()
         check_axe(still, *LOOKS)
 
 
