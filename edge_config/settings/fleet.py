@@ -32,7 +32,7 @@ class FleetOfDevice(Section, frozen=True):
 
     Attributes:
         servers: nats://HOST:PORT of each server of the cluster, or tls:// for encryption; without user and password.
-        operators: public keys of those who may assign, made by `patchedge-export signing-key`.
+        operators: public keys of the operators that may assign, made by `patchedge-export signing-key`.
         credentials_file: the seed of an NKey, made by `patchedge fleet keys`, or credentials (JWT and seed) made by
             `nsc`; not readable by others.
         ca_file: certificates (PEM) of authorities that may sign the servers'; by default those of the system.

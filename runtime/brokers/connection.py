@@ -25,6 +25,11 @@ class Session(Protocol):
 
 
 S = TypeVar("S", bound=Session)
+T = TypeVar("T")
+
+
+class ConnectionEnded(Exception):
+    """The connection was lost, or there is none."""
 
 
 class BrokerConnection(Generic[S]):
@@ -32,6 +37,7 @@ class BrokerConnection(Generic[S]):
 
     Attributes:
         session: the connection that there is; None while there is none.
+        problem: the problem that was logged last; empty once it is over.
     """
 
     def __init__(
@@ -53,7 +59,7 @@ class BrokerConnection(Generic[S]):
         self._turns: dict[str, asyncio.Lock] = {}
         self._task: asyncio.Task[None] | None = None
         self._first = True
-        self._troubled = ""
+        self.problem = ""
         self._log = structlog.get_logger().bind(broker=broker)
 
     def start(self) -> None:
@@ -70,14 +76,36 @@ class BrokerConnection(Generic[S]):
         backoff = Backoff(0.1, CONFIRM_S)
         async with self._turns.setdefault(topic, asyncio.Lock()):
             while True:
-                await self._connected.wait()
                 try:
-                    if self.session is not None and await self._unless_lost(publish(self.session)):
-                        self._troubled = ""
-                        return
+                    await self.once(publish)
+                except ConnectionEnded:  # noqa: PERF203 - a try for each time
+                    pass
                 except Exception as error:  # noqa: BLE001 - whatever a client makes of a broker that dies: it must go on
                     self.trouble(f"not confirmed: {explain(error)}")
                     await asyncio.sleep(backoff.after(0))
+                else:
+                    self.problem = ""
+                    return
+
+    async def once(self, work: Callable[[S], Coroutine[Any, Any, T]]) -> T:
+        """Wait for a connection, and return what `work` makes with it; its errors are passed on.
+
+        Raises:
+            ConnectionEnded: the connection was lost first.
+        """
+        await self._connected.wait()
+        if self.session is None:
+            raise ConnectionEnded
+        task, lost = asyncio.create_task(work(self.session)), asyncio.create_task(self._lost.wait())
+        try:
+            await asyncio.wait([task, lost], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ConnectionEnded
+            return task.result()
+        finally:
+            for one in (task, lost):
+                one.cancel()
+            await asyncio.gather(task, lost, return_exceptions=True)
 
     async def close(self, timeout_s: float) -> None:
         """Disconnect within `timeout_s` seconds."""
@@ -87,22 +115,9 @@ class BrokerConnection(Generic[S]):
 
     def trouble(self, reason: str) -> None:
         """Log a problem, once until it is over or another one occurs."""
-        if reason != self._troubled:
-            self._troubled = reason
+        if reason != self.problem:
+            self.problem = reason
             self._log.warning("connection problem; retrying", reason=reason)
-
-    async def _unless_lost(self, publishing: Coroutine[Any, Any, None]) -> bool:
-        """Return whether it was published before the connection was lost."""
-        tasks = [asyncio.create_task(publishing), asyncio.create_task(self._lost.wait())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
-                await tasks[0]
-            return tasks[0].done()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep_connected(self) -> None:
         backoff, now_s = Backoff(0.5, _LONGEST_WAIT_S), asyncio.get_running_loop().time
@@ -123,7 +138,7 @@ class BrokerConnection(Generic[S]):
 
     def _begin(self, session: S) -> None:
         self._log.info("connected")
-        self._troubled = ""
+        self.problem = ""
         self.session, self._lost = session, asyncio.Event()
         self._connected.set()
         if not self._first:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from edge_config.fleet_errors import FleetError
+from edge_config.errors import PatchedgeError
 from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder, Rollout, Signed
 
-Refused = Callable[[FleetError], None]
+Refused = Callable[[PatchedgeError], None]
 """Is called with what was refused of the store's entries for a device, while it is watched."""
 
 
@@ -29,7 +29,7 @@ class PackInfo:
     size: int
 
 
-class Store(Protocol):
+class FleetStoreApi(Protocol):
     """The store of a fleet.
 
     Every method waits while the servers are away, except where it says otherwise. All raise `FleetAccessDenied` if the
@@ -113,3 +113,7 @@ class Store(Protocol):
 
     async def rollouts(self) -> dict[str, Rollout]:
         """Return all roll-outs, by id."""
+
+
+Store: TypeAlias = FleetStoreApi
+"""What code of the fleet calls it."""

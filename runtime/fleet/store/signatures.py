@@ -54,11 +54,11 @@ def verify(signed: Signed, operators: Collection[str], targets: Collection[str])
 
     Args:
         signed: as it came from the store.
-        operators: public keys of those who may assign.
+        operators: public keys of the operators.
         targets: names of the device as assignments have them: device:NAME, and group:NAME of each of its groups.
 
     Raises:
-        AssignmentKeyUnknown: signed by a key of nobody of them.
+        AssignmentKeyUnknown: signed by another key.
         AssignmentSignatureInvalid: it does not fit key and payload.
         AssignmentInvalid: the payload is no assignment.
         AssignmentForOthers: it is for none of the targets.

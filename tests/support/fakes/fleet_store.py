@@ -39,7 +39,7 @@ class FakeFleetStore:
         self._infos: dict[str, PackInfo] = {}
         self._desired: dict[str, Signed] = {}
         self._pulls: dict[str, Signed] = {}
-        self._pulled: dict[str, bytes] = {}
+        self._pulled: dict[str, tuple[str, bytes]] = {}
         self._reports: dict[str, DeviceReport] = {}
         self._rollouts: dict[str, tuple[Rollout, int]] = {}
         self._counter = self._revision = 0
@@ -147,15 +147,16 @@ class FakeFleetStore:
     async def put_pulled(self, order: PullOrder, path: Path) -> PackInfo:
         await self.up.wait()
         bundle, data = _packed(path)
-        self._pulled[f"{slot(order)}/{order.counter}"] = data
+        self._pulled[f"{slot(order)}/{order.counter}"] = bundle, data
         return PackInfo(bundle, hashlib.sha256(data).hexdigest(), len(data))
 
     async def fetch_pulled(self, order: PullOrder, target: Path, max_bytes: int) -> PackInfo | None:
         await self.up.wait()
-        data = self._pulled.get(f"{slot(order)}/{order.counter}")
-        if data is None:
+        found = self._pulled.get(f"{slot(order)}/{order.counter}")
+        if found is None:
             return None
-        info = PackInfo(order.bundle, hashlib.sha256(data).hexdigest(), len(data))
+        bundle, data = found
+        info = PackInfo(bundle, hashlib.sha256(data).hexdigest(), len(data))
         self._write(data, info, target, max_bytes, None)
         return info
 

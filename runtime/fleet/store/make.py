@@ -1,0 +1,102 @@
+"""Make the store of a fleet at the servers, with bounds; what is there already stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, ObjectStoreConfig, StreamConfig
+from nats.js.errors import NotFoundError
+
+from edge_config.wire.fleet import MAX_SIGNED_BYTES
+from runtime.brokers.nats_session import NatsSession
+from runtime.fleet.store.layout import Layout, ObjectBucket
+from runtime.fleet.store.store import FleetStore
+
+SAID_EACH = 256
+"""Reports that are kept of each device."""
+
+SAID_S = 30 * 24 * 3600.0
+_SAID_BYTES = 1 << 30
+_SAID_EACH_BYTES = 256 << 10
+_DESIRED_BYTES = 256 << 20
+_ROLLOUTS_BYTES = 64 << 20
+_HISTORY = 5
+
+
+@dataclass(frozen=True)
+class StoreLimits:
+    """Bounds of a new store.
+
+    Attributes:
+        replicas: servers of the cluster that hold each stream: 1, 3 or 5.
+        packs_bytes: maximum size of all packs together.
+        pulled_bytes: maximum size of all that one device has uploaded.
+    """
+
+    replicas: int = 1
+    packs_bytes: int = 20 << 30
+    pulled_bytes: int = 2 << 30
+
+
+async def make(store: FleetStore, limits: StoreLimits) -> dict[str, bool]:
+    """Make all streams; return name of each -> whether it was made now.
+
+    Raises:
+        FleetAccessDenied: the credentials do not allow it.
+        FleetUnavailable: the servers are away, have no JetStream, or not enough room.
+    """
+    return await store.connection.call(lambda session: _make(session, store.layout, limits))
+
+
+async def make_pulled(store: FleetStore, device: str, limits: StoreLimits) -> bool:
+    """Make the object store for uploads of one device; return whether it was made now. Errors as those of `make`."""
+
+    async def one(session: NatsSession) -> bool:
+        js, bucket = session.stream, store.layout.pulled(device)
+        config = ObjectStoreConfig(bucket.name, max_bytes=limits.pulled_bytes, replicas=limits.replicas)
+        return await _object_store(js, bucket, config)
+
+    return await store.connection.call(one)
+
+
+async def _make(session: NatsSession, layout: Layout, limits: StoreLimits) -> dict[str, bool]:
+    js, replicas = session.stream, limits.replicas
+    said = StreamConfig(
+        name=layout.said_stream,
+        subjects=[layout.said("*")],
+        max_msgs_per_subject=SAID_EACH,
+        max_age=SAID_S,
+        max_bytes=_SAID_BYTES,
+        max_msg_size=_SAID_EACH_BYTES,
+        num_replicas=replicas,
+        allow_direct=True,
+    )
+    packs = ObjectStoreConfig(layout.packs.name, max_bytes=limits.packs_bytes, replicas=replicas)
+    made = {layout.packs.name: await _object_store(js, layout.packs, packs)}
+    for bucket, size in ((layout.desired, _DESIRED_BYTES), (layout.rollouts, _ROLLOUTS_BYTES)):
+        config = KeyValueConfig(
+            bucket.name, history=_HISTORY, max_bytes=size, max_value_size=MAX_SIGNED_BYTES, replicas=replicas
+        )
+        if not (there := await _is_there(js, bucket.stream)):
+            await js.create_key_value(config)
+        made[bucket.name] = not there
+    if not (there := await _is_there(js, layout.said_stream)):
+        await js.add_stream(said)
+    made[layout.said_stream] = not there
+    return made
+
+
+async def _object_store(js: JetStreamContext, bucket: ObjectBucket, config: ObjectStoreConfig) -> bool:
+    if await _is_there(js, bucket.stream):
+        return False
+    await js.create_object_store(bucket.name, config)
+    return True
+
+
+async def _is_there(js: JetStreamContext, stream: str) -> bool:
+    try:
+        await js.stream_info(stream)
+    except NotFoundError:
+        return False
+    return True

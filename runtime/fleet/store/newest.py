@@ -1,0 +1,112 @@
+"""Read the newest message of each subject of a stream, and follow what comes after: a pull consumer for each reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+import nats.errors
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import NotFoundError
+
+from runtime.brokers.nats_session import NatsSession
+
+HEARTBEAT_S = 5.0
+"""Interval of the server's heartbeats; a consumer that misses two is made again."""
+
+_EXPIRES_S = 60.0
+_UNUSED_S = 300.0  # the server deletes a consumer that nobody has asked for so long
+_BATCH = 256
+_NO_MESSAGE = 10037  # code of JetStream
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message of a stream.
+
+    Attributes:
+        subject: its subject.
+        seq: its number in the stream.
+        data: its content; empty if the key was deleted.
+    """
+
+    subject: str
+    seq: int
+    data: bytes
+
+
+async def newest_of(session: NatsSession, stream: str, subject: str) -> Entry | None:
+    """Return the newest message of one subject, as the leader of the stream has it; None: there is none."""
+    try:
+        found = await session.stream.get_msg(stream, subject=subject)
+    except NotFoundError as error:
+        if error.err_code != _NO_MESSAGE:
+            raise
+        return None
+    deleted = "KV-Operation" in (found.headers or {})
+    return Entry(subject, found.seq or 0, b"" if deleted else found.data or b"")
+
+
+async def read(session: NatsSession, stream: str, subject: str) -> list[Entry]:
+    """Return the newest message of each subject that matches."""
+    found: list[Entry] = []
+    await _pull(session, stream, subject, found.append, follow=False)
+    return found
+
+
+async def follow(session: NatsSession, stream: str, subject: str, take: Callable[[Entry], None]) -> None:
+    """Give the newest message of each subject that matches, and then all that come; ends only by an error."""
+    await _pull(session, stream, subject, take, follow=True)
+
+
+async def _pull(
+    session: NatsSession, stream: str, subject: str, take: Callable[[Entry], None], *, follow: bool
+) -> None:
+    config = ConsumerConfig(
+        name=f"fleet-{uuid4().hex}",
+        filter_subject=subject,
+        deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+        ack_policy=AckPolicy.NONE,
+        inactive_threshold=_UNUSED_S,
+        num_replicas=1,
+        mem_storage=True,
+    )
+    info = await session.stream.add_consumer(stream, config)
+    if not follow and not info.num_pending:
+        return
+    inbox = session.client.new_inbox()
+    answers = await session.client.subscribe(inbox)
+    order = {"batch": _BATCH, "expires": _ns(_EXPIRES_S), "idle_heartbeat": _ns(HEARTBEAT_S)}
+    try:
+        while True:
+            await session.client.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{info.name}", json.dumps(order).encode(), reply=inbox
+            )
+            left = _BATCH
+            while left:
+                message = await answers.next_msg(2.5 * HEARTBEAT_S)
+                status = (message.headers or {}).get("Status")
+                if status is None:
+                    left -= 1
+                    take(_entry(message))
+                    if not follow and not message.metadata.num_pending:
+                        return
+                elif status == "408":  # expired: ask again
+                    break
+                elif status != "100":  # no heartbeat: the consumer is gone
+                    raise nats.errors.Error(f"reading {stream} has ended ({status})")
+    finally:
+        if not session.client.is_closed:
+            await answers.unsubscribe()
+
+
+def _entry(message: Msg) -> Entry:
+    operation = (message.headers or {}).get("KV-Operation")
+    return Entry(message.subject, message.metadata.sequence.stream, b"" if operation else message.data)
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)

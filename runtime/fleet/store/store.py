@@ -1,0 +1,276 @@
+"""The store of a fleet at NATS servers: see `interface.py` for what each method promises."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from nats.js.api import Header
+from nats.js.errors import APIError
+
+from edge_config.errors import PatchedgeError
+from edge_config.fleet_errors import AssignmentInvalid, FleetConflict, PackMissing
+from edge_config.settings.fleet import FleetServers
+from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder, Rollout, Signed
+from runtime.brokers.nats_session import NatsSession, access_options
+from runtime.fleet.store import objects
+from runtime.fleet.store.connection import FleetConnection
+from runtime.fleet.store.flood import NewestOfEach
+from runtime.fleet.store.interface import PackInfo, Refused
+from runtime.fleet.store.layout import KeyBucket, Layout, desired_key, device_of, pulled_name
+from runtime.fleet.store.newest import Entry, follow, newest_of, read
+from runtime.fleet.store.packing import packed
+from runtime.fleet.store.records import counter_of, report_of
+from runtime.fleet.store.signatures import decode
+
+_COUNTER = "counter"
+_WRONG_REVISION = frozenset({10071, 10164})
+"""Codes of JetStream for a message that is not the newest of its subject."""
+
+_log = structlog.get_logger()
+
+
+class FleetStore:
+    """Use `FleetStore.connect`.
+
+    Attributes:
+        connection: to the servers.
+        layout: names in the store.
+    """
+
+    def __init__(self, connection: FleetConnection, layout: Layout) -> None:
+        """Use `connect`."""
+        self.connection, self.layout = connection, layout
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connect(
+        cls, settings: FleetServers, name: str = "", patience_s: float | None = None
+    ) -> AsyncIterator[FleetStore]:
+        """Connect, and reconnect indefinitely; nothing waits for the servers here.
+
+        Args:
+            settings: of a device or of an operator.
+            name: what the servers show.
+            patience_s: time after which a method gives up while the servers are away; None: never.
+
+        Raises:
+            SettingsError: credentials or certificates cannot be used.
+            MissingExtra: credentials need a package that is not installed.
+        """
+        options = access_options(settings.servers, settings.credentials_file, settings.ca_file)
+        options |= {"name": f"patchedge-fleet-{name or 'operator'}"}
+        connection = FleetConnection(settings.servers, options, patience_s)
+        connection.start()
+        try:
+            yield cls(connection, Layout(settings.prefix))
+        finally:
+            await connection.close()
+
+    async def put_pack(self, path: Path) -> PackInfo:
+        """Store a packed bundle, or a bundle, which is packed first."""
+        async with packed(path) as (info, file):
+            await objects.upload(self.connection, self.layout.packs, info.bundle, info, file)
+        return info
+
+    async def pack(self, bundle: str) -> PackInfo:
+        """Return what the store knows about the pack of a bundle."""
+        record = await objects.find(self.connection, self.layout.packs, bundle)
+        return PackInfo(bundle, record.sha256, record.size)
+
+    async def fetch_pack(
+        self, wanted: PackInfo, target: Path, max_bytes: int, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Download a pack into a file, going on where an earlier try has ended."""
+        bucket, name = self.layout.packs, wanted.bundle
+        return await objects.Download(self.connection, bucket, name, wanted, target, max_bytes, progress).run()
+
+    async def watch_desired(
+        self, device: str, groups: Collection[str], refused: Refused | None = None
+    ) -> AsyncIterator[Signed]:
+        """Yield what is assigned to a device and to its groups."""
+        keys = [f"device.{device}.>", *(f"group.{group}.>" for group in groups)]
+        async with contextlib.aclosing(self._signed(keys, refused)) as signed:
+            async for one in signed:
+                yield one
+
+    async def watch_pulls(self, device: str, refused: Refused | None = None) -> AsyncIterator[Signed]:
+        """Yield orders to this device to upload a bundle."""
+        async with contextlib.aclosing(self._signed([f"pull.device.{device}.>"], refused)) as signed:
+            async for one in signed:
+                yield one
+
+    async def say(self, report: DeviceReport) -> None:
+        """Publish the report of a device."""
+        subject, data = self.layout.said(report.device), msgspec.json.encode(report)
+        stream = self.layout.said_stream
+        await self.connection.call(lambda session: session.stream.publish(subject, data, stream=stream))
+
+    async def reports(self) -> dict[str, DeviceReport]:
+        """Return the newest report of each device."""
+        entries = await self._read(self.layout.said_stream, self.layout.said("*"))
+        found = filter(None, map(report_of, entries))
+        return {one.device: one for one in sorted(found, key=lambda one: one.device)}
+
+    async def watch_reports(self) -> AsyncIterator[DeviceReport]:
+        """Yield the newest report of each device, then all that follow."""
+        waiting: dict[str, Entry] = {}
+        some = asyncio.Event()
+
+        def take(entry: Entry) -> None:
+            waiting[entry.subject] = entry
+            some.set()
+
+        async with self._following(self.layout.said_stream, [self.layout.said("*")], take, _tell):
+            while True:
+                await some.wait()
+                entries = list(waiting.values())
+                waiting.clear()
+                some.clear()
+                for entry in entries:
+                    if (report := report_of(entry)) is not None:
+                        yield report
+
+    async def next_counter(self) -> int:
+        """Return a number that nobody else gets, above all before."""
+        bucket = self.layout.desired
+        while True:
+            entry = await self._newest(bucket, _COUNTER)
+            counter = 1 + (int(entry.data) if entry is not None and entry.data.isdigit() else 0)
+            if await self._put(bucket, _COUNTER, str(counter).encode(), entry):
+                return counter
+
+    async def assign(self, signed: Signed) -> None:
+        """Publish a signed assignment in its slot."""
+        await self._assign(signed, msgspec.json.decode(signed.payload, type=Assignment))
+
+    async def order_pull(self, signed: Signed) -> None:
+        """Publish a signed order to upload a bundle."""
+        await self._assign(signed, msgspec.json.decode(signed.payload, type=PullOrder))
+
+    async def assigned(self) -> list[Assignment]:
+        """Return all assignments that there are, by counter; signatures are not checked."""
+        bucket, found = self.layout.desired, []
+        for kind in ("device", "group"):
+            for entry in await self._read(bucket.stream, bucket.subject(f"{kind}.>")):
+                with contextlib.suppress(msgspec.DecodeError):
+                    signed = msgspec.json.decode(entry.data, type=Signed)
+                    found.append(msgspec.json.decode(signed.payload, type=Assignment))
+        return sorted(found, key=lambda one: one.counter)
+
+    async def put_pulled(self, order: PullOrder, path: Path) -> PackInfo:
+        """Upload a bundle of this device, packed, as it was ordered."""
+        async with packed(path) as (info, file):
+            await objects.upload(self.connection, self.layout.pulled(device_of(order)), pulled_name(order), info, file)
+        return info
+
+    async def fetch_pulled(self, order: PullOrder, target: Path, max_bytes: int) -> PackInfo | None:
+        """Download what a device has uploaded for an order; None: it has not yet."""
+        bucket, name = self.layout.pulled(device_of(order)), pulled_name(order)
+        try:
+            record = await objects.find(self.connection, bucket, name)
+        except PackMissing:
+            return None
+        info = PackInfo(record.description, record.sha256, record.size)
+        await objects.Download(self.connection, bucket, name, info, target, max_bytes).run()
+        return info
+
+    async def rollout(self, rollout: str) -> tuple[Rollout, int] | None:
+        """Return a roll-out and its revision; None: there is none of this id."""
+        entry = await self._newest(self.layout.rollouts, rollout)
+        if entry is None or not entry.data:
+            return None
+        return msgspec.json.decode(entry.data, type=Rollout), entry.seq
+
+    async def put_rollout(self, rollout: Rollout, revision: int = 0) -> int:
+        """Write a roll-out in place of this revision, 0: it is new; return the new one."""
+        bucket, data = self.layout.rollouts, msgspec.json.encode(rollout)
+        before = Entry(rollout.id, revision, b"") if revision else None
+        if put := await self._put(bucket, rollout.id, data, before):
+            return put
+        entry = await self._newest(bucket, rollout.id)
+        if entry is not None and entry.data == data:  # it was written, but the confirmation was lost
+            return entry.seq
+        raise FleetConflict("was changed by somebody else", where=f"roll-out {rollout.id}", remedy="read it again")
+
+    async def rollouts(self) -> dict[str, Rollout]:
+        """Return all roll-outs, by id."""
+        bucket, found = self.layout.rollouts, {}
+        for entry in await self._read(bucket.stream, bucket.subject(">")):
+            with contextlib.suppress(msgspec.DecodeError):
+                found[bucket.key(entry.subject)] = msgspec.json.decode(entry.data, type=Rollout)
+        return found
+
+    async def _assign(self, signed: Signed, record: Assignment | PullOrder) -> None:
+        bucket, key, data = self.layout.desired, desired_key(record), msgspec.json.encode(signed)
+        while True:
+            entry = await self._newest(bucket, key)
+            if entry is not None and entry.data == data:
+                return
+            if (there := counter_of(entry)) >= record.counter:
+                said = f"a newer assignment ({there}) is there"
+                raise FleetConflict(said, where=f"assignment {record.counter}", remedy="assign again")
+            if await self._put(bucket, key, data, entry):
+                return
+
+    async def _read(self, stream: str, subject: str) -> list[Entry]:
+        return await self.connection.call(lambda session: read(session, stream, subject))
+
+    async def _newest(self, bucket: KeyBucket, key: str) -> Entry | None:
+        return await self.connection.call(lambda session: newest_of(session, bucket.stream, bucket.subject(key)))
+
+    async def _put(self, bucket: KeyBucket, key: str, data: bytes, before: Entry | None) -> int | None:
+        """Write a key whose newest entry is still `before`; return the new revision, None: it is not."""
+        headers: dict[str, Any] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(before.seq if before else 0)}
+
+        async def put(session: NatsSession) -> int | None:
+            try:
+                return (await session.stream.publish(bucket.subject(key), data, headers=headers)).seq
+            except APIError as error:
+                if error.err_code not in _WRONG_REVISION:
+                    raise
+                return None
+
+        return await self.connection.call(put)
+
+    async def _signed(self, keys: Sequence[str], refused: Refused | None) -> AsyncGenerator[Signed, None]:
+        bucket, tell = self.layout.desired, refused or _tell
+        newest = NewestOfEach(tell)
+        async with self._following(bucket.stream, [bucket.subject(key) for key in keys], newest.put, tell):
+            while True:
+                entry = await newest.get()
+                if entry.data:  # else somebody has deleted the key: what was accepted stays
+                    try:
+                        yield decode(entry.data, bucket.key(entry.subject))
+                    except AssignmentInvalid as error:
+                        tell(error)
+
+    @contextlib.asynccontextmanager
+    async def _following(
+        self,
+        stream: str,
+        subjects: Sequence[str],
+        take: Callable[[Entry], None],
+        tell: Callable[[PatchedgeError], None],
+    ) -> AsyncIterator[None]:
+        """Follow subjects of a stream while the block runs."""
+
+        async def one(subject: str) -> None:
+            await self.connection.forever(lambda session: follow(session, stream, subject, take), tell)
+
+        tasks = [asyncio.create_task(one(subject)) for subject in subjects]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _tell(error: PatchedgeError) -> None:
+    _log.warning("the store has something that is refused", reason=str(error))
