@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 
 from edge_config.duration import in_words
@@ -11,6 +11,7 @@ from edge_config.wire.fleet import Rollout
 from runtime.fleet.rollout.judge import has_taken, is_in_place
 from runtime.fleet.rollout.machine import Wait
 from runtime.fleet.rollout.record import Reports, awaited, counter_of, told
+from runtime.fleet.rollout.stages import Division, cameras_of
 
 MAX_NAMED = 8
 """Maximum number of devices of a stage that are named, with a line for each change of one."""
@@ -69,6 +70,29 @@ class Tell:
         self._phases = phases
 
 
+def beginning(rollout: Rollout, division: Division, reports: Reports) -> Iterator[str]:
+    """Yield what a new roll-out will do, whom it leaves out, and which lessons the new bundle does not have."""
+    what = " and ".join(
+        filter(None, (f"bundle {rollout.root[:12]}" if rollout.root else "", "settings" if rollout.settings else ""))
+    )
+    of = f" of group {rollout.group}" if rollout.group else ""
+    camera = f", camera {rollout.camera}" if rollout.camera else ""
+    stages = f"{len(rollout.stages)} stage{'' if len(rollout.stages) == 1 else 's'}"
+    yield f"roll-out {rollout.id}: {what} to {_devices(len(rollout.devices))}{of}{camera}, in {stages}"
+    if division.without:
+        yield f"  left out, without a camera {rollout.camera}: {', '.join(division.without)}"
+    if division.off:
+        yield f"  off now, to follow: {', '.join(division.off)}"
+    if not rollout.root:
+        return
+    for name in rollout.devices:
+        for one in cameras_of(reports[name], rollout.camera):
+            if one.round and (one.root != rollout.root or rollout.children == "drop") and one.active != rollout.root:
+                lost = f"{_pictures(one.learnt)} that it learnt in {one.round} round{'s' * (one.round > 1)}"
+                keep = f"`patchedge fleet pull {name} --camera {one.camera} --out FILE.pack` fetches them first"
+                yield f"  {name}, camera {one.camera}: {lost} are not in this bundle; {keep}"
+
+
 def ending(rollout: Rollout) -> str:
     """Return how a roll-out has ended, in words."""
     if rollout.state == "done":
@@ -81,6 +105,10 @@ def ending(rollout: Rollout) -> str:
 
 def _stage(rollout: Rollout) -> str:
     return f"stage {rollout.stage} of {len(rollout.stages)}"
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"
 
 
 def _devices(count: int) -> str:
