@@ -98,7 +98,7 @@ class Options(LearnOptions, frozen=True, kw_only=True):
     @property
     def default_network(self) -> bool:
         """Whether the network is the one that is in the package."""
-        own = set(self.__struct_fields__) - set(LearnOptions.__struct_fields__)
+        own = set(Options.__struct_fields__) - set(LearnOptions.__struct_fields__)
         return all(getattr(self, name) == DEFAULTS[name] for name in own - OF_FIT)
 
     @property

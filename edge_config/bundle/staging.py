@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_config.bundle import network_file
@@ -56,13 +58,32 @@ def staging(target: Path, *, force: bool = False) -> Iterator[Path]:
         raise not_written(target, error) from error
     staged, replaced = work / "new", work / "old"
     try:
-        with writing(target, full_only=True):  # other files are read meanwhile
+        with _folder(work) as held, writing(target, full_only=True):  # other files are read meanwhile
+            with suppress(OSError):  # of file systems without locks, where nothing is removed either
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             staged.mkdir()
             yield staged
             _sync(staged)
             _put_in_place(staged, target, replaced, force=force)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def remove_abandoned(target: Path) -> None:
+    """Remove what `staging` left beside a target where its process was killed; what another one is at stays."""
+    for work in target.absolute().parent.glob(f".{glob.escape(target.name)}.*.part"):
+        with suppress(OSError), _folder(work) as found:
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the lock ended with its process
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _put_in_place(staged: Path, target: Path, replaced: Path, *, force: bool) -> None:

@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from export.cli import plan
 from export.options import DEFAULTS, Options
 from runtime.cli.arguments import odd, triple, whole
 from runtime.cli.learn_arguments import Declare, add_learning, add_pictures, declaring
@@ -23,6 +24,7 @@ HELP = "learn from normal pictures and write a bundle"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments; their names are the fields of `export.options.Options`."""
+    parser.add_argument("--plan", type=Path, metavar="FILE", help=plan.HELP)
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="these options in YAML or TOML; arguments override it"
     )
@@ -90,6 +92,8 @@ def add_network(option: Declare) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fit, and print the summary."""
+    if args.plan:
+        return plan.run(args)
     from edge_config.bundle.staging import refuse_target
     from export.report.target import refuse_page
 

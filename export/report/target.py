@@ -16,9 +16,7 @@ def refuse_page(bundle: Path, *, unwanted: bool, force: bool) -> str | None:
     Raises:
         TargetExists: something is there; with `force`, anything but an HTML page.
     """
-    if bundle.name in {"", ".."}:
-        bundle = Path(os.path.abspath(bundle))  # noqa: PTH100 - Path.absolute keeps ".."
-    page = bundle.with_name(f"{bundle.name.removesuffix('.bundle')}.report.html")
+    page = page_beside(bundle)
     if unwanted:
         return None
     if os.path.lexists(page) and not force:
@@ -27,6 +25,13 @@ def refuse_page(bundle: Path, *, unwanted: bool, force: bool) -> str | None:
     if os.path.lexists(page) and (page.is_symlink() or not page.is_file() or not _is_page(page)):
         raise TargetExists("is not a page, and will not be replaced", where=str(page))
     return str(page)
+
+
+def page_beside(bundle: Path) -> Path:
+    """Return where the page of a bundle belongs, line.report.html beside line.bundle."""
+    if bundle.name in {"", ".."}:
+        bundle = Path(os.path.abspath(bundle))  # noqa: PTH100 - Path.absolute keeps ".."
+    return bundle.with_name(f"{bundle.name.removesuffix('.bundle')}.report.html")
 
 
 def _is_page(page: Path) -> bool:

@@ -1,0 +1,35 @@
+"""`patchedge-export fit --plan`: the cameras of a plan in place of one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import msgspec
+
+from edge_config.errors import UsageError
+from export.options import Options
+from export.plan.settings import OF_THE_COMMAND, read_plan
+
+HELP = "learn the cameras of this file, those whose bundle is there of the same inputs not again; YAML or TOML"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Learn the cameras of a plan, and print what became of each."""
+    given = {name for name in vars(args) if name in Options.__struct_fields__ and name not in OF_THE_COMMAND}
+    if args.config:
+        given.add("config")
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
+        raise UsageError(f"{flags}: not with --plan", remedy="write it into the plan: under `defaults`, or at a camera")
+    plan = read_plan(args.plan, threads=getattr(args, "threads", 0))
+    if not os.access(plan.page.parent, os.W_OK):
+        raise UsageError("not a writable folder", where=str(plan.page.parent), remedy="create it, or set `page`")
+
+    from export.fit import fit  # torch takes seconds to import
+    from export.plan.run import run_plan
+    from export.plan.summary import as_text
+
+    outcomes = run_plan(plan, fit)
+    print(msgspec.json.encode(outcomes).decode() if args.json else as_text(outcomes))
+    return outcomes.exit_code
