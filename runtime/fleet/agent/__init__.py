@@ -1,0 +1,1 @@
+"""The process beside a device that converges it to what its fleet assigns."""

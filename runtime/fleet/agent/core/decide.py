@@ -1,0 +1,110 @@
+"""What is done about one camera in one turn: a function of its memory and of what is seen, without I/O.
+
+Every step looks first at what serves, and asks for one thing at a time. So it does not matter whether an earlier answer
+was lost, or whether the agent, the runtime or the machine was restarted in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
+
+from edge_config.wire.fleet import Assignment
+from runtime.fleet.agent.core import judge, preparing, serving
+from runtime.fleet.agent.core.actions import Action
+from runtime.fleet.agent.core.looks import Decided, wait
+from runtime.fleet.agent.core.memory import ENDS, CameraMemory, Counts, Step
+from runtime.fleet.agent.core.seen import Desired, Turn
+
+_DAY_S = 86_400.0
+
+_ASSUMED: frozenset[Step] = frozenset({"activate", "configure", "back"})
+_READY: frozenset[Step] = frozenset({"ready", "activate", "configure", "watch", "in place"})
+
+
+def decide(memory: CameraMemory, turn: Turn) -> Decided:
+    """Return the memory after this turn, to be written to the disk first, and what is to be done then."""
+    memory = _take_newer(_count(memory, turn), turn.desired)
+    if memory.assignment is None:
+        return memory, None
+    action: Action | None = None
+    for _ in range(len(_STEPS)):
+        step = memory.step
+        if turn.seen is None and step != "prepare":  # packs are fetched without it
+            return wait(memory, turn.away or "the runtime does not answer"), None
+        memory, action = _STEPS[step](memory, memory.assignment, turn)
+        if action is not None or memory.step == step:
+            break
+    return memory, action
+
+
+def is_ready(memory: CameraMemory) -> bool:
+    """Return whether the assignment may be activated as far as this camera is concerned."""
+    return memory.step in _READY
+
+
+def _count(memory: CameraMemory, turn: Turn) -> CameraMemory:
+    """Add what the camera did since the last turn."""
+    if turn.seen is None:
+        return memory
+    if memory.step == "watch":
+        is_bad = turn.seen.state in judge.BAD_STATES
+        bad_s = memory.bad_s + turn.passed_s if is_bad else 0.0
+        return replace(memory, watched=memory.watched + turn.done, bad_s=bad_s)
+    if memory.step in _ASSUMED:
+        return memory
+    usual = memory.usual + turn.done
+    if usual.seconds > _DAY_S:  # older hours count less and less
+        usual = Counts(
+            alerts=usual.alerts / 2,
+            frames=usual.frames / 2,
+            frame_ms=usual.frame_ms / 2,
+            seconds=usual.seconds / 2,
+        )
+    return replace(memory, usual=usual)
+
+
+def _take_newer(memory: CameraMemory, desired: Desired) -> CameraMemory:
+    """Begin a newer assignment; one of a bundle before one of settings only."""
+    if memory.step in _ASSUMED and not memory.blocked:
+        return memory  # in a moment, when it is known what serves
+    root, settings = desired.root, desired.settings
+    if settings is not None and settings.counter <= memory.settings_taken:
+        settings = None
+    if root is not None and root.counter > memory.root_taken:
+        if settings is not None and settings.counter > root.counter:
+            root = replace(root, settings=None)  # they were assigned other settings since
+        return _begin(replace(memory, root_taken=root.counter), root)
+    if settings is None or settings.counter == memory.counter:
+        return memory
+    if settings.root:  # its bundle was taken already, or a newer one
+        settings = replace(settings, root="", pack_sha256="", pack_bytes=0)
+    is_busy = memory.step not in ENDS and memory.assignment is not None and bool(memory.assignment.root)
+    return memory if is_busy else _begin(memory, settings)
+
+
+def _begin(memory: CameraMemory, assignment: Assignment) -> CameraMemory:
+    return CameraMemory(
+        root_taken=memory.root_taken,
+        settings_taken=memory.settings_taken,
+        placed=memory.placed,
+        usual=memory.watched if memory.step == "watch" else memory.usual,
+        assignment=assignment,
+        step="prepare",
+        phase="fetching" if assignment.root else "checking",
+    )
+
+
+_STEPS: Mapping[Step, Callable[[CameraMemory, Assignment, Turn], Decided]] = {
+    "idle": serving.idle,
+    "prepare": preparing.prepare,
+    "ready": preparing.ready,
+    "activate": serving.activate,
+    "configure": serving.configure,
+    "watch": serving.watch,
+    "in place": serving.in_place,
+    "back": serving.back,
+    "went back": serving.ended,
+    "refused": serving.ended,
+}

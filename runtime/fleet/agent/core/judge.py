@@ -1,0 +1,97 @@
+"""Bounds of an assignment: may a candidate serve, and may what was activated go on? Each refusal is a sentence."""
+
+from __future__ import annotations
+
+from edge_config.wire.candidates import CandidateNow, ShadowFigures
+from edge_config.wire.fleet import Assignment, FleetBounds
+from runtime.fleet.agent.core.memory import CameraMemory, Counts
+
+MIN_FRAMES = 30
+"""Number of frames below which their time is not judged."""
+
+MAX_BAD_S = 10.0
+"""Maximum time in which pictures cannot be judged after an activation, seconds."""
+
+MAX_FAILED = 0.01
+"""Maximum share of frames that a candidate may fail to score in its shadow time."""
+
+BAD_STATES = frozenset({"stalled", "frozen", "dark", "blurred", "moved", "failed"})
+"""States of a camera that a bundle may cause; absent and paused cameras say nothing about it."""
+
+HOUR_S = 3600.0
+
+
+def of_candidate(bounds: FleetBounds, candidate: CandidateNow) -> str:
+    """Return why a candidate that was checked must not serve; empty: it may."""
+    difference, most = candidate.golden_difference, bounds.max_golden_difference
+    if most is not None and difference is not None and difference > most:
+        return f"a golden frame scores {difference:.3g} apart from its export, {most:g} is allowed"
+    took = candidate.frame_ms
+    if took is not None and took.now > 0 and took.candidate > bounds.frame_time_ratio * took.now:
+        ratio = took.candidate / took.now
+        return (
+            f"a frame takes {took.candidate:.1f} ms instead of {took.now:.1f} ms, "
+            f"{ratio:.2f} times as long; {bounds.frame_time_ratio:g} times is allowed"
+        )
+    return ""
+
+
+def of_shadow(bounds: FleetBounds, shadow: ShadowFigures) -> str:
+    """Return why a candidate must not serve after its shadow time; empty: it may."""
+    if shadow.failed > MAX_FAILED * (shadow.frames + shadow.failed):
+        return f"in its shadow time it could not score {shadow.failed} of {shadow.frames + shadow.failed} frames"
+    alerts, before = shadow.alerts_candidate, max(1, shadow.alerts_now)
+    if alerts >= bounds.min_alerts and alerts >= bounds.alert_rate_ratio * before:
+        return (
+            f"in its shadow time it would have raised {alerts} alerts, and the bundle in service "
+            f"{shadow.alerts_now}; less than {bounds.alert_rate_ratio:g} times as many is allowed"
+        )
+    return ""
+
+
+def of_watch(memory: CameraMemory, assignment: Assignment, state: str, reason: str) -> str:
+    """Return which bound was left since the activation; empty: none."""
+    if memory.was_live and memory.bad_s > min(MAX_BAD_S, max(assignment.watch_s / 2, 1.0)):
+        said = f" ({reason})" if reason else ""
+        return f"its pictures cannot be judged since: the camera is {state}{said}, and was live before"
+    return _of_alerts(memory, assignment) or _of_frame_time(memory, assignment)
+
+
+def alert_bound(bounds: FleetBounds, baseline: Counts, watch_s: float) -> float:
+    """Return the number of alerts in the time of the watch that is not allowed any more.
+
+    Fewer than `min_alerts` before prove little: then one more is added to them.
+    """
+    if baseline.seconds <= 0:
+        return float("inf")
+    before = baseline.alerts if baseline.alerts >= bounds.min_alerts else baseline.alerts + 1
+    return max(bounds.min_alerts, bounds.alert_rate_ratio * before / baseline.seconds * watch_s)
+
+
+def per_hour(counts: Counts) -> float:
+    """Return alerts per hour; 0 before there is a time."""
+    return counts.alerts / counts.seconds * HOUR_S if counts.seconds > 0 else 0.0
+
+
+def frame_ms(counts: Counts) -> float:
+    """Return the mean time of a frame, milliseconds; 0 before there is one."""
+    return counts.frame_ms / counts.frames if counts.frames > 0 else 0.0
+
+
+def _of_alerts(memory: CameraMemory, assignment: Assignment) -> str:
+    """The number for the whole watch is compared, so that a few alerts at its beginning are no rate yet."""
+    watched, before = memory.watched, memory.baseline
+    if watched.alerts < alert_bound(assignment.bounds, before, assignment.watch_s):
+        return ""
+    return (
+        f"{watched.alerts:.0f} alerts in {watched.seconds:.0f} s, which is {per_hour(watched):.1f} an hour; "
+        f"{per_hour(before):.1f} an hour before, and less than {assignment.bounds.alert_rate_ratio:g} times is allowed"
+    )
+
+
+def _of_frame_time(memory: CameraMemory, assignment: Assignment) -> str:
+    now, before = frame_ms(memory.watched), frame_ms(memory.baseline)
+    ratio = assignment.bounds.frame_time_ratio
+    if memory.watched.frames < MIN_FRAMES or memory.baseline.frames < MIN_FRAMES or not 0 < ratio * before < now:
+        return ""
+    return f"a frame takes {now:.1f} ms, and took {before:.1f} ms before; {ratio:g} times as long is allowed"

@@ -1,0 +1,68 @@
+"""What an answer of the device changes in the memory of a camera; most of it the next look shows anyway."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from runtime.fleet.agent.core.actions import (
+    Action,
+    Activate,
+    Configure,
+    Done,
+    Fetch,
+    GoBack,
+    NotDone,
+    Outcome,
+    Rollback,
+    Stage,
+    Undo,
+    Unknown,
+    Unstage,
+)
+from runtime.fleet.agent.core.memory import CameraMemory
+
+
+def replied(memory: CameraMemory, action: Action, outcome: Outcome) -> CameraMemory:
+    """Return the memory after an action was answered."""
+    match outcome:
+        case Done():
+            return _done(memory, action, outcome)
+        case NotDone():
+            return _not_done(memory, action, outcome)
+        case Unknown():
+            return memory  # the next look shows it
+
+
+def _done(memory: CameraMemory, action: Action, done: Done) -> CameraMemory:
+    match action:
+        case Stage():
+            return replace(memory, staged=True)
+        case Activate():
+            return replace(memory, lost_rounds=done.rounds, lost_pictures=done.pictures)
+        case Configure():
+            return replace(memory, change=done.change)
+        case GoBack() | Undo() | Rollback():
+            return replace(memory, blocked=False)
+        case _:
+            return memory
+
+
+def _not_done(memory: CameraMemory, action: Action, refusal: NotDone) -> CameraMemory:
+    if refusal.again:
+        return replace(memory, phase="waiting", reason=refusal.reason) if memory.step != "back" else memory
+    match action:
+        case Unstage() | Fetch():
+            return memory
+        case GoBack() | Undo() | Rollback() if memory.step == "back":
+            if "cannot go back" in memory.reason:
+                return memory
+            return replace(
+                memory,
+                blocked=True,
+                phase="waiting",
+                reason=f"{memory.reason}; the device cannot go back: {refusal.reason}",
+            )
+        case Configure() | Rollback():
+            return replace(memory, step="back", reason=refusal.reason)
+        case _:
+            return memory.refused(refusal.reason)
