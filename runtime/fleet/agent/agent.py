@@ -20,13 +20,13 @@ from runtime.fleet.agent.core.actions import Action, Fetch
 from runtime.fleet.agent.core.decide import decide, is_ready
 from runtime.fleet.agent.core.memory import ENDS, CameraMemory, Counts
 from runtime.fleet.agent.core.replied import replied
-from runtime.fleet.agent.core.reports import ECHO, Figures, Who
+from runtime.fleet.agent.core.reports import ECHO, Figures, ThisDevice
 from runtime.fleet.agent.core.seen import CameraSeen, PackSeen, Siblings, Turn
 from runtime.fleet.agent.desired import Assigned
 from runtime.fleet.agent.kept import Kept
 from runtime.fleet.agent.packs import PackShelf
 from runtime.fleet.agent.runtime import Runtime, RuntimeAway
-from runtime.fleet.store.interface import Store
+from runtime.fleet.store.interface import FleetStoreApi
 from runtime.process.backoff import Backoff
 
 RETRY_S = (1.0, 30.0)
@@ -59,9 +59,9 @@ class Agent:
 
     def __init__(
         self,
-        who: Who,
+        this: ThisDevice,
         cameras: Sequence[str],
-        store: Store,
+        store: FleetStoreApi,
         runtime: Runtime,
         packs: PackShelf,
         assigned: Assigned,
@@ -72,7 +72,7 @@ class Agent:
         """Read what was kept.
 
         Args:
-            who: the device.
+            this: the device.
             cameras: names of its cameras.
             store: of the fleet.
             runtime: the runtime beside.
@@ -82,7 +82,7 @@ class Agent:
             pace: how often things are done.
             clock: returns the time, seconds.
         """
-        self._who, self._store, self._runtime, self._packs, self._assigned = who, store, runtime, packs, assigned
+        self._this, self._store, self._runtime, self._packs, self._assigned = this, store, runtime, packs, assigned
         self._kept, self._pace, self._clock = kept, pace or Pace(), clock
         self._saved = kept.load()
         self.memories = {name: self._saved.get(name, CameraMemory()) for name in cameras}
@@ -136,7 +136,7 @@ class Agent:
     def report(self) -> DeviceReport:
         """Return what is to be said of the device now."""
         return reports.of_device(
-            self._who,
+            self._this,
             self.memories,
             self._seen,
             self._figures,
@@ -148,7 +148,7 @@ class Agent:
 
     async def _follow(self) -> None:
         """Take in what is assigned."""
-        desired = self._store.watch_desired(self._who.device, self._who.groups, self._refused)
+        desired = self._store.watch_desired(self._this.device, self._this.groups, self._refused)
         async for signed in desired:
             problem = self._assigned.problem
             self._assigned.take(signed)

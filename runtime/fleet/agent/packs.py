@@ -17,7 +17,7 @@ from edge_config.errors import BundleError, PatchedgeError
 from edge_config.fleet_errors import PackSwapped, PackTooLarge
 from runtime.fleet.agent.core.actions import Fetch
 from runtime.fleet.agent.core.seen import PackSeen
-from runtime.fleet.store.interface import PackInfo, Store
+from runtime.fleet.store.interface import FleetStoreApi, PackInfo
 from runtime.process.backoff import Backoff
 
 RETRY_S = (2.0, 60.0)
@@ -52,14 +52,14 @@ class PackShelf(Protocol):
 class Packs:
     """The folder of bundles. Use it from one event loop; `PackShelf` says what its methods do."""
 
-    def __init__(self, store: Store, folder: Path, judge: SignatureCheck, max_bytes: int) -> None:
+    def __init__(self, store: FleetStoreApi, folder: Path, judge: SignatureCheck, max_bytes: int) -> None:
         """Make the folders.
 
         Args:
             store: where packs come from.
             folder: where they go.
             judge: checks signatures of bundles.
-            max_bytes: maximum size of all of them.
+            max_bytes: maximum size of a pack.
 
         Raises:
             OSError: the folders cannot be made.
@@ -151,15 +151,12 @@ class Packs:
             PackTooLarge: it can never fit.
             OSError: there is no room now.
         """
-        needed = _TWICE * wanted.size
-        if needed > self._max_bytes:
+        if wanted.size > self._max_bytes:
             raise PackTooLarge(
-                f"the bundle needs {_mb(needed)} MB to unpack, and `fleet.max_mb` is {_mb(self._max_bytes)}",
+                f"the pack has {_mb(wanted.size)} MB, and `fleet.max_mb` allows {_mb(self._max_bytes)}",
                 where=wanted.root,
             )
-        used = sum(path.stat().st_size for path in self._bundles.rglob("*") if path.is_file())
-        if used + needed > self._max_bytes:
-            raise OSError(f"the bundles in use take {_mb(used)} MB of `fleet.max_mb`, {_mb(needed)} MB more are needed")
+        needed = _TWICE * wanted.size
         free = shutil.disk_usage(self._work).free
         if free < needed + SPARE_BYTES:
             raise OSError(f"the disk has {_mb(free)} MB left, and {_mb(needed + SPARE_BYTES)} MB are needed")

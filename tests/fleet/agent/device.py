@@ -1,4 +1,4 @@
-"""A simulated device of a fleet under one clock: its runtime, its bundles, its agent, and an operator who assigns."""
+"""A simulated device of a fleet under one clock: its runtime, its bundles, its agent, and an operator its assigns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nacl.signing import SigningKey
 
 from edge_config.wire.fleet import Assignment, DeviceReport, Signed
 from runtime.fleet.agent.agent import Agent
-from runtime.fleet.agent.core.reports import Who
+from runtime.fleet.agent.core.reports import ThisDevice
 from runtime.fleet.agent.desired import Assigned
 from runtime.fleet.store.signatures import sign
 from tests.support.fakes.fleet_runtime import FakeKept, FakePacks, FakeRuntime
@@ -61,10 +61,10 @@ class Device:
         assigned = Assigned("press-3", ("press",), {OPERATOR}, self._folder / "counters.json")
         for signed in self.signed:
             assigned.take(signed)
-        who = Who("press-3", ("press",), "1", "boot")
+        this = ThisDevice("press-3", ("press",), "1", "boot")
         self.assigned = assigned
         self.agent = Agent(
-            who,
+            this,
             self.cameras,
             self.store,
             self.runtime,

@@ -37,7 +37,7 @@ _ORDER: Sequence[Step] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class ThisDevice:
     """Which device this is.
 
     Attributes:
@@ -82,7 +82,7 @@ class Figures:
 
 
 def of_device(
-    who: Who,
+    this: ThisDevice,
     memories: Mapping[str, CameraMemory],
     seen: Mapping[str, CameraSeen],
     figures: Mapping[str, Figures],
@@ -93,7 +93,7 @@ def of_device(
     """Return the report.
 
     Args:
-        who: the device.
+        this: the device.
         memories: what is remembered, by camera.
         seen: the last look; empty if the runtime does not answer.
         figures: figures of the cameras.
@@ -114,10 +114,10 @@ def of_device(
     if problem:
         reason = f"{reason}; not accepted: {problem}" if reason else f"not accepted: {problem}"
     return DeviceReport(
-        device=who.device,
-        groups=who.groups,
-        version=who.version,
-        boot=who.boot,
+        device=this.device,
+        groups=this.groups,
+        version=this.version,
+        boot=this.boot,
         counter=counter,
         rollout=rollout,
         phase=phase,
