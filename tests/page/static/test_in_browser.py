@@ -31,9 +31,12 @@ def test_a_picture_is_greyed_once_no_new_one_comes(browser: Browser) -> None:
     """After 3 s without a picture it is shown as old, with its time and age, and as live again when one comes."""
     world = World(cameras=2)
     with showing(browser, world, "#/live") as page:
+        page.clock.install()
+        page.reload()
         tile = page.locator("[data-key='press-3:belt']")
         expect(tile.locator(".picture:not(.old)")).to_be_visible()
         world.quiet.set()
+        page.clock.fast_forward(3000)
         expect(tile.locator(".picture.old")).to_be_visible()
         expect(tile.locator(".age")).to_have_text(re.compile(r"Last picture \d\d:\d\d:\d\d, \d+ s ago"))
         first = tile.locator(".age").inner_text()
