@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from runtime.cli.interrupt import interrupted
 
 try:
-    from export.cli import demo, evaluate, fit, network, recalibrate, sign, signing_key
+    from export.cli import demo, evaluate, fit, manifest, network, recalibrate, sign, signing_key
     from runtime.cli.app import Verbs, run_app
 except KeyboardInterrupt:  # imports take a second, and several on a small device
     sys.exit(interrupted("patchedge-export"))
 
 VERBS: Verbs = {
-    "Learn": (fit, network, recalibrate),
+    "Learn": (fit, network, manifest, recalibrate),
     "Evaluate": (evaluate, demo),
     "Sign": (signing_key, sign),
 }

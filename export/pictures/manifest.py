@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -80,7 +81,9 @@ def read_manifest(where: str) -> Watched:
 
 
 def write_manifest(source: PictureSource, out: Path) -> int:
-    """Write the list of all pictures of a source, whose paths are below its root; return their number.
+    """Write the list of all pictures of a source, wherever the list lies; return their number.
+
+    Paths are below the folder of the list where the pictures are, else absolute; of an address they are addresses.
 
     Raises:
         UnreadableImage: one of them cannot be read.
@@ -89,7 +92,7 @@ def write_manifest(source: PictureSource, out: Path) -> int:
     watched, rows = Watched(source), []
     for file in watched.files:
         size = len(watched.read(file))
-        rows.append({"path": file.as_posix(), "sha256": watched.digest(file), "size": size})
+        rows.append({"path": _path_in(source.root, file, out), "sha256": watched.digest(file), "size": size})
     text = io.StringIO()
     if out.suffix.lower() == ".jsonl":
         text.writelines(f"{json.dumps(row)}\n" for row in rows)
@@ -99,6 +102,14 @@ def write_manifest(source: PictureSource, out: Path) -> int:
         writer.writerows(rows)
     put(out, text.getvalue().encode())
     return len(rows)
+
+
+def _path_in(root: str, file: Path, out: Path) -> str:
+    """Return the path of a picture as a list has it that is written to `out`."""
+    if is_address(root):
+        return f"{root}/{quote(file.as_posix()) if root.startswith('http') else file.as_posix()}"
+    at, folder = Path(root, file).absolute(), out.absolute().parent
+    return (at.relative_to(folder) if at.is_relative_to(folder) else at).as_posix()
 
 
 def _lines(text: str, where: str) -> Iterator[tuple[int, Any]]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from edge_config.errors import NoImages
 from export.pictures.address import FromAddress, is_address
 from export.pictures.manifest import ENDINGS, read_manifest
 from export.pictures.watched import Watched
+from runtime.learning.pictures.source import LocalFiles
 
 
 def source_of(images: str) -> Watched | None:
@@ -22,3 +27,17 @@ def source_of(images: str) -> Watched | None:
     if images.lower().endswith(ENDINGS):
         return read_manifest(images)
     return Watched(FromAddress(images)) if is_address(images) else None
+
+
+def pictures_at(images: str) -> Watched | None:
+    """Return pictures that may not change until they are learnt, of a folder of this machine too; None for a file.
+
+    Raises:
+        UsageError: there are none, or they cannot be listed.
+    """
+    if source := source_of(images):
+        return source
+    path = Path(images)
+    if not os.path.exists(path):  # unlike Path.exists, False for names that no disk can hold
+        raise NoImages("no such file or folder", where=images)
+    return Watched(LocalFiles(path)) if path.is_dir() else None

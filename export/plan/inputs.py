@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -11,30 +10,14 @@ import msgspec
 from edge_config.bundle import files as bundles
 from edge_config.bundle import manifest as manifests
 from edge_config.bundle import network_file
-from edge_config.errors import NoImages, UnreadableImage, UsageError
+from edge_config.errors import UnreadableImage, UsageError
 from edge_config.installed import version
 from export.pictures.watched import Watched
-from export.pictures.where import source_of
 from export.plan.settings import OF_THE_COMMAND, PlannedFit
 from runtime.learning.network_file import DEFAULT
-from runtime.learning.pictures.source import LocalFiles
 
 _NO_INPUTS = OF_THE_COMMAND | {"images", "out", "force", "sign", "backbone", "weights"}
 _UNREADABLE = "unreadable"
-
-
-def pictures_of(options: PlannedFit) -> Watched | None:
-    """Return the pictures of a camera, which then may not change until they are learnt; None for a video.
-
-    Raises:
-        UsageError: there are none, or they cannot be listed.
-    """
-    if source := source_of(options.images):
-        return source
-    path = Path(options.images)
-    if not os.path.exists(path):  # unlike Path.exists, False for names that no disk can hold
-        raise NoImages("no such file or folder", where=options.images)
-    return Watched(LocalFiles(path)) if path.is_dir() else None
 
 
 def inputs_of(options: PlannedFit, pictures: Watched | None) -> str:

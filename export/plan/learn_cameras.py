@@ -19,7 +19,8 @@ from edge_config.bundle.staging import remove_abandoned
 from edge_config.errors import PatchedgeError
 from edge_config.redact import scrub
 from export.options import Options
-from export.plan.inputs import inputs_of, pictures_of
+from export.pictures.where import pictures_at
+from export.plan.inputs import inputs_of
 from export.plan.outcome import Outcome, Sealed, sealed_at
 from export.plan.record import Record, id_at, is_learnt, read_record, refuse_foreign, signer, write_record
 from export.plan.settings import Plan, PlannedFit
@@ -81,7 +82,7 @@ class _Camera:
     def _learn(self) -> Outcome:
         key = read_key(Path(self._options.sign)) if self._options.sign else None
         remove_abandoned(self._out)
-        pictures = pictures_of(self._options)
+        pictures = pictures_at(self._options.images)
         inputs = inputs_of(self._options, pictures)
         if is_learnt(self._out, inputs):
             return self._kept(key)

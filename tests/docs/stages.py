@@ -82,6 +82,7 @@ STAGES = {
     "docs/guide/page-access.md": Stage(bundle="tiny", device=True, not_run={"systemd": 1}),
     "docs/guide/page-files.md": Stage(),
     "docs/guide/pictures-of-people.md": Stage(bundle="tiny", device=True),
+    "docs/guide/plan.md": Stage(normal=12, networks=True, not_run={"systemd": 1}),
     "docs/guide/raspberry-pi.md": Stage(not_run={"another machine": 2, "root": 1, "hardware": 1, "internet": 1}),
     "docs/guide/report.md": Stage(normal=12, not_run={"time": 1}),
     "docs/guide/security.md": Stage(bundle="small", camera=True),

@@ -12,7 +12,8 @@ internet is reached), by what the fence says:
   digits or … may differ, further lines may come between; a line `...` stands for nothing.
 - `python`: runs, and prints a line, or two where it has a loop, and nothing on stderr.
 - `yaml`, `toml`: settings of a device, of a camera, of the bridge or, as `# page.yaml`, of the page, as they stand and
-  with each key that is commented out. `# fit.yaml` in the first line: options of `fit`. Files of others (FOREIGN) only
+  with each key that is commented out. `# fit.yaml` in the first line: options of `fit`;
+  `# plant.yaml`: a plan of cameras. Files of others (FOREIGN) only
   have to be YAML.
 - `json` is JSON, `text` free, `ini` sections.
 - A first line `# NAME` or `# NAME: ...` (not of `sh`) puts the block into that file, for the commands that follow.
@@ -45,6 +46,7 @@ from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Camera
 from export.options import Options
+from export.plan.settings import read_plan
 from runtime.learning.options import read_options
 from tests.docs.reader import PREAMBLE
 from tests.docs.stages import REASONS, STAGES
@@ -151,6 +153,8 @@ def test_settings_are_taken(block: Block, tmp_path: Path) -> None:
             tree = read_file(str(file))
             if block.file == "fit.yaml":
                 read_options({"images": "normal/", "out": "line.bundle"}, file, Options)
+            elif block.file == "plant.yaml":
+                read_plan(file)
             elif block.file.startswith("page"):
                 page_settings.parse(tree, str(block))
             elif any(key in tree for key in BRIDGE_KEYS):

@@ -151,6 +151,27 @@ def test_list_of_addresses(tmp_path: Path, memory: Any) -> None:
     assert [source.read(file) for file in source.files] == [b"first"]
 
 
+@pytest.mark.parametrize("out", ["pictures.csv", "normal/pictures.jsonl", "elsewhere/pictures.csv"])
+def test_manifest(tmp_path: Path, out: str) -> None:
+    """The list that the command writes names all pictures, wherever it lies, in the order of the folder."""
+    folder = _write(tmp_path / "normal")
+    (tmp_path / "elsewhere").mkdir()
+    done = call_export("manifest", "--images", folder, "--out", tmp_path / out)
+    assert (done.code, done.out) == (0, f"{tmp_path / out}: {len(NAMES)} pictures\n")
+    source = read_manifest(str(tmp_path / out))
+    expected = [(folder / file).read_bytes() for file in Pictures(folder).files]
+    assert [source.read(file) for file in source.files] == expected
+
+
+def test_manifest_of_address(tmp_path: Path, memory: Any) -> None:
+    """The list of an address names addresses."""
+    memory.pipe("/bucket/a.png", b"first")
+    done = call_export("manifest", "--images", "memory://bucket", "--out", tmp_path / "pictures.csv")
+    assert (done.code, done.out) == (0, f"{tmp_path / 'pictures.csv'}: 1 pictures\n")
+    source = read_manifest(str(tmp_path / "pictures.csv"))
+    assert [source.read(file) for file in source.files] == [b"first"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
