@@ -19,7 +19,7 @@ _ROLES = {None: "Everybody may call it, even without log-in.", "viewer": "", "op
 
 _FIRST = "http-api.md"
 _LEARNING = ("learn-on", "pictures", "rollback", "teaching", "versions")
-_PAGES = {"cameras": "http-api-cameras.md", "devices": "http-api-devices.md"}
+_PAGES = {"cameras": "http-api-cameras.md", "devices": "http-api-devices.md", "fleet": "http-api-devices.md"}
 
 
 def operations(page: str) -> str:

@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "page-access": page.PageAccess,
     "page-tls": page.PageTls,
     "page-proxy": page.PageProxy,
+    "page-fleet": fleet.FleetOfPage,
     "fleet-operator": fleet.FleetSettings,
 }
 """Heading on the page -> the section that it describes."""

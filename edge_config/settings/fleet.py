@@ -77,8 +77,25 @@ class FleetSettings(Section, frozen=True):
     prefix: Name = "patchedge"
 
 
-FleetServers = FleetOfDevice | FleetSettings
-"""Either has the servers, the credentials, and the prefix."""
+class FleetOfPage(Section, frozen=True):
+    """A fleet that the page shows. By default it shows none.
+
+    Attributes:
+        servers: nats://HOST:PORT of each server of the cluster, or tls:// for encryption; without user and password.
+        credentials_file: the seed of an NKey, or credentials (JWT and seed) made by `nsc`; not readable by others. They
+            need to read only.
+        ca_file: certificates (PEM) of authorities that may sign the servers'; by default those of the system.
+        prefix: first word of the names of all that is in the store; the same for a whole fleet.
+    """
+
+    servers: Servers
+    credentials_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    prefix: Name = "patchedge"
+
+
+FleetServers = FleetOfDevice | FleetSettings | FleetOfPage
+"""Each has the servers, the credentials, and the prefix."""
 
 
 def parse(tree: dict[str, Any], where: str = "settings") -> FleetSettings:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_config.settings.bridge import Address, File, Host
+from edge_config.settings.fleet import FleetOfPage, check_servers
 from edge_config.settings.problems import Problem, look, refusal
 from edge_config.settings.reading import Tree, lines_of
 from edge_config.settings.sections import MAX_PORT, Name, Section
@@ -112,6 +113,7 @@ class PageSettings(Section, frozen=True):
         secret_key: file with the secret key of this page, for devices with a `server_key`.
         store: what it keeps.
         access: users, and encryption.
+        fleet: a fleet that it shows, with its roll-outs; by default none.
     """
 
     bind: HostPort = "127.0.0.1:8088"
@@ -122,6 +124,7 @@ class PageSettings(Section, frozen=True):
     secret_key: File | None = None
     store: StoreSettings = msgspec.field(default_factory=StoreSettings)
     access: PageAccess = msgspec.field(default_factory=PageAccess)
+    fleet: FleetOfPage | None = None
 
 
 def parse(tree: Mapping[str, Any], where: str = "settings") -> PageSettings:
@@ -137,6 +140,8 @@ def parse(tree: Mapping[str, Any], where: str = "settings") -> PageSettings:
     wrong, mended = look(tree, PageSettings)
     problems = [*(tree.twice if isinstance(tree, Tree) else ()), *wrong]
     page = msgspec.convert(mended if problems else dict(tree), PageSettings)
+    if page.fleet is not None:
+        problems += check_servers(page.fleet, ("fleet",))
     problems += _of_page(page, keyed="server_key" in str(tree.get("devices")))
     if problems:
         raise refusal(problems, where, lines_of(tree))

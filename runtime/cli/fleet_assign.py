@@ -24,6 +24,9 @@ ACTIONS = {
     "rollback": "take a roll-out back: assign what there was before to all devices that took it",
 }
 
+WAITS = ("assign", "adopt", "resume")
+"""Those that wait for devices, and so for servers that are away meanwhile, too."""
+
 
 def add_action(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of one of `ACTIONS`."""

@@ -17,6 +17,9 @@ ACTIONS = {
     "pull": "fetch a bundle that a device learnt",
 }
 
+WAITS = ("pull",)
+"""Those that wait for devices, and so for servers that are away meanwhile, too."""
+
 _MAX_PULLED_BYTES = 8 << 30  # as large as any packed bundle
 
 

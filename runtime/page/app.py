@@ -44,9 +44,13 @@ def make_app(services: Services, middleware: Sequence[Middleware] = ()) -> Starl
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await services.store.open()
         await services.devices.open()
+        if services.fleet is not None:
+            await services.fleet.open()
         try:
             yield
         finally:
+            if services.fleet is not None:
+                await services.fleet.close()
             await services.media.close()
             await services.devices.close()
             await services.store.close()

@@ -17,6 +17,7 @@ from runtime.monitoring.systemd import Notifier
 from runtime.page.access.guard import Guard
 from runtime.page.app import make_app
 from runtime.page.devices.devices import PageDevices
+from runtime.page.fleet import fleet_of
 from runtime.page.services import Services
 from runtime.page.store.store import PageStore
 from runtime.process.log import set_up_logging
@@ -42,7 +43,7 @@ def serve(settings: PageSettings, termination: Termination) -> int:
     folder = page_folder(settings)
     store = PageStore(folder, settings.store)
     devices = PageDevices(settings, store)
-    services = Services(settings, folder, devices, store)
+    services = Services(settings, folder, devices, store, fleet_of(settings.fleet))
     access = services.access
     with bind(settings.bind) as listening:
         config = uvicorn.Config(

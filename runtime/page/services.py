@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_config.settings.page import PageSettings
 from runtime.page.access.control import AccessControl, make_access
 from runtime.page.devices.devices import PageDevices
+from runtime.page.fleet import ShownFleet
 from runtime.page.media.media import Media
 from runtime.page.store.store import PageStore
 from runtime.page.uploads.decode import PictureDecoder
@@ -23,12 +24,14 @@ class Services:
         folder: where it may keep something; it exists.
         devices: connections to the devices, and their live values.
         store: scores, alerts and comments.
+        fleet: the fleet that is shown; None: none.
     """
 
     settings: PageSettings
     folder: Path
     devices: PageDevices
     store: PageStore
+    fleet: ShownFleet | None = None
 
     @cached_property
     def media(self) -> Media:

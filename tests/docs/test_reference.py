@@ -37,7 +37,11 @@ COMMANDS = [(name, verb.NAME) for name, groups in VERBS.items() for verbs in gro
 SECTIONS = {
     "edge_config/settings/device.py": {"Settings": "Top level"},
     "edge_config/settings/bridge.py": {"Bridge": "bridge", "Device": "devices", "Mqtt": "mqtt", "Nats": "nats"},
-    "edge_config/settings/fleet.py": {"FleetOfDevice": "fleet", "FleetSettings": "fleet operator"},
+    "edge_config/settings/fleet.py": {
+        "FleetOfDevice": "fleet",
+        "FleetSettings": "fleet operator",
+        "FleetOfPage": "page fleet",
+    },
     "edge_config/settings/learning.py": {},
     "edge_config/settings/page.py": {
         "ShownDevice": "page devices",

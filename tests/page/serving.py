@@ -32,6 +32,7 @@ from edge_config.wire.teaching import (
 )
 from runtime.page.app import make_app
 from runtime.page.devices.devices import PageDevices
+from runtime.page.fleet import ShownFleet
 from runtime.page.serve import bind
 from runtime.page.services import Services
 from runtime.page.store.store import PageStore
@@ -193,11 +194,17 @@ def settings_for(**devices: answering.Device) -> PageSettings:
 
 
 @contextmanager
-def served(folder: Path, settings: PageSettings, role: str = "operator", user: str = "anna") -> Iterator[ServedPage]:
+def served(
+    folder: Path,
+    settings: PageSettings,
+    role: str = "operator",
+    user: str = "anna",
+    fleet: ShownFleet | None = None,
+) -> Iterator[ServedPage]:
     """Serve a page without access control, as somebody of a role, until the end of the block."""
     folder.mkdir(exist_ok=True)
     store = PageStore(folder, settings.store)
-    services = Services(settings, folder, PageDevices(settings, store), store)
+    services = Services(settings, folder, PageDevices(settings, store), store, fleet)
     app = make_app(services)
 
     async def as_user(scope: Scope, receive: Receive, send: Send) -> None:

@@ -38,6 +38,7 @@ class SessionShown(msgspec.Struct, frozen=True, kw_only=True):
         login_needed: the page has users.
         csrf: token for the header `X-CSRF-Token` of each change by a browser.
         page_version: version of the page.
+        fleet: whether the page shows a fleet.
     """
 
     user: str
@@ -45,6 +46,7 @@ class SessionShown(msgspec.Struct, frozen=True, kw_only=True):
     login_needed: bool
     csrf: str
     page_version: str
+    fleet: bool
 
 
 async def _show(call: Call) -> SessionShown:
@@ -82,6 +84,7 @@ def _shown(call: Call, visitor: Visitor) -> SessionShown:
         login_needed=call.services.access.identify.login_needed,
         csrf=visitor.csrf,
         page_version=version() or "",
+        fleet=call.services.fleet is not None,
     )
 
 
