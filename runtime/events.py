@@ -121,6 +121,43 @@ class Previewed:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowScored:
+    """The candidate of a camera has scored a frame that was scored just before, or could not.
+
+    Attributes:
+        value: its score; None if there is none, for `problem`.
+        seconds: time that it took in the worker.
+    """
+
+    camera: str
+    frame: SharedFrame
+    value: float | None
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateLoaded:
+    """A bundle was loaded and checked beside the one in service, or cannot serve.
+
+    Attributes:
+        number: of the order to load it.
+        info: the candidate; None if it cannot serve, for `problem`.
+        golden_difference: largest relative difference of a golden score.
+        now_ms, candidate_ms: what a frame takes with both bundles, milliseconds.
+        problem: why it cannot serve, one line.
+    """
+
+    camera: str
+    number: int
+    info: BundleInfo | None
+    golden_difference: float = 0.0
+    now_ms: float = 0.0
+    candidate_ms: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineLost:
     """The inference worker is gone, and another one is started. The frames it had are answered next.
 
@@ -201,7 +238,17 @@ class ReviewRefused:
 
 
 EngineEvent = (
-    EngineReady | Scored | Previewed | EngineLost | EngineRefused | Reloaded | ReloadRefused | Reviewed | ReviewRefused
+    EngineReady
+    | Scored
+    | Previewed
+    | ShadowScored
+    | CandidateLoaded
+    | EngineLost
+    | EngineRefused
+    | Reloaded
+    | ReloadRefused
+    | Reviewed
+    | ReviewRefused
 )
 
 

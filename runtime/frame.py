@@ -219,6 +219,7 @@ class Wanted:
         attach: names of the parts.
         jpeg_quality: JPEG quality of the picture among them, 1 to 100.
         preview: a preview of it is requested too, after its result.
+        shadow: a score by the candidate of the camera is requested too, after its result.
     """
 
     threshold: float
@@ -226,6 +227,7 @@ class Wanted:
     attach: frozenset[Attachable] = frozenset()
     jpeg_quality: int = 85
     preview: bool = False
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

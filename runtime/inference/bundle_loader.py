@@ -13,6 +13,7 @@ from edge_config.errors import BundleError, SettingsError
 from edge_config.saving import directory_identity
 from edge_config.settings.problems import Problem
 from runtime.frame import BundleInfo, RegionsOf
+from runtime.inference.frame_time import frame_ms_of_both
 from runtime.inference.load import golden_images, prepare, scene_reference
 from runtime.inference.protocol import NO_PATCH, ScoringOptions
 from runtime.inference.stages import Buffers, Stages
@@ -56,6 +57,8 @@ class BundleLoader:
         self._views = dict(views or {})
         self._inspection = inspection
         self._in_service: dict[str, Stages] = {}
+        self._beside: dict[str, Stages] = {}  # candidates
+        self._differences: dict[str, float] = {}  # id of a bundle -> largest one of a golden score
         self._learnt_hw: dict[str, tuple[int, int]] = {}  # id of a bundle -> size of the pictures that were learnt from
 
     def load(self, cameras: Iterable[str], path: str, root: str = "") -> tuple[BundleInfo, dict[str, Stages]]:
@@ -73,7 +76,53 @@ class BundleLoader:
             SettingsError: with it a region of a camera has no patch in it.
         """
         bundle, scorer, shared = self._read(path, root)
-        calibration, cameras = bundle.manifest.calibration, list(cameras)
+        cameras = list(cameras)
+        info, hw, stages = self._make_stages(cameras, path, bundle, scorer, shared)
+        self._in_service.update(stages)
+        used = {one.info.id for one in self._in_service.values()}
+        self._learnt_hw = {bundle.id: hw} | {
+            one: size for one, size in self._learnt_hw.items() if one in used - {bundle.id}
+        }
+        self._forget()
+        return info, stages
+
+    def load_beside(self, camera: str, path: str) -> tuple[Stages, float, float, float]:
+        """Load and check a bundle as the candidate of a camera; it replaces another candidate.
+
+        Returns:
+            Its stages, the largest relative difference of a golden score, and what a frame takes with the bundle in
+            service and with the candidate, milliseconds.
+
+        Raises:
+            BundleError: as `load` does.
+            SettingsError: as `load` does.
+        """
+        self.drop_beside(camera)
+        bundle, scorer, shared = self._read(path, "")
+        _, _, stages = self._make_stages([camera], path, bundle, scorer, shared, new=True)
+        self._beside[camera] = stages[camera]
+        now = self._in_service.get(camera)
+        times = frame_ms_of_both(bundle, now.scorer if now else None, scorer)
+        return stages[camera], self._differences.get(bundle.id, 0.0), *times
+
+    def drop_beside(self, camera: str) -> None:
+        """Let go of the candidate of a camera, if there is one."""
+        self._beside.pop(camera, None)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget what is known of bundles that no camera has."""
+        used = {one.info.id for one in (*self._in_service.values(), *self._beside.values())}
+        self._differences = {one: by for one, by in self._differences.items() if one in used}
+
+    def _make_stages(
+        self, cameras: list[str], path: str, bundle: Bundle, scorer: Scorer, shared: Stages | None, *, new: bool = False
+    ) -> tuple[BundleInfo, tuple[int, int], dict[str, Stages]]:
+        """Return the bundle, the size of the pictures that were learnt from, and the stages of some cameras.
+
+        A camera that has the very bundle already keeps its stages, unless new ones are wanted.
+        """
+        calibration = bundle.manifest.calibration
         served_by = scorer.provider, scorer.passed_over
         promised = calibration.threshold, calibration.promised_alpha
         info = BundleInfo(
@@ -95,16 +144,11 @@ class BundleLoader:
         self._check_views(cameras, (height, width), scorer)
         stages = {
             camera: self._in_service[camera]
-            if camera in self._in_service and self._in_service[camera].info.id == bundle.id
+            if not new and camera in self._in_service and self._in_service[camera].info.id == bundle.id
             else self._stages(camera, bundle, info, scorer, buffers)
             for camera in cameras
         }
-        self._in_service.update(stages)
-        used = {one.info.id for one in self._in_service.values()}
-        self._learnt_hw = {bundle.id: (height, width)} | {
-            one: hw for one, hw in self._learnt_hw.items() if one in used - {bundle.id}
-        }
-        return info, stages
+        return info, (height, width), stages
 
     def review(
         self, camera: str, view: View, frame_hw: tuple[int, int] | None, *, check_only: bool
@@ -179,7 +223,8 @@ class BundleLoader:
             directory = directory_identity(path)
             try:
                 bundle = self._read_trusted(path, root)
-                shared = next((stages for stages in self._in_service.values() if stages.info.id == bundle.id), None)
+                loaded = (*self._in_service.values(), *self._beside.values())
+                shared = next((stages for stages in loaded if stages.info.id == bundle.id), None)
                 scorer = shared.scorer if shared else self._prepare(bundle)
             except Exception:
                 if directory_identity(path) == directory:
@@ -196,7 +241,9 @@ class BundleLoader:
     def _prepare(self, bundle: Bundle) -> Scorer:
         options = self._options
         build = options.trust.rebuild_index
-        return prepare(bundle, self._threads, rebuild_index=build, providers=options.providers)
+        scorer, checked = prepare(bundle, self._threads, rebuild_index=build, providers=options.providers)
+        self._differences[bundle.id] = checked.scores
+        return scorer
 
 
 def _refuse_blind(problems: Iterable[Problem]) -> None:

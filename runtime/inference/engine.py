@@ -11,9 +11,23 @@ from functools import partial
 
 from runtime.events import EngineEvent, EngineLost, EngineReady, EngineRefused, Reloaded, ReloadRefused, Scored
 from runtime.frame import SharedFrame, Wanted
+from runtime.inference.beside.candidates import Candidates
+from runtime.inference.bundle_paths import BundlePaths, Origins
 from runtime.inference.camera_views import CameraViews
 from runtime.inference.memories import SharedMemories
-from runtime.inference.protocol import Attach, Begin, Detach, Done, Load, Loaded, PreviewDone, Refusal, ScoringOptions
+from runtime.inference.protocol import (
+    Attach,
+    Begin,
+    Detach,
+    Done,
+    Load,
+    Loaded,
+    LoadedBeside,
+    PreviewDone,
+    Refusal,
+    ScoringOptions,
+    ShadowDone,
+)
 from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost, say_what_is_odd
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed
@@ -29,7 +43,7 @@ _BUILDS = 10
 _TICK_S = 0.25
 """The watch looks so often whether an answer is overdue."""
 
-_OPTIONS, _PROCESS = ScoringOptions(), WorkerProcess()  # by default
+_OPTIONS, _PROCESS, _ORIGINS = ScoringOptions(), WorkerProcess(), Origins()  # by default
 
 
 class Engine:
@@ -37,7 +51,7 @@ class Engine:
 
     Any thread may call the methods; they return at once, and what comes of them is told. A worker that crashes or hangs
     is replaced by another, with the bundles that are in service and the memories that are attached then.
-    The `views` of the cameras can be changed.
+    The `views` of the cameras can be changed, and `candidates` be loaded beside their bundles.
     """
 
     def __init__(
@@ -49,7 +63,7 @@ class Engine:
         process: WorkerProcess = _PROCESS,
         backoff: Backoff | None = None,
         patience: Patience | None = None,
-        root_of: Callable[[str], str] = lambda _path: "",
+        origins: Origins = _ORIGINS,
     ) -> None:
         """Take what to serve; nothing runs before `start`.
 
@@ -61,13 +75,10 @@ class Engine:
             process: how a worker is started and watched.
             backoff: between a loss and the next start; by default 0.5 to 30 s.
             patience: the same where the kernel killed it for want of memory; by default 5 to 300 s.
-            root_of: path of a bundle -> path of the bundle that it was learnt from on this device, and which serves in
-                its place where it is refused when a worker starts; empty for others.
+            origins: where bundles come from.
         """
-        self._paths = dict(bundles)
         self._options = options
         self._tell = tell
-        self._root_of = root_of
         slowly_s = _BUILDS * process.load_timeout_s
         self._process = replace(process, load_timeout_s=slowly_s) if options.loads_slowly else process
         self._backoff = backoff or Backoff(0.5, 30.0)
@@ -75,9 +86,10 @@ class Engine:
         self._lock = threading.Lock()
         self._worker: WorkerHandle | None = None
         self._memories = SharedMemories()
-        self._waiting: list[tuple[tuple[str, ...], str]] = []  # reloads that no worker is there for
         self._number: Callable[[], int] = partial(next, itertools.count(1))
+        self._paths = BundlePaths(bundles, self._number, origins)
         self.views = CameraViews(views or {}, self._lock, self._number, self._ready_worker, tell)
+        self.candidates = Candidates(self._lock, self._number, self._ready_worker, tell)
         self._served = False  # a worker was ready once
         self._closed = False
         self._wake = threading.Event()
@@ -136,13 +148,10 @@ class Engine:
             KeyError: there is no such camera.
         """
         with self._lock:
-            cameras = tuple(self._paths) if camera is None else (camera,)
-            old = dict.fromkeys(self._paths[name] for name in cameras)
-            wanted = [(cameras, path)] if path is not None else [(self._cameras_of(one), one) for one in old]
-            self._waiting += [one for one in wanted if one not in self._waiting]
-            self._send_waiting()
+            wanted = self._paths.ask(camera, path)
+            self._paths.send_waiting(self._ready_worker())
         self._wake.set()
-        return {path for _, path in wanted}
+        return wanted
 
     def close(self) -> None:
         """End the worker, and wait for that. What it has not scored is told to be so, and after that nothing."""
@@ -212,8 +221,7 @@ class Engine:
                 raise LinkClosed
             views = self.views.encoded()
             worker.begin(Begin(self._options, len(views)), views)
-            for path in dict.fromkeys(self._paths.values()):
-                worker.starting.add(self._load(worker, self._cameras_of(path), path))
+            self._paths.start(worker)
             for memory, descriptor, size in self._memories:
                 worker.send(Attach(memory, size), [descriptor])
             self._worker = worker
@@ -230,6 +238,12 @@ class Engine:
                     with self._lock:
                         previewed = worker.previewed(made, attached)
                     self._tell(previewed)
+                case ShadowDone() as scored, _:
+                    with self._lock:
+                        shadowed = worker.shadowed(scored)
+                    self._tell(shadowed)
+                case LoadedBeside() as beside, _:
+                    self.candidates.loaded(worker, beside)
                 case Loaded() as loaded, _ if loaded.number in worker.reviews:
                     self.views.answered(worker, loaded)
                 case Loaded() as loaded, _:
@@ -241,7 +255,7 @@ class Engine:
         with self._lock:
             load, starts = worker.loaded(loaded)
             if loaded.info is not None:
-                self._paths.update(dict.fromkeys(load.cameras, load.path))
+                self._paths.taken(load)
                 say_what_is_odd(loaded.info)
         if loaded.refusal is not None:
             self._refused(worker, load, loaded.refusal, starts=starts)
@@ -252,16 +266,16 @@ class Engine:
             self._tell(EngineReady(dict(worker.bundles)))
             with self._lock:
                 worker.ready = True
-                self._send_waiting()
+                self._paths.send_waiting(worker)
 
     def _refused(self, worker: WorkerHandle, load: Load, refusal: Refusal, *, starts: bool) -> None:
         """Report that a bundle is not served; or give up the worker that starts with it."""
         error = refusal.error()
-        if starts and load.root and refusal.kind:  # a learnt bundle: the one that it was learnt from serves
-            with self._lock:
-                self._paths.update(dict.fromkeys(load.cameras, load.root))
-                worker.starting.add(self._load(worker, load.cameras, load.root))
-            self._tell(ReloadRefused(load.cameras, load.path, str(error), kept=False, instead=load.root))
+        with self._lock:
+            otherwise = self._paths.start_otherwise(worker, load, str(error)) if starts and refusal.kind else []
+        for told in otherwise:
+            self._tell(told)
+        if otherwise:
             return
         if starts and not self._served:
             raise Lost(EngineRefused(error))
@@ -276,25 +290,11 @@ class Engine:
             self._tell(Scored(camera, frame, None, f"inference worker {cause}"))
         if not self._closed:
             self.views.lost(worker)
+            self.candidates.lost(worker)
         for number, (load, _) in worker.loads.items():
             if number not in worker.starting and not self._closed:
                 line = f"{load.path}: the inference worker died while loading it"
                 self._tell(ReloadRefused(load.cameras, load.path, line, lost=True))
 
-    def _send_waiting(self) -> None:
-        """Send the reloads that wait, if there is a worker for them."""
-        if worker := self._ready_worker():
-            for cameras, path in self._waiting:
-                self._load(worker, cameras, path)
-            self._waiting.clear()
-
-    def _load(self, worker: WorkerHandle, cameras: tuple[str, ...], path: str) -> int:
-        number = self._number()
-        worker.load(number, cameras, path, self._root_of(path))
-        return number
-
     def _ready_worker(self) -> WorkerHandle | None:
         return self._worker if self._worker and self._worker.ready else None
-
-    def _cameras_of(self, path: str) -> tuple[str, ...]:
-        return tuple(camera for camera, its in self._paths.items() if its == path)

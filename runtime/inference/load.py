@@ -95,7 +95,7 @@ def load(
     """
     trust = trust or Trust()
     bundle = read(path, trust)
-    return bundle, prepare(bundle, threads, search, rebuild_index=trust.rebuild_index, providers=providers)
+    return bundle, prepare(bundle, threads, search, rebuild_index=trust.rebuild_index, providers=providers)[0]
 
 
 def prepare(
@@ -105,12 +105,12 @@ def prepare(
     *,
     rebuild_index: bool = False,
     providers: Sequence[Provider] = (CPU,),
-) -> Scorer:
-    """Load a bundle that was verified, as `load` does."""
+) -> tuple[Scorer, GoldenCheck]:
+    """Load a bundle that was verified, as `load` does; return the differences too."""
     scorer, checked = _first_good(bundle, threads, search, providers, rebuild_index=rebuild_index)
     if not checked.good:
         raise BundleParity(checked.differences, where=str(bundle.path), remedy=_remedy(bundle))
-    return scorer
+    return scorer, checked
 
 
 def load_and_check(

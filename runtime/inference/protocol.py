@@ -1,10 +1,11 @@
 """Messages between the runtime and its inference worker.
 
 The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
-descriptor), `Detach`, `Job`, `Load` again for a reload, and `Review`, in any order. The worker answers every `Load` and
-every `Review` with `Loaded` and every `Job` with `Done`, those in the order of the jobs; where a preview is wanted, and
-there is a result, with `PreviewDone` too, before the next job. Bytes too long for a message come along as a parcel, see
-runtime/process/long_payload.py.
+descriptor), `Detach`, `Job`, `Load` again for a reload, `Review`, `LoadBeside` and `DropBeside`, in any order. The
+worker answers every `Load` and every `Review` with `Loaded`, every `LoadBeside` with `LoadedBeside`, and every `Job`
+with `Done`, those in the order of the jobs. Where there is a result, `PreviewDone` follows before the next job if a
+preview is wanted, and then `ShadowDone` if the candidate is to score the frame. Bytes too long for a message come along
+as a parcel, see runtime/process/long_payload.py.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
 from edge_config.settings.sections import CPU, Attachable, Provider, Trust
-from edge_config.wire.messages import Box, Part
+from edge_config.wire.messages import MAX_BOXES, Box, Part
 from runtime.frame import BundleInfo, Identity, Result, Wanted
+from runtime.view import View
 
 NO_PATCH = "the camera's regions hold no patch of a frame"
 """So begins the reason why a frame is not scored: the settings are wrong, not the camera."""
@@ -89,12 +91,13 @@ class Job(msgspec.Struct, frozen=True, tag=True):
     content_id: int | None = None
     preview: bool = False
     picture: bool = False
+    shadow: bool = False
 
     @property
     def wanted(self) -> Wanted:
         """What is wanted beside the score."""
         above = math.inf if self.detail_above is None else self.detail_above
-        return Wanted(self.threshold, above, self.attach, self.jpeg_quality, self.preview)
+        return Wanted(self.threshold, above, self.attach, self.jpeg_quality, self.preview, self.shadow)
 
     @property
     def identity(self) -> Identity | None:
@@ -114,6 +117,20 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     root: str = ""
 
 
+class LoadBeside(msgspec.Struct, frozen=True, tag=True):
+    """Load and check the bundle at `path` beside the one in service of a camera, as its candidate."""
+
+    number: int
+    camera: str
+    path: str
+
+
+class DropBeside(msgspec.Struct, frozen=True, tag=True):
+    """Let go of the candidate of a camera."""
+
+    camera: str
+
+
 class Review(msgspec.Struct, frozen=True, tag=True):
     """Judge other parts of a camera's frames, from the next one on; if nothing is left of them, leave it as it is.
 
@@ -126,6 +143,10 @@ class Review(msgspec.Struct, frozen=True, tag=True):
     size: int
     frame_hw: tuple[int, int] | None = None
     check_only: bool = False
+
+
+LoadOrder = Load | LoadBeside | DropBeside | tuple[Review, View]
+"""What the loading thread of the worker does, one after the other."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -193,8 +214,58 @@ class PreviewDone(msgspec.Struct, frozen=True, tag=True):
     problem: str = ""
 
 
-ToWorker = Begin | Attach | Detach | Job | Load | Review
-FromWorker = Loaded | Done | PreviewDone
+class LoadedBeside(msgspec.Struct, frozen=True, tag=True):
+    """What became of a `LoadBeside`: exactly one of the first two is given.
+
+    Attributes:
+        number: of the order.
+        info: the candidate.
+        refusal: why it cannot serve.
+        golden_difference: largest relative difference of a golden score.
+        now_ms, candidate_ms: what a frame takes with both bundles, milliseconds.
+    """
+
+    number: int
+    info: BundleInfo | None = None
+    refusal: Refusal | None = None
+    golden_difference: float = 0.0
+    now_ms: float = 0.0
+    candidate_ms: float = 0.0
+
+
+class ShadowDone(msgspec.Struct, frozen=True, tag=True):
+    """The score of the frame of a `Job` that is done, by the candidate.
+
+    Attributes:
+        number: of the job.
+        value: the score; None if there is none.
+        seconds: time that it took in the worker.
+        problem: why there is none.
+    """
+
+    number: int
+    value: float | None = None
+    seconds: float = 0.0
+    problem: str = ""
+
+
+ToWorker = Begin | Attach | Detach | Job | Load | Review | LoadBeside | DropBeside
+FromWorker = Loaded | Done | PreviewDone | LoadedBeside | ShadowDone
+
+
+def sizes_of(message: FromWorker) -> tuple[int, ...]:
+    """Return the sizes of the parts that come with an answer.
+
+    Raises:
+        ValueError: they are not those of its result.
+    """
+    if isinstance(message, Loaded | LoadedBeside | ShadowDone):
+        return ()
+    made = message if isinstance(message, PreviewDone) else message.result
+    parts, boxes = (made.parts, made.boxes) if made else ((), ())
+    if len(parts) != len(message.sizes) or len(boxes) > MAX_BOXES:
+        raise ValueError(f"{len(parts)} parts of {len(message.sizes)} sizes, {len(boxes)} boxes")
+    return message.sizes
 
 
 def _all_below(kind: type[PatchedgeError]) -> list[type[PatchedgeError]]:

@@ -57,6 +57,7 @@ class Half:
         measures: as of `Result`.
         seconds: what each stage took.
         small: the frame as its preview shows it; None where none is wanted, or possible any more.
+        whole: a copy of the frame for the candidate; None where none is wanted, or the frame was not judged.
         seen: its score, for the preview.
         preview_s: what the preview took.
     """
@@ -71,6 +72,7 @@ class Half:
     measures: Measures | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     small: Image | None = None
+    whole: Image | None = None
     seen: Score | None = None
     preview_s: float = 0.0
 
@@ -144,6 +146,8 @@ class Stages:
             start = time.perf_counter()
             half.small = reduce(half.image)  # now, as the memory of the frame is another's once its result is told
             half.preview_s = time.perf_counter() - start
+        if wanted.shadow and half.features is not None:
+            half.whole = half.image.copy()  # as above
         try:
             return self._score(half, wanted)
         except Exception:
@@ -185,6 +189,17 @@ class Stages:
             parts=(part,),
         )
         return result, (data,)
+
+    def score_beside(self, image: Image) -> float | str:
+        """Return the score of a frame by a candidate, which remembers nothing of it; text says why that cannot be."""
+        half = self.embed_picture(image)
+        if isinstance(half, str):
+            return half
+        assert half.features is not None  # noqa: S101 - it was embedded
+        try:
+            return self.scorer.score(half.features, self.scorer.search(half.features, half.active)).value
+        finally:
+            self._free(half)
 
     def _embed(self, half: Half) -> None:
         """Compute the features of a frame, in memory that nobody needs now."""

@@ -8,8 +8,6 @@ starts another.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import faulthandler
 import mmap
 import os
@@ -31,25 +29,29 @@ from runtime.inference.protocol import (
     Begin,
     Detach,
     Done,
+    DropBeside,
     FromWorker,
     Job,
     Load,
+    LoadBeside,
     Loaded,
+    LoadOrder,
     PreviewDone,
     Refusal,
     Review,
     ScoringOptions,
+    ShadowDone,
     ToWorker,
 )
 from runtime.process.affinity import keep_to
 from runtime.process.child import Link, LinkClosed, from_parent
 from runtime.process.long_payload import pack, unpack
-from runtime.process.memory_error import out_of_memory
+from runtime.process.memory_error import give_back, out_of_memory
 from runtime.process.shared_memory import picture
 from runtime.view import View
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime are loaded while the main thread already receives
-    from runtime.inference.bundle_loader import BundleLoader
+    from runtime.inference.beside.shadow import Shadows
     from runtime.inference.stages import Half, Stages
     from runtime.scene.inspect import Inspect
 
@@ -76,7 +78,8 @@ class Worker:
         self._stages: dict[str, Stages] = {}
         self._overlap = True
         self._begin: queue.SimpleQueue[tuple[ScoringOptions, dict[str, View]]] = queue.SimpleQueue()
-        self._loads: queue.SimpleQueue[Load | tuple[Review, View]] = queue.SimpleQueue()
+        self._loads: queue.SimpleQueue[LoadOrder] = queue.SimpleQueue()
+        self._shadows: Shadows | None = None
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
         self._second: queue.SimpleQueue[tuple[Job, Half | str] | _Swap] = queue.SimpleQueue()
 
@@ -100,7 +103,7 @@ class Worker:
             case Begin():
                 (views,) = unpack(descriptors, [message.size])
                 self._begin.put((message.options, msgspec.json.decode(views, type=dict[str, View])))
-            case Load():
+            case Load() | LoadBeside() | DropBeside():
                 self._loads.put(message)
             case Review():
                 (view,) = unpack(descriptors, [message.size])
@@ -128,34 +131,21 @@ class Worker:
 
     def _load(self) -> None:
         try:
-            from runtime.inference.bundle_loader import BundleLoader, learnt_inspection
+            from runtime.inference.load_thread import LoadOrders
         except ModuleNotFoundError as error:
             refusal = Refusal.of(MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[cpu]'"))
             while True:
-                self._answer(Loaded(_number(self._loads.get()), refusal=refusal))
+                asked = self._loads.get()
+                number = asked[0].number if isinstance(asked, tuple) else getattr(asked, "number", 0)
+                self._answer(Loaded(number, refusal=refusal))
         options, views = self._begin.get()
         self._overlap = options.threads != 1
         keep_to(options.affinity)
-        loader = BundleLoader(options, views, self._inspection or learnt_inspection)
+        orders = LoadOrders(options, views, self._inspection, self._answer)
+        self._shadows = orders.shadows
         while True:
-            asked = self._loads.get()
-            try:
-                self._prepare(loader, asked)
-            except Exception as error:  # noqa: BLE001 - a bundle that can be read by halves breaks anything
-                path = asked.path if isinstance(asked, Load) else ""
-                self._answer(Loaded(_number(asked), refusal=Refusal.of(error, path)))
-
-    def _prepare(self, loader: BundleLoader, asked: Load | tuple[Review, View]) -> None:
-        """Load a bundle, or look otherwise at a camera; it takes over with the next frame."""
-        if isinstance(asked, Load):
-            self._first.put(_Swap(asked.number, *loader.load(asked.cameras, asked.path, asked.root), loaded=True))
-            return
-        review, view = asked
-        info, stages = loader.review(review.camera, view, review.frame_hw, check_only=review.check_only)
-        if review.check_only:
-            self._answer(Loaded(review.number, info=info))
-        else:
-            self._first.put(_Swap(review.number, info, stages, loaded=False))
+            if (made := orders.take(self._loads.get())) is not None:
+                self._first.put(_Swap(*made))
 
     def _embed(self) -> None:
         while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
@@ -196,10 +186,21 @@ class Worker:
             self._finish(self._second.get())
 
     def _finish(self, item: tuple[Job, Half | str] | _Swap) -> None:
-        """Do the second half and answer; then make the preview, which must not delay that."""
-        self._answer(*self._second_of(item))
-        if isinstance(item, tuple) and not isinstance(item[1], str) and item[1].small is not None:
-            self._answer(*self._preview(item[0], item[1]))
+        """Do the second half and answer; what follows must not delay that: the preview, and the candidate's score."""
+        answer, attached = self._second_of(item)
+        self._answer(answer, attached)
+        if isinstance(item, _Swap) or isinstance(item[1], str):
+            return
+        job, half = item[0], item[1]
+        if half.small is not None:
+            self._answer(*self._preview(job, half))
+        if job.shadow and isinstance(answer, Done) and answer.result is not None:
+            self._answer(self._shadow(job, half.whole))
+
+    def _shadow(self, job: Job, image: Image | None) -> ShadowDone:
+        if image is None or self._shadows is None:  # it was not judged
+            return ShadowDone(job.number)
+        return self._shadows.score(job.number, job.camera, image)
 
     def _preview(self, job: Job, half: Half) -> tuple[PreviewDone, Sequence[bytes]]:
         try:
@@ -220,7 +221,7 @@ class Worker:
         match item:
             case _Swap() as swap:
                 if swap.loaded:
-                    _give_back()
+                    give_back()
                 return Loaded(swap.number, info=swap.info), ()
             case job, half:
                 return self._done(job, half)
@@ -269,16 +270,6 @@ def _or_die(loop: Callable[[], None]) -> None:
             traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def _number(asked: Load | tuple[Review, View]) -> int:
-    return asked.number if isinstance(asked, Load) else asked[0].number
-
-
-def _give_back() -> None:
-    """Return the memory of an old bundle to the system: the allocator would keep much of it, in pieces."""
-    with contextlib.suppress(AttributeError):  # of another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _in_words(error: Exception) -> str:

@@ -15,10 +15,24 @@ from typing import Literal
 import msgspec
 import structlog
 
-from edge_config.wire.messages import MAX_BOXES
-from runtime.events import EngineLost, EngineRefused, Previewed
+from runtime.events import EngineLost, EngineRefused, Previewed, ShadowScored
 from runtime.frame import PICTURE, BundleInfo, SharedFrame, Wanted
-from runtime.inference.protocol import Begin, Done, FromWorker, Job, Load, Loaded, PreviewDone, Review, ToWorker
+from runtime.inference.late_answers import LateAnswers
+from runtime.inference.protocol import (
+    Begin,
+    Done,
+    FromWorker,
+    Job,
+    Load,
+    LoadBeside,
+    Loaded,
+    LoadedBeside,
+    PreviewDone,
+    Review,
+    ShadowDone,
+    ToWorker,
+    sizes_of,
+)
 from runtime.process.child import Link, LinkClosed, module, spawn
 from runtime.process.long_payload import pack, unpack
 from runtime.process.out_of_memory import Child, Kills
@@ -76,10 +90,12 @@ class WorkerHandle:
         self._load_timeout_s = process.load_timeout_s
         self._answered_s = dict.fromkeys((Job, Load), 0.0)
         self.jobs: dict[int, tuple[str, SharedFrame, float]] = {}
-        self._previews: dict[int, tuple[str, SharedFrame]] = {}  # number of a job -> what a preview is wanted of
+        self._late = LateAnswers()
         self.loads: dict[int, tuple[Load, float]] = {}
         self.reviews: dict[int, tuple[str, View, float]] = {}
         """Number of a `Review` that is not answered -> camera, its new view, and when it was sent."""
+        self.beside: dict[int, tuple[LoadBeside, float]] = {}
+        """Number of a candidate that is not answered -> what was sent, and when."""
         self.bundles: dict[str, BundleInfo] = {}
         """Of the cameras that can be scored."""
         self.starting: set[int] = set()
@@ -112,28 +128,32 @@ class WorkerHandle:
         above = wanted.detail_above if math.isfinite(wanted.detail_above) else None
         place = (frame.memory, frame.slot, hw)
         told = (wanted.attach, wanted.jpeg_quality, frame.content_id)
-        if wanted.preview:
-            self._previews[number] = camera, frame
-        shown, judged = wanted.preview, frame.frame_id == PICTURE
-        self.send(
-            Job(
-                number,
-                camera,
-                *place,
-                frame.clock_ns,
-                wanted.threshold,
-                above,
-                *told,
-                preview=shown,
-                picture=judged,
-            )
-        )
+        late = wanted.preview, frame.frame_id == PICTURE, wanted.shadow
+        job = Job(number, camera, *place, frame.clock_ns, wanted.threshold, above, *told, *late)
+        self._late.ask(job, camera, frame)
+        self.send(job)
 
     def load(self, number: int, cameras: tuple[str, ...], path: str, root: str) -> None:
         """Send a bundle, and the one that it must be a child of."""
         load = Load(number, cameras, path, root)
         self.loads[number] = load, time.monotonic()
         self.send(load)
+
+    def load_beside(self, number: int, camera: str, path: str) -> None:
+        """Send a candidate."""
+        self.beside[number] = LoadBeside(number, camera, path), time.monotonic()
+        self.send(self.beside[number][0])
+
+    def loaded_beside(self, loaded: LoadedBeside) -> LoadBeside:
+        """Take a candidate off the list; give what was sent.
+
+        Raises:
+            Lost: it is not on the list.
+        """
+        if loaded.number not in self.beside:
+            raise _senseless("an answer for an unknown candidate")
+        self._answered_s[Load] = time.monotonic()
+        return self.beside.pop(loaded.number)[0]
 
     def review(self, number: int, camera: str, view: View, frame_hw: tuple[int, int] | None, *, check: bool) -> None:
         """Send another view of a camera.
@@ -166,7 +186,7 @@ class WorkerHandle:
         self._answered_s[Job] = time.monotonic()
         camera, frame, _ = self.jobs.pop(done.number)
         if done.result is None:
-            self._previews.pop(done.number, None)
+            self._late.drop(done.number)
         return camera, frame
 
     def previewed(self, done: PreviewDone, attached: tuple[bytes, ...]) -> Previewed:
@@ -175,10 +195,15 @@ class WorkerHandle:
         Raises:
             Lost: it is not on the list, or too early.
         """
-        if done.number not in self._previews or done.number in self.jobs:
+        if done.number in self.jobs or (found := self._late.previewed(done, attached)) is None:
             raise _senseless("a preview of an unknown frame")
-        of = self._previews.pop(done.number)
-        return Previewed(*of, done.boxes, done.parts, attached, done.seconds, done.problem)
+        return found
+
+    def shadowed(self, done: ShadowDone) -> ShadowScored:
+        """Take the score by a candidate off the list; it raises as `previewed` does."""
+        if done.number in self.jobs or (found := self._late.shadowed(done)) is None:
+            raise _senseless("a candidate's score of an unknown frame")
+        return found
 
     def loaded(self, loaded: Loaded) -> tuple[Load, bool]:
         """Take a bundle off the list; give what was sent, and whether the worker started with it.
@@ -209,7 +234,7 @@ class WorkerHandle:
             return None
         message, descriptors = heard
         try:
-            return message, unpack(descriptors, _sizes(message))
+            return message, unpack(descriptors, sizes_of(message))
         except (OSError, ValueError) as error:
             raise _senseless(str(error)) from error
         finally:
@@ -226,10 +251,11 @@ class WorkerHandle:
         jobs = [since for _, _, since in self.jobs.values()]
         if jobs and now - max(jobs[0], self._answered_s[Job]) > self._job_timeout_s:
             raise lost("hung", f"frame time-out of {self._job_timeout_s:g} s")
-        loads = [*(since for _, since in self.loads.values()), *(since for *_, since in self.reviews.values())]
-        if self.loads:
+        loads = [since for _, since in (*self.loads.values(), *self.beside.values())]
+        loads += [since for *_, since in self.reviews.values()]
+        if self.loads or self.beside:
             self._child.look()  # where memory is short, it is killed while it loads: afterwards nothing is known
-        if loads and now - max(loads[0], self._answered_s[Load]) > self._load_timeout_s:
+        if loads and now - max(min(loads), self._answered_s[Load]) > self._load_timeout_s:
             raise lost("hung", f"time-out of {self._load_timeout_s:g} s while loading a bundle")
 
     def hang_up(self) -> None:
@@ -245,25 +271,10 @@ class WorkerHandle:
         self._link.close()
         self._child.end()
         bundles = tuple(info.path for info in self.bundles.values())
-        sent = tuple(load.path for load, _ in self.loads.values())
+        sent = (*(one.path for one, _ in self.loads.values()), *(one.path for one, _ in self.beside.values()))
         cameras = {camera for load, _ in self.loads.values() for camera in load.cameras} | set(self.bundles)
         reason = self._child.killed_for_memory((*bundles, *sent), max(1, len(cameras)))
         return EngineLost("memory", reason) if reason else EngineLost("crashed", _how(self._process))
-
-
-def _sizes(message: FromWorker) -> tuple[int, ...]:
-    """Return the sizes of the parts that come with an answer.
-
-    Raises:
-        ValueError: they are not those of its result.
-    """
-    if isinstance(message, Loaded):
-        return ()
-    made = message if isinstance(message, PreviewDone) else message.result
-    parts, boxes = (made.parts, made.boxes) if made else ((), ())
-    if len(parts) != len(message.sizes) or len(boxes) > MAX_BOXES:
-        raise ValueError(f"{len(parts)} parts of {len(message.sizes)} sizes, {len(boxes)} boxes")
-    return message.sizes
 
 
 def _senseless(what: str) -> Lost:

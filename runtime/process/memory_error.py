@@ -1,11 +1,12 @@
-"""Out-of-memory errors: each library raises its own, and here they become one line."""
+"""Out-of-memory errors: each library raises its own, and here they become one line. Memory that is given back."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from edge_config.errors import NotEnoughMemory
 
@@ -54,6 +55,12 @@ def out_of_memory(error: BaseException) -> NotEnoughMemory | None:
     lines = str(first).strip().splitlines()
     detail = f" ({lines[0][:200]})" if lines else ""
     return NotEnoughMemory(f"not enough memory{detail}", remedy=REMEDY)
+
+
+def give_back() -> None:
+    """Return free memory to the system: the allocator would keep much of it, in pieces."""
+    with suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _means_memory(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from edge_config.bundle import files as bundles
 from edge_config.settings.sections import Trust
 from runtime.events import EngineReady, Reloaded, ReloadRefused, Scored
 from runtime.frame import SharedFrame, Wanted
+from runtime.inference.bundle_paths import Origins
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import ScoringOptions
 from runtime.learning.grow.learn_on import learn_on
@@ -40,12 +41,13 @@ class Service:
     def __init__(self, path: Path, root: Path, **options: Any) -> None:
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         scoring = ScoringOptions(threads=1, **options)
+        root_of = lambda path: "" if path == str(root) else str(root)  # noqa: E731
         self.engine = Engine(
             {CAMERA: str(path)},
             self.events.put,
             scoring,
             backoff=Backoff(0.01, 0.02),
-            root_of=lambda path: "" if path == str(root) else str(root),
+            origins=Origins(root_of, lambda _camera, path: root_of(path)),
         )
         self.memory = Memory((HEIGHT, WIDTH))
         self.engine.attach(1, self.memory.descriptor, self.memory.size)

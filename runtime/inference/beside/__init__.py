@@ -1,0 +1,1 @@
+"""Candidates in the inference worker: bundles beside those in service."""
