@@ -237,19 +237,9 @@ class ReviewRefused:
     lost: bool = False
 
 
-EngineEvent = (
-    EngineReady
-    | Scored
-    | Previewed
-    | ShadowScored
-    | CandidateLoaded
-    | EngineLost
-    | EngineRefused
-    | Reloaded
-    | ReloadRefused
-    | Reviewed
-    | ReviewRefused
-)
+OfFrames = Scored | Previewed | ShadowScored
+OfBundles = CandidateLoaded | Reloaded | ReloadRefused | Reviewed | ReviewRefused
+EngineEvent = EngineReady | EngineLost | EngineRefused | OfFrames | OfBundles
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,15 +228,18 @@ class VersionsKept(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         camera: name of the camera.
-        versions: the bundle of the settings first, then the learnt ones, the oldest first.
+        versions: the root first, which is the bundle of the settings or was assigned in its place, then those that
+            were learnt from it, the oldest first.
         learning: progress of learning.
         notice: what a person should know, such as a version that could not be served; empty if there is nothing.
+        assigned: id of the root that a fleet assigned in place of the bundle of the settings; empty if none was.
     """
 
     camera: str
     versions: tuple[KeptVersion, ...]
     learning: LearningProgress
     notice: str = ""
+    assigned: str = ""
 
 
 class RolledBack(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,13 @@ class RequestPart(Protocol):
         """Do the periodic work, once a second."""
 
 
+class ClosingPart(RequestPart, Protocol):
+    """One that must be closed at the end."""
+
+    def close(self) -> None:
+        """Finish what was begun."""
+
+
 class Requests:
     """Executes and answers requests. Use it from the main loop's thread.
 

@@ -114,7 +114,7 @@ class BundleReloads:
     def _watch_paths(self) -> None:
         """Notice where another bundle is put in place; also of a camera that has none since its own was refused."""
         paths = {channel.camera.bundle.path for channel in self._channels.values()} - {""}
-        paths |= set(self._versions.watched())
+        paths = (paths - self._versions.assigned()) | set(self._versions.watched())
         self._identities = {path: self._identities.get(path) or directory_identity(path) for path in paths}
 
     def _load_new_roots(self, camera: str | None = None) -> set[str]:

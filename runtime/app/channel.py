@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge_config.errors import NothingScored, PatchedgeError, SettingsError, SourceUnavailable
 from runtime.alerts.monitored_camera import MonitoredCamera
+from runtime.app.candidate_shadow import CandidateShadow
 from runtime.camera.feed import Feed
 from runtime.events import FeedEnded
+from runtime.frame import Wanted
 from runtime.inference.protocol import NO_PATCH
 
 
@@ -27,6 +29,7 @@ class Channel:
         ended: the recording is over.
         not_scored: why the last frame without a score has none.
         frame_hw: height and width of the last frame, pixels; None before the first.
+        shadow: compares the candidate with the bundle in service; None: it does not score.
         name: of the camera.
     """
 
@@ -39,6 +42,7 @@ class Channel:
     ended: FeedEnded | None = None
     not_scored: str = ""
     frame_hw: tuple[int, int] | None = None
+    shadow: CandidateShadow | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +53,13 @@ class Channel:
     def is_over(self) -> bool:
         """Whether the recording is over, and all its frames are published."""
         return self.ended is not None and not self.in_worker and self.feed.peek() is None
+
+    def wanted(self) -> Wanted:
+        """Return what should be known of the next frame that is scored; call it once for each."""
+        wanted = self.camera.wanted()
+        if self.shadow is None or not self.shadow.take(strained=not self.camera.maps):
+            return wanted
+        return replace(wanted, shadow=True)
 
     def due_ns(self) -> int | None:
         """Return the deadline of the frame that may be scored next, monotonic clock; None if there is none.

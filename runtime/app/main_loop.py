@@ -3,7 +3,8 @@
     capture process   grabs the frame into shared memory; its feed: `FrameArrived`     camera/process.py, camera/feed.py
     main loop         `_submit`: to the inference worker, the most urgent one first    inference/engine.py
     inference worker  inspect, preprocess, embed, search, score: `Scored`              inference/stages.py
-                      then its preview, where one is wanted: `Previewed`
+                      then its preview, where one is wanted: `Previewed`, and its score
+                      by the camera's candidate, in its shadow: `ShadowScored`
     main loop         `_publish`: decide; the score is published, alerts and states    alerts/monitored_camera.py
                       go to the journal; peaks of alerts, and frames that are taught,  messaging/outbox.py
                       are copied before the frame is given back                        teaching/teaching.py
@@ -121,7 +122,7 @@ class MainLoop:
                 channel.feed.give_back(frame)
             else:
                 channel.in_worker += 1
-                self._engine.submit(channel.name, frame, channel.camera.wanted())
+                self._engine.submit(channel.name, frame, channel.wanted())
 
     def _publish(self, channel: Channel, scored: Scored) -> None:
         """Decide on a frame and publish its score; alerts and states are published once they are in the journal."""
@@ -133,6 +134,8 @@ class MainLoop:
         channel.not_scored = reason or channel.not_scored
         channel.frame_hw = scored.frame.hw or channel.frame_hw
         decision = channel.camera.publish(scored.frame, scored.result, scored.attached)
+        if channel.shadow is not None:
+            channel.shadow.see(scored)
         self._requests.show(channel, scored)
         channel.feed.give_back(scored.frame)
         self._monitor.published(channel, scored, decision)
@@ -177,6 +180,7 @@ class MainLoop:
                 for channel in self._channels.values():
                     channel.camera.status.starve(f"inference worker lost: {event.reason}")
                 self._monitor.lost(event)
+                self._requests.handle(event)
             case EngineRefused():
                 raise event.error
             case JournalChanged():

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -32,6 +32,7 @@ from runtime.drift.saved import DriftFile
 from runtime.drift.watch import DriftWatch
 from runtime.events import ReloadBundles, Stop
 from runtime.frame import BundleInfo
+from runtime.inference.bundle_paths import Origins
 from runtime.inference.engine import Engine
 from runtime.inference.protocol import ScoringOptions
 from runtime.messaging.sockets import Wire, bind, open_wire
@@ -46,6 +47,9 @@ from runtime.teaching.teaching import Teaching
 from runtime.versions.assemble import LearntBundles, make_keeper, open_shelves
 from runtime.versions.lessons import TaughtPictures
 from runtime.view import View
+
+if TYPE_CHECKING:
+    from runtime.app.answer_requests import ClosingPart, Requests
 
 
 def serve(
@@ -84,7 +88,8 @@ def serve(
         bundles = learnt.shelves.at_start()
         options = _options(settings, learnt.public_key)
         views = {name: View.of(camera) for name, camera in settings.cameras.items()}
-        engine = Engine(bundles, inbox.put, options, views, root_of=learnt.shelves.root_of)
+        origins = Origins(learnt.shelves.root_of, learnt.shelves.instead_of)
+        engine = Engine(bundles, inbox.put, options, views, origins=origins)
         pictures = SharedPictures(engine)
         feeds = {
             name: Feed(name, camera, inbox.put, pictures, grab, clips=settings.clips, depth=_depth(bundles[name]))
@@ -148,6 +153,7 @@ def _assemble(
     from runtime.app.answer_requests import Requests
     from runtime.app.bundle_reloads import BundleReloads
     from runtime.app.burn_ins import BurnIns
+    from runtime.app.candidates.assemble import make_candidates
     from runtime.app.clip_requests import ClipRequests
     from runtime.app.configure.change_file import ChangeFile
     from runtime.app.configure.kept_changes import KeptChanges
@@ -186,21 +192,25 @@ def _assemble(
     monitor.also(burn_ins.status)
     requests = Requests(channels, wire, metrics, bundles, versions, monitor.status, teaching)
     requests.add(burn_ins)
-    requests.add(clips := ClipRequests(settings.clips.folder, wire.control))
-    stack.callback(clips.close)
+    requests.add(beside := make_candidates(settings, channels, wire.control, engine, versions))
+    monitor.also(beside.status)
+    _add(requests, stack, ClipRequests(settings.clips.folder, wire.control))
     change_file = ChangeFile(file, KeptChanges(settings.device), inbox.put)
     sockets = wire.control, wire.recorder
-    requests.add(changing := SettingsRequests(channels, settings.cameras, engine.views, change_file, *sockets))
-    stack.callback(changing.close)
+    _add(requests, stack, SettingsRequests(channels, settings.cameras, engine.views, change_file, *sockets))
     told = log, wire.publisher.epoch, metrics.text, CONTENT_TYPE, DoctorRun(settings)
     served = lambda: (settings, {name: one.camera.bundle.path for name, one in channels.items()})  # noqa: E731
-    requests.add(upkeep := UpkeepRequests(wire.control, *told, served))
-    stack.callback(upkeep.close)
-    requests.add(inspecting := InspectRequests(channels, wire.control, engine))
-    stack.callback(inspecting.close)
+    _add(requests, stack, UpkeepRequests(wire.control, *told, served))
+    _add(requests, stack, InspectRequests(channels, wire.control, engine))
     wanted = settings.events.wait_subscribers
     may_start = partial(wire.publisher.has_subscribers, wanted)
     return MainLoop(channels, engine, inbox, wire.outbox, monitor, requests, may_start).run
+
+
+def _add(requests: Requests, stack: ExitStack, part: ClosingPart) -> None:
+    """Have a part answer its own requests, and be closed at the end."""
+    requests.add(part)
+    stack.callback(part.close)
 
 
 def _options(settings: Settings, device_key: str) -> ScoringOptions:

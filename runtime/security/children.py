@@ -2,7 +2,8 @@
 
 A device signs what it learns with a key of its own. That key is weaker than those of the workshop: what it has signed
 is served only if the bundle that the settings name is trusted, is the root of the learnt one, has the same graph, and
-is still whole in it: bank and measure of a child begin with those of its root.
+is still whole in it: bank and measure of a child begin with those of its root. Where the settings, or a fleet, name a
+bundle that was learnt itself, that is true of the part that it has from its own root.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def check_child(found: Manifest, root: Path, where: str) -> str:
     root_id = hashlib.sha256(text).hexdigest()
     if found.lineage is None:
         raise BundleNoChild("was not learnt on a device", where=where, remedy="name it in the settings as `bundle`")
-    if found.lineage.root != root_id:
-        said = f"was learnt from bundle {found.lineage.root[:12]}, the settings name {root_id[:12]}"
+    if found.lineage.root != (whose.lineage.root if whose.lineage else root_id):
+        said = f"was learnt from bundle {found.lineage.root[:12]}, its root should be {root_id[:12]}"
         raise BundleNoChild(said, where=where, remedy="learn again")
     if found.files[bundles.MODEL] != whose.files[bundles.MODEL]:
         raise BundleNoChild("has another graph than its root", where=where)
@@ -110,9 +111,12 @@ def _check_arrays(found: Bundle, root: Path) -> None:
 
     from edge_config.bundle import arrays
 
+    whose = manifests.decode(bundles.read_manifest(root), str(root / bundles.MANIFEST))
+    fitted = whose.lineage.root_entries if whose.lineage else whose.coreset.size
     for name in (bundles.BANK, bundles.MEASURE):
         old, new = arrays.read(root / name), arrays.read(found.file(name))
-        for key, was in old.items():
+        for key, all_of_it in old.items():
+            was = all_of_it[:fitted] if len(all_of_it) == whose.coreset.size else all_of_it
             now = new.get(key, np.empty(0))
             if now.dtype != was.dtype or not np.array_equal(now[: len(was)], was):
                 raise BundleNoChild(f"its `{key}` does not begin with that of its root", where=str(found.path))

@@ -184,6 +184,12 @@ class Teaching:
         """Reject pictures whose lesson was rolled back: they are neither learnt again, nor do they set a threshold."""
         self._mark(camera, pictures, kind="aside", decided="rejected")
 
+    def learn_again(self, camera: str, pictures: Iterable[str]) -> None:
+        """Accept pictures that were learnt, or held out: the bundle in service is another one."""
+        ids = list(pictures)
+        self._mark(camera, ids, lambda one: one.kind == "held_out", kind="taught", decided="accepted")
+        self._mark(camera, ids, lambda one: one.decided == "learnt", decided="accepted")
+
     def close(self) -> None:
         """Store what is in memory, and stop."""
         for peaks in self._peaks.values():
@@ -255,14 +261,20 @@ class Teaching:
         else:
             self._control.reply(asked, reply)
 
-    def _mark(self, camera: str, pictures: Iterable[str], **fields: Any) -> None:
+    def _mark(
+        self,
+        camera: str,
+        pictures: Iterable[str],
+        only: Callable[[StoredPicture], bool] = lambda _one: True,
+        **fields: Any,
+    ) -> None:
         """Change fields of pictures that are still there."""
         store, ids = self._thread.store, list(pictures)
 
         def act() -> None:
             for picture_id in ids:
                 found = None if store is None else store.get(camera, picture_id)
-                if store is not None and found is not None:
+                if store is not None and found is not None and only(found):
                     store.change(found, **fields)
 
         if not self._thread.put(act):

@@ -3,6 +3,7 @@
     looked up on disk -> the engine loads it beside the one in service, and takes it -> `active.json` -> told
 
 Until `active.json` is written a restart serves the old bundle, from then on the new one: both are whole at any time.
+The same with `root.json` where it is another root.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Protocol
 
 from edge_config.errors import NotWritten
 from runtime.events import Reloaded, ReloadRefused
 from runtime.versions.disk_thread import DiskThread
-from runtime.versions.events import Pointed, TargetFound, VersionEvent
-from runtime.versions.records import SHORT, Active, Version
+from runtime.versions.events import Pointed, RootTarget, TargetFound, VersionEvent
+from runtime.versions.records import SHORT, Active, RootPointer, Version
 from runtime.versions.shelf import Shelf
 from runtime.versions.shelves import Shelves, id_at
 
@@ -25,7 +27,7 @@ MAX_TRIES = 3
 """A bundle is loaded this often, where the worker dies while it loads it."""
 
 ROOT = "root"
-"""Name of the bundle of the settings in requests."""
+"""Name of the root in requests."""
 
 
 class Loads(Protocol):
@@ -45,7 +47,10 @@ class Activation:
         by: public key of the client that asked for it.
         before: id of the bundle in service.
         done: called at the end, with the activation and the problem, if there is one.
-        version: the version; None for the bundle of the settings.
+        version: the version; None for the root.
+        target: another root, if it is one.
+        was: path of the bundle in service before, for another root.
+        pointer_before: the assignment that counted before.
         path: of the bundle; empty until it was looked up.
         bundle_id: id of the bundle; empty until it is in service.
         tries: how often the engine was asked for it.
@@ -58,6 +63,9 @@ class Activation:
     before: str
     done: Callable[[Activation, str], object]
     version: Version | None = None
+    target: RootTarget | None = None
+    was: str = ""
+    pointer_before: RootPointer | None = None
     path: str = ""
     bundle_id: str = ""
     tries: int = 0
@@ -82,6 +90,10 @@ class Activations:
         """Return whether a bundle of this camera is being put into service."""
         return camera in self._pending
 
+    def why_busy(self, camera: str) -> str:
+        """Return why no other bundle of this camera can be put into service now; empty if it can."""
+        return f"camera `{camera}` is loading another bundle; ask again in a moment" if self.busy(camera) else ""
+
     def wanted(self) -> frozenset[str]:
         """Return the ids of the versions that are being put into service, as far as they were looked up."""
         return frozenset(one.version.id for one in self._pending.values() if one.version is not None)
@@ -100,7 +112,37 @@ class Activations:
         """
         one = self._pending[camera] = Activation(next(self._numbers), camera, by, before, done)
         shelf, number = self._shelves.of[camera], one.number
-        self._disk.do(lambda: self._tell(_find(shelf, number, to, before)))
+        root = self._shelves.roots[camera]
+        self._disk.do(lambda: self._tell(_find(shelf, root, number, to, before)))
+
+    def begin_root(
+        self,
+        camera: str,
+        find: Callable[[], RootTarget],
+        *,
+        before: tuple[str, str],
+        by: str,
+        done: Callable[[Activation, str], object],
+    ) -> None:
+        """Put another root into service, or what served before it.
+
+        Args:
+            camera: which.
+            find: looks it up on disk; raises `ValueError` or `OSError` if it cannot serve.
+            before: id and path of the bundle in service.
+            by: public key of the client that asks.
+            done: called at the end, with the problem or an empty text.
+        """
+        one = self._pending[camera] = Activation(next(self._numbers), camera, by, before[0], done, was=before[1])
+
+        def look() -> None:
+            try:
+                found = TargetFound(camera, one.number, None, target=find())
+            except (OSError, ValueError) as error:
+                found = TargetFound(camera, one.number, None, str(error))
+            self._tell(found)
+
+        self._disk.do(look)
 
     def found(self, event: TargetFound) -> None:
         """Have the engine load what was looked up."""
@@ -109,7 +151,13 @@ class Activations:
         if event.problem:
             self._end(one, event.problem)
             return
-        one.version = event.version
+        one.version, one.target = event.version, event.target
+        if one.target is not None:
+            one.path = one.target.path
+            if one.path != one.target.root:
+                self._shelves.expect(one.path, one.target.root)
+            self._load(one)
+            return
         shelf = self._shelves.of[one.camera]
         one.path = self._shelves.roots[one.camera] if one.version is None else str(shelf.path(one.version.id))
         self._load(one)
@@ -119,14 +167,19 @@ class Activations:
         for one in [self._pending[name] for name in event.cameras if name in self._pending]:
             if one.path != event.info.path or one.taken:
                 continue
+            if one.target is not None:
+                self._taken_root(one, one.target, event.info.id)
+                continue
             if one.version is not None and one.version.id != event.info.id:
                 self._end(one, f"{one.path}: is another bundle than {one.version.short}")
                 continue
             one.taken, one.bundle_id = True, event.info.id
             root = event.info.id if one.version is None else one.version.root
             since = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-            active = Active(root=root, id=event.info.id, path=event.info.path, since=since, by=one.by)
-            self._point(one.camera, one.number, active)
+            token, shelf = self._shelves.token(one.camera), self._shelves.of[one.camera]
+            told = {"path": event.info.path, "since": since, "by": one.by, "assignment": token}
+            active = Active(root=root, id=event.info.id, **told)
+            self._point(one, partial(shelf.point, active))
 
     def refused(self, event: ReloadRefused) -> None:
         """Try again where the worker died, or give up."""
@@ -140,20 +193,39 @@ class Activations:
 
     def pointed(self, event: Pointed) -> None:
         """End the activation: it lasts now."""
-        if (one := self._of(event.camera, event.number)) is not None:
+        if (one := self._of(event.camera, event.number)) is None:
+            return
+        if event.problem and one.target is not None:
+            self._shelves.assign(one.camera, one.pointer_before)
+            self._undo(one, event.problem)
+        else:
             again = "it is in service, but will not be after a restart: "
             self._end(one, again + event.problem if event.problem else "")
 
-    def _point(self, camera: str, number: int, active: Active) -> None:
-        shelf = self._shelves.of[camera]
+    def _taken_root(self, one: Activation, target: RootTarget, bundle_id: str) -> None:
+        """Write down that another root serves, or go back where it is not the one that was wanted."""
+        if bundle_id != target.pointer.serves:
+            self._undo(one, f"{one.path}: is another bundle than {target.pointer.serves[:SHORT]}")
+            return
+        one.taken, one.bundle_id = True, bundle_id
+        one.pointer_before = self._shelves.pointers.get(one.camera)
+        self._shelves.assign(one.camera, target.pointer)
+        self._point(one, partial(self._shelves.of[one.camera].assign, target.pointer))
 
+    def _undo(self, one: Activation, problem: str) -> None:
+        """Load the bundle before, as nothing was written down."""
+        one.taken = False
+        self._engine.reload(one.camera, one.was)
+        self._end(one, f"{problem}; the bundle before goes on")
+
+    def _point(self, one: Activation, write: Callable[[], object]) -> None:
         def point() -> None:
             try:
-                shelf.point(active)
+                write()
             except NotWritten as error:
-                self._tell(Pointed(camera, number, str(error)))
+                self._tell(Pointed(one.camera, one.number, str(error)))
             else:
-                self._tell(Pointed(camera, number))
+                self._tell(Pointed(one.camera, one.number))
 
         self._disk.do(point)
 
@@ -167,12 +239,14 @@ class Activations:
 
     def _end(self, one: Activation, problem: str) -> None:
         del self._pending[one.camera]
+        self._shelves.expect(one.path, "")
         one.done(one, problem)
 
 
-def _find(shelf: Shelf, number: int, to: str | None, before: str) -> TargetFound:
-    """Look a target up: the version of an id, or the root."""
-    versions = {one.id: one for one in shelf.versions()}
+def _find(shelf: Shelf, root: str, number: int, to: str | None, before: str) -> TargetFound:
+    """Look a target up: the version of an id, or the root, whose path is `root`."""
+    root_id = id_at(root)
+    versions = {one.id: one for one in shelf.versions() if root_id in {"", one.root}}
     if to is None and before in versions:
         to = ROOT if versions[before].parent == versions[before].root else versions[before].parent
     if to == ROOT:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.versions.records import Version
+from edge_config.wire.candidates import DroppedLessons
+from runtime.versions.records import RootPointer, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,23 @@ class LearnerEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RootTarget:
+    """Another root for a camera, or what served before it.
+
+    Attributes:
+        path: path of the bundle that is loaded: the root, or a version of it.
+        root: path of the root.
+        pointer: what is written down once it serves.
+        dropped: what the bundle before has learnt, and this one has not.
+    """
+
+    path: str
+    root: str
+    pointer: RootPointer
+    dropped: DroppedLessons
+
+
+@dataclass(frozen=True, slots=True)
 class TargetFound:
     """The target of an activation was looked up on disk.
 
@@ -50,12 +68,14 @@ class TargetFound:
         number: of the activation.
         version: the version; None for the root.
         problem: why it cannot be served; empty if it can be tried.
+        target: another root, if it is one.
     """
 
     camera: str
     number: int
     version: Version | None
     problem: str = ""
+    target: RootTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)

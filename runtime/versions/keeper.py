@@ -26,6 +26,7 @@ from runtime.versions.learning_on import LearningOn
 from runtime.versions.lessons import Lessons
 from runtime.versions.listing import Bounds, list_versions
 from runtime.versions.records import SHORT, Active
+from runtime.versions.root_changes import AssignedRoots
 from runtime.versions.shelves import Shelves, id_at
 
 NO_CONSENT_KEY = "-"
@@ -47,7 +48,11 @@ class Replier(Protocol):
 
 
 class VersionKeeper:
-    """Learns on, activates and goes back. Use it from the main loop's thread; `close` it before the engine."""
+    """Learns on, activates and goes back. Use it from the main loop's thread; `close` it before the engine.
+
+    Attributes:
+        roots: puts other roots in place of the bundles of the settings.
+    """
 
     def __init__(
         self,
@@ -81,6 +86,7 @@ class VersionKeeper:
         self._activations = Activations(shelves, engine, self._disk, tell)
         with_these = (shelves, self._activations, serving, lessons)
         self._learning = LearningOn(*with_these, queue=queue, disk=self._disk, bounds=bounds)
+        self.roots = AssignedRoots(shelves, self._activations, self._learning, serving, self._disk)
         self._resumed = False
 
     def ready(self) -> None:
@@ -120,8 +126,9 @@ class VersionKeeper:
             case Versions():
                 shelf, serving = self._shelves.of[request.camera], self._serving(request.camera).id
                 root, notice = self._shelves.roots[request.camera], self._shelves.notices.get(request.camera, "")
-                progress = self._learning.now(request.camera)
-                self._disk.do(lambda: self._control.reply(asked, list_versions(shelf, root, serving, progress, notice)))
+                told = root, serving, self._learning.now(request.camera), notice
+                assigned = bool(self._shelves.assigned(request.camera))
+                self._disk.do(lambda: self._control.reply(asked, list_versions(shelf, *told, assigned=assigned)))
 
     def handle(self, event: VersionEvent) -> None:
         """Handle what other threads report."""
@@ -137,13 +144,20 @@ class VersionKeeper:
 
     def taken(self, event: Reloaded) -> None:
         """Take note of a bundle in service."""
+        for camera in event.cameras:
+            won = not self._activations.busy(camera) and event.info.path == self._shelves.settings[camera]
+            if won and event.info.id == self._shelves.names_another(camera):
+                self.roots.drop(camera, event.info)
         self._activations.taken(event)
 
     def refused(self, event: ReloadRefused) -> None:
         """Take note of a bundle that is not served."""
         if event.instead:
             for camera in event.cameras:
-                self._shelves.notices[camera] = f"{event.error}; the bundle of the settings serves"
+                if event.path == self._shelves.assigned(camera):
+                    self._shelves.assign(camera, None)
+                whose = "its root" if self._shelves.assigned(camera) else "the bundle of the settings"
+                self._shelves.notices[camera] = f"{event.error}; {whose} serves"
         self._activations.refused(event)
 
     def new_roots(self, camera: str | None = None) -> dict[str, str]:
@@ -164,8 +178,17 @@ class VersionKeeper:
         }
 
     def watched(self) -> list[str]:
-        """Return the paths of the settings' bundles of cameras that serve a version."""
-        return [root for camera in self._shelves.of if (root := self._shelves.root_of(self._serving(camera).path))]
+        """Return the paths of the settings' bundles of cameras that serve a version, or an assigned bundle."""
+        serving = {camera: self._serving(camera).path for camera in self._shelves.of}
+        return [
+            self._shelves.settings[camera]
+            for camera, path in serving.items()
+            if self._shelves.assigned(camera) or self._shelves.root_of(path)
+        ]
+
+    def assigned(self) -> frozenset[str]:
+        """Return the paths of the assigned bundles, where nobody else puts another one."""
+        return frozenset(path for camera in self._shelves.of if (path := self._shelves.assigned(camera)))
 
     def close(self) -> None:
         """Kill the learner, and finish the work on the disk."""
@@ -176,11 +199,12 @@ class VersionKeeper:
 
     def _roll_back(self, asked: Asked, request: Rollback) -> None:
         camera, serving = request.camera, self._serving(request.camera)
-        if self._activations.busy(camera):
-            self._control.refuse(asked, f"camera `{camera}` is loading another bundle; ask again in a moment")
+        if busy := self._activations.why_busy(camera):
+            self._control.refuse(asked, busy)
             return
         if request.to is None and serving.path == self._shelves.roots[camera]:
-            self._control.refuse(asked, f"camera `{camera}` serves the bundle of its settings: nothing to go back to")
+            whose = "that was assigned" if self._shelves.assigned(camera) else "of its settings"
+            self._control.refuse(asked, f"camera `{camera}` serves the bundle {whose}: nothing to go back to")
             return
         self._learning.stop(camera, "stopped by a rollback")
         done = lambda one, problem: self._rolled_back(asked, one, problem)  # noqa: E731
@@ -200,12 +224,18 @@ class VersionKeeper:
     # Another root
 
     def _new_root(self, camera: str) -> str:
-        """Return the path of the root, if it is another than the version in service was learnt from."""
+        """Return the path of the bundle of the settings, if it is another than what serves comes from."""
+        if other := self._shelves.names_another(camera):
+            said = f"another bundle, {other[:SHORT]}, is at the path of the settings: what was assigned is dropped"
+            self._shelves.notices[camera] = said
+            _log.warning("assigned bundle dropped", camera=camera, why=said)
+            self._learning.stop(camera, said)
+            return self._shelves.settings[camera]
         shelf, serving = self._shelves.of[camera], self._serving(camera)
         root = self._shelves.root_of(serving.path)
         root_id = id_at(root) if root else ""
         version = next((one for one in shelf.versions() if one.id == serving.id), None) if root_id else None
-        if version is None or version.root == root_id:
+        if version is None or version.root == root_id or self._shelves.assigned(camera):
             return ""
         said = f"another bundle, {root_id[:SHORT]}, is at the path of the settings: what was learnt is dropped"
         self._shelves.notices[camera] = said

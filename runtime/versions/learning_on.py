@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,10 +17,10 @@ from runtime.versions.events import LearnerEnded, LearnerMoved
 from runtime.versions.learner_queue import MAX_STARTS, LearnerQueue
 from runtime.versions.lessons import Lessons
 from runtime.versions.listing import Bounds, tidy
-from runtime.versions.records import LearningOrder, Version
+from runtime.versions.records import LearningOrder, Version, line
 from runtime.versions.seal import Task
 from runtime.versions.shelf import Shelf
-from runtime.versions.shelves import Shelves
+from runtime.versions.shelves import Shelves, id_at
 
 NO_CONSENT_KEY = "-"
 """Stands for the key of a client where there are no keys."""
@@ -68,7 +68,9 @@ class LearningOn:
         self._orders: dict[str, tuple[LearningOrder, float]] = {}
         self._progress = {camera: LearningProgress(camera=camera, state="idle") for camera in shelves.roots}
         self._began_s = dict.fromkeys(shelves.roots, 0.0)
-        self._waiting = {camera: one for camera, shelf in shelves.of.items() if (one := _newest_waiting(shelf))}
+        roots = {camera: id_at(path) for camera, path in shelves.roots.items()}
+        found = {camera: _newest_waiting(shelf, roots[camera]) for camera, shelf in shelves.of.items()}
+        self._waiting = {camera: one for camera, one in found.items() if one is not None}
         for camera, version in self._waiting.items():
             self._move(camera, state="waiting", version=version.id, problems=version.problems)
 
@@ -125,11 +127,20 @@ class LearningOn:
     def take_back(self, camera: str, before: str, now: str) -> None:
         """Take note that another version serves: pictures that are not in it were taken back, others are in it."""
         versions = {one.id: one for one in self._shelves.of[camera].versions()}
-        gone, serving = _line(versions, before), _line(versions, now)
+        gone, serving = line(versions, before), line(versions, now)
         names = {name for one in serving for name in (*one.learnt, *one.held_out)}
         back = [name for one in gone for name in (*one.learnt, *one.held_out) if name not in names]
         self._lessons.taken_back(camera, list(dict.fromkeys(back)))
         for one in serving:
+            self._lessons.learnt(camera, one.learnt, one.held_out)
+
+    def change_root(self, camera: str) -> None:
+        """Take note that another root serves: what was learnt from others may be learnt again."""
+        root, found = self._shelves.pointers[camera].id, self._shelves.of[camera].versions()
+        others = [one for one in found if one.root != root]
+        learnt = [name for one in others for name in one.learnt]
+        self._lessons.learn_again(camera, learnt, [name for one in others for name in one.held_out])
+        for one in line({one.id: one for one in found}, self._serving(camera).id):
             self._lessons.learnt(camera, one.learnt, one.held_out)
 
     def moved(self, event: LearnerMoved) -> None:
@@ -167,6 +178,8 @@ class LearningOn:
     def _take_over_lessons(self, camera: str, shelf: Shelf) -> None:
         """Mark what is learnt: a power cut may have come between the new bundle and that."""
         serving = self._serving(camera).id
+        if camera in self._shelves.pointers:
+            self.change_root(camera)
         for version in shelf.versions():
             if version.id == serving:
                 self._lessons.learnt(camera, version.learnt, version.held_out)
@@ -247,14 +260,5 @@ class LearningOn:
         return msgspec.structs.replace(progress, ahead=ahead, seconds=time.monotonic() - self._began_s[camera])
 
 
-def _newest_waiting(shelf: Shelf) -> Version | None:
-    return next((one for one in reversed(shelf.versions()) if one.waits), None)
-
-
-def _line(versions: Mapping[str, Version], bundle_id: str) -> list[Version]:
-    """Return a version and its ancestors, as far as they are kept."""
-    found = []
-    while (version := versions.get(bundle_id)) is not None:
-        found.append(version)
-        bundle_id = version.parent
-    return found
+def _newest_waiting(shelf: Shelf, root: str) -> Version | None:
+    return next((one for one in reversed(shelf.versions()) if one.waits and root in {"", one.root}), None)

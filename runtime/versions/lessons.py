@@ -37,6 +37,9 @@ class Lessons(Protocol):
     def taken_back(self, camera: str, pictures: Sequence[str]) -> object:
         """Take note that pictures of these names are not in the bundle in service any more, nor set its threshold."""
 
+    def learn_again(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> object:
+        """Take note of the same, as another bundle was assigned: nothing was wrong with the pictures."""
+
 
 class TaughtPictures:
     """The pictures that a device stores; they are named as their files are."""
@@ -61,3 +64,7 @@ class TaughtPictures:
     def taken_back(self, camera: str, pictures: Sequence[str]) -> None:
         """Reject what was taken back."""
         self._teaching.discard(camera, [Path(name).stem for name in pictures])
+
+    def learn_again(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> None:
+        """Let them be learnt again."""
+        self._teaching.learn_again(camera, [Path(name).stem for name in (*learnt, *held_out)])

@@ -27,20 +27,24 @@ class Bounds:
     most_bytes: int = 500 << 20
 
 
-def list_versions(shelf: Shelf, root: str, serving: str, progress: LearningProgress, notice: str) -> VersionsKept:
+def list_versions(
+    shelf: Shelf, root: str, serving: str, progress: LearningProgress, notice: str, *, assigned: bool = False
+) -> VersionsKept:
     """Return the answer to a request.
 
     Args:
         shelf: of the camera.
-        root: path of the bundle that the settings name.
+        root: path of the root.
+        assigned: whether it was assigned in place of the bundle of the settings.
         serving: id of the bundle in service.
         progress: of learning.
         notice: what a person should know.
     """
     first = KeptVersion(id=id_at(root))
-    kept = tuple(_kept(one, serving) for one in shelf.versions())
+    kept = tuple(_kept(one, serving) for one in shelf.versions() if first.id in {"", one.root})
     versions = (KeptVersion(id=first.id, active=first.id == serving), *kept)
-    return VersionsKept(camera=shelf.camera, versions=versions, learning=progress, notice=notice)
+    root_id = first.id if assigned else ""
+    return VersionsKept(camera=shelf.camera, versions=versions, learning=progress, notice=notice, assigned=root_id)
 
 
 def _kept(version: Version, serving: str) -> KeptVersion:
@@ -86,7 +90,9 @@ def tidy(shelves: Shelves, bounds: Bounds, *, keep: Collection[str] = (), newest
         except ValueError:
             continue  # nothing is known of what serves: nothing is deleted
         serving = "" if active is None else active.id
-        stay[camera] = {*keep, serving, parents.get(serving, ""), versions[-1].id if versions else ""}
+        pointed_to = {serving, *shelf.pointed_to()}
+        stay[camera] = {*keep, *pointed_to, *(parents.get(one, "") for one in pointed_to)}
+        stay[camera].add(versions[-1].id if versions else "")
     some = [shelf for camera, shelf in shelves.of.items() if camera in stay]
     deleted = prune(some, stay, most=bounds.versions, most_bytes=bounds.most_bytes)
     if deleted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: its id.
-        root: id of the bundle of the settings that it was learnt from.
+        root: id of the bundle that was not learnt here and that it grew from: that of the settings, or an assigned one.
         parent: id of the bundle that it was made from: the root, or another version.
         round: number of rounds of learning since the root, from 1.
         at: when it was sealed, ISO 8601, UTC.
@@ -72,11 +73,12 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
     """`active.json`: which bundle serves a camera.
 
     Attributes:
-        root: id of the bundle that the settings name. With another root this file counts for nothing.
+        root: id of the root. With another root this file counts for nothing.
         id: id of the bundle that serves: a version, or the root.
         path: where it was, for people.
         since: when it was activated, ISO 8601, UTC.
         by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
+        assignment: token of `root.json` at that time, empty without; with another one this file counts for nothing.
     """
 
     root: str
@@ -84,6 +86,70 @@ class Active(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     since: str
     by: str = ""
+    assignment: str = ""
+
+
+class ServedBefore(msgspec.Struct, frozen=True, kw_only=True):
+    """What served before another root was assigned.
+
+    Attributes:
+        root: id of its root.
+        path: path of its root; empty: that of the bundle of the settings.
+        active: id of the version that served; empty: the root itself.
+    """
+
+    root: str
+    path: str = ""
+    active: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id of the bundle that served."""
+        return self.active or self.root
+
+
+class RootPointer(msgspec.Struct, frozen=True, kw_only=True):
+    """`root.json`: which root was assigned to a camera. It counts while the bundle of the settings is the same.
+
+    Attributes:
+        token: random text, another one for each assignment.
+        settings: id of the bundle that the settings named then.
+        id: id of the root.
+        path: path of the root; empty: that of the bundle of the settings.
+        since: when it was assigned, ISO 8601, UTC.
+        active: id of the version that serves until `active.json` names one with this token; empty: the root itself.
+        before: what served before; None: there is no way back.
+        by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
+    """
+
+    token: str
+    settings: str
+    id: str
+    path: str
+    since: str
+    active: str = ""
+    before: ServedBefore | None = None
+    by: str = ""
+
+    @property
+    def paths(self) -> set[str]:
+        """The paths of the bundles that it needs, but for that of the settings."""
+        return {self.path, self.before.path if self.before else ""} - {""}
+
+    @property
+    def serves(self) -> str:
+        """The id of the bundle that serves from the assignment on."""
+        return self.active or self.id
+
+
+class StagedPaths(msgspec.Struct, frozen=True, kw_only=True):
+    """`staged.json`: bundles that were staged for a camera, and were not deleted.
+
+    Attributes:
+        paths: their paths.
+    """
+
+    paths: tuple[str, ...] = ()
 
 
 class LearningOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +166,15 @@ class LearningOrder(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     force: bool = False
     starts: int = 0
+
+
+def line(versions: Mapping[str, Version], bundle_id: str) -> list[Version]:
+    """Return a version and its ancestors, as far as they are kept."""
+    found = []
+    while (version := versions.get(bundle_id)) is not None:
+        found.append(version)
+        bundle_id = version.parent
+    return found
 
 
 def write(path: Path, record: msgspec.Struct) -> None:

@@ -1,6 +1,8 @@
 """The learnt versions of one camera on disk.
 
     CAMERA/active.json              which bundle serves; absent: the root
+    CAMERA/root.json                which root was assigned in place of the bundle of the settings; absent: none
+    CAMERA/staged.json              bundles that were staged, and may have to be deleted
     CAMERA/versions/ID.bundle       a version, whole from the moment that it has this name
     CAMERA/versions/ID.json         what is known of it: written before the bundle gets its name, deleted after it
     CAMERA/work/                    of the learner; what is left there may always be deleted
@@ -13,12 +15,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from edge_config.saving import sync, writing
 from runtime.versions import records
-from runtime.versions.records import SHORT, Active, LearningOrder, Version
+from runtime.versions.records import SHORT, Active, LearningOrder, RootPointer, StagedPaths, Version
 
 SUFFIX = ".bundle"
 
@@ -33,6 +35,8 @@ class Shelf:
         self.versions_folder = self.folder / "versions"
         self.work = self.folder / "work"
         self._active = self.folder / "active.json"
+        self._root = self.folder / "root.json"
+        self._staged = self.folder / "staged.json"
         self._order = self.work / "order.json"
 
     @property
@@ -66,6 +70,58 @@ class Shelf:
         with writing(self._active):
             self.folder.mkdir(parents=True, exist_ok=True)
         records.write(self._active, active)
+
+    def pointer(self) -> RootPointer | None:
+        """Return which root was assigned; None if none was.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        return records.read(self._root, RootPointer)
+
+    def assign(self, pointer: RootPointer | None) -> None:
+        """Write which root is assigned, durably; None: none is.
+
+        Raises:
+            NotWritten: it cannot be written.
+        """
+        with writing(self._root):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sync(self.folder.parent)
+            if pointer is None:
+                self._root.unlink(missing_ok=True)
+                sync(self.folder)
+        if pointer is not None:
+            records.write(self._root, pointer)
+
+    def remember(self, path: str) -> None:
+        """Write down that a bundle was staged.
+
+        Raises:
+            NotWritten: it cannot be written.
+        """
+        if path not in (staged := self._staged_paths()):
+            with writing(self._staged):
+                self.folder.mkdir(parents=True, exist_ok=True)
+            records.write(self._staged, StagedPaths(paths=(*staged, path)))
+
+    def forget_all_but(self, stay: Collection[str]) -> list[str]:
+        """Return the bundles that were staged and are not needed any more, and forget them.
+
+        Raises:
+            NotWritten: it cannot be written.
+        """
+        staged = self._staged_paths()
+        left = tuple(path for path in staged if path in stay)
+        if left != staged:
+            records.write(self._staged, StagedPaths(paths=left))
+        return [path for path in staged if path not in stay]
+
+    def _staged_paths(self) -> tuple[str, ...]:
+        with contextlib.suppress(ValueError):
+            if found := records.read(self._staged, StagedPaths):
+                return found.paths
+        return ()
 
     def versions(self) -> list[Version]:
         """Return the versions, the oldest first."""
@@ -104,6 +160,14 @@ class Shelf:
             path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
         self._record(bundle_id).unlink(missing_ok=True)
+
+    def pointed_to(self) -> set[str]:
+        """Return the ids of the versions that `root.json` names."""
+        with contextlib.suppress(ValueError):
+            if pointer := self.pointer():
+                before = pointer.before.active if pointer.before else ""
+                return {pointer.active, before} - {""}
+        return set()
 
     def size(self, bundle_id: str) -> int:
         """Return the size of a version, bytes."""
@@ -145,7 +209,7 @@ class Shelf:
         yield from self._paths(".*")
         serving = self._serving()
         for path in self._paths(f"*{SUFFIX}"):
-            if not path.with_suffix(".json").exists() and path.stem != serving:
+            if not path.with_suffix(".json").exists() and path.stem not in serving:
                 yield path
         for path in self._paths("*.json"):
             if not path.with_suffix(SUFFIX).is_dir():
@@ -156,11 +220,13 @@ class Shelf:
             yield from self.work.glob(".*")
             yield from self.work.glob(f"{self.sealed.name}*")
 
-    def _serving(self) -> str:
+    def _serving(self) -> set[str]:
+        """Return the short ids of what serves, or did before another root was assigned."""
+        found = set()
         with contextlib.suppress(ValueError):
             if active := self.active():
-                return active.id[:SHORT]
-        return ""
+                found.add(active.id[:SHORT])
+        return found | {one[:SHORT] for one in self.pointed_to()}
 
     def _paths(self, pattern: str) -> list[Path]:
         if not self.versions_folder.is_dir():

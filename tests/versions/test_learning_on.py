@@ -57,6 +57,11 @@ class Taught:
         self.held_out[camera] = sorted({*self.held_out.get(camera, []), *held_out})
         self.rejected = [name for name in self.rejected if name not in {*learnt, *held_out}]
 
+    def learn_again(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> None:
+        names = [*learnt, *held_out]
+        self.held_out[camera] = [name for name in self.held_out.get(camera, []) if name not in names]
+        self.waiting[camera] = [*self.waiting.get(camera, []), *names]
+
     def taken_back(self, camera: str, pictures: Sequence[str]) -> None:
         self.held_out[camera] = [name for name in self.held_out.get(camera, []) if name not in pictures]
         self.rejected += pictures

@@ -292,6 +292,9 @@ class NoVersions:
     def watched(self) -> list[str]:
         return []
 
+    def assigned(self) -> frozenset[str]:
+        return frozenset()
+
     def status(self) -> dict[str, Any]:
         return {}
 
