@@ -20,8 +20,9 @@ from edge_config.settings.settings_file import SettingsFile
 from runtime.alerts.camera_log import CameraLog
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.alerts.preview_pace import PreviewPace
+from runtime.app.beside.fleet_agent import AgentChild
+from runtime.app.beside.page import PageChild, refuse_keys
 from runtime.app.channel import Channel
-from runtime.app.page_child import PageChild, refuse_keys
 from runtime.app.settings_reload import SettingsReload
 from runtime.camera.address import redact
 from runtime.camera.feed import Feed
@@ -110,6 +111,10 @@ def serve(
             beside = PageChild(settings, page, wire.publisher.endpoint, wire.control.endpoint)
             stack.callback(beside.close)
             termination.call(beside.stop)
+        if settings.fleet is not None:
+            agent = AgentChild(settings, wire.control.endpoint)
+            stack.callback(agent.close)
+            termination.call(agent.stop)
         termination.call(lambda: _stop(stop, inbox))
         reload = None if file is None else SettingsReload(settings, file.read, inbox.put)
         termination.call_on_hup(lambda: _reload(inbox, reload))

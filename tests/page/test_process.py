@@ -18,8 +18,8 @@ from edge_config.errors import SettingsError
 from edge_config.settings.device import Settings
 from edge_config.settings.page import PageSettings, ShownDevice
 from edge_config.settings.parse import parse
-from runtime.app import page_child
-from runtime.app.page_child import PageChild, here, refuse_keys
+from runtime.app.beside import kept_process
+from runtime.app.beside.page import PageChild, here, refuse_keys
 from tests.page.serving import PagedDevice, served, until
 from tests.support import keyring
 from tests.support.ports import free_port
@@ -177,7 +177,7 @@ def test_the_page_beside_a_device(
 
     It tells systemd nothing, which listens to the device.
     """
-    monkeypatch.setattr(page_child, "RETRY_S", (0.01, 0.02))
+    monkeypatch.setattr(kept_process, "RETRY_S", (0.01, 0.02))
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     child = PageChild(device_settings(), f"127.0.0.1:{free_port()}", device.events, device.control)
     try:
@@ -203,7 +203,7 @@ def test_the_page_ends_with_its_parent(device: PagedDevice, tmp_path: Path) -> N
     """A page whose parent is killed does not stay."""
     code = f"""
 import sys, time
-from runtime.app.page_child import PageChild
+from runtime.app.beside.page import PageChild
 from tests.page.test_process import device_settings
 child = PageChild(device_settings(), "127.0.0.1:0", {device.events!r}, {device.control!r})
 while child._process is None: time.sleep(0.01)

@@ -18,16 +18,18 @@ from runtime.client.within import within
 from runtime.fleet.agent.core import reports
 from runtime.fleet.agent.core.actions import Action, Fetch
 from runtime.fleet.agent.core.decide import decide, is_ready
-from runtime.fleet.agent.core.memory import ENDS, CameraMemory, Counts
+from runtime.fleet.agent.core.memory import ENDS, CameraCounts, CameraMemory
 from runtime.fleet.agent.core.replied import replied
 from runtime.fleet.agent.core.reports import ECHO, Figures, ThisDevice
 from runtime.fleet.agent.core.seen import CameraSeen, PackSeen, Siblings, Turn
 from runtime.fleet.agent.desired import Assigned
-from runtime.fleet.agent.kept import Kept
+from runtime.fleet.agent.kept import KeptMemory
 from runtime.fleet.agent.packs import PackShelf
 from runtime.fleet.agent.runtime import Runtime, RuntimeAway
 from runtime.fleet.store.interface import FleetStoreApi
 from runtime.process.backoff import Backoff
+
+Part = Callable[[], Coroutine[Any, Any, None]]
 
 RETRY_S = (1.0, 30.0)
 """Shortest and longest wait before a part that failed goes on."""
@@ -65,7 +67,7 @@ class Agent:
         runtime: Runtime,
         packs: PackShelf,
         assigned: Assigned,
-        kept: Kept,
+        kept: KeptMemory,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,9 +97,14 @@ class Agent:
         self._wake, self._news = asyncio.Event(), asyncio.Event()
         self._news.set()
 
-    async def run(self) -> None:
-        """Go on until it is cancelled; a part that fails is begun again."""
-        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [self._follow, self._turns, self._speak]
+    @property
+    def seen(self) -> Mapping[str, CameraSeen]:
+        """The cameras as they were seen last; empty if the runtime does not answer."""
+        return self._seen
+
+    async def run(self, *also: Part) -> None:
+        """Go on until it is cancelled; a part that fails is begun again, also one of those given."""
+        parts: list[Part] = [self._follow, self._turns, self._speak, *also]
         tasks = [asyncio.create_task(_for_ever(part)) for part in parts]
         try:
             await asyncio.gather(*tasks)
@@ -181,7 +188,7 @@ class Agent:
             self._seen, self._away = {}, str(error)
 
     def _turn_of(self, name: str, seen: CameraSeen | None, before: CameraSeen | None, passed_s: float) -> Turn:
-        done = Counts()
+        done = CameraCounts()
         if seen is not None and before is not None and seen.state == before.state == "live":
             done = seen.totals.since(before.totals, passed_s)
         wanted = _wanted(self.memories[name])
@@ -260,7 +267,14 @@ def _wanted(memory: CameraMemory) -> Fetch | None:
 def _lasting(memory: CameraMemory) -> CameraMemory:
     """Return what must be on the disk at once: all but counts and texts."""
     return replace(
-        memory, usual=Counts(), watched=Counts(), bad_s=0.0, checking_s=0.0, reason="", shadow=None, phase="idle"
+        memory,
+        usual=CameraCounts(),
+        watched=CameraCounts(),
+        bad_s=0.0,
+        checking_s=0.0,
+        reason="",
+        shadow=None,
+        phase="idle",
     )
 
 
@@ -276,7 +290,7 @@ async def _until(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _for_ever(part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _for_ever(part: Part) -> None:
     """Run a part, and begin it again if it fails, after a wait."""
     backoff = Backoff(*RETRY_S)
     while True:

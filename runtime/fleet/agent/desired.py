@@ -8,10 +8,10 @@ from pathlib import Path
 import structlog
 
 from edge_config.errors import PatchedgeError
-from edge_config.wire.fleet import Assignment, Signed
+from edge_config.wire.fleet import Assignment, PullOrder, Signed
 from runtime.fleet.agent.core.seen import Desired
 from runtime.fleet.store.counters import Counters, slot
-from runtime.fleet.store.signatures import verify
+from runtime.fleet.store.signatures import verify, verify_pull
 
 
 class Assigned:
@@ -53,6 +53,22 @@ class Assigned:
                 "assigned", counter=assignment.counter, by=assignment.by, root=assignment.root[:12], at=slot(assignment)
             )
         return is_new
+
+    def order(self, signed: Signed) -> PullOrder | None:
+        """Return a signed order to upload a bundle that is new; one that is refused is logged, and is `problem`."""
+        try:
+            order = verify_pull(signed, self._operators, self._targets)
+            return order if self._counters.check(signed, order) else None
+        except PatchedgeError as error:
+            self.refuse(error)
+            return None
+
+    def is_done(self, signed: Signed, order: PullOrder) -> None:
+        """Remember that an order was done."""
+        try:
+            self._counters.accept(signed, order)
+        except PatchedgeError as error:
+            self.refuse(error)
 
     def refuse(self, error: PatchedgeError) -> None:
         """Note that something was not accepted."""

@@ -19,7 +19,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
     cameras: dict[str, CameraMemory] = {}
 
 
-class Kept(Protocol):
+class KeptMemory(Protocol):
     """Where the memory is kept."""
 
     def load(self) -> dict[str, CameraMemory]:

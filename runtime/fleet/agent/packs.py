@@ -78,7 +78,11 @@ class Packs:
 
     def seen(self, wanted: Fetch) -> PackSeen:
         """Return how it is with the bundle of an assignment."""
-        return self._refused.get(wanted) or self._seen.get(wanted.root) or PackSeen()
+        seen = self._seen.get(wanted.root, PackSeen())
+        if seen.state == "here" and not Path(seen.path).exists():  # the runtime deletes what it does not need
+            del self._seen[wanted.root]
+            seen = PackSeen()
+        return self._refused.get(wanted, seen)
 
     def start(self, wanted: Fetch) -> None:
         """Fetch it in the background, unless that is done already."""

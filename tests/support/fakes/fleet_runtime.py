@@ -16,17 +16,17 @@ from edge_config.wire.candidates import CandidateNow, FrameTimes, ShadowFigures
 from edge_config.wire.configure import ChangedValue, InForce, SettingsChange
 from runtime.fleet.agent.core.actions import (
     Action,
+    ActionDone,
     Activate,
-    Configure,
-    Done,
+    BringBack,
+    ChangeSettings,
     Fetch,
-    GoBack,
     NotDone,
     Outcome,
-    Rollback,
+    RollTo,
     Shadow,
     Stage,
-    Undo,
+    UndoSettings,
     Unknown,
     Unstage,
 )
@@ -226,26 +226,26 @@ class FakeRuntime:
                 its.candidate = msgspec.structs.replace(its.candidate, state="shadow", shadow=shadow)
             case Activate():
                 return self._activate(camera, its, action.id)
-            case GoBack():
+            case BringBack():
                 if its.before is None:
                     return NotDone("there is nothing to go back to")
                 (its.assigned, before), its.before = its.before, None
                 self._serve(camera, before)
-            case Rollback():
+            case RollTo():
                 self._serve(camera, action.to)
             case Unstage():
                 its.candidate = CandidateNow(camera=camera)
-            case Configure():
+            case ChangeSettings():
                 return self._configure(its, action.settings, action.user)
-            case Undo():
+            case UndoSettings():
                 return self._undo(its)
             case Fetch():
                 raise AssertionError("a runtime fetches nothing")
-        return Done()
+        return ActionDone()
 
     def _activate(self, camera: str, its: _Camera, bundle: str) -> Outcome:
         if its.assigned == its.active == bundle:
-            return Done()
+            return ActionDone()
         if its.candidate.state not in {"ready", "shadow"} or its.candidate.id != bundle:
             return NotDone("there is no candidate that is ready")
         _, rounds, pictures = its.lessons.get(its.active, ("", 0, 0))
@@ -253,7 +253,7 @@ class FakeRuntime:
         its.assigned, its.candidate = bundle, CandidateNow(camera=camera)
         self.activated.append((camera, bundle))
         self._serve(camera, bundle)
-        return Done(rounds=rounds, pictures=pictures)
+        return ActionDone(rounds=rounds, pictures=pictures)
 
     def _serve(self, camera: str, bundle: str) -> None:
         self._cameras[camera].active = bundle
@@ -269,19 +269,19 @@ class FakeRuntime:
         except SettingsError as error:
             return NotDone(str(error))
         if after == its.alerts:
-            return Done()
+            return ActionDone()
         what = tuple(ChangedValue(key=f"alerts.{key}") for key in alerts)
         change = SettingsChange(number=len(its.changes) + 1, camera="", at_ms=0, user=user, what=what)
         its.changes.append((change, its.alerts))
         its.alerts = after
-        return Done(change=change.number)
+        return ActionDone(change=change.number)
 
     def _undo(self, its: _Camera) -> Outcome:
         for place, (change, before) in reversed([*enumerate(its.changes)]):
             if not change.undone:
                 its.changes[place] = (msgspec.structs.replace(change, undone=True), before)
                 its.alerts = before
-                return Done()
+                return ActionDone()
         return NotDone("there is no change to take back")
 
 

@@ -43,19 +43,19 @@ class Activate:
 
 
 @dataclass(frozen=True, slots=True)
-class GoBack:
+class BringBack:
     """Put into service what served before the activation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rollback:
+class RollTo:
     """Put another version of the same root into service."""
 
     to: str
 
 
 @dataclass(frozen=True, slots=True)
-class Configure:
+class ChangeSettings:
     """Change settings, and keep the change; `user` is written beside it."""
 
     settings: dict[str, Any]
@@ -63,15 +63,15 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class UndoSettings:
     """Take back the last kept change of settings."""
 
 
-Action = Fetch | Stage | Shadow | Unstage | Activate | GoBack | Rollback | Configure | Undo
+Action = Fetch | Stage | Shadow | Unstage | Activate | BringBack | RollTo | ChangeSettings | UndoSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ActionDone:
     """The action was done.
 
     Attributes:
@@ -105,4 +105,4 @@ class Unknown:
     reason: str
 
 
-Outcome = Done | NotDone | Unknown
+Outcome = ActionDone | NotDone | Unknown

@@ -14,7 +14,7 @@ from edge_config.wire.fleet import Assignment
 from runtime.fleet.agent.core import judge, preparing, serving
 from runtime.fleet.agent.core.actions import Action
 from runtime.fleet.agent.core.looks import Decided, wait
-from runtime.fleet.agent.core.memory import ENDS, CameraMemory, Counts, Step
+from runtime.fleet.agent.core.memory import ENDS, CameraCounts, CameraMemory, Step
 from runtime.fleet.agent.core.seen import Desired, Turn
 
 _DAY_S = 86_400.0
@@ -56,7 +56,7 @@ def _count(memory: CameraMemory, turn: Turn) -> CameraMemory:
         return memory
     usual = memory.usual + turn.done
     if usual.seconds > _DAY_S:  # older hours count less and less
-        usual = Counts(
+        usual = CameraCounts(
             alerts=usual.alerts / 2,
             frames=usual.frames / 2,
             frame_ms=usual.frame_ms / 2,

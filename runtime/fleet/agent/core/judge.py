@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_config.wire.candidates import CandidateNow, ShadowFigures
 from edge_config.wire.fleet import Assignment, FleetBounds
-from runtime.fleet.agent.core.memory import CameraMemory, Counts
+from runtime.fleet.agent.core.memory import CameraCounts, CameraMemory
 
 MIN_FRAMES = 30
 """Number of frames below which their time is not judged."""
@@ -57,7 +57,7 @@ def of_watch(memory: CameraMemory, assignment: Assignment, state: str, reason: s
     return _of_alerts(memory, assignment) or _of_frame_time(memory, assignment)
 
 
-def alert_bound(bounds: FleetBounds, baseline: Counts, watch_s: float) -> float:
+def alert_bound(bounds: FleetBounds, baseline: CameraCounts, watch_s: float) -> float:
     """Return the number of alerts in the time of the watch that is not allowed any more.
 
     Fewer than `min_alerts` before prove little: then one more is added to them.
@@ -68,12 +68,12 @@ def alert_bound(bounds: FleetBounds, baseline: Counts, watch_s: float) -> float:
     return max(bounds.min_alerts, bounds.alert_rate_ratio * before / baseline.seconds * watch_s)
 
 
-def per_hour(counts: Counts) -> float:
+def per_hour(counts: CameraCounts) -> float:
     """Return alerts per hour; 0 before there is a time."""
     return counts.alerts / counts.seconds * HOUR_S if counts.seconds > 0 else 0.0
 
 
-def frame_ms(counts: Counts) -> float:
+def frame_ms(counts: CameraCounts) -> float:
     """Return the mean time of a frame, milliseconds; 0 before there is one."""
     return counts.frame_ms / counts.frames if counts.frames > 0 else 0.0
 

@@ -22,7 +22,7 @@ ENDS: frozenset[Step] = frozenset({"idle", "in place", "went back", "refused"})
 FAILED: frozenset[Step] = frozenset({"back", "went back", "refused"})
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
+class CameraCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What a camera did in some time in which it was live.
 
     Attributes:
@@ -37,9 +37,9 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     frame_ms: float = 0.0
     seconds: float = 0.0
 
-    def __add__(self, other: Counts) -> Counts:
+    def __add__(self, other: CameraCounts) -> CameraCounts:
         """Return both together."""
-        return Counts(
+        return CameraCounts(
             alerts=self.alerts + other.alerts,
             frames=self.frames + other.frames,
             frame_ms=self.frame_ms + other.frame_ms,
@@ -60,6 +60,7 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
         reason: why, a sentence.
         staged: its bundle was staged.
         checking_s: for how long the device checks it, seconds.
+        losses: number of times that the candidate was lost with the inference worker.
         by_person: the end came from a person at the device, and says nothing about the bundle.
         activated: the activation of its bundle was begun.
         blocked: the device cannot go back, as it says.
@@ -86,6 +87,7 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     staged: bool = False
     checking_s: float = 0.0
+    losses: int = 0
     by_person: bool = False
     activated: bool = False
     blocked: bool = False
@@ -96,9 +98,9 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
     lost_rounds: int = 0
     lost_pictures: int = 0
     shadow: ShadowReport | None = None
-    usual: Counts = Counts()
-    baseline: Counts = Counts()
-    watched: Counts = Counts()
+    usual: CameraCounts = CameraCounts()
+    baseline: CameraCounts = CameraCounts()
+    watched: CameraCounts = CameraCounts()
     bad_s: float = 0.0
     was_live: bool = False
 

@@ -18,6 +18,12 @@ MIN_USUAL_S = 60.0
 MAX_CHECK_S = 600.0
 """Time-out of the check of a candidate, seconds."""
 
+MAX_LOSSES = 2
+"""Number of times that a candidate may be lost with the inference worker: a third time it is to blame."""
+
+LOST = "stage it again"
+"""In the reason of a candidate that was lost with the inference worker."""
+
 _TENTH_S = 0.1
 
 
@@ -57,6 +63,8 @@ def _check(memory: CameraMemory, its: Assignment, candidate: CandidateNow, turn:
         memory = replace(memory, checking_s=memory.checking_s + turn.passed_s)
         is_late = memory.checking_s > MAX_CHECK_S
         return memory.refused(f"its check did not end within {MAX_CHECK_S:.0f} s") if is_late else memory, None
+    if candidate.state == "refused" and LOST in candidate.reason and memory.losses < MAX_LOSSES:
+        return replace(memory, staged=False, losses=memory.losses + 1), None
     if problem := _problem_of(its, candidate):
         return memory.refused(problem), None
     return _shadow(memory, its, candidate)

@@ -6,16 +6,16 @@ from msgspec.structs import replace
 
 from runtime.fleet.agent.core.actions import (
     Action,
+    ActionDone,
     Activate,
-    Configure,
-    Done,
+    BringBack,
+    ChangeSettings,
     Fetch,
-    GoBack,
     NotDone,
     Outcome,
-    Rollback,
+    RollTo,
     Stage,
-    Undo,
+    UndoSettings,
     Unknown,
     Unstage,
 )
@@ -25,7 +25,7 @@ from runtime.fleet.agent.core.memory import CameraMemory
 def replied(memory: CameraMemory, action: Action, outcome: Outcome) -> CameraMemory:
     """Return the memory after an action was answered."""
     match outcome:
-        case Done():
+        case ActionDone():
             return _done(memory, action, outcome)
         case NotDone():
             return _not_done(memory, action, outcome)
@@ -33,15 +33,15 @@ def replied(memory: CameraMemory, action: Action, outcome: Outcome) -> CameraMem
             return memory  # the next look shows it
 
 
-def _done(memory: CameraMemory, action: Action, done: Done) -> CameraMemory:
+def _done(memory: CameraMemory, action: Action, done: ActionDone) -> CameraMemory:
     match action:
         case Stage():
             return replace(memory, staged=True)
         case Activate():
             return replace(memory, lost_rounds=done.rounds, lost_pictures=done.pictures)
-        case Configure():
+        case ChangeSettings():
             return replace(memory, change=done.change)
-        case GoBack() | Undo() | Rollback():
+        case BringBack() | UndoSettings() | RollTo():
             return replace(memory, blocked=False)
         case _:
             return memory
@@ -53,7 +53,7 @@ def _not_done(memory: CameraMemory, action: Action, refusal: NotDone) -> CameraM
     match action:
         case Unstage() | Fetch():
             return memory
-        case GoBack() | Undo() | Rollback() if memory.step == "back":
+        case BringBack() | UndoSettings() | RollTo() if memory.step == "back":
             if "cannot go back" in memory.reason:
                 return memory
             return replace(
@@ -62,7 +62,7 @@ def _not_done(memory: CameraMemory, action: Action, refusal: NotDone) -> CameraM
                 phase="waiting",
                 reason=f"{memory.reason}; the device cannot go back: {refusal.reason}",
             )
-        case Configure() | Rollback():
+        case ChangeSettings() | RollTo():
             return replace(memory, step="back", reason=refusal.reason)
         case _:
             return memory.refused(refusal.reason)

@@ -8,7 +8,7 @@ from typing import Literal
 from edge_config.wire.candidates import CandidateNow
 from edge_config.wire.configure import InForce, SettingsChange
 from edge_config.wire.fleet import Assignment
-from runtime.fleet.agent.core.memory import Counts
+from runtime.fleet.agent.core.memory import CameraCounts
 
 PackState = Literal["absent", "fetching", "here", "waiting", "refused"]
 """`waiting`: it could not be fetched, and is tried again. `refused`: another try would give the same."""
@@ -22,12 +22,12 @@ class Totals:
     frames: float = 0.0
     frame_ms: float = 0.0
 
-    def since(self, before: Totals | None, passed_s: float) -> Counts:
+    def since(self, before: Totals | None, passed_s: float) -> CameraCounts:
         """Return what was done since an earlier look; nothing without one."""
         if before is None:
-            return Counts()
+            return CameraCounts()
         old = Totals() if self.frames < before.frames else before  # it was restarted
-        return Counts(
+        return CameraCounts(
             alerts=max(0.0, self.alerts - old.alerts),
             frames=self.frames - old.frames,
             frame_ms=max(0.0, self.frame_ms - old.frame_ms),
@@ -129,7 +129,7 @@ class Turn:
     desired: Desired = field(default_factory=Desired)
     pack: PackSeen = field(default_factory=PackSeen)
     siblings: Siblings = field(default_factory=Siblings)
-    done: Counts = field(default_factory=Counts)
+    done: CameraCounts = field(default_factory=CameraCounts)
     passed_s: float = 0.0
 
     @property

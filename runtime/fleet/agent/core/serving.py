@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from edge_config.wire.fleet import Assignment
 from runtime.fleet.agent.core import assigned_settings, judge
-from runtime.fleet.agent.core.actions import Activate, Configure, GoBack, Rollback, Undo
+from runtime.fleet.agent.core.actions import Activate, BringBack, ChangeSettings, RollTo, UndoSettings
 from runtime.fleet.agent.core.looks import Decided, let_go, may_activate, must_go_back, serves
 from runtime.fleet.agent.core.memory import CameraMemory, Step
 from runtime.fleet.agent.core.seen import CameraSeen, Turn
@@ -22,7 +22,7 @@ def activate(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         return replace(memory, step="configure", placed=its.root or memory.placed), None
     if seen.root == its.root:  # a child of it serves, and is not wanted
         memory = replace(memory, activated=True, lost_rounds=seen.round, lost_pictures=seen.learnt)
-        return memory, Rollback(its.root)
+        return memory, RollTo(its.root)
     if may_activate(seen, its):
         return replace(memory, activated=True), Activate(its.root)
     return replace(memory, step="prepare", staged=False), None  # the runtime was restarted
@@ -41,7 +41,7 @@ def configure(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         taken = max(memory.settings_taken, its.counter)
         change = None if made is None else made.number
         return replace(memory, step="watch", change=change, settings_taken=taken), None
-    return replace(memory, configured=True), Configure(its.settings, assigned_settings.user_of(its.counter))
+    return replace(memory, configured=True), ChangeSettings(its.settings, assigned_settings.user_of(its.counter))
 
 
 def watch(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
@@ -82,12 +82,12 @@ def back(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
     seen = turn.camera
     made = assigned_settings.change_of(its.counter, seen.changes)
     if made is not None and assigned_settings.is_last(made, seen.changes):
-        return memory, Undo()
+        return memory, UndoSettings()
     if must_go_back(memory, seen, its):
-        return memory, GoBack()
+        return memory, BringBack()
     is_rolled_back = its.root == memory.before_root == seen.root and seen.active == its.root
     if is_rolled_back and memory.before not in {"", its.root}:
-        return memory, Rollback(memory.before)
+        return memory, RollTo(memory.before)
     step: Step = "went back" if memory.activated or memory.change is not None else "refused"
     placed = memory.before_root if memory.placed else ""
     ended = replace(memory.settled(), step=step, phase=step, placed=placed, blocked=False)
