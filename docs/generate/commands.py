@@ -47,6 +47,7 @@ _PAGES = {
     **dict.fromkeys(
         ("learn", "teach", "learn-on", "versions", "rollback", "burn-in", "delete-pictures"), "patchedge-learning.md"
     ),
+    "fleet": "patchedge-fleet.md",
 }
 """Verb of `patchedge` that is on another page -> its page."""
 

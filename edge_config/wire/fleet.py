@@ -79,7 +79,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         bounds: when it goes back.
         rollout: id of the roll-out that it belongs to; empty: none.
         at_ms: when it was signed, milliseconds since 1970 UTC.
-        by: who signed it, as they call themselves.
+        by: name of the operator that signed it, as in their settings.
     """
 
     counter: Counter
@@ -107,7 +107,7 @@ class PullOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         camera: name of the camera.
         bundle: id of the bundle; empty: the one in service.
         at_ms: when it was signed, milliseconds since 1970 UTC.
-        by: who signed it, as they call themselves.
+        by: name of the operator that signed it, as in their settings.
     """
 
     counter: Counter
@@ -123,7 +123,7 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         payload: JSON of an assignment or of an order to upload, as it was signed.
-        key: public key of the operator who signed it, `ed25519:` and 64 hex digits.
+        key: public key of the operator that signed it, `ed25519:` and 64 hex digits.
         signature: Ed25519 signature over a fixed prefix and `payload`, 128 hex digits.
     """
 

@@ -98,10 +98,19 @@ def access_options(servers: Sequence[str], credentials_file: str | None, ca_file
         if not is_seed and not ("BEGIN NATS USER JWT" in text and "BEGIN USER NKEY SEED" in text):
             # nats-py would search without end
             raise SettingsError("no NATS credentials", where=credentials_file, remedy="name a file made by `nsc`")
-        if find_spec("nkeys") is None:  # nats-py loads it when it connects
-            raise MissingExtra("nkeys is not installed", remedy="pip install 'nats-py[nkeys]'")
+        need_nkeys()
         options["nkeys_seed" if is_seed else "user_credentials"] = credentials_file
     return options
+
+
+def need_nkeys() -> None:
+    """Fail early where nats-py would fail when it connects.
+
+    Raises:
+        MissingExtra: the package for NKeys is not installed.
+    """
+    if find_spec("nkeys") is None:
+        raise MissingExtra("nkeys is not installed", remedy="pip install 'nats-py[nkeys]'")
 
 
 def _tls(ca_file: str | None) -> ssl.SSLContext:

@@ -18,6 +18,7 @@ try:
         configure,
         delete_pictures,
         doctor,
+        fleet,
         forget,
         inspect_picture,
         keygen,
@@ -45,6 +46,7 @@ VERBS: Verbs = {
     "Watch": (page, watch, replay, bridge, schema),
     "Maintain": (doctor, probe, ask, configure, inspect_picture, forget, delete_pictures),
     "Bundles and keys": (bundle, keygen),
+    "Many devices": (fleet,),
 }
 
 

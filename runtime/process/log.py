@@ -39,8 +39,13 @@ def _hidden(value: Any) -> Any:
     return [_hidden(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def set_up_logging(ring: LogRing | None = None) -> None:
-    """Set up structlog for this process; `ring` keeps the last lines, secrets hidden."""
+def set_up_logging(ring: LogRing | None = None, level: int = logging.INFO) -> None:
+    """Set up structlog for this process.
+
+    Args:
+        ring: keeps the last lines, secrets hidden.
+        level: lines below it are dropped.
+    """
     terminal = sys.stderr is not None and sys.stderr.isatty()
     structlog.configure(
         processors=[
@@ -50,6 +55,6 @@ def set_up_logging(ring: LogRing | None = None) -> None:
             *([] if ring is None else [ring]),
             structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
     )

@@ -73,6 +73,7 @@ STAGES = {
     "docs/guide/cameras.md": Stage(bundle="small", pictures=True, camera=True),
     "docs/guide/container.md": Stage(not_run={"docker": 5}),
     "docs/guide/evaluate.md": Stage(bundle="tiny", labelled=True),
+    "docs/guide/fleet-server.md": Stage(bundle="tiny", not_run={"root": 1, "another machine": 2}),
     "docs/guide/install.md": Stage(bundle="tiny", not_run={"another machine": 2, "root": 1, "internet": 2, "time": 1}),
     "docs/guide/jetson.md": Stage(not_run={"docker": 3}),
     "docs/guide/may-vary.md": Stage(normal=12, not_run={"time": 1}),

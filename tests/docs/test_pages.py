@@ -11,10 +11,9 @@ internet is reached), by what the fence says:
 - `console`: the same for what follows `$ `, at a terminal. Each line below must be printed, in this order: words with
   digits or … may differ, further lines may come between; a line `...` stands for nothing.
 - `python`: runs, and prints a line, or two where it has a loop, and nothing on stderr.
-- `yaml`, `toml`: settings of a device, of a camera, of the bridge or, as `# page.yaml`, of the page, as they stand and
-  with each key that is commented out. `# fit.yaml` in the first line: options of `fit`;
-  `# plant.yaml`: a plan of cameras. Files of others (FOREIGN) only
-  have to be YAML.
+- `yaml`, `toml`: settings of a device, of a camera, of the bridge or, as `# page.yaml` or `# fleet.yaml`, of these,
+  as they stand and with each key that is commented out. `# fit.yaml` in the first line: options of `fit`;
+  `# plant.yaml`: a plan of cameras. Files of others (FOREIGN) only have to be YAML.
 - `json` is JSON, `text` free, `ini` sections.
 - A first line `# NAME` or `# NAME: ...` (not of `sh`) puts the block into that file, for the commands that follow.
 - `*Not run here: REASON.*` in a line of its own before the fence: it is parsed only. REASON is one of stages.REASONS.
@@ -41,6 +40,7 @@ import yaml
 
 from edge_config.errors import PatchedgeError
 from edge_config.settings import bridge
+from edge_config.settings import fleet as fleet_settings
 from edge_config.settings import page as page_settings
 from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
@@ -157,6 +157,8 @@ def test_settings_are_taken(block: Block, tmp_path: Path) -> None:
                 read_plan(file)
             elif block.file.startswith("page"):
                 page_settings.parse(tree, str(block))
+            elif block.file == "fleet.yaml":
+                fleet_settings.parse(tree, str(block))
             elif any(key in tree for key in BRIDGE_KEYS):
                 bridge.parse(tree, str(block))
             else:

@@ -39,7 +39,7 @@ SECTIONS = {
     "edge_config/settings/bridge.py": {"Bridge": "bridge", "Device": "devices", "Mqtt": "mqtt", "Nats": "nats"},
     "edge_config/settings/fleet.py": {
         "FleetOfDevice": "fleet",
-        "FleetSettings": "fleet operator",
+        "FleetSettings": "Settings of an operator",
         "FleetOfPage": "page fleet",
     },
     "edge_config/settings/learning.py": {},
@@ -109,7 +109,9 @@ def test_every_page_names_its_origin() -> None:
 def test_every_argument_of_the_help_is_on_the_page(program: str, verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What `VERB --help` shows has a row under the verb's heading: none more, none less."""
     text = page(f"{program}.md")
-    others = [page(f"patchedge-{name}.md") for name in ("remote", "learning")] if program == "patchedge" else []
+    others = (
+        [page(f"patchedge-{name}.md") for name in ("remote", "learning", "fleet")] if program == "patchedge" else []
+    )
     assert f"[`{verb}`](" in text
     described = part(next((one for one in others if f"\n## {verb}\n" in one), text), verb)
     with pytest.raises(SystemExit):
@@ -132,7 +134,7 @@ def test_every_argument_of_the_help_is_on_the_page(program: str, verb: str, caps
 @pytest.mark.parametrize("path", SECTIONS)
 def test_every_key_of_the_settings_is_on_the_page(path: str) -> None:
     """Each field of each section, as the source has it, has a row under the heading of its section."""
-    text = page("settings.md")
+    text = page("settings.md") + page("fleet.md")
     for node in classes(path):
         bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
         if "Section" in bases:

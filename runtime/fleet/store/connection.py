@@ -53,7 +53,12 @@ class _Call:
 
 
 class FleetConnection:
-    """Connects to one of the servers, reconnects indefinitely, and does work with the connection that there is."""
+    """Connects to one of the servers, reconnects indefinitely, and does work with the connection that there is.
+
+    Attributes:
+        where: the servers, for errors.
+        patience_s: time after which work that needs absent servers is given up; None: never.
+    """
 
     def __init__(self, servers: Sequence[str], options: dict[str, Any], patience_s: float | None) -> None:
         """Set it up; nothing connects before `start`.
@@ -64,7 +69,8 @@ class FleetConnection:
             patience_s: time after which work that needs absent servers is given up; None: never.
         """
         self.where = f"nats {', '.join(servers)}"
-        self._servers, self._options, self._patience_s = servers, options, patience_s
+        self.patience_s = patience_s
+        self._servers, self._options = servers, options
         self._calls: set[_Call] = set()
         self._connection = BrokerConnection(self.where, self._connect)
 
@@ -85,7 +91,7 @@ class FleetConnection:
             PatchedgeError: raised by the work itself.
         """
         try:
-            return await within(self._patience_s, self._call(work))
+            return await within(self.patience_s, self._call(work))
         except asyncio.TimeoutError:
             raise self._given_up() from None
 
@@ -176,7 +182,7 @@ class FleetConnection:
         if _NO_LOGIN in said.lower():
             return self._denied("log in")
         return FleetUnavailable(
-            f"no answer in {self._patience_s:g} s{f' ({said})' if said else ''}", where=self.where, remedy="try again"
+            f"no answer in {self.patience_s:g} s{f' ({said})' if said else ''}", where=self.where, remedy="try again"
         )
 
     def _denied(self, what: str) -> FleetAccessDenied:

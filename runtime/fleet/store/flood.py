@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edge_config.fleet_errors import AssignmentFlood, FleetError
-from runtime.fleet.store.newest import Entry
+from runtime.fleet.store.newest import StreamEntry
 
 MAX_CHANGES = 30
 """Changes of keys that are given out in `PER_S` seconds."""
@@ -25,13 +25,13 @@ class NewestOfEach:
     ) -> None:
         """Set it up; `refused` is told of a flood, once in `per_s` seconds."""
         self._refused, self._max_changes, self._per_s = refused, max_changes, per_s
-        self._waiting: dict[str, Entry] = {}
+        self._waiting: dict[str, StreamEntry] = {}
         self._given: dict[str, int] = {}
         self._changes: deque[float] = deque()
         self._told_s = float("-inf")
         self._some = asyncio.Event()
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: StreamEntry) -> None:
         """Take an entry, in place of an older one of the same key that was not given out yet."""
         if entry.subject not in self._given and len(self._given.keys() | self._waiting.keys()) >= MAX_KEYS:
             self._tell(f"more than {MAX_KEYS} keys")
@@ -39,7 +39,7 @@ class NewestOfEach:
         self._waiting[entry.subject] = entry
         self._some.set()
 
-    async def get(self) -> Entry:
+    async def get(self) -> StreamEntry:
         """Return an entry, and wait for one; of a key that changes too often in time."""
         while True:
             await self._some.wait()
@@ -54,7 +54,7 @@ class NewestOfEach:
             self._some.clear()
         return entry
 
-    def _wait_s(self, entry: Entry) -> float:
+    def _wait_s(self, entry: StreamEntry) -> float:
         """Return how long a change has to wait; what is new or known costs nothing."""
         if self._given.get(entry.subject, entry.seq) == entry.seq:
             return 0

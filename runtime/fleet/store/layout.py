@@ -52,7 +52,7 @@ class KeyBucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FleetLayout:
     """All names that begin with a prefix."""
 
     prefix: str

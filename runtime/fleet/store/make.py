@@ -10,13 +10,16 @@ from nats.js.errors import NotFoundError
 
 from edge_config.wire.fleet import MAX_SIGNED_BYTES
 from runtime.brokers.nats_session import NatsSession
-from runtime.fleet.store.layout import Layout, ObjectBucket
-from runtime.fleet.store.store import FleetStore
+from runtime.fleet.store.connection import FleetConnection
+from runtime.fleet.store.layout import FleetLayout, ObjectBucket
 
 SAID_EACH = 256
 """Reports that are kept of each device."""
 
 SAID_S = 30 * 24 * 3600.0
+PULLED_BYTES = 2 << 30
+"""Maximum size of all that one device has uploaded."""
+
 _SAID_BYTES = 1 << 30
 _SAID_EACH_BYTES = 256 << 10
 _DESIRED_BYTES = 256 << 20
@@ -31,36 +34,30 @@ class StoreLimits:
     Attributes:
         replicas: servers of the cluster that hold each stream: 1, 3 or 5.
         packs_bytes: maximum size of all packs together.
-        pulled_bytes: maximum size of all that one device has uploaded.
     """
 
     replicas: int = 1
     packs_bytes: int = 20 << 30
-    pulled_bytes: int = 2 << 30
 
 
-async def make(store: FleetStore, limits: StoreLimits) -> dict[str, bool]:
+async def make(connection: FleetConnection, layout: FleetLayout, limits: StoreLimits) -> dict[str, bool]:
     """Make all streams; return name of each -> whether it was made now.
 
     Raises:
         FleetAccessDenied: the credentials do not allow it.
         FleetUnavailable: the servers are away, have no JetStream, or not enough room.
     """
-    return await store.connection.call(lambda session: _make(session, store.layout, limits))
+    return await connection.call(lambda session: _make(session, layout, limits))
 
 
-async def make_pulled(store: FleetStore, device: str, limits: StoreLimits) -> bool:
-    """Make the object store for uploads of one device; return whether it was made now. Errors as those of `make`."""
-
-    async def one(session: NatsSession) -> bool:
-        js, bucket = session.stream, store.layout.pulled(device)
-        config = ObjectStoreConfig(bucket.name, max_bytes=limits.pulled_bytes, replicas=limits.replicas)
-        return await _object_store(js, bucket, config)
-
-    return await store.connection.call(one)
+async def make_pulled(session: NatsSession, layout: FleetLayout, device: str) -> bool:
+    """Make the object store for uploads of one device, like that of packs; return whether it was made now."""
+    packs = (await session.stream.stream_info(layout.packs.stream)).config
+    config = ObjectStoreConfig(max_bytes=PULLED_BYTES, replicas=packs.num_replicas or 1)
+    return await _object_store(session.stream, layout.pulled(device), config)
 
 
-async def _make(session: NatsSession, layout: Layout, limits: StoreLimits) -> dict[str, bool]:
+async def _make(session: NatsSession, layout: FleetLayout, limits: StoreLimits) -> dict[str, bool]:
     js, replicas = session.stream, limits.replicas
     said = StreamConfig(
         name=layout.said_stream,

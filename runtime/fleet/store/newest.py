@@ -24,7 +24,7 @@ _NO_MESSAGE = 10037  # code of JetStream
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StreamEntry:
     """A message of a stream.
 
     Attributes:
@@ -38,7 +38,7 @@ class Entry:
     data: bytes
 
 
-async def newest_of(session: NatsSession, stream: str, subject: str) -> Entry | None:
+async def newest_of(session: NatsSession, stream: str, subject: str) -> StreamEntry | None:
     """Return the newest message of one subject, as the leader of the stream has it; None: there is none."""
     try:
         found = await session.stream.get_msg(stream, subject=subject)
@@ -47,23 +47,23 @@ async def newest_of(session: NatsSession, stream: str, subject: str) -> Entry | 
             raise
         return None
     deleted = "KV-Operation" in (found.headers or {})
-    return Entry(subject, found.seq or 0, b"" if deleted else found.data or b"")
+    return StreamEntry(subject, found.seq or 0, b"" if deleted else found.data or b"")
 
 
-async def read(session: NatsSession, stream: str, subject: str) -> list[Entry]:
+async def read(session: NatsSession, stream: str, subject: str) -> list[StreamEntry]:
     """Return the newest message of each subject that matches."""
-    found: list[Entry] = []
+    found: list[StreamEntry] = []
     await _pull(session, stream, subject, found.append, follow=False)
     return found
 
 
-async def follow(session: NatsSession, stream: str, subject: str, take: Callable[[Entry], None]) -> None:
-    """Give the newest message of each subject that matches, and then all that come; ends only by an error."""
+async def follow(session: NatsSession, stream: str, subject: str, take: Callable[[StreamEntry], None]) -> None:
+    """Take the newest message of each subject that matches, and then all that come; ends only by an error."""
     await _pull(session, stream, subject, take, follow=True)
 
 
 async def _pull(
-    session: NatsSession, stream: str, subject: str, take: Callable[[Entry], None], *, follow: bool
+    session: NatsSession, stream: str, subject: str, take: Callable[[StreamEntry], None], *, follow: bool
 ) -> None:
     config = ConsumerConfig(
         name=f"fleet-{uuid4().hex}",
@@ -103,9 +103,9 @@ async def _pull(
             await answers.unsubscribe()
 
 
-def _entry(message: Msg) -> Entry:
+def _entry(message: Msg) -> StreamEntry:
     operation = (message.headers or {}).get("KV-Operation")
-    return Entry(message.subject, message.metadata.sequence.stream, b"" if operation else message.data)
+    return StreamEntry(message.subject, message.metadata.sequence.stream, b"" if operation else message.data)
 
 
 def _ns(seconds: float) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from edge_config.wire.fleet import DeviceReport, Signed
-from runtime.fleet.store.newest import Entry
+from runtime.fleet.store.newest import StreamEntry
 
 
 class _Counted(msgspec.Struct, frozen=True):
     counter: int
 
 
-def report_of(entry: Entry) -> DeviceReport | None:
+def report_of(entry: StreamEntry) -> DeviceReport | None:
     """Return a report; None: it is not understood, or of another device than its subject says."""
     try:
         report = msgspec.json.decode(entry.data, type=DeviceReport)
@@ -21,7 +21,7 @@ def report_of(entry: Entry) -> DeviceReport | None:
     return report if entry.subject.endswith(f".{report.device}") else None
 
 
-def counter_of(entry: Entry | None) -> int:
+def counter_of(entry: StreamEntry | None) -> int:
     """Return the counter of an assignment or an order in the store; 0: there is none that is understood."""
     if entry is None:
         return 0

@@ -15,16 +15,18 @@ from nats.js.errors import APIError
 
 from edge_config.errors import PatchedgeError
 from edge_config.fleet_errors import AssignmentInvalid, FleetConflict, PackMissing
-from edge_config.settings.fleet import FleetServers
+from edge_config.settings.fleet import FleetOfDevice, FleetServers
 from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder, Rollout, Signed
 from runtime.brokers.nats_session import NatsSession, access_options
 from runtime.fleet.store import objects
 from runtime.fleet.store.connection import FleetConnection
 from runtime.fleet.store.flood import NewestOfEach
 from runtime.fleet.store.interface import PackInfo, Refused
-from runtime.fleet.store.layout import KeyBucket, Layout, desired_key, device_of, pulled_name
-from runtime.fleet.store.newest import Entry, follow, newest_of, read
+from runtime.fleet.store.layout import FleetLayout, KeyBucket, desired_key, device_of, pulled_name
+from runtime.fleet.store.make import make_pulled
+from runtime.fleet.store.newest import StreamEntry, follow, newest_of, read
 from runtime.fleet.store.packing import packed
+from runtime.fleet.store.permissions import inbox_of
 from runtime.fleet.store.records import counter_of, report_of
 from runtime.fleet.store.signatures import decode
 
@@ -43,7 +45,7 @@ class FleetStore:
         layout: names in the store.
     """
 
-    def __init__(self, connection: FleetConnection, layout: Layout) -> None:
+    def __init__(self, connection: FleetConnection, layout: FleetLayout) -> None:
         """Use `connect`."""
         self.connection, self.layout = connection, layout
 
@@ -56,7 +58,7 @@ class FleetStore:
 
         Args:
             settings: of a device or of an operator.
-            name: what the servers show.
+            name: name of the device where `settings` have none, or of the operator.
             patience_s: time after which a method gives up while the servers are away; None: never.
 
         Raises:
@@ -65,10 +67,12 @@ class FleetStore:
         """
         options = access_options(settings.servers, settings.credentials_file, settings.ca_file)
         options |= {"name": f"patchedge-fleet-{name or 'operator'}"}
+        if isinstance(settings, FleetOfDevice):
+            options["inbox_prefix"] = inbox_of(settings.name or name)
         connection = FleetConnection(settings.servers, options, patience_s)
         connection.start()
         try:
-            yield cls(connection, Layout(settings.prefix))
+            yield cls(connection, FleetLayout(settings.prefix))
         finally:
             await connection.close()
 
@@ -119,10 +123,10 @@ class FleetStore:
 
     async def watch_reports(self) -> AsyncIterator[DeviceReport]:
         """Yield the newest report of each device, then all that follow."""
-        waiting: dict[str, Entry] = {}
+        waiting: dict[str, StreamEntry] = {}
         some = asyncio.Event()
 
-        def take(entry: Entry) -> None:
+        def take(entry: StreamEntry) -> None:
             waiting[entry.subject] = entry
             some.set()
 
@@ -138,10 +142,14 @@ class FleetStore:
 
     async def next_counter(self) -> int:
         """Return a number that nobody else gets, above all before."""
+        return await self.raise_counter(0)
+
+    async def raise_counter(self, least: int) -> int:
+        """Return a number that nobody else gets, above all before and at least this one."""
         bucket = self.layout.desired
         while True:
             entry = await self._newest(bucket, _COUNTER)
-            counter = 1 + (int(entry.data) if entry is not None and entry.data.isdigit() else 0)
+            counter = max(least, 1 + (int(entry.data) if entry is not None and entry.data.isdigit() else 0))
             if await self._put(bucket, _COUNTER, str(counter).encode(), entry):
                 return counter
 
@@ -151,7 +159,9 @@ class FleetStore:
 
     async def order_pull(self, signed: Signed) -> None:
         """Publish a signed order to upload a bundle."""
-        await self._assign(signed, msgspec.json.decode(signed.payload, type=PullOrder))
+        order = msgspec.json.decode(signed.payload, type=PullOrder)
+        await self.connection.call(lambda session: make_pulled(session, self.layout, device_of(order)))
+        await self._assign(signed, order)
 
     async def assigned(self) -> list[Assignment]:
         """Return all assignments that there are, by counter; signatures are not checked."""
@@ -190,7 +200,7 @@ class FleetStore:
     async def put_rollout(self, rollout: Rollout, revision: int = 0) -> int:
         """Write a roll-out in place of this revision, 0: it is new; return the new one."""
         bucket, data = self.layout.rollouts, msgspec.json.encode(rollout)
-        before = Entry(rollout.id, revision, b"") if revision else None
+        before = StreamEntry(rollout.id, revision, b"") if revision else None
         if put := await self._put(bucket, rollout.id, data, before):
             return put
         entry = await self._newest(bucket, rollout.id)
@@ -218,13 +228,13 @@ class FleetStore:
             if await self._put(bucket, key, data, entry):
                 return
 
-    async def _read(self, stream: str, subject: str) -> list[Entry]:
+    async def _read(self, stream: str, subject: str) -> list[StreamEntry]:
         return await self.connection.call(lambda session: read(session, stream, subject))
 
-    async def _newest(self, bucket: KeyBucket, key: str) -> Entry | None:
+    async def _newest(self, bucket: KeyBucket, key: str) -> StreamEntry | None:
         return await self.connection.call(lambda session: newest_of(session, bucket.stream, bucket.subject(key)))
 
-    async def _put(self, bucket: KeyBucket, key: str, data: bytes, before: Entry | None) -> int | None:
+    async def _put(self, bucket: KeyBucket, key: str, data: bytes, before: StreamEntry | None) -> int | None:
         """Write a key whose newest entry is still `before`; return the new revision, None: it is not."""
         headers: dict[str, Any] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(before.seq if before else 0)}
 
@@ -255,7 +265,7 @@ class FleetStore:
         self,
         stream: str,
         subjects: Sequence[str],
-        take: Callable[[Entry], None],
+        take: Callable[[StreamEntry], None],
         tell: Callable[[PatchedgeError], None],
     ) -> AsyncIterator[None]:
         """Follow subjects of a stream while the block runs."""

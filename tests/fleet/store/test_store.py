@@ -19,7 +19,7 @@ from edge_config.settings.fleet import FleetSettings
 from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder, Rollout, Signed
 from runtime.client.within import within
 from runtime.fleet.store.interface import Store
-from runtime.fleet.store.make import StoreLimits, make, make_pulled
+from runtime.fleet.store.make import StoreLimits, make
 from runtime.fleet.store.signatures import sign
 from runtime.fleet.store.store import FleetStore
 from tests.support.brokers import NatsServer, needs_nats
@@ -40,7 +40,7 @@ def settings(server: NatsServer) -> FleetSettings:
 @asynccontextmanager
 async def opened(server: NatsServer) -> AsyncIterator[FleetStore]:
     async with FleetStore.connect(settings(server), "test", ENOUGH_S) as store:
-        await make(store, StoreLimits(packs_bytes=64 << 20))
+        await make(store.connection, store.layout, StoreLimits(packs_bytes=64 << 20))
         yield store
 
 
@@ -149,7 +149,7 @@ def test_reports_are_the_newest_of_each_device(each_store: EachStore) -> None:
 
 
 def test_a_rollout_is_changed_by_one_at_a_time(each_store: EachStore) -> None:
-    """Whoever writes names the revision that was read."""
+    """A writer names the revision that was read."""
 
     async def run() -> None:
         async with each_store() as store:
@@ -171,9 +171,6 @@ def test_a_device_uploads_what_was_ordered(each_store: EachStore, tiny_bundle: P
 
     async def run() -> None:
         async with each_store() as store:
-            if isinstance(store, FleetStore):
-                assert await make_pulled(store, "press-3", StoreLimits())
-                assert not await make_pulled(store, "press-3", StoreLimits())
             order = PullOrder(counter=1, target="device:press-3", camera="top")
             await store.order_pull(sign(order, KEY))
             async with aclosing(store.watch_pulls("press-3")) as watched:
