@@ -32,7 +32,6 @@ def test_a_picture_is_greyed_once_no_new_one_comes(browser: Browser) -> None:
     world = World(cameras=2)
     with showing(browser, world, "#/live") as page:
         page.clock.install()
-        page.reload()
         tile = page.locator("[data-key='press-3:belt']")
         expect(tile.locator(".picture:not(.old)")).to_be_visible()
         world.quiet.set()
