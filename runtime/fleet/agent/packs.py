@@ -98,7 +98,8 @@ class Packs:
         for root in [root for root in self._seen if root not in self._keep and root not in self._tasks]:
             del self._seen[root]
         for path in (*self._bundles.iterdir(), *self._work.iterdir()):
-            if path.name.partition(".")[0] not in self._keep and path.name.partition(".")[0] not in self._tasks:
+            root = path.name.lstrip(".").partition(".")[0]  # what is being written begins with a dot
+            if root not in self._keep and root not in self._tasks:
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path, ignore_errors=True)
                 else:

@@ -88,6 +88,24 @@ def test_damaged_bundle_is_fetched_again(bundle: Path, tmp_path: Path) -> None:
     asyncio.run(tell())
 
 
+def test_bundle_that_is_being_unpacked_is_not_deleted(bundle: Path, tmp_path: Path) -> None:
+    """Deleting what nothing needs leaves alone what is wanted, while it is unpacked under a name of its own."""
+
+    async def tell() -> None:
+        disk = Disk(tmp_path)
+        wanted = await disk.push(bundle)
+        disk.packs.start(wanted)
+        unpacking, other = (tmp_path / "bundles" / f".{root}.abcd.part" for root in (wanted.root, "0" * 64))
+        unpacking.mkdir()
+        other.mkdir()
+        disk.packs.prune({wanted.root})
+        assert unpacking.exists()
+        assert not other.exists()
+        await disk.packs.close()
+
+    asyncio.run(tell())
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
