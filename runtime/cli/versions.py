@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(kept)
         return 0
     for version in kept.versions:
-        print(_line(version))
+        print(_line(version, assigned=bool(kept.assigned)))
         for problem in version.problems:
             print(f"    {problem}")
     if kept.learning.state != "idle":
@@ -40,11 +40,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _line(version: KeptVersion) -> str:
+def _line(version: KeptVersion, *, assigned: bool = False) -> str:
     """Return what is said of a bundle, in one line."""
     mark = "*" if version.active else " "
     if not version.parent:
-        return f"{mark} {version.id[:12]}  the bundle of the settings"
+        return f"{mark} {version.id[:12]}  the bundle {'that was assigned' if assigned else 'of the settings'}"
     shown, before, after = version.faults
     waits = ", waits for --force" if version.waits else ""
     by = f" by {version.by[:8]}" if version.by else ""

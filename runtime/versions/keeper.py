@@ -226,10 +226,7 @@ class VersionKeeper:
     def _new_root(self, camera: str) -> str:
         """Return the path of the bundle of the settings, if it is another than what serves comes from."""
         if other := self._shelves.names_another(camera):
-            said = f"another bundle, {other[:SHORT]}, is at the path of the settings: what was assigned is dropped"
-            self._shelves.notices[camera] = said
-            _log.warning("assigned bundle dropped", camera=camera, why=said)
-            self._learning.stop(camera, said)
+            _log.info("another bundle at the path of the settings", camera=camera, bundle=other[:SHORT])
             return self._shelves.settings[camera]
         shelf, serving = self._shelves.of[camera], self._serving(camera)
         root = self._shelves.root_of(serving.path)

@@ -138,8 +138,9 @@ class LearningOn:
         """Take note that another root serves: what was learnt from others may be learnt again."""
         root, found = self._shelves.pointers[camera].id, self._shelves.of[camera].versions()
         others = [one for one in found if one.root != root]
-        learnt = [name for one in others for name in one.learnt]
-        self._lessons.learn_again(camera, learnt, [name for one in others for name in one.held_out])
+        learnt = dict.fromkeys(name for one in others for name in one.learnt)
+        held_out = dict.fromkeys(name for one in others for name in one.held_out)
+        self._lessons.learn_again(camera, list(learnt), list(held_out))
         for one in line({one.id: one for one in found}, self._serving(camera).id):
             self._lessons.learnt(camera, one.learnt, one.held_out)
 

@@ -138,6 +138,10 @@ class AssignedRoots:
     def drop(self, camera: str, bundle: BundleInfo) -> None:
         """Forget the assigned root: a person has put another bundle at the path of the settings, and it serves."""
         shelf = self._shelves.of[camera]
+        said = f"another bundle, {bundle.id[:SHORT]}, is at the path of the settings: what was assigned is dropped"
+        self._shelves.notices[camera] = said
+        _log.warning("assigned bundle dropped", camera=camera, why=said)
+        self._learning.stop(camera, said)
         self._shelves.assign(camera, None)
         self._learning.forget_waiting(camera)
         active = Active(root=bundle.id, id=bundle.id, path=bundle.path, since="", by="")

@@ -59,6 +59,20 @@ def test_child_of_a_child_is_a_child(root: Path, learnt: Path) -> None:
     assert read(second, root) == bundles.read(second).id
 
 
+def test_child_of_a_learnt_root_is_a_child(root: Path, learnt: Path) -> None:
+    """Where the settings, or a fleet, name a bundle that was learnt itself, a bundle that grew from it is its child."""
+    sign(learnt, WORKSHOP)
+    second = root.with_name("second.bundle")
+    child(learnt, second)
+    sign(second, DEVICE)
+    assert read(second, learnt) == bundles.read(second).id
+    edit_arrays(second / bundles.BANK, lambda found: {"bank": found["bank"][::-1].copy()})
+    reseal(second)
+    sign(second, DEVICE)
+    with pytest.raises(errors.BundleNoChild, match="does not begin with"):
+        read(second, learnt)
+
+
 def of_another_root(learnt: Path) -> None:
     edit_manifest(learnt, lambda tree: tree["lineage"].update(root="f" * 64))
 

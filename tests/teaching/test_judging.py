@@ -172,6 +172,12 @@ def test_lessons_are_what_was_taught_or_accepted(case: Case) -> None:
     after = teaching.lessons("top")
     assert (after.learn, [path.stem for path in after.hold_out]) == ((), [aside.id])
     assert {found[one.id].decided for one in no} == {"", "rejected"}
+    rejected = [one.id for one in no]
+    teaching.learn_again("top", [taught.id, aside.id, *rejected])  # by another bundle
+    found = case.now()
+    assert {(found[one.id].kind, found[one.id].decided) for one in (taught, aside)} == {("taught", "accepted")}
+    assert {found[one].decided for one in rejected} == {"", "rejected"}
+    teaching.learnt("top", [taught.id], [aside.id])
     teaching.discard("top", [taught.id, aside.id])
     found = case.now()
     assert {(found[one.id].kind, found[one.id].decided) for one in (taught, aside)} == {("aside", "rejected")}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import queue
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,178 +16,23 @@ from nacl.signing import SigningKey
 from edge_config.bundle import files as bundles
 from edge_config.errors import NotWritten
 from edge_config.settings.sections import Trust
-from edge_config.wire.versions import LearnOn, OfVersions, Rollback, StopLearning, Versions
-from runtime.events import Asked, Reloaded, ReloadRefused
-from runtime.frame import BundleInfo
+from edge_config.wire.versions import LearnOn, Rollback, StopLearning, Versions
 from runtime.security.children import read_child
-from runtime.versions.events import LearnerEnded, LearnerMoved, Pointed, TargetFound
-from runtime.versions.keeper import VersionKeeper
-from runtime.versions.learner_process import LearnerLimits
-from runtime.versions.learner_queue import MAX_STARTS, LearnerQueue, QueueOptions
-from runtime.versions.lessons import LessonPictures
-from runtime.versions.listing import Bounds
-from runtime.versions.seal import Seal
+from runtime.versions.learner_queue import MAX_STARTS
 from runtime.versions.shelf import Shelf
-from runtime.versions.shelves import Shelves
-from tests.support.fakes.learner import COMMAND, REPORTED
+from tests.support.fakes.learner import REPORTED
+from tests.support.fakes.learning_device import ME, LearningDevice, info_at
 from tests.support.forge import public, sign
 from tests.support.processes import ENOUGH_S
 from tests.support.tiny import with_threshold
 
 pytestmark = pytest.mark.slow
 
-ME = "k" * 40
-
-
-class Taught:
-    """Stored pictures: those that were not learnt yet."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[str, list[str]] = {}
-        self.held_out: dict[str, list[str]] = {}
-        self.rejected: list[str] = []
-
-    def pictures(self, camera: str) -> LessonPictures:
-        held_out = {name: f"/pictures/{name}" for name in self.held_out.get(camera, [])}
-        return LessonPictures(tuple(f"/pictures/{name}" for name in self.waiting.get(camera, [])), held_out)
-
-    def learnt(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> None:
-        self.waiting[camera] = [name for name in self.waiting.get(camera, []) if name not in {*learnt, *held_out}]
-        self.held_out[camera] = sorted({*self.held_out.get(camera, []), *held_out})
-        self.rejected = [name for name in self.rejected if name not in {*learnt, *held_out}]
-
-    def learn_again(self, camera: str, learnt: Sequence[str], held_out: Sequence[str]) -> None:
-        names = [*learnt, *held_out]
-        self.held_out[camera] = [name for name in self.held_out.get(camera, []) if name not in names]
-        self.waiting[camera] = [*self.waiting.get(camera, []), *names]
-
-    def taken_back(self, camera: str, pictures: Sequence[str]) -> None:
-        self.held_out[camera] = [name for name in self.held_out.get(camera, []) if name not in pictures]
-        self.rejected += pictures
-
-
-class Rig:
-    """A device with two cameras, its main loop, and an engine that answers at once.
-
-    Attributes:
-        answers: number of the request -> its reply, or the reason why it was refused.
-        loses: how often the worker dies while it loads.
-        refuses: why the engine refuses bundles; empty: it does not.
-    """
-
-    def __init__(self, folder: Path, bundle: Path) -> None:
-        self.folder = folder
-        self.roots = {"top": str(bundle), "side": str(bundle)}
-        self.taught = Taught()
-        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.answers: dict[int, Any] = {}
-        self.loses, self.refuses = 0, ""
-        self.loaded: list[str] = []
-        self.key: SigningKey | None = None
-        self._numbers = 0
-        self.start()
-
-    def start(self) -> None:
-        """Start, as after a restart of the device."""
-        self.shelves = Shelves(self.roots, self.folder)
-        self.serving = {camera: _info(path) for camera, path in self.shelves.at_start().items()}
-        limits = LearnerLimits(command=COMMAND)
-        learners = LearnerQueue(self.inbox.put, Seal(self.key), QueueOptions(limits, shortest_s=0.01, longest_s=0.02))
-        parts = (self.shelves, self, self, self.serving.__getitem__, self.taught)
-        self.keeper = VersionKeeper(*parts, tell=self.inbox.put, queue=learners, bounds=Bounds())
-        self.keeper.ready()
-
-    def teach(self, *names: str, camera: str = "top") -> None:
-        """Accept pictures."""
-        self.taught.waiting[camera] = list(names)
-
-    def ask(self, request: OfVersions) -> int:
-        """Send a request; return its number."""
-        self._numbers += 1
-        self.keeper.ask(Asked(self._numbers, request, ME))
-        return self._numbers
-
-    def answer(self, request: OfVersions) -> Any:
-        """Send a request, and wait for the answer."""
-        number = self.ask(request)
-        self.until(lambda: number in self.answers)
-        return self.answers[number]
-
-    def until(self, wanted: Callable[[], bool]) -> None:
-        """Run the main loop until something is the case."""
-        while not wanted():
-            self.turn()
-
-    def turn(self) -> None:
-        """Handle an event."""
-        match self.inbox.get(timeout=ENOUGH_S):
-            case LearnerMoved() | LearnerEnded() | TargetFound() | Pointed() as event:
-                self.keeper.handle(event)
-            case Reloaded() as event:
-                self.serving[event.cameras[0]] = event.info
-                self.keeper.taken(event)
-            case ReloadRefused() as event:
-                self.keeper.refused(event)
-            case None:
-                pass
-
-    def state(self, camera: str = "top") -> dict[str, Any]:
-        """Return what the status says."""
-        return self.keeper.status()[camera]
-
-    def until_state(self, *states: str, camera: str = "top") -> dict[str, Any]:
-        """Run until learning of a camera is in a state."""
-        self.until(lambda: self.state(camera)["state"] in states)
-        return self.state(camera)
-
-    def learn(self, *names: str, camera: str = "top") -> str:
-        """Learn pictures, and wait until the new bundle serves; return its id."""
-        self.teach(*names, camera=camera)
-        self.answer(LearnOn(camera=camera))
-        state = self.until_state("done", "failed", "waiting", camera=camera)
-        assert state["state"] == "done", state
-        assert self.serving[camera].id == state["version"]
-        return str(state["version"])
-
-    def learner(self) -> int:
-        """Wait for a learner, and return its process id."""
-        self.until(lambda: self.state()["step"] != "")
-        return int(self.keeper._queue._process.pid)
-
-    # The engine
-
-    def reload(self, camera: str | None = None, path: str | None = None) -> set[str]:
-        assert camera is not None
-        assert path is not None
-        self.loaded.append(path)
-        if self.loses:
-            self.loses -= 1
-            self.inbox.put(ReloadRefused((camera,), path, "the worker died", lost=True))
-        elif self.refuses:
-            self.inbox.put(ReloadRefused((camera,), path, self.refuses))
-        else:
-            self.inbox.put(Reloaded((camera,), _info(path)))
-        return {path}
-
-    # The control socket
-
-    def reply(self, asked: Asked, payload: Any) -> None:
-        self.answers[asked.number] = payload
-        self.inbox.put(None)
-
-    def refuse(self, asked: Asked, error: str) -> None:
-        self.reply(asked, error)
-
-
-def _info(path: str) -> BundleInfo:
-    found = bundles.read(path)
-    return BundleInfo(found.id, path, found.manifest.calibration.threshold, 0.01)
-
 
 @pytest.fixture
-def rig(tiny_bundle: Path, tmp_path: Path) -> Iterator[Rig]:
+def rig(tiny_bundle: Path, tmp_path: Path) -> Iterator[LearningDevice]:
     """Yield the device."""
-    rig = Rig(tmp_path / "learning", Path(shutil.copytree(tiny_bundle, tmp_path / "line.bundle")))
+    rig = LearningDevice(tmp_path / "learning", Path(shutil.copytree(tiny_bundle, tmp_path / "line.bundle")))
     yield rig
     rig.keeper.close()
 
@@ -197,7 +41,7 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
-def test_request_becomes_a_bundle_in_service(rig: Rig) -> None:
+def test_request_becomes_a_bundle_in_service(rig: LearningDevice) -> None:
     """The new bundle serves, is a child of the one before, serves after a restart, and nothing is left of the work."""
     root = rig.serving["top"].id
     made = rig.learn("a.png", "b.png")
@@ -213,7 +57,7 @@ def test_request_becomes_a_bundle_in_service(rig: Rig) -> None:
     assert rig.taught.held_out["top"] == ["a.png"]
 
 
-def test_device_signs_what_it_learns(rig: Rig) -> None:
+def test_device_signs_what_it_learns(rig: LearningDevice) -> None:
     """With a key of its own its bundles are trusted where the settings' bundle is, and stay so round after round."""
     workshop, rig.key = SigningKey(b"w" * 32), SigningKey(b"d" * 32)
     root = Path(rig.roots["top"])
@@ -226,7 +70,7 @@ def test_device_signs_what_it_learns(rig: Rig) -> None:
         assert read_child(rig.serving["top"].path, root, trust, public(rig.key)).id == made
 
 
-def test_rollback_goes_back_one_by_one_and_to_any(rig: Rig) -> None:
+def test_rollback_goes_back_one_by_one_and_to_any(rig: LearningDevice) -> None:
     """A rollback serves the parent, of the first version the settings' bundle; any version can be named; it lasts."""
     root = rig.serving["top"].id
     made = [rig.learn("a.png", "b.png"), rig.learn("c.png", "d.png")]
@@ -249,7 +93,7 @@ def test_rollback_goes_back_one_by_one_and_to_any(rig: Rig) -> None:
     assert [one.by for one in kept.versions] == ["", ME, ME]
 
 
-def test_safety_report_is_kept_with_the_version(rig: Rig) -> None:
+def test_safety_report_is_kept_with_the_version(rig: LearningDevice) -> None:
     """The list of versions has the report, after a restart too: of many pictures those with the highest scores."""
     rig.learn("a.png", "b.png")
     rig.keeper.close()
@@ -262,7 +106,7 @@ def test_safety_report_is_kept_with_the_version(rig: Rig) -> None:
     assert (learnt.report.learnt[0].found_before, learnt.report.learnt[0].found_after) == (True, False)
 
 
-def test_held_out_pictures_of_a_bundle_that_was_taken_back_count_no_more(rig: Rig) -> None:
+def test_held_out_pictures_of_a_bundle_that_was_taken_back_count_no_more(rig: LearningDevice) -> None:
     """After a rollback only pictures that were held out by the ancestors of the bundle in service set the threshold."""
     rig.learn("a.png", "b.png")
     rig.learn("c.png", "d.png")
@@ -273,7 +117,7 @@ def test_held_out_pictures_of_a_bundle_that_was_taken_back_count_no_more(rig: Ri
     assert shelf.versions()[-1].held_out == ("a.png", "e.png")
 
 
-def test_bundle_with_problems_waits_for_a_person(rig: Rig) -> None:
+def test_bundle_with_problems_waits_for_a_person(rig: LearningDevice) -> None:
     """It does not serve, not after a restart either, until a second request with force; the key is written down."""
     root = rig.serving["top"].id
     rig.teach("problem.png", "b.png")
@@ -296,7 +140,7 @@ def test_bundle_with_problems_waits_for_a_person(rig: Rig) -> None:
     assert rig.loaded == [rig.serving["top"].path]
 
 
-def test_bundle_that_waits_is_deleted_by_a_stop(rig: Rig) -> None:
+def test_bundle_that_waits_is_deleted_by_a_stop(rig: LearningDevice) -> None:
     """A person who does not want it stops learning: it is gone, also after a restart; its pictures stay accepted."""
     root = rig.serving["top"].id
     rig.teach("problem.png", "b.png")
@@ -312,7 +156,7 @@ def test_bundle_that_waits_is_deleted_by_a_stop(rig: Rig) -> None:
     assert len(rig.answer(Versions(camera="top")).versions) == 1
 
 
-def test_one_learner_at_a_time(rig: Rig) -> None:
+def test_one_learner_at_a_time(rig: LearningDevice) -> None:
     """A second camera waits for the first; a second request for the same camera is refused; a stop frees both."""
     rig.teach("slow.png", "b.png")
     rig.teach("c.png", "d.png", camera="side")
@@ -328,7 +172,7 @@ def test_one_learner_at_a_time(rig: Rig) -> None:
     assert files(rig.folder / "top") == set()
 
 
-def test_rollback_stops_learning(rig: Rig) -> None:
+def test_rollback_stops_learning(rig: LearningDevice) -> None:
     """What is being learnt is a child of the bundle that was taken back: it is stopped."""
     root = rig.serving["top"].id
     rig.learn("a.png", "b.png")
@@ -339,7 +183,7 @@ def test_rollback_stops_learning(rig: Rig) -> None:
     assert rig.until_state("idle")["reason"] == "stopped by a rollback"
 
 
-def test_learner_that_is_killed_goes_on_by_itself(rig: Rig) -> None:
+def test_learner_that_is_killed_goes_on_by_itself(rig: LearningDevice) -> None:
     """A learner that is killed once is started again; one that is always killed is given up, with the reason."""
     rig.teach("die_once.png", "b.png")
     rig.answer(LearnOn(camera="top"))
@@ -352,7 +196,7 @@ def test_learner_that_is_killed_goes_on_by_itself(rig: Rig) -> None:
     assert "work" not in files(rig.folder / "top")
 
 
-def test_learning_goes_on_after_a_restart(rig: Rig) -> None:
+def test_learning_goes_on_after_a_restart(rig: LearningDevice) -> None:
     """Where the device is stopped while it learns, it learns on after the next start, and counts no failure."""
     rig.teach("slow.png", "b.png")
     rig.answer(LearnOn(camera="top"))
@@ -366,7 +210,7 @@ def test_learning_goes_on_after_a_restart(rig: Rig) -> None:
     assert rig.state()["state"] == "done"
 
 
-def test_learner_that_refuses_is_not_started_again(rig: Rig) -> None:
+def test_learner_that_refuses_is_not_started_again(rig: LearningDevice) -> None:
     """What the learner says in one line is the reason, and the device serves on."""
     rig.teach("bad.png", "b.png")
     rig.answer(LearnOn(camera="top"))
@@ -375,7 +219,7 @@ def test_learner_that_refuses_is_not_started_again(rig: Rig) -> None:
     assert rig.taught.waiting["top"] == ["bad.png", "b.png"]
 
 
-def test_bundle_of_another_root_is_not_taken(rig: Rig) -> None:
+def test_bundle_of_another_root_is_not_taken(rig: LearningDevice) -> None:
     """What the learner made is checked: a bundle that is no child of the settings' bundle goes nowhere."""
     rig.teach("stranger.png", "b.png")
     rig.answer(LearnOn(camera="top"))
@@ -385,7 +229,7 @@ def test_bundle_of_another_root_is_not_taken(rig: Rig) -> None:
     assert files(rig.folder / "top") == {"versions"} or files(rig.folder / "top") == set()
 
 
-def test_worker_that_dies_while_it_loads_is_asked_again(rig: Rig) -> None:
+def test_worker_that_dies_while_it_loads_is_asked_again(rig: LearningDevice) -> None:
     """Twice is a chance; a bundle that kills three workers is not served."""
     rig.loses = 2
     rig.learn("a.png", "b.png")
@@ -395,7 +239,7 @@ def test_worker_that_dies_while_it_loads_is_asked_again(rig: Rig) -> None:
     assert rig.until_state("done", "failed")["reason"] == "the worker died"
 
 
-def test_refused_bundle_leaves_all_as_it_was(rig: Rig) -> None:
+def test_refused_bundle_leaves_all_as_it_was(rig: LearningDevice) -> None:
     """Where the worker refuses the new bundle, the old one serves, also after a restart, and the reason is told."""
     root = rig.serving["top"].id
     rig.refuses = "golden frames differ"
@@ -407,7 +251,9 @@ def test_refused_bundle_leaves_all_as_it_was(rig: Rig) -> None:
     assert rig.serving["top"].id == root
 
 
-def test_full_disk_is_told_and_the_old_bundle_serves_after_a_restart(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_told_and_the_old_bundle_serves_after_a_restart(
+    rig: LearningDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where `active.json` cannot be written, the bundle serves now, and the request is told that this will not last."""
 
     def full(_self: Shelf, _active: Any) -> None:
@@ -427,19 +273,21 @@ def test_full_disk_is_told_and_the_old_bundle_serves_after_a_restart(rig: Rig, m
         (lambda rig: rig.teach("a.png", camera="top") or _elsewhere(rig), "because of a request"),
     ],
 )
-def test_what_cannot_be_learnt_is_refused_at_once(rig: Rig, prepare: Callable[[Rig], None], words: str) -> None:
+def test_what_cannot_be_learnt_is_refused_at_once(
+    rig: LearningDevice, prepare: Callable[[LearningDevice], None], words: str
+) -> None:
     """Without accepted pictures, or with a bundle that the settings do not name, the request is refused in a line."""
     prepare(rig)
     assert words in rig.answer(LearnOn(camera="top"))
     assert rig.state()["state"] == "idle"
 
 
-def _elsewhere(rig: Rig) -> None:
+def _elsewhere(rig: LearningDevice) -> None:
     path = Path(rig.roots["top"]).with_name("other.bundle")
-    rig.serving["top"] = _info(str(shutil.copytree(rig.roots["top"], path)))
+    rig.serving["top"] = info_at(str(shutil.copytree(rig.roots["top"], path)))
 
 
-def test_settings_bundle_that_is_replaced_drops_what_was_learnt(rig: Rig) -> None:
+def test_settings_bundle_that_is_replaced_drops_what_was_learnt(rig: LearningDevice) -> None:
     """Where another bundle is put at the path of the settings, a reload serves it, now and after a restart."""
     rig.learn("a.png", "b.png")
     assert rig.keeper.new_roots() == {}
@@ -456,7 +304,7 @@ def test_settings_bundle_that_is_replaced_drops_what_was_learnt(rig: Rig) -> Non
     assert rig.serving["top"].id == bundles.read(root).id
 
 
-def test_killed_learner_is_really_killed_with_its_signal(rig: Rig) -> None:
+def test_killed_learner_is_really_killed_with_its_signal(rig: LearningDevice) -> None:
     """A learner that somebody kills by hand is started again."""
     rig.teach("steps.png", "b.png")
     rig.answer(LearnOn(camera="top"))
@@ -469,7 +317,7 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-def until_stopped(rig: Rig, pid: int, *, busy: bool, stopped: bool) -> None:
+def until_stopped(rig: LearningDevice, pid: int, *, busy: bool, stopped: bool) -> None:
     """Turn the loop until the learner is stopped, or is not."""
     until_s = time.monotonic() + ENOUGH_S
     while (state_of(pid) == "T") != stopped:
@@ -477,7 +325,7 @@ def until_stopped(rig: Rig, pid: int, *, busy: bool, stopped: bool) -> None:
         assert time.monotonic() < until_s
 
 
-def test_learner_gives_way_to_frames_but_never_for_long(rig: Rig) -> None:
+def test_learner_gives_way_to_frames_but_never_for_long(rig: LearningDevice) -> None:
     """While frames are scored the learner is stopped; it goes on when none is, and after a while in any case."""
     rig.teach("slow.png", "b.png")
     rig.answer(LearnOn(camera="top"))

@@ -15,9 +15,11 @@ import pytest
 from edge_config.bundle import files as bundles
 from runtime.versions.listing import Bounds, tidy
 from runtime.versions.records import Active, LearningOrder, Version
+from runtime.versions.root_changes import another_root, way_back
 from runtime.versions.shelf import Shelf
 from runtime.versions.shelves import Shelves
 from tests.support.fakes.learner import child
+from tests.support.tiny import with_threshold
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +119,55 @@ class Disk:
         assert left == (set() if self.shelf.order() is None else {"work"})
         assert not left or {name.name for name in self.shelf.work.iterdir()} <= {"order.json", "features"}
         return bundles.read(path).id
+
+
+def _serving(folder: Path, settings: Path) -> tuple[str, Shelves]:
+    """Return the id of what serves after a start; it is whole."""
+    shelves = Shelves({CAMERA: str(settings)}, folder)
+    path = shelves.at_start()[CAMERA]
+    assert CAMERA not in shelves.notices, shelves.notices
+    return bundles.read(path).id, shelves
+
+
+def _change(folder: Path, settings: Path, new: Path | None) -> None:
+    """Make a bundle the root, or go back, as the main loop and its thread do."""
+    shelves = _serving(folder, settings)[1]
+    serving = shelves.of[CAMERA].active()
+    assert serving is not None
+    if new is None:
+        target = way_back(shelves, CAMERA, bundles.read(shelves.roots[CAMERA]).id, "", with_child=True)
+    else:
+        target = another_root(shelves, CAMERA, str(new), bundles.read(new).id, serving.id, "")
+    shelves.of[CAMERA].assign(target.pointer)
+    tidy(shelves, Bounds(versions=1))
+
+
+def test_power_cut_leaves_the_old_root_or_the_new_one(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Cut before any change of an assignment, and then of the way back, a start serves one or the other, both whole."""
+    settings = Path(shutil.copytree(tiny_bundle, tmp_path / "root.bundle"))
+    made = Disk(tmp_path / "made", settings)
+    new = with_threshold(settings, tmp_path / "new.bundle", 70.0)
+    made.shelf.end()
+    child_id, new_id = made.ids[2], bundles.read(new).id
+    folder, now = tmp_path / "made" / "learning", tmp_path / "now" / "learning"
+    for to, before, after in ((new, child_id, new_id), (None, new_id, child_id)):
+        served = []
+        for change in range(200):
+            shutil.rmtree(now, ignore_errors=True)
+            shutil.copytree(folder, now)
+            try:
+                with cut_before(change):
+                    _change(now, settings, to)
+            except PowerCut:
+                served.append(_serving(now, settings)[0])
+            else:
+                break
+        assert _serving(now, settings)[0] == after
+        first = served.count(before)
+        assert served == [before] * first + [after] * (len(served) - first)
+        assert first > 1
+        shutil.rmtree(folder)
+        shutil.copytree(now, folder)
 
 
 @pytest.mark.parametrize(("what", "after"), [(Disk.learn_on, 3), (Disk.roll_back, 0)])

@@ -60,10 +60,10 @@ class StagingFolders:
 
     def _why_not_there(self, path: Path, folder: Path) -> str:
         try:
-            links = [str(one) for one in self._below(path, folder) if one.is_symlink()]
+            link = next((one for one in self._below(path, folder) if one.is_symlink()), None)
         except OSError as error:
             return f"{path}: cannot be read ({error.strerror})"
-        return f"{links[0]}: is a symbolic link" if links else ""
+        return "" if link is None else f"{link}: is a symbolic link"
 
     @staticmethod
     def _below(path: Path, folder: Path) -> Iterator[Path]:
