@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # libsodium is loaded only where something is signed
 LOOK_S = 2.0
 """Interval at which it is looked whether another command has changed the roll-out, seconds."""
 
+_TRIES = 5
+
 Clock = Callable[[], int]
 
 
@@ -79,12 +81,23 @@ class Drive:
 
     async def resume(self, by: str) -> None:
         """Write that this command goes on with it; from here on no other one can."""
-        await self._put(record.resumed(self.rollout, by))
+        await self._put_over(lambda rollout: record.resumed(rollout, by))
 
     async def pause(self, reason: str) -> Rollout:
         """Write that it waits for `resume`: the devices keep what they were assigned."""
-        await self._put(record.paused(self.rollout, self._clock(), reason))
+        await self._put_over(lambda rollout: record.paused(rollout, self._clock(), reason))
         return self.rollout
+
+    async def _put_over(self, change: Callable[[Rollout], Rollout]) -> None:
+        """Change the record although another command may be writing steps of its own meanwhile."""
+        for _ in range(_TRIES):
+            with suppress(RolloutOvertaken):
+                return await self._put(change(self.rollout))
+            found = await self._store.rollout(self.rollout.id)
+            if found is None or found[0].state not in ("running", "paused"):
+                raise overtaken(self.rollout, None if found is None else found[0])
+            self.rollout, self._revision = found
+        return await self._put(change(self.rollout))
 
     async def roll_back(self, reason: str) -> Rollout:
         """Assign to all that took it what they had before, and do not wait for them."""

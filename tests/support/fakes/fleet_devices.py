@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from edge_config.wire.fleet import Assignment, CameraReport, DeviceReport, FleetPhase
-from tests.support.fakes.fleet_store import FakeFleetStore
+from runtime.fleet.store.interface import Store
 
 
 @dataclass
@@ -57,14 +57,14 @@ class FakeDevice:
             cameras=cameras,
         )
 
-    async def act(self, store: FakeFleetStore) -> None:
+    async def act(self, store: Store) -> None:
         """Take assignments, each counter once, the higher ones only."""
         async for signed in store.watch_desired(self.name, self.groups):
             assignment = msgspec.json.decode(signed.payload, type=Assignment)
             if assignment.counter > self.counter:
                 await self._take(assignment, store)
 
-    async def _take(self, assignment: Assignment, store: FakeFleetStore) -> None:
+    async def _take(self, assignment: Assignment, store: Store) -> None:
         self.counter, self.rollout = assignment.counter, assignment.rollout
         root = assignment.root
         await store.say(self.report("checking"))
