@@ -10,7 +10,7 @@ import argparse
 import logging
 from typing import TYPE_CHECKING, Any
 
-from runtime.cli import fleet_keys, fleet_store
+from runtime.cli import fleet_assign, fleet_keys, fleet_status, fleet_store
 
 if TYPE_CHECKING:
     from edge_config.settings.fleet import FleetSettings
@@ -20,7 +20,7 @@ HELP = "bundles and settings for many devices, over NATS"
 TALKS = True
 
 _ALONE = (fleet_keys,)
-_WITH_STORE = (fleet_store,)
+_WITH_STORE = (fleet_store, fleet_assign, fleet_status)
 
 PATIENCE_S = 10.0
 """Time-out of the servers, seconds; what waits for devices waits for servers that are away as well."""

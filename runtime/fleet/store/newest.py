@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from uuid import uuid4
 
 import nats.errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from runtime.brokers.nats_session import NatsSession
+from runtime.client.within import within
 
 HEARTBEAT_S = 5.0
 """Interval of the server's heartbeats; a consumer that misses two is made again."""
@@ -87,7 +90,7 @@ async def _pull(
             )
             left = _BATCH
             while left:
-                message = await answers.next_msg(2.5 * HEARTBEAT_S)
+                message = await _next(answers)
                 status = (message.headers or {}).get("Status")
                 if status is None:
                     left -= 1
@@ -101,6 +104,14 @@ async def _pull(
     finally:
         if not session.client.is_closed:
             await answers.unsubscribe()
+
+
+async def _next(answers: Subscription) -> Msg:
+    """Return the next answer; with a time-out of its own, `next_msg` could drop a cancellation (see `within`)."""
+    try:
+        return await within(2.5 * HEARTBEAT_S, answers.next_msg(None))
+    except asyncio.TimeoutError as error:
+        raise nats.errors.TimeoutError from error
 
 
 def _entry(message: Msg) -> StreamEntry:

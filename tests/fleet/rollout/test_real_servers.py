@@ -52,7 +52,7 @@ def test_over_a_real_server(tiny_bundle: Path, tmp_path: Path) -> None:
 async def _over(server: NatsServer, old: Path, new: Path) -> None:
     settings = FleetSettings(servers=(f"nats://127.0.0.1:{server.port}",))
     async with FleetStore.connect(settings, "anna") as store, FleetStore.connect(settings, "fleet") as devices_store:
-        await make(store, StoreLimits(packs_bytes=64 << 20))
+        await make(store.connection, store.layout, StoreLimits(packs_bytes=64 << 20))
         was, root = (await store.put_pack(old)).bundle, (await store.put_pack(new)).bundle
         devices = [FakeDevice(name, ("press",), {"belt": was}, at_ms=now_ms()) for name in names(6)]
         for device in devices:
