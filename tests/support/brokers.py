@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -97,11 +99,36 @@ class Mosquitto(Broker):
 
 
 class NatsServer(Broker):
-    """A NATS server with JetStream on the disk."""
+    """A NATS server with JetStream on the disk; more of its configuration in `config`."""
 
-    def __init__(self, folder: Path, *, at: tuple[str, int] = (LOOPBACK, 0)) -> None:
+    def __init__(self, folder: Path, config: str = "", *, at: tuple[str, int] = (LOOPBACK, 0)) -> None:
         super().__init__("Server is ready", *at)
         self._folder = folder
+        self._config = folder / "nats.conf"
+        folder.mkdir(exist_ok=True)
+        self._config.write_text(f"{config}\n")
 
     def command(self) -> list[str]:
-        return [NATS_SERVER or "", "-a", self.address, "-p", str(self.port), "-js", "-sd", str(self._folder)]
+        return [
+            *(NATS_SERVER or "", "-c", str(self._config)),
+            *("-a", self.address, "-p", str(self.port), "-js", "-sd", str(self._folder)),
+        ]
+
+
+@contextmanager
+def nats_cluster(folder: Path, count: int = 3) -> Iterator[list[NatsServer]]:
+    """Yield the servers of a cluster, which tests kill and start again; it has a leader."""
+    ports = [free_port() for _ in range(count)]
+    routes = ", ".join(f'"nats://{LOOPBACK}:{port}"' for port in ports)
+    nodes = []
+    for number, port in enumerate(ports):
+        cluster = f'cluster {{ name: fleet, listen: "{LOOPBACK}:{port}", routes: [{routes}] }}'
+        nodes.append(NatsServer(folder / f"node-{number}", f"server_name: node-{number}\n{cluster}"))
+    try:
+        for node in nodes:
+            node.start()
+        nodes[0].until_logs("metadata leader")
+        yield nodes
+    finally:
+        for node in nodes:
+            node.end()

@@ -19,18 +19,21 @@ from edge_config.fleet_errors import FleetAccessDenied, FleetError, FleetUnavail
 from runtime.brokers.connection import BrokerConnection, ConnectionEnded, explain
 from runtime.brokers.nats_session import NatsSession, nats_session
 from runtime.client.within import within
+from runtime.fleet.store.newest import READER
 from runtime.process.backoff import Backoff
 
 T = TypeVar("T")
 Work = Callable[[NatsSession], Coroutine[Any, Any, T]]
 
 _DENIED = re.compile(r'permissions violation for \w+ to "?([^"\s]+)', re.IGNORECASE)
+_READER = re.compile(rf"{READER}[0-9a-f]{{32}}")
 _NO_LOGIN = "authorization violation"
 _FULL = frozenset({10002, 10023, 10047, 10077})
 """Codes of JetStream for a stream or an account that is full, or too large for the disk."""
 
 _NO_STREAM = 10059
 _LONGEST_WAIT_S = 5.0
+_REFUSED_WAIT_S = 30.0
 
 _used: ContextVar[set[str] | None] = ContextVar("_used", default=None)
 
@@ -50,6 +53,10 @@ class _Call:
 
     denied: asyncio.Future[str]
     subjects: set[str] = field(default_factory=set)
+
+    def noted(self) -> set[str]:
+        """Return the subjects that it has published to, without the names that readers make up."""
+        return {_READER.sub("*", one) for one in self.subjects}
 
 
 class FleetConnection:
@@ -97,12 +104,14 @@ class FleetConnection:
 
     async def forever(self, work: Work[None], refused: Callable[[PatchedgeError], None]) -> None:
         """Do work that does not end by itself, again and again; `refused` is told once why it cannot be done."""
-        backoff, told, now_s = Backoff(0.1, _LONGEST_WAIT_S), "", asyncio.get_running_loop().time
+        told, now_s = "", asyncio.get_running_loop().time
+        lost, denied = Backoff(0.1, _LONGEST_WAIT_S), Backoff(1.0, _REFUSED_WAIT_S)
         while True:
-            began_s = now_s()
+            began_s, backoff = now_s(), lost
             try:
                 await self._once(work)
             except (FleetError, FleetUnavailable) as error:
+                backoff = denied
                 if str(error) != told:
                     refused(error)
                 told = str(error)
@@ -157,10 +166,11 @@ class FleetConnection:
 
     def _refused(self, said: str) -> None:
         """Fail the work that published to the subject, or all where it is the subject of nobody: an inbox, say."""
+        said = _READER.sub("*", said)
         self._connection.trouble(said)
         if (found := _DENIED.search(said)) is not None:
             subject = found[1].lower()
-            for call in [one for one in self._calls if subject in one.subjects] or list(self._calls):
+            for call in [one for one in self._calls if subject in one.noted()] or list(self._calls):
                 if not call.denied.done():
                     call.denied.set_result(found[1])
 

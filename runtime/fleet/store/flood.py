@@ -20,11 +20,9 @@ MAX_KEYS = 1024
 class NewestOfEach:
     """Takes entries as they come, and gives out the newest of each key. Use it inside one event loop."""
 
-    def __init__(
-        self, refused: Callable[[FleetError], None], max_changes: int = MAX_CHANGES, per_s: float = PER_S
-    ) -> None:
-        """Set it up; `refused` is told of a flood, once in `per_s` seconds."""
-        self._refused, self._max_changes, self._per_s = refused, max_changes, per_s
+    def __init__(self, refused: Callable[[FleetError], None]) -> None:
+        """Set it up; `refused` is told of a flood, once in `PER_S` seconds."""
+        self._refused = refused
         self._waiting: dict[str, StreamEntry] = {}
         self._given: dict[str, int] = {}
         self._changes: deque[float] = deque()
@@ -46,7 +44,7 @@ class NewestOfEach:
             subject = next(iter(self._waiting))
             if (wait_s := self._wait_s(self._waiting[subject])) <= 0:
                 break
-            self._tell(f"more than {self._max_changes} changes in {self._per_s:g} s")
+            self._tell(f"more than {MAX_CHANGES} changes in {PER_S:g} s")
             await asyncio.sleep(wait_s)
         entry = self._waiting.pop(subject)
         self._given[subject] = entry.seq
@@ -59,15 +57,15 @@ class NewestOfEach:
         if self._given.get(entry.subject, entry.seq) == entry.seq:
             return 0
         now_s = asyncio.get_running_loop().time()
-        while self._changes and self._changes[0] <= now_s - self._per_s:
+        while self._changes and self._changes[0] <= now_s - PER_S:
             self._changes.popleft()
-        if len(self._changes) < self._max_changes:
+        if len(self._changes) < MAX_CHANGES:
             self._changes.append(now_s)
             return 0
-        return self._changes[0] + self._per_s - now_s
+        return self._changes[0] + PER_S - now_s
 
     def _tell(self, what: str) -> None:
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._told_s >= self._per_s:
+        if now_s - self._told_s >= PER_S:
             self._told_s = now_s
             self._refused(AssignmentFlood(f"{what}: the newest of each are taken, in time", where="assignments"))

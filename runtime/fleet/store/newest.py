@@ -17,6 +17,9 @@ from nats.js.errors import NotFoundError
 from runtime.brokers.nats_session import NatsSession
 from runtime.client.within import within
 
+READER = "fleet-"
+"""Begins the names of consumers; 32 hex digits follow."""
+
 HEARTBEAT_S = 5.0
 """Interval of the server's heartbeats; a consumer that misses two is made again."""
 
@@ -69,7 +72,7 @@ async def _pull(
     session: NatsSession, stream: str, subject: str, take: Callable[[StreamEntry], None], *, follow: bool
 ) -> None:
     config = ConsumerConfig(
-        name=f"fleet-{uuid4().hex}",
+        name=f"{READER}{uuid4().hex}",
         filter_subject=subject,
         deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
         ack_policy=AckPolicy.NONE,

@@ -15,11 +15,13 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
 import nats.errors
-from nats.js.api import Header, RawStreamMsg
+from nats.js.api import Header
 from nats.nuid import NUID
 
 from edge_config.fleet_errors import PackMissing, PackSwapped, PackTooLarge
@@ -35,8 +37,12 @@ MAX_WINDOW = 8
 """Chunks that are asked for at a time."""
 
 _FAST_S = 1.0
-_CHUNK_S = 30.0  # time-out of a chunk on a slow line
-_TRIES = 5  # a replica may be behind for a moment
+_ANSWER_S = (4.0, 30.0)
+"""First and longest time-out of a chunk: a replica that died costs the first, and on a slow line it grows."""
+
+_CONFIRM_S = 30.0
+_BEHIND_S = 0.2
+_TRIES = 10  # with the wait between them: a replica may be behind
 _NUID = re.compile(r"[0-9A-Za-z]{1,64}")
 _SHA256 = "SHA-256="
 
@@ -66,6 +72,18 @@ class _Place(msgspec.Struct, frozen=True):
     nuid: str
     seq: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A chunk, and its number in the stream."""
+
+    seq: int
+    data: bytes
+
+
+_LATE = _Chunk(0, b"")
+"""Stands for an answer that did not come in time."""
 
 
 async def find(connection: FleetConnection, bucket: ObjectBucket, name: str) -> ObjectRecord:
@@ -118,7 +136,7 @@ async def upload(connection: FleetConnection, bucket: ObjectBucket, name: str, i
 
 
 async def _publish(connection: FleetConnection, subject: str, data: bytes, headers: dict[str, str]) -> None:
-    await connection.call(lambda session: session.stream.publish(subject, data, timeout=_CHUNK_S, headers=headers))
+    await connection.call(lambda session: session.stream.publish(subject, data, timeout=_CONFIRM_S, headers=headers))
 
 
 @dataclass
@@ -138,6 +156,7 @@ class Download:
         self._part = self.target.with_name(f"{self.target.name}.part")
         self._place = self.target.with_name(f"{self.target.name}.place")
         self._where = _where(self.name)
+        self._answer_s = _ANSWER_S[0]
 
     async def run(self) -> int:
         """Return the number of bytes that were downloaded; errors as those of `Store.fetch_pack`."""
@@ -201,20 +220,29 @@ class Download:
             for message in messages:
                 if not message.data:
                     raise PackMissing("has an empty chunk", where=self._where, remedy="push it again")
-                if message.seq is not None and message.seq > seq:
+                if message.seq > seq:
                     seq, size = message.seq, size + len(message.data)
                     yield seq, message.data
 
-    async def _ask(self, record: ObjectRecord, after: int, count: int) -> list[RawStreamMsg]:
-        """Return the next chunk, and some that probably follow it: their places are guessed."""
-        for _ in range(_TRIES):
-            first, *more = await self.connection.call(
-                lambda session: _together(session, self.bucket, record, range(after + 1, after + 1 + count))
-            )
-            if first is not None:
-                return [first, *(one for one in more if one is not None)]
-            await asyncio.sleep(0.2)
+    async def _ask(self, record: ObjectRecord, after: int, count: int) -> list[_Chunk]:
+        """Return the next chunk, and some that follow it: their places are guessed."""
+        tries = _TRIES
+        while tries:
+            seqs = range(after + 1, after + 1 + count)
+            answers = await self.connection.call(partial(self._together, record=record, seqs=seqs))
+            # Each is the first at its place or behind it: with the ones before it, no chunk is left out.
+            if found := list(takewhile(_is_chunk, answers)):
+                return [one for one in found if one is not None]
+            if answers[0] is None:
+                tries -= 1
+                await asyncio.sleep(_BEHIND_S)
+            else:
+                self._answer_s, count = min(2 * self._answer_s, _ANSWER_S[1]), 1
         raise PackMissing("is in the store in part only", where=self._where, remedy="push it again")
+
+    async def _together(self, session: NatsSession, record: ObjectRecord, seqs: range) -> list[_Chunk | None]:
+        subject, stream, wait_s = self.bucket.chunks(record.nuid), self.bucket.stream, self._answer_s
+        return list(await asyncio.gather(*(_one(session, stream, subject, seq, wait_s) for seq in seqs)))
 
     async def _is_good(self) -> bool:
         """Return whether the file is the wanted one, and give it its name if it is; else it is deleted."""
@@ -233,24 +261,25 @@ class Download:
         self._place.unlink(missing_ok=True)
 
 
-async def _together(
-    session: NatsSession, bucket: ObjectBucket, record: ObjectRecord, seqs: range
-) -> list[RawStreamMsg | None]:
-    return list(await asyncio.gather(*(_one(session, bucket, record, seq) for seq in seqs)))
-
-
-async def _one(session: NatsSession, bucket: ObjectBucket, record: ObjectRecord, seq: int) -> RawStreamMsg | None:
-    """Return the first chunk of an object at this number of the stream or after it; None: there is none."""
-    order = {"seq": seq, "next_by_subj": bucket.chunks(record.nuid)}
-    answer = await session.client.request(
-        f"$JS.API.DIRECT.GET.{bucket.stream}", json.dumps(order).encode(), timeout=_CHUNK_S
-    )
+async def _one(session: NatsSession, stream: str, subject: str, seq: int, wait_s: float) -> _Chunk | None:
+    """Return the first message of a subject at this number of the stream or after it; None: there is none."""
+    order = {"seq": seq, "next_by_subj": subject}
+    try:
+        answer = await session.client.request(
+            f"$JS.API.DIRECT.GET.{stream}", json.dumps(order).encode(), timeout=wait_s
+        )
+    except nats.errors.TimeoutError:
+        return _LATE
     headers = answer.headers or {}
     if headers.get("Status") == "404":
         return None
     if "Nats-Sequence" not in headers:
         raise nats.errors.Error(f"no chunk ({headers.get('Description', 'no answer')})")
-    return RawStreamMsg(subject=headers.get("Nats-Subject"), seq=int(headers["Nats-Sequence"]), data=answer.data)
+    return _Chunk(int(headers["Nats-Sequence"]), answer.data)
+
+
+def _is_chunk(one: _Chunk | None) -> bool:
+    return one is not None and one is not _LATE
 
 
 def sha256_of(path: Path) -> str:

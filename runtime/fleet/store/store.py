@@ -249,7 +249,7 @@ class FleetStore:
         return await self.connection.call(put)
 
     async def _signed(self, keys: Sequence[str], refused: Refused | None) -> AsyncGenerator[Signed, None]:
-        bucket, tell = self.layout.desired, refused or _tell
+        bucket, tell = self.layout.desired, _tell if refused is None else refused
         newest = NewestOfEach(tell)
         async with self._following(bucket.stream, [bucket.subject(key) for key in keys], newest.put, tell):
             while True:
