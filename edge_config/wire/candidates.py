@@ -150,6 +150,7 @@ class CandidateNow(msgspec.Struct, frozen=True, kw_only=True):
         root: id of the bundle that was assigned by `activate`; empty if the bundle of the settings serves, or what
             was learnt from it.
         before: id of the bundle that `go_back` puts into service; empty if there is none.
+        before_root: id of its root, if that is another one than the bundle of the settings; empty otherwise.
     """
 
     camera: str
@@ -162,6 +163,7 @@ class CandidateNow(msgspec.Struct, frozen=True, kw_only=True):
     shadow: ShadowFigures | None = None
     root: str = ""
     before: str = ""
+    before_root: str = ""
 
 
 class DroppedLessons(msgspec.Struct, frozen=True, kw_only=True):

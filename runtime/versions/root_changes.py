@@ -254,7 +254,7 @@ def _versions(shelves: Shelves, camera: str) -> dict[str, Version]:
 
 
 def _sync(bundle: Path) -> None:
-    """Wait until a bundle is on the disk: who put it there may not have."""
+    """Wait until a bundle is on the disk: the program that put it there may not have."""
     for path in bundle.iterdir():
         sync(path)
     sync(bundle)

@@ -223,11 +223,12 @@ def test_requests_that_change_the_root_are_passed_on(rig: Rig) -> None:
     rig.ask(ActivateBundle(camera="top", bundle=NEW.id, user="Anna"))
     assert rig.roots.asked[0][:4] == ("top", path, NEW.id, "for Anna")
     rig.ask(UnstageBundle(camera="top"))
-    before = SimpleNamespace(id="c" * 64, path="")
+    before = SimpleNamespace(id="c" * 64, root="d" * 64, path="/fleet/before")
     rig.roots.pointer = SimpleNamespace(id=NEW.id, path=path, before=before)
     again = rig.ask(ActivateBundle(camera="top", bundle=NEW.id))
     assert (again.bundle, again.before) == (NOW.id, before.id)
-    assert (rig.now().root, rig.now().before) == (NEW.id, before.id)
+    now = rig.now()
+    assert (now.root, now.before, now.before_root) == (NEW.id, before.id, before.root)
     rig.ask(GoBack(camera="top"))
     assert rig.roots.asked[1][0] == "top"
 

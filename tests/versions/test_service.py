@@ -156,3 +156,20 @@ def test_child_that_the_device_signed_serves_from_the_start(root: Path, learnt: 
         ready = service.next()
         assert isinstance(ready, EngineReady)
         assert ready.bundles[CAMERA].id == bundles.read(learnt).id
+
+
+def test_bundle_that_is_refused_gives_way_to_one_for_each_camera(root: Path, tmp_path: Path) -> None:
+    """Cameras that share an assigned bundle, which is refused at the start, serve the bundles of their own settings."""
+    gone, other = tmp_path / "gone.bundle", tmp_path / "other.bundle"
+    shutil.copytree(root, other)
+    instead = {"top": str(root), "side": str(other)}
+    events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    origins = Origins(instead_of=lambda camera, path: instead[camera] if path == str(gone) else "")
+    engine = Engine(dict.fromkeys(instead, str(gone)), events.put, ScoringOptions(threads=1), origins=origins)
+    try:
+        engine.start()
+        told = [events.get(timeout=ENOUGH_S) for _ in range(3)]
+        assert [(one.cameras, one.instead) for one in told[:2]] == [(("top",), str(root)), (("side",), str(other))]
+        assert {camera: bundle.path for camera, bundle in told[2].bundles.items()} == instead
+    finally:
+        engine.close()

@@ -276,13 +276,18 @@ class CandidateRequests:
 
     def _now(self, camera: str) -> CandidateNow:
         pointer = self._roots.of(camera)
-        root = pointer.id if pointer is not None and pointer.path else ""
-        before = pointer.before.id if pointer is not None and pointer.before is not None else ""
-        if (one := self._candidates.get(camera)) is None:
-            return CandidateNow(camera=camera, root=root, before=before)
-        loaded = one.loaded if one.loaded is not None and one.info is not None else None
-        return CandidateNow(
+        before = pointer.before if pointer is not None else None
+        now = CandidateNow(
             camera=camera,
+            root=pointer.id if pointer is not None and pointer.path else "",
+            before=before.id if before is not None else "",
+            before_root=before.root if before is not None and before.path else "",
+        )
+        if (one := self._candidates.get(camera)) is None:
+            return now
+        loaded = one.loaded if one.loaded is not None and one.info is not None else None
+        return msgspec.structs.replace(
+            now,
             state=one.state,
             id=one.info.id if one.info else "",
             path=one.path,
@@ -290,8 +295,6 @@ class CandidateRequests:
             golden_difference=loaded.golden_difference if loaded else None,
             frame_ms=FrameTimes(now=loaded.now_ms, candidate=loaded.candidate_ms) if loaded else None,
             shadow=one.figures(),
-            root=root,
-            before=before,
         )
 
 

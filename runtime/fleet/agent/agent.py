@@ -252,7 +252,8 @@ class Agent:
         keep = {one.before_root for one in self.memories.values()} | {one.placed for one in self.memories.values()}
         keep |= {one.assignment.root for one in self.memories.values() if one.assignment and one.step not in _OVER}
         for seen in self._seen.values():
-            keep |= {seen.root, seen.active, seen.candidate.before, seen.candidate.id, seen.candidate.root}
+            candidate = seen.candidate
+            keep |= {seen.root, seen.active, candidate.before, candidate.before_root, candidate.id, candidate.root}
         self._packs.prune(keep - {""})
 
 
