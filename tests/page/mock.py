@@ -59,6 +59,7 @@ class World:
         self.users: dict[str, str] = {}
         self.report: Json = {"state": "never", "started_ms": 0, "seconds": 0, "report": None, "reason": ""}
         self.asked: list[str] = []
+        self.fleet: Json | None = None
         self.notice = ""
         self.more_devices: list[Json] = []
 
@@ -261,7 +262,8 @@ class Handler(BaseHTTPRequestHandler):
         """Return who asks."""
         user = self.user()
         role = "viewer" if user == "otto" or (self.world.log_in and not user) else "operator"
-        return {"user": user, "role": role, "login_needed": self.world.log_in, "csrf": "abc", "page_version": "0.1.0"}
+        shown = {"csrf": "abc", "page_version": "0.1.0", "fleet": self.world.fleet is not None}
+        return {"user": user, "role": role, "login_needed": self.world.log_in, **shown}
 
     def body(self) -> Json:
         """Return the body of a request."""
@@ -307,6 +309,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.of_device(rest, query)
             case ["alerts"]:
                 self.json({"alerts": [world.alert(1)], "next": None})
+            case ["fleet"] if world.fleet is not None:
+                self.json(world.fleet)
             case _:
                 self.json({"error": f"nothing at {'/'.join(parts)}"}, 404)
 

@@ -14,6 +14,7 @@ const VIEWS = {
   teach: ["key"],
   tune: ["key"],
   devices: ["device"],
+  fleet: [],
   login: [],
 };
 const MODULES = { devices: "device" };

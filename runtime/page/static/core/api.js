@@ -5,7 +5,7 @@ import { remembered, t } from "./words.js";
 
 const BASE = "api/v1/";
 const PATIENCE_MS = 30000;
-export const session = { user: "", role: "viewer", login_needed: true, csrf: "", page_version: "", known: false };
+export const session = { user: "", role: "viewer", login_needed: true, csrf: "", page_version: "", fleet: false, known: false };
 
 /** A request that failed, with the words of the page or of the device. `status` is 0 if there was no answer. */
 export class ApiError extends Error {

@@ -20,7 +20,7 @@ const notice = h("div", { class: "own-notice", hidden: true, role: "status" });
 export function header(view) {
   bar.setAttribute("aria-label", t("places"));
   const here = OF_PLACE[view] ?? view;
-  const places = view === "login" ? [] : PLACES.map((place) =>
+  const places = view === "login" ? [] : [...PLACES, ...(session.fleet ? ["fleet"] : [])].map((place) =>
     h("a", { href: `#/${place}`, "aria-current": place === here ? "page" : null }, t(`title.${place}`), place === "alerts" ? badge() : null));
   fill(bar, h("a", { class: "brand", href: "#/live" }, "patchedge"), h("div", { class: "places" }, places),
     h("div", { class: "person" }, languages(), theme(), person()));

@@ -99,7 +99,7 @@ export async function show(root) {
   const none = h("p", { class: "empty", hidden: true }, t("fleet.no_rollouts"));
   const body = h("tbody", {});
   const search = h("input", { type: "search", "aria-label": t("fleet.search"), placeholder: t("fleet.search") });
-  const table = h("table", { class: "cards" }, h("thead", {}, h("tr", {}, HEAD.map((word) => h("th", { scope: "col" }, t(word))))), body);
+  const table = h("table", { class: "cards fleet" }, h("thead", {}, h("tr", {}, HEAD.map((word) => h("th", { scope: "col" }, t(word))))), body);
   root.classList.add("stack");
   fill(root, h("h1", {}, t("title.fleet")), line, wrong,
     h("section", { class: "stack" }, h("h2", {}, t("fleet.rollouts")), none, rollouts),
