@@ -183,7 +183,15 @@ class BundleLoader:
         info = replace(stages.info, regions_of={**stages.info.regions_of, camera: now})
         reviewed = replace(stages, info=info, regions=regions)  # what its search remembers is true for any patch
         self._in_service[camera] = reviewed
+        if (beside := self._beside.get(camera)) is not None:
+            learnt = beside.scorer.judged if view.own else None
+            where = beside.scorer.preprocess, beside.scorer.grid
+            self._beside[camera] = replace(beside, regions=Regions(view.regions, view.ignore, *where, learnt=learnt))
         return info, {camera: reviewed}
+
+    def beside(self, camera: str) -> Stages | None:
+        """Return the candidate of a camera; None if there is none."""
+        return self._beside.get(camera)
 
     def _check_views(self, cameras: Iterable[str], frame_hw: tuple[int, int], scorer: Scorer) -> None:
         """Refuse regions in which nothing is seen, by the size of the pictures that were learnt from."""

@@ -84,6 +84,8 @@ class LoadOrders:
     def _review(self, review: Review, view: View) -> Made | None:
         info, stages = self._loader.review(review.camera, view, review.frame_hw, check_only=review.check_only)
         if not review.check_only:
+            if (beside := self._loader.beside(review.camera)) is not None:
+                self.shadows.put(review.camera, beside)
             return review.number, info, stages, False
         self._answer(Loaded(review.number, info=info))
         return None

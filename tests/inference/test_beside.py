@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from edge_config.bundle import files as bundles
-from runtime.events import CandidateLoaded, EngineLost, EngineReady, Reloaded, Scored, ShadowScored
+from runtime.events import CandidateLoaded, EngineLost, EngineReady, Reloaded, Reviewed, Scored, ShadowScored
 from runtime.frame import Wanted
 from runtime.inference.load import load
+from runtime.view import View
 from tests.inference.test_engine import Harness, serving
 from tests.support.fakes.worker import FAIL, SEEN, SLOW, marked
 from tests.support.forge import edit_golden, reseal
@@ -141,3 +142,18 @@ def test_worker_that_dies_over_a_candidate(tiny_bundle: Path, tmp_path: Path) ->
         harness.submit(normal_picture(1), wanted=SHADOWED)
         assert harness.next(Scored).result is not None
         assert harness.next(ShadowScored).problem == "there is no candidate"
+
+
+def test_candidate_judges_the_regions_of_the_camera(tiny_bundle: Path, other: Path) -> None:
+    """When the regions of the camera change, its candidate keeps to the new ones from then on, too."""
+    with serving(tiny_bundle) as harness:
+        stage(harness, other)
+        view = View((), (((36, 8), (56, 8), (56, 28), (36, 28)),))
+        harness.engine.views.review(CAMERA, view, (HEIGHT, WIDTH))
+        harness.next(Reviewed)
+        harness.submit(strange_picture(2), wanted=SHADOWED)
+        scored, shadow = harness.next(Scored), harness.next(ShadowScored)
+        assert scored.result is not None
+        assert shadow.value == scored.result.value
+        assert shadow.value is not None
+        assert shadow.value < THRESHOLD
