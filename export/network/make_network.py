@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -31,6 +34,10 @@ from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.tiles import Stitch
+
+_NETWORK = ("backbone", "weights", "layers", "tokens_to_map", "mean", "std", "size")
+_AGGREGATION = ("aggregation", "patch_size", "layer_dim", "target_dim")
+_KEPT = 2  # networks: each holds its weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +95,14 @@ def make_network(
     input_hw = (options.size, options.size)
     resize = options.resize or options.size
     with bar("make graph", 1, "graph") as moving:
-        backbone = load_backbone(
-            options.backbone,
-            input_hw,
-            layers=options.layers,
-            weights=Path(options.weights) if options.weights else None,
-            mean=options.mean,
-            std=options.std,
-            tokens_to_map=options.tokens_to_map,
-        )
+        asked = _Asked.of(options)
+        backbone, aggregation, by_definition, layout = _loaded(asked)
         limit_threads(threads)  # torch has brought pools of its own
-        aggregation = Aggregation(
-            kind=options.aggregation,
-            patch_size=options.patch_size,
-            stride=options.step,
-            layer_dim=options.layer_dim,
-            target_dim=options.target_dim,
-        )
-        by_definition = Reference(backbone, aggregation)
-        layout = by_definition.layout(input_hw)
         cut = _cut(options, picture_hw, layout, input_hw)
-        float_graph = export_graph(backbone, aggregation, layout, input_hw, tiles=cut is not None)
+        float_graph = _exported(asked, tiles=cut is not None)
         several = cut is not None and takes_several(float_graph, input_hw)
         if cut and not several:
-            float_graph = export_graph(backbone, aggregation, layout, input_hw)
+            float_graph = _exported(asked, tiles=False)
         moving(1)
     spec = Preprocessing(
         resize="area",
@@ -150,6 +141,59 @@ def make_network(
         float_graph=float_graph,
         several=several,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What decides about the graph in float32; cameras of a plan with the same share it.
+
+    Attributes:
+        options: values of the options.
+        files: time and size of the files that it is loaded from.
+    """
+
+    options: tuple[tuple[str, Any], ...]
+    files: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, options: Options) -> _Asked:
+        """Take the options of the network."""
+        files = (Path(path) for path in (options.backbone, options.weights) if path and os.path.exists(path))
+        values = tuple((name, getattr(options, name)) for name in (*_NETWORK, *_AGGREGATION))
+        return cls(
+            (*values, ("stride", options.step)), tuple((one.stat().st_mtime_ns, one.stat().st_size) for one in files)
+        )
+
+
+@lru_cache(maxsize=_KEPT)
+def _loaded(asked: _Asked) -> tuple[Backbone, Aggregation, Reference, Layout]:
+    given = dict(asked.options)
+    input_hw = (given["size"], given["size"])
+    backbone = load_backbone(
+        given["backbone"],
+        input_hw,
+        layers=given["layers"],
+        weights=Path(given["weights"]) if given["weights"] else None,
+        mean=given["mean"],
+        std=given["std"],
+        tokens_to_map=given["tokens_to_map"],
+    )
+    aggregation = Aggregation(
+        kind=given["aggregation"],
+        patch_size=given["patch_size"],
+        stride=given["stride"],
+        layer_dim=given["layer_dim"],
+        target_dim=given["target_dim"],
+    )
+    by_definition = Reference(backbone, aggregation)
+    return backbone, aggregation, by_definition, by_definition.layout(input_hw)
+
+
+@lru_cache(maxsize=_KEPT)
+def _exported(asked: _Asked, *, tiles: bool) -> bytes:
+    backbone, aggregation, _, layout = _loaded(asked)
+    size = dict(asked.options)["size"]
+    return export_graph(backbone, aggregation, layout, (size, size), tiles=tiles)
 
 
 def _section(
