@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +13,9 @@ from edge_config.errors import BundleFileHash, BundleManifestInvalid, BundleVers
 ZEROS = "0" * 64
 """Stands in the place of the hash while it is computed."""
 
+
+_one_at_a_time = threading.Lock()
+"""msgspec 0.22 learns a type at its first use: two threads that have it do so at once may crash the process."""
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
@@ -51,6 +55,7 @@ def decode(text: bytes, where: str, kind: type[Kind], version: int, remedy: str)
     if hashlib.sha256(text.replace(own, ZEROS.encode(), 1)).hexdigest().encode() != own:
         raise BundleFileHash("its content has changed", where=where, remedy="copy it again")
     try:
-        return msgspec.convert(tree, kind)
+        with _one_at_a_time:
+            return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         raise BundleManifestInvalid(str(error), where=where, remedy="copy or export it again") from error
