@@ -17,7 +17,7 @@ NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fuzz fuzz-page screenshots bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-page bench-page-store bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fleet-chaos fuzz fuzz-page screenshots bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-page bench-page-store bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -95,6 +95,9 @@ release: setup  ## VERSION=0.2.0: check and build all of it, make a commit and a
 
 soak: setup  ## inject faults of all kinds into the real runtime, and print a table; MINUTES=10, SOAK_OPTIONS=--help
 	$(BIN)/python -m tests.programs.soak.run --minutes $(MINUTES) $(SOAK_OPTIONS)
+
+fleet-chaos: setup  ## roll bundles out to 200 devices over three NATS servers while all of it fails (10 minutes); FLEET_OPTIONS=--help
+	$(BIN)/python -m tests.programs.fleet.run $(FLEET_OPTIONS)
 
 fuzz: setup  ## fuzz all readers with atheris, MINUTES=10 each; READER=manifest for one of them
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris==3.0.0'

@@ -87,10 +87,10 @@ def tiled() -> tuple[Preprocessing, Grid, Stitch]:
     return spec, grid, Stitch(tiles, (seen, seen), grid.map_hw, grid.stride)
 
 
-def tiny_bank() -> NDArray[np.float32]:
+def tiny_bank(pictures: int = 4) -> NDArray[np.float32]:
     """Embed a few normal pictures."""
     preprocess, embed = Preprocess(SPEC), Embed(MODEL, 1)
-    return np.concatenate([embed(preprocess(normal_picture(seed))) for seed in range(1000, 1004)])
+    return np.concatenate([embed(preprocess(normal_picture(seed))) for seed in range(1000, 1000 + pictures)])
 
 
 def make_bundle(
@@ -99,10 +99,11 @@ def make_bundle(
     regions_hw: tuple[int, int] | None = None,
     *,
     tiles: bool = False,
+    pictures: int = 4,
 ) -> Path:
     """Write a bundle as `export.fit` does, without its learning; what it ignores is in pictures of `regions_hw`."""
     spec, grid, stitch = tiled() if tiles else (SPEC, Grid(GRID), None)
-    bank = tiny_bank()
+    bank = tiny_bank(pictures)
     index = build_index(bank)
     table = neighbour_table(bank, B)
     graph = GraphSearch(index, ef=16)

@@ -1,0 +1,75 @@
+"""Bundles of the run: whole and signed ones that differ in their threshold, and so in their ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nacl.signing import SigningKey
+
+from edge_config.bundle import files as bundles
+from runtime.security.signing import public_text, sign
+from tests.support.fakes.fleet_runtime import Bundle
+from tests.support.tiny import make_bundle, with_threshold
+
+ALERTS_PER_S = 1.0
+"""Usual rate of alerts of a simulated device."""
+
+FACTOR = 2.5
+"""How many times as many the bundle `alerting` raises."""
+
+REFUSAL = "golden frame 2 scores 0.31 apart from its export; 0.001 is allowed"
+REFUSED_BY = 4
+"""Every device of this number refuses the bundle `unequal`."""
+
+
+@dataclass(frozen=True)
+class RunBundles:
+    """Folders of bundles, and their ids.
+
+    Attributes:
+        old: the bundle of all settings.
+        good, better: good ones.
+        unequal: fails parity on some devices.
+        alerting: raises more alerts.
+        unsigned: is not signed by those who make bundles.
+        trusted: public key of those.
+    """
+
+    old: Path
+    good: Path
+    better: Path
+    unequal: Path
+    alerting: Path
+    unsigned: Path
+    trusted: str
+
+    def id(self, name: str) -> str:
+        """Return the id of one of them."""
+        return bundles.read(getattr(self, name)).id
+
+
+def make_bundles(folder: Path, pictures: int) -> RunBundles:
+    """Make all of them, with so many pictures in the bank, and sign all but one."""
+    key = SigningKey.generate()
+    old = make_bundle(folder / "old.bundle", pictures=pictures)
+    more = {
+        name: with_threshold(old, folder / f"{name}.bundle", 61.0 + at)
+        for at, name in enumerate(("good", "better", "unequal", "alerting", "unsigned"))
+    }
+    for path in (old, *(path for name, path in more.items() if name != "unsigned")):
+        sign(path, key)
+    return RunBundles(old=old, trusted=public_text(key), **more)
+
+
+def behaviour(made: RunBundles, devices: list[str]) -> dict[str, dict[str, Bundle]]:
+    """Return how each bundle behaves on each simulated device."""
+    usual = {made.id(one): Bundle(alerts_per_s=ALERTS_PER_S) for one in ("old", "good", "better", "unequal")}
+    usual[made.id("alerting")] = Bundle(alerts_per_s=FACTOR * ALERTS_PER_S)
+    refuses = {made.id("unequal"): Bundle(refusal=REFUSAL)}
+    return {name: {**usual, **(refuses if at % REFUSED_BY == 0 else {})} for at, name in enumerate(devices)}
+
+
+def refusing(devices: list[str]) -> list[str]:
+    """Return the devices on which the bundle `unequal` fails parity."""
+    return devices[::REFUSED_BY]
