@@ -69,6 +69,7 @@ class FromAddress:
 
     def _list(self, top: str) -> list[str]:
         try:
+            self._disk.ls(top, detail=False)  # `find` takes a server that does not answer for an empty folder
             found: list[str] = self._disk.find(top)
         except FileNotFoundError:
             found = []

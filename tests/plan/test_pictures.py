@@ -18,7 +18,7 @@ import pytest
 from fsspec.asyn import get_loop
 
 from edge_config.bundle import files as bundles
-from edge_config.errors import MissingExtra, NoImages, PictureChanged, UsageError
+from edge_config.errors import MissingExtra, NoImages, PictureChanged, SourceUnavailable, UsageError
 from export.pictures.manifest import read_manifest
 from export.pictures.where import source_of
 from runtime.learning.pictures.images import Pictures
@@ -89,6 +89,7 @@ def _list(folder: Path, out: Path, **changes: str) -> Path:
 @pytest.mark.slow
 def test_order_of_folder(tmp_path: Path, memory: Any) -> None:
     """An address, over HTTP and in a store of objects, lists pictures in the order of a folder, and reads the same."""
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (extra `cluster`)")
     folder = _write(tmp_path / "normal")
     _upload(folder, memory, "/bucket/normal")
     local = Pictures(folder)
@@ -202,6 +203,14 @@ def test_no_such_protocol() -> None:
     """An address that nobody can read is refused."""
     with pytest.raises(UsageError, match=r"nowhere://bucket: cannot be used as an address"):
         source_of("nowhere://bucket")
+
+
+@pytest.mark.slow
+def test_no_answer() -> None:
+    """A server that does not answer is not taken for one without pictures."""
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (extra `cluster`)")
+    with pytest.raises(SourceUnavailable, match=r"http://127\.0\.0\.1:1/normal: cannot be listed"):
+        source_of("http://127.0.0.1:1/normal")
 
 
 def test_nothing_there(memory: Any) -> None:
