@@ -20,8 +20,8 @@ from runtime.client.within import within
 READER = "fleet-"
 """Begins the names of consumers; 32 hex digits follow."""
 
-HEARTBEAT_S = 5.0
-"""Interval of the server's heartbeats; a consumer that misses two is made again."""
+HEARTBEAT_S = 4.0
+"""Interval of the server's heartbeats; a consumer that misses one is made again."""
 
 _EXPIRES_S = 60.0
 _UNUSED_S = 300.0  # the server deletes a consumer that nobody has asked for so long
@@ -112,7 +112,7 @@ async def _pull(
 async def _next(answers: Subscription) -> Msg:
     """Return the next answer; with a time-out of its own, `next_msg` could drop a cancellation (see `within`)."""
     try:
-        return await within(2.5 * HEARTBEAT_S, answers.next_msg(None))
+        return await within(1.75 * HEARTBEAT_S, answers.next_msg(None))
     except asyncio.TimeoutError as error:
         raise nats.errors.TimeoutError from error
 
