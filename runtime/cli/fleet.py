@@ -10,7 +10,7 @@ import argparse
 import logging
 from typing import TYPE_CHECKING, Any
 
-from runtime.cli import fleet_assign, fleet_keys, fleet_status, fleet_store
+from runtime.cli import fleet_agent, fleet_assign, fleet_keys, fleet_status, fleet_store
 
 if TYPE_CHECKING:
     from edge_config.settings.fleet import FleetSettings
@@ -19,7 +19,7 @@ NAME = "fleet"
 HELP = "bundles and settings for many devices, over NATS"
 TALKS = True
 
-_ALONE = (fleet_keys,)
+_ALONE = (fleet_keys, fleet_agent)
 _WITH_STORE = (fleet_store, fleet_assign, fleet_status)
 
 PATIENCE_S = 10.0
