@@ -220,12 +220,14 @@ class CameraBaseline(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         alerts_per_hour: alerts per hour.
         frame_ms_p95: time of a frame, the 95th percentile, milliseconds.
+        fps: scored frames per second.
         drifts: whether something drifted.
         has_problem: whether a bundle had been refused.
     """
 
     alerts_per_hour: float = 0.0
     frame_ms_p95: float = 0.0
+    fps: float = 0.0
     drifts: bool = False
     has_problem: bool = False
 

@@ -14,6 +14,7 @@ def baseline_of(report: DeviceReport, camera: str) -> dict[str, CameraBaseline]:
         one.camera: CameraBaseline(
             alerts_per_hour=one.alerts_per_hour,
             frame_ms_p95=one.frame_ms_p95,
+            fps=one.fps,
             drifts=bool(one.drift),
             has_problem=bool(one.bundle_problem),
         )
@@ -72,6 +73,8 @@ def _worse(now: CameraReport, was: CameraBaseline, bounds: FleetBounds, hours: f
     most = max(bounds.min_alerts, bounds.alert_rate_ratio * max(1.0, was.alerts_per_hour * hours))
     if now.alerts_per_hour * hours >= most:
         return f"{now.alerts_per_hour:.3g} alerts an hour, {was.alerts_per_hour:.3g} before"
-    if was.frame_ms_p95 > 0 and now.frame_ms_p95 > bounds.frame_time_ratio * was.frame_ms_p95:
-        return f"a frame takes {now.frame_ms_p95:.3g} ms, {was.frame_ms_p95:.3g} ms before"
+    slower = 0 < bounds.frame_time_ratio * was.frame_ms_p95 < now.frame_ms_p95
+    if slower and bounds.frame_time_ratio * now.fps < was.fps:  # one slow frame of twenty alone proves nothing
+        said = f"a frame takes {now.frame_ms_p95:.3g} ms, {was.frame_ms_p95:.3g} ms before"
+        return f"{said}; {now.fps:.3g} frames per second, {was.fps:.3g} before"
     return ""

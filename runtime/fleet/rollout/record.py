@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from edge_config.wire.fleet import DeviceReport, Rollout
 from runtime.fleet.rollout.judge import baseline_of, is_overtaken, roots_of
-from runtime.fleet.rollout.stages import is_on
+from runtime.fleet.rollout.stages import is_ready
 
 Reports = Mapping[str, DeviceReport]
 
@@ -57,13 +57,13 @@ def begun(rollout: Rollout, reports: Reports, now_ms: int) -> Rollout:
     number = rollout.stage
     stages = list(rollout.stages)
     while number < len(stages) - 1:
-        off = tuple(name for name in stages[number] if not is_on(reports.get(name), now_ms))
+        off = tuple(name for name in stages[number] if not is_ready(reports.get(name), rollout.camera, now_ms))
         stages[-1] = (*stages[-1], *off)
         stages[number] = tuple(name for name in stages[number] if name not in off)
         if stages[number]:
             break
         del stages[number]
-    on = [name for name in stages[number] if is_on(reports.get(name), now_ms)]
+    on = [name for name in stages[number] if is_ready(reports.get(name), rollout.camera, now_ms)]
     return replace(
         rollout,
         stages=tuple(stages),

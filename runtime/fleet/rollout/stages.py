@@ -36,7 +36,7 @@ class Division:
 
     Attributes:
         stages: names of the devices of each stage; none but the last is empty.
-        off: devices of the last stage that have not reported lately.
+        off: devices of the last stage that have not reported lately, or not what their cameras run.
         without: devices that are left out, as they do not have the camera.
     """
 
@@ -65,6 +65,14 @@ def parse_stages(text: str) -> tuple[StageShare, ...]:
 def is_on(report: DeviceReport | None, now_ms: int) -> bool:
     """Return whether a device has reported lately."""
     return report is not None and now_ms - report.at_ms <= LATELY_MS
+
+
+def is_ready(report: DeviceReport | None, camera: str, now_ms: int) -> bool:
+    """Return whether a device has reported lately, and knows what its cameras run: so there is a way back."""
+    if report is None or not is_on(report, now_ms):
+        return False
+    cameras = cameras_of(report, camera)
+    return bool(cameras) and all(one.root for one in cameras)
 
 
 def is_well(report: DeviceReport, camera: str) -> bool:
@@ -121,11 +129,12 @@ def divide(
     chosen = [name for name in names if name not in without]
     if not chosen:
         raise UsageError(f"none of {len(names)} devices has a camera {camera}", where="--camera")
-    on = [name for name in chosen if is_on(reports[name], now_ms)]
+    on = [name for name in chosen if is_ready(reports[name], camera, now_ms)]
     off = tuple(name for name in chosen if name not in on)
     if not on and len(shares) > 1:
         remedy = "look at `patchedge fleet devices`; --stages 100% assigns to devices that are off"
-        raise UsageError(f"none of {len(chosen)} devices has reported in {LATELY_MS // 60_000} minutes", remedy=remedy)
+        what = f"none of {len(chosen)} devices has reported in {LATELY_MS // 60_000} minutes what its cameras run"
+        raise UsageError(what, remedy=remedy)
     on.sort(key=lambda name: not is_well(reports[name], camera))  # stable: by name within both
     stages: list[tuple[str, ...]] = []
     begun = 0

@@ -125,6 +125,17 @@ def test_a_device_that_goes_off_waits_for_the_last_stage() -> None:
     assert (after.stage, set(after.baseline)) == (2, {"edge-001", "edge-003", "edge-004"})
 
 
+def test_a_device_that_does_not_know_what_it_runs_comes_last() -> None:
+    """An agent whose runtime has not answered yet reports no bundle: there would be no way back."""
+    fleet = {name: report(name) for name in names(3)}
+    fleet["edge-001"] = report("edge-001", root="")
+    assert rollout_of(fleet, "1", "100%").stages == (("edge-002",), ("edge-003", "edge-001"))
+    fleet["edge-002"] = report("edge-002", root="")
+    rollout = record.begun(rollout_of({**fleet, "edge-002": report("edge-002")}, "1", "100%"), fleet, NOW_MS)
+    assert rollout.stages == (("edge-003", "edge-001", "edge-002"),)
+    assert set(rollout.baseline) == {"edge-003"}
+
+
 def test_a_device_that_falls_silent_is_waited_for() -> None:
     """A device that took the bundle and then says nothing holds the roll-out, and is named."""
     fleet = {name: report(name) for name in names(2)}
@@ -139,7 +150,7 @@ def placed(**camera: object) -> DeviceReport:
 
 def test_worse_than_before() -> None:
     """Drift, alerts and frame time count against how the same camera was before; what was so before does not count."""
-    calm = {"edge-001": report("edge-001", camera={"alerts_per_hour": 2.0, "frame_ms_p95": 20.0})}
+    calm = {"edge-001": report("edge-001", camera={"alerts_per_hour": 2.0, "frame_ms_p95": 20.0, "fps": 9.0})}
     rollout = replace(record.begun(rollout_of(calm), calm, NOW_MS), counters={"edge-001": 1}, settled_ms=NOW_MS)
     hour = NOW_MS + 3_600_000
     for camera, said in [
@@ -147,8 +158,12 @@ def test_worse_than_before() -> None:
         ({"bundle_problem": "parity"}, "camera belt: parity"),
         ({"alerts_per_hour": 4.9}, "camera belt: 4.9 alerts an hour, 2 before"),
         ({"alerts_per_hour": 3.9}, ""),
-        ({"frame_ms_p95": 31.0}, "camera belt: a frame takes 31 ms, 20 ms before"),
-        ({"frame_ms_p95": 29.0}, ""),
+        (
+            {"frame_ms_p95": 31.0, "fps": 5.0},
+            "camera belt: a frame takes 31 ms, 20 ms before; 5 frames per second, 9 before",
+        ),
+        ({"frame_ms_p95": 31.0, "fps": 9.0}, ""),
+        ({"frame_ms_p95": 29.0, "fps": 5.0}, ""),
     ]:
         assert trouble(rollout, placed(**camera), 1, hour) == said
     assert trouble(rollout, placed(alerts_per_hour=4.9), 1, NOW_MS) == "", "one alert in ten minutes proves nothing"
