@@ -72,7 +72,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         root: id of the bundle; empty: the bundle that serves is left as it is.
         pack_sha256: sha256 of the packed bundle; empty without `root`.
         pack_bytes: size of the packed bundle; 0 without `root`.
-        settings: changes of settings, as in the request `configure`: `alerts`, `regions`, `ignore`; null: none.
+        settings: changes of settings, as in the request `configure`: `alerts`, `regions`, `ignore`, in place of those
+            that were assigned before; without a key all of these are taken back. null: they are left as they are.
         children: `keep`: a bundle that the device learnt from `root` may serve in its place; `drop`: only `root`.
         shadow_s: time for which both bundles score before the new one decides, seconds.
         watch_s: time after activation in which the device goes back if the bounds are left, seconds.

@@ -47,6 +47,36 @@ def change_of(counter: int, changes: Sequence[SettingsChange]) -> SettingsChange
     return next((one for one in changes if one.user == user_of(counter) and not one.undone), None)
 
 
+def in_place_of(settings: dict[str, Any], changes: Sequence[SettingsChange]) -> dict[str, Any]:
+    """Return settings with those that the fleet changed before, and that are not in them, as they were before that.
+
+    So they take the place of what was assigned before, and without a key they take all of it back. What a person
+    changed since stays.
+
+    Args:
+        settings: as an assignment has them.
+        changes: kept changes of the camera, the newest first.
+    """
+    before: dict[str, Any] = {}
+    of_persons: set[str] = set()
+    for change in changes:
+        if change.undone:
+            continue
+        for one in change.what:
+            if not change.user.startswith(f"{_USER} "):
+                of_persons.add(one.key)
+            elif one.key not in of_persons:
+                before[one.key] = one.before
+    defaults: dict[str, Any] = msgspec.to_builtins(Alerts())
+    whole = {key: before[key] for key in ("regions", "ignore") if key in before} | settings
+    alerts = {
+        key: defaults[key] if before[f"alerts.{key}"] is None else before[f"alerts.{key}"]
+        for key in defaults
+        if f"alerts.{key}" in before
+    }
+    return {**whole, "alerts": {**alerts, **settings.get("alerts", {})}} if alerts else whole
+
+
 def is_last(change: SettingsChange, changes: Sequence[SettingsChange]) -> bool:
     """Return whether a change is the one that would be taken back next."""
     return change == next((one for one in changes if not one.undone), None)

@@ -41,7 +41,8 @@ def configure(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         taken = max(memory.settings_taken, its.counter)
         change = None if made is None else made.number
         return replace(memory, step="watch", change=change, settings_taken=taken), None
-    return replace(memory, configured=True), ChangeSettings(its.settings, assigned_settings.user_of(its.counter))
+    settings = assigned_settings.in_place_of(its.settings, seen.changes)
+    return replace(memory, configured=True), ChangeSettings(settings, assigned_settings.user_of(its.counter))
 
 
 def watch(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
