@@ -17,7 +17,7 @@ from edge_config.wire.fleet import DeviceReport
 from runtime.client.within import within
 from runtime.fleet.agent.core import reports
 from runtime.fleet.agent.core.actions import Action, Fetch
-from runtime.fleet.agent.core.decide import decide, is_ready
+from runtime.fleet.agent.core.decide import count, decide, is_ready, take_newer
 from runtime.fleet.agent.core.memory import ENDS, CameraCounts, CameraMemory
 from runtime.fleet.agent.core.replied import replied
 from runtime.fleet.agent.core.reports import ECHO, Figures, ThisDevice
@@ -121,13 +121,10 @@ class Agent:
         before, was = self._seen, dict(self.memories)
         await self._look()
         self._looked_s = now_s if self._seen else None
+        self._take_in(before, now_s, passed_s)
         to_do: list[tuple[str, Action]] = []
         for name in self.memories:
-            seen = self._seen.get(name)
-            if seen is not None:
-                self._figures[name].take(seen, now_s)
-            turn = self._turn_of(name, seen, before.get(name), passed_s)
-            self.memories[name], action = decide(self.memories[name], turn)
+            self.memories[name], action = decide(self.memories[name], self._turn_of(name, passed_s))
             if action is not None:
                 to_do.append((name, action))
         if not self._save(now_s):
@@ -187,18 +184,22 @@ class Agent:
         except RuntimeAway as error:
             self._seen, self._away = {}, str(error)
 
-    def _turn_of(self, name: str, seen: CameraSeen | None, before: CameraSeen | None, passed_s: float) -> Turn:
-        done = CameraCounts()
-        if seen is not None and before is not None and seen.state == before.state == "live":
-            done = seen.totals.since(before.totals, passed_s)
+    def _take_in(self, before: Mapping[str, CameraSeen], now_s: float, passed_s: float) -> None:
+        """Take what was seen and what is assigned into account, for all cameras before anything is decided."""
+        for name, memory in self.memories.items():
+            counted, seen = memory, self._seen.get(name)
+            if seen is not None:
+                self._figures[name].take(seen, now_s)
+                counted = count(memory, seen.state, seen.since(before.get(name), passed_s), passed_s)
+            self.memories[name] = take_newer(counted, self._assigned.of(name))
+
+    def _turn_of(self, name: str, passed_s: float) -> Turn:
         wanted = _wanted(self.memories[name])
         return Turn(
-            seen=seen,
+            seen=self._seen.get(name),
             away=self._away or f"the runtime has no camera `{name}`",
-            desired=self._assigned.of(name),
             pack=PackSeen() if wanted is None else self._packs.seen(wanted),
             siblings=self._siblings(name),
-            done=done,
             passed_s=passed_s,
         )
 

@@ -132,7 +132,7 @@ def _request(camera: str, action: Action) -> Reader:  # noqa: PLR0911 - a case f
             return GoBack(camera=camera, user=USER), RootChanged, _nothing
         case actions.RollTo():
             return Rollback(camera=camera, to=action.to, user=USER), RolledBack, _nothing
-        case actions.ChangeSettings():
+        case actions.SetSettings():
             fields = {"request": "configure", "camera": camera, "keep": True, "user": action.user, **action.settings}
             return msgspec.convert(fields, Configure), InForce, lambda reply: ActionDone(change=reply.change)
         case actions.UndoSettings():

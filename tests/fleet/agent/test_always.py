@@ -30,7 +30,7 @@ BEHAVIOURS = {
     "slow": Bundle(frame_ms=40),
     "moved": Bundle(state="moved"),
 }
-FAULTS = ("Stage", "Shadow", "Activate", "BringBack", "ChangeSettings", "UndoSettings", "Unstage", "save")
+FAULTS = ("Stage", "Shadow", "Activate", "BringBack", "SetSettings", "UndoSettings", "Unstage", "save")
 SETTLE_TURNS = 150
 """Turns after the last fault in which every device has come to an end: the longest watch has 12."""
 

@@ -54,11 +54,12 @@ def test_what_fails_its_check_never_serves(device: Device, behaves: Bundle, reas
     ("behaves", "reason"),
     [
         (Bundle(alerts_per_s=1), "an hour before, and less than 2 times is allowed"),
+        (Bundle(score=7), "100% of its frames are anomalous, and 0% were before"),
         (Bundle(state="moved"), "its pictures cannot be judged since: the camera is moved"),
     ],
 )
 def test_what_leaves_its_bounds_is_taken_back(device: Device, behaves: Bundle, reason: str) -> None:
-    """Alert rate and state of the camera while the new bundle is watched: the old one serves again."""
+    """Alert rate, an alert that does not end, state of the camera: the old bundle serves again."""
     device.runtime.behaves[BAD] = behaves
     device.assign(4, BAD)
     device.turns()

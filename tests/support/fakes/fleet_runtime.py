@@ -19,11 +19,11 @@ from runtime.fleet.agent.core.actions import (
     ActionDone,
     Activate,
     BringBack,
-    ChangeSettings,
     Fetch,
     NotDone,
     Outcome,
     RollTo,
+    SetSettings,
     Shadow,
     Stage,
     UndoSettings,
@@ -47,6 +47,7 @@ class Bundle:
         frame_ms: what a frame takes.
         alerts_per_s: rate of its alerts.
         state: of a camera that it serves.
+        score: of each frame.
     """
 
     refusal: str = ""
@@ -54,6 +55,7 @@ class Bundle:
     frame_ms: float = 20.0
     alerts_per_s: float = 0.01
     state: str = "live"
+    score: float = 0.5
 
 
 @dataclass
@@ -161,7 +163,7 @@ class FakeRuntime:
             active=its.active,
             candidate=msgspec.structs.replace(its.candidate, camera=name, **kept),
             threshold=its.alerts.threshold or 1.0,
-            score=0.5,
+            score=self._behaviour(its.active).score,
             round=rounds,
             learnt=pictures,
             in_force=InForce(camera=name, threshold=1.0, alerts=msgspec.to_builtins(its.alerts)),
@@ -235,7 +237,7 @@ class FakeRuntime:
                 self._serve(camera, action.to)
             case Unstage():
                 its.candidate = CandidateNow(camera=camera)
-            case ChangeSettings():
+            case SetSettings():
                 return self._configure(its, action.settings, action.user)
             case UndoSettings():
                 return self._undo(its)

@@ -55,7 +55,7 @@ class RollTo:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeSettings:
+class SetSettings:
     """Change settings, and keep the change; `user` is written beside it."""
 
     settings: dict[str, Any]
@@ -67,7 +67,7 @@ class UndoSettings:
     """Take back the last kept change of settings."""
 
 
-Action = Fetch | Stage | Shadow | Unstage | Activate | BringBack | RollTo | ChangeSettings | UndoSettings
+Action = Fetch | Stage | Shadow | Unstage | Activate | BringBack | RollTo | SetSettings | UndoSettings
 
 
 @dataclass(frozen=True, slots=True)

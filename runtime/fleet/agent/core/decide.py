@@ -25,7 +25,6 @@ _READY: frozenset[Step] = frozenset({"ready", "activate", "configure", "watch", 
 
 def decide(memory: CameraMemory, turn: Turn) -> Decided:
     """Return the memory after this turn, to be written to the disk first, and what is to be done then."""
-    memory = _take_newer(_count(memory, turn), turn.desired)
     if memory.assignment is None:
         return memory, None
     action: Action | None = None
@@ -44,28 +43,25 @@ def is_ready(memory: CameraMemory) -> bool:
     return memory.step in _READY
 
 
-def _count(memory: CameraMemory, turn: Turn) -> CameraMemory:
-    """Add what the camera did since the last turn."""
-    if turn.seen is None:
-        return memory
+def count(memory: CameraMemory, state: str, done: CameraCounts, passed_s: float) -> CameraMemory:
+    """Add what the camera did since the last turn.
+
+    Args:
+        memory: of the camera.
+        state: of the camera.
+        done: what it did.
+        passed_s: time since the last turn, seconds.
+    """
     if memory.step == "watch":
-        is_bad = turn.seen.state in judge.BAD_STATES
-        bad_s = memory.bad_s + turn.passed_s if is_bad else 0.0
-        return replace(memory, watched=memory.watched + turn.done, bad_s=bad_s)
-    if memory.step in _ASSUMED:
-        return memory
-    usual = memory.usual + turn.done
-    if usual.seconds > _DAY_S:  # older hours count less and less
-        usual = CameraCounts(
-            alerts=usual.alerts / 2,
-            frames=usual.frames / 2,
-            frame_ms=usual.frame_ms / 2,
-            seconds=usual.seconds / 2,
-        )
-    return replace(memory, usual=usual)
+        bad_s = memory.bad_s + passed_s if state in judge.BAD_STATES else 0.0
+        return replace(memory, watched=memory.watched + done, bad_s=bad_s)
+    if memory.step in _ASSUMED:  # an alert that begins with the activation counts, time only from then on
+        return replace(memory, watched=memory.watched + replace(done, seconds=0.0))
+    usual = memory.usual + done
+    return replace(memory, usual=usual * 0.5 if usual.seconds > _DAY_S else usual)  # older hours count ever less
 
 
-def _take_newer(memory: CameraMemory, desired: Desired) -> CameraMemory:
+def take_newer(memory: CameraMemory, desired: Desired) -> CameraMemory:
     """Begin a newer assignment; one of a bundle before one of settings only."""
     if memory.step in _ASSUMED and not memory.blocked:
         return memory  # in a moment, when it is known what serves

@@ -18,6 +18,15 @@ MAX_FAILED = 0.01
 BAD_STATES = frozenset({"stalled", "frozen", "dark", "blurred", "moved", "failed"})
 """States of a camera that a bundle may cause; absent and paused cameras say nothing about it."""
 
+MIN_SLOWER_MS = 1.0
+"""Difference of the time of a frame that does not count: below it is noise."""
+
+MIN_LOOKS = 10
+"""Number of looks below which the share of anomalous ones is not judged."""
+
+MIN_ANOMALOUS = 0.5
+"""Share of anomalous looks from which it is judged: one alert that does not end is as bad as many."""
+
 HOUR_S = 3600.0
 
 
@@ -27,7 +36,7 @@ def of_candidate(bounds: FleetBounds, candidate: CandidateNow) -> str:
     if most is not None and difference is not None and difference > most:
         return f"a golden frame scores {difference:.3g} apart from its export, {most:g} is allowed"
     took = candidate.frame_ms
-    if took is not None and took.now > 0 and took.candidate > bounds.frame_time_ratio * took.now:
+    if took is not None and took.now > 0 and _is_slower(took.candidate, took.now, bounds):
         ratio = took.candidate / took.now
         return (
             f"a frame takes {took.candidate:.1f} ms instead of {took.now:.1f} ms, "
@@ -54,7 +63,10 @@ def of_watch(memory: CameraMemory, assignment: Assignment, state: str, reason: s
     if memory.was_live and memory.bad_s > min(MAX_BAD_S, max(assignment.watch_s / 2, 1.0)):
         said = f" ({reason})" if reason else ""
         return f"its pictures cannot be judged since: the camera is {state}{said}, and was live before"
-    return _of_alerts(memory, assignment) or _of_frame_time(memory, assignment)
+    for judged in (_of_alerts, _of_anomalous, _of_frame_time):
+        if problem := judged(memory, assignment):
+            return problem
+    return ""
 
 
 def alert_bound(bounds: FleetBounds, baseline: CameraCounts, watch_s: float) -> float:
@@ -89,9 +101,25 @@ def _of_alerts(memory: CameraMemory, assignment: Assignment) -> str:
     )
 
 
+def _of_anomalous(memory: CameraMemory, assignment: Assignment) -> str:
+    """An alert that goes on and on is one alert only, so the share of anomalous frames is judged as well."""
+    watched, before = memory.watched, memory.baseline
+    if watched.looks < MIN_LOOKS:
+        return ""
+    now, usual = watched.anomalous / watched.looks, before.anomalous / before.looks if before.looks else 0.0
+    if now < max(MIN_ANOMALOUS, assignment.bounds.alert_rate_ratio * usual):
+        return ""
+    return f"{now:.0%} of its frames are anomalous, and {usual:.0%} were before"
+
+
 def _of_frame_time(memory: CameraMemory, assignment: Assignment) -> str:
     now, before = frame_ms(memory.watched), frame_ms(memory.baseline)
-    ratio = assignment.bounds.frame_time_ratio
-    if memory.watched.frames < MIN_FRAMES or memory.baseline.frames < MIN_FRAMES or not 0 < ratio * before < now:
+    is_known = min(memory.watched.frames, memory.baseline.frames) >= MIN_FRAMES
+    if not is_known or not before or not _is_slower(now, before, assignment.bounds):
         return ""
+    ratio = assignment.bounds.frame_time_ratio
     return f"a frame takes {now:.1f} ms, and took {before:.1f} ms before; {ratio:g} times as long is allowed"
+
+
+def _is_slower(now_ms: float, before_ms: float, bounds: FleetBounds) -> bool:
+    return now_ms > max(bounds.frame_time_ratio * before_ms, before_ms + MIN_SLOWER_MS)

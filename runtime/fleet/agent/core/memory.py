@@ -30,12 +30,16 @@ class CameraCounts(msgspec.Struct, frozen=True, kw_only=True):
         frames: frames that were scored.
         frame_ms: time that they took, milliseconds.
         seconds: how long.
+        looks: number of looks at it.
+        anomalous: number of looks at which the last frame was anomalous.
     """
 
     alerts: float = 0.0
     frames: float = 0.0
     frame_ms: float = 0.0
     seconds: float = 0.0
+    looks: float = 0.0
+    anomalous: float = 0.0
 
     def __add__(self, other: CameraCounts) -> CameraCounts:
         """Return both together."""
@@ -44,7 +48,13 @@ class CameraCounts(msgspec.Struct, frozen=True, kw_only=True):
             frames=self.frames + other.frames,
             frame_ms=self.frame_ms + other.frame_ms,
             seconds=self.seconds + other.seconds,
+            looks=self.looks + other.looks,
+            anomalous=self.anomalous + other.anomalous,
         )
+
+    def __mul__(self, factor: float) -> CameraCounts:
+        """Return a part of it."""
+        return CameraCounts(**{name: factor * getattr(self, name) for name in self.__struct_fields__})
 
 
 class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):

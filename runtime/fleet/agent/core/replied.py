@@ -9,11 +9,11 @@ from runtime.fleet.agent.core.actions import (
     ActionDone,
     Activate,
     BringBack,
-    ChangeSettings,
     Fetch,
     NotDone,
     Outcome,
     RollTo,
+    SetSettings,
     Stage,
     UndoSettings,
     Unknown,
@@ -39,7 +39,7 @@ def _done(memory: CameraMemory, action: Action, done: ActionDone) -> CameraMemor
             return replace(memory, staged=True)
         case Activate():
             return replace(memory, lost_rounds=done.rounds, lost_pictures=done.pictures)
-        case ChangeSettings():
+        case SetSettings():
             return replace(memory, change=done.change)
         case BringBack() | UndoSettings() | RollTo():
             return replace(memory, blocked=False)
@@ -62,7 +62,7 @@ def _not_done(memory: CameraMemory, action: Action, refusal: NotDone) -> CameraM
                 phase="waiting",
                 reason=f"{memory.reason}; the device cannot go back: {refusal.reason}",
             )
-        case ChangeSettings() | RollTo():
+        case SetSettings() | RollTo():
             return replace(memory, step="back", reason=refusal.reason)
         case _:
             return memory.refused(refusal.reason)

@@ -22,10 +22,8 @@ class Totals:
     frames: float = 0.0
     frame_ms: float = 0.0
 
-    def since(self, before: Totals | None, passed_s: float) -> CameraCounts:
-        """Return what was done since an earlier look; nothing without one."""
-        if before is None:
-            return CameraCounts()
+    def since(self, before: Totals, passed_s: float) -> CameraCounts:
+        """Return what was done since an earlier look."""
         old = Totals() if self.frames < before.frames else before  # it was restarted
         return CameraCounts(
             alerts=max(0.0, self.alerts - old.alerts),
@@ -73,6 +71,14 @@ class CameraSeen:
     totals: Totals = Totals()
     frame_ms_p95: float = 0.0
 
+    def since(self, before: CameraSeen | None, passed_s: float) -> CameraCounts:
+        """Return what it did since an earlier look, if it was live all the time, as far as that is known."""
+        if before is None or not self.state == before.state == "live":
+            return CameraCounts()
+        is_anomalous = self.score is not None and self.score > self.threshold
+        looked = CameraCounts(looks=1, anomalous=is_anomalous)
+        return self.totals.since(before.totals, passed_s) + looked
+
 
 @dataclass(frozen=True, slots=True)
 class PackSeen:
@@ -117,19 +123,15 @@ class Turn:
     Attributes:
         seen: the camera; None: the runtime does not answer, or does not have it.
         away: why not.
-        desired: what is assigned.
         pack: the bundle of the assignment that is followed.
         siblings: the other cameras.
-        done: what the camera did since the last turn.
         passed_s: time since the last turn, seconds.
     """
 
     seen: CameraSeen | None
     away: str = ""
-    desired: Desired = field(default_factory=Desired)
     pack: PackSeen = field(default_factory=PackSeen)
     siblings: Siblings = field(default_factory=Siblings)
-    done: CameraCounts = field(default_factory=CameraCounts)
     passed_s: float = 0.0
 
     @property

@@ -6,9 +6,9 @@ from msgspec.structs import replace
 
 from edge_config.wire.fleet import Assignment
 from runtime.fleet.agent.core import assigned_settings, judge
-from runtime.fleet.agent.core.actions import Activate, BringBack, ChangeSettings, RollTo, UndoSettings
+from runtime.fleet.agent.core.actions import Activate, BringBack, RollTo, SetSettings, UndoSettings
 from runtime.fleet.agent.core.looks import Decided, let_go, may_activate, must_go_back, serves
-from runtime.fleet.agent.core.memory import CameraMemory, Step
+from runtime.fleet.agent.core.memory import CameraCounts, CameraMemory, Step
 from runtime.fleet.agent.core.seen import CameraSeen, Turn
 
 
@@ -24,7 +24,7 @@ def activate(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         memory = replace(memory, activated=True, lost_rounds=seen.round, lost_pictures=seen.learnt)
         return memory, RollTo(its.root)
     if may_activate(seen, its):
-        return replace(memory, activated=True), Activate(its.root)
+        return replace(memory, activated=True, watched=CameraCounts()), Activate(its.root)
     return replace(memory, step="prepare", staged=False), None  # the runtime was restarted
 
 
@@ -42,7 +42,7 @@ def configure(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         change = None if made is None else made.number
         return replace(memory, step="watch", change=change, settings_taken=taken), None
     settings = assigned_settings.in_place_of(its.settings, seen.changes)
-    return replace(memory, configured=True), ChangeSettings(settings, assigned_settings.user_of(its.counter))
+    return replace(memory, configured=True), SetSettings(settings, assigned_settings.user_of(its.counter))
 
 
 def watch(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
