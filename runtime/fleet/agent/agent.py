@@ -19,6 +19,7 @@ from runtime.fleet.agent.core import reports
 from runtime.fleet.agent.core.actions import Action, Fetch
 from runtime.fleet.agent.core.decide import count, decide, is_ready, take_newer
 from runtime.fleet.agent.core.memory import ENDS, CameraCounts, CameraMemory
+from runtime.fleet.agent.core.needed import needed
 from runtime.fleet.agent.core.replied import replied
 from runtime.fleet.agent.core.reports import ECHO, Figures, ThisDevice
 from runtime.fleet.agent.core.seen import CameraSeen, PackSeen, Siblings, Turn
@@ -250,15 +251,7 @@ class Agent:
         """Delete bundles that nothing needs; only while it is known what serves."""
         if not all(name in self._seen for name in self.memories):
             return
-        keep = {one.before_root for one in self.memories.values()} | {one.placed for one in self.memories.values()}
-        keep |= {one.assignment.root for one in self.memories.values() if one.assignment and one.step not in _OVER}
-        for seen in self._seen.values():
-            candidate = seen.candidate
-            keep |= {seen.root, seen.active, candidate.before, candidate.before_root, candidate.id, candidate.root}
-        self._packs.prune(keep - {""})
-
-
-_OVER = frozenset({"refused", "went back"})
+        self._packs.prune(needed(self.memories.values(), self._seen.values()))
 
 
 def _wanted(memory: CameraMemory) -> Fetch | None:
