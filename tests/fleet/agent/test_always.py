@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
@@ -31,6 +31,9 @@ BEHAVIOURS = {
     "moved": Bundle(state="moved"),
 }
 FAULTS = ("Stage", "Shadow", "Activate", "BringBack", "SetSettings", "UndoSettings", "Unstage", "save")
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+"""Without shrinking, which takes minutes: a story is short, and the log tells it."""
+
 SETTLE_TURNS = 150
 """Turns after the last fault in which every device has come to an end: the longest watch has 12."""
 
@@ -141,7 +144,7 @@ class Story:
         await self.turns(SETTLE_TURNS)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=PHASES)
 @given(st.lists(operations, max_size=25))
 def test_devices_converge_and_never_activate_twice(story: list[tuple[str, Any]]) -> None:
     """Only assigned bundles serve, each is activated at most once, and in the end it serves or is refused."""

@@ -117,6 +117,30 @@ def test_newest_assignment_wins_over_one_under_way(device: Device) -> None:
     assert device.runtime.activated == [("cam1", GOOD)]
 
 
+def test_bundle_that_is_overtaken_while_it_is_watched_is_taken_back_first(device: Device) -> None:
+    """What a refused assignment leaves in service was always watched to the end."""
+    device.assign(4, BAD)
+    while device.report.phase != "watching":
+        device.turns(1)
+    device.runtime.behaves[GOOD] = Bundle(refusal="parity")
+    device.assign(5, GOOD)
+    device.turns()
+    assert (device.report.phase, device.report.counter) == ("refused", 5)
+    assert device.runtime.served["cam1"] == [OLD, BAD, OLD]
+
+
+def test_same_bundle_assigned_again_is_watched_on(device: Device) -> None:
+    """A newer assignment of the bundle that is watched does not end the watch."""
+    device.runtime.behaves[BAD] = Bundle(score=7)
+    device.assign(4, BAD)
+    while device.report.phase != "watching":
+        device.turns(1)
+    device.assign(5, BAD, settings={"alerts": {"threshold": 3.0}})
+    device.turns()
+    assert (device.report.phase, device.report.counter, device.serving()) == ("went back", 5, OLD)
+    assert device.runtime.activated == [("cam1", BAD)]
+
+
 def test_bundle_in_service_is_watched_before_it_is_replaced(tmp_path: Path) -> None:
     """A device that has just been started first learns what is usual."""
     device = Device(tmp_path)

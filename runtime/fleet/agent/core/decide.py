@@ -71,7 +71,7 @@ def take_newer(memory: CameraMemory, desired: Desired) -> CameraMemory:
     if root is not None and root.counter > memory.root_taken:
         if settings is not None and settings.counter > root.counter:
             root = replace(root, settings=None)  # they were assigned other settings since
-        return _begin(replace(memory, root_taken=root.counter), root)
+        return _take_root(memory, root)
     if settings is None or settings.counter == memory.counter:
         return memory
     if settings.root:  # its bundle was taken already, or a newer one
@@ -80,12 +80,26 @@ def take_newer(memory: CameraMemory, desired: Desired) -> CameraMemory:
     return memory if is_busy else _begin(memory, settings)
 
 
+def _take_root(memory: CameraMemory, root: Assignment) -> CameraMemory:
+    """Begin an assignment of a bundle; one that serves, and is still watched, goes on or is taken back first.
+
+    So the bundle before it is always one that was watched to the end.
+    """
+    taken = replace(memory, root_taken=root.counter)
+    if memory.step != "watch" or not memory.activated or memory.assignment is None:
+        return _begin(taken, root)
+    if root.root == memory.assignment.root:
+        return replace(taken, assignment=root, step="configure" if root.settings is not None else "watch")
+    reason = f"assignment {root.counter} came while it was watched"
+    return replace(memory, step="back", reason=reason, overtaken=True)
+
+
 def _begin(memory: CameraMemory, assignment: Assignment) -> CameraMemory:
     return CameraMemory(
         root_taken=memory.root_taken,
         settings_taken=memory.settings_taken,
         placed=memory.placed,
-        usual=memory.watched if memory.step == "watch" else memory.usual,
+        usual=memory.usual,
         assignment=assignment,
         step="prepare",
         phase="fetching" if assignment.root else "checking",

@@ -72,6 +72,7 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
         checking_s: for how long the device checks it, seconds.
         losses: number of times that the candidate was lost with the inference worker.
         by_person: the end came from a person at the device, and says nothing about the bundle.
+        overtaken: it is taken back because a newer assignment came while it was watched.
         activated: the activation of its bundle was begun.
         blocked: the device cannot go back, as it says.
         before: id of the bundle that served before it.
@@ -99,6 +100,7 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
     checking_s: float = 0.0
     losses: int = 0
     by_person: bool = False
+    overtaken: bool = False
     activated: bool = False
     blocked: bool = False
     before: str = ""
@@ -122,12 +124,14 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_failed(self) -> bool:
         """Whether the assignment has failed for a reason that concerns the other cameras of it as well."""
-        return self.step in FAILED and not self.by_person
+        return self.step in FAILED and not self.by_person and not self.overtaken
 
     def settled(self) -> CameraMemory:
         """Return this memory, once the settings of the assignment were tried."""
         if self.assignment is None or self.assignment.settings is None:
             return self
+        if self.overtaken:  # they are tried again
+            return replace(self, settings_taken=min(self.settings_taken, self.assignment.counter - 1))
         return replace(self, settings_taken=max(self.settings_taken, self.assignment.counter))
 
     def refused(self, reason: str) -> CameraMemory:
