@@ -21,7 +21,7 @@ from edge_config.settings.fleet import FleetSettings
 from edge_config.settings.reading import read_file
 from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder
 from runtime.client.within import within
-from runtime.fleet.store.make import StoreLimits, make, make_pulled
+from runtime.fleet.store.make import StoreLimits, make
 from runtime.fleet.store.signatures import sign
 from runtime.fleet.store.store import FleetStore
 from tests.fleet.agent.device import KEY, OPERATOR
@@ -98,8 +98,7 @@ class Line:
     async def operated(self) -> AsyncIterator[FleetStore]:
         """Yield the store of the operator, with reports of the device coming in."""
         async with FleetStore.connect(FleetSettings(servers=(self.url,)), "test", ENOUGH_S) as self.store:
-            await make(self.store, StoreLimits(packs_bytes=64 << 20))
-            await make_pulled(self.store, NAME, StoreLimits(pulled_bytes=64 << 20))
+            await make(self.store.connection, self.store.layout, StoreLimits(packs_bytes=64 << 20))
             async with aclosing(self.store.watch_reports()) as self._reports:
                 yield self.store
 
