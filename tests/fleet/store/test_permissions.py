@@ -26,6 +26,7 @@ from runtime.fleet.store.permissions import Permissions, device_permissions, new
 from runtime.fleet.store.signatures import sign
 from runtime.fleet.store.store import FleetStore
 from tests.support.brokers import NatsServer, needs_nats
+from tests.support.nats_jwt import OperatorMode
 from tests.support.processes import ENOUGH_S
 
 pytestmark = [needs_nats, pytest.mark.slow]
@@ -41,6 +42,7 @@ class Guarded:
     """A server with TLS, where each user has a key and permissions of its own."""
 
     folder: Path
+    ca_file: Path
     server: NatsServer
 
     def device(self, name: str, *groups: str, credentials: str = "") -> FleetOfDevice:
@@ -49,7 +51,7 @@ class Guarded:
             servers=(f"tls://127.0.0.1:{self.server.port}",),
             operators=(OPERATOR,),
             credentials_file=str(self.folder / f"{credentials or name}.nk"),
-            ca_file=str(self.folder / "cert.pem"),
+            ca_file=str(self.ca_file),
             name=name,
             groups=groups,
         )
@@ -60,35 +62,51 @@ class Guarded:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Return a folder with certificates and keys, and the configuration of the server."""
-    folder = tmp_path_factory.mktemp("keys")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a certificate and its key."""
+    folder = tmp_path_factory.mktemp("certificates")
     made = ("openssl", "req", "-x509", *EC, "-keyout", "key.pem", "-out", "cert.pem", "-days", "2")
     names = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
     subprocess.run([*made, *names], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(params=["nkeys", "nsc"])
+def guarded(request: pytest.FixtureRequest, certificates: Path, tmp_path: Path) -> Iterator[Guarded]:
+    """Yield such a server: with keys as `fleet keys` makes them, or with JWTs as `nsc` does."""
     users: dict[str, Permissions | None] = {"anna": None}
     for name, groups in (("press-3", ("press",)), ("oven-1", ("oven",))):
         users[name] = device_permissions(LAYOUT, name, groups)
+    config = (with_keys if request.param == "nkeys" else with_jwts)(users, tmp_path)
+    tls = f'tls {{ cert_file: "{certificates}/cert.pem", key_file: "{certificates}/key.pem" }}'
+    server = NatsServer(tmp_path / "nats", f"{tls}\n{config}")
+    server.start()
+    yield Guarded(tmp_path, certificates / "cert.pem", server)
+    server.end()
+
+
+def with_keys(users: dict[str, Permissions | None], folder: Path) -> str:
     entries = []
     for name, permissions in users.items():
         seed, public = new_seed()
-        (folder / f"{name}.nk").touch(mode=0o600)
-        (folder / f"{name}.nk").write_text(f"{seed}\n")
+        write_secret(folder / f"{name}.nk", f"{seed}\n")
         entries.append(server_user(public, permissions))
-    (folder / "stranger.nk").touch(mode=0o600)
-    (folder / "stranger.nk").write_text(new_seed()[0])
-    tls = f'tls {{ cert_file: "{folder}/cert.pem", key_file: "{folder}/key.pem" }}'
+    write_secret(folder / "stranger.nk", new_seed()[0])
     text = "\n".join(entries)
-    return folder, f"{tls}\naccounts {{ FLEET {{ jetstream: enabled, users: [\n{text}\n] }} }}"
+    return f"accounts {{ FLEET {{ jetstream: enabled, users: [\n{text}\n] }} }}"
 
 
-@pytest.fixture
-def guarded(files: tuple[Path, str], tmp_path: Path) -> Iterator[Guarded]:
-    """Yield such a server."""
-    server = NatsServer(tmp_path / "nats", files[1])
-    server.start()
-    yield Guarded(files[0], server)
-    server.end()
+def with_jwts(users: dict[str, Permissions | None], folder: Path) -> str:
+    ours = OperatorMode()
+    for name, permissions in users.items():
+        ours.write(folder / f"{name}.nk", permissions)
+    OperatorMode().write(folder / "stranger.nk", None)
+    return ours.config()
+
+
+def write_secret(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
 
 
 def assignment(counter: int, target: str) -> Assignment:
