@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runtime.cli import fleet_agent, fleet_assign, fleet_keys, fleet_status, fleet_store
 
@@ -68,10 +68,6 @@ async def _run(args: argparse.Namespace, settings: FleetSettings) -> int:
 
     async with FleetStore.connect(settings, settings.name, PATIENCE_S) as store:
         if args.action in getattr(args.module, "WAITS", ()):
-            await store.connection.call(_nothing)
+            await store.ready()
             store.connection.patience_s = None
         return int(await args.module.run_action(args, settings, store))
-
-
-async def _nothing(_session: Any) -> None:
-    """Need a connection, and no more."""

@@ -7,7 +7,18 @@ from functools import partial
 from pathlib import Path
 
 from edge_config.settings.device import Settings
-from runtime.doctor import cameras, clock, heat, inference, ports_and_folders, processor, search_speed, software, vision
+from runtime.doctor import (
+    cameras,
+    clock,
+    fleet,
+    heat,
+    inference,
+    ports_and_folders,
+    processor,
+    search_speed,
+    software,
+    vision,
+)
 from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Check, Finding, look
 
@@ -75,6 +86,7 @@ def examine(
             ("clips", partial(ports_and_folders.clips, settings)),
             ("learning", partial(ports_and_folders.learning, settings)),
             ("encryption", partial(ports_and_folders.keys, settings)),
+            ("fleet", partial(fleet.fleet, settings)),
         ],
     }
     if running:

@@ -76,6 +76,14 @@ class FleetStore:
         finally:
             await connection.close()
 
+    async def ready(self) -> None:
+        """Wait for a connection, at most for the patience."""
+
+        async def nothing(_session: NatsSession) -> None:
+            """Need a connection, and no more."""
+
+        await self.connection.call(nothing)
+
     async def put_pack(self, path: Path) -> PackInfo:
         """Store a packed bundle, or a bundle, which is packed first."""
         async with packed(path) as (info, file):
