@@ -74,6 +74,7 @@ STAGES = {
     "docs/guide/container.md": Stage(not_run={"docker": 5}),
     "docs/guide/evaluate.md": Stage(bundle="tiny", labelled=True),
     "docs/guide/fleet-server.md": Stage(bundle="tiny", not_run={"root": 1, "another machine": 2}),
+    "docs/guide/fleet-tutorial.md": Stage(bundle="tiny", pictures=True, labelled=True, not_run={"root": 1}),
     "docs/guide/install.md": Stage(bundle="tiny", not_run={"another machine": 2, "root": 1, "internet": 2, "time": 1}),
     "docs/guide/jetson.md": Stage(not_run={"docker": 3}),
     "docs/guide/may-vary.md": Stage(normal=12, not_run={"time": 1}),

@@ -72,8 +72,8 @@ def _of_camera(device: FleetDevice, camera: FleetCamera | None, now_ms: int) -> 
         camera.state,
         (camera.wanted[:SHORT] or "-") + ("" if camera.in_place else " !"),
         f"{camera.root[:SHORT] or '-'}{learnt}",
-        f"{camera.alerts_per_hour:.3g}",
-        f"{camera.frame_ms_p95:.3g}",
+        f"{round(camera.alerts_per_hour, 1):g}",
+        f"{round(camera.frame_ms_p95, 1):g}",
     ]
 
 

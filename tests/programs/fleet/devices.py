@@ -29,6 +29,10 @@ CAMERA = "belt"
 GROUP = "press"
 MAX_BYTES = 64 << 20
 
+ENOUGH_S = 20.0
+NOT_ENDED = "not-ended"
+"""File of a device whose agent did not end when it was told to."""
+
 
 class HostPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a process with simulated devices is told.
@@ -130,7 +134,10 @@ class SimulatedDevice:
         """Stop the agent wherever it is."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait([self._task], timeout=ENOUGH_S)
+            if not self._task.done():
+                with (self._folder / NOT_ENDED).open("a") as stream:
+                    self._task.print_stack(file=stream)
             self._task = None
 
     def _loses(self, what: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ def main() -> int:
         return 1
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))  # the operator's connection
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # networks and servers are taken down then, too
     began_s = time.monotonic()
 
     def say(line: str) -> None:
@@ -60,6 +62,7 @@ async def run_fleet(folder: Path, devices: int, seconds: float, seed: int, say: 
             for scene in (scenes.arrive, scenes.good, scenes.unequal, scenes.alerting, scenes.unsigned, scenes.chaos):
                 await scene()
             scenes.all_signed()
+            scenes.all_ended()
             return scenes.broken
     finally:
         fleet.close()

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from edge_config.wire.fleet import Rollout
 from runtime.fleet.store.store import FleetStore
 from tests.programs.fleet.bundles import FACTOR, refusing
+from tests.programs.fleet.devices import ENOUGH_S, NOT_ENDED
 from tests.programs.fleet.faults import Faults
 from tests.programs.fleet.fleet import SimulatedFleet
 from tests.programs.fleet.judge import activated_twice, not_in_place, not_settled, went_back_within, wrong_runs
@@ -124,6 +125,11 @@ class Scenes:
         self._say(
             f"chaos: in place on all after {now_s - began_s:.1f} s, {now_s - faults_s:.1f} s after the last fault"
         )
+
+    def all_ended(self) -> None:
+        """Every agent that was told to stop did."""
+        hung = [path.parent.name for path in (self._fleet.folder / "devices").glob(f"*/{NOT_ENDED}")]
+        self._must(not hung, f"agents did not end within {ENOUGH_S:g} s: {_some(hung)}")
 
     def all_signed(self) -> None:
         """Nothing has ever served that was not signed and assigned."""
