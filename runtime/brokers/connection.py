@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from runtime.client.within import ended
 from runtime.process.backoff import Backoff
 
 CONFIRM_S = 5.0
@@ -103,9 +104,7 @@ class BrokerConnection(Generic[S]):
                 raise ConnectionEnded
             return task.result()
         finally:
-            for one in (task, lost):
-                one.cancel()
-            await asyncio.gather(task, lost, return_exceptions=True)
+            await ended(task, lost)
 
     async def close(self, timeout_s: float) -> None:
         """Disconnect within `timeout_s` seconds."""

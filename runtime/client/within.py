@@ -1,4 +1,4 @@
-"""Wait for at most so long, and end when cancelled.
+"""Wait for at most so long, and end when cancelled, also what libraries do.
 
 Before Python 3.12 `asyncio.wait_for` drops a cancellation that comes in the instant in which what it waits for is done
 (python/cpython issue 86296): a task that waits in a loop then goes on for ever.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+CANCEL_AGAIN_S = 1.0
+"""Time after which a task that goes on is cancelled again, seconds."""
 
 
 async def within(seconds: float | None, awaited: Awaitable[T]) -> T:
@@ -29,3 +32,13 @@ async def within(seconds: float | None, awaited: Awaitable[T]) -> T:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+
+
+async def ended(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks, and wait until all have ended; one that drops the cancellation, as nats-py may, is cancelled again."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)  # else the errors of those that failed would be logged

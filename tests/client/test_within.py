@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from runtime.client.within import within
+from runtime.client import within as waits
+from runtime.client.within import ended, within
 
 LONG_S = 60.0
 
@@ -33,28 +34,50 @@ def test_a_wait_is_cancelled_also_in_the_instant_of_its_event(steps: int) -> Non
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
-        ended, _ = await asyncio.wait([task], timeout=1.0)
-        assert task in ended
+        over, _ = await asyncio.wait([task], timeout=1.0)
+        assert task in over
 
     asyncio.run(run())
 
 
 def test_what_takes_too_long_is_cancelled_and_has_ended() -> None:
     """After the time-out nothing of it goes on."""
-    ended = []
+    over = []
 
     async def too_long() -> None:
         try:
             await asyncio.sleep(LONG_S)
         finally:
-            ended.append(True)
+            over.append(True)
 
     async def run() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await within(0.01, too_long())
 
     asyncio.run(run())
-    assert ended
+    assert over
+
+
+def test_a_task_that_drops_its_cancellation_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that swallows a cancellation does not keep a program from its end."""
+    monkeypatch.setattr(waits, "CANCEL_AGAIN_S", 0.01)
+    dropped = []
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(LONG_S)
+        except asyncio.CancelledError:
+            dropped.append(True)
+        await asyncio.sleep(LONG_S)
+
+    async def run() -> None:
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        await within(LONG_S / 2, ended(task))
+        assert task.cancelled()
+
+    asyncio.run(run())
+    assert dropped
 
 
 def test_a_result_and_an_error_come_through() -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from edge_config.errors import NotWritten, PatchedgeError
 from edge_config.wire.fleet import DeviceReport
-from runtime.client.within import within
+from runtime.client.within import ended, within
 from runtime.fleet.agent.core import reports
 from runtime.fleet.agent.core.actions import Action, Fetch
 from runtime.fleet.agent.core.decide import count, decide, is_ready, take_newer
@@ -110,9 +110,7 @@ class Agent:
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
             await self._packs.close()
 
     async def turn(self) -> bool:

@@ -15,6 +15,7 @@ from edge_config.bundle.files import SignatureCheck
 from edge_config.bundle.pack import unpack
 from edge_config.errors import BundleError, PatchedgeError
 from edge_config.fleet_errors import PackSwapped, PackTooLarge
+from runtime.client.within import ended
 from runtime.fleet.agent.core.actions import Fetch
 from runtime.fleet.agent.core.seen import PackSeen
 from runtime.fleet.store.interface import FleetStoreApi, PackInfo
@@ -107,10 +108,7 @@ class Packs:
 
     async def close(self) -> None:
         """End what runs in the background."""
-        tasks = [*self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*self._tasks.values())
 
     async def _get(self, wanted: Fetch) -> None:
         """Fetch and unpack one bundle; one at a time, so that the room on the disk is known."""

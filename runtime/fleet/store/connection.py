@@ -18,7 +18,7 @@ from edge_config.errors import PatchedgeError
 from edge_config.fleet_errors import FleetAccessDenied, FleetError, FleetUnavailable
 from runtime.brokers.connection import BrokerConnection, ConnectionEnded, explain
 from runtime.brokers.nats_session import NatsSession, nats_session
-from runtime.client.within import within
+from runtime.client.within import ended, within
 from runtime.fleet.store.newest import READER
 from runtime.process.backoff import Backoff
 
@@ -156,8 +156,7 @@ class FleetConnection:
             return task.result()
         finally:
             self._calls.discard(call)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await ended(task)
 
     @contextlib.asynccontextmanager
     async def _connect(self) -> AsyncIterator[NatsSession]:

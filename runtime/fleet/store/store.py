@@ -18,6 +18,7 @@ from edge_config.fleet_errors import AssignmentInvalid, FleetConflict, PackMissi
 from edge_config.settings.fleet import FleetOfDevice, FleetServers
 from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder, Rollout, Signed
 from runtime.brokers.nats_session import NatsSession, access_options
+from runtime.client.within import ended
 from runtime.fleet.store import objects
 from runtime.fleet.store.connection import FleetConnection
 from runtime.fleet.store.flood import NewestOfEach
@@ -285,9 +286,7 @@ class FleetStore:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
 
 
 def _tell(error: PatchedgeError) -> None:
