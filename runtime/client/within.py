@@ -35,7 +35,7 @@ async def within(seconds: float | None, awaited: Awaitable[T]) -> T:
 
 
 async def ended(*tasks: asyncio.Future[Any]) -> None:
-    """Cancel tasks, and wait until all have ended; one that drops the cancellation, as nats-py may, is cancelled again."""
+    """Cancel tasks and wait for their end; one that drops the cancellation, as nats-py may, is cancelled again."""
     left = {task for task in tasks if not task.done()}
     while left:
         for task in left:
