@@ -100,7 +100,7 @@ class BrokerConnection(Generic[S]):
         task, lost = asyncio.create_task(work(self.session)), asyncio.create_task(self._lost.wait())
         try:
             await asyncio.wait([task, lost], return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
+            if not task.done() or task.cancelled():  # a client that closes may cancel what waits for an answer
                 raise ConnectionEnded
             return task.result()
         finally:

@@ -30,6 +30,8 @@ def add_action(name: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--counter", type=whole(0, 1 << 50), default=0, metavar="N", help=counter)
     elif name == "push":
         parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle, or a file made by `bundle pack`")
+        replace = "replace another pack of the same bundle; what was assigned of it is refused from then on"
+        parser.add_argument("--replace", action="store_true", help=replace)
     else:
         parser.add_argument("--json", action="store_true", help="print the reports as JSON")
 
@@ -47,7 +49,7 @@ async def run_action(args: argparse.Namespace, _settings: FleetSettings, store: 
                 await store.raise_counter(args.counter)
                 print(f"the next assignment is above {args.counter}")
         case "push":
-            info = await store.put_pack(args.bundle)
+            info = await store.put_pack(args.bundle, replace=args.replace)
             print(f"{args.bundle}: bundle {info.bundle}, {info.size} bytes, in {store.layout.packs.name}")
         case _:
             await _devices(args, store)

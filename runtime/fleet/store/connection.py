@@ -129,7 +129,7 @@ class FleetConnection:
         """Return whether it succeeded, and the result; it did not where a later try may succeed."""
         try:
             return True, await self._connection.once(lambda session: self._unless_denied(work, session))
-        except (PatchedgeError, AssertionError):
+        except PatchedgeError:
             raise
         except ConnectionEnded:
             return False, None
@@ -153,6 +153,8 @@ class FleetConnection:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise self._denied(call.denied.result())
+            if task.cancelled():  # by nats-py, which closes
+                raise ConnectionEnded
             return task.result()
         finally:
             self._calls.discard(call)

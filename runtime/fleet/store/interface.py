@@ -36,8 +36,11 @@ class FleetStoreApi(Protocol):
     credentials do not allow it, and `FleetUnavailable` if nobody has made the store at these servers.
     """
 
-    async def put_pack(self, path: Path) -> PackInfo:
-        """Store a packed bundle, or a bundle, which is packed first; what is there already is not sent again."""
+    async def put_pack(self, path: Path, *, replace: bool = False) -> PackInfo:
+        """Store a packed bundle, or a bundle, which is packed first; what is there already is not sent again.
+
+        Another pack of the same bundle is replaced only with `replace`; else `FleetConflict` is raised.
+        """
 
     async def pack(self, bundle: str) -> PackInfo:
         """Return what the store knows about the pack of a bundle. Raises `PackMissing`."""

@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
+from nats.js.errors import APIError, NotFoundError
 
 from runtime.brokers.nats_session import NatsSession
 from runtime.client.within import within
@@ -27,6 +28,7 @@ _EXPIRES_S = 60.0
 _UNUSED_S = 300.0  # the server deletes a consumer that nobody has asked for so long
 _BATCH = 256
 _NO_MESSAGE = 10037  # code of JetStream
+_WRONG_NUMBER = frozenset({10071, 10164})  # codes of JetStream for a message that is not the newest of its subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,17 @@ async def newest_of(session: NatsSession, stream: str, subject: str) -> StreamEn
         return None
     deleted = "KV-Operation" in (found.headers or {})
     return StreamEntry(subject, found.seq or 0, b"" if deleted else found.data or b"")
+
+
+async def put_after(session: NatsSession, subject: str, data: bytes, before: StreamEntry | None) -> int | None:
+    """Publish to a subject whose newest message is still `before`; return the new number, None: it is not."""
+    headers: dict[str, Any] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(before.seq if before else 0)}
+    try:
+        return (await session.stream.publish(subject, data, headers=headers)).seq
+    except APIError as error:
+        if error.err_code not in _WRONG_NUMBER:
+            raise
+        return None
 
 
 async def read(session: NatsSession, stream: str, subject: str) -> list[StreamEntry]:

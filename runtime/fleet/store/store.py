@@ -6,12 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
-from nats.js.api import Header
-from nats.js.errors import APIError
 
 from edge_config.errors import PatchedgeError
 from edge_config.fleet_errors import AssignmentInvalid, FleetConflict, PackMissing
@@ -25,16 +22,13 @@ from runtime.fleet.store.flood import NewestOfEach
 from runtime.fleet.store.interface import PackInfo, Refused
 from runtime.fleet.store.layout import FleetLayout, KeyBucket, desired_key, device_of, pulled_name
 from runtime.fleet.store.make import make_pulled
-from runtime.fleet.store.newest import StreamEntry, follow, newest_of, read
+from runtime.fleet.store.newest import StreamEntry, follow, newest_of, put_after, read
 from runtime.fleet.store.packing import packed
 from runtime.fleet.store.permissions import inbox_of
 from runtime.fleet.store.records import counter_of, report_of
 from runtime.fleet.store.signatures import decode
 
 _COUNTER = "counter"
-_WRONG_REVISION = frozenset({10071, 10164})
-"""Codes of JetStream for a message that is not the newest of its subject."""
-
 _log = structlog.get_logger()
 
 
@@ -85,9 +79,16 @@ class FleetStore:
 
         await self.connection.call(nothing)
 
-    async def put_pack(self, path: Path) -> PackInfo:
+    async def put_pack(self, path: Path, *, replace: bool = False) -> PackInfo:
         """Store a packed bundle, or a bundle, which is packed first."""
         async with packed(path) as (info, file):
+            with contextlib.suppress(PackMissing):
+                if not replace and await self.pack(info.bundle) != info:
+                    raise FleetConflict(
+                        "another pack of this bundle is in the store, with another signature perhaps",
+                        where=str(path),
+                        remedy="`patchedge fleet push --replace`, then assign again: devices refuse what was replaced",
+                    )
             await objects.upload(self.connection, self.layout.packs, info.bundle, info, file)
         return info
 
@@ -158,7 +159,11 @@ class FleetStore:
         bucket = self.layout.desired
         while True:
             entry = await self._newest(bucket, _COUNTER)
-            counter = max(least, 1 + (int(entry.data) if entry is not None and entry.data.isdigit() else 0))
+            last = b"0" if entry is None else entry.data
+            if not last.isdigit() and not least:
+                remedy = "`patchedge fleet init --counter N`, N above all that `fleet devices --json` shows"
+                raise AssignmentInvalid("the counter of the store is damaged", where=bucket.name, remedy=remedy)
+            counter = max(least, 1 + int(last) if last.isdigit() else 0)
             if await self._put(bucket, _COUNTER, str(counter).encode(), entry):
                 return counter
 
@@ -245,17 +250,8 @@ class FleetStore:
 
     async def _put(self, bucket: KeyBucket, key: str, data: bytes, before: StreamEntry | None) -> int | None:
         """Write a key whose newest entry is still `before`; return the new revision, None: it is not."""
-        headers: dict[str, Any] = {Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(before.seq if before else 0)}
-
-        async def put(session: NatsSession) -> int | None:
-            try:
-                return (await session.stream.publish(bucket.subject(key), data, headers=headers)).seq
-            except APIError as error:
-                if error.err_code not in _WRONG_REVISION:
-                    raise
-                return None
-
-        return await self.connection.call(put)
+        subject = bucket.subject(key)
+        return await self.connection.call(lambda session: put_after(session, subject, data, before))
 
     async def _signed(self, keys: Sequence[str], refused: Refused | None) -> AsyncGenerator[Signed, None]:
         bucket, tell = self.layout.desired, _tell if refused is None else refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from nacl.signing import SigningKey
 
 from edge_config.bundle import files as bundles
 from edge_config.errors import PatchedgeError
-from edge_config.fleet_errors import FleetConflict, FleetUnavailable, PackMissing
+from edge_config.fleet_errors import AssignmentInvalid, FleetConflict, FleetUnavailable, PackMissing
 from edge_config.settings.fleet import FleetSettings
 from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder, Rollout, Signed
 from runtime.client.within import within
@@ -22,6 +23,7 @@ from runtime.fleet.store.interface import Store
 from runtime.fleet.store.make import StoreLimits, make
 from runtime.fleet.store.signatures import sign
 from runtime.fleet.store.store import FleetStore
+from runtime.security.signing import sign as sign_bundle
 from tests.support.brokers import NatsServer, needs_nats
 from tests.support.fakes.fleet_store import FakeFleetStore
 from tests.support.ports import free_port
@@ -84,6 +86,41 @@ def test_a_pack_arrives_whole(each_store: EachStore, tiny_bundle: Path, tmp_path
             assert await store.put_pack(tmp_path / "pack") == info
             with pytest.raises(PackMissing):
                 await store.pack("0" * 64)
+
+    asyncio.run(run())
+
+
+def test_another_pack_of_a_bundle_is_not_replaced_by_mistake(
+    each_store: EachStore, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """A bundle that was signed later has the same id, but other bytes than those that devices were assigned."""
+
+    async def run() -> None:
+        async with each_store() as store:
+            first = await store.put_pack(tiny_bundle)
+            shutil.copytree(tiny_bundle, tmp_path / "signed.bundle")
+            sign_bundle(tmp_path / "signed.bundle", KEY)
+            with pytest.raises(FleetConflict, match="another pack of this bundle"):
+                await store.put_pack(tmp_path / "signed.bundle")
+            assert await store.pack(first.bundle) == first
+            second = await store.put_pack(tmp_path / "signed.bundle", replace=True)
+            assert (second.bundle, second != first) == (first.bundle, True)
+            assert await store.fetch_pack(second, tmp_path / "pack", 1 << 30) == second.size
+
+    asyncio.run(run())
+
+
+def test_a_damaged_counter_does_not_begin_again(server: NatsServer) -> None:
+    """Counters that begin at 1 again would be refused by every device: an operator has to say where to go on."""
+
+    async def run() -> None:
+        async with opened(server) as store:
+            subject = store.layout.desired.subject("counter")
+            await store.connection.call(lambda session: session.stream.publish(subject, b"damaged"))
+            with pytest.raises(AssignmentInvalid, match="init --counter"):
+                await store.next_counter()
+            assert await store.raise_counter(500) == 500
+            assert await store.next_counter() == 501
 
     asyncio.run(run())
 

@@ -51,9 +51,12 @@ class FakeFleetStore:
         self._infos[bundle] = PackInfo(bundle, hashlib.sha256(data).hexdigest(), len(data))
         return self._infos[bundle]
 
-    async def put_pack(self, path: Path) -> PackInfo:
+    async def put_pack(self, path: Path, *, replace: bool = False) -> PackInfo:
         await self.up.wait()
-        return self.hold(*_packed(path))
+        bundle, data = _packed(path)
+        if not replace and self.packs.get(bundle, data) != data:
+            raise FleetConflict("another pack of this bundle is in the store", where=str(path))
+        return self.hold(bundle, data)
 
     async def pack(self, bundle: str) -> PackInfo:
         await self.up.wait()
