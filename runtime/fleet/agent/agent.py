@@ -193,10 +193,11 @@ class Agent:
             self.memories[name] = take_newer(counted, self._assigned.of(name))
 
     def _turn_of(self, name: str, passed_s: float) -> Turn:
-        wanted = _wanted(self.memories[name])
+        wanted, seen = _wanted(self.memories[name]), self._seen.get(name)
+        loading = "" if seen is None or seen.active else "the bundle in service is being loaded"
         return Turn(
-            seen=self._seen.get(name),
-            away=self._away or f"the runtime has no camera `{name}`",
+            seen=None if loading else seen,
+            away=loading or self._away or f"the runtime has no camera `{name}`",
             pack=PackSeen() if wanted is None else self._packs.seen(wanted),
             siblings=self._siblings(name),
             passed_s=passed_s,

@@ -268,6 +268,29 @@ def test_person_who_replaces_the_bundle_wins(device: Device) -> None:
     assert (device.report.phase, device.serving()) == ("in place", GOOD)
 
 
+def test_assigned_bundle_that_does_not_load_any_more_is_not_in_place(device: Device) -> None:
+    """A runtime that serves the bundle of the settings instead is not reported as in place."""
+    device.assign(4, GOOD)
+    device.turns()
+    device.runtime.fall_back("cam1")
+    device.turns(2)
+    assert (device.report.phase, device.serving()) == ("went back", OLD)
+    assert device.report.reason == f"the bundle was changed at the device: {OLD[:12]} serves"
+
+
+def test_bundle_that_is_being_loaded_is_waited_for(device: Device) -> None:
+    """While the runtime begins, nothing serves, and nothing is concluded from that."""
+    device.assign(4, GOOD)
+    while device.report.phase != "watching":
+        device.turns(1)
+    device.runtime.begin("cam1", "")
+    device.turns(2)
+    assert (device.report.phase, device.report.reason) == ("waiting", "the bundle in service is being loaded")
+    device.runtime.begin("cam1", GOOD)
+    device.turns()
+    assert device.report.phase == "in place"
+
+
 def test_absent_camera_pauses_the_watch(device: Device) -> None:
     """Only time counts in which the camera is live."""
     device.assign(4, GOOD)

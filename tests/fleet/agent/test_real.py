@@ -24,6 +24,7 @@ from runtime.client.within import within
 from runtime.fleet.store.make import StoreLimits, make
 from runtime.fleet.store.signatures import sign
 from runtime.fleet.store.store import FleetStore
+from runtime.security import keys
 from tests.fleet.agent.device import KEY, OPERATOR
 from tests.support.brokers import NatsServer, needs_nats
 from tests.support.fakes.network import network_camera
@@ -75,12 +76,16 @@ class Line:
         self.old = bundles.read(self.bundle).id
         self.url = f"nats://127.0.0.1:{server.port}"
         self.config = folder / "device.yaml"
+        public, secret = keys.make(folder / "device")
+        (folder / "clients" / "operate").mkdir(parents=True)
+        shutil.copy(public, folder / "clients" / "operate")  # the agent uses the key of its device
         settings = {
             "bundle": str(self.bundle),
             "device": NAME,
             "cameras": {CAMERA: {"source": source, "alerts": {"min_ms": 0, "merge_ms": 100}}},
             "events": {"bind": f"ipc://{folder}/events"},
             "control": {"bind": f"ipc://{folder}/control"},
+            "security": {"secret_key": str(secret), "clients": str(folder / "clients")},
             "learning": {"folder": str(folder / "learning")},
             "journal": {"path": str(folder / "journal.db")},
             "fleet": {

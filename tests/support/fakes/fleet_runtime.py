@@ -133,6 +133,14 @@ class FakeRuntime:
         its.settings_root, its.assigned, its.before = root, "", None
         self._serve(camera, root)
 
+    def fall_back(self, camera: str) -> None:
+        """Serve the bundle of the settings, as the assigned one cannot be loaded; it stays assigned."""
+        self._serve(camera, self._cameras[camera].settings_root)
+
+    def begin(self, camera: str, active: str) -> None:
+        """Have a bundle serve after a start; empty: it is still being loaded."""
+        self._cameras[camera].active = active
+
     def restart(self) -> None:
         """Lose what a restart loses: candidates and counters."""
         for its in self._cameras.values():

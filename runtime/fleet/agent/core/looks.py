@@ -17,7 +17,7 @@ def serves(seen: CameraSeen, its: Assignment) -> bool:
     """Return whether the assigned bundle serves, or a child of it that may."""
     if not its.root:
         return True
-    return seen.root == its.root and (its.children == "keep" or seen.active == its.root)
+    return seen.is_served(its.root) and (its.children == "keep" or seen.active == its.root)
 
 
 def may_activate(seen: CameraSeen, its: Assignment) -> bool:

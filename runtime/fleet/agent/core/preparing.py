@@ -34,7 +34,7 @@ def prepare(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         return memory.refused(problem), None
     if seen is not None and its.settings is None and serves(seen, its):
         return replace(memory, step="in place", placed=its.root or memory.placed), None
-    if not its.root or (seen is not None and seen.root == its.root):
+    if not its.root or (seen is not None and seen.is_served(its.root)):
         return replace(memory, step="ready"), None
     return _fetch(memory, its, turn)
 
@@ -105,7 +105,7 @@ def ready(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
     seen = turn.camera
     if turn.siblings.failed:
         return memory.refused(turn.siblings.failed), None
-    if its.root and seen.root != its.root and not may_activate(seen, its):
+    if its.root and not seen.is_served(its.root) and not may_activate(seen, its):
         return replace(memory, step="prepare"), None
     if seen.state == "live" and memory.usual.seconds < min(its.watch_s, MIN_USUAL_S):
         return wait(memory, "the bundle in service is watched first, to compare with"), None

@@ -71,6 +71,13 @@ class CameraSeen:
     totals: Totals = Totals()
     frame_ms_p95: float = 0.0
 
+    def is_served(self, root: str) -> bool:
+        """Return whether a root serves, or what was learnt from it.
+
+        A root that cannot be loaded stays assigned, and the bundle of the settings serves meanwhile.
+        """
+        return self.root == root and (self.active == root or self.round > 0)
+
     def since(self, before: CameraSeen | None, passed_s: float) -> CameraCounts:
         """Return what it did since an earlier look, if it was live all the time, as far as that is known."""
         if before is None or not self.state == before.state == "live":

@@ -20,7 +20,7 @@ def activate(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         return replace(memory, step="back", reason=turn.siblings.failed), None
     if serves(seen, its):
         return replace(memory, step="configure", placed=its.root or memory.placed), None
-    if seen.root == its.root:  # a child of it serves, and is not wanted
+    if seen.is_served(its.root):  # by a child of it, which is not wanted
         memory = replace(memory, activated=True, lost_rounds=seen.round, lost_pictures=seen.learnt)
         return memory, RollTo(its.root)
     if may_activate(seen, its):
@@ -50,7 +50,7 @@ def watch(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
     seen = turn.camera
     if turn.siblings.failed:
         return replace(memory, step="back", reason=turn.siblings.failed), None
-    if its.root and seen.root != its.root:
+    if its.root and not seen.is_served(its.root):
         return replace(_is_overruled(memory, seen), by_person=False), None
     if problem := judge.of_watch(memory, its, seen.state, seen.reason):
         return replace(memory, step="back", reason=problem), None
@@ -67,7 +67,7 @@ def in_place(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
     """See whether it still serves, and say what was lost with it."""
     if turn.siblings.failed:
         return replace(memory, step="back", reason=turn.siblings.failed), None
-    if memory.placed and turn.camera.root != memory.placed:
+    if memory.placed and not turn.camera.is_served(memory.placed):
         return _is_overruled(memory, turn.camera), None
     lost = ""
     if memory.lost_rounds:
