@@ -58,14 +58,20 @@ def run(args: argparse.Namespace) -> int:
         if error.name is None or error.name.partition(".")[0] not in {"nats", "nkeys"}:
             raise
         raise MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[fleet]'") from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
         getattr(args.module, "interrupted", lambda _: None)(args)
-        raise
+        raise KeyboardInterrupt from error
 
 
 async def _run(args: argparse.Namespace, settings: FleetSettings) -> int:
+    import asyncio
+    import signal
+
     from runtime.fleet.store.store import FleetStore
 
+    if main := asyncio.current_task():
+        for number in (signal.SIGINT, signal.SIGTERM):  # so that all tasks end before the loop does
+            asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     async with FleetStore.connect(settings, settings.name, PATIENCE_S) as store:
         if args.action in getattr(args.module, "WAITS", ()):
             await store.ready()

@@ -73,6 +73,7 @@ STAGES = {
     "docs/guide/cameras.md": Stage(bundle="small", pictures=True, camera=True),
     "docs/guide/container.md": Stage(not_run={"docker": 5}),
     "docs/guide/evaluate.md": Stage(bundle="tiny", labelled=True),
+    "docs/guide/fleet.md": Stage(bundle="tiny", pictures=True, labelled=True, nats=True, not_run={"time": 1}),
     "docs/guide/fleet-server.md": Stage(bundle="tiny", not_run={"root": 1, "another machine": 2}),
     "docs/guide/fleet-tutorial.md": Stage(bundle="tiny", pictures=True, labelled=True, not_run={"root": 1}),
     "docs/guide/install.md": Stage(bundle="tiny", not_run={"another machine": 2, "root": 1, "internet": 2, "time": 1}),

@@ -26,6 +26,7 @@ class Tell:
     def __init__(self, say: Callable[[str], None]) -> None:
         """Begin with nothing said; `say` prints a line."""
         self._say = say
+        self._has_said = False
         self._phases: dict[str, str] = {}
         self._said_s = 0.0
         self._line = ""
@@ -45,10 +46,14 @@ class Tell:
             until = datetime.fromtimestamp(rollout.settled_ms / 1000 + rollout.soak_s, timezone.utc)
             soak = f"; soak {in_words(rollout.soak_s)}, until {until:%Y-%m-%d %H:%M:%S} UTC"
         self._say(f"{_stage(rollout)}: in place{soak}")
+        self._has_said = True
 
     def waits(self, rollout: Rollout, reports: Reports, wait: Wait) -> None:
         """Say what has changed of the devices of the stage."""
         if wait.until_ms is not None:
+            if not self._has_said:  # a command that goes on with what another one began
+                self._say(f"{_stage(rollout)}: in place; {wait.why}")
+                self._has_said = True
             return
         names = awaited(rollout, reports)
         phases: dict[str, str] = {}
