@@ -60,6 +60,7 @@ class BundleReloads:
 
     def look(self) -> None:
         """Reload where another bundle was put in place."""
+        self._watch_paths()  # where an assigned bundle serves, others than before
         if self._replaced():
             self.reload("another bundle is at its path")
 

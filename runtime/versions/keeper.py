@@ -178,13 +178,8 @@ class VersionKeeper:
         }
 
     def watched(self) -> list[str]:
-        """Return the paths of the settings' bundles of cameras that serve a version, or an assigned bundle."""
-        serving = {camera: self._serving(camera).path for camera in self._shelves.of}
-        return [
-            self._shelves.settings[camera]
-            for camera, path in serving.items()
-            if self._shelves.assigned(camera) or self._shelves.root_of(path)
-        ]
+        """Return the paths of the settings' bundles, also of cameras that serve a version, or an assigned bundle."""
+        return [self._shelves.settings[camera] for camera in self._shelves.of]
 
     def assigned(self) -> frozenset[str]:
         """Return the paths of the assigned bundles, where nobody else puts another one."""

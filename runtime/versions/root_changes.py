@@ -120,7 +120,8 @@ class AssignedRoots:
 
     def _begin(self, camera: str, find: Callable[[], RootTarget], by: str, done: Done) -> None:
         serving = self._serving(camera)
-        if problem := self._shelves.off or self._activations.why_busy(camera):
+        busy = self._activations.why_busy(camera)
+        if problem := self._shelves.off or (f"busy: {busy}" if busy else ""):  # clients retry then
             done(Activation(0, camera, by, serving.id, done), problem)
             return
         self._learning.stop(camera, "stopped, as another bundle was assigned")

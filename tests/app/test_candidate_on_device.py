@@ -191,6 +191,28 @@ def test_candidate_that_must_not_serve_is_refused(device: Device) -> None:
     running.close()
 
 
+def test_bundle_that_a_person_puts_in_place_takes_over(device: Device) -> None:
+    """While an assigned bundle serves, another one at the path of the settings is noticed, and serves from then on."""
+    running = device.run()
+    next(running)
+    old, first = device.scores[-1].bundle, len(device.scores)
+    path, new = device.bring(91.0)
+    assert device.stage(path).state == "ready"
+    device.client.request(ActivateBundle(camera=CAMERA, bundle=new), RootChanged)
+    other = with_threshold(device.root, device.root.with_name("other.bundle"), 92.0)
+    mine = bundles.read(other).id
+    device.root.rename(device.root.with_name("before.bundle"))
+    other.rename(device.root)
+    device.until_score(lambda one: one.bundle == mine)
+    found = device.client.request(ReadStaged(camera=CAMERA), CandidateNow)
+    assert (found.root, found.before) == ("", "")
+    kept = device.client.request(Versions(camera=CAMERA), VersionsKept)
+    assert (kept.assigned, kept.versions[0].id) == ("", mine)
+    assert "what was assigned is dropped" in kept.notice
+    _in_order(device.scores[first:], [old, new, mine] if device.scores[first].bundle == old else [new, mine])
+    running.close()
+
+
 def _in_order(scores: list[ScoreMessage], bundles_: list[str]) -> None:
     """Check that no message is missing, and that bundles served one after the other."""
     numbers = [one.seq for one in scores]

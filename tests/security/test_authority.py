@@ -55,6 +55,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     "stop_learning": {"camera": "cam"},
     "rollback": {"camera": "cam"},
     "burn_in": {"camera": "cam"},
+    "stage": {"camera": "cam", "path": "/fleet/new.bundle"},
+    "staged": {"camera": "cam"},
+    "shadow": {"camera": "cam", "seconds": 1},
+    "activate": {"camera": "cam", "bundle": "0" * 64},
+    "go_back": {"camera": "cam"},
+    "unstage": {"camera": "cam"},
     "versions": {"camera": "cam"},
     "undo": {"camera": "cam"},
     "changes": {"camera": "cam"},
@@ -72,7 +78,7 @@ FIELDS: dict[str, dict[str, Any]] = {
 PARTS = {"inspect": (b"pixels",)}
 """What further frames it has."""
 
-VIEW = {"status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture", "pictures"} | {
+VIEW = {"staged", "status", "snapshot", "after", "replay", "pending", "ack", "report_gap", "picture", "pictures"} | {
     "fetch_picture",
     "versions",
     "changes",

@@ -291,7 +291,7 @@ def test_settings_bundle_that_is_replaced_drops_what_was_learnt(rig: LearningDev
     """Where another bundle is put at the path of the settings, a reload serves it, now and after a restart."""
     rig.learn("a.png", "b.png")
     assert rig.keeper.new_roots() == {}
-    assert rig.keeper.watched() == [rig.roots["top"]]
+    assert rig.keeper.watched() == [rig.roots["top"], rig.roots["side"]]
     root = Path(rig.roots["top"])
     other = with_threshold(root, root.with_name("new.bundle"), 99.0)
     root.rename(root.with_name("old.bundle"))
