@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ READER = "fleet-"
 
 HEARTBEAT_S = 4.0
 """Interval of the server's heartbeats; a consumer that misses one is made again."""
+
+_MADE_S = (2.0, 5.0)
+"""Time-out of a new consumer, drawn by chance: nats-server 2.9 may choose a server that is dead to hold it."""
 
 _EXPIRES_S = 60.0
 _UNUSED_S = 300.0  # the server deletes a consumer that nobody has asked for so long
@@ -93,7 +97,7 @@ async def _pull(
         num_replicas=1,
         mem_storage=True,
     )
-    info = await session.stream.add_consumer(stream, config)
+    info = await session.stream.add_consumer(stream, config, timeout=random.uniform(*_MADE_S))  # noqa: S311 - no secret
     if not follow and not info.num_pending:
         return
     inbox = session.client.new_inbox()
