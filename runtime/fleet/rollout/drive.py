@@ -54,6 +54,8 @@ class Drive:
         self.reports: dict[str, DeviceReport] = {}
         self._heard = asyncio.Event()
         self._until_ms: int | None = None
+        self._looked_s = 0.0
+        self._packs: dict[str, PackInfo] = {}
 
     async def run(self, *, once: bool = False) -> Rollout:
         """Go on until the roll-out is done or stopped; `once`: until there is nothing to do but wait.
@@ -93,16 +95,28 @@ class Drive:
         for _ in range(_TRIES):
             with suppress(RolloutOvertaken):
                 return await self._put(change(self.rollout))
-            found = await self._store.rollout(self.rollout.id)
-            if found is None or found[0].state not in ("running", "paused"):
-                raise overtaken(self.rollout, None if found is None else found[0])
-            self.rollout, self._revision = found
+            await self._read_again()
+            if self.rollout.state not in ("running", "paused"):
+                raise overtaken(self.rollout, self.rollout)
         return await self._put(change(self.rollout))
+
+    async def _read_again(self) -> None:
+        found = await self._store.rollout(self.rollout.id)
+        if found is None:
+            raise overtaken(self.rollout, None)
+        self.rollout, self._revision = found
 
     async def roll_back(self, reason: str) -> Rollout:
         """Assign to all that took it what they had before, and do not wait for them."""
         self.reports = await self._store.reports()
-        await self._change(record.rolled_back(self.rollout, self.reports, self._clock(), reason))
+        for left in reversed(range(_TRIES)):
+            try:
+                await self._change(record.rolled_back(self.rollout, self.reports, self._clock(), reason))
+                break
+            except RolloutOvertaken:  # another command writes a step of its own
+                if not left:
+                    raise
+            await self._read_again()
         return self.rollout
 
     async def _step(self) -> bool:
@@ -122,7 +136,7 @@ class Drive:
                     await self._change(record.finished(self.rollout, now))
                 case Wait() as wait:
                     self._until_ms = wait.until_ms
-                    self._tell.waits(self.rollout, self.reports, wait)
+                    self._tell.waits(self.rollout, self.reports, wait, now)
                     return False
                 case Over():
                     return True
@@ -133,6 +147,9 @@ class Drive:
         with suppress(asyncio.TimeoutError):
             await within(min(LOOK_S, max(0.001, left_s)), self._heard.wait())
         self._heard.clear()
+        if time.monotonic() - self._looked_s < LOOK_S:
+            return
+        self._looked_s = time.monotonic()
         found = await self._store.rollout(self.rollout.id)
         if found is None or found[1] != self._revision:
             raise overtaken(self.rollout, None if found is None else found[0])
@@ -146,7 +163,7 @@ class Drive:
         """Write a record with new counters for its assignments, and then these."""
         if after.state == "running":  # what goes back is written in any case
             for root in _roots(after):
-                await pack_of(self._store, root, after)
+                await self._pack(root, after)
         counters = dict(after.counters)
         for order in orders(after):
             counters[order.key] = await self._store.next_counter()
@@ -180,7 +197,7 @@ class Drive:
 
     async def _assignment(self, order: Order) -> Assignment:
         rollout = self.rollout
-        pack = await pack_of(self._store, order.root, rollout) if order.root else PackInfo("", "", 0)
+        pack = await self._pack(order.root, rollout) if order.root else PackInfo("", "", 0)
         return Assignment(
             counter=rollout.counters[order.key],
             target=order.target,
@@ -197,6 +214,11 @@ class Drive:
             at_ms=rollout.since_ms,
             by=rollout.by,
         )
+
+    async def _pack(self, root: str, rollout: Rollout) -> PackInfo:
+        if root not in self._packs:
+            self._packs[root] = await pack_of(self._store, root, rollout)
+        return self._packs[root]
 
 
 def _roots(rollout: Rollout) -> set[str]:

@@ -108,12 +108,18 @@ def _missing(rollout: Rollout, reports: Reports, now_ms: int) -> Wait | None:
     ]
     if not missing:
         return None
-    said = []
-    for name in missing[:5]:
-        report = reports.get(name)
-        if report is None or not is_on(report, now_ms):
-            said.append(f"{name} (no report in {in_words((now_ms - report.at_ms) / 1000 if report else 0)})")
-        else:
-            said.append(f"{name} ({report.phase if has_taken(rollout, report, counter_of(rollout, name)) else 'told'})")
+    said = [f"{name} ({doing(rollout, reports, name, now_ms)})" for name in missing[:5]]
     more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""  # noqa: PLR2004 - as many as were named
     return Wait(f"waits for {', '.join(said)}{more}")
+
+
+def doing(rollout: Rollout, reports: Reports, name: str, now_ms: int) -> str:
+    """Return what a device does about the roll-out, in words."""
+    report = reports.get(name)
+    if report is None or not is_on(report, now_ms):
+        return f"no report in {in_words((now_ms - report.at_ms) / 1000)}" if report else "no report"
+    said = f": {report.reason}" if report.reason else ""
+    if has_taken(rollout, report, counter_of(rollout, name)):
+        return f"{report.phase}{said}"
+    # Such as that it does not know the operator's key.
+    return f"told{said}" if report.at_ms >= rollout.since_ms else "told"

@@ -43,8 +43,9 @@ def taken(rollout: Rollout) -> list[str]:
 
 def counter_of(rollout: Rollout, name: str) -> int:
     """Return the counter of the newest assignment of a device, its own or that of its group; 0: none."""
-    keys = (name, group_key(rollout))
-    return max((counter for key, counter in rollout.counters.items() if key.partition("/")[0] in keys), default=0)
+    cameras = {**rollout.before.get(name, {}), **rollout.settings_before.get(name, {})}
+    keys = (name, group_key(rollout), *(f"{name}/{camera}" for camera in cameras))
+    return max(rollout.counters.get(key, 0) for key in keys)
 
 
 def group_key(rollout: Rollout) -> str:

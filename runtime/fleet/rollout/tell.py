@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 
 from edge_config.duration import in_words
 from edge_config.wire.fleet import Rollout
-from runtime.fleet.rollout.judge import has_taken, is_in_place
-from runtime.fleet.rollout.machine import Wait
+from runtime.fleet.rollout.judge import is_in_place
+from runtime.fleet.rollout.machine import Wait, doing
 from runtime.fleet.rollout.record import Reports, awaited, counter_of, told
 from runtime.fleet.rollout.stages import Division, cameras_of
 
@@ -48,7 +48,7 @@ class Tell:
         self._say(f"{_stage(rollout)}: in place{soak}")
         self._has_said = True
 
-    def waits(self, rollout: Rollout, reports: Reports, wait: Wait) -> None:
+    def waits(self, rollout: Rollout, reports: Reports, wait: Wait, now_ms: int) -> None:
         """Say what has changed of the devices of the stage."""
         if wait.until_ms is not None:
             if not self._has_said:  # a command that goes on with what another one began
@@ -56,15 +56,10 @@ class Tell:
                 self._has_said = True
             return
         names = awaited(rollout, reports)
-        phases: dict[str, str] = {}
-        for name in names:
-            report = reports.get(name)
-            counter = counter_of(rollout, name)
-            if report is not None and has_taken(rollout, report, counter):
-                phases[name] = f"{report.phase}{f': {report.reason}' if report.reason else ''}"
+        phases = {name: doing(rollout, reports, name, now_ms) for name in names[:MAX_NAMED]}
         if len(names) <= MAX_NAMED:
             for name, phase in phases.items():
-                if self._phases.get(name) != phase:
+                if phase != "told" and self._phases.get(name) != phase:
                     self._say(f"  {name}: {phase}")
         else:
             done = sum(is_in_place(rollout, reports.get(name), counter_of(rollout, name)) for name in names)

@@ -299,6 +299,24 @@ def test_two_commands_cannot_both_drive_it() -> None:
     run(test)
 
 
+def test_a_command_is_not_stopped_by_a_step_of_another_one() -> None:
+    """Resuming and taking back begin again with the newest record, where another command has just written a step."""
+
+    async def test() -> None:
+        async with fleet(*press(3)) as operator:
+            drive = await operator.begin("1,100%", soak_s=60.0)
+            await drive.run(once=True)
+            early, late = await operator.again(drive.rollout), await operator.again(drive.rollout)
+            await (await operator.again(drive.rollout)).pause("by otto")
+            await early.resume("anna")
+            assert (early.rollout.state, early.rollout.by) == ("running", "anna")
+            assert (await late.roll_back("")).state == "rolled back"
+            with pytest.raises(RolloutOvertaken, match="it is rolled back"):
+                await early.resume("anna")
+
+    run(test)
+
+
 def test_a_command_that_died_before_its_assignments_is_continued() -> None:
     """The record is written first: the next command writes the same assignments, with the same counters."""
 

@@ -142,6 +142,9 @@ def test_a_device_that_falls_silent_is_waited_for() -> None:
     rollout = replace(record.begun(rollout_of(fleet, "1", "100%"), fleet, NOW_MS), counters={"edge-001": 1})
     step = next_step(rollout, fleet, NOW_MS + 3_600_000)
     assert step == Wait("waits for edge-001 (no report in 60 min)")
+    reason = "not accepted: signed by ed25519:00, which is not an operator's key"
+    fleet["edge-001"] = report("edge-001", reason=reason)
+    assert next_step(rollout, fleet, NOW_MS) == Wait(f"waits for edge-001 (told: {reason})")
 
 
 def placed(**camera: object) -> DeviceReport:
