@@ -22,7 +22,7 @@ from runtime.fleet.agent.core.memory import ENDS, CameraCounts, CameraMemory
 from runtime.fleet.agent.core.needed import needed
 from runtime.fleet.agent.core.replied import replied
 from runtime.fleet.agent.core.reports import ECHO, Figures, ThisDevice
-from runtime.fleet.agent.core.seen import CameraSeen, PackSeen, Siblings, Turn
+from runtime.fleet.agent.core.seen import CameraSeen, PackSeen, Siblings, Turn, in_service
 from runtime.fleet.agent.desired import Assigned
 from runtime.fleet.agent.kept import KeptMemory
 from runtime.fleet.agent.packs import PackShelf
@@ -131,7 +131,8 @@ class Agent:
         for name, action in to_do:
             await self._do(name, action)
         self._save(now_s)
-        if any(_told(was[name]) != _told(one) for name, one in self.memories.items()):
+        is_news = any(_told(was[name]) != _told(one) for name, one in self.memories.items())
+        if is_news or in_service(before) != in_service(self._seen):
             self._tell()
         self._prune()
         return bool(to_do) or any(one.step not in ENDS for one in self.memories.values())

@@ -76,6 +76,27 @@ def test_two_hundred_devices_in_one_process(tmp_path: Path) -> None:
     assert all(runtime.activated == [("cam1", GOOD)] for runtime in runtimes.values())
 
 
+def test_what_serves_is_said_as_soon_as_it_is_seen(tmp_path: Path) -> None:
+    """A runtime that is up later than its agent, or serves another bundle, is no secret until the next report is due:
+    a roll-out must know the way back.
+    """
+    store, runtime = FakeFleetStore(), FakeRuntime(root=OLD)
+    runtime.up = False
+    assigned = Assigned("d1", (), {OPERATOR}, tmp_path / "d1.json")
+    rare = Pace(busy_s=0.02, idle_s=0.05, report_s=600.0)
+    this = ThisDevice("d1", (), "1", "boot")
+    agent = Agent(this, ("cam1",), store, runtime, FakePacks(), assigned, FakeKept(), rare)
+
+    async def tell() -> None:
+        await until(store, lambda reports: "d1" in reports)
+        runtime.up = True
+        await until(store, lambda reports: reports["d1"].cameras[0].active == OLD)
+        runtime.replace_bundle("cam1", GOOD)
+        await until(store, lambda reports: reports["d1"].cameras[0].active == GOOD)
+
+    run_with([agent], tell)
+
+
 def test_servers_that_are_away_stop_nothing(tmp_path: Path) -> None:
     """What was assigned before goes on; when they are back the newest report is said."""
     store, runtime = FakeFleetStore(), FakeRuntime(root=OLD, check_s=0.3)

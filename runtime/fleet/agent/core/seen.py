@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -85,6 +86,11 @@ class CameraSeen:
         is_anomalous = self.score is not None and self.score > self.threshold
         looked = CameraCounts(looks=1, anomalous=is_anomalous)
         return self.totals.since(before.totals, passed_s) + looked
+
+
+def in_service(seen: Mapping[str, CameraSeen]) -> dict[str, tuple[str, str]]:
+    """Return camera -> ids of its root and of the bundle in service."""
+    return {name: (one.root, one.active) for name, one in seen.items()}
 
 
 @dataclass(frozen=True, slots=True)
