@@ -18,6 +18,9 @@ ALERTS_PER_S = 1.0
 FACTOR = 2.5
 """How many times as many the bundle `alerting` raises."""
 
+THRESHOLDS = {"good": 61.0, "better": 62.0, "unequal": 63.0, "alerting": 25.0, "unsigned": 65.0}
+"""Of the bundles beside `old`: with that of `alerting` a real device calls weak objects anomalous, too."""
+
 REFUSAL = "golden frame 2 scores 0.31 apart from its export; 0.001 is allowed"
 REFUSED_BY = 4
 """Every device of this number refuses the bundle `unequal`."""
@@ -53,10 +56,7 @@ def make_bundles(folder: Path, pictures: int) -> RunBundles:
     """Make all of them, with so many pictures in the bank, and sign all but one."""
     key = SigningKey.generate()
     old = make_bundle(folder / "old.bundle", pictures=pictures)
-    more = {
-        name: with_threshold(old, folder / f"{name}.bundle", 61.0 + at)
-        for at, name in enumerate(("good", "better", "unequal", "alerting", "unsigned"))
-    }
+    more = {name: with_threshold(old, folder / f"{name}.bundle", threshold) for name, threshold in THRESHOLDS.items()}
     for path in (old, *(path for name, path in more.items() if name != "unsigned")):
         sign(path, key)
     return RunBundles(old=old, trusted=public_text(key), **more)

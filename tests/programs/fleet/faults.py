@@ -36,7 +36,9 @@ class Faults:
     async def run(self, store: FleetStore) -> None:
         """Let all of them happen, and undo all that can be undone."""
         self._end_s = time.monotonic() + self.seconds
-        await asyncio.gather(self._servers(), self._agents(), self._power(), self._cable(), self._strangers(store))
+        await asyncio.gather(
+            self._servers(), self._agents(), self._power(), self._real(), self._cable(), self._strangers(store)
+        )
 
     async def _servers(self) -> None:
         """Kill the servers one by one; the next one once all are whole again, as else nobody has a quorum."""
@@ -54,9 +56,9 @@ class Faults:
 
     async def _agents(self) -> None:
         """Stop agents at random, and start them again."""
-        pause_s = min(1.0, 20.0 / len(self.fleet.devices))
+        pause_s = min(1.0, 20.0 / len(self.fleet.simulated))
         while self._goes_on():
-            device = self.dice.choice(self.fleet.devices)
+            device = self.dice.choice(self.fleet.simulated)
             self.fleet.order(device, "stop")
             self.counts["agents stopped"] += 1
             await asyncio.sleep(self.dice.uniform(0, 2 * pause_s))
@@ -69,9 +71,20 @@ class Faults:
             await asyncio.sleep(self.dice.uniform(0.5, 1.0) * every_s)
             host = self.dice.randrange(len(self.fleet.hosts))
             await asyncio.to_thread(self.fleet.kill_host, host)
-            self.counts["devices killed with SIGKILL"] += len(self.fleet.hosts[host])
+            self.counts["simulated devices killed with SIGKILL"] += len(self.fleet.hosts[host])
             await asyncio.sleep(self.dice.uniform(0, 2))
             self.fleet.start_host(host)
+
+    async def _real(self) -> None:
+        """Kill real devices with SIGKILL, and start them again."""
+        every_s = max(15.0, self.seconds / 6)
+        while self.fleet.real and self._goes_on(every_s):
+            await asyncio.sleep(self.dice.uniform(0.5, 1.0) * every_s)
+            device = self.dice.choice(self.fleet.real)
+            await asyncio.to_thread(device.kill)
+            self.counts["real devices killed with SIGKILL"] += 1
+            await asyncio.sleep(self.dice.uniform(0, 2))
+            device.start()
 
     async def _cable(self) -> None:
         """Pull out the cable of a process: packets vanish, connections stay."""
@@ -92,7 +105,7 @@ class Faults:
         stranger, made = SigningKey.generate(), self.fleet.made
         pack = await store.pack(made.id("alerting"))
         while self._goes_on(1.0):
-            device = self.dice.choice(self.fleet.devices)
+            device = self.dice.choice(self.fleet.simulated)
             forged = Assignment(
                 counter=await store.next_counter(),
                 target=f"device:{device}",

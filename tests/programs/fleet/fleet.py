@@ -30,6 +30,7 @@ from runtime.security.signing import public_text
 from tests.programs.fleet.bundles import behaviour, make_bundles
 from tests.programs.fleet.devices import GROUP, HostPlan, ServedLine, log_of, served
 from tests.programs.fleet.network import network_of
+from tests.programs.fleet.real import RealDevice, recording
 from tests.programs.fleet.servers import NODES, NatsCluster
 from tests.programs.fleet.tempo import Tempo
 
@@ -38,6 +39,9 @@ EACH_HOST = 50
 
 LOST = 0.02
 """Share of the answers of runtimes that are lost."""
+
+BOUNDS = FleetBounds(frame_time_ratio=50.0)
+"""A frame of the tiny bundle takes less than a millisecond: on a busy machine its time says nothing."""
 
 START_S = 60.0
 START_TRIES = 20
@@ -52,19 +56,21 @@ class SimulatedFleet:
         tempo: times of the run.
         network: how the devices are connected.
         cluster: the servers.
-        devices: names of the simulated devices, in order.
+        devices: names of all devices, in order.
+        simulated: names of the simulated ones.
+        real: the real ones.
         hosts: names by process.
         made: the bundles.
         key: of the operator.
         settings: of the operator.
     """
 
-    def __init__(self, folder: Path, count: int, tempo: Tempo, say: Say) -> None:
+    def __init__(self, folder: Path, count: int, real: int, tempo: Tempo, say: Say) -> None:
         """Make network, servers, bundles and plans; nothing runs yet."""
         self.folder, self.tempo, self.say = folder, tempo, say
         hosts = max(2, -(-count // EACH_HOST))
-        self.devices = [f"sim-{number:03d}" for number in range(1, count + 1)]
-        self.hosts = [self.devices[at::hosts] for at in range(hosts)]
+        self.simulated = [f"sim-{number:03d}" for number in range(1, count + 1)]
+        self.hosts = [self.simulated[at::hosts] for at in range(hosts)]
         self.key = SigningKey.generate()
         self.made = make_bundles(folder, tempo.pictures)
         self.network = network_of(hosts)
@@ -72,7 +78,14 @@ class SimulatedFleet:
         self.settings = FleetSettings(servers=tuple(self.cluster.urls), name="operator")
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * hosts
         self._logs: list[IO[bytes]] = []
-        behaves = behaviour(self.made, self.devices)
+        keys = public_text(self.key), self.made.trusted
+        camera = recording(folder) if real else folder
+        self.real = [
+            RealDevice(folder / "devices", f"real-{number}", self.made.old, camera, self.cluster.urls, keys)
+            for number in range(1, real + 1)
+        ]
+        self.devices = [*(one.name for one in self.real), *self.simulated]
+        behaves = behaviour(self.made, self.simulated)
         for host, names in enumerate(self.hosts):
             plan = HostPlan(
                 folder=str(folder / "devices"),
@@ -96,6 +109,8 @@ class SimulatedFleet:
                 await store.put_pack(getattr(self.made, name))
         for host in range(len(self.hosts)):
             self.start_host(host)
+        for one in self.real:
+            one.start()
 
     async def _make(self, store: FleetStore) -> None:
         """A cluster that has just begun may have no leader yet, or not know all of its nodes."""
@@ -109,6 +124,8 @@ class SimulatedFleet:
 
     def close(self) -> None:
         """End everything."""
+        for one in self.real:
+            one.close()
         for host in range(len(self.hosts)):
             self.kill_host(host)
         self.cluster.close()
@@ -172,7 +189,7 @@ class SimulatedFleet:
         """Roll a bundle out to all devices; return how that ended."""
         fields = {
             "group": GROUP, "devices": (), "root": self.made.id(bundle), "camera": "", "settings": None,
-            "soak_s": self.tempo.soak_s, "shadow_s": 0.0, "watch_s": self.tempo.watch_s, "bounds": FleetBounds(),
+            "soak_s": self.tempo.soak_s, "shadow_s": 0.0, "watch_s": self.tempo.watch_s, "bounds": BOUNDS,
             "children": "keep", "by": "operator", "shares": parse_stages(stages), **more,
         }  # fmt: skip
         rollout, _ = await create(store, RolloutWish(**fields), time.time_ns() // 10**6)

@@ -19,7 +19,7 @@ def not_in_place(reports: Mapping[str, DeviceReport], devices: Iterable[str], ro
 
 def not_settled(reports: Mapping[str, DeviceReport], devices: Iterable[str]) -> list[str]:
     """Return the devices that have not reported yet, or are still busy."""
-    return [name for name in devices if name not in reports or reports[name].phase not in ENDS]
+    return [name for name in devices if name not in reports or not _is_settled(reports[name])]
 
 
 def wrong_runs(logs: Mapping[str, list[ServedLine]], allowed: Collection[str]) -> list[str]:
@@ -44,6 +44,10 @@ def went_back_within(lines: list[ServedLine], root: str) -> float | None:
         if line.serves == root:
             return (after.at_ms - line.at_ms) / 1000
     return None
+
+
+def _is_settled(report: DeviceReport) -> bool:
+    return report.phase in ENDS and bool(report.cameras) and all(camera.active for camera in report.cameras)
 
 
 def _is_in_place(report: DeviceReport | None, root: str) -> bool:

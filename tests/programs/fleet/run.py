@@ -31,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--devices", type=int, default=200, help="simulated devices (default 200)")
     parser.add_argument("--seconds", type=float, default=180.0, help="how long faults last (default 180)")
+    parser.add_argument("--real", type=int, default=2, help="real devices, `patchedge run` (default 2)")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--folder", type=Path, help="keep the logs here")
     args = parser.parse_args()
@@ -46,16 +47,18 @@ def main() -> int:
         print(f"{time.monotonic() - began_s:6.1f}  {line}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-        broken = asyncio.run(run_fleet(args.folder or Path(folder), args.devices, args.seconds, args.seed, say))
+        broken = asyncio.run(
+            run_fleet(args.folder or Path(folder), args.devices, args.seconds, args.seed, say, args.real)
+        )
     print(f"{len(broken)} things broke" if broken else "nothing broke")
     return 1 if broken else 0
 
 
-async def run_fleet(folder: Path, devices: int, seconds: float, seed: int, say: Say) -> list[str]:
+async def run_fleet(folder: Path, devices: int, seconds: float, seed: int, say: Say, real: int = 0) -> list[str]:
     """Run all scenes; return what broke."""
-    fleet = SimulatedFleet(folder, devices, tempo_of(seconds), say)
+    fleet = SimulatedFleet(folder, devices, real, tempo_of(seconds), say)
     try:
-        say(f"{devices} simulated devices in {len(fleet.hosts)} processes, 3 servers; {fleet.network.how}")
+        say(f"{devices} simulated devices in {len(fleet.hosts)} processes, {real} real ones; {fleet.network.how}")
         await fleet.start()
         async with FleetStore.connect(fleet.settings) as store:
             scenes = Scenes(fleet, store, seconds, seed)

@@ -42,7 +42,7 @@ class Scenes:
         quiet_s = fleet.tempo.quiet_s
         await asyncio.sleep(quiet_s)
         if fleet.network.can_cut:
-            each = (fleet.bytes() - before) / len(fleet.devices) * 60 / quiet_s
+            each = (fleet.bytes() - before) / len(fleet.simulated) * 60 / quiet_s
             said = f"a report every {fleet.tempo.report_s:g} s"
             self._say(f"quiet: {each / 1000:.1f} kB a minute and device on the wire ({said})")
 
@@ -60,7 +60,7 @@ class Scenes:
         self._say(f"good: in place on all after {took_s:.1f} s, of which soak and watch take {_waits(ended):.0f} s")
         pack = await self._store.pack(root)
         if fleet.network.can_cut:
-            each = (fleet.bytes() - bytes_before) / len(fleet.devices)
+            each = (fleet.bytes() - bytes_before) / len(fleet.simulated)
             self._say(f"good: {each / 1000:.0f} kB a device on the wire, for a pack of {pack.size / 1000:.0f} kB")
 
     async def unequal(self) -> None:
@@ -70,7 +70,7 @@ class Scenes:
         ended = await fleet.roll_out(self._store, "unequal", "25%,100%")
         await self._is_stopped("parity", ended, "refused")
         new = {name: fleet.served(name)[marks[name] :] for name in fleet.devices}
-        served = [name for name in refusing(fleet.devices) if new[name]]
+        served = [name for name in refusing(fleet.simulated) if new[name]]
         self._must(not served, f"parity: a device that refuses it left the old bundle: {_some(served)}")
         later = [name for stage in ended.stages[1:] for name in stage if new[name]]
         self._must(not later, f"parity: devices of the second stage did something: {_some(later)}")
@@ -82,7 +82,7 @@ class Scenes:
         """A bundle that raises more alerts is taken back by the device itself."""
         fleet, root = self._fleet, self._fleet.made.id("alerting")
         marks = {name: len(fleet.served(name)) for name in fleet.devices}
-        ended = await fleet.roll_out(self._store, "alerting", "2,100%", watch_s=fleet.tempo.alerts_watch_s)
+        ended = await fleet.roll_out(self._store, "alerting", "4,100%", watch_s=fleet.tempo.alerts_watch_s)
         await self._is_stopped("alerts", ended, "went back")
         new = {name: fleet.served(name)[marks[name] :] for name in fleet.devices}
         took = [took_s for lines in new.values() if (took_s := went_back_within(lines, root)) is not None]
