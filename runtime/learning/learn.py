@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Calibration, Scene, Scoring
 from edge_config.bundle.staging import staging
 from edge_config.errors import TooFewImages
 from runtime.inference.assemble import assemble
 from runtime.learning.bank.bank import MemoryBank, bank_size, most_candidates
-from runtime.learning.bank.features import FeatureTable, embed_pictures
 from runtime.learning.calibrate import at_threshold, calibrate, contiguous, hold_out
 from runtime.learning.gate.choose_golden import choose_golden
 from runtime.learning.gate.parity import MAX_PICTURES, measure_parity
-from runtime.learning.gate.refuse_threshold import refuse_copies, refuse_rounding
+from runtime.learning.gate.refuse_threshold import refuse_copies, refuse_rounding, same_as
 from runtime.learning.gate.synthetic_faults import with_faults
 from runtime.learning.learn_bank import learn_bank
 from runtime.learning.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
@@ -31,6 +31,11 @@ from runtime.learning.network_file import FromFile
 from runtime.learning.normals.exclude import warn
 from runtime.learning.normals.foreign import count_foreign
 from runtime.learning.options import LearnOptions
+from runtime.learning.parts.features import Features
+from runtime.learning.parts.part import Source
+from runtime.learning.parts.portable import PortableBank, PortableNetwork
+from runtime.learning.parts.scores import held_out_scores
+from runtime.learning.parts.spread import Here, Spread
 from runtime.learning.pictures.check import check_pictures
 from runtime.learning.pictures.clock import times_of
 from runtime.learning.pictures.images import Pictures, spread
@@ -38,12 +43,12 @@ from runtime.learning.pictures.regions import Looked, look_where
 from runtime.learning.pictures.sizes import Crop
 from runtime.learning.pictures.source import PictureSource
 from runtime.learning.pictures.survey import Survey
-from runtime.learning.progress import progress, say
+from runtime.learning.progress import say
 from runtime.learning.promise.promise import PromisedAlerts, promise_alerts, require_time
 from runtime.learning.report import LearnReport
 from runtime.learning.stopwatch import Stopwatch
 from runtime.learning.unused_options import changed, without_effect
-from runtime.learning.vary.copies import Copies, Plan, embed_copies, plan
+from runtime.learning.vary.copies import Copies, Plan, plan
 from runtime.learning.write_bundle import write_bundle
 from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.scorer import Scorer
@@ -64,6 +69,7 @@ def learn(
     crop: Crop | None = None,
     notes: Sequence[str] = (),
     source: PictureSource | None = None,
+    on: Spread | None = None,
 ) -> LearntBundle:
     """Make a bundle in an empty folder.
 
@@ -76,35 +82,38 @@ def learn(
         crop: what the network sees of a picture; None: all of it.
         notes: what the user should know before the work begins.
         source: has the pictures, where they lie in no folder of this machine.
+        on: where the work on pictures is done; by default here.
 
     Raises:
         UsageError: pictures or network that cannot be used.
         ParityRefused: the device would compute other scores than those that were learnt.
     """
+    on = on or Here()
     with timed("look"):
-        pictures, survey = _check_pictures(options, crop, source)
+        pictures, survey = _check_pictures(options, crop, source, on)
         _note(survey, notes)
     with timed("graph"):
         network = network_for(pictures, survey, folder)
         looked = look_where(options, survey, network.preprocess, network.grid)
         network = network.adjusted(replace(network.adjust, centring=options.centring, judged=looked.judged))
-    require(_work(pictures, network, survey, folder, options), folder.parent, options.images)
+    if on.here:
+        require(_work(pictures, network, survey, folder, options), folder.parent, options.images)
+    portable = PortableNetwork(network, folder / bundles.MODEL)
     with timed("embed"):
         # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
-        stages, room = (network.preprocess, network.embed), len(copies_of(len(pictures), options))
-        walk = len(pictures), *stages, folder.parent
-        features = embed_pictures(pictures, *walk, copies=room, judged=looked.judged)
-        _require(len(features), options)
+        room = len(copies_of(len(pictures), options))
+        parts = on.embed(Source(pictures, portable, looked.judged, room), folder.parent)
+        features = Features(parts, len(pictures), network.embed.output_shape, looked.judged)
     held = hold_out(len(features), options.hold_out)
     _check_features(features, held, network, survey, options)
     with timed("vary"):
-        copies = embed_copies(copies_of(len(features), options), features, pictures, *stages)
+        copies = features.add_copies(copies_of(len(features), options))
     found = learn_bank(timed, pictures, features, copies, held, network, options, folder, threads)
-    (network, bank), held = found.memory, found.kept & held
+    (network, bank, shared), held = found.memory, found.kept & held
     scoring = Scoring(mode=options.score, b=bank.neighbours.shape[1], k=options.k)
     scorer = _assemble(network, bank, scoring, looked)
     calibration, scores, alerts = _calibrate(
-        timed, pictures, features, copies, held, scorer, found.strange_held, options
+        timed, pictures, features, copies, held, shared, scorer, found.strange_held, scoring, options
     )
     with timed("gate"):
         compared = spread(held, network.fewer(MAX_PICTURES))
@@ -146,7 +155,9 @@ def copies_of(pictures: int, options: LearnOptions) -> Plan:
     return plan(options.may_vary, hold_out(pictures, options.hold_out), options.seed)
 
 
-def _check_pictures(options: LearnOptions, crop: Crop | None, source: PictureSource | None) -> tuple[Pictures, Survey]:
+def _check_pictures(
+    options: LearnOptions, crop: Crop | None, source: PictureSource | None, on: Spread
+) -> tuple[Pictures, Survey]:
     images, limit = Path(options.images), options.max_images
     pictures = Pictures(images, limit=limit, skip_bad=options.skip_bad, source=source)
     _require(len(pictures), options)
@@ -156,6 +167,7 @@ def _check_pictures(options: LearnOptions, crop: Crop | None, source: PictureSou
         depth=None if options.depth == "auto" else options.depth,
         crop=crop,
         polygons=(*options.regions, *options.ignore),
+        looking=on.look,
     )
     require_time(pictures, options.alerts_per_day, options.hold_out)
     return pictures, survey
@@ -201,11 +213,13 @@ def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Look
 def _calibrate(
     timed: Stopwatch,
     pictures: Pictures,
-    features: FeatureTable,
+    features: Features,
     copies: Copies,
     held: NDArray[np.bool_],
+    bank: PortableBank,
     scorer: Scorer,
     strange: int,
+    scoring: Scoring,
     options: LearnOptions,
 ) -> tuple[Calibration, NDArray[np.float64], PromisedAlerts]:
     """Return the calibration, the scores that it is from, and what is known of false alerts a day.
@@ -214,13 +228,10 @@ def _calibrate(
     pictures or altered copies, would not tell.
     """
     with timed("calibrate"):
-        numbers: list[int] = copies.calibrated[held].tolist()
-        walk = progress(numbers, "calibrate", unit="picture")
-        scores = np.array([scorer.judge(features[number]).value for number in walk])
+        scores, lengths = held_out_scores(features, copies.calibrated[held], bank, scoring)
         foreign = min(max(count_foreign(scores), strange), len(scores) - 1)
         calibration = calibrate(scores, options.alpha, foreign)
-        judged = (features[number] for number in numbers)
-        refuse_rounding(calibration.threshold, judged, options.images, scorer.least_divisor)
+        refuse_rounding(calibration.threshold, lengths, options.images, scorer.least_divisor)
     if times_of(pictures) is None:
         return calibration, scores, PromisedAlerts()
     with timed("alerts"):
@@ -234,10 +245,14 @@ def _learn_scene(pictures: Pictures, kept: NDArray[np.bool_], options: LearnOpti
 
 
 def _check_features(
-    features: FeatureTable, held: NDArray[np.bool_], network: Network, survey: Survey, options: LearnOptions
+    features: Features, held: NDArray[np.bool_], network: Network, survey: Survey, options: LearnOptions
 ) -> None:
     """Refuse pictures that are the same to the network, and note which options they leave without effect."""
-    kept, learnt = np.flatnonzero(held).tolist(), np.flatnonzero(~held).tolist()
-    refuse_copies(map(features.__getitem__, kept), lambda: map(features.__getitem__, learnt), options.images)
+    learnt = features.about(np.flatnonzero(~held))
+
+    def has_copy(picture: NDArray[np.float32]) -> bool:
+        return any(learnt(partial(same_as, picture)))
+
+    refuse_copies(map(features.judged_rows, np.flatnonzero(held).tolist()), has_copy, options.images)
     train = int((~held).sum()) * features.patches
     _note(survey, changed(options, train=train, patches=features.patches, dimension=network.dimension))

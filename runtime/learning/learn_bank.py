@@ -11,19 +11,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.learning.bank.bank import MemoryBank, make_bank
-from runtime.learning.bank.features import FeatureTable
+from runtime.learning.bank.bank import MemoryBank
 from runtime.learning.bank.index import RECALL_PICTURES, recall_queries
 from runtime.learning.bank.measure import channel_scale
 from runtime.learning.bank.saturation import JUDGED
 from runtime.learning.bank.stillness import stillness
 from runtime.learning.network import Network
 from runtime.learning.normals.exclude import Judged, learn_without_strange
-from runtime.learning.normals.strangeness import Others
 from runtime.learning.options import LearnOptions
+from runtime.learning.parts.features import Features
+from runtime.learning.parts.make_bank import make_bank
+from runtime.learning.parts.portable import PortableBank
+from runtime.learning.parts.scores import SpreadOthers
 from runtime.learning.pictures.images import Pictures, spread
 from runtime.learning.vary.copies import Copies
 from runtime.learning.vary.strengths import displaces
+
+Memory = tuple[Network, MemoryBank, PortableBank]
+"""The adjusted network, the bank, and what other processes need of it."""
 
 Timed = Callable[[str], AbstractContextManager[None]]
 """Measures the time of a stage."""
@@ -32,14 +37,14 @@ Timed = Callable[[str], AbstractContextManager[None]]
 def learn_bank(
     timed: Timed,
     pictures: Pictures,
-    features: FeatureTable,
+    features: Features,
     copies: Copies,
     held: NDArray[np.bool_],
     network: Network,
     options: LearnOptions,
     folder: Path,
     threads: int,
-) -> Judged[tuple[Network, MemoryBank]]:
+) -> Judged[Memory]:
     """Learn the bank, judge every picture by it, and learn it once more without those that `--exclude` leaves out.
 
     Args:
@@ -54,7 +59,7 @@ def learn_bank(
         threads: of hnswlib.
 
     Returns:
-        The adjusted network and the bank, and what was found about the pictures.
+        The adjusted network, the bank, and what others need of it; and what was found about the pictures.
 
     Raises:
         TooFewImages: no picture would be left to learn from, or to hold out.
@@ -70,7 +75,7 @@ def learn_bank(
 def _learn(
     timed: Timed,
     pictures: Pictures,
-    features: FeatureTable,
+    features: Features,
     copies: Copies,
     held: NDArray[np.bool_],
     network: Network,
@@ -78,34 +83,35 @@ def _learn(
     folder: Path,
     threads: int,
     kept: NDArray[np.bool_],
-) -> tuple[tuple[Network, MemoryBank], Others]:
+) -> tuple[Memory, SpreadOthers]:
     """Adjust the features by the training pictures that are kept, and select the bank from them."""
     with timed("scale"):
         network = _adjust(features, np.flatnonzero(kept & ~held), network, options)
     with timed("memory"):
         split = kept & ~held, kept & held
-        bank, others = _make_bank(pictures, features, copies, *split, network, options, folder, threads)
-    return (network, bank), others
+        bank, portable = _make_bank(pictures, features, copies, *split, network, options, folder, threads)
+    return (network, bank, portable), SpreadOthers(portable)
 
 
-def _adjust(features: FeatureTable, learnt: NDArray[np.int64], network: Network, options: LearnOptions) -> Network:
+def _adjust(features: Features, learnt: NDArray[np.int64], network: Network, options: LearnOptions) -> Network:
     """Offset and scale the features, and those of the network from now on, by the training pictures."""
     features.restore()
     share, offset = _subtract(features, learnt, options)
     scale = np.ones(network.dimension, dtype=np.float32)
     if options.scaling == "channel":
-        scale = channel_scale(features.rows, features.rows_of(learnt))
+        centre = features.take(np.array([learnt[0] * features.patches]))[0]
+        scale = channel_scale(features.about(learnt), centre, len(learnt) * features.patches)
         features.multiply(scale)
     return network.adjusted(replace(network.adjust, offset=offset, scale=scale), options.scaling, share)
 
 
 def _subtract(
-    features: FeatureTable, learnt: NDArray[np.int64], options: LearnOptions
+    features: Features, learnt: NDArray[np.int64], options: LearnOptions
 ) -> tuple[float, NDArray[np.float32] | None]:
     """Subtract a share of the means of the positions; return it, and what was subtracted over the grid."""
     if options.position_means == 0 or (options.position_means == "auto" and displaces(options.may_vary)):
         return 0.0, None
-    scene = stillness(features, learnt)
+    scene = stillness(features.about(learnt), features.judged_rows(int(learnt[0])), len(learnt))
     share = scene.share if options.position_means == "auto" else options.position_means
     if share == 0:
         return 0.0, None
@@ -116,7 +122,7 @@ def _subtract(
 
 def _make_bank(
     pictures: Pictures,
-    features: FeatureTable,
+    features: Features,
     copies: Copies,
     learnt: NDArray[np.bool_],
     held: NDArray[np.bool_],
@@ -124,13 +130,13 @@ def _make_bank(
     options: LearnOptions,
     folder: Path,
     threads: int,
-) -> tuple[MemoryBank, Others]:
+) -> tuple[MemoryBank, PortableBank]:
     """Select the bank from the training pictures and their copies."""
     images = pictures.again(spread(held, network.fewer(RECALL_PICTURES)))
     judged = None if features.judged is None else features.judged.reshape(network.grid.hw)
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
-    train = features.rows_of(np.flatnonzero(learnt))
-    rows = np.concatenate([train, features.rows_of(copies.learnt[learnt[features.pictures[copies.learnt]]])])
+    train = np.flatnonzero(learnt)
+    both = np.concatenate([train, copies.learnt[learnt[features.pictures[copies.learnt]]]])
     some = [features.judged_rows(int(copies.calibrated[place])) for place in spread(held, network.fewer(JUDGED, 4))]
-    bank = make_bank(features.rows, network.adjust, queries, some, options, folder, threads, rows, len(train))
-    return bank, Others(bank.bank, features.pictures_of(rows[bank.rows]), bank.measure.divisors)
+    originals = len(train) * features.patches
+    return make_bank(features, network.adjust, queries, some, options, folder, threads, both, originals)

@@ -16,6 +16,7 @@ from runtime.frame import Image
 from runtime.learning.bank.bank import MemoryBank
 from runtime.learning.gate.parity import MAX_PICTURES
 from runtime.learning.gate.synthetic_faults import with_faults
+from runtime.learning.learn_bank import Memory
 from runtime.learning.network import Network
 from runtime.learning.normals.exclude import Judged
 from runtime.learning.options import LearnOptions
@@ -51,7 +52,7 @@ class LearntBundle:
     looked: Looked
     network: Network
     held: NDArray[np.bool_]
-    found: Judged[tuple[Network, MemoryBank]]
+    found: Judged[Memory]
     scoring: Scoring
     scorer: Scorer
     scores: NDArray[np.float64]

@@ -103,6 +103,11 @@ class GraphSearch:
             raise BundleIndexInvalid(f"hnswlib refuses it ({error})", where=str(path)) from error
         return cls(index, ef=ef, threads=threads)
 
+    @property
+    def ef(self) -> int:
+        """Length of the candidate list."""
+        return self._ef
+
     def with_ef(self, ef: int) -> GraphSearch:
         """Return a search of the same index with another candidate list."""
         return GraphSearch(self._index, ef=ef, threads=max(self._threads, 0))

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from runtime.learning.bank.coreset import covering_radius, farthest_first, project, select, to_grid
+from runtime.learning.bank.coreset import farthest_first, select
+from runtime.learning.bank.grid import project, to_grid
+from runtime.learning.bank.radius import covering_radius
 from runtime.search.full import ExactSearch
 from tests.support import reference
 

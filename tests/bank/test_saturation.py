@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 from export.options import Options
 from runtime.frame import Neighbours
 from runtime.learning.bank.bank import bank_size
-from runtime.learning.bank.coreset import Selection, covering_radius, select, thin
+from runtime.learning.bank.coreset import Selection, select, thin
+from runtime.learning.bank.radius import covering_radius
 from runtime.learning.bank.saturation import Saturation
 from runtime.search.full import ExactSearch
 from tests.support import reference

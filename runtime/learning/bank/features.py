@@ -28,10 +28,8 @@ _FLOAT32_BYTES = 4
 _REMEDY = "make room, or learn from fewer pictures (--max-images)"
 
 
-class PatchFile:
-    """Rows of float32 in a file without a name, which the system removes however this process ends.
-
-    They are read and not mapped: a map of the whole counts against a limit of address space. Use it from any thread.
+class Adjusted:
+    """Rows of float32 features that are adjusted when they are read: what was stored stays as it is.
 
     Attributes:
         shape: rows, D.
@@ -40,8 +38,61 @@ class PatchFile:
         scale: factor of each channel of the rest, float32 [D]; 1 at first.
     """
 
-    offset: NDArray[np.float32] | None
-    scale: NDArray[np.float32] | np.float32
+    offset: NDArray[np.float32] | None = None
+    scale: NDArray[np.float32] | np.float32 = np.float32(1)
+
+    def __init__(self, dimension: int) -> None:
+        """Begin without rows."""
+        self.shape = (0, dimension)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def append(self, rows: NDArray[np.float32]) -> None:
+        """Store further rows float32 [n, D]."""
+        self._store(rows)
+        self.shape = (len(self) + len(rows), self.shape[1])
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read rows int64 [n], from 0 on: float32 [n, D]."""
+        found = self._read(rows)
+        if self.offset is not None:
+            found -= self.offset[rows % len(self.offset)]
+        if np.ndim(self.scale):
+            found *= self.scale
+        return found
+
+    def _store(self, rows: NDArray[np.float32]) -> None:
+        raise NotImplementedError
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+class PatchMemory(Adjusted):
+    """Rows of float32 in memory."""
+
+    def __init__(self, room: NDArray[np.float32]) -> None:
+        """Take an array with room for rows, float32 [n, D]."""
+        super().__init__(room.shape[1])
+        self._room = room
+
+    def _store(self, rows: NDArray[np.float32]) -> None:
+        end = len(self) + len(rows)
+        if len(self._room) < end:
+            self._room = np.concatenate([self._room[: len(self)], rows])
+        self._room[len(self) : end] = rows
+
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return self._room[: len(self)][rows]
+
+
+class PatchFile(Adjusted):
+    """Rows of float32 in a file without a name, which the system removes however this process ends.
+
+    They are read and not mapped: a map of the whole counts against a limit of address space. Use it from any thread.
+    """
 
     def __init__(self, folder: Path, dimension: int) -> None:
         """Make an empty one.
@@ -49,20 +100,14 @@ class PatchFile:
         Raises:
             NotWritten: there can be none in this folder.
         """
-        self.shape = (0, dimension)
+        super().__init__(dimension)
         self._folder = folder
         with writing(folder, _REMEDY):
             self._stream = _unnamed(folder)
-        self.offset = None
-        self.scale = np.float32(1)
         weakref.finalize(self, self._stream.close)
 
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return self.shape[0]
-
-    def append(self, rows: NDArray[np.float32]) -> None:
-        """Write further rows float32 [n, D].
+    def _store(self, rows: NDArray[np.float32]) -> None:
+        """Write further rows.
 
         Raises:
             NotWritten: the disk is full.
@@ -71,22 +116,18 @@ class PatchFile:
         with writing(self._folder, _REMEDY):
             while rest:  # the last write before a disk is full may take a part
                 rest = rest[self._stream.write(rest) :]
-        self.shape = (len(self) + len(rows), self.shape[1])
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Read rows int64 [n], from 0 on: float32 [n, D]. Rows that follow each other are read at once."""
+    def _read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read rows; those that follow each other are read at once."""
         found = np.empty((len(rows), self.shape[1]), dtype=np.float32)
         ends = np.append(np.flatnonzero(np.diff(rows) != 1) + 1, len(rows))
         start = 0
         for end in ends[: len(rows)].tolist():
-            self._read(found[start:end], int(rows[start]))
+            self._read_run(found[start:end], int(rows[start]))
             start = end
-        if self.offset is not None:
-            found -= self.offset[rows % len(self.offset)]
-        found *= self.scale
         return found
 
-    def _read(self, room: NDArray[np.float32], row: int) -> None:
+    def _read_run(self, room: NDArray[np.float32], row: int) -> None:
         rest, at = room.data.cast("B"), row * self.shape[1] * _FLOAT32_BYTES
         while rest:
             count = os.preadv(self._stream.fileno(), [rest], at)
@@ -95,7 +136,7 @@ class PatchFile:
             rest, at = rest[count:], at + count
 
 
-Rows = NDArray[np.float32] | PatchFile
+Rows = NDArray[np.float32] | Adjusted
 """Patch features [rows, D], read by numbers of rows: in memory or in a file."""
 
 
@@ -109,28 +150,18 @@ class FeatureTable:
         judged: which patches of the grid they are, bool [grid]; None: all.
     """
 
-    def __init__(
-        self,
-        rows: Rows,
-        patches: int,
-        room: NDArray[np.float32] | None = None,
-        judged: NDArray[np.bool_] | None = None,
-    ) -> None:
+    def __init__(self, rows: Adjusted, patches: int, judged: NDArray[np.bool_] | None = None) -> None:
         """Take the features of pictures.
 
         Args:
             rows: of the pictures.
             patches: of a picture.
-            room: larger array that begins with `rows`, if copies will follow; None if `rows` is a file.
             judged: which patches of the grid they are; None: all.
         """
         self.rows = rows
         self.patches = patches
         self.judged = judged
         self.pictures = np.arange(len(rows) // patches)
-        self._room = room
-        self._scale = np.ones((), dtype=np.float32)
-        self._offset = np.zeros((1, rows.shape[1]), dtype=np.float32)
         self._count = len(self.pictures)
 
     def __len__(self) -> int:
@@ -139,16 +170,7 @@ class FeatureTable:
 
     def add_copy(self, picture: int, features: NDArray[np.float32]) -> int:
         """Append the features of an altered copy of a picture, float32 [grid, D], and return its number."""
-        if self.judged is not None:
-            features = features[self.judged]
-        if isinstance(self.rows, PatchFile):
-            self.rows.append(features)
-        else:
-            end = len(self.rows) + self.patches
-            if self._room is None or len(self._room) < end:
-                self._room = np.concatenate([self.rows, features])
-            self._room[end - self.patches : end] = features
-            self.rows = self._room[:end]
+        self.rows.append(features if self.judged is None else features[self.judged])
         self.pictures = np.append(self.pictures, picture)
         return len(self.pictures) - 1
 
@@ -161,28 +183,16 @@ class FeatureTable:
         return np.asarray(self.pictures[rows // self.patches])
 
     def subtract(self, offset: NDArray[np.float32]) -> None:
-        """Subtract an offset at each patch, float32 [patches, D], before anything was multiplied."""
-        self._offset = self._offset + offset
-        if isinstance(self.rows, PatchFile):
-            self.rows.offset = self._offset
-        else:
-            by_picture = self.rows.reshape(-1, *offset.shape)
-            np.subtract(by_picture, offset, out=by_picture)
+        """Subtract an offset at each patch, float32 [patches, D], before they are multiplied."""
+        self.rows.offset = offset
 
     def multiply(self, scale: NDArray[np.float32]) -> None:
         """Multiply the features by a factor for each channel, float32 [D], above 0."""
-        self._scale = np.asarray(self._scale * scale)
-        if isinstance(self.rows, PatchFile):
-            self.rows.scale = self._scale
-        else:
-            np.multiply(self.rows, scale, out=self.rows)
+        self.rows.scale = scale
 
     def restore(self) -> None:
-        """Undo what they were multiplied by, and what was subtracted."""
-        if (self._scale != 1).any():
-            self.multiply(np.asarray(1 / self._scale, dtype=np.float32))
-        if self._offset.any():
-            self.subtract(-self._offset)
+        """Undo what they are multiplied by, and what is subtracted."""
+        self.rows.offset, self.rows.scale = None, np.float32(1)
 
     def judged_rows(self, picture: int) -> NDArray[np.float32]:
         """Return the features of the judged patches of a picture or copy, float32 [patches, D]."""
@@ -213,6 +223,8 @@ def embed_pictures(
     *,
     copies: int = 0,
     judged: NDArray[np.bool_] | None = None,
+    in_memory: int | None = None,
+    shown: bool = True,
 ) -> FeatureTable:
     """Embed every picture.
 
@@ -224,6 +236,8 @@ def embed_pictures(
         folder: on the disk that takes features too large for memory.
         copies: number of altered copies that will be added.
         judged: patches to keep, bool [grid]; None: all.
+        in_memory: bytes beyond which they go into a file; by default `MAX_IN_MEMORY`.
+        shown: show the progress.
 
     Raises:
         UsageError: they need a file, and the disk is too small; or they are no numbers.
@@ -231,13 +245,13 @@ def embed_pictures(
     patches, dimension = embed.output_shape
     kept = slice(None) if judged is None else judged
     patches = patches if judged is None else int(judged.sum())
-    walk = progress(pictures, "embed pictures", total=count, unit="picture")
+    walk = progress(pictures, "embed pictures", total=count, unit="picture") if shown else pictures
     embedded = (_finite(embed(preprocess(image))[kept], name) for name, image in walk)
     most = (count + copies) * patches
-    if in_file(most, dimension):
-        return FeatureTable(_to_file(embedded, most, dimension, folder), patches, judged=judged)
-    room, done = _to_memory(embedded, most, dimension)
-    return FeatureTable(room[:done], patches, room, judged)
+    rows = _into(most, dimension, folder, MAX_IN_MEMORY if in_memory is None else in_memory)
+    for picture in embedded:
+        rows.append(picture)
+    return FeatureTable(rows, patches, judged)
 
 
 def in_file(rows: int, dimension: int) -> bool:
@@ -255,23 +269,16 @@ def _finite(features: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return features
 
 
-def _to_memory(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int) -> tuple[NDArray[np.float32], int]:
-    """Return an array with room for `count` rows, and how many of them are filled."""
-    rows = np.empty((count, dimension), dtype=np.float32)
-    done = 0
-    for picture in embedded:
-        rows[done : done + len(picture)] = picture
-        done += len(picture)
-    return rows, done
+def _into(count: int, dimension: int, folder: Path, in_memory: int) -> Adjusted:
+    """Return what takes so many features: a file where they are too many for memory.
 
-
-def _to_file(embedded: Iterable[NDArray[np.float32]], count: int, dimension: int, folder: Path) -> PatchFile:
-    """Write features to a file; not through a map, where a disk that is full kills the process."""
-    require_space(folder, count * dimension * _FLOAT32_BYTES)
-    file = PatchFile(folder, dimension)
-    for picture in embedded:
-        file.append(picture)
-    return file
+    It is no map of a file, where a disk that is full kills the process.
+    """
+    needed = count * dimension * _FLOAT32_BYTES
+    if needed <= in_memory:
+        return PatchMemory(np.empty((count, dimension), dtype=np.float32))
+    require_space(folder, needed)
+    return PatchFile(folder, dimension)
 
 
 def require_space(folder: Path, needed: int) -> None:

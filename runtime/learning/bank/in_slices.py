@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Pool(Protocol):
+    """Threads."""
+
+    def map(self, work: Callable[[T], R], items: Iterable[T], /) -> Iterable[R]:
+        """Return what some work gives for each item, in order."""
+
+
+class Threads:
+    """Threads that are there only while something is done."""
+
+    def __init__(self, count: int) -> None:
+        """Work with so many of them."""
+        self._count = count
+
+    def map(self, work: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield what some work gives for each item, in order."""
+        if self._count == 1:
+            yield from map(work, items)
+            return
+        with ThreadPoolExecutor(self._count) as pool:
+            yield from pool.map(work, items)
 
 
 @contextmanager
-def workers() -> Iterator[Executor]:
+def workers() -> Iterator[Pool]:
     """Yield as many threads as BLAS may use, and let it use none of its own meanwhile.
 
     One slice to each thread wastes nothing; BLAS would share out every small product, and spin while it waits: on cores
@@ -24,7 +48,7 @@ def workers() -> Iterator[Executor]:
         yield pool
 
 
-def each(pool: Executor, work: Callable[[slice], T], count: int, rows: int) -> list[T]:
+def each(pool: Pool, work: Callable[[slice], T], count: int, rows: int) -> list[T]:
     """Do some work for each slice of at most `rows` of range(count)."""
     return list(pool.map(work, slices(count, rows)))
 

@@ -6,12 +6,12 @@ Free of torch, onnx and scipy: a device can do the same.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.learning.bank.features import Rows
+from runtime.learning.bank.moments import Ask, moments
 from runtime.scoring.adjust import Adjust
 from runtime.search.measure import Measure, plain
 
@@ -31,29 +31,26 @@ does, must not be near to everything."""
 _READ_ROWS = 4096  # features read at a time, a few MB
 
 
-def channel_scale(features: Rows, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def channel_scale(ask: Ask[Any], centre: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Return a factor for each channel, float32 [D]: 1 / sqrt of its standard deviation over the training patches.
 
     Half of the way to equal deviations: a channel that varies much says less, and still more than others. All factors
     together are such that the root mean square length of these features stays what it was.
 
     Args:
-        features: float32 [M, D], perhaps too large for memory: they are read in slices only.
-        rows: of the training patches, int64 [N].
+        ask: about the training patches.
+        centre: one of them, float32 [D].
+        count: number of them.
     """
-    centre = features[rows[:1]][0].astype(np.float64)
-    sums, squares = np.zeros_like(centre), np.zeros_like(centre)
-    for start in range(0, len(rows), _READ_ROWS):
-        apart = features[rows[start : start + _READ_ROWS]] - centre
-        sums += apart.sum(axis=0)
-        squares += np.einsum("nd,nd->d", apart, apart)
-    mean = sums / len(rows)
-    variance = np.maximum(squares / len(rows) - mean**2, 0)
+    middle = centre.astype(np.float64)
+    sums, squares = moments(ask, middle, count, by_position=False)
+    mean = sums / count
+    variance = np.maximum(squares / count - mean**2, 0)
     deviation = np.sqrt(variance)
     if not deviation.max() > 0:
-        return np.ones(len(centre), dtype=np.float32)
+        return np.ones(len(middle), dtype=np.float32)
     scale = 1 / np.sqrt(np.maximum(deviation, FLOOR * deviation.max()))
-    lengths = variance + (centre + mean) ** 2
+    lengths = variance + (middle + mean) ** 2
     return np.asarray(scale * np.sqrt(lengths.sum() / (scale**2 @ lengths)), dtype=np.float32)
 
 

@@ -7,12 +7,10 @@ slowly once only noise is learnt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from runtime.learning.bank.features import Rows
 
 CHANGE = 0.03
 """Twice the entries are not worth it where they lower the scores by less: the median over the pictures."""
@@ -54,22 +52,25 @@ class Saturation:
 
     steps = tuple(FIRST << power for power in range((MAX_ENTRIES // FIRST).bit_length()))
 
-    def __init__(self, features: Rows, rows: NDArray[np.int64], judged: Sequence[NDArray[np.float32]]) -> None:
-        """Take what is chosen from, and the features of held-out pictures, each float32 [patches, D]."""
+    def __init__(
+        self,
+        take: Callable[[NDArray[np.int64]], NDArray[np.float32]],
+        judged: Sequence[NDArray[np.float32]],
+    ) -> None:
+        """Take what gives the features of rows, and those of held-out pictures, each float32 [patches, D]."""
         self.change: float | None = None
         self.reached = False
-        self._features = features
-        self._rows = rows
+        self._take = take
         self._judged = judged
         self._squares = [np.full(len(picture), np.inf, dtype=np.float32) for picture in judged]
         self._count = 0
         self._last: NDArray[np.float64] | None = None
 
-    def __call__(self, places: NDArray[np.int64]) -> bool:
-        """Return whether the bank with the entries at these places is large enough."""
-        self._compare(self._features[self._rows[places[self._count :]]])
-        doubled = len(places) == 2 * self._count
-        self._count = len(places)
+    def __call__(self, rows: NDArray[np.int64]) -> bool:
+        """Return whether the bank with these entries is large enough."""
+        self._compare(self._take(rows[self._count :]))
+        doubled = len(rows) == 2 * self._count
+        self._count = len(rows)
         scores = np.array([_score(squares) for squares in self._squares])
         if self._last is not None and doubled:
             falls = np.divide(self._last - scores, self._last, out=np.zeros_like(scores), where=self._last > 0)

@@ -7,11 +7,12 @@ still, each position has its own look, and what varies within it is little. Free
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.learning.bank.features import FeatureTable
+from runtime.learning.bank.moments import Ask, moments
 
 LARGEST = 0.65
 """Largest share of the means that `auto` subtracts: where in a still scene a patch is still counts."""
@@ -39,21 +40,18 @@ class Stillness:
         return round(LARGEST * min(1.0, max(0.0, (MOVING - self.within) / (MOVING - STILL))), 2)
 
 
-def stillness(features: FeatureTable, pictures: NDArray[np.int64]) -> Stillness:
+def stillness(ask: Ask[Any], first: NDArray[np.float32], count: int) -> Stillness:
     """Measure how still the scene stands.
 
     Args:
-        features: neither offset nor scaled.
-        pictures: numbers of the training pictures, int64 [n].
+        ask: about the training pictures, neither offset nor scaled.
+        first: features of one of them, float32 [patches, D].
+        count: number of them.
     """
-    first = features.judged_rows(int(pictures[0])).astype(np.float64)
-    sums, squares = np.zeros_like(first), np.zeros_like(first)
-    for number in pictures.tolist():
-        apart = features.judged_rows(number) - first
-        sums += apart
-        squares += apart**2
-    within = np.maximum(squares - sums**2 / len(pictures), 0).mean(axis=0) / max(1, len(pictures) - 1)
-    means = first + sums / len(pictures)
+    centre = first.astype(np.float64)
+    sums, squares = moments(ask, centre, count, by_position=True)
+    within = np.maximum(squares - sums**2 / count, 0).mean(axis=0) / max(1, count - 1)
+    means = centre + sums / count
     means -= means.mean(axis=0)
     total = within + (means**2).mean(axis=0)
     deviation = np.sqrt(total)

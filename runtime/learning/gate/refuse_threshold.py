@@ -24,33 +24,30 @@ MAX_NAMED = 5
 """Maximum number of pictures that are named, the highest first."""
 
 
-def refuse_rounding(
-    threshold: float, features: Iterable[NDArray[np.float32]], where: str, least_divisor: float = 1.0
-) -> None:
+def refuse_rounding(threshold: float, lengths: NDArray[np.float64], where: str, least_divisor: float = 1.0) -> None:
     """Refuse a threshold that is only rounding, as to the network the held-out pictures equal the training pictures.
 
     Args:
         threshold: threshold from the held-out pictures.
-        features: features of each of them, float32 [patches, D].
+        lengths: of the longest feature of each of them, float64 [n].
         where: path of the pictures.
         least_divisor: smallest number that distances are divided by.
 
     Raises:
         UsageError: it is only rounding.
     """
-    lengths = [float(np.linalg.norm(one, axis=1).max()) for one in features]
-    if threshold * least_divisor <= ROUNDING * max(lengths):
+    if threshold * least_divisor <= ROUNDING * lengths.max():
         raise _all_the_same(len(lengths), where)
 
 
 def refuse_copies(
-    held: Iterable[NDArray[np.float32]], learnt: Callable[[], Iterable[NDArray[np.float32]]], where: str
+    held: Iterable[NDArray[np.float32]], has_copy: Callable[[NDArray[np.float32]], bool], where: str
 ) -> None:
     """Refuse held-out pictures that to the network all equal training pictures; what may vary would hide it later.
 
     Args:
         held: features of the held-out pictures, each float32 [patches, D].
-        learnt: gives those of the training pictures.
+        has_copy: whether a training picture has the same features (`same_as`).
         where: path of the pictures.
 
     Raises:
@@ -58,13 +55,14 @@ def refuse_copies(
     """
     copies = 0
     for picture in held:
-        if not _has_copy(picture, learnt()):
+        if not has_copy(picture):
             return
         copies += 1
     raise _all_the_same(copies, where)
 
 
-def _has_copy(picture: NDArray[np.float32], others: Iterable[NDArray[np.float32]]) -> bool:
+def same_as(picture: NDArray[np.float32], others: Iterable[NDArray[np.float32]]) -> bool:
+    """Return whether one of some other pictures has the same features, but for rounding."""
     limit = ROUNDING * float(np.linalg.norm(picture, axis=1).max())
     return any(float(np.linalg.norm(other - picture, axis=1).max()) <= limit for other in others)
 

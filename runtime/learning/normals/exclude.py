@@ -14,7 +14,7 @@ from edge_config.errors import TooFewImages
 from runtime.learning.normals import words
 from runtime.learning.normals.foreign import limit
 from runtime.learning.normals.judge import SHOWN, Strange, as_pictures, as_strange, judge
-from runtime.learning.normals.strangeness import Others, Table
+from runtime.learning.normals.strangeness import Strangeness, Table
 
 MAX_ROUNDS = 3
 """Number of times that `auto` looks for foreign pictures: without the first ones, those that they covered show."""
@@ -50,7 +50,7 @@ class Judged(Generic[Memory]):
 
 
 def learn_without_strange(
-    learn: Callable[[NDArray[np.bool_]], tuple[Memory, Others]],
+    learn: Callable[[NDArray[np.bool_]], tuple[Memory, Strangeness]],
     features: Table,
     names: list[str],
     held: NDArray[np.bool_],

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Outlier
-from runtime.learning.bank.in_slices import workers
 from runtime.learning.normals.foreign import count_foreign
-from runtime.learning.normals.strangeness import Others, Table
-from runtime.learning.progress import progress
+from runtime.learning.normals.strangeness import Strangeness, Table, patches_of
 
 SHOWN = 10
 """Number of the strangest pictures that are listed."""
@@ -63,7 +61,7 @@ class Strange:
     distances: Callable[[], list[float]]
 
 
-def judge(features: Table, kept: NDArray[np.bool_], others: Others, k: int, most: int) -> Normals:
+def judge(features: Table, kept: NDArray[np.bool_], others: Strangeness, k: int, most: int) -> Normals:
     """Judge pictures by the bank of the others.
 
     Args:
@@ -74,9 +72,7 @@ def judge(features: Table, kept: NDArray[np.bool_], others: Others, k: int, most
         most: number of pictures that may be foreign.
     """
     judged = np.flatnonzero(kept)
-    with workers() as pool:
-        found = pool.map(lambda number: others.score(_patches(features, number), number, k), judged.tolist())
-        scores = np.array(list(progress(found, "judge pictures", total=len(judged), unit="picture")))
+    scores = others.scores(features, judged, k)
     order = np.argsort(-scores, kind="stable")
     return Normals(judged[order], scores[order], deviations(scores)[order], count_foreign(scores, most))
 
@@ -101,14 +97,14 @@ def as_strange(
     names: list[str],
     held: NDArray[np.bool_],
     features: Table,
-    others: Others,
+    others: Strangeness,
     *,
     excluded: bool = False,
 ) -> list[Strange]:
     """Return the strangest pictures for the report, with the distances of their patches."""
 
     def measure(number: int) -> list[float]:
-        return _over_grid(others.distances(_patches(features, number), number), features.judged)
+        return _over_grid(others.distances(patches_of(features, number), number), features.judged)
 
     def measuring(number: int) -> Callable[[], list[float]]:
         if not excluded:
@@ -128,12 +124,6 @@ def as_strange(
         )
         for place, (number, score, apart) in enumerate(_first(normals, count))
     ]
-
-
-def _patches(features: Table, number: int) -> NDArray[np.float32]:
-    """Return the features of the patches of a picture that are judged."""
-    judged = features.judged
-    return features[number] if judged is None else features[number][judged.reshape(-1)]
 
 
 def _over_grid(distances: NDArray[np.float32], judged: NDArray[np.bool_] | None) -> list[float]:

@@ -8,10 +8,13 @@ picture is judged by the same distance, so that both can be compared.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runtime.learning.bank.in_slices import workers
+from runtime.learning.progress import progress
 
 TWINS = 4
 """Pictures that are left out for each patch beside its own: the nearest."""
@@ -46,6 +49,22 @@ class Table(Protocol):
         """Return the features of a picture, float32 [patches, D]."""
 
 
+def patches_of(table: Table, number: int) -> NDArray[np.float32]:
+    """Return the features of the patches of a picture that are judged."""
+    judged = table.judged
+    return table[number] if judged is None else table[number][judged.reshape(-1)]
+
+
+class Strangeness(Protocol):
+    """Says how far pictures are from the others."""
+
+    def scores(self, table: Any, numbers: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """Return the mean of the k largest distances of some pictures, float64 [n]."""
+
+    def distances(self, features: NDArray[np.float32], own: int) -> NDArray[np.float32]:
+        """Return the distance of each patch of a picture, float32 [patches]."""
+
+
 class Others:
     """The bank, by pictures: how far patches are from the pictures that they are not from."""
 
@@ -66,6 +85,12 @@ class Others:
         self._prefix = _Entries(bank[first] - self._middle, owner[first], scale[first])
         self.pictures = len(self._whole.pictures)
         self.twins = max(0, min(TWINS, self.pictures // SHARE))
+
+    def scores(self, table: Table, numbers: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        """Return how strange some pictures of a table are, float64 [n]: the mean of their k largest distances."""
+        with workers() as pool:
+            found = pool.map(lambda number: self.score(patches_of(table, number), number, k), numbers.tolist())
+            return np.array(list(progress(found, "judge pictures", total=len(numbers), unit="picture")))
 
     def score(self, features: NDArray[np.float32], own: int, k: int) -> float:
         """Return the mean of the k largest distances of a picture's patches, float32 [patches, D].

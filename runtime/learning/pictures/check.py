@@ -12,16 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import TooFewImages, UsageError
 from edge_config.polygons import Polygon
 from runtime.camera import image_files
 from runtime.learning.pictures.depth import histogram, note_depth
 from runtime.learning.pictures.folder_layout import refuse_layout
-from runtime.learning.pictures.images import Pictures, fingerprint
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.pictures.look import Looking, look_here
 from runtime.learning.pictures.sizes import Crop, note_crop, note_shape, note_sizes, place_regions
 from runtime.learning.pictures.survey import Survey
-from runtime.learning.progress import progress, say
+from runtime.learning.progress import say
 
 MAX_PASSED_OVER = 1.0
 """Pictures in formats that are not read, to one that is: beyond it most of what was meant is not learnt."""
@@ -41,6 +41,7 @@ def check_pictures(
     crop: Crop | None = None,
     learnt_hw: tuple[int, int] | None = None,
     polygons: Sequence[Polygon] = (),
+    looking: Looking = look_here,
 ) -> Survey:
     """Look at all pictures once, say on stderr what will not be learnt, leave copies out, and set the depth.
 
@@ -51,6 +52,7 @@ def check_pictures(
         crop: what is cut off a picture; None: nothing.
         learnt_hw: height and width, or their proportions, of what the bundle was learnt from; None for a new one.
         polygons: all of `regions` and `ignore`.
+        looking: looks at the pictures, in pieces.
 
     Raises:
         UsageError: what there is should not be learnt from.
@@ -64,7 +66,7 @@ def check_pictures(
         survey.notes.append(
             f"{len(pictures)} of {pictures.found} frames of the video are taken, spread evenly; --max-images takes more"
         )
-    sizes, values = _look_at_each(pictures, survey)
+    sizes, values = _look_at_each(pictures, survey, looking)
     _note_copies(survey, where, least)
     note_sizes(survey, sizes, where)
     if learnt_hw:
@@ -79,27 +81,36 @@ def check_pictures(
     return survey
 
 
-def _look_at_each(pictures: Pictures, survey: Survey) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
-    """Decode every picture once; leave copies out.
+def _look_at_each(
+    pictures: Pictures, survey: Survey, looking: Looking
+) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
+    """Decode every picture once; leave copies out, and those that cannot be read.
 
     Returns:
-        Width and height of each that is no copy, and how often each value of 16 bits occurs, int64 [65536].
+        Width and height of each that is left, and how often each value of 16 bits occurs in them, int64 [65536].
     """
-    first: dict[bytes, int] = {}
+    looks = looking(pictures)
+    first: set[bytes] = set()
     sizes: list[tuple[int, int]] = []
-    values = np.zeros(1 << FULL_DEPTH, dtype=np.int64)
-    wanted = set(range(len(pictures)))
-    for position, image in progress(pictures.deep(), "look at pictures", total=len(pictures), unit="picture"):
-        survey.pictures += 1
-        if first.setdefault(fingerprint(image), position) != position:
-            survey.copies += 1
-            wanted.discard(position)
-            continue
-        sizes.append((image.shape[1], image.shape[0]))
-        if image.dtype == np.uint16:
-            survey.deep += 1
-            values += histogram(image)
-    pictures.keep(sorted(wanted))
+    wanted: list[int] = []
+    copies: list[int] = []
+    for start, one in looks:
+        for seen in one.seen:
+            survey.pictures += 1
+            if seen.print in first:
+                survey.copies += 1
+                if seen.deep and seen.counted:
+                    copies.append(start + seen.position)
+                continue
+            first.add(seen.print)
+            sizes.append(seen.size)
+            survey.deep += seen.deep
+            wanted.append(start + seen.position)
+    values = np.sum([one.values for _, one in looks], axis=0)
+    again = pictures.part(copies)  # of another piece than what they are copies of
+    values = values - sum((histogram(image) for _, image in again.deep()), np.zeros_like(values))
+    pictures.keep(wanted)
+    pictures.settle([name for _, one in looks for name in one.skipped])
     return sizes, values
 
 

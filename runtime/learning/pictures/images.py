@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -96,6 +97,29 @@ class Pictures:
     def keep(self, positions: list[int]) -> None:
         """Leave out all but these pictures, by their place among all, in ascending order: no walk shows the others."""
         self._chosen = [self._chosen[position] for position in positions]
+
+    def part(self, positions: list[int]) -> Pictures:
+        """Return some of the pictures that a walk looks at, by their place among all, in ascending order."""
+        other = copy.copy(self)
+        other._chosen = [self._chosen[position] for position in positions]  # noqa: SLF001 - of its own kind
+        other._readable = list(other._chosen)  # noqa: SLF001
+        other.skipped = []
+        return other
+
+    def settle(self, skipped: list[str]) -> None:
+        """Take all pictures that are left as read: `skipped` are the files that could not be."""
+        self._readable = list(self._chosen)
+        self.skipped[:] = skipped
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to read them: of the files only those that a walk looks at."""
+        state = dict(self.__dict__)
+        if not self.is_video:
+            wanted = sorted({*self._chosen, *self._readable})
+            places = {number: place for place, number in enumerate(wanted)}
+            state["files"] = [self.files[number] for number in wanted]
+            state |= {name: [places[one] for one in state[name]] for name in ("_chosen", "_readable")}
+        return state
 
     def deep(self) -> Iterator[tuple[int, image_files.Deep]]:
         """Yield place among all and picture, with all of its bits, [H, W, 3] BGR, in order; those that are damaged not.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,23 @@ class Plan:
         """Return the number of copies."""
         return len(self.learnt) + len(self.held)
 
+    def in_order(self) -> list[tuple[int, bool, Change]]:
+        """Return picture, whether the bank learns it, and alteration of each copy, in the order of the pictures."""
+        learnt = [(picture, True, change) for picture, change in self.learnt]
+        held = [(picture, False, change) for picture, change in self.held]
+        return sorted(learnt + held, key=itemgetter(0))  # a stable order
+
+    def numbers(self, pictures: int) -> Copies:
+        """Return where the copies are in a table of so many pictures that they follow."""
+        calibrated = np.arange(pictures)
+        learnt: list[int] = []
+        for number, (picture, is_learnt, _) in enumerate(self.in_order(), pictures):
+            if is_learnt:
+                learnt.append(number)
+            else:
+                calibrated[picture] = number
+        return Copies(np.array(learnt, dtype=np.int64), calibrated)
+
 
 def plan(may_vary: MayVary, held: NDArray[np.bool_], seed: int) -> Plan:
     """Choose pictures and alterations: of the training pictures some, spread evenly; of the held-out ones each.
@@ -78,19 +97,20 @@ def plan(may_vary: MayVary, held: NDArray[np.bool_], seed: int) -> Plan:
 
 
 def embed_copies(
-    chosen: Plan, features: FeatureTable, pictures: Pictures, preprocess: Preprocess, embed: Embed
+    chosen: Plan,
+    features: FeatureTable,
+    pictures: Pictures,
+    preprocess: Preprocess,
+    embed: Embed,
+    *,
+    shown: bool = True,
 ) -> Copies:
-    """Embed the copies, and append them to the table of features."""
-    calibrated = np.arange(len(features))
-    learnt: list[int] = []
-    walk = progress(_altered(chosen, pictures), "embed copies", total=len(chosen), unit="copy")
-    for picture, is_learnt, image in walk:
-        number = features.add_copy(picture, embed(preprocess(image)))
-        if is_learnt:
-            learnt.append(number)
-        else:
-            calibrated[picture] = number
-    return Copies(np.array(learnt, dtype=np.int64), calibrated)
+    """Embed the copies, and append them to the table of features; `shown` shows the progress."""
+    altered = _altered(chosen, pictures)
+    walk = progress(altered, "embed copies", total=len(chosen), unit="copy") if shown else altered
+    for picture, image in walk:
+        features.add_copy(picture, embed(preprocess(image)))
+    return chosen.numbers(len(features))
 
 
 def learnt_again(chosen: Plan, pictures: Pictures, learnt: NDArray[np.bool_]) -> Iterator[Image]:
@@ -103,16 +123,14 @@ def learnt_again(chosen: Plan, pictures: Pictures, learnt: NDArray[np.bool_]) ->
     """
     yield from pictures.again(np.flatnonzero(learnt).tolist())
     kept = [(picture, change) for picture, change in chosen.learnt if learnt[picture]]
-    yield from (image for _, _, image in _altered(Plan(kept, []), pictures))
+    yield from (image for _, image in _altered(Plan(kept, []), pictures))
 
 
-def _altered(chosen: Plan, pictures: Pictures) -> Iterator[tuple[int, bool, Image]]:
-    """Yield picture, whether the bank learns it, and altered copy, in the order of the pictures."""
-    changes: dict[int, list[tuple[bool, Change]]] = {}
-    for is_learnt, pairs in ((True, chosen.learnt), (False, chosen.held)):
-        for picture, change in pairs:
-            changes.setdefault(picture, []).append((is_learnt, change))
-    numbers = sorted(changes)
-    for number, image in zip(numbers, pictures.again(numbers), strict=True):
-        for is_learnt, change in changes[number]:
-            yield number, is_learnt, change(image)
+def _altered(chosen: Plan, pictures: Pictures) -> Iterator[tuple[int, Image]]:
+    """Yield picture and altered copy, in the order of the pictures."""
+    ordered = chosen.in_order()
+    numbers = sorted({number for number, _, _ in ordered})
+    each = groupby(ordered, key=itemgetter(0))
+    for image, (number, some) in zip(pictures.again(numbers), each, strict=True):
+        for _, _, change in some:
+            yield number, change(image)

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.learning.bank.coreset import farthest_first, project, to_grid
+from runtime.learning.bank.coreset import farthest_first
+from runtime.learning.bank.grid import project, to_grid
 from runtime.process.threads import limit_threads
 from tests.programs.bench.machine import machine
 

@@ -1,0 +1,1 @@
+"""Pictures and their features in parts, which may lie in other processes."""

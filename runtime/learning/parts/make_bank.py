@@ -1,0 +1,203 @@
+"""Build the memory bank: coreset of the training patches, index, table of neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle import arrays
+from edge_config.bundle import files as bundles
+from edge_config.bundle.manifest import Coreset
+from runtime.learning.bank import saturation
+from runtime.learning.bank.bank import MemoryBank, bank_size, most_candidates
+from runtime.learning.bank.coreset import Choosing, choose, thin
+from runtime.learning.bank.grid import Selecting
+from runtime.learning.bank.index import build_index, choose_ef, neighbour_table, save_index
+from runtime.learning.bank.measure import NEAREST, Spacing, make_measure
+from runtime.learning.bank.radius import ROWS, Bounds, largest_distance
+from runtime.learning.options import LearnOptions
+from runtime.learning.parts.features import Features
+from runtime.learning.parts.part import BeginSelection, Candidates, Part, in_choosing
+from runtime.learning.parts.portable import PortableBank
+from runtime.scoring.adjust import Adjust
+from runtime.search.full import ExactSearch, GraphSearch
+from runtime.search.lazy import LazySearch
+from runtime.search.measure import Measure, write_measure
+from runtime.search.pruned import PrunedSearch
+
+T = TypeVar("T")
+
+
+def make_bank(
+    features: Features,
+    adjust: Adjust,
+    queries: list[NDArray[np.float32]],
+    judged: Sequence[NDArray[np.float32]],
+    options: LearnOptions,
+    folder: Path,
+    threads: int,
+    train: NDArray[np.int64],
+    originals: int | None = None,
+) -> tuple[MemoryBank, PortableBank]:
+    """Select patches, build their index and measure its recall.
+
+    Args:
+        features: adjusted.
+        adjust: what was done to them.
+        queries: to measure recall on, kinds of float32 [n, D].
+        judged: features of a few held-out pictures, adjusted, each float32 [patches, D], for `--coreset auto`.
+        options: of the coreset.
+        folder: of the bundle.
+        threads: of hnswlib.
+        train: numbers of the pictures and copies to select from, int64 [n], ascending.
+        originals: number of patches that a share is of; by default of all. Altered copies of pictures do not add to it.
+
+    Returns:
+        The bank, and what other processes need to know of it.
+    """
+    everything = Candidates(train, features.patches)
+    selection = _Selection(features, everything, options.seed)
+    coreset, rows = _select(selection, judged, options, originals or len(everything))
+    bank, size = features.take(rows), len(rows)
+    arrays.write(folder / bundles.BANK, bank=bank)
+    graph = build_index(bank)
+    save_index(graph, folder / bundles.INDEX)
+    table = neighbour_table(bank, min(max(options.b, 1 + NEAREST), size))
+    neighbours = np.ascontiguousarray(table[:, : options.b])
+    arrays.write(folder / bundles.NEIGHBOURS, neighbours=neighbours)
+    measure = make_measure(adjust, bank, table, options.spacing)
+    write_measure(folder / bundles.MEASURE, measure)
+    index = choose_ef(graph, queries, ExactSearch(bank), threads)
+    search = GraphSearch(graph, ef=index.ef, threads=threads)
+    owner = features.pictures_of(rows)
+    portable = PortableBank(bank, measure.divisors, neighbours, owner, search, folder / bundles.INDEX)
+    radius, serving = _radii(selection, portable, measure, search)
+    spacing: Spacing = "none" if measure.undivided else "local"
+    coreset = msgspec.structs.replace(coreset, covering_radius=radius, spacing=spacing, serving_radius=serving)
+    exact = ExactSearch(bank, measure.divisors)
+    return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search), portable
+
+
+class _Selection:
+    """A selection over all parts: a `Group` to choose from.
+
+    Attributes:
+        features: adjusted.
+        everything: all rows, of which the candidates are some.
+        candidates: to choose from.
+        number: of the selection.
+    """
+
+    numbers = 0  # of selections so far
+
+    def __init__(self, features: Features, everything: Candidates, seed: int) -> None:
+        self.features = features
+        self.everything = everything
+        self.candidates = everything
+        self.seed = seed
+        _Selection.numbers += 1
+        self.number = _Selection.numbers
+
+    @property
+    def parts(self) -> int:
+        return self.features.parts.count
+
+    def begin(self, candidates: Candidates, how: Selecting) -> None:
+        """Project the candidates."""
+        self.candidates = candidates
+        self.features.parts.tell(BeginSelection(self.number, candidates, how))
+
+    def tell(self, change: Callable[[Choosing], None]) -> None:
+        self.features.parts.tell(in_choosing(change))
+
+    def ask(self, question: Callable[[Choosing], T]) -> list[T]:
+        return self.features.parts.ask(in_choosing(question))
+
+
+def _select(
+    selection: _Selection, judged: Sequence[NDArray[np.float32]], options: LearnOptions, originals: int
+) -> tuple[Coreset, NDArray[np.int64]]:
+    """Return the section of the manifest, without the radius; and the rows that were chosen."""
+    features, everything = selection.features, selection.everything
+    chosen = thin(len(everything), most_candidates(options), options.seed)
+    candidates = everything if chosen is None else replace(everything, chosen=chosen)
+    enough = saturation.Saturation(features.take, judged) if options.coreset == "auto" else None
+    projection_dim = options.projection_dim if 0 < options.projection_dim < features.dimension else None
+    random = np.random.default_rng(options.seed)
+    first = candidates.row(int(random.integers(len(candidates))))
+    how = Selecting.of(bank_size(options, originals), features.dimension, projection_dim, random)
+    selection.begin(candidates, how)
+    rows = choose(selection, first, how, enough)
+    coreset = Coreset(
+        size=len(rows),
+        fraction=options.coreset if isinstance(options.coreset, float) else None,
+        patches=originals,
+        seed=options.seed,
+        projection_dim=projection_dim,
+        covering_radius=0,
+        spacing="none",
+        stopped="option" if enough is None else "scores" if enough.reached else "limit",
+        change=enough.change if enough else None,
+        candidates=len(candidates) if len(candidates) < len(everything) else None,
+    )
+    return coreset, rows
+
+
+def _radii(selection: _Selection, portable: PortableBank, measure: Measure, graph: GraphSearch) -> tuple[float, float]:
+    """Return the largest distance of a training patch to the bank, Euclidean and as scores measure it."""
+    parts, step = selection.features.parts, max(1, ROWS // selection.parts)
+
+    def radius(divisors: NDArray[np.float32] | None) -> float:
+        search = LazySearch(graph, portable.bank, PrunedSearch(portable.bank, divisors=divisors))
+
+        def above(skip: int, largest: float) -> list[NDArray[np.float32]]:
+            wanted = FarthestFrom(selection.number, selection.everything, divisors is not None, skip, step, largest)
+            return parts.ask(wanted, portable)
+
+        return largest_distance(above, search, step)
+
+    euclidean = radius(None)
+    return euclidean, euclidean if measure.undivided else radius(portable.divisors)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FarthestFrom:
+    """Which patches may be farthest from the bank?
+
+    Attributes:
+        selection: number of that of the bank.
+        everything: rows that count.
+        divided: as scores measure it; else Euclidean.
+        skip, most: at most so many after the first ones.
+        largest: only those that may be farther.
+    """
+
+    selection: int
+    everything: Candidates
+    divided: bool
+    skip: int
+    most: int
+    largest: float
+
+    def __call__(self, part: Part, bank: PortableBank) -> Any:
+        """Return their features, float32 [n, D]."""
+        key = self.selection, self.divided
+        if key not in part.bounds:
+            part.bounds[key] = self._bounds(part, bank)
+        return part.bounds[key].above(self.skip, self.most, self.largest)
+
+    def _bounds(self, part: Part, bank: PortableBank) -> Bounds:
+        """Bound the distances by the entries near to the candidates, or to a candidate beside one that is none."""
+        assert part.choosing is not None  # noqa: S101 - the bank was chosen
+        local = part.local_rows(self.everything.of(part.numbers)[0])
+        near = np.zeros(len(local), dtype=np.int32)
+        if len(part.local):
+            near = part.choosing.chosen.nearest[np.searchsorted(part.local, local, side="right").clip(1) - 1]
+        divisors = bank.divisors if self.divided else None
+        return Bounds.by_entries(part.table.rows, local, bank.bank, near, divisors)

@@ -1,0 +1,297 @@
+"""A part of the pictures and their features, in the process where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.learning.bank.chosen import Old
+from runtime.learning.bank.coreset import Choosing
+from runtime.learning.bank.features import FeatureTable, embed_pictures
+from runtime.learning.bank.grid import Selecting
+from runtime.learning.bank.in_slices import Pool
+from runtime.learning.bank.radius import Bounds
+from runtime.learning.parts.portable import PortableNetwork
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.progress import progress
+from runtime.learning.vary.copies import Plan, embed_copies
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Place:
+    """Where parts lie.
+
+    Attributes:
+        folder: on the disk that takes features too large for memory.
+        pool: threads.
+        shown: progress is shown here.
+        in_memory: bytes of a part beyond which it goes into a file; None: as usual.
+        old: entries of the newest selection, by its number: all parts here need them.
+    """
+
+    folder: Path
+    pool: Pool
+    shown: bool
+    in_memory: int | None = None
+    old: tuple[int, Old] | None = None
+
+    def entries_of(self, selection: int, size: int, dimension: int) -> Old:
+        """Return the entries of a selection."""
+        if self.old is None or self.old[0] != selection:
+            self.old = selection, Old(size, dimension)
+        return self.old[1]
+
+
+@dataclass(slots=True)
+class Part:
+    """Some of the pictures and their features.
+
+    Attributes:
+        numbers: of pictures, and after them of copies, int64 [n], ascending.
+        table: their features, in this order.
+        pictures: of this part.
+        network: that the features are from, without offsets and scale.
+        place: where it lies.
+        choosing: the selection among its patches.
+        bounds: how far the patches are from the bank at most, by selection and measure.
+    """
+
+    numbers: NDArray[np.int64]
+    table: FeatureTable
+    pictures: Pictures
+    network: PortableNetwork
+    place: Place
+    choosing: Choosing | None = None
+    local: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    bounds: dict[tuple[int, bool], Bounds] = field(default_factory=dict)
+
+    def here(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which of some pictures and copies are in this part, int64 [n]."""
+        return numbers[np.isin(numbers, self.numbers)]
+
+    def features(self, number: int) -> NDArray[np.float32]:
+        """Return the features of a picture or copy over the grid, float32 [grid, D]."""
+        return self.table[self.place_of(number)]
+
+    def judged(self, number: int) -> NDArray[np.float32]:
+        """Return the features of its judged patches, float32 [patches, D]."""
+        return self.table.judged_rows(self.place_of(number))
+
+    def place_of(self, number: int) -> int:
+        """Return the place of a picture or copy in the table."""
+        return int(np.searchsorted(self.numbers, number))
+
+    def local_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of the table that some rows of all features are, int64 [n]."""
+        numbers, patches = np.divmod(rows, self.table.patches)
+        return np.asarray(np.searchsorted(self.numbers, numbers) * self.table.patches + patches)
+
+    def walk(self, items: Iterable[T], what: str, total: int, unit: str = "picture") -> Iterable[T]:
+        """Show the progress over some items, where it is shown."""
+        return progress(items, what, total=total, unit=unit) if self.place.shown else items
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What parts are made from.
+
+    Attributes:
+        pictures: all of them, after the look at them.
+        network: embeds them.
+        judged: patches to keep, bool [grid]; None: all.
+        copies: number of altered copies that will be added to each part at most, by number of pictures.
+    """
+
+    pictures: Pictures
+    network: PortableNetwork
+    judged: NDArray[np.bool_] | None
+    copies: int
+
+    def embed(self, numbers: NDArray[np.int64], place: Place) -> Part:
+        """Embed some pictures, by their numbers, ascending.
+
+        Raises:
+            UsageError: a picture cannot be read, or the network gives no numbers.
+        """
+        pictures = self.pictures.part(numbers.tolist())
+        network = self.network.network
+        table = embed_pictures(
+            pictures,
+            len(numbers),
+            network.preprocess,
+            network.embed,
+            place.folder,
+            copies=self.copies,
+            judged=self.judged,
+            in_memory=place.in_memory,
+            shown=place.shown,
+        )
+        return Part(numbers, table, pictures, self.network, place)
+
+
+Change = Callable[[Part], None]
+"""Changes a part: the same way wherever, and whenever, it is done again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedCopies:
+    """Append altered copies of its pictures to a part.
+
+    Attributes:
+        plan: of all pictures.
+        first: number of the first copy of all.
+    """
+
+    plan: Plan
+    first: int
+
+    def __call__(self, part: Part) -> None:
+        """Embed the copies."""
+        own = {int(number): place for place, number in enumerate(part.numbers)}
+        numbers = [self.first + at for at, (picture, _, _) in enumerate(self.plan.in_order()) if picture in own]
+        learnt, held = (
+            [(own[picture], change) for picture, change in pairs if picture in own]
+            for pairs in (self.plan.learnt, self.plan.held)
+        )
+        network = part.network.network
+        chosen = Plan(learnt, held)
+        embed_copies(chosen, part.table, part.pictures, network.preprocess, network.embed, shown=part.place.shown)
+        part.numbers = np.append(part.numbers, numbers).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adjusting:
+    """Offset and scale the features, in place of what was done before.
+
+    Attributes:
+        offset: float32 [patches, D]; None: nothing is subtracted.
+        scale: float32 [D]; None: nothing is multiplied.
+    """
+
+    offset: NDArray[np.float32] | None = None
+    scale: NDArray[np.float32] | None = None
+
+    def __call__(self, part: Part) -> None:
+        """Adjust what is read from now on."""
+        part.table.restore()
+        if self.offset is not None:
+            part.table.subtract(self.offset)
+        if self.scale is not None:
+            part.table.multiply(self.scale)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """Which features do these rows of all have?"""
+
+    rows: NDArray[np.int64]
+
+    def __call__(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the places in `rows` that are here, int64 [n], and their features, float32 [n, D]."""
+        places = np.flatnonzero(np.isin(self.rows // part.table.patches, part.numbers))
+        return places, np.asarray(part.table.rows[part.local_rows(self.rows[places])])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class About:
+    """Asks something about the features of some pictures and copies, one after the other.
+
+    Attributes:
+        numbers: of all, int64 [n].
+        question: about the judged patches of each that is here.
+    """
+
+    numbers: NDArray[np.int64]
+    question: Callable[[Iterable[NDArray[np.float32]]], Any]
+
+    def __call__(self, part: Part) -> Any:
+        """Return the answer."""
+        return self.question(part.judged(number) for number in part.here(self.numbers).tolist())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BeginSelection:
+    """Project the patches to choose from.
+
+    Attributes:
+        selection: its number.
+        candidates: rows of all to choose from.
+        how: to select.
+    """
+
+    selection: int
+    candidates: Candidates
+    how: Selecting
+
+    def __call__(self, part: Part) -> None:
+        """Keep the points in the part."""
+        rows, blocks = self.candidates.of(part.numbers)
+        part.local = part.local_rows(rows)
+        part.bounds.clear()
+
+        def old(dimension: int) -> Old:
+            return part.place.entries_of(self.selection, self.how.size, dimension)
+
+        part.choosing = None  # before there is another one
+        part.choosing = Choosing(part.table.rows, part.local, rows, blocks, self.how, part.place.pool, old)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The rows to choose from: the patches of some pictures and copies, or some of these.
+
+    Attributes:
+        numbers: of pictures and copies, int64 [n], ascending.
+        patches: of a picture.
+        chosen: places among all of their patches, int64 [N], ascending; None: all.
+    """
+
+    numbers: NDArray[np.int64]
+    patches: int
+    chosen: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.numbers) * self.patches if self.chosen is None else len(self.chosen)
+
+    def row(self, place: int) -> int:
+        """Return the row of all features at a place among these."""
+        place = place if self.chosen is None else int(self.chosen[place])
+        return int(self.numbers[place // self.patches]) * self.patches + place % self.patches
+
+    def of(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[slice]]:
+        """Return the rows of some pictures, int64 [n], and which of them belong to one picture."""
+        own = np.flatnonzero(np.isin(self.numbers, numbers))
+        starts = own * self.patches
+        if self.chosen is None:
+            rows = (self.numbers[own][:, None] * self.patches + np.arange(self.patches)).reshape(-1)
+            ends = np.arange(len(own) + 1) * self.patches
+        else:
+            bounds = np.searchsorted(self.chosen, [starts, starts + self.patches])
+            parts = [self.chosen[first:last] for first, last in bounds.T.tolist()]
+            shifts = self.numbers[own] * self.patches - starts
+            rows = np.concatenate([np.empty(0, np.int64), *(one + by for one, by in zip(parts, shifts, strict=True))])
+            ends = np.cumsum([0, *map(len, parts)])
+        pairs = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+        return rows, [slice(first, last) for first, last in pairs if first < last]
+
+
+def in_choosing(change: Callable[[Choosing], T]) -> Callable[[Part], T]:
+    """Return what asks or changes the selection of a part."""
+    return _InChoosing(change)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _InChoosing:
+    inner: Callable[[Choosing], Any]
+
+    def __call__(self, part: Part) -> Any:
+        assert part.choosing is not None  # noqa: S101 - a selection has begun
+        return self.inner(part.choosing)

@@ -1,0 +1,111 @@
+"""What goes to other processes: the network, and the bank with its index."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.bundle.manifest import Scoring
+from runtime.inference.assemble import assemble
+from runtime.learning.network import Network
+from runtime.learning.normals.strangeness import Others
+from runtime.scoring.embed import Embed
+from runtime.scoring.scorer import Scorer
+from runtime.search.full import ExactSearch, GraphSearch
+
+
+class PortableNetwork:
+    """A network that can be sent: the bytes of its graph go along.
+
+    Attributes:
+        network: as it runs here.
+    """
+
+    def __init__(self, network: Network, model: Path) -> None:
+        """Take a network and its file."""
+        self.network = network
+        self._model = model
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the graph and everything beside it."""
+        fields = {name: getattr(self.network, name) for name in Network.__dataclass_fields__ if name != "embed"}
+        return {"graph": self._model.read_bytes(), **fields}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Start the graph, with as many threads as OpenCV has: that is the limit of this process."""
+        with tempfile.TemporaryDirectory(prefix="patchedge-graph-") as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(state.pop("graph"))
+            embed = Embed(path, cv2.getNumThreads(), stitch=state["stitch"])
+        self.network = Network(embed=embed.adjusted(state["adjust"]), **state)
+        self._model = path
+
+
+class PortableBank:
+    """A bank and its index.
+
+    Attributes:
+        bank: float32 [k, D].
+        divisors: of its measure, float32 [k]; None: nothing is divided.
+        neighbours: int32 [k, b].
+        owner: number of the picture that each entry is from, int64 [k].
+    """
+
+    _scorer: tuple[Network, Scorer] | None = None
+
+    def __init__(
+        self,
+        bank: NDArray[np.float32],
+        divisors: NDArray[np.float32] | None,
+        neighbours: NDArray[np.int32],
+        owner: NDArray[np.int64],
+        graph: GraphSearch,
+        index: Path,
+    ) -> None:
+        """Take the parts of a bank, and the file of its index."""
+        self.bank, self.divisors, self.neighbours, self.owner = bank, divisors, neighbours, owner
+        self._graph = graph
+        self._index = index
+
+    @cached_property
+    def others(self) -> Others:
+        """The bank, by pictures."""
+        return Others(self.bank, self.owner, self.divisors)
+
+    @cached_property
+    def exact(self) -> ExactSearch:
+        """Compares with the whole bank."""
+        return ExactSearch(self.bank, self.divisors)
+
+    def scorer(self, network: Network, scoring: Scoring, judged: NDArray[np.bool_] | None) -> Scorer:
+        """Return the stages as a device runs them, with an empty history."""
+        if self._scorer is None or self._scorer[0] is not network:
+            stages = network.preprocess, network.embed, self._graph, self.bank, self.neighbours
+            made = assemble(*stages, scoring, network.grid, search="lazy", judged=judged, divisors=self.divisors)
+            self._scorer = network, made
+        return self._scorer[1].another()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the arrays and the file of the index."""
+        names = "bank", "divisors", "neighbours", "owner"
+        return {
+            "index": self._index.read_bytes(),
+            "ef": self._graph.ef,
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Load the index."""
+        index, ef = state.pop("index"), state.pop("ef")
+        self.__dict__.update(state)
+        with tempfile.TemporaryDirectory(prefix="patchedge-index-") as folder:
+            self._index = Path(folder) / "index.hnsw"
+            self._index.write_bytes(index)
+            dimension, threads = self.bank.shape[1], cv2.getNumThreads()
+            self._graph = GraphSearch.load(self._index, dimension=dimension, ef=ef, threads=threads)
