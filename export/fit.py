@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.staging import staging
+from export.cluster.connect import Cluster, cluster_of
+from export.cluster.spread import OnCluster
 from export.gate.int8_cost import Cost, measure_cost
 from export.gate.parity import measure_graph
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
@@ -30,6 +33,7 @@ from runtime.learning.learn import copies_of, learn, threshold_of
 from runtime.learning.learnt import LearntBundle
 from runtime.learning.network import Network
 from runtime.learning.network_file import DEFAULT, FromFile
+from runtime.learning.parts.spread import Here, Spread
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.sizes import Crop
 from runtime.learning.pictures.source import PictureSource
@@ -41,7 +45,11 @@ from runtime.process.threads import limit_threads
 
 
 def fit(
-    options: Options, *, source: PictureSource | None = None, sealed: Callable[[Path], None] | None = None
+    options: Options,
+    *,
+    source: PictureSource | None = None,
+    sealed: Callable[[Path], None] | None = None,
+    cluster: Cluster | None = None,
 ) -> FitReport:
     """Make a bundle from normal pictures.
 
@@ -49,6 +57,7 @@ def fit(
         options: of learning, and of the network.
         source: has the pictures; by default they are where `options.images` says.
         sealed: gets the folder of the complete bundle before it is put in its place.
+        cluster: where the work on pictures is done; by default as the options say.
 
     Raises:
         UsageError: pictures, network or target that cannot be used; nothing is left behind.
@@ -57,7 +66,7 @@ def fit(
     threads = limit_threads(options.threads)
     out, timed = Path(options.out), Stopwatch()
     page = refuse_page(out, unwanted=options.no_report, force=options.force)
-    with staging(out, force=options.force) as folder:
+    with _where(options, cluster) as on, staging(out, force=options.force) as folder:
         maker = _Maker(options, threads)
         crop = Crop(options.resize, options.size, accepted=options.accept_crop) if options.resize else None
         learnt = learn(
@@ -69,6 +78,7 @@ def fit(
             crop=crop,
             notes=without_effect(options),
             source=source or source_of(options.images),
+            on=on,
         )
         with timed("graph gate"):
             both, count = chain.from_iterable(learnt.pairs(options.seed)), 2 * len(learnt.compared)
@@ -93,6 +103,20 @@ def fit(
         if sealed is not None:
             sealed(folder)
     return report
+
+
+@contextmanager
+def _where(options: Options, cluster: Cluster | None) -> Iterator[Spread]:
+    """Yield where the work on pictures is done."""
+    with ExitStack() as stack:
+        if cluster is None and options.spread:
+            cluster = stack.enter_context(cluster_of(options))
+        if cluster is None:
+            yield Here()
+        else:
+            on = OnCluster(cluster)
+            stack.callback(on.close)
+            yield on
 
 
 class _Maker:

@@ -22,7 +22,10 @@ DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
 """Default stride: the usual layers of the packaged networks begin at 4 pixels, so this is one patch per 8 pixels."""
 
 
-OF_FIT = frozenset({"accept_crop", "tolerance_cost", "test_set", "no_report"})
+OF_CLUSTER = frozenset({"cluster", "workers", "mixed", "performance_report"})
+"""Options of where the work is done: they do not change the bundle."""
+
+OF_FIT = frozenset({"accept_crop", "tolerance_cost", "test_set", "no_report"}) | OF_CLUSTER
 """Options of the workshop that do not concern the network."""
 
 
@@ -56,6 +59,10 @@ class Options(LearnOptions, frozen=True, kw_only=True):
         test_set: labelled pictures in MVTec layout, or a CSV list: the report says which share of them each threshold
             would find, and what int8 costs on them.
         no_report: write no page beside the bundle, and try no synthetic faults for it.
+        cluster: address of a Dask scheduler, such as `tcp://scheduler:8786`, whose workers do the work on pictures.
+        workers: number of worker processes on this machine that do it; they share `threads`.
+        mixed: accept workers that compute differently; the id of the bundle may differ then.
+        performance_report: file for Dask's report of the work on a cluster, a page.
     """
 
     backbone: Annotated[str, Meta(min_length=1)] = DEFAULT
@@ -78,6 +85,10 @@ class Options(LearnOptions, frozen=True, kw_only=True):
     tolerance_cost: bool = False
     test_set: str | None = None
     no_report: bool = False
+    cluster: Annotated[str, Meta(min_length=1)] | None = None
+    workers: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    mixed: bool = False
+    performance_report: str | None = None
 
     def __post_init__(self) -> None:
         """Check values that must fit together."""
@@ -85,10 +96,19 @@ class Options(LearnOptions, frozen=True, kw_only=True):
             raise ValueError(f"patch_size {self.patch_size} is not odd")
         if self.resize is not None and self.resize < self.size:
             raise ValueError(f"resize {self.resize} is smaller than size {self.size}: crop from a larger one")
+        if self.cluster and self.workers:
+            raise ValueError("cluster and workers: give one of them; workers starts a cluster on this machine")
+        if (self.mixed or self.performance_report) and not self.spread:
+            raise ValueError("mixed and performance_report need a cluster, or workers")
         if self.tiles == "auto" and self.smallest_fault is None:
             raise ValueError(
                 "tiles auto needs smallest_fault: how large the smallest fault is, in pixels of the camera"
             )
+
+    @property
+    def spread(self) -> bool:
+        """Whether workers do the work on pictures."""
+        return bool(self.cluster or self.workers)
 
     @property
     def tiled(self) -> bool:

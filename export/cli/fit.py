@@ -55,7 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     option("--test-set", TEST_SET, metavar="PATH")
     option("--no-report", "write no page, and try no synthetic faults for it", action="store_true")
+    add_cluster(option)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def add_cluster(option: Declare) -> None:
+    """Declare where the work on pictures is done."""
+    option("--cluster", "address of a Dask scheduler whose workers do the work on pictures", metavar="URL")
+    option(
+        "--workers",
+        "do the work on pictures in so many worker processes of this machine; they share --threads",
+        type=whole(1, 1024),
+        metavar="N",
+    )
+    option(
+        "--mixed", "accept workers that compute differently: the id of the bundle may then differ", action="store_true"
+    )
+    option("--performance-report", "write Dask's report of the work on a cluster, a page", metavar="FILE")
 
 
 def add_network(option: Declare) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from edge_config.errors import UsageError
 from runtime.learning.bank import features as bank
-from runtime.learning.bank.features import FeatureTable, PatchFile, embed_pictures
+from runtime.learning.bank.features import FeatureTable, PatchFile, PatchMemory, embed_pictures
 from tests.support.small import call_export, small_options
 
 PATCHES, DIMENSION = 6, 4
@@ -97,7 +97,7 @@ def test_features_that_are_no_numbers_are_refused(tmp_path: Path):
 def test_features_up_to_the_bound_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_less: int):
     """Features of just the bound are kept in memory; one byte more goes into a file."""
     monkeypatch.setattr(bank, "MAX_IN_MEMORY", 3 * PATCHES * DIMENSION * 4 - bytes_less)
-    assert isinstance(embed(3, 3, tmp_path).rows, np.ndarray) == (bytes_less == 0)
+    assert isinstance(embed(3, 3, tmp_path).rows, PatchMemory) == (bytes_less == 0)
 
 
 def test_the_file_is_gone_while_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

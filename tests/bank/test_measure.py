@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.learning.bank.features import FeatureTable, PatchFile
+from runtime.learning.bank.features import FeatureTable, PatchFile, PatchMemory
 from runtime.learning.bank.index import neighbour_table
 from runtime.learning.bank.measure import CAP, FLOOR, channel_scale, local_spacing, make_measure
 from runtime.scoring.adjust import Adjust
@@ -24,10 +24,16 @@ def varied(count: int, seed: int = 0) -> np.ndarray:
     return (50 + random.standard_normal((count, 5)) * DEVIATIONS).astype(np.float32)
 
 
+def scale_of(features: np.ndarray, parts: int = 1) -> np.ndarray:
+    """Return the scale from features that lie in some parts, read in blocks of different sizes."""
+    shares = [np.array_split(share, 3) for share in np.array_split(features, parts)]
+    return channel_scale(lambda question: [question(share) for share in shares], features[0], len(features))
+
+
 def test_scale_is_one_over_the_root_of_the_deviation():
     """Each channel is divided by the root of its standard deviation; the root mean square length stays the same."""
     features, rows = varied(9000), np.arange(0, 9000, 2)
-    scale = channel_scale(features, rows)
+    scale = scale_of(features[rows])
     taken = features[rows].astype(np.float64)
     wanted = taken.std(axis=0) ** -0.5
     np.testing.assert_allclose(scale / scale[0], wanted / wanted[0], rtol=FLOAT32_RELATIVE)
@@ -40,26 +46,33 @@ def test_a_channel_that_hardly_varies_does_not_outweigh_the_others():
     """The factor of a channel that is constant is that of a thousandth of the largest deviation."""
     features = varied(1000)
     features[:, 0] = 7
-    scale = channel_scale(features, np.arange(1000))
+    scale = scale_of(features)
     largest = features.astype(np.float64).std(axis=0).argmax()
     assert scale[0] / scale[largest] == pytest.approx(FLOOR**-0.5, rel=FLOAT32_RELATIVE)
 
 
 def test_patches_that_are_all_the_same_are_not_scaled():
     """Without any deviation every factor is 1."""
-    assert (channel_scale(np.full((40, 3), 7, np.float32), np.arange(40)) == 1).all()
+    assert (scale_of(np.full((40, 3), 7, np.float32)) == 1).all()
+
+
+@pytest.mark.parametrize("parts", [2, 7])
+def test_scale_is_the_same_from_any_parts_in_any_order(parts: int):
+    """Sums are integers: where features lie, and which are added first, changes no bit."""
+    features = varied(4000)
+    shuffled = features[np.r_[0, 1 + np.random.default_rng(0).permutation(3999)]]
+    assert scale_of(shuffled, parts).tobytes() == scale_of(features).tobytes()
 
 
 def test_features_in_a_file_are_scaled_as_those_in_memory(tmp_path: Path):
-    """The scale of features in a file is the same, and they are multiplied when they are read."""
+    """Features in a file are multiplied when they are read, as those in memory are."""
     features = varied(600)
     file = PatchFile(tmp_path, 5)
     file.append(features)
-    rows = np.arange(50, 600)
-    scale = channel_scale(features, rows)
-    assert channel_scale(file, rows).tobytes() == scale.tobytes()
-    tables = [FeatureTable(some, 100) for some in (features.copy(), file)]
-    for table in tables:
+    memory = PatchMemory(np.empty_like(features))
+    memory.append(features)
+    scale = scale_of(features)
+    for table in [FeatureTable(some, 100) for some in (memory, file)]:
         table.multiply(scale)
         assert table[3].tobytes() == (features[300:400] * scale).tobytes()
 

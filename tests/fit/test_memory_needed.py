@@ -100,7 +100,7 @@ def test_fit_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.Monk
     words = small_options(tmp_path, tmp_path / "x.bundle")
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr(runtime.learning.memory_needed, "needed", lambda _work, _held: Needs(1 << 60, 0))
-    monkeypatch.setattr(runtime.learning.learn, "embed_pictures", None)
+    monkeypatch.setattr(runtime.learning.learn, "Source", None)
     done = call_export("fit", *words)
     assert done.code == UNAVAILABLE
     assert len(errors_of(done.err)) == 1

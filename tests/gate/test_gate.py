@@ -13,8 +13,9 @@ import pytest
 from onnx import numpy_helper
 
 import export.network.make_network
-import runtime.learning.bank.bank
 import runtime.learning.network
+import runtime.learning.parts.make_bank
+from edge_config.bundle import files as bundles
 from edge_config.bundle.manifest import Preprocessing, Scoring
 from edge_config.bundle.parity_result import GraphParity, Parity
 from edge_config.errors import ParityRefused
@@ -25,12 +26,16 @@ from export.network.make_network import MadeNetwork, make_network
 from export.options import Options
 from runtime.frame import Image
 from runtime.inference.assemble import assemble
-from runtime.learning.bank.bank import MemoryBank, make_bank
-from runtime.learning.bank.features import embed_pictures
+from runtime.learning.bank.bank import MemoryBank
 from runtime.learning.bank.index import build_index
 from runtime.learning.gate.parity import measure_parity
 from runtime.learning.gate.synthetic_faults import with_faults
 from runtime.learning.network import Network
+from runtime.learning.parts.features import Features
+from runtime.learning.parts.make_bank import make_bank
+from runtime.learning.parts.part import Source
+from runtime.learning.parts.portable import PortableNetwork
+from runtime.learning.parts.spread import Here
 from runtime.learning.pictures.images import Pictures
 from runtime.process.threads import limit_threads
 from runtime.scoring.adjust import Adjust
@@ -91,17 +96,13 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     pictures = Pictures(images)
     made = make_network(options, pictures, (64, 64), folder, limit_threads(1))
     network = made.served
-    features = embed_pictures(pictures, len(pictures), network.preprocess, network.embed, folder)
-    memory = make_bank(
-        features.rows,
-        Adjust(np.ones(features.rows.shape[1], np.float32)),
-        [features[0]],
-        [features[1]],
-        options,
-        folder,
-        1,
-        np.arange(len(features.rows)),
-    )
+    for _ in pictures:
+        pass
+    source = Source(pictures, PortableNetwork(network, folder / bundles.MODEL), None, 0)
+    features = Features(Here().embed(source, folder), len(pictures), network.embed.output_shape, None)
+    adjust = Adjust(np.ones(features.dimension, np.float32))
+    kinds = [features[0]], [features[1]]
+    memory, _ = make_bank(features, adjust, *kinds, options, folder, 1, np.arange(len(pictures)))
     scoring = Scoring(mode="paper", b=memory.neighbours.shape[1], k=1)
     stages = (network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours)
     unseen = [colour_picture(number) for number in range(20, 24)]
@@ -208,11 +209,11 @@ REPLACED = {
     "another graph": (export.network.make_network, "load_backbone", load_lying),
     "another resize kernel": (runtime.learning.network, "Preprocess", OtherKernel),
     "index of another bank": (
-        runtime.learning.bank.bank,
+        runtime.learning.parts.make_bank,
         "build_index",
         lambda bank: build_index(np.roll(bank, 1, axis=1)),
     ),
-    "index in another order": (runtime.learning.bank.bank, "build_index", lambda bank: build_index(bank[::-1])),
+    "index in another order": (runtime.learning.parts.make_bank, "build_index", lambda bank: build_index(bank[::-1])),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from edge_config.bundle.may_vary import NOTHING, MayVary
 from runtime.frame import Image
-from runtime.learning.bank.features import FeatureTable, PatchFile, embed_pictures
+from runtime.learning.bank.features import FeatureTable, PatchFile, PatchMemory, embed_pictures
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.vary.copies import MAX_LEARNT, embed_copies, learnt_again, plan
 from runtime.learning.vary.strengths import at_random
@@ -48,15 +48,10 @@ def test_each_held_out_picture_has_one_copy_and_some_others_too(count: int) -> N
 def test_copies_follow_the_pictures(tmp_path: Path, kind: str) -> None:
     """Features of copies come after those of all pictures, and each row knows its picture."""
     pictures = np.arange(2 * PATCHES * DIMENSION, dtype=np.float32).reshape(-1, DIMENSION)
-    rows: np.ndarray | PatchFile = pictures.copy()
-    room = None
-    if kind == "file":
-        rows = PatchFile(tmp_path, DIMENSION)
-        rows.append(pictures)
-    elif kind == "room":
-        room = np.concatenate([pictures, np.zeros_like(pictures)])
-        rows = room[: len(pictures)]
-    table = FeatureTable(rows, PATCHES, room)
+    room = np.empty((len(pictures) * (2 if kind == "room" else 1), DIMENSION), np.float32)
+    rows = PatchFile(tmp_path, DIMENSION) if kind == "file" else PatchMemory(room)
+    rows.append(pictures)
+    table = FeatureTable(rows, PATCHES)
     copy = np.full((PATCHES, DIMENSION), 7, dtype=np.float32)
     assert [table.add_copy(1, copy), table.add_copy(0, copy + 1)] == [2, 3]
     assert len(table) == 2

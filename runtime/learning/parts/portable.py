@@ -39,12 +39,12 @@ class PortableNetwork:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Start the graph, with as many threads as OpenCV has: that is the limit of this process."""
+        graph = state.pop("graph")
         with tempfile.TemporaryDirectory(prefix="patchedge-graph-") as folder:
-            path = Path(folder) / "model.onnx"
-            path.write_bytes(state.pop("graph"))
-            embed = Embed(path, cv2.getNumThreads(), stitch=state["stitch"])
+            self._model = Path(folder) / "model.onnx"
+            self._model.write_bytes(graph)
+            embed = Embed(self._model, cv2.getNumThreads(), stitch=state["stitch"])
         self.network = Network(embed=embed.adjusted(state["adjust"]), **state)
-        self._model = path
 
 
 class PortableBank:

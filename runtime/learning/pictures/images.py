@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -100,7 +99,8 @@ class Pictures:
 
     def part(self, positions: list[int]) -> Pictures:
         """Return some of the pictures that a walk looks at, by their place among all, in ascending order."""
-        other = copy.copy(self)
+        other = Pictures.__new__(Pictures)
+        other.__dict__.update(self.__dict__)
         other._chosen = [self._chosen[position] for position in positions]  # noqa: SLF001 - of its own kind
         other._readable = list(other._chosen)  # noqa: SLF001
         other.skipped = []

@@ -1,0 +1,283 @@
+"""Learning spread over the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_config.errors import PatchedgeError, UnavailableError
+from export.cluster.connect import Cluster
+from export.cluster.probe import Probe, refuse_mix
+from runtime.learning.bank import features as bank
+from runtime.learning.parts.part import Change, Source
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.pictures.look import Look, look
+from runtime.learning.progress import bar, say
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+    from export.cluster.worker import Done
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PARTS = 4
+"""Parts for each worker: while pictures are embedded, a fast one takes some of a slow one."""
+
+MIN_PICTURES = 2
+"""Of a part."""
+
+MAX_TRIES = 20
+"""Times that a part is made again before the work is given up: its worker dies each time."""
+
+
+class Traffic:
+    """Counts what is sent: arguments and answers, and what is shared with every worker.
+
+    Attributes:
+        sent, received: bytes from this process to workers, and back.
+    """
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self.sent = 0
+        self.received = 0
+
+
+class OnCluster:
+    """Work on the workers of a cluster.
+
+    Attributes:
+        traffic: what was sent.
+    """
+
+    here = False
+
+    def __init__(self, cluster: Cluster, order: Callable[[list[Any]], list[Any]] = list) -> None:
+        """Take a cluster; `order` is the one in which parts are given out."""
+        self.cluster = cluster
+        self.traffic = Traffic()
+        self.run = uuid.uuid4().hex
+        self._order = order
+        self._shared: dict[int, tuple[Any, Future[Any]]] = {}
+
+    def close(self) -> None:
+        """Have the workers forget the pictures."""
+        from export.cluster.worker import forget
+
+        self._shared.clear()
+        self.cluster.client.run(forget, self.run)
+
+    def look(self, pictures: Pictures) -> list[tuple[int, Look]]:
+        """Look at pieces of the pictures."""
+        count = self.cluster.workers if pictures.is_video else PARTS * self.cluster.workers
+        pieces = [piece.tolist() for piece in np.array_split(np.arange(len(pictures)), count) if len(piece)]
+        work = [(pictures.part(piece), False) for piece in pieces]
+        looks = self.each(look, work, what="look at pictures", unit="piece")
+        return list(zip([piece[0] for piece in pieces], looks, strict=True))
+
+    def each(self, work: Callable[..., R], items: Sequence[T], *shared: Any, what: str, unit: str) -> list[R]:
+        """Return `work(item, *shared)` of each item, in order."""
+        from export.cluster import worker
+
+        with_all = [self.share(one) for one in shared]
+        futures = [self.cluster.client.submit(worker.each, work, item, *with_all, pure=False) for item in items]
+        places = {future.key: place for place, future in enumerate(futures)}
+        found: list[Any] = [None] * len(items)
+        with bar(what, len(items), unit) as moving:
+            for future in completed(futures):
+                found[places[future.key]] = result_of(future)
+                moving(1)
+        for one in found:
+            if isinstance(one, PatchedgeError):
+                raise one
+        self.traffic.sent += size_of(items)
+        self.traffic.received += size_of(found)
+        return found
+
+    def embed(self, source: Source, folder: Path) -> ClusterParts:  # noqa: ARG002 - workers have a folder of their own
+        """Embed the pictures in parts.
+
+        Raises:
+            UsageError: the workers compute differently.
+        """
+        probe = self._probe(source)
+        count = max(1, min(PARTS * self.cluster.workers, len(source.pictures) // MIN_PICTURES))
+        if source.pictures.is_video:
+            count = min(count, self.cluster.workers)  # each reads it from its beginning
+        numbers = np.array_split(self._ordered(len(source.pictures)), count)
+        parts = ClusterParts(self, source, [np.sort(some) for some in numbers], probe)
+        parts.ask(_ready, what="embed pictures")
+        return parts
+
+    def share(self, value: Any) -> Future[Any]:
+        """Send something large once to every worker that needs it."""
+        from export.cluster.worker import same
+
+        if id(value) not in self._shared:
+            data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+            self.traffic.sent += len(data) * self.cluster.workers
+            self._shared[id(value)] = value, self.cluster.client.submit(same, data, pure=False)
+        return self._shared[id(value)][1]
+
+    def _ordered(self, count: int) -> NDArray[np.int64]:
+        return np.array(self._order(list(range(count))), dtype=np.int64)
+
+    def _probe(self, source: Source) -> Probe | None:
+        from export.cluster import worker
+
+        if self.cluster.mixed:
+            say("workers of different kinds are accepted (--mixed): the id of the bundle may differ from run to run")
+            return None
+        network, own = self.share(source.network), Probe.of(source.network)
+        futures = [
+            self.cluster.client.submit(worker.probe, network, workers=[address], pure=False)
+            for address in self.cluster.addresses
+        ]
+        refuse_mix([own, *(result_of(future) for future in futures)])
+        return own
+
+
+class ClusterParts:
+    """All pictures and their features, in parts that lie on the workers.
+
+    Attributes:
+        homes: address of the worker that has a part, by its number.
+    """
+
+    def __init__(self, on: OnCluster, source: Source, numbers: list[NDArray[np.int64]], probe: Probe | None) -> None:
+        """Take the pictures of each part; they are embedded at the first question."""
+        self._on = on
+        self._source = source
+        self._numbers = numbers
+        self._probe = probe
+        self._log: list[Change] = []
+        self._told: dict[int, int] = {}  # changes that a part has seen, at its home
+        self._digests: dict[int, str] = {}
+        self.homes: dict[int, str] = {}
+        per_worker = -(-len(numbers) // max(1, on.cluster.workers))
+        self._in_memory = bank.MAX_IN_MEMORY // per_worker
+
+    @property
+    def count(self) -> int:
+        """Number of parts."""
+        return len(self._numbers)
+
+    def tell(self, change: Change) -> None:
+        """Change every part, before the next question."""
+        self._log.append(change)
+
+    def ask(self, question: Callable[..., R], *shared: Any, what: str = "") -> list[R]:
+        """Return an answer of each part; parts whose worker was lost are made again.
+
+        Raises:
+            UnavailableError: workers die again and again.
+        """
+        answers: dict[int, R] = {}
+        total = sum(map(len, self._numbers))
+        with bar(what, total, "picture") if what else _no_bar() as moving:
+            for _ in range(MAX_TRIES):
+                missing = [number for number in range(self.count) if number not in answers]
+                if not missing:
+                    return [answers[number] for number in range(self.count)]
+                futures = [self._submit(job, question, shared) for job in self._grouped(missing, apart=bool(what))]
+                for future in completed(futures):
+                    done = result_of(future)
+                    self._note(done)
+                    answers |= done.answers
+                    moving(sum(len(self._numbers[number]) for number in done.answers))
+        raise _dying()
+
+    def _grouped(self, parts: list[int], *, apart: bool) -> Iterable[list[int]]:
+        """Put parts together that have the same home; each by itself that has none, or where a stage is long."""
+        groups: dict[Any, list[int]] = {}
+        for number in parts:
+            home = self.homes.get(number)
+            groups.setdefault(number if apart or home is None else home, []).append(number)
+        return groups.values()
+
+    def _submit(self, parts: list[int], question: Callable[..., Any], shared: Sequence[Any]) -> Future[Any]:
+        from export.cluster import worker
+
+        home = self.homes.get(parts[0])
+        first = 0 if home is None else min(self._told[number] for number in parts)
+        job = worker.Job(
+            run=self._on.run,
+            parts={number: self._numbers[number] for number in parts},
+            digests={number: self._digests[number] for number in parts if number in self._digests},
+            first=first,
+            changes=tuple(self._log[first:]),
+            question=question,
+            in_memory=self._in_memory,
+            probe=self._probe,
+        )
+        self._on.traffic.sent += size_of(job)
+        source = self._on.share(self._source) if home is None else None
+        where = {} if home is None else {"workers": [home], "allow_other_workers": True}
+        sent = [self._on.share(one) for one in shared]
+        return self._on.cluster.client.submit(worker.work, job, source, *sent, pure=False, **where)
+
+    def _note(self, done: Done) -> None:
+        """Remember where parts are."""
+        if done.error is not None:
+            raise done.error
+        self._on.traffic.received += size_of(done)
+        self._digests |= done.digests
+        for number in done.answers:
+            self.homes[number], self._told[number] = done.address, len(self._log)
+        for number in done.behind:
+            self.homes.pop(number, None)
+
+
+def completed(futures: Sequence[Future[Any]]) -> Iterator[Future[Any]]:
+    """Yield futures as they are done."""
+    from distributed import as_completed
+
+    yield from as_completed(futures)  # type: ignore[no-untyped-call]
+
+
+def result_of(future: Future[Any]) -> Any:
+    """Return what a task gave.
+
+    Raises:
+        UnavailableError: workers died at it again and again, or are gone.
+    """
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except (KilledWorker, CancelledError) as error:
+        raise _dying() from error
+
+
+def size_of(value: Any) -> int:
+    """Return the bytes of something that is sent, without a copy of its arrays."""
+    buffers: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    return len(head) + sum(one.raw().nbytes for one in buffers)
+
+
+def _ready(part: Any) -> int:
+    """Return the number of pictures of a part that was embedded."""
+    return len(part.numbers)
+
+
+@contextmanager
+def _no_bar() -> Iterator[Callable[[int], object]]:
+    yield lambda _: None
+
+
+def _dying() -> UnavailableError:
+    return UnavailableError(
+        "the workers of the cluster die again and again", remedy="look at their logs: is it memory? Use more workers"
+    )
