@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import ExitStack
+from functools import partial
 
 import msgspec
 
@@ -26,10 +28,14 @@ def run(args: argparse.Namespace) -> int:
     if not os.access(plan.page.parent, os.W_OK):
         raise UsageError("not a writable folder", where=str(plan.page.parent), remedy="create it, or set `page`")
 
+    from export.cluster.connect import ClusterOptions, cluster_of
     from export.fit import fit  # torch takes seconds to import
     from export.plan.run import run_plan
     from export.plan.summary import as_text
 
-    outcomes = run_plan(plan, fit)
+    asked = ClusterOptions(**{name: getattr(args, name) for name in OF_THE_COMMAND if hasattr(args, name)})
+    with ExitStack() as stack:
+        cluster = stack.enter_context(cluster_of(asked)) if asked.spread else None
+        outcomes = run_plan(plan, partial(fit, cluster=cluster))
     print(msgspec.json.encode(outcomes).decode() if args.json else as_text(outcomes))
     return outcomes.exit_code

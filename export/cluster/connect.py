@@ -55,6 +55,22 @@ class Wanted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """These options alone, as `fit --plan` has them."""
+
+    cluster: str | None = None
+    workers: int | None = None
+    threads: int = 0
+    mixed: bool = False
+    performance_report: str | None = None
+
+    @property
+    def spread(self) -> bool:
+        """Whether workers do the work on pictures."""
+        return bool(self.cluster or self.workers)
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """A cluster that is connected.
 

@@ -242,13 +242,11 @@ def embed_pictures(
     Raises:
         UsageError: they need a file, and the disk is too small; or they are no numbers.
     """
-    patches, dimension = embed.output_shape
-    kept = slice(None) if judged is None else judged
-    patches = patches if judged is None else int(judged.sum())
+    grid, dimension = embed.output_shape
+    kept, patches = (slice(None), grid) if judged is None else (judged, int(judged.sum()))
     walk = progress(pictures, "embed pictures", total=count, unit="picture") if shown else pictures
     embedded = (_finite(embed(preprocess(image))[kept], name) for name, image in walk)
-    most = (count + copies) * patches
-    rows = _into(most, dimension, folder, MAX_IN_MEMORY if in_memory is None else in_memory)
+    rows = _into((count + copies) * patches, dimension, folder, MAX_IN_MEMORY if in_memory is None else in_memory)
     for picture in embedded:
         rows.append(picture)
     return FeatureTable(rows, patches, judged)

@@ -1,0 +1,159 @@
+"""Learning over workers gives the bundle that one process gives, also where workers die."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from edge_config.bundle import files as bundles
+from edge_config.errors import UsageError
+from export.cluster.connect import Cluster, ClusterOptions, cluster_of
+from export.cluster.probe import Probe, refuse_mix
+from export.cluster.spread import OnCluster
+from runtime.learning.learn import learn
+from runtime.learning.network_file import FromFile
+from runtime.learning.options import LearnOptions
+from runtime.learning.parts.part import Source
+from runtime.learning.parts.spread import Here, Parts, Spread
+from runtime.learning.stopwatch import Stopwatch
+from runtime.process.threads import limit_threads
+from tests.support.small import LAYERS, call_export, small_network, write_colours
+
+PICTURES = 24
+WORKERS = 2
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a small network file."""
+    folder = tmp_path_factory.mktemp("network")
+    path = folder / "small.network"
+    done = call_export("network", *backbone(folder), "--out", path)
+    assert done.code == 0, done.err
+    return path
+
+
+def backbone(folder: Path) -> list[str]:
+    """Write a backbone, and return the arguments that name it."""
+    onnx.save(small_network(), folder / "small.onnx")
+    return ["--backbone", str(folder / "small.onnx"), "--layers", ",".join(LAYERS), "--size", "64"]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write normal pictures."""
+    return write_colours(tmp_path_factory.mktemp("normal") / "images", PICTURES)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Start workers."""
+    with cluster_of(ClusterOptions(workers=WORKERS, threads=2)) as cluster:
+        yield cluster
+
+
+def learnt(on: Spread, network: Path, images: Path, folder: Path, **options: Any) -> str:
+    """Learn, and return the id of the bundle."""
+    folder.mkdir()
+    threads = limit_threads(2)
+    asked = LearnOptions(images=str(images), out=str(folder), coreset=60, **options)
+    learn(asked, folder, FromFile(network, threads), Stopwatch(), threads, on=on)
+    return bundles.read(folder).id
+
+
+@pytest.fixture(scope="module")
+def plain(network: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the id of the bundle that this process makes alone."""
+    return learnt(Here(), network, pictures, tmp_path_factory.mktemp("plain") / "x")
+
+
+@pytest.mark.parametrize("order", [list, lambda numbers: numbers[::-1], lambda numbers: numbers[::2] + numbers[1::2]])
+def test_the_bundle_is_the_same_over_workers(
+    cluster: Cluster, plain: str, network: Path, pictures: Path, tmp_path: Path, order: Callable[[list[int]], list[int]]
+) -> None:
+    """Whichever pictures lie together, and on whichever worker, the id is that of one process."""
+    on = OnCluster(cluster, order)
+    assert learnt(on, network, pictures, tmp_path / "x") == plain
+    assert on.traffic.sent > 0
+    on.close()
+
+
+class Killing:
+    """Parts whose next worker dies before the n-th question is answered."""
+
+    def __init__(self, parts: Any, at: int, cluster: Cluster) -> None:
+        self._parts, self._at, self._cluster = parts, at, cluster
+        self.count = parts.count
+        self.asked = 0
+
+    def tell(self, change: Any) -> None:
+        self._parts.tell(change)
+
+    def ask(self, question: Any, *shared: Any, what: str = "") -> list[Any]:
+        if self.asked == self._at:
+            address = self._parts.homes[0]
+            os.kill(self._cluster.client.run(os.getpid, workers=[address])[address], signal.SIGKILL)
+        self.asked += 1
+        return list(self._parts.ask(question, *shared, what=what))
+
+
+class OnMortal(OnCluster):
+    """A cluster, one of whose workers dies before a question is answered."""
+
+    at = 0
+    parts: Killing
+
+    def embed(self, source: Source, folder: Path) -> Parts:
+        self.parts = Killing(super().embed(source, folder), self.at, self.cluster)
+        return self.parts
+
+
+@pytest.fixture(scope="module")
+def questions(
+    cluster: Cluster, plain: str, network: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> int:
+    """Return how many questions are asked until a bundle is learnt."""
+    whole = OnMortal(cluster)
+    whole.at = -1
+    assert learnt(whole, network, pictures, tmp_path_factory.mktemp("counted") / "x") == plain
+    return whole.parts.asked
+
+
+@pytest.mark.parametrize("stage", [0.0, 0.3, 0.6, 0.9, 1.0])
+def test_a_worker_that_is_killed_changes_nothing(
+    cluster: Cluster, plain: str, network: Path, pictures: Path, tmp_path: Path, questions: int, stage: float
+) -> None:
+    """Killed with -9 in any stage, only its pictures are done again, and the id is the same."""
+    mortal = OnMortal(cluster)
+    mortal.at = round(stage * (questions - 1))
+    assert learnt(mortal, network, pictures, tmp_path / "x") == plain
+    assert mortal.parts.asked == questions
+    mortal.close()
+    cluster.client.wait_for_workers(WORKERS, timeout=60)
+
+
+def test_workers_of_two_kinds_are_refused() -> None:
+    """The line names both of them, with their kinds, and what helps."""
+    same = [Probe("1", "kind A"), Probe("1", "kind B", "tcp://a:1")]
+    refuse_mix(same)
+    with pytest.raises(UsageError, match=r"this process \(kind A\) and tcp://b:2 \(kind C\); .*--mixed"):
+        refuse_mix([*same, Probe("2", "kind C", "tcp://b:2")])
+
+
+def test_fit_takes_workers(pictures: Path, tmp_path: Path) -> None:
+    """`fit --workers` makes the bundle of `fit`, and writes the report of Dask where it is asked for."""
+    words = ["fit", "--images", pictures, "--coreset", "60", "--no-report", *backbone(tmp_path)]
+    assert call_export(*words, "--out", tmp_path / "plain.bundle").code == 0
+    report = tmp_path / "report.html"
+    done = call_export(*words, "--out", tmp_path / "spread.bundle", "--workers", "1", "--performance-report", report)
+    assert done.code == 0, done.err
+    assert bundles.read(tmp_path / "spread.bundle").id == bundles.read(tmp_path / "plain.bundle").id
+    assert "html" in report.read_text()[:200].lower()
