@@ -18,7 +18,7 @@ from export.cluster.probe import Probe, refuse_mix
 from runtime.learning.bank import features as bank
 from runtime.learning.parts.part import Change, Source
 from runtime.learning.pictures.images import Pictures
-from runtime.learning.pictures.look import Look, look
+from runtime.learning.pictures.look import Look
 from runtime.learning.progress import bar, say
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from export.cluster.worker import Done
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 PARTS = 4
@@ -77,31 +76,28 @@ class OnCluster:
         self.cluster.client.run(forget, self.run)
 
     def look(self, pictures: Pictures) -> list[tuple[int, Look]]:
-        """Look at pieces of the pictures."""
-        count = self.cluster.workers if pictures.is_video else PARTS * self.cluster.workers
-        pieces = [piece.tolist() for piece in np.array_split(np.arange(len(pictures)), count) if len(piece)]
-        work = [(pictures.part(piece), False) for piece in pieces]
-        looks = self.each(look, work, what="look at pictures", unit="piece")
-        return list(zip([piece[0] for piece in pieces], looks, strict=True))
+        """Look at pieces of the pictures.
 
-    def each(self, work: Callable[..., R], items: Sequence[T], *shared: Any, what: str, unit: str) -> list[R]:
-        """Return `work(item, *shared)` of each item, in order."""
+        Raises:
+            UsageError: a picture cannot be read: the first one of those.
+        """
         from export.cluster import worker
 
-        with_all = [self.share(one) for one in shared]
-        futures = [self.cluster.client.submit(worker.each, work, item, *with_all, pure=False) for item in items]
-        places = {future.key: place for place, future in enumerate(futures)}
-        found: list[Any] = [None] * len(items)
-        with bar(what, len(items), unit) as moving:
+        count = self.cluster.workers if pictures.is_video else PARTS * self.cluster.workers
+        pieces = [piece.tolist() for piece in np.array_split(np.arange(len(pictures)), count) if len(piece)]
+        futures = [self.cluster.client.submit(worker.look_at, pictures.part(piece), pure=False) for piece in pieces]
+        found: dict[Any, Look | PatchedgeError] = {}
+        with bar("look at pictures", len(pictures), "picture") as moving:
             for future in completed(futures):
-                found[places[future.key]] = result_of(future)
-                moving(1)
-        for one in found:
+                found[future.key] = one = result_of(future)
+                moving(0 if isinstance(one, PatchedgeError) else len(one.seen))
+        looks: list[Look] = []
+        for one in (found[future.key] for future in futures):
             if isinstance(one, PatchedgeError):
                 raise one
-        self.traffic.sent += size_of(items)
-        self.traffic.received += size_of(found)
-        return found
+            looks.append(one)
+        self.traffic.received += size_of(looks)
+        return list(zip([piece[0] for piece in pieces], looks, strict=True))
 
     def embed(self, source: Source, folder: Path) -> ClusterParts:  # noqa: ARG002 - workers have a folder of their own
         """Embed the pictures in parts.

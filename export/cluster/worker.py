@@ -25,6 +25,8 @@ from edge_config.errors import PatchedgeError, UsageError
 from export.cluster.probe import Probe, refuse_mix
 from runtime.learning.bank.in_slices import Threads
 from runtime.learning.parts.part import Change, Part, Place, Source
+from runtime.learning.pictures.images import Pictures
+from runtime.learning.pictures.look import Look, look
 from runtime.process.threads import limit_threads
 
 FORGOTTEN_S = 3600
@@ -161,12 +163,12 @@ def _digest(part: Part) -> str:
     return same.hexdigest()
 
 
-def each(work: Callable[..., Any], item: Any, *shared: Sent) -> Any:
-    """Do some work on an item, with all threads of the worker."""
+def look_at(pictures: Pictures) -> Look | PatchedgeError:
+    """Look at some pictures, with all threads of the worker; return why that cannot be done."""
     with _LOCK:
         limit_threads(get_worker().state.nthreads, blas=1)
         try:
-            return work(item, *(one.value for one in shared))
+            return look((pictures, False))
         except PatchedgeError as error:
             return error
 

@@ -84,6 +84,12 @@ def make_bank(
     return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search), portable
 
 
+def select_rows(features: Features, train: NDArray[np.int64], options: LearnOptions) -> NDArray[np.int64]:
+    """Return the rows of the bank of some pictures, without anything around it: for measurements."""
+    everything = Candidates(train, features.patches)
+    return _select(_Selection(features, everything, options.seed), [], options, len(everything))[1]
+
+
 class _Selection:
     """A selection over all parts: a `Group` to choose from.
 

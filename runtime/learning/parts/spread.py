@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -15,7 +15,6 @@ from runtime.learning.parts.part import Change, Part, Place, Source
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.look import Look, look_here
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -53,17 +52,6 @@ class Spread(Protocol):
     def look(self, pictures: Pictures) -> list[tuple[int, Look]]:
         """Look at pictures in pieces: return the position of the first of each piece, and what it shows."""
 
-    def each(self, work: Callable[..., R], items: Sequence[T], *shared: Any, what: str, unit: str) -> list[R]:
-        """Return `work(item, *shared)` of each item, in order; at an error, that of the first item that has one.
-
-        Args:
-            work: on an item.
-            items: any number.
-            shared: large things, which are sent once to everybody who needs them.
-            what: name of the stage.
-            unit: what an item is.
-        """
-
     def embed(self, source: Source, folder: Path) -> Parts:
         """Embed pictures. `folder` is on the disk that takes features too large for memory, if they lie here."""
 
@@ -76,11 +64,6 @@ class Here:
     def look(self, pictures: Pictures) -> list[tuple[int, Look]]:
         """Look at all of them as one piece."""
         return look_here(pictures)
-
-    def each(self, work: Callable[..., R], items: Sequence[T], *shared: Any, what: str, unit: str) -> list[R]:  # noqa: ARG002
-        """Do one after the other."""
-        with _one_thread_of_blas(ThreadpoolController()):
-            return [work(item, *shared) for item in items]
 
     def embed(self, source: Source, folder: Path) -> Parts:
         """Embed all pictures as one part."""
