@@ -33,7 +33,7 @@ from runtime.learning.learn import copies_of, learn, threshold_of
 from runtime.learning.learnt import LearntBundle
 from runtime.learning.network import Network
 from runtime.learning.network_file import DEFAULT, FromFile
-from runtime.learning.parts.spread import Here, Spread
+from runtime.learning.parts.spread import Here, Spreading
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.sizes import Crop
 from runtime.learning.pictures.source import PictureSource
@@ -106,7 +106,7 @@ def fit(
 
 
 @contextmanager
-def _where(options: Options, cluster: Cluster | None) -> Iterator[Spread]:
+def _where(options: Options, cluster: Cluster | None) -> Iterator[Spreading]:
     """Yield where the work on pictures is done."""
     with ExitStack() as stack:
         if cluster is None and options.spread:

@@ -31,7 +31,7 @@ _SETTINGS = {
 }
 
 
-class Wanted(Protocol):
+class WantedCluster(Protocol):
     """Options that say which cluster is used.
 
     Attributes:
@@ -94,7 +94,7 @@ class Cluster:
 
 
 @contextmanager
-def cluster_of(options: Wanted) -> Iterator[Cluster]:
+def cluster_of(options: WantedCluster) -> Iterator[Cluster]:
     """Connect to the cluster that the options ask for, and leave it, or end it where it is a local one.
 
     Raises:
@@ -147,7 +147,7 @@ async def _answer(distributed: Any, address: str) -> None:
 
 
 @contextmanager
-def _local(distributed: Any, options: Wanted) -> Iterator[Client]:
+def _local(distributed: Any, options: WantedCluster) -> Iterator[Client]:
     count = options.workers or 1
     threads = max(1, (options.threads or len(os.sched_getaffinity(0))) // count)
     with (
@@ -168,7 +168,7 @@ def _local(distributed: Any, options: Wanted) -> Iterator[Client]:
 
 
 @contextmanager
-def _reported(distributed: Any, options: Wanted) -> Iterator[None]:
+def _reported(distributed: Any, options: WantedCluster) -> Iterator[None]:
     """Write Dask's report of the work, where it is asked for."""
     if not options.performance_report:
         yield

@@ -25,7 +25,7 @@ SIDE = 1.25  # of a drawn picture, to that of the network's input: it is resized
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class KindProbe:
     """What a process computes.
 
     Attributes:
@@ -39,7 +39,7 @@ class Probe:
     where: str = ""
 
     @classmethod
-    def of(cls, network: PortableNetwork, where: str = "") -> Probe:
+    def of(cls, network: PortableNetwork, where: str = "") -> KindProbe:
         """Compute some numbers here."""
         random = np.random.default_rng(0)
         one = network.network
@@ -57,7 +57,7 @@ class Probe:
         return cls(same.hexdigest(), _kind(), where)
 
 
-def refuse_mix(probes: Sequence[Probe]) -> None:
+def refuse_mix(probes: Sequence[KindProbe]) -> None:
     """Refuse processes that compute differently.
 
     Raises:

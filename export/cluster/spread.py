@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_config.errors import PatchedgeError, UnavailableError
 from export.cluster.connect import Cluster
-from export.cluster.probe import Probe, refuse_mix
+from export.cluster.probe import KindProbe, refuse_mix
 from runtime.learning.bank import features as bank
 from runtime.learning.parts.part import Change, Source
 from runtime.learning.pictures.images import Pictures
@@ -24,7 +24,7 @@ from runtime.learning.progress import bar, say
 if TYPE_CHECKING:
     from distributed import Future
 
-    from export.cluster.worker import Done
+    from export.cluster.worker import WorkerDone
 
 R = TypeVar("R")
 
@@ -127,13 +127,13 @@ class OnCluster:
     def _ordered(self, count: int) -> NDArray[np.int64]:
         return np.array(self._order(list(range(count))), dtype=np.int64)
 
-    def _probe(self, source: Source) -> Probe | None:
+    def _probe(self, source: Source) -> KindProbe | None:
         from export.cluster import worker
 
         if self.cluster.mixed:
             say("workers of different kinds are accepted (--mixed): the id of the bundle may differ from run to run")
             return None
-        network, own = self.share(source.network), Probe.of(source.network)
+        network, own = self.share(source.network), KindProbe.of(source.network)
         futures = [
             self.cluster.client.submit(worker.probe, network, workers=[address], pure=False)
             for address in self.cluster.addresses
@@ -149,7 +149,9 @@ class ClusterParts:
         homes: address of the worker that has a part, by its number.
     """
 
-    def __init__(self, on: OnCluster, source: Source, numbers: list[NDArray[np.int64]], probe: Probe | None) -> None:
+    def __init__(
+        self, on: OnCluster, source: Source, numbers: list[NDArray[np.int64]], probe: KindProbe | None
+    ) -> None:
         """Take the pictures of each part; they are embedded at the first question."""
         self._on = on
         self._source = source
@@ -205,7 +207,7 @@ class ClusterParts:
 
         home = self.homes.get(parts[0])
         first = 0 if home is None else min(self._told[number] for number in parts)
-        job = worker.Job(
+        job = worker.WorkerJob(
             run=self._on.run,
             parts={number: self._numbers[number] for number in parts},
             digests={number: self._digests[number] for number in parts if number in self._digests},
@@ -221,7 +223,7 @@ class ClusterParts:
         sent = [self._on.share(one) for one in shared]
         return self._on.cluster.client.submit(worker.work, job, source, *sent, pure=False, **where)
 
-    def _note(self, done: Done) -> None:
+    def _note(self, done: WorkerDone) -> None:
         """Remember where parts are."""
         if done.error is not None:
             raise done.error

@@ -22,9 +22,9 @@ from distributed import get_worker
 from numpy.typing import NDArray
 
 from edge_config.errors import PatchedgeError, UsageError
-from export.cluster.probe import Probe, refuse_mix
+from export.cluster.probe import KindProbe, refuse_mix
 from runtime.learning.bank.in_slices import Threads
-from runtime.learning.parts.part import Change, Part, Place, Source
+from runtime.learning.parts.part import Change, PartPlace, PartOfPictures, Source
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.look import Look, look
 from runtime.process.threads import limit_threads
@@ -34,7 +34,7 @@ FORGOTTEN_S = 3600
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class WorkerJob:
     """A question about some parts.
 
     Attributes:
@@ -55,11 +55,11 @@ class Job:
     changes: tuple[Change, ...]
     question: Callable[..., Any]
     in_memory: int
-    probe: Probe | None
+    probe: KindProbe | None
 
 
 @dataclass(slots=True)
-class Done:
+class WorkerDone:
     """What became of a job.
 
     Attributes:
@@ -81,7 +81,7 @@ class Done:
 class _Kept:
     """A part, and how many changes it has seen."""
 
-    part: Part
+    part: PartOfPictures
     changes: int = 0
 
 
@@ -92,7 +92,7 @@ class _Run:
         threads = get_worker().state.nthreads
         limit_threads(threads, blas=1)
         self._folder = tempfile.TemporaryDirectory(prefix="patchedge-parts-", dir=get_worker().local_directory)
-        self.place = Place(Path(self._folder.name), Threads(threads), shown=False)
+        self.place = PartPlace(Path(self._folder.name), Threads(threads), shown=False)
         self.parts: dict[int, _Kept] = {}
         self.used = time.monotonic()
         self.probed = False
@@ -106,9 +106,9 @@ _LOCK = threading.Lock()  # one job at a time has all threads of the worker
 _RUNS: dict[str, _Run] = {}
 
 
-def work(job: Job, source: Sent | None, *shared: Sent) -> Done:
+def work(job: WorkerJob, source: Sent | None, *shared: Sent) -> WorkerDone:
     """Answer a question about parts; with `source` they are made, where they are not here."""
-    done = Done(get_worker().address)
+    done = WorkerDone(get_worker().address)
     with _LOCK:
         run = _run(job.run)
         try:
@@ -139,9 +139,11 @@ def _run(name: str) -> _Run:
     return _RUNS[name]
 
 
-def _embed(run: _Run, job: Job, number: int, numbers: NDArray[np.int64], source: Source, done: Done) -> _Kept:
+def _embed(
+    run: _Run, job: WorkerJob, number: int, numbers: NDArray[np.int64], source: Source, done: WorkerDone
+) -> _Kept:
     if job.probe is not None and not run.probed:
-        refuse_mix([job.probe, Probe.of(source.network, done.address)])
+        refuse_mix([job.probe, KindProbe.of(source.network, done.address)])
         run.probed = True
     run.place.in_memory = job.in_memory
     part = source.embed(numbers, run.place)
@@ -155,7 +157,7 @@ def _embed(run: _Run, job: Job, number: int, numbers: NDArray[np.int64], source:
     return _Kept(part)
 
 
-def _digest(part: Part) -> str:
+def _digest(part: PartOfPictures) -> str:
     """Return what only parts with the same features have in common."""
     same = hashlib.blake2b()
     for number in part.numbers.tolist():
@@ -180,11 +182,11 @@ def forget(run: str) -> None:
             _RUNS.pop(run).close()
 
 
-def probe(network: Sent) -> Probe:
+def probe(network: Sent) -> KindProbe:
     """Return what this worker computes."""
     with _LOCK:
         limit_threads(get_worker().state.nthreads, blas=1)
-        return Probe.of(network.value, get_worker().address)
+        return KindProbe.of(network.value, get_worker().address)
 
 
 class Sent:

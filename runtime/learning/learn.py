@@ -31,11 +31,11 @@ from runtime.learning.network_file import FromFile
 from runtime.learning.normals.exclude import warn
 from runtime.learning.normals.foreign import count_foreign
 from runtime.learning.options import LearnOptions
-from runtime.learning.parts.features import Features
+from runtime.learning.parts.features import SpreadFeatures
 from runtime.learning.parts.part import Source
 from runtime.learning.parts.portable import PortableBank, PortableNetwork
 from runtime.learning.parts.scores import held_out_scores
-from runtime.learning.parts.spread import Here, Spread
+from runtime.learning.parts.spread import Here, Spreading
 from runtime.learning.pictures.check import check_pictures
 from runtime.learning.pictures.clock import times_of
 from runtime.learning.pictures.images import Pictures, spread
@@ -69,7 +69,7 @@ def learn(
     crop: Crop | None = None,
     notes: Sequence[str] = (),
     source: PictureSource | None = None,
-    on: Spread | None = None,
+    on: Spreading | None = None,
 ) -> LearntBundle:
     """Make a bundle in an empty folder.
 
@@ -103,7 +103,7 @@ def learn(
         # Not into the folder of the bundle: on a network disk even a file without a name shows up in its folder.
         room = len(copies_of(len(pictures), options))
         parts = on.embed(Source(pictures, portable, looked.judged, room), folder.parent)
-        features = Features(parts, len(pictures), network.embed.output_shape, looked.judged)
+        features = SpreadFeatures(parts, len(pictures), network.embed.output_shape, looked.judged)
     held = hold_out(len(features), options.hold_out)
     _check_features(features, held, network, survey, options)
     with timed("vary"):
@@ -156,7 +156,7 @@ def copies_of(pictures: int, options: LearnOptions) -> Plan:
 
 
 def _check_pictures(
-    options: LearnOptions, crop: Crop | None, source: PictureSource | None, on: Spread
+    options: LearnOptions, crop: Crop | None, source: PictureSource | None, on: Spreading
 ) -> tuple[Pictures, Survey]:
     images, limit = Path(options.images), options.max_images
     pictures = Pictures(images, limit=limit, skip_bad=options.skip_bad, source=source)
@@ -213,7 +213,7 @@ def _assemble(network: Network, bank: MemoryBank, scoring: Scoring, looked: Look
 def _calibrate(
     timed: Stopwatch,
     pictures: Pictures,
-    features: Features,
+    features: SpreadFeatures,
     copies: Copies,
     held: NDArray[np.bool_],
     bank: PortableBank,
@@ -245,7 +245,7 @@ def _learn_scene(pictures: Pictures, kept: NDArray[np.bool_], options: LearnOpti
 
 
 def _check_features(
-    features: Features, held: NDArray[np.bool_], network: Network, survey: Survey, options: LearnOptions
+    features: SpreadFeatures, held: NDArray[np.bool_], network: Network, survey: Survey, options: LearnOptions
 ) -> None:
     """Refuse pictures that are the same to the network, and note which options they leave without effect."""
     learnt = features.about(np.flatnonzero(~held))

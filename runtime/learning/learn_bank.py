@@ -19,7 +19,7 @@ from runtime.learning.bank.stillness import stillness
 from runtime.learning.network import Network
 from runtime.learning.normals.exclude import Judged, learn_without_strange
 from runtime.learning.options import LearnOptions
-from runtime.learning.parts.features import Features
+from runtime.learning.parts.features import SpreadFeatures
 from runtime.learning.parts.make_bank import make_bank
 from runtime.learning.parts.portable import PortableBank
 from runtime.learning.parts.scores import SpreadOthers
@@ -37,7 +37,7 @@ Timed = Callable[[str], AbstractContextManager[None]]
 def learn_bank(
     timed: Timed,
     pictures: Pictures,
-    features: Features,
+    features: SpreadFeatures,
     copies: Copies,
     held: NDArray[np.bool_],
     network: Network,
@@ -75,7 +75,7 @@ def learn_bank(
 def _learn(
     timed: Timed,
     pictures: Pictures,
-    features: Features,
+    features: SpreadFeatures,
     copies: Copies,
     held: NDArray[np.bool_],
     network: Network,
@@ -93,7 +93,7 @@ def _learn(
     return (network, bank, portable), SpreadOthers(portable)
 
 
-def _adjust(features: Features, learnt: NDArray[np.int64], network: Network, options: LearnOptions) -> Network:
+def _adjust(features: SpreadFeatures, learnt: NDArray[np.int64], network: Network, options: LearnOptions) -> Network:
     """Offset and scale the features, and those of the network from now on, by the training pictures."""
     features.restore()
     share, offset = _subtract(features, learnt, options)
@@ -106,7 +106,7 @@ def _adjust(features: Features, learnt: NDArray[np.int64], network: Network, opt
 
 
 def _subtract(
-    features: Features, learnt: NDArray[np.int64], options: LearnOptions
+    features: SpreadFeatures, learnt: NDArray[np.int64], options: LearnOptions
 ) -> tuple[float, NDArray[np.float32] | None]:
     """Subtract a share of the means of the positions; return it, and what was subtracted over the grid."""
     if options.position_means == 0 or (options.position_means == "auto" and displaces(options.may_vary)):
@@ -122,7 +122,7 @@ def _subtract(
 
 def _make_bank(
     pictures: Pictures,
-    features: Features,
+    features: SpreadFeatures,
     copies: Copies,
     learnt: NDArray[np.bool_],
     held: NDArray[np.bool_],

@@ -14,13 +14,13 @@ import pytest
 from edge_config.bundle import files as bundles
 from edge_config.errors import UsageError
 from export.cluster.connect import Cluster, ClusterOptions, cluster_of
-from export.cluster.probe import Probe, refuse_mix
+from export.cluster.probe import KindProbe, refuse_mix
 from export.cluster.spread import OnCluster
 from runtime.learning.learn import learn
 from runtime.learning.network_file import FromFile
 from runtime.learning.options import LearnOptions
 from runtime.learning.parts.part import Source
-from runtime.learning.parts.spread import Here, Parts, Spread
+from runtime.learning.parts.spread import Here, Parts, Spreading
 from runtime.learning.stopwatch import Stopwatch
 from runtime.process.threads import limit_threads
 from tests.support.small import LAYERS, call_export, small_network, write_colours
@@ -60,7 +60,7 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def learnt(on: Spread, network: Path, images: Path, folder: Path, **options: Any) -> str:
+def learnt(on: Spreading, network: Path, images: Path, folder: Path, **options: Any) -> str:
     """Learn, and return the id of the bundle."""
     folder.mkdir()
     threads = limit_threads(2)
@@ -142,10 +142,10 @@ def test_a_worker_that_is_killed_changes_nothing(
 
 def test_workers_of_two_kinds_are_refused() -> None:
     """The line names both of them, with their kinds, and what helps."""
-    same = [Probe("1", "kind A"), Probe("1", "kind B", "tcp://a:1")]
+    same = [KindProbe("1", "kind A"), KindProbe("1", "kind B", "tcp://a:1")]
     refuse_mix(same)
     with pytest.raises(UsageError, match=r"this process \(kind A\) and tcp://b:2 \(kind C\); .*--mixed"):
-        refuse_mix([*same, Probe("2", "kind C", "tcp://b:2")])
+        refuse_mix([*same, KindProbe("2", "kind C", "tcp://b:2")])
 
 
 def test_fit_takes_workers(pictures: Path, tmp_path: Path) -> None:

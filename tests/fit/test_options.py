@@ -61,6 +61,9 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
     "skip_bad": (["--skip-bad"], True),
     "test_set": (["--test-set", "truth"], "truth"),
     "no_report": (["--no-report"], True),
+    "workers": (["--workers", "3"], 3),
+    "mixed": (["--mixed"], True),
+    "performance_report": (["--performance-report", "dask.html"], "dask.html"),
     "threads": (["--threads", "2"], 2),
     "force": (["--force"], True),
 }
@@ -68,6 +71,9 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
 
 INSTEAD_OF_RESIZE = {"tiles": (["--tiles", "3x4"], "3x4"), "smallest_fault": (["--smallest-fault", "8"], 8)}
 """Options that do not go with `resize`, likewise."""
+
+INSTEAD_OF_WORKERS = "cluster"
+"""The option that does not go with `workers`: an address in its place."""
 
 YAML = "\n".join(f"{name}: {json.dumps(value)}" for name, (_, value) in OPTIONS.items())
 TOML = YAML.replace(": ", " = ")
@@ -95,7 +101,7 @@ def write(folder: Path, text: str, ending: str = "yaml") -> Path:
 @pytest.mark.parametrize(("ending", "text"), [("yaml", YAML), ("toml", TOML)])
 def test_file_says_what_the_arguments_say(tmp_path: Path, ending: str, text: str) -> None:
     """Every option can stand in a YAML or TOML file under the name of its argument, and means the same."""
-    assert set(OPTIONS) | set(INSTEAD_OF_RESIZE) == set(Options.__struct_fields__)
+    assert {*OPTIONS, *INSTEAD_OF_RESIZE, INSTEAD_OF_WORKERS} == set(Options.__struct_fields__)
     from_arguments = read_options(parse([word for words, _ in OPTIONS.values() for word in words]), None)
     from_file = read_options({}, write(tmp_path, text, ending))
     assert from_file == from_arguments

@@ -31,7 +31,7 @@ from runtime.learning.bank.index import build_index
 from runtime.learning.gate.parity import measure_parity
 from runtime.learning.gate.synthetic_faults import with_faults
 from runtime.learning.network import Network
-from runtime.learning.parts.features import Features
+from runtime.learning.parts.features import SpreadFeatures
 from runtime.learning.parts.make_bank import make_bank
 from runtime.learning.parts.part import Source
 from runtime.learning.parts.portable import PortableNetwork
@@ -99,7 +99,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     for _ in pictures:
         pass
     source = Source(pictures, PortableNetwork(network, folder / bundles.MODEL), None, 0)
-    features = Features(Here().embed(source, folder), len(pictures), network.embed.output_shape, None)
+    features = SpreadFeatures(Here().embed(source, folder), len(pictures), network.embed.output_shape, None)
     adjust = Adjust(np.ones(features.dimension, np.float32))
     kinds = [features[0]], [features[1]]
     memory, _ = make_bank(features, adjust, *kinds, options, folder, 1, np.arange(len(pictures)))

@@ -174,7 +174,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Who has this row?"""
+    """Asks each part for a row."""
 
     row: int
 

@@ -18,7 +18,7 @@ ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bounds:
+class DistanceBounds:
     """Features, and how far each is from the bank at most.
 
     Attributes:
@@ -39,7 +39,7 @@ class Bounds:
         bank: NDArray[np.float32],
         near: NDArray[np.int32],
         divisors: NDArray[np.float32] | None,
-    ) -> Bounds:
+    ) -> DistanceBounds:
         """Bound the distance of each row by that to an entry near it, int32 [N]."""
         values = np.empty(len(rows), dtype=np.float32)
         for some in slices(len(rows), ROWS):
@@ -72,9 +72,9 @@ def covering_radius(
     """
     rows = np.arange(len(features)) if rows is None else rows
     if known is None:
-        bounds = Bounds(features, rows, np.full(len(rows), np.inf, dtype=np.float32))
+        bounds = DistanceBounds(features, rows, np.full(len(rows), np.inf, dtype=np.float32))
     else:
-        bounds = Bounds.by_entries(features, rows, *known, divisors)
+        bounds = DistanceBounds.by_entries(features, rows, *known, divisors)
     return largest_distance(lambda skip, largest: [bounds.above(skip, ROWS, largest)], search, ROWS)
 
 

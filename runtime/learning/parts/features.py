@@ -13,7 +13,7 @@ from runtime.learning.parts.spread import Parts
 from runtime.learning.vary.copies import Copies, Plan
 
 
-class Features:
+class SpreadFeatures:
     """Patch features of pictures, one after the other; after those of all pictures, those of altered copies of some.
 
     Attributes:

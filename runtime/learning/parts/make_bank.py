@@ -20,10 +20,10 @@ from runtime.learning.bank.coreset import Choosing, choose, thin
 from runtime.learning.bank.grid import Selecting
 from runtime.learning.bank.index import build_index, choose_ef, neighbour_table, save_index
 from runtime.learning.bank.measure import NEAREST, Spacing, make_measure
-from runtime.learning.bank.radius import ROWS, Bounds, largest_distance
+from runtime.learning.bank.radius import ROWS, DistanceBounds, largest_distance
 from runtime.learning.options import LearnOptions
-from runtime.learning.parts.features import Features
-from runtime.learning.parts.part import BeginSelection, Candidates, Part, in_choosing
+from runtime.learning.parts.features import SpreadFeatures
+from runtime.learning.parts.part import BeginSelection, CandidateRows, PartOfPictures, in_choosing
 from runtime.learning.parts.portable import PortableBank
 from runtime.scoring.adjust import Adjust
 from runtime.search.full import ExactSearch, GraphSearch
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def make_bank(
-    features: Features,
+    features: SpreadFeatures,
     adjust: Adjust,
     queries: list[NDArray[np.float32]],
     judged: Sequence[NDArray[np.float32]],
@@ -61,7 +61,7 @@ def make_bank(
     Returns:
         The bank, and what other processes need to know of it.
     """
-    everything = Candidates(train, features.patches)
+    everything = CandidateRows(train, features.patches)
     selection = _Selection(features, everything, options.seed)
     coreset, rows = _select(selection, judged, options, originals or len(everything))
     bank, size = features.take(rows), len(rows)
@@ -84,9 +84,9 @@ def make_bank(
     return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search), portable
 
 
-def select_rows(features: Features, train: NDArray[np.int64], options: LearnOptions) -> NDArray[np.int64]:
+def select_rows(features: SpreadFeatures, train: NDArray[np.int64], options: LearnOptions) -> NDArray[np.int64]:
     """Return the rows of the bank of some pictures, without anything around it: for measurements."""
-    everything = Candidates(train, features.patches)
+    everything = CandidateRows(train, features.patches)
     return _select(_Selection(features, everything, options.seed), [], options, len(everything))[1]
 
 
@@ -102,7 +102,7 @@ class _Selection:
 
     numbers = 0  # of selections so far
 
-    def __init__(self, features: Features, everything: Candidates, seed: int) -> None:
+    def __init__(self, features: SpreadFeatures, everything: CandidateRows, seed: int) -> None:
         self.features = features
         self.everything = everything
         self.candidates = everything
@@ -114,7 +114,7 @@ class _Selection:
     def parts(self) -> int:
         return self.features.parts.count
 
-    def begin(self, candidates: Candidates, how: Selecting) -> None:
+    def begin(self, candidates: CandidateRows, how: Selecting) -> None:
         """Project the candidates."""
         self.candidates = candidates
         self.features.parts.tell(BeginSelection(self.number, candidates, how))
@@ -185,20 +185,20 @@ class FarthestFrom:
     """
 
     selection: int
-    everything: Candidates
+    everything: CandidateRows
     divided: bool
     skip: int
     most: int
     largest: float
 
-    def __call__(self, part: Part, bank: PortableBank) -> Any:
+    def __call__(self, part: PartOfPictures, bank: PortableBank) -> Any:
         """Return their features, float32 [n, D]."""
         key = self.selection, self.divided
         if key not in part.bounds:
             part.bounds[key] = self._bounds(part, bank)
         return part.bounds[key].above(self.skip, self.most, self.largest)
 
-    def _bounds(self, part: Part, bank: PortableBank) -> Bounds:
+    def _bounds(self, part: PartOfPictures, bank: PortableBank) -> DistanceBounds:
         """Bound the distances by the entries near to the candidates, or to a candidate beside one that is none."""
         assert part.choosing is not None  # noqa: S101 - the bank was chosen
         local = part.local_rows(self.everything.of(part.numbers)[0])
@@ -206,4 +206,4 @@ class FarthestFrom:
         if len(part.local):
             near = part.choosing.chosen.nearest[np.searchsorted(part.local, local, side="right").clip(1) - 1]
         divisors = bank.divisors if self.divided else None
-        return Bounds.by_entries(part.table.rows, local, bank.bank, near, divisors)
+        return DistanceBounds.by_entries(part.table.rows, local, bank.bank, near, divisors)

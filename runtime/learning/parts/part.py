@@ -15,7 +15,7 @@ from runtime.learning.bank.coreset import Choosing
 from runtime.learning.bank.features import FeatureTable, embed_pictures
 from runtime.learning.bank.grid import Selecting
 from runtime.learning.bank.in_slices import Pool
-from runtime.learning.bank.radius import Bounds
+from runtime.learning.bank.radius import DistanceBounds
 from runtime.learning.parts.portable import PortableNetwork
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.progress import progress
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Place:
+class PartPlace:
     """Where parts lie.
 
     Attributes:
@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(slots=True)
-class Part:
+class PartOfPictures:
     """Some of the pictures and their features.
 
     Attributes:
@@ -67,10 +67,10 @@ class Part:
     table: FeatureTable
     pictures: Pictures
     network: PortableNetwork
-    place: Place
+    place: PartPlace
     choosing: Choosing | None = None
     local: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    bounds: dict[tuple[int, bool], Bounds] = field(default_factory=dict)
+    bounds: dict[tuple[int, bool], DistanceBounds] = field(default_factory=dict)
 
     def here(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which of some pictures and copies are in this part, int64 [n]."""
@@ -114,7 +114,7 @@ class Source:
     judged: NDArray[np.bool_] | None
     copies: int
 
-    def embed(self, numbers: NDArray[np.int64], place: Place) -> Part:
+    def embed(self, numbers: NDArray[np.int64], place: PartPlace) -> PartOfPictures:
         """Embed some pictures, by their numbers, ascending.
 
         Raises:
@@ -133,10 +133,10 @@ class Source:
             in_memory=place.in_memory,
             shown=place.shown,
         )
-        return Part(numbers, table, pictures, self.network, place)
+        return PartOfPictures(numbers, table, pictures, self.network, place)
 
 
-Change = Callable[[Part], None]
+Change = Callable[[PartOfPictures], None]
 """Changes a part: the same way wherever, and whenever, it is done again."""
 
 
@@ -152,7 +152,7 @@ class EmbedCopies:
     plan: Plan
     first: int
 
-    def __call__(self, part: Part) -> None:
+    def __call__(self, part: PartOfPictures) -> None:
         """Embed the copies."""
         own = {int(number): place for place, number in enumerate(part.numbers)}
         numbers = [self.first + at for at, (picture, _, _) in enumerate(self.plan.in_order()) if picture in own]
@@ -178,7 +178,7 @@ class Adjusting:
     offset: NDArray[np.float32] | None = None
     scale: NDArray[np.float32] | None = None
 
-    def __call__(self, part: Part) -> None:
+    def __call__(self, part: PartOfPictures) -> None:
         """Adjust what is read from now on."""
         part.table.restore()
         if self.offset is not None:
@@ -193,7 +193,7 @@ class Take:
 
     rows: NDArray[np.int64]
 
-    def __call__(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def __call__(self, part: PartOfPictures) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the places in `rows` that are here, int64 [n], and their features, float32 [n, D]."""
         places = np.flatnonzero(np.isin(self.rows // part.table.patches, part.numbers))
         return places, np.asarray(part.table.rows[part.local_rows(self.rows[places])])
@@ -211,7 +211,7 @@ class About:
     numbers: NDArray[np.int64]
     question: Callable[[Iterable[NDArray[np.float32]]], Any]
 
-    def __call__(self, part: Part) -> Any:
+    def __call__(self, part: PartOfPictures) -> Any:
         """Return the answer."""
         return self.question(part.judged(number) for number in part.here(self.numbers).tolist())
 
@@ -227,10 +227,10 @@ class BeginSelection:
     """
 
     selection: int
-    candidates: Candidates
+    candidates: CandidateRows
     how: Selecting
 
-    def __call__(self, part: Part) -> None:
+    def __call__(self, part: PartOfPictures) -> None:
         """Keep the points in the part."""
         rows, blocks = self.candidates.of(part.numbers)
         part.local = part.local_rows(rows)
@@ -244,7 +244,7 @@ class BeginSelection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidates:
+class CandidateRows:
     """The rows to choose from: the patches of some pictures and copies, or some of these.
 
     Attributes:
@@ -283,7 +283,7 @@ class Candidates:
         return rows, [slice(first, last) for first, last in pairs if first < last]
 
 
-def in_choosing(change: Callable[[Choosing], T]) -> Callable[[Part], T]:
+def in_choosing(change: Callable[[Choosing], T]) -> Callable[[PartOfPictures], T]:
     """Return what asks or changes the selection of a part."""
     return _InChoosing(change)
 
@@ -292,6 +292,6 @@ def in_choosing(change: Callable[[Choosing], T]) -> Callable[[Part], T]:
 class _InChoosing:
     inner: Callable[[Choosing], Any]
 
-    def __call__(self, part: Part) -> Any:
+    def __call__(self, part: PartOfPictures) -> Any:
         assert part.choosing is not None  # noqa: S101 - a selection has begun
         return self.inner(part.choosing)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scoring
-from runtime.learning.parts.features import Features
-from runtime.learning.parts.part import Part
+from runtime.learning.parts.features import SpreadFeatures
+from runtime.learning.parts.part import PartOfPictures
 from runtime.learning.parts.portable import PortableBank
 
 Scores = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -24,7 +24,7 @@ class SpreadOthers:
         """Take the bank."""
         self._bank = bank
 
-    def scores(self, table: Features, numbers: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    def scores(self, table: SpreadFeatures, numbers: NDArray[np.int64], k: int) -> NDArray[np.float64]:
         """Return how strange some pictures are, float64 [n]."""
         return _together(numbers, table.parts.ask(AmongOthers(numbers, k), self._bank, what="judge pictures"))
 
@@ -45,7 +45,7 @@ class AmongOthers:
     numbers: NDArray[np.int64]
     k: int
 
-    def __call__(self, part: Part, bank: PortableBank) -> Scores:
+    def __call__(self, part: PartOfPictures, bank: PortableBank) -> Scores:
         """Return the scores of those that are here."""
         own, others = part.here(self.numbers), bank.others
         found = part.place.pool.map(lambda number: others.score(part.judged(number), number, self.k), own.tolist())
@@ -53,7 +53,7 @@ class AmongOthers:
 
 
 def held_out_scores(
-    features: Features,
+    features: SpreadFeatures,
     numbers: NDArray[np.int64],
     bank: PortableBank,
     scoring: Scoring,
@@ -82,7 +82,7 @@ class AsServed:
     scoring: Scoring
     judged: NDArray[np.bool_] | None
 
-    def __call__(self, part: Part, bank: PortableBank) -> Scores:
+    def __call__(self, part: PartOfPictures, bank: PortableBank) -> Scores:
         """Return score and longest feature of those that are here."""
         own = part.here(self.numbers)
         scorer = bank.scorer(part.network.network, self.scoring, self.judged)

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from runtime.learning.bank.in_slices import Threads
-from runtime.learning.parts.part import Change, Part, Place, Source
+from runtime.learning.parts.part import Change, PartPlace, PartOfPictures, Source
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.look import Look, look_here
 
@@ -42,7 +42,7 @@ class Parts(Protocol):
         """
 
 
-class Spread(Protocol):
+class Spreading(Protocol):
     """Where work on pictures is done."""
 
     @property
@@ -69,7 +69,7 @@ class Here:
         """Embed all pictures as one part."""
         controller = ThreadpoolController()
         threads = max((one["num_threads"] for one in controller.info() if one["user_api"] == "blas"), default=1)
-        place = Place(folder, Threads(threads), shown=True)
+        place = PartPlace(folder, Threads(threads), shown=True)
         return _OnePart(source.embed(np.arange(len(source.pictures)), place), controller)
 
 
@@ -78,7 +78,7 @@ class _OnePart:
 
     count = 1
 
-    def __init__(self, part: Part, controller: ThreadpoolController) -> None:
+    def __init__(self, part: PartOfPictures, controller: ThreadpoolController) -> None:
         self._part, self._controller = part, controller
 
     def tell(self, change: Change) -> None:

@@ -20,11 +20,11 @@ from export.cluster.spread import OnCluster
 from runtime.learning.network import Network
 from runtime.learning.network_file import DEFAULT, FromFile
 from runtime.learning.options import LearnOptions
-from runtime.learning.parts.features import Features
+from runtime.learning.parts.features import SpreadFeatures
 from runtime.learning.parts.make_bank import select_rows
 from runtime.learning.parts.part import Source
 from runtime.learning.parts.portable import PortableNetwork
-from runtime.learning.parts.spread import Here, Spread
+from runtime.learning.parts.spread import Here, Spreading
 from runtime.learning.pictures.check import check_pictures
 from runtime.learning.pictures.images import Pictures
 from runtime.process.threads import limit_threads
@@ -66,11 +66,11 @@ def main() -> None:
     print(f"traffic: {traffic.sent / 1e6:.1f} MB to workers, {traffic.received / 1e6:.1f} MB back")
 
 
-def measure(on: Spread, pictures: Pictures, network: Network, folder: Path, options: LearnOptions) -> Times:
+def measure(on: Spreading, pictures: Pictures, network: Network, folder: Path, options: LearnOptions) -> Times:
     """Return the seconds of both stages."""
     begun = time.perf_counter()
     source = Source(pictures, PortableNetwork(network, folder / "model.onnx"), None, 0)
-    features = Features(on.embed(source, folder), len(pictures), network.embed.output_shape, None)
+    features = SpreadFeatures(on.embed(source, folder), len(pictures), network.embed.output_shape, None)
     embedded = time.perf_counter()
     rows = select_rows(features, np.arange(len(pictures)), options)
     done = time.perf_counter()
