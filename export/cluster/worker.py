@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from edge_config.errors import PatchedgeError, UsageError
 from export.cluster.probe import KindProbe, refuse_mix
 from runtime.learning.bank.in_slices import Threads
-from runtime.learning.parts.part import Change, PartPlace, PartOfPictures, Source
+from runtime.learning.parts.part import Change, PartOfPictures, PartPlace, Source
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.look import Look, look
 from runtime.process.threads import limit_threads

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from runtime.learning.bank.in_slices import Threads
-from runtime.learning.parts.part import Change, PartPlace, PartOfPictures, Source
+from runtime.learning.parts.part import Change, PartOfPictures, PartPlace, Source
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.look import Look, look_here
 
