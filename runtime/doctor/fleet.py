@@ -28,7 +28,9 @@ def fleet(settings: Settings) -> Iterator[Finding]:
         yield Finding(_ABOUT, "warn", f"{where}{error.what}", error.remedy or "see the line")
         return
     groups = f" in {', '.join(section.groups)}" if section.groups else ""
-    yield Finding(_ABOUT, "ok", f"{name}{groups}; {len(section.operators)} keys of operators; the servers let it in")
+    count = len(section.operators)
+    known = f"{count} operator{'' if count == 1 else 's'} may assign"
+    yield Finding(_ABOUT, "ok", f"{name}{groups}; {known}; the servers let it in")
     if not settings.trust.keys:
         said = "an operator can assign any bundle: `trust.keys` is empty, so no signature of a bundle is checked"
         yield Finding(_ABOUT, "warn", said, "name the key of the workshop in `trust.keys`")

@@ -33,7 +33,10 @@ def test_servers_that_let_it_in(tmp_path: Path) -> None:
     server.start()
     try:
         (good,) = fleet.fleet(settings(server.port, groups=["press", "hall-2"]))
-        assert (good.level, good.says) == ("ok", "press-3 in press, hall-2; 1 keys of operators; the servers let it in")
+        assert (good.level, good.says) == (
+            "ok",
+            "press-3 in press, hall-2; 1 operator may assign; the servers let it in",
+        )
         _, warned = fleet.fleet(settings(server.port, ()))
         assert (warned.level, "`trust.keys` is empty" in warned.says) == ("warn", True)
     finally:
