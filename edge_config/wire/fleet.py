@@ -149,6 +149,7 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
         fps: scored frames per second.
         frame_ms_p95: time of a frame, the 95th percentile, milliseconds.
         alerts_per_hour: alerts per hour.
+        alerts_s: time in which these were counted, while the camera was live, seconds.
         drift: what drifts, a sentence; empty: nothing.
         bundle_problem: why a bundle was refused; empty if none was.
     """
@@ -165,6 +166,7 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
     fps: float = 0.0
     frame_ms_p95: float = 0.0
     alerts_per_hour: float = 0.0
+    alerts_s: float = 0.0
     drift: str = ""
     bundle_problem: str = ""
 
@@ -220,6 +222,7 @@ class CameraBaseline(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         alerts_per_hour: alerts per hour.
+        alerts_s: time in which these were counted, while the camera was live, seconds.
         frame_ms_p95: time of a frame, the 95th percentile, milliseconds.
         fps: scored frames per second.
         drifts: whether something drifted.
@@ -227,6 +230,7 @@ class CameraBaseline(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     alerts_per_hour: float = 0.0
+    alerts_s: float = 0.0
     frame_ms_p95: float = 0.0
     fps: float = 0.0
     drifts: bool = False

@@ -1,4 +1,4 @@
-"""What verbs of a fleet share: who asks and with which key, durations, how a roll-out is driven and has ended."""
+"""What verbs of a fleet share: operator and key, durations, how a roll-out is driven and has ended."""
 
 from __future__ import annotations
 

@@ -7,12 +7,16 @@ from runtime.fleet.rollout.stages import cameras_of
 
 FAILED = ("refused", "went back")
 
+KNOWN_S = 600.0
+"""Time after which the rate of alerts before is known well enough, however long the new bundle has run, seconds."""
+
 
 def baseline_of(report: DeviceReport, camera: str) -> dict[str, CameraBaseline]:
     """Return how the cameras of a device are before the roll-out, to compare with."""
     return {
         one.camera: CameraBaseline(
             alerts_per_hour=one.alerts_per_hour,
+            alerts_s=one.alerts_s,
             frame_ms_p95=one.frame_ms_p95,
             fps=one.fps,
             drifts=bool(one.drift),
@@ -71,7 +75,8 @@ def _worse(now: CameraReport, was: CameraBaseline, bounds: FleetBounds, hours: f
     if now.drift and not was.drifts:
         return f"drifts since: {now.drift}"
     most = max(bounds.min_alerts, bounds.alert_rate_ratio * max(1.0, was.alerts_per_hour * hours))
-    if now.alerts_per_hour * hours >= most:
+    is_known = was.alerts_s >= min(hours * 3600, KNOWN_S)  # a device that was just started has no rate yet
+    if is_known and now.alerts_per_hour * hours >= most:
         return f"{now.alerts_per_hour:.3g} alerts an hour, {was.alerts_per_hour:.3g} before"
     slower = 0 < bounds.frame_time_ratio * was.frame_ms_p95 < now.frame_ms_p95
     if slower and bounds.frame_time_ratio * now.fps < was.fps:  # one slow frame of twenty alone proves nothing

@@ -153,7 +153,8 @@ def placed(**camera: object) -> DeviceReport:
 
 def test_worse_than_before() -> None:
     """Drift, alerts and frame time count against how the same camera was before; what was so before does not count."""
-    calm = {"edge-001": report("edge-001", camera={"alerts_per_hour": 2.0, "frame_ms_p95": 20.0, "fps": 9.0})}
+    was = {"alerts_per_hour": 2.0, "alerts_s": 7200.0, "frame_ms_p95": 20.0, "fps": 9.0}
+    calm = {"edge-001": report("edge-001", camera=was)}
     rollout = replace(record.begun(rollout_of(calm), calm, NOW_MS), counters={"edge-001": 1}, settled_ms=NOW_MS)
     hour = NOW_MS + 3_600_000
     for camera, said in [
@@ -170,6 +171,9 @@ def test_worse_than_before() -> None:
     ]:
         assert trouble(rollout, placed(**camera), 1, hour) == said
     assert trouble(rollout, placed(alerts_per_hour=4.9), 1, NOW_MS) == "", "one alert in ten minutes proves nothing"
+    started = {"edge-001": report("edge-001", camera={"alerts_per_hour": 0.0, "alerts_s": 3.0})}
+    rollout = replace(record.begun(rollout_of(started), started, NOW_MS), counters={"edge-001": 1}, settled_ms=NOW_MS)
+    assert trouble(rollout, placed(alerts_per_hour=4.9), 1, hour) == "", "what was just started has no rate yet"
     drifting = {"edge-001": report("edge-001", camera={"drift": "darker"})}
     rollout = replace(record.begun(rollout_of(drifting), drifting, NOW_MS), counters={"edge-001": 1})
     assert trouble(rollout, placed(drift="darker"), 1, hour) == ""

@@ -35,8 +35,8 @@ class RunBundles:
         good, better: good ones.
         unequal: fails parity on some devices.
         alerting: raises more alerts.
-        unsigned: is not signed by those who make bundles.
-        trusted: public key of those.
+        unsigned: is not signed.
+        trusted: public key of the workshop.
     """
 
     old: Path

@@ -41,7 +41,7 @@ class HostPlan(msgspec.Struct, frozen=True, kw_only=True):
         folder: of all devices.
         servers: addresses of the servers.
         operator: public key of the operator.
-        trusted: public key of those who make bundles.
+        trusted: public key of the workshop.
         devices: names of the devices.
         root: id of the bundle of their settings.
         behaves: device -> bundle -> how it behaves there.

@@ -63,7 +63,7 @@ class RealDevice:
     def __init__(
         self, folder: Path, name: str, bundle: Path, camera: Path, servers: Sequence[str], keys: tuple[str, str]
     ) -> None:
-        """Write its settings; `keys` are the public ones of the operator and of those who make bundles."""
+        """Write its settings; `keys` are the public ones of operator and workshop."""
         self.name, self._folder = name, folder / name
         self._folder.mkdir(parents=True)
         self._log = log_of(folder, name)

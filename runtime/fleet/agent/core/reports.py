@@ -157,6 +157,7 @@ def _of_camera(name: str, memory: CameraMemory, seen: CameraSeen | None, figures
         fps=round(figures.fps, 3),
         frame_ms_p95=round(seen.frame_ms_p95, 3),
         alerts_per_hour=round(judge.per_hour(counts), 3),
+        alerts_s=round(counts.seconds, 1),
         drift=seen.drift,
         bundle_problem=(problem or seen.notice)[:MAX_REASON],
     )
