@@ -334,3 +334,80 @@ def test_assignment_for_an_unknown_camera_is_refused(device: Device) -> None:
     device.turns(3)
     assert (device.report.phase, device.report.counter) == ("refused", 4)
     assert "there is no camera `top`" in device.report.reason
+
+
+def test_activation_that_comes_late_is_taken_back(tmp_path: Path) -> None:
+    """A request whose answer was not waited for any more may be done after the device went back."""
+    device = Device(tmp_path, ("a", "b"))
+    device.turns(25)
+    device.runtime.behaves[BAD] = Bundle(state="moved")
+    device.assign(4, BAD)
+    asked: list[str] = []
+
+    def lose_second(name: str) -> bool:
+        asked.append(name)
+        return name == "Activate" and asked.count("Activate") > 1
+
+    device.runtime.fault = lose_second
+    device.turns()
+    assert device.report.phase == "went back"
+    device.runtime.fault = lambda _: False
+    late = next(name for name in ("a", "b") if (name, BAD) not in device.runtime.activated)
+    device.runtime.activate_late(late, BAD)
+    assert device.serving(late) == BAD
+    device.turns(5)
+    assert (device.serving("a"), device.serving("b"), device.report.phase) == (OLD, OLD, "went back")
+
+
+def test_no_camera_is_first(tmp_path: Path) -> None:
+    """A bundle serves on no camera before it is ready on all cameras of the assignment."""
+    device = Device(tmp_path, ("a", "b"))
+    device.turns(25)
+    device.runtime.is_in("b", "disconnected")
+    device.assign(4, GOOD, shadow_s=10)
+    device.turns()
+    assert device.serving("a") == OLD
+    assert "shadow" in device.phases
+    assert "waiting" in device.phases
+    device.runtime.is_in("b", "")
+    device.turns()
+    assert device.report.phase == "in place"
+
+
+def test_assignment_that_comes_with_an_activation_waits_until_it_is_known_what_serves(device: Device) -> None:
+    """The answer of the activation is lost, and the next assignment is refused: the old bundle serves."""
+    device.runtime.behaves[GOOD] = Bundle(refusal="parity")
+    device.assign(4, BAD)
+
+    def lose_answer(name: str) -> bool:
+        if name == "Activate answered":
+            device.assign(5, GOOD)
+        return name == "Activate answered"
+
+    device.runtime.fault = lose_answer
+    device.turns()
+    assert (device.report.phase, device.report.counter, device.serving()) == ("refused", 5, OLD)
+
+
+def test_settings_of_an_overtaken_bundle_are_tried_again(device: Device) -> None:
+    """A newer assignment of a bundle to the device leaves the settings that were assigned to its group."""
+    device.assign(4, BAD, target="group:press", settings={"alerts": {"threshold": 2.0}})
+    while device.report.phase != "watching":
+        device.turns(1)
+    device.assign(5, GOOD)
+    device.turns(100)
+    assert (device.report.phase, device.serving()) == ("in place", GOOD)
+    assert device.report.cameras[0].threshold == 2.0
+
+
+def test_going_back_leaves_what_a_person_changed_meanwhile(device: Device) -> None:
+    """The last change of the settings is a person's, and is not taken back in place of the fleet's."""
+    device.assign(4, BAD, settings={"alerts": {"threshold": 2.0}})
+    while device.report.phase != "watching":
+        device.turns(1)
+    device.runtime.change_by_person("cam1", threshold=2.5)
+    device.runtime.behaves[BAD] = Bundle(score=7)
+    device.turns()
+    assert (device.report.phase, device.serving()) == ("went back", OLD)
+    assert device.report.cameras[0].threshold == 2.5
+    assert device.report.reason.endswith("its settings stay, as a person changed some since")

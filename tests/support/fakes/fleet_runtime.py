@@ -141,6 +141,12 @@ class FakeRuntime:
         """Have a bundle serve after a start; empty: it is still being loaded."""
         self._cameras[camera].active = active
 
+    def activate_late(self, camera: str, bundle: str) -> None:
+        """Do what an activation asked for whose answer nobody waits for any more."""
+        its = self._cameras[camera]
+        its.candidate = CandidateNow(camera=camera, state="ready", id=bundle)
+        self._activate(camera, its, bundle)
+
     def restart(self) -> None:
         """Lose what a restart loses: candidates and counters."""
         for its in self._cameras.values():
@@ -211,7 +217,7 @@ class FakeRuntime:
         if candidate.state == "shadow" and candidate.shadow is not None:
             seconds = min(now - its.shadow_s, candidate.shadow.wanted_s)
             shadow = ShadowFigures(
-                frames=int(seconds * 5),
+                frames=int(seconds * 5) if self._state(its) == "live" else 0,
                 alerts_now=int(seconds * serves.alerts_per_s),
                 alerts_candidate=int(seconds * behaves.alerts_per_s),
                 seconds=seconds,
