@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -13,9 +12,6 @@ from edge_config.wire.request_base import CameraName, Request, Role
 PictureKind = Literal["peak", "taught", "aside", "held_out"]
 """`peak`: the frame of an alert with the highest score. `taught`: a normal frame, collected while teaching. `aside`: a
 frame that a person must judge first. `held_out`: not learnt; scored again whenever the threshold is set."""
-
-DeletedKind = Literal["peak", "taught", "aside", "held_out", "clip"]
-"""Kinds of stored pictures, clips of alerts among them."""
 
 Decision = Literal["", "accepted", "rejected", "learnt"]
 """What was decided on a stored picture; empty: nothing yet."""
@@ -49,6 +45,7 @@ class StoredPicture(msgspec.Struct, frozen=True, kw_only=True):
         alert: id of the alert that it is the peak of; null for other kinds.
         by: public key of the client that collected or judged it, and the person: `KEY for NAME`; empty without.
         decided: what was decided on it; empty: nothing yet.
+        boxes: regions of the frame over the threshold, x, y, width, height in pixels, as far as they were known.
     """
 
     id: str
@@ -63,6 +60,7 @@ class StoredPicture(msgspec.Struct, frozen=True, kw_only=True):
     alert: str | None = None
     by: str = ""
     decided: Decision = ""
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
 
 
 class Teach(Request, frozen=True, tag="teach"):
@@ -163,10 +161,12 @@ class FalseAlarm(Request, frozen=True, tag="false_alarm"):
     Attributes:
         camera: name of the camera.
         alert_id: id of the alert.
+        score: of the picture that was looked at; refused if no peak with it is stored. By default the highest one.
     """
 
     camera: CameraName
     alert_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    score: float | None = None
 
 
 class DeletePictures(Request, frozen=True, tag="delete_pictures"):
@@ -181,7 +181,7 @@ class DeletePictures(Request, frozen=True, tag="delete_pictures"):
 
     camera: CameraName | None = None
     all_cameras: bool = False
-    kinds: Annotated[tuple[DeletedKind, ...], Meta(max_length=5)] = ()
+    kinds: Annotated[tuple[PictureKind | Literal["clip"], ...], Meta(max_length=5)] = ()
     pictures: PictureIds = ()
 
 
@@ -290,7 +290,7 @@ class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     freed_bytes: int
 
 
-REPLIES: Mapping[str, type[msgspec.Struct]] = {
+REPLIES: dict[str, type[msgspec.Struct]] = {
     "teach": TeachingState,
     "pictures": PictureList,
     "fetch_picture": PicturePart,

@@ -144,9 +144,9 @@ class Requests:
             return
         camera, result = channel.camera, scored.result
         judged = result is not None and not result.repeated and camera.status.state == "live"
-        value = None if result is None else result.value
+        value, boxes = (None, ()) if result is None else (result.value, result.boxes)
         about = camera.alert, camera.is_alerting
-        self._teaching.see(SeenFrame(channel.name, scored.frame, value, camera.threshold, judged, *about))
+        self._teaching.see(SeenFrame(channel.name, scored.frame, value, camera.threshold, judged, *about, boxes))
 
     def give_way(self, *, busy: bool) -> None:
         """Let a learner work where no frame is scored."""

@@ -51,10 +51,13 @@ class ShownAlert(msgspec.Struct, frozen=True, kw_only=True):
         threshold: threshold in force.
         reason: why it ended; empty while it is open.
         clip: name of its clip on the device; empty without.
+        peak_ms: when its highest score was told.
         has_picture: whether there is a picture of its peak.
+        picture_score: score of that picture, with which it is called a false alarm; null without one.
         has_heat: whether there is a heat map of its peak.
         has_clip: whether it has a clip.
-        boxes: regions of the peak frame over the threshold: x, y, width, height in pixels of the frame.
+        boxes: regions over the threshold in that picture, or in the peak frame where there is none: x, y, width, height
+            in pixels of the frame.
         frame_hw: height and width of the frame; null if unknown.
         acknowledged: the user that has seen it; null: none yet.
         false_alarm: the user that called it a false alarm; null: none.
@@ -72,7 +75,9 @@ class ShownAlert(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     reason: str = ""
     clip: str = ""
+    peak_ms: int | None = None
     has_picture: bool = False
+    picture_score: float | None = None
     has_heat: bool = False
     has_clip: bool = False
     boxes: tuple[Box, ...] = ()

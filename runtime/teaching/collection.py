@@ -147,6 +147,7 @@ class Collection:
             score=score,
             threshold=seen.threshold,
             by=self._by,
+            boxes=seen.boxes,
         )
         if not self._thread.put(partial(self._add, new), seen.size):
             return False

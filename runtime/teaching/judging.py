@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isclose
 from pathlib import Path
 
 from edge_config.errors import RequestError
@@ -23,6 +24,9 @@ from edge_config.wire.teaching import (
 )
 from runtime.clips.folder import cameras_of, delete_clips
 from runtime.teaching.store import PictureStore
+
+SAME = 1e-6
+"""Relative difference of two scores of the same frame: they are rounded where they are written."""
 
 
 def listed(store: PictureStore, request: ListPictures, cameras: Iterable[str]) -> PictureList:
@@ -85,10 +89,10 @@ def judged(store: PictureStore, request: Accept | Reject, by: str, cameras: Iter
 
 
 def marked(store: PictureStore, request: FalseAlarm, by: str, *, is_open: bool) -> Marked:
-    """Accept the highest stored peak of an alert.
+    """Accept the highest stored peak of an alert, which must be the one that was looked at, if that is said.
 
     Raises:
-        RequestError: there is none, or it was learnt.
+        RequestError: there is none, it was learnt, or it is another one.
         NotWritten: the disk does not take it.
     """
     peaks = [one for one in store.of(request.camera) if one.kind == "peak" and one.alert == request.alert_id]
@@ -98,6 +102,11 @@ def marked(store: PictureStore, request: FalseAlarm, by: str, *, is_open: bool) 
             remedy="peaks are deleted after `learning.most_days`, or beyond `learning.most_mb`: teach frames instead",
         )
     best = max(peaks, key=lambda one: one.score)
+    if request.score is not None and not isclose(request.score, best.score, rel_tol=SAME):
+        raise RequestError(
+            f"another picture of alert {request.alert_id[:64]} is stored, with a score of {best.score:.3f}",
+            remedy="look at it, and name its score",
+        )
     if best.decided == "learnt":
         raise RequestError(f"the peak of alert {request.alert_id[:64]} was learnt already")
     return Marked(camera=request.camera, picture=store.change(best, decided="accepted", by=by), open=is_open)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from edge_config.wire.messages import Box
 from runtime.frame import Alert, Image, SharedFrame
 from runtime.process.token_bucket import Bucket, Rate
 from runtime.teaching.picture import new_id
@@ -38,6 +39,7 @@ class SeenFrame:
         judged: it is a new picture of a camera that is live.
         alert: the open alert, or what may become one; None if there is neither.
         is_open: the alert has begun.
+        boxes: regions of the frame over the threshold, as far as they are known.
     """
 
     camera: str
@@ -47,6 +49,7 @@ class SeenFrame:
     judged: bool
     alert: Alert | None
     is_open: bool
+    boxes: tuple[Box, ...] = ()
 
     @property
     def size(self) -> int:
@@ -146,6 +149,7 @@ class Peaks:
             score=self._score,
             threshold=seen.threshold,
             alert=self._alert,
+            boxes=seen.boxes,
         )
         if self._thread.put(partial(_replace, self._thread, new), seen.size):
             self._image, self._stored_s = None, now_s

@@ -21,6 +21,7 @@ import structlog
 
 from edge_config.errors import NotWritten
 from edge_config.saving import put, writing
+from edge_config.wire.messages import Box
 from edge_config.wire.teaching import PictureKind, StoredPicture
 from runtime.frame import Image
 from runtime.teaching import dropping, png
@@ -59,6 +60,7 @@ class NewPicture:
     threshold: float
     alert: str | None = None
     by: str = ""
+    boxes: tuple[Box, ...] = ()
 
 
 class PictureStore:
@@ -161,6 +163,7 @@ class PictureStore:
             bytes=len(data),
             alert=new.alert,
             by=new.by,
+            boxes=new.boxes,
         )
         folder, path = pictures_folder(self.folder, new.camera), picture_path(self.folder, picture)
         with writing(folder):

@@ -94,6 +94,8 @@ class PagedDevice(answering.Device):
                 self.orders.append(request)
                 return [replies.encode_reply(request.id, PicturesJudged(camera=request.camera, changed=1, undecided=0))]
             case FalseAlarm():
+                if request.score not in {None, 9.0}:
+                    return [replies.encode_refusal(request.id, "another picture of this alert is stored")]
                 self.orders.append(request)
                 if self.refusal:
                     return [replies.encode_refusal(request.id, self.refusal)]
@@ -107,7 +109,7 @@ class PagedDevice(answering.Device):
 def _peak(alert: str, size: int, decided: Decision = "") -> StoredPicture:
     time = "2026-11-27T00:00:00Z"
     more = {"time": time, "frame": 1, "score": 9.0, "threshold": 3.0, "sha256": ""}
-    more |= {"bytes": size, "alert": alert, "decided": decided}
+    more |= {"bytes": size, "alert": alert, "decided": decided, "boxes": ((1, 2, 3, 4),)}
     return StoredPicture(id="20261127T000000000Z-00000001", kind="peak", camera="a", **more)
 
 

@@ -73,6 +73,10 @@ class DirectThread:
         return picture
 
 
+BOXES = ((1, 2, 3, 4),)
+"""Of every frame."""
+
+
 def alert(number: int = 1) -> Alert:
     """Return an alert, or what may become one."""
     return Alert(f"alert-{number}", "start", NOW_NS, 20.0, 1)
@@ -82,4 +86,4 @@ def seen(number: int, score: float, *, alert_: Alert | None = None, is_open: boo
     """Return a frame that was decided on: number n was taken n seconds after the start."""
     t_ns = NOW_NS + number * 1_000_000_000
     frame = SharedFrame(1, 0, HW, number, t_ns, number * 1_000_000_000)
-    return SeenFrame("top", frame, score, THRESHOLD, more.get("judged", True), alert_, is_open)
+    return SeenFrame("top", frame, score, THRESHOLD, more.get("judged", True), alert_, is_open, BOXES)

@@ -139,11 +139,13 @@ def test_half_an_order_is_not_done(case: Case) -> None:
 
 
 def test_false_alarm_accepts_the_highest_peak(case: Case) -> None:
-    """Of the peaks of an alert the highest is accepted; of an alert without one the refusal says what to do."""
+    """Of the peaks of an alert the highest is accepted if it is the one that was seen; a refusal says what to do."""
     case.store.change(case.store.add(new("peak", 1, score=11.0, alert="a")), decided="rejected")
     high = case.store.add(new("peak", 2, score=12.0, alert="a"))
     case.store.add(new("peak", 3, score=50.0, alert="b"))
-    marked = case.ask(FalseAlarm(camera="top", alert_id="a"))
+    assert "another picture of alert a is stored" in case.ask(FalseAlarm(camera="top", alert_id="a", score=11.0))
+    assert case.now()[high.id].decided == ""
+    marked = case.ask(FalseAlarm(camera="top", alert_id="a", score=12.0))
     assert isinstance(marked, Marked)
     assert (marked.picture.id, marked.picture.decided, marked.open) == (high.id, "accepted", False)
     assert "no peak of alert c of camera `top` is stored" in case.ask(FalseAlarm(camera="top", alert_id="c"))

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.teaching.peaks import COPIES, REPLACE_S, WRITES, Peaks
 from runtime.teaching.store import PictureStore
-from tests.support.stored import DirectThread, Memory, Open, alert, image, seen
+from tests.support.stored import BOXES, DirectThread, Memory, Open, alert, image, seen
 
 
 class Case:
@@ -46,7 +46,7 @@ def test_peak_is_stored_when_the_alert_begins(case: Case) -> None:
     case.play(13.0, number=1)
     (peak,) = case.store.all()
     assert (peak.kind, peak.alert, peak.score, peak.frame, peak.decided) == ("peak", "alert-1", 15.0, 2, "")
-    assert peak.threshold == 10.0
+    assert (peak.threshold, peak.boxes) == (10.0, BOXES)
     data = case.store.read(peak)
     assert np.array_equal(_decoded(data), image(2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isclose
 from typing import Annotated
 
 import msgspec
@@ -10,15 +11,20 @@ import structlog
 from msgspec import Meta
 from starlette.responses import Response
 
+from edge_config.errors import RequestError
 from edge_config.wire import teaching
 from runtime.page.api.endpoint import Call, Endpoint
 from runtime.page.api.of_device.to_device import LONG_S
 from runtime.page.devices.live import now_ms
+from runtime.page.devices.peaks import SAME
 from runtime.page.refused import Refused
 from runtime.page.shapes import AlertComment, ByWhom, HeatShown, ShownAlert
 from runtime.page.store.alerts import AlertFilter, AlertsWanted
 
 Moment = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]  # the end of the year 9999, which datetime can write
+
+CHANGED = "the picture has changed: look again"
+"""The device keeps another picture than the one that was looked at."""
 
 _CACHED = {"cache-control": "private, max-age=60"}
 
@@ -65,6 +71,16 @@ class CommentBody(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     text: Annotated[str, Meta(min_length=1, max_length=2000)]
+
+
+class FalseAlarmBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at.
+
+    Attributes:
+        score: `picture_score` of the alert as it was shown; another picture is refused. null: whatever is kept.
+    """
+
+    score: float | None = None
 
 
 async def _find(call: Call) -> AlertList:
@@ -140,10 +156,25 @@ async def _comment(call: Call) -> ShownAlert:
 async def _false_alarm(call: Call) -> ShownAlert:
     """Have the device take the peak as normal, and note it; the device decides whether that can be."""
     services = call.services
-    alert = await services.store.alert(call.path("id"))
-    request = teaching.FalseAlarm(camera=alert.camera, alert_id=alert.id)
-    await services.devices.ask(alert.device, request, teaching.Marked, user=call.user)
+    alert, seen = await services.store.alert(call.path("id")), call.body(FalseAlarmBody).score
+    request = teaching.FalseAlarm(camera=alert.camera, alert_id=alert.id, score=seen)
+    try:
+        await services.devices.ask(alert.device, request, teaching.Marked, user=call.user)
+    except RequestError:
+        if seen is None or not await _is_another(call, alert, seen):
+            raise
+        raise Refused(409, CHANGED) from None
     return _told(call, await services.store.call_false(alert.id, _by(call)))
+
+
+async def _is_another(call: Call, alert: ShownAlert, seen: float) -> bool:
+    """Return whether the device keeps another picture of an alert than the one that was seen; then show that one."""
+    best = max(await _peaks(call, alert), key=lambda one: one.score, default=None)
+    if best is None or isclose(best.score, seen, rel_tol=SAME):
+        return False
+    devices = call.services.devices
+    await devices.alerts.peaks.fetch(devices.link(alert.device), alert, best, instead=True)
+    return True
 
 
 async def _not_false(call: Call) -> ShownAlert:
@@ -217,6 +248,7 @@ ROUTES = [
         _false_alarm,
         "Call an alert a false alarm: the device accepts its peak as normal, and learns it when it learns on.",
         reply=ShownAlert,
+        body=FalseAlarmBody,
         role="operator",
         statuses=(409, 502, 503, 507),
     ),

@@ -160,7 +160,7 @@ async def _body(request: Request, endpoint: Endpoint) -> Any:
     if endpoint.body is None or isinstance(endpoint.body, str):
         return None
     try:
-        return msgspec.json.decode(await read_body(request, MAX_BODY_BYTES), type=endpoint.body)
+        return msgspec.json.decode(await read_body(request, MAX_BODY_BYTES) or b"{}", type=endpoint.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is a DecodeError
         raise Refused(400, f"invalid body: {_told(error)}") from error
 

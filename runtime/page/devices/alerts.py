@@ -161,6 +161,7 @@ def unstored(device: str, said: AlertMessage, frame_hw: tuple[int, int] | None) 
         end_ms=said.t_capture_ns // _MS if said.phase == "end" else None,
         peak_score=said.peak_score,
         peak_excess=said.peak_excess,
+        peak_ms=said.t_capture_ns // _MS,
         threshold=said.threshold,
         reason=said.reason,
         clip=said.clip,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import datetime, timezone
+from math import isclose
 
 import structlog
 
@@ -14,12 +15,12 @@ from runtime.page.devices.hub import Hub
 from runtime.page.devices.link import DeviceLink
 from runtime.page.refused import KeyDenied
 from runtime.page.shapes import ShownAlert
-from runtime.page.store.alerts import AlertPicture
+from runtime.page.store.alerts import KeptPicture
 from runtime.page.store.store import PageStore
 from runtime.page.store.writer import NotStored
 
 WAIT_S = 1.5
-"""After the end of an alert the device takes a moment to store its peak."""
+"""The device takes a moment to store the peak of an alert."""
 
 MAX_WAITING = 50
 """Maximum number of alerts whose pictures are still to be fetched; the oldest are dropped."""
@@ -32,6 +33,9 @@ LISTED = 20
 
 ANSWER_S = 15.0
 
+SAME = 1e-6
+"""Relative difference of two scores of the same frame: they are rounded where they are written."""
+
 
 class AlertPeaks:
     """Fetches one picture at a time. Use it from one event loop."""
@@ -42,8 +46,8 @@ class AlertPeaks:
         self._arrived = asyncio.Event()
 
     def want(self, link: DeviceLink, alert: ShownAlert) -> None:
-        """Fetch the picture of an alert that is over, if it has none."""
-        if not alert.has_picture and alert.end_ms is not None:
+        """Fetch the picture of an alert that has none."""
+        if not alert.has_picture and all(alert.id != other.id for _, other in self._waiting):
             self._waiting.append((link, alert))
             self._arrived.set()
 
@@ -51,19 +55,27 @@ class AlertPeaks:
         """Fetch what is wanted, without end."""
         while True:
             await self._arrived.wait()
+            self._arrived.clear()
             await asyncio.sleep(WAIT_S)
             while self._waiting:
                 link, alert = self._waiting.pop()  # the latest is looked at first
                 try:
-                    await self._fetch(link, alert)
+                    await self.fetch(link, alert, await self._find(link, alert))
                 except (PatchedgeError, KeyDenied, NotStored) as error:
                     structlog.get_logger().info("an alert has no picture", alert=alert.id, reason=str(error))
                 except Exception:  # noqa: BLE001 - one picture must not stop the others
                     structlog.get_logger().exception("the picture of an alert could not be fetched", alert=alert.id)
-            self._arrived.clear()
 
-    async def _fetch(self, link: DeviceLink, alert: ShownAlert) -> None:
-        found = await self._find(link, alert)
+    async def fetch(
+        self, link: DeviceLink, alert: ShownAlert, found: StoredPicture | None, *, instead: bool = False
+    ) -> None:
+        """Fetch a stored peak of an alert, show it where there is no picture or `instead`, and tell browsers.
+
+        Raises:
+            PatchedgeError: the device does not answer, or refuses.
+            KeyDenied: the page's key may not fetch it.
+            NotStored: it could not be stored.
+        """
         if found is None or found.bytes > MAX_BYTES:
             return
         data = bytearray()
@@ -75,17 +87,20 @@ class AlertPeaks:
             if not part:
                 return
             data += part
-        shown = AlertPicture("image/png", bytes(data), None)
-        stored = await self._store.put_picture(alert.id, alert.peak_score, shown, _png_size(data))
+        # Boxes that are told with the alert are those of its highest score.
+        boxes = found.boxes or (alert.boxes if isclose(found.score, alert.peak_score, rel_tol=SAME) else ())
+        kept = KeptPicture(found.score, bytes(data), boxes, _png_size(data))
+        stored = await self._store.put_kept(alert.id, kept, instead=instead)
         if stored is not None:
             self._hub.tell_alert(stored)
 
     async def _find(self, link: DeviceLink, alert: ShownAlert) -> StoredPicture | None:
-        """Return the peak of an alert; ids of stored pictures begin with the time, in seconds."""
+        """Return the highest peak of an alert; ids of stored pictures begin with the time, in seconds."""
         begin = datetime.fromtimestamp(alert.start_ms // 1000 - 1, timezone.utc)
         request = ListPictures(camera=alert.camera, kinds=("peak",), after=f"{begin:%Y%m%dT%H%M%S}", limit=LISTED)
         listed = (await link.ask(request, (), ANSWER_S)).read(PictureList)
-        return next((one for one in listed.pictures if one.alert == alert.id), None)
+        mine = [one for one in listed.pictures if one.alert == alert.id]
+        return max(mine, key=lambda one: one.score, default=None)
 
 
 def _png_size(data: bytes | bytearray) -> tuple[int, int] | None:

@@ -32,27 +32,35 @@ _TEXT = """(
 
 _COLUMNS = (
     "alerts.id, device, camera, start_ms, end_ms, peak_score, peak_excess, threshold, reason, clip, boxes, height,"
-    " width, ack_by, ack_ms, false_by, false_ms, pictures.picture IS NOT NULL, pictures.heat IS NOT NULL"
+    " width, ack_by, ack_ms, false_by, false_ms, peak_ms, pictures.picture IS NOT NULL, pictures.score,"
+    " pictures.heat IS NOT NULL"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM alerts LEFT JOIN pictures ON pictures.alert = alerts.id"  # noqa: S608 - constants
 
 _PUT = """
 INSERT INTO alerts (id, device, camera, epoch, seq, start_ms, last_ms, end_ms, peak_score, peak_excess, threshold,
-    reason, clip, boxes, height, width)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    reason, clip, boxes, height, width, peak_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, last_ms = excluded.last_ms, end_ms = excluded.end_ms,
     peak_score = excluded.peak_score, peak_excess = excluded.peak_excess, threshold = excluded.threshold,
     reason = excluded.reason, clip = excluded.clip, epoch = excluded.epoch,
-    height = coalesce(excluded.height, height), width = coalesce(excluded.width, width)
+    height = coalesce(excluded.height, height), width = coalesce(excluded.width, width),
+    peak_ms = CASE WHEN excluded.peak_score > peak_score THEN excluded.peak_ms ELSE peak_ms END
 WHERE excluded.seq >= seq OR excluded.epoch <> epoch
 """
 _PICTURE = """
 INSERT INTO pictures (alert, score, media_type, picture, heat) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (alert) DO UPDATE SET score = excluded.score, media_type = excluded.media_type,
-    picture = coalesce(excluded.picture, picture), heat = excluded.heat
-WHERE excluded.score >= score
+    picture = excluded.picture, heat = excluded.heat
+WHERE excluded.score >= score AND (excluded.picture IS NOT NULL OR picture IS NULL)
 """
-# Boxes are those of the picture: a device that does less sends a later peak without one.
+# Picture, heat map and boxes are of one frame: a device that does less sends a later peak without a picture.
+_KEPT_PICTURE = """
+INSERT INTO pictures (alert, score, media_type, picture, heat) VALUES (?, ?, ?, ?, NULL)
+ON CONFLICT (alert) DO UPDATE SET media_type = excluded.media_type, picture = excluded.picture, score = excluded.score,
+    heat = CASE WHEN abs(excluded.score - score) <= 1e-6 * score THEN heat END
+WHERE picture IS NULL OR ?
+"""
 _BOXES_OF_PICTURE = """
 UPDATE alerts SET boxes = ? WHERE id = ? AND EXISTS (SELECT 1 FROM pictures WHERE alert = alerts.id AND score = ?)
 """
@@ -78,6 +86,24 @@ class AlertPicture:
     media_type: str = "image/jpeg"
     picture: bytes | None = None
     heat: HeatShown | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPicture:
+    """A picture that the device keeps of an alert, to learn from.
+
+    Attributes:
+        score: of its frame.
+        picture: its bytes, a PNG.
+        boxes: regions of it over the threshold.
+        frame_hw: its height and width.
+    """
+
+    score: float
+    picture: bytes
+    boxes: tuple[Box, ...]
+    frame_hw: tuple[int, int] | None
+    media_type: str = "image/png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +152,12 @@ def put(
             said.clip,
             boxes,
             *(frame_hw or (None, None)),
+            latest_ms,
         ),
     )
     if shown.picture is not None or shown.heat is not None:
-        put_picture(db, said.alert_id, said.peak_score, shown)
+        heat = None if shown.heat is None else msgspec.json.encode(shown.heat).decode()
+        db.execute(_PICTURE, (said.alert_id, said.peak_score, shown.media_type, shown.picture, heat))
     if shown.picture is not None:
         db.execute(_BOXES_OF_PICTURE, (boxes, said.alert_id, said.peak_score))
     else:
@@ -137,14 +165,17 @@ def put(
     return get(db, said.alert_id)
 
 
-def put_picture(
-    db: sqlite3.Connection, alert: str, score: float, shown: AlertPicture, frame_hw: tuple[int, int] | None = None
-) -> None:
-    """Store what an alert shows of its peak, unless what is stored is of a higher one."""
-    heat = None if shown.heat is None else msgspec.json.encode(shown.heat).decode()
-    db.execute(_PICTURE, (alert, score, shown.media_type, shown.picture, heat))
-    if frame_hw is not None:
-        db.execute("UPDATE alerts SET height = ?, width = ? WHERE id = ?", (*frame_hw, alert))
+def put_kept(db: sqlite3.Connection, alert: str, kept: KeptPicture, *, instead: bool) -> ShownAlert | None:
+    """Store the picture that the device keeps of an alert, where there is none, or `instead` of what is shown."""
+    done = db.execute(_KEPT_PICTURE, (alert, kept.score, kept.media_type, kept.picture, instead))
+    if done.rowcount:
+        boxes = msgspec.json.encode(kept.boxes).decode()
+        size = kept.frame_hw or (None, None)
+        db.execute(
+            "UPDATE alerts SET boxes = ?, height = coalesce(?, height), width = coalesce(?, width) WHERE id = ?",
+            (boxes, *size, alert),
+        )
+    return get(db, alert)
 
 
 def close_lost(db: sqlite3.Connection, device: str, epoch: str, reason: str) -> int:
@@ -242,7 +273,7 @@ def _shown(db: sqlite3.Connection, rows: list[tuple]) -> list[ShownAlert]:  # ty
 
 def _one(row: tuple, comments: tuple[AlertComment, ...]) -> ShownAlert:  # type: ignore[type-arg]
     alert, device, camera, start_ms, end_ms, peak, excess, threshold, reason, clip, boxes, height, width, *more = row
-    ack_by, ack_ms, false_by, false_ms, has_picture, has_heat = more
+    ack_by, ack_ms, false_by, false_ms, peak_ms, has_picture, picture_score, has_heat = more
     return ShownAlert(
         id=alert,
         key=f"{device}:{camera}",
@@ -255,7 +286,9 @@ def _one(row: tuple, comments: tuple[AlertComment, ...]) -> ShownAlert:  # type:
         threshold=threshold,
         reason=reason,
         clip=clip,
+        peak_ms=start_ms if peak_ms is None else peak_ms,
         has_picture=bool(has_picture),
+        picture_score=picture_score if has_picture else None,
         has_heat=bool(has_heat),
         has_clip=bool(clip),
         boxes=msgspec.json.decode(boxes, type=tuple[Box, ...]),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-VERSION = 1
+VERSION = 2
 
 WAIT_S = 5.0
 """Time-out for a lock of the file."""
@@ -33,7 +33,7 @@ CREATE TABLE alerts (
     id TEXT PRIMARY KEY, device TEXT NOT NULL, camera TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL,
     start_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, end_ms INTEGER, peak_score REAL NOT NULL, peak_excess REAL,
     threshold REAL NOT NULL, reason TEXT NOT NULL, clip TEXT NOT NULL, boxes TEXT NOT NULL, height INTEGER,
-    width INTEGER, ack_by TEXT, ack_ms INTEGER, false_by TEXT, false_ms INTEGER
+    width INTEGER, ack_by TEXT, ack_ms INTEGER, false_by TEXT, false_ms INTEGER, peak_ms INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX alerts_age ON alerts (start_ms, id);
 CREATE INDEX alerts_open ON alerts (device, camera) WHERE end_ms IS NULL;
@@ -46,6 +46,9 @@ CREATE TABLE comments (
 CREATE INDEX comments_of ON comments (alert);
 CREATE TABLE cursors (device TEXT PRIMARY KEY, row INTEGER NOT NULL, epoch TEXT NOT NULL) WITHOUT ROWID;
 """
+
+FROM_1 = "ALTER TABLE alerts ADD COLUMN peak_ms INTEGER;"
+"""What version 1 lacks."""
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
@@ -94,6 +97,8 @@ def _open(path: Path) -> sqlite3.Connection:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version == 1:
+            db.executescript(f"BEGIN; {FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
             raise sqlite3.DatabaseError(f"version {version}, this program knows {VERSION}")  # noqa: TRY301 - as below
     except BaseException:

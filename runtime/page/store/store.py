@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from edge_config.wire.messages import AlertMessage, ScoreMessage
 from runtime.page.refused import Refused
 from runtime.page.shapes import AlertComment, ByWhom, ShownAlert
 from runtime.page.store import alerts, scores
-from runtime.page.store.alerts import AlertPicture, AlertsWanted
+from runtime.page.store.alerts import AlertPicture, AlertsWanted, KeptPicture
 from runtime.page.store.curve import Curve, Gather
 from runtime.page.store.database import open_to_read
 from runtime.page.store.frames import Packed, ScoreRun
@@ -83,19 +84,13 @@ class PageStore:
         result: ShownAlert | None = await self._writer.do(lambda db: alerts.put(db, device, said, shown, frame_hw))
         return result
 
-    async def put_picture(
-        self, alert: str, score: float, shown: AlertPicture, frame_hw: tuple[int, int] | None = None
-    ) -> ShownAlert | None:
-        """PageStore what an alert shows of its peak, and return the alert.
+    async def put_kept(self, alert: str, kept: KeptPicture, *, instead: bool = False) -> ShownAlert | None:
+        """PageStore the picture that a device keeps of an alert, where there is none or `instead`; return the alert.
 
         Raises:
             NotStored: it was not stored.
         """
-
-        def work(db: sqlite3.Connection) -> ShownAlert | None:
-            alerts.put_picture(db, alert, score, shown, frame_hw)
-            return alerts.get(db, alert)
-
+        work = partial(alerts.put_kept, alert=alert, kept=kept, instead=instead)
         result: ShownAlert | None = await self._writer.do(work)
         return result
 

@@ -125,6 +125,21 @@ def test_a_false_alarm_that_the_device_refuses_is_not_marked(device: PagedDevice
     assert page.get("alerts/one")["false_alarm"] is None
 
 
+def test_only_what_was_seen_is_called_fine(device: PagedDevice, page: ServedPage) -> None:
+    """Where the device keeps another picture than the one that was looked at, nothing is taught, and it is shown."""
+    png = b"\x89PNG\r\n\x1a\n" + bytes(8) + (160).to_bytes(4, "big") + (120).to_bytes(4, "big")
+    device.peaks = {"one": png}
+    device.say(device.alert("a", "one", "start", (JPEG,)))
+    page.until(lambda: page.get("alerts")["alerts"])
+    reply = page.ask("alerts/one/false-alarm", "POST", {"score": 4.0})
+    assert (reply.status, reply.json) == (409, {"error": "the picture has changed: look again"})
+    assert device.orders == []
+    now = page.get("alerts/one")
+    assert (now["false_alarm"], now["picture_score"], now["boxes"]) == (None, 9.0, [[1, 2, 3, 4]])
+    assert page.ask("alerts/one/picture").body == png
+    assert page.ask("alerts/one/false-alarm", "POST", {"score": 9.0}).json["false_alarm"]["by"] == "anna"
+
+
 @pytest.mark.parametrize("decided", ["accepted", "learnt"])
 def test_a_false_alarm_is_taken_back(device: PagedDevice, page: ServedPage, decided: Decision) -> None:
     """The device rejects the peak for the user, unless it was learnt already, and the alert is not marked any more."""

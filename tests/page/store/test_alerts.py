@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import sqlite3
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime.page.shapes import AlertComment, ByWhom, ShownAlert
+from runtime.page.shapes import AlertComment, ByWhom, HeatShown, ShownAlert
 from runtime.page.store import alerts
-from runtime.page.store.alerts import AlertPicture, AlertsWanted
+from runtime.page.store.alerts import AlertPicture, AlertsWanted, KeptPicture
 from runtime.page.store.database import open_to_write
 from tests.page.scored import NOW_NS, alert
 
@@ -63,6 +64,35 @@ def test_boxes_are_those_of_the_picture(db: sqlite3.Connection) -> None:
         found = alerts.put(db, "press-3", said, NOTHING, None)
         assert found is not None
         assert found.boxes == wanted
+
+
+def test_picture_heat_map_and_boxes_are_of_one_frame(db: sqlite3.Connection) -> None:
+    """A later peak with a heat map alone leaves the picture as it is, with its own heat map, score and boxes."""
+    first, later = ((1, 2, 3, 4),), ((5, 6, 7, 8),)
+    alerts.put(db, "press-3", alert("a", 1, peak_score=4.0, boxes=first), AlertPicture(picture=b"first"), None)
+    heat = HeatShown(rows=1, columns=1, area=(0, 0, 1, 1), values="")
+    said = alert("a", 2, phase="update", peak_score=9.0, boxes=later)
+    found = alerts.put(db, "press-3", said, AlertPicture(heat=heat), None)
+    assert found is not None
+    assert (found.boxes, found.picture_score, found.has_heat) == (first, 4.0, False)
+    assert found.peak_ms == NOW_MS + 2 * 40
+    kept = KeptPicture(7.0, b"kept", ((9, 9, 9, 9),), (120, 160))
+    assert alerts.put_kept(db, "a", kept, instead=False) == found
+    found = alerts.put_kept(db, "a", kept, instead=True)
+    assert found is not None
+    assert (found.boxes, found.picture_score, found.frame_hw) == (kept.boxes, 7.0, (120, 160))
+
+
+def test_a_file_of_the_version_before_is_read(tmp_path: Path) -> None:
+    """Alerts of an earlier version stay, with their begin as the time of their peak."""
+    path = tmp_path / "page.sqlite"
+    with contextlib.closing(open_to_write(path)) as db:
+        alerts.put(db, "press-3", *PHASES[0], None)
+        db.executescript("ALTER TABLE alerts DROP COLUMN peak_ms; PRAGMA user_version = 1")
+    with contextlib.closing(open_to_write(path)) as db:
+        found = alerts.get(db, "a")
+    assert found is not None
+    assert found.peak_ms == found.start_ms
 
 
 def test_what_people_said_stays(db: sqlite3.Connection) -> None:
