@@ -235,6 +235,35 @@ def test_servers_without_a_store_say_so(server: NatsServer) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
+def test_a_device_that_is_early_waits_for_the_store(server: NatsServer) -> None:
+    """An agent that starts before `fleet init` says so once, then reports and follows as soon as there is a store."""
+    seen: list[PatchedgeError] = []
+    told = asyncio.Event()
+
+    def refused(error: PatchedgeError) -> None:
+        seen.append(error)
+        told.set()
+
+    async def run() -> None:
+        async with (
+            FleetStore.connect(settings(server)) as store,
+            aclosing(store.watch_desired("press-3", [], refused)) as watched,
+        ):
+            saying = asyncio.create_task(store.say(DeviceReport(device="press-3")))
+            following = asyncio.ensure_future(anext(watched))
+            await within(ENOUGH_S, told.wait())
+            assert not saying.done()
+            async with opened(server) as operator:
+                await operator.assign(assigned(1))
+                assert await within(ENOUGH_S, following) == assigned(1)
+                await within(ENOUGH_S, saying)
+                assert list(await operator.reports()) == ["press-3"]
+
+    asyncio.run(run())
+    assert [type(one) for one in seen] == [FleetUnavailable]
+
+
 def test_all_goes_on_after_a_server_was_away(server: NatsServer) -> None:
     """A watcher sees what was assigned while the server was away, and a report that waited is published."""
 
