@@ -82,7 +82,9 @@ class AssignedRoots:
         stay = {*needed, *pointed_to, *self._shelves.settings.values()}
 
         def act() -> None:
-            delete(shelf.forget_all_but(stay))
+            gone = shelf.staged_but(stay)
+            delete(gone)
+            shelf.forget(gone)  # last: after a power cut they are deleted the next time
 
         self._disk.do(act)
 

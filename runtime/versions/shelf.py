@@ -105,17 +105,18 @@ class Shelf:
                 self.folder.mkdir(parents=True, exist_ok=True)
             records.write(self._staged, StagedPaths(paths=(*staged, path)))
 
-    def forget_all_but(self, stay: Collection[str]) -> list[str]:
-        """Return the bundles that were staged and are not needed any more, and forget them.
+    def staged_but(self, stay: Collection[str]) -> list[str]:
+        """Return the bundles that were staged and are not needed any more."""
+        return [path for path in self._staged_paths() if path not in stay]
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Write down that bundles are deleted.
 
         Raises:
             NotWritten: it cannot be written.
         """
-        staged = self._staged_paths()
-        left = tuple(path for path in staged if path in stay)
-        if left != staged:
-            records.write(self._staged, StagedPaths(paths=left))
-        return [path for path in staged if path not in stay]
+        if paths:
+            records.write(self._staged, StagedPaths(paths=tuple(self.staged_but(paths))))
 
     def _staged_paths(self) -> tuple[str, ...]:
         with contextlib.suppress(ValueError):

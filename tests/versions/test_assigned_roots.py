@@ -217,3 +217,24 @@ def test_versions_that_the_way_back_needs_are_not_pruned(rig: LearningDevice, ne
     tidy(rig.shelves, Bounds(versions=1))
     assert rig.shelves.of["top"].path(made).is_dir()
     assert rig.root_request("go_back")[0].bundle_id == made
+
+
+def test_bundles_that_nobody_needs_are_deleted_also_after_a_kill(rig: LearningDevice, new: Path) -> None:
+    """Of what was staged stay root, way back and candidate; what a kill has left is deleted the next time."""
+    other = with_threshold(new, new.with_name("other.bundle"), 71.0)
+    third = with_threshold(new, new.with_name("third.bundle"), 72.0)
+    settings, deleted, roots = rig.roots["top"], [], rig.keeper.roots
+    for path in (new, other, third):
+        roots.stage("top", str(path))
+    rig.root_request("activate", new)
+    rig.root_request("activate", other)
+    assert restart(rig) == bundles.read(other).id
+    rig.keeper.roots.collect("top", {str(third)}, deleted.extend)
+    rig.root_request("go_back")
+    rig.keeper.roots.collect("top", (), lambda _: 1 / 0)  # killed before it is deleted
+    assert restart(rig) == bundles.read(new).id
+    for _ in range(2):
+        rig.keeper.roots.collect("top", (), deleted.extend)
+    rig.answer(Versions(camera="top"))  # the disk's thread is done
+    assert deleted == [str(other), str(third)]
+    assert settings not in deleted

@@ -47,11 +47,14 @@ class StagingFolders:
     def delete(self, paths: Collection[str]) -> None:
         """Delete bundles in the folder of the fleet; what is elsewhere stays."""
         for path in map(Path, paths):
-            if self._fleet is None or path == self._fleet or not path.is_relative_to(self._fleet) or not path.is_dir():
+            if self._fleet is None or path == self._fleet or not path.is_relative_to(self._fleet):
                 continue
             gone = path.with_name(f".{path.name}{_GONE}")
+            shutil.rmtree(gone, ignore_errors=True)  # of an earlier time, before a power cut
             try:
                 path.rename(gone)  # it is gone as a whole, or there as a whole
+            except FileNotFoundError:
+                continue
             except OSError as error:
                 structlog.get_logger().warning("a bundle cannot be deleted", path=str(path), problem=error.strerror)
                 continue
