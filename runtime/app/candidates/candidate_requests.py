@@ -117,8 +117,7 @@ class CandidateRequests:
             case GoBack():
                 self._roots.go_back(camera, asked.by, lambda one, problem: self._changed(asked, one, problem))
             case _:
-                problem = self._do(request, asked.by)
-                if problem:
+                if problem := self._do(request, asked.by):
                     self._control.refuse(asked, problem)
                 else:
                     self._control.reply(asked, self._now(camera))
@@ -128,8 +127,7 @@ class CandidateRequests:
         """Handle what the engine says of candidates; return whether it is that."""
         match event:
             case ShadowScored():
-                shadow = self._channels[event.camera].shadow
-                if shadow is not None:
+                if (shadow := self._channels[event.camera].shadow) is not None:
                     shadow.compare(event)
             case CandidateLoaded():
                 self._loaded(event)
@@ -194,8 +192,8 @@ class CandidateRequests:
         if event.info is None:
             _log.error("candidate refused", camera=event.camera, problem=event.problem)
             return
-        told = {"golden_difference": event.golden_difference, "now_ms": round(event.now_ms, 2)}
-        told["candidate_ms"] = round(event.candidate_ms, 2)
+        told = {"now_ms": round(event.now_ms, 2), "candidate_ms": round(event.candidate_ms, 2)}
+        told["golden_difference"] = event.golden_difference
         _log.info("candidate is ready", camera=event.camera, bundle=_short(one), **told)
 
     def _lose(self, event: EngineLost) -> None:
