@@ -82,11 +82,6 @@ def is_last(change: SettingsChange, changes: Sequence[SettingsChange]) -> bool:
     return change == next((one for one in changes if not one.undone), None)
 
 
-def is_in_force(settings: dict[str, Any], in_force: InForce | None) -> bool:
-    """Return whether a camera has these settings."""
-    return in_force is not None and not _differing(settings, in_force)
-
-
 def changed_on_the_spot(
     settings: dict[str, Any] | None, in_force: InForce | None, changes: Sequence[SettingsChange]
 ) -> tuple[str, ...]:

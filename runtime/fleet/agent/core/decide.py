@@ -89,7 +89,8 @@ def _take_root(memory: CameraMemory, root: Assignment) -> CameraMemory:
     if memory.step != "watch" or not memory.activated or memory.assignment is None:
         return _begin(taken, root)
     if root.root == memory.assignment.root:
-        return replace(taken, assignment=root, step="configure" if root.settings is not None else "watch")
+        step: Step = "watch" if root.settings is None else "configure"
+        return replace(taken, assignment=root, step=step, configured=False)
     reason = f"assignment {root.counter} came while it was watched"
     return replace(memory, step="back", reason=reason, overtaken=True)
 

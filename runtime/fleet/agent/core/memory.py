@@ -77,7 +77,7 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
         blocked: the device cannot go back, as it says.
         before: id of the bundle that served before it.
         before_root: id of the root of that.
-        configured: its settings were sent to the device.
+        configured: the device has taken its settings.
         change: number of the kept change of the settings; null: nothing was changed.
         lost_rounds: rounds of learning that its bundle has not.
         lost_pictures: pictures of these.

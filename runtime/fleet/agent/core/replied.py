@@ -40,7 +40,8 @@ def _done(memory: CameraMemory, action: Action, done: ActionDone) -> CameraMemor
         case Activate():
             return replace(memory, lost_rounds=done.rounds, lost_pictures=done.pictures)
         case SetSettings():
-            return replace(memory, change=done.change)
+            change = memory.change if done.change is None else done.change
+            return replace(memory, configured=True, change=change)
         case BringBack() | UndoSettings() | RollTo():
             return replace(memory, blocked=False)
         case _:

@@ -37,12 +37,12 @@ def configure(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
         return replace(memory, step="watch"), None
     memory = replace(memory, phase="shadow" if memory.phase == "shadow" else "checking", reason="")
     made = assigned_settings.change_of(its.counter, seen.changes)
-    if made is not None or (memory.configured and assigned_settings.is_in_force(its.settings, seen.in_force)):
+    if made is not None or memory.configured:
         taken = max(memory.settings_taken, its.counter)
-        change = None if made is None else made.number
+        change = memory.change if made is None else made.number
         return replace(memory, step="watch", change=change, settings_taken=taken), None
     settings = assigned_settings.in_place_of(its.settings, seen.changes)
-    return replace(memory, configured=True), SetSettings(settings, assigned_settings.user_of(its.counter))
+    return memory, SetSettings(settings, assigned_settings.user_of(its.counter))
 
 
 def watch(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
