@@ -14,12 +14,12 @@ from edge_config.wire.fleet import Assignment, Signed
 from runtime.fleet.store.signatures import sign
 from runtime.fleet.store.store import FleetStore
 from tests.programs.fleet.devices import CAMERA
-from tests.programs.fleet.fleet import SimulatedFleet
+from tests.programs.fleet.fleet import WholeFleet
 
 
 @dataclass
-class Faults:
-    """Faults for some seconds.
+class FleetFaults:
+    """FleetFaults for some seconds.
 
     Attributes:
         fleet: what they happen to.
@@ -28,7 +28,7 @@ class Faults:
         counts: how often each has happened.
     """
 
-    fleet: SimulatedFleet
+    fleet: WholeFleet
     seconds: float
     dice: random.Random
     counts: Counter[str] = field(default_factory=Counter)

@@ -49,7 +49,7 @@ START_TRIES = 20
 Say = Callable[[str], None]
 
 
-class SimulatedFleet:
+class WholeFleet:
     """Servers, hosts and names of devices. Use `start`, and `close` in any case.
 
     Attributes:

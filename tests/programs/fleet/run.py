@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from runtime.fleet.store.store import FleetStore
-from tests.programs.fleet.fleet import Say, SimulatedFleet
+from tests.programs.fleet.fleet import Say, WholeFleet
 from tests.programs.fleet.scenes import Scenes
 from tests.programs.fleet.tempo import tempo_of
 from tests.support.brokers import NATS_SERVER
@@ -56,7 +56,7 @@ def main() -> int:
 
 async def run_fleet(folder: Path, devices: int, seconds: float, seed: int, say: Say, real: int = 0) -> list[str]:
     """Run all scenes; return what broke."""
-    fleet = SimulatedFleet(folder, devices, real, tempo_of(seconds), say)
+    fleet = WholeFleet(folder, devices, real, tempo_of(seconds), say)
     try:
         say(f"{devices} simulated devices in {len(fleet.hosts)} processes, {real} real ones; {fleet.network.how}")
         await fleet.start()

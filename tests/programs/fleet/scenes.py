@@ -11,8 +11,8 @@ from edge_config.wire.fleet import Rollout
 from runtime.fleet.store.store import FleetStore
 from tests.programs.fleet.bundles import FACTOR, refusing
 from tests.programs.fleet.devices import ENOUGH_S, NOT_ENDED
-from tests.programs.fleet.faults import Faults
-from tests.programs.fleet.fleet import SimulatedFleet
+from tests.programs.fleet.faults import FleetFaults
+from tests.programs.fleet.fleet import WholeFleet
 from tests.programs.fleet.judge import activated_twice, not_in_place, not_settled, went_back_within, wrong_runs
 
 SETTLE_S = 120.0
@@ -26,7 +26,7 @@ class Scenes:
         broken: what did not hold, a line each.
     """
 
-    def __init__(self, fleet: SimulatedFleet, store: FleetStore, seconds: float, seed: int) -> None:
+    def __init__(self, fleet: WholeFleet, store: FleetStore, seconds: float, seed: int) -> None:
         """Nothing happens yet."""
         self._fleet, self._store, self._seconds = fleet, store, seconds
         self._dice = random.Random(seed)  # noqa: S311 - to repeat a run
@@ -102,7 +102,7 @@ class Scenes:
     async def chaos(self) -> None:
         """A good roll-out reaches all, whatever happens meanwhile."""
         fleet, root = self._fleet, self._fleet.made.id("better")
-        faults = Faults(fleet, self._seconds, self._dice)
+        faults = FleetFaults(fleet, self._seconds, self._dice)
         began_s = time.monotonic()
         making = asyncio.create_task(
             fleet.roll_out(self._store, "better", fleet.tempo.stages, soak_s=fleet.tempo.chaos_soak_s)
