@@ -10,6 +10,7 @@ from nacl.signing import SigningKey
 from edge_config.bundle import files as bundles
 from runtime.security.signing import public_text, sign
 from tests.support.fakes.fleet_runtime import Bundle
+from tests.support.forge import edit_golden, reseal
 from tests.support.tiny import make_bundle, with_threshold
 
 ALERTS_PER_S = 1.0
@@ -33,7 +34,7 @@ class RunBundles:
     Attributes:
         old: the bundle of all settings.
         good, better: good ones.
-        unequal: fails parity on some devices.
+        unequal: fails parity on some simulated devices, and on all real ones.
         alerting: raises more alerts.
         unsigned: is not signed.
         trusted: public key of the workshop.
@@ -57,6 +58,7 @@ def make_bundles(folder: Path, pictures: int) -> RunBundles:
     key = SigningKey.generate()
     old = make_bundle(folder / "old.bundle", pictures=pictures)
     more = {name: with_threshold(old, folder / f"{name}.bundle", threshold) for name, threshold in THRESHOLDS.items()}
+    _spoil(more["unequal"])
     for path in (old, *(path for name, path in more.items() if name != "unsigned")):
         sign(path, key)
     return RunBundles(old=old, trusted=public_text(key), **more)
@@ -73,3 +75,9 @@ def behaviour(made: RunBundles, devices: list[str]) -> dict[str, dict[str, Bundl
 def refusing(devices: list[str]) -> list[str]:
     """Return the devices on which the bundle `unequal` fails parity."""
     return devices[::REFUSED_BY]
+
+
+def _spoil(bundle: Path) -> None:
+    """Have a bundle expect other scores of its golden frames, and be whole otherwise: no device can reach them."""
+    edit_golden(bundle, "scores", lambda scores: scores + 1.0)
+    reseal(bundle)

@@ -62,7 +62,15 @@ async def run_fleet(folder: Path, devices: int, seconds: float, seed: int, say: 
         await fleet.start()
         async with FleetStore.connect(fleet.settings) as store:
             scenes = Scenes(fleet, store, seconds, seed)
-            for scene in (scenes.arrive, scenes.good, scenes.unequal, scenes.alerting, scenes.unsigned, scenes.chaos):
+            for scene in (
+                scenes.arrive,
+                scenes.good,
+                scenes.unequal,
+                scenes.alerting,
+                scenes.real,
+                scenes.unsigned,
+                scenes.chaos,
+            ):
                 await scene()
             scenes.all_signed()
             scenes.all_ended()

@@ -70,7 +70,7 @@ class Scenes:
         ended = await fleet.roll_out(self._store, "unequal", "25%,100%")
         await self._is_stopped("parity", ended, "refused")
         new = {name: fleet.served(name)[marks[name] :] for name in fleet.devices}
-        served = [name for name in refusing(fleet.simulated) if new[name]]
+        served = [name for name in (*refusing(fleet.simulated), *(one.name for one in fleet.real)) if new[name]]
         self._must(not served, f"parity: a device that refuses it left the old bundle: {_some(served)}")
         later = [name for stage in ended.stages[1:] for name in stage if new[name]]
         self._must(not later, f"parity: devices of the second stage did something: {_some(later)}")
@@ -92,6 +92,22 @@ class Scenes:
         self._say(f"alerts: stopped at stage {ended.stage}: {ended.reason[:140]}")
         if took:
             self._say(f"alerts: {FACTOR:g} times the rate was in service for at most {max(took):.1f} s")
+
+    async def real(self) -> None:
+        """A real device refuses a bundle by its golden frames, and goes back from one that raises more alerts."""
+        fleet, watch_s = self._fleet, self._fleet.tempo.alerts_watch_s
+        for name in [one.name for one in fleet.real]:
+            for bundle, phase in (("unequal", "refused"), ("alerting", "went back")):
+                mark = len(fleet.served(name))
+                alone = {"group": "", "devices": (name,), "watch_s": watch_s}
+                ended = await fleet.roll_out(self._store, bundle, "100%", **alone)
+                await self._is_stopped(f"real: {bundle}", ended, phase)
+                new = fleet.served(name)[mark:]
+                took_s = went_back_within(new, fleet.made.id(bundle))
+                self._must(bundle == "alerting" or not new, f"real: {name} left its bundle for one that it refuses")
+                self._must(bundle == "unequal" or took_s is not None, f"real: {name} never tried it")
+                took = "" if took_s is None else f", after {took_s:.1f} s in service"
+                self._say(f"real: {ended.reason[:140]}{took}")
 
     async def unsigned(self) -> None:
         """A bundle that an operator assigns, but nobody who makes bundles has signed, serves nowhere."""

@@ -47,10 +47,10 @@ class Tempo:
 
 
 SHORT = Tempo(
-    quiet_s=1.0,
+    quiet_s=0.2,
     soak_s=0.2,
     watch_s=1.0,
-    alerts_watch_s=5.0,
+    alerts_watch_s=3.0,
     chaos_soak_s=1.0,
     down_s=2.0,
     up_s=2.5,
