@@ -1,11 +1,12 @@
 // The frame around the views: who is here, where one is (#/live, #/camera/K, ...), and what is wrong with the connection.
 
-import { attempt, loadSession, session, showError } from "./core/api.js";
+import { askNameBy, attempt, loadSession, session, showError } from "./core/api.js";
 import { fill, h, say } from "./core/dom.js";
 import * as live from "./core/live.js";
 import { cameraTabs, header, linkBanner } from "./core/shell.js";
 import { eachSecond } from "./core/time.js";
 import { loadWords, t } from "./core/words.js";
+import { personName } from "./parts/dialog.js";
 
 const VIEWS = {
   live: [],
@@ -100,6 +101,7 @@ async function begin() {
   window.addEventListener("patchedge:entered", () => { live.start(); route(); });
   window.addEventListener("patchedge:words", () => { fill(document.getElementById("skip"), t("skip")); route(); });
   document.getElementById("skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
+  askNameBy(personName);
   announceOnce();
   linkBanner(document.getElementById("top"), eachSecond);
   if (session.user || !session.login_needed) live.start();

@@ -73,7 +73,7 @@ def test_keyboard_alone_is_enough(tab: Tab, page: Page, rig: Rig) -> None:
     expect(tab.get_by_role("dialog")).to_be_visible()
     tab.keyboard.type(NAME)
     tab.keyboard.press("Enter")
-    expect(tab.get_by_text(f"Seen by {NAME}, ")).to_be_visible()
+    expect(tab.get_by_text(f"A real fault, says {NAME}, ")).to_be_visible()
     tab.keyboard.press("c")
     tab.keyboard.type("Loose screw")
     press_until_focused(tab, tab.get_by_role("button", name="Save the comment"))

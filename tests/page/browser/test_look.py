@@ -82,9 +82,9 @@ def test_what_was_said_of_an_alert_outlives_the_page(tab: Tab, page: Page, rig: 
     key = key_of(page, "gate")
     until(lambda: page.get(f"cameras/{key}")["alert"], "an alert")
     open_alert(tab, page, "gate")
-    tab.get_by_role("button", name="Seen", exact=True).click()
+    tab.get_by_role("button", name="Real fault").click()
     give_name(tab)
-    expect(tab.get_by_text(f"Seen by {NAME}, ")).to_be_visible()
+    expect(tab.get_by_text(f"A real fault, says {NAME}, ")).to_be_visible()
     tab.get_by_label("New comment").fill("Loose screw")
     log.expect_restart()
     with killed_while_asked(tab, page, "POST", "gate"):
@@ -93,7 +93,7 @@ def test_what_was_said_of_an_alert_outlives_the_page(tab: Tab, page: Page, rig: 
     assert (alert["acknowledged"]["by"], alert["comments"]) == (NAME, [])
     rig.cameras["gate"].show()
     expect(tab.locator(".label-open")).to_have_count(0)  # the view hears of its end by itself
-    expect(tab.get_by_text(f"Seen by {NAME}, ")).to_be_visible()
+    expect(tab.get_by_text(f"A real fault, says {NAME}, ")).to_be_visible()
     tab.get_by_role("button", name="Save the comment").click()
     expect(tab.locator(".comments li")).to_have_count(1)
     expect(tab.locator(".comments")).to_contain_text("Loose screw")

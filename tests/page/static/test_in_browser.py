@@ -82,8 +82,8 @@ def test_a_viewer_sees_nothing_that_changes(browser: Browser) -> None:
             expect(page.get_by_role("alert")).to_have_text("the name or the password is wrong")
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Log in").click()
-            expect(page.get_by_role("link", name="Look at it")).to_be_visible()
-            expect(page.get_by_role("button", name="This is fine")).to_have_count(sees)
+            expect(page.get_by_role("link", name="Look at the alert")).to_be_visible()
+            expect(page.get_by_role("button", name="This is fine")).to_have_count(0)  # not beside the live picture
             expect(page.get_by_role("link", name="Tune")).to_have_count(2 * sees if sees else 1)
             page.get_by_role("button", name="Log out").click()
             expect(page.get_by_label("Name")).to_be_visible()

@@ -110,6 +110,10 @@ class TaughtHandler(Handler):
         by = unquote(self.headers.get("X-Patchedge-Name", ""))
         if action == "acknowledge":
             alert["acknowledged"] = {"by": by, "at_ms": now_ms()}
+        elif action == "false-alarm" and self.taught.kept_score not in {None, body["score"]}:
+            alert.update(picture_score=self.taught.kept_score, boxes=[[10, 10, 50, 50], [200, 80, 40, 40]])
+            self.json({"error": "the picture has changed: look again"}, 409)
+            return
         elif action == "false-alarm":
             self.taught.false_alarm(alert, by)
         else:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.chromium import check_axe, launched, opened
-from tests.page.mock import HEIGHT, PASSWORD, WIDTH
+from tests.page.mock import HEIGHT, PASSWORD, WIDTH, now_ms
 from tests.page.views.mock import serving
 from tests.page.views.world import TaughtWorld
 
@@ -29,9 +29,13 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-def showing(browser: Browser, world: TaughtWorld, route: str) -> AbstractContextManager[Page]:
-    """Open a page on a world."""
-    return opened(browser, serving(world), route)
+@contextmanager
+def showing(browser: Browser, world: TaughtWorld, route: str, name: str = "Anna") -> Iterator[Page]:
+    """Open a page on a world; the browser knows the name of the person."""
+    with opened(browser, serving(world), route) as page:
+        if name:
+            page.evaluate("name => localStorage.setItem('patchedge.name', name)", name)
+        yield page
 
 
 def test_a_new_alert_appears_by_itself(browser: Browser) -> None:
@@ -58,8 +62,11 @@ def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
     It can be taken back at the alert, before it was learned and after; and the alert says that it goes on all the same.
     """
     world = TaughtWorld(cameras=2)
-    with showing(browser, world, "#/alerts") as page:
+    with showing(browser, world, "#/alerts", name="") as page:
         page.locator(".alert-row").first.click()
+        page.get_by_role("button", name="This is fine").click()
+        page.get_by_role("button", name="Cancel").click()
+        assert world.pictures == []
         page.get_by_role("button", name="This is fine").click()
         page.get_by_label("Name").fill("Anna")
         page.get_by_role("button", name="Save the name").click()
@@ -79,6 +86,50 @@ def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
         expect(page.get_by_role("button", name="Learn now")).to_have_count(0)
         page.get_by_role("button", name="Not fine after all").click()
         expect(page.get_by_text("If it shows a fault, go back to an earlier version.")).to_be_visible()
+
+
+def test_what_is_called_fine_is_what_was_looked_at(browser: Browser) -> None:
+    """The picture and its boxes stay as they were when it was opened; another one has to be looked at first."""
+    world = TaughtWorld(cameras=2)
+    alert = next(iter(world.alerts.values()))
+    with showing(browser, world, f"#/alerts/{alert['id']}") as page:
+        fine = page.get_by_role("button", name="This is fine")
+        expect(fine).to_be_enabled()
+        world.kept_score = 7.5
+        fine.click()
+        expect(page.get_by_text("The picture has changed: look again.")).to_be_visible()
+        assert (alert["false_alarm"], world.pictures) == (None, [])
+        expect(page.get_by_text("Everything in the 2 boxes is learned as normal.")).to_be_visible()
+        expect(page.get_by_role("link", name="Collect pictures without the fault")).to_be_visible()
+        alert.update(picture_score=9.5, peak_score=9.5, boxes=[])
+        world.news.append(alert)
+        expect(page.get_by_text("There is a newer picture.")).to_be_visible()
+        expect(page.get_by_text("Everything in the 2 boxes is learned as normal.")).to_be_visible()
+        fine.click()
+        expect(page.get_by_text("Anna said 0 s ago: this is fine.")).to_be_visible()
+
+
+def test_what_has_no_picture_is_not_called_fine(browser: Browser) -> None:
+    """The button waits for the picture; another fault in an alert that was learned is asked about by its picture."""
+    world = TaughtWorld(cameras=2)
+    alert = next(iter(world.alerts.values()))
+    alert.update(has_picture=False, picture_score=None)
+    with showing(browser, world, f"#/alerts/{alert['id']}") as page:
+        fine = page.get_by_role("button", name="This is fine")
+        expect(page.locator(".decision").get_by_text("The picture is coming.")).to_be_visible()
+        expect(fine).to_be_disabled()
+        alert.update(has_picture=True, picture_score=alert["peak_score"])
+        world.news.append(alert)
+        fine.click()
+        page.get_by_role("button", name="Learn now").click()
+        expect(page.get_by_text("1 alert that you called fine is silent now:")).to_be_visible()
+        page.locator(".silent-alert").first.click()
+        expect(page.get_by_role("button", name="Collect 20 more pictures")).to_be_visible()
+        alert.update(peak_score=9.5, picture_score=9.5, peak_ms=now_ms() + 1000)
+        world.news.append(alert)
+        expect(page.get_by_text("Something else alarms now: look.")).to_be_visible()
+        expect(fine).to_be_enabled()
+        page.goto(re.sub("#.*", "#/camera/press-3%3Abelt", page.url))
 
 
 def test_the_alerts_of_a_camera_stay_within_it(browser: Browser) -> None:
@@ -153,7 +204,6 @@ def test_settings_are_tried_applied_and_taken_back(browser: Browser) -> None:
     """A slider says what would have been, nothing changes before it is applied, and the last change is undone."""
     world = TaughtWorld(cameras=2)
     with showing(browser, world, "#/tune/press-3%3Abelt") as page:
-        page.evaluate("localStorage.setItem('patchedge.name', 'Anna')")
         expect(page.get_by_text("As it is: 41 alerts in 1 h.")).to_be_visible()
         page.get_by_role("spinbutton", name="Threshold").fill("4.8")
         expect(page.get_by_text("With these: 1 alert in place of 41")).to_be_visible()
@@ -187,7 +237,6 @@ def test_areas_are_drawn_by_mouse_and_by_keyboard(browser: Browser) -> None:
     """A rectangle is dragged, its corner is moved with the arrow keys; the device gets whole pixels of the frame."""
     world = TaughtWorld(cameras=2)
     with showing(browser, world, "#/tune/press-3%3Abelt") as page:
-        page.evaluate("localStorage.setItem('patchedge.name', 'Anna')")
         drawing = page.locator(".area-drawing")
         drawing.scroll_into_view_if_needed()
         box = drawing.bounding_box()

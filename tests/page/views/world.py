@@ -28,6 +28,7 @@ class TaughtWorld(World):
 
     Attributes:
         takes_s: how long a collection takes, as does learning.
+        kept_score: score of the picture that the device keeps of an alert; None: of that which is shown.
     """
 
     def __init__(self, *, takes_s: float = 0.4, **options: Any) -> None:
@@ -42,6 +43,7 @@ class TaughtWorld(World):
         self.learning: Json = {"camera": "belt", "state": "idle", "step": "", "done": 0, "total": 0, "ahead": 0,
                                "version": "", "problems": [], "reason": "", "seconds": 0.0}  # fmt: skip
         self.careful = False
+        self.kept_score: float | None = None
         self.versions: list[Json] = [self.version(0, "")]
         self.alert_settings: Json = {"threshold": None, "hysteresis": 0.0, "min_frames": None, "min_ms": None,
                                      "merge_ms": 1000, "cooldown_ms": 0}  # fmt: skip
@@ -53,6 +55,7 @@ class TaughtWorld(World):
         begin = now_ms() - k * k * 400_000 - 42_000
         alert = {**self.alert(1), "id": f"0b5c1e6e-0000-4000-8000-{k:012d}", "key": f"press-3:{name}", "camera": name,
                  "start_ms": begin, "end_ms": None if k == 0 else begin + 900 * (k + 1), "peak_score": 2.6 + k / 3,
+                 "picture_score": 2.6 + k / 3, "peak_ms": begin,
                  "clip": "clip.avi" if k else "", "has_clip": False, "comments": []}  # fmt: skip
         if k in {3, 4}:
             alert["acknowledged"] = {"by": "Anna", "at_ms": begin + 60_000}

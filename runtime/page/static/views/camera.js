@@ -1,6 +1,6 @@
 // One camera: its picture, large; its score over time; what can be done.
 
-import { attempt, get, post, showDone, whenPressed } from "../core/api.js";
+import { attempt, get } from "../core/api.js";
 import { Chart, SPANS } from "../core/chart.js";
 import { fill, h, icon, say } from "../core/dom.js";
 import * as live from "../core/live.js";
@@ -12,7 +12,7 @@ import { remember, remembered, score, t } from "../core/words.js";
 const SOON_MS = 3000; // a first picture may be on its way
 const WAIT_MS = 1500; // for a first preview, before the last known picture is loaded
 
-/** The open alert, with what can be done about it. */
+/** The open alert, with the way to it: it is judged where its picture is, not beside the live one. */
 class OpenAlert {
   constructor() {
     this.node = h("section", { class: "panel", hidden: true, "aria-label": t("camera.open_alert") });
@@ -25,21 +25,14 @@ class OpenAlert {
     this.node.classList.toggle("alarmed", Boolean(alert));
     if (!alert) return;
     say(this.words, alertLine(alert));
-    const text = JSON.stringify([alert.id, alert.acknowledged, alert.false_alarm]);
+    const text = JSON.stringify([alert.id, alert.acknowledged, alert.false_alarm, alert.peak_ms]);
     if (text === this.shown) return;
     this.shown = text;
-    const may = live.mayChangeOf(alert.device);
-    const path = `alerts/${encodeURIComponent(alert.id)}`;
-    const act = (name) => whenPressed(async () => {
-      await post(`${path}/${name}`);
-      showDone(t(name === "acknowledge" ? "camera.acknowledged" : "camera.called_false"));
-    });
+    const after = alert.false_alarm && alert.peak_ms > alert.false_alarm.at_ms ? "camera.false_before" : "camera.false_by";
     fill(this.node, h("p", { class: "alarm headline" }, icon("alert"), h("b", {}, this.words)),
       alert.acknowledged ? h("p", { class: "muted" }, t("camera.seen_by", { user: alert.acknowledged.by || t("somebody") })) : null,
-      alert.false_alarm ? h("p", { class: "muted" }, t("camera.false_by", { user: alert.false_alarm.by || t("somebody") })) : null,
-      h("div", { class: "row" }, h("a", { class: "button", href: `#/${path}?of=${encodeURIComponent(alert.key)}` }, t("camera.look")),
-        may && !alert.acknowledged ? h("button", { type: "button", onclick: act("acknowledge") }, t("camera.acknowledge")) : null,
-        may && !alert.false_alarm ? h("button", { type: "button", class: "main", onclick: act("false-alarm") }, t("camera.false_alarm")) : null));
+      alert.false_alarm ? h("p", { class: after.endsWith("before") ? "warn" : "muted" }, t(after, { user: alert.false_alarm.by || t("somebody") })) : null,
+      h("div", { class: "row" }, h("a", { class: "button main", href: `#/alerts/${encodeURIComponent(alert.id)}?of=${encodeURIComponent(alert.key)}` }, t("camera.look"))));
   }
 }
 

@@ -35,6 +35,8 @@ class Teach {
     this.asideNone = h("p", { class: "muted" }, t("teach.aside.none"));
     this.judged = new Sheet(this.state, { decisions: ["accept", "reject"], judged: true, label: t("teach.judged") });
     this.judgedBox = h("details", { hidden: true }, h("summary", {}, t("teach.judged")), this.judged.elements());
+    this.back = new Sheet(this.state, { decisions: ["accept"], all: true, judged: true, label: t("teach.taken_back") });
+    this.backBox = h("div", { class: "stack", hidden: true }, h("h3", {}, t("teach.taken_back")), this.back.elements());
     this.learn = new Learn(this.state);
     this.report = new Report(this.state);
     this.versions = new Versions(this.state);
@@ -55,7 +57,7 @@ class Teach {
       this.next,
       h("div", { class: "teach-steps" },
         section("collect", 1, this.collect.elements()),
-        section("aside", 2, h("p", { class: "muted" }, t("teach.aside.what")), this.asideNone, this.aside.elements(), this.judgedBox),
+        section("aside", 2, h("p", { class: "muted" }, t("teach.aside.what")), this.asideNone, this.aside.elements(), this.backBox, this.judgedBox),
         section("learn", 3, this.learn.elements()),
         section("report", 4, this.report.elements()),
         section("versions", 0, this.versions.elements())),
@@ -65,11 +67,15 @@ class Teach {
 
   write() {
     const { state } = this;
-    const aside = state.of("aside");
+    const aside = state.of("aside").sort((one, other) => other.score / other.threshold - one.score / one.threshold);
     this.collect.write(state);
     this.aside.write(aside);
     this.asideNone.hidden = aside.length > 0;
-    const judged = state.of("rejected").concat(state.of("ready").filter((one) => one.kind === "aside"));
+    const { takenBack } = state;
+    const back = state.of("rejected", "fault").filter((one) => takenBack.has(one.id));
+    this.backBox.hidden = !back.length;
+    this.back.write(back);
+    const judged = state.of("rejected").filter((one) => !takenBack.has(one.id)).concat(state.of("ready").filter((one) => one.kind === "aside"));
     this.judgedBox.hidden = !judged.length;
     this.judged.write(judged);
     this.learn.write(state);

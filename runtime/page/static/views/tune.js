@@ -3,7 +3,6 @@
 import { address, attempt, get, mayChange, put, showDone, whenPressed } from "../core/api.js";
 import { fill, h, say } from "../core/dom.js";
 import { t } from "../core/words.js";
-import { personName } from "../parts/dialog.js";
 import { Changes } from "./tune/changes.js";
 import { FIELDS, changed } from "./tune/fields.js";
 import { Places } from "./tune/places.js";
@@ -42,7 +41,7 @@ class Tune {
 
   elements() {
     const section = (name, ...content) => h("section", { class: `panel tune-${name}`, "aria-labelledby": `tune-${name}` }, h("h2", { id: `tune-${name}` }, t(`tune.section.${name}`)), content);
-    const apply = mayChange() ? [h("div", { class: "row" }, this._button, this._back), this._where] : h("p", { class: "muted" }, t("viewer"));
+    const apply = mayChange() ? [h("div", { class: "row" }, this._button, this._back, this._changes.button), this._where] : h("p", { class: "muted" }, t("viewer"));
     return [h("div", { class: "tune-page" },
       section("alerts", h("div", { class: "tune-alerts-parts" },
         h("div", { class: "stack" }, this._trial.elements()),
@@ -61,7 +60,7 @@ class Tune {
     await this._trial.load();
     this._reset();
     this._changes.write(this._settings.changes);
-    say(this._where, t(this._settings.file ? "tune.where" : "tune.where_not", { file: this._settings.file }));
+    say(this._where, t(this._settings.file ? "tune.where" : "tune.where_not"));
     await this._places.write(this._settings);
   }
 
@@ -95,9 +94,8 @@ class Tune {
 
   /** Write something to the settings of the device, and show what it has then. */
   async _apply(some) {
-    if (!(await personName())) return;
     this._settings = await put(address("cameras", this._key, "settings"), { ...some, keep: Boolean(this._settings.file) });
-    showDone(t(this._settings.file ? "tune.applied" : "tune.applied_until", { file: this._settings.file }));
+    showDone(t(this._settings.file ? "tune.applied" : "tune.applied_until"));
     this._changes.write(this._settings.changes);
     if (some.alerts) this._reset();
     else this._places.applied(this._settings);

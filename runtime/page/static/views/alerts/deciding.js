@@ -4,17 +4,16 @@ import { address, attempt, mayChange, post, showDone, whenPressed } from "../../
 import { fill, h } from "../../core/dom.js";
 import { ago } from "../../core/time.js";
 import { t } from "../../core/words.js";
-import { personName } from "../../parts/dialog.js";
 import { Fine } from "./fine.js";
 
 const MAX_COMMENT = 2000;
 
 /** The decisions on an alert; `changed(alert)` is called with what the page's process answers. */
 export class Deciding {
-  constructor(alert, changed) {
+  constructor(alert, changed, evidence) {
     this._changed = changed;
     this._id = alert.id;
-    this.fine = new Fine(alert, changed);
+    this.fine = new Fine(alert, changed, evidence);
     this._seen = h("div", { class: "decision" });
     this._comments = h("ol", { class: "comments" });
     this.comment = h("textarea", { name: "comment", rows: 2, maxlength: MAX_COMMENT, required: true });
@@ -60,7 +59,6 @@ export class Deciding {
   }
 
   async _send(action, body = {}) {
-    if (!(await personName())) return false;
     this._changed(await post(address("alerts", this._id, action), body));
     return true;
   }

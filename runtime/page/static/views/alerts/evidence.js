@@ -1,6 +1,6 @@
 // What was seen of an alert: its picture with heat map and boxes, its scores, its clip.
 
-import { address, get } from "../../core/api.js";
+import { address, get, mayChange } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { draw, heatCanvas, legend, load } from "../../core/heat.js";
 import { shortName } from "../../core/live.js";
@@ -9,15 +9,21 @@ import { Curve, laneNames, pointsFor } from "../../parts/curve.js";
 
 const AROUND_MS = 30_000;
 const AGAIN_MS = 2000;
+const TRIES = 5; // an alert that rises changes its picture while it is loaded
 const CLIP_AGAIN_MS = 4000;
 const RETRIED = [409, 425, 429, 502, 503, 504]; // the clip is being made, or the device is busy or away
 const DEFAULT_WEIGHT = 70;
 
-/** The evidence of an alert. */
+/** The evidence of an alert. Its picture stays as it was when it was first shown: it is that one which is judged. */
 export class Evidence {
   constructor() {
-    this._canvas = h("canvas", { class: "evidence-picture", role: "img" });
-    this._none = h("p", { class: "muted", hidden: true }, t("picture.none"));
+    /** The alert as it was with the picture that is shown; null: there is none yet. */
+    this.seen = null;
+    /** Called when `seen` is another one. */
+    this.looked = () => {};
+    this._other = h("p", { class: "evidence-other", hidden: true, role: "status" });
+    this._canvas = h("canvas", { class: "evidence-picture", role: "img", hidden: true });
+    this._none = h("p", { class: "muted" }, t("alerts.picture.coming"));
     this._frame = h("div", { class: "evidence-frame" }, this._canvas, this._none);
     this._legend = h("canvas", { class: "evidence-legend", "aria-hidden": "true" });
     this._weight = h("input", { type: "range", min: 0, max: 100, value: DEFAULT_WEIGHT, oninput: () => this._draw() });
@@ -36,7 +42,7 @@ export class Evidence {
 
   /** The picture, with what it is drawn with. */
   picture() {
-    return [this._frame, this._heated];
+    return [this._frame, this._other, this._heated];
   }
 
   /** Scores and clip. */
@@ -61,12 +67,13 @@ export class Evidence {
   write(alert) {
     const before = this._alert;
     this._alert = alert;
-    this._canvas.setAttribute("aria-label", t("alerts.picture", { camera: shortName(alert.key), count: alert.boxes.length }));
-    Object.assign(this._view, { frame_hw: alert.frame_hw, boxes: alert.boxes });
-    const [height, width] = alert.frame_hw ?? [3, 4];
-    this._canvas.style.setProperty("aspect-ratio", `${width} / ${height}`);
-    this._frame.closest(".alert-page")?.style.setProperty("--frame-share", width / height);
-    if (!before || before.peak_score !== alert.peak_score || before.has_picture !== alert.has_picture) this._pictures(alert);
+    const another = this.seen && alert.has_picture && alert.picture_score !== this.seen.picture_score;
+    this._other.hidden = !another;
+    if (another && mayChange()) {
+      const press = () => this.look();
+      if (!this._other.firstChild) fill(this._other, t("alerts.picture.changed"), " ", h("button", { type: "button", onclick: press }, t("alerts.picture.newest")));
+    } else if (another) this.look(); // nothing is judged here
+    if (!this.seen && (!before || before.has_picture !== alert.has_picture)) this.look();
     if (!before || before.has_clip !== alert.has_clip || Boolean(before.end_ms) !== Boolean(alert.end_ms)) this._video(alert);
     if (!before || before.end_ms !== alert.end_ms) this._scores();
   }
@@ -75,23 +82,40 @@ export class Evidence {
     if (Date.now() - this._lastScores > AGAIN_MS) this._scores();
   }
 
-  async _pictures(alert) {
-    this._none.hidden = this._canvas.hidden = false;
-    this._none.hidden = alert.has_picture;
-    this._canvas.hidden = !alert.has_picture;
-    if (!alert.has_picture) return;
+  /** Show the newest picture, with the heat map and the boxes of this one: it is what is judged from now on. */
+  async look() {
+    const turn = (this._turn = (this._turn ?? 0) + 1);
+    let alert = this._alert;
     const options = { signal: this._stop.signal };
-    const [shown, heat] = await Promise.allSettled([
-      load(`${address("alerts", alert.id, "picture")}?peak=${alert.peak_score}`, options),
-      get(address("alerts", alert.id, "heat"), options),
-    ]);
-    if (this._stop.signal.aborted || alert.peak_score !== this._alert.peak_score) return;
-    this._none.hidden = shown.status === "fulfilled";
-    this._canvas.hidden = shown.status !== "fulfilled";
-    this._view.picture = shown.value;
-    this._view.heat = heat.value ? { ...heat.value, canvas: heatCanvas(heat.value) } : null;
-    this._heated.hidden = !this._view.heat;
+    for (let tries = 0; alert.has_picture && tries < TRIES; tries += 1) {
+      const [shown, heat] = await Promise.allSettled([
+        load(`${address("alerts", alert.id, "picture")}?score=${alert.picture_score}`, options),
+        alert.has_heat ? get(address("alerts", alert.id, "heat"), options) : null,
+      ]);
+      const now = await get(address("alerts", alert.id), options).catch(() => alert); // it may have changed meanwhile
+      if (this._stop.signal.aborted || turn !== this._turn) return;
+      if (now.picture_score === alert.picture_score) {
+        if (shown.status === "fulfilled") this._show(now, shown.value, heat.value);
+        break;
+      }
+      alert = now;
+    }
+    this._none.hidden = Boolean(this.seen);
+    this._canvas.hidden = !this.seen;
     this._draw();
+  }
+
+  _show(alert, picture, heat) {
+    this.seen = alert;
+    this._other.hidden = true;
+    this._canvas.setAttribute("aria-label", t("alerts.picture", { camera: shortName(alert.key), count: alert.boxes.length }));
+    const frame_hw = alert.frame_hw ?? [picture.height, picture.width];
+    this._view = { picture, heat: heat ? { ...heat, canvas: heatCanvas(heat) } : null, frame_hw, boxes: alert.boxes };
+    const [height, width] = frame_hw;
+    this._canvas.style.setProperty("aspect-ratio", `${width} / ${height}`);
+    this._frame.closest(".alert-page")?.style.setProperty("--frame-share", width / height);
+    this._heated.hidden = !heat;
+    this.looked(alert);
   }
 
   _draw() {

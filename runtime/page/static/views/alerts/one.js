@@ -56,7 +56,8 @@ class OneAlert {
     this.labels = h("span", { class: "labels" });
     this.facts = h("dl", { class: "facts" });
     this.evidence = new Evidence();
-    this.deciding = new Deciding(alert, (changed) => this.write(changed));
+    this.deciding = new Deciding(alert, (changed) => this.write(changed), this.evidence);
+    this.evidence.looked = () => this.deciding.fine.redraw();
   }
 
   elements() {

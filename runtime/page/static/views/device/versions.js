@@ -11,7 +11,7 @@ const HEAD = ["versions.camera", "versions.state", "versions.serves", "versions.
 
 /** Return the words for a version: "of the settings", or "round 2, 3f9a12". */
 function named(version) {
-  return version.round ? t("versions.round", { round: version.round, id: version.id.slice(0, 6) }) : t("versions.root", { id: version.id.slice(0, 6) });
+  return version.round ? t("versions.round", { round: version.number || version.round, id: version.id.slice(0, 6) }) : t("versions.root", { id: version.id.slice(0, 6) });
 }
 
 class Row {

@@ -5,7 +5,7 @@ import { fill, h } from "../../core/dom.js";
 import { clock } from "../../core/time.js";
 import { t } from "../../core/words.js";
 import { openDialog } from "../../parts/dialog.js";
-import { pictureAddress, why } from "./sheet.js";
+import { boxed, pictureAddress, why } from "./sheet.js";
 
 const KEYS = { y: "accept", n: "reject" };
 
@@ -27,7 +27,7 @@ export function showLarge(sheet, key, id) {
     };
     const buttons = sheet.decisions.map((decision) => h("button", { type: "button", class: decision === "accept" ? "main" : "", data: { name: decision }, onclick: whenPressed(judge(decision)) }, t(`teach.judge.${decision}`)));
     fill(body,
-      h("img", { src: pictureAddress(key, id), alt: t("teach.picture", { clock: clock(Date.parse(picture.time)) }) }),
+      boxed(key, picture, h("img", { src: pictureAddress(key, id), alt: t("teach.picture", { clock: clock(Date.parse(picture.time)) }) })),
       h("p", {}, `${clock(Date.parse(picture.time))} · ${why(picture)}`),
       h("p", { class: "row" },
         h("button", { type: "button", disabled: !before, onclick: go(before), data: { name: "before" } }, t("teach.large.before")),

@@ -5,7 +5,7 @@ import { fill, h, icon } from "../../core/dom.js";
 import { number, score, t } from "../../core/words.js";
 import { confirmed } from "../../parts/dialog.js";
 import { problemWords } from "./problems.js";
-import { pictureAddress } from "./sheet.js";
+import { pictureAddress, thumbnail } from "./sheet.js";
 import { backFrom } from "./versions.js";
 
 const SHOWN = 12;
@@ -27,7 +27,7 @@ export class Report {
   write(state) {
     const version = state.reported;
     const waits = Boolean(version?.waits) && state.learning.state === "waiting";
-    const known = JSON.stringify([version?.id, waits, state.busy]);
+    const known = JSON.stringify([version?.id, waits, state.busy, state.pictures.filter((one) => one.alert).map((one) => one.id)]);
     if (known === this._known) return Boolean(version);
     this._known = known;
     if (!version) {
@@ -70,8 +70,17 @@ export class Report {
   _lines(version) {
     const report = version.report;
     const lines = report ? fromReport(report, version) : fromVersion(version);
-    return h("ul", { class: "verdicts" }, lines.map(([fine, text, more]) =>
+    return h("ul", { class: "verdicts" }, report ? this._silent(report) : null, lines.map(([fine, text, more]) =>
       h("li", { class: fine ? "good" : "warn" }, icon(fine ? "check" : "alert"), h("span", {}, h("strong", {}, text), more ? h("span", { class: "muted" }, ` ${more}`) : null))));
+  }
+
+  /** Alerts that were called fine, and are silent with what was learned of them: also where that was taken back later. */
+  _silent(report) {
+    const stored = new Map(this._state.pictures.filter((one) => one.alert).map((one) => [`${one.id}.png`, one]));
+    const silent = report.learnt.filter((one) => one.found_before && !one.found_after && stored.has(one.name)).map((one) => stored.get(one.name));
+    if (!silent.length) return null;
+    const link = (one) => h("a", { href: `#/alerts/${encodeURIComponent(one.alert)}?of=${encodeURIComponent(this._state.key)}`, class: "silent-alert" }, thumbnail(this._state.key, one));
+    return h("li", { class: "good" }, icon("check"), h("span", {}, h("strong", {}, t("report.line.silent", { count: silent.length })), h("span", { class: "silent-alerts" }, silent.slice(0, SHOWN).map(link))));
   }
 
   /** Learnt pictures: the score before over the score after. */

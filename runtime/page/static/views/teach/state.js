@@ -59,6 +59,12 @@ export class TeachState {
     return this.pictures.filter((one) => fates.includes(fate(one))).reverse();
   }
 
+  /** Ids of rejected pictures that were called normal before: their lesson, or their alert, was taken back. */
+  get takenBack() {
+    const learned = new Set(this.versions.versions.flatMap((one) => (one.report?.learnt ?? []).map(({ name }) => name.replace(/\.png$/, ""))));
+    return new Set(this.pictures.filter((one) => one.decided === "rejected" && (one.kind === "peak" || learned.has(one.id))).map((one) => one.id));
+  }
+
   /** The version that a report is shown of: one that waits, else the one in service, unless it is the first. */
   get reported() {
     const { versions } = this.versions;

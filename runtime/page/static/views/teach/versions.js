@@ -11,7 +11,7 @@ const SHORT = 12;
 
 /** Return the name of a version that people see: "Version 2", or "as delivered". */
 function named(version) {
-  return version.parent ? t("lineage.round", { count: version.round }) : t("lineage.root");
+  return version.parent ? t("lineage.round", { count: version.number || version.round }) : t("lineage.root");
 }
 
 /** Return a button that puts a version in service, after a question. */

@@ -32,6 +32,8 @@ export class Changes {
     this._undone = undone;
     this._list = h("ol", { class: "changes" });
     this._none = h("p", { class: "muted" }, t("changes.none"));
+    /** The way back from the last change; it stands beside the buttons that make one. */
+    this.button = h("button", { type: "button", hidden: true, onclick: whenPressed(() => this._takeBack()) }, t("changes.undo"));
   }
 
   elements() {
@@ -40,11 +42,10 @@ export class Changes {
 
   write(changes) {
     this._none.hidden = changes.length > 0;
-    const last = changes.find((one) => !one.undone);
+    this.button.hidden = !mayChange() || !changes.some((one) => !one.undone);
     fill(this._list, changes.map((one) => h("li", {},
       one.values.map((value) => h("p", {}, h(one.undone ? "del" : "span", {}, line(value)))),
-      h("p", { class: "muted small" }, t(one.undone ? "changes.line_undone" : "changes.line", { name: one.by || t("someone"), clock: clock(one.at_ms) })),
-      one === last && mayChange() ? h("p", {}, h("button", { type: "button", onclick: whenPressed(() => this._takeBack()) }, t("changes.undo"))) : null)));
+      h("p", { class: "muted small" }, t(one.undone ? "changes.line_undone" : "changes.line", { name: one.by || t("someone"), clock: clock(one.at_ms) })))));
   }
 
   async _takeBack() {

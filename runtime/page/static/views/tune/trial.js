@@ -12,6 +12,15 @@ const MOVING_MS = 250;
 const BUSY = 429; // others try settings at this moment
 const AGAIN_MS = 1000;
 const LISTED = 20;
+const NEAR_MS = 1000; // between an alert and the same one in a trial
+const MAX_ALERTS = 500;
+
+const over = (from, to, alert) => from <= alert.to_ms + NEAR_MS && to >= alert.from_ms - NEAR_MS;
+
+/** Return those alerts at whose time there is none among others. */
+function without(some, others) {
+  return some.filter((one) => !others.some((other) => over(other.from_ms, other.to_ms, one)));
+}
 
 /** The curve with the line of the draft, and the alerts now and then; `dragged(threshold)` is called by the line. */
 export class Trial {
@@ -21,6 +30,9 @@ export class Trial {
     this._said = h("p", { class: "trial-said", role: "status" });
     this._place = h("div", { class: "curve" });
     this._lists = h("div", { class: "trial-lists" });
+    this._left = h("p", { class: "muted small" });
+    this._differ = h("div", { class: "trial-lists" });
+    this._raised = [];
     this._curve = new Curve(this._place, { height: 260, lanes: [{ colour: "--strong" }, { colour: "--alarm" }], drag: dragged, label: t("tune.curve") });
     this._stop = new AbortController();
     this._turn = 0;
@@ -30,7 +42,7 @@ export class Trial {
 
   elements() {
     const lanes = [{ name: "lane-curve", text: t("curve.score") }, { name: "lane-line", text: t("tune.line") }, { name: "lane-now", text: t("tune.lane.now") }, { name: "lane-alert", text: t("tune.lane.then") }];
-    return [this._choices(), this._said, this._place, laneNames(lanes), h("details", {}, h("summary", {}, t("tune.lists")), this._lists)];
+    return [this._choices(), this._said, this._left, this._differ, this._place, laneNames(lanes), h("details", {}, h("summary", {}, t("tune.lists")), this._lists)];
   }
 
   end() {
@@ -42,13 +54,29 @@ export class Trial {
   /** Load the scores of the chosen time. */
   async load() {
     const to = Date.now();
-    const from = to - this._hours * HOUR_MS;
+    const begin = to - this._hours * HOUR_MS;
+    const since = await this._since();
+    const from = Math.min(Math.max(begin, since), to - 1);
     this._span = [from, to];
+    say(this._left, since > begin ? t("tune.since", { clock: clock(since) }) : "");
+    const query = new URLSearchParams({ camera: this._key, from_ms: from - HOUR_MS, to_ms: to, limit: MAX_ALERTS });
+    this._raised = (await get(`alerts?${query}`, { signal: this._stop.signal })).alerts;
     let scores = await this._scores(from, to);
     const first = scores.t_ms[0] ?? from;
     if (first - from > (to - from) / 2) scores = await this._scores(Math.floor(first), to); // finer, as there is little
     this.highest = Math.max(0, ...scores.max.filter((value) => value !== null));
     this._curve.show(scores, from, to);
+  }
+
+  /** Return since when the version in use is there: what was scored before it says nothing about it. */
+  async _since() {
+    try {
+      const { versions } = await get(address("cameras", this._key, "versions"), { signal: this._stop.signal });
+      return Date.parse(versions.find((one) => one.active)?.at) || 0;
+    } catch (error) {
+      if (this._stop.signal.aborted) throw error;
+      return 0; // a device that does not learn, or is away
+    }
   }
 
   _scores(from_ms, to_ms) {
@@ -90,7 +118,23 @@ export class Trial {
     }
     const list = (name, some) => h("div", {}, h("h3", {}, t(name, { count: some.length })), h("ol", {}, some.slice(-LISTED).reverse().map((one) =>
       h("li", {}, t("tune.listed", { clock: clock(one.from_ms), duration: number((one.to_ms - one.from_ms) / 1000, 1), peak: score(one.peak) })))));
+    const gone = without(found.now_list, found.then_list);
+    const fresh = without(found.then_list, found.now_list);
+    fill(this._differ, this._named("tune.gone", gone), this._named("tune.fresh", fresh));
     fill(this._lists, list("tune.list.now", found.now_list), list("tune.list.then", found.then_list));
+  }
+
+  /** Name alerts of a trial, the latest first, with the picture of the alert that was raised then. */
+  _named(name, some) {
+    if (!some.length) return null;
+    const one = (alert) => {
+      const raised = this._raised.find((other) => over(other.start_ms, other.end_ms ?? Infinity, alert));
+      const words = t("tune.listed", { clock: clock(alert.from_ms), duration: number((alert.to_ms - alert.from_ms) / 1000, 1), peak: score(alert.peak) });
+      if (!raised) return h("li", {}, words);
+      const picture = raised.has_picture ? h("img", { class: "thumbnail", src: address("alerts", raised.id, "picture"), alt: "", loading: "lazy" }) : null;
+      return h("li", {}, h("a", { href: `#/alerts/${encodeURIComponent(raised.id)}?of=${encodeURIComponent(this._key)}` }, picture, words));
+    };
+    return h("div", { class: "trial-differ" }, h("h3", {}, t(name, { count: some.length })), h("ol", {}, some.slice(-LISTED).reverse().map(one)));
   }
 
   _choices() {
