@@ -13,6 +13,8 @@ from runtime.inference.load import golden_images
 from runtime.scoring.scorer import Scorer
 
 _ROUNDS = 3
+_PICTURES, _TURNS = 3, 6
+"""Where two bundles are compared: of few pictures often, as a short time is one without other work."""
 
 
 def frame_ms(bundle: Bundle, scorer: Scorer) -> float:
@@ -31,10 +33,10 @@ def frame_ms_of_both(bundle: Bundle, now: Scorer | None, candidate: Scorer) -> t
         now: the stages with the bundle in service; None if there is none: its time is 0.
         candidate: the stages with the candidate.
     """
-    images = golden_images(bundle, candidate.grid)
+    images = golden_images(bundle, candidate.grid)[:_PICTURES]
     both = [scorer.another() for scorer in (now, candidate) if scorer is not None]
     rounds = [
-        [[timeit.timeit(partial(one, image), number=1) for one in both] for image in images] for _ in range(_ROUNDS)
+        [[timeit.timeit(partial(one, image), number=1) for one in both] for image in images] for _ in range(_TURNS)
     ]
     least = np.min(rounds, axis=0)  # [images, bundles]
     times = [float(value) * 1000 for value in np.median(least, axis=0)]
