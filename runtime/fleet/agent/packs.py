@@ -69,6 +69,8 @@ class Packs:
         self._bundles, self._work = folder / "bundles", folder / "packs"
         for one in (self._bundles, self._work):
             one.mkdir(parents=True, exist_ok=True)
+        for left in self._bundles.glob(".*"):  # an agent was killed while it unpacked
+            shutil.rmtree(left, ignore_errors=True)
         self._seen: dict[str, PackSeen] = {}
         self._refused: dict[Fetch, PackSeen] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

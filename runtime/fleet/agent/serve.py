@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import msgspec
 import structlog
 import zmq
 
-from edge_config.errors import SettingsError
+from edge_config.errors import SettingsError, UnavailableError
 from edge_config.installed import version
 from edge_config.saving import writing
 from edge_config.settings.device import Settings
@@ -74,10 +75,13 @@ async def run(settings: Settings, control: str, stop: asyncio.Event) -> None:
     name, folder = fleet.name or settings.device, folder_of(settings)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    assigned = _assigned(fleet, name, folder / "counters.json")
     judge, max_bytes = Judge(settings.trust), fleet.max_mb << 20
     this = ThisDevice(name, fleet.groups, version() or "", secrets.token_hex(8))
-    async with _requester(settings, control) as requester, FleetStore.connect(fleet, name) as store:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_alone(folder))
+        assigned = _assigned(fleet, name, folder / "counters.json")
+        requester = await stack.enter_async_context(_requester(settings, control))
+        store = await stack.enter_async_context(FleetStore.connect(fleet, name))
         with writing(folder):
             packs = Packs(store, folder, judge, max_bytes)
         runtime, kept = ControlRuntime(requester), KeptFile(folder / "agent.json")
@@ -98,6 +102,24 @@ async def _until(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
     await asyncio.gather(stopping, running, return_exceptions=True)
     if failed:
         running.result()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep another agent from using the folder; the kernel ends this with the process.
+
+    Raises:
+        UnavailableError: another one does.
+    """
+    with writing(folder):
+        file = (folder / "lock").open("wb")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            remedy = "`patchedge run` starts one by itself"
+            raise UnavailableError("another agent runs here", where=str(folder), remedy=remedy) from error
+        yield
 
 
 def _fleet_of(settings: Settings) -> FleetOfDevice:

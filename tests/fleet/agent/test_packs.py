@@ -54,7 +54,10 @@ class Disk:
 
 
 def test_pack_is_fetched_once_and_unpacked(bundle: Path, tmp_path: Path) -> None:
-    """The bundle is there under its id, whole; after a restart of the agent it is verified, and not fetched again."""
+    """The bundle is there under its id, whole; after a restart of the agent it is verified, and not fetched again.
+
+    What an agent left that was killed while it unpacked is deleted.
+    """
 
     async def tell() -> None:
         disk = Disk(tmp_path)
@@ -62,9 +65,11 @@ def test_pack_is_fetched_once_and_unpacked(bundle: Path, tmp_path: Path) -> None
         seen = await disk.until(wanted, lambda one: one.state == "here")
         assert bundles.read(seen.path).id == bundles.read(bundle).id == wanted.root
         assert disk.packs.fetched_bytes == wanted.size
+        (tmp_path / "bundles" / f".{wanted.root}.x.part" / "new").mkdir(parents=True)
         disk.packs = Packs(disk.store, tmp_path, Judge(Trust()), 1 << 30)
         await disk.until(wanted, lambda one: one.state == "here")
         assert disk.packs.fetched_bytes == 0
+        assert [one.name for one in (tmp_path / "bundles").iterdir()] == [wanted.root]
         await disk.packs.close()
 
     asyncio.run(tell())

@@ -17,10 +17,13 @@ import msgspec
 import pytest
 
 from edge_config.bundle import files as bundles
+from edge_config.errors import UnavailableError
 from edge_config.settings.fleet import FleetSettings
+from edge_config.settings.parse import parse
 from edge_config.settings.reading import read_file
 from edge_config.wire.fleet import Assignment, DeviceReport, PullOrder
 from runtime.client.within import within
+from runtime.fleet.agent.serve import run
 from runtime.fleet.store.make import StoreLimits, make
 from runtime.fleet.store.signatures import sign
 from runtime.fleet.store.store import FleetStore
@@ -158,6 +161,8 @@ def test_assignments_come_into_place_or_the_old_bundle_stays(line: Line, tmp_pat
     async def tell() -> None:
         async with line.operated() as store:
             await line.until("idle", 0)
+            with pytest.raises(UnavailableError, match="another agent runs here"):
+                await run(parse(read_file(str(line.config))), "ipc://unused", asyncio.Event())
             good = line.variant(70.0)
             settings = {"alerts": {"min_frames": 3}}
             counter = await line.assign(good, shadow_s=1.0, settings=settings)
