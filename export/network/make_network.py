@@ -95,7 +95,7 @@ def make_network(
     input_hw = (options.size, options.size)
     resize = options.resize or options.size
     with bar("make graph", 1, "graph") as moving:
-        asked = _Asked.of(options)
+        asked = _AskedNetwork.of(options)
         backbone, aggregation, by_definition, layout = _loaded(asked)
         limit_threads(threads)  # torch has brought pools of its own
         cut = _cut(options, picture_hw, layout, input_hw)
@@ -144,7 +144,7 @@ def make_network(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _AskedNetwork:
     """What decides about the graph in float32; cameras of a plan with the same share it.
 
     Attributes:
@@ -156,7 +156,7 @@ class _Asked:
     files: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, options: Options) -> _Asked:
+    def of(cls, options: Options) -> _AskedNetwork:
         """Take the options of the network."""
         files = (Path(path) for path in (options.backbone, options.weights) if path and os.path.exists(path))
         values = tuple((name, getattr(options, name)) for name in (*_NETWORK, *_AGGREGATION))
@@ -166,7 +166,7 @@ class _Asked:
 
 
 @lru_cache(maxsize=_KEPT)
-def _loaded(asked: _Asked) -> tuple[Backbone, Aggregation, Reference, Layout]:
+def _loaded(asked: _AskedNetwork) -> tuple[Backbone, Aggregation, Reference, Layout]:
     given = dict(asked.options)
     input_hw = (given["size"], given["size"])
     backbone = load_backbone(
@@ -190,7 +190,7 @@ def _loaded(asked: _Asked) -> tuple[Backbone, Aggregation, Reference, Layout]:
 
 
 @lru_cache(maxsize=_KEPT)
-def _exported(asked: _Asked, *, tiles: bool) -> bytes:
+def _exported(asked: _AskedNetwork, *, tiles: bool) -> bytes:
     backbone, aggregation, _, layout = _loaded(asked)
     size = dict(asked.options)["size"]
     return export_graph(backbone, aggregation, layout, (size, size), tiles=tiles)

@@ -21,9 +21,9 @@ from edge_config.redact import scrub
 from export.options import Options
 from export.pictures.where import pictures_at
 from export.plan.inputs import inputs_of
-from export.plan.outcome import Outcome, Sealed, sealed_at
-from export.plan.record import Record, id_at, is_learnt, read_record, refuse_foreign, signer, write_record
-from export.plan.settings import Plan, PlannedFit
+from export.plan.outcome import CameraOutcome, Sealed, sealed_at
+from export.plan.record import PlanRecord, id_at, is_learnt, read_record, refuse_foreign, signer, write_record
+from export.plan.settings import CameraPlan, PlannedFit
 from export.report.facts import FitReport
 from export.report.target import page_beside
 from runtime.learning.pictures.source import PictureSource
@@ -41,12 +41,12 @@ class Fit(Protocol):
         """Make a bundle; `sealed` gets its folder before it is put in its place."""
 
 
-def learn_cameras(plan: Plan, fit: Fit) -> Iterator[Outcome]:
+def learn_cameras(plan: CameraPlan, fit: Fit) -> Iterator[CameraOutcome]:
     """Learn one camera after the other, those whose bundle is there not again; one that fails does not stop others."""
     for number, (name, options) in enumerate(plan.cameras.items(), 1):
         begun = time.monotonic()
         with _named(name):
-            outcome = _Camera(name, options, fit).learn()
+            outcome = _PlannedCamera(name, options, fit).learn()
         say(f"{number} of {len(plan.cameras)}: {_told(outcome, time.monotonic() - begun)}", "plan")
         yield outcome
 
@@ -62,14 +62,14 @@ def _named(camera: str) -> Iterator[None]:
         GAUGE.program = program
 
 
-class _Camera:
+class _PlannedCamera:
     """One camera of a plan."""
 
     def __init__(self, name: str, options: PlannedFit, fit: Fit) -> None:
         self._name, self._options, self._fit = name, options, fit
         self._out = Path(options.out)
 
-    def learn(self) -> Outcome:
+    def learn(self) -> CameraOutcome:
         """Do it, whatever goes wrong."""
         try:
             return self._learn()
@@ -79,7 +79,7 @@ class _Camera:
             sys.stderr.write(scrub("".join(traceback.format_exception(error))))
             return self._failed(scrub(f"{type(error).__name__}: {error}"), PatchedgeError.exit_code)
 
-    def _learn(self) -> Outcome:
+    def _learn(self) -> CameraOutcome:
         key = read_key(Path(self._options.sign)) if self._options.sign else None
         remove_abandoned(self._out)
         pictures = pictures_at(self._options.images)
@@ -95,13 +95,13 @@ class _Camera:
                 write_signature(folder, manifest, key)
             learnt = hashlib.sha256(manifest).hexdigest()
             seconds = round(time.monotonic() - begun, 1)
-            write_record(self._out, Record(inputs=inputs, bundle=learnt, before=before, seconds=seconds))
+            write_record(self._out, PlanRecord(inputs=inputs, bundle=learnt, before=before, seconds=seconds))
 
         fitted = msgspec.structs.replace(self._options, force=True)
         report = self._fit(fitted, source=pictures, sealed=seal)
         sealed = self._sealed(report.bundle_id)
         took = round(time.monotonic() - begun, 1)
-        return Outcome(
+        return CameraOutcome(
             camera=self._name,
             out=str(self._out),
             result="learnt",
@@ -110,14 +110,14 @@ class _Camera:
             warnings=list(report.warnings),
         )
 
-    def _kept(self, key: SigningKey | None) -> Outcome:
+    def _kept(self, key: SigningKey | None) -> CameraOutcome:
         """Keep the bundle that is there, and sign it if the plan now asks for another signature."""
         wanted = public_text(key) if key is not None else ""
         stale = key is not None and signer(self._out) != wanted
         if key is not None and stale:
             sign(self._out, key, force=True)
         record = read_record(self._out)
-        return Outcome(
+        return CameraOutcome(
             camera=self._name,
             out=str(self._out),
             result="signed" if stale else "in place",
@@ -128,13 +128,13 @@ class _Camera:
     def _sealed(self, bundle_id: str) -> Sealed:
         return sealed_at(self._out, bundle_id, signer(self._out), page_beside(self._out))
 
-    def _failed(self, reason: str, exit_code: int) -> Outcome:
+    def _failed(self, reason: str, exit_code: int) -> CameraOutcome:
         if read_record(self._out) and self._out.exists():
             reason += "; the bundle of before is still in its place"
-        return Outcome(camera=self._name, out=str(self._out), result="failed", reason=reason, exit_code=exit_code)
+        return CameraOutcome(camera=self._name, out=str(self._out), result="failed", reason=reason, exit_code=exit_code)
 
 
-def _told(outcome: Outcome, seconds: float) -> str:
+def _told(outcome: CameraOutcome, seconds: float) -> str:
     if outcome.sealed is None:
         return f"{outcome.camera} failed: {outcome.reason}"
     took = f" in {seconds:.0f} s" if outcome.result == "learnt" else ""

@@ -39,7 +39,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     report: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class CameraOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one camera.
 
     Attributes:
@@ -80,7 +80,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     failed: int
     seconds: float
-    cameras: list[Outcome]
+    cameras: list[CameraOutcome]
 
     @property
     def exit_code(self) -> int:

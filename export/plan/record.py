@@ -19,7 +19,7 @@ from edge_config.errors import BundleError, BundleSignatureInvalid, TargetExists
 from edge_config.saving import put_durably
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle was learnt from.
 
     Attributes:
@@ -40,15 +40,15 @@ def path_of(out: Path) -> Path:
     return out.with_name(f"{out.name.removesuffix('.bundle')}.plan.json")
 
 
-def read_record(out: Path) -> Record | None:
+def read_record(out: Path) -> PlanRecord | None:
     """Return the record of the bundle at a path; None if there is none that can be read."""
     try:
-        return msgspec.json.decode(path_of(out).read_bytes(), type=Record)
+        return msgspec.json.decode(path_of(out).read_bytes(), type=PlanRecord)
     except (OSError, msgspec.DecodeError):
         return None
 
 
-def write_record(out: Path, record: Record) -> None:
+def write_record(out: Path, record: PlanRecord) -> None:
     """Write the record of a bundle, on the disk when this returns.
 
     Raises:

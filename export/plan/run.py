@@ -15,20 +15,20 @@ import msgspec
 from edge_config.errors import NotWritten, UsageError
 from edge_config.saving import put
 from export.plan.learn_cameras import Fit, learn_cameras
-from export.plan.outcome import Outcome, Outcomes
-from export.plan.settings import Plan
+from export.plan.outcome import CameraOutcome, Outcomes
+from export.plan.settings import CameraPlan
 from export.plan.summary import as_html
 from runtime.learning.progress import say
 
 
-def run_plan(plan: Plan, fit: Fit) -> Outcomes:
+def run_plan(plan: CameraPlan, fit: Fit) -> Outcomes:
     """Learn all cameras of a plan whose bundles are not there yet; interrupted, the next run goes on from there.
 
     Raises:
         UsageError: another process is at it.
     """
     begun, at = time.monotonic(), datetime.now(timezone.utc)
-    cameras: list[Outcome] = []
+    cameras: list[CameraOutcome] = []
     with _alone(plan.path):
         try:
             cameras.extend(learn_cameras(plan, fit))

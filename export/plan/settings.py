@@ -61,7 +61,7 @@ _File = msgspec.defstruct(
 )
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A plan.
 
     Attributes:
@@ -75,7 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cameras: dict[str, PlannedFit]
 
 
-def read_plan(path: Path, *, threads: int = 0) -> Plan:
+def read_plan(path: Path, *, threads: int = 0) -> CameraPlan:
     """Read the file of a plan; its paths are relative to the working directory.
 
     Args:
@@ -100,7 +100,7 @@ def read_plan(path: Path, *, threads: int = 0) -> Plan:
     if problems:
         raise refusal(problems, str(path), tree.lines)
     page = mended.get("page")
-    return Plan(path=path, page=Path(page) if page else path.with_suffix(".html"), cameras=cameras)
+    return CameraPlan(path=path, page=Path(page) if page else path.with_suffix(".html"), cameras=cameras)
 
 
 def _together(name: str, camera: dict[str, Any]) -> PlannedFit | Problem:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_config.bundle.promise import in_words
 from export import html
-from export.plan.outcome import Outcome, Outcomes
+from export.plan.outcome import CameraOutcome, Outcomes
 
 HEAD = ("camera", "result", "id", "entries", "threshold", "false alarms", "signed by", "time")
 
@@ -45,7 +45,7 @@ def in_short(outcomes: Outcomes) -> str:
     )
 
 
-def _row(one: Outcome) -> Sequence[str]:
+def _row(one: CameraOutcome) -> Sequence[str]:
     if one.sealed is None:
         return (one.camera, one.result, *[""] * (len(HEAD) - 2))
     sealed = one.sealed
@@ -66,7 +66,7 @@ def _remarks(outcomes: Outcomes) -> list[tuple[str, str]]:
     return [*failed, *((one.camera, warning) for one in outcomes.cameras for warning in one.warnings)]
 
 
-def _grid(cameras: Sequence[Outcome], folder: Path) -> str:
+def _grid(cameras: Sequence[CameraOutcome], folder: Path) -> str:
     """Return the table with links to the reports of the bundles; those that failed stand out."""
     head = "".join(f"<th>{escape(name)}</th>" for name in (*HEAD, "report"))
     rows = []
@@ -79,7 +79,7 @@ def _grid(cameras: Sequence[Outcome], folder: Path) -> str:
     return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 
-def _link(one: Outcome, folder: Path) -> str:
+def _link(one: CameraOutcome, folder: Path) -> str:
     if one.sealed is None or not one.sealed.report:
         return ""
     at = Path(one.out).absolute().with_name(one.sealed.report)
