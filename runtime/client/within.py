@@ -32,6 +32,8 @@ async def within(seconds: float | None, awaited: Awaitable[T]) -> T:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # what came of it concerns nobody any more
 
 
 async def ended(*tasks: asyncio.Future[Any]) -> None:

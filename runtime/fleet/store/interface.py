@@ -85,7 +85,7 @@ class FleetStoreApi(Protocol):
         """Publish the report of a device."""
 
     async def reports(self) -> dict[str, DeviceReport]:
-        """Return the newest report of each device."""
+        """Return the newest report of each device, with the time at which the servers got it."""
 
     def watch_reports(self) -> AsyncIterator[DeviceReport]:
         """Yield the newest report of each device, then all that follow."""

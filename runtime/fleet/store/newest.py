@@ -43,11 +43,13 @@ class StreamEntry:
         subject: its subject.
         seq: its number in the stream.
         data: its content; empty if the key was deleted.
+        at_ms: when the server took it, milliseconds since 1970 UTC; 0 where that is not known.
     """
 
     subject: str
     seq: int
     data: bytes
+    at_ms: int = 0
 
 
 async def newest_of(session: NatsSession, stream: str, subject: str) -> StreamEntry | None:
@@ -136,7 +138,9 @@ async def _next(answers: Subscription) -> Msg:
 
 def _entry(message: Msg) -> StreamEntry:
     operation = (message.headers or {}).get("KV-Operation")
-    return StreamEntry(message.subject, message.metadata.sequence.stream, b"" if operation else message.data)
+    known = message.metadata
+    at_ms = round(known.timestamp.timestamp() * 1000)
+    return StreamEntry(message.subject, known.sequence.stream, b"" if operation else message.data, at_ms)
 
 
 def _ns(seconds: float) -> int:

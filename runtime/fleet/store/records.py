@@ -13,12 +13,18 @@ class _Counted(msgspec.Struct, frozen=True):
 
 
 def report_of(entry: StreamEntry) -> DeviceReport | None:
-    """Return a report; None: it is not understood, or of another device than its subject says."""
+    """Return a report, with the time by the server's clock, as that of a device may be wrong.
+
+    Returns:
+        None: it is not understood, or of another device than its subject says.
+    """
     try:
         report = msgspec.json.decode(entry.data, type=DeviceReport)
     except msgspec.DecodeError:
         return None
-    return report if entry.subject.endswith(f".{report.device}") else None
+    if not entry.subject.endswith(f".{report.device}"):
+        return None
+    return msgspec.structs.replace(report, at_ms=entry.at_ms or report.at_ms)
 
 
 def counter_of(entry: StreamEntry | None) -> int:

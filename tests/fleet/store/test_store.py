@@ -173,14 +173,14 @@ def test_reports_are_the_newest_of_each_device(each_store: EachStore) -> None:
     async def run() -> None:
         async with each_store() as store:
             assert await store.reports() == {}
-            for at_ms in range(3):
+            for counter in range(3):
                 for device in ("a", "b"):
-                    await store.say(DeviceReport(device=device, at_ms=at_ms, phase="in place"))
-            assert {name: one.at_ms for name, one in (await store.reports()).items()} == {"a": 2, "b": 2}
+                    await store.say(DeviceReport(device=device, counter=counter, phase="in place"))
+            assert {name: one.counter for name, one in (await store.reports()).items()} == {"a": 2, "b": 2}
             async with aclosing(store.watch_reports()) as watched:
                 assert {one.device for one in await take(watched, 2)} == {"a", "b"}
-                await store.say(DeviceReport(device="b", at_ms=9))
-                assert (await take(watched, 1))[0].at_ms == 9
+                await store.say(DeviceReport(device="b", counter=9))
+                assert (await take(watched, 1))[0].counter == 9
 
     asyncio.run(run())
 
