@@ -192,6 +192,7 @@ class KeptVersion(msgspec.Struct, frozen=True, kw_only=True):
         id: its id.
         parent: id of the bundle that it was made from; empty for the bundle of the settings.
         round: number of rounds of learning since the bundle of the settings.
+        number: its number for people, which counts on, also after going back; 0 for the bundle of the settings.
         at: when it was learnt, ISO 8601, UTC; empty for the bundle of the settings.
         by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
         pictures: number of pictures that were learnt.
@@ -209,6 +210,7 @@ class KeptVersion(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     parent: str = ""
     round: int = 0
+    number: int = 0
     at: str = ""
     by: str = ""
     pictures: int = 0

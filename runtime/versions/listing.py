@@ -52,6 +52,7 @@ def _kept(version: Version, serving: str) -> KeptVersion:
         id=version.id,
         parent=version.parent,
         round=version.round,
+        number=version.number or version.round,
         at=version.at,
         by=version.by,
         pictures=len(version.learnt),

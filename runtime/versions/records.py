@@ -25,6 +25,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         root: id of the bundle that was not learnt here and that it grew from: that of the settings, or an assigned one.
         parent: id of the bundle that it was made from: the root, or another version.
         round: number of rounds of learning since the root, from 1.
+        number: counts on with each version of the root, also where one was made from an earlier one; 0: as `round`.
         at: when it was sealed, ISO 8601, UTC.
         by: public key of the client that asked for it, and the person that it names: `KEY for NAME`; empty without.
         learnt: names of the pictures that were learnt.
@@ -57,6 +58,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     consent: str = ""
     report: VersionReport | None = None
+    number: int = 0
 
     @property
     def short(self) -> str:

@@ -97,6 +97,7 @@ def _version(task: Task, result: LearningResult, found: Manifest, root: str) -> 
         root=root,
         parent=task.parent,
         round=lineage.round,
+        number=max((one.number or one.round for one in task.shelf.versions() if one.root == root), default=0) + 1,
         at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         by=task.order.by,
         learnt=tuple(result.learnt),

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -224,6 +225,7 @@ def test_exports_have_what_the_page_shows(rig: Rig, page: Page) -> None:
     send(page, "POST", f"alerts/{shown[0]['id']}/false-alarm")
     status, headers, table = fetch(page, "export/alerts.csv")
     assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    assert re.search(r'filename="alerts-\d{4}-\d\d-\d\d\.csv"', headers["content-disposition"])
     rows = list(csv.DictReader(io.StringIO(table.decode(), newline="")))
     assert [row["id"] for row in rows] == [one["id"] for one in shown]
     _, _, some = fetch(page, "export/alerts.csv?state=false_alarm")

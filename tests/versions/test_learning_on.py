@@ -107,7 +107,10 @@ def test_safety_report_is_kept_with_the_version(rig: LearningDevice) -> None:
 
 
 def test_held_out_pictures_of_a_bundle_that_was_taken_back_count_no_more(rig: LearningDevice) -> None:
-    """After a rollback only pictures that were held out by the ancestors of the bundle in service set the threshold."""
+    """After a rollback only pictures held out by the ancestors of the bundle in service set the threshold.
+
+    The versions are numbered on: no two of them have the same number.
+    """
     rig.learn("a.png", "b.png")
     rig.learn("c.png", "d.png")
     shelf = Shelf(rig.folder, "top")
@@ -115,6 +118,8 @@ def test_held_out_pictures_of_a_bundle_that_was_taken_back_count_no_more(rig: Le
     rig.answer(Rollback(camera="top"))
     rig.learn("e.png", "f.png")
     assert shelf.versions()[-1].held_out == ("a.png", "e.png")
+    listed = rig.answer(Versions(camera="top")).versions
+    assert [(one.round, one.number) for one in listed] == [(0, 0), (1, 1), (2, 2), (2, 3)]
 
 
 def test_bundle_with_problems_waits_for_a_person(rig: LearningDevice) -> None:

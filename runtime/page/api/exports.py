@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -78,7 +79,11 @@ async def _table(call: Call) -> Response:
         async for some in _pages(call, wanted):
             yield csv_lines(map(alert_row, some))
 
-    return await streamed(call.services.media, pieces(), "text/csv; charset=utf-8", "alerts.csv")
+    return await streamed(call.services.media, pieces(), "text/csv; charset=utf-8", f"alerts-{_today()}.csv")
+
+
+def _today() -> str:
+    return f"{datetime.now().astimezone():%Y-%m-%d}"
 
 
 async def _pages(call: Call, wanted: AlertsWanted) -> AsyncIterator[list[ShownAlert]]:
@@ -118,7 +123,7 @@ async def _dataset(call: Call) -> Response:
         return shown.picture
 
     pieces = dataset.archive(picked, read, _head(query, [camera.key for camera in cameras]))
-    return await streamed(call.services.media, pieces, "application/zip", "dataset.zip")
+    return await streamed(call.services.media, pieces, "application/zip", f"dataset-{_today()}.zip")
 
 
 async def _stored(call: Call, device: str, camera: str) -> list[StoredPicture]:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.page.chromium import check_axe, launched, opened
 from tests.page.mock import HEIGHT, PASSWORD, WIDTH, now_ms
 from tests.page.views.mock import serving
-from tests.page.views.world import TaughtWorld
+from tests.page.views.world import TaughtWorld, iso, stored
 
 WIDE = 1280
 APPEARS_S = 1.0
@@ -182,6 +182,28 @@ def test_pictures_are_collected_judged_and_learnt(browser: Browser) -> None:
         expect(page.locator(".in-use")).to_have_text(re.compile("In use: First version"))
 
 
+def test_set_aside_pictures_are_easy_to_judge(browser: Browser) -> None:
+    """The strangest comes first, with its boxes; what was taken back says so, and is accepted again with one press."""
+    world = TaughtWorld(cameras=2)
+    begin = now_ms() - 3_600_000
+    for number, score in enumerate((2.6, 9.6, 4.8)):
+        world.pictures.append(stored(number, "aside", score, begin + number, boxes=[[10, 20, 30, 40]]))
+    world.pictures += [stored(5, "taught", 1.2, begin + 5), stored(6, "aside", 1.2, begin + 6, decided="rejected")]
+    learned = world.version(1, world.versions[0]["id"])
+    world.versions.append({**learned, "active": False})
+    world.pictures[3].update(decided="rejected", kind="aside")  # as the device leaves it after going back
+    with showing(browser, world, "#/teach/press-3%3Abelt") as page:
+        sheet = page.get_by_role("list", name="Pictures that were set aside")
+        expect(sheet.locator("li p").first).to_have_text("4 times the threshold")
+        expect(sheet.locator("li").first.locator("rect")).to_have_count(1)
+        back = page.get_by_role("list", name="Taken back")
+        expect(back.locator("li")).to_have_count(1)
+        expect(back.locator("li")).to_contain_text("Taken back")
+        page.get_by_role("button", name="All are normal").last.click()
+        expect(back.locator("li")).to_have_count(0)
+        assert [one["decided"] for one in world.pictures] == ["", "", "", "accepted", "rejected"]
+
+
 def test_what_may_get_worse_waits_for_a_person(browser: Browser) -> None:
     """The problem is said in plain words; it can be left, or used after a second question."""
     world = TaughtWorld(cameras=2)
@@ -207,6 +229,12 @@ def test_settings_are_tried_applied_and_taken_back(browser: Browser) -> None:
         expect(page.get_by_text("As it is: 41 alerts in 1 h.")).to_be_visible()
         page.get_by_role("spinbutton", name="Threshold").fill("4.8")
         expect(page.get_by_text("With these: 1 alert in place of 41")).to_be_visible()
+        expect(page.get_by_text("40 alerts would no longer be raised:")).to_be_visible()
+        expect(page.get_by_text("Counted since")).to_be_hidden()
+        world.versions[0].update(at=iso(now_ms() - 600_000))
+        page.get_by_role("button", name="the last hour").click()
+        expect(page.get_by_text("Counted since")).to_be_visible()
+        world.versions[0].update(at="")
         assert world.alert_settings["threshold"] is None
         apply = page.get_by_role("button", name="Use these settings")
         apply.click()

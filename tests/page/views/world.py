@@ -72,7 +72,8 @@ class TaughtWorld(World):
                   "golden": [golden], "peaks": [golden, golden], "entries_before": 2000, "entries_after": 2041,
                   "faults": {"shown": 128, "found_before": 71, "found_after": 50 if problems else 69,
                              "lost": 21 if problems else 2}, "added": 41, "dropped": 0, "places": []}  # fmt: skip
-        return {"id": f"{number:02d}c0ffee" * 8, "parent": parent, "round": number, "by": "",
+        return {"id": f"{number:02d}c0ffee" * 8, "parent": parent, "round": number,
+                "number": number, "by": "",
                 "at": iso(now_ms()) if parent else "", "pictures": len(learnt), "added": 41 if parent else 0,
                 "dropped": 0, "entries": 2000 + 41 * number if parent else 0, "threshold": 2.5 if parent else None,
                 "faults": [128, 71, 69] if parent else [0, 0, 0], "problems": list(problems), "waits": bool(problems),
