@@ -24,7 +24,7 @@ from export.plan.run import run_plan
 from export.plan.settings import read_plan
 from export.signing import make_key
 from runtime.security.trust import Judge
-from tests.support.processes import ENOUGH_S, EXPORT, started
+from tests.support.processes import ENOUGH_S, EXPORT, call, started
 from tests.support.small import LAYERS, call_export, errors_of, small_network, write_colours
 from tests.support.tiny import make_bundle, with_threshold, write_pictures
 
@@ -71,6 +71,28 @@ def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert ids[f"c{at}"] == bundles.read(f"alone{number}.bundle").id
     check = _check((tmp_path / "shop.pub").read_text(encoding="utf-8").strip())
     assert {bundles.read(f"{name}.bundle", check).id for name in cameras} == set(ids.values())
+
+
+@pytest.mark.slow
+def test_over_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cameras that are learnt over two workers have the bundles that one process makes: nothing is learnt again."""
+    pytest.importorskip("distributed", reason="Dask is not installed (extra `cluster`)")
+    monkeypatch.chdir(tmp_path)
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    network = {"backbone": "small.onnx", "layers": list(LAYERS), "size": 64, "no_report": True}
+    for name in ("a", "b"):
+        write_colours(tmp_path / name, 8, first=ord(name))
+    cameras = {name: {"images": name, "out": f"{name}.bundle"} for name in ("a", "b")}
+    spread = call(*EXPORT, "fit", "--plan", _plan(tmp_path, cameras, **network), "--workers", 2, "--json")
+    assert spread.returncode == 0, spread.stderr
+    learnt = {one["camera"]: one["sealed"]["id"] for one in json.loads(spread.stdout)["cameras"]}
+    again = json.loads(call_export("fit", "--plan", tmp_path / "plant.yaml", "--json").out)
+    assert (again["learnt"], again["kept"]) == (0, 2)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.plan.json").unlink()
+        shutil.rmtree(tmp_path / f"{name}.bundle")
+    alone = json.loads(call_export("fit", "--plan", tmp_path / "plant.yaml", "--json").out)
+    assert {one["camera"]: one["sealed"]["id"] for one in alone["cameras"]} == learnt
 
 
 def _stopped(plan: Path, number: signal.Signals, camera: str) -> str:
