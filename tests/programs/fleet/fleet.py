@@ -153,7 +153,8 @@ class WholeFleet:
             process.send_signal(signal.SIGKILL)
             process.wait()
             if process.stdin is not None:
-                process.stdin.close()
+                with contextlib.suppress(OSError):  # an order that it has not read
+                    process.stdin.close()
         self._processes[host] = None
 
     def order(self, device: str, do: str) -> None:
@@ -161,8 +162,9 @@ class WholeFleet:
         host = next(at for at, names in enumerate(self.hosts) if device in names)
         process = self._processes[host]
         if process is not None and process.stdin is not None:
-            process.stdin.write(json.dumps({"do": do, "device": device}).encode() + b"\n")
-            process.stdin.flush()
+            with contextlib.suppress(OSError, ValueError):  # it is being killed: then all of its devices start again
+                process.stdin.write(json.dumps({"do": do, "device": device}).encode() + b"\n")
+                process.stdin.flush()
 
     def served(self, device: str) -> list[ServedLine]:
         """Return what the runtime of a device says that it served."""
