@@ -14,8 +14,8 @@ from edge_config.fleet_errors import FleetConflict, PackMissing, RolloutOvertake
 from edge_config.wire.fleet import Assignment, DeviceReport, Rollout
 from runtime.client.within import within
 from runtime.fleet.rollout import record
-from runtime.fleet.rollout.machine import Begin, Finish, Over, Settle, Stop, Wait, next_step
-from runtime.fleet.rollout.orders import Order, orders
+from runtime.fleet.rollout.machine import BeginStage, Finish, Over, Settle, StopRollout, Wait, next_step
+from runtime.fleet.rollout.orders import PlannedAssignment, orders
 from runtime.fleet.rollout.tell import Tell
 from runtime.fleet.store.interface import PackInfo, Store
 from runtime.fleet.store.signatures import sign
@@ -124,13 +124,13 @@ class Drive:
         while True:
             now = self._clock()
             match next_step(self.rollout, self.reports, now):
-                case Begin():
+                case BeginStage():
                     await self._change(record.begun(self.rollout, self.reports, now))
                     self._tell.stage(self.rollout)
                 case Settle():
                     await self._put(record.settled(self.rollout, now))
                     self._tell.settled(self.rollout)
-                case Stop(reason, failed):
+                case StopRollout(reason, failed):
                     await self._change(record.stopped(self.rollout, reason, failed, self.reports, now))
                 case Finish():
                     await self._change(record.finished(self.rollout, now))
@@ -186,7 +186,7 @@ class Drive:
         if gone is not None:
             raise gone
 
-    async def _write(self, order: Order) -> PackMissing | None:
+    async def _write(self, order: PlannedAssignment) -> PackMissing | None:
         try:
             assignment = await self._assignment(order)
         except PackMissing as error:
@@ -195,7 +195,7 @@ class Drive:
             await self._store.assign(sign(assignment, self._key))
         return None
 
-    async def _assignment(self, order: Order) -> Assignment:
+    async def _assignment(self, order: PlannedAssignment) -> Assignment:
         rollout = self.rollout
         pack = await self._pack(order.root, rollout) if order.root else PackInfo("", "", 0)
         return Assignment(

@@ -18,7 +18,7 @@ from runtime.fleet.rollout.stages import is_on
 
 
 @dataclass(frozen=True)
-class Begin:
+class BeginStage:
     """Begin the next stage."""
 
 
@@ -41,7 +41,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopRollout:
     """Stop, and take the stage back.
 
     Attributes:
@@ -63,7 +63,7 @@ class Over:
     """The roll-out does not go on: it is paused, done, stopped or rolled back."""
 
 
-Step = Begin | Settle | Wait | Stop | Finish | Over
+Step = BeginStage | Settle | Wait | StopRollout | Finish | Over
 
 
 def next_step(rollout: Rollout, reports: Reports, now_ms: int) -> Step:
@@ -78,9 +78,9 @@ def next_step(rollout: Rollout, reports: Reports, now_ms: int) -> Step:
         return Over()
     wrong = {name: said for name in taken(rollout) if (said := _trouble(rollout, reports, name, now_ms))}
     if wrong:
-        return Stop("; ".join(f"{name} {said}" for name, said in wrong.items()), tuple(wrong))
+        return StopRollout("; ".join(f"{name} {said}" for name, said in wrong.items()), tuple(wrong))
     if rollout.stage == 0:
-        return Begin()
+        return BeginStage()
     return _missing(rollout, reports, now_ms) or _soak(rollout, reports, now_ms)
 
 
@@ -92,7 +92,7 @@ def _soak(rollout: Rollout, reports: Reports, now_ms: int) -> Step:
     until_ms = rollout.settled_ms + round(1000 * soak_s)
     if now_ms < until_ms:
         return Wait(f"soak: {in_words((until_ms - now_ms) / 1000)} left", until_ms)
-    return Finish() if rollout.stage == len(rollout.stages) else Begin()
+    return Finish() if rollout.stage == len(rollout.stages) else BeginStage()
 
 
 def _trouble(rollout: Rollout, reports: Reports, name: str, now_ms: int) -> str:

@@ -14,7 +14,7 @@ Settings = dict[str, Any] | None
 
 
 @dataclass(frozen=True)
-class Order:
+class PlannedAssignment:
     """An assignment that is to be written, without its counter and signature.
 
     Attributes:
@@ -34,7 +34,7 @@ class Order:
     is_back: bool = False
 
 
-def orders(rollout: Rollout) -> list[Order]:
+def orders(rollout: Rollout) -> list[PlannedAssignment]:
     """Return the assignments that follow from a record: those of its stage, of its end, or those that take it back."""
     if rollout.state in ("stopped", "rolled back"):
         return list(_orders_back(rollout))
@@ -45,11 +45,11 @@ def orders(rollout: Rollout) -> list[Order]:
     return [_forward(rollout, name, f"device:{name}") for name in told(rollout)]
 
 
-def _forward(rollout: Rollout, key: str, target: str) -> Order:
-    return Order(key, target, rollout.camera, rollout.root, rollout.settings)
+def _forward(rollout: Rollout, key: str, target: str) -> PlannedAssignment:
+    return PlannedAssignment(key, target, rollout.camera, rollout.root, rollout.settings)
 
 
-def _orders_back(rollout: Rollout) -> Iterator[Order]:
+def _orders_back(rollout: Rollout) -> Iterator[PlannedAssignment]:
     # The group first: assignments of devices then have higher counters, and hold.
     if rollout.group and group_key(rollout) in rollout.counters:
         yield from _before(rollout, group_key(rollout), group_key(rollout), *_group_before(rollout))
@@ -72,17 +72,17 @@ def _group_before(rollout: Rollout) -> tuple[Mapping[str, str], Mapping[str, Set
 
 def _before(
     rollout: Rollout, key: str, target: str, roots: Mapping[str, str], settings: Mapping[str, Settings]
-) -> Iterator[Order]:
+) -> Iterator[PlannedAssignment]:
     """Yield assignments of what there was before; without settings before, the device takes its own ones again."""
     if rollout.root:
         what = {camera: (roots[camera], _settings(rollout, settings, camera)) for camera in sorted(roots)}
     else:
         what = {camera: ("", _settings(rollout, settings, camera)) for camera in sorted(settings) or [rollout.camera]}
     if len(set(map(str, what.values()))) == 1:
-        yield Order(key, target, rollout.camera, *next(iter(what.values())), is_back=True)
+        yield PlannedAssignment(key, target, rollout.camera, *next(iter(what.values())), is_back=True)
         return
     for camera, (root, had) in what.items():
-        yield Order(f"{key}/{camera}" if camera else key, target, camera, root, had, is_back=True)
+        yield PlannedAssignment(f"{key}/{camera}" if camera else key, target, camera, root, had, is_back=True)
 
 
 def _settings(rollout: Rollout, settings: Mapping[str, Settings], camera: str) -> Settings:

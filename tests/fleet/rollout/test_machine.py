@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from edge_config.wire.fleet import DeviceReport, Rollout
 from runtime.fleet.rollout import record
 from runtime.fleet.rollout.judge import trouble
-from runtime.fleet.rollout.machine import Begin, Finish, Over, Settle, Stop, Wait, next_step
-from runtime.fleet.rollout.orders import Order, orders
+from runtime.fleet.rollout.machine import BeginStage, Finish, Over, Settle, StopRollout, Wait, next_step
+from runtime.fleet.rollout.orders import PlannedAssignment, orders
 from tests.fleet.rollout.fleet_of import NEW, NOW_MS, OLD, names, report, rollout_of
 
 SOAK_S = 600
@@ -29,7 +29,7 @@ class SimulatedFleet:
     fates: dict[str, str]
     now_ms: int = NOW_MS
     counter: int = 0
-    written: list[tuple[int, Order]] = field(default_factory=list)
+    written: list[tuple[int, PlannedAssignment]] = field(default_factory=list)
     in_place_ms: dict[str, int] = field(default_factory=dict)
 
     def change(self, after: Rollout) -> None:
@@ -43,11 +43,11 @@ class SimulatedFleet:
     def step(self) -> bool:
         """Do the next step; return whether it is over."""
         match next_step(self.rollout, self.reports, self.now_ms):
-            case Begin():
+            case BeginStage():
                 self.change(record.begun(self.rollout, self.reports, self.now_ms))
             case Settle():
                 self.rollout = record.settled(self.rollout, self.now_ms)
-            case Stop(reason, failed):
+            case StopRollout(reason, failed):
                 self.change(record.stopped(self.rollout, reason, failed, self.reports, self.now_ms))
             case Finish():
                 self.change(record.finished(self.rollout, self.now_ms))
