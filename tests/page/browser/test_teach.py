@@ -34,6 +34,8 @@ def test_a_false_alarm_is_taught_away(tab: Tab, page: Page, rig: Rig, log: Log) 
     page.kill()
     page.start()
     expect(tab.get_by_text("It is in use").first).to_be_visible(timeout=LEARN_MS)
+    expect(tab.get_by_text("1 alert that you called fine is silent now:")).to_be_visible()
+    expect(tab.locator(".silent-alert .boxed rect").first).to_be_attached()  # the device has kept where it was
     assert labels(rig, "belt", "blue") == {"normal"}
     until(lambda: not page.get(f"cameras/{key_of(page, 'belt')}")["alert"], "the end of the alert")
     alarms(rig, "belt", "red")

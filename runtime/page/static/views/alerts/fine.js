@@ -64,7 +64,7 @@ export class Fine {
 
   /** What alarms now came after what was learned of this alert. */
   get _another() {
-    return this._fate.name === "learned" && this._alert.end_ms === null && this._alert.peak_ms > this._fate.since;
+    return this._fate.name === "learned" && this._alert.peak_ms > this._fate.since;
   }
 
   byKey() {
@@ -101,7 +101,10 @@ export class Fine {
   _said() {
     const { end_ms, false_alarm: { by, at_ms } } = this._alert;
     const said = h("p", {}, h("strong", {}, t("alerts.fine.done", { name: by || t("someone"), ago: ago(at_ms) })));
-    if (this._another) return [said, h("p", { class: "warn" }, h("strong", {}, t("alerts.fine.another"))), this._question()];
+    if (this._another) {
+      const back = mayChange() ? h("p", {}, this._button("alerts.fine.not", () => this._takeBack(), "", "not-fine")) : null;
+      return [said, h("p", { class: "warn" }, h("strong", {}, t(end_ms === null ? "alerts.fine.another" : "alerts.fine.another.over"))), this._question(), back];
+    }
     const { name } = this._fate;
     const which = name ? `.${name}${end_ms === null ? ".open" : ""}` : "";
     if (!mayChange()) return [said];

@@ -28,7 +28,7 @@ export function strength(alert) {
 export function labels(alert) {
   const some = [];
   if (!alert.end_ms) some.push(["open", t("alerts.label.open")]);
-  if (alert.false_alarm && !alert.end_ms && alert.peak_ms > alert.false_alarm.at_ms) some.push(["new", t("alerts.label.stronger")]);
+  if (alert.false_alarm && alert.peak_ms > alert.false_alarm.at_ms) some.push(["new", t("alerts.label.stronger")]);
   if (alert.false_alarm) some.push(["fine", t("alerts.label.fine")]);
   else if (alert.acknowledged) some.push(["seen", t("alerts.label.seen", { name: alert.acknowledged.by || t("someone") })]);
   else some.push(["new", t("alerts.label.new")]);

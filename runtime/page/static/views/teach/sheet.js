@@ -2,10 +2,10 @@
 
 import { address, mayChange, post, whenPressed } from "../../core/api.js";
 import { fill, h, say, svg } from "../../core/dom.js";
-import { cameras } from "../../core/live.js";
 import { clock } from "../../core/time.js";
 import { number, t } from "../../core/words.js";
 import { showLarge } from "./large.js";
+import { sizes } from "./state.js";
 
 const SHOWN = 48;
 const WIDTH = 320;
@@ -24,7 +24,7 @@ export function thumbnail(key, picture) {
 
 /** Return a picture with its boxes, where they are known. */
 export function boxed(key, picture, img) {
-  const hw = cameras.get(key)?.frame_hw;
+  const hw = sizes.get(key);
   if (!hw || !picture.boxes?.length) return img;
   const rects = picture.boxes.map(([x, y, width, height]) => svg("rect", { x, y, width, height }));
   return h("span", { class: "boxed" }, img, svg("svg", { viewBox: `0 0 ${hw[1]} ${hw[0]}`, "aria-hidden": "true" }, rects));

@@ -10,6 +10,9 @@ const REFUSED = 409;
 const MAX_PICTURES = 5000;
 const BUSY = new Set(["queued", "running", "activating"]);
 
+/** Height and width of the frames of cameras, by key: their boxes are in pixels of these. */
+export const sizes = new Map();
+
 /** Return what becomes of a picture, as the device sees it: ready, aside, learnt, fault, rejected, held_out. */
 export function fate(picture) {
   if (picture.kind === "held_out") return "held_out";
@@ -84,6 +87,8 @@ export class TeachState {
     const options = { signal: this._stop.signal };
     const of = (...parts) => address("cameras", this.key, ...parts);
     try {
+      const { frame_hw } = this.camera ?? (sizes.has(this.key) ? {} : await get(of(), options));
+      if (frame_hw) sizes.set(this.key, frame_hw);
       const [teaching, pictures, versions] = await Promise.all([
         get(of("teaching"), options), this._allPictures(of("pictures"), options), this._allVersions(of("versions"), options),
       ]);

@@ -2,6 +2,7 @@
 
 import { address, get, post } from "../../core/api.js";
 import { fill, h, say } from "../../core/dom.js";
+import { cameras } from "../../core/live.js";
 import { clock, duration } from "../../core/time.js";
 import { number, score, t } from "../../core/words.js";
 import { Curve, laneNames, pointsFor } from "../../parts/curve.js";
@@ -14,6 +15,7 @@ const AGAIN_MS = 1000;
 const LISTED = 20;
 const NEAR_MS = 1000; // between an alert and the same one in a trial
 const MAX_ALERTS = 500;
+const CHOSEN = ["rollback", "learn_on"]; // a person chose a version: back to it, or in spite of its problems
 
 const over = (from, to, alert) => from <= alert.to_ms + NEAR_MS && to >= alert.from_ms - NEAR_MS;
 
@@ -70,13 +72,16 @@ export class Trial {
 
   /** Return since when the version in use is there: what was scored before it says nothing about it. */
   async _since() {
-    try {
-      const { versions } = await get(address("cameras", this._key, "versions"), { signal: this._stop.signal });
-      return Date.parse(versions.find((one) => one.active)?.at) || 0;
-    } catch (error) {
-      if (this._stop.signal.aborted) throw error;
-      return 0; // a device that does not learn, or is away
-    }
+    const options = { signal: this._stop.signal };
+    const none = (error) => { if (this._stop.signal.aborted) throw error; return {}; }; // it does not learn, or is away
+    const { device, name } = cameras.get(this._key) ?? {};
+    const [{ versions = [] }, { orders = [] }] = await Promise.all([
+      get(address("cameras", this._key, "versions"), options).catch(none),
+      device ? get(`${address("devices", device, "orders")}?limit=200`, options).catch(none) : {},
+    ]);
+    const learned = Date.parse(versions.find((one) => one.active)?.at) || 0;
+    const chosen = orders.find(({ request, fields }) => CHOSEN.includes(request) && fields.includes(`"camera":${JSON.stringify(name)}`) && (request === "rollback" || fields.includes('"force":true')));
+    return Math.max(learned, chosen?.at_ms ?? 0);
   }
 
   _scores(from_ms, to_ms) {
