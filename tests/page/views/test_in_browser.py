@@ -129,6 +129,7 @@ def test_what_has_no_picture_is_not_called_fine(browser: Browser) -> None:
         world.news.append(alert)
         expect(page.get_by_text("Something else alarms now: look.")).to_be_visible()
         expect(fine).to_be_enabled()
+        expect(page.locator(".view-head .labels")).to_contain_text("stronger since")
         page.goto(re.sub("#.*", "#/camera/press-3%3Abelt", page.url))
 
 

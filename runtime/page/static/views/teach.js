@@ -110,7 +110,7 @@ class Teach {
     const button = action && mayChange() ? h("button", { type: "button", class: "main big", onclick: whenPressed(action) }, t(`teach.next.${name}.do`, { count })) : null;
     this.next.classList.toggle("next-warn", name === "less" || name === "waiting");
     fill(this.next, h("div", { class: "row" }, h("p", { class: "grow" }, h("strong", {}, t(`teach.next.${name}`, { count }))), button));
-    for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", again: "collect", alert: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", less: "report", failed: "learn" }[name]);
+    for (const [step, section] of Object.entries(this.sections)) section.classList.toggle("step-now", step === { collecting: "collect", start: "collect", again: "collect", alert: "collect", other: "collect", aside: "aside", learning: "learn", ready: "learn", waiting: "report", done: "report", less: "report", failed: "learn" }[name]);
     if ((name === "done" || name === "less") && state.watched) this.sections.report.querySelector("h2").scrollIntoView({ block: "start" });
     state.watched = name === "learning";
   }
@@ -123,11 +123,12 @@ class Teach {
     if (state.collecting) return ["collecting", 0, to("collect")];
     if (aside) return ["aside", aside, () => this._look()];
     if (ready) return ["ready", ready, () => this.learn.begin()];
-    if (state.done && state.camera?.alert?.false_alarm) return ["again", 0, () => this.collect.begin()];
+    const { alert } = state.camera ?? {};
+    const look = () => { location.hash = `#/alerts/${encodeURIComponent(alert.id)}?of=${encodeURIComponent(state.key)}`; };
+    if (state.done && alert?.false_alarm && alert.peak_ms > state.since) return ["other", 0, look];
+    if (state.done && alert?.false_alarm) return ["again", 0, () => this.collect.begin()];
     if (state.done) return [state.reported && findsLess(state.reported) ? "less" : "done", 0, to("report")];
-    if (state.camera?.alert && !state.camera.alert.false_alarm) {
-      return ["alert", 0, () => { location.hash = `#/alerts/${encodeURIComponent(state.camera.alert.id)}?of=${encodeURIComponent(state.key)}`; }];
-    }
+    if (alert && !alert.false_alarm) return ["alert", 0, look];
     return ["start", 0, () => this.collect.begin()];
   }
 

@@ -116,7 +116,11 @@ export class Fine {
   }
 
   _step(goesOn) {
-    if (this._fate.name === "learned") return goesOn ? this._button("alerts.fine.collect", () => this._go("teaching", MORE), "main big") : this._teach("alerts.fine.report");
+    if (this._fate.name === "learned" && goesOn) {
+      const live = h("a", { class: "button", href: `#/camera/${encodeURIComponent(this._alert.key)}` }, t("alerts.fine.live"));
+      return [this._button("alerts.fine.collect", () => this._go("teaching", MORE), "main big"), live];
+    }
+    if (this._fate.name === "learned") return this._teach("alerts.fine.report");
     if (this._fate.name === "back") return this._teach("alerts.fine.versions");
     return this._button("learn.now", () => this._go("learn-on", { force: false }), "main big");
   }

@@ -53,6 +53,11 @@ export class TeachState {
     return this.learning.state === "done" && this.versions.versions.some((one) => one.active && one.id === this.learning.version);
   }
 
+  /** When the version in use was learned, ms since 1970; Infinity: it was delivered. */
+  get since() {
+    return Date.parse(this.versions.versions.find((one) => one.active)?.at) || Infinity;
+  }
+
   get collecting() {
     return this.teaching?.state === "running";
   }
