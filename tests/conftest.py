@@ -82,7 +82,5 @@ def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        if thread.name.startswith(("Dask-", "AsyncProcess")):  # Dask ends them with the process, or with a cluster
-            continue
         thread.join(THREAD_END_S)
         assert not thread.is_alive(), f"left behind: {thread.name}"

@@ -31,6 +31,11 @@ WORKERS = 2
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(autouse=True)
+def no_thread_left() -> None:
+    """Let threads be: Dask begins some for each worker that comes back, and ends them with the cluster."""
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a small network file."""

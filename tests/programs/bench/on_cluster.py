@@ -8,6 +8,7 @@ Each way is measured several times in turn, and the shortest time counts: other 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import resource
 import tempfile
 import time
@@ -53,29 +54,42 @@ def main() -> None:
         network = FromFile(DEFAULT, threads)(pictures, survey, folder)
         before = memory(cluster)
         for _ in range(args.times):
-            here.append(measure(Here(), pictures, network, folder, options))
+            here.append(measure(Here(), pictures, network, folder, options, cluster))
             on = OnCluster(cluster)
-            there.append(measure(on, pictures, network, folder, options))
+            there.append(measure(on, pictures, network, folder, options, cluster))
             traffic, peak = on.traffic, memory(cluster)
             on.close()
     for stage in here[0]:
         alone, spread = (min(one[stage] for one in times) for times in (here, there))
-        print(f"{stage}: {alone:.1f} s here, {spread:.1f} s over {args.workers} workers, {spread / alone:.2f} of it")
+        print(f"{stage}: {alone:.1f} s here, {spread:.1f} s over {args.workers} workers, {spread / alone:.2f} times")
     share = len(pictures) * np.prod(network.embed.output_shape) * 4 / args.workers / 1e6
     print(f"features: {share:.0f} MB for each worker; peak of a worker {max(peak):.0f} MB, idle {max(before):.0f} MB")
     print(f"traffic: {traffic.sent / 1e6:.1f} MB to workers, {traffic.received / 1e6:.1f} MB back")
 
 
-def measure(on: Spreading, pictures: Pictures, network: Network, folder: Path, options: LearnOptions) -> Times:
-    """Return the seconds of both stages."""
-    begun = time.perf_counter()
+def measure(
+    on: Spreading, pictures: Pictures, network: Network, folder: Path, options: LearnOptions, cluster: Cluster
+) -> Times:
+    """Return the seconds of both stages, and the processor's time of all processes together."""
+    begun, spent = time.perf_counter(), processor(cluster)
     source = Source(pictures, PortableNetwork(network, folder / "model.onnx"), None, 0)
     features = SpreadFeatures(on.embed(source, folder), len(pictures), network.embed.output_shape, None)
-    embedded = time.perf_counter()
+    embedded, of_embedding = time.perf_counter(), processor(cluster)
     rows = select_rows(features, np.arange(len(pictures)), options)
-    done = time.perf_counter()
-    print(f"  {type(on).__name__}: {embedded - begun:.1f} s, {done - embedded:.1f} s, rows {hash(rows.tobytes()):x}")
-    return {"embed": embedded - begun, "select": done - embedded}
+    done, of_all = time.perf_counter(), processor(cluster)
+    found = {
+        "embed": embedded - begun,
+        "embed, processor": of_embedding - spent,
+        "select": done - embedded,
+        "select, processor": of_all - of_embedding,
+    }
+    print(f"  {type(on).__name__}: {found}, rows {hashlib.sha256(rows.tobytes()).hexdigest()[:12]}", flush=True)
+    return found
+
+
+def processor(cluster: Cluster) -> float:
+    """Return the processor's time of this process and of all workers, s."""
+    return time.process_time() + sum(cluster.client.run(time.process_time).values())
 
 
 def memory(cluster: Cluster) -> list[float]:
