@@ -73,7 +73,7 @@ class OnCluster:
         from export.cluster.worker import forget
 
         self._shared.clear()
-        self.cluster.client.run(forget, self.run)
+        self.cluster.client.run(forget, self.run, on_error="ignore")  # of one that just died
 
     def look(self, pictures: Pictures) -> list[tuple[int, Look]]:
         """Look at pieces of the pictures.
@@ -135,7 +135,7 @@ class OnCluster:
             return None
         network, own = self.share(source.network), KindProbe.of(source.network)
         futures = [
-            self.cluster.client.submit(worker.probe, network, workers=[address], pure=False)
+            self.cluster.client.submit(worker.probe, network, workers=[address], allow_other_workers=True, pure=False)
             for address in self.cluster.addresses
         ]
         refuse_mix([own, *(result_of(future) for future in futures)])

@@ -20,7 +20,7 @@ from runtime.learning.learn import learn
 from runtime.learning.network_file import FromFile
 from runtime.learning.options import LearnOptions
 from runtime.learning.parts.part import Source
-from runtime.learning.parts.spread import Here, Parts, Spreading
+from runtime.learning.parts.spread import Here, Spreading
 from runtime.learning.stopwatch import Stopwatch
 from runtime.process.threads import limit_threads
 from tests.support.small import LAYERS, call_export, small_network, write_colours
@@ -116,7 +116,7 @@ class OnMortal(OnCluster):
     at = 0
     parts: Killing
 
-    def embed(self, source: Source, folder: Path) -> Parts:
+    def embed(self, source: Source, folder: Path) -> Any:
         self.parts = Killing(super().embed(source, folder), self.at, self.cluster)
         return self.parts
 
