@@ -134,15 +134,15 @@ def questions(
 
 @pytest.mark.parametrize("stage", [0.0, 0.3, 0.6, 0.9, 1.0])
 def test_a_worker_that_is_killed_changes_nothing(
-    cluster: Cluster, plain: str, network: Path, pictures: Path, tmp_path: Path, questions: int, stage: float
+    plain: str, network: Path, pictures: Path, tmp_path: Path, questions: int, stage: float
 ) -> None:
     """Killed with -9 in any stage, only its pictures are done again, and the id is the same."""
-    mortal = OnMortal(cluster)
-    mortal.at = round(stage * (questions - 1))
-    assert learnt(mortal, network, pictures, tmp_path / "x") == plain
-    assert mortal.parts.asked == questions
-    mortal.close()
-    cluster.client.wait_for_workers(WORKERS, timeout=60)
+    with cluster_of(ClusterOptions(workers=WORKERS, threads=2)) as cluster:
+        mortal = OnMortal(cluster)
+        mortal.at = round(stage * (questions - 1))
+        assert learnt(mortal, network, pictures, tmp_path / "x") == plain
+        assert mortal.parts.asked == questions
+        mortal.close()
 
 
 def test_workers_of_two_kinds_are_refused() -> None:
