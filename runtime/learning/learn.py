@@ -18,9 +18,9 @@ from runtime.inference.assemble import assemble
 from runtime.learning.bank.bank import MemoryBank, bank_size, most_candidates
 from runtime.learning.calibrate import at_threshold, calibrate, contiguous, hold_out
 from runtime.learning.gate.choose_golden import choose_golden
-from runtime.learning.gate.parity import MAX_PICTURES, measure_parity
+from runtime.learning.gate.parity import MAX_PICTURES, judge_parity
 from runtime.learning.gate.refuse_threshold import refuse_copies, refuse_rounding, same_as
-from runtime.learning.gate.synthetic_faults import with_faults
+from runtime.learning.gate.synthetic_faults import draw_faults
 from runtime.learning.learn_bank import learn_bank
 from runtime.learning.learn_scene import MAX_PICTURES as MAX_SCENE_PICTURES
 from runtime.learning.learn_scene import learn as learn_limits
@@ -32,6 +32,7 @@ from runtime.learning.normals.exclude import warn
 from runtime.learning.normals.foreign import count_foreign
 from runtime.learning.options import LearnOptions
 from runtime.learning.parts.features import SpreadFeatures
+from runtime.learning.parts.gate import GatePictures, ServedAs
 from runtime.learning.parts.part import Source
 from runtime.learning.parts.portable import PortableBank, PortableNetwork
 from runtime.learning.parts.scores import held_out_scores
@@ -117,11 +118,11 @@ def learn(
     )
     with timed("gate"):
         compared = spread(held, network.fewer(MAX_PICTURES))
-        pairs = partial(with_faults, seed=options.seed, judged=looked.pixels)
-        both = (image for pair in pairs(pictures.again(compared)) for image in pair)
-        parity = measure_parity(both, network, scorer, bank.exact, 2 * len(compared))
-        again = pairs(pictures.again(compared))
-        golden = choose_golden(again, len(compared), bank.bank, bank.measure.divisors, scorer, network.tiled_hw)
+        faults = draw_faults([survey.each_hw[number] for number in compared], options.seed, looked.pixels)
+        served = ServedAs(network.adjust, scoring, looked, network.tiled_hw)
+        gate = GatePictures(parts, shared, served, compared, faults)
+        parity = judge_parity(gate.compare(), network)
+        golden = choose_golden(len(compared), gate.try_some)
     with timed("scene"):
         scene, reference = _learn_scene(pictures, found.kept, options)
     with timed("seal"):

@@ -18,7 +18,7 @@ from runtime.frame import Grid, Image, Neighbours, Score
 from runtime.inference.assemble import assemble
 from runtime.learning.bank.index import build_index, neighbour_table
 from runtime.learning.gate.differences import relative
-from runtime.learning.gate.parity import TOLERANCES, is_clear, measure_parity
+from runtime.learning.gate.parity import TOLERANCES, compare_picture, is_clear, judge_parity
 from runtime.learning.gate.resize_by_definition import resize_by_definition
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
@@ -149,7 +149,8 @@ def gate(
         whole=lambda features: whole(scorer.whole(features)),
     )
     exact = ExactSearch(bank)
-    return measure_graph(PICTURES, made, network, changed, exact), measure_parity(PICTURES, network, changed, exact)
+    compared = (compare_picture(picture, SPEC, changed, exact) for picture in PICTURES)
+    return measure_graph(PICTURES, made, network, changed, exact), judge_parity(compared, network)
 
 
 def test_differences_are_recorded_as_they_are() -> None:

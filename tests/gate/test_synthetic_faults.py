@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runtime.frame import Image
-from runtime.learning.gate.synthetic_faults import LARGEST, with_faults
+from runtime.learning.gate.synthetic_faults import LARGEST, draw_faults, with_faults
 from tests.support.small import colour_picture
 
 KINDS = 4
@@ -32,6 +32,19 @@ def test_same_seed_gives_the_same_faults() -> None:
     first, again, other = (synthetic_faults(pictures(), seed) for seed in (3, 3, 4))
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert not any((a == b).all() for a, b in zip(first, other, strict=True))
+
+
+def test_faults_are_drawn_without_the_pictures() -> None:
+    """From the sizes alone a fault is known: each picture gets its own by itself, also where some are not judged."""
+
+    def judged(picture_hw: tuple[int, int]) -> np.ndarray:
+        return np.arange(picture_hw[1]) > picture_hw[1] // 2 * np.ones((picture_hw[0], 1))
+
+    images = [picture[number:, : 160 - 5 * number] for number, picture in enumerate(pictures())]
+    drawn = draw_faults([picture.shape[:2] for picture in images], 3, judged)
+    pairs = list(zip(images, drawn, with_faults(images, 3, judged), strict=True))
+    for picture, fault, (_, expected) in reversed(pairs):
+        assert (fault(picture, judged) == expected).all()
 
 
 def test_each_picture_has_one_small_fault() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.frame import Image
-from runtime.inference.golden_frames import Golden, exact, score_golden
+from runtime.inference.golden_frames import Golden, exact
 from runtime.learning.gate.parity import is_clear
 from runtime.learning.pictures.images import evenly
 from runtime.scoring.scorer import Scorer
@@ -26,48 +26,66 @@ MAX_BYTES = 12 << 20
 enlarged, and so go another way than the camera's frames."""
 
 
-def choose_golden(
-    pairs: Iterable[tuple[Image, Image]],
-    count: int,
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A picture that may become a golden frame.
+
+    Attributes:
+        golden: the frame that it would be.
+        clear: rounding cannot change its score.
+    """
+
+    golden: Golden
+    clear: bool
+
+
+Trying = Callable[[list[int], bool], list[Candidate]]
+"""Scores held-out pictures by their places, in order: as they are, or (True) with a synthetic fault."""
+
+
+def choose_golden(count: int, trying: Trying) -> list[Golden]:
+    """Return normal frames and frames with a fault, with their scores.
+
+    Args:
+        count: number of held-out pictures.
+        trying: scores some of them.
+    """
+    places = evenly(count, CANDIDATES)
+    return [*_clear(places, NORMAL, trying, faulty=False), *_clear(places, FAULTS, trying, faulty=True)]
+
+
+def try_picture(
+    picture: Image,
     bank: NDArray[np.float32],
     divisors: NDArray[np.float32] | None,
     scorer: Scorer,
     tiled_hw: tuple[int, int] | None = None,
-) -> list[Golden]:
-    """Return normal frames and frames with a fault, with their scores.
+) -> Candidate:
+    """Score a picture, every patch exactly, for the bundle.
 
     Args:
-        pairs: held-out pictures, each with the same with a synthetic fault, uint8 [H, W, 3] BGR.
-        count: number of pairs.
+        picture: uint8 [H, W, 3] BGR.
         bank: float32 [k, D].
         divisors: of its measure.
         scorer: the stages as the device runs them.
         tiled_hw: height and width of the picture that tiles are cut from, pixels; None where there is one input.
     """
-    chosen = set(evenly(count, CANDIDATES))
-    no_larger = partial(_no_larger, tiled_hw=tiled_hw)
-    candidates = [tuple(map(no_larger, pair)) for number, pair in enumerate(pairs) if number in chosen]
-    normal, faults = zip(*candidates, strict=True)
-    frames = [*_clear(normal, NORMAL, bank, divisors, scorer), *_clear(faults, FAULTS, bank, divisors, scorer)]
-    return [score_golden(frame, scorer) for frame in frames]
+    frame = _no_larger(picture, tiled_hw)
+    features = scorer.embed(scorer.preprocess(frame))
+    score = scorer.score(features, exact(scorer, features))
+    golden = Golden(frame, score.value, score.distances, (score.patch, score.entry))
+    return Candidate(golden, is_clear(features, score, bank, divisors))
 
 
-def _clear(
-    images: Sequence[Image],
-    wanted: int,
-    bank: NDArray[np.float32],
-    divisors: NDArray[np.float32] | None,
-    scorer: Scorer,
-) -> list[Image]:
+def _clear(places: Sequence[int], wanted: int, trying: Trying, *, faulty: bool) -> list[Golden]:
     """Return the first clear ones of some pictures; if there are too few, others too."""
-    clear: list[Image] = []
-    others: list[Image] = []
-    for frame in images:
-        features = scorer.embed(scorer.preprocess(frame))
-        score = scorer.score(features, exact(scorer, features))
-        (clear if is_clear(features, score, bank, divisors) else others).append(frame)
-        if len(clear) == wanted:
-            break
+    clear: list[Golden] = []
+    others: list[Golden] = []
+    rest = list(places)
+    while rest and len(clear) < wanted:
+        some, rest = rest[: wanted - len(clear)], rest[wanted - len(clear) :]
+        for one in trying(some, faulty):
+            (clear if one.clear else others).append(one.golden)
     return (clear + others)[:wanted]
 
 

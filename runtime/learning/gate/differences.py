@@ -58,6 +58,13 @@ class ComparedWays:
         here, there = (float(score.distances.max()) if tie else score.value for score in (found, true))
         self.scores.append(abs(here - there) / largest)
 
+    def join(self, other: ComparedWays) -> None:
+        """Append those of other pictures."""
+        self.features += other.features
+        self.distances += other.distances
+        self.scores += other.scores
+        self.ties += other.ties
+
     def summary(self) -> Comparison:
         """Return the largest and the mean of each."""
         features, distances = np.concatenate(self.features), np.concatenate(self.distances)

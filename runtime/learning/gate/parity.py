@@ -8,10 +8,12 @@ That the graph computes what its network does was checked where the graph was ma
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.manifest import Preprocessing
 from edge_config.bundle.parity_result import Parity, Tolerance
 from edge_config.errors import ParityRefused
 from runtime.frame import Image, Neighbours, Score
@@ -19,7 +21,6 @@ from runtime.inference.golden_frames import unit
 from runtime.learning.gate.differences import ComparedWays, Limits, checks, judge
 from runtime.learning.gate.resize_by_definition import Levels, inputs_by_definition
 from runtime.learning.network import Network
-from runtime.learning.progress import progress
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import Deciding, distances
 
@@ -54,30 +55,51 @@ TOLERANCES = {
 """Tolerance of a device on the golden frames, by precision and provider of ONNX Runtime."""
 
 
-def measure_parity(
-    pictures: Iterable[Image], network: Network, scorer: Scorer, exact: Deciding, total: int | None = None
-) -> Parity:
-    """Compare the device's search with the exact one, and its pixels with the definition.
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparedPicture:
+    """Differences on one picture, wherever it was compared.
+
+    Attributes:
+        levels: of its pixels.
+        search: of the device's search.
+        below: how far a distance is below the true one at most, as a share of the largest.
+    """
+
+    levels: Levels
+    search: ComparedWays
+    below: float
+
+
+def compare_picture(picture: Image, spec: Preprocessing, scorer: Scorer, exact: Deciding) -> ComparedPicture:
+    """Compare the device's search with the exact one on a picture, and its pixels with the definition.
 
     Args:
-        pictures: held-out ones and faults, uint8 [H, W, 3] BGR.
-        network: the graph to be served.
+        picture: held-out one or fault, uint8 [H, W, 3] BGR.
+        spec: from a picture to the input of the graph.
         scorer: the stages as the device runs them.
         exact: the exact search.
-        total: number of pictures, if known.
-
-    Raises:
-        ParityRefused: they differ by more than rounding.
     """
     levels, search = Levels(), ComparedWays()
-    for picture in progress(pictures, "parity gate", total=total, unit="picture"):
-        tensor = scorer.preprocess(picture)
-        levels.add(np.abs(inputs_by_definition(picture, network.spec) - tensor))
-        features = scorer.embed(tensor)
-        true = exact(features, scorer.judged)
-        decision, whole = scorer.judge(features), scorer.whole(features)
-        search.add(decision, whole, scorer.score(features, true), features, features, scorer)
-        _refuse_below(whole, true, features, scorer)
+    tensor = scorer.preprocess(picture)
+    levels.add(np.abs(inputs_by_definition(picture, spec) - tensor))
+    features = scorer.embed(tensor)
+    true = exact(features, scorer.judged)
+    decision, whole = scorer.judge(features), scorer.whole(features)
+    search.add(decision, whole, scorer.score(features, true), features, features, scorer)
+    return ComparedPicture(levels, search, _below(whole, true, features, scorer))
+
+
+def judge_parity(compared: Iterable[ComparedPicture], network: Network) -> Parity:
+    """Put the differences on all pictures together, in order.
+
+    Raises:
+        ParityRefused: they are more than rounding.
+    """
+    levels, search = Levels(), ComparedWays()
+    for one in compared:
+        levels.join(one.levels)
+        search.join(one.search)
+        _refuse_below(one.below)
     parity = Parity(
         pictures=levels.pictures,
         resize_levels=levels.summary(),
@@ -111,8 +133,11 @@ def _pixels(parity: Parity) -> list[tuple[str, float, float, str]]:
     ]
 
 
-def _refuse_below(device: Neighbours, true: Neighbours, features: NDArray[np.float32], scorer: Scorer) -> None:
-    below = float((true.distance - device.distance).max()) / unit(true.distance, features, scorer)
+def _below(device: Neighbours, true: Neighbours, features: NDArray[np.float32], scorer: Scorer) -> float:
+    return float((true.distance - device.distance).max()) / unit(true.distance, features, scorer)
+
+
+def _refuse_below(below: float) -> None:
     if below > BELOW:
         raise ParityRefused(
             f"the index gives distances that are {below:.1%} below the true ones: it is not of this bank",

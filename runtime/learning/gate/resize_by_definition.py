@@ -29,6 +29,13 @@ class Levels:
         self.pixels += levels.size
         self.pictures += 1
 
+    def join(self, other: Levels) -> None:
+        """Add those of other pictures."""
+        self.largest = max(self.largest, other.largest)
+        self.total += other.total
+        self.pixels += other.pixels
+        self.pictures += other.pictures
+
     def summary(self) -> Difference:
         """Return the largest and the mean."""
         return Difference(largest=self.largest, mean=self.total / self.pixels)

@@ -6,7 +6,9 @@ about real faults.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,6 +45,34 @@ def with_faults(pictures: Iterable[Image], seed: int, judged: Judged = all_judge
     random = np.random.default_rng(seed)
     for number, picture in enumerate(pictures):
         yield picture, _damage(picture, _KINDS[number % len(_KINDS)], random, judged(picture.shape[:2]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnFault:
+    """The fault of a picture that `with_faults` gives it, in whichever process that picture is read.
+
+    Attributes:
+        kind: number of its kind.
+        state: of the random generator before it.
+    """
+
+    kind: int
+    state: Mapping[str, Any]
+
+    def __call__(self, picture: Image, judged: Judged = all_judged) -> Image:
+        """Return a copy of the picture with the fault."""
+        random = np.random.default_rng()
+        random.bit_generator.state = self.state
+        return _damage(picture, _KINDS[self.kind], random, judged(picture.shape[:2]))
+
+
+def draw_faults(pictures_hw: Iterable[tuple[int, int]], seed: int, judged: Judged = all_judged) -> list[DrawnFault]:
+    """Return the faults of pictures of these heights and widths, in order: what is drawn depends on nothing else."""
+    random, drawn = np.random.default_rng(seed), []
+    for number, picture_hw in enumerate(pictures_hw):
+        drawn.append(DrawnFault(number % len(_KINDS), random.bit_generator.state))
+        _damage(np.zeros((*picture_hw, 3), np.uint8), _KINDS[number % len(_KINDS)], random, judged(picture_hw))
+    return drawn
 
 
 def _damage(picture: Image, kind: Fault, random: np.random.Generator, judged: NDArray[np.bool_] | None) -> Image:

@@ -67,6 +67,7 @@ def check_pictures(
             f"{len(pictures)} of {pictures.found} frames of the video are taken, spread evenly; --max-images takes more"
         )
     sizes, values = _look_at_each(pictures, survey, looking)
+    survey.each_hw = [(height, width) for width, height in sizes]
     _note_copies(survey, where, least)
     note_sizes(survey, sizes, where)
     if learnt_hw:

@@ -16,6 +16,7 @@ class Survey:
         copies: of them that equal an earlier one, pixel by pixel: they are left out.
         passed_over: other files in the folder, by suffix.
         sizes: pictures by "WIDTH x HEIGHT", the most frequent first.
+        each_hw: height and width of each picture that is left, in order, pixels.
         usual_hw: height and width of most of them, pixels.
         largest_pixels: of the largest picture.
         deep: pictures of 16 bits.
@@ -32,6 +33,7 @@ class Survey:
     copies: int = 0
     passed_over: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    each_hw: list[tuple[int, int]] = field(default_factory=list)
     usual_hw: tuple[int, int] = (0, 0)
     largest_pixels: int = 0
     deep: int = 0

@@ -1,0 +1,131 @@
+"""Pictures of the gate where they are read: compared with the exact search, and tried as golden frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from edge_config.bundle.manifest import Scoring
+from runtime.frame import Image
+from runtime.learning.gate.choose_golden import Candidate, try_picture
+from runtime.learning.gate.parity import ComparedPicture, compare_picture
+from runtime.learning.gate.synthetic_faults import DrawnFault
+from runtime.learning.parts.part import PartOfPictures
+from runtime.learning.parts.portable import PortableBank
+from runtime.learning.parts.spread import Parts
+from runtime.learning.pictures.regions import Looked
+from runtime.scoring.adjust import Adjust
+from runtime.scoring.scorer import Scorer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServedAs:
+    """How a device scores pictures: all that neither network nor bank knows.
+
+    Attributes:
+        adjust: of the features.
+        scoring: score mode.
+        looked: where pictures are judged.
+        tiled_hw: height and width of the picture that tiles are cut from; None where there is one input.
+    """
+
+    adjust: Adjust
+    scoring: Scoring
+    looked: Looked
+    tiled_hw: tuple[int, int] | None
+
+    def scorer(self, part: PartOfPictures, bank: PortableBank) -> Scorer:
+        """Return the stages as a device runs them, with an empty history: no picture depends on another one."""
+        network = part.network.network
+        stages = bank.scorer(network, self.scoring, self.looked.judged)
+        return replace(stages, embed=network.embed.adjusted(self.adjust))
+
+
+class GatePictures:
+    """Held-out pictures, each as it is and with a synthetic fault, wherever they are read."""
+
+    def __init__(
+        self, parts: Parts, bank: PortableBank, served: ServedAs, numbers: Sequence[int], faults: Sequence[DrawnFault]
+    ) -> None:
+        """Take them, by their numbers, ascending, and the fault of each."""
+        self._parts, self._shared = parts, (bank, served)
+        self._faults = dict(zip(numbers, faults, strict=True))
+
+    def compare(self) -> list[ComparedPicture]:
+        """Compare the device's search with the exact one: each picture, then the same with its fault."""
+        found = self._parts.ask(ComparePictures(self._faults), *self._shared)
+        return [one for pair in _in_order(list(self._faults), found) for one in pair]
+
+    def try_some(self, places: list[int], faulty: bool) -> list[Candidate]:  # noqa: FBT001 - a `Trying`
+        """Score some of them as golden frames, by their places."""
+        numbers = [list(self._faults)[place] for place in places]
+        faults = {number: self._faults[number] if faulty else None for number in numbers}
+        return _in_order(numbers, self._parts.ask(TryPictures(faults), *self._shared))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparePictures:
+    """What differs on these pictures?
+
+    Attributes:
+        faults: by number of the picture, ascending.
+    """
+
+    faults: dict[int, DrawnFault]
+
+    def __call__(
+        self, part: PartOfPictures, bank: PortableBank, served: ServedAs
+    ) -> dict[int, tuple[ComparedPicture, ComparedPicture]]:
+        """Return it for those that are here, without and with the fault."""
+        own, scorer = _here(part, self.faults), served.scorer(part, bank)
+        spec = part.network.network.spec
+
+        def compared(picture: Image) -> ComparedPicture:
+            return compare_picture(picture, spec, scorer.another(), bank.exact)
+
+        walk = part.walk(_read(part, own), "parity gate", len(own))
+        return {
+            number: (compared(picture), compared(self.faults[number](picture, served.looked.pixels)))
+            for number, picture in walk
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TryPictures:
+    """What would these pictures be as golden frames?
+
+    Attributes:
+        faults: that they are shown with, or None, by number of the picture, ascending.
+    """
+
+    faults: dict[int, DrawnFault | None]
+
+    def __call__(self, part: PartOfPictures, bank: PortableBank, served: ServedAs) -> dict[int, Candidate]:
+        """Return it for those that are here."""
+        scorer, found = served.scorer(part, bank), {}
+        for number, picture in _read(part, _here(part, self.faults)):
+            fault = self.faults[number]
+            shown = picture if fault is None else fault(picture, served.looked.pixels)
+            found[number] = try_picture(shown, bank.bank, bank.divisors, scorer, served.tiled_hw)
+        return found
+
+
+def _here(part: PartOfPictures, numbers: dict[int, T]) -> list[int]:
+    return [int(number) for number in part.here(np.array(list(numbers), dtype=np.int64))]
+
+
+def _read(part: PartOfPictures, numbers: list[int]) -> Iterator[tuple[int, Image]]:
+    """Yield number and picture."""
+    pictures = part.pictures.again(part.place_of(number) for number in numbers)
+    return zip(numbers, pictures, strict=True)
+
+
+def _in_order(numbers: Sequence[int], parts: Sequence[dict[int, T]]) -> list[T]:
+    """Put what belongs to pictures into the order of their numbers."""
+    found = {number: one for part in parts for number, one in part.items()}
+    return [found[number] for number in numbers]
