@@ -113,6 +113,7 @@ def recalibrate(
     depth, (height, width) = bundle.manifest.preprocessing.depth, golden[0].shape[:2]
     seen = check_pictures(pictures, least=1, depth=depth, learnt_hw=(height, width))
     require_time(pictures, alerts_per_day, 1.0)
+    skipped = list(pictures.skipped)  # no walk looks at them again
     walk = progress(pictures, "calibrate", total=len(pictures), unit="picture")
     may_vary, seed = bundle.manifest.may_vary, bundle.manifest.coreset.seed
     altered = ((name, at_random(may_vary, seed, number)(image)) for number, (name, image) in enumerate(walk))
@@ -149,7 +150,7 @@ def recalibrate(
         (folder / bundles.MANIFEST).write_bytes(manifests.encode(changed))
         sealed, _ = load(folder, threads)
     done = sealed.id, bundle.id, before, after, may_vary
-    return Recalibration(*done, list(pictures.skipped), seen, problem, warnings, alerts, faults)
+    return Recalibration(*done, skipped, seen, problem, warnings, alerts, faults)
 
 
 def _calibrate(

@@ -106,11 +106,13 @@ def _float_twin(
         embed = Embed(path, threads, stitch=network.stitch).adjusted(network.adjust)
     places = np.arange(embed.output_shape[0]) if scorer.judged is None else np.flatnonzero(scorer.judged)
     patches = len(places)
-    bank = np.empty_like(memory.bank)
+    bank = np.full_like(memory.bank, np.nan)
     of_picture = memory.rows // patches
     for place, image in enumerate(progress(learnt, "float32 bank", unit="picture")):
         entries = np.flatnonzero(of_picture == place)
         bank[entries] = embed(network.preprocess(image))[places[memory.rows[entries] % patches]]
+    if np.isnan(bank).any():
+        raise ValueError("entries of the bank are of no picture that was learnt")
     b = memory.neighbours.shape[1]
     table = neighbour_table(bank, min(max(b, 1 + NEAREST), len(bank)))
     divisors = make_measure(network.adjust, bank, table, memory.coreset.spacing).divisors

@@ -81,7 +81,9 @@ def make_bank(
     spacing: Spacing = "none" if measure.undivided else "local"
     coreset = msgspec.structs.replace(coreset, covering_radius=radius, spacing=spacing, serving_radius=serving)
     exact = ExactSearch(bank, measure.divisors)
-    return MemoryBank(coreset, index, rows, bank, neighbours, measure, exact, search), portable
+    picture, patch = np.divmod(rows, features.patches)
+    of_train = np.searchsorted(train, picture) * features.patches + patch
+    return MemoryBank(coreset, index, of_train, bank, neighbours, measure, exact, search), portable
 
 
 def select_rows(features: SpreadFeatures, train: NDArray[np.int64], options: LearnOptions) -> NDArray[np.int64]:
