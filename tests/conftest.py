@@ -12,6 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.support.tiny import make_bundle
 from tests.support.workshop import needs_workshop
@@ -74,6 +75,14 @@ def no_journal_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch
     """Have the runtimes of a test write their journals where only that test finds them."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{next(_states)}"))
+
+
+@pytest.fixture(autouse=True)
+def same_log() -> Iterator[None]:
+    """Undo what a command that ran in this process has set up: later tests read lines that it would drop."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(autouse=True)

@@ -126,7 +126,14 @@ def children(parent: int | str = "self") -> list[int]:
     for task in Path(f"/proc/{parent}/task").iterdir():
         with contextlib.suppress(FileNotFoundError):  # a thread that ends meanwhile
             found += [int(pid) for pid in (task / "children").read_text().split()]
-    return found
+    return [pid for pid in found if not is_tracker(pid)]
+
+
+def is_tracker(pid: int) -> bool:
+    """Return whether a process is that of multiprocessing, which stays once a test has started workers of Dask."""
+    with contextlib.suppress(FileNotFoundError):
+        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 @contextmanager
