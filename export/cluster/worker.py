@@ -34,7 +34,7 @@ FORGOTTEN_S = 3600
 """Parts of a run that nobody asked about for so long are dropped: the process that began it has died."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc
-_REUSED_BYTES = 32 << 20  # what glibc itself goes up to
+_REUSED_BYTES = 8 << 20  # the temporary arrays of a selection have up to 4 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)

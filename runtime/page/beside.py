@@ -8,7 +8,7 @@ import sys
 from runtime.process.child import die_with_parent
 from runtime.process.signals import Termination
 
-NICE = 5
+NICE = 10
 """The cameras come first."""
 
 
