@@ -23,8 +23,8 @@ from runtime.inference.worker_handle import WorkerProcess
 from runtime.process.backoff import Backoff
 from runtime.process.control_groups import MemoryGroups
 from runtime.process.out_of_memory import Kills, Patience
-from tests.inference.test_engine import children
 from tests.support.cgroups import memory_group
+from tests.support.children import children
 from tests.support.fakes.camera import COMMAND, PICTURE, plugged
 from tests.support.fakes.hungry import WAIT_S
 from tests.support.processes import ENOUGH_S

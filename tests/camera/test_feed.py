@@ -26,6 +26,7 @@ from runtime.camera.feed import Feed
 from runtime.camera.supervisor import MAX_UNDEAD
 from runtime.events import FeedChanged, FeedEnded, FrameArrived, PictureReady
 from runtime.process.shared_memory import SLOTS
+from tests.support.children import children
 from tests.support.fakes.camera import (
     AGAIN,
     ALMOST,
@@ -54,7 +55,6 @@ from tests.support.reader import (
     SOON,
     Reader,
     Unread,
-    children,
     read_of_process,
     reading,
     wait_until,

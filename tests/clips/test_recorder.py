@@ -29,9 +29,10 @@ from runtime.clips.ring import slot_at
 from runtime.events import FeedChanged, FeedEnded
 from runtime.frame import Alert, Image
 from runtime.process.child import Link
+from tests.support.children import children
 from tests.support.fakes.camera import COMMAND, HANG, HANG_HARD, KILL, LOST, PICTURE, THROW, Remote, pixels, plugged
 from tests.support.fakes.disk import hanging
-from tests.support.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, Unread, children, reading, wait_until
+from tests.support.reader import ENOUGH_S, PATIENT, REAL, SOON, Reader, Unread, reading, wait_until
 
 pytestmark = pytest.mark.slow
 

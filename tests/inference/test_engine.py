@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import os
@@ -50,6 +49,7 @@ from runtime.scoring import heat_map
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
 from runtime.view import View
+from tests.support.children import children
 from tests.support.fakes.senseless import ANSWERS
 from tests.support.fakes.worker import CRASH, FAIL, HANG, SEEN, STARVE, marked
 from tests.support.forge import edit_golden, reseal
@@ -119,21 +119,6 @@ class Harness:
         """Return the process id of the worker."""
         (pid,) = children()
         return pid
-
-
-def children(parent: int | str = "self") -> list[int]:
-    found = []
-    for task in Path(f"/proc/{parent}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # a thread that ends meanwhile
-            found += [int(pid) for pid in (task / "children").read_text().split()]
-    return [pid for pid in found if not is_tracker(pid)]
-
-
-def is_tracker(pid: int) -> bool:
-    """Return whether a process is that of multiprocessing, which stays once a test has started workers of Dask."""
-    with contextlib.suppress(FileNotFoundError):
-        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -124,12 +123,6 @@ def reading(source: int | str, command: tuple[str, ...] = COMMAND, **settings: A
         yield reader
     finally:
         reader.close()
-
-
-def children() -> list[int]:
-    """Return the processes that this one has started and not reaped."""
-    tasks = Path("/proc/self/task").iterdir()
-    return [int(pid) for task in tasks for pid in read_of_process(os.getpid(), f"task/{task.name}/children").split()]
 
 
 def wait_until(fits: Callable[[], bool]) -> None:
