@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_config.errors import NotWritten, UsageError
 from edge_config.saving import writing
 from runtime.frame import Image
+from runtime.learning.bank.over_grid import over_grid
 from runtime.learning.progress import progress
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
@@ -207,11 +208,7 @@ class FeatureTable:
 
     def over_grid(self, judged: NDArray[np.float32]) -> NDArray[np.float32]:
         """Put what belongs to the judged patches, float32 [patches, D], in their places: [grid, D], 0 elsewhere."""
-        if self.judged is None:
-            return judged
-        grid = np.zeros((len(self.judged), judged.shape[1]), dtype=np.float32)
-        grid[self.judged] = judged
-        return grid
+        return over_grid(judged, self.judged)
 
 
 def embed_pictures(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.learning.bank.moments import Ask
+from runtime.learning.bank.over_grid import over_grid
 from runtime.learning.parts.part import About, Adjusting, EmbedCopies, Take
 from runtime.learning.parts.spread import Parts
 from runtime.learning.vary.copies import Copies, Plan
@@ -92,8 +93,4 @@ class SpreadFeatures:
 
     def over_grid(self, judged: NDArray[np.float32]) -> NDArray[np.float32]:
         """Put what belongs to the judged patches, float32 [patches, D], in their places: [grid, D], 0 elsewhere."""
-        if self.judged is None:
-            return judged
-        grid = np.zeros((len(self.judged), judged.shape[1]), dtype=np.float32)
-        grid[self.judged] = judged
-        return grid
+        return over_grid(judged, self.judged)
