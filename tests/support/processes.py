@@ -22,8 +22,8 @@ os.execv(sys.argv[1], sys.argv[1:])
 NEGLECTED = (sys.executable, "-c", _NEGLECT)
 """Before a command: starts it as a shell does in the background, nohup, and a careless parent, all at once."""
 
-ENOUGH_S = 60.0
-"""For anything that a test starts: more means that it hangs."""
+ENOUGH_S = 150.0
+"""For anything that a test starts: more means that it hangs. A fit of seconds took over a minute beside much else."""
 
 
 _PROGRESS = re.compile(r"^patchedge(-export)? [a-z-]+: (.*, )?\d+ s\n", re.MULTILINE)
