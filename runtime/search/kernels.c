@@ -22,6 +22,7 @@
 #define STEP (8 * WIDTH)   /* elements after which a sum is checked, to stop early if it is too large */
 #define BEAM 4             /* beam width of a short walk: entries to continue from */
 #define WIDE_BEAM 32       /* beam width of a long walk */
+#define LIST 32            /* entries that a patch knows, of which none is compared twice */
 #define SEEN 1024          /* size of the set of visited entries: a walk ends when it is half full */
 #define TOGETHER 32        /* patches compared with the bank at once, so that its tables are read once for all */
 #define AHEAD 4            /* rows to prefetch ahead */
@@ -133,16 +134,39 @@ static void offer(struct Search *in, Py_ssize_t patch, int64_t entry)
 
 /* ---- entries of recent frames ---- */
 
+/* Return an entry that a patch knows: its own first, the newest first, then the newest ones of the places around it. */
+INLINE int64_t known_entry(const struct Search *in, Py_ssize_t patch, Py_ssize_t number)
+{
+    if (number < in->length)
+        return in->history[patch * in->length + number];
+    return in->history[in->around[patch * in->neighbours + number - in->length] * in->length];
+}
+
+static int is_among(const int64_t *some, Py_ssize_t count, int64_t entry)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (some[i] == entry)
+            return 1;
+    return 0;
+}
+
+/* Look at what a patch knows, at no entry twice: neighbouring places, and frames in a row, often know the same. */
 static void look_at_list(struct Search *in, Py_ssize_t patch)
 {
     float enough = SAFELY * in->expected;
-    const int64_t *own = in->history + patch * in->length, *places = in->around + patch * in->neighbours;
+    int64_t seen[LIST];
+    Py_ssize_t count = 0;
     for (Py_ssize_t i = 1; i < in->length; i++)
-        fetch_entry(in, own[i]);
-    for (Py_ssize_t i = 1; i < in->length && !(in->distance[patch] < enough); i++)
-        offer(in, patch, own[i]);
-    for (Py_ssize_t i = 0; i < in->neighbours && !(in->distance[patch] < enough); i++)
-        offer(in, patch, in->history[places[i] * in->length]);
+        fetch_entry(in, known_entry(in, patch, i));
+    for (Py_ssize_t i = 0; i < in->length + in->neighbours && !(in->distance[patch] < enough); i++) {
+        int64_t entry = known_entry(in, patch, i);
+        if (is_among(seen, count, entry))
+            continue;
+        if (count < LIST)
+            seen[count++] = entry;
+        if (i > 0)  /* the first one is what its distance is of */
+            offer(in, patch, entry);
+    }
 }
 
 /* ---- walks along the table of neighbours ---- */
