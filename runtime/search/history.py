@@ -22,12 +22,14 @@ class History:
     """Entries that were nearest to each patch of one camera in recent frames.
 
     Attributes:
+        grid_hw: rows and columns of patches.
         entries: of each patch, the newest first, int64 [patches, LENGTH]; empty before the first frame.
         around: numbers of the patches around each, the edge repeated, int64 [patches, 8].
     """
 
     def __init__(self, grid_hw: tuple[int, int]) -> None:
         """Begin empty, for a grid of `rows` x `columns` patches."""
+        self.grid_hw = grid_hw
         self.entries = np.empty((0, LENGTH), dtype=np.int64)
         self.around = _around(grid_hw)
 

@@ -15,11 +15,14 @@ from runtime.frame import Neighbours, Tier
 from runtime.search.full import Search, all_of, distances, spread
 from runtime.search.history import History
 from runtime.search.pruned import NOTHING_KNOWN, Known, PrunedSearch
+from runtime.search.trail import Trail
 
 _POINTLESS = 0.5
 """If more than this share of the patches had to be searched, the history did not pay: pause it for some frames."""
 
 _LONGEST_REST = 32  # frames, until it is retried
+
+_SAMPLED = 16  # of so many patches one decides whether the scene is followed
 
 _HOPEFUL = 8
 """Maximum number of patches, times k, that are compared with the whole bank after a long walk alone; beyond it the
@@ -52,6 +55,8 @@ class LazySearch:
         self._exact = exact
         self._k = k
         self._history = history
+        self._trail = None if history is None else Trail(history.grid_hw, exact.axes)
+        self._moved: NDArray[np.int64] | None = None  # what is known where the scene of this frame was
         self._expected = 0.0  # the k-th largest distance of the last frame, an estimate for this one
         self._rest = 0  # remaining frames without history
         self._last_rest = 0
@@ -65,7 +70,8 @@ class LazySearch:
         """
         trusts_history = self._history is not None and not self._history.empty and not self._rest
         judged = features if active is None else features[active]
-        found = self._known(judged, active) if trusts_history else self._searched(judged)
+        self._moved = None
+        found = self._known(features, judged, active) if trusts_history else self._searched(judged)
         found = found if active is None else spread(found, active)
         self._settle(features, found, np.inf)
         self._expected = self._least_that_decides(found)
@@ -86,11 +92,27 @@ class LazySearch:
         """
         self._exact.tell_apart(features, found, at_least=at_least, known=self._what_is_known())
 
-    def _known(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None) -> Neighbours:
-        """Bound the distances of the active patches, with these features, by the newest known entry."""
+    def _known(
+        self, features: NDArray[np.float32], judged: NDArray[np.float32], active: NDArray[np.bool_] | None
+    ) -> Neighbours:
+        """Bound the distances of the active patches, `judged`, by what is known where the scene was, or at each place.
+
+        Of the two that is taken which is nearer, at some of the patches.
+        """
         assert self._history is not None  # noqa: S101 - called only with one
-        index = self._history.newest if active is None else self._history.newest[active]
-        return all_of(Tier.KNOWN, self._distances(features, index), index)
+        assert self._trail is not None  # noqa: S101 - as there is a history
+        newest = self._history.newest
+        moved = self._trail.follow(features, newest, active)
+        own = newest if active is None else newest[active]
+        if moved is not None:
+            index = moved[:, 0].copy() if active is None else moved[active, 0]
+            distance = self._distances(judged, index)
+            some = slice(None, None, _SAMPLED)
+            at_place = self._distances(np.ascontiguousarray(judged[some]), own[some].copy())
+            if distance[some].mean(dtype=np.float64) < at_place.mean(dtype=np.float64):
+                self._moved = moved
+                return all_of(Tier.KNOWN, distance, index)
+        return all_of(Tier.KNOWN, self._distances(judged, own), own)
 
     def _searched(self, features: NDArray[np.float32]) -> Neighbours:
         """Bound every distance by the graph."""
@@ -113,7 +135,8 @@ class LazySearch:
         """Return the known entries of the patches."""
         if self._history is None or self._history.empty:
             return NOTHING_KNOWN
-        return Known(self._history.entries, self._history.around, self._expected)
+        entries = self._history.entries if self._moved is None else self._moved
+        return Known(entries, self._history.around, self._expected)
 
     def _ask_graph(self, features: NDArray[np.float32], found: Neighbours, rows: NDArray[np.int64]) -> None:
         """Search the patches `rows` in the graph."""
@@ -137,6 +160,8 @@ class LazySearch:
             learnt &= found.active
         rows = np.flatnonzero(learnt)
         self._history.learn(rows, found.index[rows])
+        if trusted and self._trail is not None:
+            self._trail.keep(found.index, useful=self._moved is not None)
         if not trusted:
             self._rest = max(0, self._rest - 1)
         else:

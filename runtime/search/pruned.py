@@ -78,6 +78,7 @@ class PrunedSearch:
         centre = sample.mean(axis=0)
         axes = _principal_axes(sample - centre)
         self.divisors = divisors
+        self.axes = axes
         by = np.ones(len(bank), dtype=np.float32) if divisors is None else np.ascontiguousarray(divisors)
         widest = float(by.max())
         order, middles, entries, largest = _make_tables(bank, centre, axes, by)

@@ -1,0 +1,139 @@
+"""Bank entries that were near in the last frames, carried on by the motion of the scene.
+
+They are for scenes that move as a whole, such as a belt. A shift by whole patches is rare. But where a belt moves by
+five eighths of a patch from frame to frame, it moves by five patches in eight frames, and by nearly two in three. So of
+the last frames those are taken since which the scene moved by nearly whole patches: what a patch shows now, another one
+showed there in the same position.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.search.motion import CLEAR, Correlate, Spectrum
+
+LENGTH = 8
+"""Frames that are remembered: in so many a speed of whole pixels reaches whole patches, if a patch has 8 pixels."""
+
+_ALIKE = 2
+"""Frames, beside the last one, whose entries are used. With 7 a belt needs as many comparisons as with 2."""
+
+_COLUMNS = 1 + 1 + _ALIKE + 1  # the best of all, of the last frame, of those, and of the patch itself
+
+_LOOK = 4
+"""Useless frames in a row, until it rests: in more than that, a belt that is worth following moves by a patch."""
+
+_LONGEST_REST = 32  # frames, until it is tried again
+
+_FARTHEST = 0.5  # share of the picture: a longer way is the shorter one around the edge
+
+_Place = tuple[float, float]
+
+
+class _Kept(NamedTuple):
+    spectrum: Spectrum
+    place: _Place  # of the scene, rows and columns
+    entries: NDArray[np.int64]  # [rows, columns]
+
+
+class _Step(NamedTuple):
+    lag: int  # place of the earlier frame in the list
+    way: _Place
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        return round(self.way[0]), round(self.way[1])
+
+
+class Trail:
+    """Entries of the last frames of one camera, for a scene that moves."""
+
+    def __init__(self, grid_hw: tuple[int, int], axes: NDArray[np.floating]) -> None:
+        """Begin empty, for a grid of `rows` x `columns` patches; motion is seen along the first axes of [D, a]."""
+        self._hw = grid_hw
+        self._correlate = Correlate(grid_hw, axes)
+        self._kept: list[_Kept] = []  # the newest first
+        self._now: tuple[Spectrum, _Place] | None = None  # of the frame that is looked at
+        self._useless = 0  # frames in a row
+        self._rest = 0  # remaining frames that are not looked at
+        self._last_rest = 0
+
+    def follow(
+        self, features: NDArray[np.float32], own: NDArray[np.int64], active: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int64] | None:
+        """Look at a frame, and return what is known where the scene was, the best first.
+
+        Args:
+            features: float32 [patches, D].
+            own: what is known at each patch itself, int64 [patches]: for what was outside the picture.
+            active: bool [patches], the patches that count; None: all.
+
+        Returns:
+            Entries, int64 [patches, 5]; None if the scene did not move by a patch, or it is not clear how far.
+        """
+        self._now = None
+        if self._rest:
+            self._rest -= 1
+            return None
+        spectrum = self._correlate.spectrum(features, active)
+        steps = self._steps(spectrum)
+        if not steps:
+            self._kept.clear()
+            self._now = spectrum, (0.0, 0.0)
+            return None
+        steps.sort(key=lambda step: _off_the_grid(step.way))
+        (row, column), way = self._kept[steps[0].lag].place, steps[0].way
+        self._now = spectrum, (row + way[0], column + way[1])
+        return self._carried(steps, own) if any(step.whole != (0, 0) for step in steps) else None
+
+    def keep(self, index: NDArray[np.int64], *, useful: bool) -> None:
+        """Remember the entries of the frame that was looked at, int64 [patches], and whether that was of use."""
+        if self._now is None:
+            return
+        self._kept = [_Kept(*self._now, index.reshape(self._hw).copy()), *self._kept[: LENGTH - 1]]
+        self._useless = 0 if useful else self._useless + 1
+        self._last_rest = 0 if useful else self._last_rest
+        if self._useless > _LOOK:
+            self._useless = 0
+            self._kept.clear()
+            self._rest = self._last_rest = min(2 * self._last_rest + 1, _LONGEST_REST)
+
+    def _steps(self, spectrum: Spectrum) -> list[_Step]:
+        """Return how far the scene moved since the promising ones of the last frames, where that is clear."""
+        found = ((lag, self._correlate.shift(spectrum, self._kept[lag].spectrum)) for lag in self._promising())
+        return [_Step(lag, (shift.rows, shift.columns)) for lag, shift in found if shift.peak > CLEAR]
+
+    def _promising(self) -> list[int]:
+        """Return places of the last frame, and of those since which the scene will have moved by whole patches."""
+        if len(self._kept) <= _ALIKE + 1:
+            return list(range(len(self._kept)))
+        (row, column), (old_row, old_column) = self._kept[0].place, self._kept[-1].place
+        steps = len(self._kept) - 1
+        row, column = row + (row - old_row) / steps, column + (column - old_column) / steps
+        ways = [(row - one.place[0], column - one.place[1]) for one in self._kept]
+        ranked = sorted((self._cost(way), lag) for lag, way in enumerate(ways) if lag)
+        return [0, *(lag for cost, lag in ranked[:_ALIKE] if cost < np.inf)]
+
+    def _cost(self, way: _Place) -> float:
+        """Return what speaks against a frame since which the scene will have moved so far."""
+        shares = abs(way[0]) / self._hw[0], abs(way[1]) / self._hw[1]  # of the patches, of which it shows nothing
+        return _off_the_grid(way) + sum(shares) if max(shares) < _FARTHEST else np.inf
+
+    def _carried(self, steps: list[_Step], own: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the entries of earlier frames, moved on by whole patches."""
+        height, width = self._hw
+        known = np.repeat(own, _COLUMNS).reshape(height, width, _COLUMNS)
+        for column, step in reversed(list(enumerate(steps, 1))):
+            (down, right), entries = step.whole, self._kept[step.lag].entries
+            to = slice(max(0, down), height + min(0, down)), slice(max(0, right), width + min(0, right))
+            came = entries[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
+            known[(*to, column)] = known[(*to, 0)] = came
+        return known.reshape(height * width, _COLUMNS)
+
+
+def _off_the_grid(way: _Place) -> float:
+    """Return how far a shift is from whole patches, in both directions together."""
+    return abs(way[0] - round(way[0])) + abs(way[1] - round(way[1]))
