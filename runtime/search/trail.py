@@ -8,6 +8,7 @@ showed there in the same position.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ _LOOK = 4
 """Useless frames in a row, until it rests: in more than that, a belt that is worth following moves by a patch."""
 
 _LONGEST_REST = 32  # frames, until it is tried again
+
+_ASTRAY = 0.5  # patches: a scene that is farther from where it was foreseen does not move as before
 
 _FARTHEST = 0.5  # share of the picture: a longer way is the shorter one around the edge
 
@@ -85,8 +88,7 @@ class Trail:
             self._now = spectrum, (0.0, 0.0)
             return None
         steps.sort(key=lambda step: _off_the_grid(step.way))
-        (row, column), way = self._kept[steps[0].lag].place, steps[0].way
-        self._now = spectrum, (row + way[0], column + way[1])
+        self._now = spectrum, self._place(steps[0])
         return self._carried(steps, own) if any(step.whole != (0, 0) for step in steps) else None
 
     def keep(self, index: NDArray[np.int64], *, useful: bool) -> None:
@@ -102,20 +104,40 @@ class Trail:
             self._rest = self._last_rest = min(2 * self._last_rest + 1, _LONGEST_REST)
 
     def _steps(self, spectrum: Spectrum) -> list[_Step]:
-        """Return how far the scene moved since the promising ones of the last frames, where that is clear."""
-        found = ((lag, self._correlate.shift(spectrum, self._kept[lag].spectrum)) for lag in self._promising())
+        """Return how far the scene moved since the last frame, and those that promise most; none if that is unclear.
+
+        While it moves as before, one of these ways is measured, and the others follow from it.
+        """
+        if len(self._kept) <= _ALIKE + 1:
+            return self._measured(spectrum, range(len(self._kept)))
+        ways = self._ways(self._foreseen())
+        ranked = sorted((self._cost(way), lag) for lag, way in enumerate(ways) if lag)
+        lags = [lag for cost, lag in ranked[:_ALIKE] if cost < np.inf]
+        measured = self._measured(spectrum, lags[:1])
+        if not measured or max(abs(a - b) for a, b in zip(measured[0].way, ways[lags[0]], strict=True)) > _ASTRAY:
+            return self._measured(spectrum, [0, *lags])
+        ways = self._ways(self._place(measured[0]))
+        return [*measured, *(_Step(lag, ways[lag]) for lag in (0, *lags[1:]))]
+
+    def _measured(self, spectrum: Spectrum, lags: Iterable[int]) -> list[_Step]:
+        """Return how far the scene moved since some of the last frames, where that is clear."""
+        found = ((lag, self._correlate.shift(spectrum, self._kept[lag].spectrum)) for lag in lags)
         return [_Step(lag, (shift.rows, shift.columns)) for lag, shift in found if shift.peak > CLEAR]
 
-    def _promising(self) -> list[int]:
-        """Return places of the last frame, and of those since which the scene will have moved by whole patches."""
-        if len(self._kept) <= _ALIKE + 1:
-            return list(range(len(self._kept)))
+    def _place(self, step: _Step) -> _Place:
+        """Return where the scene is after a step."""
+        (row, column), (down, right) = self._kept[step.lag].place, step.way
+        return row + down, column + right
+
+    def _foreseen(self) -> _Place:
+        """Return where the scene will be, if it moves on as in the last frames."""
         (row, column), (old_row, old_column) = self._kept[0].place, self._kept[-1].place
         steps = len(self._kept) - 1
-        row, column = row + (row - old_row) / steps, column + (column - old_column) / steps
-        ways = [(row - one.place[0], column - one.place[1]) for one in self._kept]
-        ranked = sorted((self._cost(way), lag) for lag, way in enumerate(ways) if lag)
-        return [0, *(lag for cost, lag in ranked[:_ALIKE] if cost < np.inf)]
+        return row + (row - old_row) / steps, column + (column - old_column) / steps
+
+    def _ways(self, place: _Place) -> list[_Place]:
+        """Return how far it is to a place since each of the last frames."""
+        return [(place[0] - one.place[0], place[1] - one.place[1]) for one in self._kept]
 
     def _cost(self, way: _Place) -> float:
         """Return what speaks against a frame since which the scene will have moved so far."""
