@@ -47,9 +47,9 @@ class Correlate:
         self._axes = np.zeros((len(axes), _CHANNELS), dtype=np.float32)
         self._axes[:, : axes.shape[1]] = axes[:, :_CHANNELS]
         rows, columns = (np.hanning(size + 2)[1:-1] for size in grid_hw)
-        self._window = (
-            np.outer(rows, columns).ravel().astype(np.float32)
-        )  # else edges, which do not move, are correlated
+        # Without it edges are correlated, which do not move.
+        self._window = np.outer(rows, columns).reshape(-1, 1).astype(np.float32)
+        self._evenly = np.full(self._window.size, 1 / self._window.size, dtype=np.float32)  # its product is the mean
 
     def spectrum(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None = None) -> Spectrum:
         """Return the spectrum of a frame, complex64 [rows, columns].
@@ -62,12 +62,14 @@ class Correlate:
             return self._transform(features, active)
 
     def _transform(self, features: NDArray[np.float32], active: NDArray[np.bool_] | None) -> Spectrum:
-        parts = np.ascontiguousarray((features @ self._axes).T)
-        parts -= parts.mean(axis=1, keepdims=True) if active is None else parts[:, active].mean(axis=1, keepdims=True)
-        if active is not None:
-            parts[:, ~active] = 0
+        parts = features @ self._axes
+        if active is None:
+            parts -= self._evenly @ parts
+        else:
+            parts -= parts[active].mean(axis=0)
+            parts[~active] = 0
         parts *= self._window
-        return np.asarray(cv2.dft(parts.T.reshape(*self._hw, 2))).view(np.complex64)[..., 0]
+        return np.asarray(cv2.dft(parts.reshape(*self._hw, _CHANNELS))).view(np.complex64)[..., 0]
 
     def shift(self, now: Spectrum, before: Spectrum) -> Shift:
         """Return how far the scene moved between two frames, by their spectra."""
