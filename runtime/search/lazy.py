@@ -31,7 +31,11 @@ median; pictures of which no two are alike sometimes reach it."""
 
 
 class LazySearch:
-    """Nearest entries for the frames of one camera, exact where they decide."""
+    """Nearest entries for the frames of one camera, exact where they decide.
+
+    Attributes:
+        trail: follows the scene; None: places are all that is known, for comparisons.
+    """
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class LazySearch:
         self._exact = exact
         self._k = k
         self._history = history
-        self._trail = None if history is None else Trail(history.grid_hw, exact.axes)
+        self.trail = None if history is None else Trail(history.grid_hw, exact.axes)
         self._moved: NDArray[np.int64] | None = None  # what is known where the scene of this frame was
         self._expected = 0.0  # the k-th largest distance of the last frame, an estimate for this one
         self._rest = 0  # remaining frames without history
@@ -100,9 +104,8 @@ class LazySearch:
         Of the two that is taken which is nearer, at some of the patches.
         """
         assert self._history is not None  # noqa: S101 - called only with one
-        assert self._trail is not None  # noqa: S101 - as there is a history
         newest = self._history.newest
-        moved = self._trail.follow(features, newest, active)
+        moved = None if self.trail is None else self.trail.follow(features, newest, active)
         own = newest if active is None else newest[active]
         if moved is not None:
             index = moved[:, 0].copy() if active is None else moved[active, 0]
@@ -160,8 +163,8 @@ class LazySearch:
             learnt &= found.active
         rows = np.flatnonzero(learnt)
         self._history.learn(rows, found.index[rows])
-        if trusted and self._trail is not None:
-            self._trail.keep(found.index, useful=self._moved is not None)
+        if trusted and self.trail is not None:
+            self.trail.keep(found.index, useful=self._moved is not None)
         if not trusted:
             self._rest = max(0, self._rest - 1)
         else:

@@ -58,19 +58,12 @@ def bank() -> np.ndarray:
     return random.permutation(np.concatenate(views))[:1500]
 
 
-class Still(Trail):
-    """A trail that is never followed."""
-
-    def follow(self, *_args: object) -> None:
-        """Know nothing."""
-
-
 def make_search(bank: np.ndarray, *, follows: bool = True) -> LazySearch:
     """Return the search of a device, with the trail or without."""
     exact = PrunedSearch(bank, reference.neighbour_table(bank, B).astype(np.int32))
     search = LazySearch(ExactSearch(bank), bank, exact, K, History(HW))
     if not follows:
-        search._trail = Still(HW, exact.axes)
+        search.trail = None
     return search
 
 
@@ -181,7 +174,7 @@ def test_what_only_seems_to_move_is_left(bank, looked):
     search, still = make_search(bank), next(film([(0, 0)]))
     moves = Trail(HW, np.eye(DIMENSION))
     moves._steps = lambda _: [_Step(0, (0.0, 5.0))] if moves._kept else []
-    search._trail = moves
+    search.trail = moves
     counts = lowered(search, [still] * 200, bank)
     assert max(counts[1:]) <= K
     assert len(looked) <= LOOKED * 200
