@@ -74,10 +74,10 @@ class PatchedgeError(Exception):
         self.what, self.where, self.remedy = what, where, remedy = scrub(what), scrub(where), scrub(remedy)
         line = f"{where}: {what}" if where else what
         line = f"{line}; {remedy}" if remedy else line
-        super().__init__(_printable(" ".join(line.split())))
+        super().__init__(printable(" ".join(line.split())))
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """Escape control characters of a line: a stranger may have put terminal commands into the name of a file."""
     if line.isprintable():
         return line

@@ -10,9 +10,11 @@ FleetError                         77   something that comes from the servers, a
 ├── AssignmentInvalid                   not a signed assignment
 ├── AssignmentKeyUnknown                signed by a key that is not an operator's
 ├── AssignmentSignatureInvalid          the signature is of something else
-├── AssignmentForOthers                 it names another device or group
+├── AssignmentForOthers                 it names another device, group or fleet
 ├── AssignmentOld                       its counter is not above the highest that was accepted
 ├── AssignmentFlood                     more changes in a minute than a device takes
+├── CounterRaised                       the counter in the store is far above all that operators signed
+├── RolloutForged                       the record of a roll-out is not one that an operator signed
 ├── PackMissing                         the store does not have this pack, or not all of it
 ├── PackSwapped                         the bytes of a pack are not those that the assignment names
 └── PackTooLarge                        more bytes than the assignment or the settings allow
@@ -64,7 +66,7 @@ class AssignmentSignatureInvalid(FleetError):
 
 
 class AssignmentForOthers(FleetError):
-    """An assignment names another device, or a group that the device is not in."""
+    """An assignment names another device, a group that the device is not in, or another fleet."""
 
 
 class AssignmentOld(FleetError):
@@ -73,6 +75,14 @@ class AssignmentOld(FleetError):
 
 class AssignmentFlood(FleetError):
     """Assignments change more often than a device takes them; it takes the newest only."""
+
+
+class CounterRaised(FleetError):
+    """The counter in the store is far above every assignment that operators signed: somebody else has raised it."""
+
+
+class RolloutForged(FleetError):
+    """The record of a roll-out in the store is not one that an operator signed, so nothing is assigned by it."""
 
 
 class PackMissing(FleetError):

@@ -65,6 +65,8 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     fleet_errors.AssignmentForOthers: "Distrust whoever can write to the servers: an assignment was moved.",
     fleet_errors.AssignmentOld: "Assign again; distrust whoever can write to the servers, if nobody restored a backup.",
     fleet_errors.AssignmentFlood: "Find out who assigns so often. The device takes the newest after a minute.",
+    fleet_errors.CounterRaised: "Set it with `patchedge fleet init --counter N`. Distrust whoever can write to the servers.",
+    fleet_errors.RolloutForged: "Assign anew. If it is another operator's, name their key in `operators` of your settings.",
     fleet_errors.PackMissing: "Push the bundle again with `patchedge fleet push`.",
     fleet_errors.PackSwapped: "Push the bundle again. Distrust whoever can write to the servers.",
     fleet_errors.PackTooLarge: "Raise `fleet.max_mb` if the bundle is that large, else distrust the servers.",

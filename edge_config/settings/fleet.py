@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -65,6 +65,7 @@ class FleetSettings(Section, frozen=True):
         ca_file: certificates (PEM) of authorities that may sign the servers'; by default those of the system.
         signing_key: file with the secret key of the operator, made by `patchedge-export signing-key`; not readable by
             others. Needed to assign, to roll back and to pull.
+        operators: public keys of other operators, whose roll-outs this one goes on with and takes back.
         name: what the operator is called in assignments; by default the user of this machine.
         prefix: first word of the names of all that is in the store; the same for a whole fleet.
     """
@@ -73,6 +74,7 @@ class FleetSettings(Section, frozen=True):
     credentials_file: FilePath | None = None
     ca_file: FilePath | None = None
     signing_key: FilePath | None = None
+    operators: Annotated[tuple[KeyText, ...], Meta(max_length=16)] = ()
     name: Annotated[str, Meta(max_length=64)] = ""
     prefix: Name = "patchedge"
 
@@ -112,6 +114,7 @@ def parse(tree: dict[str, Any], where: str = "settings") -> FleetSettings:
     problems = [*(tree.twice if isinstance(tree, Tree) else ()), *wrong]
     fleet = msgspec.convert({"servers": ("nats://-",), **mended} if problems else dict(tree), FleetSettings)
     problems += check_servers(fleet, ())
+    problems += check_keys(fleet.operators, ("operators",))
     if problems:
         raise refusal(problems, where, lines_of(tree))
     return fleet
@@ -122,13 +125,18 @@ def check_device(fleet: FleetOfDevice | None) -> Iterator[Problem]:
     if fleet is None:
         return
     yield from check_servers(fleet, ("fleet",))
-    for at, text in enumerate(fleet.operators):
-        if not signature.is_key_or_path(text):
-            said = f"key `fleet.operators`: `{text}` is not a key"
-            yield Problem(("fleet", "operators", at), said, "ed25519: and 64 hex digits, or a file")
+    yield from check_keys(fleet.operators, ("fleet", "operators"))
     for at, group in enumerate(fleet.groups):
         if group in fleet.groups[:at]:
             yield Problem(("fleet", "groups", at), f"key `fleet.groups`: {group} is listed twice")
+
+
+def check_keys(keys: Iterable[str], path: KeyPath) -> Iterator[Problem]:
+    """Return the problems of a list of public keys."""
+    for at, text in enumerate(keys):
+        if not signature.is_key_or_path(text):
+            said = f"key `{dotted(path)}`: `{text}` is not a key"
+            yield Problem((*path, at), said, "ed25519: and 64 hex digits, or a file")
 
 
 def check_servers(fleet: FleetServers, path: KeyPath) -> Iterator[Problem]:

@@ -15,7 +15,10 @@ from msgspec import Meta
 from edge_config.wire.messages import NAME_PATTERN
 
 MAX_SIGNED_BYTES = 256 << 10
-"""Maximum size of a signed record, bytes."""
+"""Maximum size of a signed assignment or order, bytes."""
+
+MAX_ROLLOUT_BYTES = 896 << 10
+"""Maximum size of a signed roll-out, bytes: nats-server takes messages of 1 MiB."""
 
 FleetName = Annotated[
     str, Meta(pattern=NAME_PATTERN, max_length=64, description="letters, digits, _ and - only, at most 64 of them")
@@ -81,6 +84,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         rollout: id of the roll-out that it belongs to; empty: none.
         at_ms: when it was signed, milliseconds since 1970 UTC.
         by: name of the operator that signed it, as in their settings.
+        fleet: the fleet, `prefix` in the settings: what was signed for another one counts for nothing here.
     """
 
     counter: Counter
@@ -97,6 +101,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     rollout: Annotated[str, Meta(max_length=64)] = ""
     at_ms: Milliseconds = 0
     by: Text = ""
+    fleet: FleetName = "patchedge"
 
 
 class PullOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +114,7 @@ class PullOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         bundle: id of the bundle; empty: the one in service.
         at_ms: when it was signed, milliseconds since 1970 UTC.
         by: name of the operator that signed it, as in their settings.
+        fleet: the fleet, `prefix` in the settings: what was signed for another one counts for nothing here.
     """
 
     counter: Counter
@@ -117,18 +123,19 @@ class PullOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     bundle: RootOrNone = ""
     at_ms: Milliseconds = 0
     by: Text = ""
+    fleet: FleetName = "patchedge"
 
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A signed record, as it is in the store.
 
     Attributes:
-        payload: JSON of an assignment or of an order to upload, as it was signed.
+        payload: JSON of an assignment, of an order to upload or of a roll-out, as it was signed.
         key: public key of the operator that signed it, `ed25519:` and 64 hex digits.
         signature: Ed25519 signature over a fixed prefix and `payload`, 128 hex digits.
     """
 
-    payload: Annotated[str, Meta(max_length=MAX_SIGNED_BYTES)]
+    payload: Annotated[str, Meta(max_length=MAX_ROLLOUT_BYTES)]
     key: Annotated[str, Meta(pattern=r"^ed25519:[0-9a-f]{64}\Z")]
     signature: Annotated[str, Meta(pattern=r"^[0-9a-f]{128}\Z")]
 

@@ -6,10 +6,13 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
+from edge_config.errors import printable
+
 if TYPE_CHECKING:
     from nacl.signing import SigningKey
 
     from edge_config.settings.fleet import FleetSettings
+    from runtime.fleet.rollout.operator_keys import OperatorKeys
 
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|min|h|d)")
 _SECONDS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -39,6 +42,19 @@ def signing_key(settings: FleetSettings) -> SigningKey:
         remedy = "name the secret key that `patchedge-export signing-key` made"
         raise SettingsError("key `signing_key` is missing, and this needs a signature", remedy=remedy)
     return read_key(Path(settings.signing_key))
+
+
+def operator_keys(settings: FleetSettings) -> OperatorKeys:
+    """Return the operator's key, with those of others that they trust. Errors are those of `signing_key`."""
+    from runtime.fleet.rollout.operator_keys import OperatorKeys
+    from runtime.fleet.store.signatures import operators_of
+
+    return OperatorKeys(signing_key(settings), operators_of(settings.operators), settings.prefix)
+
+
+def say(*lines: str) -> None:
+    """Print lines; what a device has put there for the terminal to do is shown, and not done."""
+    print("\n".join(map(printable, lines)), flush=True)
 
 
 def operator_name(settings: FleetSettings) -> str:

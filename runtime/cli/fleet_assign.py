@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.cli.arguments import between, whole
-from runtime.cli.fleet_arguments import operator_name, signing_key, time_span
+from runtime.cli.fleet_arguments import operator_keys, operator_name, say, signing_key, time_span
 
 if TYPE_CHECKING:
     from edge_config.settings.fleet import FleetSettings
     from edge_config.wire.fleet import Rollout
     from runtime.fleet.rollout.drive import Drive
+    from runtime.fleet.rollout.operator_keys import OperatorKeys
     from runtime.fleet.store.interface import Store
 
 ACTIONS = {
@@ -93,22 +94,22 @@ async def run_action(args: argparse.Namespace, settings: FleetSettings, store: S
 
         need_last(await store.rollouts(), drive.rollout)
         rollout = await drive.roll_back(f"taken back by {operator_name(settings)}")
-        print(_ending(rollout))
-        print(f"`patchedge fleet status {rollout.id}` shows when the devices are back")
+        say(_ending(rollout))
+        say(f"`patchedge fleet status {rollout.id}` shows when the devices are back")
         return 0
     if args.action == "pause":
         rollout = await drive.pause(f"by {operator_name(settings)}")
-        print(f"{_ending(rollout)}; `patchedge fleet resume {rollout.id}` goes on")
+        say(f"{_ending(rollout)}; `patchedge fleet resume {rollout.id}` goes on")
         return 0
     if args.action == "resume" and drive.rollout.state in ("running", "paused"):
         await drive.resume(operator_name(settings))
     rollout = await drive.run(once=args.detach)
     if rollout.state == "running":
-        print(f"roll-out {rollout.id}: stage {rollout.stage} of {len(rollout.stages)}; {_how_to_go_on(rollout.id)}")
+        say(f"roll-out {rollout.id}: stage {rollout.stage} of {len(rollout.stages)}; {_how_to_go_on(rollout.id)}")
         return 0
     if rollout.state == "stopped":
         raise _stopped(rollout)
-    print(_ending(rollout))
+    say(_ending(rollout))
     return 0
 
 
@@ -117,12 +118,11 @@ async def _drive(args: argparse.Namespace, settings: FleetSettings, store: Store
     from runtime.fleet.rollout.drive import Drive
     from runtime.fleet.rollout.tell import Tell
 
-    key = signing_key(settings)
-    tell = Tell(lambda line: print(line, flush=True))
+    keys, tell = operator_keys(settings), Tell(say)
     if args.action in ("assign", "adopt"):
-        return Drive(store, key, await _new(args, settings, store), 0, tell)
+        return Drive(store, keys, await _new(args, settings, store, keys), 0, tell)
     wanted = args.rollout or _newest(await store.rollouts())
-    found = await store.rollout(wanted)
+    found = await keys.rollout(store, wanted)
     if found is None:
         raise UsageError("there is no such roll-out", where=wanted, remedy="`patchedge fleet status` lists them")
     args.rollout = wanted
@@ -130,7 +130,7 @@ async def _drive(args: argparse.Namespace, settings: FleetSettings, store: Store
         allowed = {"pause": ("running",), "rollback": ("running", "paused", "done", "stopped")}[args.action]
         if found[0].state not in allowed:
             raise UsageError(f"it is {found[0].state}", where=f"roll-out {wanted}")
-    return Drive(store, key, *found, tell)
+    return Drive(store, keys, *found, tell)
 
 
 def _newest(rollouts: dict[str, Rollout]) -> str:
@@ -142,7 +142,7 @@ def _newest(rollouts: dict[str, Rollout]) -> str:
     return max(some, key=lambda one: one.at_ms).id
 
 
-async def _new(args: argparse.Namespace, settings: FleetSettings, store: Store) -> Rollout:
+async def _new(args: argparse.Namespace, settings: FleetSettings, store: Store, keys: OperatorKeys) -> Rollout:
     """Return the record of a new roll-out, and print what it will do."""
     from edge_config.wire.fleet import FleetBounds
     from runtime.fleet.rollout.create import RolloutWish, create
@@ -172,9 +172,9 @@ async def _new(args: argparse.Namespace, settings: FleetSettings, store: Store) 
         children=getattr(args, "children", "keep"),
         by=operator_name(settings),
     )
-    rollout, division = await create(store, wish, now_ms())
+    rollout, division = await create(store, keys, wish, now_ms())
     args.rollout = rollout.id
-    print("\n".join(beginning(rollout, division, await store.reports())), flush=True)
+    say(*beginning(rollout, division, await store.reports()))
     return rollout
 
 
@@ -195,7 +195,7 @@ async def _what(args: argparse.Namespace, settings: FleetSettings, store: Store)
     with pull.unpacked(args.file) as bundle:
         mine = {name: reports[name] for name in names}
         pull.adopt(bundle, str(args.file), mine, signing_key(settings), signs=args.sign)
-        print(pull.origin(bundle))
+        say(pull.origin(bundle))
         await store.put_pack(bundle.path)
         lineage = bundle.manifest.lineage
         return bundle.id, args.camera or (lineage.camera if lineage else ""), None

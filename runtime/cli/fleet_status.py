@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runtime.cli.fleet_arguments import operator_name, signing_key
+from runtime.cli.fleet_arguments import operator_keys, operator_name, say
 
 if TYPE_CHECKING:
     from edge_config.settings.fleet import FleetSettings
@@ -41,8 +41,8 @@ async def run_action(args: argparse.Namespace, settings: FleetSettings, store: S
         from runtime.fleet.rollout.pull import PullWish, origin, pull
 
         wish = PullWish(args.device, args.camera, args.bundle, args.out, operator_name(settings))
-        bundle = await pull(store, signing_key(settings), wish, _MAX_PULLED_BYTES)
-        print(f"{args.out}: {args.out.stat().st_size} bytes, {origin(bundle)}")
+        bundle = await pull(store, operator_keys(settings), wish, _MAX_PULLED_BYTES)
+        say(f"{args.out}: {args.out.stat().st_size} bytes, {origin(bundle)}")
         return 0
     from edge_config.errors import UsageError
     from runtime.cli.control_arguments import print_json
@@ -59,5 +59,5 @@ async def run_action(args: argparse.Namespace, settings: FleetSettings, store: S
     if args.json:
         print_json(status)
     else:
-        print("\n".join(lines(status)))
+        say(*lines(status))
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cli.arguments import whole
+from runtime.cli.fleet_arguments import say
 
 if TYPE_CHECKING:
     from edge_config.settings.fleet import FleetSettings
@@ -66,6 +67,6 @@ async def _devices(args: argparse.Namespace, store: FleetStore) -> None:
     if args.json:
         print_json(reports)
     elif reports:
-        print("\n".join(lines(reports.values(), round(time.time() * 1000))))
+        say(*lines(reports.values(), round(time.time() * 1000)))
     else:
         print("no device has said anything yet; an agent runs where the settings have a section `fleet`")

@@ -11,13 +11,15 @@ from edge_config.errors import PatchedgeError
 from edge_config.wire.fleet import Assignment, PullOrder, Signed
 from runtime.fleet.agent.core.seen import Desired
 from runtime.fleet.store.counters import Counters, slot
-from runtime.fleet.store.signatures import verify, verify_pull
+from runtime.fleet.store.signatures import FLEET, verify, verify_pull
 
 
 class Assigned:
     """The assignments that are accepted. Use it from one thread."""
 
-    def __init__(self, device: str, groups: Collection[str], operators: Collection[str], counters: Path) -> None:
+    def __init__(
+        self, device: str, groups: Collection[str], operators: Collection[str], counters: Path, fleet: str = FLEET
+    ) -> None:
         """Read the counters.
 
         Args:
@@ -25,13 +27,14 @@ class Assigned:
             groups: its groups.
             operators: public keys of the operators that may assign.
             counters: file of the highest counters that were accepted.
+            fleet: name of the fleet.
 
         Raises:
             OSError: it cannot be read.
             msgspec.DecodeError: it is damaged.
         """
         self._targets = frozenset({f"device:{device}", *(f"group:{group}" for group in groups)})
-        self._operators = operators
+        self._operators, self._fleet = operators, fleet
         self._counters = Counters(counters)
         self._of: dict[str, Assignment] = {}
         self.problem = ""
@@ -39,7 +42,7 @@ class Assigned:
     def take(self, signed: Signed) -> bool:
         """Accept a signed assignment; return whether it is new. One that is refused is logged, and is `problem`."""
         try:
-            assignment = verify(signed, self._operators, self._targets)
+            assignment = verify(signed, self._operators, self._targets, self._fleet)
             is_new = self._counters.check(signed, assignment)
             if is_new:
                 self._counters.accept(signed, assignment)
@@ -57,7 +60,7 @@ class Assigned:
     def order(self, signed: Signed) -> PullOrder | None:
         """Return a signed order to upload a bundle that is new; one that is refused is logged, and is `problem`."""
         try:
-            order = verify_pull(signed, self._operators, self._targets)
+            order = verify_pull(signed, self._operators, self._targets, self._fleet)
             return order if self._counters.check(signed, order) else None
         except PatchedgeError as error:
             self.refuse(error)

@@ -10,6 +10,7 @@ import structlog
 
 from edge_config.saving import put_durably
 from runtime.fleet.agent.core.memory import CameraMemory
+from runtime.fleet.store.records import UNREADABLE
 
 _VERSION = 1
 
@@ -45,7 +46,7 @@ class KeptFile:
             return msgspec.json.decode(self._path.read_bytes(), type=_Content).cameras
         except FileNotFoundError:
             return {}
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             aside = self._path.with_suffix(".damaged")
             self._path.replace(aside)
             log = structlog.get_logger()

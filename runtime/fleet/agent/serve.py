@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
-import msgspec
 import structlog
 import zmq
 
@@ -28,6 +27,7 @@ from runtime.fleet.agent.desired import Assigned
 from runtime.fleet.agent.kept import KeptFile
 from runtime.fleet.agent.packs import Packs
 from runtime.fleet.agent.pulls import BundlePlaces, Pulls
+from runtime.fleet.store.records import UNREADABLE
 from runtime.fleet.store.signatures import operators_of
 from runtime.fleet.store.store import FleetStore
 from runtime.security.keys import Keys, load_secret
@@ -130,8 +130,8 @@ def _fleet_of(settings: Settings) -> FleetOfDevice:
 
 def _assigned(fleet: FleetOfDevice, name: str, file: Path) -> Assigned:
     try:
-        return Assigned(name, fleet.groups, operators_of(fleet.operators), file)
-    except (OSError, msgspec.DecodeError) as error:
+        return Assigned(name, fleet.groups, operators_of(fleet.operators), file, fleet.prefix)
+    except (OSError, *UNREADABLE) as error:
         remedy = (
             "restore it: without it, old assignments could not be told from new ones; or delete it, and assign anew"
         )

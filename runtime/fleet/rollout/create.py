@@ -14,6 +14,7 @@ from edge_config.errors import UsageError
 from edge_config.wire.fleet import Assignment, Children, FleetBounds, Rollout
 from runtime.fleet.rollout.drive import pack_of
 from runtime.fleet.rollout.judge import roots_of
+from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.record import Reports, group_key
 from runtime.fleet.rollout.stages import Division, StageShare, divide, members
 from runtime.fleet.rollout.wanted import assigned_to, clashing, targets_of
@@ -49,12 +50,13 @@ class RolloutWish:
     by: str
 
 
-async def create(store: Store, wish: RolloutWish, now_ms: int) -> tuple[Rollout, Division]:
+async def create(store: Store, keys: OperatorKeys, wish: RolloutWish, now_ms: int) -> tuple[Rollout, Division]:
     """Return the record of a new roll-out, which is not in the store yet, and how its devices were divided.
 
     Raises:
         UsageError: no such devices, or another roll-out of them is not over.
         PackMissing: the bundle is not in the store, or one that a device would have to go back to.
+        AssignmentKeyUnknown: somebody whom this operator does not know has assigned them something.
     """
     reports = await store.reports()
     names = members(reports, wish.group, wish.devices)
@@ -82,10 +84,16 @@ async def create(store: Store, wish: RolloutWish, now_ms: int) -> tuple[Rollout,
         if other.state in ("running", "paused"):
             remedy = f"`patchedge fleet resume {other.id}`, or `patchedge fleet rollback {other.id}`"
             raise UsageError(f"roll-out {other.id} of these devices is {other.state}", remedy=remedy)
-    rollout = with_before(rollout, await store.assigned(), reports)
+    rollout = with_before(rollout, await keys.assigned(store, _targets(rollout, reports)), reports)
     if rollout.root:
         await _need_packs(store, rollout)
     return rollout, division
+
+
+def _targets(rollout: Rollout, reports: Reports) -> set[str]:
+    """Return what the devices of a roll-out, and its group, are called in assignments."""
+    targets = {group_key(rollout)} if rollout.group else set[str]()
+    return targets.union(*(targets_of(name, reports[name].groups) for name in rollout.devices))
 
 
 def with_before(rollout: Rollout, assignments: Sequence[Assignment], reports: Reports) -> Rollout:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -15,13 +14,10 @@ from edge_config.wire.fleet import Assignment, DeviceReport, Rollout
 from runtime.client.within import within
 from runtime.fleet.rollout import record
 from runtime.fleet.rollout.machine import BeginStage, Finish, Over, Settle, StopRollout, Wait, next_step
+from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.orders import PlannedAssignment, orders
 from runtime.fleet.rollout.tell import Tell
 from runtime.fleet.store.interface import PackInfo, Store
-from runtime.fleet.store.signatures import sign
-
-if TYPE_CHECKING:  # libsodium is loaded only where something is signed
-    from nacl.signing import SigningKey
 
 LOOK_S = 2.0
 """Interval at which it is looked whether another command has changed the roll-out, seconds."""
@@ -45,10 +41,10 @@ class Drive:
     """
 
     def __init__(
-        self, store: Store, key: SigningKey, rollout: Rollout, revision: int, tell: Tell, clock: Clock = now_ms
+        self, store: Store, keys: OperatorKeys, rollout: Rollout, revision: int, tell: Tell, clock: Clock = now_ms
     ) -> None:
         """Begin with the record of the store at this revision; 0: it is not there yet."""
-        self._store, self._key, self._tell, self._clock = store, key, tell, clock
+        self._store, self._keys, self._tell, self._clock = store, keys, tell, clock
         self.rollout = rollout
         self._revision = revision
         self.reports: dict[str, DeviceReport] = {}
@@ -101,7 +97,7 @@ class Drive:
         return await self._put(change(self.rollout))
 
     async def _read_again(self) -> None:
-        found = await self._store.rollout(self.rollout.id)
+        found = await self._keys.rollout(self._store, self.rollout.id)
         if found is None:
             raise overtaken(self.rollout, None)
         self.rollout, self._revision = found
@@ -150,7 +146,7 @@ class Drive:
         if time.monotonic() - self._looked_s < LOOK_S:
             return
         self._looked_s = time.monotonic()
-        found = await self._store.rollout(self.rollout.id)
+        found = await self._keys.rollout(self._store, self.rollout.id)
         if found is None or found[1] != self._revision:
             raise overtaken(self.rollout, None if found is None else found[0])
 
@@ -166,15 +162,15 @@ class Drive:
                 await self._pack(root, after)
         counters = dict(after.counters)
         for order in orders(after):
-            counters[order.key] = await self._store.next_counter()
+            counters[order.key] = await self._keys.next_counter(self._store)
         await self._put(replace(after, counters=counters))
         await self._assign()
 
     async def _put(self, after: Rollout) -> None:
         try:
-            self._revision = await self._store.put_rollout(after, self._revision)
+            self._revision = await self._keys.put_rollout(self._store, after, self._revision)
         except FleetConflict as error:
-            found = await self._store.rollout(after.id)
+            found = await self._keys.rollout(self._store, after.id)
             raise overtaken(after, None if found is None else found[0]) from error
         self.rollout = after
 
@@ -192,7 +188,7 @@ class Drive:
         except PackMissing as error:
             return error
         with suppress(FleetConflict):  # it is there already, or a newer one: then the device says so
-            await self._store.assign(sign(assignment, self._key))
+            await self._store.assign(self._keys.sign(assignment))
         return None
 
     async def _assignment(self, order: PlannedAssignment) -> Assignment:
@@ -213,6 +209,7 @@ class Drive:
             rollout=rollout.id,
             at_ms=rollout.since_ms,
             by=rollout.by,
+            fleet=self._keys.fleet,
         )
 
     async def _pack(self, root: str, rollout: Rollout) -> PackInfo:

@@ -18,9 +18,9 @@ from edge_config.bundle.files import Bundle
 from edge_config.errors import TargetExists, UsageError
 from edge_config.fleet_errors import FleetUnavailable, PackSwapped
 from edge_config.wire.fleet import DeviceReport, PullOrder
+from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.stages import cameras_of, is_on
 from runtime.fleet.store.interface import Store
-from runtime.fleet.store.signatures import sign
 from runtime.security.signing import public_text
 from runtime.security.signing import sign as sign_bundle
 from runtime.security.trust import verify
@@ -54,7 +54,9 @@ class PullWish:
     by: str
 
 
-async def pull(store: Store, key: SigningKey, wish: PullWish, max_bytes: int, patience_s: float = PATIENCE_S) -> Bundle:
+async def pull(
+    store: Store, keys: OperatorKeys, wish: PullWish, max_bytes: int, patience_s: float = PATIENCE_S
+) -> Bundle:
     """Order a device to upload a bundle, wait for it, and write it as a file once it is verified.
 
     Returns:
@@ -72,14 +74,15 @@ async def pull(store: Store, key: SigningKey, wish: PullWish, max_bytes: int, pa
     now_ms = time.time_ns() // 1_000_000
     camera = _camera(await store.reports(), wish, now_ms)
     order = PullOrder(
-        counter=await store.next_counter(),
+        counter=await keys.next_counter(store),
         target=f"device:{wish.device}",
         camera=camera,
         bundle=wish.bundle,
         at_ms=now_ms,
         by=wish.by,
+        fleet=keys.fleet,
     )
-    await store.order_pull(sign(order, key))
+    await store.order_pull(keys.sign(order))
     until_s = time.monotonic() + patience_s
     with TemporaryDirectory(prefix="patchedge-pull-") as folder:
         part = Path(folder) / "pulled.pack"

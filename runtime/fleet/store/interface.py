@@ -97,7 +97,10 @@ class FleetStoreApi(Protocol):
         """Publish a signed assignment in its slot. Raises `FleetConflict` if a newer one is there."""
 
     async def assigned(self) -> list[Assignment]:
-        """Return all assignments that there are, by counter; for operators: signatures are not checked."""
+        """Return all assignments that there are, by counter, to be shown: signatures are not checked."""
+
+    async def signed_assignments(self) -> list[Signed]:
+        """Return all assignments that there are, as they were signed."""
 
     async def order_pull(self, signed: Signed) -> None:
         """Publish a signed order to upload a bundle."""
@@ -108,14 +111,17 @@ class FleetStoreApi(Protocol):
     async def fetch_pulled(self, order: PullOrder, target: Path, max_bytes: int) -> PackInfo | None:
         """Download what a device has uploaded for an order; None: it has not yet. Errors as those of `fetch_pack`."""
 
-    async def rollout(self, rollout: str) -> tuple[Rollout, int] | None:
-        """Return a roll-out and its revision; None: there is none of this id."""
+    async def rollout(self, rollout: str) -> tuple[Signed, int] | None:
+        """Return a roll-out as it was signed, and its revision; None: there is none. Raises `RolloutForged`."""
 
-    async def put_rollout(self, rollout: Rollout, revision: int = 0) -> int:
-        """Write a roll-out in place of this revision, 0: it is new; return the new one. Raises `FleetConflict`."""
+    async def put_rollout(self, rollout: str, signed: Signed, revision: int = 0) -> int:
+        """Write a signed roll-out in place of this revision, 0: it is new; return the new one.
+
+        Raises `FleetConflict` if another revision is there.
+        """
 
     async def rollouts(self) -> dict[str, Rollout]:
-        """Return all roll-outs, by id."""
+        """Return all roll-outs, by id, to be shown: signatures are not checked."""
 
 
 Store: TypeAlias = FleetStoreApi

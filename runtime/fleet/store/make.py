@@ -8,7 +8,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, ObjectStoreConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
-from edge_config.wire.fleet import MAX_SIGNED_BYTES
+from edge_config.wire.fleet import MAX_ROLLOUT_BYTES, MAX_SIGNED_BYTES
 from runtime.brokers.nats_session import NatsSession
 from runtime.fleet.store.connection import FleetConnection
 from runtime.fleet.store.layout import FleetLayout, ObjectBucket
@@ -71,10 +71,11 @@ async def _make(session: NatsSession, layout: FleetLayout, limits: StoreLimits) 
     )
     packs = ObjectStoreConfig(layout.packs.name, max_bytes=limits.packs_bytes, replicas=replicas)
     made = {layout.packs.name: await _object_store(js, layout.packs, packs)}
-    for bucket, size in ((layout.desired, _DESIRED_BYTES), (layout.rollouts, _ROLLOUTS_BYTES)):
-        config = KeyValueConfig(
-            bucket.name, history=_HISTORY, max_bytes=size, max_value_size=MAX_SIGNED_BYTES, replicas=replicas
-        )
+    for bucket, size, each in (
+        (layout.desired, _DESIRED_BYTES, MAX_SIGNED_BYTES),
+        (layout.rollouts, _ROLLOUTS_BYTES, MAX_ROLLOUT_BYTES),
+    ):
+        config = KeyValueConfig(bucket.name, history=_HISTORY, max_bytes=size, max_value_size=each, replicas=replicas)
         if not (there := await _is_there(js, bucket.stream)):
             await js.create_key_value(config)
         made[bucket.name] = not there

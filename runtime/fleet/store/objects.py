@@ -31,6 +31,7 @@ from runtime.fleet.store.connection import FleetConnection
 from runtime.fleet.store.interface import PackInfo
 from runtime.fleet.store.layout import ObjectBucket
 from runtime.fleet.store.newest import newest_of
+from runtime.fleet.store.records import UNREADABLE
 
 CHUNK_BYTES = 128 << 10
 MAX_WINDOW = 8
@@ -96,7 +97,7 @@ async def find(connection: FleetConnection, bucket: ObjectBucket, name: str) -> 
         found = await connection.call(lambda session: newest_of(session, bucket.stream, bucket.record(name)))
         data = b'{"name": "", "nuid": ""}' if found is None else found.data
         record = msgspec.json.decode(data, type=ObjectRecord)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise PackMissing(f"its record is not understood ({error})", where=_where(name), remedy="push it") from error
     if record.deleted or _NUID.fullmatch(record.nuid) is None:
         raise PackMissing("is not in the store", where=_where(name), remedy="push it")
@@ -205,7 +206,7 @@ class Download:
             place = msgspec.json.decode(self._place.read_bytes(), type=_Place)
             if place.nuid == record.nuid and 0 < place.size <= self._part.stat().st_size:
                 return place
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNREADABLE):
             pass
         return _Place(record.nuid, 0, 0)
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from edge_config.wire.fleet import DeviceReport, Signed
 from runtime.fleet.store.newest import StreamEntry
 
+T = TypeVar("T")
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no such record: no JSON, no UTF-8, or lists in lists in lists."""
+
 
 class _Counted(msgspec.Struct, frozen=True):
     counter: int
+
+
+def decoded(data: bytes | str, kind: type[T]) -> T | None:
+    """Return the record that bytes hold; None: they hold none."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except UNREADABLE:
+        return None
 
 
 def report_of(entry: StreamEntry) -> DeviceReport | None:
@@ -18,21 +33,14 @@ def report_of(entry: StreamEntry) -> DeviceReport | None:
     Returns:
         None: it is not understood, or of another device than its subject says.
     """
-    try:
-        report = msgspec.json.decode(entry.data, type=DeviceReport)
-    except msgspec.DecodeError:
-        return None
-    if not entry.subject.endswith(f".{report.device}"):
+    report = decoded(entry.data, DeviceReport)
+    if report is None or not entry.subject.endswith(f".{report.device}"):
         return None
     return msgspec.structs.replace(report, at_ms=entry.at_ms or report.at_ms)
 
 
 def counter_of(entry: StreamEntry | None) -> int:
     """Return the counter of an assignment or an order in the store; 0: there is none that is understood."""
-    if entry is None:
-        return 0
-    try:
-        signed = msgspec.json.decode(entry.data, type=Signed)
-        return msgspec.json.decode(signed.payload, type=_Counted).counter
-    except msgspec.DecodeError:
-        return 0
+    signed = None if entry is None else decoded(entry.data, Signed)
+    counted = None if signed is None else decoded(signed.payload, _Counted)
+    return 0 if counted is None else counted.counter

@@ -25,10 +25,17 @@ from runtime.fleet.store.make import make_pulled
 from runtime.fleet.store.newest import StreamEntry, follow, newest_of, put_after, read
 from runtime.fleet.store.packing import packed
 from runtime.fleet.store.permissions import inbox_of
-from runtime.fleet.store.records import counter_of, report_of
-from runtime.fleet.store.signatures import decode
+from runtime.fleet.store.records import counter_of, decoded, report_of
+from runtime.fleet.store.signatures import decode, decode_rollout
 
 _COUNTER = "counter"
+
+MAX_DIGITS = 20
+"""Digits of the counter that are read: more are no counter of ours."""
+
+MAX_LOWERED = 1 << 32
+"""An operator's own counter replaces one of the store that is further above it."""
+
 _log = structlog.get_logger()
 
 
@@ -155,7 +162,10 @@ class FleetStore:
         return await self.raise_counter(0)
 
     async def raise_counter(self, least: int) -> int:
-        """Return a number that nobody else gets, above all before and at least this one."""
+        """Return a number that nobody else gets, above all before and at least this one.
+
+        Where somebody has raised the counter out of all measure, this one replaces it.
+        """
         bucket = self.layout.desired
         while True:
             entry = await self._newest(bucket, _COUNTER)
@@ -163,7 +173,8 @@ class FleetStore:
             if not last.isdigit() and not least:
                 remedy = "`patchedge fleet init --counter N`, N above all that `fleet devices --json` shows"
                 raise AssignmentInvalid("the counter of the store is damaged", where=bucket.name, remedy=remedy)
-            counter = max(least, 1 + int(last) if last.isdigit() else 0)
+            above = 1 + int(last[:MAX_DIGITS]) if last.isdigit() else 0
+            counter = least if least and above > least + MAX_LOWERED else max(least, above)
             if await self._put(bucket, _COUNTER, str(counter).encode(), entry):
                 return counter
 
@@ -179,13 +190,16 @@ class FleetStore:
 
     async def assigned(self) -> list[Assignment]:
         """Return all assignments that there are, by counter; signatures are not checked."""
+        found = (decoded(signed.payload, Assignment) for signed in await self.signed_assignments())
+        return sorted(filter(None, found), key=lambda one: one.counter)
+
+    async def signed_assignments(self) -> list[Signed]:
+        """Return all assignments that there are, as they were signed."""
         bucket, found = self.layout.desired, []
         for kind in ("device", "group"):
-            for entry in await self._read(bucket.stream, bucket.subject(f"{kind}.>")):
-                with contextlib.suppress(msgspec.DecodeError):
-                    signed = msgspec.json.decode(entry.data, type=Signed)
-                    found.append(msgspec.json.decode(signed.payload, type=Assignment))
-        return sorted(found, key=lambda one: one.counter)
+            entries = await self._read(bucket.stream, bucket.subject(f"{kind}.>"))
+            found += [decoded(entry.data, Signed) for entry in entries]
+        return [one for one in found if one is not None]
 
     async def put_pulled(self, order: PullOrder, path: Path) -> PackInfo:
         """Upload a bundle of this device, packed, as it was ordered."""
@@ -204,31 +218,31 @@ class FleetStore:
         await objects.Download(self.connection, bucket, name, info, target, max_bytes).run()
         return info
 
-    async def rollout(self, rollout: str) -> tuple[Rollout, int] | None:
-        """Return a roll-out and its revision; None: there is none of this id."""
+    async def rollout(self, rollout: str) -> tuple[Signed, int] | None:
+        """Return a roll-out as it was signed, and its revision; None: there is none. Raises `RolloutForged`."""
         entry = await self._newest(self.layout.rollouts, rollout)
         if entry is None or not entry.data:
             return None
-        return msgspec.json.decode(entry.data, type=Rollout), entry.seq
+        return decode_rollout(entry.data, rollout), entry.seq
 
-    async def put_rollout(self, rollout: Rollout, revision: int = 0) -> int:
-        """Write a roll-out in place of this revision, 0: it is new; return the new one."""
-        bucket, data = self.layout.rollouts, msgspec.json.encode(rollout)
-        before = StreamEntry(rollout.id, revision, b"") if revision else None
-        if put := await self._put(bucket, rollout.id, data, before):
+    async def put_rollout(self, rollout: str, signed: Signed, revision: int = 0) -> int:
+        """Write a signed roll-out in place of this revision, 0: it is new; return the new one."""
+        bucket, data = self.layout.rollouts, msgspec.json.encode(signed)
+        before = StreamEntry(rollout, revision, b"") if revision else None
+        if put := await self._put(bucket, rollout, data, before):
             return put
-        entry = await self._newest(bucket, rollout.id)
+        entry = await self._newest(bucket, rollout)
         if entry is not None and entry.data == data:  # it was written, but the confirmation was lost
             return entry.seq
-        raise FleetConflict("was changed by somebody else", where=f"roll-out {rollout.id}", remedy="read it again")
+        raise FleetConflict("was changed by somebody else", where=f"roll-out {rollout}", remedy="read it again")
 
     async def rollouts(self) -> dict[str, Rollout]:
         """Return all roll-outs, by id."""
-        bucket, found = self.layout.rollouts, {}
-        for entry in await self._read(bucket.stream, bucket.subject(">")):
-            with contextlib.suppress(msgspec.DecodeError):
-                found[bucket.key(entry.subject)] = msgspec.json.decode(entry.data, type=Rollout)
-        return found
+        bucket = self.layout.rollouts
+        entries = await self._read(bucket.stream, bucket.subject(">"))
+        signed = {bucket.key(entry.subject): decoded(entry.data, Signed) for entry in entries}
+        found = {name: decoded(one.payload, Rollout) for name, one in signed.items() if one is not None}
+        return {name: one for name, one in found.items() if one is not None}
 
     async def _assign(self, signed: Signed, record: Assignment | PullOrder) -> None:
         bucket, key, data = self.layout.desired, desired_key(record), msgspec.json.encode(signed)

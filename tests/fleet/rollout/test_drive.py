@@ -18,6 +18,7 @@ from edge_config.wire.fleet import FleetBounds, Rollout
 from runtime.fleet.rollout import record
 from runtime.fleet.rollout.create import RolloutWish, create, need_last
 from runtime.fleet.rollout.drive import Drive
+from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.stages import parse_stages
 from runtime.fleet.rollout.tell import Tell, ending
 from runtime.fleet.store.signatures import verify
@@ -27,6 +28,7 @@ from tests.support.fakes.fleet_store import FakeFleetStore
 
 ENDS = ("in place", "refused", "went back")
 KEY = SigningKey(bytes(range(32)))
+KEYS = OperatorKeys(KEY)
 
 
 class Operator:
@@ -52,15 +54,15 @@ class Operator:
             "shadow_s": 0.0, "watch_s": 600.0, "bounds": FleetBounds(), "children": "keep", "by": "anna",
         }  # fmt: skip
         wish = RolloutWish(**{**fields, "shares": parse_stages(stages), **more})
-        rollout, _ = await create(self.store, wish, self.now_ms)
+        rollout, _ = await create(self.store, KEYS, wish, self.now_ms)
         return self.drive(rollout, 0)
 
     def drive(self, rollout: Rollout, revision: int) -> Drive:
-        return Drive(self.store, KEY, rollout, revision, Tell(self.said.append), lambda: self.now_ms)
+        return Drive(self.store, KEYS, rollout, revision, Tell(self.said.append), lambda: self.now_ms)
 
     async def again(self, rollout: Rollout) -> Drive:
         """Return what another command has for the same roll-out."""
-        found = await self.store.rollout(rollout.id)
+        found = await KEYS.rollout(self.store, rollout.id)
         assert found is not None
         return self.drive(*found)
 

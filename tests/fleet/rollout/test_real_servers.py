@@ -16,6 +16,7 @@ from edge_config.settings.fleet import FleetSettings
 from edge_config.wire.fleet import FleetBounds
 from runtime.fleet.rollout.create import RolloutWish, create
 from runtime.fleet.rollout.drive import Drive, now_ms
+from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.stages import parse_stages
 from runtime.fleet.rollout.tell import Tell
 from runtime.fleet.store.make import StoreLimits, make
@@ -27,7 +28,7 @@ from tests.support.tiny import make_bundle
 
 pytestmark = [needs_nats, pytest.mark.slow]
 
-KEY = SigningKey(bytes(range(32)))
+KEYS = OperatorKeys(SigningKey(bytes(range(32))))
 
 
 def other_bundle(folder: Path) -> Path:
@@ -63,16 +64,16 @@ async def _over(server: NatsServer, old: Path, new: Path) -> None:
             group="press", devices=(), root=root, camera="", settings=None, shares=parse_stages("1,50%,100%"),
             soak_s=1.0, shadow_s=0.0, watch_s=1.0, bounds=FleetBounds(), children="keep", by="anna",
         )  # fmt: skip
-        rollout, _ = await create(store, wish, now_ms())
-        first = asyncio.create_task(Drive(store, KEY, rollout, 0, Tell(lambda _: None)).run())
+        rollout, _ = await create(store, KEYS, wish, now_ms())
+        first = asyncio.create_task(Drive(store, KEYS, rollout, 0, Tell(lambda _: None)).run())
         async for report in store.watch_reports():
             if report.phase == "in place":
                 break
         server.end()
         server.start()
-        found = await store.rollout(rollout.id)
+        found = await KEYS.rollout(store, rollout.id)
         assert found is not None
-        second = Drive(store, KEY, *found, Tell(lambda _: None))
+        second = Drive(store, KEYS, *found, Tell(lambda _: None))
         await second.resume("otto")
         with pytest.raises(RolloutOvertaken, match="otto goes on with it"):
             await first

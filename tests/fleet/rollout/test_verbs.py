@@ -25,6 +25,7 @@ from edge_config.settings.fleet import FleetSettings
 from edge_config.wire.fleet import PullOrder
 from runtime.cli import fleet_assign, fleet_status
 from runtime.fleet.rollout.drive import now_ms
+from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.pull import PullWish, pull
 from runtime.security.signing import sign, write_signature
 from tests.fleet.rollout.fleet_of import NEW, OLD, names
@@ -272,6 +273,7 @@ def test_adopt_wants_the_same_root(settings: FleetSettings, child: Path, tiny_bu
 
 def test_pull_from_where_there_is_nothing(settings: FleetSettings, tmp_path: Path) -> None:
     """A device that is unknown, off, silent or has several cameras is named, and nothing is written."""
+    keys = OperatorKeys(KEY)
 
     async def test() -> None:
         device = FakeDevice("edge-1", ("press",), {"belt": NEW, "lid": NEW})
@@ -282,11 +284,11 @@ def test_pull_from_where_there_is_nothing(settings: FleetSettings, tmp_path: Pat
                 (("edge-1", "belt"), FleetUnavailable, "uploaded nothing in 0 s"),
             ]:
                 with pytest.raises(kind, match=said):
-                    await pull(store, KEY, PullWish(*wish, "", tmp_path / "x.pack", "anna"), 1, patience_s=0.0)
+                    await pull(store, keys, PullWish(*wish, "", tmp_path / "x.pack", "anna"), 1, patience_s=0.0)
             device.at_ms -= 10**6
             await store.say(device.report())
             with pytest.raises(FleetUnavailable, match="is off"):
-                await pull(store, KEY, PullWish("edge-1", "belt", "", tmp_path / "x.pack", "anna"), 1)
+                await pull(store, keys, PullWish("edge-1", "belt", "", tmp_path / "x.pack", "anna"), 1)
             assert not (tmp_path / "x.pack").exists()
 
     asyncio.run(test())

@@ -120,7 +120,7 @@ async def prepare(store: FleetStore, bundle: Path) -> None:
     for target in ("device:press-3", "group:press", "device:oven-1", "group:oven"):
         await store.assign(sign(assignment(await store.next_counter(), target), KEY))
     await store.say(DeviceReport(device="oven-1"))
-    await store.put_rollout(Rollout(id="r-1"))
+    await store.put_rollout("r-1", sign(Rollout(id="r-1"), KEY))
 
 
 def test_a_device_can_do_all_that_its_agent_does(guarded: Guarded, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_device_can_do_nothing_else(guarded: Guarded, tiny_bundle: Path, tmp_p
                 store.say(DeviceReport(device="oven-1")),
                 store.reports(),
                 store.rollouts(),
-                store.put_rollout(Rollout(id="r-2")),
+                store.put_rollout("r-2", sign(Rollout(id="r-2"), KEY)),
                 store.next_counter(),
                 store.assign(sign(assignment(99, "device:press-3"), KEY)),
                 store.assigned(),

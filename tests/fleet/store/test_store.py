@@ -191,13 +191,14 @@ def test_a_rollout_is_changed_by_one_at_a_time(each_store: EachStore) -> None:
     async def run() -> None:
         async with each_store() as store:
             assert await store.rollout("r-1") is None
-            first = await store.put_rollout(Rollout(id="r-1"))
+            signed = [sign(Rollout(id="r-1", stage=stage), KEY) for stage in range(3)]
+            first = await store.put_rollout("r-1", signed[0])
             with pytest.raises(FleetConflict):
-                await store.put_rollout(Rollout(id="r-1", stage=7))
-            second = await store.put_rollout(Rollout(id="r-1", stage=1), first)
+                await store.put_rollout("r-1", signed[2])
+            second = await store.put_rollout("r-1", signed[1], first)
             with pytest.raises(FleetConflict):
-                await store.put_rollout(Rollout(id="r-1", stage=2), first)
-            assert await store.rollout("r-1") == (Rollout(id="r-1", stage=1), second)
+                await store.put_rollout("r-1", signed[2], first)
+            assert await store.rollout("r-1") == (signed[1], second)
             assert await store.rollouts() == {"r-1": Rollout(id="r-1", stage=1)}
 
     asyncio.run(run())

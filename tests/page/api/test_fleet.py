@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from nacl.signing import SigningKey
 
 from edge_config.errors import SettingsError
 from edge_config.fleet_errors import FleetUnavailable
@@ -16,6 +17,7 @@ from edge_config.settings import page
 from edge_config.wire.fleet import CameraReport, DeviceReport, Rollout
 from runtime.fleet.rollout.status import FleetStatus
 from runtime.fleet.store.interface import Store
+from runtime.fleet.store.signatures import sign
 from runtime.page.fleet import ShownFleet, fleet_of
 from tests.page.serving import PagedDevice, served, settings_for
 from tests.support.fakes.fleet_store import FakeFleetStore
@@ -55,7 +57,8 @@ def test_the_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def begin() -> None:
         camera = CameraReport(camera="belt", state="live", root=OLD, active=OLD)
         await store.say(DeviceReport(device="edge-1", groups=("press",), at_ms=1, cameras=(camera,)))
-        await store.put_rollout(Rollout(id="r-1", group="press", root=OLD, devices=("edge-1",), stages=(("edge-1",),)))
+        rollout = Rollout(id="r-1", group="press", root=OLD, devices=("edge-1",), stages=(("edge-1",),))
+        await store.put_rollout("r-1", sign(rollout, SigningKey.generate()))
 
     asyncio.run(begin())
     device = PagedDevice(tmp_path / "device")

@@ -22,6 +22,7 @@ from edge_config.settings.fleet import FleetSettings
 from edge_config.wire.fleet import DeviceReport, FleetBounds, Rollout
 from runtime.fleet.rollout.create import RolloutWish, create
 from runtime.fleet.rollout.drive import Drive
+from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.stages import parse_stages
 from runtime.fleet.rollout.tell import Tell
 from runtime.fleet.store.make import StoreLimits, make
@@ -194,9 +195,10 @@ class WholeFleet:
             "soak_s": self.tempo.soak_s, "shadow_s": 0.0, "watch_s": self.tempo.watch_s, "bounds": BOUNDS,
             "children": "keep", "by": "operator", "shares": parse_stages(stages), **more,
         }  # fmt: skip
-        rollout, _ = await create(store, RolloutWish(**fields), time.time_ns() // 10**6)
+        keys = OperatorKeys(self.key)
+        rollout, _ = await create(store, keys, RolloutWish(**fields), time.time_ns() // 10**6)
         tell = Tell(lambda line: self.say(f"    {line}"))
-        return await Drive(store, self.key, rollout, 0, tell).run()
+        return await Drive(store, keys, rollout, 0, tell).run()
 
     def bytes(self) -> int:
         """Return the bytes that went through all cables so far."""

@@ -41,7 +41,7 @@ class FakeFleetStore:
         self._pulls: dict[str, Signed] = {}
         self._pulled: dict[str, tuple[str, bytes]] = {}
         self._reports: dict[str, DeviceReport] = {}
-        self._rollouts: dict[str, tuple[Rollout, int]] = {}
+        self._rollouts: dict[str, tuple[Signed, int]] = {}
         self._counter = self._revision = 0
         self._changed = asyncio.Condition()
 
@@ -141,6 +141,10 @@ class FakeFleetStore:
         found = (msgspec.json.decode(one.payload, type=Assignment) for one in self._desired.values())
         return sorted(found, key=lambda one: one.counter)
 
+    async def signed_assignments(self) -> list[Signed]:
+        await self.up.wait()
+        return list(self._desired.values())
+
     async def order_pull(self, signed: Signed) -> None:
         await self.up.wait()
         async with self._changed:
@@ -163,21 +167,21 @@ class FakeFleetStore:
         self._write(data, info, target, max_bytes, None)
         return info
 
-    async def rollout(self, rollout: str) -> tuple[Rollout, int] | None:
+    async def rollout(self, rollout: str) -> tuple[Signed, int] | None:
         await self.up.wait()
         return self._rollouts.get(rollout)
 
-    async def put_rollout(self, rollout: Rollout, revision: int = 0) -> int:
+    async def put_rollout(self, rollout: str, signed: Signed, revision: int = 0) -> int:
         await self.up.wait()
-        if self._rollouts.get(rollout.id, (rollout, 0))[1] != revision:
-            raise FleetConflict("was changed by somebody else", where=f"roll-out {rollout.id}")
+        if self._rollouts.get(rollout, (signed, 0))[1] != revision:
+            raise FleetConflict("was changed by somebody else", where=f"roll-out {rollout}")
         self._revision += 1
-        self._rollouts[rollout.id] = (rollout, self._revision)
+        self._rollouts[rollout] = (signed, self._revision)
         return self._revision
 
     async def rollouts(self) -> dict[str, Rollout]:
         await self.up.wait()
-        return {name: one for name, (one, _) in self._rollouts.items()}
+        return {name: msgspec.json.decode(one.payload, type=Rollout) for name, (one, _) in self._rollouts.items()}
 
     async def _watch(self, entries: Callable[[], dict[str, T]]) -> AsyncIterator[T]:
         seen: dict[str, T] = {}
