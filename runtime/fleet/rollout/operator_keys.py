@@ -14,16 +14,12 @@ from edge_config.fleet_errors import AssignmentKeyUnknown, CounterRaised, FleetE
 from edge_config.wire.fleet import Assignment, PullOrder, Rollout, Signed
 from runtime.fleet.store.interface import Store
 from runtime.fleet.store.layout import FleetLayout, desired_key
-from runtime.fleet.store.records import decoded
+from runtime.fleet.store.records import MAX_JUMP, decoded
 from runtime.fleet.store.signatures import FLEET, sign, verify, verify_rollout
 from runtime.security.signing import public_text
 
 if TYPE_CHECKING:  # libsodium is loaded only where something is signed
     from nacl.signing import SigningKey
-
-MAX_JUMP = 1 << 32
-"""How far the counter of the store may be above every signed assignment: no fleet needs as many, and with jumps of this
-size it takes two million signatures to reach the last counter that devices accept."""
 
 
 class OperatorKeys:

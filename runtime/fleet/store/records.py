@@ -15,6 +15,13 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no such record: no JSON, no UTF-8, or lists in lists in lists."""
 
 
+MAX_JUMP = 1 << 32
+"""How far the counter of the store may be above every signed assignment: no fleet needs as many, and with jumps of this
+size it takes two million signatures to reach the last counter that devices accept."""
+
+_MAX_DIGITS = 20
+
+
 class _Counted(msgspec.Struct, frozen=True):
     counter: int
 
@@ -37,6 +44,13 @@ def report_of(entry: StreamEntry) -> DeviceReport | None:
     if report is None or not entry.subject.endswith(f".{report.device}"):
         return None
     return msgspec.structs.replace(report, at_ms=entry.at_ms or report.at_ms)
+
+
+def last_counter(entry: StreamEntry | None) -> int | None:
+    """Return the number that was given out last, 0 before there is one; None: the entry is damaged."""
+    if entry is None:
+        return 0
+    return int(entry.data[:_MAX_DIGITS]) if entry.data.isdigit() else None
 
 
 def counter_of(entry: StreamEntry | None) -> int:

@@ -25,17 +25,10 @@ from runtime.fleet.store.make import make_pulled
 from runtime.fleet.store.newest import StreamEntry, follow, newest_of, put_after, read
 from runtime.fleet.store.packing import packed
 from runtime.fleet.store.permissions import inbox_of
-from runtime.fleet.store.records import counter_of, decoded, report_of
+from runtime.fleet.store.records import MAX_JUMP, counter_of, decoded, last_counter, report_of
 from runtime.fleet.store.signatures import decode, decode_rollout
 
 _COUNTER = "counter"
-
-MAX_DIGITS = 20
-"""Digits of the counter that are read: more are no counter of ours."""
-
-MAX_LOWERED = 1 << 32
-"""An operator's own counter replaces one of the store that is further above it."""
-
 _log = structlog.get_logger()
 
 
@@ -169,12 +162,12 @@ class FleetStore:
         bucket = self.layout.desired
         while True:
             entry = await self._newest(bucket, _COUNTER)
-            last = b"0" if entry is None else entry.data
-            if not last.isdigit() and not least:
+            last = last_counter(entry)
+            if last is None and not least:
                 remedy = "`patchedge fleet init --counter N`, N above all that `fleet devices --json` shows"
                 raise AssignmentInvalid("the counter of the store is damaged", where=bucket.name, remedy=remedy)
-            above = 1 + int(last[:MAX_DIGITS]) if last.isdigit() else 0
-            counter = least if least and above > least + MAX_LOWERED else max(least, above)
+            above = 0 if last is None else last + 1
+            counter = least if least and above > least + MAX_JUMP else max(least, above)
             if await self._put(bucket, _COUNTER, str(counter).encode(), entry):
                 return counter
 
