@@ -65,7 +65,7 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     fleet_errors.AssignmentForOthers: "Distrust whoever can write to the servers: an assignment was moved.",
     fleet_errors.AssignmentOld: "Assign again; distrust whoever can write to the servers, if nobody restored a backup.",
     fleet_errors.AssignmentFlood: "Find out who assigns so often. The device takes the newest after a minute.",
-    fleet_errors.CounterRaised: "Set it: `patchedge fleet init --counter N`. Distrust whoever can write to the servers.",
+    fleet_errors.CounterRaised: "Replace it: `fleet init --counter N`. Distrust whoever can write to the servers.",
     fleet_errors.RolloutForged: "Assign anew. If another operator signed it, name their key in your `operators`.",
     fleet_errors.PackMissing: "Push the bundle again with `patchedge fleet push`.",
     fleet_errors.PackSwapped: "Push the bundle again. Distrust whoever can write to the servers.",
