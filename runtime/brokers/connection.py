@@ -16,6 +16,7 @@ CONFIRM_S = 5.0
 """Time-out of a confirmation, after which a message is published again."""
 
 _LONGEST_WAIT_S = 30.0  # between two tries to connect
+_MAX_SAID = 16  # a server may put anything into its reasons
 
 
 class Session(Protocol):
@@ -38,7 +39,7 @@ class BrokerConnection(Generic[S]):
 
     Attributes:
         session: the connection that there is; None while there is none.
-        problem: the problem that was logged last; empty once it is over.
+        problem: the last problem; empty once it is over.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class BrokerConnection(Generic[S]):
         self._task: asyncio.Task[None] | None = None
         self._first = True
         self.problem = ""
+        self._said: set[str] = set()
         self._log = structlog.get_logger().bind(broker=broker)
 
     def start(self) -> None:
@@ -113,9 +115,10 @@ class BrokerConnection(Generic[S]):
             await asyncio.wait([self._task], timeout=timeout_s)
 
     def trouble(self, reason: str) -> None:
-        """Log a problem, once until it is over or another one occurs."""
-        if reason != self.problem:
-            self.problem = reason
+        """Log a problem, each once until there is a connection again: two can take turns at every try."""
+        self.problem = reason
+        if reason not in self._said and len(self._said) < _MAX_SAID:
+            self._said.add(reason)
             self._log.warning("connection problem; retrying", reason=reason)
 
     async def _keep_connected(self) -> None:
@@ -138,6 +141,7 @@ class BrokerConnection(Generic[S]):
     def _begin(self, session: S) -> None:
         self._log.info("connected")
         self.problem = ""
+        self._said.clear()
         self.session, self._lost = session, asyncio.Event()
         self._connected.set()
         if not self._first:

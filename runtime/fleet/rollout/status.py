@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from edge_config.wire.fleet import Assignment, CameraReport, DeviceReport, FleetPhase, Rollout, RolloutState
-from runtime.fleet.rollout.judge import is_in_place
+from runtime.fleet.rollout.judge import is_in_place, is_overtaken
 from runtime.fleet.rollout.record import counter_of, taken
 from runtime.fleet.rollout.stages import is_on
 from runtime.fleet.rollout.wanted import targets_of, wanted
@@ -105,7 +105,8 @@ class FleetRollout(msgspec.Struct, frozen=True, kw_only=True):
         stages: devices of each stage.
         told: number of devices that have got an assignment of it.
         in_place: number of those that report that it is in place.
-        back: devices that went back.
+        back: devices that go back, or went back.
+        came_back: those of `back` that report it, or have something newer.
     """
 
     id: str
@@ -123,6 +124,7 @@ class FleetRollout(msgspec.Struct, frozen=True, kw_only=True):
     told: int
     in_place: int
     back: list[str]
+    came_back: list[str]
 
 
 class FleetStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,4 +227,12 @@ def _rollout(rollout: Rollout, reports: Mapping[str, DeviceReport]) -> FleetRoll
         told=len(told),
         in_place=sum(is_in_place(rollout, reports.get(name), counter_of(rollout, name)) for name in told),
         back=list(rollout.back),
+        came_back=[name for name in rollout.back if _came_back(rollout, reports.get(name))],
     )
+
+
+def _came_back(rollout: Rollout, report: DeviceReport | None) -> bool:
+    if report is None:
+        return False
+    counter = counter_of(rollout, report.device)
+    return is_in_place(rollout, report, counter) or is_overtaken(rollout, report, counter)

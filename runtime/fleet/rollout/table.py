@@ -57,8 +57,10 @@ def _of_rollout(rollout: FleetRollout, now_ms: int) -> list[str]:
 def _notes_of_rollout(rollout: FleetRollout) -> Iterator[str]:
     if rollout.reason:
         yield rollout.reason
-    if rollout.back:
-        yield f"went back: {', '.join(rollout.back)}"
+    going = [name for name in rollout.back if name not in rollout.came_back]
+    for what, names in (("going back", going), ("went back", rollout.came_back)):
+        if names:
+            yield f"{what}: {', '.join(names)}"
 
 
 def _of_camera(device: FleetDevice, camera: FleetCamera | None, now_ms: int) -> list[str]:

@@ -204,4 +204,6 @@ class FleetConnection:
 def _in_words(error: Exception) -> str:
     if isinstance(error, js_errors.NoStreamResponseError | nats.errors.NoRespondersError):
         return "no stream answers: it has no leader now, or `patchedge fleet init` was never run"
+    if isinstance(error, js_errors.ServiceUnavailableError) and error.err_code is None:
+        return "no JetStream answers: nats-server was started without it (`-js`), or is just starting"
     return explain(error)

@@ -81,13 +81,22 @@ def test_the_table() -> None:
     rollout = replace(
         begun(rollout_of({"edge-1": reports["edge-1"]}, by="anna"), reports, NOW_MS), counters={"edge-1": 3}
     )
-    other = replace(rollout, id="r-2", at_ms=NOW_MS, state="stopped", reason="edge-2 refused: parity", back=("edge-2",))
+    other = replace(
+        rollout,
+        id="r-2",
+        at_ms=NOW_MS,
+        state="stopped",
+        reason="edge-2 refused: parity",
+        back=("edge-1", "edge-2"),
+        counters={"edge-1": 2, "edge-2": 5},
+    )
     status = status_of(reports, [assignment(3, "group:press", NEW)], {"r-1": rollout, "r-2": other}, NOW_MS + 60_000)
     assert list(lines(status)) == [
         "ROLL-OUT  STATE    STAGE   IN PLACE  FOR          WHAT          BY    SINCE",
-        "r-2       stopped  1 of 1  0 of 1    group press  0b0b0b0b0b0b  anna  60 s",
+        "r-2       stopped  1 of 1  0 of 0    group press  0b0b0b0b0b0b  anna  60 s",
         "    edge-2 refused: parity",
-        "    went back: edge-2",
+        "    going back: edge-2",
+        "    went back: edge-1",
         "r-1       running  1 of 1  1 of 1    group press  0b0b0b0b0b0b  anna  60 s",
         "",
         "DEVICE  REPORT        PHASE     CAMERA  STATE  SHOULD RUN      RUNS             ALERTS/H  MS",

@@ -72,7 +72,7 @@ def test_the_fleet_at_a_glance() -> None:
             expect(rows.nth(1)).to_contain_text("Changed on the device: ignore")
             stopped = page.locator(".rollouts li", has_text="20261127-101500-ab12")
             expect(stopped).to_contain_text("edge-2 refused: parity")
-            expect(stopped).to_contain_text("Went back: edge-2")
+            expect(stopped).to_contain_text("Going back: edge-2")
             page.get_by_label("Find a device or a group").fill("hall")
             expect(rows).to_have_count(1)
             page.get_by_label("Find a device or a group").fill("")

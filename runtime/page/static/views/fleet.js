@@ -72,13 +72,15 @@ function stagesOf(rollout) {
 function rolloutOf(rollout) {
   const whom = rollout.group ? t("fleet.for_group", { group: rollout.group }) : t("fleet.for_devices", { count: rollout.stages.flat().length });
   const what = [rollout.root ? t("fleet.bundle", { id: short(rollout.root) }) : null, rollout.settings.length ? t("fleet.settings", { names: rollout.settings.join(", ") }) : null];
+  const going = rollout.back.filter((name) => !rollout.came_back.includes(name));
   return h("li", { class: "panel stack" },
     h("div", { class: "row" }, h("h3", { class: "grow" }, rollout.id), label("rollout", rollout.state)),
     h("p", {}, [...what, whom, rollout.camera ? t("of_camera", { camera: rollout.camera }) : null].filter(Boolean).join(" · ")),
     stagesOf(rollout),
     h("p", {}, t("fleet.in_place", { done: rollout.in_place, told: rollout.told })),
     rollout.reason ? warning(rollout.reason) : null,
-    rollout.back.length ? h("p", {}, t("fleet.back", { names: rollout.back.join(", ") })) : null,
+    going.length ? h("p", {}, t("fleet.going_back", { names: going.join(", ") })) : null,
+    rollout.came_back.length ? h("p", {}, t("fleet.back", { names: rollout.came_back.join(", ") })) : null,
     h("p", { class: "muted small" }, t("fleet.since", { by: rollout.by, time: clock(rollout.since_ms, { seconds: false }) })));
 }
 
