@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from edge_config.errors import MissingExtra, NoImages, SourceUnavailable, UnreadableImage, UsageError
 from runtime.camera import image_files
@@ -38,6 +38,11 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:(//|:)", re.IGNORECASE)
 def is_address(text: str) -> bool:
     """Return whether a text is an address, such as s3://bucket/normal or simplecache::s3://bucket/normal."""
     return _ADDRESS.match(text) is not None
+
+
+def has_password(text: str) -> bool:
+    """Return whether an address has a password in it, such as sftp://user:password@host/normal."""
+    return is_address(text) and urlsplit(text.rpartition("::")[2]).password is not None
 
 
 class FromAddress:

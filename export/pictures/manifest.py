@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from edge_config.errors import NoImages, UnreadableImage, UsageError
 from edge_config.saving import put
-from export.pictures.address import is_address, open_address, order, read_bytes
+from export.pictures.address import has_password, is_address, open_address, order, read_bytes
 from export.pictures.watched import Watched
 from runtime.camera import image_files
 from runtime.learning.pictures.source import PictureSource
@@ -83,7 +83,8 @@ def read_manifest(where: str) -> Watched:
 def write_manifest(source: PictureSource, out: Path) -> int:
     """Write the list of all pictures of a source, wherever the list lies; return their number.
 
-    Paths are below the folder of the list where the pictures are, else absolute; of an address they are addresses.
+    Paths are below the folder of the list where the pictures are, else absolute; of an address they are addresses. With
+    a password in these, only the user may read the list.
 
     Raises:
         UnreadableImage: one of them cannot be read.
@@ -100,7 +101,7 @@ def write_manifest(source: PictureSource, out: Path) -> int:
         writer = csv.DictWriter(text, Listed.__struct_fields__, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    put(out, text.getvalue().encode())
+    put(out, text.getvalue().encode(), mode=0o600 if has_password(source.root) else 0o666)
     return len(rows)
 
 

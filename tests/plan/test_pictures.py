@@ -173,6 +173,14 @@ def test_manifest_of_address(tmp_path: Path, memory: Any) -> None:
     assert [source.read(file) for file in source.files] == [b"first"]
 
 
+def test_manifest_with_a_password(tmp_path: Path, memory: Any) -> None:
+    """Only the user may read a list in whose addresses there is a password."""
+    memory.pipe("/anna:secret@bucket/a.png", b"first")
+    words = "--images", "memory://anna:secret@bucket", "--out", tmp_path / "pictures.csv"
+    assert call_export("manifest", *words).code == 0
+    assert (tmp_path / "pictures.csv").stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
