@@ -20,10 +20,13 @@ SAID_S = 30 * 24 * 3600.0
 PULLED_BYTES = 2 << 30
 """Maximum size of all that one device has uploaded."""
 
+ROLLOUTS_S = 366 * 24 * 3600.0
+"""Time after which a roll-out that nobody goes on with is forgotten: a large one takes half a megabyte, seconds."""
+
 _SAID_BYTES = 1 << 30
 _SAID_EACH_BYTES = 256 << 10
 _DESIRED_BYTES = 256 << 20
-_ROLLOUTS_BYTES = 64 << 20
+_ROLLOUTS_BYTES = 256 << 20
 _HISTORY = 5
 
 
@@ -71,11 +74,21 @@ async def _make(session: NatsSession, layout: FleetLayout, limits: StoreLimits) 
     )
     packs = ObjectStoreConfig(layout.packs.name, max_bytes=limits.packs_bytes, replicas=replicas)
     made = {layout.packs.name: await _object_store(js, layout.packs, packs)}
-    for bucket, size, each in (
-        (layout.desired, _DESIRED_BYTES, MAX_SIGNED_BYTES),
-        (layout.rollouts, _ROLLOUTS_BYTES, MAX_ROLLOUT_BYTES),
-    ):
-        config = KeyValueConfig(bucket.name, history=_HISTORY, max_bytes=size, max_value_size=each, replicas=replicas)
+    desired = KeyValueConfig(
+        layout.desired.name,
+        history=_HISTORY,
+        max_bytes=_DESIRED_BYTES,
+        max_value_size=MAX_SIGNED_BYTES,
+        replicas=replicas,
+    )
+    rollouts = KeyValueConfig(
+        layout.rollouts.name,
+        ttl=ROLLOUTS_S,
+        max_bytes=_ROLLOUTS_BYTES,
+        max_value_size=MAX_ROLLOUT_BYTES,
+        replicas=replicas,
+    )
+    for bucket, config in ((layout.desired, desired), (layout.rollouts, rollouts)):
         if not (there := await _is_there(js, bucket.stream)):
             await js.create_key_value(config)
         made[bucket.name] = not there

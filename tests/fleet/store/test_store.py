@@ -204,6 +204,22 @@ def test_a_rollout_is_changed_by_one_at_a_time(each_store: EachStore) -> None:
     asyncio.run(run())
 
 
+def test_the_steps_of_a_large_rollout_take_no_room(server: NatsServer) -> None:
+    """Of a roll-out only the newest record is kept, so that a year of large ones fits; it may have half a megabyte."""
+
+    async def run() -> None:
+        async with opened(server) as store:
+            revision = 0
+            for stage in range(5):
+                large = Rollout(id="r-1", stage=stage, reason="x" * 500_000)
+                revision = await store.put_rollout("r-1", sign(large, KEY), revision)
+            info = await store.connection.call(lambda session: session.stream.stream_info(store.layout.rollouts.stream))
+            assert 500_000 < info.state.bytes < 600_000
+            assert list(await store.rollouts()) == ["r-1"]
+
+    asyncio.run(run())
+
+
 def test_a_device_uploads_what_was_ordered(each_store: EachStore, tiny_bundle: Path, tmp_path: Path) -> None:
     """An order reaches the device, and its bundle the operator."""
 
