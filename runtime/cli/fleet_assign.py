@@ -194,8 +194,9 @@ async def _what(args: argparse.Namespace, settings: FleetSettings, store: Store)
     names = members(reports, args.group, args.device)
     with pull.unpacked(args.file) as bundle:
         mine = {name: reports[name] for name in names}
+        grown = await pull.check_root(store, bundle, str(args.file), pull.MAX_PULLED_BYTES)
         pull.adopt(bundle, str(args.file), mine, signing_key(settings), signs=args.sign)
-        say(pull.origin(bundle))
+        say(pull.origin(bundle), grown)
         await store.put_pack(bundle.path)
         lineage = bundle.manifest.lineage
         return bundle.id, args.camera or (lineage.camera if lineage else ""), None

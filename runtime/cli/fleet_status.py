@@ -20,8 +20,6 @@ ACTIONS = {
 WAITS = ("pull",)
 """Those that wait for devices, and so for servers that are away meanwhile, too."""
 
-_MAX_PULLED_BYTES = 8 << 30  # as large as any packed bundle
-
 
 def add_action(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of one of `ACTIONS`."""
@@ -38,10 +36,10 @@ def add_action(name: str, parser: argparse.ArgumentParser) -> None:
 async def run_action(args: argparse.Namespace, settings: FleetSettings, store: Store) -> int:
     """Do one of `ACTIONS`, and return the exit code."""
     if args.action == "pull":
-        from runtime.fleet.rollout.pull import PullWish, origin, pull
+        from runtime.fleet.rollout.pull import MAX_PULLED_BYTES, PullWish, origin, pull
 
         wish = PullWish(args.device, args.camera, args.bundle, args.out, operator_name(settings))
-        bundle = await pull(store, operator_keys(settings), wish, _MAX_PULLED_BYTES)
+        bundle = await pull(store, operator_keys(settings), wish, MAX_PULLED_BYTES)
         say(f"{args.out}: {args.out.stat().st_size} bytes, {origin(bundle)}")
         return 0
     from edge_config.errors import UsageError

@@ -41,9 +41,19 @@ def read_child(path: str | Path, root: str | Path, trust: Trust, device_key: str
     """
     root = Path(root)
     found = bundles.read(path, ChildJudge(trust, root, device_key), index=not trust.rebuild_index)
-    check_child(found.manifest, root, str(path))
-    _check_arrays(found, root)
+    check_grown(found, root, str(path))
     return found
+
+
+def check_grown(found: Bundle, root: Path, where: str) -> None:
+    """Check that a bundle grew from the one at `root`, and has all of it; nobody's signature is looked at.
+
+    Raises:
+        BundleNoChild: it did not, or has not.
+        BundleError: the root cannot be read.
+    """
+    check_child(found.manifest, root, where)
+    _check_arrays(found, root, where)
 
 
 class ChildJudge:
@@ -101,7 +111,7 @@ def check_child(found: Manifest, root: Path, where: str) -> str:
     return root_id
 
 
-def _check_arrays(found: Bundle, root: Path) -> None:
+def _check_arrays(found: Bundle, root: Path, where: str) -> None:
     """Check that bank and measure begin with those of the root: then no distance is larger than by the root alone.
 
     Raises:
@@ -119,4 +129,4 @@ def _check_arrays(found: Bundle, root: Path) -> None:
             was = all_of_it[:fitted] if len(all_of_it) == whose.coreset.size else all_of_it
             now = new.get(key, np.empty(0))
             if now.dtype != was.dtype or not np.array_equal(now[: len(was)], was):
-                raise BundleNoChild(f"its `{key}` does not begin with that of its root", where=str(found.path))
+                raise BundleNoChild(f"its `{key}` does not begin with that of its root", where=where)

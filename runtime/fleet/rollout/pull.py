@@ -21,6 +21,7 @@ from edge_config.wire.fleet import DeviceReport, PullOrder
 from runtime.fleet.rollout.operator_keys import OperatorKeys
 from runtime.fleet.rollout.stages import cameras_of, is_on
 from runtime.fleet.store.interface import Store
+from runtime.security.children import check_grown
 from runtime.security.signing import public_text
 from runtime.security.signing import sign as sign_bundle
 from runtime.security.trust import verify
@@ -33,6 +34,10 @@ EVERY_S = 1.0
 
 PATIENCE_S = 600.0
 """Time-out of an upload, seconds."""
+
+
+MAX_PULLED_BYTES = 8 << 30
+"""Maximum size of what is pulled: as large as any packed bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,33 @@ def unpacked(path: Path) -> Iterator[Bundle]:
     """
     with TemporaryDirectory(prefix="patchedge-pack-") as folder:
         yield pack.unpack(path, Path(folder) / "pulled.bundle")
+
+
+async def check_root(store: Store, bundle: Bundle, where: str, max_bytes: int) -> str:
+    """Check that a learnt bundle has all of its root, as the store has that; return in words what it changes.
+
+    A device that is not to be trusted could upload anything as learnt from the root, and the operator's signature would
+    have all others serve it.
+
+    Raises:
+        PackMissing: the store does not have the root.
+        BundleNoChild: another graph, or a bank that does not begin with that of the root, for example.
+    """
+    lineage = bundle.manifest.lineage
+    if lineage is None:
+        raise UsageError("was not learnt on a device", where=where, remedy="`patchedge fleet assign` takes it as it is")
+    info = await store.pack(lineage.root)
+    with TemporaryDirectory(prefix="patchedge-root-") as folder:
+        file = Path(folder) / "root.pack"
+        await store.fetch_pack(info, file, max_bytes)
+        with unpacked(file) as root:
+            if root.id != lineage.root:
+                raise PackSwapped(f"the store has bundle {root.id[:12]} as {lineage.root[:12]}", where=where)
+            await asyncio.to_thread(check_grown, bundle, root.path, where)
+            old, new = root.manifest.calibration.threshold, bundle.manifest.calibration.threshold
+            by = _signer(root)
+            signer = f"which {by} has signed" if by else "which nobody has signed"
+            return f"it has all of its root {root.id[:12]}, {signer}; threshold {new:.4g}, that of the root {old:.4g}"
 
 
 def adopt(bundle: Bundle, where: str, reports: Mapping[str, DeviceReport], key: SigningKey, *, signs: bool) -> None:

@@ -16,11 +16,9 @@ import pytest
 from nacl.signing import SigningKey
 
 from edge_config.bundle import files as bundles
-from edge_config.bundle import manifest as manifests
 from edge_config.bundle import pack, signature
-from edge_config.bundle.lineage import LearntPicture, Lineage
-from edge_config.errors import SettingsError, TargetExists, UsageError
-from edge_config.fleet_errors import FleetUnavailable, RolloutStopped
+from edge_config.errors import BundleNoChild, SettingsError, TargetExists, UsageError
+from edge_config.fleet_errors import FleetUnavailable, PackMissing, RolloutStopped
 from edge_config.settings.fleet import FleetSettings
 from edge_config.wire.fleet import PullOrder
 from runtime.cli import fleet_assign, fleet_status
@@ -31,6 +29,8 @@ from runtime.security.signing import sign, write_signature
 from tests.fleet.rollout.fleet_of import NEW, OLD, names
 from tests.support.fakes.fleet_devices import FakeDevice
 from tests.support.fakes.fleet_store import FakeFleetStore
+from tests.support.fakes.learner import child as grown
+from tests.support.forge import edit_arrays, reseal
 
 KEY, DEVICE_KEY = SigningKey(bytes(range(32))), SigningKey(bytes(range(1, 33)))
 
@@ -191,32 +191,21 @@ def test_times(text: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture(scope="module")
 def child(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a bundle that says that it was learnt from OLD on a device, signed by the device."""
+    """Return a bundle that was learnt from the tiny one on a device, signed by the device."""
     target = tmp_path_factory.mktemp("child") / "child.bundle"
-    shutil.copytree(tiny_bundle, target)
-    old = manifests.decode((target / bundles.MANIFEST).read_bytes(), where="")
-    lineage = Lineage(
-        root=OLD,
-        parent=OLD,
-        round=1,
-        camera="belt",
-        root_entries=1,
-        root_calibration=old.calibration,
-        pictures=(LearntPicture(name="1.png", sha256="00" * 32),),
-        added=0,
-        dropped=0,
-        learnt_entries=0,
-        held_out=(),
-        threshold_before=1.0,
-    )
-    text = manifests.encode(msgspec.structs.replace(old, lineage=lineage))
-    (target / bundles.MANIFEST).write_bytes(text)
-    write_signature(target, text, DEVICE_KEY)
+    grown(tiny_bundle, target, camera="belt", pictures=("1.png",))
+    write_signature(target, (target / bundles.MANIFEST).read_bytes(), DEVICE_KEY)
     return target
 
 
+def holds(store: FakeFleetStore, bundle: Path, folder: Path) -> str:
+    """Have the store hold the pack of a bundle; return its id."""
+    pack.pack(bundles.read(bundle), folder / "held.pack")
+    return store.hold(bundles.read(bundle).id, (folder / "held.pack").read_bytes()).bundle
+
+
 def test_a_lesson_travels_from_one_device_to_all(
-    settings: FleetSettings, child: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: FleetSettings, child: Path, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Pull asks the device by a signed order; adopt wants the operator's signature, and assigns the child."""
     file = tmp_path / "child.pack"
@@ -226,19 +215,22 @@ def test_a_lesson_travels_from_one_device_to_all(
             await store.put_pulled(msgspec.json.decode(signed.payload, type=PullOrder), child)
 
     async def test() -> None:
-        devices = press(3)
+        root = bundles.read(tiny_bundle).id
+        devices = [FakeDevice(name, ("press",), {"belt": root}) for name in names(3)]
         async with fleet(settings, *devices) as (store, verb):
+            holds(store, tiny_bundle, tmp_path)
             uploading = asyncio.create_task(uploads(store))
             assert await verb("pull", "edge-001", "--out", str(file)) == 0
             uploading.cancel()
             learnt = bundles.read(child).id
             assert (
-                f"bundle {learnt}: round 1 of camera belt from {OLD[:12]}, 1 picture in it" in capsys.readouterr().out
+                f"bundle {learnt}: round 1 of camera belt from {root[:12]}, 1 picture in it" in capsys.readouterr().out
             )
             whom = (str(file), "--group", "press", "--stages", "100%")
             with pytest.raises(UsageError, match=r"is signed by ed25519:\w+, the key of a device; .*`--sign`"):
                 await verb("adopt", *whom)
             assert await verb("adopt", *whom, "--sign") == 0
+            assert f"all of its root {root[:12]}, which nobody has signed; threshold 61" in capsys.readouterr().out
             assert {device.roots["belt"] for device in devices} == {learnt}
             (tmp_path / "stored.pack").write_bytes(store.packs[learnt])
             stored = pack.unpack(tmp_path / "stored.pack", tmp_path / "stored.bundle")
@@ -247,6 +239,41 @@ def test_a_lesson_travels_from_one_device_to_all(
             assert signature.decode(text, "").key == f"ed25519:{bytes(KEY.verify_key).hex()}"
             with pytest.raises(TargetExists):
                 await verb("pull", "edge-001", "--out", str(file))
+
+    asyncio.run(test())
+
+
+def with_another_graph(child: Path) -> None:
+    with (child / bundles.MODEL).open("ab") as stream:
+        stream.write(b"\0")
+    reseal(child)
+
+
+def with_another_bank(child: Path) -> None:
+    edit_arrays(child / bundles.BANK, lambda found: {"bank": found["bank"][::-1].copy()})
+    reseal(child)
+
+
+@pytest.mark.parametrize("forge", [with_another_graph, with_another_bank])
+def test_adopt_does_not_sign_what_a_device_made_up(
+    settings: FleetSettings, child: Path, tiny_bundle: Path, tmp_path: Path, forge: Callable[[Path], None]
+) -> None:
+    """What claims to be learnt from the root, and has not all of it, is refused, although the device signed it."""
+    evil = Path(shutil.copytree(child, tmp_path / "evil.bundle"))
+    forge(evil)
+    write_signature(evil, (evil / bundles.MANIFEST).read_bytes(), DEVICE_KEY)
+    pack.pack(bundles.read(evil), tmp_path / "evil.pack")
+
+    async def test() -> None:
+        devices = [FakeDevice("edge-1", ("press",), {"belt": bundles.read(tiny_bundle).id})]
+        async with fleet(settings, *devices) as (store, verb):
+            with pytest.raises(PackMissing, match="is not in the store"):
+                await verb("adopt", str(tmp_path / "evil.pack"), "--group", "press", "--sign")
+            holds(store, tiny_bundle, tmp_path)
+            held = set(store.packs)
+            with pytest.raises(BundleNoChild, match="its root"):
+                await verb("adopt", str(tmp_path / "evil.pack"), "--group", "press", "--sign")
+            assert (set(store.packs), devices[0].served) == (held, [])
 
     asyncio.run(test())
 
@@ -261,8 +288,9 @@ def test_adopt_wants_the_same_root(settings: FleetSettings, child: Path, tiny_bu
 
     async def test() -> None:
         devices = [FakeDevice("edge-1", ("press",), {"belt": NEW})]
-        async with fleet(settings, *devices) as (_, verb):
-            said = f"was learnt from bundle {OLD[:12]}, and these devices run {NEW[:12]}"
+        async with fleet(settings, *devices) as (store, verb):
+            root = holds(store, tiny_bundle, tmp_path)
+            said = f"was learnt from bundle {root[:12]}, and these devices run {NEW[:12]}"
             with pytest.raises(UsageError, match=said):
                 await verb("adopt", str(tmp_path / "child.pack"), "--group", "press", "--sign")
             with pytest.raises(UsageError, match="was not learnt on a device"):
