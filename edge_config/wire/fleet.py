@@ -161,10 +161,10 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
         bundle_problem: why a bundle was refused; empty if none was.
     """
 
-    camera: str
+    camera: FleetName
     state: str = ""
-    root: str = ""
-    active: str = ""
+    root: RootOrNone = ""
+    active: RootOrNone = ""
     round: int = 0
     learnt: int = 0
     settings_changed: tuple[str, ...] = ()

@@ -142,7 +142,14 @@ def test_a_counter_that_was_raised(server: NatsServer, last: str) -> None:
 
 @needs_nats
 @pytest.mark.parametrize(
-    "field", [b'"reason":"\xff"', b'"new":' + b"[" * 50_000 + b"]" * 50_000], ids=["bytes", "deep"]
+    "field",
+    [
+        b'"reason":"\xff"',
+        b'"new":' + b"[" * 50_000 + b"]" * 50_000,
+        b'"groups":["press"],"cameras":[{"camera":"x; rm -rf ~ #"}]',
+        b'"groups":["press"],"cameras":[{"camera":"belt","root":"*"}]',
+    ],
+    ids=["bytes", "deep", "camera", "root"],
 )
 def test_a_report_that_cannot_be_read(server: NatsServer, field: bytes) -> None:
     """What one device says cannot keep the operator from seeing the others, or from taking something back."""
