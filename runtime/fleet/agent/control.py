@@ -48,6 +48,7 @@ class ControlRuntime:
         """Ask by an open requester, whose owner closes it."""
         self._requester = requester
         self._figures = FiguresRead()
+        self._looking = asyncio.Lock()
 
     async def look(self) -> Mapping[str, CameraSeen]:
         """Return all cameras, by name.
@@ -55,6 +56,10 @@ class ControlRuntime:
         Raises:
             RuntimeAway: it does not answer, or does not answer what is asked.
         """
+        async with self._looking:  # figures are taken in the order in which they were asked for
+            return await self._look_at_all()
+
+    async def _look_at_all(self) -> Mapping[str, CameraSeen]:
         try:
             status = (await self._requester.ask(Status(), timeout_s=LOOK_S)).read(dict[str, Any])
             metrics = await self._requester.ask(ReadMetrics(), timeout_s=LOOK_S)

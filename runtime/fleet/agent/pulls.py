@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import structlog
@@ -13,6 +13,7 @@ from edge_config.settings.device import Settings
 from edge_config.wire.fleet import PullOrder
 from runtime.fleet.agent.core.seen import CameraSeen
 from runtime.fleet.agent.desired import Assigned
+from runtime.fleet.agent.runtime import RuntimeAway
 from runtime.fleet.store.interface import FleetStoreApi
 from runtime.teaching.picture import learning_folder
 from runtime.versions.shelf import Shelf
@@ -55,7 +56,7 @@ class Pulls:
         assigned: Assigned,
         places: BundlePlaces,
         max_bytes: int,
-        seen: Callable[[], Mapping[str, CameraSeen]],
+        look: Callable[[], Awaitable[Mapping[str, CameraSeen]]],
     ) -> None:
         """Take the parts.
 
@@ -65,10 +66,10 @@ class Pulls:
             assigned: verifies orders, and remembers those that were done.
             places: where bundles are.
             max_bytes: maximum size of a bundle.
-            seen: returns the cameras as they were seen last.
+            look: returns the cameras as they are now; raises `RuntimeAway`.
         """
         self._device, self._store, self._assigned = device, store, assigned
-        self._places, self._max_bytes, self._seen = places, max_bytes, seen
+        self._places, self._max_bytes, self._look = places, max_bytes, look
 
     async def run(self) -> None:
         """Go on until it is cancelled."""
@@ -84,13 +85,20 @@ class Pulls:
             self._assigned.is_done(signed, order)
 
     async def _upload(self, order: PullOrder) -> None:
-        serving = self._seen().get(order.camera)
-        bundle = order.bundle or (serving.active if serving is not None else "")
-        if not bundle:
-            raise UsageError(f"it is not known what serves at camera `{order.camera}`", where=self._device)
+        bundle = order.bundle or await self._serving(order.camera)
         path = self._places.find(order.camera, bundle)
         size = sum(file.stat().st_size for file in path.iterdir())
         if size > self._max_bytes:
             raise PackTooLarge(f"{size >> 20} MB; `fleet.max_mb` allows {self._max_bytes >> 20}", where=str(path))
         await self._store.put_pulled(order, path)
         structlog.get_logger().info("bundle uploaded", camera=order.camera, bundle=bundle[:12], by=order.by)
+
+    async def _serving(self, camera: str) -> str:
+        """Return what serves now: the agent's own look may be older than what the device has just learnt."""
+        try:
+            seen = (await self._look()).get(camera)
+        except RuntimeAway as error:
+            raise UsageError(str(error), where=self._device) from error
+        if seen is None or not seen.active:
+            raise UsageError(f"nothing serves at camera `{camera}`", where=self._device)
+        return seen.active

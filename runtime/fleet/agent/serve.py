@@ -87,7 +87,7 @@ async def run(settings: Settings, control: str, stop: asyncio.Event) -> None:
         runtime, kept = ControlRuntime(requester), KeptFile(folder / "agent.json")
         agent = Agent(this, tuple(settings.cameras), store, runtime, packs, assigned, kept)
         places = BundlePlaces(settings, folder / BUNDLES)
-        pulls = Pulls(name, store, assigned, places, max_bytes, lambda: agent.seen)
+        pulls = Pulls(name, store, assigned, places, max_bytes, runtime.look)
         structlog.get_logger().info("running", device=name, groups=fleet.groups, servers=fleet.servers)
         await _until(stop, asyncio.create_task(agent.run(pulls.run)))
         structlog.get_logger().info("ended")
