@@ -255,6 +255,28 @@ def test_new_root_says_which_lessons_it_drops_and_going_back_brings_them_back(de
     assert (device.report.phase, device.serving()) == ("went back", "d" * 64)
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_learnt_serves_again_after_a_rollback(tmp_path: Path, *, gone: bool) -> None:
+    """A roll-out that is taken back leaves no lesson behind, also after settings; one that is gone keeps nothing up."""
+    device = Device(tmp_path)
+    device.assign(1, GOOD)
+    device.turns()
+    device.runtime.learn("cam1", "c" * 64, pictures=7)
+    device.assign(2, BAD)
+    device.turns()
+    assert device.serving() == BAD
+    device.assign(3, settings={"alerts": {"min_frames": 3}})
+    device.turns()
+    device.restart_agent()
+    if gone:
+        device.runtime.forget("cam1", "c" * 64)
+    device.assign(4, GOOD, watch_s=0.0)
+    device.turns()
+    camera = device.report.cameras[0]
+    assert (device.report.phase, camera.root, camera.active) == ("in place", GOOD, GOOD if gone else "c" * 64)
+    assert "not in it" not in device.report.reason
+
+
 def test_person_who_replaces_the_bundle_wins(device: Device) -> None:
     """It is said, and left until there is a newer assignment."""
     device.assign(4, GOOD)

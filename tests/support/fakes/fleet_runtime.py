@@ -65,6 +65,7 @@ class _Camera:
     active: str = ""
     before: tuple[str, str] | None = None
     lessons: dict[str, tuple[str, int, int]] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)
     state: str = ""
     candidate: CandidateNow = field(default_factory=lambda: CandidateNow(camera=""))
     checked_s: float = 0.0
@@ -122,6 +123,10 @@ class FakeRuntime:
         _, rounds, learnt = its.lessons.get(its.active, ("", 0, 0))
         its.lessons[child] = (its.root, rounds + 1, learnt + pictures)
         self._serve(camera, child)
+
+    def forget(self, camera: str, child: str) -> None:
+        """Have a child be gone from the disk."""
+        self._cameras[camera].forgotten.add(child)
 
     def change_by_person(self, camera: str, **alerts: object) -> None:
         """Change and keep alert settings, as a person does at the device."""
@@ -226,7 +231,7 @@ class FakeRuntime:
             state = "ready" if seconds >= shadow.wanted_s else "shadow"
             its.candidate = msgspec.structs.replace(candidate, state=state, shadow=shadow)
 
-    def _do(self, camera: str, its: _Camera, action: Action) -> Outcome:  # noqa: C901 - a case for each action
+    def _do(self, camera: str, its: _Camera, action: Action) -> Outcome:  # noqa: C901, PLR0911 - a case for each action
         self._count(its)
         self._go_on(its)
         match action:
@@ -248,6 +253,8 @@ class FakeRuntime:
                 (its.assigned, before), its.before = its.before, None
                 self._serve(camera, before)
             case RollTo():
+                if action.to in its.forgotten:
+                    return NotDone("there is no version of this id")
                 self._serve(camera, action.to)
             case Unstage():
                 its.candidate = CandidateNow(camera=camera)

@@ -96,7 +96,10 @@ def _take_root(memory: CameraMemory, root: Assignment) -> CameraMemory:
 
 
 def _begin(memory: CameraMemory, assignment: Assignment) -> CameraMemory:
+    left = (memory.before, memory.before_root) if memory.activated else (memory.left, memory.left_root)
     return CameraMemory(
+        left=left[0],
+        left_root=left[1],
         root_taken=memory.root_taken,
         settings_taken=memory.settings_taken,
         placed=memory.placed,

@@ -77,6 +77,8 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
         blocked: the device cannot go back, as it says.
         before: id of the bundle that served before it.
         before_root: id of the root of that.
+        left: id of the bundle that served before the last assignment of a bundle took its place.
+        left_root: id of the root of that: with it, what was learnt from it serves again.
         configured: the device has taken its settings.
         change: number of the kept change of the settings; null: nothing was changed.
         lost_rounds: rounds of learning that its bundle has not.
@@ -105,6 +107,8 @@ class CameraMemory(msgspec.Struct, frozen=True, kw_only=True):
     blocked: bool = False
     before: str = ""
     before_root: str = ""
+    left: str = ""
+    left_root: str = ""
     configured: bool = False
     change: int | None = None
     lost_rounds: int = 0

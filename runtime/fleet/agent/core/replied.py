@@ -42,6 +42,8 @@ def _done(memory: CameraMemory, action: Action, done: ActionDone) -> CameraMemor
         case SetSettings():
             change = memory.change if done.change is None else done.change
             return replace(memory, configured=True, change=change)
+        case RollTo() if memory.step == "activate" and action.to == memory.before:
+            return replace(memory, lost_rounds=0, lost_pictures=0)
         case BringBack() | UndoSettings() | RollTo():
             return replace(memory, blocked=False)
         case _:
@@ -55,14 +57,11 @@ def _not_done(memory: CameraMemory, action: Action, refusal: NotDone) -> CameraM
         case Unstage() | Fetch():
             return memory
         case BringBack() | UndoSettings() | RollTo() if memory.step == "back":
-            if "cannot go back" in memory.reason:
-                return memory
-            return replace(
-                memory,
-                blocked=True,
-                phase="waiting",
-                reason=f"{memory.reason}; the device cannot go back: {refusal.reason}",
-            )
+            said = f"{memory.reason}; the device cannot go back: {refusal.reason}"
+            is_said = "cannot go back" in memory.reason
+            return memory if is_said else replace(memory, blocked=True, phase="waiting", reason=said)
+        case RollTo() if action.to == memory.left:  # what was learnt is gone: its root goes on
+            return replace(memory, left="", left_root="")
         case SetSettings() | RollTo():
             return replace(memory, step="back", reason=refusal.reason)
         case _:

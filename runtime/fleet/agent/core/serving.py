@@ -19,6 +19,8 @@ def activate(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
     if turn.siblings.failed:
         return replace(memory, step="back", reason=turn.siblings.failed), None
     if serves(seen, its):
+        if _has_left_lessons(memory, seen, its):
+            return memory, RollTo(memory.left)
         return replace(memory, step="configure", placed=its.root or memory.placed), None
     if seen.is_served(its.root):  # by a child of it, which is not wanted
         memory = replace(memory, activated=True, lost_rounds=seen.round, lost_pictures=seen.learnt)
@@ -26,6 +28,12 @@ def activate(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
     if may_activate(seen, its):
         return replace(memory, activated=True, watched=CameraCounts()), Activate(its.root)
     return replace(memory, step="prepare", staged=False), None  # the runtime was restarted
+
+
+def _has_left_lessons(memory: CameraMemory, seen: CameraSeen, its: Assignment) -> bool:
+    """Return whether the device had learnt from this root when another one took its place: that serves again."""
+    is_back = memory.activated and its.root == seen.active == memory.left_root
+    return is_back and its.children == "keep" and memory.left not in {"", its.root}
 
 
 def configure(memory: CameraMemory, its: Assignment, turn: Turn) -> Decided:
