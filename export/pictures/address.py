@@ -32,6 +32,7 @@ PACKAGES = {
 
 Key = tuple[tuple[bool, str], ...]
 
+_FLAT = re.compile(r"^((?:[a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+:)/(?!/)", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:(//|:)", re.IGNORECASE)
 
 
@@ -43,6 +44,14 @@ def is_address(text: str) -> bool:
 def has_password(text: str) -> bool:
     """Return whether an address has a password in it, such as sftp://user:password@host/normal."""
     return is_address(text) and urlsplit(text.rpartition("::")[2]).password is not None
+
+
+def name_of(root: str, file: Path) -> str:
+    """Return the name of a picture for messages; a list may name one by an address of its own, or a whole path."""
+    if file.is_absolute():
+        return str(file)
+    text = file.as_posix()  # which has one slash for the two of an address
+    return _FLAT.sub(r"\1//", text) if _FLAT.match(text) else f"{root}/{text}"
 
 
 class FromAddress:

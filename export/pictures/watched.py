@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_config.errors import PictureChanged, UnreadableImage
+from export.pictures.address import name_of
 from runtime.learning.pictures.source import PictureSource
 
 
@@ -52,7 +53,7 @@ class Watched:
             UnreadableImage: it cannot be read, and never was.
             PictureChanged: it holds other bytes than before, or is gone.
         """
-        before, name = self._digests.get(file), f"{self.root}/{file}"
+        before, name = self._digests.get(file), name_of(self.root, file)
         try:
             data = self._source.read(file)
         except UnreadableImage as error:

@@ -150,6 +150,9 @@ def test_list_of_addresses(tmp_path: Path, memory: Any) -> None:
     (tmp_path / "pictures.jsonl").write_text(json.dumps(row), encoding="utf-8")
     source = read_manifest(str(tmp_path / "pictures.jsonl"))
     assert [source.read(file) for file in source.files] == [b"first"]
+    memory.pipe("/bucket/a.png", b"other")
+    with pytest.raises(PictureChanged, match=r"^memory://bucket/a\.png: holds other bytes than"):
+        read_manifest(str(tmp_path / "pictures.jsonl")).read(source.files[0])
 
 
 @pytest.mark.parametrize("out", ["pictures.csv", "normal/pictures.jsonl", "elsewhere/pictures.csv"])

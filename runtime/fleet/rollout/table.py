@@ -40,7 +40,8 @@ def _table(head: Sequence[str], rows: Sequence[tuple[list[str], list[str]]]) -> 
 
 
 def _of_rollout(rollout: FleetRollout, now_ms: int) -> list[str]:
-    who = f"group {rollout.group}" if rollout.group else f"{sum(map(len, rollout.stages))} devices"
+    count = sum(map(len, rollout.stages))
+    who = f"group {rollout.group}" if rollout.group else f"{count} device{'s' * (count != 1)}"
     what = [rollout.root[:SHORT], "settings" if rollout.settings else ""]
     return [
         rollout.id,
@@ -93,7 +94,8 @@ def _notes_of_camera(camera: FleetCamera | None) -> Iterator[str]:
         return
     if camera.round:
         pictures = f"{camera.learnt} picture{'' if camera.learnt == 1 else 's'}"
-        runs = f"runs {camera.active[:SHORT]}, which learnt {pictures} in {camera.round} rounds on the device"
+        rounds = f"{camera.round} round{'s' * (camera.round > 1)}"
+        runs = f"runs {camera.active[:SHORT]}, which learnt {pictures} in {rounds} on the device"
         yield f"{runs}; what is assigned would drop them" if camera.would_drop else runs
     if camera.settings_changed:
         yield f"changed on the device: {', '.join(camera.settings_changed)}"
