@@ -87,7 +87,7 @@ class BrokerConnection(Generic[S]):
                     self.trouble(f"not confirmed: {explain(error)}")
                     await asyncio.sleep(backoff.after(0))
                 else:
-                    self.problem = ""
+                    self._is_over()
                     return
 
     async def once(self, work: Callable[[S], Coroutine[Any, Any, T]]) -> T:
@@ -115,11 +115,15 @@ class BrokerConnection(Generic[S]):
             await asyncio.wait([self._task], timeout=timeout_s)
 
     def trouble(self, reason: str) -> None:
-        """Log a problem, each once until there is a connection again: two can take turns at every try."""
+        """Log a problem, each once until all is well again: two can take turns at every try."""
         self.problem = reason
         if reason not in self._said and len(self._said) < _MAX_SAID:
             self._said.add(reason)
             self._log.warning("connection problem; retrying", reason=reason)
+
+    def _is_over(self) -> None:
+        self.problem = ""
+        self._said.clear()
 
     async def _keep_connected(self) -> None:
         backoff, now_s = Backoff(0.5, _LONGEST_WAIT_S), asyncio.get_running_loop().time
@@ -140,8 +144,7 @@ class BrokerConnection(Generic[S]):
 
     def _begin(self, session: S) -> None:
         self._log.info("connected")
-        self.problem = ""
-        self._said.clear()
+        self._is_over()
         self.session, self._lost = session, asyncio.Event()
         self._connected.set()
         if not self._first:
