@@ -17,6 +17,7 @@ from export.cluster.connect import Cluster, cluster_of
 from export.cluster.spread import OnCluster
 from export.gate.int8_cost import Cost, measure_cost
 from export.gate.parity import measure_graph
+from export.gate.score_faults import PlacedFaults, ScoreFaults
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
 from export.network.make_network import MadeNetwork, make_network
 from export.options import Options
@@ -90,7 +91,7 @@ def fit(
                 sources = learnt.pictures, learnt.held, learnt.scores, learnt.found.learnt
                 calibrated = partial(calibrate, learnt.scores, foreign=learnt.calibration.foreign)
                 about = learnt.bundle.manifest, learnt.survey, learnt.looked
-                choice = choose(*sources, calibrated, learnt.scorer, *about, options)
+                choice = choose(*sources, calibrated, learnt.scorer, partial(_judge, learnt), *about, options)
         report = FitReport(
             **learnt.facts(options, timed),
             graph=graph,
@@ -136,6 +137,11 @@ class _Maker:
             say(note)
         survey.notes += notes
         return self.made.served
+
+
+def _judge(learnt: LearntBundle, faults: PlacedFaults) -> dict[int, list[float]]:
+    """Score synthetic faults where their pictures are read."""
+    return learnt.served.ask(ScoreFaults(faults), what="synthetic faults")
 
 
 def _tolerance_costs(learnt: LearntBundle, options: Options, timed: Stopwatch) -> list[ToleranceCost]:

@@ -30,6 +30,8 @@ _SETTINGS = {
     "distributed.comm.timeouts.connect": f"{CONNECT_S}s",
 }
 
+_CERTIFICATES = "set ca-file, client.cert and client.key of distributed.comm.tls in Dask's configuration"
+
 
 class WantedCluster(Protocol):
     """Options that say which cluster is used.
@@ -127,8 +129,12 @@ def _load() -> tuple[Any, Any]:
 
 @contextmanager
 def _connected(distributed: Any, address: str) -> Iterator[Client]:
+    certificates = _certificates(distributed, address)
     try:
-        asyncio.run(_answer(distributed, address))  # a client that cannot connect would leave its thread behind
+        asyncio.run(_answer(distributed, address, certificates))  # a client that cannot would leave its thread behind
+    except distributed.comm.core.FatalCommClosedError as error:
+        what = "the scheduler has no TLS, or its certificate or ours is of another CA"
+        raise UnavailableError(what, where=address, remedy=_CERTIFICATES) from error
     except (OSError, ValueError) as error:
         remedy = "start it with `dask scheduler`, and check address and network"
         raise UnavailableError("no scheduler answers here", where=address, remedy=remedy) from error
@@ -141,8 +147,20 @@ def _connected(distributed: Any, address: str) -> Iterator[Client]:
         yield client
 
 
-async def _answer(distributed: Any, address: str) -> None:
-    comm = await distributed.core.connect(address, timeout=CONNECT_S)
+def _certificates(distributed: Any, address: str) -> dict[str, Any]:
+    """Return the arguments of a connection: with TLS, the certificates of Dask's configuration."""
+    try:
+        found: dict[str, Any] = distributed.Security().get_connection_args("client")
+    except (OSError, ValueError) as error:
+        what = f"the certificates of Dask's configuration cannot be read ({error})"
+        raise UsageError(what, where=address, remedy=_CERTIFICATES) from error
+    if address.startswith("tls:") and found["ssl_context"] is None:
+        raise UsageError("needs certificates", where=address, remedy=_CERTIFICATES)
+    return found
+
+
+async def _answer(distributed: Any, address: str, certificates: dict[str, Any]) -> None:
+    comm = await distributed.core.connect(address, timeout=CONNECT_S, **certificates)
     await comm.close()
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.frame import Grid, Image
-from runtime.learning.gate.synthetic_faults import TRIES, Judged, all_judged
-from runtime.learning.progress import progress
+from runtime.learning.gate.synthetic_faults import TRIES
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.scorer import Scorer
 
@@ -36,9 +35,6 @@ FRAMES = 270
 SLENDER = 10
 """Length of a scratch in widths."""
 
-MAX_HOSTS = 45
-"""Maximum number of pictures that faults are drawn on: each is read once."""
-
 _SOFT = 0.1  # of the diameter: the edge of a spot
 
 
@@ -57,48 +53,46 @@ class SizedFault:
     contrast: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FaultScores:
-    """What the faults scored.
+@dataclass(frozen=True, slots=True)
+class PlacedFault:
+    """A fault at its place in one picture: nothing about it is random any more.
 
     Attributes:
-        faults: the faults.
-        scores: float64 [faults].
-        cell: side of a patch, pixels of the camera.
+        fault: kind, size and contrast.
+        size: diameter or length, pixels.
+        angle: of a scratch, radians.
+        box: top, left, height and width of where it is, pixels.
+        sign: 1 or -1, where there is room for both.
+        order: of the channels, for a stain.
     """
 
-    faults: list[SizedFault]
-    scores: NDArray[np.float64]
-    cell: float
+    fault: SizedFault
+    size: int
+    angle: float
+    box: tuple[int, int, int, int]
+    sign: int
+    order: tuple[int, ...]
 
+    def __call__(self, picture: Image) -> Image:
+        """Return a copy of a picture, uint8 [H, W, 3] BGR, with the fault."""
+        top, left, height, width = self.box
+        opacity = _opacity(self.fault.kind, self.size, self.angle)
+        above, beside = (opacity.shape[0] - height) // 2, (opacity.shape[1] - width) // 2
+        opacity = opacity[above : above + height, beside : beside + width, None]  # its middle, in a tiny picture
+        inside = (slice(top, top + height), slice(left, left + width))
+        here = picture[inside].astype(np.float32)
+        level = float((here * opacity).sum() / (3 * opacity.sum()))
+        damaged = picture.copy()
+        damaged[inside] = np.clip(np.rint(here + opacity * self._shift(level)), 0, 255).astype(np.uint8)
+        return damaged
 
-def score_faults(
-    hosts: Iterable[Image], count: int, scorer: Scorer, seed: int, judged: Judged = all_judged
-) -> FaultScores:
-    """Score faults of all kinds, sizes and contrasts with the search of the device.
-
-    Args:
-        hosts: normal pictures that are not in the bank, uint8 [H, W, 3] BGR, at most `MAX_HOSTS`.
-        count: number of hosts, at least 1.
-        scorer: the stages as the device runs them.
-        seed: random seed of the places; the same pictures and seed give the same faults.
-        judged: where pictures are judged: there the middle of a fault is.
-    """
-    walk = iter(hosts)
-    first = next(walk)
-    cell = cell_side(first.shape[:2], scorer)
-    frames = FRAMES // len(scorer.preprocess(first))  # each costs as many inputs as it has tiles
-    faults = plan(fits(first, cell, scorer), colours=not _is_grey(first), seed=seed, frames=frames)
-    random = np.random.default_rng(seed)
-    scores = np.zeros(len(faults))
-    pictures = enumerate(chain([first], walk))
-    for number, picture in progress(pictures, "synthetic faults", total=count, unit="picture"):
-        height, width = picture.shape[:2]
-        box, own_cell = seen_box((height, width), scorer), cell_side((height, width), scorer)
-        where = judged((height, width))
-        for place in range(number, len(faults), count):
-            scores[place] = scorer(draw(picture, faults[place], own_cell, box, random, where)).value
-    return FaultScores(faults, scores, cell)
+    def _shift(self, level: float) -> NDArray[np.float32]:
+        """Return a shift of all channels, brighter or darker; or to another colour of the same mean."""
+        signed = self.sign * self.fault.contrast
+        signed = signed if 0 <= level + signed <= 255 else -signed  # noqa: PLR2004 - the scale
+        if self.fault.kind == "stain":
+            return signed * np.array([1.0, -0.5, -0.5], dtype=np.float32)[list(self.order)]
+        return np.full(3, signed, dtype=np.float32)
 
 
 def plan(cells: Iterable[float], *, colours: bool, seed: int, frames: int = FRAMES) -> list[SizedFault]:
@@ -142,18 +136,16 @@ def scratch_width(length: int) -> int:
     return max(1, round(length / SLENDER))
 
 
-def draw(
-    picture: Image,
+def place(
     fault: SizedFault,
     cell: float,
     box: tuple[int, int, int, int],
     random: np.random.Generator,
     judged: NDArray[np.bool_] | None = None,
-) -> Image:
-    """Return a copy of a picture with a fault at a random place inside of a box.
+) -> PlacedFault:
+    """Return a fault at a random place inside of a box: what is drawn does not depend on the picture there.
 
     Args:
-        picture: uint8 [H, W, 3] BGR.
         fault: kind, size and contrast.
         cell: side of a patch in this picture, pixels.
         box: top, left, bottom and right of where it may be.
@@ -161,38 +153,22 @@ def draw(
         judged: pixels that are judged, bool [H, W], where its middle is, if one of some tries finds that; None: all.
     """
     size = pixels(fault.cells, cell)
-    opacity = _scratch(size, random.uniform(0, np.pi)) if fault.kind == "scratch" else _disc(size)
+    angle = random.uniform(0, np.pi) if fault.kind == "scratch" else 0.0
     top, left, bottom, right = box
-    height, width = min(opacity.shape[0], bottom - top), min(opacity.shape[1], right - left)
-    above, beside = (opacity.shape[0] - height) // 2, (opacity.shape[1] - width) // 2
-    opacity = opacity[above : above + height, beside : beside + width, None]  # its middle, in a tiny picture
+    shape = _opacity(fault.kind, size, angle).shape
+    height, width = min(shape[0], bottom - top), min(shape[1], right - left)
     for _ in range(TRIES):
         row, column = int(random.integers(top, bottom - height + 1)), int(random.integers(left, right - width + 1))
         if judged is None or judged[row + height // 2, column + width // 2]:
             break
-    place = (slice(row, row + height), slice(column, column + width))
-    here = picture[place].astype(np.float32)
-    level = float((here * opacity).sum() / (3 * opacity.sum()))
-    shift = (_colour if fault.kind == "stain" else _brightness)(fault.contrast, level, random)
-    damaged = picture.copy()
-    damaged[place] = np.clip(np.rint(here + opacity * shift), 0, 255).astype(np.uint8)
-    return damaged
+    sign = int(random.choice((-1, 1)))
+    order = tuple(random.permutation(3).tolist()) if fault.kind == "stain" else ()
+    return PlacedFault(fault, size, angle, (row, column, height, width), sign, order)
 
 
-def _brightness(contrast: int, level: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return a shift of all channels, brighter or darker."""
-    return np.full(3, _signed(contrast, level, random), dtype=np.float32)
-
-
-def _colour(contrast: int, level: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return a shift to another colour of the same mean."""
-    return random.permutation(_signed(contrast, level, random) * np.array([1.0, -0.5, -0.5], dtype=np.float32))
-
-
-def _signed(contrast: int, level: float, random: np.random.Generator) -> int:
-    """Return a contrast up or down, at random, or as there is room for at this grey level."""
-    signed = contrast * int(random.choice((-1, 1)))
-    return signed if 0 <= level + signed <= 255 else -signed  # noqa: PLR2004 - the scale
+def _opacity(kind: Kind, size: int, angle: float) -> NDArray[np.float32]:
+    """Return the opacity of a fault, float32 [rows, columns]."""
+    return _scratch(size, angle) if kind == "scratch" else _disc(size)
 
 
 def _disc(size: int) -> NDArray[np.float32]:
@@ -221,5 +197,6 @@ def _corners(picture_hw: tuple[int, ...], preprocess: Preprocess) -> tuple[tuple
     return (float(rows[0]), float(columns[0])), (float(rows[1]), float(columns[1]))
 
 
-def _is_grey(picture: Image) -> bool:
+def is_grey(picture: Image) -> bool:
+    """Return whether a picture, uint8 [H, W, 3], has no colours."""
     return bool((picture == picture[..., :1]).all())

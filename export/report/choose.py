@@ -12,17 +12,8 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Calibration, Manifest, Preprocessing
 from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
-from export.gate.sized_faults import (
-    CONTRASTS,
-    KINDS,
-    MAX_HOSTS,
-    FaultScores,
-    SizedFault,
-    cell_hw,
-    pixels,
-    score_faults,
-    scratch_width,
-)
+from export.gate.score_faults import MAX_HOSTS, FaultScores, JudgeFaults, score_faults
+from export.gate.sized_faults import CONTRASTS, KINDS, SizedFault, cell_hw, pixels, scratch_width
 from export.intervals import Share, share
 from export.options import Options
 from export.report.facts import Choice, Faults, Found, Histogram, LabelledSet, Patch, TradeOff
@@ -54,6 +45,7 @@ def choose(
     learnt: NDArray[np.float64],
     calibrated: Callable[[float], Calibration],
     scorer: Scorer,
+    judge: JudgeFaults,
     manifest: Manifest,
     survey: Survey,
     looked: Looked,
@@ -68,6 +60,7 @@ def choose(
         learnt: leave-one-out scores of the others; empty if they were not scored.
         calibrated: calibration for a false-alarm rate, from the same scores as the bundle's.
         scorer: the stages as the device runs them.
+        judge: scores synthetic faults with them.
         manifest: of the bundle.
         survey: findings about the pictures.
         looked: where pictures are judged: there the faults are.
@@ -79,7 +72,8 @@ def choose(
     threshold = manifest.calibration.threshold
     below = np.flatnonzero(held)[scores <= threshold]  # a fault on a picture that is over it anyway would be found
     hosts = [int(below[number]) for number in evenly(len(below), MAX_HOSTS)]
-    faults = score_faults(pictures.again(hosts), len(hosts), scorer, options.seed, looked.pixels)
+    first, hosts_hw = next(pictures.again(hosts[:1])), {host: survey.each_hw[host] for host in hosts}
+    faults = score_faults(first, hosts_hw, scorer, judge, options.seed, looked.pixels)
     depth = manifest.preprocessing.depth
     labelled = score_labelled(Path(options.test_set), scorer, depth) if options.test_set else None
     return Choice(

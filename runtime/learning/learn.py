@@ -32,7 +32,7 @@ from runtime.learning.normals.exclude import warn
 from runtime.learning.normals.foreign import count_foreign
 from runtime.learning.options import LearnOptions
 from runtime.learning.parts.features import SpreadFeatures
-from runtime.learning.parts.gate import GatePictures, ServedAs
+from runtime.learning.parts.gate import GatePictures, ServedAs, ServedParts
 from runtime.learning.parts.part import Source
 from runtime.learning.parts.portable import PortableBank, PortableNetwork
 from runtime.learning.parts.scores import held_out_scores
@@ -119,8 +119,8 @@ def learn(
     with timed("gate"):
         compared = spread(held, network.fewer(MAX_PICTURES))
         faults = draw_faults([survey.each_hw[number] for number in compared], options.seed, looked.pixels)
-        served = ServedAs(network.adjust, scoring, looked, network.tiled_hw)
-        gate = GatePictures(parts, shared, served, compared, faults)
+        served = ServedParts(parts, shared, ServedAs(network.adjust, scoring, looked, network.tiled_hw))
+        gate = GatePictures(served, compared, faults)
         parity = judge_parity(gate.compare(), network)
         golden = choose_golden(len(compared), gate.try_some)
     with timed("scene"):
@@ -130,7 +130,7 @@ def learn(
         bundle = write_bundle(folder, network, bank, *sections, reference, golden, threads, looked, found.excluded)
     warnings = warn(found, calibration, scores, pictures.names(), held)
     learnt = found, scoring, scorer, scores, calibration, alerts, warnings
-    return LearntBundle(bundle, pictures, survey, looked, network, held, *learnt)
+    return LearntBundle(bundle, pictures, survey, looked, network, served, held, *learnt)
 
 
 def learn_to_target(options: LearnOptions, network: FromFile, threads: int) -> LearnReport:

@@ -20,6 +20,7 @@ from runtime.learning.learn_bank import Memory
 from runtime.learning.network import Network
 from runtime.learning.normals.exclude import Judged
 from runtime.learning.options import LearnOptions
+from runtime.learning.parts.gate import ServedParts
 from runtime.learning.pictures.images import Pictures, spread
 from runtime.learning.pictures.regions import Looked
 from runtime.learning.pictures.survey import Survey
@@ -37,6 +38,7 @@ class LearntBundle:
         bundle: the bundle, in the folder that it was written to.
         pictures, survey, looked: the pictures, findings about them, and where they are judged.
         network: adjusted as it is served.
+        served: the pictures as a device scores them, wherever they are read.
         held: pictures that are held out, bool [pictures]; those that were left out count for neither kind.
         found: what was found about the pictures.
         scoring, scorer: score mode, and the stages as the device runs them.
@@ -51,6 +53,7 @@ class LearntBundle:
     survey: Survey
     looked: Looked
     network: Network
+    served: ServedParts
     held: NDArray[np.bool_]
     found: Judged[Memory]
     scoring: Scoring

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from dask import config
+from distributed import LocalCluster, Security
 
 from edge_config.errors import MissingExtra, UnavailableError, UsageError
 from export.cluster import connect
 from export.cluster.connect import ClusterOptions, cluster_of
+from tests.support.certificates import certificates
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +41,40 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
     with pytest.raises(UnavailableError, match=r"tcp://127\.0\.0\.1:1: no scheduler answers here"):  # noqa: SIM117
         with cluster_of(ClusterOptions("tcp://127.0.0.1:1")):
             pass
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """Yield the address of a scheduler that speaks TLS."""
+    with config.set(certificates(tmp_path, "scheduler")):
+        security = Security()
+    asked = {"n_workers": 0, "processes": False, "dashboard_address": None, "silence_logs": "CRITICAL"}
+    with LocalCluster(protocol="tls://", security=security, **asked) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_certificate_of_another_ca_is_one_line(guarded: str, tmp_path: Path) -> None:
+    """With a certificate that the scheduler does not know the error says so, and where Dask has the right one."""
+    with (
+        config.set(certificates(tmp_path, "stranger")),
+        pytest.raises(UnavailableError, match=r"its certificate or ours is of another CA; set ca-file, client\.cert"),
+        cluster_of(ClusterOptions(guarded)),
+    ):
+        pass
+
+
+def test_a_missing_certificate_is_one_line(tmp_path: Path) -> None:
+    """Without certificates, and with one whose file is gone, nothing is connected to: the error says what to set."""
+    with (
+        pytest.raises(UsageError, match=r"tls://127\.0\.0\.1:1: needs certificates; set ca-file, client\.cert"),
+        cluster_of(ClusterOptions("tls://127.0.0.1:1")),
+    ):
+        pass
+    settings = certificates(tmp_path, "gone")
+    (tmp_path / "gone.key").unlink()
+    with (
+        config.set(settings),
+        pytest.raises(UsageError, match="the certificates of Dask's configuration cannot be read"),
+        cluster_of(ClusterOptions("tls://127.0.0.1:1")),
+    ):
+        pass

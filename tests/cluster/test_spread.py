@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 import pytest
-from distributed import Client
+from dask import config
+from distributed import Client, Security
 
+import export.fit
 from edge_config.bundle import files as bundles
 from edge_config.errors import UsageError
 from export.cluster.connect import Cluster, ClusterOptions, cluster_of
 from export.cluster.probe import KindProbe, refuse_mix
 from export.cluster.spread import OnCluster
+from export.fit import fit
+from export.options import Options
 from runtime.learning.learn import learn
 from runtime.learning.network_file import FromFile
 from runtime.learning.options import LearnOptions
 from runtime.learning.parts.part import Source
 from runtime.learning.parts.spread import Here, Spreading
+from runtime.learning.pictures.images import Pictures
 from runtime.learning.stopwatch import Stopwatch
 from runtime.process.threads import limit_threads
-from tests.support.mortal import DiesWithin, MortalPictures
+from tests.support.certificates import certificates, write_settings
+from tests.support.mortal import EMBED, LOOK, QUESTIONS, DiesWithin, MortalPictures
 from tests.support.ports import free_port
 from tests.support.processes import ENOUGH_S, EXPORT, call, started
-from tests.support.small import LAYERS, call_export, small_network, write_colours
+from tests.support.small import LAYERS, Done, call_export, small_network, write_colours
 
 PICTURES = 24
 WORKERS = 2
@@ -160,44 +168,86 @@ def test_workers_of_two_kinds_are_refused() -> None:
         refuse_mix([*same, KindProbe("2", "kind C", "tcp://b:2")])
 
 
-def test_fit_takes_workers(pictures: Path, tmp_path: Path) -> None:
-    """`fit --workers` makes the bundle of `fit`, and writes the report of Dask where it is asked for."""
-    words = ["fit", "--images", pictures, "--coreset", "60", "--no-report", *backbone(tmp_path)]
-    assert call_export(*words, "--out", tmp_path / "plain.bundle").code == 0
-    report = tmp_path / "report.html"
-    done = call_export(*words, "--out", tmp_path / "spread.bundle", "--workers", "1", "--performance-report", report)
+class PlainFit(NamedTuple):
+    """What `fit` made without workers.
+
+    Attributes:
+        words: its command, without `--out`.
+        id: of the bundle.
+        choice: what the report says of synthetic faults.
+    """
+
+    words: list[Any]
+    id: str
+    choice: Any
+
+
+@pytest.fixture(scope="module")
+def plain_fit(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> PlainFit:
+    """Run `fit` in one process."""
+    folder = tmp_path_factory.mktemp("plain-fit")
+    words = ["fit", "--images", pictures, "--coreset", "60", "--json", *backbone(folder)]
+    return PlainFit(words, *made(call_export(*words, "--out", folder / "plain.bundle")))
+
+
+def made(done: Done) -> tuple[str, Any]:
+    """Return the id of the bundle that a fit made, and what its report says of synthetic faults."""
     assert done.code == 0, done.err
-    assert bundles.read(tmp_path / "spread.bundle").id == bundles.read(tmp_path / "plain.bundle").id
-    assert "html" in report.read_text()[:200].lower()
+    report = json.loads(done.out)
+    return report["bundle_id"], report["choice"]
+
+
+def test_fit_takes_workers(plain_fit: PlainFit, tmp_path: Path) -> None:
+    """`fit --workers` makes the bundle and the report of `fit`, and writes that of Dask where it is asked for."""
+    page = tmp_path / "dask.html"
+    asked = "--out", tmp_path / "x.bundle", "--workers", "1", "--performance-report", page
+    assert made(call_export(*plain_fit.words, *asked)) == plain_fit[1:]
+    assert "html" in page.read_text()[:200].lower()
+
+
+@pytest.mark.parametrize("way", [{"precision": "int8"}, {"tiles": "2x2"}], ids=["int8", "tiles"])
+def test_int8_and_tiles_are_the_same_over_workers(
+    cluster: Cluster, pictures: Path, tmp_path: Path, way: dict[str, str]
+) -> None:
+    """A network in int8, and pictures that are cut into tiles, have the bundle and the report of one process, too."""
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    named = {"backbone": str(tmp_path / "small.onnx"), "layers": list(LAYERS), "size": 64, "coreset": 60}
+    options = Options(images=str(pictures), out=str(tmp_path / "x.bundle"), force=True, threads=2, **named, **way)
+    alone, spread = fit(options), fit(options, cluster=cluster)
+    assert spread.manifest.features.precision == way.get("precision", "float32")
+    assert (spread.manifest.preprocessing.tiles is not None) == ("tiles" in way)
+    assert (spread.bundle_id, spread.choice, spread.int8_cost) == (alone.bundle_id, alone.choice, alone.int8_cost)
 
 
 class OnMortalWorkers(OnCluster):
-    """A cluster, one of whose workers dies while it embeds, or within a selection."""
+    """A cluster, one of whose workers dies in each stage."""
 
-    def __init__(self, cluster: Cluster, stage: str, marker: Path) -> None:
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
         super().__init__(cluster)
-        self._stage, self._marker = stage, marker
+        self._folder = folder
+
+    def look(self, pictures: Pictures) -> Any:
+        return super().look(MortalPictures.of(pictures, self._folder / LOOK))
 
     def embed(self, source: Source, folder: Path) -> Any:
-        if self._stage == "embedding":
-            return super().embed(replace(source, pictures=MortalPictures.of(source.pictures, self._marker)), folder)
-        parts = super().embed(source, folder)
+        parts = super().embed(
+            replace(source, pictures=MortalPictures.of(source.pictures, self._folder / EMBED)), folder
+        )
         asked = parts.ask
-        parts.ask = lambda question, *shared, what="": asked(DiesWithin(question, self._marker), *shared, what=what)
+        parts.ask = lambda question, *shared, what="": asked(DiesWithin(question, self._folder), *shared, what=what)
         return parts
 
 
-@pytest.mark.parametrize("stage", ["embedding", "selection"])
-def test_a_worker_that_dies_in_the_middle_of_its_work_changes_nothing(
-    plain: str, network: Path, pictures: Path, tmp_path: Path, stage: str
+def test_a_worker_that_dies_in_the_middle_of_each_stage_changes_nothing(
+    plain_fit: PlainFit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed with -9 between two of its pictures, or before it answers within a selection, the id is the same."""
-    marker = tmp_path / "killed"
-    with cluster_of(ClusterOptions(workers=WORKERS, threads=2)) as cluster:
-        on = OnMortalWorkers(cluster, stage, marker)
-        assert learnt(on, network, pictures, tmp_path / "x") == plain
-        assert marker.exists()
-        on.close()
+    """Killed with -9 between two pictures, or before an answer is sent, in every stage: same bundle, same report."""
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    monkeypatch.setattr(export.fit, "OnCluster", partial(OnMortalWorkers, folder=killed))
+    done = call_export(*plain_fit.words, "--out", tmp_path / "x.bundle", "--workers", WORKERS, "--threads", 2)
+    assert made(done) == plain_fit[1:]
+    assert {one.name for one in killed.iterdir()} == {LOOK, EMBED, *QUESTIONS}
 
 
 @contextmanager
@@ -209,19 +259,24 @@ def dask(*words: Any) -> Iterator[None]:
         process.communicate(timeout=ENOUGH_S)
 
 
-def test_fit_works_with_a_scheduler_and_workers_of_their_own(pictures: Path, tmp_path: Path) -> None:
-    """With scheduler, workers and `fit` each started as a program, the bundle is that of `fit` alone."""
-    words = ["fit", "--images", pictures, "--coreset", "60", "--no-report", *backbone(tmp_path)]
-    assert call_export(*words, "--out", tmp_path / "plain.bundle").code == 0
+@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+def test_fit_works_with_a_scheduler_and_workers_of_their_own(
+    plain_fit: PlainFit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    """With scheduler, workers and `fit` each started as a program, also with TLS, the bundle is that of `fit` alone."""
     port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
+    address = f"{protocol}://127.0.0.1:{port}"
+    settings = certificates(tmp_path, "cluster") if protocol == "tls" else {}
+    monkeypatch.setenv("DASK_CONFIG", str(write_settings(tmp_path / "dask.yaml", settings)))
+    with config.set(settings):
+        security = Security()
     worker = "worker", address, "--nthreads", 1, "--no-dashboard", "--local-directory", tmp_path
-    with dask("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"), dask(*worker), dask(*worker):
-        with Client(address, timeout=ENOUGH_S) as client:
+    scheduler = "scheduler", "--protocol", protocol, "--host", "127.0.0.1", "--port", port, "--no-dashboard"
+    with dask(*scheduler), dask(*worker), dask(*worker):
+        with Client(address, timeout=ENOUGH_S, security=security) as client:
             client.wait_for_workers(2, timeout=ENOUGH_S)
-        done = call(*EXPORT, *words, "--out", tmp_path / "spread.bundle", "--cluster", address)
-        assert done.returncode == 0, done.stderr
-        with Client(address, timeout=ENOUGH_S) as client:
+        done = call(*EXPORT, *plain_fit.words, "--out", tmp_path / "x.bundle", "--cluster", address)
+        assert made(Done(done.returncode, done.stdout, done.stderr)) == plain_fit[1:]
+        with Client(address, timeout=ENOUGH_S, security=security) as client:
             used = client.run(eval, "'export.cluster.worker' in __import__('sys').modules")
     assert list(used.values()) == [True, True]
-    assert bundles.read(tmp_path / "spread.bundle").id == bundles.read(tmp_path / "plain.bundle").id

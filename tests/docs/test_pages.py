@@ -55,8 +55,8 @@ from tests.support.pages import Block, Command
 
 LANGUAGES = {"sh", "console", "python", "yaml", "toml", "json", "text", "ini"}
 BRIDGE_KEYS = ("devices", "mqtt", "nats")
-FOREIGN = {"prometheus.yml", "alerts.yml", "compose.yaml", "configuration.yaml"}
-"""Files of other programs: Prometheus and its rules, Docker, Home Assistant."""
+FOREIGN = {"prometheus.yml", "alerts.yml", "compose.yaml", "configuration.yaml", "dask.yaml"}
+"""Files of other programs: Prometheus and its rules, Docker, Home Assistant, Dask."""
 
 NEVER = re.compile(
     r"\b(docker|podman|buildah|systemctl|journalctl|sudo|apt|apt-get|pip install|git clone)\b|/dev/video|csi://"

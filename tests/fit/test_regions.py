@@ -17,7 +17,7 @@ from edge_config.bundle.files import read
 from edge_config.bundle.manifest import Manifest
 from export.evaluation.dataset import Sample
 from export.evaluation.score_dataset import mask_of
-from export.gate.sized_faults import SizedFault, draw
+from export.gate.sized_faults import SizedFault, place
 from runtime.frame import Image
 from runtime.inference.load import load
 from runtime.learning.gate.synthetic_faults import with_faults
@@ -254,7 +254,7 @@ def test_faults_of_stated_sizes_lie_where_pictures_are_judged() -> None:
     grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     for number in range(20):
         spot = SizedFault(kind="spot", cells=1.0, contrast=50)
-        damaged = draw(grey, spot, 8.0, (0, 0, HEIGHT, WIDTH), np.random.default_rng(number), judged)
+        damaged = place(spot, 8.0, (0, 0, HEIGHT, WIDTH), np.random.default_rng(number), judged)(grey)
         rows = np.flatnonzero((damaged != grey).any(axis=(1, 2)))
         assert 50 <= (rows[0] + rows[-1] + 1) / 2 <= 60
 

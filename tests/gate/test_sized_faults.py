@@ -9,19 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from export.gate.sized_faults import (
-    CELLS,
-    CONTRASTS,
-    FRAMES,
-    SLENDER,
-    SizedFault,
-    cell_hw,
-    draw,
-    pixels,
-    plan,
-    score_faults,
-)
+from export.gate.score_faults import FaultScores, PlacedFaults, score_faults, score_placed
+from export.gate.sized_faults import CELLS, CONTRASTS, FRAMES, SLENDER, SizedFault, cell_hw, pixels, place, plan
 from runtime.frame import Grid, Image
+from runtime.learning.gate.synthetic_faults import Judged, all_judged
 from runtime.scoring.preprocess import Preprocess
 from tests.support.preprocessing import resized
 from tests.support.small import HEIGHT, WIDTH, colour_picture
@@ -44,7 +35,7 @@ def flat() -> Image:
 def drawn(fault: SizedFault, seed: int, cell: float = 8.0) -> np.ndarray:
     """Return how much every pixel of a flat picture changes, int [H, W, 3]."""
     picture = flat()
-    damaged = draw(picture, fault, cell, (0, 0, *picture.shape[:2]), np.random.default_rng(seed))
+    damaged = place(fault, cell, (0, 0, *picture.shape[:2]), np.random.default_rng(seed))(picture)
     assert (picture == GREY).all()
     return damaged.astype(int) - GREY
 
@@ -108,11 +99,19 @@ def test_plan_has_every_combination_equally_often() -> None:
     assert not any(fault.kind == "stain" for fault in plan(CELLS, colours=False, seed=0))
 
 
+def score_on(hosts: list[Image], recorder: Recorder, seed: int, judged: Judged = all_judged) -> FaultScores:
+    """Score faults on pictures, the last one first: it may lie in another part."""
+
+    def judge(faults: PlacedFaults) -> dict[int, list[float]]:
+        return {number: score_placed(hosts[number], faults[number], recorder) for number in reversed(faults)}  # type: ignore[arg-type]
+
+    hosts_hw = {number: host.shape[:2] for number, host in enumerate(hosts)}
+    return score_faults(hosts[0], hosts_hw, recorder, judge, seed, judged)  # type: ignore[arg-type]
+
+
 def scored(seed: int) -> tuple[Recorder, np.ndarray]:
     recorder = Recorder()
-    hosts = [colour_picture(number) for number in range(5)]
-    found = score_faults(iter(hosts), len(hosts), recorder, seed)  # type: ignore[arg-type]
-    return recorder, found.scores
+    return recorder, score_on([colour_picture(number) for number in range(5)], recorder, seed).scores
 
 
 def test_same_pictures_and_seed_give_the_same_faults() -> None:
@@ -127,7 +126,7 @@ def test_same_pictures_and_seed_give_the_same_faults() -> None:
 def test_each_score_is_that_of_its_fault() -> None:
     """The faults and their scores are in the same order: a larger spot on a grey picture changes more of it."""
     recorder = Recorder()
-    found = score_faults(iter([flat(), flat()]), 2, recorder, 0)  # type: ignore[arg-type]
+    found = score_on([flat(), flat()], recorder, 0)
     assert found.cell == pytest.approx(np.sqrt(HEIGHT_PX / 8 * WIDTH_PX / 8))
     spots = {cells: [] for cells in CELLS}
     for fault, score in zip(found.faults, found.scores, strict=True):
@@ -142,7 +141,7 @@ def test_faults_are_where_the_network_looks() -> None:
     """With a crop no fault is outside of what the network sees."""
     spec = resized((48, 48), crop_hw=(SIDE, SIDE))
     recorder = Recorder(Preprocess(spec))
-    score_faults(iter([flat()]), 1, recorder, 0)  # type: ignore[arg-type]
+    score_on([flat()], recorder, 0)
     changed = np.any([(image != GREY).any(axis=2) for image in recorder.seen], axis=0)
     rows, columns = np.nonzero(changed)
     for at, size in (rows, HEIGHT_PX), (columns, WIDTH_PX):
@@ -160,7 +159,7 @@ def test_faults_are_where_pictures_are_judged() -> None:
     region = np.zeros((HEIGHT_PX, WIDTH_PX), bool)
     region[100:180, 40:120] = True
     recorder = Recorder()
-    score_faults(iter([flat()]), 1, recorder, 0, lambda _: region)  # type: ignore[arg-type]
+    score_on([flat()], recorder, 0, lambda _: region)
     for image in recorder.seen:
         rows, columns = np.nonzero((image != GREY).any(axis=2))
         row, column = (int(np.ptp(at)) // 2 + at.min() for at in (rows, columns))

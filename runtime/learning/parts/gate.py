@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -46,26 +46,39 @@ class ServedAs:
         return replace(stages, embed=network.embed.adjusted(self.adjust))
 
 
+class ServedParts:
+    """Pictures as a device scores them, wherever they are read."""
+
+    def __init__(self, parts: Parts, bank: PortableBank, served: ServedAs) -> None:
+        """Take the parts of the pictures."""
+        self._parts, self._shared = parts, (bank, served)
+
+    def ask(
+        self, question: Callable[[PartOfPictures, PortableBank, ServedAs], Mapping[int, T]], what: str = ""
+    ) -> dict[int, T]:
+        """Return what every part answers about some pictures, by their numbers; `what` is the name of a long stage."""
+        found = self._parts.ask(question, *self._shared, what=what)
+        return {number: one for part in found for number, one in part.items()}
+
+
 class GatePictures:
     """Held-out pictures, each as it is and with a synthetic fault, wherever they are read."""
 
-    def __init__(
-        self, parts: Parts, bank: PortableBank, served: ServedAs, numbers: Sequence[int], faults: Sequence[DrawnFault]
-    ) -> None:
+    def __init__(self, served: ServedParts, numbers: Sequence[int], faults: Sequence[DrawnFault]) -> None:
         """Take them, by their numbers, ascending, and the fault of each."""
-        self._parts, self._shared = parts, (bank, served)
+        self._served = served
         self._faults = dict(zip(numbers, faults, strict=True))
 
     def compare(self) -> list[ComparedPicture]:
         """Compare the device's search with the exact one: each picture, then the same with its fault."""
-        found = self._parts.ask(ComparePictures(self._faults), *self._shared)
-        return [one for pair in _in_order(list(self._faults), found) for one in pair]
+        found = self._served.ask(ComparePictures(self._faults))
+        return [one for number in self._faults for one in found[number]]
 
     def try_some(self, places: list[int], faulty: bool) -> list[Candidate]:  # noqa: FBT001 - a `Trying`
         """Score some of them as golden frames, by their places."""
         numbers = [list(self._faults)[place] for place in places]
-        faults = {number: self._faults[number] if faulty else None for number in numbers}
-        return _in_order(numbers, self._parts.ask(TryPictures(faults), *self._shared))
+        found = self._served.ask(TryPictures({one: self._faults[one] if faulty else None for one in numbers}))
+        return [found[number] for number in numbers]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +95,13 @@ class ComparePictures:
         self, part: PartOfPictures, bank: PortableBank, served: ServedAs
     ) -> dict[int, tuple[ComparedPicture, ComparedPicture]]:
         """Return it for those that are here, without and with the fault."""
-        own, scorer = _here(part, self.faults), served.scorer(part, bank)
+        own, scorer = here_of(part, self.faults), served.scorer(part, bank)
         spec = part.network.network.spec
 
         def compared(picture: Image) -> ComparedPicture:
             return compare_picture(picture, spec, scorer.another(), bank.exact)
 
-        walk = part.walk(_read(part, own), "parity gate", len(own))
+        walk = part.walk(read_here(part, own), "parity gate", len(own))
         return {
             number: (compared(picture), compared(self.faults[number](picture, served.looked.pixels)))
             for number, picture in walk
@@ -108,24 +121,19 @@ class TryPictures:
     def __call__(self, part: PartOfPictures, bank: PortableBank, served: ServedAs) -> dict[int, Candidate]:
         """Return it for those that are here."""
         scorer, found = served.scorer(part, bank), {}
-        for number, picture in _read(part, _here(part, self.faults)):
+        for number, picture in read_here(part, here_of(part, self.faults)):
             fault = self.faults[number]
             shown = picture if fault is None else fault(picture, served.looked.pixels)
             found[number] = try_picture(shown, bank.bank, bank.divisors, scorer, served.tiled_hw)
         return found
 
 
-def _here(part: PartOfPictures, numbers: dict[int, T]) -> list[int]:
+def here_of(part: PartOfPictures, numbers: Collection[int]) -> list[int]:
+    """Return which of some pictures are in a part."""
     return [int(number) for number in part.here(np.array(list(numbers), dtype=np.int64))]
 
 
-def _read(part: PartOfPictures, numbers: list[int]) -> Iterator[tuple[int, Image]]:
-    """Yield number and picture."""
+def read_here(part: PartOfPictures, numbers: list[int]) -> Iterator[tuple[int, Image]]:
+    """Yield number and picture of some that are in a part."""
     pictures = part.pictures.again(part.place_of(number) for number in numbers)
     return zip(numbers, pictures, strict=True)
-
-
-def _in_order(numbers: Sequence[int], parts: Sequence[dict[int, T]]) -> list[T]:
-    """Put what belongs to pictures into the order of their numbers."""
-    found = {number: one for part in parts for number, one in part.items()}
-    return [found[number] for number in numbers]
