@@ -50,8 +50,9 @@ class ServedParts:
     """Pictures as a device scores them, wherever they are read."""
 
     def __init__(self, parts: Parts, bank: PortableBank, served: ServedAs) -> None:
-        """Take the parts of the pictures."""
+        """Take the parts of the pictures; what a selection among them needed is dropped."""
         self._parts, self._shared = parts, (bank, served)
+        parts.tell(end_selection)
 
     def ask(
         self, question: Callable[[PartOfPictures, PortableBank, ServedAs], Mapping[int, T]], what: str = ""
@@ -126,6 +127,12 @@ class TryPictures:
             shown = picture if fault is None else fault(picture, served.looked.pixels)
             found[number] = try_picture(shown, bank.bank, bank.divisors, scorer, served.tiled_hw)
         return found
+
+
+def end_selection(part: PartOfPictures) -> None:
+    """Drop what a selection needs, points and distances: scoring needs none of it."""
+    part.choosing, part.place.old = None, None
+    part.bounds.clear()
 
 
 def here_of(part: PartOfPictures, numbers: Collection[int]) -> list[int]:
