@@ -1,10 +1,11 @@
-# `make` lists the targets. They install what they need into .venv, test-timm and bench-peers into build, and write
+# `make` lists the targets. They install what they need into .venv, test-timm, test-openvino and bench-peers into build, and write
 # nothing elsewhere.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 TIMM ?= build/timm
+OPENVINO ?= build/openvino
 PEERS ?= build/peers
 DATA ?= ../shared/data
 MINUTES ?= 10
@@ -17,7 +18,7 @@ NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 # Otherwise each process that tests start would compile the code again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup network page demo test test-quick test-pythons test-timm wheels test-wheels lint format reference docs release soak fleet-chaos fuzz fuzz-page screenshots bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-page bench-page-store bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
+.PHONY: help setup network page demo test test-quick test-pythons test-timm test-openvino wheels test-wheels lint format reference docs release soak fleet-chaos fuzz fuzz-page screenshots bench bench-accuracy bench-frame bench-topology bench-delivery bench-coreset bench-alerts-day bench-burn-in bench-light bench-drift bench-learn-on bench-page bench-page-store bench-decisions bench-features bench-dirty bench-fit bench-small-faults bench-peers clean arm64
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -55,6 +56,14 @@ $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scor
 
 test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch that torchvision matches
 	$(TIMM)/bin/python -m pytest tests/network/test_timm.py
+
+$(OPENVINO)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/scoring/pixels.c runtime/scoring/features.c pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(OPENVINO)
+	$(OPENVINO)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,dev]'
+	@touch $@
+
+test-openvino: $(OPENVINO)/.installed  ## run the tests of OpenVINO as provider, with the ONNX Runtime that has it
+	$(OPENVINO)/bin/python -m pytest tests/inference/test_openvino.py
 
 wheels: setup  ## wheels of patchedge and hnswlib, and all they need, into build/wheelhouse; aarch64 emulated, as root
 	$(BIN)/python -m tests.programs.wheels.run $(WHEELS_OPTIONS)

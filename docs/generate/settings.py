@@ -44,7 +44,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
 _LINKS = {kind: f"section [`{name}`](#{name})" for name, kind in SECTIONS.items()} | {
     sections.Camera: "sections [`cameras.NAME`](#cameras)",
     fleet.FleetOfPage: "section [`fleet`](fleet.md#page-fleet)",
-    sections.Provider: "names, or [sections](#provider)",
+    sections.Provider: "`auto`, or names or [sections](#provider)",
 }
 
 

@@ -50,6 +50,11 @@ class Tolerance(ManifestPart, frozen=True):
     distances_mean: Annotated[float, Meta(ge=0, le=0.5)]
 
 
+def name_of_tolerance(provider: str, reduced_precision: str = "") -> str:
+    """Return the name of a tolerance in `Parity`; `reduced_precision`, such as `fp16`, is empty where there is none."""
+    return f"{provider}/{reduced_precision}" if reduced_precision else provider
+
+
 class Parity(ManifestPart, frozen=True):
     """Results of the parity gate, on held-out pictures and synthetic faults.
 
@@ -57,7 +62,9 @@ class Parity(ManifestPart, frozen=True):
         pictures: number of pictures compared.
         resize_levels: difference of pixels resized by the device's code and by the definition of the kernel, 0 to 255.
         search: the device's search against an exact one, both on features of ONNX Runtime.
-        tolerances: tolerance for the golden frames on a device, by execution provider of ONNX Runtime.
+        tolerances: tolerance for the golden frames on a device, by execution provider of ONNX Runtime; of one that
+            computes in fewer bits than the network's precision by its name, a slash and its precision, such as
+            `TensorrtExecutionProvider/fp16`.
     """
 
     pictures: Count

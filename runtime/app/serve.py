@@ -219,8 +219,8 @@ def _add(requests: Requests, stack: ExitStack, part: ClosingPart) -> None:
 
 
 def _options(settings: Settings, device_key: str) -> ScoringOptions:
-    cores, providers = tuple(settings.affinity), tuple(settings.providers)
-    return ScoringOptions(settings.threads, settings.trust, providers, cores, device_key)
+    cores = tuple(settings.affinity)
+    return ScoringOptions(settings.threads, settings.trust, settings.providers, cores, device_key)
 
 
 def _depth(path: str) -> int:

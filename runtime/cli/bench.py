@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runtime.cli.arguments import whole
 
 if TYPE_CHECKING:
+    from runtime.inference.providers.choice import TriedProvider
     from runtime.tools.bench_figures import Bench
+    from runtime.tools.bench_providers import ProvidersBench
 
 NAME = "bench"
 HELP = "measure every stage of a frame on this machine, beside the bare network"
@@ -29,21 +32,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="lazy",
         help="how far patches are searched (cold start and memory: always lazy)",
     )
+    parser.add_argument(
+        "--providers",
+        action="store_true",
+        help="instead: each provider of ONNX Runtime that starts, by turns on the same frames",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print the figures."""
-    from runtime.tools.bench import bench
+    what = args.bundle, args.source
+    found: Bench | ProvidersBench
+    if args.providers:
+        from runtime.tools.bench_providers import bench_providers
 
-    found = bench(args.bundle, args.source, threads=args.threads, frames=args.frames, search=args.search)
+        found = bench_providers(*what, threads=args.threads, frames=args.frames)
+        lines = [
+            *providers_table(found.providers),
+            f"threads {found.threads}, {found.machine}, ONNX Runtime {found.onnxruntime}",
+        ]
+    else:
+        from runtime.tools.bench import bench
+
+        found = bench(*what, threads=args.threads, frames=args.frames, search=args.search)
+        lines = _lines(found)
     if args.json:
         import msgspec
 
         print(msgspec.json.encode(found).decode())
     else:
-        print("\n".join(_lines(found)))
+        print("\n".join(lines))
     return 0
+
+
+def providers_table(tried: Sequence[TriedProvider]) -> list[str]:
+    """Return a line for each provider: its times, what they are of the CPU's, and its golden frames."""
+    cpu = next((one.frame_ms for one in tried if one.provider == "CPUExecutionProvider"), None)
+    lines = [f"{'medians, ms':<28}{'network':>9}{'frame':>9}{'of CPU':>8}{'golden':>10}"]
+    for one in tried:
+        if one.frame_ms is None:
+            lines.append(f"{one.provider:<28}passed over: {one.why}")
+        else:
+            share = f"{one.frame_ms / cpu:.2f}" if cpu else "-"
+            lines.append(f"{one.provider:<28}{one.graph_ms:9.2f}{one.frame_ms:9.2f}{share:>8}{one.scores:10.1e}")
+    return lines
 
 
 def _lines(found: Bench) -> list[str]:

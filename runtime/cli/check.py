@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge_config.bundle.files import Bundle
     from edge_config.settings.device import Settings
     from edge_config.settings.problems import Problem
-    from runtime.inference.load import GoldenCheck
+    from runtime.inference.golden_check import GoldenCheck
     from runtime.scoring.scorer import Scorer
 
 NAME = "check"
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from runtime.process.threads import limit_threads
 
     settings, paths = overlay.read(args)
-    threads, reports, good = limit_threads(settings.threads), [], True
+    threads, reports, good = limit_threads(settings.threads or len(settings.affinity)), [], True
     blind: list[Problem] = []
     for path in paths:
         bundle, scorer, found = load_and_check(path, threads, trust=settings.trust, providers=settings.providers)

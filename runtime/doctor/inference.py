@@ -4,43 +4,54 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError, SettingsError, UnavailableError
 from edge_config.settings.device import Settings
+from edge_config.settings.providers import AUTO, WantedProviders
 from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.doctor.child import TIMEOUT_S, CheckResult, ask
 from runtime.doctor.finding import Finding
+from runtime.inference.providers.choice import ProviderChoice
 from runtime.view import View
 
 _BUILDING_S = 1200.0
 """Time-out for a provider that builds an engine, or for building an index, on a small device."""
 
-_GPU = "a GPU needs another package: onnxruntime-gpu, or the wheel of NVIDIA for a Jetson"
+_OTHER_PACKAGE = (
+    "it needs another package in place of onnxruntime: onnxruntime-gpu, the wheel of NVIDIA for a Jetson, or "
+    "onnxruntime-openvino"
+)
 
 REGIONS_REMEDY = "leave `regions` and `ignore` out of the camera's settings to use those of the bundle, or fit again"
 
-Try = Callable[[str, Provider], CheckResult]
-"""Loads a bundle on one provider, in a process of its own."""
+Try = Callable[[str, "Provider | Literal['auto']"], CheckResult]
+"""Loads a bundle on one provider, or on those that were chosen for it, in a process of its own."""
 
 
-def present(wanted: Sequence[Provider], there: Sequence[str], version: str) -> Finding:
+def present(wanted: WantedProviders, there: Sequence[str], version: str) -> Finding:
     """Return the providers that are built in, and which of the wanted ones are not."""
-    missing = [provider.name for provider in wanted if provider.name not in there]
+    names = [AUTO] if wanted == AUTO else [provider.name for provider in wanted]
+    missing = [name for name in names if name not in (*there, AUTO)]
     says = f"ONNX Runtime {version} has {', '.join(there)}"
-    data = {"present": list(there), "wanted": [provider.name for provider in wanted], "version": version}
+    data = {"present": list(there), "wanted": names, "version": version}
     if missing:
-        return Finding("providers", "warn", f"{says}; not {', '.join(missing)}, wanted by the profile", _GPU, data=data)
+        return Finding(
+            "providers", "warn", f"{says}; not {', '.join(missing)}, wanted by the settings", _OTHER_PACKAGE, data=data
+        )
     return Finding("providers", "ok", says, data=data)
 
 
 def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Try | None = None) -> Iterator[Finding]:
     """Load a bundle on each of the wanted providers that exist."""
     attempt = attempt or partial(_attempt, settings)
+    if settings.providers == AUTO:
+        yield from _chosen(path, settings, attempt(path, AUTO))
+        return
     serves = False
     problems: list[tuple[Provider, CheckResult]] = []
     for provider in settings.providers:
@@ -69,17 +80,18 @@ def main() -> None:
     from runtime.process.threads import limit_threads
 
     path, text, whom, threads, looked = sys.argv[1:6]
-    provider, trust = msgspec.json.decode(text, type=Provider), msgspec.json.decode(whom, type=Trust)
+    provider = msgspec.json.decode(text, type=Provider | Literal["auto"])
+    trust, bound = msgspec.json.decode(whom, type=Trust), limit_threads(int(threads), blas=1)
+    providers = (provider,) if isinstance(provider, Provider) else provider
     try:
-        bundle, scorer, found = load_and_check(
-            path, limit_threads(int(threads), blas=1), trust=trust, providers=(provider,)
-        )
+        bundle, scorer, found = load_and_check(path, bound, trust=trust, providers=providers)
     except PatchedgeError as error:
         refused = {"what": error.what, "where": error.where, "remedy": error.remedy, "exit_code": error.exit_code}
         print(msgspec.json.encode({"refused": refused}).decode())
         return
     from runtime.inference.frame_time import frame_ms
     from runtime.inference.load import golden_images
+    from runtime.inference.providers.choice import for_which, read_choice
     from runtime.scoring.regions import find_blind, find_unlearnt
 
     where = scorer.preprocess, scorer.grid, golden_images(bundle, scorer.grid)[0].shape[:2]
@@ -89,16 +101,55 @@ def main() -> None:
     ]
     odd = [find_unlearnt(name, view, bundle.manifest, scorer.preprocess, scorer.grid) for name, view in views.items()]
     figures = {**msgspec.to_builtins(found), "good": found.good, "id": bundle.id, "bank": bundle.manifest.coreset.size}
-    print(msgspec.json.encode({**figures, "frame_ms": frame_ms(bundle, scorer), "blind": blind, "odd": odd}).decode())
+    choice = msgspec.to_builtins(read_choice(for_which(bundle, bound))[0]) if provider == AUTO else None
+    more = {"frame_ms": frame_ms(bundle, scorer), "blind": blind, "odd": odd, "choice": choice}
+    print(msgspec.json.encode({**figures, **more}).decode())
 
 
-def _attempt(settings: Settings, path: str, provider: Provider) -> CheckResult:
+def _attempt(settings: Settings, path: str, provider: Provider | Literal["auto"]) -> CheckResult:
     trust = settings.trust
-    timeout_s = _BUILDING_S if trust.rebuild_index or provider.name != CPU.name else TIMEOUT_S
+    timeout_s = _BUILDING_S if trust.rebuild_index or provider != CPU else TIMEOUT_S
     provider_, trust_ = (msgspec.json.encode(section).decode() for section in (provider, trust))
     views = {name: View.of(one) for name, one in settings.cameras.items() if (one.bundle or settings.bundle) == path}
     looked = msgspec.json.encode(views).decode()
-    return ask(__name__, path, provider_, trust_, str(settings.threads), looked, timeout_s=timeout_s)
+    threads = str(settings.threads or len(settings.affinity))
+    return ask(__name__, path, provider_, trust_, threads, looked, timeout_s=timeout_s)
+
+
+def _chosen(path: str, settings: Settings, answer: CheckResult) -> Iterator[Finding]:
+    """Report the bundle on the providers that were chosen for it, and how they came to be."""
+    value: dict[str, Any] = answer.value or {}
+    if answer.problem or value.get("refused"):
+        yield _failed(path, CPU, answer, serves=False)
+        return
+    yield _started(path, Provider(name=value["provider"]), value, settings)
+    if value["choice"] is None:
+        yield Finding("provider", "warn", f"{path}: {'; '.join(value['passed_over'])}", "patchedge warm --config FILE")
+    else:
+        yield explain(path, msgspec.convert(value["choice"], ProviderChoice), value)
+    yield from _blind(value)
+
+
+def explain(path: str, choice: ProviderChoice, value: Mapping[str, Any]) -> Finding:
+    """Say which provider was chosen, when, how much faster it is, and why others are passed over.
+
+    Args:
+        path: of the bundle.
+        choice: of `patchedge warm`.
+        value: how it went now: `provider` that computes, `passed_over`.
+    """
+    chosen = choice.providers[0]
+    took = {one.provider: one.frame_ms for one in choice.tried if one.frame_ms is not None}
+    cpu = took.get(CPU.name)
+    times = ", ".join(f"{name} {ms:.1f} ms" + (f" ({ms / cpu:.2f})" if cpu else "") for name, ms in took.items())
+    out = [f"{one.provider}: {one.why}" for one in choice.tried if one.why]
+    says = f"{path}: {chosen}, chosen by `patchedge warm` on {choice.decided}; a frame then (and of the CPU's): {times}"
+    says += f"; passed over: {'; '.join(out)}" if out else ""
+    data = {"path": path, **msgspec.to_builtins(choice)}
+    if value["provider"] != chosen:
+        says += f"; now {value['provider']} computes: {'; '.join(value['passed_over'])}"
+        return Finding("provider", "warn", says, "patchedge warm --config FILE", data=data)
+    return Finding("provider", "ok", says, data=data)
 
 
 def _blind(value: dict[str, Any]) -> Iterator[Finding]:

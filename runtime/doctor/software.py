@@ -28,7 +28,7 @@ _USES = {
 }
 _NAMES = {
     "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
-    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "onnxruntime": ("onnxruntime-openvino", "onnxruntime-gpu", "onnxruntime"),
     "patchedge's loops": ("patchedge",),
 }
 _REBUILD = "rebuild it: HNSWLIB_NO_NATIVE=1 pip install --no-binary hnswlib --force-reinstall hnswlib"

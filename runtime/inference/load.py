@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,14 +15,16 @@ from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
 from edge_config.bundle.hnsw import header
-from edge_config.bundle.parity_result import Tolerance
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.installed import version
+from edge_config.settings.providers import AUTO
 from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.frame import Grid, Image
 from runtime.inference.assemble import SearchKind, assemble
-from runtime.inference.golden_frames import Golden, compare, read_golden, read_scene_reference
-from runtime.inference.providers import PassedOver, starting
+from runtime.inference.golden_check import GoldenCheck, check_golden, golden_frames
+from runtime.inference.golden_frames import read_scene_reference
+from runtime.inference.providers.choice import for_which, read_choice
+from runtime.inference.providers.start import PassedOver, starting
 from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.adjust import Adjust
 from runtime.scoring.embed import Embed
@@ -38,47 +41,13 @@ _COMPUTE = ("numpy", "onnxruntime", "opencv-python-headless", "hnswlib")
 """Packages that scores are computed with."""
 
 
-@dataclass(frozen=True, slots=True)
-class GoldenCheck:
-    """Differences of this machine from the exporter on the golden frames.
-
-    Attributes:
-        provider: of ONNX Runtime.
-        frames: golden frames.
-        scores: largest relative difference of a score.
-        distances_mean: largest, over the frames, mean difference of patch distances, as a share of the largest one.
-        tolerance: what the manifest allows this provider.
-        passed_over: preferred providers that are not used, a line each with the reason.
-    """
-
-    provider: str
-    frames: int
-    scores: float
-    distances_mean: float
-    tolerance: Tolerance
-    passed_over: tuple[str, ...] = ()
-
-    @property
-    def good(self) -> bool:
-        """Whether all is within the tolerance; NaN is not."""
-        return self.scores <= self.tolerance.scores and self.distances_mean <= self.tolerance.distances_mean
-
-    @property
-    def differences(self) -> str:
-        """The differences and what is allowed, in words."""
-        return (
-            f"golden frames differ on this machine: scores by {self.scores:.1e} of {self.tolerance.scores:.0e} "
-            f"allowed, patch distances by {self.distances_mean:.1e} of {self.tolerance.distances_mean:.0e}"
-        )
-
-
 def load(
     path: str | Path,
     threads: int = 0,
     search: SearchKind = "lazy",
     *,
     trust: Trust | None = None,
-    providers: Sequence[Provider] = (CPU,),
+    providers: Sequence[Provider] | Literal["auto"] = (CPU,),
 ) -> tuple[Bundle, Scorer]:
     """Verify a bundle, load it, and score its golden frames.
 
@@ -87,7 +56,8 @@ def load(
         threads: threads of ONNX Runtime and hnswlib; 0 means all cores.
         search: how far patches are searched; a device does it lazily, the others are for comparisons.
         trust: which signatures are trusted; by default bundles are not checked.
-        providers: of ONNX Runtime. The first that starts and is within the tolerance serves.
+        providers: of ONNX Runtime. The first that starts and is within the tolerance serves; `auto`: of those that
+            were chosen for its network here.
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
@@ -104,7 +74,7 @@ def prepare(
     search: SearchKind = "lazy",
     *,
     rebuild_index: bool = False,
-    providers: Sequence[Provider] = (CPU,),
+    providers: Sequence[Provider] | Literal["auto"] = (CPU,),
 ) -> tuple[Scorer, GoldenCheck]:
     """Load a bundle that was verified, as `load` does; return the differences too."""
     scorer, checked = _first_good(bundle, threads, search, providers, rebuild_index=rebuild_index)
@@ -114,7 +84,11 @@ def prepare(
 
 
 def load_and_check(
-    path: str | Path, threads: int = 0, *, trust: Trust | None = None, providers: Sequence[Provider] = (CPU,)
+    path: str | Path,
+    threads: int = 0,
+    *,
+    trust: Trust | None = None,
+    providers: Sequence[Provider] | Literal["auto"] = (CPU,),
 ) -> tuple[Bundle, Scorer, GoldenCheck]:
     """Load a bundle as `load` does, but return the differences on the golden frames and do not refuse it for them."""
     trust = trust or Trust()
@@ -122,15 +96,34 @@ def load_and_check(
     return bundle, *_first_good(bundle, threads, "lazy", providers, rebuild_index=trust.rebuild_index)
 
 
-def _first_good(
-    bundle: Bundle, threads: int, search: SearchKind, providers: Sequence[Provider], *, rebuild_index: bool
-) -> tuple[Scorer, GoldenCheck]:
-    """Return the first provider within the tolerance; if there is none, the last one that starts."""
-    passed: list[PassedOver] = []
-    found: tuple[Scorer, GoldenCheck] | None = None
+def on_each(
+    bundle: Bundle,
+    threads: int,
+    providers: Sequence[Provider],
+    passed: list[PassedOver],
+    search: SearchKind = "lazy",
+    *,
+    rebuild_index: bool = False,
+) -> Iterator[tuple[Scorer, GoldenCheck]]:
+    """Load a bundle that was verified on one provider after the other, while the caller asks for another.
+
+    Args:
+        bundle: it.
+        threads: as of `load`.
+        providers: of ONNX Runtime.
+        passed: those that do not start, or fail at the golden frames, are added to it. Whether the differences are
+            within the tolerance is left to the caller.
+        search: as of `load`.
+        rebuild_index: build the index from the bank.
+
+    Raises:
+        BundleError: a subclass for each thing that can be wrong with it.
+        ProviderUnavailable: no provider starts.
+    """
     scorer: Scorer | None = None
     measure: Measure | None = None
     failed: Exception | None = None
+    good = False
     for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed, stitch=_stitch(bundle)):
         measure = measure or _measure(bundle)
         if scorer is None:
@@ -138,22 +131,49 @@ def _first_good(
         adjust = Adjust(measure.scale, bundle.manifest.features.centring, scorer.judged, measure.offset)
         scorer = replace(scorer.another(), embed=embed.adjusted(adjust), provider=embed.provider)
         try:
-            checked = _check_golden(bundle, scorer)
+            checked = check_golden(bundle, scorer, embed.reduced_precision)
         except BundleShapeMismatch:
             raise
         except Exception as error:  # noqa: BLE001 - a provider may start and fail at the first frame, with anything
             failed = error
             passed.append(PassedOver(embed.provider, error.what if isinstance(error, BundleParity) else str(error)))
             continue
+        good = True
+        yield scorer, checked
+    if not good:
+        assert failed is not None  # noqa: S101 - `starting` raises where nothing starts
+        raise failed
+
+
+def _first_good(
+    bundle: Bundle,
+    threads: int,
+    search: SearchKind,
+    wanted: Sequence[Provider] | Literal["auto"],
+    *,
+    rebuild_index: bool,
+) -> tuple[Scorer, GoldenCheck]:
+    """Return the first provider within the tolerance; if there is none, the last one that starts."""
+    providers, passed = _resolve(bundle, threads, wanted)
+    for scorer, checked in on_each(bundle, threads, providers, passed, search, rebuild_index=rebuild_index):
         found = scorer, checked
         if checked.good:
             break
-        passed.append(PassedOver(embed.provider, checked.differences))
-    if found is None:
-        assert failed is not None  # noqa: S101 - `starting` raises where nothing starts
-        raise failed
+        passed.append(PassedOver(checked.provider, checked.differences))
     lines = tuple(str(one) for one in passed if one.provider != found[1].provider)
     return replace(found[0], passed_over=lines), replace(found[1], passed_over=lines)
+
+
+def _resolve(
+    bundle: Bundle, threads: int, wanted: Sequence[Provider] | Literal["auto"]
+) -> tuple[Sequence[Provider], list[PassedOver]]:
+    """Return the providers to try; where they are `auto` and nothing was chosen, the CPU, and a line that says so."""
+    if wanted != AUTO:
+        return wanted, []
+    choice, why = read_choice(for_which(bundle, threads))
+    if choice is None:
+        return (CPU,), [PassedOver(AUTO, f"{why}: run `patchedge warm`")]
+    return [Provider(name=name) for name in choice.providers], []
 
 
 def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
@@ -162,7 +182,7 @@ def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:
     Raises:
         BundleShapeMismatch: its file holds none.
     """
-    return [one.frame for one in _golden(bundle, grid)]
+    return [one.frame for one in golden_frames(bundle, grid)]
 
 
 def scene_reference(bundle: Bundle) -> Thumbnail:
@@ -261,24 +281,6 @@ def _array(path: Path, name: str, shape: tuple[int, ...], kind: DTypeLike) -> ar
             f"{array.dtype} {array.shape}, the manifest says {np.dtype(kind)} {shape}", where=str(path)
         )
     return array
-
-
-def _check_golden(bundle: Bundle, scorer: Scorer) -> GoldenCheck:
-    """Score the golden frames as the exporter did, and compare."""
-    tolerances, provider = bundle.manifest.parity.tolerances, scorer.provider
-    if provider not in tolerances:
-        raise BundleParity(
-            f"its manifest has no tolerance for {provider}",
-            where=str(bundle.path),
-            remedy=f"it has {', '.join(tolerances) or 'none'}",
-        )
-    golden = _golden(bundle, scorer.grid)
-    found = compare(golden, scorer, bundle.manifest.scoring)
-    return GoldenCheck(provider, len(golden), found.scores, found.distances_mean, tolerances[provider])
-
-
-def _golden(bundle: Bundle, grid: Grid) -> list[Golden]:
-    return read_golden(bundle.file(bundles.GOLDEN), grid.hw[0] * grid.hw[1], bundle.manifest.coreset.size)
 
 
 def _other_versions(made: Mapping[str, str]) -> str:

@@ -15,7 +15,8 @@ import math
 import msgspec
 
 from edge_config.errors import BundleError, PatchedgeError
-from edge_config.settings.sections import CPU, Attachable, Provider, Trust
+from edge_config.settings.providers import AUTO, WantedProviders
+from edge_config.settings.sections import CPU, Attachable, Trust
 from edge_config.wire.messages import MAX_BOXES, Box, Part
 from runtime.frame import BundleInfo, Identity, Result, Wanted
 from runtime.view import View
@@ -37,14 +38,15 @@ class ScoringOptions(msgspec.Struct, frozen=True):
 
     threads: int = 0
     trust: Trust = msgspec.field(default_factory=Trust)
-    providers: tuple[Provider, ...] = (CPU,)
+    providers: WantedProviders = (CPU,)
     affinity: tuple[int, ...] = ()
     device_key: str = ""
 
     @property
     def loads_slowly(self) -> bool:
         """Whether indices are built on the device, or a provider other than the CPU may compile the graph."""
-        return self.trust.rebuild_index or any(provider.name != CPU.name for provider in self.providers)
+        providers = self.providers
+        return self.trust.rebuild_index or providers == AUTO or any(one.name != CPU.name for one in providers)
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):

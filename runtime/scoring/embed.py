@@ -11,8 +11,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge_config.errors import BundleGraphInvalid, ProviderUnavailable
+from edge_config.settings.providers import is_on
 from edge_config.settings.sections import CPU, Provider
 from runtime.scoring.adjust import Adjust
+from runtime.scoring.fixed_binding import FixedBinding
 from runtime.scoring.tiles import Stitch
 
 onnxruntime.set_default_logger_severity(3)  # errors only: warnings about graph internals are not for users
@@ -40,8 +42,18 @@ BATCH = 8
 features are the same bit for bit, four at once took 7 % longer, and each takes 26 MB of memory (EfficientNet-lite0)."""
 
 
+_CUDA_GRAPHS = ("enable_cuda_graph", "trt_cuda_graph_enable")
+"""Options that have CUDA or TensorRT record the graph once, with the addresses of input and output, and replay it."""
+
+
 class Embed:
-    """Run the graph: backbone, local aggregation and joining of the layers in one."""
+    """Run the graph: backbone, local aggregation and joining of the layers in one.
+
+    Attributes:
+        provider: name of the execution provider that computes it.
+        reduced_precision: precision below float32 that it was told to compute in, such as `fp16`; empty if none.
+        input_shape, output_shape: of a picture: [N, H, W, 3] and [patches, D].
+    """
 
     def __init__(
         self,
@@ -78,6 +90,7 @@ class Embed:
             raise BundleGraphInvalid("not a graph with one uint8 input and one output", where=str(model))
         self._session.disable_fallback()  # it would silently use another provider
         self.provider: str = self._session.get_providers()[0]
+        self.reduced_precision = ""
         if self.provider != providers[0].name:
             raise ProviderUnavailable("does not start: ONNX Runtime uses another provider", where=providers[0].name)
         self._input, self._output = inputs[0].name, outputs[0].name
@@ -85,6 +98,8 @@ class Embed:
         self.output_shape: tuple[int, ...] = tuple(outputs[0].shape)
         self._adjust = Adjust(np.ones(self.output_shape[1], dtype=np.float32))
         self._stitch = stitch
+        graphs = any(is_on(providers[0], option) for option in _CUDA_GRAPHS)
+        self._fixed = FixedBinding(self._session, "cuda") if graphs else None
         self._batch = 1
         if stitch:
             self._batch = 1 if self.provider == CPU.name or self.input_shape[:1] == (1,) else BATCH
@@ -110,6 +125,9 @@ class Embed:
 
     def _run(self, tensor: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the graph once, into `features`."""
+        if self._fixed is not None:
+            self._fixed(tensor, features)
+            return features
         binding = self._session.io_binding()
         binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))
         binding.bind_output(self._output, "cpu", 0, np.float32, features.shape, features.ctypes.data)

@@ -74,7 +74,7 @@ def bench(path: Path, source: str, *, threads: int, frames: int, search: SearchK
     with _watched(bundle, camera) as watched:
         network = _load_network(bundle, threads)
         inspect = Inspect(bundle.manifest.scene, scene_reference(bundle))
-        walk = enumerate(_decoded(camera, frames, clock))
+        walk = enumerate(decoded(camera, frames, clock))
         room = np.empty(scorer.embed(scorer.preprocess(_BLACK)).shape, dtype=np.float32)
         shares = []
         with GAUGE.stage("measure", frames, "frames") as stage:
@@ -135,7 +135,7 @@ def _load_network(bundle: Bundle, threads: int) -> Network | None:
     return lambda tensor: [session.run(None, {name: tile[None]}) for tile in tensor]
 
 
-def _decoded(camera: FrameSource, most: int, clock: Clock) -> Iterator[Frame]:
+def decoded(camera: FrameSource, most: int, clock: Clock) -> Iterator[Frame]:
     """Read frames in batches, so that decoding does not run during the measurement."""
     while most > 0:
         some: list[Frame] = []

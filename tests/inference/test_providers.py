@@ -20,7 +20,8 @@ from runtime.events import EngineEvent, EngineReady, EngineRefused
 from runtime.inference.engine import Engine
 from runtime.inference.load import load, load_and_check
 from runtime.inference.protocol import ScoringOptions
-from runtime.inference.providers import PassedOver, at_home, starting
+from runtime.inference.providers.options import complete
+from runtime.inference.providers.start import PassedOver, starting
 from runtime.scoring.embed import Embed
 from tests.support.processes import DEVICE, ENOUGH_S, call
 from tests.support.tiny import MODEL, write_pictures
@@ -157,8 +158,9 @@ def test_engine_caches_lie_where_the_device_keeps_its_state(tmp_path: Path, monk
     """`{state}` is the service's own folder, and the folder of a cache is there before TensorRT wants it."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     options: dict[str, str | int | float | bool] = {"trt_engine_cache_path": "{state}/tensorrt", "device_id": 0}
-    found = at_home(Provider(name=TENSORRT.name, options=options))
-    assert found.options == {"trt_engine_cache_path": f"{tmp_path}/tensorrt", "device_id": 0}
+    found = complete(Provider(name=TENSORRT.name, options=options), 1)
+    assert found.options["trt_engine_cache_path"] == f"{tmp_path}/tensorrt"
+    assert found.options["device_id"] == 0
     assert (tmp_path / "tensorrt").is_dir()
 
 

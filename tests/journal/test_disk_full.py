@@ -22,7 +22,7 @@ from edge_config.wire.messages import Part
 from export.demo import clip
 from export.signing import make_key
 from runtime.camera.image_files import walk
-from runtime.inference.providers import at_home
+from runtime.inference.providers.options import complete
 from tests.evaluation.test_evaluate import write_dataset
 from tests.support.disks import PAGE_BYTES, fill, small_disk
 from tests.support.fakes.answering import Device
@@ -284,4 +284,4 @@ def test_folder_for_an_engine(full: Path) -> None:
 
     (full / "file").touch()
     with pytest.raises(NotWritten, match="file/engines"):
-        at_home(Provider("TensorrtExecutionProvider", {"trt_engine_cache_path": str(full / "file/engines")}))
+        complete(Provider("TensorrtExecutionProvider", {"trt_engine_cache_path": str(full / "file/engines")}), 1)

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Preprocessing
-from edge_config.bundle.parity_result import Parity, Tolerance
+from edge_config.bundle.parity_result import Parity, Tolerance, name_of_tolerance
 from edge_config.errors import ParityRefused
 from runtime.frame import Image, Neighbours, Score
 from runtime.inference.golden_frames import unit
+from runtime.inference.providers.options import CUDA, OPENVINO, TENSORRT
 from runtime.learning.gate.differences import ComparedWays, Limits, checks, judge
 from runtime.learning.gate.resize_by_definition import Levels, inputs_by_definition
 from runtime.learning.network import Network
@@ -43,14 +44,28 @@ BELOW = 1e-3
 distance to an entry that the bank does not have."""
 
 CPU = "CPUExecutionProvider"
-OTHERS = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+GPUS = CUDA, TENSORRT
+
+FLOAT32_CPU = Tolerance(scores=1e-3, distances_mean=1e-3)
+"""Other CPUs sum in another order; a changed kernel, colour order or index moves scores by percents."""
+
+FLOAT32_OPENVINO = Tolerance(scores=1e-4, distances_mean=1e-4)
+"""OpenVINO in float32: differences of up to 1e-6 seen (default network). In bfloat16, 0.1."""
+
+FLOAT32_GPU = Tolerance(scores=1e-5, distances_mean=1e-5)
+"""CUDA without TF32: differences of up to 1e-6 seen (H100; default network, WideResNet50). With TF32, which keeps 10
+bits of a factor, 1e-4 to 3e-3. TensorRT in float32 was not run."""
+
+FLOAT16_GPU = Tolerance(scores=2e-2, distances_mean=1e-2)
+"""TensorRT with `trt_fp16_enable`: float16 has 10 bits. Not measured: no such device was at hand."""
+
+INT8 = Tolerance(scores=0.05, distances_mean=0.01)
 
 TOLERANCES = {
-    # Other CPUs sum in another order; a changed kernel, colour order or index moves scores by percents.
-    "float32": {CPU: Tolerance(scores=1e-3, distances_mean=1e-3)}
-    # TF32 keeps 10 bits of a factor. Not measured: no such device was at hand.
-    | dict.fromkeys(OTHERS, Tolerance(scores=2e-2, distances_mean=1e-2)),
-    "int8": dict.fromkeys((CPU, *OTHERS), Tolerance(scores=0.05, distances_mean=0.01)),
+    "float32": {CPU: FLOAT32_CPU, OPENVINO: FLOAT32_OPENVINO}
+    | dict.fromkeys(GPUS, FLOAT32_GPU)
+    | {name_of_tolerance(TENSORRT, "fp16"): FLOAT16_GPU},
+    "int8": dict.fromkeys((CPU, OPENVINO, *GPUS), INT8),
 }
 """Tolerance of a device on the golden frames, by precision and provider of ONNX Runtime."""
 

@@ -1,4 +1,4 @@
-"""Execution providers of ONNX Runtime: which of the wanted ones exist and start, in order of preference."""
+"""Which of the wanted providers exist and start, in order of preference."""
 
 from __future__ import annotations
 
@@ -6,20 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import onnxruntime
 
 from edge_config.errors import PatchedgeError, ProviderUnavailable
-from edge_config.saving import writing
 from edge_config.settings.sections import CPU, Provider
+from runtime.inference.providers.options import complete, reduced_precision
 from runtime.scoring.embed import Embed
 from runtime.scoring.tiles import Stitch
-from runtime.state_folder import state_folder
-
-_STATE = "{state}"
-
-_FOLDERS = ("trt_engine_cache_path", "trt_timing_cache_path")
-"""Options that name folders, which TensorRT does not create."""
 
 _WORDS = 200
 
@@ -72,7 +65,7 @@ def starting(
             passed.append(PassedOver(provider.name, f"not in this ONNX Runtime {onnxruntime.__version__}"))
             continue
         try:
-            rest = [at_home(one) for one in wanted[number:] if one.name in present]
+            rest = [complete(one, threads) for one in wanted[number:] if one.name in present]
             embed = start(model, threads, rest)
         except Exception as error:
             if provider.name == CPU.name:
@@ -80,26 +73,11 @@ def starting(
             passed.append(PassedOver(provider.name, error.what if isinstance(error, PatchedgeError) else str(error)))
             continue
         started = True
+        embed.reduced_precision = reduced_precision(provider)
         yield embed
     if not started:
         why = "; ".join(map(str, passed))
         raise ProviderUnavailable(f"no provider starts ({why})", remedy=f"add {CPU.name} to `providers`")
-
-
-def at_home(provider: Provider) -> Provider:
-    """Return a provider with `{state}` filled in, and create its folders.
-
-    Raises:
-        NotWritten: a folder cannot be made.
-    """
-    options = dict(provider.options)
-    for key, value in options.items():
-        if isinstance(value, str) and _STATE in value:
-            options[key] = value.replace(_STATE, str(state_folder()))
-        if key in _FOLDERS:
-            with writing(str(options[key])):
-                Path(str(options[key])).mkdir(parents=True, exist_ok=True)
-    return msgspec.structs.replace(provider, options=options)
 
 
 def building(wanted: Sequence[Provider], present: Sequence[str] | None = None) -> list[str]:

@@ -1,0 +1,48 @@
+"""`patchedge bench --providers`: every provider by turns, and what became of those that do not serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge_config.errors import SourceUnavailable
+from edge_config.settings.sections import CPU
+from runtime.cli.bench import providers_table
+from runtime.tools import compare_providers
+from runtime.tools.bench_providers import ProvidersBench, bench_providers
+from tests.inference.test_provider_choice import LOOSE
+from tests.inference.test_providers import AZURE, CUDA, allowing
+from tests.support.tiny import write_pictures
+
+
+@pytest.fixture(autouse=True)
+def three_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have one that cannot start, and two that can."""
+    monkeypatch.setattr(compare_providers, "built_in", lambda: (CUDA, AZURE, CPU))
+
+
+def test_each_provider_has_figures_or_a_reason(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Those that serve have times and differences, the CPU among them; the others a reason; all of it is JSON, too."""
+    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {AZURE.name: LOOSE, CPU.name: LOOSE})
+    source = write_pictures(tmp_path / "pictures", {3}, 10)
+    found = bench_providers(bundle, str(source), threads=1, frames=10)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=ProvidersBench) == found
+    good = {one.provider: one for one in found.providers if not one.why}
+    assert good.keys() == {AZURE.name, CPU.name}
+    assert all(0 < one.graph_ms < one.frame_ms and one.scores == 0 for one in good.values())
+    (bad,) = (one for one in found.providers if one.why)
+    assert (bad.provider, bad.frame_ms) == (CUDA.name, None)
+    head, *lines = providers_table(found.providers)
+    assert head.split() == ["medians,", "ms", "network", "frame", "of", "CPU", "golden"]
+    assert [line.split()[0] for line in lines] == [one.provider for one in found.providers]
+    assert next(line.split()[3] for line in lines if line.startswith(CPU.name)) == "1.00"
+    assert any(line.startswith(f"{CUDA.name}") and "passed over: not in this ONNX Runtime" in line for line in lines)
+
+
+def test_too_few_frames_are_said(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Medians of nothing are not shown: the line names the source and how many it had."""
+    source = write_pictures(tmp_path / "pictures", set(), 2)
+    with pytest.raises(SourceUnavailable, match="2 readable frames, more than 3 are needed"):
+        bench_providers(tiny_bundle, str(source), threads=1, frames=10)
