@@ -10,13 +10,24 @@
 #include <string.h>
 
 #define CHANNELS 3
+#define LANES 4          /* a pixel and a value that is not used: as many as a vector has */
 #define LIMIT 65535      /* maximum pixels of a side: no sum overflows */
 #define ADDED 256        /* rows of 8 bits whose sum fits into 16 */
+
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define WIDER __attribute__((target_clones("avx2", "default")))  /* all sums are of whole numbers: the same for both */
+#else
+#define WIDER
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef double Sums __attribute__((vector_size(LANES * sizeof(double))));
 
 /* The input pixels covered by one output pixel; weights in units of 1 / `outputs` input pixels. */
 struct Span {
     Py_ssize_t first, last;      /* input pixels, inclusive */
-    uint32_t of_first, of_last;  /* their weights; 0 for the last if it is the first; those between count in full */
+    int32_t of_first, of_last;   /* their weights; 0 for the last if it is the first; those between count in full */
 };
 
 static struct Span span_of(Py_ssize_t place, Py_ssize_t inputs, Py_ssize_t outputs)
@@ -24,12 +35,12 @@ static struct Span span_of(Py_ssize_t place, Py_ssize_t inputs, Py_ssize_t outpu
     Py_ssize_t begin = place * inputs, end = begin + inputs;
     struct Span span = {begin / outputs, (end - 1) / outputs, 0, 0};
     Py_ssize_t after_first = (span.first + 1) * outputs;
-    span.of_first = (uint32_t)((end < after_first ? end : after_first) - begin);
-    span.of_last = span.last > span.first ? (uint32_t)(end - span.last * outputs) : 0;
+    span.of_first = (int32_t)((end < after_first ? end : after_first) - begin);
+    span.of_last = span.last > span.first ? (int32_t)(end - span.last * outputs) : 0;
     return span;
 }
 
-static void add_rows(uint16_t *sum, const uint8_t *row, Py_ssize_t size, Py_ssize_t rows)
+WIDER static void add_rows(uint16_t *sum, const uint8_t *row, Py_ssize_t size, Py_ssize_t rows)
 {
     memset(sum, 0, (size_t)size * sizeof *sum);
     for (; rows > 0; rows--, row += size)
@@ -37,9 +48,9 @@ static void add_rows(uint16_t *sum, const uint8_t *row, Py_ssize_t size, Py_ssiz
             sum[i] = (uint16_t)(sum[i] + row[i]);
 }
 
-/* Sum the columns under a row of the output. */
-static void sum_columns(
-    uint32_t *sum, uint16_t *room, const uint8_t *image, Py_ssize_t size, struct Span span, uint32_t whole)
+/* Sum the columns under a row of the output: at most 255 LIMIT, which a double holds exactly, as all sums below. */
+WIDER static void sum_columns(
+    double *sum, uint16_t *room, const uint8_t *image, Py_ssize_t size, struct Span span, int32_t whole)
 {
     const uint8_t *first = image + span.first * size, *last = image + span.last * size;
     for (Py_ssize_t i = 0; i < size; i++)
@@ -51,40 +62,62 @@ static void sum_columns(
     }
 }
 
-/* Divide, and round half to even: at 2^52 a double has integers only. Both operands are exact. */
-static uint8_t level(uint64_t sum, double area)
+INLINE Sums load(const double *sums)
 {
-    return (uint8_t)((double)sum / area + 4503599627370496.0 - 4503599627370496.0);
+    Sums some;
+    memcpy(&some, sums, sizeof some);
+    return some;
 }
 
-static void sum_row(
-    uint8_t *out, const uint32_t *columns, struct Span span, uint32_t whole, double area)
+/* Sum what each pixel of a row of the output covers. */
+WIDER static void sum_pixels(
+    double *sums, const double *columns, const struct Span *spans, Py_ssize_t count, double whole)
 {
-    const uint32_t *first = columns + span.first * CHANNELS, *last = columns + span.last * CHANNELS;
-    uint64_t between[CHANNELS] = {0};
-    for (const uint32_t *pixel = first + CHANNELS; pixel < last; pixel += CHANNELS)
-        for (int channel = 0; channel < CHANNELS; channel++)
-            between[channel] += pixel[channel];
-    for (int channel = 0; channel < CHANNELS; channel++)
-        out[channel] = level(
-            (uint64_t)span.of_first * first[channel] + (uint64_t)span.of_last * last[channel]
-                + whole * between[channel],
-            area);
+    for (Py_ssize_t place = 0; place < count; place++) {
+        const struct Span span = spans[place];
+        const double *first = columns + span.first * CHANNELS, *last = columns + span.last * CHANNELS;
+        Sums sum = (double)span.of_first * load(first) + (double)span.of_last * load(last);
+        for (const double *pixel = first + CHANNELS; pixel < last; pixel += CHANNELS)
+            sum += whole * load(pixel);
+        memcpy(sums + place * CHANNELS, &sum, sizeof sum);  /* the next pixel overwrites the value that is not used */
+    }
+}
+
+/* Divide by the area, and round half to even. A quotient by the reciprocal is off by less than 1e-13. What is no tie is
+ * at least half of 1 / area from one: so to round a little more and a little less up, by a quarter of 1 / area, gives the
+ * same number, or for a tie the two beside it. */
+WIDER static void level(uint8_t *out, const double *sums, Py_ssize_t count, double area)
+{
+    const double by = 1 / area, little = 0.25 / area, half = 0.5 * area;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        double mean = (sums[i] + half) * by;
+        int32_t up = (int32_t)(mean + little), down = (int32_t)(mean - little);
+        out[i] = (uint8_t)(down + ((up - down) & down));
+    }
 }
 
 struct Size {
     Py_ssize_t height, width;
 };
 
-static void shrink(
-    const uint8_t *image, struct Size have, uint8_t *out, struct Size want, uint32_t *columns, uint16_t *room)
+struct Room {
+    double *columns;
+    uint16_t *added;
+    struct Span *spans;
+    double *sums;
+};
+
+static void shrink(const uint8_t *image, struct Size have, uint8_t *out, struct Size want, const struct Room *room)
 {
     double area = (double)have.height * (double)have.width;
-    Py_ssize_t size = have.width * CHANNELS;
-    for (Py_ssize_t row = 0; row < want.height; row++) {
-        sum_columns(columns, room, image, size, span_of(row, have.height, want.height), (uint32_t)want.height);
-        for (Py_ssize_t column = 0; column < want.width; column++, out += CHANNELS)
-            sum_row(out, columns, span_of(column, have.width, want.width), (uint32_t)want.width, area);
+    Py_ssize_t size = have.width * CHANNELS, out_size = want.width * CHANNELS;
+    for (Py_ssize_t column = 0; column < want.width; column++)
+        room->spans[column] = span_of(column, have.width, want.width);
+    for (Py_ssize_t row = 0; row < want.height; row++, out += out_size) {
+        struct Span span = span_of(row, have.height, want.height);
+        sum_columns(room->columns, room->added, image, size, span, (int32_t)want.height);
+        sum_pixels(room->sums, room->columns, room->spans, want.width, (double)want.width);
+        level(out, room->sums, out_size, area);
     }
 }
 
@@ -103,24 +136,31 @@ static PyObject *shrink_from_python(PyObject *self, PyObject *args)
     int fits = 1 <= want.height && want.height <= have.height && have.height <= LIMIT
         && 1 <= want.width && want.width <= have.width && have.width <= LIMIT
         && image.len == have.height * have.width * CHANNELS && out.len == want.height * want.width * CHANNELS;
-    size_t size = fits ? (size_t)(have.width * CHANNELS) : 0;
-    uint32_t *columns = fits ? PyMem_Malloc(size * sizeof *columns) : NULL;
-    uint16_t *room = fits ? PyMem_Malloc(size * sizeof *room) : NULL;
-    if (columns && room) {
+    size_t size = fits ? (size_t)(have.width * CHANNELS) : 0, out_size = fits ? (size_t)(want.width * CHANNELS) : 0;
+    struct Room room = {0};
+    if (fits) {
+        room.columns = PyMem_Calloc(size + LANES, sizeof *room.columns);
+        room.added = PyMem_Calloc(size, sizeof *room.added);
+        room.spans = PyMem_Calloc((size_t)want.width, sizeof *room.spans);
+        room.sums = PyMem_Calloc(out_size + LANES, sizeof *room.sums);
+    }
+    int ready = room.columns && room.added && room.spans && room.sums;
+    if (ready) {
         Py_BEGIN_ALLOW_THREADS
-        shrink(image.buf, have, out.buf, want, columns, room);
+        shrink(image.buf, have, out.buf, want, &room);
         Py_END_ALLOW_THREADS
     } else if (fits) {
         PyErr_NoMemory();
     } else {
         PyErr_SetString(PyExc_ValueError, "sizes that do not fit");
     }
-    int failed = !columns || !room;
-    PyMem_Free(columns);
-    PyMem_Free(room);
+    PyMem_Free(room.columns);
+    PyMem_Free(room.added);
+    PyMem_Free(room.spans);
+    PyMem_Free(room.sums);
     PyBuffer_Release(&image);
     PyBuffer_Release(&out);
-    if (failed)
+    if (!ready)
         return NULL;
     Py_RETURN_NONE;
 }

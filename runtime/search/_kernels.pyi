@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 BLOCK: int
+NARROW: int
+WIDTH: int
 
 def distances(size: int, features: Array, entries: Array, rows: Array, divisors: Array, out: Array, /) -> None: ...
 def learn(length: int, history: Array, rows: Array, index: Array, /) -> None: ...
@@ -18,12 +20,14 @@ class Tables:
         bank: Array,
         beside: Array,
         divisors: Array,
+        centre: Array,
+        axes: Array,
+        steps: Array,
         middles: Array,
         entries: Array,
         order: Array,
-        centre: Array,
-        axes: Array,
         largest: float,
+        levels: float,
         widest: float,
         /,
     ) -> None: ...

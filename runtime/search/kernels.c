@@ -17,8 +17,15 @@
 #include <string.h>
 #include <structmember.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #define WIDTH 8
-#define BLOCK (2 * WIDTH)  /* rows of the bank whose bounds are computed together */
+#define BLOCK (2 * WIDTH)  /* points whose bounds are computed together */
+#define NARROW 16          /* coordinates that middles have, and that most entries are excluded by */
+#define NARROW_COLUMNS 3   /* of float32 in a block: |c|^2 - reach^2 of these, width^2, 2 reach width */
+#define COLUMNS 4          /* and for entries, behind the levels of the first, |c|^2 - reach^2 of all coordinates */
 #define STEP (8 * WIDTH)   /* elements after which a sum is checked, to stop early if it is too large */
 #define BEAM 4             /* beam width of a short walk: entries to continue from */
 #define WIDE_BEAM 32       /* beam width of a long walk */
@@ -27,25 +34,79 @@
 #define TOGETHER 32        /* patches compared with the bank at once, so that its tables are read once for all */
 #define AHEAD 4            /* rows to prefetch ahead */
 #define CACHE_LINE 16      /* elements */
+#define MAX_LEVEL 32767.0
+#define MAX_SUM 1073741824.0    /* of products of levels, less what rounding adds */
+#define MAX_LENGTH 1e18         /* whose square is in float32, many times over */
+#define TINY_SQUARE 0x1p-100    /* far above what underflow takes away */
 #define SAFELY 0.9f        /* a bound below this share of the expected deciding distance is low enough */
 
 typedef float Vector __attribute__((vector_size(WIDTH * sizeof(float))));
 typedef int32_t Mask __attribute__((vector_size(WIDTH * sizeof(int32_t))));
+typedef double Doubles __attribute__((vector_size(WIDTH / 2 * sizeof(double))));
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* What a patch is compared with the points of a block by, see runtime/search/tables.py. */
+struct Aim {
+    Py_ssize_t pairs, narrow;  /* of coordinates; of the first ones */
+    const int32_t *levels;  /* of the patch, 16 bits each, a pair in each number */
+    float times, limit, narrow_limit;
+    float square, reach;  /* how far an entry with the width 1 may be: it falls */
+};
+
 /* The loops for the baseline instruction set, and on x86 also for AVX2. */
 #define NAMED(name) name##_plain
+INLINE uint32_t lanes_plain(Mask mask)
+{
+    uint32_t lanes = 0;
+    for (int lane = 0; lane < WIDTH; lane++)
+        lanes |= (uint32_t)(mask[lane] & 1) << lane;
+    return lanes;
+}
+
+/* Multiply the levels of a patch with those of BLOCK points, and add the products; no sum overflows, see `ask`. */
+static void multiply_plain(const int8_t *points, const int32_t *levels, Py_ssize_t pairs, int32_t *products)
+{
+    for (Py_ssize_t pair = 0; pair < pairs; pair++, points += 2 * BLOCK) {
+        int16_t own[2];
+        memcpy(own, levels + pair, sizeof own);
+        for (int row = 0; row < BLOCK; row++)
+            products[row] += own[0] * points[2 * row] + own[1] * points[2 * row + 1];
+    }
+}
 #include "loops.h"
 #undef NAMED
 
 static float (*square)(const float *, const float *, Py_ssize_t, float) = square_plain;
-static int (*bound)(const float *, const float *, Py_ssize_t, float, int32_t *) = bound_plain;
+static uint32_t (*bound)(const float *, const struct Aim *) = bound_plain;
+static uint32_t (*bound_narrow)(const float *, const struct Aim *) = bound_narrow_plain;
+static void (*project)(const double *, const double *, Py_ssize_t, Py_ssize_t, double *) = project_plain;
 
 #if defined(__x86_64__)
 #pragma GCC push_options
 #pragma GCC target("avx2")
 #define NAMED(name) name##_avx2
+INLINE uint32_t lanes_avx2(Mask mask)
+{
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+}
+
+INLINE __m256i wide(const int8_t *points)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)points));
+}
+
+INLINE void multiply_avx2(const int8_t *points, const int32_t *levels, Py_ssize_t pairs, int32_t *products)
+{
+    __m256i *sums = (__m256i *)products, first = _mm256_loadu_si256(sums), second = _mm256_loadu_si256(sums + 1);
+    for (Py_ssize_t pair = 0; pair < pairs; pair++, points += 2 * BLOCK) {
+        __m256i own = _mm256_set1_epi32(levels[pair]);
+        first = _mm256_add_epi32(first, _mm256_madd_epi16(wide(points), own));
+        second = _mm256_add_epi32(second, _mm256_madd_epi16(wide(points + BLOCK), own));
+    }
+    _mm256_storeu_si256(sums, first);
+    _mm256_storeu_si256(sums + 1, second);
+}
 #include "loops.h"
 #undef NAMED
 #pragma GCC pop_options
@@ -56,6 +117,8 @@ static void choose_loops(void)
     if (__builtin_cpu_supports("avx2")) {
         square = square_avx2;
         bound = bound_avx2;
+        bound_narrow = bound_narrow_avx2;
+        project = project_avx2;
     }
 }
 #else
@@ -94,12 +157,12 @@ struct Search {
     /* Table of neighbours, int32 [stored, each]; null without. */
     const int32_t *beside;
     Py_ssize_t each;
-    /* Tables made by runtime/search/pruned.py. */
-    const float *middles, *entries;
+    /* Tables made by runtime/search/tables.py. */
+    const float *middles, *entries;  /* in blocks */
     const int64_t *order;
-    const double *centre, *axes;
-    Py_ssize_t groups, columns;  /* columns: |m|^2, axes, rest, divisor^2; the middles also have the radius */
-    double largest, widest;  /* |m|, divisor */
+    const double *centre, *axes, *steps;
+    Py_ssize_t groups, coordinates, pairs, narrow, block, narrow_block;  /* blocks in float32 */
+    double largest, levels, widest;  /* length of an entry, of a point in levels; divisor */
     Py_ssize_t compared;
 };
 
@@ -176,13 +239,13 @@ struct Walk {
     int64_t entry[WIDE_BEAM];
     int gone_from[WIDE_BEAM];
     int beam, kept, compared;
-    int64_t seen[SEEN];
+    int32_t seen[SEEN];
 };
 
 /* Return whether an entry is new to the walk, and remember it. */
-static int is_new(struct Walk *walk, int64_t entry)
+static int is_new(struct Walk *walk, int32_t entry)
 {
-    size_t place = (size_t)entry * 2654435761u % SEEN;
+    uint32_t place = (uint32_t)entry * 2654435761u % SEEN;
     for (; walk->seen[place] >= 0; place = (place + 1) % SEEN)
         if (walk->seen[place] == entry)
             return 0;
@@ -207,16 +270,25 @@ static void keep(struct Walk *walk, float distance, int64_t entry)
 static void go_on_from(struct Walk *walk, const struct Search *in, Py_ssize_t patch, int64_t entry)
 {
     const int32_t *next = in->beside + entry * in->each;
-    for (Py_ssize_t i = 0; i < in->each; i++)
-        fetch_entry(in, next[i]);
-    for (Py_ssize_t i = 0; i < in->each && walk->compared < SEEN / 2; i++) {
-        if (!is_new(walk, next[i]))
-            continue;
-        walk->compared++;
-        float farthest = walk->kept < walk->beam ? INFINITY : walk->distance[walk->beam - 1];
-        float distance = apart(in, patch, next[i], farthest);
-        if (distance < farthest)
-            keep(walk, distance, next[i]);
+    for (Py_ssize_t i = 0; i < in->each;) {
+        int32_t some[BLOCK];
+        int count = 0;
+        for (; i < in->each && count < BLOCK && walk->compared < SEEN / 2; i++)
+            if (is_new(walk, next[i])) {
+                walk->compared++;
+                fetch_entry(in, next[i]);
+                some[count++] = next[i];
+            }
+        for (int j = 0; j < count; j++) {
+            float farthest = walk->kept < walk->beam ? INFINITY : walk->distance[walk->beam - 1];
+            float distance = apart(in, patch, some[j], farthest);
+            if (distance < farthest) {
+                keep(walk, distance, some[j]);
+                __builtin_prefetch(in->beside + some[j] * in->each);
+            }
+        }
+        if (walk->compared >= SEEN / 2)
+            return;
     }
 }
 
@@ -227,7 +299,7 @@ static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
     walk.beam = beam;
     memset(walk.seen, -1, sizeof walk.seen);
     walk.kept = walk.compared = 0;
-    is_new(&walk, in->index[patch]);
+    is_new(&walk, (int32_t)in->index[patch]);
     keep(&walk, in->distance[patch], in->index[patch]);
     int place = 0;
     while (place < walk.kept && walk.compared < SEEN / 2 && !(walk.distance[0] < SAFELY * in->expected)) {
@@ -247,62 +319,82 @@ static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
 
 struct Asked {
     Py_ssize_t patch;
-    float *vector;  /* 1, axes, rest, and the square of the distance and itself, which decrease */
-    float limit;
+    struct Aim aim;
 };
 
-/* Return how far the farthest entry may be, in Euclidean distance, that is near enough for a patch. */
-INLINE double reach_of(const struct Search *in, Py_ssize_t patch)
+/* Set how far the farthest entry may be, in Euclidean distance, that is near enough for a patch. */
+static double set_reach(const struct Search *in, struct Asked *asked)
 {
-    return radius_of(in, patch) * in->widest;
+    double reach = radius_of(in, asked->patch) * in->widest;
+    asked->aim.square = (float)(reach * reach);
+    asked->aim.reach = (float)reach;
+    return reach;
 }
 
-static void set_reach(const struct Search *in, const struct Asked *asked)
+/* Round coordinates to levels of 16 bits, so that no sum of products with a point's overflows; return what a level is. */
+static double round_to_levels(const struct Search *in, const double *coordinates, int16_t *levels)
 {
-    double reach = reach_of(in, asked->patch);
-    asked->vector[in->columns - 1] = (float)(reach * reach);
-    asked->vector[in->columns] = (float)reach;
+    double largest = 0, norm = 0;
+    for (Py_ssize_t i = 0; i < in->coordinates; i++) {
+        largest = fabs(coordinates[i]) > largest ? fabs(coordinates[i]) : largest;
+        norm += coordinates[i] * coordinates[i];
+    }
+    double level = fmax(largest / MAX_LEVEL, sqrt(norm) * in->levels / MAX_SUM);
+    for (Py_ssize_t i = 0; i < in->coordinates; i++)
+        levels[i] = level > 0 ? (int16_t)lrint(coordinates[i] / level) : 0;
+    for (Py_ssize_t i = in->coordinates; i < 2 * in->pairs; i++)
+        levels[i] = 0;
+    return level;
 }
 
-/* Prepare a patch as runtime/search/pruned.py prepares entries; the limit includes the largest rounding error. */
-static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, float *vector, double *room)
+/* Prepare a patch as runtime/search/tables.py prepares entries; the limit includes the largest rounding error. */
+static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, int32_t *levels, double *room)
 {
     const float *features = in->features + patch * in->size;
-    Py_ssize_t axes = in->columns - 3;
-    double norm = 0, inside = 0;
-    memset(room, 0, (size_t)axes * sizeof(double));
+    Py_ssize_t axes = in->coordinates - 1, blocks = (axes + WIDTH - 1) / WIDTH;
+    double *centred = room + blocks * WIDTH + 1, norm = 0, inside = 0, narrow = 0, lost = 0;
     for (Py_ssize_t i = 0; i < in->size; i++) {
-        double centred = features[i] - in->centre[i];
-        norm += centred * centred;
-        for (Py_ssize_t axis = 0; axis < axes; axis++)
-            room[axis] += centred * in->axes[i * axes + axis];
+        centred[i] = features[i] - in->centre[i];
+        norm += centred[i] * centred[i];
     }
-    for (Py_ssize_t axis = 0; axis < axes; axis++) {
+    project(centred, in->axes, in->size, blocks, room);
+    for (Py_ssize_t axis = 0; axis < axes; axis++)
         inside += room[axis] * room[axis];
-        vector[1 + axis] = (float)room[axis];
-    }
-    vector[0] = 1;
-    vector[1 + axes] = (float)sqrt(norm > inside ? norm - inside : 0);
-    double reach = reach_of(in, patch), most = sqrt(norm) + in->largest;
-    double roundings = 4.0 * (double)(in->size + 16);  /* of the largest squares: a radius is at most twice a length */
+    room[axes] = sqrt(norm > inside ? norm - inside : 0);
     asked->patch = patch;
-    asked->vector = vector;
-    asked->limit = (float)(roundings * (ldexp(reach * reach + norm + most * most, -24) + FLT_MIN) - norm);
-    set_reach(in, asked);
+    asked->aim = (struct Aim){.pairs = in->pairs, .narrow = in->narrow, .levels = levels};
+    double reach = set_reach(in, asked), most = sqrt(norm) + in->largest;
+    if (!(most < MAX_LENGTH && reach < MAX_LENGTH)) {  /* squares overflow: all is possible */
+        memset(levels, 0, (size_t)in->pairs * sizeof *levels);
+        asked->aim.limit = asked->aim.narrow_limit = INFINITY;
+        return;
+    }
+    for (Py_ssize_t i = 0; i < in->coordinates; i++) {
+        narrow += i < NARROW ? room[i] * room[i] : 0;
+        room[i] *= in->steps[i];
+    }
+    int16_t *own = (int16_t *)levels;
+    double level = round_to_levels(in, room, own);
+    for (Py_ssize_t i = 0; i < in->coordinates; i++)
+        lost += (room[i] - level * own[i]) * (room[i] - level * own[i]);
+    double roundings = 4.0 * (double)(in->size + 16);  /* of the largest squares: a radius is at most twice a length */
+    double error = roundings * (ldexp(reach * reach + norm + most * most, -24) + TINY_SQUARE);
+    asked->aim.times = (float)(2 * level);
+    error += 2.000001 * sqrt(lost) * in->levels;
+    asked->aim.limit = (float)(error - norm);
+    asked->aim.narrow_limit = (float)(error - narrow);
 }
 
 static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *asked)
 {
-    int32_t possible[BLOCK];
-    const float *entries = in->entries + group * in->columns * BLOCK;
-    if (!bound(entries, asked->vector, in->columns, asked->limit, possible))
-        return;
-    for (Py_ssize_t lane = 0; lane < BLOCK; lane++)
-        if (possible[lane] && in->order[group * BLOCK + lane] >= 0)
-            fetch_entry(in, in->order[group * BLOCK + lane]);
-    for (Py_ssize_t lane = 0; lane < BLOCK; lane++) {
-        int64_t entry = in->order[group * BLOCK + lane];
-        if (!possible[lane] || entry < 0)
+    const int64_t *order = in->order + group * BLOCK;
+    uint32_t possible = bound(in->entries + group * in->block, &asked->aim);
+    for (uint32_t left = possible; left; left &= left - 1)
+        if (order[__builtin_ctz(left)] >= 0)
+            fetch_entry(in, order[__builtin_ctz(left)]);
+    for (uint32_t left = possible; left; left &= left - 1) {
+        int64_t entry = order[__builtin_ctz(left)];
+        if (entry < 0)
             continue;
         in->compared++;
         float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, best);
@@ -314,19 +406,29 @@ static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *ask
     }
 }
 
+/* Return the groups of a block of middles that may have a nearer entry, and prefetch what is read of them first. */
+static uint32_t possible_groups(const struct Search *in, Py_ssize_t start, const struct Asked *asked)
+{
+    if (start >= in->groups || (in->radius < INFINITY && in->distance[asked->patch] < in->radius))
+        return 0;  /* one nearer entry is enough */
+    uint32_t possible = bound_narrow(in->middles + start / BLOCK * in->narrow_block, &asked->aim);
+    for (uint32_t left = possible; left; left &= left - 1)
+        fetch(in->entries + (start + __builtin_ctz(left)) * in->block, in->narrow_block);
+    return possible;
+}
+
 static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t count)
 {
+    uint32_t next[TOGETHER];
+    for (Py_ssize_t i = 0; i < count; i++)
+        next[i] = possible_groups(in, 0, &asked[i]);
     for (Py_ssize_t start = 0; start < in->groups; start += BLOCK)
         for (Py_ssize_t i = 0; i < count; i++) {
-            int32_t possible[BLOCK];
-            const float *middles = in->middles + start * (in->columns + 1);
-            if (in->radius < INFINITY && in->distance[asked[i].patch] < in->radius)
-                continue;  /* one nearer entry is enough */
-            if (!bound(middles, asked[i].vector, in->columns + 1, asked[i].limit, possible))
-                continue;
-            for (Py_ssize_t lane = 0; lane < BLOCK && start + lane < in->groups; lane++)
-                if (possible[lane])
-                    compare_group(in, start + lane, &asked[i]);
+            uint32_t possible = next[i];
+            next[i] = possible_groups(in, start + BLOCK, &asked[i]);
+            for (; possible; possible &= possible - 1)
+                if (start + __builtin_ctz(possible) < in->groups)
+                    compare_group(in, start + __builtin_ctz(possible), &asked[i]);
         }
 }
 
@@ -366,57 +468,85 @@ static void refine(struct Search *in, Py_ssize_t patch)
     in->tier[patch]++;
 }
 
+/* Collect the patches whose distance is not below `least` in a heap; return their number. */
+static Py_ssize_t heap_of(const struct Search *in, float least, int64_t *heap)
+{
+    Py_ssize_t count = 0;
+    for (Py_ssize_t i = 0; i < in->count; i++) {
+        heap[count] = i;
+        count += !(in->distance[i] < least);
+    }
+    for (Py_ssize_t place = count / 2; place-- > 0;)
+        sift(in, heap, count, place);
+    return count;
+}
+
+/* Take patches until the k largest distances, and all from `at_least` on, were taken; those below WALKED are refined, and
+ * put back. Write the patches that are to be compared with the bank, at most TOGETHER, and return their number; -1 if
+ * there are others from `least` on, the smallest in the heap. */
+static Py_ssize_t take(struct Search *in, float at_least, float least, int64_t *heap, int64_t *taken)
+{
+    enum Tier enough = in->beside ? WALKED : LISTED;
+    Py_ssize_t left = heap_of(in, least, heap), all = 0, count = 0;
+    while (count < TOGETHER) {
+        if (!left || in->distance[heap[0]] < least) {  /* patches that are not in the heap may be next */
+            if (least > -INFINITY && (all < in->k || at_least < least))
+                return -1;
+            if (!left)
+                return count;
+        }
+        int64_t top = heap[0];
+        if (all >= in->k && in->distance[top] < at_least)
+            return count;
+        if (isnan(in->distance[top]))
+            in->tier[top] = EXACT;  /* no entry is nearer to it */
+        if (in->tier[top] < enough) {
+            refine(in, top);
+        } else {
+            if (in->tier[top] != EXACT)
+                taken[count++] = top;
+            all++;
+            heap[0] = heap[--left];
+        }
+        sift(in, heap, left, 0);
+    }
+    return count;
+}
+
 /* Refine the top patch until the k largest distances, and all from `at_least` on, are exact.
  *
  * At most `most` patches without the graph's bound are compared with the bank; then it returns the number of patches that
  * need a better bound, which are first in the heap. */
 static Py_ssize_t settle(
-    struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, float *vectors, double *room)
+    struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, int32_t *levels, double *room)
 {
-    enum Tier enough = in->beside ? WALKED : LISTED;
     struct Asked asked[TOGETHER];
+    int64_t taken[TOGETHER];
+    float least = SAFELY * in->expected;  /* those below hardly decide */
     for (;;) {
-        Py_ssize_t left = in->count, ready = 0, rough = 0;
-        for (Py_ssize_t i = 0; i < in->count; i++)
-            heap[i] = i;
-        for (Py_ssize_t place = in->count / 2; place-- > 0;)
-            sift(in, heap, in->count, place);
-        /* Patches taken from the heap are behind it. */
-        while (left && ready < TOGETHER && (in->count - left < in->k || !(in->distance[heap[0]] < at_least))) {
-            int64_t top = heap[0];
-            if (isnan(in->distance[top]))
-                in->tier[top] = EXACT;  /* no entry is nearer to it */
-            if (in->tier[top] < enough) {
-                refine(in, top);
-            } else {
-                if (in->tier[top] != EXACT) {
-                    rough += in->tier[top] < GRAPH;
-                    ask(in, &asked[ready], top, vectors + ready * (in->columns + 1), room);
-                    ready++;
-                }
-                heap[0] = heap[--left];
-                heap[left] = top;
-            }
-            sift(in, heap, left, 0);
+        Py_ssize_t count = take(in, at_least, least, heap, taken), rough = 0;
+        if (count < 0) {
+            least = -INFINITY;
+            continue;
         }
-        if (!ready)
+        if (!count)
             return 0;
-        if (rough > most) {
-            Py_ssize_t wanting = 0;
-            for (Py_ssize_t i = 0; i < ready; i++)
-                if (in->tier[asked[i].patch] < GRAPH)
-                    heap[wanting++] = asked[i].patch;
-            return wanting;
-        }
+        for (Py_ssize_t i = 0; i < count; i++)
+            if (in->tier[taken[i]] < GRAPH)
+                heap[rough++] = taken[i];
+        if (rough > most)
+            return rough;
         most -= rough;
-        compare_with_bank(in, asked, ready);
-        for (Py_ssize_t i = 0; i < ready; i++)
-            in->tier[asked[i].patch] = EXACT;
+        for (Py_ssize_t i = 0; i < count; i++)
+            ask(in, &asked[i], taken[i], levels + i * in->pairs, room);
+        compare_with_bank(in, asked, count);
+        for (Py_ssize_t i = 0; i < count; i++)
+            in->tier[taken[i]] = EXACT;
     }
 }
 
 /* Find an entry nearer than `at_least` for every patch that has one; other distances remain bounds. */
-static void tell_apart(struct Search *in, float at_least, float *vectors, double *room)
+static void tell_apart(struct Search *in, float at_least, int32_t *levels, double *room)
 {
     struct Asked asked[TOGETHER];
     Py_ssize_t ready = 0;
@@ -427,7 +557,7 @@ static void tell_apart(struct Search *in, float at_least, float *vectors, double
             refine(in, patch);
         if (in->tier[patch] == EXACT || !(in->distance[patch] >= at_least))
             continue;
-        ask(in, &asked[ready], patch, vectors + ready * (in->columns + 1), room);
+        ask(in, &asked[ready], patch, levels + ready * in->pairs, room);
         if (++ready == TOGETHER) {
             compare_with_bank(in, asked, ready);
             ready = 0;
@@ -543,7 +673,7 @@ static PyObject *learn(PyObject *self, PyObject *args)
 
 /* ---- the tables of a bank, created once ---- */
 
-enum { BANK, BESIDE_EACH, DIVISORS, MIDDLES, ENTRIES, ORDER, CENTRE, AXES, TABLES };
+enum { BANK, BESIDE_EACH, DIVISORS, CENTRE, AXES, STEPS, MIDDLES, ENTRIES, ORDER, TABLES };
 
 struct Tables {
     PyObject_HEAD
@@ -554,13 +684,13 @@ struct Tables {
 
 static int tables_fit(const struct Search *search, const Py_buffer *held)
 {
-    const Py_ssize_t across = (search->groups + BLOCK - 1) / BLOCK * BLOCK;
-    if (!(search->stored > 0 && search->columns >= 3 && floats(&held[DIVISORS]) == search->stored
+    const Py_ssize_t across = (search->groups + BLOCK - 1) / BLOCK;
+    const Py_ssize_t axes = (search->coordinates - 1 + WIDTH - 1) / WIDTH * WIDTH;
+    if (!(search->stored > 0 && search->coordinates > 0 && floats(&held[DIVISORS]) == search->stored
           && held[BESIDE_EACH].len == search->stored * search->each * (Py_ssize_t)sizeof(int32_t)
-          && numbers(&held[ORDER]) == search->groups * BLOCK
-          && floats(&held[ENTRIES]) == search->groups * search->columns * BLOCK
-          && floats(&held[MIDDLES]) == across * (search->columns + 1)
-          && held[AXES].len == search->size * (search->columns - 3) * (Py_ssize_t)sizeof(double)))
+          && numbers(&held[ORDER]) == search->groups * BLOCK && floats(&held[ENTRIES]) == search->groups * search->block
+          && floats(&held[MIDDLES]) == across * search->narrow_block
+          && held[AXES].len == search->size * axes * (Py_ssize_t)sizeof(double)))
         return refuse("arrays of other shapes");
     for (Py_ssize_t i = 0; i < search->stored; i++)
         if (!(search->divisors[i] > 0 && search->divisors[i] < INFINITY))
@@ -582,17 +712,17 @@ static void tables_free(PyObject *self)
 
 static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
 {
-    /* bank float32 [k, D], beside int32 [k, b] or empty, divisors float32 [k]; middles float32 [blocks, c + 1, BLOCK],
-     * entries float32 [groups, c, BLOCK], order int64 [groups, BLOCK], centre float64 [D], axes float64 [D, c - 3] */
+    /* bank float32 [k, D], beside int32 [k, b] or empty, divisors float32 [k], centre float64 [D], axes float64
+     * [blocks, D, WIDTH], steps float64 [c], middles and entries of blocks of float32, order int64 [groups, BLOCK] */
     Py_buffer in[TABLES];
-    double largest, widest;
+    double largest, levels, widest;
     if (named && PyDict_GET_SIZE(named) > 0) {
         PyErr_SetString(PyExc_TypeError, "Tables takes no arguments by name");
         return NULL;
     }
     if (!PyArg_ParseTuple(
-            args, "y*y*y*y*y*y*y*y*dd", &in[BANK], &in[BESIDE_EACH], &in[DIVISORS], &in[MIDDLES], &in[ENTRIES],
-            &in[ORDER], &in[CENTRE], &in[AXES], &largest, &widest))
+            args, "y*y*y*y*y*y*y*y*y*ddd", &in[BANK], &in[BESIDE_EACH], &in[DIVISORS], &in[CENTRE], &in[AXES], &in[STEPS],
+            &in[MIDDLES], &in[ENTRIES], &in[ORDER], &largest, &levels, &widest))
         return NULL;
     struct Tables *self = (struct Tables *)type->tp_alloc(type, 0);
     if (!self) {
@@ -601,15 +731,18 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
     }
     memcpy(self->held, in, sizeof in);
     const Py_ssize_t size = in[CENTRE].len / (Py_ssize_t)sizeof(double), stored = rows_of(&in[BANK], size);
-    const Py_ssize_t groups = numbers(&in[ORDER]) / BLOCK;
+    const Py_ssize_t coordinates = in[STEPS].len / (Py_ssize_t)sizeof(double), pairs = (coordinates + 1) / 2;
+    const Py_ssize_t narrow = pairs < NARROW / 2 ? pairs : NARROW / 2;
     self->search = (struct Search){
         .size = size, .stored = stored, .bank = in[BANK].buf,
         .divisors = in[DIVISORS].buf, .widest = widest,
         .beside = in[BESIDE_EACH].len ? in[BESIDE_EACH].buf : NULL,
         .each = stored > 0 ? in[BESIDE_EACH].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
         .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf,
-        .centre = in[CENTRE].buf, .axes = in[AXES].buf,
-        .groups = groups, .columns = groups ? floats(&in[ENTRIES]) / groups / BLOCK : 0, .largest = largest,
+        .centre = in[CENTRE].buf, .axes = in[AXES].buf, .steps = in[STEPS].buf,
+        .groups = numbers(&in[ORDER]) / BLOCK, .coordinates = coordinates, .pairs = pairs, .narrow = narrow,
+        .block = BLOCK * COLUMNS + BLOCK / 2 * pairs, .narrow_block = BLOCK * NARROW_COLUMNS + BLOCK / 2 * narrow,
+        .largest = largest, .levels = levels,
     };
     if (!tables_fit(&self->search, in)) {
         Py_DECREF(self);
@@ -655,24 +788,24 @@ static int frame_fits(const struct Search *search, const Py_buffer *in)
 
 /* Scratch memory of the loops. */
 struct Room {
-    float *vectors;
+    int32_t *levels;
     double *axes;
     int64_t *heap;
 };
 
 static int make_room(struct Room *room, const struct Search *search)
 {
-    room->vectors = PyMem_Malloc((size_t)(TOGETHER * (search->columns + 1)) * sizeof(float));
-    room->axes = PyMem_Malloc((size_t)search->columns * sizeof(double));
+    room->levels = PyMem_Malloc((size_t)(TOGETHER * search->pairs) * sizeof(int32_t));
+    room->axes = PyMem_Malloc((size_t)(search->coordinates + WIDTH + search->size) * sizeof(double));
     room->heap = PyMem_Malloc((size_t)search->count * sizeof(int64_t));
-    if (!room->vectors || !room->axes || !room->heap)
+    if (!room->levels || !room->axes || !room->heap)
         PyErr_NoMemory();
-    return room->vectors && room->axes && room->heap;
+    return room->levels && room->axes && room->heap;
 }
 
 static void free_room(struct Room *room)
 {
-    PyMem_Free(room->vectors);
+    PyMem_Free(room->levels);
     PyMem_Free(room->axes);
     PyMem_Free(room->heap);
 }
@@ -699,7 +832,7 @@ static PyObject *tables_settle(PyObject *object, PyObject *args)
         Py_ssize_t count;
         search.k = k;
         Py_BEGIN_ALLOW_THREADS
-        count = settle(&search, at_least, most, room.heap, room.vectors, room.axes);
+        count = settle(&search, at_least, most, room.heap, room.levels, room.axes);
         Py_END_ALLOW_THREADS
         self->compared += search.compared;
         wanting = PyBytes_FromStringAndSize((const char *)room.heap, count * (Py_ssize_t)sizeof(int64_t));
@@ -727,7 +860,7 @@ static PyObject *tables_tell_apart(PyObject *object, PyObject *args)
     int good = frame_fits(&search, in) && make_room(&room, &search);
     if (good) {
         Py_BEGIN_ALLOW_THREADS
-        tell_apart(&search, at_least, room.vectors, room.axes);
+        tell_apart(&search, at_least, room.levels, room.axes);
         Py_END_ALLOW_THREADS
         self->compared += search.compared;
     }
@@ -752,7 +885,7 @@ static PyMemberDef tables_members[] = {
 static PyTypeObject tables_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "runtime.search._kernels.Tables",
-    .tp_doc = "Tables(bank, beside, divisors, middles, entries, order, centre, axes, largest, widest): see pruned.py.",
+    .tp_doc = "Tables(bank, beside, divisors, ...): of runtime/search/tables.py, and the largest divisor.",
     .tp_basicsize = sizeof(struct Tables),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = tables_new,
@@ -775,7 +908,10 @@ PyMODINIT_FUNC PyInit__kernels(void)
 {
     choose_loops();
     PyObject *made = PyModule_Create(&module);
-    if (made && (PyModule_AddIntConstant(made, "BLOCK", BLOCK) < 0 || PyModule_AddType(made, &tables_type) < 0)) {
+    if (made && (PyModule_AddIntConstant(made, "BLOCK", BLOCK) < 0
+                 || PyModule_AddIntConstant(made, "WIDTH", WIDTH) < 0
+                 || PyModule_AddIntConstant(made, "NARROW", NARROW) < 0
+                 || PyModule_AddType(made, &tables_type) < 0)) {
         Py_DECREF(made);
         return NULL;
     }

@@ -78,7 +78,7 @@ class LazySearch:
         found = self._known(features, judged, active) if trusts_history else self._searched(judged)
         found = found if active is None else spread(found, active)
         self._settle(features, found, np.inf)
-        self._expected = self._least_that_decides(found)
+        self._expected = self._least_that_decides(found.distance)  # which are exact, as all above
         self._learn(found, trusts_history)
         return found
 
@@ -131,7 +131,8 @@ class LazySearch:
         known = self._what_is_known()
         most = _HOPEFUL * self._k
         while len(self._exact.settle(features, found, k=self._k, at_least=at_least, known=known, most=most)):
-            likely = found.distance >= min(at_least, self._least_that_decides(found))
+            exact = found.distance[found.tier == Tier.EXACT]
+            likely = found.distance >= min(at_least, self._least_that_decides(exact))
             self._ask_graph(features, found, np.flatnonzero(likely & (found.tier < Tier.GRAPH)))
 
     def _what_is_known(self) -> Known:
@@ -149,9 +150,8 @@ class LazySearch:
         found.distance[rows[nearer]], found.index[rows[nearer]] = distance[nearer], index[nearer]
         found.tier[rows] = Tier.GRAPH
 
-    def _least_that_decides(self, found: Neighbours) -> float:
-        """Return the k-th largest of the exact distances: smaller ones cannot decide."""
-        exact = found.distance[found.tier == Tier.EXACT]
+    def _least_that_decides(self, exact: NDArray[np.float32]) -> float:
+        """Return the k-th largest of distances of which the k largest are exact: smaller ones cannot decide."""
         return float(np.partition(exact, -self._k)[-self._k]) if len(exact) >= self._k else 0.0
 
     def _learn(self, found: Neighbours, trusted: bool) -> None:  # noqa: FBT001 - private

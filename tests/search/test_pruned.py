@@ -104,6 +104,15 @@ def test_a_large_bank_is_searched_to_its_end(entries: int):
     check(features.astype(np.float32), bank, random.integers(entries, size=3))
 
 
+@pytest.mark.parametrize("scale", [1e-18, 1.0, 1e17])
+def test_many_axes_and_any_scale_are_searched_exactly(scale: float):
+    """Where a bank varies along so many axes that their products need all digits, and however large its numbers are."""
+    random = np.random.default_rng(0)
+    bank = (scale * random.standard_normal((700, 700))).astype(np.float32)
+    features = bank[:2] + (scale * random.standard_normal((2, 700)) * [[1e-3], [1.0]]).astype(np.float32)
+    check(features.astype(np.float32), bank, random.integers(700, size=2))
+
+
 def test_a_bank_without_variance_is_no_special_case():
     """Where all entries are the same, the first of them is the nearest, at its distance."""
     bank = np.full((7, 5), 0.1, dtype=np.float32)
