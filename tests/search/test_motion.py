@@ -67,6 +67,18 @@ def test_what_is_not_judged_does_not_count():
     assert (round(shift.rows), round(shift.columns)) == (0, -3)
 
 
+@pytest.mark.parametrize("way", [(0, -3), (0, 2), (4, 0), (-2, 5)])
+def test_the_edge_of_the_picture_does_not_hold_the_scene(way: tuple[int, int]):
+    """Patches at the edge that look the same in every frame, as a network makes them there, do not hide the motion."""
+    inside = np.zeros(HW, dtype=bool)
+    inside[2:-2, 2:-2] = True
+    edge = 3 * np.random.default_rng(9).standard_normal((*HW, DIMENSION)) * ~inside[..., None]
+    moving = [seen(world("grains"), 20 - step * way[0], 20 - step * way[1], HW, NOISE) for step in (0, 1)]
+    shift, clear = found(*[(one + edge.reshape(one.shape)).astype(np.float32) for one in moving])
+    assert clear
+    assert (round(shift.rows), round(shift.columns)) == way
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
 def test_of_features_that_are_no_numbers_nothing_is_clear(value: float):
     """A frame that cannot be judged has no shift, and there is no warning."""
