@@ -25,7 +25,7 @@ CLEAR = 5.0
 _TINY = 1e-30
 
 
-class Shift(NamedTuple):
+class SceneShift(NamedTuple):
     """How far the scene moved from one frame to another.
 
     Attributes:
@@ -71,7 +71,7 @@ class Correlate:
         parts *= self._window
         return np.asarray(cv2.dft(parts.reshape(*self._hw, _CHANNELS))).view(np.complex64)[..., 0]
 
-    def shift(self, now: Spectrum, before: Spectrum) -> Shift:
+    def shift(self, now: Spectrum, before: Spectrum) -> SceneShift:
         """Return how far the scene moved between two frames, by their spectra."""
         with np.errstate(all="ignore"):
             product = now * before.conj()
@@ -84,10 +84,10 @@ class Correlate:
         row, column = divmod(int(surface.argmax()), width)
         peak = float(surface[row, column])
         if not np.isfinite(peak):
-            return Shift(0.0, 0.0, 0.0)
+            return SceneShift(0.0, 0.0, 0.0)
         rows = row + _between(surface[row - 1, column], peak, surface[(row + 1) % height, column])
         columns = column + _between(surface[row, column - 1], peak, surface[row, (column + 1) % width])
-        return Shift(_signed(rows, height), _signed(columns, width), peak / deviation)
+        return SceneShift(_signed(rows, height), _signed(columns, width), peak / deviation)
 
 
 def _between(before: float, peak: float, after: float) -> float:

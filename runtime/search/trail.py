@@ -39,7 +39,7 @@ _FARTHEST = 0.5  # share of the picture: a longer way is the shorter one around 
 _Place = tuple[float, float]
 
 
-class _Kept(NamedTuple):
+class _FollowedFrame(NamedTuple):
     spectrum: Spectrum | None  # None if it was not measured
     place: _Place  # of the scene, rows and columns
     entries: NDArray[np.int64]  # [rows, columns]
@@ -64,7 +64,7 @@ class Trail:
         """Begin empty, for a grid of `rows` x `columns` patches; motion is seen along the first axes of [D, a]."""
         self._hw = grid_hw
         self._correlate = Correlate(grid_hw, axes)
-        self._kept: list[_Kept] = []  # the newest first
+        self._kept: list[_FollowedFrame] = []  # the newest first
         self._now: tuple[Spectrum | None, _Place] | None = None  # of the frame that is looked at
         self._row = 0  # useful frames in a row; below 0: useless ones
         self._rest = 0  # remaining frames that are not looked at
@@ -105,7 +105,7 @@ class Trail:
         """Remember the entries of the frame that was looked at, int64 [patches], and whether that was of use."""
         if self._now is None:
             return
-        self._kept = [_Kept(*self._now, index.reshape(self._hw).copy()), *self._kept[: LENGTH - 1]]
+        self._kept = [_FollowedFrame(*self._now, index.reshape(self._hw).copy()), *self._kept[: LENGTH - 1]]
         self._trusted = self._trusted if useful else 0
         self._row = max(self._row, 0) + 1 if useful else min(self._row, 0) - 1
         if self._row > _LOOK:
