@@ -3,7 +3,8 @@
 A belt takes what is on it along, so what was near to a patch is, in the next frame, near to another. Phase correlation
 (Kuglin and Hines, 1975) finds by how much: the spectra of two frames that differ by a shift differ in phase alone, and
 the inverse transform of that phase is a peak at the shift. What is given of a scene is two numbers for each patch, as
-real and imaginary part.
+real and imaginary part. `cv2.phaseCorrelate` raises noise to the level of a smooth scene, which then has no clear peak,
+and transforms the earlier frame again.
 """
 
 from __future__ import annotations
