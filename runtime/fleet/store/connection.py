@@ -32,6 +32,7 @@ _FULL = frozenset({10002, 10023, 10047, 10077})
 """Codes of JetStream for a stream or an account that is full, or too large for the disk."""
 
 _NO_STREAM = 10059
+_NO_PEERS = 10005  # a cluster that has just started does not know all its servers yet
 _LONGEST_WAIT_S = 5.0
 _REFUSED_WAIT_S = 30.0
 
@@ -179,6 +180,8 @@ class FleetConnection:
         """Return what an error means that no later try will undo."""
         if not isinstance(error, js_errors.APIError):
             return None
+        if error.err_code == _NO_PEERS:
+            return None
         if error.err_code == _NO_STREAM:
             return FleetUnavailable("nobody has made the store here", where=self.where, remedy="`patchedge fleet init`")
         if error.err_code in _FULL:
@@ -204,6 +207,8 @@ class FleetConnection:
 def _in_words(error: Exception) -> str:
     if isinstance(error, js_errors.NoStreamResponseError | nats.errors.NoRespondersError):
         return "no stream answers: it has no leader now, or `patchedge fleet init` was never run"
+    if isinstance(error, js_errors.APIError) and error.err_code == _NO_PEERS:
+        return "fewer servers of the cluster are up than `--replicas` says"
     if isinstance(error, js_errors.ServiceUnavailableError) and error.err_code is None:
         return "no JetStream answers: nats-server was started without it (`-js`), or is just starting"
     return explain(error)
