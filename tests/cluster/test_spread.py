@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,8 @@ from edge_config.errors import UsageError
 from export.cluster.connect import Cluster, ClusterOptions, cluster_of
 from export.cluster.probe import KindProbe, refuse_mix
 from export.cluster.spread import OnCluster
+from export.fit import fit
+from export.options import Options
 from runtime.learning.learn import learn
 from runtime.learning.network_file import FromFile
 from runtime.learning.options import LearnOptions
@@ -30,7 +31,6 @@ from runtime.learning.parts.spread import Here, Spreading
 from runtime.learning.stopwatch import Stopwatch
 from runtime.process.threads import limit_threads
 from tests.support.certificates import certificates, write_settings
-from tests.support.mortal import DiesWithin, MortalPictures
 from tests.support.ports import free_port
 from tests.support.processes import ENOUGH_S, EXPORT, call, started
 from tests.support.small import LAYERS, Done, call_export, small_network, write_colours
@@ -200,33 +200,19 @@ def test_fit_takes_workers(plain_fit: PlainFit, tmp_path: Path) -> None:
     assert "html" in page.read_text()[:200].lower()
 
 
-class OnMortalWorkers(OnCluster):
-    """A cluster, one of whose workers dies while it embeds, or within a selection."""
-
-    def __init__(self, cluster: Cluster, stage: str, marker: Path) -> None:
-        super().__init__(cluster)
-        self._stage, self._marker = stage, marker
-
-    def embed(self, source: Source, folder: Path) -> Any:
-        if self._stage == "embedding":
-            return super().embed(replace(source, pictures=MortalPictures.of(source.pictures, self._marker)), folder)
-        parts = super().embed(source, folder)
-        asked = parts.ask
-        parts.ask = lambda question, *shared, what="": asked(DiesWithin(question, self._marker), *shared, what=what)
-        return parts
-
-
-@pytest.mark.parametrize("stage", ["embedding", "selection"])
-def test_a_worker_that_dies_in_the_middle_of_its_work_changes_nothing(
-    plain: str, network: Path, pictures: Path, tmp_path: Path, stage: str
+@pytest.mark.parametrize("way", [{"precision": "int8"}, {"tiles": "2x2"}], ids=["int8", "tiles"])
+def test_int8_and_tiles_are_the_same_over_workers(
+    cluster: Cluster, pictures: Path, tmp_path: Path, way: dict[str, str]
 ) -> None:
-    """Killed with -9 between two of its pictures, or before it answers within a selection, the id is the same."""
-    marker = tmp_path / "killed"
-    with cluster_of(ClusterOptions(workers=WORKERS, threads=2)) as cluster:
-        on = OnMortalWorkers(cluster, stage, marker)
-        assert learnt(on, network, pictures, tmp_path / "x") == plain
-        assert marker.exists()
-        on.close()
+    """A network in int8, and pictures that are cut into tiles, have the bundle and the report of one process, too."""
+    onnx.save(small_network(), tmp_path / "small.onnx")
+    named = {"backbone": str(tmp_path / "small.onnx"), "layers": tuple(LAYERS), "size": 64, "coreset": 60}
+    options = Options(images=str(pictures), out=str(tmp_path / "x.bundle"), force=True, threads=2, **named, **way)
+    alone, spread = fit(options), fit(options, cluster=cluster)
+    assert spread.manifest.features.precision == way.get("precision", "float32")
+    assert (spread.manifest.preprocessing.tiles is not None) == ("tiles" in way)
+    assert spread.manifest.features.precision == way.get("precision", "float32")
+    assert (spread.bundle_id, spread.choice, spread.int8_cost) == (alone.bundle_id, alone.choice, alone.int8_cost)
 
 
 @contextmanager

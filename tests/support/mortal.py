@@ -1,25 +1,40 @@
-"""What has a worker kill itself in the middle of its work: once, of all workers together."""
+"""What has a worker kill itself in the middle of its work: once in each stage, of all workers together."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
+from runtime.camera.image_files import Deep
 from runtime.frame import Image
 from runtime.learning.pictures.images import Pictures
 
-_ANSWERS = count()
-"""Of this process, within a selection."""
+LOOK, EMBED = "look", "embed"
+"""Stages in which pictures are read."""
+
+QUESTIONS = {
+    "_InChoosing": 5,  # selection
+    "FarthestFrom": 1,  # covering radius
+    "AmongOthers": 1,  # leave one out
+    "AsServed": 1,  # calibration
+    "ComparePictures": 1,  # parity gate
+    "TryPictures": 1,  # golden frames
+    "ScoreFaults": 1,  # synthetic faults of the report
+}
+"""Questions of the other stages: a worker dies when it has so many answers, and has made another one."""
+
+_ANSWERS: Counter[str] = Counter()
+"""Of this process."""
 
 
 def die_once(marker: Path) -> None:
-    """Kill this process with -9, if none has been killed yet."""
+    """Kill this process with -9, if none has been killed with this marker yet."""
     try:
         marker.touch(exist_ok=False)
     except FileExistsError:
@@ -50,17 +65,24 @@ class MortalPictures(Pictures):
                 die_once(self.marker)
             yield pair
 
+    def deep(self) -> Iterator[tuple[int, Deep]]:
+        """Yield place and picture, with all of its bits."""
+        for number, pair in enumerate(super().deep()):
+            if number == 1:
+                die_once(self.marker)
+            yield pair
+
 
 @dataclass(frozen=True)
 class DiesWithin:
-    """A question whose worker dies within a selection: some of its parts have answered, nothing was sent."""
+    """A question whose worker dies within its stage: some of its parts have answered, the last answer is not sent."""
 
     question: Any
-    marker: Path
-    answers: int = 5
+    folder: Path
 
     def __call__(self, part: Any, *shared: Any) -> Any:
-        answer = self.question(part, *shared)
-        if part.choosing is not None and next(_ANSWERS) == self.answers:
-            die_once(self.marker)
+        answer, stage = self.question(part, *shared), type(self.question).__name__
+        if _ANSWERS[stage] == QUESTIONS.get(stage):
+            die_once(self.folder / stage)
+        _ANSWERS[stage] += 1
         return answer
