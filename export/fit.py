@@ -92,8 +92,10 @@ def fit(
                 calibrated = partial(calibrate, learnt.scores, foreign=learnt.calibration.foreign)
                 about = learnt.bundle.manifest, learnt.survey, learnt.looked
                 choice = choose(*sources, calibrated, learnt.scorer, partial(_judge, learnt), *about, options)
+        facts = learnt.facts(options, timed)
+        facts["warnings"] = [*facts["warnings"], *(cost.warnings() if cost else [])]
         report = FitReport(
-            **learnt.facts(options, timed),
+            **facts,
             graph=graph,
             int8_cost=cost,
             page=page,

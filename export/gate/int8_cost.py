@@ -27,12 +27,20 @@ from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
 from runtime.search.restricted import Restricted
 
+MAX_LOST = 0.01
+"""Image AUROC that int8 may lose before a fit warns: one point. Between 12 pictures and 12 faults, two pairs."""
+
 
 class Auroc(msgspec.Struct, frozen=True):
     """Image AUROC through each graph; null if a kind of picture is missing."""
 
     float32: float | None
     int8: float | None
+
+    @property
+    def lost(self) -> float:
+        """What int8 loses; 0 if it is unknown."""
+        return 0.0 if self.float32 is None or self.int8 is None else self.float32 - self.int8
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -45,6 +53,16 @@ class Cost(msgspec.Struct, frozen=True):
 
     faults: Auroc
     test_set: Auroc | None
+
+    def warnings(self) -> list[str]:
+        """Return a line for each kind of picture on which int8 loses more than it may."""
+        of_kinds = (("synthetic faults", self.faults), ("the test set", self.test_set))
+        return [
+            f"int8 separates {kind} worse than float32 does: image AUROC {one.int8:.4f} and not {one.float32:.4f}; "
+            "use --precision float32 for this scene"
+            for kind, one in of_kinds
+            if one is not None and one.lost > MAX_LOST
+        ]
 
 
 def measure_cost(

@@ -31,7 +31,7 @@ TILES = "tiles"
 OWN = "patchedge/"
 """Prefix of the names of tensors outside the network."""
 
-_HEAD, _TAIL = f"{OWN}head/", f"{OWN}tail/"  # what comes before the network, and the aggregation
+HEAD, _TAIL = f"{OWN}head/", f"{OWN}tail/"  # what comes before the network, and the aggregation
 
 _SMALL_BYTES = 1024  # below it, a constant takes no more room than to name its place
 
@@ -134,7 +134,7 @@ def export_graph(
     """
     model = compose.add_prefix(recent(backbone.network.to_onnx()), _NETWORK)
     graph = model.graph
-    head, tail = _Nodes(_HEAD), _Nodes(_TAIL)
+    head, tail = _Nodes(HEAD), _Nodes(_TAIL)
     _normalise(head, backbone, graph.input[0].name)
     maps = [output.name for output in graph.output]
     _aggregate(tail, maps, aggregation, layout, tiles=tiles)
