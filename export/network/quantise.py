@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from edge_config.saving import TEMPORARY, writing
 from export.network.graph import FRAME, OWN, finish
-from export.network.lean_head import fold_normalisation
+from export.network.lean_head import fold_head
 from export.network.weight_ranges import ranges
 
 PICTURES = 64
@@ -73,7 +73,7 @@ def quantise(graph: bytes, tensors: Iterable[NDArray[np.uint8]]) -> bytes:
                 extra_options={"TensorQuantOverrides": ranges(model, convolutions[FLOAT_CONVOLUTIONS:])},
             )
             quantised = onnx.load(target)
-            fold_normalisation(quantised)
+            fold_head(quantised)
             return finish(quantised)
     finally:
         logging.disable(logging.NOTSET)
