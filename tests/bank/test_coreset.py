@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from runtime.learning.bank.coreset import farthest_first, select
-from runtime.learning.bank.grid import project, to_grid
+from runtime.learning.bank.coreset import Choosing, choose, farthest_first, offered, select
+from runtime.learning.bank.grid import READ_ROWS, Selecting, project, to_grid
+from runtime.learning.bank.in_slices import slices, workers
 from runtime.learning.bank.radius import covering_radius
 from runtime.search.full import ExactSearch
 from tests.support import reference
@@ -239,3 +241,40 @@ def test_coreset_covers_better_than_random_rows():
         covering_radius(points, ExactSearch(points[random.choice(4000, 200, replace=False)])) for _ in range(5)
     ]
     assert chosen < min(by_chance)
+
+
+class Parts:
+    """Points in parts, which are told that there are more or fewer of them: so they offer fewer or more points."""
+
+    def __init__(self, points: np.ndarray, count: int, pretended: int, how: Selecting, pool: ThreadPoolExecutor):
+        self.parts = pretended
+        places = np.array_split(np.random.default_rng(5).permutation(len(points)), count)
+        self._parts = [
+            Choosing(points, rows, rows, slices(len(rows), READ_ROWS), how, pool) for rows in map(np.sort, places)
+        ]
+
+    def tell(self, change):
+        for part in self._parts:
+            change(part)
+
+    def ask(self, question):
+        return [question(part) for part in self._parts]
+
+
+@pytest.mark.parametrize("pretended", [1, 8, 256, 1 << 20])
+@pytest.mark.parametrize("count", [1, 3, 40])
+@pytest.mark.parametrize(
+    "points", [hubs(700, 8, 9), lattice(9, 9, 9), np.repeat(gaussian(150, 4, 9), 4, axis=0)], ids=len
+)
+def test_any_offer_of_any_parts_gives_the_plain_loop(points: np.ndarray, count: int, pretended: int):
+    """From 512 points down to one, offered by one part or many, with ties and copies: the rows are the same."""
+    size = 2 * len(points) // 5
+    grid, how = to_grid(points.copy()), Selecting(size, None)
+    with workers() as pool:
+        rows = choose(Parts(grid.copy(), count, pretended, how, pool), 7, how)
+    assert rows.tolist() == reference.farthest_first(grid, size, 7)
+
+
+def test_offers_shrink_with_the_number_of_parts():
+    """One part offers 512 points, eight 128 each, 256 (64 workers) 13 each, and never none."""
+    assert [offered(parts) for parts in (1, 8, 256, 1 << 30)] == [512, 128, 13, 1]

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runtime.learning.bank.coreset import offered
+
 PARTS = 4
 """Parts of each worker (`export.cluster.spread`)."""
-
-BLOCK, LEAST = 512, 64
-"""Points that all parts together, and one of many, offer at a time (`runtime.learning.bank.coreset`)."""
 
 FLOAT, DOUBLE, ROW = 4, 8, 8
 OF_A_POINT = 60
@@ -132,7 +131,7 @@ class Machines:
     @property
     def of_a_part(self) -> int:
         """Points that a part offers."""
-        return self.offered or (BLOCK if self.parts == 1 else max(LEAST, 2 * BLOCK // self.parts))
+        return self.offered or offered(self.parts)
 
 
 @dataclass(slots=True)
