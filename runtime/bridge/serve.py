@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from edge_config.errors import MissingExtra
+from edge_config.extra import needs_extra
 from edge_config.settings.bridge import Bridge
 from edge_config.wire.messages import Kind
 from runtime.bridge.relay import Relay
@@ -40,16 +40,12 @@ def make_sinks(settings: Bridge) -> list[Sink]:
     """
     sinks: list[Sink] = []
     if settings.mqtt is not None:
-        try:
+        with needs_extra("mqtt"):
             from runtime.bridge.mqtt import MqttSink
-        except ModuleNotFoundError as error:
-            raise _missing(error, "mqtt") from error
         sinks.append(MqttSink(settings.mqtt, settings.name, scores=settings.scores))
     if settings.nats is not None:
-        try:
+        with needs_extra("nats"):
             from runtime.bridge.jetstream import NatsSink
-        except ModuleNotFoundError as error:
-            raise _missing(error, "nats") from error
         sinks.append(NatsSink(settings.nats, settings.name))
     return sinks
 
@@ -115,9 +111,3 @@ async def _until(stop: asyncio.Event, relays: Sequence[Relay]) -> None:
     await asyncio.gather(stopping, *running, return_exceptions=True)
     if failed is not None:
         failed.result()
-
-
-def _missing(error: ModuleNotFoundError, extra: str) -> Exception:
-    if error.name is None or error.name.partition(".")[0] == "runtime":
-        return error
-    return MissingExtra(f"{error.name} is not installed", remedy=f"pip install 'patchedge[{extra}]'")

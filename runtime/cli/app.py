@@ -17,7 +17,8 @@ from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, NoReturn, Protocol
 
-from edge_config.errors import MissingExtra, PatchedgeError, UsageError
+from edge_config.errors import PatchedgeError, UsageError
+from edge_config.extra import needs_extra
 from edge_config.installed import version
 from edge_config.redact import scrub
 from edge_config.saving import is_full, not_written
@@ -25,8 +26,6 @@ from runtime.cli.clean_start import settle
 from runtime.cli.interrupt import interrupted
 from runtime.process.memory_error import memory_named
 from runtime.process.progress import GAUGE, ticking
-
-_OWN = {"edge_config", "runtime", "export", "patchedge"}
 
 
 class Verb(Protocol):
@@ -64,16 +63,11 @@ def run_app(prog: str, description: str, extra: str, verbs: Verbs, argv: Sequenc
     GAUGE.program = prog
     parser = build_parser(prog, description, verbs)
     try:
-        return _run(prog, parser, argv)
+        with needs_extra(extra):
+            return _run(prog, parser, argv)
     except PatchedgeError as error:
         print("\n".join(f"{prog}: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return error.exit_code
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in _OWN:
-            raise
-        missing = MissingExtra(f"{error.name} is not installed", remedy=f"pip install 'patchedge[{extra}]'")
-        print(f"{prog}: {missing}", file=sys.stderr)
-        return missing.exit_code
     except (KeyboardInterrupt, ImportError) as error:
         if not _was_interrupted(error):
             raise

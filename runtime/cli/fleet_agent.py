@@ -20,10 +20,10 @@ def run_alone(args: argparse.Namespace) -> int:
     import asyncio
 
     from edge_config.errors import SettingsError
+    from edge_config.extra import needs_extra
     from edge_config.settings.parse import parse
     from edge_config.settings.reading import read_file
     from runtime.app.beside.page import here
-    from runtime.fleet.agent.extra import fleet_extra
     from runtime.process.log import set_up_logging
 
     settings = parse(read_file(args.config, tell_later=True), where=args.config)
@@ -32,7 +32,7 @@ def run_alone(args: argparse.Namespace) -> int:
         remedy = "set a port, or give --control"
         raise SettingsError("the control socket has any free port", where="control.bind", remedy=remedy)
     set_up_logging()
-    with fleet_extra():
+    with needs_extra("fleet"):
         from runtime.fleet.agent.serve import run_until_signal
     asyncio.run(run_until_signal(settings, control))
     return 0

@@ -30,16 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until a signal comes, or change its users."""
-    from runtime.page.extra import page_extra
+    from edge_config.extra import needs_extra
 
     if args.action is not None:
-        with page_extra():
+        with needs_extra("page"):
             return page_users.run(args, read_settings(args))
     from runtime.process.signals import Termination
 
     termination = Termination()  # before all else: threads inherit what is blocked
     settings = read_settings(args)
-    with page_extra():
+    with needs_extra("page"):
         from runtime.page.serve import serve
 
     return serve(settings, termination)

@@ -44,9 +44,9 @@ def _log_in(section: FleetOfDevice, name: str) -> None:
     """
     import asyncio
 
-    from runtime.fleet.agent.extra import fleet_extra
+    from edge_config.extra import needs_extra
 
-    with fleet_extra():
+    with needs_extra("fleet"):
         from runtime.fleet.store.signatures import operators_of
         from runtime.fleet.store.store import FleetStore
 

@@ -25,13 +25,13 @@ def main() -> int:
     os.environ.pop("NOTIFY_SOCKET", None)  # systemd listens to the device
 
     from edge_config.errors import PatchedgeError
+    from edge_config.extra import needs_extra
     from edge_config.settings import page
-    from runtime.page.extra import page_extra
 
     tree = {"bind": bind, "devices": {name: {"events": events, "control": control}}}
     try:
         settings = page.parse(tree, where="--page")
-        with page_extra():
+        with needs_extra("page"):
             from runtime.page.serve import serve
 
         return serve(settings, termination)

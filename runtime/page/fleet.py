@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
-from edge_config.errors import MissingExtra, UnavailableError
+from edge_config.errors import UnavailableError
+from edge_config.extra import needs_extra
 from edge_config.fleet_errors import FleetError
 from edge_config.settings.fleet import FleetOfPage
 from runtime.fleet.rollout.status import FleetStatus, status_of
@@ -72,10 +73,6 @@ def fleet_of(settings: FleetOfPage | None) -> ShownFleet | None:
     """
     if settings is None:
         return None
-    try:
+    with needs_extra("fleet"):
         from runtime.fleet.store.store import FleetStore
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in {"runtime", "edge_config"}:
-            raise
-        raise MissingExtra(f"{error.name} is not installed", remedy="pip install 'patchedge[fleet]'") from error
     return ShownFleet(lambda: FleetStore.connect(settings, "page", PATIENCE_S))

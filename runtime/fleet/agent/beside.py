@@ -25,14 +25,14 @@ def main() -> int:
     import msgspec
 
     from edge_config.errors import PatchedgeError
+    from edge_config.extra import needs_extra
     from edge_config.settings.device import Settings
-    from runtime.fleet.agent.extra import fleet_extra
     from runtime.process.log import set_up_logging
 
     set_up_logging()
     settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
     try:
-        with fleet_extra():
+        with needs_extra("fleet"):
             from runtime.fleet.agent.serve import run_until_signal
 
         asyncio.run(run_until_signal(settings, control))
