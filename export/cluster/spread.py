@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge_config.errors import PatchedgeError, UnavailableError
 from export.cluster.connect import Cluster
 from export.cluster.probe import KindProbe, refuse_mix
+from export.cluster.traffic import Traffic, size_of
 from runtime.learning.bank import features as bank
 from runtime.learning.parts.part import Change, Source
 from runtime.learning.pictures.images import Pictures
@@ -24,7 +25,7 @@ from runtime.learning.progress import bar, say
 if TYPE_CHECKING:
     from distributed import Future
 
-    from export.cluster.worker import WorkerDone
+    from export.cluster.worker import MadeOf, WorkerDone
 
 R = TypeVar("R")
 
@@ -36,19 +37,6 @@ MIN_PICTURES = 2
 
 MAX_TRIES = 20
 """Times that a part is made again before the work is given up: its worker dies each time."""
-
-
-class Traffic:
-    """Counts what is sent: arguments and answers, and what is shared with every worker.
-
-    Attributes:
-        sent, received: bytes from this process to workers, and back.
-    """
-
-    def __init__(self) -> None:
-        """Begin at nothing."""
-        self.sent = 0
-        self.received = 0
 
 
 class OnCluster:
@@ -85,7 +73,10 @@ class OnCluster:
 
         count = self.cluster.workers if pictures.is_video else PARTS * self.cluster.workers
         pieces = [piece.tolist() for piece in np.array_split(np.arange(len(pictures)), count) if len(piece)]
-        futures = [self.cluster.client.submit(worker.look_at, pictures.part(piece), pure=False) for piece in pieces]
+        parts = [pictures.part(piece) for piece in pieces]
+        self.traffic.out["look"] += size_of(parts)
+        self.traffic.tasks["look"] += len(parts)
+        futures = [self.cluster.client.submit(worker.look_at, part, pure=False) for part in parts]
         found: dict[Any, Look | PatchedgeError] = {}
         with bar("look at pictures", len(pictures), "picture") as moving:
             for future in completed(futures):
@@ -96,7 +87,7 @@ class OnCluster:
             if isinstance(one, PatchedgeError):
                 raise one
             looks.append(one)
-        self.traffic.received += size_of(looks)
+        self.traffic.back["look"] += size_of(looks)
         return list(zip([piece[0] for piece in pieces], looks, strict=True))
 
     def embed(self, source: Source, folder: Path) -> ClusterParts:  # noqa: ARG002 - workers have a folder of their own
@@ -120,7 +111,7 @@ class OnCluster:
 
         if id(value) not in self._shared:
             data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-            self.traffic.sent += len(data) * self.cluster.workers
+            self.traffic.out[type(value).__name__] += len(data) * self.cluster.workers
             self._shared[id(value)] = value, self.cluster.client.submit(same, data, pure=False)
         return self._shared[id(value)][1]
 
@@ -135,9 +126,12 @@ class OnCluster:
             return None
         network, own = self.share(source.network), KindProbe.of(source.network)
         futures = [
-            self.cluster.client.submit(worker.probe, network, workers=[address], allow_other_workers=True, pure=False)
+            self.cluster.client.submit(
+                worker.probe, self.run, network, workers=[address], allow_other_workers=True, pure=False
+            )
             for address in self.cluster.addresses
         ]
+        self.traffic.tasks["probe"] += len(futures)
         refuse_mix([own, *(result_of(future) for future in futures)])
         return own
 
@@ -185,11 +179,12 @@ class ClusterParts:
             for _ in range(MAX_TRIES):
                 missing = [number for number in range(self.count) if number not in answers]
                 if not missing:
-                    return [answers[number] for number in range(self.count)]
+                    in_order = [answers[number] for number in range(self.count)]
+                    return [one for one in in_order if one is not None] if hasattr(question, "together") else in_order
                 futures = [self._submit(job, question, shared) for job in self._grouped(missing, apart=bool(what))]
                 for future in completed(futures):
                     done = result_of(future)
-                    self._note(done)
+                    self._note(done, question)
                     answers |= done.answers
                     moving(sum(len(self._numbers[number]) for number in done.answers))
         raise _dying()
@@ -209,25 +204,30 @@ class ClusterParts:
         first = 0 if home is None else min(self._told[number] for number in parts)
         job = worker.WorkerJob(
             run=self._on.run,
-            parts={number: self._numbers[number] for number in parts},
-            digests={number: self._digests[number] for number in parts if number in self._digests},
+            parts={number: self._made_of(number) if home is None else None for number in parts},
             first=first,
             changes=tuple(self._log[first:]),
             question=question,
-            in_memory=self._in_memory,
-            probe=self._probe,
         )
-        self._on.traffic.sent += size_of(job)
-        source = self._on.share(self._source) if home is None else None
+        self._on.traffic.job(job)
+        network = self._on.share(self._source.network) if home is None else None
         where = {} if home is None else {"workers": [home], "allow_other_workers": True}
         sent = [self._on.share(one) for one in shared]
-        return self._on.cluster.client.submit(worker.work, job, source, *sent, pure=False, **where)
+        return self._on.cluster.client.submit(worker.work, job, network, *sent, pure=False, **where)
 
-    def _note(self, done: WorkerDone) -> None:
+    def _made_of(self, number: int) -> MadeOf:
+        from export.cluster.worker import MadeOf
+
+        numbers, source = self._numbers[number], self._source
+        pictures = source.pictures.part(numbers.tolist())
+        digest = self._digests.get(number)
+        return MadeOf(numbers, pictures, source.judged, source.copies, digest, self._in_memory, self._probe)
+
+    def _note(self, done: WorkerDone, question: Callable[..., Any]) -> None:
         """Remember where parts are."""
         if done.error is not None:
             raise done.error
-        self._on.traffic.received += size_of(done)
+        self._on.traffic.done(question, done)
         self._digests |= done.digests
         for number in done.answers:
             self.homes[number], self._told[number] = done.address, len(self._log)
@@ -256,13 +256,6 @@ def result_of(future: Future[Any]) -> Any:
         return future.result()
     except (KilledWorker, CancelledError) as error:
         raise _dying() from error
-
-
-def size_of(value: Any) -> int:
-    """Return the bytes of something that is sent, without a copy of its arrays."""
-    buffers: list[pickle.PickleBuffer] = []
-    head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return len(head) + sum(one.raw().nbytes for one in buffers)
 
 
 def _ready(part: Any) -> int:

@@ -26,6 +26,7 @@ from edge_config.errors import PatchedgeError, UsageError
 from export.cluster.probe import KindProbe, refuse_mix
 from runtime.learning.bank.in_slices import Threads
 from runtime.learning.parts.part import Change, PartOfPictures, PartPlace, Source
+from runtime.learning.parts.portable import PortableNetwork
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.look import Look, look
 from runtime.process.threads import limit_threads
@@ -38,28 +39,44 @@ _REUSED_BYTES = 8 << 20  # the temporary arrays of a selection have up to 4 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MadeOf:
+    """What a part is made of, beside the network.
+
+    Attributes:
+        numbers: of its pictures, int64 [n].
+        pictures: these, and no others.
+        judged, copies: as of `Source`.
+        digest: of the features that it had before; None at first.
+        in_memory: bytes beyond which they go into a file.
+        probe: what the first process computed; None accepts any.
+    """
+
+    numbers: NDArray[np.int64]
+    pictures: Pictures
+    judged: NDArray[np.bool_] | None
+    copies: int
+    digest: str | None
+    in_memory: int
+    probe: KindProbe | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class WorkerJob:
     """A question about some parts.
 
     Attributes:
         run: name of the run of `fit`.
-        parts: numbers of the pictures of each part, by the number of the part.
-        digests: of the features that parts had before; none at first.
+        parts: numbers of the parts, and what each is made of; None: it is there already.
         first: how many changes were told before `changes`.
         changes: what was told since.
         question: `question(part, *shared)`.
-        in_memory: bytes of a part beyond which it goes into a file.
-        probe: what the first process computed; None accepts any.
     """
 
     run: str
-    parts: dict[int, NDArray[np.int64]]
-    digests: dict[int, str]
+    parts: dict[int, MadeOf | None]
     first: int
     changes: tuple[Change, ...]
     question: Callable[..., Any]
-    in_memory: int
-    probe: KindProbe | None
 
 
 @dataclass(slots=True)
@@ -79,6 +96,16 @@ class WorkerDone:
     behind: list[int] = field(default_factory=list)
     digests: dict[int, str] = field(default_factory=dict)
     error: PatchedgeError | None = None
+
+    def join(self, question: Callable[..., Any]) -> None:
+        """Put the answers of all parts into that of the first one, where the question says how; the others have None.
+
+        Less is sent back: sums are as large for one part as for all.
+        """
+        together = getattr(question, "together", None)
+        if together and len(self.answers) > 1:
+            first, *others = self.answers
+            self.answers = {first: together(list(self.answers.values())), **dict.fromkeys(others)}
 
 
 @dataclass(slots=True)
@@ -100,7 +127,7 @@ class _Run:
         self.place = PartPlace(Path(self._folder.name), Threads(threads), shown=False)
         self.parts: dict[int, _Kept] = {}
         self.used = time.monotonic()
-        self.probed = False
+        self.kind: KindProbe | None = None
 
     def close(self) -> None:
         self.parts.clear()
@@ -111,16 +138,16 @@ _LOCK = threading.Lock()  # one job at a time has all threads of the worker
 _RUNS: dict[str, _Run] = {}
 
 
-def work(job: WorkerJob, source: Sent | None, *shared: Sent) -> WorkerDone:
-    """Answer a question about parts; with `source` they are made, where they are not here."""
+def work(job: WorkerJob, network: Sent | None, *shared: Sent) -> WorkerDone:
+    """Answer a question about parts; with a network they are made, where they are not here."""
     done = WorkerDone(get_worker().address)
     with _LOCK:
         run = _run(job.run)
         try:
-            for number, numbers in job.parts.items():
+            for number, made_of in job.parts.items():
                 kept = run.parts.get(number)
-                if source is not None and (kept is None or kept.changes < job.first):
-                    kept = run.parts[number] = _embed(run, job, number, numbers, source.value, done)
+                if made_of and network and (kept is None or kept.changes < job.first):
+                    kept = run.parts[number] = _embed(run, made_of, network.value, done, number)
                 if kept is None or kept.changes < job.first:
                     done.behind.append(number)
                     continue
@@ -128,6 +155,7 @@ def work(job: WorkerJob, source: Sent | None, *shared: Sent) -> WorkerDone:
                     change(kept.part)
                     kept.changes += 1
                 done.answers[number] = job.question(kept.part, *(one.value for one in shared))
+            done.join(job.question)
         except PatchedgeError as error:
             done.error = error
     return done
@@ -156,16 +184,14 @@ def _run(name: str) -> _Run:
     return _RUNS[name]
 
 
-def _embed(
-    run: _Run, job: WorkerJob, number: int, numbers: NDArray[np.int64], source: Source, done: WorkerDone
-) -> _Kept:
-    if job.probe is not None and not run.probed:
-        refuse_mix([job.probe, KindProbe.of(source.network, done.address)])
-        run.probed = True
-    run.place.in_memory = job.in_memory
-    part = source.embed(numbers, run.place)
+def _embed(run: _Run, made_of: MadeOf, network: PortableNetwork, done: WorkerDone, number: int) -> _Kept:
+    if made_of.probe is not None:
+        run.kind = run.kind or KindProbe.of(network, done.address)
+        refuse_mix([made_of.probe, run.kind])
+    run.place.in_memory = made_of.in_memory
+    part = Source(made_of.pictures, network, made_of.judged, made_of.copies).embed(made_of.numbers, run.place)
     done.digests[number] = digest = _digest(part)
-    if job.digests.get(number, digest) != digest:
+    if made_of.digest not in (None, digest):
         raise UsageError(
             "a picture has changed since the work began, or this worker reads it otherwise",
             where=str(part.pictures.path),
@@ -199,11 +225,12 @@ def forget(run: str) -> None:
             _RUNS.pop(run).close()
 
 
-def probe(network: Sent) -> KindProbe:
-    """Return what this worker computes."""
+def probe(name: str, network: Sent) -> KindProbe:
+    """Return what this worker computes, and remember it for a run."""
     with _LOCK:
-        limit_threads(get_worker().state.nthreads, blas=1)
-        return KindProbe.of(network.value, get_worker().address)
+        run = _run(name)
+        run.kind = KindProbe.of(network.value, get_worker().address)
+        return run.kind
 
 
 class Sent:

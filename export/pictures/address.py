@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -80,6 +82,13 @@ class FromAddress:
     def read(self, file: Path) -> bytes:
         """Return the bytes of one of `files`."""
         return read_bytes(self._disk, self._paths[file], f"{self.root}/{file}")
+
+    def only(self, files: Sequence[Path]) -> FromAddress:
+        """Return a source of some of `files`."""
+        other = copy(self)
+        other.files = list(files)
+        other._paths = {file: self._paths[file] for file in files}  # noqa: SLF001 - of its own kind
+        return other
 
     def _list(self, top: str) -> list[str]:
         try:

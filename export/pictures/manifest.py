@@ -6,7 +6,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -52,6 +53,12 @@ class _Files:
         path = self._paths[file]
         at = path if is_address(path) or path.startswith("/") else f"{self.root}/{path}"
         return read_bytes(*open_address(at), at) if is_address(at) else image_files.bytes_of(Path(at))
+
+    def only(self, files: Sequence[Path]) -> _Files:
+        other = copy(self)
+        other.files = list(files)
+        other._paths = {file: self._paths[file] for file in files}  # noqa: SLF001 - of its own kind
+        return other
 
 
 def read_manifest(where: str) -> Watched:

@@ -66,6 +66,11 @@ class Watched:
             raise PictureChanged(f"holds other bytes {than} ({len(data)} bytes, sha256 {digest[:12]})", where=name)
         return data
 
+    def only(self, files: Sequence[Path]) -> Watched:
+        """Return a source of some of `files`, with what is known of them."""
+        known = {file: self._digests[file] for file in files if file in self._digests}
+        return Watched(self._source.only(files), known, self._says)
+
     def digest(self, file: Path) -> str:
         """Return the sha256 of a picture, in hex; it is read if nobody has said."""
         if file not in self._digests:

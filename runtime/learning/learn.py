@@ -119,7 +119,8 @@ def learn(
     with timed("gate"):
         compared = spread(held, network.fewer(MAX_PICTURES))
         faults = draw_faults([survey.each_hw[number] for number in compared], options.seed, looked.pixels)
-        served = ServedParts(parts, shared, ServedAs(network.adjust, scoring, looked, network.tiled_hw))
+        served_as = ServedAs(replace(network.adjust, offset=None), scoring, looked, network.tiled_hw)
+        served = ServedParts(parts, shared, served_as)
         gate = GatePictures(served, compared, faults)
         parity = judge_parity(gate.compare(), network)
         golden = choose_golden(len(compared), gate.try_some)

@@ -137,6 +137,10 @@ def _make_bank(
     queries = recall_queries(images, lambda image: network.embed(network.preprocess(image)), judged)
     train = np.flatnonzero(learnt)
     both = np.concatenate([train, copies.learnt[learnt[features.pictures[copies.learnt]]]])
-    some = [features.judged_rows(int(copies.calibrated[place])) for place in spread(held, network.fewer(JUDGED, 4))]
+
+    def some() -> list[NDArray[np.float32]]:
+        places = spread(held, network.fewer(JUDGED, 4))
+        return [features.judged_rows(int(copies.calibrated[place])) for place in places]
+
     originals = len(train) * features.patches
     return make_bank(features, network.adjust, queries, some, options, folder, threads, both, originals)

@@ -108,6 +108,10 @@ class GraphSearch:
         """Length of the candidate list."""
         return self._ef
 
+    def entries(self, count: int) -> NDArray[np.float32]:
+        """Return the first entries of the bank as the index has them, float32 [count, D]."""
+        return np.asarray(self._index.get_items(np.arange(count)), dtype=np.float32)
+
     def with_ef(self, ef: int) -> GraphSearch:
         """Return a search of the same index with another candidate list."""
         return GraphSearch(self._index, ef=ef, threads=max(self._threads, 0))

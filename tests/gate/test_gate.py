@@ -101,8 +101,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
     source = Source(pictures, PortableNetwork(network, folder / bundles.MODEL), None, 0)
     features = SpreadFeatures(Here().embed(source, folder), len(pictures), network.embed.output_shape, None)
     adjust = Adjust(np.ones(features.dimension, np.float32))
-    kinds = [features[0]], [features[1]]
-    memory, _ = make_bank(features, adjust, *kinds, options, folder, 1, np.arange(len(pictures)))
+    some = [features[0]], lambda: [features[1]]
+    memory, _ = make_bank(features, adjust, *some, options, folder, 1, np.arange(len(pictures)))
     scoring = Scoring(mode="paper", b=memory.neighbours.shape[1], k=1)
     stages = (network.preprocess, network.embed, memory.graph, memory.bank, memory.neighbours)
     unseen = [colour_picture(number) for number in range(20, 24)]

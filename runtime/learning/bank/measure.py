@@ -43,7 +43,7 @@ def channel_scale(ask: Ask[Any], centre: NDArray[np.float32], count: int) -> NDA
         count: number of them.
     """
     middle = centre.astype(np.float64)
-    sums, squares = moments(ask, middle, count, by_position=False)
+    sums, squares = moments(ask, centre, count, by_position=False)
     mean = sums / count
     variance = np.maximum(squares / count - mean**2, 0)
     deviation = np.sqrt(variance)

@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 _BITS = 62  # of an int64, without its sign and one to spare
+_ZERO = np.iinfo(np.int16).min  # as an exponent; those of a float64 are from -1073 to 1024
 
 Blocks = Iterable[NDArray[np.float32]]
 """Features, each float32 [n, D]."""
+
+Moments = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Sums, and sums of squares."""
 
 Ask = Callable[[Callable[[Blocks], T]], list[T]]
 """Asks each part a question about the features that it holds."""
@@ -28,7 +32,7 @@ Ask = Callable[[Callable[[Blocks], T]], list[T]]
 
 def moments(
     ask: Ask[Any],
-    centre: NDArray[np.float64],
+    centre: NDArray[np.float32],
     terms: int,
     *,
     by_position: bool,
@@ -37,31 +41,36 @@ def moments(
 
     Args:
         ask: each part.
-        centre: float64 [D], or [n, D] with `by_position`.
+        centre: float32 [D], or [n, D] with `by_position`.
         terms: number of features that are added, over all parts.
         by_position: add the n-th feature of each block to that of the other blocks, not to the others of its block.
     """
-    largest = np.maximum.reduce(ask(Largest(centre)))
-    exponents = np.frexp(largest)[1].astype(np.int64)
+    small = Largest.together(ask(Largest(centre)))
+    exponents = np.where(small == _ZERO, 0, small).astype(np.int64)
     bits = _BITS - terms.bit_length()
-    found = ask(Sums(centre, exponents, bits, by_position))
-    sums, squares = (reduce(np.add, parts) for parts in zip(*found, strict=True))
+    sums, squares = Sums.together(ask(Sums(centre, exponents.astype(np.int16), bits, by_position)))
     steps = exponents - bits, 2 * exponents - bits
     return np.ldexp(sums.astype(np.float64), steps[0]), np.ldexp(squares.astype(np.float64), steps[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Largest:
-    """How far is each channel from a centre at most?"""
+    """How far is each channel from a centre at most? The exponent of two above that."""
 
-    centre: NDArray[np.float64]
+    centre: NDArray[np.float32]
 
-    def __call__(self, blocks: Blocks) -> NDArray[np.float64]:
-        """Return float64 [D]."""
-        largest = np.zeros(self.centre.shape[-1])
+    def __call__(self, blocks: Blocks) -> NDArray[np.int16]:
+        """Return int16 [D]; `_ZERO` for 0, which is below all others."""
+        centre = self.centre.astype(np.float64)
+        largest = np.zeros(centre.shape[-1])
         for block in blocks:
-            np.maximum(largest, np.abs(block - self.centre).max(axis=0, initial=0.0), out=largest)
-        return largest
+            np.maximum(largest, np.abs(block - centre).max(axis=0, initial=0.0), out=largest)
+        return np.where(largest > 0, np.frexp(largest)[1], _ZERO).astype(np.int16)
+
+    @staticmethod
+    def together(answers: list[NDArray[np.int16]]) -> NDArray[np.int16]:
+        """Return that of all parts."""
+        return np.asarray(np.maximum.reduce(answers))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,24 +79,31 @@ class Sums:
 
     Attributes:
         centre: of the features.
-        exponents: of two, above the largest value of each channel, int64 [D].
+        exponents: of two, above the largest value of each channel, int16 [D].
         bits: that the largest value has as an integer, and the largest square.
         by_position: each position by itself.
     """
 
-    centre: NDArray[np.float64]
-    exponents: NDArray[np.int64]
+    centre: NDArray[np.float32]
+    exponents: NDArray[np.int16]
     bits: int
     by_position: bool
 
-    def __call__(self, blocks: Blocks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def __call__(self, blocks: Blocks) -> Moments:
         """Return both, int64 [D], or [n, D] by position."""
-        sums, squares = np.zeros(self.centre.shape, np.int64), np.zeros(self.centre.shape, np.int64)
-        of_one, of_square = np.exp2(self.bits - self.exponents), np.exp2(self.bits - 2 * self.exponents)
+        centre, exponents = self.centre.astype(np.float64), self.exponents.astype(np.int64)
+        sums, squares = np.zeros(centre.shape, np.int64), np.zeros(centre.shape, np.int64)
+        of_one, of_square = np.exp2(self.bits - exponents), np.exp2(self.bits - 2 * exponents)
         for block in blocks:
-            apart = block - self.centre
+            apart = block - centre
             squares += self._whole(apart * apart * of_square)
             sums += self._whole(apart * of_one)
+        return sums, squares
+
+    @staticmethod
+    def together(answers: list[Moments]) -> Moments:
+        """Return those of all parts: integers have the same sum in any order."""
+        sums, squares = (reduce(np.add, parts) for parts in zip(*answers, strict=True))
         return sums, squares
 
     def _whole(self, values: NDArray[np.float64]) -> NDArray[np.int64]:

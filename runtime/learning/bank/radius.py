@@ -47,10 +47,18 @@ class DistanceBounds:
         order = np.argsort(-values, kind="stable")
         return cls(features, rows[order], values[order])
 
-    def above(self, skip: int, most: int, largest: float) -> NDArray[np.float32]:
-        """Return at most so many features after the first `skip`, as far as their bounds are above `largest`."""
+    def farthest(self, search: Search, skip: int, most: int, largest: float) -> float | None:
+        """Return the largest distance among at most so many features after the first `skip`, if bounds are above it.
+
+        Args:
+            search: of the bank; its largest distance is exact.
+            skip: features with the highest bounds, which are left out.
+            most: features after these.
+            largest: only features whose bounds are above it are searched; None is returned where there are none.
+        """
         some = slice(skip, skip + most)
-        return self.features[np.sort(self.rows[some][self.values[some] > largest])]
+        rows = np.sort(self.rows[some][self.values[some] > largest])
+        return float(search(self.features[rows]).distance.max()) if len(rows) else None
 
 
 def covering_radius(
@@ -75,26 +83,25 @@ def covering_radius(
         bounds = DistanceBounds(features, rows, np.full(len(rows), np.inf, dtype=np.float32))
     else:
         bounds = DistanceBounds.by_entries(features, rows, *known, divisors)
-    return largest_distance(lambda skip, largest: [bounds.above(skip, ROWS, largest)], search, ROWS)
+    return largest_distance(lambda skip, largest: [bounds.farthest(search, skip, ROWS, largest)], ROWS)
 
 
-def largest_distance(above: Callable[[int, float], list[NDArray[np.float32]]], search: Search, step: int) -> float:
+def largest_distance(farthest: Callable[[int, float], list[float | None]], step: int) -> float:
     """Search features, those with the highest bounds first, until no bound is above the largest distance.
 
     Args:
-        above: returns features, float32 [n, D], at most `step` of each part after some first ones, whose bounds are
-            above a distance.
-        search: its largest distance is exact.
+        farthest: returns the largest distance among at most `step` features of each part after some first ones, whose
+            bounds are above a distance; None where there are none.
         step: features of a part at a time.
     """
     largest = 0.0
 
-    def blocks() -> Iterator[NDArray[np.float32]]:
+    def blocks() -> Iterator[float]:
         skip = 0
-        while len(some := np.concatenate(above(skip, largest))):
-            yield some
+        while found := [one for one in farthest(skip, largest) if one is not None]:
+            yield max(found)
             skip += step
 
-    for some in progress(blocks(), "covering radius", unit="block"):
-        largest = max(largest, float(search(some).distance.max()))
+    for found in progress(blocks(), "covering radius", unit="block"):
+        largest = max(largest, found)
     return largest

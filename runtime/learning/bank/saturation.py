@@ -61,6 +61,7 @@ class Saturation:
         self.change: float | None = None
         self.reached = False
         self._take = take
+        self._entries: list[NDArray[np.float32]] = []
         self._judged = judged
         self._squares = [np.full(len(picture), np.inf, dtype=np.float32) for picture in judged]
         self._count = 0
@@ -68,7 +69,8 @@ class Saturation:
 
     def __call__(self, rows: NDArray[np.int64]) -> bool:
         """Return whether the bank with these entries is large enough."""
-        self._compare(self._take(rows[self._count :]))
+        self._entries.append(self._take(rows[self._count :]))
+        self._compare(self._entries[-1])
         doubled = len(rows) == 2 * self._count
         self._count = len(rows)
         scores = np.array([_score(squares) for squares in self._squares])
@@ -78,6 +80,11 @@ class Saturation:
             self.reached = self.change < CHANGE
         self._last = scores
         return self.reached
+
+    @property
+    def entries(self) -> NDArray[np.float32]:
+        """Features of the entries that were judged, float32 [k, D]."""
+        return np.concatenate(self._entries)
 
     def _compare(self, entries: NDArray[np.float32]) -> None:
         """Lower the distances of the pictures to those from further entries, float32 [n, D]."""

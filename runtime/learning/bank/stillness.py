@@ -49,7 +49,7 @@ def stillness(ask: Ask[Any], first: NDArray[np.float32], count: int) -> Stillnes
         count: number of them.
     """
     centre = first.astype(np.float64)
-    sums, squares = moments(ask, centre, count, by_position=True)
+    sums, squares = moments(ask, first, count, by_position=True)
     within = np.maximum(squares - sums**2 / count, 0).mean(axis=0) / max(1, count - 1)
     means = centre + sums / count
     means -= means.mean(axis=0)

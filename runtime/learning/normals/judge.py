@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Outlier
 from runtime.learning.normals.foreign import count_foreign
-from runtime.learning.normals.strangeness import Strangeness, Table, patches_of
+from runtime.learning.normals.strangeness import Strangeness, Table
 
 SHOWN = 10
 """Number of the strangest pictures that are listed."""
@@ -104,7 +104,7 @@ def as_strange(
     """Return the strangest pictures for the report, with the distances of their patches."""
 
     def measure(number: int) -> list[float]:
-        return _over_grid(others.distances(patches_of(features, number), number), features.judged)
+        return _over_grid(others.distances(features, number), features.judged)
 
     def measuring(number: int) -> Callable[[], list[float]]:
         if not excluded:

@@ -61,7 +61,7 @@ class Strangeness(Protocol):
     def scores(self, table: Any, numbers: NDArray[np.int64], k: int) -> NDArray[np.float64]:
         """Return the mean of the k largest distances of some pictures, float64 [n]."""
 
-    def distances(self, features: NDArray[np.float32], own: int) -> NDArray[np.float32]:
+    def distances(self, table: Any, number: int) -> NDArray[np.float32]:
         """Return the distance of each patch of a picture, float32 [patches]."""
 
 

@@ -40,7 +40,6 @@ class SpreadFeatures:
         self.judged = judged
         self.pictures = np.arange(count)
         self._count = count
-        self._offset: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of pictures, without copies."""
@@ -62,17 +61,15 @@ class SpreadFeatures:
 
     def restore(self) -> None:
         """Undo all adjustments."""
-        self._offset = None
         self.parts.tell(Adjusting())
 
     def subtract(self, offset: NDArray[np.float32]) -> None:
         """Subtract an offset at each patch, float32 [patches, D], before they are multiplied."""
-        self._offset = offset
-        self.parts.tell(Adjusting(offset))
+        self.parts.tell(Adjusting(offset=offset))
 
     def multiply(self, scale: NDArray[np.float32]) -> None:
         """Multiply the features by a factor for each channel, float32 [D], above 0."""
-        self.parts.tell(Adjusting(self._offset, scale))
+        self.parts.tell(Adjusting(scale=scale))
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the features of some rows, float32 [n, D]."""

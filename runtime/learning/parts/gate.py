@@ -28,7 +28,7 @@ class ServedAs:
     """How a device scores pictures: all that neither network nor bank knows.
 
     Attributes:
-        adjust: of the features.
+        adjust: of the features, without the offsets, which each part has.
         scoring: score mode.
         looked: where pictures are judged.
         tiled_hw: height and width of the picture that tiles are cut from; None where there is one input.
@@ -42,8 +42,9 @@ class ServedAs:
     def scorer(self, part: PartOfPictures, bank: PortableBank) -> Scorer:
         """Return the stages as a device runs them, with an empty history: no picture depends on another one."""
         network = part.network.network
-        stages = bank.scorer(network, self.scoring, self.looked.judged)
-        return replace(stages, embed=network.embed.adjusted(self.adjust))
+        stages, offset = bank.scorer(network, self.scoring, self.looked.judged), part.table.rows.offset
+        adjust = replace(self.adjust, offset=None if offset is None else part.table.over_grid(offset))
+        return replace(stages, embed=network.embed.adjusted(adjust))
 
 
 class ServedParts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -22,23 +22,25 @@ from runtime.learning.bank.index import build_index, choose_ef, neighbour_table,
 from runtime.learning.bank.measure import NEAREST, Spacing, make_measure
 from runtime.learning.bank.radius import ROWS, DistanceBounds, largest_distance
 from runtime.learning.options import LearnOptions
+from runtime.learning.parts.candidate_rows import CandidateRows
 from runtime.learning.parts.features import SpreadFeatures
-from runtime.learning.parts.part import BeginSelection, CandidateRows, PartOfPictures, in_choosing
+from runtime.learning.parts.part import BeginSelection, PartOfPictures, in_choosing
 from runtime.learning.parts.portable import PortableBank
 from runtime.scoring.adjust import Adjust
 from runtime.search.full import ExactSearch, GraphSearch
-from runtime.search.lazy import LazySearch
 from runtime.search.measure import Measure, write_measure
-from runtime.search.pruned import PrunedSearch
 
 T = TypeVar("T")
+
+HeldOut = Callable[[], Sequence[NDArray[np.float32]]]
+"""Takes the features of a few held-out pictures, each float32 [patches, D]."""
 
 
 def make_bank(
     features: SpreadFeatures,
     adjust: Adjust,
     queries: list[NDArray[np.float32]],
-    judged: Sequence[NDArray[np.float32]],
+    judged: HeldOut,
     options: LearnOptions,
     folder: Path,
     threads: int,
@@ -51,7 +53,7 @@ def make_bank(
         features: adjusted.
         adjust: what was done to them.
         queries: to measure recall on, kinds of float32 [n, D].
-        judged: features of a few held-out pictures, adjusted, each float32 [patches, D], for `--coreset auto`.
+        judged: takes the features of a few held-out pictures, adjusted, for `--coreset auto`.
         options: of the coreset.
         folder: of the bundle.
         threads: of hnswlib.
@@ -63,8 +65,8 @@ def make_bank(
     """
     everything = CandidateRows(train, features.patches)
     selection = _Selection(features, everything, options.seed)
-    coreset, rows = _select(selection, judged, options, originals or len(everything))
-    bank, size = features.take(rows), len(rows)
+    coreset, rows, taken = _select(selection, judged, options, originals or len(everything))
+    bank, size = features.take(rows) if taken is None else taken, len(rows)
     arrays.write(folder / bundles.BANK, bank=bank)
     graph = build_index(bank)
     save_index(graph, folder / bundles.INDEX)
@@ -77,7 +79,7 @@ def make_bank(
     search = GraphSearch(graph, ef=index.ef, threads=threads)
     owner = features.pictures_of(rows)
     portable = PortableBank(bank, measure.divisors, neighbours, owner, search, folder / bundles.INDEX)
-    radius, serving = _radii(selection, portable, measure, search)
+    radius, serving = _radii(selection, portable, measure)
     spacing: Spacing = "none" if measure.undivided else "local"
     coreset = msgspec.structs.replace(coreset, covering_radius=radius, spacing=spacing, serving_radius=serving)
     exact = ExactSearch(bank, measure.divisors)
@@ -89,7 +91,7 @@ def make_bank(
 def select_rows(features: SpreadFeatures, train: NDArray[np.int64], options: LearnOptions) -> NDArray[np.int64]:
     """Return the rows of the bank of some pictures, without anything around it: for measurements."""
     everything = CandidateRows(train, features.patches)
-    return _select(_Selection(features, everything, options.seed), [], options, len(everything))[1]
+    return _select(_Selection(features, everything, options.seed), list, options, len(everything))[1]
 
 
 class _Selection:
@@ -129,13 +131,13 @@ class _Selection:
 
 
 def _select(
-    selection: _Selection, judged: Sequence[NDArray[np.float32]], options: LearnOptions, originals: int
-) -> tuple[Coreset, NDArray[np.int64]]:
-    """Return the section of the manifest, without the radius; and the rows that were chosen."""
+    selection: _Selection, judged: HeldOut, options: LearnOptions, originals: int
+) -> tuple[Coreset, NDArray[np.int64], NDArray[np.float32] | None]:
+    """Return the section of the manifest, without the radius; the rows that were chosen; their features, if taken."""
     features, everything = selection.features, selection.everything
     chosen = thin(len(everything), most_candidates(options), options.seed)
     candidates = everything if chosen is None else replace(everything, chosen=chosen)
-    enough = saturation.Saturation(features.take, judged) if options.coreset == "auto" else None
+    enough = saturation.Saturation(features.take, judged()) if options.coreset == "auto" else None
     projection_dim = options.projection_dim if 0 < options.projection_dim < features.dimension else None
     random = np.random.default_rng(options.seed)
     first = candidates.row(int(random.integers(len(candidates))))
@@ -154,29 +156,27 @@ def _select(
         change=enough.change if enough else None,
         candidates=len(candidates) if len(candidates) < len(everything) else None,
     )
-    return coreset, rows
+    return coreset, rows, enough.entries if enough else None
 
 
-def _radii(selection: _Selection, portable: PortableBank, measure: Measure, graph: GraphSearch) -> tuple[float, float]:
+def _radii(selection: _Selection, portable: PortableBank, measure: Measure) -> tuple[float, float]:
     """Return the largest distance of a training patch to the bank, Euclidean and as scores measure it."""
     parts, step = selection.features.parts, max(1, ROWS // selection.parts)
 
-    def radius(divisors: NDArray[np.float32] | None) -> float:
-        search = LazySearch(graph, portable.bank, PrunedSearch(portable.bank, divisors=divisors))
-
-        def above(skip: int, largest: float) -> list[NDArray[np.float32]]:
-            wanted = FarthestFrom(selection.number, selection.everything, divisors is not None, skip, step, largest)
+    def radius(*, divided: bool) -> float:
+        def farthest(skip: int, largest: float) -> list[float | None]:
+            wanted = FarthestFrom(selection.number, selection.everything, divided, skip, step, largest)
             return parts.ask(wanted, portable)
 
-        return largest_distance(above, search, step)
+        return largest_distance(farthest, step)
 
-    euclidean = radius(None)
-    return euclidean, euclidean if measure.undivided else radius(portable.divisors)
+    euclidean = radius(divided=False)
+    return euclidean, euclidean if measure.undivided else radius(divided=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FarthestFrom:
-    """Which patches may be farthest from the bank?
+    """How far is the patch that is farthest from the bank?
 
     Attributes:
         selection: number of that of the bank.
@@ -193,12 +193,12 @@ class FarthestFrom:
     most: int
     largest: float
 
-    def __call__(self, part: PartOfPictures, bank: PortableBank) -> Any:
-        """Return their features, float32 [n, D]."""
+    def __call__(self, part: PartOfPictures, bank: PortableBank) -> float | None:
+        """Return its distance; None where no further patch may be as far."""
         key = self.selection, self.divided
         if key not in part.bounds:
             part.bounds[key] = self._bounds(part, bank)
-        return part.bounds[key].above(self.skip, self.most, self.largest)
+        return part.bounds[key].farthest(bank.lazy(divided=self.divided), self.skip, self.most, self.largest)
 
     def _bounds(self, part: PartOfPictures, bank: PortableBank) -> DistanceBounds:
         """Bound the distances by the entries near to the candidates, or to a candidate beside one that is none."""

@@ -16,6 +16,7 @@ from runtime.learning.bank.features import FeatureTable, embed_pictures
 from runtime.learning.bank.grid import Selecting
 from runtime.learning.bank.in_slices import Pool
 from runtime.learning.bank.radius import DistanceBounds
+from runtime.learning.parts.candidate_rows import CandidateRows
 from runtime.learning.parts.portable import PortableNetwork
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.progress import progress
@@ -103,7 +104,7 @@ class Source:
     """What parts are made from.
 
     Attributes:
-        pictures: all of them, after the look at them.
+        pictures: after the look at them.
         network: embeds them.
         judged: patches to keep, bool [grid]; None: all.
         copies: number of altered copies that will be added to each part at most, by number of pictures.
@@ -115,12 +116,12 @@ class Source:
     copies: int
 
     def embed(self, numbers: NDArray[np.int64], place: PartPlace) -> PartOfPictures:
-        """Embed some pictures, by their numbers, ascending.
+        """Embed them as a part, with their numbers among all, ascending.
 
         Raises:
             UsageError: a picture cannot be read, or the network gives no numbers.
         """
-        pictures = self.pictures.part(numbers.tolist())
+        pictures = self.pictures.part(list(range(len(numbers))))
         network = self.network.network
         table = embed_pictures(
             pictures,
@@ -168,11 +169,11 @@ class EmbedCopies:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adjusting:
-    """Offset and scale the features, in place of what was done before.
+    """Offset or scale the features; neither restores them.
 
     Attributes:
-        offset: float32 [patches, D]; None: nothing is subtracted.
-        scale: float32 [D]; None: nothing is multiplied.
+        offset: float32 [patches, D].
+        scale: float32 [D].
     """
 
     offset: NDArray[np.float32] | None = None
@@ -180,11 +181,12 @@ class Adjusting:
 
     def __call__(self, part: PartOfPictures) -> None:
         """Adjust what is read from now on."""
-        part.table.restore()
         if self.offset is not None:
             part.table.subtract(self.offset)
-        if self.scale is not None:
+        elif self.scale is not None:
             part.table.multiply(self.scale)
+        else:
+            part.table.restore()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,6 +217,11 @@ class About:
         """Return the answer."""
         return self.question(part.judged(number) for number in part.here(self.numbers).tolist())
 
+    @property
+    def together(self) -> Callable[[list[Any]], Any]:
+        """What makes one answer of those of several parts, if the question has it."""
+        return self.question.together  # type: ignore[attr-defined,no-any-return]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BeginSelection:
@@ -241,46 +248,6 @@ class BeginSelection:
 
         part.choosing = None  # before there is another one
         part.choosing = Choosing(part.table.rows, part.local, rows, blocks, self.how, part.place.pool, old)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CandidateRows:
-    """The rows to choose from: the patches of some pictures and copies, or some of these.
-
-    Attributes:
-        numbers: of pictures and copies, int64 [n], ascending.
-        patches: of a picture.
-        chosen: places among all of their patches, int64 [N], ascending; None: all.
-    """
-
-    numbers: NDArray[np.int64]
-    patches: int
-    chosen: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.numbers) * self.patches if self.chosen is None else len(self.chosen)
-
-    def row(self, place: int) -> int:
-        """Return the row of all features at a place among these."""
-        place = place if self.chosen is None else int(self.chosen[place])
-        return int(self.numbers[place // self.patches]) * self.patches + place % self.patches
-
-    def of(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[slice]]:
-        """Return the rows of some pictures, int64 [n], and which of them belong to one picture."""
-        own = np.flatnonzero(np.isin(self.numbers, numbers))
-        starts = own * self.patches
-        if self.chosen is None:
-            rows = (self.numbers[own][:, None] * self.patches + np.arange(self.patches)).reshape(-1)
-            ends = np.arange(len(own) + 1) * self.patches
-        else:
-            bounds = np.searchsorted(self.chosen, [starts, starts + self.patches])
-            parts = [self.chosen[first:last] for first, last in bounds.T.tolist()]
-            shifts = self.numbers[own] * self.patches - starts
-            rows = np.concatenate([np.empty(0, np.int64), *(one + by for one, by in zip(parts, shifts, strict=True))])
-            ends = np.cumsum([0, *map(len, parts)])
-        pairs = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-        return rows, [slice(first, last) for first, last in pairs if first < last]
 
 
 def in_choosing(change: Callable[[Choosing], T]) -> Callable[[PartOfPictures], T]:

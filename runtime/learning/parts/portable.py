@@ -18,6 +18,8 @@ from runtime.learning.normals.strangeness import Others
 from runtime.scoring.embed import Embed
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch, GraphSearch
+from runtime.search.lazy import LazySearch
+from runtime.search.pruned import PrunedSearch
 
 
 class PortableNetwork:
@@ -72,6 +74,7 @@ class PortableBank:
         self.bank, self.divisors, self.neighbours, self.owner = bank, divisors, neighbours, owner
         self._graph = graph
         self._index = index
+        self._lazy: dict[bool, LazySearch] = {}
 
     @cached_property
     def others(self) -> Others:
@@ -83,6 +86,13 @@ class PortableBank:
         """Compares with the whole bank."""
         return ExactSearch(self.bank, self.divisors)
 
+    def lazy(self, *, divided: bool) -> LazySearch:
+        """Return a search whose largest distance is exact, as scores measure it (`divided`) or Euclidean."""
+        if divided not in self._lazy:
+            exact = PrunedSearch(self.bank, divisors=self.divisors if divided else None)
+            self._lazy[divided] = LazySearch(self._graph, self.bank, exact)
+        return self._lazy[divided]
+
     def scorer(self, network: Network, scoring: Scoring, judged: NDArray[np.bool_] | None) -> Scorer:
         """Return the stages as a device runs them, with an empty history."""
         if self._scorer is None or self._scorer[0] is not network:
@@ -92,20 +102,21 @@ class PortableBank:
         return self._scorer[1].another()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the arrays and the file of the index."""
-        names = "bank", "divisors", "neighbours", "owner"
+        """Return the arrays and the file of the index, which has the bank."""
+        names = "divisors", "neighbours", "owner"
         return {
             "index": self._index.read_bytes(),
             "ef": self._graph.ef,
+            "dimension": self.bank.shape[1],
             **{name: getattr(self, name) for name in names},
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Load the index."""
-        index, ef = state.pop("index"), state.pop("ef")
-        self.__dict__.update(state)
+        index, ef, dimension = (state.pop(name) for name in ("index", "ef", "dimension"))
+        self.__dict__.update(state, _lazy={})
         with tempfile.TemporaryDirectory(prefix="patchedge-index-") as folder:
             self._index = Path(folder) / "index.hnsw"
             self._index.write_bytes(index)
-            dimension, threads = self.bank.shape[1], cv2.getNumThreads()
-            self._graph = GraphSearch.load(self._index, dimension=dimension, ef=ef, threads=threads)
+            self._graph = GraphSearch.load(self._index, dimension=dimension, ef=ef, threads=cv2.getNumThreads())
+        self.bank = self._graph.entries(len(self.neighbours))

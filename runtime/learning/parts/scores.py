@@ -28,9 +28,10 @@ class SpreadOthers:
         """Return how strange some pictures are, float64 [n]."""
         return _together(numbers, table.parts.ask(AmongOthers(numbers, k), self._bank, what="judge pictures"))
 
-    def distances(self, features: NDArray[np.float32], own: int) -> NDArray[np.float32]:
+    def distances(self, table: SpreadFeatures, number: int) -> NDArray[np.float32]:
         """Return the distance of each patch of a picture, float32 [patches]."""
-        return self._bank.others.distances(features, own)
+        (found,) = (one for one in table.parts.ask(PatchesAmongOthers(number), self._bank) if one is not None)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +51,19 @@ class AmongOthers:
         own, others = part.here(self.numbers), bank.others
         found = part.place.pool.map(lambda number: others.score(part.judged(number), number, self.k), own.tolist())
         return own, np.array(list(part.walk(found, "judge pictures", len(own))), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchesAmongOthers:
+    """How far is each patch of a picture from the other pictures?"""
+
+    number: int
+
+    def __call__(self, part: PartOfPictures, bank: PortableBank) -> NDArray[np.float32] | None:
+        """Return float32 [patches]; None where the picture is not here."""
+        if self.number not in part.numbers:
+            return None
+        return bank.others.distances(part.judged(self.number), self.number)
 
 
 def held_out_scores(

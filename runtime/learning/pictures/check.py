@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle.manifest import FULL_DEPTH
 from edge_config.errors import TooFewImages, UsageError
 from edge_config.polygons import Polygon
 from runtime.camera import image_files
@@ -107,7 +108,7 @@ def _look_at_each(
             sizes.append(seen.size)
             survey.deep += seen.deep
             wanted.append(start + seen.position)
-    values = np.sum([one.values for _, one in looks], axis=0)
+    values = sum((one.values for _, one in looks if one.values is not None), np.zeros(1 << FULL_DEPTH, np.int64))
     again = pictures.part(copies)  # of another piece than what they are copies of
     values = values - sum((histogram(image) for _, image in again.deep()), np.zeros_like(values))
     pictures.keep(wanted)

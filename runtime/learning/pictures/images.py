@@ -117,7 +117,8 @@ class Pictures:
         if not self.is_video:
             wanted = sorted({*self._chosen, *self._readable})
             places = {number: place for place, number in enumerate(wanted)}
-            state["files"] = [self.files[number] for number in wanted]
+            state["files"] = files = [self.files[number] for number in wanted]
+            state["source"] = self.source.only(files)
             state |= {name: [places[one] for one in state[name]] for name in ("_chosen", "_readable")}
         return state
 

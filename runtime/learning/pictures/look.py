@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.bundle.manifest import FULL_DEPTH
 from runtime.learning.pictures.depth import histogram
 from runtime.learning.pictures.images import Pictures, fingerprint
 from runtime.learning.progress import progress
@@ -40,12 +39,12 @@ class Look:
     Attributes:
         seen: those that can be read, in order.
         skipped: files of the others.
-        values: how often each value of 16 bits occurs in those that are counted, int64 [65536].
+        values: how often each value of 16 bits occurs in those that are counted, int64 [65536]; None: none has them.
     """
 
     seen: list[Seen]
     skipped: list[str]
-    values: NDArray[np.int64]
+    values: NDArray[np.int64] | None
 
 
 Looking = Callable[[Pictures], list[tuple[int, Look]]]
@@ -66,13 +65,13 @@ def look(piece: tuple[Pictures, bool]) -> Look:
     pictures, shown = piece
     prints: set[bytes] = set()
     seen: list[Seen] = []
-    values = np.zeros(1 << FULL_DEPTH, dtype=np.int64)
+    values: NDArray[np.int64] | None = None
     walk = pictures.deep()
     for position, image in progress(walk, "look at pictures", total=len(pictures), unit="picture") if shown else walk:
         one = fingerprint(image)
         deep, counted = image.dtype == np.uint16, one not in prints
         prints.add(one)
         if deep and counted:
-            values += histogram(image)
+            values = histogram(image) + (0 if values is None else values)
         seen.append(Seen(position, one, (image.shape[1], image.shape[0]), deep, counted))
     return Look(seen, list(pictures.skipped), values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,9 @@ class PictureSource(Protocol):
             PictureChanged: it holds other bytes than before, or than its manifest says.
         """
 
+    def only(self, files: Sequence[Path]) -> PictureSource:
+        """Return a source of some of `files` and no others: it is sent to the worker that reads these."""
+
 
 class LocalFiles:
     """The pictures of a folder of this machine, or one picture or video."""
@@ -53,3 +57,9 @@ class LocalFiles:
     def read(self, file: Path) -> bytes:
         """Return the bytes of one of `files`."""
         return image_files.bytes_of(self._folder / file)
+
+    def only(self, files: Sequence[Path]) -> LocalFiles:
+        """Return a source of some of `files`."""
+        other = copy(self)
+        other.files = list(files)
+        return other
