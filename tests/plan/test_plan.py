@@ -53,7 +53,7 @@ def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_colours(tmp_path / f"set{number}", 8, first=100 * number)
     cameras = {f"c{at}": {"images": f"set{at % SETS}", "out": f"c{at}.bundle"} for at in range(CAMERAS)}
     plan = _plan(tmp_path, cameras, **network, sign="shop.key")
-    said = "".join(_stopped(plan, number, f"c{at}") for number, at in STOPS)
+    said = "".join(_stopped(plan, number, f"c{at}: note: needs about", "--threads", 1) for number, at in STOPS)
     kept = {path.name: path.stat().st_ino for path in tmp_path.glob("*.bundle")}
     done = call_export("fit", "--plan", plan, "--threads", 1, "--json")
     assert done.code == 0, done.err
@@ -74,35 +74,41 @@ def test_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # three processes, each of which starts workers, on a machine with other work
 def test_over_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cameras that are learnt over two workers have the bundles that one process makes: nothing is learnt again."""
+    """Over two workers, interrupted and then killed, each camera is learnt once, and has the bundle of one process."""
     pytest.importorskip("distributed", reason="Dask is not installed (extra `cluster`)")
     monkeypatch.chdir(tmp_path)
     onnx.save(small_network(), tmp_path / "small.onnx")
     network = {"backbone": "small.onnx", "layers": list(LAYERS), "size": 64, "no_report": True}
-    for name in ("a", "b"):
-        write_colours(tmp_path / name, 8, first=ord(name))
-    cameras = {name: {"images": name, "out": f"{name}.bundle"} for name in ("a", "b")}
-    spread = call(*EXPORT, "fit", "--plan", _plan(tmp_path, cameras, **network), "--workers", 2, "--json")
+    for number in range(2):
+        write_colours(tmp_path / f"set{number}", 8, first=100 * number)
+    cameras = {f"c{at}": {"images": f"set{at % 2}", "out": f"c{at}.bundle"} for at in range(4)}
+    plan, workers = _plan(tmp_path, cameras, **network), ("--workers", 2)
+    said = _stopped(plan, signal.SIGINT, "c0 learnt in", *workers) + _stopped(
+        plan, signal.SIGKILL, "c2 learnt", *workers
+    )
+    spread = call(*EXPORT, "fit", "--plan", plan, *workers, "--json")
     assert spread.returncode == 0, spread.stderr
+    assert sorted(re.findall(r"(c\d+) learnt in", said + spread.stderr)) == sorted(cameras)
     learnt = {one["camera"]: one["sealed"]["id"] for one in json.loads(spread.stdout)["cameras"]}
-    again = json.loads(call_export("fit", "--plan", tmp_path / "plant.yaml", "--json").out)
-    assert (again["learnt"], again["kept"]) == (0, 2)
-    for name in ("a", "b"):
+    for name in ("c0", "c1"):
         (tmp_path / f"{name}.plan.json").unlink()
         shutil.rmtree(tmp_path / f"{name}.bundle")
-    alone = json.loads(call_export("fit", "--plan", tmp_path / "plant.yaml", "--json").out)
+    alone = json.loads(call_export("fit", "--plan", plan, "--json").out)
+    assert (alone["learnt"], alone["kept"]) == (2, 2)
     assert {one["camera"]: one["sealed"]["id"] for one in alone["cameras"]} == learnt
+    assert [learnt["c2"], learnt["c3"]] == [learnt["c0"], learnt["c1"]]
 
 
-def _stopped(plan: Path, number: signal.Signals, camera: str) -> str:
-    """Learn a plan in a process of its own, which a signal ends in the fit of a camera; return what it said."""
+def _stopped(plan: Path, number: signal.Signals, line: str, *words: Any) -> str:
+    """Learn a plan in a process of its own, which a signal ends once it has said a line; return what it said."""
     said = []
-    with started(*EXPORT, "fit", "--plan", plan, "--threads", 1) as process:
+    with started(*EXPORT, "fit", "--plan", plan, *words) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            if f"{camera}: note: needs about" in line:
+        for one in process.stderr:
+            said.append(one)
+            if line in one:
                 process.send_signal(number)
                 break
         said += process.stderr.readlines()
