@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from export.gate.int8_cost import Cost, measure_cost
 from export.gate.parity import measure_graph
 from export.gate.score_faults import PlacedFaults, ScoreFaults
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
-from export.network.make_network import MadeNetwork, make_network
+from export.network.packaged import PackagedNetwork
 from export.options import Options
 from export.pictures.where import source_of
 from export.report.choose import choose
@@ -33,7 +33,6 @@ from runtime.learning.calibrate import calibrate
 from runtime.learning.learn import copies_of, learn, threshold_of
 from runtime.learning.learnt import LearntBundle
 from runtime.learning.network import Network
-from runtime.learning.network_file import DEFAULT, FromFile
 from runtime.learning.parts.spread import Here, Spreading
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.sizes import Crop
@@ -43,6 +42,9 @@ from runtime.learning.progress import say
 from runtime.learning.stopwatch import Stopwatch
 from runtime.learning.vary.copies import learnt_again
 from runtime.process.threads import limit_threads
+
+if TYPE_CHECKING:
+    from export.network.make_network import MadeNetwork  # loads torch and onnx
 
 
 def fit(
@@ -83,7 +85,8 @@ def fit(
         )
         with timed("graph gate"):
             both, count = chain.from_iterable(learnt.pairs(options.seed)), 2 * len(learnt.compared)
-            graph = measure_graph(both, maker.made, learnt.network, learnt.scorer, learnt.bank.exact, count)
+            exact = learnt.scorer.another().search
+            graph = measure_graph(both, maker.made, learnt.network, learnt.scorer, exact, count)
         tolerance_costs, cost = _tolerance_costs(learnt, options, timed), _int8_cost(learnt, maker.made, options, timed)
         choice = None
         if page:
@@ -125,15 +128,18 @@ def _where(options: Options, cluster: Cluster | None) -> Iterator[Spreading]:
 class _Maker:
     """Makes the network of the options, and keeps what it was made of."""
 
-    made: MadeNetwork
+    made: MadeNetwork | PackagedNetwork
 
     def __init__(self, options: Options, threads: int) -> None:
         self._options, self._threads = options, threads
 
     def __call__(self, pictures: Pictures, survey: Survey, folder: Path) -> Network:
-        self.made = make_network(self._options, pictures, survey.usual_hw, folder, self._threads)
         if self._options.default_network:  # the same on every machine, whatever torch and onnx make here
-            self.made = replace(self.made, served=FromFile(DEFAULT, self._threads)(pictures, survey, folder))
+            self.made = PackagedNetwork(pictures, survey, folder, self._threads)
+        else:
+            from export.network.make_network import make_network
+
+            self.made = make_network(self._options, pictures, survey.usual_hw, folder, self._threads)
         notes = self.made.notes(self._options, survey.usual_hw)
         for note in notes:
             say(note)
@@ -162,8 +168,10 @@ def _tolerance_costs(learnt: LearntBundle, options: Options, timed: Stopwatch) -
         )
 
 
-def _int8_cost(learnt: LearntBundle, made: MadeNetwork, options: Options, timed: Stopwatch) -> Cost | None:
-    if options.precision != "int8":
+def _int8_cost(
+    learnt: LearntBundle, made: MadeNetwork | PackagedNetwork, options: Options, timed: Stopwatch
+) -> Cost | None:
+    if options.precision != "int8" or isinstance(made, PackagedNetwork):
         return None
     with timed("cost of int8"):
         again, pairs = _again(learnt, options), learnt.pairs(options.seed)

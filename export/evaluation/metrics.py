@@ -1,4 +1,7 @@
-"""Metrics over scores and anomaly maps; None where the pictures do not allow one."""
+"""Metrics over scores and anomaly maps; None where the pictures do not allow one.
+
+scikit-learn is loaded when the first is computed: it takes a second, and most fits compute none.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 PRO_LIMIT = 0.3
 """False-positive rate up to which the area under the PRO curve is taken (Bergmann et al., the usual value)."""
@@ -29,11 +31,15 @@ def image_auroc(scores: Scores, anomalous: Truth) -> float | None:
     Returns:
         0 to 1; None unless there are pictures of both kinds.
     """
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(anomalous, scores)) if _has_both(anomalous) else None
 
 
 def average_precision(scores: Scores, anomalous: Truth) -> float | None:
     """Return the mean precision over the recalls, each step weighted by the recall it adds; arguments as above."""
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(anomalous, scores)) if _has_both(anomalous) else None
 
 
@@ -52,6 +58,8 @@ def roc_points(scores: Scores, anomalous: Truth) -> tuple[NDArray[np.float64], N
     """Return the corners of the ROC curve, (0, 0) to (1, 1): false-alarm rates and detection rates, float64 [m]."""
     if not _has_both(anomalous):
         return None
+    from sklearn.metrics import roc_curve
+
     false_alarms, detections, _ = roc_curve(anomalous, scores)
     return false_alarms, detections
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -13,7 +14,6 @@ from edge_config.bundle.manifest import Scoring
 from edge_config.saving import TEMPORARY, writing
 from export.evaluation.dataset import open_dataset
 from export.evaluation.metrics import image_auroc
-from export.network.make_network import MadeNetwork
 from export.options import Options
 from runtime.frame import Image
 from runtime.learning.bank.bank import MemoryBank
@@ -26,6 +26,9 @@ from runtime.scoring.score import ScoreFrame
 from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
 from runtime.search.restricted import Restricted
+
+if TYPE_CHECKING:
+    from export.network.make_network import MadeNetwork  # loads torch
 
 MAX_LOST = 0.01
 """Image AUROC that int8 may lose before a fit warns: one point. Between 12 pictures and 12 faults, two pairs."""

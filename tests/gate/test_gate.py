@@ -28,6 +28,7 @@ from runtime.frame import Image
 from runtime.inference.assemble import assemble
 from runtime.learning.bank.bank import MemoryBank
 from runtime.learning.bank.index import build_index
+from runtime.learning.gate.checked_search import CheckedSearch
 from runtime.learning.gate.parity import compare_picture, judge_parity
 from runtime.learning.gate.synthetic_faults import with_faults
 from runtime.learning.network import Network
@@ -118,7 +119,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Learnt:
 
 
 def gate(learnt: Learnt, scorer: Scorer) -> tuple[GraphParity, Parity]:
-    exact = learnt.memory.exact
+    exact = CheckedSearch(learnt.memory.bank, learnt.memory.measure.divisors)
     compared = (compare_picture(picture, learnt.network.spec, scorer, exact) for picture in learnt.pictures)
     parity = judge_parity(compared, learnt.network)
     return measure_graph(learnt.pictures, learnt.made, learnt.network, scorer, exact), parity

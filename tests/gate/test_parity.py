@@ -164,6 +164,19 @@ def test_differences_are_recorded_as_they_are() -> None:
     assert "CPUExecutionProvider" in parity.tolerances
 
 
+def test_recorded_differences_of_distances_are_no_smaller_than_the_true_ones() -> None:
+    """Where distances are bounded by their features instead of searched, the bound holds for every patch."""
+    made, _ = gate(lambda features: features * np.float32(1 + KNOWN))
+    embed, bank, largest = Embed(MODEL, 1), tiny_bank(), 0.0
+    for picture in PICTURES:
+        features = embed(Preprocess(SPEC)(picture))
+        one, other = (
+            reference.distances(values, bank).min(axis=1) for values in (features, features * np.float32(1 + KNOWN))
+        )
+        largest = max(largest, float(np.abs(one - other).max() / one.max()))
+    assert 0 < largest <= made.graph.distances.largest
+
+
 def test_features_that_differ_by_more_than_rounding_are_refused() -> None:
     """A float32 graph that differs by more than its rounding is refused, and the line says what differs by how much."""
     with pytest.raises(ParityRefused, match=r"the same graph, features: differs by 2\.00e-04, allowed is 1e-04"):

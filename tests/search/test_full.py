@@ -174,7 +174,7 @@ def test_recall_of_the_chosen_ef_keeps_the_promise(bank, index):
     """With the ef chosen on some patches, other patches find their nearest entry as often as promised."""
     queries, fresh = clusters(800, 40, seed=5), clusters(800, 40, seed=6)
     exact = ExactSearch(bank)
-    chosen = choose_ef(index, [queries], exact)
+    chosen = choose_ef(index, [queries], [exact(queries)])
     assert chosen.recall_at_1 >= PROMISED_RECALL
     assert recall_at_1(GraphSearch(index, ef=chosen.ef)(fresh), exact(fresh)) >= PROMISED_RECALL
     assert recall(index, chosen.ef, fresh, bank) >= PROMISED_RECALL
@@ -186,7 +186,7 @@ def test_ef_is_the_smallest_step_with_the_wanted_recall():
     random = np.random.default_rng(1)
     bank, queries = (random.standard_normal((count, 40)).astype(np.float32) for count in (2500, 800))
     index = build_index(bank)
-    chosen = choose_ef(index, [queries], ExactSearch(bank))
+    chosen = choose_ef(index, [queries], [ExactSearch(bank)(queries)])
     recalls = [recall(index, ef, queries, bank) for ef in EF_STEPS]
     assert chosen.ef == next(ef for ef, each in zip(EF_STEPS, recalls, strict=True) if each >= WANTED_RECALL)
     assert chosen.ef > EF_STEPS[0]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.manifest import Coreset, Index
 from runtime.learning.bank import saturation
 from runtime.learning.options import LearnOptions
-from runtime.search.full import ExactSearch, GraphSearch
+from runtime.search.full import GraphSearch
 from runtime.search.measure import Measure
 
 MIN_BANK = 16
@@ -28,7 +28,6 @@ class MemoryBank:
         bank: float32 [k, D], in greedy order.
         neighbours: int32 [k, b].
         measure: of its distances.
-        exact: compares with the whole bank, in this measure.
         graph: follows the index; near to it is what is near in Euclidean distance.
     """
 
@@ -38,7 +37,6 @@ class MemoryBank:
     bank: NDArray[np.float32]
     neighbours: NDArray[np.int32]
     measure: Measure
-    exact: ExactSearch
     graph: GraphSearch
 
 

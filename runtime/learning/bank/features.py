@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_config.errors import NotWritten, UsageError
 from edge_config.saving import writing
 from runtime.frame import Image
+from runtime.learning.bank.in_slices import in_turn
 from runtime.learning.bank.over_grid import over_grid
 from runtime.learning.progress import progress
 from runtime.scoring.embed import Embed
@@ -222,6 +223,7 @@ def embed_pictures(
     judged: NDArray[np.bool_] | None = None,
     in_memory: int | None = None,
     shown: bool = True,
+    streams: int = 1,
 ) -> FeatureTable:
     """Embed every picture.
 
@@ -235,14 +237,15 @@ def embed_pictures(
         judged: patches to keep, bool [grid]; None: all.
         in_memory: bytes beyond which they go into a file; by default `MAX_IN_MEMORY`.
         shown: show the progress.
+        streams: pictures that are embedded at the same time.
 
     Raises:
         UsageError: they need a file, and the disk is too small; or they are no numbers.
     """
     grid, dimension = embed.output_shape
     kept, patches = (slice(None), grid) if judged is None else (judged, int(judged.sum()))
-    walk = progress(pictures, "embed pictures", total=count, unit="picture") if shown else pictures
-    embedded = (_finite(embed(preprocess(image))[kept], name) for name, image in walk)
+    done = in_turn(streams, lambda named: _finite(embed(preprocess(named[1]))[kept], named[0]), pictures)
+    embedded = progress(done, "embed pictures", total=count, unit="picture") if shown else done
     rows = _into((count + copies) * patches, dimension, folder, MAX_IN_MEMORY if in_memory is None else in_memory)
     for picture in embedded:
         rows.append(picture)

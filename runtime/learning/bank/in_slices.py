@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -21,19 +22,41 @@ class Pool(Protocol):
 
 
 class Threads:
-    """Threads that are there only while something is done."""
+    """Threads that are there only while something is done.
+
+    Attributes:
+        count: number of them.
+    """
 
     def __init__(self, count: int) -> None:
         """Work with so many of them."""
-        self._count = count
+        self.count = count
 
     def map(self, work: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
         """Yield what some work gives for each item, in order."""
-        if self._count == 1:
+        if self.count == 1:
             yield from map(work, items)
             return
-        with ThreadPoolExecutor(self._count) as pool:
+        with ThreadPoolExecutor(self.count) as pool:
             yield from pool.map(work, items)
+
+
+ONE_THREAD = Threads(1)
+
+
+def in_turn(count: int, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield what some work gives for each item, in order, by `count` threads: of large items only one more is taken."""
+    if count == 1:
+        yield from map(work, items)
+        return
+    begun: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        for item in items:
+            begun.append(pool.submit(work, item))
+            if len(begun) > count:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 @contextmanager

@@ -67,19 +67,25 @@ def recall_queries(
     return [np.concatenate(upright), np.concatenate(turned)]
 
 
-def choose_ef(index: hnswlib.Index, queries: Sequence[NDArray[np.float32]], search: Search, threads: int = 0) -> Index:
+def search_truly(queries: Sequence[NDArray[np.float32]], search: Search) -> list[Neighbours]:
+    """Return the true nearest entries of kinds of patch features, by an exact search."""
+    return [search(kind) for kind in progress(queries, "measure recall", unit="kind")]
+
+
+def choose_ef(
+    index: hnswlib.Index, queries: Sequence[NDArray[np.float32]], exact: Sequence[Neighbours], threads: int = 0
+) -> Index:
     """Find the smallest candidate list with the wanted recall on every kind of query.
 
     Args:
         index: the graph.
         queries: kinds of patch features that are not in the bank, each float32 [n, D].
-        search: the exact one.
+        exact: their true nearest entries.
         threads: of hnswlib; 0 means all cores.
 
     Returns:
         The section of the manifest, with the lowest recall of the kinds; the largest step if none suffices.
     """
-    exact = [search(kind) for kind in progress(queries, "measure recall", unit="kind")]
     for ef in EF_STEPS:
         graph = GraphSearch(index, ef=ef, threads=threads)
         recall = min(recall_at_1(graph(kind), true) for kind, true in zip(queries, exact, strict=True))

@@ -8,9 +8,12 @@ slowly once only noise is learnt.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runtime.learning.bank.in_slices import workers
 
 CHANGE = 0.03
 """Twice the entries are not worth it where they lower the scores by less: the median over the pictures."""
@@ -92,11 +95,22 @@ class Saturation:
             some = entries[start : start + _ENTRIES]
             norms = np.einsum("nd,nd->n", some, some)
             columns = -2 * some.T
-            for picture, squares in zip(self._judged, self._squares, strict=True):
-                for row in range(0, len(picture), _ROWS):
-                    part = picture[row : row + _ROWS]
-                    apart = (part @ columns + norms).min(axis=1) + np.einsum("nd,nd->n", part, part)
-                    np.minimum(squares[row : row + _ROWS], apart, out=squares[row : row + _ROWS])
+            with workers() as pool:
+                pairs = zip(self._judged, self._squares, strict=True)
+                list(pool.map(partial(_lower, columns, norms), pairs))
+
+
+def _lower(
+    columns: NDArray[np.float32], norms: NDArray[np.float32], pair: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> None:
+    """Lower a picture's squared distances to those from entries with these squared norms, -2 times as columns."""
+    picture, squares = pair
+    for row in range(0, len(picture), _ROWS):
+        part = picture[row : row + _ROWS]
+        products = part @ columns
+        products += norms
+        apart = products.min(axis=1) + np.einsum("nd,nd->n", part, part)
+        np.minimum(squares[row : row + _ROWS], apart, out=squares[row : row + _ROWS])
 
 
 def _score(squares: NDArray[np.float32]) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_config.bundle.parity_result import Comparison, Difference
 from edge_config.errors import ParityRefused
-from runtime.frame import Neighbours, Score
+from runtime.frame import Score
 from runtime.inference.golden_frames import unit
 from runtime.scoring.scorer import Scorer
 
@@ -40,17 +40,17 @@ class ComparedWays:
     def add(
         self,
         found: Score,
-        whole: Neighbours,
+        apart: NDArray[np.float64],
         true: Score,
         features: NDArray[np.float32],
         wanted: NDArray[np.float32],
         scorer: Scorer,
     ) -> None:
-        """Compare one picture: features, scores, and all distances, as a decision has only a few."""
+        """Compare one picture: features, scores, and by how much the distance of each patch differs, float64 [n]."""
         judged = slice(None) if true.found.active is None else true.found.active
         self.features.append(relative(features, wanted)[judged])
         largest = unit(true.distances, wanted, scorer)
-        self.distances.append(np.abs(whole.distance.astype(np.float64) - true.distances)[judged] / largest)
+        self.distances.append(apart[judged] / largest)
         tie = (found.patch, found.entry) != (true.patch, true.entry)
         self.ties.append(tie)
         # Two entries at the same distance have different neighbours, and so another re-weighting: then only the largest

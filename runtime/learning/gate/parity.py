@@ -100,7 +100,8 @@ def compare_picture(picture: Image, spec: Preprocessing, scorer: Scorer, exact: 
     features = scorer.embed(tensor)
     true = exact(features, scorer.judged)
     decision, whole = scorer.judge(features), scorer.whole(features)
-    search.add(decision, whole, scorer.score(features, true), features, features, scorer)
+    apart = np.abs(whole.distance.astype(np.float64) - true.distance)
+    search.add(decision, apart, scorer.score(features, true), features, features, scorer)
     return ComparedPicture(levels, search, _below(whole, true, features, scorer))
 
 

@@ -31,12 +31,14 @@ from runtime.learning.bank.index import (
     recall_at_1,
     recall_queries,
     save_index,
+    search_truly,
 )
+from runtime.learning.gate.checked_search import CheckedSearch
 from runtime.learning.grow.follow import grown_index, grown_table
 from runtime.learning.grow.growth import Growing
 from runtime.scoring.scorer import Scorer
 from runtime.search.build_index import build_index
-from runtime.search.full import ExactSearch, GraphSearch
+from runtime.search.full import GraphSearch
 from runtime.search.measure import write_measure
 
 
@@ -99,9 +101,9 @@ def with_recall(child: ChildBundle, images: Iterable[Image], threads: int) -> In
     scorer, section = child.scorer, child.section
     judged = None if scorer.judged is None else scorer.judged.reshape(scorer.grid.hw)
     queries = recall_queries(images, lambda image: scorer.embed(scorer.preprocess(image)), judged)
-    exact = ExactSearch(child.bank.bank)
+    exact = search_truly(queries, CheckedSearch(child.bank.bank))
     graph = GraphSearch(child.index, ef=section.ef, threads=threads)
-    recall = min(recall_at_1(graph(kind), exact(kind)) for kind in queries)
+    recall = min(recall_at_1(graph(kind), true) for kind, true in zip(queries, exact, strict=True))
     if recall >= WANTED_RECALL:
         return msgspec.structs.replace(section, recall_at_1=recall)
     found = choose_ef(child.index, queries, exact, threads)

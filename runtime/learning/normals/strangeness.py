@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.learning.bank.in_slices import workers
+from runtime.learning.bank.in_slices import each, workers
 from runtime.learning.progress import progress
 
 TWINS = 4
@@ -117,8 +117,9 @@ class Others:
     def distances(self, features: NDArray[np.float32], own: int) -> NDArray[np.float32]:
         """Return the distance of each patch of a picture, float32 [patches]."""
         features = features - self._middle
-        rows = range(0, len(features), _BLOCK)
-        return np.concatenate([self._whole.apart(features[row : row + _BLOCK], own, self.twins) for row in rows])
+        with workers() as pool:
+            parts = each(pool, lambda rows: self._whole.apart(features[rows], own, self.twins), len(features), _BLOCK)
+        return np.concatenate(parts)
 
 
 class _Entries:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +20,18 @@ from runtime.learning.bank import saturation
 from runtime.learning.bank.bank import MemoryBank, bank_size, most_candidates
 from runtime.learning.bank.coreset import Choosing, choose, thin
 from runtime.learning.bank.grid import Selecting
-from runtime.learning.bank.index import build_index, choose_ef, neighbour_table, save_index
+from runtime.learning.bank.in_slices import Threads
+from runtime.learning.bank.index import build_index, choose_ef, neighbour_table, save_index, search_truly
 from runtime.learning.bank.measure import NEAREST, Spacing, make_measure
 from runtime.learning.bank.radius import ROWS, DistanceBounds, largest_distance
+from runtime.learning.gate.checked_search import CheckedSearch
 from runtime.learning.options import LearnOptions
 from runtime.learning.parts.candidate_rows import CandidateRows
 from runtime.learning.parts.features import SpreadFeatures
 from runtime.learning.parts.part import BeginSelection, PartOfPictures, in_choosing
 from runtime.learning.parts.portable import PortableBank
 from runtime.scoring.adjust import Adjust
-from runtime.search.full import ExactSearch, GraphSearch
+from runtime.search.full import GraphSearch
 from runtime.search.measure import Measure, write_measure
 
 T = TypeVar("T")
@@ -68,24 +72,26 @@ def make_bank(
     coreset, rows, taken = _select(selection, judged, options, originals or len(everything))
     bank, size = features.take(rows) if taken is None else taken, len(rows)
     arrays.write(folder / bundles.BANK, bank=bank)
-    graph = build_index(bank)
+    with ThreadPoolExecutor(1, "index") as beside:  # one thread, so that it is the same each time
+        building = beside.submit(build_index, bank)
+        table = neighbour_table(bank, min(max(options.b, 1 + NEAREST), size))
+        neighbours = np.ascontiguousarray(table[:, : options.b])
+        arrays.write(folder / bundles.NEIGHBOURS, neighbours=neighbours)
+        measure = make_measure(adjust, bank, table, options.spacing)
+        write_measure(folder / bundles.MEASURE, measure)
+        true = search_truly(queries, CheckedSearch(bank, pool=Threads(cv2.getNumThreads())))
+        graph = building.result()
     save_index(graph, folder / bundles.INDEX)
-    table = neighbour_table(bank, min(max(options.b, 1 + NEAREST), size))
-    neighbours = np.ascontiguousarray(table[:, : options.b])
-    arrays.write(folder / bundles.NEIGHBOURS, neighbours=neighbours)
-    measure = make_measure(adjust, bank, table, options.spacing)
-    write_measure(folder / bundles.MEASURE, measure)
-    index = choose_ef(graph, queries, ExactSearch(bank), threads)
+    index = choose_ef(graph, queries, true, threads)
     search = GraphSearch(graph, ef=index.ef, threads=threads)
     owner = features.pictures_of(rows)
     portable = PortableBank(bank, measure.divisors, neighbours, owner, search, folder / bundles.INDEX)
     radius, serving = _radii(selection, portable, measure)
     spacing: Spacing = "none" if measure.undivided else "local"
     coreset = msgspec.structs.replace(coreset, covering_radius=radius, spacing=spacing, serving_radius=serving)
-    exact = ExactSearch(bank, measure.divisors)
     picture, patch = np.divmod(rows, features.patches)
     of_train = np.searchsorted(train, picture) * features.patches + patch
-    return MemoryBank(coreset, index, of_train, bank, neighbours, measure, exact, search), portable
+    return MemoryBank(coreset, index, of_train, bank, neighbours, measure, search), portable
 
 
 def select_rows(features: SpreadFeatures, train: NDArray[np.int64], options: LearnOptions) -> NDArray[np.int64]:

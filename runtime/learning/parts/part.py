@@ -14,7 +14,7 @@ from runtime.learning.bank.chosen import Old
 from runtime.learning.bank.coreset import Choosing
 from runtime.learning.bank.features import FeatureTable, embed_pictures
 from runtime.learning.bank.grid import Selecting
-from runtime.learning.bank.in_slices import Pool
+from runtime.learning.bank.in_slices import Threads
 from runtime.learning.bank.radius import DistanceBounds
 from runtime.learning.parts.candidate_rows import CandidateRows
 from runtime.learning.parts.portable import PortableNetwork
@@ -38,7 +38,7 @@ class PartPlace:
     """
 
     folder: Path
-    pool: Pool
+    pool: Threads
     shown: bool
     in_memory: int | None = None
     old: tuple[int, Old] | None = None
@@ -122,17 +122,18 @@ class Source:
             UsageError: a picture cannot be read, or the network gives no numbers.
         """
         pictures = self.pictures.part(list(range(len(numbers))))
-        network = self.network.network
+        embed, streams = self.network.streams(place.pool.count)
         table = embed_pictures(
             pictures,
             len(numbers),
-            network.preprocess,
-            network.embed,
+            self.network.network.preprocess,
+            embed,
             place.folder,
             copies=self.copies,
             judged=self.judged,
             in_memory=place.in_memory,
             shown=place.shown,
+            streams=streams,
         )
         return PartOfPictures(numbers, table, pictures, self.network, place)
 
@@ -161,9 +162,9 @@ class EmbedCopies:
             [(own[picture], change) for picture, change in pairs if picture in own]
             for pairs in (self.plan.learnt, self.plan.held)
         )
-        network = part.network.network
-        chosen = Plan(learnt, held)
-        embed_copies(chosen, part.table, part.pictures, network.preprocess, network.embed, shown=part.place.shown)
+        embed, streams = part.network.streams(part.place.pool.count)
+        stages = part.network.network.preprocess, embed
+        embed_copies(Plan(learnt, held), part.table, part.pictures, *stages, shown=part.place.shown, streams=streams)
         part.numbers = np.append(part.numbers, numbers).astype(np.int64)
 
 
@@ -214,8 +215,12 @@ class About:
     question: Callable[[Iterable[NDArray[np.float32]]], Any]
 
     def __call__(self, part: PartOfPictures) -> Any:
-        """Return the answer."""
-        return self.question(part.judged(number) for number in part.here(self.numbers).tolist())
+        """Return the answer, put together from those of a few threads where the question says how."""
+        numbers, pool = part.here(self.numbers), part.place.pool
+        if not hasattr(self.question, "together") or len(numbers) < pool.count:
+            return self.question(map(part.judged, numbers.tolist()))
+        shares = np.array_split(numbers, pool.count)
+        return self.together(list(pool.map(lambda own: self.question(map(part.judged, own.tolist())), shares)))
 
     @property
     def together(self) -> Callable[[list[Any]], Any]:

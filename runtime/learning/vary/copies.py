@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_config.bundle.may_vary import NOTHING, MayVary
 from runtime.frame import Image
 from runtime.learning.bank.features import FeatureTable
+from runtime.learning.bank.in_slices import in_turn
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.progress import progress
 from runtime.learning.vary.change import Change
@@ -104,12 +105,26 @@ def embed_copies(
     embed: Embed,
     *,
     shown: bool = True,
+    streams: int = 1,
 ) -> Copies:
-    """Embed the copies, and append them to the table of features; `shown` shows the progress."""
-    altered = _altered(chosen, pictures)
-    walk = progress(altered, "embed copies", total=len(chosen), unit="copy") if shown else altered
-    for picture, image in walk:
-        features.add_copy(picture, embed(preprocess(image)))
+    """Embed the copies, and append them to the table of features.
+
+    Args:
+        chosen: which pictures are copied, and how.
+        features: of the pictures.
+        pictures: the pictures.
+        preprocess: the runtime's stage.
+        embed: the runtime's stage.
+        shown: show the progress.
+        streams: copies that are embedded at the same time.
+    """
+
+    def of(altered: tuple[int, Image]) -> tuple[int, NDArray[np.float32]]:
+        return altered[0], embed(preprocess(altered[1]))
+
+    done = in_turn(streams, of, _altered(chosen, pictures))
+    for picture, embedded in progress(done, "embed copies", total=len(chosen), unit="copy") if shown else done:
+        features.add_copy(picture, embedded)
     return chosen.numbers(len(features))
 
 
