@@ -15,10 +15,14 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from edge_config.saving import TEMPORARY, writing
 from export.network.graph import FRAME, OWN, finish
 from export.network.lean_head import fold_head
+from export.network.round_weights import round_weights
 from export.network.weight_ranges import ranges
 
 PICTURES = 64
 """Normal pictures that the ranges of the activations are taken from, spread evenly."""
+
+ROUNDING_PICTURES = 8
+"""Of them, those that weights are rounded by: each has thousands of places, where a channel has some hundred inputs."""
 
 FLOAT_CONVOLUTIONS = 3
 """The first convolutions stay float32: few channels of wide and different ranges, whose rounding goes through all that
@@ -54,6 +58,8 @@ def quantise(graph: bytes, tensors: Iterable[NDArray[np.uint8]]) -> bytes:
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"node_{number}"
     convolutions = [node for node in model.graph.node if node.op_type == "Conv" and not node.output[0].startswith(OWN)]
+    shown = list(tensors)
+    round_weights(model, convolutions[FLOAT_CONVOLUTIONS:], shown[:: -(-len(shown) // ROUNDING_PICTURES)])
     own = [node.name for node in model.graph.node if node.output[0].startswith(OWN)]
     logging.disable(logging.WARNING)  # it recommends a preparation that has been done
     try:
@@ -62,7 +68,7 @@ def quantise(graph: bytes, tensors: Iterable[NDArray[np.uint8]]) -> bytes:
             quantize_static(
                 model,
                 target,
-                _Inputs(tensors),
+                _Inputs(shown),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(_QUANTISED),
                 nodes_to_exclude=[*(node.name for node in convolutions[:FLOAT_CONVOLUTIONS]), *own],
