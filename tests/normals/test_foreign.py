@@ -48,7 +48,7 @@ def test_normal_scores_are_not_foreign(tail: str, n: int) -> None:
 
 @given(
     n=st.integers(20, 300),
-    tail=st.sampled_from(["normal", "normal, far from zero", "copies"]),
+    tail=st.sampled_from(["normal, far from zero", "copies"]),  # no gap of their own: a wider tail has one in 1 of 500
     foreign=st.integers(1, 8),
     factor=st.floats(4, 10),
     seed=st.integers(0, 2**32 - 1),
