@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from export.gate.sized_faults import CELLS, CONTRASTS, FaultScores, SizedFault
+from export.gate.score_faults import FaultScores
+from export.gate.sized_faults import CELLS, CONTRASTS, SizedFault
 from export.report.choose import ALPHAS, BINS, LIKELY, histogram, patch_seen, summarise, trade_off
 from export.report.words import patch, smallest
 from runtime.frame import Grid
