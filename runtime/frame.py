@@ -147,7 +147,7 @@ class Neighbours:
     def searched(self) -> float:
         """Share of the judged patches that were searched by a long walk, the graph or the bank, 0 to 1."""
         judged = self.tier if self.active is None else self.tier[self.active]
-        return np.count_nonzero(judged >= Tier.WALKED) / len(judged) if len(judged) else 0.0
+        return float(np.mean(judged >= Tier.WALKED)) if len(judged) else 0.0  # a float of numpy cannot be sent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
