@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_config.settings.device import Settings
 
 NAME = "warm"
-HELP = "load the bundles once: build and keep TensorRT engines, run the golden frames, choose providers"
+HELP = "load the bundles once: build engines, run the golden frames, choose providers"
 TALKS = True
 
 
