@@ -190,6 +190,10 @@ class WholeFleet:
 
     async def roll_out(self, store: FleetStore, bundle: str, stages: str, **more: Any) -> Rollout:
         """Roll a bundle out to all devices; return how that ended."""
+        return await (await self.create(store, bundle, stages, **more)).run()
+
+    async def create(self, store: FleetStore, bundle: str, stages: str, **more: Any) -> Drive:
+        """Create the roll-out of a bundle to all devices, which does not begin yet."""
         fields = {
             "group": GROUP, "devices": (), "root": self.made.id(bundle), "camera": "", "settings": None,
             "soak_s": self.tempo.soak_s, "shadow_s": 0.0, "watch_s": self.tempo.watch_s, "bounds": BOUNDS,
@@ -198,7 +202,7 @@ class WholeFleet:
         keys = OperatorKeys(self.key)
         rollout, _ = await create(store, keys, RolloutWish(**fields), time.time_ns() // 10**6)
         tell = Tell(lambda line: self.say(f"    {line}"))
-        return await Drive(store, keys, rollout, 0, tell).run()
+        return Drive(store, keys, rollout, 0, tell)
 
     def bytes(self) -> int:
         """Return the bytes that went through all cables so far."""

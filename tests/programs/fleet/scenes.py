@@ -120,9 +120,9 @@ class Scenes:
         fleet, root = self._fleet, self._fleet.made.id("better")
         faults = FleetFaults(fleet, self._seconds, self._dice)
         began_s = time.monotonic()
-        making = asyncio.create_task(
-            fleet.roll_out(self._store, "better", fleet.tempo.stages, soak_s=fleet.tempo.chaos_soak_s)
-        )
+        # Created before there are assignments by strangers: an operator has to say first what these are.
+        created = await fleet.create(self._store, "better", fleet.tempo.stages, soak_s=fleet.tempo.chaos_soak_s)
+        making = asyncio.create_task(created.run())
         await faults.run(self._store)
         faults_s = time.monotonic()
         self._say(f"chaos: {', '.join(f'{count} {what}' for what, count in sorted(faults.counts.items()))}")
