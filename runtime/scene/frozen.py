@@ -87,4 +87,5 @@ def _tiles(image: Image) -> NDArray[np.uint8]:
     rows = rows.reshape(len(rows), -1)
     columns = min(_COLUMNS, rows.shape[1])  # a frame may have fewer bytes in a row
     length = rows.shape[1] // columns
-    return np.ascontiguousarray(rows[:, : length * columns]).reshape(len(rows), columns, length)
+    # A copy, also where every row of a small frame is taken: the next frame may come in the same memory.
+    return rows[:, : length * columns].copy().reshape(len(rows), columns, length)

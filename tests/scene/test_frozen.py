@@ -102,3 +102,12 @@ def test_other_size_is_a_new_picture() -> None:
     frozen, large = Frozen(), cv2.resize(STILL[0], (640, 480))
     for at, picture in enumerate([STILL[0]] * 4 * FPS + [large] * 4 * FPS):
         assert frozen(picture, shrink(picture, (80, 120)), round(at / FPS * SECOND_NS)) is None
+
+
+def test_small_frames_that_come_in_the_same_memory_are_not_frozen() -> None:
+    """A frame of which every row is compared is remembered as it was, not as the next one overwrites it."""
+    random, frozen = np.random.default_rng(0), Frozen()
+    image = np.zeros((48, 64, 3), np.uint8)
+    for number in range(int((OVERLAY_S + FROZEN_S) * FPS)):
+        image[:] = random.integers(90, 160, image.shape, np.uint8)
+        assert frozen(image, shrink(image, size_for(48, 64)), number * SECOND_NS // FPS) is None
