@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 from playwright.sync_api import Page as Tab
 
 from tests.page.browser.conftest import CAMERAS, Log
@@ -64,6 +64,23 @@ def test_an_operator_logs_in_and_out(tab: Tab, guarded: Page, log: Log) -> None:
     tab.get_by_role("button", name="Log out").click()
     expect(tab.get_by_label("Password")).to_be_visible()
     expect(tab.locator("li.tile")).to_have_count(0)
+
+
+def test_nothing_can_be_typed_while_the_password_is_checked(tab: Tab, guarded: Page, log: Log) -> None:
+    """The fields take no letters until there is an answer: it empties the password, and they would be lost."""
+    log.expected += ["401"]
+    editable: list[bool] = []
+
+    def look(route: Route) -> None:
+        if route.request.method == "POST":
+            editable.extend(tab.get_by_label(label).is_editable() for label in ("Name", "Password"))
+        route.continue_()
+
+    tab.route("**/api/v1/session", look)
+    log_in(tab, guarded, "anna", "wrong")
+    expect(tab.locator("p.alarm")).not_to_be_empty()
+    expect(tab.get_by_label("Password")).to_be_editable()
+    assert editable == [False, False]
 
 
 def tried(tab: Tab, page: Page, password: str) -> int:

@@ -113,12 +113,20 @@ export async function attempt(action) {
   }
 }
 
+/** Let nobody press these buttons or type into these fields while the action runs: what is typed then could be lost. Return its value. */
+export async function locked(controls, action) {
+  const lock = (on) => {
+    for (const control of controls) control["readOnly" in control ? "readOnly" : "disabled"] = on;
+  };
+  lock(true);
+  try {
+    return await action();
+  } finally {
+    lock(false);
+  }
+}
+
 /** Return a listener that disables its button while the action runs, and shows what fails. */
 export function whenPressed(action) {
-  return async (event) => {
-    const button = event.currentTarget;
-    button.disabled = true;
-    await attempt(() => action(event));
-    button.disabled = false;
-  };
+  return (event) => locked([event.currentTarget], () => attempt(() => action(event)));
 }

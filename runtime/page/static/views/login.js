@@ -1,6 +1,6 @@
 // Who is here?
 
-import { loadSession, post } from "../core/api.js";
+import { loadSession, locked, post } from "../core/api.js";
 import { fill, h, say } from "../core/dom.js";
 import { t } from "../core/words.js";
 
@@ -10,9 +10,7 @@ export async function show(root) {
   const password = h("input", { id: "password", name: "password", type: "password", autocomplete: "current-password", required: true });
   const button = h("button", { class: "main" }, t("login.enter"));
   const wrong = h("p", { class: "alarm", role: "alert" });
-  const enter = async (event) => {
-    event.preventDefault();
-    button.disabled = true;
+  const send = async () => {
     say(wrong, "");
     try {
       await post("session", { user: user.value, password: password.value });
@@ -22,9 +20,11 @@ export async function show(root) {
       say(wrong, error.message);
       password.value = "";
       password.focus();
-    } finally {
-      button.disabled = false;
     }
+  };
+  const enter = (event) => {
+    event.preventDefault();
+    return locked([user, password, button], send);
   };
   fill(root, h("form", { class: "panel login stack", onsubmit: enter }, h("h1", {}, t("title.login")),
     h("div", { class: "field" }, h("label", { for: "user" }, t("login.user")), user),

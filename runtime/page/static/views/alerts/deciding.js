@@ -64,14 +64,18 @@ export class Deciding {
   }
 
   _form() {
-    const send = async (event) => {
-      event.preventDefault();
+    const button = h("button", {}, t("alerts.comment.send"));
+    const send = async () => {
       const text = this.comment.value.trim();
       if (text && (await attempt(() => this._send("comment", { text })))) {
         this.comment.value = "";
         showDone(t("alerts.comment.done"));
       }
     };
-    return h("form", { class: "comment-form", onsubmit: send }, h("label", {}, t("alerts.comment"), this.comment), h("button", {}, t("alerts.comment.send")));
+    const submit = (event) => {
+      event.preventDefault();
+      return locked([this.comment, button], send);
+    };
+    return h("form", { class: "comment-form", onsubmit: submit }, h("label", {}, t("alerts.comment"), this.comment), button);
   }
 }
