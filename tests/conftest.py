@@ -54,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             items.sort(key=lambda item, marker=marker: item.get_closest_marker(marker) is None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a test without the group that pytest-xdist adds, or `--last-failed` looks for it in vain."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and "@" in report.nodeid and not report.nodeid.endswith("]"):
+        report.nodeid = report.nodeid.rpartition("@")[0]
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a whole, valid bundle; copy it before changing it."""
