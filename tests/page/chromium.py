@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 """For what a browser waits for; other tests run at the same time."""
 
 expect.set_options(timeout=PATIENCE_MS)
