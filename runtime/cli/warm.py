@@ -55,7 +55,7 @@ def _choose(path: str, settings: Settings, threads: int) -> None:
     from runtime.cli.bench import providers_table
     from runtime.inference.providers.choice import write_choice
     from runtime.security.trust import read
-    from runtime.tools.compare_providers import choose
+    from runtime.tools.choose_provider import choose
 
     choice = choose(read(path, settings.trust), threads, rebuild_index=settings.trust.rebuild_index)
     kept = write_choice(choice)

@@ -19,8 +19,8 @@ from runtime.doctor import (
     software,
     vision,
 )
-from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Check, Finding, look
+from runtime.process.child import CheckResult, ask
 
 _PROVIDERS = (
     "import onnxruntime as o, json; "

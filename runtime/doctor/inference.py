@@ -14,13 +14,10 @@ from edge_config.errors import BundleError, PatchedgeError, SettingsError, Unava
 from edge_config.settings.device import Settings
 from edge_config.settings.providers import AUTO, WantedProviders
 from edge_config.settings.sections import CPU, Provider, Trust
-from runtime.doctor.child import TIMEOUT_S, CheckResult, ask
 from runtime.doctor.finding import Finding
 from runtime.inference.providers.choice import ProviderChoice
+from runtime.process.child import BUILDING_S, TIMEOUT_S, CheckResult, ask
 from runtime.view import View
-
-_BUILDING_S = 1200.0
-"""Time-out for a provider that builds an engine, or for building an index, on a small device."""
 
 _OTHER_PACKAGE = (
     "it needs another package in place of onnxruntime: onnxruntime-gpu, the wheel of NVIDIA for a Jetson, or "
@@ -108,7 +105,7 @@ def main() -> None:
 
 def _attempt(settings: Settings, path: str, provider: Provider | Literal["auto"]) -> CheckResult:
     trust = settings.trust
-    timeout_s = _BUILDING_S if trust.rebuild_index or provider != CPU else TIMEOUT_S
+    timeout_s = BUILDING_S if trust.rebuild_index or provider != CPU else TIMEOUT_S
     provider_, trust_ = (msgspec.json.encode(section).decode() for section in (provider, trust))
     views = {name: View.of(one) for name, one in settings.cameras.items() if (one.bundle or settings.bundle) == path}
     looked = msgspec.json.encode(views).decode()

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding
+from runtime.process.child import CheckResult, ask
 
 ENTRIES, DIMENSION, PATCHES = 2000, 128, 196
 """A bank and frames of the size that small devices have."""

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 from edge_config.installed import version
-from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding
+from runtime.process.child import CheckResult, ask
 
 _USES = {
     "numpy": "import numpy; a = numpy.ones((64, 64), numpy.float32); (a @ a).sum()",
@@ -28,7 +28,6 @@ _USES = {
 }
 _NAMES = {
     "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
-    "onnxruntime": ("onnxruntime-openvino", "onnxruntime-gpu", "onnxruntime"),
     "patchedge's loops": ("patchedge",),
 }
 _REBUILD = "rebuild it: HNSWLIB_NO_NATIVE=1 pip install --no-binary hnswlib --force-reinstall hnswlib"

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from runtime.camera import address
-from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding
+from runtime.process.child import CheckResult, ask
 
 _FOR = {"V4L2": "cameras", "FFMPEG": "streams and files", "GSTREAMER": "csi:// and gst:"}
 _WHEEL = "pip install opencv-python-headless: its wheels have it"

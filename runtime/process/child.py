@@ -1,6 +1,8 @@
 """A child process and the socket to it: typed messages and descriptors both ways, and no orphans.
 
 A packet is one message in JSON, a msgspec Struct of a tagged union, and the descriptors that go with it.
+
+Without a socket: a risky check in a process that may crash, `ask`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 import threading
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -38,6 +41,12 @@ KILLED_S = 0.2
 
 LINE_BYTES = 1 << 16
 """Maximum length of a line of a child's standard error; longer ones are split."""
+
+TIMEOUT_S = 180.0
+"""Time-out of all checks but building an engine, on a slow and busy device."""
+
+BUILDING_S = 1200.0
+"""Time-out for a provider that builds an engine, or for building an index, on a small device."""
 
 _RIGHTS_BYTES = socket.CMSG_LEN(DESCRIPTORS * array("i").itemsize)
 _PR_SET_PDEATHSIG = 1
@@ -233,3 +242,40 @@ def die_with_parent(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != parent:
         os._exit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Result of a check.
+
+    Attributes:
+        value: its output, decoded from JSON; None if it failed.
+        problem: the reason of the failure; empty if there was none.
+        illegal: it was killed by an instruction that this processor lacks.
+    """
+
+    value: Any = None
+    problem: str = ""
+    illegal: bool = False
+
+
+def ask(name: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> CheckResult:
+    """Run `main` of one of our modules, which prints JSON, with arguments; or run code if the module is `-c`.
+
+    A library that was built for another processor ends its process by SIGILL; a provider of ONNX Runtime may hang.
+    """
+    command = (sys.executable, "-c", *arguments) if name == "-c" else (*module(name), *arguments)
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return CheckResult(problem=f"no answer within {timeout_s:g} s")
+    if done.returncode < 0:
+        number = -done.returncode
+        return CheckResult(problem=f"ended by {signal.Signals(number).name}", illegal=number == signal.SIGILL)
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return CheckResult(problem=last[:200] or f"ended with exit code {done.returncode}")
+    try:
+        return CheckResult(msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2] or b"null"))
+    except msgspec.MsgspecError:
+        return CheckResult(problem="its output is not JSON")

@@ -17,7 +17,7 @@ from runtime.inference.providers.choice import TriedProvider
 from runtime.process.threads import limit_threads
 from runtime.tools.bench import decoded
 from runtime.tools.bench_figures import Clock
-from runtime.tools.compare_providers import measure, try_all
+from runtime.tools.compare_providers import built_in, measure, try_all
 
 
 class ProvidersBench(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ def bench_providers(path: Path, source: str, *, threads: int, frames: int) -> Pr
     threads = limit_threads(threads, blas=1)
     bundle = bundles.read(path)
     camera = open_source(source, pace="max", depth=bundle.manifest.preprocessing.depth)
-    trials, others = try_all(bundle, threads)
+    trials, others = try_all(bundle, threads, built_in())
     images = (frame.image for frame in decoded(camera, frames, Clock()) if frame.image is not None)
     try:
         measured = measure(trials, images, frames)

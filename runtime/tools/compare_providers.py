@@ -1,11 +1,10 @@
-"""Try every provider of ONNX Runtime that is built in with a bundle: golden frames, and times by turns."""
+"""Try providers of ONNX Runtime with a bundle: golden frames, and times by turns."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from statistics import median
 
 import onnxruntime
@@ -14,21 +13,14 @@ from edge_config.bundle.files import Bundle
 from edge_config.settings.sections import CPU, Provider
 from runtime.frame import Image
 from runtime.inference.golden_check import GoldenCheck
-from runtime.inference.load import golden_images, on_each
-from runtime.inference.providers.choice import ProviderChoice, TriedProvider, for_which
+from runtime.inference.load import on_each
+from runtime.inference.providers.choice import TriedProvider
 from runtime.inference.providers.start import PassedOver
 from runtime.process.progress import GAUGE
 from runtime.scoring.scorer import Scorer
 
 WARM_UP = 3
 """Number of first pictures that do not count."""
-
-_ROUNDS = 12
-"""How often the golden frames are measured."""
-
-WORTHWHILE = 0.95
-"""Share of the CPU provider's time that another one may take at most to be chosen: smaller differences come and go from
-run to run, and the CPU provider is the one that the bundle was made with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,18 +45,18 @@ def built_in() -> tuple[Provider, ...]:
 
 
 def try_all(
-    bundle: Bundle, threads: int, *, rebuild_index: bool = False
+    bundle: Bundle, threads: int, providers: Sequence[Provider], *, rebuild_index: bool = False
 ) -> tuple[list[ProviderTrial], list[TriedProvider]]:
-    """Start all providers that are built in.
+    """Start one provider after the other.
 
     Returns:
         Those whose golden frames are good, and what became of the others.
     """
     passed: list[PassedOver] = []
-    by_name = {provider.name: provider for provider in built_in()}
+    by_name = {provider.name: provider for provider in providers}
     trials = [
         ProviderTrial(by_name[checked.provider], scorer, checked)
-        for scorer, checked in on_each(bundle, threads, built_in(), passed, rebuild_index=rebuild_index)
+        for scorer, checked in on_each(bundle, threads, providers, passed, rebuild_index=rebuild_index)
     ]
     bad = [
         TriedProvider(
@@ -118,33 +110,3 @@ def measure(trials: Sequence[ProviderTrial], images: Iterable[Image], total: int
         )
         for number, one in enumerate(trials)
     ]
-
-
-def choose(bundle: Bundle, threads: int, *, rebuild_index: bool = False) -> ProviderChoice:
-    """Choose the fastest provider whose golden frames are good; the CPU, unless another one is worth it.
-
-    Args:
-        bundle: verified.
-        threads: of ONNX Runtime, as `limit_threads` returns them.
-        rebuild_index: build the index from the bank.
-
-    Raises:
-        BundleError: not even the CPU can serve it.
-    """
-    trials, others = try_all(bundle, threads, rebuild_index=rebuild_index)
-    images = golden_images(bundle, trials[0].scorer.grid) * _ROUNDS if trials else []
-    measured = measure(trials, images, len(images))
-    chosen = fastest(measured)
-    names = [provider.name for provider in built_in()]
-    behind = names[names.index(chosen) :]
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return ProviderChoice(for_which(bundle, threads), tuple(behind), now, (*measured, *others))
-
-
-def fastest(measured: Sequence[TriedProvider]) -> str:
-    """Return the name of the provider with the shortest time of a frame; the CPU where none is clearly faster."""
-    times = {one.provider: one.frame_ms for one in measured if one.frame_ms is not None}
-    best = min(times, key=lambda name: times[name], default=CPU.name)
-    if CPU.name in times and times[best] > WORTHWHILE * times[CPU.name]:
-        return CPU.name
-    return best

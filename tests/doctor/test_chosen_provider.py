@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from edge_config.settings.parse import parse
-from runtime.doctor.child import CheckResult
 from runtime.doctor.finding import Finding
 from runtime.doctor.inference import present, with_bundle
 from runtime.inference.providers.choice import ForWhich, ProviderChoice, TriedProvider
+from runtime.process.child import CheckResult
 
 CPU, OPENVINO, CUDA = "CPUExecutionProvider", "OpenVINOExecutionProvider", "CUDAExecutionProvider"
 SETTINGS = parse({"bundle": "b", "cameras": {"a": {"source": 0}}, "providers": "auto"})

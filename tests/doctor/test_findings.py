@@ -18,8 +18,8 @@ from edge_config.settings.parse import parse
 from edge_config.settings.sections import Camera, DegradeSettings, Provider
 from runtime.camera.sources import v4l2
 from runtime.doctor import cameras, clock, heat, inference, ports_and_folders, processor, search_speed, software, vision
-from runtime.doctor.child import CheckResult, ask
 from runtime.doctor.finding import Finding, exit_code, look
+from runtime.process.child import CheckResult, ask
 from tests.support.fakes.camera import BROKEN, COMMAND, PICTURE, plugged
 from tests.support.tiny import write_pictures
 

@@ -9,16 +9,17 @@ import msgspec
 import pytest
 
 from edge_config.bundle.parity_result import Tolerance
+from edge_config.errors import BundleError
 from edge_config.settings.sections import CPU, Trust
 from runtime.inference.load import load, load_and_check
 from runtime.inference.providers.choice import ProviderChoice, TriedProvider, for_which, read_choice, write_choice
-from runtime.scoring.embed import Embed
 from runtime.security.trust import read
 from runtime.state_folder import state_folder
-from runtime.tools import compare_providers
-from runtime.tools.compare_providers import fastest
+from runtime.tools import choose_provider, try_provider
+from runtime.tools.choose_provider import fastest
 from tests.inference.test_providers import AZURE, allowing
-from tests.support.processes import DEVICE, call
+from tests.support.fakes import bad_provider
+from tests.support.processes import DEVICE, ENOUGH_S, call
 
 LOOSE = Tolerance(scores=1e-3, distances_mean=1e-3)
 
@@ -32,7 +33,7 @@ def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def two_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have two providers built in, whatever this ONNX Runtime has."""
-    monkeypatch.setattr(compare_providers, "built_in", lambda: (AZURE, CPU))
+    monkeypatch.setattr(choose_provider, "built_in", lambda: (AZURE, CPU))
 
 
 def chosen(path: Path, threads: int = 1) -> ProviderChoice:
@@ -115,7 +116,7 @@ def test_provider_that_fails_later_is_passed_over(bundle: Path) -> None:
 @pytest.mark.usefixtures("two_providers")
 def test_all_that_serve_are_measured(bundle: Path) -> None:
     """Each provider that starts has times and differences, and the order that serves ends with the CPU."""
-    made = compare_providers.choose(read(bundle, Trust()), 1)
+    made = choose_provider.choose(read(bundle, Trust()), 1)
     assert [one.provider for one in made.tried] == [AZURE.name, CPU.name]
     assert all(one.frame_ms and one.graph_ms and one.scores is not None and not one.why for one in made.tried)
     assert made.providers[-1] == CPU.name
@@ -124,28 +125,44 @@ def test_all_that_serve_are_measured(bundle: Path) -> None:
 @pytest.mark.usefixtures("two_providers")
 def test_provider_with_other_scores_is_thrown_out(tiny_bundle: Path) -> None:
     """What the bundle does not allow is not measured, and its reason is kept."""
-    made = compare_providers.choose(read(tiny_bundle, Trust()), 1)
+    made = choose_provider.choose(read(tiny_bundle, Trust()), 1)
     assert made.providers == (CPU.name,)
     (out,) = (one for one in made.tried if one.why)
     assert (out.provider, out.frame_ms) == (AZURE.name, None)
     assert "no tolerance for AzureExecutionProvider" in out.why
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_providers")
-def test_provider_that_computes_something_else_is_never_chosen(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Golden frames outside of the tolerance throw a provider out before it is measured, however fast it is."""
-    compute = Embed.__call__
-
-    def wrong(self: Embed, *given):
-        features = compute(self, *given)
-        return features * 1.5 if self.provider == AZURE.name else features
-
-    monkeypatch.setattr(Embed, "__call__", wrong)
-    made = compare_providers.choose(read(bundle, Trust()), 1)
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("compute_wrongly", "golden frames differ"),
+        ("crash", "does not start: ended by SIGSEGV"),
+        ("abort", "does not start: ended by SIGABRT"),
+        ("hang", "does not start: no answer within 5 s"),
+        ("crash_beside_others", "does not start: ended by SIGSEGV"),
+    ],
+)
+def test_bad_provider_is_thrown_out(bundle: Path, monkeypatch: pytest.MonkeyPatch, does: str, said: str) -> None:
+    """A provider that computes something else, crashes or hangs leaves its place to the CPU, and its reason is kept."""
+    monkeypatch.setattr(try_provider, "BUILDING_S", 5.0 if does == "hang" else ENOUGH_S)
+    monkeypatch.setenv(bad_provider.DOES, does)
+    made = choose_provider.choose(read(bundle, Trust()), 1, child=bad_provider.__name__)
     assert made.providers == (CPU.name,)
-    (out,) = (one for one in made.tried if one.provider == AZURE.name)
-    assert out.frame_ms is None
-    assert "golden frames differ" in out.why
+    by_name = {one.provider: one for one in made.tried}
+    assert by_name[AZURE.name].frame_ms is None
+    assert said in by_name[AZURE.name].why
+    assert by_name[CPU.name].frame_ms
+
+
+@pytest.mark.usefixtures("two_providers")
+def test_bad_bundle_is_no_fault_of_providers(bundle: Path) -> None:
+    """Where not even the CPU serves, the error of the bundle is raised and nothing is chosen."""
+    read_before = read(bundle, Trust())
+    (bundle / "index.hnsw").write_bytes(b"no index")
+    with pytest.raises(BundleError):
+        choose_provider.choose(read_before, 1)
 
 
 @pytest.mark.slow

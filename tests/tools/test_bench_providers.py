@@ -10,7 +10,7 @@ import pytest
 from edge_config.errors import SourceUnavailable
 from edge_config.settings.sections import CPU
 from runtime.cli.bench import providers_table
-from runtime.tools import compare_providers
+from runtime.tools import bench_providers as bench_tool
 from runtime.tools.bench_providers import ProvidersBench, bench_providers
 from tests.inference.test_provider_choice import LOOSE
 from tests.inference.test_providers import AZURE, CUDA, allowing
@@ -20,7 +20,7 @@ from tests.support.tiny import write_pictures
 @pytest.fixture(autouse=True)
 def three_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one that cannot start, and two that can."""
-    monkeypatch.setattr(compare_providers, "built_in", lambda: (CUDA, AZURE, CPU))
+    monkeypatch.setattr(bench_tool, "built_in", lambda: (CUDA, AZURE, CPU))
 
 
 def test_each_provider_has_figures_or_a_reason(tiny_bundle: Path, tmp_path: Path) -> None:
