@@ -180,8 +180,8 @@ $(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/sco
 		anomalib openvino
 	@touch $@
 
-bench-peers: $(PEERS)/.installed  ## compare with anomalib in one run, in an environment of its own (2.2 GB); PEERS_OPTIONS=--help
-	$(PEERS)/bin/python -m tests.programs.bench.peers $(DATA) --work $(PEERS) $(PEERS_OPTIONS)
+bench-peers: $(PEERS)/.installed $(OPENVINO)/.installed  ## compare with anomalib in one run, into its page and chart; installs 2.5 GB; PEERS_OPTIONS=--help
+	$(PEERS)/bin/python -m tests.programs.bench.peers $(DATA) --work $(PEERS) --openvino $(OPENVINO)/bin/python --docs docs $(PEERS_OPTIONS)
 
 arm64: setup  ## after make wheels: build and run Dockerfile.arm64 under emulation, compare scores; as root, half an hour; ARM64_OPTIONS=--help
 	$(BIN)/python -m tests.programs.arm64.run --demo $(DEMO) $(ARM64_OPTIONS)

