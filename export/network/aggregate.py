@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -97,6 +98,18 @@ def pooling_matrix(inputs: int, outputs: int) -> sparse.csr_array:
     columns = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths) + np.arange(lengths.sum())
     rows = np.repeat(cells, lengths)
     return sparse.csr_array((np.repeat(1 / lengths, lengths), (rows, columns)), shape=(outputs, inputs))
+
+
+def resizing_matrix(have: int, want: int) -> NDArray[np.float64]:
+    """Return the matrix of a bilinear resize, half-pixel centres, float64 [want, have], as OpenCV computes it."""
+    return np.asarray(cv2.resize(np.eye(have), (have, want), interpolation=cv2.INTER_LINEAR))
+
+
+def averaging_matrix(length: int, window: int) -> NDArray[np.float64]:
+    """Return the matrix of a mean over a window with zeros outside of the map, float64 [length, length]."""
+    places = np.arange(length)
+    near = np.abs(np.subtract.outer(places, places)) <= window // 2
+    return near / window
 
 
 def by_definition(maps: Sequence[NDArray[np.float32]], aggregation: Aggregation) -> NDArray[np.float64]:

@@ -11,15 +11,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 
 from edge_config.bundle.files import MODEL
-from export.network.aggregate import Aggregation, Kernel, adaptive_kernels, by_definition
+from export.network.aggregate import (
+    Aggregation,
+    Kernel,
+    adaptive_kernels,
+    averaging_matrix,
+    by_definition,
+    resizing_matrix,
+)
 from export.network.backbone import Backbone
+from export.network.lean_head import HEAD, fold_head
 
 LEAST_OPSET = 13
 """Operators below are written for it and mean the same in all later ones; older graphs are converted."""
@@ -31,7 +38,7 @@ TILES = "tiles"
 OWN = "patchedge/"
 """Prefix of the names of tensors outside the network."""
 
-HEAD, _TAIL = f"{OWN}head/", f"{OWN}tail/"  # what comes before the network, and the aggregation
+_TAIL = f"{OWN}tail/"  # the aggregation
 
 _SMALL_BYTES = 1024  # below it, a constant takes no more room than to name its place
 
@@ -137,7 +144,7 @@ def export_graph(
     head, tail = _Nodes(HEAD), _Nodes(_TAIL)
     _normalise(head, backbone, graph.input[0].name)
     maps = [output.name for output in graph.output]
-    _aggregate(tail, maps, aggregation, layout, tiles=tiles)
+    _aggregate(tail, maps, aggregation, layout)
     nodes = [*head.nodes, *graph.node, *tail.nodes]
     del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
@@ -145,6 +152,7 @@ def export_graph(
     count, patches = (TILES, None) if tiles else (1, layout.grid_hw[0] * layout.grid_hw[1])
     graph.input.append(helper.make_tensor_value_info(FRAME, TensorProto.UINT8, [count, *input_hw, 3]))
     graph.output.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, [patches, layout.dimension]))
+    fold_head(model)
     return finish(model)
 
 
@@ -213,36 +221,34 @@ def _normalise(head: _Nodes, backbone: Backbone, picture: str) -> None:
     head.nodes[-1].output[0] = picture
 
 
-def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layout: Layout, *, tiles: bool) -> None:
+def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layout: Layout) -> None:
     """From the maps to one row of features for each patch.
 
-    Averages over channels and bilinear resizing commute, so each layer is aggregated where it is small.
+    Averages over channels and bilinear resizing commute, so each layer is aggregated where it is small. It is also
+    where its channels go last: ONNX Runtime does that while it leaves its own order of channels, and nothing the size
+    of all features has to be transposed.
     """
     kernels = adaptive_kernels(layout.channels, aggregation) if aggregation.kind == "adaptive" else None
     parts: list[str] = []
     firsts: list[int] = []  # the number of the first output of each part, and how many it has
     channels: list[int] = []
     for number, layer in enumerate(maps):
-        stride = aggregation.stride if number == 0 else 1
-        if kernels is None:
-            local = _mean(tail, layer, aggregation.patch_size, stride)
-            firsts.append(sum(channels))
-            channels.append(layout.channels[number])
-        else:
-            local = _convolve(tail, layer, kernels[number], stride)
-            firsts.append(kernels[number].first)
-            channels.append(len(kernels[number].weight))
         have_hw = layout.maps_hw[number]
-        parts.append(local if number == 0 else _to_grid(tail, local, have_hw, aggregation.stride, layout))
-    joined = _join(tail, parts, firsts, channels, layout.dimension)
-    patches = layout.grid_hw[0] * layout.grid_hw[1]
-    if tiles:
-        planes = tail.add("Reshape", [joined, tail.integers(-1, layout.dimension, patches)])
-        rows = tail.add("Transpose", [planes], perm=[0, 2, 1])
-        tail.add("Reshape", [rows, tail.integers(-1, layout.dimension)])
-    else:
-        flat = tail.add("Reshape", [joined, tail.integers(layout.dimension, patches)])
-        tail.add("Transpose", [flat], perm=[1, 0])
+        resized = have_hw != layout.map_hw
+        stride, window = 1 if resized else aggregation.stride, 1
+        if kernels is not None:
+            local = _convolve(tail, layer, kernels[number], stride)
+        elif resized:
+            local, window = layer, aggregation.patch_size
+        else:
+            local = _mean(tail, layer, aggregation.patch_size, stride)
+        firsts.append(kernels[number].first if kernels else sum(channels))
+        channels.append(len(kernels[number].weight) if kernels else layout.channels[number])
+        local = tail.add("Transpose", [local], perm=[0, 2, 3, 1])
+        if resized:
+            local = _to_grid(tail, local, (*have_hw, channels[-1]), window, aggregation.stride, layout)
+        parts.append(tail.add("Reshape", [local, tail.integers(-1, channels[-1])]))
+    _join(tail, parts, firsts, channels, layout.dimension)
     tail.nodes[-1].output[0] = FEATURES
 
 
@@ -270,29 +276,32 @@ def _convolve(tail: _Nodes, layer: str, kernel: Kernel, stride: int) -> str:
     )
 
 
-def _to_grid(tail: _Nodes, layer: str, have_hw: tuple[int, int], stride: int, layout: Layout) -> str:
-    """Bring a deeper map to the positions of the patches.
+def _to_grid(
+    tail: _Nodes, layer: str, shape: tuple[int, int, int], window: int, stride: int, layout: Layout
+) -> str:
+    """Average a deeper map [N, h, w, c] over a window, and bring it to the positions of the patches.
 
-    Bilinear resizing is one matrix for the rows and one for the columns. Two products cost less than `Resize`, and
-    positions that the stride leaves out are never computed.
+    Both are one matrix for the rows and one for the columns. Two products cost less than `Resize`, and positions that
+    the stride leaves out are never computed.
     """
-    rows, columns = (_resizing(*sizes)[::stride] for sizes in zip(have_hw, layout.map_hw, strict=True))
-    across = tail.add("MatMul", [layer, tail.constant(np.ascontiguousarray(columns.T))])
-    return tail.add("MatMul", [tail.constant(np.ascontiguousarray(rows)), across])
+    height, width, channels = shape
+    rows, columns = (
+        (resizing_matrix(have, want)[::stride] @ averaging_matrix(have, window)).astype(np.float32)
+        for have, want in zip((height, width), layout.map_hw, strict=True)
+    )
+    across = tail.add("MatMul", [tail.constant(columns), layer])
+    flat = tail.add("Reshape", [across, tail.integers(0, height, len(columns) * channels)])
+    return tail.add("MatMul", [tail.constant(rows), flat])
 
 
-def _resizing(have: int, want: int) -> NDArray[np.float32]:
-    """Return the matrix of a bilinear resize, half-pixel centres, float32 [want, have], as OpenCV computes it."""
-    return np.asarray(cv2.resize(np.eye(have, dtype=np.float32), (have, want), interpolation=cv2.INTER_LINEAR))
-
-
-def _join(tail: _Nodes, parts: list[str], firsts: list[int], channels: list[int], dimension: int) -> str:
-    """Put the parts one after the other; where two layers share an output, their shares are added."""
+def _join(tail: _Nodes, parts: list[str], firsts: list[int], channels: list[int], dimension: int) -> None:
+    """Put the parts side by side; where two layers share an output, their shares are added."""
     starts = [0, *np.cumsum(channels)[:-1].tolist()]
     if firsts == starts:
-        return tail.add("Concat", parts, axis=1)
+        tail.add("Concat", parts, axis=1)
+        return
     padded = [
-        tail.add("Pad", [part, tail.integers(0, first, 0, 0, 0, dimension - first - count, 0, 0)])
+        tail.add("Pad", [part, tail.integers(0, first, 0, dimension - first - count)])
         for part, first, count in zip(parts, firsts, channels, strict=True)
     ]
-    return tail.add("Sum", padded)
+    tail.add("Sum", padded)

@@ -16,7 +16,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from export.network.graph import FRAME, HEAD
+HEAD = "patchedge/head/"
+"""Prefix of the names of tensors between the frame and the network."""
 
 _OPERATORS = ["Transpose", "Gather", "Cast", "Sub", "Div"]
 _COLOURS = 3
@@ -27,10 +28,10 @@ def fold_head(model: onnx.ModelProto) -> bool:
     """Fold the head into the first convolution, in place; return False, and change nothing, where that cannot be.
 
     Args:
-        model: a graph of `export_graph`. What takes the picture is one dense convolution, in float32.
+        model: with the head of `export_graph`, and one input. What takes the picture is one dense convolution, in float32.
     """
-    graph = model.graph
-    head = [node for node in graph.node if node.input[0] == FRAME or node.input[0].startswith(HEAD)]
+    graph, frame = model.graph, model.graph.input[0].name
+    head = [node for node in graph.node if node.input[0] == frame or node.input[0].startswith(HEAD)]
     constants = {tensor.name: tensor for tensor in graph.initializer}
     takers = [node for node in graph.node if head[-1].output[0] in node.input]
     if [node.op_type for node in head] != _OPERATORS or len(takers) != 1 or not _plain(takers[0], constants):
@@ -47,7 +48,7 @@ def fold_head(model: onnx.ModelProto) -> bool:
     for name in {head[place].input[1] for place in (1, 3, 4)}:
         graph.initializer.remove(constants[name])
     height, width = (axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim[1:3])
-    lean, added = _lean(height, width, mean[in_frame])
+    lean, added = _lean(frame, height, width, mean[in_frame])
     graph.initializer.extend(added)
     for place, node in enumerate(lean):
         graph.node.insert(place, node)
@@ -86,11 +87,13 @@ def _read_rows(node: onnx.NodeProto, tensor: onnx.TensorProto, weights: NDArray[
     node.attribute.extend([*others, *(helper.make_attribute(name, values) for name, values in after.items())])
 
 
-def _lean(height: int, width: int, mean: NDArray[np.float32]) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+def _lean(
+    frame: str, height: int, width: int, mean: NDArray[np.float32]
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Return operators from a frame uint8 [N, H, W, 3] to float32 [N, 1, H, 3 W] without the mean, and constants."""
     shape, scale, zero, means = (f"{HEAD}{name}" for name in ("shape", "scale", "zero_point", "mean"))
     rows, numbers, centred = (f"{HEAD}{name}" for name in ("rows", "numbers", "centred"))
-    as_rows = helper.make_node("Reshape", [FRAME, shape], [rows])
+    as_rows = helper.make_node("Reshape", [frame, shape], [rows])
     constants = [numpy_helper.from_array(np.array([0, 1, height, width * _COLOURS], np.int64), shape)]
     level = float(mean[0])
     if (mean == level).all() and level.is_integer() and 0 <= level <= _MAX_LEVEL:

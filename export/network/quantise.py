@@ -14,7 +14,6 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 
 from edge_config.saving import TEMPORARY, writing
 from export.network.graph import FRAME, OWN, finish
-from export.network.lean_head import fold_head
 from export.network.round_weights import round_weights
 from export.network.weight_ranges import ranges
 
@@ -78,8 +77,6 @@ def quantise(graph: bytes, tensors: Iterable[NDArray[np.uint8]]) -> bytes:
                 calibrate_method=CalibrationMethod.MinMax,
                 extra_options={"TensorQuantOverrides": ranges(model, convolutions[FLOAT_CONVOLUTIONS:])},
             )
-            quantised = onnx.load(target)
-            fold_head(quantised)
-            return finish(quantised)
+            return finish(onnx.load(target))
     finally:
         logging.disable(logging.NOTSET)
