@@ -19,7 +19,6 @@ from onnx import TensorProto, compose, helper, numpy_helper, version_converter
 from edge_config.bundle.files import MODEL
 from export.network.aggregate import (
     Aggregation,
-    Kernel,
     adaptive_kernels,
     averaging_matrix,
     by_definition,
@@ -235,50 +234,31 @@ def _aggregate(tail: _Nodes, maps: Sequence[str], aggregation: Aggregation, layo
     for number, layer in enumerate(maps):
         have_hw = layout.maps_hw[number]
         resized = have_hw != layout.map_hw
-        stride, window = 1 if resized else aggregation.stride, 1
-        if kernels is not None:
-            local = _convolve(tail, layer, kernels[number], stride)
+        window = _window(aggregation.patch_size, 1 if resized else aggregation.stride)
+        averaged = 1  # over how many places the resizing has to average
+        if kernels:
+            weight, groups = tail.constant(kernels[number].weight), kernels[number].groups
+            local = tail.add("Conv", [layer, weight], group=groups, **window)
         elif resized:
-            local, window = layer, aggregation.patch_size
+            local, averaged = layer, aggregation.patch_size
         else:
-            local = _mean(tail, layer, aggregation.patch_size, stride)
+            local = tail.add("AveragePool", [layer], count_include_pad=1, **window)
         firsts.append(kernels[number].first if kernels else sum(channels))
         channels.append(len(kernels[number].weight) if kernels else layout.channels[number])
         local = tail.add("Transpose", [local], perm=[0, 2, 3, 1])
         if resized:
-            local = _to_grid(tail, local, (*have_hw, channels[-1]), window, aggregation.stride, layout)
+            local = _to_grid(tail, local, (*have_hw, channels[-1]), averaged, aggregation.stride, layout)
         parts.append(tail.add("Reshape", [local, tail.integers(-1, channels[-1])]))
     _join(tail, parts, firsts, channels, layout.dimension)
     tail.nodes[-1].output[0] = FEATURES
 
 
-def _mean(tail: _Nodes, layer: str, patch_size: int, stride: int) -> str:
-    reach = patch_size // 2
-    return tail.add(
-        "AveragePool",
-        [layer],
-        kernel_shape=[patch_size] * 2,
-        pads=[reach] * 4,
-        strides=[stride] * 2,
-        count_include_pad=1,
-    )
+def _window(patch_size: int, stride: int) -> dict[str, list[int]]:
+    """Return the attributes of an operator that looks at patch_size x patch_size places, zeros outside."""
+    return {"kernel_shape": [patch_size] * 2, "pads": [patch_size // 2] * 4, "strides": [stride] * 2}
 
 
-def _convolve(tail: _Nodes, layer: str, kernel: Kernel, stride: int) -> str:
-    patch_size = kernel.weight.shape[-1]
-    return tail.add(
-        "Conv",
-        [layer, tail.constant(kernel.weight)],
-        kernel_shape=[patch_size] * 2,
-        pads=[patch_size // 2] * 4,
-        strides=[stride] * 2,
-        group=kernel.groups,
-    )
-
-
-def _to_grid(
-    tail: _Nodes, layer: str, shape: tuple[int, int, int], window: int, stride: int, layout: Layout
-) -> str:
+def _to_grid(tail: _Nodes, layer: str, shape: tuple[int, int, int], window: int, stride: int, layout: Layout) -> str:
     """Average a deeper map [N, h, w, c] over a window, and bring it to the positions of the patches.
 
     Both are one matrix for the rows and one for the columns. Two products cost less than `Resize`, and positions that

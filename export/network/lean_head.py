@@ -28,7 +28,8 @@ def fold_head(model: onnx.ModelProto) -> bool:
     """Fold the head into the first convolution, in place; return False, and change nothing, where that cannot be.
 
     Args:
-        model: with the head of `export_graph`, and one input. What takes the picture is one dense convolution, in float32.
+        model: with one input and the head of `export_graph`. What takes the picture is one dense convolution, in
+            float32.
     """
     graph, frame = model.graph, model.graph.input[0].name
     head = [node for node in graph.node if node.input[0] == frame or node.input[0].startswith(HEAD)]

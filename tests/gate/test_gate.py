@@ -59,7 +59,7 @@ SAME_SCORE = 1e-6
 ONE_LEVEL = 1.0
 """OpenCV rounds to the level beside."""
 
-LITTLE = 1.0
+LITTLE = 1
 """Levels of 255: by so little a mean is wrong that nobody would see it in a picture."""
 
 
@@ -138,9 +138,9 @@ def test_what_was_learnt_passes_and_its_figures_are_recorded(learnt: Learnt) -> 
 def other_mean(learnt: Learnt) -> Scorer:
     """Return stages whose graph subtracts another mean."""
     model = onnx.load_model_from_string(learnt.made.float_graph)
-    subtracted = next(node.input[1] for node in model.graph.node if node.op_type == "Sub")
+    subtracted = next(node.input[2] for node in model.graph.node if node.op_type == "DequantizeLinear")
     constant = next(tensor for tensor in model.graph.initializer if tensor.name == subtracted)
-    constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant) + np.float32(LITTLE), subtracted))
+    constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant) + np.uint8(LITTLE), subtracted))
     onnx.save(model, learnt.folder / "mean.onnx")
     return replace(learnt.scorer, embed=Embed(learnt.folder / "mean.onnx", 1))
 

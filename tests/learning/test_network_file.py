@@ -13,7 +13,7 @@ from tests.support.small import call_device, call_export, small_options, write_c
 
 torch = pytest.importorskip("torch")
 
-MODEL_SHA256 = "fc3c0807d5d5a178fff781a0f5976c30394a5bc0521b6c827f3c8b83b65932e2"
+MODEL_SHA256 = "856e5a2164b1baaaba4a1e4405b65149890d60f9f0d17bbda596b0bdb71aff8c"
 """Of the packaged graph: what every bundle of the defaults has."""
 
 SAME_FEATURES = 1e-4
