@@ -247,6 +247,7 @@ class BundleInfo:
         min_ms: time that an alert must last, milliseconds; None if the bundle does not say.
         regions_of: for each of its cameras where its regions are from; empty without any.
         normal: what it knows of normal pictures, to notice drift; None if it cannot be noticed.
+        batch: number of cameras whose frames one run of its graph may take.
     """
 
     id: str
@@ -261,6 +262,7 @@ class BundleInfo:
     min_ms: int | None = None
     regions_of: dict[str, RegionsOf] = field(default_factory=dict)
     normal: Normal | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)

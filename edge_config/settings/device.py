@@ -26,6 +26,8 @@ class Settings(Section, frozen=True):
             takes none.
         providers: execution providers of ONNX Runtime, in the order in which they are tried; `auto`: the one that
             `patchedge warm` measured to be the fastest here, and the CPU before it has.
+        max_batch: maximum number of cameras whose frames one run of the network takes, if they wait at the same moment;
+            a power of two of them is run. By default what `patchedge warm` chose with `providers: auto`, else 1.
         affinity: numbers of the cores that scoring is pinned to; empty: all.
         budget_ms: time budget of a frame, milliseconds; `doctor` and `warm` warn if it is exceeded; by default none.
         capture: how cameras at a CSI port are opened.
@@ -47,6 +49,7 @@ class Settings(Section, frozen=True):
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     profile: Annotated[str, Meta(min_length=1, max_length=64)] = profiles.AUTO
     providers: WantedProviders = (sections.CPU,)
+    max_batch: Annotated[int, Meta(ge=1, le=sections.MAX_BATCH)] | None = None
     affinity: Annotated[tuple[Annotated[int, Meta(ge=0, le=4095)], ...], Meta(max_length=1024)] = ()
     budget_ms: Annotated[float, Meta(gt=0, le=60_000)] | None = None
     capture: sections.Capture = msgspec.field(default_factory=sections.Capture)

@@ -253,6 +253,9 @@ class Trust(Section, frozen=True):
     device_key: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
 
 
+MAX_BATCH = 64
+"""Pictures of several cameras that one run of a graph may take: as many as a device has cameras."""
+
 ProviderName = Annotated[
     str,
     Meta(

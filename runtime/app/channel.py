@@ -13,6 +13,9 @@ from runtime.events import FeedEnded
 from runtime.frame import Wanted
 from runtime.inference.protocol import NO_PATCH
 
+_MAX_IN_WORKER = 2
+"""Frames of one camera: with a third its memory would be full, and the frame would be older than one that comes yet."""
+
 
 @dataclass(slots=True)
 class Channel:
@@ -67,7 +70,8 @@ class Channel:
         It is that of the frame that was there first since one was taken: a newer one in its place must not put it off,
         or a camera that is always a little later than another would never have its turn.
         """
-        if self.camera.status.paused or (frame := self.feed.peek()) is None:
+        busy = self.in_worker >= _MAX_IN_WORKER
+        if self.camera.status.paused or busy or (frame := self.feed.peek()) is None:
             return None
         if self.waits_since_ns is None:
             self.waits_since_ns = frame.t_mono_ns

@@ -220,7 +220,7 @@ def _add(requests: Requests, stack: ExitStack, part: ClosingPart) -> None:
 
 def _options(settings: Settings, device_key: str) -> ScoringOptions:
     cores = tuple(settings.affinity)
-    return ScoringOptions(settings.threads, settings.trust, settings.providers, cores, device_key)
+    return ScoringOptions(settings.threads, settings.trust, settings.providers, cores, device_key, settings.max_batch)
 
 
 def _depth(path: str) -> int:

@@ -53,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
 def _choose(path: str, settings: Settings, threads: int) -> None:
     """Try all providers with a bundle, keep the choice, and print how it came about."""
     from runtime.cli.bench import providers_table
-    from runtime.inference.providers.choice import write_choice
+    from runtime.inference.providers.choice import batches_in_words, write_choice
     from runtime.security.trust import read
     from runtime.tools.choose_provider import choose
 
     choice = choose(read(path, settings.trust), threads, rebuild_index=settings.trust.rebuild_index)
     kept = write_choice(choice)
     print("\n".join(providers_table(choice.tried)))
+    print(f"{path}: {batches_in_words(choice)}")
     print(f"{path}: chosen: {choice.providers[0]}, kept in {kept}")
 
 

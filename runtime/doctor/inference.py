@@ -15,7 +15,7 @@ from edge_config.settings.device import Settings
 from edge_config.settings.providers import AUTO, WantedProviders
 from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.doctor.finding import Finding
-from runtime.inference.providers.choice import ProviderChoice
+from runtime.inference.providers.choice import ProviderChoice, batches_in_words
 from runtime.process.child import BUILDING_S, TIMEOUT_S, CheckResult, ask
 from runtime.view import View
 
@@ -141,6 +141,7 @@ def explain(path: str, choice: ProviderChoice, value: Mapping[str, Any]) -> Find
     times = ", ".join(f"{name} {ms:.1f} ms" + (f" ({ms / cpu:.2f})" if cpu else "") for name, ms in took.items())
     out = [f"{one.provider}: {one.why}" for one in choice.tried if one.why]
     says = f"{path}: {chosen}, chosen by `patchedge warm` on {choice.decided}; a frame then (and of the CPU's): {times}"
+    says += f"; {batches_in_words(choice)}"
     says += f"; passed over: {'; '.join(out)}" if out else ""
     data = {"path": path, **msgspec.to_builtins(choice)}
     if value["provider"] != chosen:

@@ -16,6 +16,7 @@ from runtime.frame import BundleInfo, RegionsOf
 from runtime.inference.frame_time import frame_ms_of_both
 from runtime.inference.load import golden_images, prepare, scene_reference
 from runtime.inference.protocol import NO_PATCH, ScoringOptions
+from runtime.inference.providers.shared import SharedSessions
 from runtime.inference.stages import Buffers, Stages
 from runtime.measures import Normal
 from runtime.process.threads import limit_threads
@@ -26,7 +27,7 @@ from runtime.security.children import read_child
 from runtime.security.trust import read
 from runtime.view import View
 
-_BUFFERS = 2  # of features: one is filled while the other is searched
+_BUFFERS = 2  # of features, for each frame of a batch: one is filled while the other is searched
 
 _TRIES = 3  # to read a bundle that is replaced meanwhile
 
@@ -59,6 +60,7 @@ class BundleLoader:
         self._in_service: dict[str, Stages] = {}
         self._beside: dict[str, Stages] = {}  # candidates
         self._differences: dict[str, float] = {}  # id of a bundle -> largest one of a golden score
+        self._sessions = SharedSessions()
         self._learnt_hw: dict[str, tuple[int, int]] = {}  # id of a bundle -> size of the pictures that were learnt from
 
     def load(self, cameras: Iterable[str], path: str, root: str = "") -> tuple[BundleInfo, dict[str, Stages]]:
@@ -75,9 +77,9 @@ class BundleLoader:
             BundleError: a subclass for each thing that can be wrong with it; nothing has changed then.
             SettingsError: with it a region of a camera has no patch in it.
         """
-        bundle, scorer, shared = self._read(path, root)
+        bundle, scorer = self._read(path, root)
         cameras = list(cameras)
-        info, hw, stages = self._make_stages(cameras, path, bundle, scorer, shared)
+        info, hw, stages = self._make_stages(cameras, path, bundle, scorer)
         self._in_service.update(stages)
         used = {one.info.id for one in self._in_service.values()}
         self._learnt_hw = {bundle.id: hw} | {
@@ -98,8 +100,8 @@ class BundleLoader:
             SettingsError: as `load` does.
         """
         self.drop_beside(camera)
-        bundle, scorer, shared = self._read(path, "")
-        _, _, stages = self._make_stages([camera], path, bundle, scorer, shared, new=True)
+        bundle, scorer = self._read(path, "")
+        _, _, stages = self._make_stages([camera], path, bundle, scorer, new=True)
         self._beside[camera] = stages[camera]
         now = self._in_service.get(camera)
         times = frame_ms_of_both(bundle, now.scorer if now else None, scorer)
@@ -116,7 +118,7 @@ class BundleLoader:
         self._differences = {one: by for one, by in self._differences.items() if one in used}
 
     def _make_stages(
-        self, cameras: list[str], path: str, bundle: Bundle, scorer: Scorer, shared: Stages | None, *, new: bool = False
+        self, cameras: list[str], path: str, bundle: Bundle, scorer: Scorer, *, new: bool = False
     ) -> tuple[BundleInfo, tuple[int, int], dict[str, Stages]]:
         """Return the bundle, the size of the pictures that were learnt from, and the stages of some cameras.
 
@@ -138,8 +140,9 @@ class BundleLoader:
                 camera: self._regions_of(camera, has_own=bundle.manifest.regions_hw is not None) for camera in cameras
             },
             normal=Normal(calibration.n, bundle.manifest.scene.usual) if calibration.scores else None,
+            batch=scorer.goes_with[1],
         )
-        buffers = shared.buffers if shared else _make_buffers(bundle)
+        buffers = self._buffers(bundle, scorer, new=new)
         height, width = golden_images(bundle, scorer.grid)[0].shape[:2]
         self._check_views(cameras, (height, width), scorer)
         stages = {
@@ -211,6 +214,21 @@ class BundleLoader:
         inspect, calibration = self._inspection(bundle), bundle.manifest.calibration
         return Stages(info, scorer.another(), buffers, regions, inspect, calibration)
 
+    def _buffers(self, bundle: Bundle, scorer: Scorer, *, new: bool) -> Buffers:
+        """Return memory for features: that of the cameras in service whose bundles have the same network.
+
+        A candidate has its own: it comes second, and would wait for memory that frames behind it hold.
+        """
+        features, (session, batch) = bundle.manifest.features, scorer.goes_with
+        shape = features.grid_hw[0] * features.grid_hw[1], features.dimension
+        for one in () if new or session is None else self._in_service.values():
+            if one.scorer.goes_with[0] is session and one.scorer.grid.hw == features.grid_hw:
+                return one.buffers
+        buffers: Buffers = queue.SimpleQueue()
+        for _ in range(_BUFFERS * batch):
+            buffers.put(np.empty(shape, dtype=np.float32))
+        return buffers
+
     def _view(self, camera: str) -> View:
         return self._views.get(camera) or View(own=False)
 
@@ -221,25 +239,21 @@ class BundleLoader:
             return "settings" if view.regions or view.ignore or has_own else ""
         return "bundle" if has_own else ""
 
-    def _read(self, path: str, root: str) -> tuple[Bundle, Scorer, Stages | None]:
-        """Read a bundle as a whole: again, where it was replaced meanwhile.
-
-        Returns:
-            The bundle, its scorer, and the stages of a camera that has it already.
-        """
+    def _read(self, path: str, root: str) -> tuple[Bundle, Scorer]:
+        """Read a bundle as a whole, again where it was replaced meanwhile; if a camera has it already, its scorer."""
         for _ in range(_TRIES):
             directory = directory_identity(path)
             try:
                 bundle = self._read_trusted(path, root)
                 loaded = (*self._in_service.values(), *self._beside.values())
-                shared = next((stages for stages in loaded if stages.info.id == bundle.id), None)
-                scorer = shared.scorer if shared else self._prepare(bundle)
+                there = next((stages.scorer for stages in loaded if stages.info.id == bundle.id), None)
+                scorer = there or self._prepare(bundle)
             except Exception:
                 if directory_identity(path) == directory:
                     raise
             else:
                 if directory_identity(path) == directory:
-                    return bundle, scorer, shared
+                    return bundle, scorer
         raise BundleError("is replaced faster than it can be read", where=path)
 
     def _read_trusted(self, path: str, root: str) -> Bundle:
@@ -249,7 +263,10 @@ class BundleLoader:
     def _prepare(self, bundle: Bundle) -> Scorer:
         options = self._options
         build = options.trust.rebuild_index
-        scorer, checked = prepare(bundle, self._threads, rebuild_index=build, providers=options.providers)
+        shared, limit = self._sessions, options.max_batch
+        scorer, checked = prepare(
+            bundle, self._threads, rebuild_index=build, providers=options.providers, sessions=shared, max_batch=limit
+        )
         self._differences[bundle.id] = checked.scores
         return scorer
 
@@ -257,11 +274,3 @@ class BundleLoader:
 def _refuse_blind(problems: Iterable[Problem]) -> None:
     if blind := list(problems):
         raise SettingsError("; ".join(one.what for one in blind), remedy=blind[0].remedy)
-
-
-def _make_buffers(bundle: Bundle) -> Buffers:
-    features = bundle.manifest.features
-    buffers: Buffers = queue.SimpleQueue()
-    for _ in range(_BUFFERS):
-        buffers.put(np.empty((features.grid_hw[0] * features.grid_hw[1], features.dimension), dtype=np.float32))
-    return buffers

@@ -28,20 +28,20 @@ from runtime.inference.protocol import (
     ScoringOptions,
     ShadowDone,
 )
-from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost, say_what_is_odd
+from runtime.inference.providers.say import say_what_is_odd
+from runtime.inference.worker_handle import Lost, WorkerHandle, WorkerProcess, lost
 from runtime.process.backoff import Backoff
 from runtime.process.child import LinkClosed
 from runtime.process.out_of_memory import Patience
 from runtime.view import View
 
 _MAX_IN_FLIGHT = 2
-"""Maximum number of frames in the worker: one is embedded while the one before it is searched."""
+"""Maximum number of frames, or batches, in the worker: one is embedded while the one before it is searched."""
 
 _BUILDS = 10
 """Times as long as loading it, a bundle may take whose index is built on the device, or whose graph is compiled."""
 
-_TICK_S = 0.25
-"""The watch looks so often whether an answer is overdue."""
+_TICK_S = 0.25  # the watch looks so often whether an answer is overdue
 
 _OPTIONS, _PROCESS, _ORIGINS = ScoringOptions(), WorkerProcess(), Origins()  # by default
 
@@ -104,7 +104,7 @@ class Engine:
     def room(self) -> int:
         """How many frames may be submitted now."""
         with self._lock:
-            return max(0, _MAX_IN_FLIGHT - len(worker.jobs)) if (worker := self._ready_worker()) else 0
+            return max(0, _MAX_IN_FLIGHT * worker.batch - len(worker.jobs)) if (worker := self._ready_worker()) else 0
 
     def attach(self, memory: int, descriptor: int, size: int) -> None:
         """Share a memory with the worker, before any frame in it; the descriptor stays the caller's."""

@@ -17,13 +17,14 @@ from edge_config.bundle.files import Bundle
 from edge_config.bundle.hnsw import header
 from edge_config.errors import BundleIndexInvalid, BundleParity, BundleShapeMismatch
 from edge_config.installed import version
-from edge_config.settings.providers import AUTO
 from edge_config.settings.sections import CPU, Provider, Trust
 from runtime.frame import Grid, Image
 from runtime.inference.assemble import SearchKind, assemble
+from runtime.inference.batches.same_scores import in_batches
 from runtime.inference.golden_check import GoldenCheck, check_golden, golden_frames
 from runtime.inference.golden_frames import read_scene_reference
-from runtime.inference.providers.choice import for_which, read_choice
+from runtime.inference.providers.resolve import ResolvedProviders, resolve
+from runtime.inference.providers.shared import SharedSessions
 from runtime.inference.providers.start import PassedOver, starting
 from runtime.scene.thumbnail import Thumbnail
 from runtime.scoring.adjust import Adjust
@@ -75,12 +76,19 @@ def prepare(
     *,
     rebuild_index: bool = False,
     providers: Sequence[Provider] | Literal["auto"] = (CPU,),
+    sessions: SharedSessions | None = None,
+    max_batch: int | None = None,
 ) -> tuple[Scorer, GoldenCheck]:
-    """Load a bundle that was verified, as `load` does; return the differences too."""
-    scorer, checked = _first_good(bundle, threads, search, providers, rebuild_index=rebuild_index)
+    """Load a bundle that was verified, as `load` does, with `sessions` that it may share; return the differences too.
+
+    One run of its graph takes `max_batch` pictures at most; None: as many as were chosen with the provider, or one.
+    """
+    wanted = resolve(bundle, threads, providers)
+    scorer, checked = _first_good(bundle, threads, search, wanted, sessions, rebuild_index=rebuild_index)
     if not checked.good:
         raise BundleParity(checked.differences, where=str(bundle.path), remedy=_remedy(bundle))
-    return scorer, checked
+    chosen = wanted.batch if scorer.provider == wanted.providers[0].name else 1
+    return in_batches(bundle, scorer, checked, max_batch or chosen), checked
 
 
 def load_and_check(
@@ -93,7 +101,8 @@ def load_and_check(
     """Load a bundle as `load` does, but return the differences on the golden frames and do not refuse it for them."""
     trust = trust or Trust()
     bundle = read(path, trust)
-    return bundle, *_first_good(bundle, threads, "lazy", providers, rebuild_index=trust.rebuild_index)
+    wanted = resolve(bundle, threads, providers)
+    return bundle, *_first_good(bundle, threads, "lazy", wanted, None, rebuild_index=trust.rebuild_index)
 
 
 def on_each(
@@ -102,6 +111,7 @@ def on_each(
     providers: Sequence[Provider],
     passed: list[PassedOver],
     search: SearchKind = "lazy",
+    sessions: SharedSessions | None = None,
     *,
     rebuild_index: bool = False,
 ) -> Iterator[tuple[Scorer, GoldenCheck]]:
@@ -114,17 +124,19 @@ def on_each(
         passed: those that do not start, or fail at the golden frames, are added to it. Whether the differences are
             within the tolerance is left to the caller.
         search: as of `load`.
+        sessions: that it may share with other bundles.
         rebuild_index: build the index from the bank.
 
     Raises:
         BundleError: a subclass for each thing that can be wrong with it.
         ProviderUnavailable: no provider starts.
     """
+    start = (sessions or SharedSessions()).start(bundle.manifest.files[bundles.MODEL].sha256, _stitch(bundle))
     scorer: Scorer | None = None
     measure: Measure | None = None
     failed: Exception | None = None
     good = False
-    for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed, stitch=_stitch(bundle)):
+    for embed in starting(bundle.file(bundles.MODEL), threads, providers, passed, start=start):
         measure = measure or _measure(bundle)
         if scorer is None:
             scorer = _make_scorer(bundle, threads, search, embed, measure, rebuild_index=rebuild_index)
@@ -149,31 +161,20 @@ def _first_good(
     bundle: Bundle,
     threads: int,
     search: SearchKind,
-    wanted: Sequence[Provider] | Literal["auto"],
+    wanted: ResolvedProviders,
+    sessions: SharedSessions | None,
     *,
     rebuild_index: bool,
 ) -> tuple[Scorer, GoldenCheck]:
     """Return the first provider within the tolerance; if there is none, the last one that starts."""
-    providers, passed = _resolve(bundle, threads, wanted)
-    for scorer, checked in on_each(bundle, threads, providers, passed, search, rebuild_index=rebuild_index):
+    providers, _, passed = wanted
+    for scorer, checked in on_each(bundle, threads, providers, passed, search, sessions, rebuild_index=rebuild_index):
         found = scorer, checked
         if checked.good:
             break
         passed.append(PassedOver(checked.provider, checked.differences))
     lines = tuple(str(one) for one in passed if one.provider != found[1].provider)
     return replace(found[0], passed_over=lines), replace(found[1], passed_over=lines)
-
-
-def _resolve(
-    bundle: Bundle, threads: int, wanted: Sequence[Provider] | Literal["auto"]
-) -> tuple[Sequence[Provider], list[PassedOver]]:
-    """Return the providers to try; where they are `auto` and nothing was chosen, the CPU, and a line that says so."""
-    if wanted != AUTO:
-        return wanted, []
-    choice, why = read_choice(for_which(bundle, threads))
-    if choice is None:
-        return (CPU,), [PassedOver(AUTO, f"{why}: run `patchedge warm`")]
-    return [Provider(name=name) for name in choice.providers], []
 
 
 def golden_images(bundle: Bundle, grid: Grid) -> list[Image]:

@@ -3,9 +3,9 @@
 The parent begins with `Begin` (with a descriptor) and one `Load` for each bundle; then come `Attach` (with a
 descriptor), `Detach`, `Job`, `Load` again for a reload, `Review`, `LoadBeside` and `DropBeside`, in any order. The
 worker answers every `Load` and every `Review` with `Loaded`, every `LoadBeside` with `LoadedBeside`, and every `Job`
-with `Done`, those in the order of the jobs. Where there is a result, `PreviewDone` follows before the next job if a
-preview is wanted, and then `ShadowDone` if the candidate is to score the frame. Bytes too long for a message come along
-as a parcel, see runtime/process/long_payload.py.
+with `Done`, those of a camera in the order of its jobs. Where there is a result, `PreviewDone` follows before the next
+job if a preview is wanted, and then `ShadowDone` if the candidate is to score the frame. Bytes too long for a message
+come along as a parcel, see runtime/process/long_payload.py.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class ScoringOptions(msgspec.Struct, frozen=True):
         providers: of ONNX Runtime, in the order in which they are tried.
         affinity: cores that the worker keeps to; empty: all.
         device_key: public key that this device signs learnt bundles with; empty if it has none.
+        max_batch: of the settings.
     """
 
     threads: int = 0
@@ -41,6 +42,7 @@ class ScoringOptions(msgspec.Struct, frozen=True):
     providers: WantedProviders = (CPU,)
     affinity: tuple[int, ...] = ()
     device_key: str = ""
+    max_batch: int | None = None
 
     @property
     def loads_slowly(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from runtime.inference.protocol import NO_PATCH
 from runtime.measures import Measures
 from runtime.scene.inspect import CameraFault, Inspect
 from runtime.scoring.alert_detail import Detail, boxes, detail
+from runtime.scoring.embed import GraphRun
 from runtime.scoring.preview import FramePreview, find_over, make_preview, percent_map, reduce
 from runtime.scoring.regions import Regions
 from runtime.scoring.scorer import Scorer
@@ -55,11 +57,10 @@ class Half:
         repeated: it is identical to the last frame that was embedded, and has its result.
         features: of all patches, where it can be judged and is not repeated.
         measures: as of `Result`.
-        seconds: what each stage took.
+        seconds: what each stage took; of a run of the graph for several frames its share.
         small: the frame as its preview shows it; None where none is wanted, or possible any more.
         whole: a copy of the frame for the candidate; None where none is wanted, or the frame was not judged.
-        seen: its score, for the preview.
-        preview_s: what the preview took.
+        seen, preview_s: its score, for the preview, and what that took.
     """
 
     stages: Stages
@@ -75,6 +76,11 @@ class Half:
     whole: Image | None = None
     seen: Score | None = None
     preview_s: float = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be embedded: it can be judged, and is new."""
+        return self.fault is None and not self.repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,14 @@ class Stages:
         return replace(self, inspect=self.inspect.after(before.inspect) if before else self.inspect, last=Last())
 
     def embed(self, image: Image, t_ns: int, identity: Identity | None = None) -> Half | str:
-        """Do the first half, on one frame at a time; text says why that cannot be.
+        """Do the first half, on one frame at a time, with the arguments of `look`; text says why that cannot be."""
+        half = self.look(image, t_ns, identity)
+        if not isinstance(half, str) and half.is_due:
+            self.embedded(half, partial(self.scorer.embed, self.preprocessed(half)))
+        return half
+
+    def look(self, image: Image, t_ns: int, identity: Identity | None = None) -> Half | str:
+        """Inspect a frame, on one at a time; text says why that cannot be.
 
         Args:
             image: uint8 [H, W, 3] BGR.
@@ -119,10 +132,17 @@ class Stages:
             half.fault = self.inspect(image, t_ns)
         half.measures = self.inspect.seen
         half.repeated = identity is not None and identity == self.last.identity
-        if half.fault is not None or half.repeated:
-            return half
-        self._embed(half)
-        self.last.identity = identity
+        return half
+
+    def preprocessed(self, half: Half) -> NDArray[np.uint8]:
+        """Return the graph's input for a frame that was looked at."""
+        with _timed(half, "preprocess"):
+            return self.scorer.preprocess(half.image)
+
+    def embedded(self, half: Half, run: GraphRun) -> Half:
+        """Embed a frame that was looked at."""
+        self._embed(half, run)
+        self.last.identity = half.identity
         return half
 
     def embed_picture(self, image: Image) -> Half | str:
@@ -131,8 +151,7 @@ class Stages:
         if active is not None and not active.any():
             return f"{NO_PATCH} of {image.shape[1]} x {image.shape[0]} pixels"
         half = Half(self, image, active)
-        self._embed(half)
-        return half
+        return self._embed(half, partial(self.scorer.embed, self.preprocessed(half)))
 
     def score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
         """Do the second half, on one frame at a time, in the order of the first.
@@ -201,17 +220,16 @@ class Stages:
         finally:
             self._free(half)
 
-    def _embed(self, half: Half) -> None:
+    def _embed(self, half: Half, run: GraphRun) -> Half:
         """Compute the features of a frame, in memory that nobody needs now."""
-        with _timed(half, "preprocess"):
-            tensor = self.scorer.preprocess(half.image)
         room = self.buffers.get()
         try:
             with _timed(half, "embed"):
-                half.features = self.scorer.embed(tensor, room)
+                half.features = run(room)
         finally:
             if half.features is None:
                 self.buffers.put(room)
+        return half
 
     def _score(self, half: Half, wanted: Wanted) -> tuple[Result, tuple[bytes, ...]]:
         if half.fault is not None:
@@ -279,4 +297,4 @@ class Stages:
 def _timed(half: Half, stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    half.seconds[stage] = time.perf_counter() - start
+    half.seconds[stage] = half.seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -1,9 +1,9 @@
 """The inference worker process: it scores the frames in shared memory.
 
 Four threads: the main one reads what the parent says, one loads bundles, and two do a half of each frame's stages, so
-that a frame is embedded while the one before it is searched. A new bundle travels the same way as the frames, so that
-it takes over exactly between two of them. Whatever goes wrong beyond a single frame ends the process; the parent
-starts another.
+that a frame is embedded while the one before it is searched. Where a provider gains by it, frames of several cameras
+that wait at the same moment are embedded together. A new bundle travels the same way as the frames, so that it takes
+over exactly between two of them. Whatever goes wrong beyond a single frame ends the process; the parent starts another.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,8 @@ import msgspec
 from edge_config.bundle.files import Bundle
 from edge_config.errors import MissingExtra
 from runtime.frame import BundleInfo, Image
+from runtime.inference.batches.attempt import attempt
+from runtime.inference.batches.gather import Gather, Place
 from runtime.inference.protocol import (
     Attach,
     Begin,
@@ -51,6 +54,7 @@ from runtime.process.shared_memory import picture
 from runtime.view import View
 
 if TYPE_CHECKING:  # OpenCV and ONNX Runtime are loaded while the main thread already receives
+    from runtime.inference.batches.embed_together import EmbedTogether
     from runtime.inference.beside.shadow import Shadows
     from runtime.inference.stages import Half, Stages
     from runtime.scene.inspect import Inspect
@@ -80,6 +84,7 @@ class Worker:
         self._begin: queue.SimpleQueue[tuple[ScoringOptions, dict[str, View]]] = queue.SimpleQueue()
         self._loads: queue.SimpleQueue[LoadOrder] = queue.SimpleQueue()
         self._shadows: Shadows | None = None
+        self._together: EmbedTogether | None = None
         self._first: queue.SimpleQueue[tuple[Job, Image | str] | _Swap] = queue.SimpleQueue()
         self._second: queue.SimpleQueue[tuple[Job, Half | str] | _Swap] = queue.SimpleQueue()
 
@@ -148,8 +153,32 @@ class Worker:
                 self._first.put(_Swap(*made))
 
     def _embed(self) -> None:
+        gather = Gather(self._first, self._place)
         while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
-            self._hand_on(self._first_of(self._first.get()))
+            self._first_of_all(gather.take())
+
+    def _place(self, item: tuple[Job, Image | str] | _Swap) -> Place | None:
+        """Return what a job may go together with: frames of other cameras whose bundles have the same network."""
+        match item:
+            case _Swap():
+                return None
+            case job, image:
+                stages = None if job.picture or isinstance(image, str) else self._stages.get(job.camera)
+                group, batch = stages.scorer.goes_with if stages else (None, 1)
+                return Place(job.camera, group, batch)
+
+    def _first_of_all(self, items: list[tuple[Job, Image | str] | _Swap]) -> None:
+        """Do the first half of what goes together, and hand each on."""
+        jobs = [item for item in items if not isinstance(item, _Swap)]
+        if len(jobs) <= 1:
+            self._hand_on(self._first_of(items[0]))
+            return
+        from runtime.inference.batches.embed_together import EmbedTogether
+
+        self._together = self._together or EmbedTogether()
+        looked = [self._half(job, image, look=True) for job, image in jobs]
+        for (job, _), half in zip(jobs, self._together(looked), strict=True):
+            self._hand_on((job, half))
 
     def _hand_on(self, item: tuple[Job, Half | str] | _Swap) -> None:
         """Leave the second half to the other thread, and begin the next first half; with one thread, do it here."""
@@ -168,18 +197,16 @@ class Worker:
             case job, image:
                 return job, self._half(job, image)
 
-    def _half(self, job: Job, image: Image | str) -> Half | str:
+    def _half(self, job: Job, image: Image | str, *, look: bool = False) -> Half | str:
+        """Do the first half of a frame, or only look at it; text says why that cannot be."""
         stages = self._stages.get(job.camera)
         if isinstance(image, str):
             return image
         if stages is None:
             return "no bundle in service"
-        try:
-            return stages.embed_picture(image) if job.picture else stages.embed(image, job.t_ns, job.identity)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - one frame that cannot be scored is no reason to score no others
-            return _in_words(error)
+        if job.picture:
+            return attempt(partial(stages.embed_picture, image))
+        return attempt(partial(stages.look if look else stages.embed, image, job.t_ns, job.identity))
 
     def _score(self) -> None:
         while True:
@@ -203,12 +230,9 @@ class Worker:
         return self._shadows.score(job.number, job.camera, image)
 
     def _preview(self, job: Job, half: Half) -> tuple[PreviewDone, Sequence[bytes]]:
-        try:
-            made = half.stages.preview(half, job.threshold)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as below
-            return PreviewDone(job.number, problem=_in_words(error)), ()
+        made = attempt(partial(half.stages.preview, half, job.threshold))
+        if isinstance(made, str):
+            return PreviewDone(job.number, problem=made), ()
         sizes = tuple(map(len, made.attached))
         return PreviewDone(job.number, made.boxes, made.parts, sizes, half.preview_s), made.attached
 
@@ -229,14 +253,12 @@ class Worker:
     def _done(self, job: Job, half: Half | str) -> tuple[Done, Sequence[bytes]]:
         if isinstance(half, str):
             return Done(job.number, problem=half), ()
-        try:
-            score = half.stages.score_picture if job.picture else half.stages.score
-            result, attached = score(half, job.wanted)
-            return Done(job.number, result, sizes=tuple(map(len, attached))), attached
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            return Done(job.number, problem=_in_words(error)), ()
+        score = half.stages.score_picture if job.picture else half.stages.score
+        found = attempt(partial(score, half, job.wanted))
+        if isinstance(found, str):
+            return Done(job.number, problem=found), ()
+        result, attached = found
+        return Done(job.number, result, sizes=tuple(map(len, attached))), attached
 
     def _answer(self, message: FromWorker, attached: Sequence[bytes] = ()) -> None:
         if not attached:
@@ -270,10 +292,6 @@ def _or_die(loop: Callable[[], None]) -> None:
             traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def _in_words(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 if __name__ == "__main__":

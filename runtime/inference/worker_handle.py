@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-import structlog
 
 from runtime.events import EngineLost, EngineRefused, Previewed, ShadowScored
 from runtime.frame import PICTURE, BundleInfo, SharedFrame, Wanted
@@ -101,6 +100,11 @@ class WorkerHandle:
         self.starting: set[int] = set()
         """Numbers of the loads that the worker starts with, and that are not answered."""
         self.ready = False
+
+    @property
+    def batch(self) -> int:
+        """The smallest batch of its bundles: more frames in it would only be older when their turn comes."""
+        return min((info.batch for info in self.bundles.values()), default=1)
 
     def send(self, message: ToWorker, descriptors: Sequence[int] = ()) -> None:
         """Send a message; where that is not possible, `receive` finds out."""
@@ -291,9 +295,3 @@ def _how(process: subprocess.Popen[bytes]) -> str:
     with contextlib.suppress(ValueError):
         return f"ended by {signal.Signals(-code).name}"
     return f"ended by signal {-code}"
-
-
-def say_what_is_odd(info: BundleInfo) -> None:
-    """Log, where that is so, that it is not the provider that was wanted."""
-    for line in info.passed_over:
-        structlog.get_logger().warning("provider passed over", path=info.path, problem=line, computes=info.provider)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_config.settings.sections import CPU
 from runtime.frame import Grid, Image, Neighbours, Score
+from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
 from runtime.scoring.score import patch_map
 from runtime.search.full import Deciding
@@ -37,6 +38,11 @@ class Scorer:
     passed_over: tuple[str, ...] = ()
     judged: NDArray[np.bool_] | None = None
     least_divisor: float = 1.0
+
+    @property
+    def goes_with(self) -> tuple[object, int]:
+        """What frames share that one run of the graph may take together, and how many of them; None: they go alone."""
+        return (self.embed.session, self.embed.batch) if isinstance(self.embed, Embed) else (None, 1)
 
     def another(self) -> Scorer:
         """Return the same stages, on the same parts, for another camera."""

@@ -29,7 +29,7 @@ from runtime.process.log import set_up_logging
 from runtime.process.progress import GAUGE
 from runtime.process.threads import limit_threads
 from runtime.scene.inspect import Inspect
-from runtime.scoring.embed import session_options
+from runtime.scoring.graph_session import session_options
 from runtime.scoring.scorer import Scorer
 from runtime.tools.bench_figures import WARM_UP, Bench, Clock, summary
 from runtime.tools.cold_start import cold_start

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+import msgspec
+
 from edge_config.bundle.files import Bundle
 from edge_config.settings.sections import CPU, Provider
 from runtime.inference.load import prepare
@@ -49,7 +51,10 @@ def choose(
         together = attempt(*good)
         if together[CPU.name].why:  # not one of them is to blame for sure: the CPU serves
             together[CPU.name] = found[CPU.name]
-        found |= together
+        found |= {
+            name: msgspec.structs.replace(one, batch=found[name].batch, batch_ms=found[name].batch_ms)
+            for name, one in together.items()
+        }
     serving = sorted(found.values(), key=lambda one: bool(one.why))
     chosen = fastest(serving)
     names = [provider.name for provider in wanted]

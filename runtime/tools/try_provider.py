@@ -15,6 +15,7 @@ from runtime.inference.load import golden_images
 from runtime.inference.providers.choice import TriedProvider
 from runtime.process.child import BUILDING_S, TIMEOUT_S, ask
 from runtime.process.threads import limit_threads
+from runtime.tools.compare_batches import with_batch
 from runtime.tools.compare_providers import measure, try_all
 
 _ROUNDS = 12
@@ -42,6 +43,8 @@ def try_apart(
     bundle: Bundle, providers: tuple[Provider, ...], threads: int, *, rebuild_index: bool, child: str
 ) -> list[TriedProvider]:
     """Try providers in one process of their own, and return what became of each: golden frames, and times by turns.
+
+    Of a single one also how many pictures it takes together.
 
     If the process is ended by a signal, or takes longer than `TIMEOUT_S` (the CPU) or `BUILDING_S` (where something may
     have to be built), none of them counts as starting.
@@ -73,7 +76,12 @@ def main() -> None:
             raise BundleError("was replaced meanwhile", where=task.path)
         trials, others = try_all(bundle, threads, task.providers, rebuild_index=task.rebuild_index)
         images = golden_images(bundle, trials[0].scorer.grid) * _ROUNDS if trials else []
-        found = [*(measure(trials, images, len(images)) if trials else []), *others]
+        measured = measure(trials, images, len(images)) if trials else []
+        if len(task.providers) == 1:
+            measured = [
+                with_batch(bundle, one.scorer, one.checked, alone) for one, alone in zip(trials, measured, strict=True)
+            ]
+        found = [*measured, *others]
     except PatchedgeError as error:
         found = _all_failed(task.providers, error.what)
     print(msgspec.json.encode(found).decode())

@@ -120,6 +120,16 @@ def test_no_camera_is_starved_by_another_that_is_always_earlier(make: Make, late
     assert names.count("a") == names.count("b") == 5
 
 
+def test_camera_has_at_most_two_frames_in_the_worker(make: Make) -> None:
+    """Where the worker takes batches of many cameras, one alone does not fill it: its newest frames may still come."""
+    loop = make({"a": Feed(*map(frame, range(1, 6))), "b": Feed(frame(1))}, most=8)
+    busy = list[int]()
+    loop.engine.after_submit = lambda: busy.append(loop.channels["a"].in_worker)
+    loop.run(*(FeedEnded(name, END, failed=False) for name in ("a", "b")))
+    assert max(busy) == 2
+    assert sorted(loop.engine.submitted) == [("a", 1), ("a", 2), ("a", 3), ("a", 4), ("a", 5), ("b", 1)]
+
+
 def test_slow_camera_is_not_starved_by_a_fast_one(make: Make) -> None:
     """A camera with a frame in ten turns has each of them scored, next to one that always has a newer one."""
     start = time.monotonic_ns()

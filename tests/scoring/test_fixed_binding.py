@@ -12,8 +12,9 @@ import pytest
 
 from edge_config.settings.providers import is_on
 from edge_config.settings.sections import CPU, Provider
-from runtime.scoring.embed import Embed, session_options
+from runtime.scoring.embed import Embed
 from runtime.scoring.fixed_binding import FixedBinding
+from runtime.scoring.graph_session import session_options
 from tests.support.tiny import MODEL
 
 PICTURES = 40

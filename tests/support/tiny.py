@@ -41,6 +41,9 @@ from runtime.search.measure import plain, write_measure
 from tests.support.preprocessing import resized
 
 MODEL = Path(__file__).parents[1] / "fixtures" / "tiny.onnx"
+MANY = MODEL.with_name("tiny_many.onnx")
+"""The same for any number of pictures at once."""
+
 SIZE, GRID, DIMENSION, B = 32, (8, 8), 3, 5
 HEIGHT, WIDTH = 48, 64
 THRESHOLD = 60.0
@@ -100,6 +103,7 @@ def make_bundle(
     *,
     tiles: bool = False,
     pictures: int = 4,
+    model: Path = MODEL,
 ) -> Path:
     """Write a bundle as `export.fit` does, without its learning; what it ignores is in pictures of `regions_hw`."""
     spec, grid, stitch = tiled() if tiles else (SPEC, Grid(GRID), None)
@@ -108,12 +112,12 @@ def make_bundle(
     table = neighbour_table(bank, B)
     graph = GraphSearch(index, ef=16)
     judged = Regions((), ignore, Preprocess(spec), grid).active(regions_hw or (HEIGHT, WIDTH))
-    stages = Preprocess(spec), Embed(MODEL, 1, stitch=stitch), graph, bank, table
+    stages = Preprocess(spec), Embed(model, 1, stitch=stitch), graph, bank, table
     scorer = assemble(*stages, SCORING, grid, search="graph", judged=judged)
     golden = [normal_picture(1), strange_picture(2)]
     scene, reference = learn(normal_picture(seed) for seed in range(1000, 1004))
     with staging(target) as folder:
-        shutil.copy(MODEL, folder / bundles.MODEL)
+        shutil.copy(model, folder / bundles.MODEL)
         arrays.write(folder / bundles.BANK, bank=bank)
         arrays.write(folder / bundles.NEIGHBOURS, neighbours=table)
         write_measure(folder / bundles.MEASURE, plain(len(bank), DIMENSION))

@@ -17,7 +17,7 @@ from msgspec import Meta
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
 from edge_config.saving import put_durably, writing
-from edge_config.settings.sections import ProviderName
+from edge_config.settings.sections import MAX_BATCH, ProviderName
 from runtime.process.control_groups import lines
 from runtime.state_folder import state_folder
 
@@ -60,6 +60,9 @@ class TriedProvider(msgspec.Struct, frozen=True, kw_only=True):
             the whole frame from preprocessing to its score; None where it was not measured.
         scores, distances_mean: differences on the golden frames, as of `GoldenCheck`; None where it did not start.
         why: why it cannot serve; empty if it can.
+        batch: pictures that one run of the graph takes at most: the more, the faster, as far as it was measured.
+        batch_ms: what the graph took for each picture, milliseconds: alone, of two together, of four, as far as was
+            tried; empty if the graph takes one at a time, or scores would change.
     """
 
     provider: str
@@ -68,6 +71,8 @@ class TriedProvider(msgspec.Struct, frozen=True, kw_only=True):
     scores: float | None = None
     distances_mean: float | None = None
     why: str = ""
+    batch: Annotated[int, Meta(ge=1, le=MAX_BATCH)] = 1
+    batch_ms: tuple[float, ...] = ()
 
 
 class ProviderChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +81,8 @@ class ProviderChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         of: what it is for.
         providers: names of the one that serves, and of those behind it. Their options are ours.
+        batch: pictures that one run of its graph takes at most: the more, the faster, as far as it was measured.
+        batch_ms: what its graph took for each picture, milliseconds, one for each number of pictures, by doubling.
         decided: when, UTC (ISO 8601).
         tried: all that are built in.
     """
@@ -84,6 +91,22 @@ class ProviderChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: Annotated[tuple[ProviderName, ...], Meta(min_length=1)]
     decided: str
     tried: tuple[TriedProvider, ...]
+
+    @property
+    def serves(self) -> TriedProvider:
+        """What was measured of the provider that serves."""
+        first = self.providers[0]
+        return next((one for one in self.tried if one.provider == first), TriedProvider(provider=first))
+
+
+def batches_in_words(choice: ProviderChoice) -> str:
+    """Return how many cameras' pictures go together, and why, in words."""
+    batch, times = choice.serves.batch, choice.serves.batch_ms
+    if not times:
+        return "each picture alone: its graph takes one at a time, or with several scores would change"
+    took = ", ".join(f"{1 << power}: {ms:.2f} ms" for power, ms in enumerate(times))
+    most = f"up to {batch} cameras together" if batch > 1 else "each picture alone: together is no faster"
+    return f"{most} (network for each picture, by how many go together: {took})"
 
 
 def for_which(bundle: Bundle, threads: int) -> ForWhich:

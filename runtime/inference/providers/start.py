@@ -12,7 +12,6 @@ from edge_config.errors import PatchedgeError, ProviderUnavailable
 from edge_config.settings.sections import CPU, Provider
 from runtime.inference.providers.options import complete, reduced_precision
 from runtime.scoring.embed import Embed
-from runtime.scoring.tiles import Stitch
 
 _WORDS = 200
 
@@ -40,7 +39,6 @@ def starting(
     *,
     start: Start | None = None,
     present: Sequence[str] | None = None,
-    stitch: Stitch | None = None,
 ) -> Iterator[Embed]:
     """Start the providers one by one, while the caller asks for another.
 
@@ -51,13 +49,12 @@ def starting(
         passed: those that are not there or do not start are added to it.
         start: starts one; by default an `Embed`.
         present: names of those that are built in; by default as ONNX Runtime says.
-        stitch: of pictures in tiles.
 
     Raises:
         BundleGraphInvalid: not even the CPU takes the file.
         ProviderUnavailable: none of them starts.
     """
-    start = start or (lambda model, threads, chain: Embed(model, threads, providers=chain, stitch=stitch))
+    start = start or (lambda model, threads, chain: Embed(model, threads, providers=chain))
     present = onnxruntime.get_available_providers() if present is None else present
     started = False
     for number, provider in enumerate(wanted):

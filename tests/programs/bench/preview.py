@@ -113,7 +113,7 @@ def slice_of(scores: Subscriber, events: str, viewers: int, device: int) -> tupl
 @contextmanager
 def running(args: argparse.Namespace) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Start cameras and device; yield the address of its events, and its process."""
-    pictures = list(_pictures(args.source))
+    pictures = list(pictures_of(args.source))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="preview-")))
         cameras: dict[str, dict[str, Any]] = {}
@@ -144,7 +144,7 @@ def running(args: argparse.Namespace) -> Iterator[tuple[str, subprocess.Popen[st
         device.terminate()
 
 
-def _pictures(source: Path) -> Iterator[bytes]:
+def pictures_of(source: Path) -> Iterator[bytes]:
     if source.is_dir():
         yield from (path.read_bytes() for path in sorted(source.glob("*.jpg")))
         return
@@ -158,7 +158,7 @@ def cost(bundle: Path, source: Path) -> None:
     cv2.setNumThreads(1)
     loaded, scorer = load(bundle, threads=1)
     threshold = loaded.manifest.calibration.threshold
-    pictures = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR) for one in _pictures(source)]
+    pictures = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR) for one in pictures_of(source)]
     for height, width in SIZES:
         took: dict[str, list[float]] = {"frame": [], "normal": [], "over the threshold": []}
         for picture in pictures[:: max(1, len(pictures) // COSTS)]:

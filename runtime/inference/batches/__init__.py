@@ -1,0 +1,1 @@
+"""Frames of several cameras that one run of the graph takes together."""
