@@ -3,9 +3,9 @@
     python -m tests.programs.bench.cameras BUNDLE... --source FRAMES [--cameras 1 4 16] [--max-age-ms 150] [--threads 2]
 
 Each camera plays the pictures of `--source`, a folder of JPEG or a video, over HTTP, at the same rate, each from
-another place. The rate is doubled and then halved into, until it is the highest at which 95 % of the scores are
-published at most `--max-age-ms` after their frame was grabbed, and at most 1 % of the frames are dropped. With several
-bundles the cameras take one after the other.
+another place. The rate is raised step by step, to the last one at which 95 % of the scores are published at most
+`--max-age-ms` after their frame was grabbed, and at most 1 % of the frames are dropped. It is never lowered: a device
+that could not keep up leaves out frames for some time. With several bundles the cameras take one after the other.
 
 The cameras' side runs in this process, beside the device: on a small machine it takes processor time, too, as it says.
 Memory is that of all processes of the device, pages that they share counted once (the sum of their PSS).
@@ -40,11 +40,8 @@ MAX_DROPPED = 0.01
 """Share of the frames: above it a device is not said to keep up."""
 
 SETTLE_S = 1.5
-FIRST_FPS = {1: 40.0, 4: 15.0, 16: 4.0}
-"""Of each camera, where the search begins."""
-
-STEPS = 5
-"""After a rate was found that is too high, so many more are tried: the last ones differ by some per cent."""
+STEP = 1.15
+"""From one rate to the next."""
 
 ROLES = {"capture_process": "capture", "inference.worker": "inference"}
 """What is in the command line of a process, and what it does; all others are the main process."""
@@ -115,21 +112,18 @@ def listen(scores: Subscriber, pid: int, seconds: float) -> Measured:
 
 def highest(args: argparse.Namespace, scores: Subscriber, pid: int, played: Sequence[PlayedCamera]) -> Measured:
     """Return what was measured at the highest rate that the device keeps up with."""
-    low, high, fps = 0.0, np.inf, FIRST_FPS.get(len(played), 60.0 / len(played))
+    fps = args.first / len(played)
     best = Measured(0.0, np.inf, np.inf, 1.0, 0.0, 0.0)
-    steps = 0
-    while steps < STEPS:
+    while True:
         for camera in played:
             camera.every_s = 1 / fps
         listen(scores, pid, SETTLE_S)
         found = listen(scores, pid, args.seconds)
         good = found.p95_ms <= args.max_age_ms and found.dropped <= MAX_DROPPED
         print(f"    {fps:6.1f} a second each: {_row(found)}{'' if good else '   too much'}", file=sys.stderr)
-        low, high = (fps, high) if good else (low, fps)
-        best = found if good else best
-        steps += high < np.inf
-        fps = 2 * fps if high == np.inf else (low + high) / 2
-    return best
+        if not good:
+            return best
+        best, fps = found, fps * STEP
 
 
 def memory_mb(pid: int) -> dict[str, float]:
@@ -156,6 +150,7 @@ def main() -> int:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--max-age-ms", type=float, default=150.0)
+    parser.add_argument("--first", type=float, default=40.0, help="frames a second together, to begin with")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--max-batch", type=int, default=0, help="as in the settings; 0: leave it out")
     parser.add_argument("--seconds", type=float, default=5.0, help="at each rate")
