@@ -26,7 +26,7 @@ from edge_config.bundle.files import Bundle
 from edge_config.errors import MissingExtra
 from runtime.frame import BundleInfo, Image
 from runtime.inference.batches.attempt import attempt
-from runtime.inference.batches.gather import Gather, Place
+from runtime.inference.batches.gather import GatherFrames, FramePlace
 from runtime.inference.protocol import (
     Attach,
     Begin,
@@ -153,11 +153,11 @@ class Worker:
                 self._first.put(_Swap(*made))
 
     def _embed(self) -> None:
-        gather = Gather(self._first, self._place)
+        gather = GatherFrames(self._first, self._place)
         while True:  # no name here: it would hold the last frame, or bundle, until the next one comes
             self._first_of_all(gather.take())
 
-    def _place(self, item: tuple[Job, Image | str] | _Swap) -> Place | None:
+    def _place(self, item: tuple[Job, Image | str] | _Swap) -> FramePlace | None:
         """Return what a job may go together with: frames of other cameras whose bundles have the same network."""
         match item:
             case _Swap():
@@ -165,7 +165,7 @@ class Worker:
             case job, image:
                 stages = None if job.picture or isinstance(image, str) else self._stages.get(job.camera)
                 group, batch = stages.scorer.goes_with if stages else (None, 1)
-                return Place(job.camera, group, batch)
+                return FramePlace(job.camera, group, batch)
 
     def _first_of_all(self, items: list[tuple[Job, Image | str] | _Swap]) -> None:
         """Do the first half of what goes together, and hand each on."""

@@ -6,18 +6,18 @@ import queue
 
 import pytest
 
-from runtime.inference.batches.gather import Gather, Place
+from runtime.inference.batches.gather import GatherFrames, FramePlace
 
 SWAP = "swap"
 BATCH = 4
 
 
-def place(item: str) -> Place | None:
+def place(item: str) -> FramePlace | None:
     """Read an item such as `a1`, a frame of camera a, and `A1`, one whose bundle has another network."""
     if item == SWAP:
         return None
     camera = item[0]
-    return Place(camera, None if camera == "x" else camera.isupper(), BATCH)
+    return FramePlace(camera, None if camera == "x" else camera.isupper(), BATCH)
 
 
 def taken(*items: str) -> list[list[str]]:
@@ -25,7 +25,7 @@ def taken(*items: str) -> list[list[str]]:
     source: queue.SimpleQueue[str] = queue.SimpleQueue()
     for item in items:
         source.put(item)
-    gather, found = Gather(source, place), list[list[str]]()
+    gather, found = GatherFrames(source, place), list[list[str]]()
     while sum(map(len, found)) < len(items):
         found.append(gather.take())
     return found

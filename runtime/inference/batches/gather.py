@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 
-class Place(NamedTuple):
+class FramePlace(NamedTuple):
     """Where something that waits belongs.
 
     Attributes:
@@ -25,10 +25,10 @@ class Place(NamedTuple):
     batch: int
 
 
-class Gather(Generic[T]):
+class GatherFrames(Generic[T]):
     """Takes from a queue what waits there and goes together: at most one of each camera. For one thread."""
 
-    def __init__(self, source: queue.SimpleQueue[T], place: Callable[[T], Place | None]) -> None:
+    def __init__(self, source: queue.SimpleQueue[T], place: Callable[[T], FramePlace | None]) -> None:
         """Take a queue, and what tells where something belongs; None: nothing that came later overtakes it."""
         self._source = source
         self._place = place
@@ -46,7 +46,7 @@ class Gather(Generic[T]):
                 self._waiting.append(self._source.get_nowait())
         return self._together(place)
 
-    def _together(self, first: Place) -> list[T]:
+    def _together(self, first: FramePlace) -> list[T]:
         taken: list[T] = []
         left: deque[T] = deque()
         seen: set[str] = set()
