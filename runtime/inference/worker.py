@@ -26,7 +26,7 @@ from edge_config.bundle.files import Bundle
 from edge_config.errors import MissingExtra
 from runtime.frame import BundleInfo, Image
 from runtime.inference.batches.attempt import attempt
-from runtime.inference.batches.gather import GatherFrames, FramePlace
+from runtime.inference.batches.gather import FramePlace, GatherFrames
 from runtime.inference.protocol import (
     Attach,
     Begin,

@@ -6,7 +6,7 @@ import queue
 
 import pytest
 
-from runtime.inference.batches.gather import GatherFrames, FramePlace
+from runtime.inference.batches.gather import FramePlace, GatherFrames
 
 SWAP = "swap"
 BATCH = 4
