@@ -3,7 +3,7 @@
 A bundle is a directory NAME.bundle with these files and no others:
 
     manifest.json           see manifest.py; holds size and sha256 of each of the others
-    model.onnx              uint8 frame [1, H, W, 3] BGR, or its tiles [N, H, W, 3] -> patch features [N*h*w, D] float32
+    model.onnx              uint8 frames, or tiles of one, [N, H, W, 3] BGR -> patch features [N*h*w, D] float32
     bank.safetensors        `bank` float32 [k, D], in greedy order
     neighbours.safetensors  `neighbours` int32 [k, b]: for each bank entry the b nearest, itself first
     measure.safetensors     what distances are measured in: `scale` float32 [D], which the features of model.onnx are

@@ -32,7 +32,7 @@ LEAST_OPSET = 13
 
 FRAME, FEATURES = "frame", "features"
 TILES = "tiles"
-"""Name of the first axis of a graph that takes several tiles at once."""
+"""Name of the first axis of a graph that takes several tiles at once, or pictures of several cameras."""
 
 OWN = "patchedge/"
 """Prefix of the names of tensors outside the network."""
@@ -132,7 +132,7 @@ def export_graph(
         aggregation: f_agg.
         layout: shapes of its outputs.
         input_hw: height and width of its input.
-        tiles: take any number N of pictures at once.
+        tiles: take any number N of pictures, or tiles, at once.
 
     Returns:
         A graph `frame` uint8 [1, H, W, 3] BGR -> `features` float32 [h*w, D], without the paths and traces of this

@@ -52,7 +52,7 @@ class MadeNetwork:
             8-bit step computed in float32.
         program: name of what computes the reference.
         float_graph: the graph in float32, as bytes.
-        several: the graph takes several tiles at once.
+        several: the graph takes several tiles, or pictures, at once.
     """
 
     served: Network
@@ -99,9 +99,9 @@ def make_network(
         backbone, aggregation, by_definition, layout = _loaded(asked)
         limit_threads(threads)  # torch has brought pools of its own
         cut = _cut(options, picture_hw, layout, input_hw)
-        float_graph = _exported(asked, tiles=cut is not None)
-        several = cut is not None and takes_several(float_graph, input_hw)
-        if cut and not several:
+        float_graph = _exported(asked, tiles=True)  # of pictures too: some providers gain by several cameras at once
+        several = takes_several(float_graph, input_hw)
+        if not several:
             float_graph = _exported(asked, tiles=False)
         moving(1)
     spec = Preprocessing(

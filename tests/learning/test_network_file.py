@@ -13,7 +13,7 @@ from tests.support.small import call_device, call_export, small_options, write_c
 
 torch = pytest.importorskip("torch")
 
-MODEL_SHA256 = "856e5a2164b1baaaba4a1e4405b65149890d60f9f0d17bbda596b0bdb71aff8c"
+MODEL_SHA256 = "ec919d827799f40cf429819a307bd5efe9689e95f75ae1ecb9705328c11e90a2"
 """Of the packaged graph: what every bundle of the defaults has."""
 
 SAME_FEATURES = 1e-4
