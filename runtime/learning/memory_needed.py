@@ -28,7 +28,7 @@ _FLOAT, _DOUBLE = 4, 8  # bytes
 _RUN_BYTES = 64 << 20
 """Memory of networks and searches while they run."""
 
-_ROW_BYTES = 60  # of a patch while the coreset is selected: norm, distance, nearest entry, and copies of these
+_ROW_BYTES = 60  # of a patch while the coreset is selected: distance, nearest entry, and copies of these
 _LINK_BYTES = 400  # of an entry in the HNSW graph
 _TABLE_ROWS = 512  # of the bank, compared with the whole bank at once
 _PICTURES = 5  # embedded at the same time, and the next one; in the gate there are fewer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from runtime.learning.bank import _selection
 from runtime.learning.bank.coreset import Choosing, choose, farthest_first, offered, select
 from runtime.learning.bank.grid import READ_ROWS, Selecting, project, to_grid
 from runtime.learning.bank.in_slices import slices, workers
@@ -74,6 +76,31 @@ def test_selection_equals_the_plain_loop(seed: int):
 def test_selection_equals_the_plain_loop_over_many_blocks(make, dimension: int):
     """With several thousand points, so that one block of candidates is a small part, the rows are still the same."""
     assert_same_as_plain_loop(make(6000, dimension, seed=11), 900, first=5999)
+
+
+@pytest.fixture(params=["plain", "avx2", "vnni"])
+def loops(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the selection use the loops for an instruction set."""
+    if not _selection.use(request.param):
+        pytest.skip(f"this processor has no {request.param}")
+    yield
+    _selection.use("")
+
+
+@pytest.mark.usefixtures("loops")
+@pytest.mark.parametrize("dimension", [1, 7, 64, 129])
+def test_every_instruction_set_gives_the_plain_loop(dimension: int):
+    """Whatever the processor has, odd dimensions and whole blocks of them: the rows are those of plain greedy."""
+    assert_same_as_plain_loop(clusters(1500, dimension, seed=dimension), 300, first=3)
+
+
+@pytest.mark.usefixtures("loops")
+def test_no_product_of_the_longest_vectors_overflows():
+    """Points all around, each as far from the first as any: their products are the largest that there can be."""
+    around = gaussian(400, 40, seed=15)
+    around /= np.abs(around).max(axis=1, keepdims=True)
+    corners = np.repeat(np.sign(around), 2, axis=0) * np.linspace(0.98, 1, 800, dtype=np.float32)[:, None]
+    assert_same_as_plain_loop(np.vstack([corners, -corners, np.zeros((1, 40), np.float32)]), 700, first=0)
 
 
 @pytest.mark.slow

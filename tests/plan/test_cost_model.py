@@ -9,8 +9,8 @@ from runtime.learning.bank.chosen import Chosen, Entries, Old, next_block
 from runtime.learning.bank.in_slices import workers
 from tests.programs.bench.cluster_model import Cost, Law, Machines, Rates, Work, blocks, memory, simulate
 
-RATES = Rates(offer=1e-8, reach=1e-8, old=1e-10, coarse=1e-10, exact=1e-10, decide=1e-10)
-LAW = Law(log_scale=0.0, by_candidates=0.5, by_points=0.0, by_count=0.5, within_reach=0.7, nearer=0.8)
+RATES = Rates(compare=1e-10, decide=1e-10)
+LAW = Law(log_scale=0.0, by_candidates=0.5, by_points=0.0, by_count=0.5, compared=0.3)
 WORK = Work(pictures=40, patches=100, dimension=16, projected=8, entries=400, learnt=1.0)
 SCHEDULED_S = 1e-3
 

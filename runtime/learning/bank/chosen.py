@@ -6,17 +6,20 @@ matter where one is computed, nor together with which others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.learning.bank._selection import CHUNK, compare
 from runtime.learning.bank.in_slices import Pool, each
 
 COARSE_BITS = 24  # of a float32
-_COARSE_ROWS = 2048  # rows compared in float32 at a time: with some hundred new entries 2 MB, which stay in cache
-_EXACT_ROWS = 512  # the same in float64
-_NORM_ROWS = 4096
+_MAX_LEVEL = 2.0**15 - 2  # length of a vector of levels: what rounding adds fits into 16 bits too
+_ROWS = 2048  # compared by one thread at a time
+_LOWER = 0.98  # squared distances: the limit is lowered by so much at a time
+_SMALLEST = 0.5  # squared distances are integers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +54,10 @@ class Offer:
 
 
 class Old:
-    """The points of all entries so far, once in each process.
+    """The points of all entries so far, once in each process, and their levels: what points are compared with first.
+
+    Levels are coordinates relative to the first entry in 16 bits. The second entry is the farthest point from the first
+    one: with it at a length of 2^15 no sum of products of any two vectors overflows 32 bits.
 
     Attributes:
         count: number of entries.
@@ -59,40 +65,77 @@ class Old:
 
     def __init__(self, size: int, dimension: int) -> None:
         """Make room for `size` entries."""
-        self._points = np.empty((size, dimension), dtype=np.float32)
-        self._norms = np.empty(size)
-        self._apart: tuple[int, NDArray[np.float64]] | None = None
+        chunks = -(-size // CHUNK)
         self.count = 0
+        self._points = np.empty((size, dimension), dtype=np.float32)
+        self._scale = 0.0  # levels of a unit
+        self._levels = np.zeros((chunks, -(-dimension // 2), CHUNK, 2), dtype=np.int16)
+        self._halves = np.zeros((chunks, CHUNK), dtype=np.int32)  # of the squared lengths, in levels
 
     def append(self, at: int, new: Entries) -> None:
-        """Store entries that follow the first `at`, unless they are there already."""
+        """Store entries that follow the first `at`, unless they are there already; one is the first."""
         end = at + len(new.rows)
-        if end > self.count:
-            self._points[at:end] = new.points
-            self._norms[at:end] = norms_of(new.points)
-            self.count = end
+        if end <= self.count:
+            return
+        self._points[at:end] = new.points
+        if at == 1 and (farthest := float(norms_of(self._points[1:2], self._points[:1])[0])):
+            self._scale = (_MAX_LEVEL - math.sqrt(self._points.shape[1])) / math.sqrt(farthest)
+        levels = np.rint((new.points.astype(np.float64) - self._points[0]) * self._scale).astype(np.int16)
+        chunks, lanes = np.divmod(np.arange(at, end), CHUNK)
+        self._halves[chunks, lanes] = np.square(levels, dtype=np.int64).sum(axis=1) // 2
+        if levels.shape[1] % 2:
+            levels = np.pad(levels, ((0, 0), (0, 1)))
+        self._levels[chunks, :, lanes, :] = levels.reshape(len(levels), -1, 2)
+        self.count = end
 
-    def apart(self, at: int, new: Entries, pool: Pool) -> NDArray[np.float64]:
-        """Bound from below the squared distances of the first `at` entries to the nearest new one, float64 [at]."""
-        if self._apart is None or self._apart[0] != at:
-            norms = norms_of(new.points)
+    def first(self, points: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the squared distances of some points [n, d] to the first entry, float64 [n]."""
+        return norms_of(points, self._points[:1])
 
-            def bound(some: slice) -> NDArray[np.float64]:
-                rows = slice(some.start, min(some.stop, at))
-                return _at_least(self._points[rows], self._norms[rows], new.points, norms)
+    def compare(self, points: NDArray[np.float32], places: NDArray[np.int64], known: Known, limit: float) -> None:
+        """Compare some points with the entries that they were not compared with, until they are within a limit.
 
-            self._apart = at, np.concatenate(each(pool, bound, at, _COARSE_ROWS))
-        return self._apart[1]
+        Args:
+            points: integers, float32 [N, d].
+            places: of them, int64 [n].
+            known: what is known of all points; what is found is noted there.
+            limit: squared distance.
+        """
+        entries = self._points, self._points[0], self._levels, self._halves
+        noted = known.distances, known.nearest, known.compared
+        compare(points, places, *entries, *noted, self.count, self._scale, limit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known of some points, float64, int32 and int32 [N].
+
+    Attributes:
+        distances: squared, to the nearest of the entries that a point was compared with; -1 for chosen ones.
+        nearest: place in the order of choice of that entry.
+        compared: number of entries that a point was compared with, the first ones.
+    """
+
+    distances: NDArray[np.float64]
+    nearest: NDArray[np.int32]
+    compared: NDArray[np.int32]
+
+    @classmethod
+    def nothing(cls, count: int) -> Known:
+        """Return what is known of so many points at first."""
+        return cls(np.full(count, np.inf), np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32))
 
 
 class Chosen:
-    """The entries chosen so far, and for every point the nearest of them.
+    """The entries chosen so far, and how far every point is from them.
+
+    Only points that may be among the next entries need to be compared with all entries. Distances only shrink: a point
+    that is nearer than all of those to some entry stays so, and is left with that distance until the largest ones have
+    come down to it. Most points never are compared with most entries.
 
     Attributes:
         rows: of the points, int64 [N], ascending.
         points: integers, float32 [N, d].
-        distances: squared, to the nearest chosen entry, float64 [N]; -1 for the chosen ones.
-        nearest: place in the order of choice of the nearest chosen entry, int32 [N].
         count: number of entries.
     """
 
@@ -102,88 +145,80 @@ class Chosen:
         self._pool = pool
         self.rows = rows
         self.points = points
-        parts = each(pool, lambda some: norms_of(points[some]), len(points), _NORM_ROWS)
-        self._norms = np.concatenate([np.empty(0), *parts])
-        self.distances = np.full(len(points), np.inf)
-        self.nearest = np.zeros(len(points), dtype=np.int32)
         self.count = 0
+        self._known = Known.nothing(len(points))
+        self._limit = np.inf  # points that are farther were compared with all entries,
+        self._far = np.empty(0, dtype=np.int64)  # and these are they, ascending
+
+    @property
+    def distances(self) -> NDArray[np.float64]:
+        """Squared, to the nearest of the entries that a point was compared with, float64 [N]; -1 for chosen ones."""
+        return self._known.distances
+
+    @property
+    def nearest(self) -> NDArray[np.int32]:
+        """Places in the order of choice of these entries, int32 [N]."""
+        return self._known.nearest
 
     def add(self, new: Entries) -> None:
-        """Choose further entries."""
+        """Choose further entries; one is the first."""
         self._old.append(self.count, new)
-        within = np.arange(len(self.points)) if self.count == 0 else self._nearer(self._within_reach(new), new)
-        self._take(within, new)
+        if self.count == 0:
+            self._compare_first()
+        self.count += len(new.rows)
+        self._compare(self._far)
         places = np.searchsorted(self.rows, new.rows).clip(max=max(0, len(self.rows) - 1))
         if len(self.rows):
             self.distances[places[self.rows[places] == new.rows]] = -1
-        self.count += len(new.rows)
+        self._far = self._far[self.distances[self._far] >= self._limit]
 
     def offer(self, most: int) -> Offer:
         """Return at most so many points, or one more: the farthest; where all are copies of entries, the first ones."""
-        distances = self.distances
-        if not len(distances) or distances.max() < 0:  # all are chosen
-            return self._offer(np.arange(0), more=False)
-        if distances.max() == 0:  # only copies of what was chosen are left, and stay equally far
-            copies = np.flatnonzero(distances == 0)
+        self._reach(most)
+        far = self._far
+        if not len(far):  # only copies of what was chosen are left, and stay equally far; or all are chosen
+            copies = np.flatnonzero(self.distances == 0)
             return self._offer(copies[:most], more=len(copies) > most)
-        outside = len(distances) - min(most, len(distances))
+        distances = self.distances[far]
+        outside = len(far) - min(most, len(far))
         candidates = np.argpartition(distances, outside)[outside:]
-        return self._offer(np.union1d(candidates, [int(distances.argmax())]), more=outside > 0)
+        return self._offer(far[np.union1d(candidates, [int(distances.argmax())])], more=len(self.points) > most)
 
     def _offer(self, places: NDArray[np.int64], *, more: bool) -> Offer:
         return Offer(self.rows[places], self.points[places], self.distances[places], more)
 
-    def _within_reach(self, new: Entries) -> NDArray[np.int64]:
-        """Return the points that a new entry can be nearest to, by the triangle inequality.
+    def _reach(self, wanted: int) -> None:
+        """Lower the limit until so many points are beyond it, or all that are apart from every entry."""
+        while len(self._far) < wanted:
+            limit = _LOWER * self._limit
+            places = np.flatnonzero(self.distances >= limit)
+            if len(places) == len(self._far):  # none is between
+                largest = self.distances.max(where=self.distances < self._limit, initial=0.0)
+                if largest <= 0:
+                    return
+                limit = max(_LOWER * largest, _SMALLEST)
+                places = np.flatnonzero(self.distances >= limit)
+            self._limit = limit
+            self._compare(places[self._known.compared[places] < self.count])
+            self._far = places[self.distances[places] >= limit]
 
-        Where c is the nearest of point x, and a new entry is nearer still, the two are less than 2 |x - c| apart.
-        """
-        return np.flatnonzero(self._old.apart(self.count, new, self._pool)[self.nearest] < 4 * self.distances)
+    def _compare_first(self) -> None:
+        """Compute the distances of all points to the first entry."""
 
-    def _nearer(self, places: NDArray[np.int64], new: Entries) -> NDArray[np.int64]:
-        """Return those of some points that a new entry may be nearer to than any old one, by bounds in float32."""
-        norms = norms_of(new.points)
+        def measure(some: slice) -> None:
+            self.distances[some] = self._old.first(self.points[some])
 
-        def nearer(some: slice) -> NDArray[np.int64]:
-            part = places[some]
-            least = _at_least(self.points[part], self._norms[part], new.points, norms)
-            return part[least < self.distances[part]]
+        each(self._pool, measure, len(self.points), _ROWS)
+        self._known.compared[:] = 1
 
-        return np.concatenate([places[:0], *each(self._pool, nearer, len(places), _COARSE_ROWS)])
+    def _compare(self, places: NDArray[np.int64]) -> None:
+        """Compare some points with the entries that they were not compared with, until they are within the limit."""
+        order = places[np.argsort(self._known.compared[places], kind="stable")]
 
-    def _take(self, places: NDArray[np.int64], new: Entries) -> None:
-        """Compute the distances that some points have to new entries."""
-        columns, norms = (new.points.astype(np.float64) * -2).T, norms_of(new.points)
+        def compare_some(some: slice) -> None:
+            self._old.compare(self.points, order[some], self._known, self._limit)
 
-        def take(some: slice) -> None:
-            part = places[some]
-            apart = self.points[part].astype(np.float64) @ columns
-            apart += norms
-            best = apart.argmin(axis=1)
-            distances = apart[np.arange(len(part)), best] + self._norms[part]
-            nearer = distances < self.distances[part]
-            self.distances[part[nearer]] = distances[nearer]
-            self.nearest[part[nearer]] = self.count + best[nearer]
-
-        each(self._pool, take, len(places), _EXACT_ROWS)
-
-
-def _at_least(
-    points: NDArray[np.float32],
-    norms: NDArray[np.float64],
-    new: NDArray[np.float32],
-    new_norms: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Bound from below the squared distances of some points to the nearest new entry, float64 [points].
-
-    A sum of d products, in any order, strays by at most d 2^-24 |a||b| in float32; twice that, and a little more
-    than d, leave room for the other roundings.
-    """
-    apart = points @ (new * np.float32(-2)).T
-    apart += new_norms.astype(np.float32)
-    rounding = (points.shape[1] + 8) * 2.0 ** (1 - COARSE_BITS)
-    least: NDArray[np.float64] = apart.min(axis=1) + norms - rounding * (norms + new_norms.max())
-    return least
+        each(self._pool, compare_some, len(order), _ROWS)
 
 
 def next_block(offers: list[Offer], wanted: int) -> Entries:
@@ -217,7 +252,9 @@ def next_block(offers: list[Offer], wanted: int) -> Entries:
     return Entries(rows[found], points[found])
 
 
-def norms_of(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Square the lengths of points [n, d]."""
+def norms_of(points: NDArray[np.float32], others: NDArray[np.float32] | None = None) -> NDArray[np.float64]:
+    """Square the lengths of points [n, d], or their distances from others [n, d]."""
     exact = points.astype(np.float64)
+    if others is not None:
+        exact -= others
     return np.asarray(np.einsum("nd,nd->n", exact, exact))

@@ -100,13 +100,11 @@ class Clock:
 
 @dataclass
 class Block:
-    """One block: entries before it, candidates, new entries, and points within reach and nearer."""
+    """One block: entries before it, candidates, and new entries."""
 
     count: int
     candidates: int
     new: int
-    reach: int
-    nearer: int
 
 
 def embedded(folder: Path, count: int, clock: Clock) -> tuple[NDArray[np.float32], int]:
@@ -121,8 +119,8 @@ def embedded(folder: Path, count: int, clock: Clock) -> tuple[NDArray[np.float32
     return np.concatenate(found), len(found[0])
 
 
-def select(points: NDArray[np.float32], parts: int, most: int, size: int, clock: Clock) -> list[Block]:
-    """Select by the product's own steps, over parts, and time each step."""
+def select(points: NDArray[np.float32], parts: int, most: int, size: int, clock: Clock) -> tuple[list[Block], float]:
+    """Select by the product's own steps, over parts, and time each step; return blocks, and share of pairs compared."""
     total, dimension = points.shape
     places = np.array_split(np.random.default_rng(1).permutation(total), parts)
     old, done = Old(size, dimension), []
@@ -132,49 +130,31 @@ def select(points: NDArray[np.float32], parts: int, most: int, size: int, clock:
             one.add(Entries(np.array([0]), points[:1]))
         count = 1
         while count < size:
-            with clock("offer", total):
+            with clock("compare", 0):
                 offers = [one.offer(most) for one in chosen]
             candidates = sum(len(one.rows) for one in offers)
             with clock("decide", candidates**2 * dimension):
                 new = next_block(offers, size - count)
-            block = Block(count, candidates, len(new.rows), 0, 0)
-            pairs = len(new.rows) * dimension
-            with clock("old", count * pairs):
-                old.apart(count, new, pool)
-            for one in chosen:
-                _update(one, new, block, pairs, clock)
+            done.append(Block(count, candidates, len(new.rows)))
+            with clock("compare", 0):
+                for one in chosen:
+                    one.add(new)
             count += len(new.rows)
-            done.append(block)
-    return done
+    pairs = sum(int(one._known.compared.sum()) for one in chosen)
+    with clock("compare", pairs * dimension):
+        pass
+    return done, pairs / (total * size)
 
 
-def _update(one: Chosen, new: Entries, block: Block, pairs: int, clock: Clock) -> None:
-    """Add entries to a part: the steps of `Chosen.add`, each timed."""
-    with clock("reach", len(one.points)):
-        reach = one._within_reach(new)
-    with clock("coarse", len(reach) * pairs):
-        nearer = one._nearer(reach, new)
-    with clock("exact", len(nearer) * pairs):
-        one._take(nearer, new)
-    one._old.append(one.count, new)
-    held = np.isin(one.rows, new.rows)
-    one.distances[held] = -1
-    one.count += len(new.rows)
-    block.reach += len(reach)
-    block.nearer += len(nearer)
-
-
-def law_of(runs: list[tuple[int, list[Block]]]) -> Law:
-    """Fit the law of the blocks to some selections: number of points, and their blocks."""
-    rows, wanted, reach, nearer = [], [], [], []
-    for total, taken in runs:
+def law_of(runs: list[tuple[int, list[Block], float]]) -> Law:
+    """Fit the law of the blocks to some selections: number of points, their blocks, and share of pairs compared."""
+    rows, wanted = [], []
+    for total, taken, _ in runs:
         for one in taken[:-1]:  # the last one ends where the bank is full
-            reach.append(one.reach / total)
-            nearer.append(one.nearer / total * (one.count + one.new) / one.new)
             rows.append((1.0, np.log(one.candidates), np.log(total), np.log(one.count)))
             wanted.append(np.log(one.new))
     powers = np.linalg.lstsq(np.array(rows), np.array(wanted), rcond=None)[0]
-    return Law(*map(float, powers), float(np.median(reach)), float(np.median(nearer)))
+    return Law(*map(float, powers), float(np.median([compared for _, _, compared in runs])))
 
 
 def measured(points: NDArray[np.float32], clock: Clock) -> tuple[Law, list[str]]:
@@ -182,16 +162,10 @@ def measured(points: NDArray[np.float32], clock: Clock) -> tuple[Law, list[str]]
     runs, lines = [], []
     for share, parts, most in SIZES:
         some = points[np.random.default_rng(2).permutation(len(points))[: round(len(points) * share)]]
-        taken = select(some, parts, most, round(SHARE * len(points)), clock)
-        runs.append((len(some), taken))
-        settled = taken[len(taken) // 2 : -1]
-        new, reach, nearer = (
-            float(np.mean([getattr(one, name) for one in settled])) for name in ("new", "reach", "nearer")
-        )
-        lines.append(
-            f"| {len(some):,} | {parts} x {most} | {len(taken)} | {new:.0f} | {reach / len(some):.0%} | "
-            f"{nearer / len(some):.1%} |"
-        )
+        taken, compared = select(some, parts, most, round(SHARE * len(points)), clock)
+        runs.append((len(some), taken, compared))
+        new = float(np.mean([one.new for one in taken[len(taken) // 2 : -1]]))
+        lines.append(f"| {len(some):,} | {parts} x {most} | {len(taken)} | {new:.0f} | {compared:.0%} |")
     return law_of(runs), lines
 
 
@@ -199,7 +173,7 @@ def of_many(points: NDArray[np.float32], law: Law) -> Iterator[str]:
     """Yield a line for each number of parts that a large cluster has: do they take as many entries as the law says?"""
     size = round(SHARE * len(points))
     for _, parts, most in MANY:
-        found = len(select(points, parts, most, size, Clock()))
+        found = len(select(points, parts, most, size, Clock())[0])
         work = Work(len(points), 1, 0, points.shape[1], size, learnt=1.0)
         said = len(list(blocks(work, law, Machines(workers=parts // PARTS, message_s=1, offered=most))))
         yield f"| {len(points):,} | {parts} x {most} | {found} blocks, predicted {said} |"
@@ -220,7 +194,7 @@ def checked(points: NDArray[np.float32], law: Law, rates: Rates) -> str:
     some = points[np.random.default_rng(3).permutation(len(points))[: round(len(points) * share)]]
     size = round(times * SHARE * len(points))
     clock = Clock()
-    taken = select(some, parts, most, size, clock)
+    taken, _ = select(some, parts, most, size, clock)
     work = Work(len(some), 1, 0, points.shape[1], size, learnt=1.0)
     found, cost = sum(clock.seconds.values()), simulate(work, rates, law, Machines())
     return (
@@ -266,7 +240,7 @@ def main() -> int:
     law, lines = measured(to_grid(points), clock)
     rates = Rates(**{name: clock.rate(name) for name in Rates.__dataclass_fields__ if name in clock.seconds})
     print(
-        "\n| points | parts x offer | blocks | of the later half: entries of a block | within reach | nearer |",
+        "\n| points | parts x offer | blocks | of the later half: entries of a block | pairs compared |",
         *lines,
         sep="\n",
     )

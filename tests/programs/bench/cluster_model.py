@@ -51,11 +51,7 @@ class Rates:
     Attributes:
         picture: decode and embed a picture.
         project: project a patch, for each pair of dimensions.
-        offer: find the farthest, for each point.
-        reach: compare with the triangle inequality, for each point.
-        old: bound the distance of an old entry to a new one, for each coordinate.
-        coarse: compare a point within reach with a new entry in float32, for each coordinate.
-        exact: the same in float64.
+        compare: compare a point with a new entry, for each coordinate, and all that goes with it: find the farthest.
         decide: compare two candidates in one place, for each coordinate.
         index: build the index, for each entry and doubling of the bank.
         table: compare two entries of the bank, for each coordinate of a feature.
@@ -63,11 +59,7 @@ class Rates:
 
     picture: float = 0.0
     project: float = 0.0
-    offer: float = 0.0
-    reach: float = 0.0
-    old: float = 0.0
-    coarse: float = 0.0
-    exact: float = 0.0
+    compare: float = 0.0
     decide: float = 0.0
     index: float = 0.0
     table: float = 0.0
@@ -80,16 +72,14 @@ class Law:
     Attributes:
         log_scale, by_candidates, by_points, by_count: a block chooses e^log_scale M^by_candidates N^by_points
             count^by_count entries, of M candidates and N points, beside `count` entries.
-        within_reach: share of the points that the triangle inequality leaves.
-        nearer: share of the points that float32 leaves, to e / (count + e) of e new entries beside `count`.
+        compared: share of all pairs of a point and an entry that are compared.
     """
 
     log_scale: float
     by_candidates: float
     by_points: float
     by_count: float
-    within_reach: float
-    nearer: float
+    compared: float
 
     def entries(self, candidates: int, points: int, count: int) -> int:
         """Return the entries that a block chooses, when there are `count` already."""
@@ -148,13 +138,9 @@ class Cost:
     blocks: int = 0
 
 
-def update_s(work: Work, rates: Rates, law: Law, points: float, count: int, new: int, threads: float) -> float:
+def update_s(work: Work, rates: Rates, law: Law, points: float, new: int, threads: float) -> float:
     """Return the seconds that a worker of `points` points takes for a block of new entries, and for its next offer."""
-    reach = law.within_reach * points
-    nearer = min(1.0, law.nearer * new / (count + new)) * points
-    pairs = work.projected * new
-    bound = rates.old * count * pairs + rates.coarse * reach * pairs + rates.exact * nearer * pairs
-    return (points * (rates.offer + rates.reach)) + bound / threads
+    return rates.compare * law.compared * points * new * work.projected / threads
 
 
 def decide_s(work: Work, rates: Rates, candidates: int, threads: float) -> float:
@@ -190,9 +176,9 @@ def simulate(work: Work, rates: Rates, law: Law, machines: Machines, seed: int =
     points = work.candidates / machines.workers
     alone = machines.parts == 1
     offer = machines.parts / machines.workers * machines.of_a_part * (work.point_bytes + DOUBLE)
-    for count, candidates, new in blocks(work, law, machines):
+    for _, candidates, new in blocks(work, law, machines):
         deciding = decide_s(work, rates, candidates, threads)
-        working = update_s(work, rates, law, points, count, new, threads)
+        working = update_s(work, rates, law, points, new, threads)
         cost.decide_s += deciding
         cost.blocks += 1
         if alone:
