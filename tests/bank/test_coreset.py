@@ -12,6 +12,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from runtime.learning.bank import _selection
+from runtime.learning.bank.chosen import Chosen, Entries, Old
 from runtime.learning.bank.coreset import Choosing, choose, farthest_first, offered, select
 from runtime.learning.bank.grid import READ_ROWS, Selecting, project, to_grid
 from runtime.learning.bank.in_slices import slices, workers
@@ -305,3 +306,17 @@ def test_any_offer_of_any_parts_gives_the_plain_loop(points: np.ndarray, count: 
 def test_offers_shrink_with_the_number_of_parts():
     """One part offers 512 points, eight 128 each, 256 (64 workers) 13 each, and never none."""
     assert [offered(parts) for parts in (1, 8, 256, 1 << 30)] == [512, 128, 13, 1]
+
+
+def test_what_a_part_knows_follows_from_what_it_was_told():
+    """A part that takes over is told the entries again, but not asked again: it knows the same."""
+    points = to_grid(clusters(3000, 12, seed=17))
+    rows, order = np.arange(len(points)), farthest_first(points.copy(), 400, 0)
+    with workers() as pool:
+        asked, told = (Chosen(points, rows, Old(400, 12), pool) for _ in range(2))
+        for entries in np.split(order, [1, 40, 80, 200]):
+            for one in (asked, told):
+                one.add(Entries(entries, points[entries]), 100)
+            assert len(asked.offer(100).rows) >= 100
+    assert asked.distances.tobytes() == told.distances.tobytes()
+    assert asked.nearest.tobytes() == told.nearest.tobytes()

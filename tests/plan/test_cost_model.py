@@ -30,7 +30,7 @@ def test_bytes_of_messages() -> None:
         points = np.rint(1000 * random.standard_normal((WORK.candidates, WORK.projected))).astype(np.float32)
         parts = [Chosen(points[some], some, old, pool) for some in sizes]
         for one in parts:
-            one.add(Entries(np.array([0]), points[:1]))
+            one.add(Entries(np.array([0]), points[:1]), machines.of_a_part)
         offers = [one.offer(machines.of_a_part) for one in parts]
         new = next_block(offers, 5)
     offered = sum(len(one.rows) for one in offers)

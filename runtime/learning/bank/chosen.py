@@ -92,7 +92,7 @@ class Old:
         """Return the squared distances of some points [n, d] to the first entry, float64 [n]."""
         return norms_of(points, self._points[:1])
 
-    def compare(self, points: NDArray[np.float32], places: NDArray[np.int64], known: Known, limit: float) -> None:
+    def compare(self, points: NDArray[np.float32], places: NDArray[np.int64], known: Comparisons, limit: float) -> None:
         """Compare some points with the entries that they were not compared with, until they are within a limit.
 
         Args:
@@ -107,7 +107,7 @@ class Old:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class Comparisons:
     """What is known of some points, float64, int32 and int32 [N].
 
     Attributes:
@@ -121,7 +121,7 @@ class Known:
     compared: NDArray[np.int32]
 
     @classmethod
-    def nothing(cls, count: int) -> Known:
+    def nothing(cls, count: int) -> Comparisons:
         """Return what is known of so many points at first."""
         return cls(np.full(count, np.inf), np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32))
 
@@ -146,7 +146,7 @@ class Chosen:
         self.rows = rows
         self.points = points
         self.count = 0
-        self._known = Known.nothing(len(points))
+        self._known = Comparisons.nothing(len(points))
         self._limit = np.inf  # points that are farther were compared with all entries,
         self._far = np.empty(0, dtype=np.int64)  # and these are they, ascending
 
@@ -160,8 +160,8 @@ class Chosen:
         """Places in the order of choice of these entries, int32 [N]."""
         return self._known.nearest
 
-    def add(self, new: Entries) -> None:
-        """Choose further entries; one is the first."""
+    def add(self, new: Entries, most: int) -> None:
+        """Choose further entries, one to begin with, and find so many of the farthest points."""
         self._old.append(self.count, new)
         if self.count == 0:
             self._compare_first()
@@ -171,10 +171,10 @@ class Chosen:
         if len(self.rows):
             self.distances[places[self.rows[places] == new.rows]] = -1
         self._far = self._far[self.distances[self._far] >= self._limit]
+        self._reach(most)
 
     def offer(self, most: int) -> Offer:
         """Return at most so many points, or one more: the farthest; where all are copies of entries, the first ones."""
-        self._reach(most)
         far = self._far
         if not len(far):  # only copies of what was chosen are left, and stay equally far; or all are chosen
             copies = np.flatnonzero(self.distances == 0)

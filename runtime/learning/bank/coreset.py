@@ -134,13 +134,13 @@ def choose(group: Group, first: int, how: Selecting, enough: Enough | None = Non
     steps = [step for step in (enough.steps if enough else ()) if step < how.size]
     rows = np.full(how.size, first, dtype=np.int64)
     count = 1
-    group.tell(Add(entry))
+    group.tell(Add(entry, group.parts))
     with bar("select coreset", how.size, "entry") as moving:
         moving(1)
         for until in (*steps, how.size):
             while count < until:
                 new = next_block(group.ask(Offers(group.parts)), until - count)
-                group.tell(Add(new))
+                group.tell(Add(new, group.parts))
                 rows[count : count + len(new.rows)] = new.rows
                 count += len(new.rows)
                 moving(len(new.rows))
@@ -162,13 +162,19 @@ class OntoGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Add:
-    """Choose further entries."""
+    """Choose further entries.
+
+    Attributes:
+        new: the entries.
+        parts: number of parts, each of which will be asked for the farthest points.
+    """
 
     new: Entries
+    parts: int
 
     def __call__(self, choosing: Choosing) -> None:
         """Compute the distances to them."""
-        choosing.chosen.add(self.new)
+        choosing.chosen.add(self.new, offered(self.parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def select(points: NDArray[np.float32], parts: int, most: int, size: int, clock:
     with pool_of() as pool:
         chosen = [Chosen(points[rows := np.sort(some)], rows, old, pool) for some in places]
         for one in chosen:
-            one.add(Entries(np.array([0]), points[:1]))
+            one.add(Entries(np.array([0]), points[:1]), most)
         count = 1
         while count < size:
             with clock("compare", 0):
@@ -138,7 +138,7 @@ def select(points: NDArray[np.float32], parts: int, most: int, size: int, clock:
             done.append(Block(count, candidates, len(new.rows)))
             with clock("compare", 0):
                 for one in chosen:
-                    one.add(new)
+                    one.add(new, most)
             count += len(new.rows)
     pairs = sum(int(one._known.compared.sum()) for one in chosen)
     with clock("compare", pairs * dimension):
