@@ -117,13 +117,11 @@ class Tier(IntEnum):
     """An entry that was near in an earlier frame."""
     LISTED = 1
     """The nearest of several such entries."""
-    BESIDE = 2
-    """The nearest entry of a short walk, from that one along the table of neighbours."""
-    WALKED = 3
-    """The nearest entry of a long walk."""
-    GRAPH = 4
+    NEAR = 2
+    """The nearest of the entries that the tables of the bank show to be near."""
+    GRAPH = 3
     """The nearest entry that the HNSW graph found."""
-    EXACT = 5
+    EXACT = 4
     """The nearest entry of the whole bank."""
 
 
@@ -145,9 +143,9 @@ class Neighbours:
 
     @property
     def searched(self) -> float:
-        """Share of the judged patches that were searched by a long walk, the graph or the bank, 0 to 1."""
+        """Share of the judged patches that were searched by the tables, the graph or the whole bank, 0 to 1."""
         judged = self.tier if self.active is None else self.tier[self.active]
-        return float(np.mean(judged >= Tier.WALKED)) if len(judged) else 0.0  # a float of numpy cannot be sent
+        return float(np.mean(judged >= Tier.NEAR)) if len(judged) else 0.0  # a float of numpy cannot be sent
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,10 +27,6 @@ comparisons, `graph`: every patch through the HNSW graph, then the deciding ones
 the whole bank.
 """
 
-HASTY_EF = 8
-"""Candidate list of the graph where only bounds are wanted. Measured on three scenes: 7 patches in a frame go on
-to the exact search where the ef of the manifest leaves 5, and the graph takes a quarter to two thirds of its time."""
-
 
 def assemble(
     preprocess: Preprocess,
@@ -43,17 +39,18 @@ def assemble(
     search: SearchKind,
     judged: NDArray[np.bool_] | None = None,
     divisors: NDArray[np.float32] | None = None,
+    threads: int = 1,
 ) -> Scorer:
     """Put the stages together as a device runs them.
 
-    `judged` are the patches in the regions of the bundle; `divisors` float32 [k] are those of its measure, None: all 1.
+    `judged` are the patches in the regions of the bundle; `divisors` float32 [k] are those of its measure, None: all 1;
+    `threads` share a search, 0: all cores.
     """
     decisive = scoring.k if scoring.mode == "topk" else 1
-    pruned = PrunedSearch(bank, neighbours, divisors)
+    pruned = PrunedSearch(bank, neighbours, divisors, threads)
     whole = LazySearch(graph, bank, pruned, decisive)
-    hasty = graph.with_ef(HASTY_EF)
     kinds: dict[SearchKind, Callable[[], Deciding]] = {
-        "lazy": lambda: LazySearch(hasty, bank, pruned, decisive, History(grid.hw)),
+        "lazy": lambda: LazySearch(None, bank, pruned, decisive, History(grid.hw)),
         "graph": lambda: whole,
         "exact": lambda: ExactSearch(bank, divisors),
     }

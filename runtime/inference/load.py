@@ -223,7 +223,7 @@ def _make_scorer(
     if judged is not None and not judged.any():
         raise BundleShapeMismatch("regions without a patch", where=str(bundle.file(bundles.MANIFEST)))
     stages = preprocess, embed, graph, bank, neighbours
-    return assemble(*stages, manifest.scoring, grid, search, judged, measure.divisors)
+    return assemble(*stages, manifest.scoring, grid, search, judged, measure.divisors, threads)
 
 
 def _stitch(bundle: Bundle) -> Stitch | None:

@@ -12,6 +12,7 @@ WIDTH: int
 
 def distances(size: int, features: Array, entries: Array, rows: Array, divisors: Array, out: Array, /) -> None: ...
 def learn(length: int, history: Array, rows: Array, index: Array, /) -> None: ...
+def learn_found(history: Array, index: Array, tier: Array, active: Array, /) -> float: ...
 
 class Tables:
     compared: int
@@ -29,18 +30,28 @@ class Tables:
         largest: float,
         levels: float,
         widest: float,
+        threads: int,
         /,
     ) -> None: ...
+    def search(
+        self,
+        features: Array,
+        active: Array,
+        found: tuple[Array, Array, Array],
+        known: tuple[Array, Array, float],
+        k: int,
+        listed: bool,
+        /,
+    ) -> float: ...
     def settle(
         self,
         features: Array,
         found: tuple[Array, Array, Array],
         known: tuple[Array, Array, float],
         k: int,
-        most: int,
         at_least: float,
         /,
-    ) -> bytes: ...
+    ) -> None: ...
     def tell_apart(
         self,
         features: Array,

@@ -9,11 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.frame import Neighbours
 from runtime.search import _kernels
 
 LENGTH = 8
 """Entries that a patch remembers. Measured on a fixed camera, noise alone: with 4, 9 % of the patches are searched,
 with 8 7.5 %, with 32 7.3 %."""
+
+_ALL = np.empty(0, dtype=np.bool_)
 
 _AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if (row, column) != (0, 0)]
 
@@ -52,6 +55,19 @@ class History:
             self.entries = np.repeat(index[:, None], LENGTH, axis=1)
             return
         _kernels.learn(LENGTH, self.entries, rows, index)
+
+    def learn_found(self, found: Neighbours) -> float:
+        """Learn what was found in a frame, where more was looked at than one entry; the first time of all patches.
+
+        Returns:
+            The share of the patches that were searched, as in `Neighbours`.
+        """
+        if self.empty:
+            self.learn(np.arange(len(found.index)), found.index)
+            return found.searched
+        return _kernels.learn_found(
+            self.entries, found.index, found.tier, _ALL if found.active is None else found.active
+        )
 
 
 def _around(grid_hw: tuple[int, int]) -> NDArray[np.int64]:

@@ -21,17 +21,26 @@
 #include <immintrin.h>
 #endif
 
+#include "pool.h"
+
 #define WIDTH 8
 #define BLOCK (2 * WIDTH)  /* points whose bounds are computed together */
 #define NARROW 16          /* coordinates that middles have, and that most entries are excluded by */
 #define NARROW_COLUMNS 3   /* of float32 in a block: |c|^2 - reach^2 of these, width^2, 2 reach width */
 #define COLUMNS 4          /* and for entries, behind the levels of the first, |c|^2 - reach^2 of all coordinates */
 #define STEP (8 * WIDTH)   /* elements after which a sum is checked, to stop early if it is too large */
-#define BEAM 4             /* beam width of a short walk: entries to continue from */
-#define WIDE_BEAM 32       /* beam width of a long walk */
 #define LIST 32            /* entries that a patch knows, of which none is compared twice */
-#define SEEN 1024          /* size of the set of visited entries: a walk ends when it is half full */
+#define NEAR_SHARE 64      /* one of so many groups of entries is looked at where the tables show what is near, */
+#define MIN_GROUPS 8       /* at least so many, */
+#define MAX_GROUPS 32      /* at most so many */
+#define NEAR_ENTRIES 8     /* entries of these that are compared */
 #define TOGETHER 32        /* patches compared with the bank at once, so that its tables are read once for all */
+#define RAISED 16          /* patches that are refined at once, and a quarter of those that were already */
+#define LITTLE 32          /* fewer patches are refined by one thread: waking another one takes as long */
+#define LITTLE_BANK 2048   /* likewise, patches times groups of entries, where patches are compared with the bank */
+#define LITTLE_KNOWN 1024  /* likewise, patches that are compared with an entry each */
+#define MAX_THREADS 64
+#define ITEM 8             /* patches that a thread refines before it takes others */
 #define AHEAD 4            /* rows to prefetch ahead */
 #define CACHE_LINE 16      /* elements */
 #define MAX_LEVEL 32767.0
@@ -39,6 +48,9 @@
 #define MAX_LENGTH 1e18         /* whose square is in float32, many times over */
 #define TINY_SQUARE 0x1p-100    /* far above what underflow takes away */
 #define SAFELY 0.9f        /* a bound below this share of the expected deciding distance is low enough */
+#define ALIKE 0.97f        /* bounds that differ by less probably decide together */
+#define LOWERED 0.8f       /* where no patch reaches that: what it is lowered by, */
+#define LOWERINGS 16       /* so often, before all patches are looked at */
 
 typedef float Vector __attribute__((vector_size(WIDTH * sizeof(float))));
 typedef int32_t Mask __attribute__((vector_size(WIDTH * sizeof(int32_t))));
@@ -52,6 +64,14 @@ struct Aim {
     const int32_t *levels;  /* of the patch, 16 bits each, a pair in each number */
     float times, limit, narrow_limit;
     float square, reach;  /* how far an entry with the width 1 may be: it falls */
+};
+
+/* Numbers of the points that look nearest, the nearest first, by sums of the kind that bounds. */
+struct Shortlist {
+    int length, kept;
+    float farthest;  /* what is farther is not wanted */
+    float sums[MAX_GROUPS];
+    int64_t numbers[MAX_GROUPS];
 };
 
 /* The loops for the baseline instruction set, and on x86 also for AVX2. */
@@ -80,6 +100,10 @@ static void multiply_plain(const int8_t *points, const int32_t *levels, Py_ssize
 static float (*square)(const float *, const float *, Py_ssize_t, float) = square_plain;
 static uint32_t (*bound)(const float *, const struct Aim *) = bound_plain;
 static uint32_t (*bound_narrow)(const float *, const struct Aim *) = bound_narrow_plain;
+static void (*near_groups)(
+    const float *, const float *, Py_ssize_t, Py_ssize_t, const struct Aim *, struct Shortlist *) = near_groups_plain;
+static void (*near_entries)(const float *, int64_t, const struct Aim *, struct Shortlist *) = near_entries_plain;
+static void (*sketch)(const float *, const float *, Py_ssize_t, Py_ssize_t, float *) = sketch_plain;
 static void (*project)(const double *, const double *, Py_ssize_t, Py_ssize_t, double *) = project_plain;
 
 #if defined(__x86_64__)
@@ -118,6 +142,9 @@ static void choose_loops(void)
         square = square_avx2;
         bound = bound_avx2;
         bound_narrow = bound_narrow_avx2;
+        near_groups = near_groups_avx2;
+        near_entries = near_entries_avx2;
+        sketch = sketch_avx2;
         project = project_avx2;
     }
 }
@@ -141,7 +168,14 @@ INLINE float enough_for(float distance, float divisor)
 
 /* ---- the state of a search ---- */
 
-enum Tier { KNOWN, LISTED, BESIDE, WALKED, GRAPH, EXACT };  /* as in runtime/frame.py */
+enum Tier { KNOWN, LISTED, NEAR, GRAPH, EXACT };  /* as in runtime/frame.py */
+
+/* Scratch memory. */
+struct Room {
+    int32_t *levels;  /* of TOGETHER patches, and of one for each thread */
+    double *axes;     /* of one patch for each thread */
+    int64_t *heap;
+};
 
 struct Search {
     Py_ssize_t count, size, stored, k;
@@ -149,20 +183,26 @@ struct Search {
     float *distance;
     int64_t *index;
     uint8_t *tier;
-    float expected;  /* the distance that decided in the last frame */
+    float enough;    /* bounds below this are low enough: hardly any of these patches decides */
     float radius;    /* only entries nearer than this are searched for: infinite, or the threshold of `tell_apart` */
     /* Entries that were near in recent frames, see runtime/search/history.py; null without. */
     const int64_t *history, *around;
     Py_ssize_t length, neighbours;
-    /* Table of neighbours, int32 [stored, each]; null without. */
+    const uint8_t *active;  /* patches to search; null: all */
+    int listed;             /* whether what patches know is looked at beyond the first entry */
+    /* Table of neighbours, int32 [stored, each]; null without, then `each` is 0. */
     const int32_t *beside;
     Py_ssize_t each;
     /* Tables made by runtime/search/tables.py. */
     const float *middles, *entries;  /* in blocks */
     const int64_t *order;
     const double *centre, *axes, *steps;
+    const float *sketched_centre, *sketched_axes;  /* the same, rounded */
+    const float *squares;  /* of the lengths of the points of groups, by the first coordinates; about */
     Py_ssize_t groups, coordinates, pairs, narrow, block, narrow_block;  /* blocks in float32 */
     double largest, levels, widest;  /* length of an entry, of a point in levels; divisor */
+    struct Room room;
+    int threads;
     Py_ssize_t compared;
 };
 
@@ -213,15 +253,29 @@ static int is_among(const int64_t *some, Py_ssize_t count, int64_t entry)
     return 0;
 }
 
+/* Walk along the table of neighbours, from the nearest entry so far to the nearest of those beside it, and on from there
+ * until none is nearer. */
+static void walk_on(struct Search *in, Py_ssize_t patch)
+{
+    for (int64_t from = -1; from != in->index[patch] && !(in->distance[patch] < in->enough);) {
+        from = in->index[patch];
+        const int32_t *beside = in->beside + from * in->each;
+        for (Py_ssize_t i = 0; i < in->each; i++)
+            fetch_entry(in, beside[i]);
+        for (Py_ssize_t i = 0; i < in->each && !(in->distance[patch] < in->enough); i++)
+            if (beside[i] != from)
+                offer(in, patch, beside[i]);
+    }
+}
+
 /* Look at what a patch knows, at no entry twice: neighbouring places, and frames in a row, often know the same. */
 static void look_at_list(struct Search *in, Py_ssize_t patch)
 {
-    float enough = SAFELY * in->expected;
     int64_t seen[LIST];
     Py_ssize_t count = 0;
     for (Py_ssize_t i = 1; i < in->length; i++)
         fetch_entry(in, known_entry(in, patch, i));
-    for (Py_ssize_t i = 0; i < in->length + in->neighbours && !(in->distance[patch] < enough); i++) {
+    for (Py_ssize_t i = 0; i < in->length + in->neighbours && !(in->distance[patch] < in->enough); i++) {
         int64_t entry = known_entry(in, patch, i);
         if (is_among(seen, count, entry))
             continue;
@@ -230,95 +284,13 @@ static void look_at_list(struct Search *in, Py_ssize_t patch)
         if (i > 0)  /* the first one is what its distance is of */
             offer(in, patch, entry);
     }
-}
-
-/* ---- walks along the table of neighbours ---- */
-
-struct Walk {
-    float distance[WIDE_BEAM];
-    int64_t entry[WIDE_BEAM];
-    int gone_from[WIDE_BEAM];
-    int beam, kept, compared;
-    int32_t seen[SEEN];
-};
-
-/* Return whether an entry is new to the walk, and remember it. */
-static int is_new(struct Walk *walk, int32_t entry)
-{
-    uint32_t place = (uint32_t)entry * 2654435761u % SEEN;
-    for (; walk->seen[place] >= 0; place = (place + 1) % SEEN)
-        if (walk->seen[place] == entry)
-            return 0;
-    walk->seen[place] = entry;
-    return 1;
-}
-
-/* Insert an entry into the sorted list of the nearest. */
-static void keep(struct Walk *walk, float distance, int64_t entry)
-{
-    int place = walk->kept < walk->beam ? walk->kept++ : walk->beam - 1;
-    for (; place > 0 && walk->distance[place - 1] > distance; place--) {
-        walk->distance[place] = walk->distance[place - 1];
-        walk->entry[place] = walk->entry[place - 1];
-        walk->gone_from[place] = walk->gone_from[place - 1];
-    }
-    walk->distance[place] = distance;
-    walk->entry[place] = entry;
-    walk->gone_from[place] = 0;
-}
-
-static void go_on_from(struct Walk *walk, const struct Search *in, Py_ssize_t patch, int64_t entry)
-{
-    const int32_t *next = in->beside + entry * in->each;
-    for (Py_ssize_t i = 0; i < in->each;) {
-        int32_t some[BLOCK];
-        int count = 0;
-        for (; i < in->each && count < BLOCK && walk->compared < SEEN / 2; i++)
-            if (is_new(walk, next[i])) {
-                walk->compared++;
-                fetch_entry(in, next[i]);
-                some[count++] = next[i];
-            }
-        for (int j = 0; j < count; j++) {
-            float farthest = walk->kept < walk->beam ? INFINITY : walk->distance[walk->beam - 1];
-            float distance = apart(in, patch, some[j], farthest);
-            if (distance < farthest) {
-                keep(walk, distance, some[j]);
-                __builtin_prefetch(in->beside + some[j] * in->each);
-            }
-        }
-        if (walk->compared >= SEEN / 2)
-            return;
-    }
-}
-
-/* Walk from the known entry along the table of neighbours, always on from the nearest ones. */
-static void walk_on(struct Search *in, Py_ssize_t patch, int beam)
-{
-    struct Walk walk;
-    walk.beam = beam;
-    memset(walk.seen, -1, sizeof walk.seen);
-    walk.kept = walk.compared = 0;
-    is_new(&walk, (int32_t)in->index[patch]);
-    keep(&walk, in->distance[patch], in->index[patch]);
-    int place = 0;
-    while (place < walk.kept && walk.compared < SEEN / 2 && !(walk.distance[0] < SAFELY * in->expected)) {
-        if (walk.gone_from[place]) {
-            place++;
-            continue;
-        }
-        walk.gone_from[place] = 1;
-        go_on_from(&walk, in, patch, walk.entry[place]);
-        place = 0;
-    }
-    in->distance[patch] = walk.distance[0];
-    in->index[patch] = walk.entry[0];
+    walk_on(in, patch);
 }
 
 /* ---- the whole bank ---- */
 
 struct Asked {
-    Py_ssize_t patch;
+    Py_ssize_t patch, compared;
     struct Aim aim;
 };
 
@@ -362,6 +334,7 @@ static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, 
         inside += room[axis] * room[axis];
     room[axes] = sqrt(norm > inside ? norm - inside : 0);
     asked->patch = patch;
+    asked->compared = 0;
     asked->aim = (struct Aim){.pairs = in->pairs, .narrow = in->narrow, .levels = levels};
     double reach = set_reach(in, asked), most = sqrt(norm) + in->largest;
     if (!(most < MAX_LENGTH && reach < MAX_LENGTH)) {  /* squares overflow: all is possible */
@@ -385,6 +358,74 @@ static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, 
     asked->aim.narrow_limit = (float)(error - narrow);
 }
 
+/* Return where a thread has room for one patch. */
+INLINE double *axes_of(const struct Search *in, int thread)
+{
+    return in->room.axes + thread * (in->coordinates + WIDTH + in->size + 1);
+}
+
+/* ---- what the tables show to be near ---- */
+
+/* Aim at what is near to a patch, in float32: this only chooses what is compared. Return whether that makes sense. */
+static int sketch_patch(const struct Search *in, struct Aim *aim, Py_ssize_t patch, int32_t *levels, float *room)
+{
+    const float *features = in->features + patch * in->size;
+    Py_ssize_t axes = in->coordinates - 1, blocks = (axes + WIDTH - 1) / WIDTH;
+    float *centred = room + blocks * WIDTH + 1, norm = 0, inside = 0, largest = 0, length = 0;
+    for (Py_ssize_t i = 0; i < in->size; i++)
+        centred[i] = features[i] - in->sketched_centre[i];
+    centred[in->size] = 0;
+    sketch(centred, in->sketched_axes, (in->size + 1) / 2 * 2, blocks, room);
+    norm = square(features, in->sketched_centre, in->size, INFINITY);
+    for (Py_ssize_t axis = 0; axis < axes; axis++)
+        inside += room[axis] * room[axis];
+    room[axes] = sqrtf(norm > inside ? norm - inside : 0);
+    for (Py_ssize_t i = 0; i < in->coordinates; i++) {
+        room[i] *= (float)in->steps[i];
+        largest = fabsf(room[i]) > largest ? fabsf(room[i]) : largest;
+        length += room[i] * room[i];
+    }
+    float level = fmaxf(largest / (float)MAX_LEVEL, sqrtf(length) * (float)(in->levels / MAX_SUM));
+    if (!(level > 0 && norm < (float)MAX_LENGTH))
+        return 0;
+    int16_t *own = (int16_t *)levels;
+    for (Py_ssize_t i = 0; i < in->coordinates; i++)
+        own[i] = (int16_t)lrintf(room[i] / level);
+    for (Py_ssize_t i = in->coordinates; i < 2 * in->pairs; i++)
+        own[i] = 0;
+    float reach = fmaxf(0, fminf(in->distance[patch], in->enough)) * (float)in->widest;
+    *aim = (struct Aim){
+        .pairs = in->pairs, .narrow = in->narrow, .levels = levels, .times = 2 * level, .square = reach * reach,
+    };
+    return 1;
+}
+
+/* Compare a patch with the entries that the tables show to be near: of the groups whose points are the nearest, those
+ * whose own points are. */
+static void look_near(struct Search *in, Py_ssize_t patch, int thread)
+{
+    struct Aim aim;
+    Py_ssize_t some = in->groups / NEAR_SHARE;
+    some = some < MIN_GROUPS ? MIN_GROUPS : some < MAX_GROUPS ? some : MAX_GROUPS;
+    struct Shortlist groups = {.length = (int)some, .farthest = INFINITY};
+    struct Shortlist entries = {.length = NEAR_ENTRIES, .farthest = INFINITY};
+    int32_t *levels = in->room.levels + (TOGETHER + thread) * in->pairs;
+    if (!sketch_patch(in, &aim, patch, levels, (float *)axes_of(in, thread)))
+        return;
+    near_groups(in->middles, in->squares, in->groups, in->narrow_block, &aim, &groups);
+    for (int i = 0; i < groups.kept; i++)
+        fetch(in->entries + groups.numbers[i] * in->block, in->block);
+    for (int i = 0; i < groups.kept; i++)
+        near_entries(in->entries + groups.numbers[i] * in->block, groups.numbers[i] * BLOCK, &aim, &entries);
+    for (int i = 0; i < entries.kept; i++)
+        fetch_entry(in, in->order[entries.numbers[i]]);
+    for (int i = 0; i < entries.kept; i++)
+        offer(in, patch, in->order[entries.numbers[i]]);
+}
+
+/* ---- the whole bank ---- */
+
+
 static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *asked)
 {
     const int64_t *order = in->order + group * BLOCK;
@@ -396,7 +437,7 @@ static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *ask
         int64_t entry = order[__builtin_ctz(left)];
         if (entry < 0)
             continue;
-        in->compared++;
+        asked->compared++;
         float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, best);
         if (distance < best || (distance == best && entry < in->index[asked->patch])) {
             in->distance[asked->patch] = distance;
@@ -459,13 +500,64 @@ static void sift(const struct Search *in, int64_t *heap, Py_ssize_t count, Py_ss
     }
 }
 
-static void refine(struct Search *in, Py_ssize_t patch)
+static void refine(struct Search *in, Py_ssize_t patch, int thread)
 {
     if (in->tier[patch] == KNOWN)
         look_at_list(in, patch);
     else
-        walk_on(in, patch, in->tier[patch] == LISTED ? BEAM : WIDE_BEAM);
+        look_near(in, patch, thread);
     in->tier[patch]++;
+}
+
+/* Some patches, of which a thread does several at a time. */
+struct Some {
+    struct Search *in;
+    const int64_t *patches;
+    struct Asked *asked;
+    Py_ssize_t count, each;
+};
+
+INLINE Py_ssize_t end_of(const struct Some *some, ptrdiff_t item)
+{
+    return (item + 1) * some->each < some->count ? (item + 1) * some->each : some->count;
+}
+
+INLINE void share_some(struct Some *some, int threads, void (*work)(void *context, ptrdiff_t item, int thread))
+{
+    share(threads, (some->count + some->each - 1) / some->each, work, some);
+}
+
+static void refine_some(void *context, ptrdiff_t item, int thread)
+{
+    const struct Some *some = context;
+    for (Py_ssize_t i = item * some->each; i < end_of(some, item); i++)
+        if (some->in->tier[some->patches[i]] < NEAR)
+            refine(some->in, some->patches[i], thread);
+}
+
+static void compare_some(void *context, ptrdiff_t item, int thread)
+{
+    const struct Some *some = context;
+    Py_ssize_t start = item * some->each, end = end_of(some, item);
+    for (Py_ssize_t i = start; i < end; i++) {
+        int32_t *levels = some->in->room.levels + i * some->in->pairs;
+        ask(some->in, &some->asked[i], some->patches[i], levels, axes_of(some->in, thread));
+    }
+    compare_with_bank(some->in, some->asked + start, end - start);
+}
+
+/* Compare patches, at most TOGETHER, with the whole bank. */
+static void compare(struct Search *in, const int64_t *patches, Py_ssize_t count)
+{
+    struct Asked asked[TOGETHER];
+    if (!count)
+        return;
+    int threads = count * in->groups < LITTLE_BANK ? 1 : in->threads;
+    Py_ssize_t each = (count + threads - 1) / threads;  /* what a thread has at once shares what it reads of the tables */
+    struct Some some = {.in = in, .patches = patches, .asked = asked, .count = count, .each = each};
+    share_some(&some, threads, compare_some);
+    for (Py_ssize_t i = 0; i < count; i++)
+        in->compared += asked[i].compared;
 }
 
 /* Collect the patches whose distance is not below `least` in a heap; return their number. */
@@ -481,89 +573,166 @@ static Py_ssize_t heap_of(const struct Search *in, float least, int64_t *heap)
     return count;
 }
 
-/* Take patches until the k largest distances, and all from `at_least` on, were taken; those below WALKED are refined, and
- * put back. Write the patches that are to be compared with the bank, at most TOGETHER, and return their number; -1 if
- * there are others from `least` on, the smallest in the heap. */
-static Py_ssize_t take(struct Search *in, float at_least, float least, int64_t *heap, int64_t *taken)
+/* Put the last of `count` in its place. */
+static void rise(const struct Search *in, int64_t *heap, Py_ssize_t count)
 {
-    enum Tier enough = in->beside ? WALKED : LISTED;
-    Py_ssize_t left = heap_of(in, least, heap), all = 0, count = 0;
-    while (count < TOGETHER) {
-        if (!left || in->distance[heap[0]] < least) {  /* patches that are not in the heap may be next */
-            if (least > -INFINITY && (all < in->k || at_least < least))
-                return -1;
-            if (!left)
-                return count;
-        }
-        int64_t top = heap[0];
-        if (all >= in->k && in->distance[top] < at_least)
-            return count;
+    for (Py_ssize_t place = count - 1; place > 0 && before(in, heap[place], heap[(place - 1) / 2]);) {
+        Py_ssize_t above = (place - 1) / 2;
+        int64_t kept = heap[place];
+        heap[place] = heap[above];
+        heap[above] = kept;
+        place = above;
+    }
+}
+
+/* The patches that may be next, and how far the search has come. */
+struct Best {
+    int64_t *heap;
+    Py_ssize_t left, raised;
+    float least, low;  /* others than those in the heap are below `least`; what decides is not below `low` */
+    float expected;    /* what decides, as far as is known */
+};
+
+/* Refine the patches on top that are below NEAR: several at once, so that threads can share them, but none that hardly
+ * decides, below the expected distance or the k-th patch that is ready. Which ones does not depend on the number of
+ * threads. What is taken from the heap for this lies behind it. */
+static void raise_several(struct Search *in, struct Best *best, Py_ssize_t ready)
+{
+    Py_ssize_t all = best->left, wanted = RAISED + best->raised / 4, count = 0;
+    float least = in->distance[best->heap[0]];
+    least = least >= best->expected ? best->expected : ALIKE * least;
+    least = least > best->low ? least : best->low;
+    do {  /* the first one at any rate: it is to be refined */
+        int64_t top = best->heap[0];
         if (isnan(in->distance[top]))
             in->tier[top] = EXACT;  /* no entry is nearer to it */
-        if (in->tier[top] < enough) {
-            refine(in, top);
-        } else {
-            if (in->tier[top] != EXACT)
-                taken[count++] = top;
-            all++;
-            heap[0] = heap[--left];
+        if (in->tier[top] < NEAR)
+            count++;
+        else
+            ready++;
+        best->heap[0] = best->heap[--best->left];
+        best->heap[best->left] = top;
+        sift(in, best->heap, best->left, 0);
+    } while (best->left && count < wanted && ready < in->k && !(in->distance[best->heap[0]] < least));
+    struct Some some = {.in = in, .patches = best->heap + best->left, .count = all - best->left, .each = ITEM};
+    share_some(&some, count < LITTLE ? 1 : in->threads, refine_some);
+    best->raised += count;
+    while (best->left < all)
+        rise(in, best->heap, ++best->left);
+}
+
+/* Take patches until the k largest distances, and all from `at_least` on, were taken; those below NEAR are refined
+ * first. Write the patches that are to be compared with the bank, at most TOGETHER, and return their number; -1 if there
+ * are others below `least`. `lowest` becomes the smallest of those taken that are exact, if k were taken. */
+static Py_ssize_t take(struct Search *in, float at_least, struct Best *best, int64_t *taken, float *lowest)
+{
+    Py_ssize_t all = 0, count = 0;
+    float smallest = INFINITY;
+    best->left = heap_of(in, best->least, best->heap);
+    while (count < TOGETHER) {
+        if (!best->left || in->distance[best->heap[0]] < best->least) {  /* others may be next */
+            if (best->least > -INFINITY && (all < in->k || at_least < best->least))
+                return -1;
+            if (!best->left)
+                break;
         }
-        sift(in, heap, left, 0);
+        int64_t top = best->heap[0];
+        if (all >= in->k && in->distance[top] < at_least)
+            break;
+        if (isnan(in->distance[top]))
+            in->tier[top] = EXACT;  /* no entry is nearer to it */
+        if (in->tier[top] < NEAR) {
+            raise_several(in, best, all < in->k ? all : 0);
+            continue;
+        }
+        if (in->tier[top] != EXACT)
+            taken[count++] = top;
+        else if (all < in->k)
+            smallest = in->distance[top] < smallest ? in->distance[top] : smallest;
+        all++;
+        best->heap[0] = best->heap[--best->left];
+        sift(in, best->heap, best->left, 0);
     }
+    *lowest = all < in->k ? -INFINITY : smallest;
     return count;
 }
 
-/* Refine the top patch until the k largest distances, and all from `at_least` on, are exact.
- *
- * At most `most` patches without the graph's bound are compared with the bank; then it returns the number of patches that
- * need a better bound, which are first in the heap. */
-static Py_ssize_t settle(
-    struct Search *in, float at_least, Py_ssize_t most, int64_t *heap, int32_t *levels, double *room)
+/* Refine the top patches until the k largest distances, and all from `at_least` on, are exact; return the smallest of the
+ * k, 0 if there are fewer patches. */
+static float settle(struct Search *in, float at_least, float expected)
 {
-    struct Asked asked[TOGETHER];
     int64_t taken[TOGETHER];
-    float least = SAFELY * in->expected;  /* those below hardly decide */
-    for (;;) {
-        Py_ssize_t count = take(in, at_least, least, heap, taken), rough = 0;
+    struct Best best = {.heap = in->room.heap, .least = SAFELY * expected, .low = -INFINITY, .expected = expected};
+    for (int lowered = 0;;) {
+        float lowest;
+        in->enough = best.least;
+        Py_ssize_t count = take(in, at_least, &best, taken, &lowest);
         if (count < 0) {
-            least = -INFINITY;
+            best.least = ++lowered < LOWERINGS && best.least > 0 ? LOWERED * best.least : -INFINITY;
             continue;
         }
         if (!count)
-            return 0;
-        for (Py_ssize_t i = 0; i < count; i++)
-            if (in->tier[taken[i]] < GRAPH)
-                heap[rough++] = taken[i];
-        if (rough > most)
-            return rough;
-        most -= rough;
-        for (Py_ssize_t i = 0; i < count; i++)
-            ask(in, &asked[i], taken[i], levels + i * in->pairs, room);
-        compare_with_bank(in, asked, count);
-        for (Py_ssize_t i = 0; i < count; i++)
+            return lowest > -INFINITY && lowest < INFINITY ? lowest : 0;
+        compare(in, taken, count);
+        for (Py_ssize_t i = 0; i < count; i++) {
             in->tier[taken[i]] = EXACT;
+            lowest = in->distance[taken[i]] < lowest ? in->distance[taken[i]] : lowest;
+        }
+        best.low = lowest < at_least ? lowest : at_least;
     }
 }
 
 /* Find an entry nearer than `at_least` for every patch that has one; other distances remain bounds. */
-static void tell_apart(struct Search *in, float at_least, int32_t *levels, double *room)
+static void tell_apart(struct Search *in, float at_least)
 {
-    struct Asked asked[TOGETHER];
-    Py_ssize_t ready = 0;
-    in->radius = at_least;
-    in->expected = at_least / SAFELY;  /* patches below are skipped */
+    int64_t ready[TOGETHER];
+    Py_ssize_t count = 0;
+    in->radius = in->enough = at_least;
     for (Py_ssize_t patch = 0; patch < in->count; patch++) {
         while (in->tier[patch] < LISTED && in->distance[patch] >= at_least)
-            refine(in, patch);
+            refine(in, patch, 0);
         if (in->tier[patch] == EXACT || !(in->distance[patch] >= at_least))
             continue;
-        ask(in, &asked[ready], patch, levels + ready * in->pairs, room);
-        if (++ready == TOGETHER) {
-            compare_with_bank(in, asked, ready);
-            ready = 0;
+        ready[count++] = patch;
+        if (count == TOGETHER) {
+            compare(in, ready, count);
+            count = 0;
         }
     }
-    compare_with_bank(in, asked, ready);
+    compare(in, ready, count);
+}
+
+/* ---- a frame ---- */
+
+/* Bound the distances of some patches by the entry that each knows first, or else by what the tables show to be near. */
+static void begin_some(void *context, ptrdiff_t item, int thread)
+{
+    const struct Some *some = context;
+    struct Search *in = some->in;
+    const uint8_t *active = in->active;
+    for (Py_ssize_t patch = item * some->each; patch < end_of(some, item); patch++) {
+        if (active && !active[patch]) {
+            in->distance[patch] = 0;
+            in->index[patch] = 0;
+            in->tier[patch] = EXACT;
+            continue;
+        }
+        if (in->length && patch + AHEAD < in->count)
+            fetch(in->bank + known_entry(in, patch + AHEAD, 0) * in->size, in->size);
+        in->index[patch] = in->length ? known_entry(in, patch, 0) : 0;
+        in->distance[patch] = apart(in, patch, in->index[patch], INFINITY);
+        in->tier[patch] = in->listed ? KNOWN : LISTED;
+        if (!in->length && !isnan(in->distance[patch])) {
+            look_near(in, patch, thread);
+            in->tier[patch] = NEAR;
+        }
+    }
+}
+
+static void begin(struct Search *in)
+{
+    struct Some some = {.in = in, .count = in->count, .each = ITEM};
+    share_some(&some, in->length && in->count < LITTLE_KNOWN ? 1 : in->threads, begin_some);
 }
 
 /* ---- Python interface ---- */
@@ -643,6 +812,16 @@ static PyObject *distances(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Put an entry in front of what a patch remembers: if it is known, it moves there, else the oldest goes. */
+INLINE void remember(int64_t *own, Py_ssize_t length, int64_t entry)
+{
+    Py_ssize_t place = 0;
+    while (place < length - 1 && own[place] != entry)
+        place++;
+    memmove(own + 1, own, (size_t)place * sizeof(int64_t));
+    own[0] = entry;
+}
+
 PyDoc_STRVAR(learn_doc, "learn(history, rows, index): put entries in front of what patches remember.");
 
 static PyObject *learn(PyObject *self, PyObject *args)
@@ -657,28 +836,50 @@ static PyObject *learn(PyObject *self, PyObject *args)
     Py_ssize_t count = numbers(&in[1]);
     int fits = length > 0 && in[2].len == in[1].len;
     int good = fits ? all_below(numbers(&in[0]) / length, rows, count) : refuse("arrays of other shapes");
-    for (Py_ssize_t i = 0; good && i < count; i++) {
-        int64_t *own = history + rows[i] * length;
-        Py_ssize_t place = 0;  /* of the entry, if known; else of the oldest */
-        while (place < length - 1 && own[place] != index[i])
-            place++;
-        memmove(own + 1, own, (size_t)place * sizeof(int64_t));
-        own[0] = index[i];
-    }
+    for (Py_ssize_t i = 0; good && i < count; i++)
+        remember(history + rows[i] * length, length, index[i]);
     release(in, 3);
     if (!good)
         return NULL;
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(learn_found_doc,
+    "learn_found(history, index, tier, active): put what was found for patches in front of what they remember, where more\n"
+    "than one entry was looked at; the share of patches that were searched by the tables, the graph or the bank.");
+
+static PyObject *learn_found(PyObject *self, PyObject *args)
+{
+    (void)self;
+    Py_buffer in[4];  /* history int64 [n, length], index int64 [n], tier uint8 [n], active bool [n] or empty: all */
+    if (!PyArg_ParseTuple(args, "w*y*y*y*", &in[0], &in[1], &in[2], &in[3]))
+        return NULL;
+    const Py_ssize_t count = in[2].len, length = count ? numbers(&in[0]) / count : 0;
+    const uint8_t *tier = in[2].buf, *active = in[3].len ? in[3].buf : NULL;
+    int good = (numbers(&in[1]) == count && length > 0 && numbers(&in[0]) == count * length
+                && (!active || in[3].len == count)) || refuse("arrays of other shapes");
+    Py_ssize_t judged = 0, searched = 0;
+    for (Py_ssize_t i = 0; good && i < count; i++) {
+        if (active && !active[i])
+            continue;
+        judged++;
+        searched += tier[i] >= NEAR;
+        if (tier[i] > KNOWN)
+            remember((int64_t *)in[0].buf + i * length, length, ((const int64_t *)in[1].buf)[i]);
+    }
+    release(in, 4);
+    return good ? PyFloat_FromDouble(judged ? (double)searched / (double)judged : 0) : NULL;
+}
+
 /* ---- the tables of a bank, created once ---- */
 
-enum { BANK, BESIDE_EACH, DIVISORS, CENTRE, AXES, STEPS, MIDDLES, ENTRIES, ORDER, TABLES };
+enum { BANK, BESIDE, DIVISORS, CENTRE, AXES, STEPS, MIDDLES, ENTRIES, ORDER, TABLES };
 
 struct Tables {
     PyObject_HEAD
     struct Search search;  /* the constant part; the rest is null */
     Py_buffer held[TABLES];
+    float *sketched;
     Py_ssize_t compared;  /* number of full distances so far */
 };
 
@@ -687,7 +888,7 @@ static int tables_fit(const struct Search *search, const Py_buffer *held)
     const Py_ssize_t across = (search->groups + BLOCK - 1) / BLOCK;
     const Py_ssize_t axes = (search->coordinates - 1 + WIDTH - 1) / WIDTH * WIDTH;
     if (!(search->stored > 0 && search->coordinates > 0 && floats(&held[DIVISORS]) == search->stored
-          && held[BESIDE_EACH].len == search->stored * search->each * (Py_ssize_t)sizeof(int32_t)
+          && held[BESIDE].len == search->stored * search->each * (Py_ssize_t)sizeof(int32_t)
           && numbers(&held[ORDER]) == search->groups * BLOCK && floats(&held[ENTRIES]) == search->groups * search->block
           && floats(&held[MIDDLES]) == across * search->narrow_block
           && held[AXES].len == search->size * axes * (Py_ssize_t)sizeof(double)))
@@ -707,7 +908,35 @@ static int tables_fit(const struct Search *search, const Py_buffer *held)
 static void tables_free(PyObject *self)
 {
     release(((struct Tables *)self)->held, TABLES);
+    PyMem_Free(((struct Tables *)self)->sketched);
     Py_TYPE(self)->tp_free(self);
+}
+
+/* Round centre and axes to float32, with a channel more, of nothing, if their number is odd; and have the lengths of the
+ * points of groups, |c|^2, from |c|^2 - reach^2, width^2 and 2 reach width. */
+static int make_sketch(struct Tables *self)
+{
+    struct Search *search = &self->search;
+    const Py_ssize_t size = search->size, even = (size + 1) / 2 * 2;
+    const Py_ssize_t blocks = (search->coordinates - 1 + WIDTH - 1) / WIDTH, across = (search->groups + BLOCK - 1) / BLOCK;
+    self->sketched = PyMem_Calloc((size_t)(even + blocks * even * WIDTH + across * BLOCK), sizeof(float));
+    if (!self->sketched)
+        return PyErr_NoMemory() != NULL;
+    float *axes = self->sketched + even, *squares = axes + blocks * even * WIDTH;
+    for (Py_ssize_t i = 0; i < size; i++)
+        self->sketched[i] = (float)search->centre[i];
+    for (Py_ssize_t block = 0; block < blocks; block++)
+        for (Py_ssize_t i = 0; i < size * WIDTH; i++)
+            axes[block * even * WIDTH + i] = (float)search->axes[block * size * WIDTH + i];
+    for (Py_ssize_t i = 0; i < across * BLOCK; i++) {
+        const float *columns = search->middles + i / BLOCK * search->narrow_block + i % BLOCK;
+        float reach = columns[BLOCK] > 0 ? columns[2 * BLOCK] * columns[2 * BLOCK] / (4 * columns[BLOCK]) : 0;
+        squares[i] = columns[0] + reach;
+    }
+    search->sketched_centre = self->sketched;
+    search->sketched_axes = axes;
+    search->squares = squares;
+    return 1;
 }
 
 static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
@@ -716,13 +945,14 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
      * [blocks, D, WIDTH], steps float64 [c], middles and entries of blocks of float32, order int64 [groups, BLOCK] */
     Py_buffer in[TABLES];
     double largest, levels, widest;
+    int threads;
     if (named && PyDict_GET_SIZE(named) > 0) {
         PyErr_SetString(PyExc_TypeError, "Tables takes no arguments by name");
         return NULL;
     }
     if (!PyArg_ParseTuple(
-            args, "y*y*y*y*y*y*y*y*y*ddd", &in[BANK], &in[BESIDE_EACH], &in[DIVISORS], &in[CENTRE], &in[AXES], &in[STEPS],
-            &in[MIDDLES], &in[ENTRIES], &in[ORDER], &largest, &levels, &widest))
+            args, "y*y*y*y*y*y*y*y*y*dddi", &in[BANK], &in[BESIDE], &in[DIVISORS], &in[CENTRE], &in[AXES], &in[STEPS],
+            &in[MIDDLES], &in[ENTRIES], &in[ORDER], &largest, &levels, &widest, &threads))
         return NULL;
     struct Tables *self = (struct Tables *)type->tp_alloc(type, 0);
     if (!self) {
@@ -736,15 +966,15 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
     self->search = (struct Search){
         .size = size, .stored = stored, .bank = in[BANK].buf,
         .divisors = in[DIVISORS].buf, .widest = widest,
-        .beside = in[BESIDE_EACH].len ? in[BESIDE_EACH].buf : NULL,
-        .each = stored > 0 ? in[BESIDE_EACH].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
+        .beside = in[BESIDE].buf, .each = stored > 0 ? in[BESIDE].len / (Py_ssize_t)sizeof(int32_t) / stored : 0,
         .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf,
         .centre = in[CENTRE].buf, .axes = in[AXES].buf, .steps = in[STEPS].buf,
         .groups = numbers(&in[ORDER]) / BLOCK, .coordinates = coordinates, .pairs = pairs, .narrow = narrow,
         .block = BLOCK * COLUMNS + BLOCK / 2 * pairs, .narrow_block = BLOCK * NARROW_COLUMNS + BLOCK / 2 * narrow,
-        .largest = largest, .levels = levels,
+        .largest = largest, .levels = levels, .radius = INFINITY,
+        .threads = threads < 1 ? 1 : threads < MAX_THREADS ? threads : MAX_THREADS,
     };
-    if (!tables_fit(&self->search, in)) {
+    if (!tables_fit(&self->search, in) || !make_sketch(self)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -752,11 +982,11 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
 }
 
 /* The buffers of one frame: features float32 [n, D]; in and out: distance float32 [n], index int64 [n], tier uint8 [n];
- * history int64 [n, length] or empty, around int64 [n, a]. */
-enum { FEATURES, DISTANCE, INDEX, TIER, HISTORY, AROUND, FRAME };
+ * history int64 [n, length] or empty, around int64 [n, a]; and for `search` active bool [n] or empty. */
+enum { FEATURES, DISTANCE, INDEX, TIER, HISTORY, AROUND, FRAME, ACTIVE = FRAME };
 
 /* Set up a search of a frame over the tables. */
-static struct Search search_of(const struct Tables *self, const Py_buffer *in, float expected)
+static struct Search search_of(const struct Tables *self, const Py_buffer *in)
 {
     const Py_ssize_t count = floats(&in[DISTANCE]);
     struct Search search = self->search;
@@ -765,8 +995,6 @@ static struct Search search_of(const struct Tables *self, const Py_buffer *in, f
     search.distance = in[DISTANCE].buf;
     search.index = in[INDEX].buf;
     search.tier = in[TIER].buf;
-    search.expected = expected;
-    search.radius = INFINITY;
     search.history = in[HISTORY].len ? in[HISTORY].buf : NULL;
     search.around = in[AROUND].buf;
     search.length = count ? numbers(&in[HISTORY]) / count : 0;
@@ -781,22 +1009,16 @@ static int frame_fits(const struct Search *search, const Py_buffer *in)
           && numbers(&in[HISTORY]) == count * search->length && numbers(&in[AROUND]) == count * search->neighbours
           && (search->history || !search->neighbours)))
         return refuse("arrays of other shapes");
-    return all_below(search->stored, search->index, count)
-        && all_below(search->stored, search->history, count * search->length)
+    return all_below(search->stored, search->history, count * search->length)
         && all_below(count, search->around, count * search->neighbours);
 }
 
-/* Scratch memory of the loops. */
-struct Room {
-    int32_t *levels;
-    double *axes;
-    int64_t *heap;
-};
-
-static int make_room(struct Room *room, const struct Search *search)
+static int make_room(struct Search *search)
 {
-    room->levels = PyMem_Malloc((size_t)(TOGETHER * search->pairs) * sizeof(int32_t));
-    room->axes = PyMem_Malloc((size_t)(search->coordinates + WIDTH + search->size) * sizeof(double));
+    const Py_ssize_t threads = search->threads;
+    struct Room *room = &search->room;
+    room->levels = PyMem_Malloc((size_t)((TOGETHER + threads) * search->pairs) * sizeof(int32_t));
+    room->axes = PyMem_Malloc((size_t)(threads * (search->coordinates + WIDTH + search->size + 1)) * sizeof(double));
     room->heap = PyMem_Malloc((size_t)search->count * sizeof(int64_t));
     if (!room->levels || !room->axes || !room->heap)
         PyErr_NoMemory();
@@ -810,36 +1032,71 @@ static void free_room(struct Room *room)
     PyMem_Free(room->heap);
 }
 
+PyDoc_STRVAR(search_doc,
+    "search(features, active, (distance, index, tier), (history, around, expected), k, listed): bound all distances, and\n"
+    "refine them, best first, until what decides is exact; the k-th largest. Not `listed`: only the first known entry of\n"
+    "each patch is compared.");
+
+static PyObject *tables_search(PyObject *object, PyObject *args)
+{
+    struct Tables *self = (struct Tables *)object;
+    Py_buffer in[FRAME + 1];
+    Py_ssize_t k;
+    float expected, decides = 0;
+    int listed;
+    if (!PyArg_ParseTuple(
+            args, "y*y*(w*w*w*)(y*y*f)np", &in[FEATURES], &in[ACTIVE], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY],
+            &in[AROUND], &expected, &k, &listed))
+        return NULL;
+    struct Search search = search_of(self, in);
+    search.k = k;
+    search.listed = listed;
+    search.active = in[ACTIVE].len ? in[ACTIVE].buf : NULL;
+    int good = (k > 0 || refuse("counts that mean nothing"))
+        && (!search.active || in[ACTIVE].len == search.count || refuse("arrays of other shapes")) && frame_fits(&search, in)
+        && make_room(&search);
+    if (good) {
+        Py_BEGIN_ALLOW_THREADS
+        search.enough = SAFELY * expected;
+        begin(&search);
+        decides = settle(&search, INFINITY, expected);
+        Py_END_ALLOW_THREADS
+        self->compared += search.compared;
+    }
+    free_room(&search.room);
+    release(in, FRAME + 1);
+    return good ? PyFloat_FromDouble(decides) : NULL;
+}
+
 PyDoc_STRVAR(settle_doc,
-    "settle(features, (distance, index, tier), (history, around, expected), k, most, at_least): refine, best first, until\n"
-    "what decides is exact; the numbers of the patches that want a better bound first, as bytes of int64.");
+    "settle(features, (distance, index, tier), (history, around, expected), k, at_least): refine, best first, until what\n"
+    "decides is exact.");
 
 static PyObject *tables_settle(PyObject *object, PyObject *args)
 {
     struct Tables *self = (struct Tables *)object;
     Py_buffer in[FRAME];
-    Py_ssize_t k, most;
+    Py_ssize_t k;
     float expected, at_least;
     if (!PyArg_ParseTuple(
-            args, "y*(w*w*w*)(y*y*f)nnf", &in[FEATURES], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY],
-            &in[AROUND], &expected, &k, &most, &at_least))
+            args, "y*(w*w*w*)(y*y*f)nf", &in[FEATURES], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY], &in[AROUND],
+            &expected, &k, &at_least))
         return NULL;
-    struct Search search = search_of(self, in, expected);
-    struct Room room = {0};
-    PyObject *wanting = NULL;
-    int counts_fit = (k > 0 && most >= 0) || refuse("counts that mean nothing");
-    if (counts_fit && frame_fits(&search, in) && make_room(&room, &search)) {
-        Py_ssize_t count;
-        search.k = k;
+    struct Search search = search_of(self, in);
+    search.k = k;
+    int good = (k > 0 || refuse("counts that mean nothing")) && frame_fits(&search, in)
+        && all_below(search.stored, search.index, search.count) && make_room(&search);
+    if (good) {
         Py_BEGIN_ALLOW_THREADS
-        count = settle(&search, at_least, most, room.heap, room.levels, room.axes);
+        settle(&search, at_least, expected);
         Py_END_ALLOW_THREADS
         self->compared += search.compared;
-        wanting = PyBytes_FromStringAndSize((const char *)room.heap, count * (Py_ssize_t)sizeof(int64_t));
     }
-    free_room(&room);
+    free_room(&search.room);
     release(in, FRAME);
-    return wanting;
+    if (!good)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(tell_apart_doc,
@@ -855,16 +1112,15 @@ static PyObject *tables_tell_apart(PyObject *object, PyObject *args)
             args, "y*(w*w*w*)(y*y*f)f", &in[FEATURES], &in[DISTANCE], &in[INDEX], &in[TIER], &in[HISTORY],
             &in[AROUND], &expected, &at_least))
         return NULL;
-    struct Search search = search_of(self, in, expected);
-    struct Room room = {0};
-    int good = frame_fits(&search, in) && make_room(&room, &search);
+    struct Search search = search_of(self, in);
+    int good = frame_fits(&search, in) && all_below(search.stored, search.index, search.count) && make_room(&search);
     if (good) {
         Py_BEGIN_ALLOW_THREADS
-        tell_apart(&search, at_least, room.levels, room.axes);
+        tell_apart(&search, at_least);
         Py_END_ALLOW_THREADS
         self->compared += search.compared;
     }
-    free_room(&room);
+    free_room(&search.room);
     release(in, FRAME);
     if (!good)
         return NULL;
@@ -872,6 +1128,7 @@ static PyObject *tables_tell_apart(PyObject *object, PyObject *args)
 }
 
 static PyMethodDef tables_methods[] = {
+    {"search", tables_search, METH_VARARGS, search_doc},
     {"settle", tables_settle, METH_VARARGS, settle_doc},
     {"tell_apart", tables_tell_apart, METH_VARARGS, tell_apart_doc},
     {NULL, NULL, 0, NULL},
@@ -885,7 +1142,7 @@ static PyMemberDef tables_members[] = {
 static PyTypeObject tables_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "runtime.search._kernels.Tables",
-    .tp_doc = "Tables(bank, beside, divisors, ...): of runtime/search/tables.py, and the largest divisor.",
+    .tp_doc = "Tables(bank, beside, divisors, ...): of runtime/search/tables.py, the largest divisor, and how many threads search.",
     .tp_basicsize = sizeof(struct Tables),
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = tables_new,
@@ -897,6 +1154,7 @@ static PyTypeObject tables_type = {
 static PyMethodDef methods[] = {
     {"distances", distances, METH_VARARGS, distances_doc},
     {"learn", learn, METH_VARARGS, learn_doc},
+    {"learn_found", learn_found, METH_VARARGS, learn_found_doc},
     {NULL, NULL, 0, NULL},
 };
 

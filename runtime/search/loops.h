@@ -68,6 +68,25 @@ INLINE uint32_t NAMED(possible)(
     return possible;
 }
 
+/* Write by how much the points of a block, of squared lengths, are farther than a patch may be, in squares, about;
+ * return, a bit each, for which this is below a number. */
+INLINE uint32_t NAMED(below)(
+    const float *squares, const float *widths, const int32_t *products, const struct Aim *aim, float farthest,
+    float *sums)
+{
+    uint32_t below = 0;
+    for (int half = 0; half < BLOCK; half += WIDTH) {
+        Mask whole;
+        memcpy(&whole, products + half, sizeof whole);
+        Vector sum = NAMED(load)(squares + half)
+            - NAMED(all_lanes)(aim->times) * __builtin_convertvector(whole, Vector)
+            - NAMED(all_lanes)(aim->square) * NAMED(load)(widths + half);
+        memcpy(sums + half, &sum, sizeof sum);
+        below |= NAMED(lanes)(sum < NAMED(all_lanes)(farthest)) << half;
+    }
+    return below;
+}
+
 /* Bound by the first coordinates alone: of a block of the middles. */
 static __attribute__((noinline)) uint32_t NAMED(bound_narrow)(const float *block, const struct Aim *aim)
 {
@@ -86,6 +105,82 @@ static __attribute__((noinline)) uint32_t NAMED(bound)(const float *block, const
         return 0;
     NAMED(multiply)((const int8_t *)(lengths + BLOCK), aim->levels + aim->narrow, aim->pairs - aim->narrow, products);
     return NAMED(possible)(lengths, block + BLOCK, products, aim, aim->limit);
+}
+
+/* Numbers of points by how near they may bring a patch: the nearest first. */
+INLINE void NAMED(enlist)(struct Shortlist *list, const float *sums, uint32_t points, int64_t first)
+{
+    for (; points; points &= points - 1) {
+        int point = __builtin_ctz(points);
+        float sum = sums[point];
+        if (!(sum < list->farthest))
+            continue;
+        int place = list->kept < list->length ? list->kept++ : list->length - 1;
+        for (; place > 0 && list->sums[place - 1] > sum; place--) {
+            list->sums[place] = list->sums[place - 1];
+            list->numbers[place] = list->numbers[place - 1];
+        }
+        list->sums[place] = sum;
+        list->numbers[place] = first + point;
+        if (list->kept == list->length)
+            list->farthest = list->sums[list->length - 1];
+    }
+}
+
+/* Enlist the groups whose middles are the nearest, by the first coordinates. */
+static __attribute__((noinline)) void NAMED(near_groups)(
+    const float *middles, const float *squares, Py_ssize_t groups, Py_ssize_t block, const struct Aim *aim,
+    struct Shortlist *list)
+{
+    float sums[BLOCK];
+    for (Py_ssize_t start = 0; start < groups; start += BLOCK, middles += block) {
+        int32_t products[BLOCK] = {0};
+        NAMED(multiply)((const int8_t *)(middles + NARROW_COLUMNS * BLOCK), aim->levels, aim->narrow, products);
+        uint32_t points = NAMED(below)(squares + start, middles + BLOCK, products, aim, list->farthest, sums);
+        NAMED(enlist)(list, sums, points, start);
+    }
+}
+
+/* Enlist those points of a block of the entries that are the nearest, by all coordinates. */
+static __attribute__((noinline)) void NAMED(near_entries)(
+    const float *block, int64_t first, const struct Aim *aim, struct Shortlist *list)
+{
+    float sums[BLOCK];
+    int32_t products[BLOCK] = {0};
+    const float *lengths = block + NARROW_COLUMNS * BLOCK + aim->narrow * (BLOCK / 2);
+    NAMED(multiply)((const int8_t *)(block + NARROW_COLUMNS * BLOCK), aim->levels, aim->narrow, products);
+    NAMED(multiply)((const int8_t *)(lengths + BLOCK), aim->levels + aim->narrow, aim->pairs - aim->narrow, products);
+    uint32_t points = NAMED(below)(lengths, block + BLOCK, products, aim, list->farthest, sums);
+    NAMED(enlist)(list, sums, points, first);
+}
+
+/* Write the parts of a vector along axes, float32 [blocks, size, WIDTH]. */
+static __attribute__((noinline)) void NAMED(sketch)(
+    const float *vector, const float *axes, Py_ssize_t size, Py_ssize_t blocks, float *inside)
+{
+    for (; blocks > 1; blocks -= 2, axes += 2 * size * WIDTH, inside += 2 * WIDTH) {  /* two at a time, for pipelining */
+        const float *others = axes + size * WIDTH;
+        Vector one = {0}, other = {0}, next_one = {0}, next_other = {0};
+        for (Py_ssize_t i = 0; i + 1 < size; i += 2) {
+            one += NAMED(all_lanes)(vector[i]) * NAMED(load)(axes + i * WIDTH);
+            other += NAMED(all_lanes)(vector[i]) * NAMED(load)(others + i * WIDTH);
+            next_one += NAMED(all_lanes)(vector[i + 1]) * NAMED(load)(axes + (i + 1) * WIDTH);
+            next_other += NAMED(all_lanes)(vector[i + 1]) * NAMED(load)(others + (i + 1) * WIDTH);
+        }
+        one += next_one;
+        other += next_other;
+        memcpy(inside, &one, sizeof one);
+        memcpy(inside + WIDTH, &other, sizeof other);
+    }
+    if (blocks) {
+        Vector one = {0}, next = {0};
+        for (Py_ssize_t i = 0; i + 1 < size; i += 2) {
+            one += NAMED(all_lanes)(vector[i]) * NAMED(load)(axes + i * WIDTH);
+            next += NAMED(all_lanes)(vector[i + 1]) * NAMED(load)(axes + (i + 1) * WIDTH);
+        }
+        one += next;
+        memcpy(inside, &one, sizeof one);
+    }
 }
 
 INLINE Doubles NAMED(load_doubles)(const double *from)

@@ -9,7 +9,7 @@ entries m with |q - m| <= d * divisor(m).
 
 from __future__ import annotations
 
-import sys
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from runtime.search import _kernels
 from runtime.search.tables import make_tables
 
 _NO_TABLE = np.empty(0, dtype=np.int32)
+_ALL = np.empty(0, dtype=np.bool_)
 
 
 class Known(NamedTuple):
@@ -52,6 +53,7 @@ class PrunedSearch:
         bank: NDArray[np.float32],
         neighbours: NDArray[np.int32] | None = None,
         divisors: NDArray[np.float32] | None = None,
+        threads: int = 1,
     ) -> None:
         """Compute the axes and the tables.
 
@@ -59,6 +61,7 @@ class PrunedSearch:
             bank: the entries.
             neighbours: table of neighbours of the entries, int32 [k, b]: patches walk along it from a known entry.
             divisors: what distances to each entry are divided by, float32 [k], above 0; None: 1.
+            threads: that share a call where there is enough to do; 0 means all cores. What is found is the same.
 
         Raises:
             ValueError: `neighbours` is of another bank: its length differs, or it has entries that this one lacks;
@@ -68,18 +71,46 @@ class PrunedSearch:
             raise ValueError(f"neighbours of {len(neighbours)} entries, the bank has {len(bank)}")
         if divisors is not None and not (np.isfinite(divisors) & (divisors > 0)).all():
             raise ValueError("a divisor that is not above 0, or not finite")
-        beside = np.ascontiguousarray(_NO_TABLE if neighbours is None else neighbours, dtype=np.int32)
         self.divisors = divisors
+        beside = np.ascontiguousarray(_NO_TABLE if neighbours is None else neighbours, dtype=np.int32)
         by = np.ones(len(bank), dtype=np.float32) if divisors is None else np.ascontiguousarray(divisors)
         rows = np.ascontiguousarray(bank)
+        shared = threads or len(os.sched_getaffinity(0))
         tables = make_tables(rows, by)
         self.axes = tables.principal
-        self._tables = _kernels.Tables(rows, beside, by, *tables, float(by.max()))
+        self._tables = _kernels.Tables(rows, beside, by, *tables, float(by.max()), shared)
 
     @property
     def compared(self) -> int:
         """Number of entries compared in full so far."""
         return self._tables.compared
+
+    def search(
+        self,
+        features: NDArray[np.float32],
+        *,
+        k: int,
+        known: Known = NOTHING_KNOWN,
+        listed: bool = True,
+        active: NDArray[np.bool_] | None = None,
+    ) -> tuple[Neighbours, float]:
+        """Find one entry for each patch; the k largest distances are exact.
+
+        Args:
+            features: float32 [n, D].
+            k: at least 1.
+            known: known entries for the patches; where there are none, all patches are searched by the tables.
+            listed: whether all of them are compared with patches that may decide, or only the first.
+            active: bool [n], the patches to search; None: all.
+
+        Returns:
+            What was found, and the k-th largest distance, 0 if there are fewer patches.
+        """
+        count = len(features)
+        parts = np.empty(count, np.float32), np.empty(count, np.int64), np.empty(count, np.uint8)
+        some = _ALL if active is None else active
+        decides = self._tables.search(np.ascontiguousarray(features), some, parts, known, k, listed)
+        return Neighbours(*parts, active), decides
 
     def settle(
         self,
@@ -89,8 +120,7 @@ class PrunedSearch:
         k: int,
         at_least: float = np.inf,
         known: Known = NOTHING_KNOWN,
-        most: int = sys.maxsize,
-    ) -> NDArray[np.int64]:
+    ) -> None:
         """Refine in place, best first, until the k largest distances, and all from `at_least` on, are exact.
 
         Args:
@@ -99,14 +129,9 @@ class PrunedSearch:
             k: at least 1.
             at_least: smallest distance that is made exact, whatever k is.
             known: known entries for patches of the tier `KNOWN`.
-            most: maximum number of patches compared with the bank without the graph's bound.
-
-        Returns:
-            Patches to search in the graph first, int64 [m]; none if all are final.
         """
         parts = found.distance, found.index, found.tier
-        rows = self._tables.settle(np.ascontiguousarray(features), parts, known, k, most, at_least)
-        return np.frombuffer(rows, dtype=np.int64)
+        self._tables.settle(np.ascontiguousarray(features), parts, known, k, at_least)
 
     def tell_apart(
         self, features: NDArray[np.float32], found: Neighbours, *, at_least: float, known: Known = NOTHING_KNOWN

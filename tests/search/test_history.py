@@ -13,6 +13,7 @@ from runtime.search.history import LENGTH, History
 from runtime.search.pruned import Known, PrunedSearch
 
 ENTRIES = 24
+BELOW_ALL = -1e-30  # no entry is nearer than that, so what is remembered is all that counts
 GRIDS = [(1, 1), (1, 5), (4, 1), (2, 2), (3, 4)]
 
 
@@ -50,7 +51,7 @@ def listed(history: History, features: np.ndarray, bank: np.ndarray, search: Pru
     index = history.newest
     found = all_of(Tier.KNOWN, distances(features, bank, index), index)
     known = Known(history.entries, history.around, 0.0)
-    search.settle(features, found, k=len(features), known=known, most=0)
+    search.tell_apart(features, found, at_least=BELOW_ALL, known=known)
     assert (found.tier == Tier.LISTED).all()
     return found
 
@@ -177,3 +178,30 @@ def test_what_it_gives_is_the_callers_own(bank):
     listed(history, bank[:2], bank, PrunedSearch(bank)).index[:] = 0
     assert history.newest.tolist() == [3, 4]
     assert remembered(history, bank, 2) == [{3, 4}, {3, 4}]
+
+
+@given(data=st.data(), grid_hw=st.sampled_from(GRIDS), some=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_of_a_frame_is_learnt_what_was_looked_for(data: st.DataObject, grid_hw: tuple[int, int], some: bool):  # noqa: FBT001 - drawn
+    """After a frame, the judged patches of which more than one entry was looked at have their new one in front."""
+    patches = grid_hw[0] * grid_hw[1]
+    many = {"min_size": patches, "max_size": patches}
+    entry = st.integers(0, ENTRIES - 1)
+    first = data.draw(st.lists(entry, **many))
+    history, model = learnt(grid_hw, first), Model(grid_hw, first)
+    for _ in range(data.draw(st.integers(1, LENGTH + 2))):
+        index, tier = data.draw(st.lists(entry, **many)), data.draw(st.lists(st.sampled_from(list(Tier)), **many))
+        active = data.draw(st.lists(st.booleans(), **many)) if some else [True] * patches
+        found = Neighbours(
+            np.zeros(patches, np.float32),
+            np.array(index, dtype=np.int64),
+            np.array(tier, dtype=np.uint8),
+            np.array(active) if some else None,
+        )
+        assert history.learn_found(found) == found.searched
+        for patch in np.flatnonzero(active):
+            if tier[patch] > Tier.KNOWN:
+                model.learn(patch, index[patch])
+    assert history.newest.tolist() == [model.newest(patch) for patch in range(patches)]
+    bank = np.random.default_rng(0).standard_normal((ENTRIES, 5)).astype(np.float32)
+    assert remembered(history, bank, patches) == [model.remembered(patch) for patch in range(patches)]

@@ -23,8 +23,8 @@ from tests.support.clusters import clusters
 FLOAT32_RELATIVE = 1e-5  # float32 sums of some dozen squares: 1e-7 each, and two orders of room
 SMALLEST = 1e-12  # of a hypothesis' numbers; below some 1e-19 their squares are no float32 any more
 LONGEST_REST = 32  # frames for which the history may be out of use: some seconds of a camera
+UNLIKE = 4  # patches beyond k that are compared with the bank in a frame unlike the last one: the tables are good
 WHILE_UNLIKE = 0.1  # share of frames in which the history may still be tried where it never pays
-HOPEFUL = 8  # times k: patches that are compared with the bank before the graph is asked behind useless walks
 FEW_SEARCHED = 0.05  # share of the patches of a picture like the last: the k that decide, and hardly any more
 B = 9
 SHIFTS = [(0, 1), (1, 0), (-1, -1), (0, -2), (2, 1)]
@@ -73,32 +73,30 @@ class CountedGraph:
 class CountedExact(PrunedSearch):
     """The exact search of patches; it notes which patches become exact, and that no patch falls back."""
 
-    def __init__(self, bank: np.ndarray, neighbours: np.ndarray | None = None) -> None:
-        super().__init__(bank, neighbours)
+    def __init__(self, bank: np.ndarray, neighbours: np.ndarray | None = None, threads: int = 1) -> None:
+        super().__init__(bank, neighbours, threads=threads)
         self._entries_of_bank = len(bank)
         self.patches: list[bytes] = []
+        self.listed = 0  # frames in which all was looked at that the history has
 
-    def settle(self, features: np.ndarray, found: Neighbours, **how) -> np.ndarray:
+    def search(self, features: np.ndarray, **how) -> tuple[Neighbours, float]:
+        """Note and pass on."""
+        compared = self.compared
+        self.listed += how["listed"] and len(how["known"].history) > 0
+        found, decides = super().search(features, **how)
+        self._note(features, found.tier == Tier.EXACT, compared)
+        return found, decides
+
+    def settle(self, features: np.ndarray, found: Neighbours, **how) -> None:
         """Note and pass on."""
         before, compared = found.tier.copy(), self.compared
-        wanting = super().settle(features, found, **how)
+        super().settle(features, found, **how)
         assert (found.tier >= before).all()
-        new = (found.tier == Tier.EXACT) & (before < Tier.EXACT)
+        self._note(features, (found.tier == Tier.EXACT) & (before < Tier.EXACT), compared)
+
+    def _note(self, features: np.ndarray, new: np.ndarray, compared: int) -> None:
         assert self.compared - compared <= self._entries_of_bank * np.count_nonzero(new)  # none with an entry twice
         self.patches += [feature.tobytes() for feature in features[new]]
-        return wanting
-
-
-class WatchedHistory(History):
-    """A history that notes in how many frames it was relied on."""
-
-    used = 0
-
-    @property
-    def newest(self) -> np.ndarray:
-        """Note and pass on."""
-        self.used += 1
-        return super().newest
 
 
 def make_graph(kind: str, bank: np.ndarray, random: np.random.Generator):
@@ -371,11 +369,11 @@ def test_no_patch_is_searched_exactly_twice(bank, k: int):
 def test_no_more_than_k_exact_searches_behind_a_good_graph(bank, k: int):
     """Where the graph is right, just the k patches that decide are compared with the whole bank, in every frame.
 
-    Only where a frame is unlike the last one, some more are, before the graph is asked.
+    Only where a frame is unlike the last one, some more are.
     """
     exact = CountedExact(bank, near(bank))
     search = on_device(ExactSearch(bank), bank, k, History((10, 20)), exact)
-    for seed, most in ((11, k), (11, k), (12, k + HOPEFUL * k), (12, k)):
+    for seed, most in ((11, k), (11, k), (12, k + UNLIKE), (12, k)):
         exact.patches.clear()
         found = search(clusters(200, 40, seed))
         assert k <= len(exact.patches) <= most
@@ -421,7 +419,7 @@ def test_what_cannot_decide_any_more_is_not_searched():
     features[60] = bank[90]
     features[60, -1] = 12  # bound 19, true 12
     check_equals_exact(features, bank, search(features), 1)
-    assert sorted(exact.patches) == sorted(feature.tobytes() for feature in features[[5, 25, 45, 60]])
+    assert exact.patches == [features[60].tobytes()]
     assert not graph.calls
 
 
@@ -443,8 +441,8 @@ def far_apart(k: int = 1) -> tuple[np.ndarray, np.ndarray, CountedGraph, Counted
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_the_graph_is_asked_where_walks_are_useless(k: int):
-    """Behind more patches than are worth hoping for, the graph is asked at once for all that could still decide."""
+def test_the_tables_are_asked_where_nothing_known_is_near(k: int):
+    """Patches that look like nothing that was there before are searched by the tables, those that cannot decide not."""
     bank, features, graph, exact, search = far_apart(k)
     moved, off = np.arange(0, 60, 2), np.arange(61, 61 + k)
     features[moved] = bank[80 + np.arange(30) % 20] + np.float32(0.01)  # the last bound is 14, the true distance 0.1
@@ -452,28 +450,28 @@ def test_the_graph_is_asked_where_walks_are_useless(k: int):
     features[off, -1] = 12 + np.arange(k)  # bound 19, true 12: nothing below it can decide
     found = search(features)
     check_equals_exact(features, bank, found, k)
-    assert len(exact.patches) == HOPEFUL * k
-    assert graph.calls == [len(moved) + k - HOPEFUL * k]
-    assert set(graph.patches) <= {feature.tobytes() for feature in features[moved]}
-    assert (found.tier[moved] >= Tier.GRAPH).all()
+    assert sorted(exact.patches) == sorted(feature.tobytes() for feature in features[off])
+    assert not graph.calls
+    assert (found.tier[moved] == Tier.NEAR).all()
     assert (found.tier[1:60:2] == Tier.KNOWN).all()
 
 
-def test_for_a_map_the_graph_is_asked_where_walks_are_useless():
-    """Where many patches seem to reach a threshold, those go through the graph that could, and no other."""
+def test_for_a_map_the_tables_are_asked_where_nothing_known_is_near():
+    """Where many patches seem to reach a threshold, those are searched by the tables that could, and no other."""
     bank, features, graph, exact, search = far_apart()
     features[60, -1] = 30
     found = search(features)
-    assert not graph.calls
     exact.patches.clear()
     found.distance[:40] = distances(
         features[:40], bank, index := (found.index[:40] + 1) % 100
     )  # as if little was known
     found.index[:40] = index
+    found.tier[:40] = Tier.LISTED
     search.refine(features, found, 5.0)
     check_refined(features, bank, found, 5.0)
-    assert len(exact.patches) <= HOPEFUL
-    assert sum(graph.calls) == 40 - len(exact.patches)
+    assert not graph.calls
+    assert not exact.patches
+    assert (found.tier[:40] == Tier.NEAR).all()
 
 
 @pytest.mark.slow
@@ -634,20 +632,19 @@ def test_of_a_scene_that_moved_by_a_patch_little_is_searched():
 
 
 def test_of_a_scene_that_drifts_to_the_entries_beside_little_is_searched():
-    """Where patches move on to entries never seen, but beside the known ones in the bank, the graph is not needed."""
+    """Where patches move on to entries never seen, but beside the known ones in the bank, the tables are not needed."""
     random = np.random.default_rng(0)
     bank = (np.arange(200)[:, None] + 0.01 * random.standard_normal((200, 8))).astype(np.float32)
     table = reference.neighbour_table(bank, B).astype(np.int32)
     start = random.permutation(180)[:64]
+    noise = 0.1 * random.standard_normal((64, 8)).astype(np.float32)
     for neighbours, few in ((table, True), (None, False)):
-        graph = CountedGraph(ExactSearch(bank))
-        search = LazySearch(graph, bank, PrunedSearch(bank, neighbours), 1, History((8, 8)))
-        search(bank[start])
-        graph.calls.clear()
-        features = bank[start + 2] + np.float32(0.1) * random.standard_normal((64, 8)).astype(np.float32)
+        search = LazySearch(None, bank, PrunedSearch(bank, neighbours), 1, History((8, 8)))
+        search(bank[start] + noise)
+        features = bank[start + 2] + noise
         found = search(features)
         check_equals_exact(features, bank, found, 1)
-        assert (sum(graph.calls) <= FEW_SEARCHED * 64) == few  # otherwise the case is too easy to show anything
+        assert (found.searched <= FEW_SEARCHED) == few  # otherwise the case is too easy to show anything
 
 
 def unlike(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -666,38 +663,36 @@ def frames_unlike(search: LazySearch, numbers: range) -> None:
 
 @pytest.mark.slow
 def test_the_history_rests_while_frames_are_unlike_and_comes_back():
-    """Where nothing is as it was before, the history is tried ever more rarely; once it pays again, it stays in use."""
+    """Where nothing is as it was before, all of the history is tried ever more rarely; once it pays again, it stays."""
     bank, still = unlike(0)
-    history, graph = WatchedHistory((8, 8)), CountedGraph(ExactSearch(bank))
-    search = on_device(graph, bank, 1, history)
+    exact = CountedExact(bank, near(bank))
+    search = on_device(None, bank, 1, History((8, 8)), exact)
     frames_unlike(search, range(1, 301))
-    assert 1 <= history.used <= WHILE_UNLIKE * 300
-    graph.calls.clear()
-    before = history.used
+    assert 1 <= exact.listed <= WHILE_UNLIKE * 300
+    before = exact.listed
     frames_unlike(search, range(301, 303))
-    assert history.used == before
-    assert graph.calls == [64, 64]  # at rest a frame goes through the graph at once, and through nothing else
+    assert exact.listed == before
     for _ in range(LONGEST_REST + 1):
         search(still)
-    assert history.used > before
-    before = history.used
+    assert exact.listed > before
+    before = exact.listed
     for _ in range(10):
         assert search(still).searched <= 1 / 64
-    assert history.used == before + 10
+    assert exact.listed == before + 10
 
 
 def test_one_frame_unlike_the_others_costs_but_a_short_rest():
     """After one picture of something else, in a scene that stands still, the history is soon in use again."""
     bank, still = unlike(0)
-    history = WatchedHistory((8, 8))
-    search = on_device(ExactSearch(bank), bank, 1, history)
+    exact = CountedExact(bank, near(bank))
+    search = on_device(None, bank, 1, History((8, 8)), exact)
     for again in range(5):
         frames_unlike(search, range(10 + again, 11 + again))
         for _ in range(4):
             search(still)
-        before = history.used
+        before = exact.listed
         assert search(still).searched <= 1 / 64
-        assert history.used == before + 1
+        assert exact.listed == before + 1
 
 
 def test_without_a_history_every_patch_goes_through_the_graph_once(bank):
@@ -711,28 +706,15 @@ def test_without_a_history_every_patch_goes_through_the_graph_once(bank):
     assert first.distance.tobytes() == second.distance.tobytes()
 
 
-def test_without_a_table_the_graph_is_asked_of_no_patch_twice():
-    """Without the table of entries beside each other, patches go to the graph at once, once, and count as searched."""
-    bank, features = unlike(1)
-    graph, exact = CountedGraph(ExactSearch(bank)), CountedExact(bank)
-    search = LazySearch(graph, bank, exact, 1, History((8, 8)))
-    search(unlike(2)[1])
-    graph.patches.clear()
-    exact.patches.clear()
-    found = search(features)
-    assert len(graph.patches) == len(set(graph.patches))
-    assert found.searched * 64 == len({*graph.patches, *exact.patches})
-
-
 def test_a_history_learns_from_frames_it_sat_out():
     """A frame that was searched without the history is known in the next: no frame is lost on it."""
     bank, still = unlike(0)
-    history = WatchedHistory((8, 8))
-    search = on_device(ExactSearch(bank), bank, 1, history)
+    exact = CountedExact(bank, near(bank))
+    search = on_device(None, bank, 1, History((8, 8)), exact)
     search(unlike(1)[1])
     search(unlike(2)[1])
-    assert history.used == 1
+    assert exact.listed == 1
     search(still)  # at rest
-    assert history.used == 1
+    assert exact.listed == 1
     assert search(still).searched <= 1 / 64
-    assert history.used == 2
+    assert exact.listed == 2
