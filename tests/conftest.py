@@ -32,10 +32,13 @@ THREAD_END_S = 5.0
 """A thread that was told to end and has not after so long is a leak."""
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out, on a device, what needs the packages of the workshop."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, on a device, what needs the packages of the workshop; with `-m alone`, files without that mark."""
+    if collection_path.suffix != ".py":
+        return None
     on_device = importlib.util.find_spec("torch") is None
-    return (on_device and collection_path.suffix == ".py" and needs_workshop(collection_path)) or None
+    unmarked = config.getoption("markexpr") == "alone" and "mark.alone" not in collection_path.read_text("utf-8")
+    return unmarked or (on_device and needs_workshop(collection_path)) or None
 
 
 def pytest_itemcollected(item: pytest.Function) -> None:
