@@ -50,9 +50,13 @@ class ScoreFaults:
 
     def __call__(self, part: PartOfPictures, bank: PortableBank, served: ServedAs) -> dict[int, list[float]]:
         """Return it for the hosts that are here."""
-        own, scorer = here_of(part, self.faults), served.scorer(part, bank)
-        walk = part.walk(read_here(part, own), "synthetic faults", len(own))
-        return {number: score_placed(picture, self.faults[number], scorer.another()) for number, picture in walk}
+        own, scorer = here_of(part, self.faults), served.scorer(part, bank, together=True)
+
+        def scored(shown: tuple[int, Image]) -> tuple[int, list[float]]:
+            number, picture = shown
+            return number, score_placed(picture, self.faults[number], scorer.another())
+
+        return dict(part.walk_together(scored, read_here(part, own), "synthetic faults", len(own)))
 
 
 def score_placed(picture: Image, faults: Iterable[PlacedFault], scorer: Scorer) -> list[float]:

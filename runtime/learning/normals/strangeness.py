@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.learning.bank.in_slices import each, workers
+from runtime.learning.normals._nearest import nearest
 from runtime.learning.progress import progress
 
 TWINS = 4
@@ -137,14 +138,11 @@ class _Entries:
 
         It is 0 if there is no such picture.
         """
-        squares = features @ self._entries.T
-        squares *= -2
-        squares += self._norms
-        squares += np.einsum("nd,nd->n", features, features)[:, None]
-        squares *= self._weights
-        nearest = np.minimum.reduceat(squares, self._starts, axis=1)
-        nearest[:, self.pictures == own] = np.inf
-        if np.count_nonzero(self.pictures != own) <= twins:
-            return np.zeros(len(features), dtype=np.float32)
-        found = np.partition(nearest, twins, axis=1)[:, twins]
-        return np.asarray(np.sqrt(np.maximum(found, 0)), dtype=np.float32)
+        found = np.zeros(len(features), dtype=np.float32)
+        if np.count_nonzero(self.pictures != own) > twins:
+            lengths = np.einsum("nd,nd->n", features, features)
+            place = int(np.searchsorted(self.pictures, own))
+            mine = place if place < len(self.pictures) and self.pictures[place] == own else -1
+            of_entries = self._norms, self._weights, self._starts
+            nearest(features @ self._entries.T, lengths, *of_entries, mine, twins, found)
+        return np.sqrt(np.maximum(found, 0))

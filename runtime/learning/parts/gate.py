@@ -39,12 +39,19 @@ class ServedAs:
     looked: Looked
     tiled_hw: tuple[int, int] | None
 
-    def scorer(self, part: PartOfPictures, bank: PortableBank) -> Scorer:
-        """Return the stages as a device runs them, with an empty history: no picture depends on another one."""
+    def scorer(self, part: PartOfPictures, bank: PortableBank, *, together: bool = False) -> Scorer:
+        """Return the stages as a device runs them, with an empty history: no picture depends on another one.
+
+        Args:
+            part: whose network it is.
+            bank: to search.
+            together: several pictures are scored at the same time; the features are the same.
+        """
         network = part.network.network
         stages, offset = bank.scorer(network, self.scoring, self.looked.judged), part.table.rows.offset
         adjust = replace(self.adjust, offset=None if offset is None else part.table.over_grid(offset))
-        return replace(stages, embed=network.embed.adjusted(adjust))
+        embed = part.network.streams(part.place.pool.count)[0] if together else network.embed
+        return replace(stages, embed=embed.adjusted(adjust))
 
 
 class ServedParts:
@@ -97,17 +104,16 @@ class ComparePictures:
         self, part: PartOfPictures, bank: PortableBank, served: ServedAs
     ) -> dict[int, tuple[ComparedPicture, ComparedPicture]]:
         """Return it for those that are here, without and with the fault."""
-        own, scorer = here_of(part, self.faults), served.scorer(part, bank)
-        spec = part.network.network.spec
+        own, scorer = here_of(part, self.faults), served.scorer(part, bank, together=True)
+        spec, exact = part.network.network.spec, bank.exact
 
-        def compared(picture: Image) -> ComparedPicture:
-            return compare_picture(picture, spec, scorer.another(), bank.exact)
+        def compared(shown: tuple[int, Image]) -> tuple[int, tuple[ComparedPicture, ComparedPicture]]:
+            number, picture = shown
+            both = picture, self.faults[number](picture, served.looked.pixels)
+            one, other = (compare_picture(image, spec, scorer.another(), exact) for image in both)
+            return number, (one, other)
 
-        walk = part.walk(read_here(part, own), "parity gate", len(own))
-        return {
-            number: (compared(picture), compared(self.faults[number](picture, served.looked.pixels)))
-            for number, picture in walk
-        }
+        return dict(part.walk_together(compared, read_here(part, own), "parity gate", len(own)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from runtime.learning.bank.chosen import Old
 from runtime.learning.bank.coreset import Choosing
 from runtime.learning.bank.features import FeatureTable, embed_pictures
 from runtime.learning.bank.grid import Selecting
-from runtime.learning.bank.in_slices import Threads
+from runtime.learning.bank.in_slices import Threads, in_turn
 from runtime.learning.bank.radius import DistanceBounds
 from runtime.learning.parts.candidate_rows import CandidateRows
 from runtime.learning.parts.portable import PortableNetwork
@@ -23,6 +23,7 @@ from runtime.learning.progress import progress
 from runtime.learning.vary.copies import Plan, embed_copies
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -97,6 +98,10 @@ class PartOfPictures:
     def walk(self, items: Iterable[T], what: str, total: int, unit: str = "picture") -> Iterable[T]:
         """Show the progress over some items, where it is shown."""
         return progress(items, what, total=total, unit=unit) if self.place.shown else items
+
+    def walk_together(self, work: Callable[[T], R], items: Iterable[T], what: str, total: int) -> Iterable[R]:
+        """Yield what some work gives for each item, in order, by all threads, and show the progress."""
+        return self.walk(in_turn(self.place.pool.count, work, items), what, total)
 
 
 @dataclass(frozen=True, slots=True)
