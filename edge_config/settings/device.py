@@ -21,7 +21,7 @@ class Settings(Section, frozen=True):
         bundle: path of the bundle directory, relative to the working directory.
         cameras: sections of the cameras, by name, 1 to 64 of them.
         device: name of this device in every topic.
-        threads: bound on the threads of ONNX Runtime, OpenCV, BLAS and hnswlib together; 0 means all cores.
+        threads: bound on the threads of ONNX Runtime, OpenCV, BLAS, hnswlib and the search together; 0 means all cores.
         profile: default settings for a kind of device: `auto` takes the profile of the device that it runs on, `none`
             takes none.
         providers: execution providers of ONNX Runtime, in the order in which they are tried; `auto`: the one that
