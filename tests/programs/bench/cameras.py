@@ -40,6 +40,12 @@ MAX_DROPPED = 0.01
 """Share of the frames: above it a device is not said to keep up."""
 
 SETTLE_S = 1.5
+CALM_S = 60.0
+"""So long at most it takes to start and calm down."""
+
+STARTED_S = 4.0
+"""After so long a device that was short of time while its cameras started has begun to leave out frames."""
+
 STEP = 1.15
 """From one rate to the next."""
 
@@ -110,6 +116,18 @@ def listen(scores: Subscriber, pid: int, seconds: float) -> Measured:
     return Measured(len(ages) / took_s, float(p50), float(p95), dropped, device_s / took_s, own_s / took_s)
 
 
+def calm(scores: Subscriber, seen: set[str], count: int) -> None:
+    """Wait until all cameras are scored, and the device leaves out nothing any more: it does while all start."""
+    until_s = time.monotonic() + CALM_S
+    degraded = True
+    while degraded or len(seen) < count:
+        if (received := scores.receive(until_s - time.monotonic())) is None:
+            raise TimeoutError(f"{len(seen)} of {count} cameras are scored, degraded: {degraded}")
+        if isinstance(received.message, ScoreMessage):
+            seen.add(received.message.camera)
+            degraded = received.message.degraded > 0
+
+
 def highest(args: argparse.Namespace, scores: Subscriber, pid: int, played: Sequence[PlayedCamera]) -> Measured:
     """Return what was measured at the highest rate that the device keeps up with."""
     fps = args.first / len(played)
@@ -164,10 +182,9 @@ def main() -> int:
     for count in args.cameras:
         with device(args, count, film) as (events, pid, played), Subscriber(events, kinds=["score"]) as scores:
             seen: set[str] = set()
-            while len(seen) < count:
-                if (received := scores.receive(30.0)) is None:
-                    raise TimeoutError(f"only {len(seen)} of {count} cameras are scored")
-                seen.add(received.message.camera)
+            calm(scores, seen, count)
+            listen(scores, pid, STARTED_S)
+            calm(scores, seen, count)
             if args.memory_only:
                 listen(scores, pid, args.seconds)
                 best = Measured(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
