@@ -46,6 +46,9 @@ CALM_S = 60.0
 STARTED_S = 4.0
 """After so long a device that was short of time while its cameras started has begun to leave out frames."""
 
+TRIES = 2
+"""A rate is too high if it is so twice in a row: a machine has its moments."""
+
 STEP = 1.15
 """From one rate to the next."""
 
@@ -135,11 +138,14 @@ def highest(args: argparse.Namespace, scores: Subscriber, pid: int, played: Sequ
     while True:
         for camera in played:
             camera.every_s = 1 / fps
-        listen(scores, pid, SETTLE_S)
-        found = listen(scores, pid, args.seconds)
-        good = found.p95_ms <= args.max_age_ms and found.dropped <= MAX_DROPPED
-        print(f"    {fps:6.1f} a second each: {_row(found)}{'' if good else '   too much'}", file=sys.stderr)
-        if not good:
+        for _ in range(TRIES):
+            listen(scores, pid, SETTLE_S)
+            found = listen(scores, pid, args.seconds)
+            good = found.p95_ms <= args.max_age_ms and found.dropped <= MAX_DROPPED
+            print(f"    {fps:6.1f} a second each: {_row(found)}{'' if good else '   too much'}", file=sys.stderr)
+            if good:
+                break
+        else:
             return best
         best, fps = found, fps * STEP
 
