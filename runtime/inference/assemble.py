@@ -22,9 +22,9 @@ from runtime.search.restricted import Restricted
 SearchKind = Literal["lazy", "graph", "exact"]
 """How far patches are searched; the score is the same.
 
-`lazy`: as far as the decision needs, starting from the nearest entries of the last frames: what a device does. For
-comparisons, `graph`: every patch through the HNSW graph, then the deciding ones exactly. `exact`: every patch against
-the whole bank.
+`lazy`: as far as the decision needs, starting from the nearest entries of the last frames, and in a camera's first
+frame from those that the HNSW graph finds: what a device does. For comparisons, `graph`: every patch of every frame
+through the HNSW graph, then the deciding ones exactly. `exact`: every patch against the whole bank.
 """
 
 
@@ -50,7 +50,7 @@ def assemble(
     pruned = PrunedSearch(bank, neighbours, divisors, threads)
     whole = LazySearch(graph, bank, pruned, decisive)
     kinds: dict[SearchKind, Callable[[], Deciding]] = {
-        "lazy": lambda: LazySearch(None, bank, pruned, decisive, History(grid.hw)),
+        "lazy": lambda: LazySearch(graph, bank, pruned, decisive, History(grid.hw)),
         "graph": lambda: whole,
         "exact": lambda: ExactSearch(bank, divisors),
     }

@@ -15,7 +15,7 @@ import pytest
 from edge_config.bundle import files as bundles
 from edge_config.errors import BundleError, BundleMissing
 from edge_config.settings.sections import Camera
-from runtime.frame import BundleInfo, Result, Wanted
+from runtime.frame import BundleInfo, Result, Tier, Wanted
 from runtime.inference.bundle_loader import BundleLoader
 from runtime.inference.protocol import Done, Loaded, ScoringOptions
 from runtime.view import View
@@ -51,6 +51,15 @@ def test_cameras_with_the_same_bundle_share_all_but_what_they_remember(bundle: P
     assert len({id(scorer.embed) for scorer in scorers}) == 1
     assert len({id(scorer.whole) for scorer in scorers}) == 1
     assert len({id(scorer.search) for scorer in scorers}) == 3
+
+
+def test_a_camera_begins_with_the_graph_of_the_bundle(bundle: Path) -> None:
+    """All patches of the first frame, when nothing is known, begin at what the HNSW graph finds; none of the next."""
+    scorer = BundleLoader(ScoringOptions(1)).load(["cam1"], str(bundle))[1]["cam1"].scorer
+    features = scorer.embed(scorer.preprocess(strange_picture(seed=1)))
+    first, second = (scorer.search(features).tier for _ in range(2))
+    assert set(first) == {Tier.GRAPH, Tier.EXACT}
+    assert Tier.GRAPH not in set(second)
 
 
 def test_p_value_of_a_frame_is_that_of_the_held_out_scores(bundle: Path) -> None:
