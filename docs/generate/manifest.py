@@ -16,6 +16,7 @@ PARTS: Mapping[str, type[msgspec.Struct]] = {
     "preprocessing": manifest.Preprocessing,
     "tiles": manifest.Tiles,
     "features": manifest.Features,
+    "int8plan": manifest.Int8Plan,
     "coreset": manifest.Coreset,
     "index": manifest.Index,
     "scoring": manifest.Scoring,
@@ -61,7 +62,7 @@ def _type(kind: Any) -> str:
     if inner is None:
         return range_of(kind)
     link = f"[{_NAMES[inner]}](#{_NAMES[inner]})"
-    if inner is kind:
+    if inner is kind or msgspec.UnsetType in get_args(kind):
         return f"object: {link}"
     if type(None) in get_args(kind):
         return f"object or null: {link}"

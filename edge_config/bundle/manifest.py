@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from edge_config.bundle import sealed
 from edge_config.bundle.calibration import AlertsPromise, Calibration, Excluded, Outlier
@@ -25,6 +25,7 @@ __all__ = [
     "Features",
     "FileEntry",
     "Index",
+    "Int8Plan",
     "Manifest",
     "Outlier",
     "Preprocessing",
@@ -50,6 +51,23 @@ class FileEntry(ManifestPart, frozen=True):
     sha256: Sha256
 
 
+class Int8Plan(ManifestPart, frozen=True):
+    """Which convolutions of an int8 network stay in float32, as its change of normal pictures requires.
+
+    Attributes:
+        float32: names of their outputs in the graph.
+        change: standard deviation of what int8 adds to the distance of a patch, as a share of the standard deviation of
+            normal scores; null where there were too few pictures to measure it.
+        allowed: largest change, a share too.
+        time: estimated time of the network, as a share of float32's, from multiplications.
+    """
+
+    float32: tuple[str, ...]
+    change: NonNegative | None
+    allowed: NonNegative
+    time: NonNegative
+
+
 class Features(ManifestPart, frozen=True):
     """The patch features (PatchCore section 3.1).
 
@@ -69,6 +87,7 @@ class Features(ManifestPart, frozen=True):
         grid_hw: rows and columns of patches.
         dimension: length D of a patch feature.
         precision: number type of the graph's convolutions.
+        int8_plan: what of an int8 network stays in float32; absent for float32.
         prefix_tokens: number of tokens before those of the patches in each layer of a vision transformer, dropped
             inside the graph; null if all layers are maps.
         scaling: `channel` multiplies each channel by a factor from the training patches, see measure.safetensors;
@@ -96,6 +115,7 @@ class Features(ManifestPart, frozen=True):
     centring: Fraction
     position_means: Fraction
     prefix_tokens: Annotated[int, Meta(ge=0, le=1024)] | None = None
+    int8_plan: Int8Plan | UnsetType = UNSET
 
 
 class Coreset(ManifestPart, frozen=True):

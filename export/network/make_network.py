@@ -10,18 +10,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime
+from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from edge_config.bundle import files as bundles
-from edge_config.bundle.manifest import FULL_DEPTH, Features, Preprocessing
+from edge_config.bundle.manifest import FULL_DEPTH, Features, Int8Plan, Preprocessing
 from edge_config.errors import UsageError
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
 from export.network.graph import Layout, Reference, bare_network, export_graph
+from export.network.int8.mixed_plan import notes as notes_of_plan
+from export.network.int8.mixed_plan import quantise
+from export.network.int8.quantise import PICTURES
 from export.network.load_backbone import load_backbone
-from export.network.quantise import PICTURES, quantise
 from export.network.tiles import Cut, Patches, by_tile, choose, notes, some_tiles, takes_several
 from export.options import Options
 from runtime.frame import Grid
@@ -66,14 +70,16 @@ class MadeNetwork:
     several: bool = False
 
     def notes(self, options: Options, picture_hw: tuple[int, int]) -> list[str]:
-        """Return what a user should know about the tiles of pictures of `picture_hw`."""
+        """Return what a user should know about int8, and about the tiles of pictures of `picture_hw`."""
+        plan = self.served.section.int8_plan
+        of_int8 = [] if isinstance(plan, UnsetType) else notes_of_plan(plan)
         if not options.tiled:
-            return []
+            return of_int8
         embed = self.served.embed
         start = time.perf_counter()
         embed(np.zeros(embed.input_shape, dtype=np.uint8))
         taken = time.perf_counter() - start
-        return notes(options, picture_hw, self.served.spec, several=self.several, frame_s=taken)
+        return of_int8 + notes(options, picture_hw, self.served.spec, several=self.several, frame_s=taken)
 
     def expected(self, tensor: NDArray[np.uint8], adjust: Adjust) -> NDArray[np.float32]:
         """Return what the graph must give: the features of the reference, adjusted, float32 [patches, D]."""
@@ -120,15 +126,21 @@ def make_network(
     if stitch:
         reference = by_tile(by_definition, stitch, layout.dimension)
     program = backbone.network.program
+    plan: Int8Plan | UnsetType = UNSET
     if options.precision == "int8" and pictures:
         some = pictures.some(evenly(len(pictures), PICTURES))
-        path.write_bytes(quantise(float_graph, some_tiles(Preprocess(spec)(image) for image in some)))
+        inputs = list(some_tiles(Preprocess(spec)(image) for image in some))
+        with bar("quantise", 1, "graph") as moving:
+            graph, plan = quantise(float_graph, inputs, threads)
+            moving(1)
+        path.write_bytes(graph)
         reference = Embed(path, threads, optimise=False, stitch=stitch)
         program = f"onnxruntime {onnxruntime.__version__} int8, every step in float32"
     else:
         path.write_bytes(float_graph)
     (folder / bundles.NETWORK).write_bytes(bare_network(path.read_bytes()))
     section = _section(backbone, aggregation, layout, cut.map_hw if cut else layout.map_hw, options)
+    section = msgspec.structs.replace(section, int8_plan=plan)
     embed = Embed(path, threads, stitch=stitch)
     return MadeNetwork(
         served=Network.of(spec, embed, section, TOLERANCES[options.precision], stitch),

@@ -16,8 +16,8 @@ from edge_config.bundle.files import NETWORK
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
 from export.network.graph import Reference, bare_network, export_graph
+from export.network.int8.quantise import Quantiser
 from export.network.load_backbone import load_backbone
-from export.network.quantise import quantise
 from runtime.scoring.preprocess import Preprocess
 from tests.support.preprocessing import resized
 from tests.support.small import LAYERS, colour_picture, small_network
@@ -56,7 +56,7 @@ def model(request: pytest.FixtureRequest, backbone: Backbone, tmp_path: Path) ->
     layout = Reference(backbone, aggregation).layout((SIZE, SIZE))
     graph = export_graph(backbone, aggregation, layout, (SIZE, SIZE))
     if precision == "int8":
-        graph = quantise(graph, [tensor(number) for number in range(3)])
+        graph = Quantiser(graph, [tensor(number) for number in range(3)])()
     path = tmp_path / MODEL_FILE
     path.write_bytes(graph)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from onnx import numpy_helper
 from export.network.aggregate import Aggregation
 from export.network.backbone import Backbone
 from export.network.graph import Reference, export_graph
+from export.network.int8.quantise import FLOAT_CONVOLUTIONS, Quantiser
 from export.network.load_backbone import load_backbone
-from export.network.quantise import FLOAT_CONVOLUTIONS, quantise
 from runtime.learning.gate.differences import relative
 from runtime.scoring.embed import Embed
 from runtime.scoring.preprocess import Preprocess
@@ -50,6 +51,10 @@ def float_graph(backbone: Backbone, aggregation: Aggregation) -> bytes:
 def embed(graph: bytes, folder: Path) -> Embed:
     (folder / "model.onnx").write_bytes(graph)
     return Embed(folder / "model.onnx", 1)
+
+
+def quantise(graph: bytes, pictures: Iterable[np.ndarray]) -> bytes:
+    return Quantiser(graph, pictures)()
 
 
 def shapes(graph: bytes) -> list[tuple[str, int, list[int]]]:

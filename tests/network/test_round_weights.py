@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.network.round_weights import MAX_PAIR, rounded
-from export.network.weight_ranges import LEVELS, largest_of
+from export.network.int8.round_weights import MAX_PAIR, rounded
+from export.network.int8.weight_ranges import LEVELS, largest_of
 
 PLACES = 4000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.network.weight_ranges import LEVELS, largest_of
+from export.network.int8.weight_ranges import LEVELS, largest_of
 
 MAX_ACTIVATION = 255
 MAX_SUM = 2**15 - 1

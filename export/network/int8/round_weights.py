@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from export.network.graph import FRAME
-from export.network.weight_ranges import LEVELS, largest_of
+from export.network.int8.weight_ranges import LEVELS, largest_of
 
 MAX_PAIR = 128
 """Sum of the levels of two neighbours of one sign: 255 * 128 < 2**15."""
