@@ -368,10 +368,12 @@ def edit_graph(bundle: Path, change: Callable[[onnx.GraphProto], None]) -> None:
 
 
 def keep_colours(graph: onnx.GraphProto) -> None:
-    """Leave out the step that turns BGR into RGB."""
-    node = next(node for node in graph.node if node.op_type == "Gather")
-    node.op_type = "Identity"
-    del node.input[1:], node.attribute[:]
+    """Leave out that BGR becomes RGB: the first convolution takes the colours of each pixel the other way round."""
+    name = next(node.input[1] for node in graph.node if node.op_type == "Conv")
+    weights = next(tensor for tensor in graph.initializer if tensor.name == name)
+    rows = numpy_helper.to_array(weights)
+    swapped = rows.reshape(*rows.shape[:3], -1, 3)[..., ::-1].reshape(rows.shape)
+    weights.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(swapped), name))
 
 
 def shift_mean(graph: onnx.GraphProto) -> None:
