@@ -1,6 +1,6 @@
 // What a person says of an alert: it was seen, it is fine, a comment. And what follows from it.
 
-import { address, attempt, mayChange, post, showDone, whenPressed } from "../../core/api.js";
+import { address, attempt, locked, mayChange, post, showDone, whenPressed } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { ago } from "../../core/time.js";
 import { t } from "../../core/words.js";
