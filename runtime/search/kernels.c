@@ -36,9 +36,9 @@
 #define NEAR_ENTRIES 8     /* entries of these that are compared */
 #define TOGETHER 32        /* patches compared with the bank at once, so that its tables are read once for all */
 #define RAISED 16          /* patches that are refined at once, and a quarter of those that were already */
-#define LITTLE 32          /* fewer patches are refined by one thread: waking another one takes as long */
-#define LITTLE_BANK 2048   /* likewise, patches times groups of entries, where patches are compared with the bank */
-#define LITTLE_KNOWN 1024  /* likewise, patches that are compared with an entry each */
+#define LITTLE 64          /* fewer patches are refined by one thread: waking another one takes as long */
+#define LITTLE_BANK 4096   /* likewise, patches times groups of entries, where patches are compared with the bank */
+#define LITTLE_KNOWN 16384 /* likewise, patches that are compared with an entry each */
 #define MAX_THREADS 64
 #define ITEM 8             /* patches that a thread refines before it takes others */
 #define AHEAD 4            /* rows to prefetch ahead */
