@@ -14,7 +14,6 @@ Memory is that of all processes of the device, pages that they share counted onc
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import numpy as np
 
 from edge_config.wire.messages import ScoreMessage
 from runtime.client.subscriber import Subscriber
+from tests.programs.bench.device import write_settings
 from tests.programs.bench.machine import machine
 from tests.programs.bench.played_camera import PlayedCamera
 from tests.programs.bench.preview import busy_s, pictures_of
@@ -83,22 +83,10 @@ def device(
             bundle = args.bundles[number % len(args.bundles)]
             cameras[f"cam{number}"] = {"source": camera.url, "bundle": str(bundle.absolute())}
             played.append(camera)
-        settings = {
-            "bundle": str(args.bundles[0].absolute()),
-            "cameras": cameras,
-            "threads": args.threads,
-            "events": {"bind": f"ipc://{folder}/events"},
-            "control": {"bind": f"ipc://{folder}/control"},
-            "metrics": {"enabled": False},
-            "journal": {"path": str(folder / "journal.sqlite")},
-            "learning": {"folder": str(folder / "learning"), "keep_peaks": False},
-            "degrade": {"thermal_root": str(folder / "none"), "least_memory_mb": 0},
-            **({"max_batch": args.max_batch} if args.max_batch else {}),
-        }
-        config = folder / "device.yaml"
-        config.write_text(json.dumps(settings))  # JSON is YAML
+        batches = {"max_batch": args.max_batch} if args.max_batch else {}
+        config, events, _ = write_settings(folder, args.bundles[0], cameras, threads=args.threads, **batches)
         process = stack.enter_context(started(*DEVICE, "run", "--config", config))
-        yield str(settings["events"]["bind"]), process.pid, played
+        yield events, process.pid, played
         process.terminate()
 
 

@@ -11,7 +11,6 @@ the other camera are compared between the two: what else the machine does is in 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -27,6 +26,7 @@ from edge_config.wire.messages import ScoreMessage
 from edge_config.wire.versions import LearningProgress, LearnOn, Rollback, RolledBack, Versions, VersionsKept
 from runtime.client.control_client import ControlClient
 from runtime.client.subscriber import Subscriber
+from tests.programs.bench.device import write_settings
 from tests.programs.bench.played_camera import PlayedCamera
 from tests.programs.kill_learning.device import TAUGHT
 from tests.programs.soak.processes import command, tree
@@ -108,23 +108,13 @@ def main() -> int:
 def measure(folder: Path, url: str, args: argparse.Namespace) -> int:
     """Start the device, and measure."""
     shutil.copytree(args.taught, folder / "learning" / LEARNS / TAUGHT)
-    settings = {
-        "bundle": str(args.bundle.absolute()),
-        "cameras": {name: {"source": url} for name in (LEARNS, WORKS)},
-        "events": {"bind": f"ipc://{folder}/events"},
-        "control": {"bind": f"ipc://{folder}/control"},
-        "metrics": {"enabled": False},
-        "journal": {"path": str(folder / "journal.sqlite")},
-        "learning": {"folder": str(folder / "learning"), "keep_peaks": False},
-        "degrade": {"thermal_root": str(folder / "none"), "least_memory_mb": 0},
-    }
-    config = folder / "device.yaml"
-    config.write_text(json.dumps(settings))  # JSON is YAML
+    cameras = {name: {"source": url} for name in (LEARNS, WORKS)}
+    config, events, control_address = write_settings(folder, args.bundle, cameras)
     words = (sys.executable, "-m", "tests.programs.kill_learning.device", config, "real")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before")
     with (
-        Subscriber(settings["events"]["bind"], kinds=("score",)) as subscriber,
-        ControlClient(settings["control"]["bind"], timeout_s=ENOUGH_S) as control,
+        Subscriber(events, kinds=("score",)) as subscriber,
+        ControlClient(control_address, timeout_s=ENOUGH_S) as control,
         started(*words) as device,
     ):
         assert device.stderr is not None

@@ -15,7 +15,6 @@ size of the frame, and by whether its score is over the threshold.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -35,6 +34,7 @@ from edge_config.wire.messages import PreviewMessage, ScoreMessage
 from runtime.client.subscriber import Subscriber
 from runtime.inference.load import load
 from runtime.scoring.preview import make_preview, reduce
+from tests.programs.bench.device import write_settings
 from tests.programs.bench.machine import machine
 from tests.programs.bench.played_camera import PlayedCamera
 from tests.programs.soak.processes import tree
@@ -127,20 +127,9 @@ def running(args: argparse.Namespace) -> Iterator[tuple[str, subprocess.Popen[st
                 recording = folder / f"cam{number}.mjpeg"
                 recording.write_bytes(b"".join(turned) * REPEATS)
                 cameras[f"cam{number}"] = {"source": str(recording), "pace": "max"}
-        settings = {
-            "bundle": str(args.bundle.absolute()),
-            "cameras": cameras,
-            "events": {"bind": f"ipc://{folder}/events"},
-            "control": {"bind": f"ipc://{folder}/control"},
-            "metrics": {"enabled": False},
-            "journal": {"path": str(folder / "journal.sqlite")},
-            "learning": {"folder": str(folder / "learning"), "keep_peaks": False},
-            "degrade": {"thermal_root": str(folder / "none"), "least_memory_mb": 0},
-        }
-        config = folder / "device.yaml"
-        config.write_text(json.dumps(settings))  # JSON is YAML
+        config, events, _ = write_settings(folder, args.bundle, cameras)
         device = stack.enter_context(started(*DEVICE, "run", "--config", config))
-        yield str(settings["events"]["bind"]), device
+        yield events, device
         device.terminate()
 
 
