@@ -7,18 +7,17 @@ import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import cv2
 import numpy as np
-from matplotlib import colormaps, rc_context
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from export.thumbnail import Thumbnail
 from runtime.frame import Image
+
+if TYPE_CHECKING:  # matplotlib takes half a second: only what draws loads it
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
 
 P = ParamSpec("P")
 
@@ -107,6 +106,9 @@ def chart(
     **kwargs: P.kwargs,
 ) -> str:
     """Draw into axes of their own, of a size in inches, and return the SVG; `what` describes it for screen readers."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     with rc_context(_SVG):
         figure = Figure(figsize=size, layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
@@ -144,6 +146,8 @@ def colour_scale(threshold: float) -> str:
 
 
 def _draw_colours(axes: Axes, threshold: float) -> None:
+    from matplotlib.cm import ScalarMappable
+
     colours = ScalarMappable(_scale(threshold), COLOURS)
     bar = axes.figure.colorbar(colours, cax=axes, orientation="horizontal", label="patch distance")
     bar.ax.axvline(threshold, color="white", linestyle="--", linewidth=1)
@@ -151,6 +155,8 @@ def _draw_colours(axes: Axes, threshold: float) -> None:
 
 def _overlay(shown: Thumbnail, threshold: float) -> Image:
     """Lay the heat map over the picture, the more opaque the hotter, and draw the outline of the truth."""
+    from matplotlib import colormaps
+
     share = np.clip(_scale(threshold)(shown.heat), 0, 1)
     colours = colormaps[COLOURS](share)[..., 2::-1] * 255
     opacity = HEAT_OPACITY * share[..., None]
@@ -162,5 +168,7 @@ def _overlay(shown: Thumbnail, threshold: float) -> Image:
 
 
 def _scale(threshold: float) -> Normalize:
+    from matplotlib.colors import Normalize
+
     unit = max(threshold, SMALLEST)
     return Normalize(COLDEST * unit, HOTTEST * unit)

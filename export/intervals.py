@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from scipy.special import betaincinv
 
 from edge_config.bundle.manifest import Calibration
 from edge_config.bundle.promise import CONFIDENCE
@@ -37,6 +36,8 @@ def share(found: int, of: int) -> Share:
 
     Of no pictures, it is 0 to 1.
     """
+    from scipy.special import betaincinv  # this too
+
     tail = (1 - CONFIDENCE) / 2
     low = 0.0 if found == 0 else float(betaincinv(found, of - found + 1, tail))
     high = 1.0 if found == of else float(betaincinv(found + 1, of - found, 1 - tail))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from edge_config.bundle import promise
@@ -15,6 +15,9 @@ from export.evaluation.evaluate import Example, Outcome
 from export.evaluation.figures import Evaluation, ScoredPicture
 from export.intervals import ALLOWED, share
 from export.intervals import in_words as share_in_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BINS = 40
 ROC_LABEL = "ROC curve"

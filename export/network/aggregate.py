@@ -11,15 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import sparse
 
 from runtime.learning.gate.resize_by_definition import bilinear_matrix
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,8 @@ def adaptive_kernels(channels: Sequence[int], aggregation: Aggregation) -> list[
 
 def pooling_matrix(inputs: int, outputs: int) -> sparse.csr_array:
     """Return 1-D adaptive average pooling as a matrix: row i averages floor(i n / m) to ceil((i + 1) n / m) - 1."""
+    from scipy import sparse  # `mean` does without
+
     cells = np.arange(outputs)
     starts, ends = cells * inputs // outputs, -((cells + 1) * -inputs // outputs)
     lengths = ends - starts

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from edge_config.bundle.may_vary import NOTHING
 from edge_config.bundle.promise import CONFIDENCE
@@ -20,6 +19,9 @@ from export.report.facts import Choice, FitReport, Histogram, TradeOff
 from export.report.gallery import Gallery
 from export.thumbnail import Thumbnail
 from runtime.learning.report import StrangePicture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NO_TEST_SET = (
     "These faults are synthetic. They are no test set: real faults look different, and may be harder or easier to "
@@ -222,6 +224,8 @@ def _differs(name: str, value: object) -> bool:
 
 
 def _draw_scores(axes: Axes, shown: Histogram, threshold: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     edges = np.array(shown.edges)
     for counts, label, colour in (
         (shown.learnt, "learnt", html.ANOMALOUS_COLOUR),

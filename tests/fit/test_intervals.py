@@ -6,6 +6,7 @@ from math import comb, exp, lgamma
 
 import numpy as np
 import pytest
+import scipy.special  # noqa: F401 - what is tested loads it late: without the workshop these tests are left out
 
 from export.intervals import allowed, in_words, share
 from runtime.learning.calibrate import calibrate

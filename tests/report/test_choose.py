@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special  # noqa: F401 - what is tested loads it late: without the workshop these tests are left out
 
 from export.gate.score_faults import FaultScores
 from export.gate.sized_faults import CELLS, CONTRASTS, SizedFault
