@@ -10,11 +10,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define FEATURES 0
-#define JUDGED 1
-#define SCALE 2
-#define OFFSET 3
-#define BUFFERS 4
+#include "../buffers.h"
+
+enum { FEATURES, JUDGED, SCALE, OFFSET, BUFFERS };
+
+static const int bytes_of[BUFFERS] = {4, 1, 4, 4};
+
 #define TOGETHER 32  /* patches that are added in float */
 
 /* Add sums in float to those in double, and begin them again. */
@@ -77,7 +78,7 @@ static PyObject *adjust(PyObject *self, PyObject *args)
         return NULL;
     Py_ssize_t channels = in[SCALE].len / (Py_ssize_t)sizeof(float);
     Py_ssize_t patches = channels ? in[FEATURES].len / in[SCALE].len : 0;
-    int fits = channels > 0 && in[SCALE].len % (Py_ssize_t)sizeof(float) == 0
+    int fits = buffers_hold(in, bytes_of, BUFFERS) && channels > 0
         && in[FEATURES].len == patches * in[SCALE].len && (in[JUDGED].len == 0 || in[JUDGED].len == patches)
         && (in[OFFSET].len == 0 || in[OFFSET].len == in[FEATURES].len);
     double *sums = fits ? PyMem_Malloc((size_t)channels * sizeof *sums) : NULL;

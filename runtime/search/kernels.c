@@ -21,6 +21,7 @@
 #include <immintrin.h>
 #endif
 
+#include "../buffers.h"
 #include "pool.h"
 
 #define WIDTH 8
@@ -418,9 +419,11 @@ static void look_near(struct Search *in, Py_ssize_t patch, int thread)
     for (int i = 0; i < groups.kept; i++)
         near_entries(in->entries + groups.numbers[i] * in->block, groups.numbers[i] * BLOCK, &aim, &entries);
     for (int i = 0; i < entries.kept; i++)
-        fetch_entry(in, in->order[entries.numbers[i]]);
+        if (in->order[entries.numbers[i]] >= 0)
+            fetch_entry(in, in->order[entries.numbers[i]]);
     for (int i = 0; i < entries.kept; i++)
-        offer(in, patch, in->order[entries.numbers[i]]);
+        if (in->order[entries.numbers[i]] >= 0)
+            offer(in, patch, in->order[entries.numbers[i]]);
 }
 
 /* ---- the whole bank ---- */
@@ -759,6 +762,11 @@ static Py_ssize_t rows_of(const Py_buffer *buffer, Py_ssize_t size)
     return size > 0 && floats(buffer) % size == 0 ? floats(buffer) / size : -1;
 }
 
+static int all_hold(const Py_buffer *buffers, const int *bytes, int count)
+{
+    return buffers_hold(buffers, bytes, count) || refuse("arrays of other types, or that are not aligned");
+}
+
 /* Return whether all are from 0 to below `end`; without comparisons, as SSE2 has none for 64 bits. */
 static int all_below(int64_t end, const int64_t *some, Py_ssize_t count)
 {
@@ -782,6 +790,7 @@ static PyObject *distances(PyObject *self, PyObject *args)
     (void)self;
     /* features float32 [n or 1, size], entries float32 [k, size], rows of these int64 [n] or empty: 0 to n - 1,
      * divisors float32 [k] or empty: all 1, out float32 [n] */
+    static const int bytes_of[5] = {4, 4, 8, 4, 4};
     Py_buffer in[5];
     Py_ssize_t size;
     if (!PyArg_ParseTuple(args, "ny*y*y*y*w*", &size, &in[0], &in[1], &in[2], &in[3], &in[4]))
@@ -794,7 +803,7 @@ static PyObject *distances(PyObject *self, PyObject *args)
     int each = patches == count;
     int fits = (each || patches == 1) && stored >= 0 && (asked ? asked == count : stored == count || !count)
         && (!divisors || floats(&in[3]) == stored);
-    int good = fits ? all_below(stored, rows, asked) : refuse("arrays of other shapes");
+    int good = all_hold(in, bytes_of, 5) && (fits ? all_below(stored, rows, asked) : refuse("arrays of other shapes"));
     if (good) {
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < count; i++) {
@@ -828,6 +837,7 @@ static PyObject *learn(PyObject *self, PyObject *args)
 {
     (void)self;
     Py_ssize_t length;
+    static const int bytes_of[3] = {8, 8, 8};
     Py_buffer in[3];  /* history int64 [n, length], rows int64 [r], index int64 [r] */
     if (!PyArg_ParseTuple(args, "nw*y*y*", &length, &in[0], &in[1], &in[2]))
         return NULL;
@@ -835,7 +845,8 @@ static PyObject *learn(PyObject *self, PyObject *args)
     const int64_t *rows = in[1].buf, *index = in[2].buf;
     Py_ssize_t count = numbers(&in[1]);
     int fits = length > 0 && in[2].len == in[1].len;
-    int good = fits ? all_below(numbers(&in[0]) / length, rows, count) : refuse("arrays of other shapes");
+    int good = all_hold(in, bytes_of, 3)
+        && (fits ? all_below(numbers(&in[0]) / length, rows, count) : refuse("arrays of other shapes"));
     for (Py_ssize_t i = 0; good && i < count; i++)
         remember(history + rows[i] * length, length, index[i]);
     release(in, 3);
@@ -851,13 +862,15 @@ PyDoc_STRVAR(learn_found_doc,
 static PyObject *learn_found(PyObject *self, PyObject *args)
 {
     (void)self;
+    static const int bytes_of[4] = {8, 8, 1, 1};
     Py_buffer in[4];  /* history int64 [n, length], index int64 [n], tier uint8 [n], active bool [n] or empty: all */
     if (!PyArg_ParseTuple(args, "w*y*y*y*", &in[0], &in[1], &in[2], &in[3]))
         return NULL;
     const Py_ssize_t count = in[2].len, length = count ? numbers(&in[0]) / count : 0;
     const uint8_t *tier = in[2].buf, *active = in[3].len ? in[3].buf : NULL;
-    int good = (numbers(&in[1]) == count && length > 0 && numbers(&in[0]) == count * length
-                && (!active || in[3].len == count)) || refuse("arrays of other shapes");
+    int good = all_hold(in, bytes_of, 4)
+        && ((numbers(&in[1]) == count && length > 0 && numbers(&in[0]) == count * length
+             && (!active || in[3].len == count)) || refuse("arrays of other shapes"));
     Py_ssize_t judged = 0, searched = 0;
     for (Py_ssize_t i = 0; good && i < count; i++) {
         if (active && !active[i])
@@ -875,6 +888,8 @@ static PyObject *learn_found(PyObject *self, PyObject *args)
 
 enum { BANK, BESIDE, DIVISORS, CENTRE, AXES, STEPS, MIDDLES, ENTRIES, ORDER, TABLES };
 
+static const int bytes_of_tables[TABLES] = {4, 4, 4, 8, 8, 8, 4, 4, 8};
+
 struct Tables {
     PyObject_HEAD
     struct Search search;  /* the constant part; the rest is null */
@@ -887,6 +902,8 @@ static int tables_fit(const struct Search *search, const Py_buffer *held)
 {
     const Py_ssize_t across = (search->groups + BLOCK - 1) / BLOCK;
     const Py_ssize_t axes = (search->coordinates - 1 + WIDTH - 1) / WIDTH * WIDTH;
+    if (!all_hold(held, bytes_of_tables, TABLES))
+        return 0;
     if (!(search->stored > 0 && search->coordinates > 0 && floats(&held[DIVISORS]) == search->stored
           && held[BESIDE].len == search->stored * search->each * (Py_ssize_t)sizeof(int32_t)
           && numbers(&held[ORDER]) == search->groups * BLOCK && floats(&held[ENTRIES]) == search->groups * search->block
@@ -985,6 +1002,8 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
  * history int64 [n, length] or empty, around int64 [n, a]; and for `search` active bool [n] or empty. */
 enum { FEATURES, DISTANCE, INDEX, TIER, HISTORY, AROUND, FRAME, ACTIVE = FRAME };
 
+static const int bytes_of_frame[FRAME] = {4, 4, 8, 1, 8, 8};
+
 /* Set up a search of a frame over the tables. */
 static struct Search search_of(const struct Tables *self, const Py_buffer *in)
 {
@@ -1005,6 +1024,8 @@ static struct Search search_of(const struct Tables *self, const Py_buffer *in)
 static int frame_fits(const struct Search *search, const Py_buffer *in)
 {
     const Py_ssize_t count = search->count;
+    if (!all_hold(in, bytes_of_frame, FRAME))
+        return 0;
     if (!(rows_of(&in[FEATURES], search->size) == count && numbers(&in[INDEX]) == count && in[TIER].len == count
           && numbers(&in[HISTORY]) == count * search->length && numbers(&in[AROUND]) == count * search->neighbours
           && (search->history || !search->neighbours)))

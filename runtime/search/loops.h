@@ -137,6 +137,8 @@ static __attribute__((noinline)) void NAMED(near_groups)(
         int32_t products[BLOCK] = {0};
         NAMED(multiply)((const int8_t *)(middles + NARROW_COLUMNS * BLOCK), aim->levels, aim->narrow, products);
         uint32_t points = NAMED(below)(squares + start, middles + BLOCK, products, aim, list->farthest, sums);
+        if (groups - start < BLOCK)
+            points &= (1u << (groups - start)) - 1;
         NAMED(enlist)(list, sums, points, start);
     }
 }

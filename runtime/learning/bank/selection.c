@@ -17,6 +17,8 @@
 #include <immintrin.h>
 #endif
 
+#include "../../buffers.h"
+
 #define CHUNK 64   /* entries that are compared together: those of 128 coordinates take 16 kB */
 #define GROUP 6    /* points whose sums stay in registers */
 #define TILE 1024  /* points that go through all entries together: their levels stay in the second cache */
@@ -286,6 +288,27 @@ static int choose_loops(const char *name)
 
 enum { POINTS, PLACES, ENTRIES, CENTRE, LEVELS, HALVES, DISTANCES, NEAREST, COMPARED, BUFFERS };
 
+static const int bytes_of[BUFFERS] = {4, 8, 4, 4, 2, 4, 8, 4, 4};
+
+/* Return whether sizes fit, and all numbers that say where to read are in range; by division, which has no overflow. */
+static int all_fits(const struct Selection *of, const Py_buffer *in)
+{
+    const Py_ssize_t row = in[CENTRE].len, total = in[DISTANCES].len / 8;
+    if (!buffers_hold(in, bytes_of, BUFFERS) || of->size < 1 || of->count < 0 || of->count > in[ENTRIES].len / row
+        || of->count > INT32_MAX - CHUNK || in[POINTS].len % row || in[POINTS].len / row != total
+        || in[NEAREST].len / 4 != total || in[COMPARED].len / 4 != total)
+        return 0;
+    const Py_ssize_t chunks = (of->count + CHUNK - 1) / CHUNK;
+    if (in[HALVES].len / (CHUNK * 4) < chunks || in[LEVELS].len / (CHUNK * 4) / of->pairs < chunks)
+        return 0;
+    const int64_t *places = in[PLACES].buf;
+    const int32_t *compared = in[COMPARED].buf;
+    for (Py_ssize_t at = 0; at < in[PLACES].len / 8; at++)
+        if (places[at] < 0 || places[at] >= total || compared[places[at]] < 0)
+            return 0;
+    return 1;
+}
+
 PyDoc_STRVAR(compare_doc,
     "compare(points, places, entries, centre, levels, halves, distances, nearest, compared, count, scale, limit):\n"
     "compare points [N, d] at some places int64 [n] with the first `count` entries [k, d] that they were not compared\n"
@@ -301,17 +324,11 @@ static PyObject *compare(PyObject *self, PyObject *args)
             args, "y*y*y*y*y*y*w*w*w*nfd", &in[POINTS], &in[PLACES], &in[ENTRIES], &in[CENTRE], &in[LEVELS],
             &in[HALVES], &in[DISTANCES], &in[NEAREST], &in[COMPARED], &of.count, &of.scale, &of.limit))
         return NULL;
-    Py_ssize_t wide = (Py_ssize_t)sizeof(float), places = in[PLACES].len / (Py_ssize_t)sizeof(int64_t);
-    Py_ssize_t total = in[DISTANCES].len / (Py_ssize_t)sizeof(double);
-    of.size = in[CENTRE].len / wide;
-    of.pairs = (of.size + 1) / 2;
-    Py_ssize_t chunks = (of.count + CHUNK - 1) / CHUNK;
-    int fits = of.size > 0 && of.count >= 0 && in[POINTS].len == total * of.size * wide
-        && in[ENTRIES].len >= of.count * of.size * wide && in[NEAREST].len == total * 4 && in[COMPARED].len == total * 4
-        && in[HALVES].len >= chunks * CHUNK * 4 && in[LEVELS].len >= chunks * CHUNK * of.pairs * 4;
+    const Py_ssize_t places = in[PLACES].len / (Py_ssize_t)sizeof(int64_t);
     const int64_t *rows = in[PLACES].buf;
-    for (Py_ssize_t at = 0; fits && at < places; at++)
-        fits = rows[at] >= 0 && rows[at] < total;
+    of.size = in[CENTRE].len / (Py_ssize_t)sizeof(float);
+    of.pairs = (of.size + 1) / 2;
+    int fits = all_fits(&of, in);
     struct Walker *walkers = fits ? PyMem_Malloc(TILE * sizeof *walkers) : NULL;
     int32_t *levels = fits ? PyMem_Malloc((size_t)(TILE * of.pairs) * sizeof *levels) : NULL;
     if (walkers && levels) {

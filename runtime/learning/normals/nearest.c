@@ -8,9 +8,13 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "../../buffers.h"
+
 #define MAX_TWINS 15
 
 enum { PRODUCTS, LENGTHS, NORMS, WEIGHTS, STARTS, OUT, BUFFERS };
+
+static const int bytes_of[BUFFERS] = {4, 4, 4, 4, 8, 4};
 
 struct Bank {
     Py_ssize_t entries, pictures, own, twins;
@@ -62,8 +66,11 @@ static PyObject *nearest(PyObject *self, PyObject *args)
     of.norms = in[NORMS].buf;
     of.weights = in[WEIGHTS].buf;
     of.starts = in[STARTS].buf;
-    int fits = of.twins >= 0 && of.twins <= MAX_TWINS && in[WEIGHTS].len == in[NORMS].len && in[OUT].len == in[LENGTHS].len
-        && in[PRODUCTS].len == patches * of.entries * wide;
+    int fits = buffers_hold(in, bytes_of, BUFFERS) && of.twins >= 0 && of.twins <= MAX_TWINS
+        && in[WEIGHTS].len == in[NORMS].len && in[OUT].len == in[LENGTHS].len
+        && (patches && of.entries
+                ? in[PRODUCTS].len % in[NORMS].len == 0 && in[PRODUCTS].len / in[NORMS].len == patches
+                : !in[PRODUCTS].len);
     for (Py_ssize_t i = 0; fits && i < of.pictures; i++)
         fits = of.starts[i] >= (i ? of.starts[i - 1] : 0) && of.starts[i] <= of.entries;
     float *squares = fits ? PyMem_Malloc((size_t)(of.entries + 1) * sizeof *squares) : NULL;
