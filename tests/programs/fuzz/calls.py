@@ -164,7 +164,7 @@ def _another_array(random: Random, one: np.ndarray[Any, Any]) -> Any:
     if kind == 5:
         return np.concatenate((flat, flat[: random.integers(1, 4)]))
     if kind == 6:
-        return one.astype(random.choice((np.uint8, np.int16, np.float32, np.float64)), casting="unsafe")
+        return one.astype((np.uint8, np.int16, np.float32, np.float64)[random.integers(4)], casting="unsafe")
     if kind == 7:  # as nothing in memory is aligned
         room = np.empty(one.nbytes + 1, np.uint8)
         room[1:] = np.frombuffer(one.tobytes(), np.uint8)
