@@ -12,7 +12,7 @@ STEPS, KILLS = 150, 2  # some seconds
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_frame_has_its_own_answer_whatever_happens(seed: int) -> None:
-    """Each frame has the score that the bundle of its camera gives it, or a reason, while bundles and workers change."""
+    """Each frame has a reason, or the score by the bundle of its camera, while bundles and workers change."""
     counts = run(seed, STEPS, KILLS)
     assert counts["EngineLost"]
     assert counts["Reloaded"]
