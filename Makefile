@@ -15,6 +15,9 @@ LIB := runtime/page/static/lib/uPlot
 UPLOT := 1.6.32
 NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 
+# What an installation in place is made from: when one of these changes, it is made again.
+SOURCES := pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/search/pool.c runtime/search/pool.h runtime/scoring/pixels.c runtime/scoring/features.c runtime/learning/bank/selection.c runtime/learning/normals/nearest.c
+
 # Tests that failed beside others, alone: what passes now depends on how busy the machine is, which is a fault of the test or the code.
 AGAIN = echo "Failed beside others; once more, one by one:" && OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -m "not alone" --last-failed --last-failed-no-failures none
 
@@ -27,14 +30,15 @@ export PYTHONDONTWRITEBYTECODE =
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.demo: pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/search/pool.c runtime/search/pool.h runtime/scoring/pixels.c runtime/scoring/features.c runtime/learning/bank/selection.c runtime/learning/normals/nearest.c
+$(VENV)/.demo: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,page]'
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.demo
+$(VENV)/.installed: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,demo,page,fleet,export,cluster,docs,dev]'
-	@touch $@
+	@touch $(VENV)/.demo $@
 
 setup: $(VENV)/.installed  ## install everything into .venv
 
@@ -51,7 +55,7 @@ test-quick: setup  ## run all but the slow tests, in a minute
 test-pythons: setup  ## install the device half by the line of docs/guide/install.md on each installed Python from 3.10 to 3.13, and use it
 	$(BIN)/python -m tests.programs.pythons
 
-$(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/search/pool.c runtime/search/pool.h runtime/scoring/pixels.c runtime/scoring/features.c runtime/learning/bank/selection.c runtime/learning/normals/nearest.c pyproject.toml constraints.txt constraints-timm.txt
+$(TIMM)/.installed: $(SOURCES) constraints-timm.txt
 	$(PYTHON) -m venv $(TIMM)
 	grep -v '^torch==' constraints.txt | cat - constraints-timm.txt > $(TIMM)/constraints.txt
 	$(TIMM)/bin/pip install --quiet --disable-pip-version-check -c $(TIMM)/constraints.txt -e '.[cpu,export,timm,dev]'
@@ -60,7 +64,7 @@ $(TIMM)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/sear
 test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch that torchvision matches
 	$(TIMM)/bin/python -m pytest tests/network/test_timm.py
 
-$(OPENVINO)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/search/pool.c runtime/search/pool.h runtime/scoring/pixels.c runtime/scoring/features.c runtime/learning/bank/selection.c runtime/learning/normals/nearest.c pyproject.toml constraints.txt
+$(OPENVINO)/.installed: $(SOURCES)
 	$(PYTHON) -m venv $(OPENVINO)
 	$(OPENVINO)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,dev]'
 	@touch $@
@@ -174,7 +178,7 @@ bench-small-faults: setup  ## scratches on 12-megapixel pictures, as one input a
 bench-decisions: setup  ## fit and judge the real pictures with the defaults: do the floors hold? DECISIONS_OPTIONS=--help
 	$(BIN)/python -m tests.programs.bench.decisions $(DATA) build/decisions.jsonl $(DECISIONS_OPTIONS)
 
-$(PEERS)/.installed: runtime/search/kernels.c runtime/search/loops.h runtime/search/pool.c runtime/search/pool.h runtime/scoring/pixels.c runtime/scoring/features.c runtime/learning/bank/selection.c runtime/learning/normals/nearest.c pyproject.toml constraints.txt constraints-peers.txt
+$(PEERS)/.installed: $(SOURCES) constraints-peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-peers.txt -e '.[cpu,export,timm]' \
 		anomalib openvino

@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,10 +52,25 @@ def pytest_itemcollected(item: pytest.Function) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests where several processes share the tests, so that all end at about the same time."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        for marker in ("slow", "timeout"):
-            items.sort(key=lambda item, marker=marker: item.get_closest_marker(marker) is None)
+    """Begin with what takes longest where several processes share the tests, so that all end at about the same time.
+
+    Those are the tests with a time-out of their own, then slow tests: first those of which many stay in one process.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    together = Counter(_group(item) for item in items if item.get_closest_marker("slow"))
+
+    def place(item: pytest.Item) -> tuple[bool, bool, int]:
+        own, slow = (item.get_closest_marker(marker) for marker in ("timeout", "slow"))
+        return own is None, slow is None, -together[_group(item)]
+
+    items.sort(key=place)
+
+
+def _group(item: pytest.Item) -> str:
+    """Return what stays in one process with a test; its own name if nothing does."""
+    group = item.get_closest_marker("xdist_group")
+    return str(group.args[0]) if group else item.nodeid
 
 
 @pytest.hookimpl(tryfirst=True)

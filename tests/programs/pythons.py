@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.programs.wheels.source import copy_source
@@ -26,6 +28,9 @@ STRANGE = {3}
 INSTALL = re.compile(r"pip (install -c constraints\.txt '\.\[cpu\]')")
 """What the page says for a device."""
 
+AT_A_TIME = 2
+"""Each compiles and installs on one processor."""
+
 ENOUGH_S = 600.0
 
 
@@ -35,7 +40,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         bundle = make_bundle(Path(folder) / "tiny.bundle")
         pictures = write_pictures(Path(folder) / "pictures", STRANGE, PICTURES)
-        results = [attempt(version, python, bundle, pictures) for version, python in found.items() if python]
+        tried = [(version, python) for version, python in found.items() if python]
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            results = list(pool.map(lambda one: attempt(*one, bundle, pictures), tried))
     missing = [version for version, python in found.items() if not python]
     if missing:
         print(f"not found, and so not tried: Python {', '.join(missing)}", file=sys.stderr)
@@ -75,6 +82,7 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
     # One picture in ten seconds, by their clock: so each strange one is an alert of its own.
     played = ["--source", pictures, "--pace", "max", "--fps", "0.1"]
     run = [patchedge, "run", "--bundle", bundle, *played, "--bind", events]
+    call = partial(do, place / "state")
     try:
         call(python, "-m", "venv", "--clear", place)
         pip = (place / "bin/pip", "--disable-pip-version-check", "--quiet")
@@ -90,13 +98,14 @@ def attempt(version: str, python: str, bundle: Path, pictures: Path) -> bool:
         said = getattr(error, "stderr", "") or str(error)
         print(f"Python {version} ({python}): FAILED\n{said}", file=sys.stderr)
         return False
-    print(f"Python {version} ({python}): installed, checked, run and learnt with in {time.monotonic() - began:.0f} s")
+    took = time.monotonic() - began
+    print(f"Python {version} ({python}): installed, checked, run and learnt with in {took:.0f} s", flush=True)
     return True
 
 
-def call(*words: str | Path, here: Path = ROOT) -> str:
-    """Run a command in a folder to its good end, and return what it logged."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(ROOT / "build/pythons/state")}
+def do(state: Path, *words: str | Path, here: Path = ROOT) -> str:
+    """Run a command in a folder to its good end, with a state folder of its own, and return what it logged."""
+    environment = {**os.environ, "XDG_STATE_HOME": str(state)}
     return subprocess.run(
         [str(word) for word in words],
         cwd=here,

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
-
 from runtime.page.users import manage
 from tests.page.browser.rig import Page, device
 
@@ -25,6 +23,8 @@ NEVER_ENDS = "/api/v1/events"
 
 def test_the_description_is_valid(page: Page) -> None:
     """What the page serves as its OpenAPI file obeys the schema of OpenAPI 3.1."""
+    from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR  # takes a second
+
     OPENAPI_31_VALIDATOR.validate(page.get("openapi.json"))
 
 
