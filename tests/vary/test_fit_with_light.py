@@ -50,7 +50,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     onnx.save(small_network(), folder / "small.onnx")
     for name in ("none", "light=20%"):
         words = ["--backbone", folder / "small.onnx", "--layers", ",".join(LAYERS), "--size", 64, "--threads", 1]
-        done = call_export("fit", "--images", images, "--out", folder / name, "--may-vary", name, *words)
+        done = call_export("fit", "--images", images, "--out", folder / name, "--may-vary", name, *words, "--no-report")
         assert done.code == 0, done.err
     return {name: folder / name for name in ("none", "light=20%")}
 
