@@ -59,7 +59,7 @@ def processor(root: Path, machine: str | None = None) -> Finding:
     data = {"model": model, "machine": machine, "features": features, "board": profiles.board(root)}
     wanted, why = _WANTED.get(machine, ("", ""))
     if wanted and wanted not in flags:
-        return Finding("processor", "warn", f"{says}; no {known[wanted]}", why, data=data)
+        return Finding("processor", "warn", f"{says}; without {known[wanted]}", why, data=data)
     return Finding("processor", "ok", says, data=data)
 
 

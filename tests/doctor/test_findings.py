@@ -54,9 +54,9 @@ def parsed(**changes: object) -> Settings:
     ("machine", "info", "level", "words"),
     [
         ("aarch64", PI, "ok", ["Cortex-A76", "ASIMD", "half precision", "dot product"]),
-        ("aarch64", ROCK, "warn", ["Cortex-A55 and Cortex-A76", "no dot product"]),
+        ("aarch64", ROCK, "warn", ["Cortex-A55 and Cortex-A76", "without dot product"]),
         ("x86_64", PC, "ok", ["Some CPU @ 3 GHz", "FMA, AVX2, VNNI"]),
-        ("x86_64", PC.replace("avx2", ""), "warn", ["no AVX2"]),
+        ("x86_64", PC.replace("avx2", ""), "warn", ["without AVX2"]),
         ("aarch64", PC, "warn", ["aarch64, emulated on Some CPU @ 3 GHz"]),
         ("aarch64", "", "warn", ["aarch64", "no known vector instructions"]),
         ("riscv64", "", "ok", ["riscv64"]),

@@ -42,8 +42,10 @@ def test_both_languages_have_the_same_words_with_the_same_gaps() -> None:
     english, german = words("en"), words("de")
     assert list(english) == list(german)
     for key, text in english.items():
-        named = {*re.findall(r"\{(\w+)\}", text)}
-        assert {*re.findall(r"\{(\w+)\}", german[key])} | {"count"} == named | {"count"}, key
+        named, german_named = ({*re.findall(r"\{(\w+)\}", one)} for one in (text, german[key]))
+        assert german_named <= named | {"count"}, key
+        # What a device fills in that says nothing to people, such as the id of an alert, may be left out.
+        assert key.startswith("told.") or german_named | {"count"} >= named, key
 
 
 def test_every_word_is_used_and_every_used_word_is_there() -> None:

@@ -11,6 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.page.chromium import launched, opened
 from tests.page.mock import PASSWORD, World, serving
+from tests.page.static.test_told import NO_WORDS, all_texts
+
+MANY = 200
+"""There are more sentences than these."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("the front end in a browser")]
 
@@ -171,3 +175,33 @@ def test_cameras_have_their_places_and_a_phone_shows_alerts_first(browser: Brows
         assert first
         assert alarmed
         assert alarmed["y"] < first["y"]
+
+
+def test_what_devices_say_is_german_on_a_german_page(browser: Browser) -> None:
+    """Each sentence of devices and of the page's process is said in German, a new one with whose words it is."""
+    with showing(browser, World(cameras=1), "#/live", locale="de-DE") as page:
+        expect(page.get_by_role("link", name="Alarme")).to_be_visible()
+        say = (
+            "async texts => { const { toldOrQuoted } = await import('/core/told.js'); return texts.map(toldOrQuoted); }"
+        )
+        texts = sorted(text for text in all_texts() if not NO_WORDS.fullmatch(text))
+        in_german = page.evaluate(say, texts)
+        assert len(texts) > MANY
+        assert not [text for text in in_german if text.startswith("Das Gerät meldet auf Englisch: ")]
+        few = ["cameras.belt: the disk sings", "/var/x: cannot be written (No space left on device); see above"]
+        assert page.evaluate(say, few) == [
+            "Das Gerät meldet auf Englisch: cameras.belt: the disk sings",
+            "/var/x: lässt sich nicht schreiben (kein Platz mehr auf dem Datenträger); siehe oben",
+        ]
+
+
+def test_the_device_is_checked_in_german(browser: Browser) -> None:
+    """What was checked, what was found, and what to do about it are in German on a German page."""
+    world = World(cameras=1)
+    finding = {"about": "clock", "level": "warn", "says": "not synchronised", "remedy": "report this line"}
+    report = {"exit_code": 0, "device": [finding]}
+    world.report = {"state": "done", "started_ms": 0, "seconds": 1, "report": report, "reason": ""}
+    with showing(browser, world, "#/devices", locale="de-DE") as page:
+        row = page.get_by_role("row", name="Uhrzeit")
+        expect(row).to_contain_text("nicht synchronisiert: Zeiten können falsch sein")
+        expect(row).to_contain_text("melden Sie diese Zeile")

@@ -1,13 +1,14 @@
 // The page's own API, and the one place where errors are shown.
 
 import { fill, h, icon } from "./dom.js";
+import { toldOrQuoted } from "./told.js";
 import { remembered, t } from "./words.js";
 
 const BASE = "api/v1/";
 const PATIENCE_MS = 30000;
 export const session = { user: "", role: "viewer", login_needed: true, csrf: "", page_version: "", fleet: false, known: false };
 
-/** A request that failed, with the words of the page or of the device. `status` is 0 if there was no answer. */
+/** A request that failed, with the words of the page or of the device, in the language of the page. `status` is 0 if there was no answer. */
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
@@ -58,7 +59,7 @@ async function words(reply, path) {
   let said = "";
   try { said = (await reply.json()).error ?? ""; } catch { /* not from the page itself: a proxy's own error */ }
   if (reply.status === 401 && path !== "session") window.dispatchEvent(new CustomEvent("patchedge:login"));
-  return said || t("error.status", { status: reply.status });
+  return toldOrQuoted(said) || t("error.status", { status: reply.status });
 }
 
 export const get = (path, options) => ask("GET", path, undefined, options);

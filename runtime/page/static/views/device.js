@@ -4,6 +4,7 @@ import { address, session } from "../core/api.js";
 import { fill, h, icon, say } from "../core/dom.js";
 import * as live from "../core/live.js";
 import { clock, eachSecond } from "../core/time.js";
+import { toldOrQuoted } from "../core/told.js";
 import { t } from "../core/words.js";
 import { charts } from "./device/charts.js";
 import { doctor } from "./device/doctor.js";
@@ -30,7 +31,7 @@ function list(root) {
     fill(place, [...live.devices.values()].map((device) => h("li", { class: "panel" },
       h("h2", {}, h("a", { href: `#/devices/${encodeURIComponent(device.name)}` }, device.name)),
       h("p", { class: device.connected ? "muted" : "warn" }, stateOf(device)),
-      device.error ? h("p", { class: "warn" }, device.error) : null,
+      device.error ? h("p", { class: "warn" }, toldOrQuoted(device.error)) : null,
       h("p", { class: "muted" }, t("cameras", { count: device.cameras.length })))));
   };
   write();
@@ -47,7 +48,7 @@ function one(root, name) {
     const lost = live.link.state === "lost";
     say(state, device ? stateOf(device) : t("device.unknown", { name }));
     state.className = device?.connected && !lost ? "" : "warn";
-    say(error, device?.error ?? "");
+    say(error, toldOrQuoted(device?.error ?? ""));
     say(facts, device ? [device.version ? t("device.version", { version: device.version }) : "", device.role ? t(`device.role.${device.role}`) : ""].filter(Boolean).join(" · ") : "");
   };
   const parts = [versions(name), charts(name), doctor(name), orders(name), logs(name)];

@@ -2,7 +2,7 @@
 
 import { get } from "../core/api.js";
 import { fill, h, say, scroller } from "../core/dom.js";
-import { drifted } from "../core/told.js";
+import { drifted, told } from "../core/told.js";
 import { ago, clock } from "../core/time.js";
 import { number, t, tOr } from "../core/words.js";
 
@@ -28,7 +28,7 @@ function warning(text) {
 /** Return what else is to be known about a camera of a device, one paragraph each. */
 function notesOf(device, camera, first) {
   const found = [];
-  if (first && device.reason) found.push(warning(device.reason));
+  if (first && device.reason) found.push(warning(told(device.reason)));
   if (first && device.counter < device.counter_wanted) found.push(h("p", {}, t("fleet.behind", { counter: device.counter, wanted: device.counter_wanted })));
   if (!camera) return found;
   if (camera.round) {
@@ -78,7 +78,7 @@ function rolloutOf(rollout) {
     h("p", {}, [...what, whom, rollout.camera ? t("of_camera", { camera: rollout.camera }) : null].filter(Boolean).join(" · ")),
     stagesOf(rollout),
     h("p", {}, t("fleet.in_place", { done: rollout.in_place, told: rollout.told })),
-    rollout.reason ? warning(rollout.reason) : null,
+    rollout.reason ? warning(told(rollout.reason)) : null,
     going.length ? h("p", {}, t("fleet.going_back", { names: going.join(", ") })) : null,
     rollout.came_back.length ? h("p", {}, t("fleet.back", { names: rollout.came_back.join(", ") })) : null,
     h("p", { class: "muted small" }, t("fleet.since", { by: rollout.by, time: clock(rollout.since_ms, { seconds: false }) })));

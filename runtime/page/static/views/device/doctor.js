@@ -4,17 +4,23 @@ import { get, post, whenPressed } from "../../core/api.js";
 import { fill, h, icon, say, scroller } from "../../core/dom.js";
 import { mayChangeOf } from "../../core/live.js";
 import { ago } from "../../core/time.js";
-import { t } from "../../core/words.js";
+import { told, toldOrQuoted } from "../../core/told.js";
+import { t, tOr } from "../../core/words.js";
 
 const EVERY_MS = 2000;
 const LEVELS = { fail: ["cross", "alarm"], warn: ["alert", "warn"], ok: ["check", "good"] };
 const ORDER = ["fail", "warn"];
 
+/** Return what was checked; the names of programs are the same in all languages. */
+function aboutWords(about) {
+  return tOr(`doctor.about.${about}`, about);
+}
+
 function row(finding) {
   const [shape, kind] = LEVELS[finding.level] ?? LEVELS.ok;
   const rank = ORDER.includes(finding.level);
-  return h("tr", {}, h("td", { class: kind }, icon(shape), " ", t(`doctor.${finding.level in LEVELS ? finding.level : "ok"}`)), h("th", { scope: "row" }, finding.about),
-    h("td", {}, finding.says, rank && finding.remedy ? h("p", { class: "muted" }, finding.remedy) : null));
+  return h("tr", {}, h("td", { class: kind }, icon(shape), " ", t(`doctor.${finding.level in LEVELS ? finding.level : "ok"}`)), h("th", { scope: "row" }, aboutWords(finding.about)),
+    h("td", {}, told(finding.says), rank && finding.remedy ? h("p", { class: "muted" }, told(finding.remedy)) : null));
 }
 
 /** Return the findings of a report, the worst first. */
@@ -34,12 +40,12 @@ export function doctor(device) {
   let timer = 0;
   let ended = false;
   const write = (reply) => {
-    const words = { never: t("doctor.never"), running: t("doctor.running"), failed: t("doctor.failed", { reason: reply.reason }) };
+    const words = { never: t("doctor.never"), running: t("doctor.running"), failed: t("doctor.failed", { reason: toldOrQuoted(reply.reason) }) };
     say(state, words[reply.state] ?? t("doctor.done", { ago: ago(reply.started_ms) }));
     start.disabled = reply.state === "running";
     if (!reply.report) return fill(place);
     return fill(place, h("table", { class: "doctor" }, h("tbody", {}, findings(reply.report).map(row))),
-      reply.not_checked?.length ? h("p", { class: "muted small" }, reply.not_checked.join(" ")) : null);
+      reply.not_checked?.length ? h("p", { class: "muted small" }, reply.not_checked.map(told).join(" ")) : null);
   };
   const watch = async () => {
     clearTimeout(timer);

@@ -5,6 +5,7 @@ import { fill, h, say, scroller } from "../../core/dom.js";
 import * as live from "../../core/live.js";
 import { stateLine } from "../../core/status.js";
 import { clock } from "../../core/time.js";
+import { told } from "../../core/told.js";
 import { score, t } from "../../core/words.js";
 
 const HEAD = ["versions.camera", "versions.state", "versions.serves", "versions.learnt", "versions.pictures", "threshold", "versions.kept"];
@@ -39,7 +40,7 @@ class Row {
       const { versions, notice } = await get(`cameras/${encodeURIComponent(this.key)}/versions`);
       const active = versions.find((one) => one.active) ?? versions[0];
       if (!active) return;
-      fill(serves, named(active), notice ? h("p", { class: "warn" }, notice) : null);
+      fill(serves, named(active), notice ? h("p", { class: "warn" }, told(notice)) : null);
       say(learnt, active.at ? clock(Date.parse(active.at), { seconds: false }) : "–");
       say(pictures, active.pictures ? String(active.pictures) : "–");
       fill(kept, h("a", { href: `#/teach/${encodeURIComponent(this.key)}` }, t("versions.count", { count: versions.length })));

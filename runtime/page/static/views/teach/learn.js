@@ -4,6 +4,7 @@ import { address, del, mayChange, post, whenPressed } from "../../core/api.js";
 import { fill, h, say } from "../../core/dom.js";
 import { stepWords } from "../../core/status.js";
 import { duration } from "../../core/time.js";
+import { toldOrQuoted } from "../../core/told.js";
 import { t } from "../../core/words.js";
 import { Sheet } from "./sheet.js";
 
@@ -80,7 +81,7 @@ export class Learn {
     const text = {
       done: () => (done ? t("learn.ended.done", { duration: duration(learning.seconds * 1000) }) : ""),
       waiting: () => t("learn.ended.waiting"),
-      failed: () => t("learn.ended.failed", { reason: learning.reason }),
+      failed: () => t("learn.ended.failed", { reason: toldOrQuoted(learning.reason) }),
       idle: () => (learning.reason ? t("learn.ended.stopped") : ""),
     }[learning.state]?.() ?? "";
     this._ended.hidden = !text;

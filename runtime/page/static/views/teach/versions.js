@@ -3,6 +3,7 @@
 import { address, mayChange, post, showDone, whenPressed } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { clock } from "../../core/time.js";
+import { told } from "../../core/told.js";
 import { score, t } from "../../core/words.js";
 import { confirmed } from "../../parts/dialog.js";
 import { problemWords } from "./problems.js";
@@ -74,7 +75,7 @@ export class Versions {
   write(state) {
     const { versions, notice } = state.versions;
     this._notice.hidden = !notice;
-    fill(this._notice, notice);
+    fill(this._notice, told(notice));
     const known = JSON.stringify([versions.map((one) => [one.id, one.active, one.waits]), state.busy]);
     if (known === this._known) return;
     this._known = known;
