@@ -19,6 +19,7 @@ from export.gate.int8_cost import Cost, measure_cost
 from export.gate.parity import measure_graph
 from export.gate.score_faults import PlacedFaults, ScoreFaults
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
+from export.gpu.start import here_on
 from export.network.packaged import PackagedNetwork
 from export.options import Options
 from export.pictures.where import source_of
@@ -53,6 +54,7 @@ def fit(
     source: PictureSource | None = None,
     sealed: Callable[[Path], None] | None = None,
     cluster: Cluster | None = None,
+    here: Here | None = None,
 ) -> FitReport:
     """Make a bundle from normal pictures.
 
@@ -61,15 +63,17 @@ def fit(
         source: has the pictures; by default they are where `options.images` says.
         sealed: gets the folder of the complete bundle before it is put in its place.
         cluster: where the work on pictures is done; by default as the options say.
+        here: what computes in this process, where there is no cluster; by default as the options say.
 
     Raises:
         UsageError: pictures, network or target that cannot be used; nothing is left behind.
         ParityRefused: what was made differs from what it was made from; nothing is left behind.
+        ProviderUnavailable: the GPU that the options ask for cannot be used; nothing was begun.
     """
     threads = limit_threads(options.threads)
     out, timed = Path(options.out), Stopwatch()
     page = refuse_page(out, unwanted=options.no_report, force=options.force)
-    with _where(options, cluster) as on, staging(out, force=options.force) as folder:
+    with _where(options, cluster, here, threads) as on, staging(out, force=options.force) as folder:
         maker = _Maker(options, threads)
         crop = Crop(options.resize, options.size, accepted=options.accept_crop) if options.resize else None
         learnt = learn(
@@ -112,13 +116,13 @@ def fit(
 
 
 @contextmanager
-def _where(options: Options, cluster: Cluster | None) -> Iterator[Spreading]:
+def _where(options: Options, cluster: Cluster | None, here: Here | None, threads: int) -> Iterator[Spreading]:
     """Yield where the work on pictures is done."""
     with ExitStack() as stack:
         if cluster is None and options.spread:
             cluster = stack.enter_context(cluster_of(options))
         if cluster is None:
-            yield Here()
+            yield here or here_on(options.device, threads)
         else:
             on = OnCluster(cluster)
             stack.callback(on.close)

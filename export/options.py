@@ -25,8 +25,12 @@ DEFAULT_STRIDE = {DEFAULT: 2, "efficientnet-lite1": 2, "efficientnet-lite2": 2}
 OF_CLUSTER = frozenset({"cluster", "workers", "mixed", "performance_report"})
 """Options of where the work is done: they do not change the bundle."""
 
-OF_FIT = frozenset({"accept_crop", "tolerance_cost", "test_set", "no_report"}) | OF_CLUSTER
+OF_FIT = frozenset({"accept_crop", "tolerance_cost", "test_set", "no_report", "device"}) | OF_CLUSTER
 """Options of the workshop that do not concern the network."""
+
+ALONE = "device cuda: not with cluster or workers, which compute on the processors of their machines"
+
+Device = Literal["cpu", "cuda"]
 
 
 class Options(LearnOptions, frozen=True, kw_only=True):
@@ -59,6 +63,7 @@ class Options(LearnOptions, frozen=True, kw_only=True):
         test_set: labelled pictures in MVTec layout, or a CSV list: the report says which share of them each threshold
             would find, and what int8 costs on them.
         no_report: write no page beside the bundle, and try no synthetic faults for it.
+        device: what embeds the pictures and selects the bank: the processor, or a GPU of NVIDIA.
         cluster: address of a Dask scheduler, such as `tcp://scheduler:8786`, whose workers do the work on pictures.
         workers: number of worker processes on this machine that do it; they share `threads`.
         mixed: accept workers that compute differently; the id of the bundle may differ then.
@@ -85,6 +90,7 @@ class Options(LearnOptions, frozen=True, kw_only=True):
     tolerance_cost: bool = False
     test_set: str | None = None
     no_report: bool = False
+    device: Device = "cpu"
     cluster: Annotated[str, Meta(min_length=1)] | None = None
     workers: Annotated[int, Meta(ge=1, le=1024)] | None = None
     mixed: bool = False
@@ -100,6 +106,10 @@ class Options(LearnOptions, frozen=True, kw_only=True):
             raise ValueError("cluster and workers: give one of them; workers starts a cluster on this machine")
         if (self.mixed or self.performance_report) and not self.spread:
             raise ValueError("mixed and performance_report need a cluster, or workers")
+        if self.device != "cpu" and self.spread:
+            raise ValueError(ALONE)
+        if self.device != "cpu" and self.precision == "int8":
+            raise ValueError("device cuda: not with precision int8, which a GPU rounds otherwise than the CPU")
         if self.tiles == "auto" and self.smallest_fault is None:
             raise ValueError(
                 "tiles auto needs smallest_fault: how large the smallest fault is, in pixels of the camera"

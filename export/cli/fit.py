@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     option("--test-set", TEST_SET, metavar="PATH")
     option("--no-report", "write no page, and try no synthetic faults for it", action="store_true")
+    option(
+        "--device",
+        "what embeds the pictures and selects the bank; cuda: a GPU of NVIDIA",
+        choices=("cpu", "cuda"),
+    )
     add_cluster(option)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 from edge_config.settings.problems import Problem, look, refusal
 from edge_config.settings.reading import read_file
 from edge_config.settings.sections import Name
-from export.options import Options
+from export.options import Device, Options
 
 MAX_CAMERAS = 1000
 
@@ -41,7 +41,7 @@ def _section(name: str, without: frozenset[str]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
-OF_THE_COMMAND = frozenset({"threads", "cluster", "workers", "mixed", "performance_report"})
+OF_THE_COMMAND = frozenset({"threads", "device", "cluster", "workers", "mixed", "performance_report"})
 """Options of the whole command: they are given to it, and not in the plan."""
 
 PER_CAMERA = frozenset({"images", "out"})
@@ -75,12 +75,13 @@ class CameraPlan(msgspec.Struct, frozen=True, kw_only=True):
     cameras: dict[str, PlannedFit]
 
 
-def read_plan(path: Path, *, threads: int = 0) -> CameraPlan:
+def read_plan(path: Path, *, threads: int = 0, device: Device = "cpu") -> CameraPlan:
     """Read the file of a plan; its paths are relative to the working directory.
 
     Args:
         path: of the file.
         threads: limit of all threads, for each camera.
+        device: what embeds and selects, for each camera.
 
     Raises:
         SettingsError: all that is wrong with it, with the lines.
@@ -91,7 +92,7 @@ def read_plan(path: Path, *, threads: int = 0) -> CameraPlan:
     defaults = mended.get("defaults", {})
     cameras: dict[str, PlannedFit] = {}
     for name, camera in mended.get("cameras", {}).items():
-        found = _together(name, {**defaults, **camera, "threads": threads})
+        found = _together(name, {**defaults, **camera, "threads": threads, "device": device})
         if isinstance(found, Problem):
             problems.append(found)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from runtime.learning.bank.in_slices import Pool, each
 
 COARSE_BITS = 24  # of a float32
 _MAX_LEVEL = 2.0**15 - 2  # length of a vector of levels: what rounding adds fits into 16 bits too
-_ROWS = 2048  # compared by one thread at a time
+_ROWS = 2048  # compared by one thread of the processor at a time
 _LOWER = 0.98  # squared distances: the limit is lowered by so much at a time
 _SMALLEST = 0.5  # squared distances are integers
 
@@ -53,8 +54,34 @@ class Offer:
     more: bool
 
 
+class Comparer(Protocol):
+    """All entries so far, once in each process, and what compares points with them.
+
+    Attributes:
+        rows: points that one thread compares at a time.
+    """
+
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+
+    def append(self, at: int, new: Entries) -> None:
+        """Store entries that follow the first `at`, unless they are there already; one is the first."""
+
+    def compare(self, points: NDArray[np.float32], places: NDArray[np.int64], known: Comparisons, limit: float) -> None:
+        """Compare some points with the entries that they were not compared with, until they are within a limit.
+
+        Every distance that is noted is exact.
+
+        Args:
+            points: integers, float32 [N, d].
+            places: of them, int64 [n].
+            known: what is known of all points; what is found is noted there.
+            limit: squared distance.
+        """
+
+
 class Old:
-    """The points of all entries so far, once in each process, and their levels: what points are compared with first.
+    """Compares on the processor: the points of the entries, and their levels, which points are compared with first.
 
     Levels are coordinates relative to the first entry in 16 bits. The second entry is the farthest point from the first
     one: with it at a length of 2^15 no sum of products of any two vectors overflows 32 bits.
@@ -62,6 +89,8 @@ class Old:
     Attributes:
         count: number of entries.
     """
+
+    rows = _ROWS
 
     def __init__(self, size: int, dimension: int) -> None:
         """Make room for `size` entries."""
@@ -88,19 +117,8 @@ class Old:
         self._levels[chunks, :, lanes, :] = levels.reshape(len(levels), -1, 2)
         self.count = end
 
-    def first(self, points: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the squared distances of some points [n, d] to the first entry, float64 [n]."""
-        return norms_of(points, self._points[:1])
-
     def compare(self, points: NDArray[np.float32], places: NDArray[np.int64], known: Comparisons, limit: float) -> None:
-        """Compare some points with the entries that they were not compared with, until they are within a limit.
-
-        Args:
-            points: integers, float32 [N, d].
-            places: of them, int64 [n].
-            known: what is known of all points; what is found is noted there.
-            limit: squared distance.
-        """
+        """Compare some points; of `Comparer`."""
         entries = self._points, self._points[0], self._levels, self._halves
         noted = known.distances, known.nearest, known.compared
         compare(points, places, *entries, *noted, self.count, self._scale, limit)
@@ -139,7 +157,7 @@ class Chosen:
         count: number of entries.
     """
 
-    def __init__(self, points: NDArray[np.float32], rows: NDArray[np.int64], old: Old, pool: Pool) -> None:
+    def __init__(self, points: NDArray[np.float32], rows: NDArray[np.int64], old: Comparer, pool: Pool) -> None:
         """Begin without entries."""
         self._old = old
         self._pool = pool
@@ -164,7 +182,7 @@ class Chosen:
         """Choose further entries, one to begin with, and find so many of the farthest points."""
         self._old.append(self.count, new)
         if self.count == 0:
-            self._compare_first()
+            self._compare_first(new.points[:1])
         self.count += len(new.rows)
         self._compare(self._far)
         places = np.searchsorted(self.rows, new.rows).clip(max=max(0, len(self.rows) - 1))
@@ -202,11 +220,11 @@ class Chosen:
             self._compare(places[self._known.compared[places] < self.count])
             self._far = places[self.distances[places] >= limit]
 
-    def _compare_first(self) -> None:
-        """Compute the distances of all points to the first entry."""
+    def _compare_first(self, entry: NDArray[np.float32]) -> None:
+        """Compute the distances of all points to the first entry, float32 [1, d]."""
 
         def measure(some: slice) -> None:
-            self.distances[some] = self._old.first(self.points[some])
+            self.distances[some] = norms_of(self.points[some], entry)
 
         each(self._pool, measure, len(self.points), _ROWS)
         self._known.compared[:] = 1
@@ -218,7 +236,7 @@ class Chosen:
         def compare_some(some: slice) -> None:
             self._old.compare(self.points, order[some], self._known, self._limit)
 
-        each(self._pool, compare_some, len(order), _ROWS)
+        each(self._pool, compare_some, len(order), self._old.rows)
 
 
 def next_block(offers: list[Offer], wanted: int) -> Entries:

@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.learning.bank.chosen import Chosen, Entries, Offer, Old, next_block
+from runtime.learning.bank.chosen import Chosen, Comparer, Entries, Offer, Old, next_block
 from runtime.learning.bank.features import Rows
 from runtime.learning.bank.grid import READ_ROWS, Selecting, projected, to_grid
 from runtime.learning.bank.in_slices import Pool, slices, workers
@@ -76,7 +76,7 @@ class Choosing:
         blocks: list[slice],
         how: Selecting,
         pool: Pool,
-        old: Callable[[int], Old] | None = None,
+        old: Callable[[int], Comparer] | None = None,
     ) -> None:
         """Project the features of some rows.
 

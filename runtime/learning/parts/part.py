@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.learning.bank.chosen import Old
+from runtime.learning.bank.chosen import Comparer, Old
 from runtime.learning.bank.coreset import Choosing
 from runtime.learning.bank.features import FeatureTable, embed_pictures
 from runtime.learning.bank.grid import Selecting
@@ -21,9 +21,26 @@ from runtime.learning.parts.portable import PortableNetwork
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.progress import progress
 from runtime.learning.vary.copies import Plan, embed_copies
+from runtime.scoring.embed import Embed
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """What does the work of most operations, where another device than the processor could.
+
+    Attributes:
+        streams: gives, of a network, what embeds several pictures at a time, and how many; takes the number of threads.
+        entries: makes room for the entries of a selection: takes their number, and the length of a point.
+    """
+
+    streams: Callable[[PortableNetwork, int], tuple[Embed, int]]
+    entries: Callable[[int, int], Comparer]
+
+
+PROCESSOR = Computing(PortableNetwork.streams, Old)
 
 
 @dataclass(slots=True)
@@ -35,6 +52,7 @@ class PartPlace:
         pool: threads.
         shown: progress is shown here.
         in_memory: bytes of a part beyond which it goes into a file; None: as usual.
+        computing: what embeds and selects.
         old: entries of the newest selection, by its number: all parts here need them.
     """
 
@@ -42,13 +60,19 @@ class PartPlace:
     pool: Threads
     shown: bool
     in_memory: int | None = None
-    old: tuple[int, Old] | None = None
+    computing: Computing = PROCESSOR
+    old: tuple[int, Comparer] | None = None
 
-    def entries_of(self, selection: int, size: int, dimension: int) -> Old:
+    def entries_of(self, selection: int, size: int, dimension: int) -> Comparer:
         """Return the entries of a selection."""
         if self.old is None or self.old[0] != selection:
-            self.old = selection, Old(size, dimension)
+            self.old = None  # before there is another one
+            self.old = selection, self.computing.entries(size, dimension)
         return self.old[1]
+
+    def streams(self, network: PortableNetwork) -> tuple[Embed, int]:
+        """Return what embeds several pictures at a time, and how many."""
+        return self.computing.streams(network, self.pool.count)
 
 
 @dataclass(slots=True)
@@ -127,7 +151,7 @@ class Source:
             UsageError: a picture cannot be read, or the network gives no numbers.
         """
         pictures = self.pictures.part(list(range(len(numbers))))
-        embed, streams = self.network.streams(place.pool.count)
+        embed, streams = place.streams(self.network)
         table = embed_pictures(
             pictures,
             len(numbers),
@@ -167,7 +191,7 @@ class EmbedCopies:
             [(own[picture], change) for picture, change in pairs if picture in own]
             for pairs in (self.plan.learnt, self.plan.held)
         )
-        embed, streams = part.network.streams(part.place.pool.count)
+        embed, streams = part.place.streams(part.network)
         stages = part.network.network.preprocess, embed
         embed_copies(Plan(learnt, held), part.table, part.pictures, *stages, shown=part.place.shown, streams=streams)
         part.numbers = np.append(part.numbers, numbers).astype(np.int64)
@@ -253,7 +277,7 @@ class BeginSelection:
         part.local = part.local_rows(rows)
         part.bounds.clear()
 
-        def old(dimension: int) -> Old:
+        def old(dimension: int) -> Comparer:
             return part.place.entries_of(self.selection, self.how.size, dimension)
 
         part.choosing = None  # before there is another one

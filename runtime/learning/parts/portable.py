@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from runtime.learning.network import Network
 from runtime.learning.normals.strangeness import Others
 from runtime.scoring.embed import Embed
 from runtime.scoring.scorer import Scorer
+from runtime.scoring.tiles import Stitch
 from runtime.search.full import GraphSearch
 from runtime.search.lazy import LazySearch
 from runtime.search.pruned import PrunedSearch
@@ -53,6 +55,11 @@ class PortableNetwork:
             own = 1 + threads - count  # each caller is one, and they share the others
             self._several = Embed(self._model, own, stitch=self.network.stitch)
         return self._several.adjusted(self.network.adjust), count
+
+    def started(self, start: Callable[[Path, Stitch | None], Embed]) -> Embed:
+        """Return the graph as another provider computes it, adjusted; `start` takes its file, which is here."""
+        assert self._model is not None  # noqa: S101 - it is here where it was made
+        return start(self._model, self.network.stitch).adjusted(self.network.adjust)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the graph and everything beside it."""

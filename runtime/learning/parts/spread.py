@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from runtime.learning.bank.in_slices import Threads
-from runtime.learning.parts.part import Change, PartOfPictures, PartPlace, Source
+from runtime.learning.parts.part import PROCESSOR, Change, Computing, PartOfPictures, PartPlace, Source
 from runtime.learning.pictures.images import Pictures
 from runtime.learning.pictures.look import Look, look_here
 
@@ -57,9 +57,17 @@ class Spreading(Protocol):
 
 
 class Here:
-    """Work in this process, with all of its threads."""
+    """Work in this process, with all of its threads.
+
+    Attributes:
+        computing: what embeds pictures and selects a bank: the processor, or another device.
+    """
 
     here = True
+
+    def __init__(self, computing: Computing = PROCESSOR) -> None:
+        """Have this do the work."""
+        self.computing = computing
 
     def look(self, pictures: Pictures) -> list[tuple[int, Look]]:
         """Look at all of them as one piece."""
@@ -69,7 +77,7 @@ class Here:
         """Embed all pictures as one part."""
         controller = ThreadpoolController()
         threads = max((one["num_threads"] for one in controller.info() if one["user_api"] == "blas"), default=1)
-        place = PartPlace(folder, Threads(threads), shown=True)
+        place = PartPlace(folder, Threads(threads), shown=True, computing=self.computing)
         return _OnePart(source.embed(np.arange(len(source.pictures)), place), controller)
 
 
