@@ -28,7 +28,7 @@ class ProviderEmbedding:
 
     def __init__(self, provider: Provider, threads: int) -> None:
         """Take the provider, and the threads of what it leaves to the CPU."""
-        self._provider = provider
+        self._chain = (provider,) if provider.name == CPU.name else (provider, CPU)
         self._threads = threads
         self._made: tuple[PortableNetwork, Embed] | None = None
 
@@ -57,9 +57,9 @@ class ProviderEmbedding:
             return Embed(model, threads, providers=chain, stitch=stitch, session=session)
 
         passed: list[PassedOver] = []
-        embed = next(starting(model, self._threads, (self._provider, CPU), passed, start=start))
-        if embed.provider != self._provider.name:
-            raise ProviderUnavailable(passed[0].why, where=self._provider.name, remedy=REMEDY)
+        embed = next(starting(model, self._threads, self._chain, passed, start=start))
+        if passed:
+            raise ProviderUnavailable(passed[0].why, where=passed[0].provider, remedy=REMEDY)
         return embed
 
 
