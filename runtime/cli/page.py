@@ -40,8 +40,10 @@ def run(args: argparse.Namespace) -> int:
     termination = Termination()  # before all else: threads inherit what is blocked
     settings = read_settings(args)
     with needs_extra("page"):
+        from runtime.page.priority import yield_to_device
         from runtime.page.serve import serve
 
+    yield_to_device(settings)
     return serve(settings, termination)
 
 

@@ -8,9 +8,6 @@ import sys
 from runtime.process.child import die_with_parent
 from runtime.process.signals import Termination
 
-NICE = 10
-"""The cameras come first."""
-
 
 def main() -> int:
     """Serve the page of one device until a signal comes; return the exit code.
@@ -21,7 +18,6 @@ def main() -> int:
     name, events, control, bind, parent = sys.argv[1:]
     termination = Termination()
     die_with_parent(int(parent))
-    os.nice(NICE)
     os.environ.pop("NOTIFY_SOCKET", None)  # systemd listens to the device
 
     from edge_config.errors import PatchedgeError
@@ -32,8 +28,10 @@ def main() -> int:
     try:
         settings = page.parse(tree, where="--page")
         with needs_extra("page"):
+            from runtime.page.priority import yield_to_device
             from runtime.page.serve import serve
 
+        yield_to_device(settings)
         return serve(settings, termination)
     except PatchedgeError as error:
         print("\n".join(f"patchedge page: {line}" for line in str(error).splitlines()), file=sys.stderr)

@@ -95,7 +95,9 @@ def marked(store: PictureStore, request: FalseAlarm, by: str, *, is_open: bool) 
         RequestError: there is none, it was learnt, or it is another one.
         NotWritten: the disk does not take it.
     """
-    peaks = [one for one in store.of(request.camera) if one.kind == "peak" and one.alert == request.alert_id]
+    # One that was learnt, and taken back with its version, is set aside: it may be called fine again.
+    of_alert = [one for one in store.of(request.camera) if one.alert == request.alert_id]
+    peaks = [one for one in of_alert if one.kind in {"peak", "aside"}]
     if not peaks:
         raise RequestError(
             f"no peak of alert {request.alert_id[:64]} of camera `{request.camera}` is stored",

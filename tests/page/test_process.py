@@ -20,6 +20,7 @@ from edge_config.settings.page import PageSettings, ShownDevice
 from edge_config.settings.parse import parse
 from runtime.app.beside import kept_process
 from runtime.app.beside.page import PageChild, here, refuse_keys
+from runtime.page.priority import NICE
 from tests.page.serving import PagedDevice, served, until
 from tests.support import keyring
 from tests.support.ports import free_port
@@ -66,7 +67,7 @@ def test_a_signal_ends_it_in_time(
 ) -> None:
     """It says its address in one line; a signal ends it with 0, although a browser listens, and all is stored.
 
-    Systemd is told when it is ready and when it ends.
+    Systemd is told when it is ready and when it ends. Beside its device it has the lower priority.
     """
     words = (
         "--bind",
@@ -86,6 +87,7 @@ def test_a_signal_ends_it_in_time(
             assert browser.recv(12) == b"HTTP/1.1 200"
             assert [systemd.recv(99) for _ in range(2)] == [b"READY=1", f"STATUS=http://{host}:{port}/".encode()]
             device.wait_subscribed(["v1/score/"])
+            assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + NICE, 19)
             begun_s = time.monotonic()
             process.send_signal(number)
             assert process.wait(ENOUGH_S) == 0

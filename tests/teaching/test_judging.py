@@ -151,6 +151,19 @@ def test_false_alarm_accepts_the_highest_peak(case: Case) -> None:
     assert "no peak of alert c of camera `top` is stored" in case.ask(FalseAlarm(camera="top", alert_id="c"))
 
 
+def test_what_was_taken_back_can_be_called_fine_again(case: Case) -> None:
+    """The peak of a false alarm that was learnt, and taken back with its version, is learnt again once it is marked."""
+    peak = case.store.change(case.store.add(new("peak", 1, score=12.0, alert="a")), decided="learnt")
+    case.now()
+    assert case.teaching is not None
+    case.teaching.discard("top", [peak.id])
+    assert case.now()[peak.id].decided == "rejected"
+    marked = case.ask(FalseAlarm(camera="top", alert_id="a", score=12.0))
+    assert isinstance(marked, Marked)
+    case.now()
+    assert [path.stem for path in case.teaching.lessons("top").learn] == [peak.id]
+
+
 def test_lessons_are_what_was_taught_or_accepted(case: Case) -> None:
     """Taught and accepted pictures are learnt, each once; peaks not marked as false must still be found."""
     add, change = case.store.add, case.store.change

@@ -145,6 +145,10 @@ async def _acknowledge(call: Call) -> ShownAlert:
     return _told(call, await call.services.store.acknowledge(call.path("id"), _by(call)))
 
 
+async def _not_acknowledged(call: Call) -> ShownAlert:
+    return _told(call, await call.services.store.acknowledge(call.path("id"), None))
+
+
 async def _comment(call: Call) -> ShownAlert:
     text = call.body(CommentBody).text.strip()
     if not text:
@@ -186,15 +190,15 @@ async def _not_false(call: Call) -> ShownAlert:
         request = teaching.Reject(camera=alert.camera, pictures=taken)
         await services.devices.ask(alert.device, request, teaching.PicturesJudged, user=call.user, timeout_s=LONG_S)
     structlog.get_logger().info("a false alarm is taken back", alert=alert.id, user=call.user, rejected=len(taken))
-    return _told(call, await services.store.not_false(alert.id))
+    return _told(call, await services.store.call_false(alert.id, None))
 
 
 async def _peaks(call: Call, alert: ShownAlert) -> list[teaching.StoredPicture]:
-    """Return the stored peaks of an alert."""
+    """Return the stored peaks of an alert, also those that were learned, and taken back with the version."""
     found: list[teaching.StoredPicture] = []
     after, more = "", True
     while more:
-        request = teaching.ListPictures(camera=alert.camera, kinds=("peak",), after=after, limit=1000)
+        request = teaching.ListPictures(camera=alert.camera, kinds=("peak", "aside"), after=after, limit=1000)
         reply = await call.services.devices.ask(alert.device, request, teaching.PictureList, timeout_s=LONG_S)
         found += [one for one in reply.pictures if one.alert == alert.id]
         more = reply.more and bool(reply.pictures)
@@ -228,6 +232,15 @@ ROUTES = [
         "/alerts/{id}/acknowledge",
         _acknowledge,
         "Note that the user has seen an alert; the first one stays.",
+        reply=ShownAlert,
+        role="operator",
+        statuses=(507,),
+    ),
+    Endpoint(
+        "DELETE",
+        "/alerts/{id}/acknowledge",
+        _not_acknowledged,
+        "Take it back that somebody has seen an alert.",
         reply=ShownAlert,
         role="operator",
         statuses=(507,),

@@ -1,6 +1,6 @@
 // The frame around the views: who is here, where one is (#/live, #/camera/K, ...), and what is wrong with the connection.
 
-import { askNameBy, attempt, loadSession, session, showError } from "./core/api.js";
+import { address, askNameBy, attempt, get, loadSession, session, showError } from "./core/api.js";
 import { fill, h, say } from "./core/dom.js";
 import * as live from "./core/live.js";
 import { cameraTabs, header, linkBanner } from "./core/shell.js";
@@ -40,6 +40,27 @@ function parse(hash) {
   return view === "camera" && !parameters.key ? { view: "live", parameters } : { view, parameters };
 }
 
+/** Return whether the page knows no camera of this key: its device may not have answered yet. */
+async function isUnknown(key) {
+  if (live.cameras.has(key)) return false;
+  try {
+    await get(address("cameras", key));
+    return false;
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return true;
+  }
+}
+
+/** Say that there is no such camera, until it comes. Return the function that ends it. */
+function unknown(root, key) {
+  fill(root, h("div", { class: "empty" }, h("h2", {}, t("camera.unknown", { name: live.shortName(key) })), h("p", {}, t("camera.unknown.why")),
+    h("p", {}, h("a", { class: "button", href: "#/live" }, t("all_cameras")))));
+  const come = () => { if (live.cameras.has(key)) route(); };
+  const off = [live.on("camera", come), live.on("cameras", come)];
+  return () => { for (const stop of off) stop(); };
+}
+
 /** Show the view of the address; what was shown before is ended first. */
 async function route() {
   const mine = ++turn;
@@ -55,6 +76,11 @@ async function route() {
   const root = h("div", { class: `view view-${view}` });
   fill(main, parameters.key ? cameraTabs(parameters.key, view) : null, root);
   window.scrollTo(0, 0);
+  if (parameters.key && view !== "alerts" && (await attempt(() => isUnknown(parameters.key)))) {
+    if (mine !== turn) return undefined;
+    end = unknown(root, parameters.key);
+    return undefined;
+  }
   const ending = await attempt(() => module.show(root, parameters));
   if (mine === turn && turn > 1 && view !== "login") main.focus({ preventScroll: true });
   if (mine === turn) end = ending;
@@ -65,7 +91,7 @@ async function route() {
 /** Log-in is needed, or is over: the view of the address comes back after it. */
 async function enter() {
   if (main.querySelector(".view-login")) return;
-  session.user = session.login_needed ? "" : session.user;
+  if (session.login_needed) Object.assign(session, { over: session.over || Boolean(session.user), user: "" });
   live.stop();
   await route();
 }

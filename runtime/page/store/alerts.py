@@ -183,22 +183,21 @@ def close_lost(db: sqlite3.Connection, device: str, epoch: str, reason: str) -> 
     return db.execute(_CLOSE, (reason, device, epoch)).rowcount
 
 
-def acknowledge(db: sqlite3.Connection, alert: str, by: ByWhom) -> ShownAlert | None:
-    """Note who has seen an alert; the first one stays. None: there is no such alert."""
-    db.execute("UPDATE alerts SET ack_by = ?, ack_ms = ? WHERE id = ? AND ack_ms IS NULL", (by.by, by.at_ms, alert))
+def acknowledge(db: sqlite3.Connection, alert: str, by: ByWhom | None) -> ShownAlert | None:
+    """Note who has seen an alert, the first one stays, or that nobody has; None: there is no such alert."""
+    known = " AND ack_ms IS NULL" if by else ""
+    db.execute(f"UPDATE alerts SET ack_by = ?, ack_ms = ? WHERE id = ?{known}", (*_person(by), alert))  # noqa: S608
     return get(db, alert)
 
 
-def call_false(db: sqlite3.Connection, alert: str, by: ByWhom) -> ShownAlert | None:
-    """Note who has called an alert a false alarm; None: there is no such alert."""
-    db.execute("UPDATE alerts SET false_by = ?, false_ms = ? WHERE id = ?", (by.by, by.at_ms, alert))
+def call_false(db: sqlite3.Connection, alert: str, by: ByWhom | None) -> ShownAlert | None:
+    """Note who has called an alert a false alarm, or that it is none after all; None: there is no such alert."""
+    db.execute("UPDATE alerts SET false_by = ?, false_ms = ? WHERE id = ?", (*_person(by), alert))
     return get(db, alert)
 
 
-def not_false(db: sqlite3.Connection, alert: str) -> ShownAlert | None:
-    """Note that an alert is no false alarm after all; None: there is no such alert."""
-    db.execute("UPDATE alerts SET false_by = NULL, false_ms = NULL WHERE id = ?", (alert,))
-    return get(db, alert)
+def _person(by: ByWhom | None) -> tuple[str | None, int | None]:
+    return (by.by, by.at_ms) if by else (None, None)
 
 
 def comment(db: sqlite3.Connection, alert: str, said: AlertComment) -> ShownAlert | None:

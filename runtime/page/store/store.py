@@ -117,21 +117,17 @@ class PageStore:
         sql = "INSERT OR REPLACE INTO cursors (device, row, epoch) VALUES (?, ?, ?)"
         await self._writer.do(lambda db: db.execute(sql, (device, row, epoch)) and None)
 
-    async def acknowledge(self, alert: str, by: ByWhom) -> ShownAlert:
-        """Note who has seen an alert.
+    async def acknowledge(self, alert: str, by: ByWhom | None) -> ShownAlert:
+        """Note who has seen an alert, or that nobody has after all.
 
         Raises:
             Refused: there is no such alert, or nothing can be stored.
         """
         return await self._change(lambda db: alerts.acknowledge(db, alert, by))
 
-    async def call_false(self, alert: str, by: ByWhom) -> ShownAlert:
-        """Note who has called an alert a false alarm. It raises as `acknowledge`."""
+    async def call_false(self, alert: str, by: ByWhom | None) -> ShownAlert:
+        """Note who has called an alert a false alarm, or that it is none after all. It raises as `acknowledge`."""
         return await self._change(lambda db: alerts.call_false(db, alert, by))
-
-    async def not_false(self, alert: str) -> ShownAlert:
-        """Note that an alert is no false alarm after all. It raises as `acknowledge`."""
-        return await self._change(lambda db: alerts.not_false(db, alert))
 
     async def comment(self, alert: str, said: AlertComment) -> ShownAlert:
         """Add a comment. It raises as `acknowledge`."""

@@ -115,6 +115,16 @@ def test_an_alert_from_its_message_to_its_end(device: PagedDevice, page: ServedP
     assert [one["id"] for one in page.get("alerts?state=false_alarm")["alerts"]] == ["one"]
 
 
+def test_a_real_fault_can_be_taken_back(device: PagedDevice, page: ServedPage) -> None:
+    """An alert that was called a real fault by mistake is a new one again, and the next person to say so is noted."""
+    device.say(device.alert("a", "one", "start"))
+    page.until(lambda: page.get("alerts")["alerts"])
+    assert page.ask("alerts/one/acknowledge", "POST").json["acknowledged"]["by"] == "anna"
+    assert page.ask("alerts/one/acknowledge", "DELETE").json["acknowledged"] is None
+    assert [one["id"] for one in page.get("alerts?state=new")["alerts"]] == ["one"]
+    assert page.ask("alerts/one/acknowledge", "POST").json["acknowledged"]["by"] == "anna"
+
+
 def test_a_false_alarm_that_the_device_refuses_is_not_marked(device: PagedDevice, page: ServedPage) -> None:
     """What the device says is the answer, and the alert stays as it is."""
     device.refusal = "the picture is not there any more"
@@ -161,7 +171,8 @@ def test_viewers_change_nothing(device: PagedDevice, tmp_path: Path) -> None:
         page.until(lambda: page.get("alerts")["alerts"])
         for what, body in (("acknowledge", None), ("false-alarm", None), ("comment", {"text": "x"})):
             assert page.ask(f"alerts/one/{what}", "POST", body).status == 403
-        assert page.ask("alerts/one/false-alarm", "DELETE").status == 403
+        for what in ("acknowledge", "false-alarm"):
+            assert page.ask(f"alerts/one/{what}", "DELETE").status == 403
         assert page.get("alerts/one")["comments"] == []
     assert device.orders == []
 

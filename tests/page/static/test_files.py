@@ -6,11 +6,13 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import runtime.page
 from edge_config.settings.sections import Alerts
+from edge_config.wire.requests import AnyRequest
 
 STATIC = Path(runtime.page.__file__).parent / "static"
 OURS = sorted(path for path in STATIC.rglob("*") if path.is_file() and "lib" not in path.relative_to(STATIC).parts)
@@ -67,6 +69,13 @@ def test_every_setting_that_can_change_has_a_name() -> None:
     keys = {*words("en")}
     names = [*Alerts.__struct_fields__, "regions", "ignore"]
     assert not [name for name in names if not {f"tune.{name}", f"changes.name.{name}"} & keys]
+
+
+def test_every_request_that_changes_something_has_a_name() -> None:
+    """The list of who changed what has plain words for each request that needs the role `operate`."""
+    operate = {kind.__struct_config__.tag for kind in get_args(AnyRequest) if kind.role == "operate"}
+    assert "learn_on" in operate
+    assert not {f"orders.request.{name}" for name in operate} - words("en").keys()
 
 
 def test_every_script_and_style_is_reached_from_the_first_page() -> None:

@@ -177,6 +177,40 @@ def test_cameras_have_their_places_and_a_phone_shows_alerts_first(browser: Brows
         assert alarmed["y"] < first["y"]
 
 
+def test_a_camera_that_is_not_known_is_said_until_it_comes(browser: Browser) -> None:
+    """The address of a camera whose device has not answered yet says so, and shows the camera as soon as it comes."""
+    world = World(cameras=1)
+    with showing(browser, world, "#/camera/press-3%3Agate") as page:
+        expect(page.get_by_role("heading", name="This page knows no camera gate.")).to_be_visible()
+        expect(page.locator(".notice")).to_have_count(0)
+        world.count = 10
+        expect(page.locator(".camera .picture")).to_be_visible()
+
+
+def test_a_device_that_does_not_answer_is_named_where_cameras_would_be(browser: Browser) -> None:
+    """Where a device that is set up cannot be reached, the live view says which, since when, and what to do."""
+    world = World(cameras=0)
+    device = world.device()
+    world.more_devices = [{**device, "name": "press-4", "connected": False, "error": "not connected"}]
+    with showing(browser, world, "#/live") as page:
+        expect(page.locator(".empty")).to_contain_text("No answer from the device press-4 since")
+        expect(page.locator(".empty")).to_contain_text("Check its power and network.")
+
+
+def test_a_log_in_that_is_over_is_said(browser: Browser) -> None:
+    """Who is asked to log in again, because the session ended, is told so; who logs out or comes first is not."""
+    over = "Your log-in is over."
+    with showing(browser, World(cameras=1, log_in=True), "#/live") as page:
+        page.get_by_label("Name").fill("anna")
+        expect(page.get_by_text(over)).to_have_count(0)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator(".picture").first).to_be_visible()
+        page.context.clear_cookies()
+        page.evaluate("import('/core/api.js').then(api => api.get('cameras')).catch(() => 0)")
+        expect(page.get_by_text(over)).to_be_visible()
+
+
 def test_what_devices_say_is_german_on_a_german_page(browser: Browser) -> None:
     """Each sentence of devices and of the page's process is said in German, a new one with whose words it is."""
     with showing(browser, World(cameras=1), "#/live", locale="de-DE") as page:

@@ -145,9 +145,12 @@ class TaughtHandler(Handler):
     def do_DELETE(self) -> None:  # noqa: N802
         """End a session, a collection or learning."""
         world = self.taught
-        if self.path.endswith("/false-alarm"):
+        if self.path.endswith(("/false-alarm", "/acknowledge")):
             alert = world.alerts[self.path.split("/")[-2]]
-            world.not_false(alert)
+            if self.path.endswith("/acknowledge"):
+                alert["acknowledged"] = None
+            else:
+                world.not_false(alert)
             self.json(alert)
             return
         if self.path.endswith("teaching") and world.teaching:

@@ -91,6 +91,56 @@ def test_a_false_alarm_is_taught_away_in_two_clicks(browser: Browser) -> None:
         expect(page.get_by_text("If it shows a fault, go back to an earlier version.")).to_be_visible()
 
 
+def test_after_going_back_an_alert_says_that_it_comes_again(browser: Browser) -> None:
+    """What was learned of a false alarm and taken back is not promised any more, and may be called fine once more."""
+    world = TaughtWorld(cameras=2)
+    alert = next(iter(world.alerts.values()))
+    world.false_alarm(alert, "Anna")
+    world.pictures[0].update(decided="rejected", kind="aside")  # as the device leaves it after going back
+    with showing(browser, world, f"#/alerts/{alert['id']}") as page:
+        expect(
+            page.get_by_text("The camera had learned this picture, but an earlier version is in use.")
+        ).to_be_visible()
+        expect(page.get_by_role("button", name="Learn now")).to_have_count(0)
+        page.get_by_role("button", name="Not fine after all").click()
+        page.get_by_role("button", name="This is fine").click()
+        expect(page.get_by_role("button", name="Learn now")).to_be_visible()
+
+
+def test_what_was_begun_is_there_after_a_reload(browser: Browser) -> None:
+    """A comment, a slider and an area that were not sent yet outlive a reload, and go with their sending."""
+    world = TaughtWorld(cameras=2)
+    alert = next(iter(world.alerts.values()))
+    with showing(browser, world, f"#/alerts/{alert['id']}") as page:
+        page.get_by_label("New comment").fill("half a word")
+        page.reload()
+        expect(page.get_by_label("New comment")).to_have_value("half a word")
+        page.get_by_role("button", name="Save the comment").click()
+        expect(page.locator(".comment-text")).to_have_text("half a word")
+        page.goto(page.url.partition("#")[0] + "#/tune/press-3%3Abelt")
+        page.get_by_role("spinbutton", name="Threshold").fill("4.8")
+        page.get_by_role("button", name="Add an area to ignore").click()
+        expect(page.get_by_text("These settings are not in use yet.")).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("spinbutton", name="Threshold")).to_have_value("4.8")
+        expect(page.get_by_role("button", name="Use these areas")).to_be_enabled()
+        page.get_by_role("button", name="Put the sliders back").click()
+        page.get_by_role("button", name="Discard the drawing").click()
+        expect(page.get_by_text("These settings are not in use yet.")).to_be_hidden()
+        assert page.evaluate("Object.keys(sessionStorage).length") == 0
+
+
+def test_a_real_fault_said_by_mistake_is_taken_back(browser: Browser) -> None:
+    """`Real fault` has a way back, and the alert is a new one again."""
+    world = TaughtWorld(cameras=2)
+    alert = next(iter(world.alerts.values()))
+    with showing(browser, world, f"#/alerts/{alert['id']}") as page:
+        page.get_by_role("button", name="Real fault").click()
+        page.get_by_role("button", name="Not a fault after all").click()
+        expect(page.get_by_role("button", name="Real fault")).to_be_visible()
+        assert alert["acknowledged"] is None
+
+
 def test_what_is_called_fine_is_what_was_looked_at(browser: Browser) -> None:
     """The picture and its boxes stay as they were when it was opened; another one has to be looked at first."""
     world = TaughtWorld(cameras=2)

@@ -36,7 +36,7 @@ from export.demo import clip
 from export.demo.camera import pictures_of
 from export.demo.show import BUNDLE
 from runtime.client.subscriber import Subscriber
-from runtime.page.beside import NICE
+from runtime.page.priority import NICE
 from tests.page.browser.rig import Page, Rig
 from tests.programs.bench.machine import machine
 from tests.programs.bench.played_camera import PlayedCamera

@@ -6,7 +6,7 @@ import { remembered, t } from "./words.js";
 
 const BASE = "api/v1/";
 const PATIENCE_MS = 30000;
-export const session = { user: "", role: "viewer", login_needed: true, csrf: "", page_version: "", fleet: false, known: false };
+export const session = { user: "", role: "viewer", login_needed: true, csrf: "", page_version: "", fleet: false, known: false, over: false };
 
 /** A request that failed, with the words of the page or of the device, in the language of the page. `status` is 0 if there was no answer. */
 export class ApiError extends Error {
@@ -69,7 +69,9 @@ export const del = (path, options) => ask("DELETE", path, undefined, options);
 
 /** Load who is logged in, and the token that changes need. */
 export async function loadSession() {
+  const before = session.user;
   Object.assign(session, await get("session"), { known: true });
+  session.over = Boolean(before && !session.user) || (session.over && !session.user);
   return session;
 }
 

@@ -72,6 +72,7 @@ function person() {
 
 async function leave() {
   await del("session");
+  session.user = ""; // it is not over by itself
   await loadSession();
   window.dispatchEvent(new CustomEvent("patchedge:login"));
 }

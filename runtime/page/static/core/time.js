@@ -27,6 +27,12 @@ export function clock(ms, { seconds = true } = {}) {
   return sameDay(ms, Date.now()) ? time : `${day(ms)}, ${time}`;
 }
 
+/** Return the zone of the times that are shown, as this browser names it: "CET", "GMT+1". */
+export function zone(ms = Date.now()) {
+  const parts = new Intl.DateTimeFormat(language(), { timeZoneName: "short" }).formatToParts(new Date(ms));
+  return parts.find((part) => part.type === "timeZoneName")?.value ?? "";
+}
+
 /** Return a date, "26 Nov 2026". */
 export function day(ms) {
   return write(ms, { day: "numeric", month: "short", year: "numeric" });

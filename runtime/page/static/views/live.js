@@ -6,7 +6,7 @@ import { legend, THRESHOLD_AT } from "../core/heat.js";
 import * as live from "../core/live.js";
 import { heatWeight, Picture, setHeatWeight } from "../core/picture.js";
 import { alertLine, alertShort, Notes, ScoreBar, shownState } from "../core/status.js";
-import { eachSecond } from "../core/time.js";
+import { clock, eachSecond } from "../core/time.js";
 import { t } from "../core/words.js";
 
 const FOOT = 5; // height of the words of a tile, in em
@@ -97,7 +97,8 @@ export async function show(root) {
   const summary = h("p", { class: "grow summary", role: "status" });
   const above = tools(summary);
   const grid = h("ul", { class: "tiles" });
-  const empty = h("p", { class: "empty" }, t("waiting"));
+  const empty = h("div", { class: "empty" }, t("waiting"));
+  let said = "";
   fill(root, above.node, empty, grid);
 
   const watcher = new IntersectionObserver((entries) => {
@@ -136,6 +137,18 @@ export async function show(root) {
     for (const tile of tiles.values()) tile.write(live.cameras.get(tile.key) ?? tile.camera);
   };
 
+  /** Where there is no camera: which device does not answer, or where cameras come from. */
+  const nothing = () => {
+    const away = [...live.devices.values()].filter((device) => !device.connected);
+    const words = away.map((device) => t("no_reach", { name: device.name, time: clock(device.since_ms, { seconds: false }) }));
+    const open = live.link.state === "open";
+    const text = JSON.stringify([open, words]);
+    empty.hidden = tiles.size > 0;
+    if (text === said) return;
+    said = text;
+    fill(empty, !open ? t("waiting") : words.length ? [words.map((one) => h("p", { class: "warn" }, h("strong", {}, one))), h("p", {}, t("no_reach.do"))] : t("no_cameras"));
+  };
+
   const all = () => {
     if (!live.cameras.size && live.link.state !== "open") return write();
     for (const key of [...tiles.keys()]) if (!live.cameras.has(key)) drop(key);
@@ -147,8 +160,7 @@ export async function show(root) {
       tiles.set(camera.key, tile);
       watcher.observe(tile.node);
     });
-    empty.hidden = tiles.size > 0;
-    say(empty, live.link.state === "open" ? t("no_cameras") : t("waiting"));
+    nothing();
     lay();
     return write();
   };
@@ -157,6 +169,7 @@ export async function show(root) {
     live.on("cameras", all),
     live.on("camera", (camera) => (tiles.has(camera.key) ? tiles.get(camera.key).write(camera) : all())),
     live.on("preview", (preview) => tiles.get(preview.camera)?.picture.take(preview)),
+    live.on("device", nothing),
     live.on("link", write),
     eachSecond(write),
   ];

@@ -1,6 +1,6 @@
 // Who is here?
 
-import { loadSession, locked, post } from "../core/api.js";
+import { loadSession, locked, post, session } from "../core/api.js";
 import { fill, h, say } from "../core/dom.js";
 import { t } from "../core/words.js";
 
@@ -27,6 +27,7 @@ export async function show(root) {
     return locked([user, password, button], send);
   };
   fill(root, h("form", { class: "panel login stack", onsubmit: enter }, h("h1", {}, t("title.login")),
+    session.over ? h("p", { class: "warn", role: "status" }, t("login.over")) : null,
     h("div", { class: "field" }, h("label", { for: "user" }, t("login.user")), user),
     h("div", { class: "field" }, h("label", { for: "password" }, t("login.password")), password),
     wrong, button, h("p", { class: "muted small" }, t("login.help"))));

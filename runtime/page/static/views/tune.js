@@ -2,6 +2,7 @@
 
 import { address, attempt, get, mayChange, put, showDone, whenPressed } from "../core/api.js";
 import { fill, h, say } from "../core/dom.js";
+import { draftOf, keepDraft } from "../core/draft.js";
 import { t } from "../core/words.js";
 import { Changes } from "./tune/changes.js";
 import { FIELDS, changed } from "./tune/fields.js";
@@ -28,6 +29,8 @@ export async function show(root, parameters) {
 class Tune {
   constructor(key) {
     this._key = key;
+    this._kept = `tune.${key}`;
+    this._unused = h("p", { class: "warn", hidden: true, role: "status" }, t("tune.unused"));
     this._trial = new Trial(key, (threshold) => this._move("threshold", Number(threshold.toPrecision(4))));
     this._sliders = new Sliders((name, value) => this._move(name, value));
     this._places = new Places(key, (areas) => this._apply(areas));
@@ -41,7 +44,7 @@ class Tune {
 
   elements() {
     const section = (name, ...content) => h("section", { class: `panel tune-${name}`, "aria-labelledby": `tune-${name}` }, h("h2", { id: `tune-${name}` }, t(`tune.section.${name}`)), content);
-    const apply = mayChange() ? [h("div", { class: "row" }, this._button, this._back, this._changes.button), this._where] : h("p", { class: "muted" }, t("viewer"));
+    const apply = mayChange() ? [this._unused, h("div", { class: "row" }, this._button, this._back, this._changes.button), this._where] : h("p", { class: "muted" }, t("viewer"));
     return [h("div", { class: "tune-page" },
       section("alerts", h("div", { class: "tune-alerts-parts" },
         h("div", { class: "stack" }, this._trial.elements()),
@@ -58,20 +61,22 @@ class Tune {
   async load() {
     this._settings = await get(address("cameras", this._key, "settings"));
     await this._trial.load();
-    this._reset();
+    this._reset(draftOf(this._kept) ?? {});
     this._changes.write(this._settings.changes);
     say(this._where, t(this._settings.file ? "tune.where" : "tune.where_not"));
     await this._places.write(this._settings);
   }
 
-  _reset() {
-    this._draft = Object.fromEntries(NAMES.map((name) => [name, this._settings.alerts[name] ?? null]));
+  /** Show the settings of the device, but for those that a person has begun to change. */
+  _reset(begun = {}) {
+    this._draft = { ...Object.fromEntries(NAMES.map((name) => [name, this._settings.alerts[name] ?? null])), ...begun };
     this._write();
   }
 
   _move(name, value) {
+    if (!this._draft) return keepDraft(this._kept, { ...draftOf(this._kept), [name]: value }); // the settings are on their way
     this._draft[name] = value;
-    this._write();
+    return this._write();
   }
 
   _changed() {
@@ -89,7 +94,9 @@ class Tune {
   }
 
   _enable() {
-    this._button.disabled = this._back.disabled = !Object.keys(this._changed()).length;
+    const some = this._changed();
+    keepDraft(this._kept, some);
+    this._unused.hidden = this._button.disabled = this._back.disabled = !Object.keys(some).length;
   }
 
   /** Write something to the settings of the device, and show what it has then. */

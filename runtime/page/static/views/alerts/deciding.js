@@ -1,7 +1,8 @@
 // What a person says of an alert: it was seen, it is fine, a comment. And what follows from it.
 
-import { address, attempt, locked, mayChange, post, showDone, whenPressed } from "../../core/api.js";
+import { address, attempt, del, locked, mayChange, post, showDone, whenPressed } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
+import { draftOf, keepDraft } from "../../core/draft.js";
 import { ago } from "../../core/time.js";
 import { t } from "../../core/words.js";
 import { Fine } from "./fine.js";
@@ -16,7 +17,8 @@ export class Deciding {
     this.fine = new Fine(alert, changed, evidence);
     this._seen = h("div", { class: "decision" });
     this._comments = h("ol", { class: "comments" });
-    this.comment = h("textarea", { name: "comment", rows: 2, maxlength: MAX_COMMENT, required: true });
+    const keep = () => keepDraft(`comment.${alert.id}`, this.comment.value);
+    this.comment = h("textarea", { name: "comment", rows: 2, maxlength: MAX_COMMENT, required: true, value: draftOf(`comment.${alert.id}`) ?? "", oninput: keep });
   }
 
   elements() {
@@ -43,13 +45,15 @@ export class Deciding {
   }
 
   seenByKey() {
-    this._seen.querySelector("button")?.click();
+    this._seen.querySelector("button:not(.take-back)")?.click();
   }
 
   _writeSeen(alert) {
     if (alert.acknowledged) {
       const { by, at_ms } = alert.acknowledged;
-      fill(this._seen, h("p", { class: "muted" }, t("alerts.seen.done", { name: by || t("someone"), ago: ago(at_ms) })));
+      const back = whenPressed(async () => { this._changed(await del(address("alerts", this._id, "acknowledge"))); });
+      fill(this._seen, h("p", { class: "muted" }, t("alerts.seen.done", { name: by || t("someone"), ago: ago(at_ms) })),
+        mayChange() ? h("button", { type: "button", class: "take-back", onclick: back }, t("alerts.seen.not")) : null);
     } else {
       const press = whenPressed(() => this._send("acknowledge"));
       fill(this._seen, mayChange() && !alert.false_alarm ? [
@@ -69,6 +73,7 @@ export class Deciding {
       const text = this.comment.value.trim();
       if (text && (await attempt(() => this._send("comment", { text })))) {
         this.comment.value = "";
+        keepDraft(`comment.${this._id}`, "");
         showDone(t("alerts.comment.done"));
       }
     };

@@ -14,8 +14,9 @@ const REFUSED = 409;
 /** Return what became of the pictures of an alert that were called fine, and since when the version in use is there. */
 async function fate({ key, id, start_ms }, options) {
   const after = new Date(start_ms - EARLIER_MS).toISOString().replace(/[-:.]/g, ""); // ids of pictures begin with their time
-  const { pictures } = await get(`${address("cameras", key, "pictures")}?kind=peak&limit=1000&after=${after}`, options);
+  const { pictures } = await get(`${address("cameras", key, "pictures")}?kind=peak,aside&limit=1000&after=${after}`, options);
   const mine = pictures.filter((one) => one.alert === id);
+  if (mine.length && mine.every((one) => one.kind === "aside" && one.decided === "rejected")) return TAKEN_BACK;
   if (mine.some((one) => one.decided === "accepted") || !mine.some((one) => one.decided === "learnt")) return NOT_LEARNED;
   const { versions } = await get(address("cameras", key, "versions"), options);
   const active = versions.find((one) => one.active && one.parent);
@@ -24,6 +25,7 @@ async function fate({ key, id, start_ms }, options) {
 
 /** What became of them: "" (not learned), "learned" (in use), "back" (learned, not in use). */
 const NOT_LEARNED = { name: "", since: Infinity };
+const TAKEN_BACK = { name: "back", since: Infinity, again: true }; // with the version: it may be called fine again
 
 /** The part of an alert's page with the decision; `changed(alert)` is called with what the page's process answers. */
 export class Fine {
@@ -81,7 +83,7 @@ export class Fine {
   }
 
   _draw() {
-    const content = this._alert.false_alarm ? this._said() : this._fate.name ? this._learned() : this._question();
+    const content = this._alert.false_alarm ? this._said() : this._fate.name && !this._fate.again ? this._learned() : this._question();
     fill(this.node, content);
   }
 

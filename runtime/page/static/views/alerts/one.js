@@ -3,7 +3,7 @@
 import { ApiError, address, attempt, get } from "../../core/api.js";
 import { fill, h, icon } from "../../core/dom.js";
 import { on, shortName } from "../../core/live.js";
-import { ago, clock, eachSecond } from "../../core/time.js";
+import { ago, clock, eachSecond, zone } from "../../core/time.js";
 import { score, t } from "../../core/words.js";
 import { keyHelp, onKeys } from "../../parts/keys.js";
 import { Deciding } from "./deciding.js";
@@ -100,7 +100,7 @@ class OneAlert {
     const alert = this.alert;
     const lines = [
       ["alerts.camera", h("a", { href: `#/camera/${encodeURIComponent(alert.key)}` }, shortName(alert.key))],
-      ["alerts.began", `${clock(alert.start_ms)} (${ago(alert.start_ms)})`],
+      ["alerts.began", `${clock(alert.start_ms)} ${zone(alert.start_ms)} (${ago(alert.start_ms)})`],
       ["alerts.length", length(alert)],
       ["alerts.highest", t("alerts.highest_value", { score: score(alert.peak_score), strength: strength(alert), threshold: score(alert.threshold) })],
     ];

@@ -7,6 +7,7 @@ import { duration } from "../../core/time.js";
 import { number, t } from "../../core/words.js";
 
 const EVERY_MS = 5000;
+const SOON_MS = 10_000;
 const [WIDTH, HEIGHT] = [240, 44];
 
 /** Return the points of a line through values: a hole begins another one. */
@@ -39,6 +40,7 @@ class Small {
     if (!known.length) return say(this.span, kept.times.length ? t("metric.unknown") : t("metric.wait"));
     const [low, high] = [Math.min(0, ...known), Math.max(...known, 0)];
     this.line.replaceChildren(...lines(values, low, high * 1.1));
+    if (Date.now() - kept.times[0] < SOON_MS) return say(this.span, ""); // a range of a moment says nothing
     return say(this.span, t("metric.range", { low: short(Math.min(...known)), high: short(Math.max(...known)), duration: duration(Date.now() - kept.times[0]) }));
   }
 }

@@ -3,7 +3,7 @@
 import { get } from "../../core/api.js";
 import { fill, h, say, scroller } from "../../core/dom.js";
 import { clock } from "../../core/time.js";
-import { t } from "../../core/words.js";
+import { t, tOr } from "../../core/words.js";
 
 const EVERY_MS = 3000;
 const MAX_LINES = 1000;
@@ -96,7 +96,7 @@ export function orders(device) {
     shown = text;
     const known = (key) => (key ? t("orders.key", { key: key.slice(0, 8) }) : t("orders.no_key"));
     fill(rows, reply.orders.map((one) => h("tr", {}, h("td", {}, clock(one.at_ms)), h("td", {}, one.user ? [one.user, " ", h("span", { class: "muted" }, known(one.key))] : known(one.key)),
-      h("td", {}, h("b", {}, one.request)), h("td", { class: "code" }, fieldsOf(one.fields)))));
+      h("td", {}, h("b", {}, tOr(`orders.request.${one.request}`, one.request))), h("td", { class: "code" }, fieldsOf(one.fields)))));
     say(state, reply.orders.length ? "" : t("orders.none"));
   };
   const timer = every(ask, 2 * EVERY_MS, stop.signal, (error) => say(state, error.message));

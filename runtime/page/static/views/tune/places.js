@@ -2,6 +2,7 @@
 
 import { address, attempt, mayChange, whenPressed } from "../../core/api.js";
 import { fill, h, say } from "../../core/dom.js";
+import { draftOf, keepDraft } from "../../core/draft.js";
 import { decode, draw, load } from "../../core/heat.js";
 import { cameras, on, wantPreviews } from "../../core/live.js";
 import { number, t } from "../../core/words.js";
@@ -12,6 +13,7 @@ import { Areas, KINDS, ignoredShare } from "./areas.js";
 export class Places {
   constructor(key, apply) {
     this._key = key;
+    this._kept = `areas.${key}`;
     this._kind = "ignore";
     this._canvas = h("canvas", { class: "places-picture", role: "img", "aria-label": t("areas.picture") });
     this._frame = h("div", { class: "places-frame" }, this._canvas);
@@ -59,7 +61,8 @@ export class Places {
     }
     const drawn = this._areas && Object.keys(this._different()).length > 0;
     this._settings = { ...settings, frame_hw };
-    if (!drawn) this._begin(regions, ignore, frame_hw);
+    const begun = draftOf(this._kept) ?? {};
+    if (!drawn) this._begin(begun.regions ?? regions, begun.ignore ?? ignore, frame_hw);
     this._changed();
     wantPreviews("tune", [this._key]); // an unknown camera would break the stream of events
     if (this._picture) return;
@@ -111,7 +114,9 @@ export class Places {
     this._undo.disabled = !this._areas.canUndo;
     this._redo.disabled = !this._areas.canRedo;
     this._corner.disabled = this._remove.disabled = !chosen;
-    const differs = Object.keys(this._different()).length > 0;
+    const different = this._different();
+    const differs = Object.keys(different).length > 0;
+    keepDraft(this._kept, different);
     this._apply.disabled = this._back.disabled = !differs;
     const share = ignoredShare(regions, ignore, this._areas.size);
     this._ofBundle.hidden = this._settings.regions_of !== "bundle";
