@@ -101,7 +101,7 @@ def marked(store: PictureStore, request: FalseAlarm, by: str, *, is_open: bool) 
     if not peaks:
         raise RequestError(
             f"no peak of alert {request.alert_id[:64]} of camera `{request.camera}` is stored",
-            remedy="peaks are deleted after `learning.most_days`, or beyond `learning.most_mb`: teach frames instead",
+            remedy="of alerts in quick succession not each is stored, and old ones are deleted: teach frames instead",
         )
     best = max(peaks, key=lambda one: one.score)
     if request.score is not None and not isclose(request.score, best.score, rel_tol=SAME):

@@ -1,6 +1,6 @@
 // The frame around the views: who is here, where one is (#/live, #/camera/K, ...), and what is wrong with the connection.
 
-import { address, askNameBy, attempt, get, loadSession, session, showError } from "./core/api.js";
+import { address, askNameBy, attempt, clearError, get, loadSession, session, showError } from "./core/api.js";
 import { fill, h, say } from "./core/dom.js";
 import * as live from "./core/live.js";
 import { cameraTabs, header, linkBanner } from "./core/shell.js";
@@ -64,6 +64,7 @@ function unknown(root, key) {
 /** Show the view of the address; what was shown before is ended first. */
 async function route() {
   const mine = ++turn;
+  clearError();
   await attempt(async () => { await end?.(); });
   end = null;
   let { view, parameters } = parse(location.hash);
@@ -119,7 +120,6 @@ async function begin() {
   await loadWords();
   header(view);
   const wrong = await asked;
-  if (wrong) showError(wrong);
   if (!session.known) Object.assign(session, { login_needed: false });
   fill(document.getElementById("skip"), t("skip"));
   window.addEventListener("hashchange", route);
@@ -132,6 +132,7 @@ async function begin() {
   linkBanner(document.getElementById("top"), eachSecond);
   if (session.user || !session.login_needed) live.start();
   await route();
+  if (wrong) showError(wrong);
 }
 
 begin();

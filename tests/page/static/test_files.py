@@ -71,6 +71,12 @@ def test_every_setting_that_can_change_has_a_name() -> None:
     assert not [name for name in names if not {f"tune.{name}", f"changes.name.{name}"} & keys]
 
 
+def test_every_state_says_what_to_do() -> None:
+    """For each state of a camera in which its pictures are not judged the page has words for what to do."""
+    named = {key for key in words("en") if re.fullmatch(r"state\.[a-z]+", key)} - {"state.live", "state.starting"}
+    assert {key.replace("state.", "state.do.") for key in named} <= words("en").keys()
+
+
 def test_every_request_that_changes_something_has_a_name() -> None:
     """The list of who changed what has plain words for each request that needs the role `operate`."""
     operate = {kind.__struct_config__.tag for kind in get_args(AnyRequest) if kind.role == "operate"}

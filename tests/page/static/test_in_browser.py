@@ -197,6 +197,14 @@ def test_a_device_that_does_not_answer_is_named_where_cameras_would_be(browser: 
         expect(page.locator(".empty")).to_contain_text("Check its power and network.")
 
 
+def test_a_state_says_what_to_do(browser: Browser) -> None:
+    """A camera whose pictures cannot be judged says what a person can do about it."""
+    with showing(browser, World(cameras=7), "#/camera/press-3%3Awelder") as page:
+        expect(page.get_by_text("Check plug, power and network of the camera.")).to_be_visible()
+        page.goto(page.url.replace("welder", "caps"))
+        expect(page.get_by_text("Look at the lamp, the lens cap and the exposure of the camera.")).to_be_visible()
+
+
 def test_a_log_in_that_is_over_is_said(browser: Browser) -> None:
     """Who is asked to log in again, because the session ended, is told so; who logs out or comes first is not."""
     over = "Your log-in is over."

@@ -56,6 +56,9 @@ class TaughtHandler(Handler):
         """Answer about teaching and settings of one camera."""
         world = self.taught
         world.turn()
+        if world.away.is_set() and rest[:1] in (["teaching"], ["pictures"], ["versions"], ["settings"]):
+            self.json({"error": "the device `press-3` does not answer"}, 503)
+            return
         match rest:
             case ["teaching"]:
                 self.json(world.teaching)

@@ -107,6 +107,17 @@ def test_after_going_back_an_alert_says_that_it_comes_again(browser: Browser) ->
         expect(page.get_by_role("button", name="Learn now")).to_be_visible()
 
 
+def test_an_alert_without_a_stored_picture_says_what_to_do(browser: Browser) -> None:
+    """Where the device has kept no picture to learn from, nothing is offered that it would refuse."""
+    world = TaughtWorld(cameras=2)
+    alert = next(one for one in world.alerts.values() if one["end_ms"])
+    with showing(browser, world, f"#/alerts/{alert['id']}") as page:
+        expect(page.get_by_text("The device has kept no picture of this alert to learn from")).to_be_visible()
+        expect(page.get_by_role("button", name="This is fine")).to_have_count(0)
+        page.get_by_role("link", name="Collect pictures").click()
+        expect(page.get_by_role("heading", name="Collect pictures of what is normal")).to_be_visible()
+
+
 def test_what_was_begun_is_there_after_a_reload(browser: Browser) -> None:
     """A comment, a slider and an area that were not sent yet outlive a reload, and go with their sending."""
     world = TaughtWorld(cameras=2)
@@ -297,6 +308,28 @@ def test_settings_are_tried_applied_and_taken_back(browser: Browser) -> None:
         expect(apply).to_be_disabled()
         page.get_by_role("button", name="Take back this change").click()
         expect(page.get_by_text("Nothing was changed from this page yet.")).to_be_visible()
+
+
+def test_a_device_that_is_away_is_waited_for(browser: Browser) -> None:
+    """Teach and Tune say that the device does not answer, and show everything by themselves once it does."""
+    world = TaughtWorld(cameras=2)
+    world.away.set()
+    said = "the device `press-3` does not answer"
+    with showing(browser, world, "#/teach/press-3%3Abelt") as page:
+        expect(page.locator(".next")).to_have_text(said)
+        expect(page.locator(".notice")).to_have_count(0)
+        page.goto(page.url.replace("teach", "tune"))
+        expect(page.locator(".notice")).to_contain_text(said)
+        page.get_by_role("link", name="Picture").first.click()
+        expect(page.locator(".camera .picture")).to_be_visible()
+        expect(page.locator(".notice")).to_have_count(0)
+        page.get_by_role("link", name="Tune").first.click()
+        expect(page.locator(".notice")).to_contain_text(said)
+        world.away.clear()
+        expect(page.get_by_text("As it is: 41 alerts in 1 h.")).to_be_visible()
+        expect(page.locator(".notice")).to_have_count(0)
+        page.get_by_role("link", name="Teach").click()
+        expect(page.locator(".next")).not_to_contain_text(said)
 
 
 def test_the_line_of_the_threshold_can_be_dragged(browser: Browser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from threading import Event
 from typing import Any
 
 from tests.page.mock import HEIGHT, THRESHOLD, WIDTH, Json, World, now_ms
@@ -35,6 +36,7 @@ class TaughtWorld(World):
         """Begin with some alerts, of which one goes on, and nothing taught."""
         super().__init__(**options)
         self.takes_s = takes_s
+        self.away = Event()  # set: the device does not answer
         self.alerts = {one["id"]: one for one in (self._invented(k) for k in range(14))}
         self.news: list[Json] = []
         self.pictures: list[Json] = []

@@ -94,6 +94,11 @@ export function showDone(message) {
   notice("done", message);
 }
 
+/** Take an error away that was shown before: another view is shown now, or what failed works again. */
+export function clearError() {
+  document.querySelector("#notices .notice.error")?.remove();
+}
+
 let closing = 0;
 
 function notice(kind, message) {

@@ -7,7 +7,7 @@ import * as live from "../core/live.js";
 import { heatWeight, Picture, setHeatWeight } from "../core/picture.js";
 import { alertLine, Notes, ScoreBar, shownState } from "../core/status.js";
 import { eachSecond } from "../core/time.js";
-import { remember, remembered, score, t } from "../core/words.js";
+import { remember, remembered, score, t, tOr } from "../core/words.js";
 
 const SOON_MS = 3000; // a first picture may be on its way
 const WAIT_MS = 1500; // for a first preview, before the last known picture is loaded
@@ -59,12 +59,13 @@ export async function show(root, { key }) {
   const chart = new Chart(name);
   const bar = new ScoreBar();
   const state = h("p", { class: "state" });
+  const advice = h("p", { class: "muted small", hidden: true });
   const notes = new Notes();
   const alert = new OpenAlert();
   const [list, writeFacts] = facts();
   const slider = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: heatWeight(), oninput: (event) => setHeatWeight(event.target.value) });
   const side = h("div", { class: "stack side" }, alert.node,
-    h("section", { class: "panel stack", "aria-label": t("camera.now") }, state, bar.node, notes.node, list, h("label", {}, t("heat"), slider)),
+    h("section", { class: "panel stack", "aria-label": t("camera.now") }, state, advice, bar.node, notes.node, list, h("label", {}, t("heat"), slider)),
     live.mayChangeOf(camera.device) ? h("div", { class: "row" }, h("a", { class: "button", href: `#/teach/${encodeURIComponent(name)}` }, t("camera.teach")),
       h("a", { class: "button", href: `#/tune/${encodeURIComponent(name)}` }, t("camera.tune"))) : null);
   fill(root, h("div", { class: "camera" }, h("div", { class: "large" }, picture.node), side), chart.node);
@@ -76,6 +77,9 @@ export async function show(root, { key }) {
     const soon = fresh || Date.now() - opened < SOON_MS;
     say(state, shownState(camera, soon));
     state.classList.toggle("warn", !current || !soon);
+    const what = live.link.state === "lost" ? "" : tOr(`state.do.${camera.state}`, "");
+    advice.hidden = !what;
+    say(advice, what);
     bar.write(current ? camera.score : null, camera.threshold);
     notes.write(camera);
     writeFacts(camera);

@@ -1,6 +1,6 @@
 // Teach a camera (#/teach/K): collect, judge what was set aside, learn, compare, go back. In this order, on one page.
 
-import { mayChange, showError, whenPressed } from "../core/api.js";
+import { ApiError, mayChange, showError, whenPressed } from "../core/api.js";
 import { fill, h, icon } from "../core/dom.js";
 import { clock } from "../core/time.js";
 import { drifted } from "../core/told.js";
@@ -67,6 +67,7 @@ class Teach {
 
   write() {
     const { state } = this;
+    this._failed = null;
     const aside = state.of("aside").sort((one, other) => other.score / other.threshold - one.score / one.threshold);
     this.collect.write(state);
     this.aside.write(aside);
@@ -89,7 +90,9 @@ class Teach {
   failed(error) {
     if (this._failed === error.message) return; // it is asked again and again: it is said once
     this._failed = error.message;
-    showError(error);
+    this._known = null;
+    fill(this.next, h("p", { class: "warn" }, h("strong", {}, error.message)));
+    if (!(error instanceof ApiError)) showError(error);
   }
 
   _drift(drift) {

@@ -1,6 +1,6 @@
 // Tune a camera (#/tune/K): when it alarms, tried over the last hours, and where it looks.
 
-import { address, attempt, get, mayChange, put, showDone, whenPressed } from "../core/api.js";
+import { address, clearError, get, mayChange, put, showDone, showError, whenPressed } from "../core/api.js";
 import { fill, h, say } from "../core/dom.js";
 import { draftOf, keepDraft } from "../core/draft.js";
 import { t } from "../core/words.js";
@@ -12,6 +12,7 @@ import { Trial } from "./tune/trial.js";
 
 const NAMES = ["threshold", ...FIELDS.map((field) => field.name)];
 const ROOM = 1.2;
+const AGAIN_MS = 5000;
 const MIN_TOP = 2; // times the threshold of the bundle
 
 /** Show this view in an element. Return the function that ends it. */
@@ -22,7 +23,7 @@ export async function show(root, parameters) {
   }
   const page = new Tune(parameters.key);
   fill(root, page.elements());
-  await attempt(() => page.load());
+  await page.begin();
   return () => page.end();
 }
 
@@ -53,7 +54,22 @@ class Tune {
       section("changes", h("div", { class: "stack" }, this._changes.elements())))];
   }
 
+  /** Load all of it; where the device does not answer, say so once and ask again until it does. */
+  async begin() {
+    try {
+      await this.load();
+      clearError();
+    } catch (error) {
+      if (this._ended) return;
+      if (this._said !== error.message) showError(error);
+      this._said = error.message;
+      this._again = setTimeout(() => this.begin(), AGAIN_MS);
+    }
+  }
+
   end() {
+    this._ended = true;
+    clearTimeout(this._again);
     this._trial.end();
     this._places.end();
   }

@@ -8,14 +8,16 @@ import { t } from "../../core/words.js";
 const MORE = { frames: 20, every_ms: 1000 }; // one picture shows one moment of what moves behind it
 const AGAIN_MS = 5000;
 const EARLIER_MS = 60_000;
+const SOON_MS = 10_000; // the device takes a moment to store a picture
 
 const REFUSED = 409;
 
 /** Return what became of the pictures of an alert that were called fine, and since when the version in use is there. */
-async function fate({ key, id, start_ms }, options) {
+async function fate({ key, id, start_ms, end_ms }, options) {
   const after = new Date(start_ms - EARLIER_MS).toISOString().replace(/[-:.]/g, ""); // ids of pictures begin with their time
   const { pictures } = await get(`${address("cameras", key, "pictures")}?kind=peak,aside&limit=1000&after=${after}`, options);
   const mine = pictures.filter((one) => one.alert === id);
+  if (!mine.length && end_ms && Date.now() - end_ms > SOON_MS) return NOT_KEPT;
   if (mine.length && mine.every((one) => one.kind === "aside" && one.decided === "rejected")) return TAKEN_BACK;
   if (mine.some((one) => one.decided === "accepted") || !mine.some((one) => one.decided === "learnt")) return NOT_LEARNED;
   const { versions } = await get(address("cameras", key, "versions"), options);
@@ -25,6 +27,7 @@ async function fate({ key, id, start_ms }, options) {
 
 /** What became of them: "" (not learned), "learned" (in use), "back" (learned, not in use). */
 const NOT_LEARNED = { name: "", since: Infinity };
+const NOT_KEPT = { name: "", since: Infinity, missing: true }; // the device has no picture of it to learn from
 const TAKEN_BACK = { name: "back", since: Infinity, again: true }; // with the version: it may be called fine again
 
 /** The part of an alert's page with the decision; `changed(alert)` is called with what the page's process answers. */
@@ -76,7 +79,7 @@ export class Fine {
   async _ask() {
     this._asked = Date.now();
     const now = await fate(this._alert, { signal: this._stop.signal }).catch(() => this._fate); // a device that is away
-    if (this._stop.signal.aborted || (now.name === this._fate.name && now.since === this._fate.since)) return;
+    if (this._stop.signal.aborted || (now.name === this._fate.name && now.since === this._fate.since && now.missing === this._fate.missing)) return;
     this._fate = now;
     if (this._another) this._evidence.look();
     this._draw();
@@ -89,6 +92,7 @@ export class Fine {
 
   _question() {
     if (!mayChange()) return [];
+    if (this._fate.missing) return [h("p", { class: "muted" }, t("alerts.fine.missing")), h("p", {}, this._teach("alerts.fine.missing.do"))];
     const { seen } = this._evidence;
     const boxes = seen?.boxes.length ?? 0;
     return [

@@ -31,7 +31,9 @@ class Row {
     say(this.rest[3], camera.threshold > 0 ? score(camera.threshold) : "–");
     const before = this.bundle;
     this.bundle = camera.bundle;
-    if (before !== camera.bundle) this.load();
+    const wasAway = this.away;
+    this.away = camera.state === "unreachable"; // the state says so
+    if (before !== camera.bundle || (wasAway && !this.away)) this.load();
   }
 
   async load() {
@@ -45,7 +47,7 @@ class Row {
       say(pictures, active.pictures ? String(active.pictures) : "–");
       fill(kept, h("a", { href: `#/teach/${encodeURIComponent(this.key)}` }, t("versions.count", { count: versions.length })));
     } catch (error) {
-      fill(serves, h("span", { class: "muted" }, error.message));
+      fill(serves, this.away ? "–" : h("span", { class: "muted" }, error.message));
     }
   }
 }
