@@ -78,7 +78,7 @@ def test_every_state_says_what_to_do() -> None:
 
 
 def test_every_request_that_changes_something_has_a_name() -> None:
-    """The list of who changed what has plain words for each request that needs the role `operate`."""
+    """The list of changes has plain words for each request that needs the role `operate`."""
     operate = {kind.__struct_config__.tag for kind in get_args(AnyRequest) if kind.role == "operate"}
     assert "learn_on" in operate
     assert not {f"orders.request.{name}" for name in operate} - words("en").keys()

@@ -154,7 +154,7 @@ def test_a_device_says_how_it_fares(browser: Browser) -> None:
         expect(page.locator(".log li:visible")).to_have_count(8)
         page.get_by_label("Show").select_option("warning")
         expect(page.locator(".log li:visible")).to_have_count(2)
-        expect(page.get_by_role("row", name=re.compile("anna key 3f3f3f3f teach"))).to_have_count(3)
+        expect(page.get_by_role("row", name=re.compile("anna key 3f3f3f3f collect pictures"))).to_have_count(3)
 
 
 def test_an_address_that_means_nothing_leads_to_the_cameras(browser: Browser) -> None:
@@ -206,7 +206,7 @@ def test_a_state_says_what_to_do(browser: Browser) -> None:
 
 
 def test_a_log_in_that_is_over_is_said(browser: Browser) -> None:
-    """Who is asked to log in again, because the session ended, is told so; who logs out or comes first is not."""
+    """A person that has to log in again, as the session ended, is told so; at a first visit nothing is said."""
     over = "Your log-in is over."
     with showing(browser, World(cameras=1, log_in=True), "#/live") as page:
         page.get_by_label("Name").fill("anna")
