@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -35,6 +33,7 @@ from runtime.inference.protocol import (
 from runtime.process.child import Link, LinkClosed, module, spawn
 from runtime.process.long_payload import pack, unpack
 from runtime.process.out_of_memory import Child, Kills
+from runtime.process.signals import signal_name
 from runtime.view import View
 
 Cause = Literal["crashed", "memory", "hung", "start"]
@@ -292,6 +291,4 @@ def _how(process: subprocess.Popen[bytes]) -> str:
         return "the kernel cannot end it"
     if code >= 0:
         return f"ended with exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"ended by {signal.Signals(-code).name}"
-    return f"ended by signal {-code}"
+    return f"ended by {signal_name(-code)}"

@@ -24,6 +24,8 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 import msgspec
 
+from runtime.process.signals import signal_name
+
 PACKET_BYTES = 1 << 16
 """Maximum length of a message."""
 
@@ -270,12 +272,22 @@ def ask(name: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> CheckResult
     except subprocess.TimeoutExpired:
         return CheckResult(problem=f"no answer within {timeout_s:g} s")
     if done.returncode < 0:
-        number = -done.returncode
-        return CheckResult(problem=f"ended by {signal.Signals(number).name}", illegal=number == signal.SIGILL)
+        return CheckResult(
+            problem=f"ended by {signal_name(-done.returncode)}", illegal=done.returncode == -signal.SIGILL
+        )
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         return CheckResult(problem=last[:200] or f"ended with exit code {done.returncode}")
-    try:
-        return CheckResult(msgspec.json.decode(done.stdout.strip().rpartition(b"\n")[2] or b"null"))
-    except msgspec.MsgspecError:
-        return CheckResult(problem="its output is not JSON")
+    found = _answer_in(done.stdout)
+    if name != "-c" and found == CheckResult():  # a library may end a process as if all were well
+        return CheckResult(problem="it ended without an answer")
+    return found
+
+
+def _answer_in(output: bytes) -> CheckResult:
+    """Return the last line that is JSON: what libraries print, they may flush only at the end of the process."""
+    lines = output.strip().splitlines()
+    for line in reversed(lines):
+        with contextlib.suppress(msgspec.MsgspecError):
+            return CheckResult(msgspec.json.decode(line))
+    return CheckResult(problem="its output is not JSON" if lines else "")

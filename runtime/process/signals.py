@@ -18,6 +18,14 @@ GRACE_S = 2.5
 """Maximum time from the signal to the exit of the process, seconds; users are promised 3."""
 
 
+def signal_name(number: int) -> str:
+    """Return the name of a signal, as SIGKILL; those of real time have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Termination:
     """Calls actions on SIGINT or SIGTERM; ends the process if it has not ended by itself within `GRACE_S`."""
 

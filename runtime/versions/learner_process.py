@@ -16,6 +16,7 @@ import msgspec
 from runtime.process.background import background
 from runtime.process.child import LINE_BYTES, module
 from runtime.process.out_of_memory import Child
+from runtime.process.signals import signal_name
 
 LEARNER = module("runtime.learning.grow.learner")
 """The command of the learner; the path of its job is appended."""
@@ -130,9 +131,7 @@ class LearnerProcess:
             return Ending(done=True)
         if code < 0:
             memory = self._child.killed_for_memory()
-            with contextlib.suppress(ValueError):
-                return Ending(done=False, killed=True, reason=memory or f"killed by {signal.Signals(-code).name}")
-            return Ending(done=False, killed=True, reason=memory or f"killed by signal {-code}")
+            return Ending(done=False, killed=True, reason=memory or f"killed by {signal_name(-code)}")
         last = self._last[-1] if self._last else f"the learner ended with exit code {code} and said nothing"
         if "memory" in last.lower():
             last = f"{last}; the learner may use {self._memory_mb} MiB: raise `learning.memory_mb`"

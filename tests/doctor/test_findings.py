@@ -223,6 +223,13 @@ def test_process_that_dies_is_a_result() -> None:
     assert ask("-c", "raise ValueError('so')").problem == "ValueError: so"
     assert ask("-c", "import threading; threading.Event().wait()", timeout_s=0.5).problem == "no answer within 0.5 s"
     assert ask("-c", "print('noise'); print('[1]')").value == [1]
+    assert ask("-c", "import os; os.kill(os.getpid(), 40)").problem == "ended by signal 40"
+
+
+def test_what_a_library_prints_last_is_no_answer() -> None:
+    """C libraries print what they have kept when the process ends: the answer is the last line that is one."""
+    late = "import ctypes; ctypes.CDLL(None).puts(b'provider: bye'); print('{\"a\": 1}')"
+    assert ask("-c", late).value == {"a": 1}
 
 
 @pytest.mark.parametrize(("distance_ns", "level"), [(14.0, "ok"), (150.0, "warn")])

@@ -140,6 +140,7 @@ def test_provider_with_other_scores_is_thrown_out(tiny_bundle: Path) -> None:
         ("compute_wrongly", "golden frames differ"),
         ("crash", "does not start: ended by SIGSEGV"),
         ("abort", "does not start: ended by SIGABRT"),
+        ("end", "does not start: it ended without an answer"),
         ("hang", "does not start: no answer within 5 s"),
         ("crash_beside_others", "does not start: ended by SIGSEGV"),
     ],

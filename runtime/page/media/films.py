@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +21,7 @@ from runtime.page.media.film import BAD_CLIP, MP4, WEBM, MadeFilm
 from runtime.process.background import background
 from runtime.process.child import module
 from runtime.process.out_of_memory import Child
+from runtime.process.signals import signal_name
 
 MAX_SECONDS = 180.0
 """Maximum time of making one film; one of a minute at 640 pixels takes some 10 s on an idle core."""
@@ -183,8 +183,7 @@ class Films:
 
 def _how(code: int) -> str:
     if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"the film maker was ended by {signal.Signals(-code).name}"
+        return f"the film maker was ended by {signal_name(-code)}"
     return f"the film maker ended with exit code {code} and said nothing"
 
 
