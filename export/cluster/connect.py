@@ -172,6 +172,7 @@ def _local(distributed: Any, options: WantedCluster) -> Iterator[Client]:
         tempfile.TemporaryDirectory(prefix="patchedge-workers-") as folder,
         distributed.LocalCluster(
             n_workers=count,
+            security=_for_this_run(distributed),
             threads_per_worker=threads,
             processes=True,
             memory_limit=0,
@@ -183,6 +184,16 @@ def _local(distributed: Any, options: WantedCluster) -> Iterator[Client]:
     ):
         say(f"{count} workers of {threads} threads; dashboard: {client.dashboard_link}")
         yield client
+
+
+def _for_this_run(distributed: Any) -> Any:
+    """Return certificates that are in memory alone: whoever could connect to a worker could run programs here."""
+    try:
+        return distributed.Security.temporary()
+    except ImportError:
+        what = "the package `cryptography` is not installed: until this ends, other users of this machine could run"
+        say(f"{what} programs in your name (pip install 'patchedge[cluster]')")
+        return None
 
 
 @contextmanager

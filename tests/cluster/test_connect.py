@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import distributed
 import pytest
 from dask import config
 from distributed import LocalCluster, Security
+from distributed.core import connect as connect_to
 
 from edge_config.errors import MissingExtra, UnavailableError, UsageError
 from export.cluster import connect
 from export.cluster.connect import ClusterOptions, cluster_of
 from tests.support.certificates import certificates
+
+ANSWER_S = 5.0  # for which a refusal may be tried again
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +47,41 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
     with pytest.raises(UnavailableError, match=r"tcp://127\.0\.0\.1:1: no scheduler answers here"):  # noqa: SIM117
         with cluster_of(ClusterOptions("tcp://127.0.0.1:1")):
             pass
+
+
+@pytest.fixture
+def no_thread_left() -> None:
+    """Let threads be: Dask begins some for each worker, and ends them with the cluster."""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_thread_left")
+def test_nobody_else_on_the_machine_reaches_local_workers() -> None:
+    """Scheduler and workers of `--workers` refuse those without the certificate of this very run."""
+    pytest.importorskip("cryptography")
+    with cluster_of(ClusterOptions(workers=1, threads=1)) as cluster:
+        assert cluster.client.submit(abs, -1).result() == 1
+        stranger = Security.temporary().get_connection_args("client")
+        for address in (cluster.client.scheduler.address, *cluster.addresses):
+            assert asyncio.run(is_refused(address, **stranger))
+            assert asyncio.run(is_refused(address.replace("tls:", "tcp:")))
+
+
+async def is_refused(address: str, **certificates: Any) -> bool:
+    """Return whether a connection comes to nothing."""
+    try:
+        comm = await connect_to(address, timeout=ANSWER_S, **certificates)
+    except OSError:
+        return True
+    await comm.close()
+    return False
+
+
+def test_without_certificates_it_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where none can be made, the work goes on, and a line says who could run programs."""
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    assert connect._for_this_run(distributed) is None
+    assert "other users of this machine could run programs in your name" in capsys.readouterr().err
 
 
 @pytest.fixture
