@@ -187,7 +187,7 @@ def _local(distributed: Any, options: WantedCluster) -> Iterator[Client]:
 
 
 def _for_this_run(distributed: Any) -> Any:
-    """Return certificates that are in memory alone: whoever could connect to a worker could run programs here."""
+    """Return certificates that are in memory alone: programs could be run here by any connection to a worker."""
     try:
         return distributed.Security.temporary()
     except ImportError:
