@@ -136,7 +136,7 @@ INLINE void multiply_avx2(const int8_t *points, const int32_t *levels, Py_ssize_
 #undef NAMED
 #pragma GCC pop_options
 
-static void choose_loops(void)
+static int choose_avx2(void)
 {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2")) {
@@ -147,11 +147,36 @@ static void choose_loops(void)
         near_entries = near_entries_avx2;
         sketch = sketch_avx2;
         project = project_avx2;
+        return 1;
     }
+    return 0;
 }
 #else
-static void choose_loops(void) {}
+static int choose_avx2(void)
+{
+    return 0;
+}
 #endif
+
+static int choose_plain(void)
+{
+    square = square_plain;
+    bound = bound_plain;
+    bound_narrow = bound_narrow_plain;
+    near_groups = near_groups_plain;
+    near_entries = near_entries_plain;
+    sketch = sketch_plain;
+    project = project_plain;
+    return 1;
+}
+
+/* Take the best loops that this processor has, of "plain" and "avx2"; return whether it has those named. */
+static int choose_loops(const char *name)
+{
+    if (!name[0])
+        return choose_avx2() || choose_plain();
+    return (!strcmp(name, "avx2") && choose_avx2()) || (!strcmp(name, "plain") && choose_plain());
+}
 
 /* Prefetch a row, which may be anywhere in a large bank. */
 INLINE void fetch(const float *row, Py_ssize_t size)
@@ -1172,7 +1197,21 @@ static PyTypeObject tables_type = {
     .tp_members = tables_members,
 };
 
+PyDoc_STRVAR(use_doc,
+    "use(name) -> bool: take the loops `plain` or `avx2`, or the best with an empty name; False where this processor\n"
+    "lacks them. All find the same: for tests.");
+
+static PyObject *use(PyObject *self, PyObject *args)
+{
+    (void)self;
+    const char *name;
+    if (!PyArg_ParseTuple(args, "s", &name))
+        return NULL;
+    return PyBool_FromLong(choose_loops(name));
+}
+
 static PyMethodDef methods[] = {
+    {"use", use, METH_VARARGS, use_doc},
     {"distances", distances, METH_VARARGS, distances_doc},
     {"learn", learn, METH_VARARGS, learn_doc},
     {"learn_found", learn_found, METH_VARARGS, learn_found_doc},
@@ -1185,7 +1224,7 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__kernels(void)
 {
-    choose_loops();
+    choose_loops("");
     PyObject *made = PyModule_Create(&module);
     if (made && (PyModule_AddIntConstant(made, "BLOCK", BLOCK) < 0
                  || PyModule_AddIntConstant(made, "WIDTH", WIDTH) < 0
