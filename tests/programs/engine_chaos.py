@@ -3,9 +3,10 @@
     python -m tests.programs.engine_chaos --seeds 1 2 3 --steps 400
 
 Cameras share a network and go together in batches. Meanwhile bundles are replaced, good ones and others, candidates
-come and go, previews and their scores are asked for, some frames fail, and the worker is killed or crashes. What must
-hold: each frame has one answer, which is a reason or the score of that frame by the bundle that its camera had in
-service just then; each order has one answer; and there is never a wait without end.
+come and go, cameras are told to look at other regions, previews and their scores are asked for, some frames fail, and
+the worker is killed or crashes. Two cameras have larger frames than the others. What must hold: each frame has one
+answer, which is a reason or the score of that frame by the bundle and the regions that its camera had in service just
+then; each order has one answer; and there is never a wait without end.
 """
 
 from __future__ import annotations
@@ -31,28 +32,37 @@ from runtime.events import (
     Previewed,
     Reloaded,
     ReloadRefused,
+    Reviewed,
+    ReviewRefused,
     Scored,
     ShadowScored,
 )
 from runtime.frame import SharedFrame, Wanted
 from runtime.inference.engine import Engine
-from runtime.inference.load import load
 from runtime.inference.protocol import ScoringOptions
 from runtime.inference.worker_handle import WorkerProcess
 from runtime.process.backoff import Backoff
 from runtime.process.child import module
 from runtime.process.shared_memory import SLOTS, Memory
+from tests.support.chaos_cameras import CAMERAS, PICTURES, SIZE_OF, VIEWS, picture, scores_of, size_hw, view_of
 from tests.support.children import children
 from tests.support.fakes.worker import CRASH, FAIL, marked
 from tests.support.processes import ENOUGH_S
-from tests.support.tiny import HEIGHT, MANY, THRESHOLD, WIDTH, make_bundle, normal_picture, strange_picture
+from tests.support.tiny import HEIGHT, MANY, THRESHOLD, WIDTH, make_bundle
 
-CAMERAS = ("a", "b", "c", "d", "e")
-HW = (HEIGHT, WIDTH)
-PICTURES = 24
 EACH = 2  # frames of a camera in the worker, as a device has it
 NO_BUNDLE = "none"
-ACTIONS = {"frame": 100, "reload": 6, "reload all": 2, "candidate": 4, "drop": 2, "kill": 1, "crash": 1, "fail": 3}
+ACTIONS = {
+    "frame": 100,
+    "review": 6,
+    "reload": 6,
+    "reload all": 2,
+    "candidate": 4,
+    "drop": 2,
+    "kill": 1,
+    "crash": 1,
+    "fail": 3,
+}
 
 
 @dataclass
@@ -60,22 +70,24 @@ class Rig:
     """An engine, what it owes, and what it said.
 
     Attributes:
-        scores: path of a bundle and number of a picture -> its score, computed in this process.
-        serving: camera -> path of the bundle in service, by what the engine said.
+        scores: path of a bundle, view, size of frames and number of a picture -> its score, computed in this process.
+        serving, views: camera -> path of the bundle in service, and which regions, by what the engine said.
         frames: number of a frame that has no answer yet -> its camera, slot and picture.
-        reloads, candidates: answers that are owed.
+        reloads, candidates, reviews: answers that are owed.
         counts: what happened how often.
     """
 
     engine: Engine
     events: queue.SimpleQueue[Any]
     memories: dict[str, Memory]
-    scores: Mapping[tuple[str, int], float]
+    scores: Mapping[tuple[str, str, int, int], float]
     paths: list[str]
     serving: dict[str, str] = field(default_factory=dict)
     frames: dict[int, tuple[str, int, int | None]] = field(default_factory=dict)
     reloads: Counter[str] = field(default_factory=Counter)
     candidates: set[int] = field(default_factory=set)
+    views: dict[str, str] = field(default_factory=lambda: dict.fromkeys(CAMERAS, VIEWS[0]))
+    reviews: dict[int, tuple[str, str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     ready: bool = False
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -89,10 +101,11 @@ class Rig:
             return
         camera, which = free[random.integers(len(free))], int(random.integers(PICTURES))
         slot = min(set(range(SLOTS)) - {slot for name, slot, _ in self.frames.values() if name == camera})
-        shown = picture(which) if mark is None else marked(picture(which), mark)
+        shown = picture(which, SIZE_OF[camera])
+        shown = shown if mark is None else marked(shown, mark)
         self.memories[camera].write(slot, shown)
         number = next(self.numbers)
-        frame = SharedFrame(1 + CAMERAS.index(camera), slot, HW, number, 0, number)
+        frame = SharedFrame(1 + CAMERAS.index(camera), slot, size_hw(camera), number, 0, number)
         self.frames[number] = camera, slot, which if mark is None else None
         wanted = Wanted(THRESHOLD, THRESHOLD, preview=not random.integers(4), shadow=not random.integers(3))
         self.engine.submit(camera, frame, wanted)
@@ -108,12 +121,19 @@ class Rig:
         if number is not None:
             self.candidates.add(number)
 
+    def review(self, camera: str, view: str) -> None:
+        """Ask for other regions."""
+        number = self.engine.views.review(camera, view_of(view, SIZE_OF[camera]), size_hw(camera))
+        if number is not None:
+            self.reviews[number] = camera, view
+
     def take(self, *, wait: bool = True) -> bool:
         """Take what the engine said, and hold it against what is known; return whether it said anything."""
         try:
             event = self.events.get(timeout=ENOUGH_S) if wait else self.events.get_nowait()
         except queue.Empty:
-            assert not wait, f"nothing more is said, but owed are {self.frames}, {self.reloads}, {self.candidates}"
+            owed = self.frames, self.reloads, self.candidates, self.reviews
+            assert not wait, f"nothing more is said, but owed are {owed}"
             return False
         self.counts[type(event).__name__] += 1
         match event:
@@ -124,6 +144,15 @@ class Rig:
                 self.serving = {camera: info.path for camera, info in there.items()}
             case EngineLost():
                 self.ready = False
+            case Previewed() | ShadowScored():
+                assert not event.problem or "no candidate" in event.problem, event
+            case _:
+                self._answer(event)
+        return True
+
+    def _answer(self, event: Any) -> None:
+        """Take the answer to an order."""
+        match event:
             case Reloaded(cameras=cameras, info=info):
                 self.serving |= dict.fromkeys(cameras, info.path)
                 self._answered(info.path)
@@ -131,13 +160,15 @@ class Rig:
                 assert kept or lost
                 assert lost or path == NO_BUNDLE, event
                 self._answered(path)
+            case Reviewed(number=number):
+                camera, self.views[camera] = self.reviews.pop(number)
+            case ReviewRefused(number=number, lost=lost):
+                assert lost, event
+                self.reviews.pop(number)
             case CandidateLoaded(number=number):
                 self.candidates.remove(number)
-            case Previewed() | ShadowScored():
-                assert not event.problem or "no candidate" in event.problem, event
             case _:
                 raise AssertionError(event)
-        return True
 
     def _answered(self, path: str) -> None:
         self.reloads[path] -= 1
@@ -151,18 +182,14 @@ class Rig:
             self.counts["without a score"] += 1
             return
         assert which is not None
-        due = self.scores[self.serving[camera], which]
-        assert event.result.value == due, f"{camera} has {event.result.value} with {self.serving[camera]}, due is {due}"
+        place = self.serving[camera], self.views[camera], SIZE_OF[camera], which
+        due = self.scores[place]
+        assert event.result.value == due, f"{camera} has {event.result.value} with {place}, due is {due}"
 
     def settle(self) -> None:
         """Wait until nothing is owed, and a worker is there."""
-        while self.frames or self.candidates or +self.reloads or not self.ready:
+        while self.frames or self.candidates or self.reviews or +self.reloads or not self.ready:
             self.take()
-
-
-def picture(number: int) -> np.ndarray:
-    """Return one of the pictures."""
-    return (strange_picture if number % 3 == 0 else normal_picture)(number)
 
 
 def run(seed: int, steps: int, kills: int) -> Counter[str]:
@@ -205,6 +232,7 @@ def _act(rig: Rig, random: np.random.Generator, kills: int) -> None:
         "reload": lambda: rig.reload(camera, path),
         "reload all": lambda: rig.reload(None, rig.paths[0]),
         "candidate": lambda: rig.candidate(camera, path),
+        "review": lambda: rig.review(camera, VIEWS[random.integers(len(VIEWS))]),
         "drop": lambda: rig.engine.candidates.drop(camera),
     }
     do[action]()
@@ -218,23 +246,19 @@ def _start(folder: Path) -> Rig:
     made = [
         make_bundle(folder / "four.bundle", model=MANY),
         make_bundle(folder / "two.bundle", model=MANY, pictures=2),
-        make_bundle(folder / "square.bundle", (square,), HW, model=MANY),
+        make_bundle(folder / "square.bundle", (square,), (HEIGHT, WIDTH), model=MANY),
     ]
-    scores = {(str(path), number): _score(path, number) for path in made for number in range(PICTURES)}
+    scores = {place: value for path in made for place, value in scores_of(path)}
     events: queue.SimpleQueue[Any] = queue.SimpleQueue()
     process = WorkerProcess(command=module("tests.support.fakes.worker"))
     options = ScoringOptions(2, max_batch=4)
     paths = dict.fromkeys(CAMERAS, str(made[0]))
     engine = Engine(paths, events.put, options, process=process, backoff=Backoff(0.01, 0.02))
-    memories = {camera: Memory(HW) for camera in CAMERAS}
+    memories = {camera: Memory(size_hw(camera)) for camera in CAMERAS}
     for number, memory in enumerate(memories.values(), start=1):
         engine.attach(number, memory.descriptor, memory.size)
     engine.start()
     return Rig(engine, events, memories, scores, [str(path) for path in made])
-
-
-def _score(path: Path, number: int) -> float:
-    return load(path, 1)[1].another()(picture(number)).value
 
 
 def main() -> None:
