@@ -70,7 +70,8 @@ $(OPENVINO)/.installed: $(SOURCES)
 	@touch $@
 
 test-openvino: $(OPENVINO)/.installed  ## run the tests of OpenVINO as provider, with the ONNX Runtime that has it
-	$(OPENVINO)/bin/python -m pytest tests/inference/test_openvino.py
+	$(OPENVINO)/bin/python -m pytest tests/inference/test_openvino.py tests/inference/test_provider*.py \
+		tests/inference/test_batches.py tests/tools/test_bench_providers.py
 
 wheels: setup  ## wheels of patchedge and hnswlib, and all they need, into build/wheelhouse; aarch64 emulated, as root
 	$(BIN)/python -m tests.programs.wheels.run $(WHEELS_OPTIONS)

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from edge_config.errors import ProviderUnavailable
 from edge_config.settings.sections import CPU, Provider
-from export.gate.parity import GRAPH
 from runtime.inference.providers.start import PassedOver, starting
-from runtime.learning.gate.differences import judge
+from runtime.learning.gate.differences import ROUNDING, apart, judge
 from runtime.learning.parts.portable import MAX_STREAMS, PortableNetwork
 from runtime.scoring.embed import Embed
 from runtime.scoring.graph_session import GraphSession
@@ -70,9 +69,8 @@ def hold_against(embed: Embed, cpu: Embed) -> None:
         ParityRefused: they differ by more than rounding.
     """
     drawn = np.random.default_rng(0).integers(256, size=cpu.input_shape, dtype=np.uint8)
-    wanted = cpu(drawn).astype(np.float64)
-    apart = np.linalg.norm(embed(drawn) - wanted, axis=1).max() / np.linalg.norm(wanted, axis=1).max()
-    judge([(f"{embed.provider} against {cpu.provider}, features", apart, GRAPH["float32"].features, _REASON)])
+    way = f"{embed.provider} against {cpu.provider}, features"
+    judge([(way, apart(embed(drawn), cpu(drawn)), ROUNDING, _REASON)])
 
 
 class _Session(GraphSession):

@@ -25,7 +25,7 @@ from runtime.inference.load import load_and_check
 from runtime.learning.options import read_options
 from runtime.learning.parts.spread import Here
 from runtime.scoring.graph_session import GraphSession
-from tests.inference.test_providers import AZURE, CUDA
+from tests.inference.test_providers import CUDA, OTHER
 from tests.support.small import LAYERS, call_export, small_options
 
 PAGE = "docs/guide/providers.md"
@@ -42,7 +42,7 @@ def options(tmp_path: Path) -> Options:
 
 
 def stand_in() -> Here:
-    return computing_on(AZURE, "cpu", 2)
+    return computing_on(OTHER, "cpu", 2)
 
 
 def changed(monkeypatch: pytest.MonkeyPatch, how) -> None:
@@ -79,9 +79,21 @@ def test_golden_frames_are_of_the_cpu(options: Options, tmp_path: Path, monkeypa
 def test_other_features_are_refused(wrong, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that computes in fewer bits, or no numbers, is found out before the first picture is read."""
     changed(monkeypatch, wrong)
-    said = r"AzureExecutionProvider against CPUExecutionProvider, features: differs by .*, allowed is 1e-04"
+    said = rf"{OTHER.name} against CPUExecutionProvider, features: differs by .*, allowed is 1e-04"
     with pytest.raises(ParityRefused, match=said):
         stand_in()
+
+
+@pytest.mark.slow
+def test_a_gpu_that_computes_otherwise_later_is_found_out(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Features that were right in the trial, and are off for the pictures, are refused by the gate; nothing is left."""
+    here, right = stand_in(), iter(range(1))  # the trial with the network of the fit
+    changed(monkeypatch, lambda made: made if next(right, None) is not None else made * np.float32(1.001))
+    with pytest.raises(ParityRefused, match="features that were learnt from, against those of the gate: differs by"):
+        fit(options, here=here)
+    assert not (tmp_path / "x.bundle").exists()
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from runtime.scoring.graph_session import GraphSession
 from runtime.security.trust import read
 from runtime.tools.compare_batches import double
 from tests.inference.test_engine import Harness, serving
-from tests.inference.test_providers import AZURE, allowing
+from tests.inference.test_providers import OTHER, allowing
 from tests.support.fakes.worker import FAIL, SEEN, marked
 from tests.support.tiny import DIMENSION, MANY, THRESHOLD, make_bundle, normal_picture, strange_picture, with_threshold
 
@@ -180,7 +180,7 @@ def shifted(by: float) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(
     ("provider", "by", "batch"),
-    [(AZURE, 1e-6, 8), (AZURE, 1e-2, 2), (CPU, 1e-6, 2), (CPU, 0.0, 8)],
+    [(OTHER, 1e-6, 8), (OTHER, 1e-2, 2), (CPU, 1e-6, 2), (CPU, 0.0, 8)],
     ids=["rounding of another provider", "other scores", "rounding on the CPU", "the same"],
 )
 def test_no_batch_changes_a_score(
@@ -188,7 +188,7 @@ def test_no_batch_changes_a_score(
 ) -> None:
     """Other providers are held to the bundle's tolerance, the CPU to the bit; what fails is not run, and is said."""
     bundle = allowing(
-        many, tmp_path / "b.bundle", {one.name: Tolerance(scores=1e-3, distances_mean=1e-3) for one in (AZURE, CPU)}
+        many, tmp_path / "b.bundle", {one.name: Tolerance(scores=1e-3, distances_mean=1e-3) for one in (OTHER, CPU)}
     )
     monkeypatch.setattr(GraphSession, "of", shifted(by))
     wanted = (provider,) if provider == CPU else (provider, CPU)
@@ -242,16 +242,16 @@ def test_pictures_go_together_for_as_long_as_a_frame_gains(
 
 def keep_choice(bundle: Path, batch: int) -> str:
     """Keep a choice of `warm` by which one provider takes several pictures; return how doctor explains it."""
-    first = TriedProvider(provider=AZURE.name, graph_ms=1.0, frame_ms=2.0, batch=batch, batch_ms=(1.0, 0.6, 0.4, 0.41))
+    first = TriedProvider(provider=OTHER.name, graph_ms=1.0, frame_ms=2.0, batch=batch, batch_ms=(1.0, 0.6, 0.4, 0.41))
     of = for_which(read(bundle, Trust()), 1)
-    choice = ProviderChoice(of, (AZURE.name, CPU.name), "2026-11-27T18:00:00+00:00", (first,))
+    choice = ProviderChoice(of, (OTHER.name, CPU.name), "2026-11-27T18:00:00+00:00", (first,))
     write_choice(choice)
-    return explain("line.bundle", choice, {"provider": AZURE.name}).says
+    return explain("line.bundle", choice, {"provider": OTHER.name}).says
 
 
 def test_providers_auto_take_as_many_as_warm_measured(many: Path, tmp_path: Path) -> None:
     """The number is kept beside the provider, counts where the settings name none, and doctor says why it is so."""
-    loose = {one.name: Tolerance(scores=1e-3, distances_mean=1e-3) for one in (AZURE, CPU)}
+    loose = {one.name: Tolerance(scores=1e-3, distances_mean=1e-3) for one in (OTHER, CPU)}
     bundle = allowing(many, tmp_path / "b.bundle", loose)
     said = keep_choice(bundle, 4)
     assert "up to 4 cameras together" in said
@@ -259,7 +259,7 @@ def test_providers_auto_take_as_many_as_warm_measured(many: Path, tmp_path: Path
     for limit, batch in ((None, 4), (2, 2), (1, 1)):
         options = ScoringOptions(1, providers="auto", max_batch=limit)
         info, _ = BundleLoader(options).load(["a"], str(bundle))
-        assert (info.provider, info.batch) == (AZURE.name, batch)
+        assert (info.provider, info.batch) == (OTHER.name, batch)
 
 
 def submit_all(harness: Harness, pictures: dict[str, Image]) -> dict[str, Scored]:

@@ -23,12 +23,13 @@ from runtime.inference.protocol import ScoringOptions
 from runtime.inference.providers.options import complete
 from runtime.inference.providers.start import PassedOver, starting
 from runtime.scoring.embed import Embed
+from tests.support.fakes import bad_provider
 from tests.support.processes import DEVICE, ENOUGH_S, call
 from tests.support.tiny import MODEL, write_pictures
 
 CUDA, TENSORRT = Provider(name="CUDAExecutionProvider"), Provider(name="TensorrtExecutionProvider")
-AZURE = Provider(name="AzureExecutionProvider")
-"""Is in the wheels of PyPI, starts, and leaves everything to the CPU: a provider that is not the CPU, and works."""
+OTHER = Provider(name=bad_provider.BAD)
+"""A provider that is not the CPU, and works."""
 
 ALL = (TENSORRT.name, CUDA.name, CPU.name)
 
@@ -98,25 +99,25 @@ def test_graph_that_nothing_takes_is_the_bundles_fault(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     passed: list[PassedOver] = []
     with pytest.raises(BundleGraphInvalid):
-        list(starting(tmp_path / "model.onnx", 1, (AZURE, CPU), passed))
-    assert [one.provider for one in passed] == [AZURE.name]
+        list(starting(tmp_path / "model.onnx", 1, (OTHER, CPU), passed))
+    assert [one.provider for one in passed] == [OTHER.name]
 
 
 def test_provider_that_a_bundle_does_not_allow_is_passed_over(tiny_bundle: Path) -> None:
     """A provider that the manifest has no tolerance for does not serve, however well it starts."""
-    _, scorer, checked = load_and_check(tiny_bundle, 1, providers=(AZURE, CPU))
+    _, scorer, checked = load_and_check(tiny_bundle, 1, providers=(OTHER, CPU))
     assert (scorer.provider, checked.provider, checked.good) == (CPU.name, CPU.name, True)
-    assert checked.passed_over == ("AzureExecutionProvider: its manifest has no tolerance for AzureExecutionProvider",)
-    with pytest.raises(BundleParity, match="no tolerance for AzureExecutionProvider"):
-        load(tiny_bundle, 1, providers=(AZURE,))
+    assert checked.passed_over == (f"{OTHER.name}: its manifest has no tolerance for {OTHER.name}",)
+    with pytest.raises(BundleParity, match=f"no tolerance for {OTHER.name}"):
+        load(tiny_bundle, 1, providers=(OTHER,))
 
 
 def test_provider_that_a_bundle_allows_serves(tiny_bundle: Path, tmp_path: Path) -> None:
     """A provider other than the CPU that computes what the exporter did is taken, and nothing is passed over."""
     loose = Tolerance(scores=1e-3, distances_mean=1e-3)
-    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {AZURE.name: loose, CPU.name: loose})
-    _, scorer = load(bundle, 1, providers=(AZURE, CPU))
-    assert (scorer.provider, scorer.passed_over) == (AZURE.name, ())
+    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {OTHER.name: loose, CPU.name: loose})
+    _, scorer = load(bundle, 1, providers=(OTHER, CPU))
+    assert (scorer.provider, scorer.passed_over) == (OTHER.name, ())
 
 
 def test_provider_that_computes_something_else_does_not_serve(
@@ -124,15 +125,15 @@ def test_provider_that_computes_something_else_does_not_serve(
 ) -> None:
     """Golden frames outside of the tolerance pass a provider over, and the next one serves."""
     loose = Tolerance(scores=1e-3, distances_mean=1e-3)
-    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {AZURE.name: loose, CPU.name: loose})
+    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {OTHER.name: loose, CPU.name: loose})
     compute = Embed.__call__
 
     def wrong(self: Embed, *given):
         features = compute(self, *given)
-        return features * 1.5 if self.provider == AZURE.name else features
+        return features * 1.5 if self.provider == OTHER.name else features
 
     monkeypatch.setattr(Embed, "__call__", wrong)
-    _, scorer = load(bundle, 1, providers=(AZURE, CPU))
+    _, scorer = load(bundle, 1, providers=(OTHER, CPU))
     assert scorer.provider == CPU.name
     assert "golden frames differ on this machine: scores by" in scorer.passed_over[0]
 
@@ -142,16 +143,16 @@ def test_provider_that_fails_at_the_first_frame_does_not_serve(
 ) -> None:
     """A provider that starts and then throws, as for want of its memory, is passed over."""
     loose = Tolerance(scores=1e-3, distances_mean=1e-3)
-    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {AZURE.name: loose, CPU.name: loose})
+    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {OTHER.name: loose, CPU.name: loose})
     compute = Embed.__call__
 
     def throws(self: Embed, *given):
-        if self.provider == AZURE.name:
+        if self.provider == OTHER.name:
             raise RuntimeError("out of memory")
         return compute(self, *given)
 
     monkeypatch.setattr(Embed, "__call__", throws)
-    assert load(bundle, 1, providers=(AZURE, CPU))[1].passed_over == (f"{AZURE.name}: out of memory",)
+    assert load(bundle, 1, providers=(OTHER, CPU))[1].passed_over == (f"{OTHER.name}: out of memory",)
 
 
 def test_engine_caches_lie_where_the_device_keeps_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

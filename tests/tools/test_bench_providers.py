@@ -13,25 +13,26 @@ from runtime.cli.bench import providers_table
 from runtime.tools import bench_providers as bench_tool
 from runtime.tools.bench_providers import ProvidersBench, bench_providers
 from tests.inference.test_provider_choice import LOOSE
-from tests.inference.test_providers import AZURE, CUDA, allowing
+from tests.inference.test_providers import CUDA, OTHER, allowing
+from tests.support.fakes import bad_provider
 from tests.support.tiny import write_pictures
 
 
 @pytest.fixture(autouse=True)
 def three_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one that cannot start, and two that can."""
-    monkeypatch.setattr(bench_tool, "built_in", lambda: (CUDA, AZURE, CPU))
+    monkeypatch.setattr(bench_tool, "built_in", lambda: (CUDA, OTHER, CPU))
 
 
 def test_each_provider_has_figures_or_a_reason(tiny_bundle: Path, tmp_path: Path) -> None:
     """Those that serve have times and differences, the CPU among them; the others a reason; all of it is JSON, too."""
-    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {AZURE.name: LOOSE, CPU.name: LOOSE})
+    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {OTHER.name: LOOSE, CPU.name: LOOSE})
     source = write_pictures(tmp_path / "pictures", {3}, 10)
     found = bench_providers(bundle, str(source), threads=1, frames=10)
     assert msgspec.json.decode(msgspec.json.encode(found), type=ProvidersBench) == found
     good = {one.provider: one for one in found.providers if not one.why}
-    assert good.keys() == {AZURE.name, CPU.name}
-    assert all(0 < one.graph_ms < one.frame_ms and one.scores == 0 for one in good.values())
+    assert good.keys() == {OTHER.name, CPU.name}
+    assert all(0 < one.graph_ms < one.frame_ms and one.scores <= LOOSE.scores for one in good.values())
     (bad,) = (one for one in found.providers if one.why)
     assert (bad.provider, bad.frame_ms) == (CUDA.name, None)
     head, *lines = providers_table(found.providers)
@@ -46,3 +47,19 @@ def test_too_few_frames_are_said(tiny_bundle: Path, tmp_path: Path) -> None:
     source = write_pictures(tmp_path / "pictures", set(), 2)
     with pytest.raises(SourceUnavailable, match="2 readable frames, more than 3 are needed"):
         bench_providers(tiny_bundle, str(source), threads=1, frames=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("does", ["crash", "crash_beside_others"])
+def test_one_that_crashes_does_not_end_the_others(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str
+) -> None:
+    """A provider that ends its process is named, unless it does so beside others only; the CPU has its figures."""
+    bundle = allowing(tiny_bundle, tmp_path / "b.bundle", {OTHER.name: LOOSE, CPU.name: LOOSE})
+    source = write_pictures(tmp_path / "pictures", {3}, 10)
+    monkeypatch.setenv(bad_provider.DOES, does)
+    found = bench_providers(bundle, str(source), threads=1, frames=10, child=bad_provider.__name__)
+    by_name = {one.provider: one for one in found.providers}
+    assert by_name[CPU.name].frame_ms
+    assert by_name[OTHER.name].why == ("does not start: ended by SIGSEGV" if does == "crash" else "")
+    assert "not in this ONNX Runtime" in by_name[CUDA.name].why

@@ -111,5 +111,12 @@ def relative(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray
     return np.asarray(apart / np.maximum(lengths, np.finfo(np.float32).tiny))
 
 
+def apart(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Return the largest ||found - wanted|| of some patches, relative to the longest feature, float32 [patches, D]."""
+    wanted64 = wanted.astype(np.float64)
+    longest = max(float(np.linalg.norm(wanted64, axis=1).max()), float(np.finfo(np.float32).tiny))
+    return float(np.linalg.norm(found - wanted64, axis=1).max()) / longest
+
+
 def _difference(values: NDArray[np.float64]) -> Difference:
     return Difference(largest=float(values.max()), mean=float(values.mean()))

@@ -2,6 +2,7 @@
 
 Held-out pictures and synthetic faults are scored with the exact search and with that of the device, and the resized
 pixels are compared with the definition of the kernel. Differences above rounding are refused, before there is a bundle.
+Features that were learnt from must be those that the gate computes of the same pictures, wherever they were embedded.
 That the graph computes what its network does was checked where the graph was made (`export/gate/parity.py`).
 """
 
@@ -19,7 +20,8 @@ from edge_config.errors import ParityRefused
 from runtime.frame import Image, Neighbours, Score
 from runtime.inference.golden_frames import unit
 from runtime.inference.providers.options import CUDA, OPENVINO, TENSORRT
-from runtime.learning.gate.differences import ComparedWays, Limits, checks, judge
+from runtime.learning.gate.differences import ROUNDING, ComparedWays, Limits, checks, judge
+from runtime.learning.gate.differences import apart as apart_of
 from runtime.learning.gate.resize_by_definition import Levels, inputs_by_definition
 from runtime.learning.network import Network
 from runtime.scoring.scorer import Scorer
@@ -42,6 +44,8 @@ misses a few nearest entries."""
 BELOW = 1e-3
 """Share of the picture's largest distance by which rounding may take one below the true one. More than that is the
 distance to an entry that the bank does not have."""
+
+_FAULTY = "the GPU or worker that embedded the pictures computes in fewer bits, or is faulty"
 
 CPU = "CPUExecutionProvider"
 GPUS = CUDA, TENSORRT
@@ -78,14 +82,22 @@ class ComparedPicture:
         levels: of its pixels.
         search: of the device's search.
         below: how far a distance is below the true one at most, as a share of the largest.
+        learnt: how far the features that were learnt from are off at most, as a share of the longest one.
     """
 
     levels: Levels
     search: ComparedWays
     below: float
+    learnt: float
 
 
-def compare_picture(picture: Image, spec: Preprocessing, scorer: Scorer, exact: Deciding) -> ComparedPicture:
+def compare_picture(
+    picture: Image,
+    spec: Preprocessing,
+    scorer: Scorer,
+    exact: Deciding,
+    learnt: NDArray[np.float32] | None = None,
+) -> ComparedPicture:
     """Compare the device's search with the exact one on a picture, and its pixels with the definition.
 
     Args:
@@ -93,6 +105,7 @@ def compare_picture(picture: Image, spec: Preprocessing, scorer: Scorer, exact: 
         spec: from a picture to the input of the graph.
         scorer: the stages as the device runs them.
         exact: the exact search.
+        learnt: features that were learnt from, if they were of this picture, float32 [patches, D].
     """
     levels, search = Levels(), ComparedWays()
     tensor = scorer.preprocess(picture)
@@ -102,7 +115,9 @@ def compare_picture(picture: Image, spec: Preprocessing, scorer: Scorer, exact: 
     decision, whole = scorer.judge(features), scorer.whole(features)
     apart = np.abs(whole.distance.astype(np.float64) - true.distance)
     search.add(decision, apart, scorer.score(features, true), features, features, scorer)
-    return ComparedPicture(levels, search, _below(whole, true, features, scorer))
+    judged = slice(None) if scorer.judged is None else scorer.judged
+    off = 0.0 if learnt is None else apart_of(learnt[judged], features[judged])
+    return ComparedPicture(levels, search, _below(whole, true, features, scorer), off)
 
 
 def judge_parity(compared: Iterable[ComparedPicture], network: Network) -> Parity:
@@ -116,6 +131,7 @@ def judge_parity(compared: Iterable[ComparedPicture], network: Network) -> Parit
         levels.join(one.levels)
         search.join(one.search)
         _refuse_below(one.below)
+        judge([("features that were learnt from, against those of the gate", one.learnt, ROUNDING, _FAULTY)])
     parity = Parity(
         pictures=levels.pictures,
         resize_levels=levels.summary(),

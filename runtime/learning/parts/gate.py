@@ -109,9 +109,9 @@ class ComparePictures:
 
         def compared(shown: tuple[int, Image]) -> tuple[int, tuple[ComparedPicture, ComparedPicture]]:
             number, picture = shown
-            both = picture, self.faults[number](picture, served.looked.pixels)
-            one, other = (compare_picture(image, spec, scorer.another(), exact) for image in both)
-            return number, (one, other)
+            one = compare_picture(picture, spec, scorer.another(), exact, part.features(number))
+            fault = self.faults[number](picture, served.looked.pixels)
+            return number, (one, compare_picture(fault, spec, scorer.another(), exact))
 
         return dict(part.walk_together(compared, read_here(part, own), "parity gate", len(own)))
 

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from edge_config.settings.sections import CPU, Provider
 from export.fit import fit
-from export.gate.parity import GRAPH
 from export.gpu.start import computing_on, here_on
 from export.options import Options
 from runtime.inference.load import load_and_check
 from runtime.inference.providers.options import CUDA
+from runtime.learning.gate.differences import ROUNDING, apart
 from runtime.learning.gate.parity import FLOAT32_CPU, FLOAT32_GPU
 from runtime.learning.network import Network
 from runtime.learning.network_file import DEFAULT, FromFile
@@ -84,11 +84,10 @@ def compare_stages(here: Here, options: Options, threads: int, folder: Path) -> 
         embed, select = (min(getattr(one, stage) for one in times) for stage in ("embed", "select"))
         print(f"{name:<28}{embed:9.2f}{select:9.2f}  {hashlib.sha256(times[-1].rows.tobytes()).hexdigest()[:12]}")
     cpu, selected, both = (times[-1] for times in found.values())
-    lengths = np.linalg.norm(cpu.features.astype(np.float64), axis=1)
-    apart = np.linalg.norm(both.features.astype(np.float64) - cpu.features, axis=1).max() / lengths.max()
+    off = apart(both.features, cpu.features)
     same = np.array_equal(cpu.rows, selected.rows)
-    print(f"features: {apart:.1e} apart; rows from the same features: {'the same' if same else 'OTHERS'}")
-    return same and bool(apart <= GRAPH["float32"].features)
+    print(f"features: {off:.1e} apart; rows from the same features: {'the same' if same else 'OTHERS'}")
+    return same and off <= ROUNDING
 
 
 def compare_fits(here: Here, provider: Provider, options: Options, threads: int, folder: Path) -> bool:
