@@ -34,9 +34,9 @@ def run(args: argparse.Namespace, settings: PageSettings) -> int:
         settings: of the page, which say where the users are.
     """
     from edge_config.errors import UsageError
-    from runtime.page.access.control import users_path
-    from runtime.page.serve import page_folder
+    from runtime.page.folder import page_folder
     from runtime.page.users import manage
+    from runtime.page.users.register import users_path
 
     if (args.name is None) != (args.what == "list"):
         remedy = f"patchedge page {args.action} {args.what} {'NAME' if args.name is None else ''}".rstrip()

@@ -6,23 +6,22 @@ import asyncio
 import errno
 import socket
 from contextlib import closing
-from pathlib import Path
 
 import structlog
 import uvicorn
 
-from edge_config.errors import AddressUnavailable, NotWritten
+from edge_config.errors import AddressUnavailable
 from edge_config.settings.page import PageSettings
 from runtime.monitoring.systemd import Notifier
 from runtime.page.access.guard import Guard
 from runtime.page.app import make_app
 from runtime.page.devices.devices import PageDevices
 from runtime.page.fleet import fleet_of
+from runtime.page.folder import page_folder
 from runtime.page.services import Services
 from runtime.page.store.store import PageStore
 from runtime.process.log import set_up_logging
 from runtime.process.signals import Termination
-from runtime.state_folder import state_folder
 
 END_S = 1
 """Time-out at the end for requests that are being answered, seconds."""
@@ -117,22 +116,6 @@ def _unavailable(where: str, error: OSError) -> AddressUnavailable:
     used = error.errno == errno.EADDRINUSE
     remedy = "another program listens there: end it, or choose another `bind`" if used else "choose another `bind`"
     return AddressUnavailable(f"the page cannot be served here ({error.strerror})", where=where, remedy=remedy)
-
-
-def page_folder(settings: PageSettings) -> Path:
-    """Return the folder of the page, which is made where it is missing.
-
-    Raises:
-        NotWritten: it cannot be made.
-    """
-    named = settings.folder
-    try:
-        folder = Path(named) if named else state_folder() / "page"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        remedy = "name a folder with `folder` or --folder"
-        raise NotWritten(f"no folder for the page ({error.strerror})", where=named, remedy=remedy) from error
-    return folder
 
 
 def _shown(listening: socket.socket) -> str:

@@ -151,6 +151,19 @@ def test_missing_page_extra_names_its_install_line(package: str, words: list[str
     assert done.stderr == f"patchedge: {package} is not installed; pip install 'patchedge[page]'\n"
 
 
+def test_users_of_the_page_are_changed_without_loading_what_serves_it(tmp_path: Path) -> None:
+    """`page user` and `page token` load none of the libraries that serve pages, draw, or talk to devices."""
+    unused = {"numpy", "cv2", "zmq", "starlette", "uvicorn", "av"}
+    tasks = [["token", "add", "hall"], ["user", "list"], ["token", "remove", "hall"]]
+    done = python(f"""import sys, runtime.cli.main as m
+for task in {tasks!r}:
+    assert m.main(["page", "--folder", {str(tmp_path)!r}, *task]) == 0
+    loaded = {unused!r} & set(sys.modules)
+    assert not loaded, (task, loaded)
+""")
+    assert done.returncode == 0, done.stderr
+
+
 def test_missing_export_extra_names_its_install_line(tmp_path) -> None:
     """Where the export extra is missing, `fit` says what to install and exits with 2."""
     argv = ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")]

@@ -23,7 +23,7 @@ from runtime.page.access.slow_clients import (
     MAX_HEAD_BYTES,
     PatientProtocol,
 )
-from runtime.page.users.register import FILE, UsersFile
+from runtime.page.users.register import UsersFile, users_path
 from runtime.page.users.sessions import Sessions
 
 _KEY_FILE = "page.key"
@@ -84,11 +84,6 @@ def make_access(settings: PageSettings, folder: Path) -> AccessControl:
         past_proxy=access.tls is not None or proxy is None,
     )
     return AccessControl(rules, identify, LogIn(identify, sessions), _server_options(access))
-
-
-def users_path(access: PageAccess, folder: Path) -> Path:
-    """Return the path of the file of users."""
-    return Path(access.users) if access.users else folder / FILE
 
 
 def _server_options(access: PageAccess) -> dict[str, Any]:

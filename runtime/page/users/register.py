@@ -17,6 +17,7 @@ import msgspec
 
 from edge_config.errors import SettingsError, UsageError
 from edge_config.saving import put_durably, writing
+from edge_config.settings.page import PageAccess
 
 Role = Literal["viewer", "operator"]
 """What a user may do: see everything, or also change something."""
@@ -69,6 +70,11 @@ class Register(msgspec.Struct, forbid_unknown_fields=True):
     version: Literal[1] = 1
     users: dict[str, PageUser] = {}
     tokens: dict[str, PageToken] = {}
+
+
+def users_path(access: PageAccess, folder: Path) -> Path:
+    """Return the path of the file of users."""
+    return Path(access.users) if access.users else folder / FILE
 
 
 class UsersFile:
