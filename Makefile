@@ -10,7 +10,8 @@ PEERS ?= build/peers
 DATA ?= ../shared/data
 MINUTES ?= 10
 READER ?= all
-WORKERS ?= 4
+# Tests wait half of the time: for cameras, browsers and processes that start. So there are more than processors.
+WORKERS ?= 6
 LIB := runtime/page/static/lib/uPlot
 UPLOT := 1.6.32
 NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
@@ -45,7 +46,7 @@ setup: $(VENV)/.installed  ## install everything into .venv
 demo: $(VENV)/.demo  ## make a sample camera clip, learn, watch it live, and check what was published; needs no torch
 	$(BIN)/patchedge-export demo $(DEMO) --run --force
 
-test: setup  ## run the tests: WORKERS=4 at a time, then one by one those that measure time or memory
+test: setup  ## run the tests: WORKERS=6 at a time, then one by one those that measure time or memory
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not alone" || { [ $$? = 1 ] && $(AGAIN); }
 	$(BIN)/python -m pytest -m alone
 
