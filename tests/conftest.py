@@ -43,34 +43,35 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Function) -> None:
-    """Mark what needs the workshop; keep tests that share a fixture of their module in one process of pytest-xdist."""
+    """Mark what needs the workshop; keep together, in one process of pytest-xdist, what shares a fixture of its module.
+
+    Quick tests of a file stay together, too: to hand each out by itself would take as long as to run it.
+    """
     if needs_workshop(item.path):
         item.add_marker(pytest.mark.torch)
     fixtures = [definition for found in item._fixtureinfo.name2fixturedefs.values() for definition in found]
+    file = str(item.path.relative_to(item.config.rootpath))
     if any(one.scope in {"module", "class"} and one.baseid for one in fixtures):
-        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
+        item.add_marker(pytest.mark.xdist_group(file))
+    elif item.get_closest_marker("slow") is None:
+        item.add_marker(pytest.mark.xdist_group(f"{file}, quick"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest where several processes share the tests, so that all end at about the same time.
 
-    Those are the tests with a time-out of their own, then slow tests: first those of which many stay in one process.
+    Those are the tests with a time-out of their own, then slow ones; of both, and of the quick ones, first those of
+    which many stay in one process.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    together = Counter(_group(item) for item in items if item.get_closest_marker("slow"))
 
-    def place(item: pytest.Item) -> tuple[bool, bool, int]:
-        own, slow = (item.get_closest_marker(marker) for marker in ("timeout", "slow"))
-        return own is None, slow is None, -together[_group(item)]
+    def kind(item: pytest.Item) -> tuple[bool, bool, str]:
+        own, slow, group = (item.get_closest_marker(marker) for marker in ("timeout", "slow", "xdist_group"))
+        return own is None, slow is None, str(group.args[0]) if group else item.nodeid
 
-    items.sort(key=place)
-
-
-def _group(item: pytest.Item) -> str:
-    """Return what stays in one process with a test; its own name if nothing does."""
-    group = item.get_closest_marker("xdist_group")
-    return str(group.args[0]) if group else item.nodeid
+    together = Counter(map(kind, items))
+    items.sort(key=lambda item: (*kind(item)[:2], -together[kind(item)]))
 
 
 @pytest.hookimpl(tryfirst=True)
