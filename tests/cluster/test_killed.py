@@ -20,7 +20,7 @@ from tests.support.small import Done, call_export, small_options
 
 PICTURES = 24
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]  # a worker starts anew nine times
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a worker starts anew nine times, on a busy machine
 
 
 @pytest.fixture(autouse=True)
