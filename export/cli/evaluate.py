@@ -47,11 +47,14 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
+    from edge_config.extra import look_for
     from export.evaluation.dataset import open_dataset
     from export.evaluation.evaluate import evaluate
     from export.evaluation.page import as_html, in_words
     from runtime.inference.load import load
     from runtime.process.threads import limit_threads
+
+    look_for("matplotlib", "scipy", "sklearn")
 
     dataset = open_dataset(args.dataset, frames=args.frames, masks=args.masks)
     bundle, scorer = load(args.bundle, limit_threads(args.threads))

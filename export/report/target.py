@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from edge_config.errors import TargetExists
+from edge_config.extra import look_for
 
 _BEGIN = b"<!DOCTYPE html>"
 
@@ -15,10 +16,12 @@ def refuse_page(bundle: Path, *, unwanted: bool, force: bool) -> str | None:
 
     Raises:
         TargetExists: something is there; with `force`, anything but an HTML page.
+        ModuleNotFoundError: what the page needs is not installed.
     """
     page = page_beside(bundle)
     if unwanted:
         return None
+    look_for("matplotlib", "scipy")
     if os.path.lexists(page) and not force:
         remedy = "choose another name for the bundle, give --force, or --no-report"
         raise TargetExists("exists already", where=str(page), remedy=remedy)

@@ -164,9 +164,13 @@ for task in {tasks!r}:
     assert done.returncode == 0, done.stderr
 
 
-def test_missing_export_extra_names_its_install_line(tmp_path) -> None:
-    """Where the export extra is missing, `fit` says what to install and exits with 2."""
-    argv = ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")]
+@pytest.mark.parametrize("verb", ["fit", "evaluate"])
+def test_missing_export_extra_names_its_install_line(verb: str, tmp_path: Path) -> None:
+    """Where the export extra is missing, `fit` and `evaluate` say at once what to install, and exit with 2."""
+    argv = {
+        "fit": ["fit", "--images", str(tmp_path), "--out", str(tmp_path / "x.bundle")],
+        "evaluate": ["evaluate", str(tmp_path), "--dataset", str(tmp_path)],
+    }[verb]
     done = python(f"{without(*PACKAGES)}import export.cli.main as m\nsys.exit(m.main({argv!r}))")
     assert done.returncode == 2
     assert "pip install 'patchedge[cpu,export]'" in done.stderr
