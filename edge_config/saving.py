@@ -12,6 +12,17 @@ from pathlib import Path
 from edge_config.errors import NotWritten
 
 REMEDY = "free disk space, or name another folder"
+_REMEDIES = {
+    errno.EROFS: "name another folder: this disk is read-only",
+    errno.EACCES: "ask its owner for permission, or name another folder",
+    errno.EPERM: "ask its owner for permission, or name another folder",
+    errno.ENOENT: "make its folder first, or name another",
+    errno.ENOTDIR: "make its folder first, or name another",
+    errno.EEXIST: "choose another name",
+    errno.EISDIR: "choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What to do about an error other than a full disk, in place of REMEDY."""
 TEMPORARY = "free disk space, or set TMPDIR to another folder"
 """Remedy for the folder of temporary files."""
 
@@ -45,8 +56,10 @@ def not_written(target: str | os.PathLike[str], error: OSError, remedy: str = RE
     Args:
         target: the file or folder.
         error: error of the system.
-        remedy: how to fix it.
+        remedy: how to fix it; the default is for a full disk, and depends on the error otherwise.
     """
+    if remedy == REMEDY:
+        remedy = _REMEDIES.get(error.errno or 0, REMEDY)
     said = error.strerror or cut_short(Path(target)).strerror  # numpy only reports how much was written
     return NotWritten(f"cannot be written ({said})", where=str(target), remedy=remedy)
 

@@ -20,7 +20,7 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     errors.NotWritten: "Free disk space, set the permissions, or choose another folder. Nothing half-written is left.",
     errors.MissingExtra: "Run the `pip install` line that the error shows.",
     errors.BundleError: "Copy the bundle again, or make it again.",
-    errors.BundleMissing: "Correct the path, or make a bundle with `patchedge-export fit`.",
+    errors.BundleMissing: "Correct the path, unpack a packed bundle, or make one with `patchedge learn`.",
     errors.BundleManifestInvalid: "Copy the bundle again, or make it again.",
     errors.BundleVersionUnknown: "Fit again with the version of patchedge that the device has.",
     errors.BundleFileMissing: "Copy the bundle again, with all of its files.",

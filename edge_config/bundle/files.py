@@ -58,6 +58,8 @@ SignatureCheck = Callable[[bytes, bytes | None, str], None]
 """Receives the bytes of manifest.json and manifest.sig (None without one) before they are parsed, and the path of the
 latter; raises a BundleError if the bundle must not be served."""
 
+_MAKE = "make one with `patchedge learn`"
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
@@ -91,7 +93,9 @@ def read(path: str | Path, judge: SignatureCheck | None = None, *, index: bool =
     """
     folder = Path(path)
     if not os.path.isdir(folder):  # unlike Path.is_dir, False for names that no disk can hold
-        raise BundleMissing("no bundle here", where=str(path), remedy="make one with `patchedge-export fit`")
+        raise _nothing_at(folder)
+    if not any(os.path.lexists(folder / name) for name in (MANIFEST, *PARTS)):
+        raise BundleMissing("a folder, but not a bundle", where=str(path), remedy=_MAKE)
     text = read_manifest(folder)
     if judge:
         judge(text, read_signature(folder), str(folder / SIGNATURE))
@@ -101,6 +105,16 @@ def read(path: str | Path, judge: SignatureCheck | None = None, *, index: bool =
     if index:
         _verify_index(folder / INDEX, found)
     return Bundle(path=folder, manifest=found, id=hashlib.sha256(text).hexdigest())
+
+
+def _nothing_at(path: Path) -> BundleMissing:
+    """Return the error about a path that is no folder, by what was probably meant."""
+    if not os.path.isfile(path):
+        return BundleMissing("no bundle here", where=str(path), remedy=f"correct the path, or {_MAKE}")
+    if path.name == MANIFEST:
+        return BundleMissing("a file of a bundle", where=str(path), remedy="name the folder that it is in")
+    remedy = "a bundle is a folder: `patchedge bundle unpack` makes it from a packed one"
+    return BundleMissing("a file, not a bundle", where=str(path), remedy=remedy)
 
 
 def read_manifest(folder: Path, name: str = MANIFEST) -> bytes:

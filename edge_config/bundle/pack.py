@@ -269,7 +269,8 @@ def _opened(source: Path) -> Iterator[IO[bytes]]:
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        raise BundlePackInvalid(f"cannot be read ({error})", where=str(source)) from error
+        said = getattr(error, "strerror", None) or error
+        raise BundlePackInvalid(f"cannot be read ({said})", where=str(source), remedy="correct the path") from error
     with open(descriptor, "rb") as stream:  # noqa: PTH123 - of a descriptor
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise BundlePackInvalid("is not a file", where=str(source), remedy="name a file made by `bundle pack`")

@@ -34,7 +34,9 @@ def refuse_target(target: Path, *, force: bool) -> None:
         if not _holds_a_bundle_at_most(target):
             raise TargetExists("is not a bundle, and will not be replaced", where=str(target))
     if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise UsageError("not a writable folder", where=str(target.parent), remedy="create it first")
+        if target.parent.is_dir():
+            raise UsageError("nothing can be written in this folder", where=str(target.parent), remedy="name another")
+        raise UsageError("no such folder", where=str(target.parent), remedy="make it first, or name another")
 
 
 @contextmanager

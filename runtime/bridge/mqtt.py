@@ -209,5 +209,7 @@ def _access(settings: Mqtt) -> dict[str, Any]:
         try:
             options["tls_context"] = ssl.create_default_context(cafile=settings.ca_file)
         except OSError as error:  # SSLError is one
-            raise SettingsError(f"no certificates to be read ({error})", where=settings.ca_file or "mqtt") from error
+            raise SettingsError(
+                f"no certificates to be read ({error.strerror or error})", where=settings.ca_file or "mqtt"
+            ) from error
     return options

@@ -18,7 +18,7 @@ def read_secret(path: str) -> str:
         mode = Path(path).stat().st_mode
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot be read ({error})", where=path) from error
+        raise SettingsError(f"cannot be read ({getattr(error, 'strerror', None) or error})", where=path) from error
     if mode & stat.S_IRWXO:
         raise SettingsError("this secret is readable by others", where=path, remedy="chmod o= it")
     return text

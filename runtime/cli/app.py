@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import io
 import os
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, NoReturn, Protocol
 
-from edge_config.errors import PatchedgeError, UsageError
+from edge_config.errors import PatchedgeError, UsageError, printable
 from edge_config.extra import needs_extra
 from edge_config.installed import version
 from edge_config.redact import scrub
@@ -58,13 +59,12 @@ def run_app(prog: str, description: str, extra: str, verbs: Verbs, argv: Sequenc
     Returns:
         The exit code.
     """
-    _hide_secrets_of_faults()
-    settle()
-    GAUGE.program = prog
-    parser = build_parser(prog, description, verbs)
     try:
+        _hide_secrets_of_faults()
+        settle()  # from here on a signal is a KeyboardInterrupt
+        GAUGE.program = prog
         with needs_extra(extra):
-            return _run(prog, parser, argv)
+            return _run(prog, build_parser(prog, description, verbs), argv)
     except PatchedgeError as error:
         print("\n".join(f"{prog}: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return error.exit_code
@@ -84,11 +84,13 @@ def run_app(prog: str, description: str, extra: str, verbs: Verbs, argv: Sequenc
         return (told or PatchedgeError).exit_code
 
 
-def _run(prog: str, parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+def _run(prog: str, parser: _Parser, argv: Sequence[str] | None) -> int:
     """Run the verb, and flush what it printed while an error there can still be reported."""
     try:
-        args = parser.parse_args(argv)
-    except SystemExit:  # --help
+        args, unknown = parser.parse_known_args(argv)
+        if unknown:
+            args.parser.refuse(unknown[0])
+    except SystemExit:  # --help, or a mistake
         sys.stdout.flush()
         raise
     if args.show_version:
@@ -114,7 +116,7 @@ def _close_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def build_parser(prog: str, description: str, verbs: Verbs) -> argparse.ArgumentParser:
+def build_parser(prog: str, description: str, verbs: Verbs) -> _Parser:
     """Return the parser of a command; `run` of what it returns is the verb's."""
     parser = _Parser(
         prog=prog,
@@ -124,12 +126,12 @@ def build_parser(prog: str, description: str, verbs: Verbs) -> argparse.Argument
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", dest="show_version", action="store_true", help="show the version and exit")
-    parser.set_defaults(verb=None)
+    parser.set_defaults(verb=None, parser=parser)
     choices = parser.add_subparsers(metavar="VERB", prog=prog, help=argparse.SUPPRESS)
     for verb in (verb for group in verbs.values() for verb in group):
         sub = choices.add_parser(verb.NAME, description=verb.HELP)
         verb.add_arguments(sub)
-        sub.set_defaults(run=verb.run, verb=verb.NAME, talks=getattr(verb, "TALKS", False))
+        sub.set_defaults(run=verb.run, verb=verb.NAME, talks=getattr(verb, "TALKS", False), parser=sub)
     return parser
 
 
@@ -153,13 +155,30 @@ class _Help(argparse.HelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its errors quote arguments, and one may be the URL of a camera: they are shown without secrets."""
+    """Its errors are one line each, without secrets: they quote arguments, and one may be the URL of a camera."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> NoReturn:
-        super().error(scrub(message))
+        line = " ".join(f"{self.prog}: {message} (see `{self.prog} --help`)".split())
+        self.exit(UsageError.exit_code, f"{printable(scrub(line))}\n")
+
+    def refuse(self, unknown: str) -> NoReturn:
+        """End with the error about an argument that the verb does not take."""
+        self.error(f"`{unknown}` is not an argument{_nearest(unknown, self._option_string_actions)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            meant = _nearest(str(value), known) or f"; known: {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"`{value}` is not known{meant}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error about an unknown word, with the nearest known one; empty if none is near."""
+    near = difflib.get_close_matches(word.partition("=")[0], known, 1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def _hide_secrets_of_faults() -> None:

@@ -63,7 +63,13 @@ def share(text: str) -> float:
 
 def share_or_count(text: str) -> float | int:
     """Parse a share between 0 and 1, or a whole number from 2."""
-    return whole(2, 10**9)(text) if text.isdecimal() and int(text) > 1 else between(0, 1)(text)
+    if text.isdecimal() and int(text) > 1:
+        return whole(2, 10**9)(text)
+    try:
+        return between(0, 1)(text)
+    except argparse.ArgumentTypeError:
+        said = f"{text!r} is neither a share between 0 and 1 nor a whole number from 2"
+        raise argparse.ArgumentTypeError(said) from None
 
 
 def triple(text: str) -> tuple[float, ...]:

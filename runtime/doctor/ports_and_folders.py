@@ -116,4 +116,4 @@ def _taken(bind: str) -> str:
 
 def _folder_of_ipc(bind: str) -> str:
     folder = Path(bind.removeprefix("ipc://")).absolute().parent
-    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} is not a writable folder"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"{folder} does not exist, or cannot be written"

@@ -292,7 +292,7 @@ def _owners_of(journals: Sequence[Journal]) -> dict[str, str]:
 
 
 def _words(error: Exception) -> str:
-    """Return the message of an error, that of the system or of SQLite."""
+    """Return the message of an error, that of the system or of SQLite; of one of ours also what to do."""
     if isinstance(error, JournalUnavailable):
-        return error.what
+        return f"{error.what}; {error.remedy}" if error.remedy else error.what
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

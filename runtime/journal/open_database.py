@@ -164,7 +164,7 @@ def _take_lock(path: Path) -> int:
     except BlockingIOError as error:
         os.close(lock)
         raise JournalUnavailable(
-            "in use by another runtime", where=str(path), remedy="stop it, or set another journal.path"
+            "in use by another runtime", where=str(path), remedy="stop it, or set another device or journal.path"
         ) from error
     except BaseException:
         os.close(lock)

@@ -112,6 +112,8 @@ def read_options(given: dict[str, Any], file: Path | None, kind: type[Chosen]) -
     except msgspec.ValidationError as error:
         raise SettingsError(str(error), where=str(file)) from error
     together = {**tree, **given}
+    if missing := [f"--{name}" for name in ("images", "out") if name not in together]:
+        raise UsageError(f"{' and '.join(missing)} must be given", remedy="such as --images normal/ --out line.bundle")
     if problems := look(together, kind)[0]:
         raise UsageError("; ".join(problem.what for problem in problems))
     try:

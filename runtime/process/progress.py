@@ -108,8 +108,7 @@ def _tick(command: str, over: threading.Event, terminal: bool) -> None:  # noqa:
     passed_s = 0.0
     while not over.wait(EVERY_S if passed_s < LONG_S else LONG_EVERY_S):
         passed_s = time.monotonic() - began_s
-        what = str(GAUGE)
-        line = f"{command}: {what + ', ' if what else ''}{passed_s:.0f} s"
+        line = f"{command}: {str(GAUGE) or 'working'}, {passed_s:.0f} s"
         try:
             print(f"\r{line}" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
         except (OSError, ValueError):  # stderr is closed

@@ -90,7 +90,9 @@ def public_key(text: str) -> str:
             mode = os.fstat(stream.fileno()).st_mode
             content = stream.read(_MAX_KEY_BYTES).decode("ascii").strip() if stat.S_ISREG(mode) else ""
     except (OSError, ValueError) as error:
-        raise SettingsError(f"not a readable public key ({error})", where=text) from error
+        raise SettingsError(
+            f"not a readable public key ({getattr(error, 'strerror', None) or error})", where=text
+        ) from error
     if not signatures.is_key(content):
         raise SettingsError("not a public key", where=text, remedy="name a file made by `patchedge-export signing-key`")
     if mode & stat.S_IWOTH:

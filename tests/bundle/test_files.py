@@ -20,7 +20,7 @@ import runtime.inference.load
 from edge_config import errors
 from edge_config.bundle import arrays
 from edge_config.bundle import files as bundles
-from edge_config.bundle.staging import staging
+from edge_config.bundle.staging import refuse_target, staging
 from runtime.frame import Image
 from runtime.inference.load import load
 from runtime.learning.bank.index import build_index
@@ -112,8 +112,27 @@ def test_symbolic_link_is_refused(copy: Path, tiny_bundle: Path) -> None:
 
 def test_absent_bundle_is_said() -> None:
     """A path with no bundle is said to have none."""
-    with pytest.raises(errors.BundleMissing):
+    with pytest.raises(errors.BundleMissing, match="no bundle here; correct the path, or make one"):
         bundles.read("/nowhere/at.bundle")
+
+
+def test_what_was_meant_as_a_bundle_is_said(copy: Path, tmp_path: Path) -> None:
+    """A packed bundle, a file of a bundle, and a folder of pictures are no bundles, and each is told what it needs."""
+    (tmp_path / "line.pack").write_bytes(b"x")
+    (tmp_path / "normal").mkdir()
+    for path, told in (
+        (tmp_path / "line.pack", "a file, not a bundle; .*`patchedge bundle unpack`"),
+        (copy / bundles.MANIFEST, "a file of a bundle; name the folder that it is in"),
+        (tmp_path / "normal", "a folder, but not a bundle; make one with `patchedge learn`"),
+    ):
+        with pytest.raises(errors.BundleMissing, match=f"{path.name}: {told}"):
+            bundles.read(path)
+
+
+def test_target_in_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    """Before anything is learnt: the folder is named, and that it can be made."""
+    with pytest.raises(errors.UsageError, match=r"none: no such folder; make it first, or name another"):
+        refuse_target(tmp_path / "none" / "x.bundle", force=False)
 
 
 @pytest.mark.parametrize("version", [0, 1, 2, 3, 4, 6, "5", None])

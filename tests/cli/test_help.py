@@ -86,8 +86,32 @@ def test_version_is_that_of_the_package(program: str) -> None:
 
 
 def test_unknown_verb_is_one_of_the_usage_errors() -> None:
-    """A verb that there is not is named with those that there are, and code 2."""
-    done = call(*DEVICE, "lern")
-    assert done.returncode == 2
-    assert "'lern'" in done.stderr
-    assert "record" in done.stderr
+    """A verb that there is not is named with the nearest one, or else with all that there are, in one line; code 2."""
+    for verb, told in (("lern", "did you mean `learn`?"), ("zzz", "known: record, learn, ")):
+        done = call(*DEVICE, verb)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"`{verb}` is not known; {told}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["learn", "--imags", "x"], "learn: `--imags` is not an argument; did you mean `--images`?"),
+        (
+            ["replay", "--control=tcp://x:1"],
+            "`--control=tcp://x:1` is not an argument (see `patchedge replay --help`)",
+        ),
+        (
+            ["learn", "--coreset", "nan"],
+            "'nan' is neither a share between 0 and 1 nor a whole number from 2",
+        ),
+        (["record", "0"], "the following arguments are required: FOLDER (see `patchedge record --help`)"),
+        (["learn", "--out", "x"], "patchedge: --images must be given; such as --images normal/ --out line.bundle"),
+        (["probe", "0", "--transport", "tpc"], "--transport: `tpc` is not known; did you mean `tcp`?"),
+    ],
+)
+def test_wrong_argument_is_one_line(words: list[str], told: str) -> None:
+    """A line says which argument is wrong, what is allowed, and where to read on; no page of usage hides it."""
+    done = call(*DEVICE, *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert told in done.stderr

@@ -56,6 +56,25 @@ class Importing:
         raise ImportError("initialization failed")
 
 
+class Slow(Importing):
+    """A verb during whose declaration a signal comes, as on a busy device."""
+
+    def add_arguments(self, _: argparse.ArgumentParser) -> None:
+        """Be stopped."""
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_signal_while_arguments_are_declared(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is one line and 130, and no traceback."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
+    try:
+        assert run_app("patchedge", "", "cpu", {"Run": [Slow()]}, ["import"]) == INTERRUPTED
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert capsys.readouterr().err == "patchedge: interrupted\n"
+
+
 def test_interrupt_that_a_library_makes_an_import_error_of(capsys: pytest.CaptureFixture[str]) -> None:
     """It is still an interrupt; without one the error is a fault, and shown as such."""
     verb = Importing()

@@ -415,7 +415,7 @@ def test_socket_in_a_folder_that_is_not_there_fails(tmp_path: Path) -> None:
         if one.level == "fail"
     ]
     assert found.exit_code == 69
-    assert found.says == f"events.bind ipc://{tmp_path}/none/e: {tmp_path}/none is not a writable folder"
+    assert found.says == f"events.bind ipc://{tmp_path}/none/e: {tmp_path}/none does not exist, or cannot be written"
     assert found.remedy == "create it, let this user write there, or set another events.bind"
 
 

@@ -468,7 +468,7 @@ def test_chosen_path_in_use_is_refused_and_a_default_one_is_a_state(
         start(path)
     with started(None) as first, started(None) as second:
         assert (first.recorder.state, second.recorder.state) == ("on", "memory")
-        assert second.recorder.reason == "in use by another runtime"
+        assert second.recorder.reason == "in use by another runtime; stop it, or set another device or journal.path"
         second.put(alert("b", "start", 1))
         assert seqs(second.replay()) == [1]
         first.recorder.close(ENOUGH_S)

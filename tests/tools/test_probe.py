@@ -113,7 +113,7 @@ def test_picture_that_cannot_be_saved_is_said(tmp_path: Path) -> None:
     source = write_pictures(tmp_path / "pictures", set(), 1)
     done = call(*DEVICE, "probe", source, "--timeout", WAITS_S, "--save", tmp_path / "no/x.png")
     assert done.returncode == 2
-    assert "x.png: cannot be written (No such file or directory); free disk space, or" in done.stderr
+    assert "x.png: cannot be written (No such file or directory); make its folder first" in done.stderr
 
 
 def test_camera_is_looked_at_by_the_capture_process(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "normal").write_text("a file")
     done = call(*DEVICE, "record", source, tmp_path / "normal")
     assert done.returncode == 2
-    assert "normal: cannot be written (File exists); free disk space, or name another folder" in done.stderr
+    assert "normal: cannot be written (File exists); choose another name" in done.stderr
 
 
 def test_source_that_is_not_there_is_69(tmp_path: Path) -> None:

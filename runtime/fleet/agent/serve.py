@@ -135,7 +135,9 @@ def _assigned(fleet: FleetOfDevice, name: str, file: Path) -> Assigned:
         remedy = (
             "restore it: without it, old assignments could not be told from new ones; or delete it, and assign anew"
         )
-        raise SettingsError(f"cannot be read ({error})", where=str(file), remedy=remedy) from error
+        raise SettingsError(
+            f"cannot be read ({getattr(error, 'strerror', None) or error})", where=str(file), remedy=remedy
+        ) from error
 
 
 @asynccontextmanager
