@@ -28,8 +28,8 @@ _PLAINER = {
     r"\blist of a list\b": "list of lists",
     r"\btext that is not empty\b": "text, not empty",
     r" or text\b": ", or text",
-    r"^list of such as": "list of addresses such as",
-    r"^such as": "an address such as",
+    r"^list of an address such as": "list of addresses such as",
+    r"^address such as": "an address such as",
     r"^section of its own$": "keys and values",
 }
 """What is changed in the words of an error about settings, for a cell of a table."""

@@ -15,7 +15,10 @@ from edge_config.settings.sections import MAX_PORT, Name, Section
 
 Address = Annotated[
     str,
-    Meta(pattern=r"^(ipc://.+|tcp://.+:[0-9]{1,5})\Z", description="such as tcp://press-3:5556, or ipc:// and a path"),
+    Meta(
+        pattern=r"^(ipc://.+|tcp://.+:[0-9]{1,5})\Z",
+        description="an address such as tcp://press-3:5556, or ipc:// and a path",
+    ),
 ]
 """A ZeroMQ endpoint to connect to."""
 

@@ -18,7 +18,7 @@ NatsUrl = Annotated[
     Meta(
         pattern=r"^(nats|tls)://[^\s@/]+\Z",
         max_length=256,
-        description="such as nats://broker:4222 or tls://broker:4222, without a user",
+        description="an address such as nats://broker:4222 or tls://broker:4222, without a user",
     ),
 ]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]

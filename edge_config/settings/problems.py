@@ -22,6 +22,8 @@ _LONGEST_SHOWN = 60
 _UNIONS = (Union, types.UnionType)
 _LISTS = (tuple, list, set, frozenset)
 _BAD: Any = object()
+_MANY = 3  # lists in each other: polygons, and who writes one forgets the outer list
+_POLYGONS = "[[[0, 0], [200, 0], [200, 90]]], a list of polygons, each a list of corners"
 
 _GONE: Mapping[KeyPath, str] = {
     ("search",): "leave it out: no score depends on it, and `patchedge bench --search` compares the kinds"
@@ -148,6 +150,9 @@ class _Checker:
 
     def _list(self, value: list[Any], kind: Any, path: KeyPath) -> Any:
         of = get_args(_base(kind))
+        if value and _MANY <= _depth_of(_base(kind)) != (nested := _depth(value)) < _MANY:
+            said = f"{nested} list{'s' * (nested > 1)} in each other instead of 3; write such as {_POLYGONS}"
+            return self._wrong(path, said)
         open_end = get_origin(_base(kind)) is not tuple or of[-1] is Ellipsis
         if not open_end and len(of) != len(value):
             return self._wrong(path, f"{len(value)} values instead of {len(of)}")
@@ -208,9 +213,26 @@ def _range(kind: Any) -> str:
     most, below = _bound(kind, "le"), _bound(kind, "lt")
     if least is not None and most is not None:
         return f" from {least} to {most}"
+    least, above, most, below = (_plain(bound) for bound in (least, above, most, below))
     bounds = {"at least": least, "above": above, "at most": most, "below": below}
     told = [f"{word} {bound}" for word, bound in bounds.items() if bound is not None]
     return f", {', '.join(told)}" if told else ""
+
+
+def _plain(bound: Any) -> Any:
+    """Return a bound as people write it, such as 1000000000."""
+    return f"{bound:.15g}" if isinstance(bound, float) else bound
+
+
+def _depth_of(kind: Any) -> int:
+    """Return how many lists are in each other in a type."""
+    base = _base(kind)
+    return 1 + _depth_of(get_args(base)[0]) if get_origin(base) in _LISTS else 0
+
+
+def _depth(value: Any) -> int:
+    """Return the same of a value, by its first entries."""
+    return 1 + _depth(value[0] if value else None) if isinstance(value, (list, tuple)) else 0
 
 
 def _base(kind: Any) -> Any:

@@ -21,7 +21,7 @@ Endpoint = Annotated[
     str,
     Meta(
         pattern=r"^(ipc://.+|tcp://.+:([0-9]{1,5}|\*))\Z",
-        description="such as tcp://127.0.0.1:5556 (port * takes a free one), or ipc:// and a path",
+        description="an address such as tcp://127.0.0.1:5556 (port * takes a free one), or ipc:// and a path",
     ),
 ]
 """A ZeroMQ endpoint to bind."""

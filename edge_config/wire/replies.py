@@ -29,9 +29,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         schema: name and version of the protocol, "patchedge.control.v1".
         id: the id of the request.
         ok: whether the request was done.
-        reply: payload, as JSON; null if the request was refused.
-        error: why the request was refused, one line; empty if it was done.
-        denied: the client's key lacks the role, so a retry is no use.
+        reply: payload, as JSON; absent if the request was refused.
+        error: why the request was refused, one line; absent if it was done.
+        denied: true if the client's key lacks the role, so a retry is no use; else absent.
     """
 
     schema: Literal["patchedge.control.v1"]

@@ -224,6 +224,14 @@ class _Header(msgspec.Struct):
     id: Annotated[str, Meta(max_length=128)] = ""
 
 
+class _Named(msgspec.Struct):
+    """Is read to say which fields a request has that is not valid."""
+
+    request: str
+
+
+_KINDS = {kind.__struct_config__.tag: kind for kind in get_args(AnyRequest)}
+_names = msgspec.json.Decoder(_Named)
 _requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
 _headers = msgspec.json.Decoder(_Header)
 _encoder = msgspec.json.Encoder()
@@ -243,8 +251,18 @@ def decode_request(body: bytes) -> AnyRequest:
             raise RequestError(f"unknown schema `{schema[:80]}`", remedy=f"this version expects {SCHEMA}")
         return _requests.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is a DecodeError
-        known = f"known here: {', '.join(REQUESTS)}"
-        raise RequestError(f"invalid request ({_short(error)})", remedy=known) from error
+        raise RequestError(f"invalid request ({_short(error)})", remedy=_known(body)) from error
+
+
+def _known(body: bytes) -> str:
+    """Return what is allowed in place of an invalid request: the fields of the one that it names, or else the names."""
+    try:
+        kind = _KINDS[_names.decode(body).request]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+        return f"known here: {', '.join(REQUESTS)}"
+    own = [field for field in msgspec.structs.fields(kind) if field.name not in Request.__struct_fields__]
+    told = [field.encode_name if field.required else f"{field.encode_name} (optional)" for field in own]
+    return f"its fields are {', '.join(told)}" if told else "it has no fields of its own"
 
 
 _PATTERN_TEXTS = {

@@ -136,6 +136,11 @@ def test_refusal_of_the_main_loop_is_told(control: Control, inbox: SimpleQueue[A
         (b'{"schema": "patchedge.control.v1", "request": "reload", "cameras": "top"}', "unknown field `cameras`"),
         (b'{"schema": "patchedge.control.v1", "request": "reload", "path": ""}', "$.path"),
         (b'{"schema": "patchedge.control.v1", "request": "reload", "path": 1}', "$.path"),
+        (b'{"schema": "patchedge.control.v1", "request": "status", "x": 1}', "it has no fields of its own"),
+        (
+            b'{"schema": "patchedge.control.v1", "request": "ack"}',
+            "its fields are subscriber, alert_id, epoch (optional), ",
+        ),
         (b'"' + b"x" * MAX_REQUEST_BYTES, f"a request of {MAX_REQUEST_BYTES + 1} bytes"),
     ],
 )

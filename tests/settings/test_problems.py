@@ -57,7 +57,7 @@ SAID_YAML = [
     "10: unknown key `cameras.top.alerts.min_frame`; known here: threshold",
     "12: key `cameras.side.source`: /dev/video0 is the device of `cameras.top`",
     "13: key `cameras.side.regions[0][1][1]`: -1 is not a whole number from 0 to 65535",
-    "15: key `events.bind`: `udp://127.0.0.1:1` is not such as tcp://127.0.0.1:5556",
+    "15: key `events.bind`: `udp://127.0.0.1:1` is not an address such as tcp://127.0.0.1:5556",
     "17: duplicate key `events.high_water_mark`, first in line 16",
     "19: key `metrics.bind`: 0.0.0.0:9456 is the address of `control.bind`, tcp://127.0.0.1:9456",
     "20: key `degrade.cool_c` is not below `degrade.hot_c`",
@@ -117,7 +117,7 @@ def test_nearest_known_key_is_suggested(tmp_path: Path) -> None:
         ("s.yaml", "bundle: a\ncameras: {top: {source: 0, source: 1}}\n", 2),
         ("s.yaml", "bundle: a\ncameras:\n  top:\n    source: 0\n    alerts:\n      min_ms: 1\n      min_ms: 2\n", 7),
         ("s.yaml", "providers:\n- name: CPUExecutionProvider\n  options: {a: 1,\n    a: 2}\n", 4),
-        ("s.yaml", "cameras: {1: {source: 0}, 0x1: {source: 1}}\n", 1),
+        ("s.yaml", "cameras: {1: {source: 0}, +1: {source: 1}}\n", 1),
         ("s.toml", 'bundle = "a"\nbundle = "b"\n', 2),
         ("s.toml", "[cameras.top]\nsource = 0\n[cameras.top]\nsource = 1\n", 3),
         ("s.toml", "[cameras.top]\nsource = 0\nalerts = {min_ms = 1, min_ms = 2}\n", 3),
@@ -248,6 +248,35 @@ def test_mistakes_are_those_of_msgspec(seed: Any, value: Any) -> None:
     else:
         assert not found
     msgspec.convert({"bundle": "b", "cameras": {"top": {"source": 0}}, **mended}, Settings)
+
+
+@pytest.mark.parametrize("text", ["1:30", "010", "0x10", "0b1", "1_000"])
+def test_number_that_reads_otherwise_than_it_looks_is_refused(tmp_path: Path, text: str) -> None:
+    """YAML 1.1 would take 1:30 for 90 and 010 for 8: only decimal numbers are numbers, as in YAML 1.2."""
+    path = tmp_path / "s.yaml"
+    path.write_text(f"bundle: line.bundle\ncameras: {{top: {{source: 0}}}}\nthreads: {text}\n")
+    with pytest.raises(SettingsError, match=f"s.yaml:3: key `threads`: `{text}` is not a whole number"):
+        parse(read_file(str(path)), str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("0", 0.0), ("-3", -3.0), ("+2", 2.0), ("1.", 1.0), (".5", 0.5), ("2.5e3", 2500.0)]
+)
+def test_decimal_numbers_are_numbers(tmp_path: Path, text: str, number: float) -> None:
+    """Signs, points and exponents are read as usual."""
+    path = tmp_path / "s.yaml"
+    path.write_text(f"key: {text}\n")
+    assert read_file(str(path)) == {"key": number}
+
+
+@pytest.mark.parametrize(("text", "told"), [("[[0, 0], [9, 0], [9, 9]]", "2 lists"), ("[0, 0, 9, 0, 9, 9]", "1 list")])
+def test_polygon_without_its_outer_lists_is_one_mistake(text: str, told: str) -> None:
+    """It says how a list of polygons is written, once, and not once for each number."""
+    tree = {"bundle": "x", "cameras": {"top": {"source": 0, "ignore": msgspec.yaml.decode(text)}}}
+    with pytest.raises(SettingsError) as refused:
+        parse(tree)
+    assert f"`cameras.top.ignore`: {told} in each other instead of 3; write such as [[[0, 0]," in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_profiles_of_the_program_have_no_key_twice() -> None:
