@@ -274,5 +274,5 @@ def decode(text: bytes, where: str) -> Manifest:
         BundleVersionUnknown: another format version.
         BundleFileHash: it was changed after it was written.
     """
-    remedy = "fit again with the version of patchedge that the device has"
+    remedy = "learn again with this version of patchedge, or use the version that the bundle was made with"
     return sealed.decode(text, where, Manifest, FORMAT_VERSION, remedy)

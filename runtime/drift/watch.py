@@ -16,8 +16,8 @@ from runtime.frame import BundleInfo, Frame, Result, SharedFrame
 DriftCause = Literal["scores"] | LookChange
 CAUSES: tuple[DriftCause, ...] = ("scores", "brighter", "darker", "sharper", "softer")
 
-REMEDY = "teach"
-"""What to do about it: the verb `patchedge teach`."""
+REMEDY = "if that is normal now, `patchedge teach` it"
+"""What to do about it."""
 
 SAVE_EVERY_S = 60.0
 """Minimum time between two writes; the beginning and the end of drift are written at once."""
@@ -74,7 +74,7 @@ class DriftWatch:
         if (since_ns := self.since_ns) is None:
             return ""
         since = time.strftime("%Y-%m-%d %H:%M", time.gmtime(since_ns // 1_000_000_000))
-        return f"since {since} UTC {self.said}: {REMEDY}"
+        return f"since {since} UTC {self.said}; {REMEDY}"
 
     def levels(self) -> dict[str, float]:
         """Return for each cause how near it is, 0 to 1; 1: there is drift."""

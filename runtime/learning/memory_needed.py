@@ -6,6 +6,7 @@ and entries and from the largest picture, for each stage, and the largest stage 
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import shutil
@@ -35,6 +36,7 @@ _PICTURES = 5  # embedded at the same time, and the next one; in the gate there 
 _CHANNELS = 3
 _IN_MEMORY = ("tmpfs", "ramfs")
 _GB = 1e9
+_MB = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def require(work: Work, folder: Path, where: str) -> Needs:
     left, what = min(_left(), default=(sys.maxsize, "memory"))
     free = shutil.disk_usage(folder).free
     whole = held + left
-    need = f"needs about {needs.memory / _GB:.1f} GB of memory and {needs.disk / _GB:.1f} GB of disk"
+    need = f"needs about {needs.memory / _GB:.1f} GB of memory and {_size(needs.disk)} of disk"
     if needs.memory / FACTOR > whole:
         raise NotEnoughMemory(
             f"{need}, and {whole / _GB:.1f} GB of memory are left ({what})", where=where, remedy=REMEDY
@@ -119,6 +121,11 @@ def require(work: Work, folder: Path, where: str) -> Needs:
     tight = f"; it may not fit: {whole / _GB:.1f} GB of memory are left ({what})" if needs.memory > whole else ""
     say(f"{need}{tight}")
     return needs
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes in words, such as 0.3 GB or 5 MB."""
+    return f"{count / _GB:.1f} GB" if count >= _GB / 10 else f"{math.ceil(count / _MB)} MB"
 
 
 def _left() -> Iterator[tuple[int, str]]:

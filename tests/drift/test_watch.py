@@ -53,7 +53,7 @@ def test_line_says_since_when_what_and_what_to_do() -> None:
     assert watch.line == watch.said == ""
     assert watch.since_ns is None
     play(watch, HIGH_FRAME, 0, 200)
-    assert watch.line == f"since 2026-11-27 14:10 UTC {SAID}: teach"
+    assert watch.line == f"since 2026-11-27 14:10 UTC {SAID}; if that is normal now, `patchedge teach` it"
     assert watch.since_ns == WALL
     assert watch.levels() == {cause: float(cause == "scores") for cause in CAUSES}
 

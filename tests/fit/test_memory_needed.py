@@ -34,7 +34,7 @@ WORK = Work(
     pixels=12_000_000,
     graph_bytes=10**7,
 )
-SAID = re.compile(r"note: needs about ([0-9.]+) GB of memory and ([0-9.]+) GB of disk")
+SAID = re.compile(r"note: needs about ([0-9.]+) GB of memory and ([0-9.]+ GB|[1-9][0-9]* MB) of disk")
 DIGIT = 0.05e9
 """Bytes by which a figure in GB with one digit may be rounded."""
 
