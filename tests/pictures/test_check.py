@@ -145,11 +145,12 @@ def test_sizes_are_counted_and_mixed_ones_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("size", "what"), [((48, 64), "distort these by 1.8 to 1"), ((320, 240), "5.0 times larger")])
 def test_sizes_that_one_bundle_cannot_hold_are_refused(tmp_path: Path, size: tuple[int, int], what: str) -> None:
-    """Portrait beside landscape, or a thumbnail beside the whole, is two scenes."""
+    """Portrait beside landscape, or a thumbnail beside the whole, is two scenes; a stray picture is named."""
     images = write(tmp_path / "images", 5)
-    write(images, 1, size, first=10)
+    write(images, 1, size, first=3)  # in place of the fourth
     line = refused(tmp_path, images)
     assert what in line
+    assert f"; 003.png is one of 1 of {size[0]} x {size[1]}: remove what does not belong there" in line
     assert "learn a bundle from each" in line
 
 

@@ -70,7 +70,7 @@ def check_pictures(
     sizes, values = _look_at_each(pictures, survey, looking)
     survey.each_hw = [(height, width) for width, height in sizes]
     _note_copies(survey, where, least)
-    note_sizes(survey, sizes, where)
+    note_sizes(survey, sizes, where, pictures.names)
     if learnt_hw:
         note_shape(survey, sizes, learnt_hw, where)
     note_depth(survey, values, depth, where, may_choose=learnt_hw is None)

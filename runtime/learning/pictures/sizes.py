@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge_config.errors import UsageError
@@ -44,8 +44,14 @@ class Crop:
     accepted: bool = False
 
 
-def note_sizes(survey: Survey, sizes: list[tuple[int, int]], where: str) -> None:
+def note_sizes(survey: Survey, sizes: list[tuple[int, int]], where: str, names: Callable[[], list[str]]) -> None:
     """Note differences of sizes and aspect ratios.
+
+    Args:
+        survey: what is noted.
+        sizes: width and height of each picture.
+        where: path of the pictures, for the message.
+        names: returns the name of each picture, for the message.
 
     Raises:
         UsageError: by more than one bundle can hold.
@@ -62,20 +68,19 @@ def note_sizes(survey: Survey, sizes: list[tuple[int, int]], where: str) -> None
     ratio = (wide[0] / wide[1]) / (narrow[0] / narrow[1])
     by_side = sorted(counts, key=max)
     scale = max(by_side[-1]) / max(by_side[0])
-    remedy = "crop or resize them to one size, or learn a bundle from each"
     if ratio > MAX_SHAPE_RATIO:
         raise UsageError(
             f"pictures of {_in_pixels(narrow)} and {_in_pixels(wide)}: all are squashed into one shape, which would "
             f"distort these by {ratio:.1f} to 1 (at most {MAX_SHAPE_RATIO})",
             where=where,
-            remedy=remedy,
+            remedy=_one_size(counts, (narrow, wide), sizes, names),
         )
     if scale > MAX_SCALE_RATIO:
         raise UsageError(
             f"pictures of {_in_pixels(by_side[0])} and {_in_pixels(by_side[-1])}: a detail is {scale:.1f} times "
             f"larger in these (at most {MAX_SCALE_RATIO:.0f})",
             where=where,
-            remedy=remedy,
+            remedy=_one_size(counts, (by_side[0], by_side[-1]), sizes, names),
         )
     if len(counts) > 1:
         shown = ", ".join(f"{count} of {size}" for size, count in list(survey.sizes.items())[:4])
@@ -89,6 +94,21 @@ def note_sizes(survey: Survey, sizes: list[tuple[int, int]], where: str) -> None
             f"pictures of {_in_pixels(worst)} are squashed {squash:.1f} to 1 into the square that the network sees: "
             "details along the longer side are that much smaller"
         )
+
+
+def _one_size(
+    counts: Counter[tuple[int, int]],
+    two: tuple[tuple[int, int], tuple[int, int]],
+    sizes: list[tuple[int, int]],
+    names: Callable[[], list[str]],
+) -> str:
+    """Return what to do about pictures of two sizes; it names one of the rarer size, as that may be a stray."""
+    rare = min(two, key=lambda size: counts[size])
+    stray = names()[sizes.index(rare)]
+    return (
+        f"{stray} is one of {counts[rare]} of {_in_pixels(rare)}: remove what does not belong there, "
+        "crop or resize all to one size, or learn a bundle from each"
+    )
 
 
 def note_shape(survey: Survey, sizes: list[tuple[int, int]], learnt_hw: tuple[int, int], where: str) -> None:
