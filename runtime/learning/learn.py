@@ -184,7 +184,7 @@ def _note(survey: Survey, notes: Sequence[str]) -> None:
 def _require(pictures: int, options: LearnOptions) -> None:
     if pictures < MIN_PICTURES:
         raise TooFewImages(
-            f"{pictures} usable pictures, at least {MIN_PICTURES} are needed",
+            f"usable pictures: {pictures}, at least {MIN_PICTURES} are needed",
             where=options.images,
             remedy="take a few hundred of the normal scene",
         )

@@ -146,7 +146,7 @@ def _note_copies(survey: Survey, where: str, least: int) -> None:
     said = f"{survey.copies} of {survey.pictures} pictures are the same as another one, pixel by pixel"
     if different < least:
         raise TooFewImages(
-            f"{said}: {different} different remain, at least {least} are needed",
+            f"{said}: of different ones there are {different}, at least {least} are needed",
             where=where,
             remedy="take more pictures; copies teach nothing",
         )
