@@ -22,7 +22,7 @@ REMEDIES: Mapping[type[PatchedgeError], str] = {
     errors.BundleError: "Copy the bundle again, or make it again.",
     errors.BundleMissing: "Correct the path, unpack a packed bundle, or make one with `patchedge learn`.",
     errors.BundleManifestInvalid: "Copy the bundle again, or make it again.",
-    errors.BundleVersionUnknown: "Learn again with this version, or use the version of patchedge that the bundle was made with.",
+    errors.BundleVersionUnknown: "Learn again with this version, or use the one that the bundle was made with.",
     errors.BundleFileMissing: "Copy the bundle again, with all of its files.",
     errors.BundleFileUnexpected: "Remove the file that the error names.",
     errors.BundleFileSize: "Copy the bundle again.",

@@ -95,7 +95,8 @@ def read(path: Path, judge: SignatureCheck | None = None) -> NetworkFile:
     Raises:
         BundleError: a subclass for each kind of fault; nothing but the record was parsed.
     """
-    if not os.path.isdir(path):  # unlike Path.is_dir, False for names that no disk can hold
+    parts = (RECORD, bundles.MODEL)
+    if os.path.lexists(path / bundles.MANIFEST) or not any(os.path.lexists(path / name) for name in parts):
         remedy = "make one with `patchedge-export network`"
         raise BundleMissing("no network file here", where=str(path), remedy=remedy)
     text = bundles.read_manifest(path, RECORD)

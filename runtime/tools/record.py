@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,13 +80,19 @@ class Record:
             SourceUnavailable: the source does not open, or gives no picture in time.
             NotWritten: the disk does not take a picture; those before it stay.
         """
+        is_new = not self._folder.is_dir()
         with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-        with Preview(self._camera, self._take, self._command) as preview:
-            preview.open(timeout_s)
-            self.recorded.interruptions = preview.interruptions
-            while self.recorded.pictures < self._count and preview.turn(_TURN_S):
-                pass
+        try:
+            with Preview(self._camera, self._take, self._command) as preview:
+                preview.open(timeout_s)
+                self.recorded.interruptions = preview.interruptions
+                while self.recorded.pictures < self._count and preview.turn(_TURN_S):
+                    pass
+        finally:
+            if is_new and not self.recorded.pictures:
+                with suppress(OSError):
+                    self._folder.rmdir()
 
     def _take(self, frame: SharedFrame, image: Image | None) -> None:
         if image is None:

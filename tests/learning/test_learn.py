@@ -61,6 +61,7 @@ def test_manifest_names_neither_time_nor_torch(learnt: Path) -> None:
         (lambda folder: (folder / "more.bin").write_bytes(b""), "does not belong"),
         (lambda folder: (folder / network_file.RECORD).unlink(), "is missing"),
         (shutil.rmtree, "no network file here"),
+        (lambda folder: (folder / bundles.MANIFEST).write_bytes(b"of a bundle"), "no network file here"),
     ],
 )
 def test_damaged_network_file_is_one_line(pictures: Path, tmp_path: Path, change, said: str) -> None:

@@ -121,3 +121,7 @@ def test_source_that_is_not_there_is_69(tmp_path: Path) -> None:
     done = call(*DEVICE, "record", tmp_path / "no.avi", tmp_path / "normal")
     assert (done.returncode, done.stdout) == (69, "")
     assert "no such file, folder or camera" in done.stderr
+    assert not (tmp_path / "normal").exists()
+    (tmp_path / "normal").mkdir()
+    assert call(*DEVICE, "record", tmp_path / "no.avi", tmp_path / "normal").returncode == 69
+    assert (tmp_path / "normal").is_dir()  # it was there before
