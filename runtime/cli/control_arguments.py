@@ -28,6 +28,25 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """Declare the address of a device for `address_of`: as an argument, or as the other verbs have it."""
+    parser.add_argument("url", nargs="?", help=f"address of the device's control socket (default: {DEFAULT_CONTROL})")
+    parser.add_argument("--control", metavar="URL", help="the same, as the other verbs have it")
+
+
+def address_of(args: argparse.Namespace) -> str:
+    """Return the address that the arguments of `add_address` name.
+
+    Raises:
+        UsageError: they name two.
+    """
+    from edge_config.errors import UsageError
+
+    if args.url and args.control:
+        raise UsageError("the address is there twice", where=f"--control {args.control}", remedy="give it once")
+    return str(args.url or args.control or DEFAULT_CONTROL)
+
+
 @contextmanager
 def device_of(args: argparse.Namespace) -> Iterator[ControlClient]:
     """Connect to the device that the arguments name.

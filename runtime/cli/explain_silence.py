@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 CONNECT_S = 1.0
 """Time-out of a connection."""
+
+HINT_S = 1.5
+"""After so long without an answer it is said if no program listens; a busy device answers within it."""
 
 LISTEN_S = 6.0
 """A device sends a heartbeat within this time, unless its settings differ."""
@@ -49,11 +54,14 @@ def unreachable(url: str) -> str:
 
 @contextmanager
 def asking(url: str) -> Iterator[None]:
-    """Show that an answer is awaited and, where none comes, why.
+    """Show that an answer is awaited and, where none comes, why: soon, as time-outs leave room for a device to restart.
 
     Raises:
         AddressUnavailable: none came.
     """
+    hint = threading.Timer(HINT_S, _hint, (url,))
+    hint.daemon = True
+    hint.start()
     try:
         with GAUGE.stage(f"wait for an answer of {url}"):
             yield
@@ -61,6 +69,15 @@ def asking(url: str) -> Iterator[None]:
         if why := unreachable(url):
             raise AddressUnavailable(f"{error.what}: {why}", where=url) from error
         raise AddressUnavailable(error.what, where=url, remedy=REMEDY) from error
+    finally:
+        hint.cancel()
+
+
+def _hint(url: str) -> None:
+    """Say why there is no answer yet, if that is to be seen."""
+    if why := unreachable(url):
+        line = AddressUnavailable(f"{why}; is patchedge running there? Waiting for it", where=url)
+        print(f"{GAUGE.program}: {line}", file=sys.stderr, flush=True)
 
 
 class SilenceCheck:

@@ -6,8 +6,8 @@ import argparse
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
-from edge_config.wire.requests import DEFAULT_CONTROL
 from runtime.cli.arguments import between
+from runtime.cli.control_arguments import add_address, address_of
 from runtime.cli.explain_silence import asking
 from runtime.cli.following import Saver, add_following, as_json, as_line, keys_of
 
@@ -19,7 +19,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("url", nargs="?", default=DEFAULT_CONTROL, help="address of the device's control socket")
+    add_address(parser)
     parser.add_argument(
         "--kind", action="append", choices=("alert", "state"), help="only these; repeatable (default: both kinds)"
     )
@@ -45,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
     from runtime.client.control_client import ControlClient
 
     since_ns = 0 if args.since is None else int(args.since.timestamp() * 1e9)
-    with ControlClient(args.url, keys=keys_of(args), timeout_s=args.timeout) as device:
-        with asking(args.url):
+    url = address_of(args)
+    with ControlClient(url, keys=keys_of(args), timeout_s=args.timeout) as device:
+        with asking(url):
             now = device.request(Snapshot(), Now)
         topics = [
             messages.topic(kind, now.device, args.camera) if args.camera else messages.topic_prefix(kind)

@@ -175,6 +175,23 @@ def test_request_without_a_device(tmp_path: Path, words: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [["replay"], ["versions", "top"], ["forget", "hall"]])
+def test_request_without_a_device_says_so_soon(tmp_path: Path, words: list[str]) -> None:
+    """Long before the time-out, which leaves a device the time to restart."""
+    line, took_s = first_line(*words, "--control", f"ipc://{tmp_path}/nobody", "--timeout", 60)
+    assert "nobody: nothing listens there (No such file or directory); is patchedge running there? Waiting" in line
+    assert took_s < SOON_S + START_S
+
+
+def test_address_is_given_once(tmp_path: Path) -> None:
+    """As an argument or by --control; both would be a guess."""
+    url = f"ipc://{tmp_path}/nobody"
+    done = call(*DEVICE, "forget", "hall", url, "--control", url)
+    assert done.returncode == 2
+    assert "the address is there twice; give it once" in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["replay"], ["ask", "status", "--control"], ["forget", "hall"]])
 def test_asking_where_events_are_published(device: Device, words: list[str]) -> None:
     """The other port of a device does not answer: one line and exit code 69, and not a wait for ever."""
