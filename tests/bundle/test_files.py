@@ -139,7 +139,7 @@ def test_target_in_a_folder_that_is_not_there_is_said_at_once(tmp_path: Path) ->
 def test_other_version_is_refused(copy: Path, version: object) -> None:
     """A bundle of another format version is refused as such, and the line says what to do."""
     edit_manifest(copy, lambda tree: tree.update(format_version=version))
-    with pytest.raises(errors.BundleVersionUnknown, match="fit again"):
+    with pytest.raises(errors.BundleVersionUnknown, match="; learn again with this version"):
         bundles.read(copy)
 
 
