@@ -48,6 +48,11 @@ class Grid:
         rows, columns = ((np.arange(0, cells, self.stride) + 0.5) / cells for cells in self.map_hw)
         return rows, columns
 
+    def center(self, patch: int) -> tuple[float, float]:
+        """Return the centre of one patch, numbered row by row, as `centers` does those of all."""
+        row, column = divmod(patch, self.hw[1])
+        return (row * self.stride + 0.5) / self.map_hw[0], (column * self.stride + 0.5) / self.map_hw[1]
+
     def edges(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the edges of rows and of columns, from 0 to 1 like the centres: one more than these."""
         rows, columns = (np.r_[0.0, (at[1:] + at[:-1]) / 2, 1.0] for at in self.centers())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from edge_config.bundle.manifest import Preprocessing
 from runtime.frame import Grid, Image
 from runtime.scoring import _pixels
 from runtime.scoring.tiles import cut
+
+Place = TypeVar("Place", float, NDArray[np.float64])
 
 
 class Preprocess:
@@ -44,17 +48,14 @@ class Preprocess:
             grid: the grid of patches.
             frame_hw: height and width of the camera frame, pixels.
         """
-        row, column = divmod(patch, grid.hw[1])
-        rows, columns = self.on_camera(grid.centers(), frame_hw)
-        return int(columns[column]), int(rows[row])
+        y, x = self.on_camera(grid.center(patch), frame_hw)
+        return int(x), int(y)
 
-    def on_camera(
-        self, shares: tuple[NDArray[np.float64], NDArray[np.float64]], frame_hw: tuple[int, int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def on_camera(self, shares: tuple[Place, Place], frame_hw: tuple[int, int]) -> tuple[Place, Place]:
         """Map rows and columns of the graph's input to the camera frame.
 
         Args:
-            shares: positions relative to height and width of the input, float64 [n] each.
+            shares: positions relative to height and width of the input, a number or float64 [n] each.
             frame_hw: height and width of the camera frame, pixels.
 
         Returns:

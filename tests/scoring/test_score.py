@@ -132,6 +132,7 @@ def test_centres_are_those_of_the_kept_cells():
     rows, columns = Grid((5, 4), 2).centers()
     np.testing.assert_allclose(rows, [0.1, 0.5, 0.9])
     np.testing.assert_allclose(columns, [1 / 8, 5 / 8])
+    assert [Grid((5, 4), 2).center(patch) for patch in (0, 3, 4)] == [(0.1, 1 / 8), (0.5, 5 / 8), (0.9, 1 / 8)]
 
 
 @pytest.mark.parametrize("level", [0.0, 3.25, 400.0])
