@@ -8,6 +8,7 @@ Array: TypeAlias = NDArray[Any]
 
 BLOCK: int
 NARROW: int
+STAGES: int
 WIDTH: int
 
 def distances(size: int, features: Array, entries: Array, rows: Array, divisors: Array, out: Array, /) -> None: ...

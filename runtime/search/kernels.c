@@ -28,7 +28,8 @@
 #define BLOCK (2 * WIDTH)  /* points whose bounds are computed together */
 #define NARROW 16          /* coordinates that middles have, and that most entries are excluded by */
 #define NARROW_COLUMNS 3   /* of float32 in a block: |c|^2 - reach^2 of these, width^2, 2 reach width */
-#define COLUMNS 4          /* and for entries, behind the levels of the first, |c|^2 - reach^2 of all coordinates */
+#define STAGES 5           /* at most: NARROW coordinates, NARROW more ..., at last all; the later ones begin with */
+                           /* |c|^2 - reach^2 of the coordinates up to there */
 #define STEP (8 * WIDTH)   /* elements after which a sum is checked, to stop early if it is too large */
 #define LIST 32            /* entries that a patch knows, of which none is compared twice */
 #define NEAR_SHARE 64      /* one of so many groups of entries is looked at where the tables show what is near, */
@@ -61,9 +62,10 @@ typedef double Doubles __attribute__((vector_size(WIDTH / 2 * sizeof(double))));
 
 /* What a patch is compared with the points of a block by, see runtime/search/tables.py. */
 struct Aim {
-    Py_ssize_t pairs, narrow;  /* of coordinates; of the first ones */
+    Py_ssize_t narrow, last;  /* pairs of coordinates in each stage but the last; in the last */
+    int stages;
     const int32_t *levels;  /* of the patch, 16 bits each, a pair in each number */
-    float times, limit, narrow_limit;
+    float times, limits[STAGES];
     float square, reach;  /* how far an entry with the width 1 may be: it falls */
 };
 
@@ -99,7 +101,7 @@ static void multiply_plain(const int8_t *points, const int32_t *levels, Py_ssize
 #undef NAMED
 
 static float (*square)(const float *, const float *, Py_ssize_t, float) = square_plain;
-static uint32_t (*bound)(const float *, const struct Aim *) = bound_plain;
+static uint32_t (*bound)(const float *, Py_ssize_t, uint32_t, const struct Aim *, uint32_t *) = bound_plain;
 static uint32_t (*bound_narrow)(const float *, const struct Aim *) = bound_narrow_plain;
 static void (*near_groups)(
     const float *, const float *, Py_ssize_t, Py_ssize_t, const struct Aim *, struct Shortlist *) = near_groups_plain;
@@ -225,7 +227,8 @@ struct Search {
     const double *centre, *axes, *steps;
     const float *sketched_centre, *sketched_axes;  /* the same, rounded */
     const float *squares;  /* of the lengths of the points of groups, by the first coordinates; about */
-    Py_ssize_t groups, coordinates, pairs, narrow, block, narrow_block;  /* blocks in float32 */
+    Py_ssize_t groups, coordinates, pairs, narrow, last, block, narrow_block;  /* blocks in float32 */
+    int stages;
     double largest, levels, widest;  /* length of an entry, of a point in levels; divisor */
     struct Room room;
     int threads;
@@ -350,7 +353,7 @@ static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, 
 {
     const float *features = in->features + patch * in->size;
     Py_ssize_t axes = in->coordinates - 1, blocks = (axes + WIDTH - 1) / WIDTH;
-    double *centred = room + blocks * WIDTH + 1, norm = 0, inside = 0, narrow = 0, lost = 0;
+    double *centred = room + blocks * WIDTH + 1, norm = 0, inside = 0, lost = 0, lengths[STAGES] = {0};
     for (Py_ssize_t i = 0; i < in->size; i++) {
         centred[i] = features[i] - in->centre[i];
         norm += centred[i] * centred[i];
@@ -361,15 +364,17 @@ static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, 
     room[axes] = sqrt(norm > inside ? norm - inside : 0);
     asked->patch = patch;
     asked->compared = 0;
-    asked->aim = (struct Aim){.pairs = in->pairs, .narrow = in->narrow, .levels = levels};
+    asked->aim = (struct Aim){.narrow = in->narrow, .last = in->last, .stages = in->stages, .levels = levels};
     double reach = set_reach(in, asked), most = sqrt(norm) + in->largest;
     if (!(most < MAX_LENGTH && reach < MAX_LENGTH)) {  /* squares overflow: all is possible */
         memset(levels, 0, (size_t)in->pairs * sizeof *levels);
-        asked->aim.limit = asked->aim.narrow_limit = INFINITY;
+        for (int stage = 0; stage < STAGES; stage++)
+            asked->aim.limits[stage] = INFINITY;
         return;
     }
     for (Py_ssize_t i = 0; i < in->coordinates; i++) {
-        narrow += i < NARROW ? room[i] * room[i] : 0;
+        for (int stage = (int)(i / NARROW); stage < in->stages - 1; stage++)
+            lengths[stage] += room[i] * room[i];
         room[i] *= in->steps[i];
     }
     int16_t *own = (int16_t *)levels;
@@ -380,8 +385,9 @@ static void ask(const struct Search *in, struct Asked *asked, Py_ssize_t patch, 
     double error = roundings * (ldexp(reach * reach + norm + most * most, -24) + TINY_SQUARE);
     asked->aim.times = (float)(2 * level);
     error += 2.000001 * sqrt(lost) * in->levels;
-    asked->aim.limit = (float)(error - norm);
-    asked->aim.narrow_limit = (float)(error - narrow);
+    lengths[in->stages - 1] = norm;
+    for (int stage = 0; stage < in->stages; stage++)
+        asked->aim.limits[stage] = (float)(error - lengths[stage]);
 }
 
 /* Return where a thread has room for one patch. */
@@ -421,7 +427,8 @@ static int sketch_patch(const struct Search *in, struct Aim *aim, Py_ssize_t pat
         own[i] = 0;
     float reach = fmaxf(0, fminf(in->distance[patch], in->enough)) * (float)in->widest;
     *aim = (struct Aim){
-        .pairs = in->pairs, .narrow = in->narrow, .levels = levels, .times = 2 * level, .square = reach * reach,
+        .narrow = in->narrow, .last = in->last, .stages = in->stages, .levels = levels, .times = 2 * level,
+        .square = reach * reach,
     };
     return 1;
 }
@@ -454,23 +461,30 @@ static void look_near(struct Search *in, Py_ssize_t patch, int thread)
 /* ---- the whole bank ---- */
 
 
-static void compare_group(struct Search *in, Py_ssize_t group, struct Asked *asked)
+/* Compare a patch with the entries of some groups, a bit each, of a block of the middles. */
+static void compare_groups(struct Search *in, Py_ssize_t start, uint32_t groups, struct Asked *asked)
 {
-    const int64_t *order = in->order + group * BLOCK;
-    uint32_t possible = bound(in->entries + group * in->block, &asked->aim);
-    for (uint32_t left = possible; left; left &= left - 1)
-        if (order[__builtin_ctz(left)] >= 0)
-            fetch_entry(in, order[__builtin_ctz(left)]);
-    for (uint32_t left = possible; left; left &= left - 1) {
-        int64_t entry = order[__builtin_ctz(left)];
-        if (entry < 0)
-            continue;
-        asked->compared++;
-        float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, best);
-        if (distance < best || (distance == best && entry < in->index[asked->patch])) {
-            in->distance[asked->patch] = distance;
-            in->index[asked->patch] = entry;
-            set_reach(in, asked);
+    uint32_t possible[BLOCK];
+    groups = bound(in->entries + start * in->block, in->block, groups, &asked->aim, possible);
+    for (uint32_t rest = groups; rest; rest &= rest - 1) {
+        const int64_t *order = in->order + (start + __builtin_ctz(rest)) * BLOCK;
+        for (uint32_t left = possible[__builtin_ctz(rest)]; left; left &= left - 1)
+            if (order[__builtin_ctz(left)] >= 0)
+                fetch_entry(in, order[__builtin_ctz(left)]);
+    }
+    for (; groups; groups &= groups - 1) {
+        const int64_t *order = in->order + (start + __builtin_ctz(groups)) * BLOCK;
+        for (uint32_t left = possible[__builtin_ctz(groups)]; left; left &= left - 1) {
+            int64_t entry = order[__builtin_ctz(left)];
+            if (entry < 0)
+                continue;
+            asked->compared++;
+            float best = radius_of(in, asked->patch), distance = apart(in, asked->patch, entry, best);
+            if (distance < best || (distance == best && entry < in->index[asked->patch])) {
+                in->distance[asked->patch] = distance;
+                in->index[asked->patch] = entry;
+                set_reach(in, asked);
+            }
         }
     }
 }
@@ -481,6 +495,8 @@ static uint32_t possible_groups(const struct Search *in, Py_ssize_t start, const
     if (start >= in->groups || (in->radius < INFINITY && in->distance[asked->patch] < in->radius))
         return 0;  /* one nearer entry is enough */
     uint32_t possible = bound_narrow(in->middles + start / BLOCK * in->narrow_block, &asked->aim);
+    if (in->groups - start < BLOCK)
+        possible &= ((uint32_t)1 << (in->groups - start)) - 1;
     for (uint32_t left = possible; left; left &= left - 1)
         fetch(in->entries + (start + __builtin_ctz(left)) * in->block, in->narrow_block);
     return possible;
@@ -495,9 +511,8 @@ static void compare_with_bank(struct Search *in, struct Asked *asked, Py_ssize_t
         for (Py_ssize_t i = 0; i < count; i++) {
             uint32_t possible = next[i];
             next[i] = possible_groups(in, start + BLOCK, &asked[i]);
-            for (; possible; possible &= possible - 1)
-                if (start + __builtin_ctz(possible) < in->groups)
-                    compare_group(in, start + __builtin_ctz(possible), &asked[i]);
+            if (possible)
+                compare_groups(in, start, possible, &asked[i]);
         }
 }
 
@@ -1004,7 +1019,8 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
     memcpy(self->held, in, sizeof in);
     const Py_ssize_t size = in[CENTRE].len / (Py_ssize_t)sizeof(double), stored = rows_of(&in[BANK], size);
     const Py_ssize_t coordinates = in[STEPS].len / (Py_ssize_t)sizeof(double), pairs = (coordinates + 1) / 2;
-    const Py_ssize_t narrow = pairs < NARROW / 2 ? pairs : NARROW / 2;
+    const Py_ssize_t narrow = pairs < NARROW / 2 ? pairs : NARROW / 2, most = (pairs + NARROW / 2 - 1) / (NARROW / 2);
+    const int stages = most < STAGES ? (int)most : STAGES;
     self->search = (struct Search){
         .size = size, .stored = stored, .bank = in[BANK].buf,
         .divisors = in[DIVISORS].buf, .widest = widest,
@@ -1012,7 +1028,9 @@ static PyObject *tables_new(PyTypeObject *type, PyObject *args, PyObject *named)
         .middles = in[MIDDLES].buf, .entries = in[ENTRIES].buf, .order = in[ORDER].buf,
         .centre = in[CENTRE].buf, .axes = in[AXES].buf, .steps = in[STEPS].buf,
         .groups = numbers(&in[ORDER]) / BLOCK, .coordinates = coordinates, .pairs = pairs, .narrow = narrow,
-        .block = BLOCK * COLUMNS + BLOCK / 2 * pairs, .narrow_block = BLOCK * NARROW_COLUMNS + BLOCK / 2 * narrow,
+        .stages = stages, .last = pairs - (stages - 1) * narrow,
+        .block = BLOCK * (NARROW_COLUMNS + stages - 1) + BLOCK / 2 * pairs,
+        .narrow_block = BLOCK * NARROW_COLUMNS + BLOCK / 2 * narrow,
         .largest = largest, .levels = levels, .radius = INFINITY,
         .threads = threads < 1 ? 1 : threads < MAX_THREADS ? threads : MAX_THREADS,
     };
@@ -1229,6 +1247,7 @@ PyMODINIT_FUNC PyInit__kernels(void)
     if (made && (PyModule_AddIntConstant(made, "BLOCK", BLOCK) < 0
                  || PyModule_AddIntConstant(made, "WIDTH", WIDTH) < 0
                  || PyModule_AddIntConstant(made, "NARROW", NARROW) < 0
+                 || PyModule_AddIntConstant(made, "STAGES", STAGES) < 0
                  || PyModule_AddType(made, &tables_type) < 0)) {
         Py_DECREF(made);
         return NULL;

@@ -92,19 +92,41 @@ static __attribute__((noinline)) uint32_t NAMED(bound_narrow)(const float *block
 {
     int32_t products[BLOCK] = {0};
     NAMED(multiply)((const int8_t *)(block + NARROW_COLUMNS * BLOCK), aim->levels, aim->narrow, products);
-    return NAMED(possible)(block, block + BLOCK, products, aim, aim->narrow_limit);
+    return NAMED(possible)(block, block + BLOCK, products, aim, aim->limits[0]);
 }
 
-/* Bound by all coordinates, unless the first ones exclude all points: of a block of the entries. */
-static __attribute__((noinline)) uint32_t NAMED(bound)(const float *block, const struct Aim *aim)
+/* Bound the entries of some groups, a bit each, by ever more coordinates, until these exclude all of a group. Return the
+ * groups that are left, and write the entries of each that are, a bit each. A stage is done for all groups before the
+ * next one, so that what that reads is on its way. */
+static __attribute__((noinline)) uint32_t NAMED(bound)(
+    const float *entries, Py_ssize_t block, uint32_t groups, const struct Aim *aim, uint32_t *left)
 {
-    int32_t products[BLOCK] = {0};
-    const float *lengths = block + NARROW_COLUMNS * BLOCK + aim->narrow * (BLOCK / 2);
-    NAMED(multiply)((const int8_t *)(block + NARROW_COLUMNS * BLOCK), aim->levels, aim->narrow, products);
-    if (!NAMED(possible)(block, block + BLOCK, products, aim, aim->narrow_limit))
-        return 0;
-    NAMED(multiply)((const int8_t *)(lengths + BLOCK), aim->levels + aim->narrow, aim->pairs - aim->narrow, products);
-    return NAMED(possible)(lengths, block + BLOCK, products, aim, aim->limit);
+    int32_t products[BLOCK][BLOCK];
+    Py_ssize_t column = 0, levels = NARROW_COLUMNS * BLOCK;  /* of this stage, in a block */
+    const int32_t *own = aim->levels;
+    for (int stage = 0; stage < aim->stages && groups; stage++) {
+        Py_ssize_t pairs = stage < aim->stages - 1 ? aim->narrow : aim->last, next = levels + pairs * (BLOCK / 2);
+        uint32_t still = 0;
+        for (uint32_t rest = groups; rest; rest &= rest - 1) {
+            int group = __builtin_ctz(rest);
+            const float *from = entries + group * block;
+            if (!stage)
+                memset(products[group], 0, sizeof products[group]);
+            NAMED(multiply)((const int8_t *)(from + levels), own, pairs, products[group]);
+            left[group] = NAMED(possible)(from + column, from + BLOCK, products[group], aim, aim->limits[stage]);
+            if (!left[group])
+                continue;
+            still |= (uint32_t)1 << group;
+            if (stage + 1 < aim->stages)
+                for (Py_ssize_t i = next; i < next + BLOCK + aim->narrow * (BLOCK / 2) && i < block; i += CACHE_LINE)
+                    __builtin_prefetch(from + i);
+        }
+        groups = still;
+        own += pairs;
+        column = next;
+        levels = next + BLOCK;
+    }
+    return groups;
 }
 
 /* Numbers of points by how near they may bring a patch: the nearest first. */
@@ -149,9 +171,16 @@ static __attribute__((noinline)) void NAMED(near_entries)(
 {
     float sums[BLOCK];
     int32_t products[BLOCK] = {0};
-    const float *lengths = block + NARROW_COLUMNS * BLOCK + aim->narrow * (BLOCK / 2);
-    NAMED(multiply)((const int8_t *)(block + NARROW_COLUMNS * BLOCK), aim->levels, aim->narrow, products);
-    NAMED(multiply)((const int8_t *)(lengths + BLOCK), aim->levels + aim->narrow, aim->pairs - aim->narrow, products);
+    const float *lengths = block, *levels = block + NARROW_COLUMNS * BLOCK;
+    const int32_t *own = aim->levels;
+    for (int stage = 0; stage < aim->stages; stage++) {
+        Py_ssize_t pairs = stage < aim->stages - 1 ? aim->narrow : aim->last;
+        NAMED(multiply)((const int8_t *)levels, own, pairs, products);
+        own += pairs;
+        if (stage < aim->stages - 1)
+            lengths = levels + pairs * (BLOCK / 2);
+        levels = lengths + BLOCK;
+    }
     uint32_t points = NAMED(below)(lengths, block + BLOCK, products, aim, list->farthest, sums);
     NAMED(enlist)(list, sums, points, first);
 }

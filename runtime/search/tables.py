@@ -9,6 +9,7 @@ what that changes is part of how far the entries are.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ class _Points(NamedTuple):
 
     Attributes:
         levels: int8 [n, c].
-        squares: of their lengths from the centre, by the first NARROW coordinates and by all, float64 [n, 2].
+        squares: of their lengths from the centre, by the coordinates up to each of `_ends`, float64 [n, stages].
         reach: how far its entries are from it at most, float64 [n].
         widths: the largest of theirs, float64 [n].
         longest: the largest length, in levels.
@@ -96,8 +97,8 @@ def make_tables(bank: NDArray[np.float32], divisors: NDArray[np.float32]) -> Ban
         centre,
         _side_by_side(axes),
         steps,
-        _blocks(middles, np.zeros(len(groups), dtype=np.bool_), by_all=False),
-        _blocks(entries, missing, by_all=True),
+        _blocks(middles, np.zeros(len(groups), dtype=np.bool_)),
+        _blocks(entries, missing),
         order,
         max(longest, *(float(np.sqrt(points.squares.max())) for points in everything)),
         max(points.longest for points in everything),
@@ -155,33 +156,40 @@ def _points(
     groups: NDArray[np.float32], steps: NDArray[np.float64], widths: NDArray[np.float64], longest: float
 ) -> _Points:
     """Return the points near the middles of groups of coordinates, float32 [n, rows, c], widths [n, rows]."""
-    levels = np.empty((len(groups), len(steps)), dtype=np.int8)
-    squares, reach, longest_square = np.empty((len(groups), 2)), np.empty(len(groups)), 0
+    levels, ends = np.empty((len(groups), len(steps)), dtype=np.int8), _ends(len(steps))
+    squares, reach, longest_square = np.empty((len(groups), len(ends))), np.empty(len(groups)), 0
     rows = max(1, _ROWS // groups.shape[1])
     for start in range(0, len(groups), rows):
         some, part = groups[start : start + rows], slice(start, start + rows)
         levels[part] = np.rint(some.mean(axis=1, dtype=np.float64) / steps)
         points = levels[part] * steps
         longest_square = max(longest_square, int(np.square(levels[part], dtype=np.int64).sum(axis=1).max()))
-        squares[part, 0] = np.square(points[:, : _kernels.NARROW]).sum(axis=1)
-        squares[part, 1] = np.square(points).sum(axis=1)
+        for stage, end in enumerate(ends):
+            squares[part, stage] = np.square(points[:, :end]).sum(axis=1)
         reach[part] = np.sqrt(np.square(some - points[:, None]).sum(axis=2).max(axis=1))
     reach = reach * _LARGER + longest * _ROUNDED
     return _Points(levels, squares, reach, widths.max(axis=1), float(np.sqrt(longest_square)))
 
 
-def _blocks(points: _Points, missing: NDArray[np.bool_], *, by_all: bool) -> NDArray[np.float32]:
+def _ends(coordinates: int) -> list[int]:
+    """Return how many coordinates are looked at up to each stage: NARROW more in each, and in the last all."""
+    stages = min(_kernels.STAGES, -(-coordinates // _kernels.NARROW))
+    return [*(_kernels.NARROW * stage for stage in range(1, stages)), coordinates]
+
+
+def _blocks(points: _Points, missing: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Lay out points block by block, float32 [blocks, n].
 
-    A block is of BLOCK points: three columns; the levels of the first NARROW coordinates, pair after pair, of each
-    point side by side, 8 bits each; `by_all` a fourth column, and the other levels. |q - g| - reach <= d w is the same
-    as |g|^2 - reach^2 - 2 q . g - w^2 d^2 - 2 reach w d <= -|q|^2, where d w is what is near enough, w the width; the
-    columns are the terms without q and d, the first by the first coordinates alone, the fourth by all. Points that are
-    missing, and those that fill up the last block, are infinitely far.
+    A block is of BLOCK points: three columns, and the levels of the coordinates of the first stage, pair after pair, of
+    each point side by side, 8 bits each; for each later stage a column, and the levels of its coordinates.
+    |q - g| - reach <= d w is the same as |g|^2 - reach^2 - 2 q . g - w^2 d^2 - 2 reach w d <= -|q|^2, where d w is what
+    is near enough, w the width; the columns are the terms without q and d, the first by the coordinates of the first
+    stage, the later ones by all up to there. Points that are missing, and those that fill up the last block, are
+    infinitely far.
     """
-    count, width = points.levels.shape
+    (count, width), ends = points.levels.shape, _ends(points.levels.shape[1])
     blocks, pairs = -(-count // _kernels.BLOCK), -(-width // 2)
-    columns = np.zeros((blocks * _kernels.BLOCK, 4 if by_all else 3), dtype=np.float32)
+    columns = np.zeros((blocks * _kernels.BLOCK, 2 + len(ends)), dtype=np.float32)
     columns[:, 0] = np.inf
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.where(missing[:, None], np.inf, points.squares - np.square(points.reach)[:, None])
@@ -189,13 +197,14 @@ def _blocks(points: _Points, missing: NDArray[np.bool_], *, by_all: bool) -> NDA
         columns[:count, 1:3] = np.column_stack((points.widths**2, 2 * points.reach * points.widths))
     levels = np.zeros((blocks * _kernels.BLOCK, 2 * pairs), dtype=np.int8)
     levels[:count, :width] = points.levels
-    beside = columns.reshape(blocks, _kernels.BLOCK, -1).transpose(0, 2, 1).reshape(blocks, -1)
+    beside = columns.reshape(blocks, _kernels.BLOCK, -1).transpose(0, 2, 1)
     below = levels.reshape(blocks, _kernels.BLOCK, pairs, 2).transpose(0, 2, 1, 3).reshape(blocks, -1)
-    below = below.view(np.float32)
-    first = 3 * _kernels.BLOCK, min(pairs, _kernels.NARROW // 2) * _kernels.BLOCK // 2
-    return np.concatenate(
-        (beside[:, : first[0]], below[:, : first[1]], beside[:, first[0] :], below[:, first[1] :]), axis=1
-    )
+    starts = [0, *(end // 2 for end in ends[:-1]), pairs]  # in pairs
+    laid = [beside[:, :3].reshape(blocks, -1)]
+    for stage, (start, end) in enumerate(pairwise(starts)):
+        part = below[:, 2 * _kernels.BLOCK * start : 2 * _kernels.BLOCK * end]
+        laid += [beside[:, 2 + stage]] * (stage > 0) + [np.ascontiguousarray(part).view(np.float32)]
+    return np.concatenate(laid, axis=1)
 
 
 def _side_by_side(axes: NDArray[np.float64]) -> NDArray[np.float64]:
