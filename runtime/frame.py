@@ -150,7 +150,8 @@ class Neighbours:
     def searched(self) -> float:
         """Share of the judged patches that were searched by the tables, the graph or the whole bank, 0 to 1."""
         judged = self.tier if self.active is None else self.tier[self.active]
-        return float(np.mean(judged >= Tier.NEAR)) if len(judged) else 0.0  # a float of numpy cannot be sent
+        searched = int(np.count_nonzero(judged >= int(Tier.NEAR)))  # as a float of numpy cannot be sent
+        return searched / len(judged) if len(judged) else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
