@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_config.bundle import files as bundles
 from edge_config.bundle.staging import staging
 from export.cluster.connect import Cluster, cluster_of
 from export.cluster.spread import OnCluster
-from export.gate.int8_cost import Cost, measure_cost
+from export.gate.bf16_time import compare_times
 from export.gate.parity import measure_graph
+from export.gate.precision_cost import Cost, measure_cost
 from export.gate.score_faults import PlacedFaults, ScoreFaults
 from export.gate.tolerance_cost import ToleranceCost, measure_tolerances
 from export.gpu.start import here_on
@@ -30,6 +32,8 @@ from export.report.page import write_page
 from export.report.target import refuse_page
 from export.unused_options import without_effect
 from runtime.frame import Image
+from runtime.inference.providers.bf16 import require_bf16
+from runtime.inference.providers.options import BF16
 from runtime.learning.calibrate import calibrate
 from runtime.learning.learn import copies_of, learn, threshold_of
 from runtime.learning.learnt import LearntBundle
@@ -72,6 +76,8 @@ def fit(
     """
     threads = limit_threads(options.threads)
     out, timed = Path(options.out), Stopwatch()
+    if options.precision == BF16:
+        require_bf16("--precision bf16")
     page = refuse_page(out, unwanted=options.no_report, force=options.force)
     with _where(options, cluster, here, threads) as on, staging(out, force=options.force) as folder:
         maker = _Maker(options, threads)
@@ -91,7 +97,10 @@ def fit(
             both, count = chain.from_iterable(learnt.pairs(options.seed)), 2 * len(learnt.compared)
             exact = learnt.scorer.another().search
             graph = measure_graph(both, maker.made, learnt.network, learnt.scorer, exact, count)
-        tolerance_costs, cost = _tolerance_costs(learnt, options, timed), _int8_cost(learnt, maker.made, options, timed)
+        tolerance_costs, cost = (
+            _tolerance_costs(learnt, options, timed),
+            _precision_cost(learnt, maker.made, options, timed),
+        )
         choice = None
         if page:
             with timed("faults"):
@@ -104,7 +113,7 @@ def fit(
         report = FitReport(
             **facts,
             graph=graph,
-            int8_cost=cost,
+            precision_cost=cost,
             page=page,
             choice=choice,
             tolerance_costs=tolerance_costs,
@@ -139,12 +148,14 @@ class _Maker:
 
     def __call__(self, pictures: Pictures, survey: Survey, folder: Path) -> Network:
         if self._options.default_network:  # the same on every machine, whatever torch and onnx make here
-            self.made = PackagedNetwork(pictures, survey, folder, self._threads)
+            self.made = PackagedNetwork(pictures, survey, folder, self._threads, self._options.precision)
         else:
             from export.network.make_network import make_network
 
             self.made = make_network(self._options, pictures, survey.usual_hw, folder, self._threads)
         notes = self.made.notes(self._options, survey.usual_hw)
+        if self._options.precision == BF16:
+            notes += compare_times(folder / bundles.MODEL, self._threads)
         for note in notes:
             say(note)
         survey.notes += notes
@@ -172,14 +183,16 @@ def _tolerance_costs(learnt: LearntBundle, options: Options, timed: Stopwatch) -
         )
 
 
-def _int8_cost(
+def _precision_cost(
     learnt: LearntBundle, made: MadeNetwork | PackagedNetwork, options: Options, timed: Stopwatch
 ) -> Cost | None:
-    if options.precision != "int8" or isinstance(made, PackagedNetwork):
+    if options.precision == "float32":
         return None
-    with timed("cost of int8"):
+    with timed(f"cost of {options.precision}"):
         again, pairs = _again(learnt, options), learnt.pairs(options.seed)
-        return measure_cost(again, pairs, learnt.network, made, learnt.bank, learnt.scorer, learnt.scoring, options)
+        return measure_cost(
+            again, pairs, learnt.network, made.float_graph, learnt.bank, learnt.scorer, learnt.scoring, options
+        )
 
 
 def _again(learnt: LearntBundle, options: Options) -> Iterator[Image]:

@@ -58,10 +58,11 @@ class Options(LearnOptions, frozen=True, kw_only=True):
             network and 1 for others.
         layer_dim: length of the feature of each layer, for `adaptive`.
         target_dim: length of the joined feature, for `adaptive`.
-        precision: number type of the graph's convolutions.
+        precision: number type of the graph's convolutions; `bf16` needs OpenVINO, where the bundle is made and where it
+            serves.
         tolerance_cost: measure what each tolerance costs in synthetic faults found.
         test_set: labelled pictures in MVTec layout, or a CSV list: the report says which share of them each threshold
-            would find, and what int8 costs on them.
+            would find, and what int8 or bf16 costs on them.
         no_report: write no page beside the bundle, and try no synthetic faults for it.
         device: what embeds the pictures and selects the bank: the processor, or a GPU of NVIDIA.
         cluster: address of a Dask scheduler, such as `tcp://scheduler:8786`, whose workers do the work on pictures.
@@ -86,7 +87,7 @@ class Options(LearnOptions, frozen=True, kw_only=True):
     stride: Annotated[int, Meta(ge=1, le=16)] | None = None
     layer_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
     target_dim: Annotated[int, Meta(ge=1, le=8192)] = 1024
-    precision: Literal["float32", "int8"] = "float32"
+    precision: Literal["float32", "int8", "bf16"] = "float32"
     tolerance_cost: bool = False
     test_set: str | None = None
     no_report: bool = False
@@ -127,9 +128,10 @@ class Options(LearnOptions, frozen=True, kw_only=True):
 
     @property
     def default_network(self) -> bool:
-        """Whether the network is the one that is in the package."""
+        """Whether the graph is the one that is in the package: bf16 is the same graph, computed otherwise."""
         own = set(Options.__struct_fields__) - set(LearnOptions.__struct_fields__)
-        return all(getattr(self, name) == DEFAULTS[name] for name in own - OF_FIT)
+        own -= OF_FIT | {"precision"}
+        return self.precision != "int8" and all(getattr(self, name) == DEFAULTS[name] for name in own)
 
     @property
     def step(self) -> int:

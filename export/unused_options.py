@@ -13,6 +13,10 @@ def without_effect(options: Options) -> list[str]:
         options,
         ("layer_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
         ("target_dim", options.aggregation == "adaptive", "the aggregation `adaptive`"),
-        ("test_set", not options.no_report or options.precision == "int8", "the report, and the precision `int8`"),
+        (
+            "test_set",
+            not options.no_report or options.precision != "float32",
+            "the report, and a precision below float32",
+        ),
         ("tolerance_cost", options.may_vary != NOTHING, "--may-vary, by which nothing may vary"),
     )

@@ -86,8 +86,9 @@ class Features(ManifestPart, frozen=True):
         map_hw: height and width of the first layer's map, positions; with tiles, of the maps of all of them together.
         grid_hw: rows and columns of patches.
         dimension: length D of a patch feature.
-        precision: number type of the graph's convolutions.
-        int8_plan: what of an int8 network stays in float32; absent for float32.
+        precision: number type of the graph's convolutions; `bf16`: the graph is in float32, and OpenVINO computes it in
+            bfloat16.
+        int8_plan: what of an int8 network stays in float32; absent for others.
         prefix_tokens: number of tokens before those of the patches in each layer of a vision transformer, dropped
             inside the graph; null if all layers are maps.
         scaling: `channel` multiplies each channel by a factor from the training patches, see measure.safetensors;
@@ -110,7 +111,7 @@ class Features(ManifestPart, frozen=True):
     map_hw: HeightWidth
     grid_hw: HeightWidth
     dimension: Width
-    precision: Literal["float32", "int8"]
+    precision: Literal["float32", "int8", "bf16"]
     scaling: Literal["none", "channel"]
     centring: Fraction
     position_means: Fraction

@@ -12,7 +12,9 @@ from runtime.cli.arguments import odd, triple, whole
 from runtime.cli.learn_arguments import Declare, add_learning, add_pictures, declaring
 from runtime.learning.options import read_options
 
-TEST_SET = "pictures with truth, a folder or a CSV list: the report says what is found of them, and what int8 costs"
+TEST_SET = (
+    "pictures with truth, a folder or a CSV list: the report says what is found of them, and what int8 or bf16 costs"
+)
 
 IMAGES = (
     "folder of normal pictures, a video, an address (s3://, http://, sftp://), or a list with hashes (.csv, .jsonl)"
@@ -46,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
     )
     option("--accept-crop", "even where that crop leaves much unseen", action="store_true")
-    option("--precision", "of the network", choices=("float32", "int8"))
+    option(
+        "--precision",
+        "of the network; bf16 needs OpenVINO and a processor with bfloat16",
+        choices=("float32", "int8", "bf16"),
+    )
     add_learning(option)
     option(
         "--tolerance-cost",

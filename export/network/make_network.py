@@ -29,6 +29,7 @@ from export.network.load_backbone import load_backbone
 from export.network.tiles import Cut, Patches, by_tile, choose, notes, some_tiles, takes_several
 from export.options import Options
 from runtime.frame import Grid
+from runtime.inference.providers.bf16 import made_with
 from runtime.learning.gate.parity import TOLERANCES
 from runtime.learning.network import Network
 from runtime.learning.pictures.images import Pictures, evenly
@@ -141,7 +142,7 @@ def make_network(
     (folder / bundles.NETWORK).write_bytes(bare_network(path.read_bytes()))
     section = _section(backbone, aggregation, layout, cut.map_hw if cut else layout.map_hw, options)
     section = msgspec.structs.replace(section, int8_plan=plan)
-    embed = Embed(path, threads, stitch=stitch)
+    embed = Embed(path, threads, providers=made_with(options.precision, threads), stitch=stitch)
     return MadeNetwork(
         served=Network.of(spec, embed, section, TOLERANCES[options.precision], stitch),
         backbone=backbone,

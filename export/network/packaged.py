@@ -27,20 +27,24 @@ class PackagedNetwork:
 
     Attributes:
         served: the graph, as the device runs it.
-        precision: of its convolutions.
-        program: name of what computes the reference.
+        precision: of its convolutions, `float32` or `bf16`.
+        program: name of what computes the reference, in float32.
     """
 
-    precision = "float32"
-
-    def __init__(self, pictures: Pictures, survey: Survey, folder: Path, threads: int) -> None:
+    def __init__(self, pictures: Pictures, survey: Survey, folder: Path, threads: int, precision: str) -> None:
         """Copy it into the folder of the bundle."""
-        file = FromFile(DEFAULT, threads)
+        file = FromFile(DEFAULT, threads, precision=precision)
         self.served: Network = file(pictures, survey, folder)
+        self.precision = precision
         made = file.file.record.parity
         self.program = f"onnxruntime {onnxruntime.__version__} step by step ({made.reference} when it was packaged)"
         self._model, self._threads = folder / bundles.MODEL, threads
         self._reference: Embed | None = None
+
+    @property
+    def float_graph(self) -> bytes:
+        """The graph in float32."""
+        return self._model.read_bytes()
 
     def expected(self, tensor: NDArray[np.uint8], adjust: Adjust) -> NDArray[np.float32]:
         """Return what the graph must give, adjusted, float32 [patches, D]."""

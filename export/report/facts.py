@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from edge_config.bundle.parity_result import GraphParity
-from export.gate.int8_cost import Cost
+from export.gate.precision_cost import Cost
 from export.gate.tolerance_cost import ToleranceCost
 from export.intervals import Share
 from runtime.learning.report import LearnReport
@@ -142,14 +142,14 @@ class FitReport(LearnReport):
 
     Attributes:
         graph: the graph against the network's own program.
-        int8_cost: accuracy cost of int8; None with float32.
+        precision_cost: accuracy cost of int8 or bf16; None with float32.
         page: path of the page; None without one.
         choice: what the threshold rests on; None without a page.
         tolerance_costs: what each tolerance costs, if `--tolerance-cost` asked for it.
     """
 
     graph: GraphParity
-    int8_cost: Cost | None = None
+    precision_cost: Cost | None = None
     page: str | None = None
     choice: Choice | None = None
     tolerance_costs: list[ToleranceCost] = field(default_factory=list)

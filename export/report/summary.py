@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge_config.bundle.may_vary import NOTHING
 from edge_config.bundle.parity_result import GraphParity, Parity
-from export.gate.int8_cost import Cost
+from export.gate.precision_cost import Cost
 from export.network.tiles import in_words as tiles_in_words
 from export.report import words
 from export.report.facts import FitReport
@@ -25,7 +25,7 @@ def rows(report: FitReport, out: Path) -> list[tuple[str, str]]:
         "may vary": _may_vary(report),
         "parity": _parity(report.manifest.parity, report.graph),
         **({"tiles": tiles} if (tiles := tiles_in_words(report.manifest.preprocessing)) else {}),
-        **({"int8": _cost(report.int8_cost)} if report.int8_cost else {}),
+        **({cost.precision: _cost(cost)} if (cost := report.precision_cost) else {}),
         **({"small faults": words.smallest(report.choice.faults)} if report.choice else {}),
         "time": summary.in_seconds(report),
         **({"report": report.page} if report.page else {}),
@@ -52,9 +52,9 @@ def _parity(parity: Parity, made: GraphParity) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    parts = [f"image AUROC {_figure(cost.faults.int8)} on synthetic faults (float32 {_figure(cost.faults.float32)})"]
+    parts = [f"image AUROC {_figure(cost.faults.reduced)} on synthetic faults (float32 {_figure(cost.faults.float32)})"]
     if cost.test_set:
-        parts.append(f"{_figure(cost.test_set.int8)} on the test set (float32 {_figure(cost.test_set.float32)})")
+        parts.append(f"{_figure(cost.test_set.reduced)} on the test set (float32 {_figure(cost.test_set.float32)})")
     return ", ".join(parts)
 
 

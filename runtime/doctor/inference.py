@@ -57,12 +57,16 @@ def with_bundle(path: str, settings: Settings, there: Sequence[str], attempt: Tr
         answer = attempt(path, provider)
         value: dict[str, Any] = answer.value or {}
         if answer.problem or value.get("refused"):
-            problems.append((provider, answer))
+            if answer not in [other for _, other in problems]:  # a bundle in bf16 is refused alike for each
+                problems.append((provider, answer))
             continue
-        yield _started(path, provider, value, settings)
+        found = value.get("provider", provider.name)
+        yield _started(path, Provider(name=found), value, settings)
         if not serves:
             yield from _blind(value)
         serves = True
+        if found != provider.name:  # the bundle is in bf16, which only OpenVINO serves, whatever is wanted
+            break
     for provider, answer in problems:
         yield _failed(path, provider, answer, serves=serves)
     if not serves and not problems:

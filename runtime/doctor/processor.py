@@ -13,7 +13,15 @@ from runtime.monitoring.machine import Machine
 from runtime.process.control_groups import MemoryGroups, lines
 
 _FEATURES = {
-    "x86_64": {"sse4_2": "SSE4.2", "fma": "FMA", "avx2": "AVX2", "avx512f": "AVX-512", "avx_vnni": "VNNI"},
+    "x86_64": {
+        "sse4_2": "SSE4.2",
+        "fma": "FMA",
+        "avx2": "AVX2",
+        "avx512f": "AVX-512",
+        "avx_vnni": "VNNI",
+        "avx512_bf16": "bfloat16",
+        "amx_bf16": "bfloat16 in tiles (AMX)",
+    },
     "aarch64": {"asimd": "ASIMD", "asimdhp": "half precision", "asimddp": "dot product", "i8mm": "I8MM", "sve": "SVE"},
 }
 _SAME = {"avx512_vnni": "avx_vnni"}

@@ -79,8 +79,7 @@ class GraphSession:
         if not optimise:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            chain = [(provider.name, _as_text(provider.options)) for provider in providers]
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=chain)
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=chain_of(providers))
         except Exception as error:  # the only common base of ONNX Runtime's exceptions
             raise BundleGraphInvalid(f"ONNX Runtime refuses it ({error})", where=str(model)) from error
         found, made = self._session.get_inputs(), self._session.get_outputs()
@@ -125,6 +124,11 @@ class GraphSession:
                 raise ProviderUnavailable(f"its graph takes {made.input_shape[0]} at a time", where=str(model))
             self._others[inputs] = made
         return self._others[inputs]
+
+
+def chain_of(providers: Sequence[Provider]) -> list[tuple[str, dict[str, str]]]:
+    """Return providers in the form that a session takes."""
+    return [(provider.name, _as_text(provider.options)) for provider in providers]
 
 
 def _as_text(options: dict[str, str | int | float | bool]) -> dict[str, str]:

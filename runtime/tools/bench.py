@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
 from edge_config.errors import BundleGraphInvalid, SourceUnavailable
-from edge_config.settings.sections import CPU
 from runtime.alerts.monitored_camera import MonitoredCamera
 from runtime.camera import address
 from runtime.camera.sources.in_process import FrameSource, open_source
@@ -24,12 +23,13 @@ from runtime.client.subscriber import Subscriber
 from runtime.frame import BundleInfo, Frame, Image, Result, Score
 from runtime.inference.assemble import SearchKind
 from runtime.inference.load import load, scene_reference
+from runtime.inference.providers.bf16 import made_with
 from runtime.messaging.publisher import Publisher
 from runtime.process.log import set_up_logging
 from runtime.process.progress import GAUGE
 from runtime.process.threads import limit_threads
 from runtime.scene.inspect import Inspect
-from runtime.scoring.graph_session import session_options
+from runtime.scoring.graph_session import chain_of, session_options
 from runtime.scoring.scorer import Scorer
 from runtime.tools.bench_figures import WARM_UP, Bench, Clock, summary
 from runtime.tools.cold_start import cold_start
@@ -128,7 +128,8 @@ def _load_network(bundle: Bundle, threads: int) -> Network | None:
         return None
     path = str(bundle.file(bundles.NETWORK))
     try:
-        session = onnxruntime.InferenceSession(path, session_options(threads), providers=[CPU.name])
+        chain = chain_of(made_with(bundle.manifest.features.precision, threads))
+        session = onnxruntime.InferenceSession(path, session_options(threads), providers=chain)
     except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
         raise BundleGraphInvalid(f"ONNX Runtime refuses it ({error})", where=path) from error
     name = session.get_inputs()[0].name

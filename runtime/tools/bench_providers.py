@@ -72,7 +72,7 @@ def bench_providers(
         with GAUGE.stage(f"measure {', '.join(one.name for one in providers)}"):
             return try_apart(bundle, providers, threads, source=source, frames=frames, child=child)
 
-    wanted = built_in()
+    wanted = built_in(bundle.manifest.features.precision)
     found = attempt(*wanted)
     if all(one.why for one in found):
         alone = {provider.name: attempt(provider)[0] for provider in wanted}

@@ -33,6 +33,7 @@ def choose(
 
     Raises:
         BundleError: not even the CPU can serve it.
+        ProviderUnavailable: it is in bf16, which this machine does not compute.
     """
 
     def attempt(*providers: Provider) -> dict[str, TriedProvider]:
@@ -40,11 +41,11 @@ def choose(
             tried = try_provider.try_apart(bundle, providers, threads, rebuild_index=rebuild_index, child=child)
             return {one.provider: one for one in tried}
 
-    wanted = built_in()
+    wanted = built_in(bundle.manifest.features.precision)
     found: dict[str, TriedProvider] = {}
     for provider in wanted:
         found |= attempt(provider)
-    if found[CPU.name].why:
+    if found[CPU.name].why:  # always so where the bundle is in bf16
         prepare(bundle, threads, rebuild_index=rebuild_index)  # raises what is wrong with the bundle
     good = [provider for provider in wanted if not found[provider.name].why]
     if len(good) > 1:

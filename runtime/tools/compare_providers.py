@@ -14,7 +14,9 @@ from edge_config.settings.sections import CPU, Provider
 from runtime.frame import Image
 from runtime.inference.golden_check import GoldenCheck
 from runtime.inference.load import on_each
+from runtime.inference.providers.bf16 import in_bf16
 from runtime.inference.providers.choice import TriedProvider
+from runtime.inference.providers.options import BF16, OPENVINO
 from runtime.inference.providers.start import PassedOver
 from runtime.process.progress import GAUGE
 from runtime.scoring.scorer import Scorer
@@ -38,10 +40,11 @@ class ProviderTrial:
     checked: GoldenCheck
 
 
-def built_in() -> tuple[Provider, ...]:
-    """Return the providers that are built in, with the options that we give them, the CPU last."""
+def built_in(precision: str = "float32") -> tuple[Provider, ...]:
+    """Return the providers that are built in, as they serve a bundle of this precision, the CPU last."""
     names = onnxruntime.get_available_providers()
-    return (*(Provider(name=name) for name in names if name != CPU.name), CPU)
+    plain = (Provider(name=name) for name in names if name != CPU.name)
+    return (*(in_bf16() if precision == BF16 and one.name == OPENVINO else one for one in plain), CPU)
 
 
 def try_all(

@@ -278,6 +278,10 @@ def test_provider_that_the_profile_wants_and_that_is_missing_is_a_warning() -> N
 
 STARTS = {"scores": 1e-6, "tolerance": {"scores": 1e-3, "distances_mean": 1e-3}, "frame_ms": 30.0, "good": True}
 
+BY_OPENVINO = CheckResult({**STARTS, "provider": "OpenVINOExecutionProvider"})
+"""A bundle in bf16 has one provider, whatever is wanted; and is refused in the same words for each."""
+NO_BF16 = CheckResult({"refused": {"what": "bf16 needs OpenVINO", "where": "b", "remedy": "r", "exit_code": 69}})
+
 
 @pytest.mark.parametrize(
     ("answers", "levels", "code"),
@@ -288,6 +292,8 @@ STARTS = {"scores": 1e-6, "tolerance": {"scores": 1e-3, "distances_mean": 1e-3},
         ({CUDA: CheckResult(problem="x"), CPU: CheckResult({**STARTS, "good": False})}, ["fail", "warn"], 65),
         ({CUDA: CheckResult(problem="x"), CPU: CheckResult(problem="y")}, ["fail", "fail"], 69),
         ({CUDA: CheckResult({**STARTS, "frame_ms": 60.0}), CPU: CheckResult(STARTS)}, ["warn", "ok"], 0),
+        ({CUDA: BY_OPENVINO, CPU: BY_OPENVINO}, ["ok"], 0),
+        ({CUDA: NO_BF16, CPU: NO_BF16}, ["fail"], 69),
         ({CPU: CheckResult({"refused": {"what": "w", "where": "x", "remedy": "r", "exit_code": 65}})}, ["fail"], 65),
         ({}, ["fail"], 69),
     ],

@@ -29,7 +29,7 @@ SIZES = {"train": 2000, "patches": 100, "dimension": 64}
         ({"k": 9, "score": "max"}, "--k 9 has no effect: it belongs to the score `topk`"),
         (
             {"test_set": "set", "no_report": True},
-            "--test-set set has no effect: it belongs to the report, and the precision `int8`",
+            "--test-set set has no effect: it belongs to the report, and a precision below float32",
         ),
     ],
 )

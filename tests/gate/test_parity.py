@@ -190,7 +190,14 @@ def test_int8_may_round_to_another_level() -> None:
     assert parity.tolerances["CPUExecutionProvider"].scores > gate()[1].tolerances["CPUExecutionProvider"].scores
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("change", [np.negative, lambda features: features[::-1]], ids=["sign", "places"])
+def test_another_graph_in_bf16_is_refused(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """bf16 may round much, but a wrong sign, or features at other places, are more than that."""
+    with pytest.raises(ParityRefused):
+        gate(change, precision="bf16")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8", "bf16"])
 def test_what_is_no_number_is_refused(precision: str) -> None:
     """A graph that gives NaN for one patch is refused, whatever its precision."""
 

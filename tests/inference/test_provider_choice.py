@@ -33,7 +33,7 @@ def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def two_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have two providers built in, whatever this ONNX Runtime has."""
-    monkeypatch.setattr(choose_provider, "built_in", lambda: (OTHER, CPU))
+    monkeypatch.setattr(choose_provider, "built_in", lambda _precision: (OTHER, CPU))
 
 
 def chosen(path: Path, threads: int = 1) -> ProviderChoice:

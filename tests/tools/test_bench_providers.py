@@ -21,7 +21,7 @@ from tests.support.tiny import write_pictures
 @pytest.fixture(autouse=True)
 def three_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have one that cannot start, and two that can."""
-    monkeypatch.setattr(bench_tool, "built_in", lambda: (CUDA, OTHER, CPU))
+    monkeypatch.setattr(bench_tool, "built_in", lambda _precision: (CUDA, OTHER, CPU))
 
 
 def test_each_provider_has_figures_or_a_reason(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from edge_config.bundle import files as bundles
 from edge_config.bundle.files import Bundle
 from edge_config.saving import put_durably, writing
 from edge_config.settings.sections import MAX_BATCH, ProviderName
+from runtime.inference.providers.options import BF16
 from runtime.process.control_groups import lines
 from runtime.state_folder import state_folder
 
@@ -39,7 +40,7 @@ class ForWhich(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a choice is for.
 
     Attributes:
-        network: sha256 of model.onnx.
+        network: sha256 of model.onnx; behind it `-bf16` where it is computed in bfloat16.
         software: version of ONNX Runtime, and the providers that are built in.
         processor: sha256 of what the kernel tells of it.
         threads: of ONNX Runtime.
@@ -114,7 +115,8 @@ def for_which(bundle: Bundle, threads: int) -> ForWhich:
     import onnxruntime  # `doctor` reads choices in a process that does without it
 
     software = f"{onnxruntime.__version__} with {', '.join(onnxruntime.get_available_providers())}"
-    return ForWhich(bundle.manifest.files[bundles.MODEL].sha256, software, _processor(), threads)
+    reduced = "-bf16" if bundle.manifest.features.precision == BF16 else ""  # its model.onnx is that of float32
+    return ForWhich(bundle.manifest.files[bundles.MODEL].sha256 + reduced, software, _processor(), threads)
 
 
 def read_choice(of: ForWhich) -> tuple[ProviderChoice | None, str]:
@@ -145,7 +147,8 @@ def write_choice(choice: ProviderChoice) -> Path:
 
 
 def _path(of: ForWhich) -> Path:
-    return state_folder() / _FOLDER / f"{of.network[:16]}-{of.threads}.json"
+    sha256, *reduced = of.network.split("-")
+    return state_folder() / _FOLDER / f"{'-'.join((sha256[:16], *reduced))}-{of.threads}.json"
 
 
 def _processor() -> str:

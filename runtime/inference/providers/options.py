@@ -23,6 +23,9 @@ from runtime.state_folder import state_folder
 
 CUDA, TENSORRT, OPENVINO = "CUDAExecutionProvider", "TensorrtExecutionProvider", "OpenVINOExecutionProvider"
 
+BF16 = "bf16"
+"""Precision of bundles that OpenVINO computes in bfloat16, and of OpenVINO's own setting."""
+
 Options = dict[str, str | int | float | bool]
 
 _STATE = "{state}"
@@ -85,6 +88,18 @@ def reduced_precision(provider: Provider) -> str:
     return next((word for word in ("fp16", "bf16") if is_on(provider, f"trt_{word}_enable")), "")
 
 
+def hinting(provider: Provider, precision: str) -> Provider:
+    """Return OpenVINO with the same options, but told to compute in `precision`, as OpenVINO names it.
+
+    Raises:
+        ProviderUnavailable: its option `load_config` is not valid.
+    """
+    options = {**_DEFAULTS[OPENVINO], **provider.options}
+    device, given = str(options["device_type"]), _given(options)
+    config = {**given, device: {**given.get(device, {}), "INFERENCE_PRECISION_HINT": precision}}
+    return msgspec.structs.replace(provider, options={**provider.options, "load_config": json.dumps(config)})
+
+
 def _openvino(options: Options, threads: int) -> dict[str, dict[str, Any]]:
     """Return the properties of OpenVINO's device: ours, and over them those of the option `load_config`, as JSON.
 
@@ -97,10 +112,15 @@ def _openvino(options: Options, threads: int) -> dict[str, dict[str, Any]]:
         ours |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
     else:
         ours["CACHE_DIR"] = str(state_folder() / "openvino")
+    given = _given(options)
+    return {**given, device: {**ours, **given.get(device, {})}}
+
+
+def _given(options: Options) -> dict[str, dict[str, Any]]:
+    """Return the option `load_config`: properties by device."""
     try:
-        given = json.loads(str(options["load_config"]))
-        return {**given, device: {**ours, **given.get(device, {})}}
-    except (ValueError, AttributeError, TypeError) as error:
+        return msgspec.json.decode(str(options["load_config"]), type=dict[str, dict[str, Any]])
+    except msgspec.MsgspecError as error:
         raise ProviderUnavailable(
             f"its option `load_config` is not JSON of devices ({error})",
             where=OPENVINO,

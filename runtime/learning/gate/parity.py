@@ -19,7 +19,7 @@ from edge_config.bundle.parity_result import Parity, Tolerance, name_of_toleranc
 from edge_config.errors import ParityRefused
 from runtime.frame import Image, Neighbours, Score
 from runtime.inference.golden_frames import unit
-from runtime.inference.providers.options import CUDA, OPENVINO, TENSORRT
+from runtime.inference.providers.options import BF16, CUDA, OPENVINO, TENSORRT
 from runtime.learning.gate.differences import ROUNDING, ComparedWays, Limits, checks, judge
 from runtime.learning.gate.differences import apart as apart_of
 from runtime.learning.gate.resize_by_definition import Levels, inputs_by_definition
@@ -63,12 +63,17 @@ bits of a factor, 1e-4 to 3e-3. TensorRT in float32 was not run."""
 FLOAT16_GPU = Tolerance(scores=2e-2, distances_mean=1e-2)
 """TensorRT with `trt_fp16_enable`: float16 has 10 bits. Not measured: no such device was at hand."""
 
+BFLOAT16_OPENVINO = Tolerance(scores=1e-3, distances_mean=1e-3)
+"""A bundle in bf16: differences of up to 7e-5 seen between products of AVX512-BF16 and the same in steps of AVX-512, and
+none between numbers of threads or of pictures. OpenVINO in float32 differs by 2e-3 and 7e-3, and must be refused."""
+
 INT8 = Tolerance(scores=0.05, distances_mean=0.01)
 
 TOLERANCES = {
     "float32": {CPU: FLOAT32_CPU, OPENVINO: FLOAT32_OPENVINO}
     | dict.fromkeys(GPUS, FLOAT32_GPU)
     | {name_of_tolerance(TENSORRT, "fp16"): FLOAT16_GPU},
+    BF16: {name_of_tolerance(OPENVINO, BF16): BFLOAT16_OPENVINO},
     "int8": dict.fromkeys((CPU, OPENVINO, *GPUS), INT8),
 }
 """Tolerance of a device on the golden frames, by precision and provider of ONNX Runtime."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from edge_config.bundle.manifest import Scoring
 from runtime.inference.assemble import assemble
+from runtime.inference.providers.bf16 import made_with
+from runtime.inference.providers.options import BF16
 from runtime.learning.bank.in_slices import Threads
 from runtime.learning.gate.checked_search import CheckedSearch
 from runtime.learning.network import Network
@@ -46,10 +48,11 @@ class PortableNetwork:
     def streams(self, threads: int) -> tuple[Embed, int]:
         """Return the graph for several pictures at a time, and for how many: faster than one by all threads.
 
-        Features are the same bit for bit. Where the graph was sent to, it is one, on all threads.
+        Features are the same bit for bit. Where the graph was sent to, it is one, on all threads; OpenVINO, which
+        computes bf16, takes one at a time.
         """
         count = min(threads, MAX_STREAMS)
-        if count == 1 or self._model is None:
+        if count == 1 or self._model is None or self.network.section.precision == BF16:
             return self.network.embed, 1
         if self._several is None:
             own = 1 + threads - count  # each caller is one, and they share the others
@@ -74,7 +77,9 @@ class PortableNetwork:
         with tempfile.TemporaryDirectory(prefix="patchedge-graph-") as folder:
             model = Path(folder) / "model.onnx"
             model.write_bytes(graph)
-            embed = Embed(model, cv2.getNumThreads(), stitch=state["stitch"])
+            threads = cv2.getNumThreads()
+            providers = made_with(state["section"].precision, threads)
+            embed = Embed(model, threads, providers=providers, stitch=state["stitch"])
         self.network = Network(embed=embed.adjusted(state["adjust"]), **state)
 
 

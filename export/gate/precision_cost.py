@@ -1,11 +1,10 @@
-"""Measure the accuracy cost of int8: the same patches in the bank, once through each graph."""
+"""Measure what a precision below float32 costs in accuracy: the same patches in the bank, once in each precision."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -27,41 +26,41 @@ from runtime.scoring.scorer import Scorer
 from runtime.search.full import ExactSearch
 from runtime.search.restricted import Restricted
 
-if TYPE_CHECKING:
-    from export.network.make_network import MadeNetwork  # loads torch
-
 MAX_LOST = 0.01
-"""Image AUROC that int8 may lose before a fit warns: one point. Between 12 pictures and 12 faults, two pairs."""
+"""Image AUROC that it may lose before a fit warns: one point. Between 12 pictures and 12 faults, two pairs."""
 
 
 class Auroc(msgspec.Struct, frozen=True):
-    """Image AUROC through each graph; null if a kind of picture is missing."""
+    """Image AUROC in float32 and in the precision of the bundle; null if a kind of picture is missing."""
 
     float32: float | None
-    int8: float | None
+    reduced: float | None
 
     @property
     def lost(self) -> float:
-        """What int8 loses; 0 if it is unknown."""
-        return 0.0 if self.float32 is None or self.int8 is None else self.float32 - self.int8
+        """What the precision loses; 0 if it is unknown."""
+        return 0.0 if self.float32 is None or self.reduced is None else self.float32 - self.reduced
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """Accuracy cost of int8.
+    """Accuracy cost of a precision below float32.
 
     Attributes:
+        precision: of the bundle, such as `int8`.
         faults: held-out pictures against synthetic faults.
         test_set: the pictures of `--test-set`; None without one.
     """
 
+    precision: str
     faults: Auroc
     test_set: Auroc | None
 
     def warnings(self) -> list[str]:
-        """Return a line for each kind of picture on which int8 loses more than it may."""
+        """Return a line for each kind of picture on which more is lost than may be."""
         of_kinds = (("synthetic faults", self.faults), ("the test set", self.test_set))
         return [
-            f"int8 separates {kind} worse than float32 does: image AUROC {one.int8:.4f} and not {one.float32:.4f}; "
+            f"{self.precision} separates {kind} worse than float32 does: "
+            f"image AUROC {one.reduced:.4f} and not {one.float32:.4f}; "
             "use --precision float32 for this scene"
             for kind, one in of_kinds
             if one is not None and one.lost > MAX_LOST
@@ -72,43 +71,46 @@ def measure_cost(
     learnt: Iterable[Image],
     pairs: Iterable[tuple[Image, Image]],
     network: Network,
-    made: MadeNetwork,
+    float_graph: bytes,
     memory: MemoryBank,
     scorer: Scorer,
     scoring: Scoring,
     options: Options,
 ) -> Cost:
-    """Compare int8 with float32.
+    """Compare the precision of a network with float32.
 
     Args:
         learnt: what the bank was selected from: training pictures and altered copies, in the order of its rows.
         pairs: held-out pictures, each with its copy with a synthetic fault.
-        network: the int8 graph, adjusted.
-        made: what it was made from.
+        network: the graph, adjusted.
+        float_graph: the same in float32.
         memory: the bank made through it.
         scorer: the stages as the device runs them.
         scoring: score mode.
         options: test set, if there is one, and threads.
     """
-    twin = _float_twin(learnt, network, made.float_graph, memory, scorer, scoring, options.threads)
+    twin = _float_twin(learnt, network, float_graph, memory, scorer, scoring, options.threads)
+    precision = network.section.precision
     synthetic = ((image, anomalous) for pair in pairs for image, anomalous in zip(pair, (False, True), strict=True))
-    faults_cost = _aurocs(synthetic, None, scorer, twin)
+    faults_cost = _aurocs(synthetic, None, scorer, twin, precision)
     if options.test_set is None:
-        return Cost(faults_cost, None)
+        return Cost(precision, faults_cost, None)
     dataset = open_dataset(Path(options.test_set))
     samples = (
         (image, dataset.samples[number].anomalous) for number, image in dataset.pictures(depth=network.spec.depth)
     )
-    return Cost(faults_cost, _aurocs(samples, len(dataset.samples), scorer, twin))
+    return Cost(precision, faults_cost, _aurocs(samples, len(dataset.samples), scorer, twin, precision))
 
 
-def _aurocs(samples: Iterable[tuple[Image, bool]], count: int | None, int8: Scorer, float32: Scorer) -> Auroc:
+def _aurocs(
+    samples: Iterable[tuple[Image, bool]], count: int | None, reduced: Scorer, float32: Scorer, precision: str
+) -> Auroc:
     found = [
-        (float32(image).value, int8(image).value, anomalous)
-        for image, anomalous in progress(samples, "cost of int8", total=count, unit="picture")
+        (float32(image).value, reduced(image).value, anomalous)
+        for image, anomalous in progress(samples, f"cost of {precision}", total=count, unit="picture")
     ]
-    by_float, by_int8, truth = (np.array(column) for column in zip(*found, strict=True))
-    return Auroc(image_auroc(by_float, truth), image_auroc(by_int8, truth))
+    by_float, by_reduced, truth = (np.array(column) for column in zip(*found, strict=True))
+    return Auroc(image_auroc(by_float, truth), image_auroc(by_reduced, truth))
 
 
 def _float_twin(
