@@ -37,7 +37,7 @@ def compare_times(model: Path, threads: int) -> list[str]:
     )
     if max(by_cpu, by_openvino) <= WORTHWHILE:
         return [times]
-    return [f"{times}: for this kind of machine make the bundle in float32, which is as fast and more exact"]
+    return [f"{times}: for this kind of machine make the bundle in float32, which is at least as fast, and more exact"]
 
 
 def _medians(model: Path, threads: int, *providers: Provider) -> list[float]:

@@ -64,8 +64,8 @@ FLOAT16_GPU = Tolerance(scores=2e-2, distances_mean=1e-2)
 """TensorRT with `trt_fp16_enable`: float16 has 10 bits. Not measured: no such device was at hand."""
 
 BFLOAT16_OPENVINO = Tolerance(scores=1e-3, distances_mean=1e-3)
-"""A bundle in bf16: differences of up to 7e-5 seen between products of AVX512-BF16 and the same in steps of AVX-512, and
-none between numbers of threads or of pictures. OpenVINO in float32 differs by 2e-3 and 7e-3, and must be refused."""
+"""A bundle in bf16: up to 7e-5 seen between AVX512-BF16 and the same in steps of AVX-512, and nothing between numbers
+of threads or of pictures. OpenVINO in float32 differs by 2e-3 and 7e-3, and must be refused."""
 
 INT8 = Tolerance(scores=0.05, distances_mean=0.01)
 
