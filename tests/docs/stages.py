@@ -89,7 +89,7 @@ STAGES = {
     "docs/guide/jetson.md": Stage(not_run={"docker": 3}),
     "docs/guide/may-vary.md": Stage(normal=12, not_run={"time": 1}),
     "docs/guide/monitoring.md": Stage(bundle="tiny", camera=True, device=True, files={"settings.yaml": SETTINGS}),
-    "docs/guide/options.md": Stage(normal=8, networks=True, not_run={"time": 3, "internet": 2}),
+    "docs/guide/options.md": Stage(normal=8, networks=True, not_run={"time": 3, "internet": 2, "hardware": 1}),
     "docs/guide/page.md": Stage(bundle="tiny", device=True, press_3=True, not_run={"internet": 1}),
     "docs/guide/page-access.md": Stage(bundle="tiny", device=True, not_run={"systemd": 1}),
     "docs/guide/page-files.md": Stage(),
