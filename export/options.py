@@ -109,8 +109,8 @@ class Options(LearnOptions, frozen=True, kw_only=True):
             raise ValueError("mixed and performance_report need a cluster, or workers")
         if self.device != "cpu" and self.spread:
             raise ValueError(ALONE)
-        if self.device != "cpu" and self.precision == "int8":
-            raise ValueError("device cuda: not with precision int8, which a GPU rounds otherwise than the CPU")
+        if self.device != "cpu" and self.precision != "float32":
+            raise ValueError(f"device cuda: not with precision {self.precision}, which a GPU rounds otherwise")
         if self.tiles == "auto" and self.smallest_fault is None:
             raise ValueError(
                 "tiles auto needs smallest_fault: how large the smallest fault is, in pixels of the camera"

@@ -150,6 +150,7 @@ def test_without_the_provider_it_is_said() -> None:
         (["--workers", 2], "not with cluster or workers"),
         (["--cluster", "tcp://127.0.0.1:1"], "not with cluster or workers"),
         (["--precision", "int8"], "not with precision int8"),
+        (["--precision", "bf16"], "not with precision bf16"),
     ],
 )
 def test_what_does_not_go_with_a_gpu_is_refused(words: list[object], said: str, tmp_path: Path) -> None:
