@@ -77,10 +77,15 @@ class Tune {
   async load() {
     this._settings = await get(address("cameras", this._key, "settings"));
     await this._trial.load();
-    this._reset(draftOf(this._kept) ?? {});
+    this._reset(draftOf(this._kept, this._base) ?? {});
     this._changes.write(this._settings.changes);
     say(this._where, t(this._settings.file ? "tune.where" : "tune.where_not"));
     await this._places.write(this._settings);
+  }
+
+  /** What a draft was begun on: somebody else may change it meanwhile. */
+  get _base() {
+    return JSON.stringify(this._settings.alerts);
   }
 
   /** Show the settings of the device, but for those that a person has begun to change. */
@@ -111,7 +116,7 @@ class Tune {
 
   _enable() {
     const some = this._changed();
-    keepDraft(this._kept, some);
+    keepDraft(this._kept, some, this._base);
     this._unused.hidden = this._button.disabled = this._back.disabled = !Object.keys(some).length;
   }
 

@@ -61,13 +61,18 @@ export class Places {
     }
     const drawn = this._areas && Object.keys(this._different()).length > 0;
     this._settings = { ...settings, frame_hw };
-    const begun = draftOf(this._kept) ?? {};
+    const begun = draftOf(this._kept, this._base) ?? {};
     if (!drawn) this._begin(begun.regions ?? regions, begun.ignore ?? ignore, frame_hw);
     this._changed();
     wantPreviews("tune", [this._key]); // an unknown camera would break the stream of events
     if (this._picture) return;
     const first = await load(address("cameras", this._key, "picture")).catch(() => null);
     if (!this._picture && !this._ended && first) this._draw(first);
+  }
+
+  /** What a drawing was begun on: somebody else may change it meanwhile. */
+  get _base() {
+    return JSON.stringify([this._settings.regions, this._settings.ignore]);
   }
 
   /** What is drawn now is what the device has. */
@@ -116,7 +121,7 @@ export class Places {
     this._corner.disabled = this._remove.disabled = !chosen;
     const different = this._different();
     const differs = Object.keys(different).length > 0;
-    keepDraft(this._kept, different);
+    keepDraft(this._kept, different, this._base);
     this._apply.disabled = this._back.disabled = !differs;
     const share = ignoredShare(regions, ignore, this._areas.size);
     this._ofBundle.hidden = this._settings.regions_of !== "bundle";
