@@ -17,7 +17,7 @@ UPLOT := 1.6.32
 NETWORK ?= runtime/learning/networks/efficientnet-lite0.network
 
 # What an installation in place is made from: when one of these changes, it is made again.
-SOURCES := pyproject.toml constraints.txt runtime/search/kernels.c runtime/search/loops.h runtime/search/pool.c runtime/search/pool.h runtime/scoring/pixels.c runtime/scoring/features.c runtime/learning/bank/selection.c runtime/learning/normals/nearest.c
+SOURCES := pyproject.toml constraints.txt $(shell find runtime -name '*.[ch]')
 
 # Tests that failed beside others, alone: what passes now depends on how busy the machine is, which is a fault of the test or the code.
 AGAIN = echo "Failed beside others; once more, one by one:" && OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -m "not alone" --last-failed --last-failed-no-failures none

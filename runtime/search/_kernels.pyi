@@ -1,4 +1,4 @@
-# Types of kernels.c: C-contiguous arrays, their shapes as it says.
+# Types of native/: C-contiguous arrays, their shapes as it says.
 
 from typing import Any, TypeAlias
 

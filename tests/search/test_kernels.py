@@ -19,7 +19,7 @@ FRAME = ["features", "distance", "index", "tier", "history", "around"]
 
 
 def in_order(features: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """Return the distances in float32, with the operations of kernels.c in their order."""
+    """Return the distances in float32, with the operations of loops.h in their order."""
     squares = np.square(features - entries)
     even, odd = (np.zeros((len(squares), 8), dtype=np.float32) for _ in range(2))
     whole = squares.shape[1] // 64 * 64

@@ -172,7 +172,7 @@ def _show_loops(report: Report, where: Path) -> None:
     counts = [Counter(mnemonics(loop)) for loop in vector_loops(listing, "square_plain", "fmul")]
     for count in counts:
         report.lines(f"{kernels.name}, square_plain, a loop with {dict(count.most_common(4))}")
-    report.must(bool(counts), "so are vectors in that of runtime/search/kernels.c")
+    report.must(bool(counts), "so are vectors in that of runtime/search/native/loops.h")
     fused = re.findall(r"\bfn?m(?:add|sub|la|ls)\b", listing)
     report.must(not fused, "and no fused operation: the same two rows give the same distance on every processor")
 

@@ -23,7 +23,7 @@ HNSWLIB = {
     # hnswlib has vector instructions for x86 only. GCC vectorises its plain loop if it may reorder the sum:
     # -fassociative-math, which needs the other two. So a distance may differ from another build's in its last bits, and
     # two entries at nearly the same distance may swap. No score changes: the graph only proposes entries, and
-    # runtime/search/kernels.c computes the distances, in one order everywhere.
+    # runtime/search/native/ computes the distances, in one order everywhere.
     "aarch64": "-fassociative-math -fno-signed-zeros -fno-trapping-math",
     "x86_64": "",
 }

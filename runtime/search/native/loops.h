@@ -1,6 +1,6 @@
-/* Included by kernels.c once for each instruction set, with NAMED to tell the instances apart: GCC lowers vectors to the
+/* Included by choose.c once for each instruction set, with NAMED to tell the instances apart: GCC lowers vectors to the
  * instruction set of the enclosing function, so inline functions of another one would undo it. `lanes`, the bits of a
- * comparison, and `multiply` are in kernels.c.
+ * comparison, and `multiply` are in choose.c.
  */
 
 INLINE Vector NAMED(load)(const float *from)
