@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_config.errors import PatchedgeError, UnavailableError
+from edge_config.errors import PatchedgeError
+from export.cluster.awaited import completed, dying, result_of
 from export.cluster.connect import Cluster
 from export.cluster.probe import KindProbe, refuse_mix
 from export.cluster.traffic import Traffic, size_of
@@ -171,7 +172,7 @@ class ClusterParts:
         """Return an answer of each part; parts whose worker was lost are made again.
 
         Raises:
-            UnavailableError: workers die again and again.
+            UnavailableError: workers die again and again, or are gone.
         """
         answers: dict[int, R] = {}
         total = sum(map(len, self._numbers))
@@ -187,7 +188,7 @@ class ClusterParts:
                     self._note(done, question)
                     answers |= done.answers
                     moving(sum(len(self._numbers[number]) for number in done.answers))
-        raise _dying()
+        raise dying()
 
     def _grouped(self, parts: list[int], *, apart: bool) -> Iterable[list[int]]:
         """Put parts together that have the same home; each by itself that has none, or where a stage is long."""
@@ -235,29 +236,6 @@ class ClusterParts:
             self.homes.pop(number, None)
 
 
-def completed(futures: Sequence[Future[Any]]) -> Iterator[Future[Any]]:
-    """Yield futures as they are done."""
-    from distributed import as_completed
-
-    yield from as_completed(futures)  # type: ignore[no-untyped-call]
-
-
-def result_of(future: Future[Any]) -> Any:
-    """Return what a task gave.
-
-    Raises:
-        UnavailableError: workers died at it again and again, or are gone.
-    """
-    from concurrent.futures import CancelledError
-
-    from distributed import KilledWorker
-
-    try:
-        return future.result()
-    except (KilledWorker, CancelledError) as error:
-        raise _dying() from error
-
-
 def _ready(part: Any) -> int:
     """Return the number of pictures of a part that was embedded."""
     return len(part.numbers)
@@ -266,9 +244,3 @@ def _ready(part: Any) -> int:
 @contextmanager
 def _no_bar() -> Iterator[Callable[[int], object]]:
     yield lambda _: None
-
-
-def _dying() -> UnavailableError:
-    return UnavailableError(
-        "the workers of the cluster die again and again", remedy="look at their logs: is it memory? Use more workers"
-    )

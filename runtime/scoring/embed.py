@@ -57,6 +57,7 @@ class Embed:
             BundleGraphInvalid: ONNX Runtime cannot load the file, or its input or output is invalid.
             ProviderUnavailable: the first provider does not start.
         """
+        self._model = model
         self.session = session or GraphSession(
             model, threads, optimise=optimise, providers=providers, inputs=None if stitch else 1
         )
@@ -106,7 +107,7 @@ class Embed:
             What the graph makes of each, float32 [pictures, patches, D], in `out`; `finish` it.
         """
         patches, dimension = self.output_shape
-        self.session.of(len(tensors))(np.concatenate(tensors), out.reshape(-1, dimension))
+        self.session.of(len(tensors), self._model)(np.concatenate(tensors), out.reshape(-1, dimension))
         return out.reshape(-1, patches, dimension)
 
     def finish(self, made: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:

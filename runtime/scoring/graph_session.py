@@ -73,7 +73,7 @@ class GraphSession:
             BundleGraphInvalid: ONNX Runtime cannot load the file, or its input or output is invalid.
             ProviderUnavailable: the first provider does not start.
         """
-        self._made_by = model, threads, optimise, providers
+        self._made_by = threads, optimise, providers
         self._others: dict[int, GraphSession] = {}
         options = session_options(threads, inputs)
         if not optimise:
@@ -106,10 +106,14 @@ class GraphSession:
         self._session.run_with_iobinding(binding)
         return features
 
-    def of(self, inputs: int) -> GraphSession:
+    def of(self, inputs: int, model: Path) -> GraphSession:
         """Return the same graph for so many inputs at once; where its file takes one only, it does not.
 
         Each number has a session of its own: providers that compile a graph do that for each, and it happens once.
+
+        Args:
+            inputs: inputs at once.
+            model: the graph's file in a bundle that is in service; the one that was loaded may be gone since.
 
         Raises:
             ProviderUnavailable: the file takes another number.
@@ -118,7 +122,7 @@ class GraphSession:
         if inputs == self.input_shape[0]:
             return self
         if inputs not in self._others:
-            model, threads, optimise, providers = self._made_by
+            threads, optimise, providers = self._made_by
             made = GraphSession(model, threads, optimise=optimise, providers=providers, inputs=inputs)
             if made.input_shape[0] != inputs:
                 raise ProviderUnavailable(f"its graph takes {made.input_shape[0]} at a time", where=str(model))

@@ -362,6 +362,7 @@ def test_close_is_quick_while_the_disk_hangs(remote: Remote, tmp_path: Path) -> 
         reading(remote.source, disk.command, clips=settings(tmp_path), **PATIENT) as reader,
     ):
         begin(reader, remote, tmp_path)
+        wait_until(disk.hangs)
     assert children() == []
     assert held(tmp_path) == {part()}
 

@@ -15,7 +15,7 @@ from distributed import LocalCluster, Security
 from distributed.core import connect as connect_to
 
 from edge_config.errors import MissingExtra, UnavailableError, UsageError
-from export.cluster import connect
+from export.cluster import awaited, connect
 from export.cluster.connect import ClusterOptions, cluster_of
 from tests.support.certificates import certificates
 
@@ -119,3 +119,18 @@ def test_a_missing_certificate_is_one_line(tmp_path: Path) -> None:
         cluster_of(ClusterOptions("tls://127.0.0.1:1")),
     ):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_thread_left")
+def test_workers_that_are_gone_for_good_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that no worker will ever take ends with one line, and does not wait for ever."""
+    monkeypatch.setattr(awaited, "WORKERLESS_S", 0.5)
+    monkeypatch.setattr(awaited, "LOOK_S", 0.1)
+    with cluster_of(ClusterOptions(workers=1)) as cluster:
+        cluster.client.cluster.scale(0)
+        while cluster.addresses:
+            pass
+        future = cluster.client.submit(abs, -1)
+        with pytest.raises(UnavailableError, match="all workers of the cluster are gone, and none has come back"):
+            awaited.result_of(future)

@@ -69,8 +69,12 @@ OPTIONS: dict[str, tuple[list[str], Any]] = {
 }
 """Every option: how it stands on the command line, and its value in a file."""
 
-INSTEAD_OF_RESIZE = {"tiles": (["--tiles", "3x4"], "3x4"), "smallest_fault": (["--smallest-fault", "8"], 8)}
-"""Options that do not go with `resize`, likewise."""
+APART = {
+    "tiles": (["--tiles", "3x4"], "3x4"),
+    "smallest_fault": (["--smallest-fault", "8"], 8),
+    "device": (["--device", "cuda"], "cuda"),
+}
+"""Options that do not go with `resize` or `workers`, likewise."""
 
 INSTEAD_OF_WORKERS = "cluster"
 """The option that does not go with `workers`: an address in its place."""
@@ -101,7 +105,7 @@ def write(folder: Path, text: str, ending: str = "yaml") -> Path:
 @pytest.mark.parametrize(("ending", "text"), [("yaml", YAML), ("toml", TOML)])
 def test_file_says_what_the_arguments_say(tmp_path: Path, ending: str, text: str) -> None:
     """Every option can stand in a YAML or TOML file under the name of its argument, and means the same."""
-    assert {*OPTIONS, *INSTEAD_OF_RESIZE, INSTEAD_OF_WORKERS} == set(Options.__struct_fields__)
+    assert {*OPTIONS, *APART, INSTEAD_OF_WORKERS} == set(Options.__struct_fields__)
     from_arguments = read_options(parse([word for words, _ in OPTIONS.values() for word in words]), None)
     from_file = read_options({}, write(tmp_path, text, ending))
     assert from_file == from_arguments
@@ -110,10 +114,10 @@ def test_file_says_what_the_arguments_say(tmp_path: Path, ending: str, text: str
     assert same == set(NEEDED)  # so that an option that is ignored could not pass
 
 
-@pytest.mark.parametrize("name", INSTEAD_OF_RESIZE)
-def test_options_of_tiles_can_stand_in_a_file(tmp_path: Path, name: str) -> None:
-    """What chooses tiles means the same in a file and as an argument."""
-    words, value = INSTEAD_OF_RESIZE[name]
+@pytest.mark.parametrize("name", APART)
+def test_options_that_go_with_few_can_stand_in_a_file(tmp_path: Path, name: str) -> None:
+    """What chooses tiles or a GPU means the same in a file and as an argument."""
+    words, value = APART[name]
     file = write(tmp_path, f"{name}: {value}\n")
     given = {**NEEDED, **parse(words)}
     assert read_options(NEEDED, file) == read_options(given, None) != Options(**NEEDED)
@@ -248,7 +252,7 @@ def test_missing_images_or_out_is_one_line(tmp_path: Path, given: str) -> None:
     """Without pictures or target `fit` ends with 2 and one line that names what is missing."""
     missing = ({*NEEDED} - {given}).pop()
     done = call_export("fit", f"--{given}", tmp_path / "there")
-    assert done == (2, "", f"patchedge-export: key `{missing}` is missing\n")
+    assert done == (2, "", f"patchedge-export: --{missing} must be given; such as --images normal/ --out line.bundle\n")
 
 
 def test_bad_settings_file_is_78_in_one_line(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_fit_with_the_usual_network_needs_no_torch(tmp_path: Path) -> None:
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> PackagedNetwork:
     folder = tmp_path_factory.mktemp("packaged")
     pictures = Pictures(write_colours(folder / "images", 1))
-    return PackagedNetwork(pictures, Survey(), folder, 1)
+    return PackagedNetwork(pictures, Survey(), folder, 1, "float32")
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.0005])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -163,8 +164,8 @@ def shifted(by: float) -> Callable[..., Any]:
     """Return what makes sessions for several pictures whose features are off by a share."""
     of = GraphSession.of
 
-    def other(session: GraphSession, inputs: int) -> Any:
-        found = of(session, inputs)
+    def other(session: GraphSession, inputs: int, model: Path) -> Any:
+        found = of(session, inputs, model)
         if inputs < 4:
             return found
 
@@ -205,6 +206,14 @@ def test_bundles_with_one_network_share_its_session(many: Path, tmp_path: Path) 
     assert one.scorer.goes_with[0] is two.scorer.goes_with[0]
     assert one.buffers is two.buffers
     assert one.scorer.search is not two.scorer.search
+
+
+def test_first_bundle_of_a_network_may_be_gone(many: Path, tmp_path: Path) -> None:
+    """Other bundles with its network go on in batches, from the files of their own."""
+    first = Path(shutil.copy(many / "model.onnx", tmp_path / "first.onnx"))
+    session = GraphSession(first, 1)
+    first.unlink()
+    assert session.of(2, many / "model.onnx").input_shape[0] == 2
 
 
 def test_candidate_has_memory_of_its_own(many: Path) -> None:

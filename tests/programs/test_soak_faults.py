@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # rates and times are judged
 
 LONGEST_S = 240.0
 """Of one soak: two minutes on two cores that are free."""

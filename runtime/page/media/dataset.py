@@ -133,7 +133,11 @@ def _kind(alert: ShownAlert) -> str:
 
 
 def _ms(time: str) -> int:
-    return round(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000)
+    """Return a time of a device in ms since 1970; 0 where it is none."""
+    try:
+        return round(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
 
 
 async def archive(picked: Sequence[Picked], read: Read, head: str) -> AsyncIterator[bytes]:

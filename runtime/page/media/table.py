@@ -10,6 +10,9 @@ from typing import Any
 
 from runtime.page.shapes import ByWhom, ShownAlert
 
+MAX_MS = 253_402_300_800_000
+"""End of the year 9999: times have four digits of a year."""
+
 ALERT_COLUMNS = (
     "id",
     "device",
@@ -75,8 +78,8 @@ def alert_row(alert: ShownAlert) -> tuple[Any, ...]:
 
 
 def iso(at_ms: int | None) -> str:
-    """Return a time as ISO 8601, UTC; empty where there is none."""
-    if at_ms is None:
+    """Return a time as ISO 8601, UTC; empty where there is none, or a device sent what is no time."""
+    if at_ms is None or not 0 <= at_ms < MAX_MS:
         return ""
     return datetime.fromtimestamp(at_ms / 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
 

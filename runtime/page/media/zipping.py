@@ -6,6 +6,9 @@ import io
 import time
 import zipfile
 
+_FIRST_S, _LAST_S = 315_532_800, 4_354_819_198
+"""Times that ZIP knows: from 1980 to 2107."""
+
 
 class ZipPieces:
     """A ZIP archive whose bytes are taken away as they come; a file is in memory only while it is added."""
@@ -23,8 +26,10 @@ class ZipPieces:
             name: path in the archive, with / between folders.
             data: its content.
             compressed: compress it; pictures are compressed already.
-            at_s: its time, seconds since 1970 UTC; by default now.
+            at_s: its time, seconds since 1970 UTC; by default now. What ZIP has no number for (a device whose clock
+                began anew) is the nearest that it has.
         """
+        at_s = time.time() if at_s is None else min(max(at_s, _FIRST_S), _LAST_S)
         info = zipfile.ZipInfo(name, time.gmtime(at_s)[:6])
         info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
         info.external_attr = 0o644 << 16

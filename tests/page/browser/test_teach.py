@@ -10,7 +10,7 @@ from tests.page.browser.rig import Page, Rig, until
 from tests.page.browser.scenes import alarms, labels
 from tests.page.browser.see import give_name, key_of, open_alert
 
-LEARN_MS = 60_000
+LEARN_MS = 180_000
 
 
 def test_a_false_alarm_is_taught_away(tab: Tab, page: Page, rig: Rig, log: Log) -> None:

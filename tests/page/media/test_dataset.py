@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import cv2
+import msgspec
 import pytest
 
 from edge_config.errors import RequestError
@@ -98,6 +99,14 @@ def test_times_bound_pictures_and_alerts() -> None:
     """Only what is of the wanted time is taken."""
     picked = pick([BELT], START_MS + 6000, START_MS + 11_000)
     assert place(picked) == {"edge-belt/test/good": {6, 8}, "edge-belt/test/alert": {7, 9, "alert-10"}}
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:07.000Z", "9999-12-31T23:59:59.999Z", "no time", ""])
+def test_clock_of_a_device_does_not_stop_the_archive(time: str) -> None:
+    """A picture of a device whose clock began anew, or that says no time at all, is in it like the others."""
+    one = msgspec.structs.replace(stored(0, "taught"), time=time)
+    found = asyncio.run(gathered(pick([CameraPictures("edge", "belt", [one], [])], None, None)))
+    assert f"edge-belt/train/good/{one.id}.png" in found.namelist()
 
 
 def test_filter_of_alerts_leaves_normal_pictures() -> None:

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from runtime.page.media.table import ALERT_COLUMNS, alert_row, csv_lines
+from runtime.page.media.table import ALERT_COLUMNS, alert_row, csv_lines, iso
 from runtime.page.shapes import AlertComment, ByWhom, ShownAlert
 
 ALERT = ShownAlert(
@@ -77,3 +77,10 @@ def test_formula_is_a_text(text: str) -> None:
 def test_text_that_is_no_unicode_is_no_error() -> None:
     """Half of a pair of surrogates, which JSON may hold, is written as its number."""
     assert csv_lines([("a\ud800b",)]) == b"a\\ud800b\r\n"
+
+
+@pytest.mark.parametrize("at_ms", [-1, 253_402_300_800_000, 10**18])
+def test_time_that_is_none_is_left_empty(at_ms: int) -> None:
+    """What a device sent as a time does not stop a table of other alerts."""
+    assert iso(at_ms) == ""
+    assert iso(253_402_300_799_999) == "9999-12-31T23:59:59.999Z"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from export.cluster.awaited import completed
 from export.cluster.connect import Cluster
-from export.cluster.spread import completed
 
 ROUNDS, LARGE_ROUNDS = 100, 10
 LARGE = 4 << 20

@@ -20,12 +20,17 @@ class Disk:
 
     def __init__(self, path: Path) -> None:
         self.command = (sys.executable, "-m", "tests.support.fakes.disk", str(path))
+        self._hangs = Path(f"{path}.hangs")
         os.mkfifo(path)
         self.end = os.open(path, os.O_RDWR)
 
     def let_pass(self, pictures: int) -> None:
         """Have the disk take so many pictures."""
         os.write(self.end, bytes(pictures))
+
+    def hangs(self) -> bool:
+        """Return whether a picture was on its way to the disk."""
+        return self._hangs.exists()
 
 
 @contextmanager
@@ -44,6 +49,7 @@ def main() -> None:
     add = Avi.add
 
     def wait_and_add(film: Avi, jpeg: bytes) -> None:
+        Path(f"{sys.argv[1]}.hangs").touch()
         os.read(gate, 1)
         add(film, jpeg)
 
