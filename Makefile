@@ -67,7 +67,7 @@ test-timm: $(TIMM)/.installed  ## run the tests of timm networks, with the torch
 
 $(OPENVINO)/.installed: $(SOURCES)
 	$(PYTHON) -m venv $(OPENVINO)
-	$(OPENVINO)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,dev]'
+	$(OPENVINO)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino,cluster,dev]' scikit-learn
 	@touch $@
 
 test-openvino: $(OPENVINO)/.installed  ## run the tests of OpenVINO as provider, with the ONNX Runtime that has it

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_config.bundle import files as bundles
 from edge_config.bundle.staging import staging
+from edge_config.extra import look_for
 from export.cluster.connect import Cluster, cluster_of
 from export.cluster.spread import OnCluster
 from export.gate.bf16_time import compare_times
@@ -76,6 +77,8 @@ def fit(
     """
     threads = limit_threads(options.threads)
     out, timed = Path(options.out), Stopwatch()
+    if options.precision != "float32":
+        look_for("sklearn")
     if options.precision == BF16:
         require_bf16("--precision bf16")
     page = refuse_page(out, unwanted=options.no_report, force=options.force)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from runtime.cli.interrupt import interrupted
 
@@ -23,7 +24,8 @@ VERBS: Verbs = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `patchedge-export` and return its exit code."""
     description = "Learn from normal pictures and make a bundle."
-    return run_app("patchedge-export", description, "cpu,export", VERBS, argv)
+    extra = "export" if find_spec("onnxruntime") else "cpu,export"  # there may be one of another provider
+    return run_app("patchedge-export", description, extra, VERBS, argv)
 
 
 if __name__ == "__main__":

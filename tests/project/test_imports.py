@@ -173,5 +173,5 @@ def test_missing_export_extra_names_its_install_line(verb: str, tmp_path: Path) 
     }[verb]
     done = python(f"{without(*PACKAGES)}import export.cli.main as m\nsys.exit(m.main({argv!r}))")
     assert done.returncode == 2
-    assert "pip install 'patchedge[cpu,export]'" in done.stderr
+    assert "pip install 'patchedge[export]'" in done.stderr  # ONNX Runtime is there, of whichever provider
     assert len(done.stderr.splitlines()) == 1
