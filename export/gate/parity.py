@@ -32,9 +32,9 @@ GRAPH = {
     "float32": Limits(features=1e-4, distances=1e-3, distances_mean=1e-4, scores=1e-3),
     # A value in the middle between two of 256 levels may go to either, and so on through all layers.
     "int8": Limits(features=0.2, distances=0.1, distances_mean=0.01, scores=0.05),
-    # bf16 has 8 bits, and is held against float32: scores differed by 0.13 (office), a patch distance by 0.28. A patch near
-    # the mean has a short feature once the mean is taken off, and what is left differed by up to 0.54 of its length. Those
-    # of a wrong graph differ by as much as the largest distance, and on average.
+    # bf16 has 8 bits, and is held against float32: scores differed by 0.13 (office), a patch distance by 0.28. A patch
+    # near the mean has a short feature once the mean is taken off, and what is left differed by up to 0.54 of its
+    # length. Those of a wrong graph differ by as much as the largest distance, and on average.
     "bf16": Limits(features=1.0, distances=0.5, distances_mean=0.05, scores=0.3),
 }
 """ONNX Runtime against the reference, by precision."""
